@@ -1,0 +1,1 @@
+//! Frame reader lives in `websocket`.

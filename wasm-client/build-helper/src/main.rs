@@ -1,0 +1,2 @@
+//! Placeholder entry, replaced by the first real commit of this crate.
+fn main() {}
