@@ -1,0 +1,321 @@
+//! Blocks: runs of consecutive messages of one tail, encoded once for every subscriber.
+//!
+//! Body of a block frame (kind 96), all numbers varints:
+//!
+//! ```text
+//! tail | flags | prev | base_time | message*
+//! flags: bit 0 the messages name their topics (a pattern's tail); bit 1 `log` follows the flags
+//!
+//! message: len | flags | offset - offset before | published_at - base_time
+//!          [tag] [sender_len sender] [topic [name_len name]] [ext_len ext] payload
+//! flags: bits 0-1 content, bit 2 maybe_duplicate, bit 3 tag, bit 4 sender, bit 5 ext
+//! ```
+//!
+//! `prev` is the offset of the tail's last message before this block, 0 if there is none; the first
+//! message's offset counts from it. `topic` is the place of the message's topic among those that the block
+//! has named so far, from 0; the first one beyond them is new and its name follows. `ext` holds fields
+//! (see [`crate::field`]) for what later versions add. The payload takes the rest of `len`.
+
+use std::fmt;
+
+use crate::binary::{self, BadFrame};
+use crate::code::Content;
+use crate::number::{NUMBER_MAX, Offset, Tag, TailNumber};
+use crate::varint;
+
+/// A block whose messages have not been looked at yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Block<'a> {
+    /// Whose messages these are; 0 on a page.
+    pub tail: TailNumber,
+    /// Which of the subscription's logs, counted as in its positions.
+    pub log: u64,
+    /// Whether each message names its topic.
+    pub named: bool,
+    /// The tail's last offset before this block.
+    pub prev: Offset,
+    /// Milliseconds since 1970 that the messages' times count from.
+    pub base_time_ms: u64,
+    /// The messages, encoded.
+    pub records: &'a [u8],
+}
+
+/// One message of a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Position in the log.
+    pub offset: Offset,
+    /// The log's clock when it was appended, milliseconds since 1970.
+    pub published_at_ms: u64,
+    /// What the payload is.
+    pub content: Content,
+    /// The publisher may have stored it before, in a log that no longer knows.
+    pub maybe_duplicate: bool,
+    /// Mark of the participant that published it.
+    pub tag: Tag,
+    /// Who published it, where the topic's rule has the hub say so.
+    pub sender: Option<&'a str>,
+    /// Its topic, in a block of a pattern.
+    pub topic: Option<&'a str>,
+    /// The bytes.
+    pub payload: &'a [u8],
+}
+
+/// What stands before a message's payload.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Head<'a> {
+    /// Offset of the message before it in the tail.
+    pub prev: Offset,
+    /// Its own.
+    pub offset: Offset,
+    /// The block's base time.
+    pub base_time_ms: u64,
+    /// Its own time; not before the base.
+    pub published_at_ms: u64,
+    /// What the payload is.
+    pub content: Content,
+    /// See [`Message::maybe_duplicate`].
+    pub maybe_duplicate: bool,
+    /// 0 for none.
+    pub tag: Tag,
+    /// Empty for none.
+    pub sender: &'a str,
+    /// In a pattern's block: place among the topics named so far, and the name if it is new.
+    pub topic: Option<(u64, Option<&'a str>)>,
+}
+
+/// Reads the messages of a block, front to back.
+#[derive(Debug, Clone)]
+pub struct Messages<'a> {
+    rest: &'a [u8],
+    named: bool,
+    offset: u64,
+    base_time_ms: u64,
+    topics: Vec<&'a str>,
+}
+
+/// Bytes that [`put_header`] appends at most, the frame's kind and length included.
+pub const HEADER_BYTES_MAX: usize = 1 + 5 * varint::VARINT_BYTES_MAX;
+
+const CONTENT: u64 = 0b11;
+const MAYBE_DUPLICATE: u64 = 1 << 2;
+const TAG: u64 = 1 << 3;
+const SENDER: u64 = 1 << 4;
+const EXT: u64 = 1 << 5;
+
+const NAMED: u64 = 1;
+const LOG: u64 = 1 << 1;
+
+/// Appends kind, length and everything else of a block frame that stands before its messages.
+pub fn put_header(
+    tail: TailNumber,
+    named: bool,
+    prev: Offset,
+    base_time_ms: u64,
+    records_len: usize,
+    out: &mut Vec<u8>,
+) {
+    binary::put(Block::KIND, records_len, out, |out| put_fields(tail, 0, named, prev, base_time_ms, out));
+}
+
+fn put_fields(tail: TailNumber, log: u64, named: bool, prev: Offset, base_time_ms: u64, out: &mut Vec<u8>) {
+    varint::put(tail.0, out);
+    varint::put(u64::from(named) * NAMED | u64::from(log > 0) * LOG, out);
+    if log > 0 {
+        varint::put(log, out);
+    }
+    varint::put(prev.0, out);
+    varint::put(base_time_ms, out);
+}
+
+/// Appends one message to a block's records.
+pub fn put_message(head: &Head<'_>, payload: &[u8], out: &mut Vec<u8>) {
+    let mut bytes = [0u8; 48];
+    let mut fixed = Small { bytes: &mut bytes, len: 0 };
+    let flags = head.content.number().saturating_sub(1) & CONTENT
+        | u64::from(head.maybe_duplicate) * MAYBE_DUPLICATE
+        | u64::from(head.tag.0 > 0) * TAG
+        | u64::from(!head.sender.is_empty()) * SENDER;
+    fixed.put(flags);
+    fixed.put(head.offset.0 - head.prev.0);
+    fixed.put(head.published_at_ms - head.base_time_ms);
+    if head.tag.0 > 0 {
+        fixed.put(head.tag.0);
+    }
+    let fixed_len = fixed.len;
+    let mut len = fixed_len + payload.len();
+    if !head.sender.is_empty() {
+        len += varint::len(head.sender.len() as u64) + head.sender.len();
+    }
+    if let Some((index, name)) = head.topic {
+        len += varint::len(index) + name.map_or(0, |name| varint::len(name.len() as u64) + name.len());
+    }
+    out.reserve(len + 4);
+    varint::put(len as u64, out);
+    out.extend_from_slice(&bytes[..fixed_len]);
+    if !head.sender.is_empty() {
+        varint::put_bytes(head.sender.as_bytes(), out);
+    }
+    if let Some((index, name)) = head.topic {
+        varint::put(index, out);
+        if let Some(name) = name {
+            varint::put_bytes(name.as_bytes(), out);
+        }
+    }
+    out.extend_from_slice(payload);
+}
+
+/// Varints on the stack, so that a message's length is known before it is written.
+struct Small<'a> {
+    bytes: &'a mut [u8; 48],
+    len: usize,
+}
+
+impl Small<'_> {
+    fn put(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes[self.len] = value as u8 | 0x80;
+            self.len += 1;
+            value >>= 7;
+        }
+        self.bytes[self.len] = value as u8;
+        self.len += 1;
+    }
+}
+
+impl<'a> Block<'a> {
+    /// The frame's kind in the binary encoding.
+    pub const KIND: u8 = 96;
+
+    /// Appends the frame in the binary encoding.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        binary::put(Self::KIND, self.records.len(), out, |out| self.put_fields(out));
+        out.extend_from_slice(self.records);
+    }
+
+    /// Appends the body only, as a page holds it.
+    pub fn put_body(&self, out: &mut Vec<u8>) {
+        self.put_fields(out);
+        out.extend_from_slice(self.records);
+    }
+
+    fn put_fields(&self, out: &mut Vec<u8>) {
+        put_fields(self.tail, self.log, self.named, self.prev, self.base_time_ms, out);
+    }
+
+    /// Reads the body of a frame of this kind.
+    ///
+    /// # Errors
+    /// [`BadFrame`] if what stands before the messages is cut short.
+    pub fn take(mut body: &'a [u8]) -> Result<Self, BadFrame> {
+        Self::read(&mut body).ok_or(BadFrame)
+    }
+
+    fn read(body: &mut &'a [u8]) -> Option<Self> {
+        let tail = TailNumber(varint::take(body)?);
+        let flags = varint::take(body)?;
+        let log = if flags & LOG == 0 { 0 } else { varint::take(body)? };
+        let prev = Offset(varint::take(body)?);
+        let base_time_ms = varint::take(body)?;
+        let sound = tail.0 <= NUMBER_MAX && prev.0 <= NUMBER_MAX && base_time_ms <= NUMBER_MAX;
+        sound.then_some(Self { tail, log, named: flags & NAMED != 0, prev, base_time_ms, records: body })
+    }
+
+    /// The messages, front to back. Stops after the first that cannot be read.
+    #[must_use]
+    pub fn messages(&self) -> Messages<'a> {
+        Messages {
+            rest: self.records,
+            named: self.named,
+            offset: self.prev.0,
+            base_time_ms: self.base_time_ms,
+            topics: Vec::new(),
+        }
+    }
+}
+
+impl<'a> Messages<'a> {
+    fn read(&mut self) -> Option<Message<'a>> {
+        let mut record = varint::take_bytes(&mut self.rest)?;
+        let flags = varint::take(&mut record)?;
+        let step = varint::take(&mut record)?;
+        let age = varint::take(&mut record)?;
+        self.offset = self.offset.checked_add(step).filter(|offset| step > 0 && *offset <= NUMBER_MAX)?;
+        let published_at_ms = self.base_time_ms.checked_add(age).filter(|time| *time <= NUMBER_MAX)?;
+        let tag = if flags & TAG == 0 { Tag(0) } else { Tag(varint::take(&mut record)?) };
+        let sender = match flags & SENDER {
+            0 => None,
+            _ => Some(std::str::from_utf8(varint::take_bytes(&mut record)?).ok()?),
+        };
+        let topic = if self.named { Some(self.topic(&mut record)?) } else { None };
+        if flags & EXT != 0 {
+            varint::take_bytes(&mut record)?;
+        }
+        Some(Message {
+            offset: Offset(self.offset),
+            published_at_ms,
+            content: Content::from_number((flags & CONTENT) + 1),
+            maybe_duplicate: flags & MAYBE_DUPLICATE != 0,
+            tag,
+            sender,
+            topic,
+            payload: record,
+        })
+    }
+
+    fn topic(&mut self, record: &mut &'a [u8]) -> Option<&'a str> {
+        let index = usize::try_from(varint::take(record)?).ok()?;
+        if index == self.topics.len() {
+            self.topics.push(std::str::from_utf8(varint::take_bytes(record)?).ok()?);
+        }
+        self.topics.get(index).copied()
+    }
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Result<Message<'a>, BadFrame>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        match self.read() {
+            Some(message) => Some(Ok(message)),
+            None => {
+                self.rest = &[];
+                Some(Err(BadFrame))
+            }
+        }
+    }
+}
+
+/// Shows the payload's length only: it may be large, and it is not ours to print.
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({}, {} bytes)", self.offset, self.payload.len())
+    }
+}
+
+/// The blocks of a page, front to back.
+///
+/// # Errors
+/// The iterator yields [`BadFrame`] once, last, if one is cut short.
+pub fn blocks_of_page(mut blocks: &[u8]) -> impl Iterator<Item = Result<Block<'_>, BadFrame>> {
+    std::iter::from_fn(move || {
+        if blocks.is_empty() {
+            return None;
+        }
+        let block = varint::take_bytes(&mut blocks).ok_or(BadFrame).and_then(Block::take);
+        if block.is_err() {
+            blocks = &[];
+        }
+        Some(block)
+    })
+}
+
+/// Appends a block's body to the blocks of a page.
+pub fn put_on_page(block: &Block<'_>, scratch: &mut Vec<u8>, page: &mut Vec<u8>) {
+    scratch.clear();
+    block.put_body(scratch);
+    varint::put_bytes(scratch, page);
+}

@@ -1,0 +1,247 @@
+//! What a client may say.
+
+use std::borrow::Cow;
+
+use crate::binary::{self, BadFrame, frame};
+use crate::code::{Content, WhenSlow};
+use crate::field::{self, Field};
+use crate::number::{Handle, Incarnation, Participant, ProducerId, Request, Seq, TailNumber};
+use crate::position::Start;
+use crate::varint;
+
+/// A frame from client to hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientFrame<'a> {
+    /// Signs in; the first frame of a connection.
+    Hello(Hello<'a>),
+    /// Brings one more participant.
+    Attach(Attach),
+    /// Takes a participant away.
+    Detach(Detach),
+    /// Gives a (participant, topic) a handle to publish with.
+    Open(Open<'a>),
+    /// Publishes a message.
+    Publish(Publish<'a>),
+    /// Gives a handle back.
+    Shut(Shut),
+    /// Asks for a topic or pattern from some place on.
+    Subscribe(Subscribe<'a>),
+    /// Ends a subscription.
+    Unsubscribe(Unsubscribe),
+    /// Asks for one page of history.
+    History(History<'a>),
+    /// Says "I live"; the answer to the hub's heartbeat, or a question of its own.
+    Heartbeat(Heartbeat),
+}
+
+frame! {
+    /// Signs in and attaches participant 0. Must come first, within the hub's sign-in time.
+    Hello<'a> = 1 {
+        /// Participant 0's secret publisher identity.
+        1 producer: ProducerId,
+        /// Participant 0's incarnation.
+        2 incarnation: Incarnation,
+        /// Proof of who signs in; empty for anonymous.
+        3 token: Cow<'a, str>,
+        /// Name and version of the client, for the hub's operator.
+        4 agent: Cow<'a, str>,
+    }
+}
+
+frame! {
+    /// Attaches one more participant to the connection.
+    Attach = 2 {
+        /// The client's number for it; not 0, not in use.
+        1 participant: Participant,
+        /// Its secret publisher identity.
+        2 producer: ProducerId,
+        /// Its incarnation.
+        3 incarnation: Incarnation,
+    }
+}
+
+frame! {
+    /// Detaches a participant; its handles are gone with it.
+    Detach = 3 {
+        /// Which.
+        1 participant: Participant,
+    }
+}
+
+frame! {
+    /// Opens (producer, topic) for publishing under a handle, with the lowest unacknowledged seq.
+    Open<'a> = 4 {
+        /// The client's number for it, not in use on this connection.
+        1 handle: Handle,
+        /// Who publishes.
+        2 participant: Participant,
+        /// Where to.
+        3 topic: Cow<'a, str>,
+        /// Lowest seq that is not acknowledged, or the next one if all are.
+        4 lowest: Seq,
+    }
+}
+
+/// Publishes one message. On the wire: kind 5, these fields in order, `payload` last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Publish<'a> {
+    /// (1) The opened handle.
+    pub handle: Handle,
+    /// (2) Its seq: one more than the last.
+    pub seq: Seq,
+    /// (3) Lowest seq that is not acknowledged; 0 if it has not changed since it was last told.
+    pub lowest: Seq,
+    /// (4) What the payload is.
+    pub content: Content,
+    /// (5) The message was sent before, to a hub that may or may not have stored it and no longer knows.
+    pub maybe_duplicate: bool,
+    /// (6) Consumes the seq and publishes nothing: how a message that may have been sent is withdrawn.
+    pub void: bool,
+    /// (7) The message.
+    pub payload: Cow<'a, [u8]>,
+}
+
+frame! {
+    /// Gives a handle back.
+    Shut = 6 {
+        /// Which.
+        1 handle: Handle,
+    }
+}
+
+frame! {
+    /// Asks for a topic, or all topics that match a pattern.
+    Subscribe<'a> = 7 {
+        /// Number of the question.
+        1 request: Request,
+        /// Topic name or pattern.
+        2 name: Cow<'a, str>,
+        /// Where to start.
+        3 from: Start,
+        /// What to do when this subscriber cannot keep up.
+        4 when_slow: WhenSlow,
+    }
+}
+
+frame! {
+    /// Ends a subscription. Blocks may still arrive until `unsubscribed`.
+    Unsubscribe = 8 {
+        /// Number of the question.
+        1 request: Request,
+        /// Which.
+        2 tail: TailNumber,
+    }
+}
+
+frame! {
+    /// Asks for one page of history, also where only the position is wanted (`from` latest).
+    History<'a> = 9 {
+        /// Number of the question.
+        1 request: Request,
+        /// Topic name or pattern.
+        2 name: Cow<'a, str>,
+        /// Where to start.
+        3 from: Start,
+        /// Bytes of messages wanted; the hub may send fewer, at least one message if there is one. 0 means as many as the hub allows.
+        4 bytes_max: u64,
+    }
+}
+
+frame! {
+    /// "I live."
+    Heartbeat = 10 {
+        /// Not 0 if an answer is wanted at once.
+        1 request: Request,
+    }
+}
+
+impl<'a> Publish<'a> {
+    /// The frame's kind in the binary encoding.
+    pub const KIND: u8 = 5;
+    const PAYLOAD: u64 = 7;
+
+    /// Appends the frame in the binary encoding.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        self.put_head(self.payload.len(), out);
+        out.extend_from_slice(&self.payload);
+    }
+
+    /// Appends all of the frame but the payload, whose `payload_len` bytes must follow.
+    ///
+    /// `self.payload` is not looked at: this is for payloads that live elsewhere.
+    pub fn put_head(&self, payload_len: usize, out: &mut Vec<u8>) {
+        binary::put(Self::KIND, payload_len, out, |out| {
+            self.handle.put(1, out);
+            self.seq.put(2, out);
+            self.lowest.put(3, out);
+            self.content.put(4, out);
+            self.maybe_duplicate.put(5, out);
+            self.void.put(6, out);
+            if payload_len > 0 {
+                varint::put(Self::PAYLOAD << 1 | 1, out);
+                varint::put(payload_len as u64, out);
+            }
+        });
+    }
+
+    /// Reads the body of a frame of this kind.
+    ///
+    /// # Errors
+    /// [`BadFrame`] if a field is cut short or of the wrong kind.
+    pub fn take(mut body: &'a [u8]) -> Result<Self, BadFrame> {
+        let mut frame = Self::default();
+        while !body.is_empty() {
+            let (number, value) = field::take(&mut body).ok_or(BadFrame)?;
+            match number {
+                1 => frame.handle = Field::take(value).ok_or(BadFrame)?,
+                2 => frame.seq = Field::take(value).ok_or(BadFrame)?,
+                3 => frame.lowest = Field::take(value).ok_or(BadFrame)?,
+                4 => frame.content = Field::take(value).ok_or(BadFrame)?,
+                5 => frame.maybe_duplicate = Field::take(value).ok_or(BadFrame)?,
+                6 => frame.void = Field::take(value).ok_or(BadFrame)?,
+                Self::PAYLOAD => frame.payload = Field::take(value).ok_or(BadFrame)?,
+                _ => {}
+            }
+        }
+        Ok(frame)
+    }
+}
+
+impl<'a> ClientFrame<'a> {
+    /// Appends the frame in the binary encoding.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Hello(frame) => frame.put(out),
+            Self::Attach(frame) => frame.put(out),
+            Self::Detach(frame) => frame.put(out),
+            Self::Open(frame) => frame.put(out),
+            Self::Publish(frame) => frame.put(out),
+            Self::Shut(frame) => frame.put(out),
+            Self::Subscribe(frame) => frame.put(out),
+            Self::Unsubscribe(frame) => frame.put(out),
+            Self::History(frame) => frame.put(out),
+            Self::Heartbeat(frame) => frame.put(out),
+        }
+    }
+
+    /// Takes one frame from the front of a message; `Ok(None)` for a kind that this version does not know.
+    ///
+    /// # Errors
+    /// [`BadFrame`] if it is cut short or a field is of the wrong kind.
+    pub fn take(message: &mut &'a [u8]) -> Result<Option<Self>, BadFrame> {
+        let (kind, body) = binary::take(message)?;
+        Ok(Some(match kind {
+            Hello::KIND => Self::Hello(Hello::take(body)?),
+            Attach::KIND => Self::Attach(Attach::take(body)?),
+            Detach::KIND => Self::Detach(Detach::take(body)?),
+            Open::KIND => Self::Open(Open::take(body)?),
+            Publish::KIND => Self::Publish(Publish::take(body)?),
+            Shut::KIND => Self::Shut(Shut::take(body)?),
+            Subscribe::KIND => Self::Subscribe(Subscribe::take(body)?),
+            Unsubscribe::KIND => Self::Unsubscribe(Unsubscribe::take(body)?),
+            History::KIND => Self::History(History::take(body)?),
+            Heartbeat::KIND => Self::Heartbeat(Heartbeat::take(body)?),
+            _ => return Ok(None),
+        }))
+    }
+}

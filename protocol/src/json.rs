@@ -1,0 +1,249 @@
+//! The JSON encoding: a WebSocket text message is one object, or an array of objects, with a `type`.
+//!
+//! Fields have the names they have in Rust; a field that has its default may be left out. A payload is one
+//! of `data` (any JSON value), `text`, or `base64` together with `content`.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::binary::BadFrame;
+use crate::block::{Block, Message, blocks_of_page};
+use crate::client_frame::{ClientFrame, Publish};
+use crate::code::Content;
+use crate::hub_frame::{HubFrame, Page};
+use crate::number::{Handle, Offset, Request, Seq, Tag, TailNumber};
+use crate::position::{Gap, Position};
+
+/// Whether a value is what an absent field means.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The frames of a text message, as texts of one object each.
+///
+/// # Errors
+/// [`BadFrame`] if the text is neither a JSON object nor an array of them.
+pub fn frames(message: &str) -> Result<Vec<&str>, BadFrame> {
+    if message.trim_start().starts_with('[') {
+        let objects: Vec<&RawValue> = serde_json::from_str(message).map_err(|_| BadFrame)?;
+        return Ok(objects.into_iter().map(RawValue::get).collect());
+    }
+    Ok(vec![message])
+}
+
+/// Reads one client frame; `Ok(None)` for a type that this version does not know.
+///
+/// # Errors
+/// [`BadFrame`] if the text is no JSON object with a `type`, or a field is of the wrong kind.
+pub fn take_client(frame: &str) -> Result<Option<ClientFrame<'_>>, BadFrame> {
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Cow<'a, str>,
+    }
+    fn read<'a, T: Deserialize<'a>>(frame: &'a str) -> Result<T, BadFrame> {
+        serde_json::from_str(frame).map_err(|_| BadFrame)
+    }
+    let kind: Kind<'_> = read(frame)?;
+    Ok(Some(match &*kind.kind {
+        "hello" => ClientFrame::Hello(read(frame)?),
+        "attach" => ClientFrame::Attach(read(frame)?),
+        "detach" => ClientFrame::Detach(read(frame)?),
+        "open" => ClientFrame::Open(read(frame)?),
+        "publish" => ClientFrame::Publish(read::<JsonPublish<'_>>(frame)?.into_frame()?),
+        "shut" => ClientFrame::Shut(read(frame)?),
+        "subscribe" => ClientFrame::Subscribe(read(frame)?),
+        "unsubscribe" => ClientFrame::Unsubscribe(read(frame)?),
+        "history" => ClientFrame::History(read(frame)?),
+        "heartbeat" => ClientFrame::Heartbeat(read(frame)?),
+        _ => return Ok(None),
+    }))
+}
+
+/// Appends one hub frame as a JSON object.
+///
+/// # Errors
+/// [`BadFrame`] if the messages of a block or page cannot be read.
+pub fn put_hub(frame: &HubFrame<'_>, out: &mut Vec<u8>) -> Result<(), BadFrame> {
+    match frame {
+        HubFrame::Welcome(frame) => put("welcome", frame, out),
+        HubFrame::Attached(frame) => put("attached", frame, out),
+        HubFrame::Detached(frame) => put("detached", frame, out),
+        HubFrame::Opened(frame) => put("opened", frame, out),
+        HubFrame::Acked(frame) => put("acked", frame, out),
+        HubFrame::Refused(frame) => put("refused", frame, out),
+        HubFrame::Subscribed(frame) => put("subscribed", frame, out),
+        HubFrame::Unsubscribed(frame) => put("unsubscribed", frame, out),
+        HubFrame::Missing(frame) => put("missing", frame, out),
+        HubFrame::Progress(frame) => put("progress", frame, out),
+        HubFrame::Page(frame) => put("page", &JsonPage::read(frame)?, out),
+        HubFrame::Heartbeat(frame) => put("heartbeat", frame, out),
+        HubFrame::Failed(frame) => put("failed", frame, out),
+        HubFrame::Goodbye(frame) => put("goodbye", frame, out),
+        HubFrame::Block(block) => put("block", &JsonBlock::read(block)?, out),
+    }
+}
+
+fn put<T: Serialize>(kind: &'static str, frame: &T, out: &mut Vec<u8>) -> Result<(), BadFrame> {
+    #[derive(Serialize)]
+    struct Tagged<'a, T> {
+        r#type: &'static str,
+        #[serde(flatten)]
+        frame: &'a T,
+    }
+    serde_json::to_writer(out, &Tagged { r#type: kind, frame }).map_err(|_| BadFrame)
+}
+
+/// A `publish` as JSON has it.
+#[derive(Deserialize)]
+#[serde(default)]
+struct JsonPublish<'a> {
+    handle: Handle,
+    seq: Seq,
+    lowest: Seq,
+    content: Content,
+    maybe_duplicate: bool,
+    void: bool,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    base64: Option<Cow<'a, str>>,
+}
+
+impl Default for JsonPublish<'_> {
+    fn default() -> Self {
+        Self {
+            handle: Handle(0),
+            seq: Seq(0),
+            lowest: Seq(0),
+            content: Content::default(),
+            maybe_duplicate: false,
+            void: false,
+            data: None,
+            text: None,
+            base64: None,
+        }
+    }
+}
+
+impl<'a> JsonPublish<'a> {
+    fn into_frame(self) -> Result<Publish<'a>, BadFrame> {
+        let (content, payload) = match (self.data, self.text, self.base64) {
+            (Some(data), None, None) => (Content::Json, Cow::Borrowed(data.get().as_bytes())),
+            (None, Some(Cow::Borrowed(text)), None) => (Content::Text, Cow::Borrowed(text.as_bytes())),
+            (None, Some(Cow::Owned(text)), None) => (Content::Text, Cow::Owned(text.into_bytes())),
+            (None, None, Some(text)) => {
+                (self.content, Cow::Owned(BASE64.decode(text.as_bytes()).map_err(|_| BadFrame)?))
+            }
+            (None, None, None) if self.void => (Content::Json, Cow::Borrowed(&[][..])),
+            _ => return Err(BadFrame),
+        };
+        Ok(Publish {
+            handle: self.handle,
+            seq: self.seq,
+            lowest: self.lowest,
+            content,
+            maybe_duplicate: self.maybe_duplicate,
+            void: self.void,
+            payload,
+        })
+    }
+}
+
+/// A `block` as JSON has it.
+#[derive(Serialize)]
+struct JsonBlock<'a> {
+    #[serde(skip_serializing_if = "is_default")]
+    tail: TailNumber,
+    #[serde(skip_serializing_if = "is_default")]
+    log: u64,
+    prev: Offset,
+    messages: Vec<JsonMessage<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonMessage<'a> {
+    offset: Offset,
+    published_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_default")]
+    tag: Tag,
+    #[serde(skip_serializing_if = "is_default")]
+    maybe_duplicate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Content>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+impl<'a> JsonBlock<'a> {
+    fn read(block: &Block<'a>) -> Result<Self, BadFrame> {
+        let messages =
+            block.messages().map(|message| message.map(JsonMessage::new)).collect::<Result<_, _>>()?;
+        Ok(Self { tail: block.tail, log: block.log, prev: block.prev, messages })
+    }
+}
+
+impl<'a> JsonMessage<'a> {
+    /// A payload that is not what its content says goes as base64, so that one bad message harms no other.
+    fn new(message: Message<'a>) -> Self {
+        let payload = message.payload;
+        let data = (message.content == Content::Json).then(|| serde_json::from_slice(payload).ok()).flatten();
+        let text = (message.content == Content::Text).then(|| std::str::from_utf8(payload).ok()).flatten();
+        let raw = data.is_none() && text.is_none();
+        Self {
+            offset: message.offset,
+            published_at: message.published_at_ms,
+            topic: message.topic,
+            sender: message.sender,
+            tag: message.tag,
+            maybe_duplicate: message.maybe_duplicate,
+            data,
+            text,
+            content: raw.then_some(message.content),
+            base64: raw.then(|| BASE64.encode(payload)),
+        }
+    }
+}
+
+/// A `page` as JSON has it.
+#[derive(Serialize)]
+struct JsonPage<'a> {
+    request: Request,
+    #[serde(skip_serializing_if = "is_default")]
+    more: bool,
+    after: &'a [Position],
+    upto: &'a [Position],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<Gap>,
+    blocks: Vec<JsonBlock<'a>>,
+}
+
+impl<'a> JsonPage<'a> {
+    fn read(page: &'a Page<'_>) -> Result<Self, BadFrame> {
+        let blocks = blocks_of_page(&page.blocks)
+            .map(|block| block.and_then(|block| JsonBlock::read(&block)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            request: page.request,
+            more: page.more,
+            after: &page.after,
+            upto: &page.upto,
+            gap: page.gap,
+            blocks,
+        })
+    }
+}

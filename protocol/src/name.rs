@@ -1,0 +1,264 @@
+//! Topic names and patterns: what is allowed, and what matches what.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Bytes a topic name or pattern may have.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// The name of a topic: dot-separated tokens, UTF-8, no control characters, white space, `*` or `>`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicName(Arc<str>);
+
+/// A topic name in which `*` stands for one token and a last `>` for one or more.
+///
+/// Neither matches a token that opens with `$` in first place: reserved topics must be named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pattern(Arc<str>);
+
+/// What a subscription asks for: one topic, or all that match a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Selector {
+    /// Exactly this topic.
+    Topic(TopicName),
+    /// Every topic that the pattern matches.
+    Pattern(Pattern),
+}
+
+/// Why a text is no topic name or pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameError {
+    /// The name, or a token between two dots, is empty.
+    Empty,
+    /// More than [`NAME_BYTES_MAX`] bytes.
+    TooLong,
+    /// A control character, white space, or a `*` or `>` where none may stand.
+    BadCharacter,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "a name and its dot-separated tokens must not be empty",
+            Self::TooLong => "a name has at most 255 bytes",
+            Self::BadCharacter => "a name has no control characters, spaces, or misplaced `*` and `>`",
+        })
+    }
+}
+
+impl std::error::Error for NameError {}
+
+impl TopicName {
+    /// Checks and takes over a topic name.
+    ///
+    /// # Errors
+    /// [`NameError`] says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check(text, false)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the name is kept for the hub's own use (`$...`).
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with('$')
+    }
+}
+
+impl Pattern {
+    /// Checks and takes over a pattern. A plain topic name is a pattern that matches itself.
+    ///
+    /// # Errors
+    /// [`NameError`] says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check(text, true)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The pattern as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the pattern stands for this topic.
+    #[must_use]
+    pub fn matches(&self, topic: &TopicName) -> bool {
+        self.covers_text(topic.as_str())
+    }
+
+    /// Whether every topic that `other` matches is matched by `self` too.
+    ///
+    /// A grant must cover what is asked for whole (rule 8 of the model).
+    #[must_use]
+    pub fn covers(&self, other: &Pattern) -> bool {
+        self.covers_text(other.as_str())
+    }
+
+    /// Token by token. A wildcard of `text` is covered only by a wildcard at least as wide.
+    fn covers_text(&self, text: &str) -> bool {
+        let mut tokens = text.split('.');
+        let mut first = true;
+        for wanted in self.0.split('.') {
+            let Some(token) = tokens.next() else { return false };
+            if first && token.starts_with('$') && wanted != token {
+                return false;
+            }
+            first = false;
+            match wanted {
+                ">" => return true,
+                "*" if token == ">" => return false,
+                "*" => {}
+                _ if wanted == token => {}
+                _ => return false,
+            }
+        }
+        tokens.next().is_none()
+    }
+}
+
+impl Selector {
+    /// A text with a wildcard token is a pattern, any other a topic.
+    ///
+    /// # Errors
+    /// [`NameError`] says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if is_pattern(text) {
+            Pattern::parse(text).map(Self::Pattern)
+        } else {
+            TopicName::parse(text).map(Self::Topic)
+        }
+    }
+
+    /// The name or pattern as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Topic(topic) => topic.as_str(),
+            Self::Pattern(pattern) => pattern.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a text holds a wildcard and so can only be a pattern.
+#[must_use]
+pub fn is_pattern(text: &str) -> bool {
+    text.bytes().any(|b| b == b'*' || b == b'>')
+}
+
+/// Checks a name without keeping it; `wildcards` says whether `*` and a last `>` may stand as tokens.
+///
+/// # Errors
+/// [`NameError`] says which rule the text breaks.
+pub fn check(text: &str, wildcards: bool) -> Result<(), NameError> {
+    if text.len() > NAME_BYTES_MAX {
+        return Err(NameError::TooLong);
+    }
+    let mut tail_seen = false;
+    for token in text.split('.') {
+        if token.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if tail_seen {
+            return Err(NameError::BadCharacter);
+        }
+        if wildcards && (token == "*" || token == ">") {
+            tail_seen = token == ">";
+            continue;
+        }
+        if token.chars().any(|c| c == '*' || c == '>' || c.is_control() || is_space(c)) {
+            return Err(NameError::BadCharacter);
+        }
+    }
+    Ok(())
+}
+
+/// ASCII space, and the Unicode spaces and line separators that would make two names look alike.
+fn is_space(c: char) -> bool {
+    matches!(
+        c,
+        ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'
+            ..='\u{200a}' | '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[track_caller]
+    fn check_match(pattern: &str, topic: &str, expected: bool) {
+        let pattern = Pattern::parse(pattern).unwrap();
+        assert_eq!(pattern.matches(&TopicName::parse(topic).unwrap()), expected);
+    }
+
+    #[test]
+    fn wildcards_stand_for_whole_tokens() {
+        check_match("a.*", "a.b", true);
+        check_match("a.*", "a", false);
+        check_match("a.*", "a.b.c", false);
+        check_match("a.>", "a.b.c", true);
+        check_match("a.>", "a", false);
+        check_match("*.b", "a.b", true);
+        check_match(">", "a", true);
+        check_match("a.b", "a.b", true);
+    }
+
+    #[test]
+    fn wildcards_never_match_a_leading_dollar() {
+        check_match(">", "$presence.a", false);
+        check_match("*.a", "$presence.a", false);
+        check_match("$presence.*", "$presence.a", true);
+        check_match("a.*", "a.$b", true);
+    }
+
+    #[test]
+    fn a_grant_covers_a_pattern_whole() {
+        let covers = |a: &str, b: &str| Pattern::parse(a).unwrap().covers(&Pattern::parse(b).unwrap());
+        assert!(covers("a.>", "a.*.c"));
+        assert!(covers("a.>", "a.>"));
+        assert!(covers("a.*", "a.*"));
+        assert!(!covers("a.*", "a.>"));
+        assert!(!covers("a.b", "a.*"));
+        assert!(!covers(">", "$x.>"));
+        assert!(!covers("*.*", "a.>"));
+    }
+
+    #[test]
+    fn bad_names_are_refused() {
+        for (text, error) in [
+            ("", NameError::Empty),
+            ("a..b", NameError::Empty),
+            (".a", NameError::Empty),
+            ("a b", NameError::BadCharacter),
+            ("a\n", NameError::BadCharacter),
+            ("a\u{2028}", NameError::BadCharacter),
+            ("a.*", NameError::BadCharacter),
+            ("a*", NameError::BadCharacter),
+        ] {
+            assert_eq!(TopicName::parse(text).unwrap_err(), error, "{text:?}");
+        }
+        assert_eq!(TopicName::parse(&"x".repeat(256)).unwrap_err(), NameError::TooLong);
+        assert_eq!(Pattern::parse("a.>.b").unwrap_err(), NameError::BadCharacter);
+        assert_eq!(Pattern::parse("a*").unwrap_err(), NameError::BadCharacter);
+    }
+}

@@ -1,0 +1,48 @@
+//! Where in a log: positions, where a subscription starts, and what is missing.
+
+use crate::code::GapReason;
+use crate::number::{Epoch, Offset};
+
+/// A place in one log: everything up to and including `offset` lies before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+pub struct Position {
+    /// Identity of the log.
+    pub epoch: Epoch,
+    /// Last offset before this place; 0 is the log's beginning.
+    pub offset: Offset,
+}
+
+/// Where a subscription or a page of history starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum Start {
+    /// After the newest message.
+    #[default]
+    Latest,
+    /// With the oldest message that is kept.
+    Earliest,
+    /// With the last so many messages; for a pattern, so many in all.
+    Last(u64),
+    /// With the first message published within this many milliseconds before now.
+    SinceMs(u64),
+    /// After these places: one for a topic; for a pattern one per log.
+    After(Vec<Position>),
+}
+
+/// Messages that are gone: those at `from..=to`. Delivery goes on after `to`.
+///
+/// With [`GapReason::EpochChanged`] the whole log is new: `from` is 1, `epoch` the new identity, and what
+/// the old log held beyond the reader's cursor may be missing as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+pub struct Gap {
+    /// Identity of the log that `from` and `to` belong to.
+    pub epoch: Epoch,
+    /// First offset that may be missing.
+    pub from: Offset,
+    /// Last offset that may be missing.
+    pub to: Offset,
+    /// Why.
+    pub reason: GapReason,
+}
