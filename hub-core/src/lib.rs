@@ -1,1 +1,3 @@
 //! Frame reader lives in `websocket`.
+
+pub mod websocket;
