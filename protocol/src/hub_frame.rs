@@ -176,6 +176,8 @@ frame! {
         1 tail: TailNumber,
         /// What is missing.
         2 gap: Option<Gap>,
+        /// The new cursor, in the gap's epoch: delivery goes on after it.
+        3 after: Offset,
     }
 }
 
@@ -204,7 +206,7 @@ frame! {
         4 upto: Vec<Position>,
         /// What is missing before the first message, if something is.
         5 gap: Option<Gap>,
-        /// Bodies of block frames, each behind its length (varint); their tail number is 0. In JSON an array of `block` objects.
+        /// Bodies of block frames, each behind its length (varint); their tail number means nothing here. In JSON an array of `block` objects.
         6 blocks: Cow<'a, [u8]>,
     }
 }

@@ -23,17 +23,17 @@ pub enum Start {
     /// With the oldest message that is kept.
     Earliest,
     /// With the last so many messages; for a pattern, so many in all.
-    Last(u64),
+    Last(#[cfg_attr(feature = "json", serde(deserialize_with = "crate::number::within_range"))] u64),
     /// With the first message published within this many milliseconds before now.
-    SinceMs(u64),
+    SinceMs(#[cfg_attr(feature = "json", serde(deserialize_with = "crate::number::within_range"))] u64),
     /// After these places: one for a topic; for a pattern one per log.
-    After(Vec<Position>),
+    After(#[cfg_attr(feature = "json", serde(deserialize_with = "not_empty"))] Vec<Position>),
 }
 
-/// Messages that are gone: those at `from..=to`. Delivery goes on after `to`.
+/// Messages are gone: some or all of those at `from..=to`. Where delivery goes on stands beside the gap.
 ///
 /// With [`GapReason::EpochChanged`] the whole log is new: `from` is 1, `epoch` the new identity, and what
-/// the old log held beyond the reader's cursor may be missing as well.
+/// the old log held beyond the reader's cursor is missing as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
 pub struct Gap {
@@ -45,4 +45,14 @@ pub struct Gap {
     pub to: Offset,
     /// Why.
     pub reason: GapReason,
+}
+
+/// A start after no place at all would mean whatever its reader takes it for.
+#[cfg(feature = "json")]
+fn not_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Position>, D::Error> {
+    let positions = <Vec<Position> as serde::Deserialize>::deserialize(from)?;
+    if positions.is_empty() {
+        return Err(serde::de::Error::custom("no position"));
+    }
+    Ok(positions)
 }
