@@ -37,6 +37,6 @@ function targets() {
 
 function fuzz(target) {
   const build = ["--fuzz-dir", folder, "--target-dir", resolve(cargoTarget, "fuzz")];
-  const limits = [`-max_total_time=${seconds}`, "-timeout=10", "-rss_limit_mb=1024"];
+  const limits = [`-max_total_time=${seconds}`, "-timeout=10"];
   return run(cargoFuzz, ["run", ...build, target, "--", ...limits], { env });
 }

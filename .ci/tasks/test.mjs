@@ -1,22 +1,96 @@
-// `npm test`: everything that must hold before a change is merged.
+// `npm test`: everything that must hold before a change is merged. `npm test -- --only WORD` runs the sections whose
+// name holds the word.
 
+import { parseArgs } from "node:util";
+import { build } from "./build.mjs";
+import { checkNpmAdvisories, checkRustDependencies } from "./dependencies.mjs";
+import { runPackageSourceTests, runTestsIn } from "./js-tests.mjs";
+import { pack } from "./pack.mjs";
+import { at, cargoTarget, hubBinary, jsPackage } from "./paths.mjs";
+import { prepareBuild, prepareChromium } from "./prepare.mjs";
 import { run } from "./run.mjs";
 import { runSections } from "./sections.mjs";
+import { isHere } from "./steps.mjs";
 
-const cargo = (args, env) => run("cargo", args, { env });
+const cargo = (...args) => run("cargo", args);
+const npx = (...args) => run("npx", ["--no-install", ...args]);
+const wasm = ["-p", "tidewire-wasm", "--target", "wasm32-unknown-unknown"];
+const hub = { TIDEWIRE_BIN: hubBinary };
 
 const sections = [
-  { name: "cargo fmt", run: () => cargo(["fmt", "--all", "--check"]) },
+  { name: "check: cargo fmt", run: () => cargo("fmt", "--all", "--check") },
+  { name: "check: biome", run: () => npx("biome", "check", "--error-on-warnings") },
   {
-    name: "biome",
-    run: () => run("npx", ["--no-install", "biome", "check", "--error-on-warnings"]),
+    name: "check: clippy",
+    run: () => cargo("clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"),
   },
   {
-    name: "clippy",
+    name: "check: clippy for wasm",
+    run: () => cargo("clippy", "--locked", ...wasm, "--all-features", "--", "-D", "warnings"),
+  },
+  {
+    name: "check: cargo doc",
     run: () =>
-      cargo(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+      run("cargo", ["doc", "--locked", "--workspace", "--no-deps"], {
+        env: { RUSTDOCFLAGS: "-D warnings" },
+      }),
   },
-  { name: "cargo test", run: () => cargo(["test", "--locked", "--workspace"]) },
+  { name: "check: cargo deny", run: checkRustDependencies },
+  { name: "check: npm audit", run: checkNpmAdvisories },
+  { name: "build", run: build },
+  { name: "pack", needs: "build", inputs: ["wasm-client/js/package.json"], run: pack },
+  {
+    name: "check: publint",
+    needs: "pack",
+    inputs: ["wasm-client/js/package.json"],
+    run: () => npx("publint", jsPackage, "--strict"),
+  },
+  {
+    name: "test: Rust",
+    needs: "build",
+    run: () => run("cargo", ["test", "--locked", "--workspace"], { env: hub }),
+  },
+  {
+    name: "test: wake-ups under loom",
+    inputs: ["hub-core/src/loom.rs"],
+    // Its own target folder: the flag would otherwise make Cargo rebuild everything, twice a run.
+    run: () =>
+      run("cargo", ["test", "--locked", "--release", "-p", "tidewire-hub-core", "--lib", "loom"], {
+        env: { RUSTFLAGS: "--cfg loom", CARGO_TARGET_DIR: `${cargoTarget}/loom` },
+      }),
+  },
+  {
+    name: "test: simulation",
+    run: () => run("npm", ["run", "--silent", "simulate", "--", "--ci"]),
+  },
+  {
+    name: "test: npm package sources",
+    needs: "build",
+    inputs: ["wasm-client/js/test"],
+    run: runPackageSourceTests,
+  },
+  {
+    name: "test: packed tarball",
+    needs: "pack",
+    inputs: ["tests/package"],
+    run: async () => runTestsIn(at("tests/package"), await withChromium()),
+  },
+  {
+    name: "test: browser",
+    needs: "pack",
+    inputs: ["tests/browser"],
+    run: async () => runTestsIn(at("tests/browser"), await withChromium()),
+  },
 ];
 
-process.exitCode = (await runSections(sections)) > 0 ? 1 : 0;
+async function withChromium() {
+  return { ...hub, TIDEWIRE_CHROMIUM: await prepareChromium() };
+}
+
+const { only } = parseArgs({ options: { only: { type: "string", default: "" } } }).values;
+const chosen = sections
+  .filter(({ name }) => name.includes(only))
+  .filter(({ inputs = [] }) => inputs.every((path) => isHere(at(path))));
+
+await prepareBuild();
+process.exitCode = chosen.length === 0 || (await runSections(chosen)) > 0 ? 1 : 0;

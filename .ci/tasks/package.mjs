@@ -1,0 +1,81 @@
+// Bundles the npm package: one file per entry in `wasm-client/js/dist`, with types beside it.
+
+import { copyFileSync, readFileSync, rmSync } from "node:fs";
+import { resolve } from "node:path";
+import { gzipSync } from "node:zlib";
+import { at, jsPackage, wasmOut } from "./paths.mjs";
+import { run } from "./run.mjs";
+import { isHere, stepIfChanged } from "./steps.mjs";
+import { wasmFiles } from "./wasm.mjs";
+
+export async function buildPackage() {
+  if (!isHere(resolve(jsPackage, "src/index.ts"))) return;
+  const outputs = [
+    ...ENTRIES.map((name) => resolve(dist, `${name}.js`)),
+    resolve(dist, "index.d.ts"),
+  ];
+  await stepIfChanged(
+    "bundle the npm package",
+    {
+      inputs: [
+        resolve(jsPackage, "src"),
+        resolve(jsPackage, "package.json"),
+        resolve(jsPackage, "tsconfig.json"),
+        at(".ci/tasks/package.mjs"),
+        at("package-lock.json"),
+        ...wasmFiles,
+      ],
+      outputs: [...outputs, resolve(dist, "tidewire.wasm")],
+    },
+    bundle,
+  );
+  checkSize();
+}
+
+async function bundle() {
+  rmSync(dist, { recursive: true, force: true });
+  await bundleWith({
+    entryPoints: ENTRIES.map((name) => resolve(jsPackage, "src", `${name}.ts`)),
+    outdir: dist,
+    minify: true,
+    external: ["*.wasm", "*.wasm?module"],
+  });
+  copyFileSync(resolve(wasmOut, "tidewire.wasm"), resolve(dist, "tidewire.wasm"));
+  await run(process.execPath, [TSC, "-p", resolve(jsPackage, "tsconfig.json")]);
+}
+
+/** esbuild as every bundle of ours uses it. */
+export async function bundleWith(options) {
+  // Loaded late: `npm start` imports this file before the packages are installed.
+  const esbuild = await import("esbuild");
+  await esbuild.build({
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    platform: "neutral",
+    legalComments: "none",
+    logLevel: "warning",
+    alias: {
+      "#wasm-glue": resolve(wasmOut, "tidewire_wasm.js"),
+      "#wasm-inline": resolve(wasmOut, "tidewire_wasm_inline.js"),
+    },
+    ...options,
+  });
+}
+
+function checkSize() {
+  for (const name of ENTRIES) {
+    const bytes = gzipSync(readFileSync(resolve(dist, `${name}.js`)), { level: 9 }).length;
+    console.log(`build: @tidewire/client ${name}.js: ${bytes.toLocaleString("en")} bytes gzip`);
+    if (name === "index" && bytes > DEFAULT_ENTRY_BYTES_MAX) {
+      throw new Error(`index.js may have ${DEFAULT_ENTRY_BYTES_MAX} bytes gzip; it has ${bytes}`);
+    }
+  }
+}
+
+const ENTRIES = ["index", "slim", "workerd", "edge"].filter((name) =>
+  isHere(resolve(jsPackage, `src/${name}.ts`)),
+);
+const DEFAULT_ENTRY_BYTES_MAX = 20_480;
+const dist = resolve(jsPackage, "dist");
+const TSC = at("node_modules/typescript/bin/tsc");

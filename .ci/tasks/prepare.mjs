@@ -1,0 +1,100 @@
+// Installs what is missing, or says what is missing and how to get it.
+
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { at } from "./paths.mjs";
+import { read, run } from "./run.mjs";
+
+/** What a build needs: a linker, Rust's wasm target and the npm packages of the lock file. */
+export async function prepareBuild() {
+  if (!onPath("cargo")) throw new Missing("cargo", "install it from https://rustup.rs");
+  if (!onPath("cc")) await aptInstall("a C linker (cc)", ["gcc", "libc6-dev"]);
+  await installWasmTarget();
+  if (!packagesInstalled()) {
+    console.log("prepare: install the npm packages");
+    await run("npm", ["ci", "--no-audit", "--no-fund"]);
+  }
+}
+
+/** The browser that the tests drive; its path. */
+export async function prepareChromium() {
+  const { chromium } = await import("playwright-core");
+  const find = () => findChromium(chromium.executablePath());
+  if (find() === undefined) await installChromium();
+  const found = find();
+  if (found === undefined) throw new Missing("Chromium", "set TIDEWIRE_CHROMIUM to its path");
+  return found;
+}
+
+/** A tool published as a crate, built once into `target/tools`; the path of its program. */
+export async function prepareCargoTool({ name, version, folder }) {
+  const program = `${folder}/bin/${name}`;
+  const installed = read(program, ["--version"]);
+  if (!installed.ok || !installed.stdout.includes(version)) {
+    console.log(`prepare: build ${name} ${version} (once; a few minutes)`);
+    await run("cargo", ["install", name, "--version", version, "--locked", "--root", folder]);
+  }
+  return program;
+}
+
+/** What we need and cannot install here. */
+export class Missing extends Error {
+  constructor(what, how) {
+    super(`${what} is missing: ${how}`);
+    this.name = "Missing";
+  }
+}
+
+async function installWasmTarget() {
+  const sysroot = read("rustc", ["--print", "sysroot"]).stdout.trim();
+  if (existsSync(`${sysroot}/lib/rustlib/${WASM_TARGET}/lib`)) return;
+  if (!onPath("rustup")) {
+    throw new Missing(WASM_TARGET, "install Rust by rustup, which can add this target");
+  }
+  await run("rustup", ["target", "add", WASM_TARGET]);
+}
+
+/** npm writes this file at the end of an installation. */
+function packagesInstalled() {
+  const installed = at("node_modules/.package-lock.json");
+  return (
+    existsSync(installed) &&
+    statSync(installed).mtimeMs >= statSync(at("package-lock.json")).mtimeMs
+  );
+}
+
+async function aptInstall(what, packages) {
+  const command = `apt-get install -y --no-install-recommends ${packages.join(" ")}`;
+  const isRoot = process.getuid?.() === 0;
+  if (!isRoot || !onPath("apt-get")) throw new Missing(what, `on Debian: ${command}`);
+  console.log(`prepare: install ${what}`);
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  await run("apt-get", ["update", "-qq"], { env });
+  await run("apt-get", command.split(" ").slice(1), { env });
+}
+
+/** Ubuntu's package is only a pointer to a snap, which containers cannot run; Playwright brings its own. */
+async function installChromium() {
+  const isUbuntu =
+    existsSync("/etc/os-release") && /^ID=ubuntu$/m.test(readFileSync("/etc/os-release", "utf8"));
+  if (!isUbuntu) return aptInstall("Chromium", ["chromium"]);
+  return run("npx", ["--no-install", "playwright-core", "install", "--with-deps", "chromium"]);
+}
+
+function findChromium(playwrights) {
+  const { TIDEWIRE_CHROMIUM } = process.env;
+  const candidates = TIDEWIRE_CHROMIUM ? [TIDEWIRE_CHROMIUM] : [...CHROMIUM_PATHS, playwrights];
+  return candidates.find((path) => existsSync(path));
+}
+
+function onPath(program) {
+  return (process.env.PATH ?? "").split(":").some((folder) => existsSync(`${folder}/${program}`));
+}
+
+const WASM_TARGET = "wasm32-unknown-unknown";
+const CHROMIUM_PATHS = [
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome-stable",
+  "/usr/bin/google-chrome",
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];

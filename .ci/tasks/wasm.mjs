@@ -1,0 +1,120 @@
+// Makes the engine of the npm package: Rust -> wasm -> glue -> optimised -> inline text.
+//
+// Leaves in `target/wasm`:
+//   tidewire_wasm.js, .d.ts           the glue: `instantiate(module)`; imported as `#wasm-glue`
+//   tidewire_wasm_inline.js, .d.ts    base64 of the deflated wasm; imported as `#wasm-inline`
+//   tidewire.wasm                     the same wasm as a file
+
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { deflateRawSync } from "node:zlib";
+import { isolate } from "./glue.mjs";
+import { at, cargoTarget, root, wasmOut } from "./paths.mjs";
+import { read, run } from "./run.mjs";
+import { step, stepIfChanged } from "./steps.mjs";
+
+export async function buildWasm() {
+  await step("compile the wasm client", compile);
+  await stepIfChanged(
+    "make glue, optimise and deflate the wasm",
+    {
+      inputs: [
+        rawWasm,
+        at("wasm-client/build-helper"),
+        at("Cargo.lock"),
+        at("node_modules/binaryen/package.json"),
+        at(".ci/tasks/wasm.mjs"),
+        at(".ci/tasks/glue.mjs"),
+      ],
+      outputs: wasmFiles,
+    },
+    finish,
+  );
+}
+
+/** Panic messages carry source paths; without the remaps they would tell where they were built. */
+function compile() {
+  const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
+  const sysroot = read("rustc", ["--print", "sysroot"]).stdout.trim();
+  const flags = [
+    `--remap-path-prefix=${root}=tidewire`,
+    `--remap-path-prefix=${cargoHome}/registry/src=crates`,
+    `--remap-path-prefix=${sysroot}/lib/rustlib/src/rust=rust`,
+  ];
+  const args = [
+    "build",
+    "--locked",
+    "--profile",
+    "wasm",
+    "--target",
+    TARGET,
+    "-p",
+    "tidewire-wasm",
+  ];
+  return run("cargo", args, { env: { CARGO_ENCODED_RUSTFLAGS: flags.join("\x1f") } });
+}
+
+async function finish() {
+  const glue = resolve(wasmOut, "glue");
+  mkdirSync(glue, { recursive: true });
+  await run("cargo", ["run", "--locked", "-p", "tidewire-wasm-build", "--", rawWasm, glue]);
+
+  const optimised = resolve(wasmOut, "tidewire.wasm");
+  await run(process.execPath, [
+    at("node_modules/binaryen/bin/wasm-opt"),
+    resolve(glue, "tidewire_bg.wasm"),
+    ...OPTIMISE,
+    ...FEATURES.map((feature) => `--enable-${feature}`),
+    "-o",
+    optimised,
+  ]);
+
+  const bound = isolate(readFileSync(resolve(glue, "tidewire_bg.js"), "utf8"));
+  writeFileSync(resolve(wasmOut, "tidewire_wasm.js"), bound);
+  writeFileSync(resolve(wasmOut, "tidewire_wasm.d.ts"), GLUE_TYPES);
+
+  const text = deflateRawSync(readFileSync(optimised), { level: 9 }).toString("base64");
+  writeFileSync(resolve(wasmOut, "tidewire_wasm_inline.js"), `export default "${text}";\n`);
+  writeFileSync(resolve(wasmOut, "tidewire_wasm_inline.d.ts"), INLINE_TYPES);
+}
+
+const TARGET = "wasm32-unknown-unknown";
+const rawWasm = resolve(cargoTarget, TARGET, "wasm/tidewire_wasm.wasm");
+
+export const wasmFiles = [
+  "tidewire.wasm",
+  "tidewire_wasm.js",
+  "tidewire_wasm.d.ts",
+  "tidewire_wasm_inline.js",
+  "tidewire_wasm_inline.d.ts",
+].map((name) => resolve(wasmOut, name));
+
+const OPTIMISE = ["-Oz", "--strip-producers", "--strip-target-features"];
+
+/** What rustc's target emits and every supported engine has; `--all-features` would use more. */
+const FEATURES = [
+  "bulk-memory",
+  "sign-ext",
+  "mutable-globals",
+  "nontrapping-float-to-int",
+  "reference-types",
+  "multivalue",
+];
+
+const GLUE_TYPES = `export type * from "./glue/tidewire.js";
+
+/** One instance: what the client exports by \`#[wasm_bindgen]\`, and its memory. */
+export type Wasm = typeof import("./glue/tidewire.js") & { readonly memory: WebAssembly.Memory };
+
+/** A new instance that shares nothing with earlier ones. */
+export function instantiate(module: WebAssembly.Module): Promise<Wasm>;
+
+/** As \`instantiate\`, at once; a page's main thread may refuse it for large modules. */
+export function instantiateSync(module: WebAssembly.Module): Wasm;
+`;
+
+const INLINE_TYPES = `/** Base64 of the wasm, deflated without a header. */
+declare const deflated: string;
+export default deflated;
+`;
