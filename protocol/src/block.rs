@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! tail | flags | prev | base_time | message*
-//! flags: bit 0 the messages name their topics (a pattern's tail); bit 1 `log` follows the flags
+//! flags: bit 0 the messages name their topics (a pattern's tail); bit 1 `log` follows the flags;
+//!        bit 2 `ext_len ext` follows base_time
 //!
 //! message: len | flags | offset - offset before | published_at - base_time
 //!          [tag] [sender_len sender] [topic [name_len name]] [ext_len ext] payload
@@ -14,12 +15,14 @@
 //! `prev` is the offset of the tail's last message before this block, 0 if there is none; the first
 //! message's offset counts from it. `topic` is the place of the message's topic among those that the block
 //! has named so far, from 0; the first one beyond them is new and its name follows. `ext` holds fields
-//! (see [`crate::field`]) for what later versions add. The payload takes the rest of `len`.
+//! (see [`crate::field`]) for what later versions add; flags that are unknown are passed over, since no
+//! flag but those above brings bytes with it. The payload takes the rest of `len`.
 
 use std::fmt;
 
 use crate::binary::{self, BadFrame};
 use crate::code::Content;
+use crate::field;
 use crate::number::{NUMBER_MAX, Offset, Tag, TailNumber};
 use crate::varint;
 
@@ -105,6 +108,7 @@ const EXT: u64 = 1 << 5;
 
 const NAMED: u64 = 1;
 const LOG: u64 = 1 << 1;
+const HEADER_EXT: u64 = 1 << 2;
 
 /// Appends kind, length and everything else of a block frame that stands before its messages.
 pub fn put_header(
@@ -120,7 +124,7 @@ pub fn put_header(
 
 fn put_fields(tail: TailNumber, log: u64, named: bool, prev: Offset, base_time_ms: u64, out: &mut Vec<u8>) {
     varint::put(tail.0, out);
-    varint::put(u64::from(named) * NAMED | u64::from(log > 0) * LOG, out);
+    varint::put((u64::from(named) * NAMED) | (u64::from(log > 0) * LOG), out);
     if log > 0 {
         varint::put(log, out);
     }
@@ -129,16 +133,19 @@ fn put_fields(tail: TailNumber, log: u64, named: bool, prev: Offset, base_time_m
 }
 
 /// Appends one message to a block's records.
+///
+/// Its offset must lie beyond that of the message before it; readers refuse a block where it does not.
 pub fn put_message(head: &Head<'_>, payload: &[u8], out: &mut Vec<u8>) {
     let mut bytes = [0u8; 48];
     let mut fixed = Small { bytes: &mut bytes, len: 0 };
-    let flags = head.content.number().saturating_sub(1) & CONTENT
-        | u64::from(head.maybe_duplicate) * MAYBE_DUPLICATE
-        | u64::from(head.tag.0 > 0) * TAG
-        | u64::from(!head.sender.is_empty()) * SENDER;
+    let flags = content_bits(head.content)
+        | (u64::from(head.maybe_duplicate) * MAYBE_DUPLICATE)
+        | (u64::from(head.tag.0 > 0) * TAG)
+        | (u64::from(!head.sender.is_empty()) * SENDER);
     fixed.put(flags);
-    fixed.put(head.offset.0 - head.prev.0);
-    fixed.put(head.published_at_ms - head.base_time_ms);
+    debug_assert!(head.offset > head.prev, "offsets strictly increase");
+    fixed.put(head.offset.0.saturating_sub(head.prev.0));
+    fixed.put(head.published_at_ms.saturating_sub(head.base_time_ms));
     if head.tag.0 > 0 {
         fixed.put(head.tag.0);
     }
@@ -163,6 +170,14 @@ pub fn put_message(head: &Head<'_>, payload: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(payload);
+}
+
+/// A message's flags have room for the contents of version 1 only: anything else is bytes.
+fn content_bits(content: Content) -> u64 {
+    match content {
+        Content::Json | Content::Text | Content::Binary | Content::Cbor => content.number() - 1,
+        Content::Unknown => Content::Binary.number() - 1,
+    }
 }
 
 /// Varints on the stack, so that a message's length is known before it is written.
@@ -212,13 +227,15 @@ impl<'a> Block<'a> {
     }
 
     fn read(body: &mut &'a [u8]) -> Option<Self> {
-        let tail = TailNumber(varint::take(body)?);
+        let tail = TailNumber(field::take_number(body)?);
         let flags = varint::take(body)?;
-        let log = if flags & LOG == 0 { 0 } else { varint::take(body)? };
-        let prev = Offset(varint::take(body)?);
-        let base_time_ms = varint::take(body)?;
-        let sound = tail.0 <= NUMBER_MAX && prev.0 <= NUMBER_MAX && base_time_ms <= NUMBER_MAX;
-        sound.then_some(Self { tail, log, named: flags & NAMED != 0, prev, base_time_ms, records: body })
+        let log = if flags & LOG == 0 { 0 } else { field::take_number(body)? };
+        let prev = Offset(field::take_number(body)?);
+        let base_time_ms = field::take_number(body)?;
+        if flags & HEADER_EXT != 0 {
+            varint::take_bytes(body)?;
+        }
+        Some(Self { tail, log, named: flags & NAMED != 0, prev, base_time_ms, records: body })
     }
 
     /// The messages, front to back. Stops after the first that cannot be read.
@@ -242,7 +259,7 @@ impl<'a> Messages<'a> {
         let age = varint::take(&mut record)?;
         self.offset = self.offset.checked_add(step).filter(|offset| step > 0 && *offset <= NUMBER_MAX)?;
         let published_at_ms = self.base_time_ms.checked_add(age).filter(|time| *time <= NUMBER_MAX)?;
-        let tag = if flags & TAG == 0 { Tag(0) } else { Tag(varint::take(&mut record)?) };
+        let tag = if flags & TAG == 0 { Tag(0) } else { Tag(field::take_number(&mut record)?) };
         let sender = match flags & SENDER {
             0 => None,
             _ => Some(std::str::from_utf8(varint::take_bytes(&mut record)?).ok()?),

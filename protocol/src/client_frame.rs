@@ -143,6 +143,7 @@ frame! {
         /// Where to start.
         3 from: Start,
         /// Bytes of messages wanted; the hub may send fewer, at least one message if there is one. 0 means as many as the hub allows.
+        #[cfg_attr(feature = "json", serde(deserialize_with = "crate::number::within_range"))]
         4 bytes_max: u64,
     }
 }
@@ -187,7 +188,7 @@ impl<'a> Publish<'a> {
     /// Reads the body of a frame of this kind.
     ///
     /// # Errors
-    /// [`BadFrame`] if a field is cut short or of the wrong kind.
+    /// [`BadFrame`] if a field is cut short or of the wrong kind, or the content is unknown.
     pub fn take(mut body: &'a [u8]) -> Result<Self, BadFrame> {
         let mut frame = Self::default();
         while !body.is_empty() {
@@ -202,6 +203,10 @@ impl<'a> Publish<'a> {
                 Self::PAYLOAD => frame.payload = Field::take(value).ok_or(BadFrame)?,
                 _ => {}
             }
+        }
+        // Were it let through, a message of a kind we do not know would be stored as one that we do.
+        if frame.content == Content::Unknown {
+            return Err(BadFrame);
         }
         Ok(frame)
     }

@@ -164,7 +164,9 @@ impl<'a> Field<'a> for Epoch {
 
 impl<'a> Field<'a> for ProducerId {
     fn put(&self, number: u64, out: &mut Vec<u8>) {
-        put_bytes(number, &self.0, out);
+        if *self != Self::default() {
+            put_bytes(number, &self.0, out);
+        }
     }
 
     fn take(value: Value<'a>) -> Option<Self> {
@@ -265,6 +267,7 @@ fn take_positions(mut bytes: &[u8]) -> Option<Vec<Position>> {
     Some(positions)
 }
 
-fn take_number(bytes: &mut &[u8]) -> Option<u64> {
+/// Takes a number from the front of `bytes`; `None` if it is cut short or beyond [`NUMBER_MAX`].
+pub(crate) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     varint::take(bytes).filter(|n| *n <= NUMBER_MAX)
 }

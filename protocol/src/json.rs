@@ -1,13 +1,16 @@
 //! The JSON encoding: a WebSocket text message is one object, or an array of objects, with a `type`.
 //!
-//! Fields have the names they have in Rust; a field that has its default may be left out. A payload is one
-//! of `data` (any JSON value), `text`, or `base64` together with `content`.
+//! Fields have the names they have in Rust; a field that has its default may be left out, one that comes
+//! twice is refused. A payload is one of `data` (any JSON value, kept as it is written), `text`, or `base64`
+//! together with `content`. Nothing here recurses on what a peer sends.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::binary::BadFrame;
@@ -23,17 +26,53 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// Nesting up to which a payload goes to JSON subscribers as `data`; deeper ones go as base64.
+///
+/// Many parsers stop at 128 levels, block and page around the payload included, and whoever cannot parse
+/// one message loses all that came with it.
+pub const DATA_DEPTH_MAX: usize = 100;
+
 /// The frames of a text message, as texts of one object each.
 ///
 /// # Errors
 /// [`BadFrame`] if the text is neither a JSON object nor an array of them.
 pub fn frames(message: &str) -> Result<Vec<&str>, BadFrame> {
-    if message.trim_start().starts_with('[') {
-        let objects: Vec<&RawValue> = serde_json::from_str(message).map_err(|_| BadFrame)?;
-        return Ok(objects.into_iter().map(RawValue::get).collect());
+    if !message.trim_start().starts_with('[') {
+        return Ok(vec![message]);
     }
-    Ok(vec![message])
+    let mut from = serde_json::Deserializer::from_str(message);
+    let frames_max = message.len() / FRAME_BYTES_MIN + 1;
+    let frames = from.deserialize_seq(Frames { frames_max }).map_err(|_| BadFrame)?;
+    from.end().map_err(|_| BadFrame)?;
+    Ok(frames)
 }
+
+/// Takes an array apart. No more entries than could be frames: `[0,0,...]` must not cost 16 bytes for two.
+struct Frames {
+    frames_max: usize,
+}
+
+impl<'de> Visitor<'de> for Frames {
+    type Value = Vec<&'de str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of frames")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut frames = Vec::new();
+        while let Some(entry) = entries.next_element::<&RawValue>()? {
+            if frames.len() == self.frames_max {
+                return Err(A::Error::custom("these cannot be frames"));
+            }
+            frames.push(entry.get());
+        }
+        Ok(frames)
+    }
+}
+
+/// Bytes of the shortest frame, its comma included: `{"type":""},`.
+const FRAME_BYTES_MIN: usize = 12;
 
 /// Reads one client frame; `Ok(None)` for a type that this version does not know.
 ///
@@ -47,6 +86,10 @@ pub fn take_client(frame: &str) -> Result<Option<ClientFrame<'_>>, BadFrame> {
     }
     fn read<'a, T: Deserialize<'a>>(frame: &'a str) -> Result<T, BadFrame> {
         serde_json::from_str(frame).map_err(|_| BadFrame)
+    }
+    // Without this, an array would do for an object: its entries would be taken as the fields in order.
+    if !frame.trim_start().starts_with('{') {
+        return Err(BadFrame);
     }
     let kind: Kind<'_> = read(frame)?;
     Ok(Some(match &*kind.kind {
@@ -99,16 +142,16 @@ fn put<T: Serialize>(kind: &'static str, frame: &T, out: &mut Vec<u8>) -> Result
 }
 
 /// A `publish` as JSON has it.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(default)]
 struct JsonPublish<'a> {
     handle: Handle,
     seq: Seq,
     lowest: Seq,
-    content: Content,
+    content: Option<Content>,
     maybe_duplicate: bool,
     void: bool,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "even_null")]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     text: Option<Cow<'a, str>>,
@@ -116,20 +159,9 @@ struct JsonPublish<'a> {
     base64: Option<Cow<'a, str>>,
 }
 
-impl Default for JsonPublish<'_> {
-    fn default() -> Self {
-        Self {
-            handle: Handle(0),
-            seq: Seq(0),
-            lowest: Seq(0),
-            content: Content::default(),
-            maybe_duplicate: false,
-            void: false,
-            data: None,
-            text: None,
-            base64: None,
-        }
-    }
+/// `null` is a message like any other, not the absence of one.
+fn even_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
 }
 
 impl<'a> JsonPublish<'a> {
@@ -139,11 +171,15 @@ impl<'a> JsonPublish<'a> {
             (None, Some(Cow::Borrowed(text)), None) => (Content::Text, Cow::Borrowed(text.as_bytes())),
             (None, Some(Cow::Owned(text)), None) => (Content::Text, Cow::Owned(text.into_bytes())),
             (None, None, Some(text)) => {
-                (self.content, Cow::Owned(BASE64.decode(text.as_bytes()).map_err(|_| BadFrame)?))
+                let content = self.content.unwrap_or(Content::Binary);
+                (content, Cow::Owned(BASE64.decode(text.as_bytes()).map_err(|_| BadFrame)?))
             }
             (None, None, None) if self.void => (Content::Json, Cow::Borrowed(&[][..])),
             _ => return Err(BadFrame),
         };
+        if content == Content::Unknown || self.content.is_some_and(|said| said != content) {
+            return Err(BadFrame);
+        }
         Ok(Publish {
             handle: self.handle,
             seq: self.seq,
@@ -164,8 +200,11 @@ struct JsonBlock<'a> {
     #[serde(skip_serializing_if = "is_default")]
     log: u64,
     prev: Offset,
-    messages: Vec<JsonMessage<'a>>,
+    messages: JsonMessages<'a>,
 }
+
+/// Written message by message, so that a block of tiny messages needs no list of large structs.
+struct JsonMessages<'a>(Block<'a>);
 
 #[derive(Serialize)]
 struct JsonMessage<'a> {
@@ -191,9 +230,16 @@ struct JsonMessage<'a> {
 
 impl<'a> JsonBlock<'a> {
     fn read(block: &Block<'a>) -> Result<Self, BadFrame> {
-        let messages =
-            block.messages().map(|message| message.map(JsonMessage::new)).collect::<Result<_, _>>()?;
-        Ok(Self { tail: block.tail, log: block.log, prev: block.prev, messages })
+        if block.messages().any(|message| message.is_err()) {
+            return Err(BadFrame);
+        }
+        Ok(Self { tail: block.tail, log: block.log, prev: block.prev, messages: JsonMessages(block.clone()) })
+    }
+}
+
+impl Serialize for JsonMessages<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.messages().map_while(Result::ok).map(JsonMessage::new))
     }
 }
 
@@ -201,8 +247,12 @@ impl<'a> JsonMessage<'a> {
     /// A payload that is not what its content says goes as base64, so that one bad message harms no other.
     fn new(message: Message<'a>) -> Self {
         let payload = message.payload;
-        let data = (message.content == Content::Json).then(|| serde_json::from_slice(payload).ok()).flatten();
-        let text = (message.content == Content::Text).then(|| std::str::from_utf8(payload).ok()).flatten();
+        let (mut data, mut text) = (None, None);
+        match message.content {
+            Content::Json => data = serde_json::from_slice(payload).ok().filter(|_| is_shallow(payload)),
+            Content::Text => text = std::str::from_utf8(payload).ok(),
+            Content::Binary | Content::Cbor | Content::Unknown => {}
+        }
         let raw = data.is_none() && text.is_none();
         Self {
             offset: message.offset,
@@ -219,6 +269,24 @@ impl<'a> JsonMessage<'a> {
     }
 }
 
+/// Whether a sound JSON text nests no deeper than [`DATA_DEPTH_MAX`].
+fn is_shallow(json: &[u8]) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for &byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' if depth == DATA_DEPTH_MAX => return false,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    true
+}
+
 /// A `page` as JSON has it.
 #[derive(Serialize)]
 struct JsonPage<'a> {
@@ -229,21 +297,29 @@ struct JsonPage<'a> {
     upto: &'a [Position],
     #[serde(skip_serializing_if = "Option::is_none")]
     gap: Option<Gap>,
-    blocks: Vec<JsonBlock<'a>>,
+    blocks: JsonBlocks<'a>,
 }
+
+struct JsonBlocks<'a>(&'a [u8]);
 
 impl<'a> JsonPage<'a> {
     fn read(page: &'a Page<'_>) -> Result<Self, BadFrame> {
-        let blocks = blocks_of_page(&page.blocks)
-            .map(|block| block.and_then(|block| JsonBlock::read(&block)))
-            .collect::<Result<_, _>>()?;
+        for block in blocks_of_page(&page.blocks) {
+            JsonBlock::read(&block?)?;
+        }
         Ok(Self {
             request: page.request,
             more: page.more,
             after: &page.after,
             upto: &page.upto,
             gap: page.gap,
-            blocks,
+            blocks: JsonBlocks(&page.blocks),
         })
+    }
+}
+
+impl Serialize for JsonBlocks<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(blocks_of_page(self.0).flatten().flat_map(|block| JsonBlock::read(&block)))
     }
 }

@@ -12,7 +12,9 @@ macro_rules! number {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
         #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
         #[cfg_attr(feature = "json", serde(transparent))]
-        pub struct $name(pub u64);
+        pub struct $name(
+            #[cfg_attr(feature = "json", serde(deserialize_with = "within_range"))] pub u64,
+        );
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,6 +64,8 @@ number! {
 pub struct Epoch(pub u64);
 
 /// Secret 128-bit identity of a publisher, written as 32 hexadecimal digits in JSON.
+///
+/// All zero stands for none: such a participant cannot publish.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ProducerId(pub [u8; 16]);
 
@@ -119,6 +123,16 @@ impl ProducerId {
         }
         u128::from_str_radix(text, 16).map(|n| Self(n.to_be_bytes())).map_err(|_| NotHex)
     }
+}
+
+/// Reads a number from JSON with the range that the binary encoding checks.
+#[cfg(feature = "json")]
+pub(crate) fn within_range<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let number = <u64 as serde::Deserialize>::deserialize(from)?;
+    if number > NUMBER_MAX {
+        return Err(serde::de::Error::custom("a number beyond 2^53 - 1"));
+    }
+    Ok(number)
 }
 
 #[cfg(feature = "json")]

@@ -1,4 +1,7 @@
 //! Unsigned LEB128: seven bits a byte, least significant first, the top bit set on all but the last.
+//!
+//! We write the shortest form and read every form of up to ten bytes: nothing hangs on a number having
+//! one spelling, and a writer may reserve room for a length before it knows it.
 
 /// Bytes that the largest `u64` takes.
 pub const VARINT_BYTES_MAX: usize = 10;
