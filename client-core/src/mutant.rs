@@ -1,0 +1,57 @@
+//! Seeded bugs: the simulation must catch each of them, or it proves nothing.
+//!
+//! Without the feature `mutants` every question is answered `false` at compile time.
+
+/// A bug that can be switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// Messages at or below the cursor are given again.
+    SkipDuplicateDrop,
+    /// A listener that read history goes live without looking where the live flow is.
+    JoinWithoutOffset,
+    /// Gaps are not told.
+    ForgetGap,
+    /// New messages of a topic are sent before the hub has said what it knows of those sent before.
+    NewBeforeOpened,
+    /// What is sent again to a hub that forgot is not marked.
+    MaybeDuplicateUnmarked,
+    /// A listener's cursor moves past a message that it had no room for.
+    CursorBeforeMessage,
+}
+
+impl Mutant {
+    /// Every mutant.
+    pub const ALL: &[Self] = &[
+        Self::SkipDuplicateDrop,
+        Self::JoinWithoutOffset,
+        Self::ForgetGap,
+        Self::NewBeforeOpened,
+        Self::MaybeDuplicateUnmarked,
+        Self::CursorBeforeMessage,
+    ];
+}
+
+#[cfg(feature = "mutants")]
+thread_local! {
+    static ACTIVE: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Switches one bug on for this thread, or all off.
+#[cfg(feature = "mutants")]
+pub fn set(mutant: Option<Mutant>) {
+    ACTIVE.set(mutant);
+}
+
+/// Whether this bug is switched on.
+#[cfg(feature = "mutants")]
+#[must_use]
+pub fn active(mutant: Mutant) -> bool {
+    ACTIVE.get() == Some(mutant)
+}
+
+/// Whether this bug is switched on.
+#[cfg(not(feature = "mutants"))]
+#[must_use]
+pub const fn active(_: Mutant) -> bool {
+    false
+}

@@ -1,0 +1,98 @@
+//! What the application may choose, and what holds if it does not.
+
+use tidewire_protocol::code::WhenSlow;
+use tidewire_protocol::number::{Incarnation, ProducerId};
+use tidewire_protocol::position::Start;
+
+/// Choices for a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Secret publisher identity: 128 random bits, never shared by two clients that live at once.
+    pub producer: ProducerId,
+    /// From 1; higher than any that this producer had before.
+    pub incarnation: Incarnation,
+    /// Name and version of the client, for the hub's operator.
+    pub agent: String,
+    /// Whom the hub is expected to see in the token; one that differs is fatal.
+    pub identity: Option<String>,
+    /// Whether the application can be asked for tokens.
+    pub asks_tokens: bool,
+    /// What may wait to be sent.
+    pub outbox: OutboxOptions,
+    /// How long a topic without listeners is kept, milliseconds: a page that changes views asks for it again at once.
+    pub linger_ms: u64,
+    /// For the jitter of reconnecting; two clients should have two.
+    pub seed: u64,
+}
+
+/// Bounds of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutboxOptions {
+    /// Messages that may wait for their outcome.
+    pub count_max: u32,
+    /// Bytes of payload that may wait.
+    pub bytes_max: u64,
+    /// What to do with one more.
+    pub when_full: WhenFull,
+}
+
+/// What a full outbox does with one more message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// Refuses it.
+    #[default]
+    Reject,
+    /// Drops the oldest that was never sent; refuses it if there is none.
+    DropOldest,
+}
+
+/// Choices for a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    /// Where to start.
+    pub from: Start,
+    /// What the hub does when the connection cannot keep up. Listeners of one name share one subscription on
+    /// the wire, and the first of them decides.
+    pub when_slow: WhenSlow,
+    /// Whether it hears what this client itself publishes.
+    pub echo: bool,
+    /// Messages it may have been given and not settled.
+    pub messages_max: u32,
+    /// Bytes of payload it may have been given and not settled. A single larger message is given alone.
+    pub bytes_max: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            producer: ProducerId::default(),
+            incarnation: Incarnation(1),
+            agent: String::new(),
+            identity: None,
+            asks_tokens: false,
+            outbox: OutboxOptions::default(),
+            linger_ms: 1_000,
+            seed: 0,
+        }
+    }
+}
+
+impl Default for OutboxOptions {
+    /// Enough for hours offline of a busy page, little enough for a phone.
+    fn default() -> Self {
+        Self { count_max: 10_000, bytes_max: 16 << 20, when_full: WhenFull::Reject }
+    }
+}
+
+impl Default for SubscribeOptions {
+    /// A bound that a page's handlers reach only when they stand still.
+    fn default() -> Self {
+        Self {
+            from: Start::Latest,
+            when_slow: WhenSlow::CatchUp,
+            echo: true,
+            messages_max: 10_000,
+            bytes_max: 8 << 20,
+        }
+    }
+}

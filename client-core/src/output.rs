@@ -1,0 +1,196 @@
+//! What the client asks of the shell, and what it tells the application.
+
+use tidewire_protocol::code::{Code, Content, Durability, Outcome};
+use tidewire_protocol::number::{Epoch, Offset, Tag};
+use tidewire_protocol::position::{Gap, Position};
+
+use crate::fault::Fault;
+
+/// One thing for the shell to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Open a WebSocket to the hub; answer with `LinkOpened` or `LinkClosed`.
+    OpenLink,
+    /// Close the link, whether open or still opening, and report nothing more of it.
+    CloseLink {
+        /// The WebSocket close code to give.
+        code: u16,
+    },
+    /// Ask the application for a token; answer with `set_token` or `token_failed`.
+    NeedToken {
+        /// Why.
+        reason: TokenReason,
+    },
+    /// Send one binary WebSocket message.
+    Send(Packet),
+    /// Tell the application.
+    Event(Event),
+}
+
+/// Why a token is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenReason {
+    /// There is none yet.
+    SignIn,
+    /// The hub refused the last one.
+    Refused,
+}
+
+/// A WebSocket message with places where the shell inserts payloads, which it keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Packet {
+    /// Everything but the payloads.
+    pub bytes: Vec<u8>,
+    /// The payloads, front to back.
+    pub payloads: Vec<Splice>,
+}
+
+/// A payload's place in a [`Packet`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Splice {
+    /// How many of the packet's own bytes come before it.
+    pub at: u32,
+    /// Whose payload.
+    pub id: PublishId,
+}
+
+/// Number of a publish, never used twice by one client, increasing from 1 with each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublishId(pub u64);
+
+/// Number of a listener, never used twice by one client, increasing from 1 with each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListenerId(pub u32);
+
+/// A stretch of the bytes given with the last `Received`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// Bytes.
+    pub len: u32,
+}
+
+/// How the client stands to its hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// A link is being opened, or signed in on.
+    Connecting,
+    /// Signed in.
+    Online,
+    /// No link.
+    Offline {
+        /// Why; none before the first try.
+        fault: Option<Fault>,
+        /// Milliseconds until the next try; none while suspended.
+        retry_in_ms: Option<u64>,
+    },
+    /// For good. With a fault it is fatal: what waited in the outbox has failed, and all listeners have ended.
+    Closed {
+        /// Why; none if the application closed it.
+        fault: Option<Fault>,
+    },
+}
+
+/// Something the application hears of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The standing to the hub changed.
+    Status(Status),
+    /// A listener has its place; told once per listener, before its first message.
+    Ready {
+        /// Which.
+        listener: ListenerId,
+        /// What it got.
+        outcome: Outcome,
+        /// Its messages come after these places, one per log.
+        positions: Vec<Position>,
+        /// What is missing, if something is.
+        gap: Option<Gap>,
+    },
+    /// A listener ends, for this reason.
+    Refused {
+        /// Which.
+        listener: ListenerId,
+        /// Why.
+        fault: Fault,
+    },
+    /// A message for a listener.
+    Message(Message),
+    /// Messages are gone for a listener; its next one comes after them.
+    Gap {
+        /// Which.
+        listener: ListenerId,
+        /// What is gone.
+        gap: Gap,
+    },
+    /// A publish is done. Its payload is not needed any more.
+    Published(Published),
+    /// A publish has failed. Its payload is not needed any more.
+    Failed {
+        /// Which.
+        id: PublishId,
+        /// Why.
+        fault: Fault,
+        /// Whether publishing the same again can help.
+        retryable: bool,
+    },
+    /// The hub ends the connection.
+    Goodbye {
+        /// Why.
+        code: Code,
+        /// Milliseconds it asks the client to stay away; 0 for the client's own choice.
+        reconnect_after_ms: u64,
+    },
+}
+
+/// A publish that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Which.
+    pub id: PublishId,
+    /// Identity of the log that has it.
+    pub epoch: Epoch,
+    /// Where in the log.
+    pub offset: Offset,
+    /// An earlier try had stored it.
+    pub duplicate: bool,
+    /// It may be stored twice: once in what the hub no longer knows.
+    pub maybe_duplicate: bool,
+    /// What holds.
+    pub durability: Durability,
+}
+
+/// A message for one listener. Its texts and payload are spans of the bytes last received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message {
+    /// For whom.
+    pub listener: ListenerId,
+    /// Position in the log.
+    pub offset: Offset,
+    /// Identity of the log.
+    pub epoch: Epoch,
+    /// The log's clock when it was appended, milliseconds since 1970.
+    pub published_at_ms: u64,
+    /// What the payload is.
+    pub content: Content,
+    /// The publisher may have stored it before, in a log that no longer knows.
+    pub maybe_duplicate: bool,
+    /// Mark of the participant that published it; 0 for none.
+    pub tag: Tag,
+    /// Who published it, where the topic's rule has the hub say so; else empty.
+    pub sender: Span,
+    /// Its topic, for a pattern; else empty.
+    pub topic: Span,
+    /// The bytes.
+    pub payload: Span,
+}
+
+impl Span {
+    /// The stretch itself.
+    #[must_use]
+    pub fn of(self, received: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        received.get(start..start + self.len as usize).unwrap_or_default()
+    }
+}
