@@ -1,42 +1,78 @@
-// `node .ci/tasks/fuzz.mjs --seconds 60`: runs every fuzz target for so long, one after another.
-// A finding fails the run; its input stays in `tests/fuzz/artifacts`.
+// `npm run fuzz -- --seconds N [--target NAME]`: every fuzz target of `tests/fuzz` for N seconds each.
+//
+// Built by the pinned stable compiler: what `cargo fuzz` asks of a nightly one is the address sanitizer, and there is
+// no unsafe code here for it to watch. What was found stays in `tests/fuzz/artifacts`; to run one again, build by this
+// command and give the file to the program in `target/fuzz`.
 
-import { existsSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { at, cargoTarget, tools } from "./paths.mjs";
-import { CommandFailed, read, run } from "./run.mjs";
-import { runSections } from "./sections.mjs";
+import { at, cargoTarget } from "./paths.mjs";
+import { prepareFuzz } from "./prepare.mjs";
+import { read, run } from "./run.mjs";
 
-const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "60" }, target: { type: "string" } },
-});
-const seconds = Number(values.seconds);
-if (!Number.isInteger(seconds) || seconds < 1) {
-  throw new Error(`--seconds must be a whole number of at least 1, not ${values.seconds}`);
+/** Builds the targets and runs each whose name holds `only`; throws after the last if any found something. */
+export async function fuzz({ seconds, only = "" }) {
+  await prepareFuzz();
+  const triple = read("rustc", ["--print", "host-tuple"]).stdout.trim();
+  const targetFolder = resolve(cargoTarget, "fuzz");
+  await run("cargo", ["build", "--locked", "--release", "--target", triple], {
+    cwd: folder,
+    env: { CARGO_ENCODED_RUSTFLAGS: COVERAGE.join("\x1f"), CARGO_TARGET_DIR: targetFolder },
+  });
+  const names = targetNames().filter((name) => name.includes(only));
+  if (names.length === 0) throw new Error(`no fuzz target has ${only} in its name`);
+  const program = (name) => resolve(targetFolder, triple, "release", name);
+  const findings = names.filter((name) => !runTarget(name, program(name), seconds));
+  if (findings.length > 0) throw new Error(`findings in ${findings.join(", ")}; see above`);
 }
 
-const version = "0.13.2";
-const cargoFuzz = resolve(tools, "bin/cargo-fuzz");
+/** Whether nothing was found. */
+function runTarget(name, program, seconds) {
+  console.log(`fuzz: ${name} for ${seconds} s`);
+  const corpus = resolve(folder, "corpus", name);
+  const artifacts = resolve(folder, "artifacts", name);
+  for (const path of [corpus, artifacts]) mkdirSync(path, { recursive: true });
+  const { ok, stderr } = read(program, [
+    corpus,
+    `-max_total_time=${seconds}`,
+    `-artifact_prefix=${artifacts}/`,
+    "-timeout=10",
+    "-rss_limit_mb=1024",
+    "-print_final_stats=1",
+  ]);
+  // What libFuzzer says on its way is worth reading only when it ends with a finding.
+  const shown = ok ? stderr.split("\n").filter((line) => line.startsWith("stat::")) : [stderr];
+  console.log(shown.join("\n"));
+  return ok;
+}
+
+function targetNames() {
+  const manifest = readFileSync(resolve(folder, "Cargo.toml"), "utf8");
+  return [...manifest.matchAll(/^\[\[bin\]\]\nname = "(\w+)"/gm)].map(([, name]) => name);
+}
+
 const folder = at("tests/fuzz");
-// Sanitizers and coverage counters are unstable compiler flags.
-const env = { RUSTUP_TOOLCHAIN: "nightly" };
 
-if (!existsSync(cargoFuzz)) {
-  await run("cargo", ["install", "--locked", "--root", tools, `cargo-fuzz@${version}`]);
-}
-const sections = targets().map((target) => ({ name: target, run: () => fuzz(target) }));
-process.exitCode = (await runSections(sections)) > 0 ? 1 : 0;
+/** What libFuzzer steers by. */
+const COVERAGE = [
+  "--cfg=fuzzing",
+  "-Cpasses=sancov-module",
+  "-Cllvm-args=-sanitizer-coverage-level=4",
+  "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+  "-Cllvm-args=-sanitizer-coverage-pc-table",
+  "-Cllvm-args=-sanitizer-coverage-trace-compares",
+  "-Ccodegen-units=1",
+];
 
-function targets() {
-  if (values.target) return [values.target];
-  const { ok, stdout, stderr } = read(cargoFuzz, ["list", "--fuzz-dir", folder]);
-  if (!ok) throw new CommandFailed(cargoFuzz, ["list"], stderr);
-  return stdout.split("\n").filter((name) => name !== "");
-}
-
-function fuzz(target) {
-  const build = ["--fuzz-dir", folder, "--target-dir", resolve(cargoTarget, "fuzz")];
-  const limits = [`-max_total_time=${seconds}`, "-timeout=10"];
-  return run(cargoFuzz, ["run", ...build, target, "--", ...limits], { env });
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const options = {
+    seconds: { type: "string", default: "60" },
+    target: { type: "string", default: "" },
+  };
+  const { seconds, target } = parseArgs({ options }).values;
+  if (!/^[1-9]\d*$/.test(seconds))
+    throw new Error(`--seconds must be a whole number, not ${seconds}`);
+  await fuzz({ seconds: Number(seconds), only: target });
 }

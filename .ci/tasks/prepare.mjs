@@ -25,6 +25,11 @@ export async function prepareChromium() {
   return found;
 }
 
+/** libFuzzer is C++. */
+export async function prepareFuzz() {
+  if (!onPath("c++")) await aptInstall("a C++ compiler (c++)", ["g++"]);
+}
+
 /** A tool published as a crate, built once into `target/tools`; the path of its program. */
 export async function prepareCargoTool({ name, version, folder }) {
   const program = `${folder}/bin/${name}`;

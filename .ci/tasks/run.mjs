@@ -19,9 +19,13 @@ export function run(program, args = [], { env = {}, cwd = root } = {}) {
   });
 }
 
-/** Runs a short program quietly; what it printed, or its exit code if it failed. */
+/** Runs a program quietly: whether it succeeded, and what it printed. */
 export function read(program, args = [], { cwd = root } = {}) {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd, encoding: "utf8" });
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    cwd,
+    encoding: "utf8",
+    maxBuffer: OUTPUT_BYTES_MAX,
+  });
   return { ok: !error && status === 0, stdout: stdout ?? "", stderr: stderr ?? String(error) };
 }
 
@@ -31,3 +35,5 @@ export class CommandFailed extends Error {
     this.name = "CommandFailed";
   }
 }
+
+const OUTPUT_BYTES_MAX = 256 << 20;

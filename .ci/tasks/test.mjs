@@ -4,6 +4,7 @@
 import { parseArgs } from "node:util";
 import { build } from "./build.mjs";
 import { checkNpmAdvisories, checkRustDependencies } from "./dependencies.mjs";
+import { fuzz } from "./fuzz.mjs";
 import { runPackageSourceTests, runTestsIn } from "./js-tests.mjs";
 import { pack } from "./pack.mjs";
 import { at, cargoTarget, hubBinary, jsPackage } from "./paths.mjs";
@@ -15,10 +16,16 @@ import { isHere } from "./steps.mjs";
 const cargo = (...args) => run("cargo", args);
 const npx = (...args) => run("npx", ["--no-install", ...args]);
 const wasm = ["-p", "tidewire-wasm", "--target", "wasm32-unknown-unknown"];
+/** Long enough to notice a decoder that breaks at once; `npm run fuzz` looks longer. */
+const FUZZ_SECONDS = 5;
 const hub = { TIDEWIRE_BIN: hubBinary };
 
 const sections = [
   { name: "check: cargo fmt", run: () => cargo("fmt", "--all", "--check") },
+  {
+    name: "check: cargo fmt of fuzz targets",
+    run: () => cargo("fmt", "--manifest-path", "tests/fuzz/Cargo.toml", "--check"),
+  },
   { name: "check: biome", run: () => npx("biome", "check", "--error-on-warnings") },
   {
     name: "check: clippy",
@@ -59,6 +66,7 @@ const sections = [
         env: { RUSTFLAGS: "--cfg loom", CARGO_TARGET_DIR: `${cargoTarget}/loom` },
       }),
   },
+  { name: "test: fuzz targets", run: () => fuzz({ seconds: FUZZ_SECONDS }) },
   {
     name: "test: simulation",
     run: () => run("npm", ["run", "--silent", "simulate", "--", "--ci"]),
