@@ -101,6 +101,28 @@ impl Pattern {
         self.covers_text(other.as_str())
     }
 
+    /// Whether some topic could match both patterns.
+    #[must_use]
+    pub fn overlaps(&self, other: &Pattern) -> bool {
+        let (mut ours, mut theirs) = (self.0.split('.'), other.0.split('.'));
+        let mut first = true;
+        loop {
+            let (a, b) = match (ours.next(), theirs.next()) {
+                (Some(a), Some(b)) => (a, b),
+                (a, b) => return a.is_none() && b.is_none(),
+            };
+            let wild = [a, b].iter().any(|token| *token == "*" || *token == ">");
+            let reserved = first && (a.starts_with('$') || b.starts_with('$'));
+            if a != b && (!wild || reserved) {
+                return false;
+            }
+            if a == ">" || b == ">" {
+                return true;
+            }
+            first = false;
+        }
+    }
+
     /// Token by token. A wildcard of `text` is covered only by a wildcard at least as wide.
     fn covers_text(&self, text: &str) -> bool {
         let mut tokens = text.split('.');
@@ -241,6 +263,18 @@ mod tests {
         assert!(!covers("a.b", "a.*"));
         assert!(!covers(">", "$x.>"));
         assert!(!covers("*.*", "a.>"));
+    }
+
+    #[test]
+    fn patterns_overlap_where_one_topic_could_match_both() {
+        let overlap = |a: &str, b: &str| Pattern::parse(a).unwrap().overlaps(&Pattern::parse(b).unwrap());
+        assert!(overlap("a.*", "*.b"));
+        assert!(overlap("a.>", "*.b.c"));
+        assert!(overlap("a.b", "a.b"));
+        assert!(!overlap("a.*", "b.*"));
+        assert!(!overlap("a.*", "a.b.c"));
+        assert!(!overlap("a.>", "a"));
+        assert!(!overlap(">", "$x.a"));
     }
 
     #[test]
