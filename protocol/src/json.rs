@@ -320,6 +320,8 @@ impl<'a> JsonPage<'a> {
 
 impl Serialize for JsonBlocks<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(blocks_of_page(self.0).flatten().flat_map(|block| JsonBlock::read(&block)))
+        let blocks = blocks_of_page(self.0).flatten();
+        let untailed = blocks.map(|block| Block { tail: TailNumber(0), ..block });
+        to.collect_seq(untailed.flat_map(|block| JsonBlock::read(&block)))
     }
 }
