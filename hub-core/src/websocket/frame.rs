@@ -56,20 +56,39 @@ impl PartialHeader {
     /// # Errors
     ///
     /// At the first byte that no header may have.
-    pub fn fill(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, HeaderError> {
+    pub fn fill(mut self, input: &mut &mut [u8]) -> Result<Header, HeaderError> {
         let held = self.len;
+        // Nearly every header arrives whole, and then nothing is copied.
+        if held == 0
+            && let Some((frame, used)) = decode(input)?
+        {
+            *input = &mut mem::take(input)[used..];
+            return Ok(Header::Whole(frame));
+        }
+
         let copied = input.len().min(HEADER_BYTES_MAX - held);
         self.len = held + copied;
         self.bytes[held..self.len].copy_from_slice(&input[..copied]);
-
-        let decoded = decode(&self.bytes[..self.len])?;
-        let used = decoded.as_ref().map_or(self.len, |(_, used)| *used);
-        *input = &mut mem::take(input)[used - held..];
-        if decoded.is_some() {
-            self.len = 0;
+        match decode(&self.bytes[..self.len])? {
+            Some((frame, used)) => {
+                *input = &mut mem::take(input)[used - held..];
+                Ok(Header::Whole(frame))
+            }
+            None => {
+                *input = &mut [];
+                Ok(Header::Partial(self))
+            }
         }
-        Ok(decoded.map(|(frame, _)| frame))
     }
+}
+
+/// How far a header has come.
+#[derive(Debug)]
+pub enum Header {
+    /// The frame is known, and its payload comes next.
+    Whole(Frame),
+    /// More bytes are needed.
+    Partial(PartialHeader),
 }
 
 /// A header that no client may send.
