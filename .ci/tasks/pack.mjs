@@ -1,6 +1,7 @@
 // `npm run pack`: the tarball that would be published, at `target/npm/tidewire-client.tgz`.
 
 import { mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "./build.mjs";
@@ -10,6 +11,7 @@ import { read } from "./run.mjs";
 /** Packs what the last build left. */
 export function pack() {
   checkTypes();
+  checkPaths();
   const folder = dirname(tarball);
   mkdirSync(folder, { recursive: true });
   const packed = read("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], {
@@ -32,6 +34,13 @@ function checkTypes() {
       throw new Error(`dist/${name} mentions #wasm, which only our build can resolve`);
     }
   }
+}
+
+/** Where it was built is nobody's business, and would make every machine's package differ. */
+function checkPaths() {
+  const wasm = readFileSync(join(jsPackage, "dist/tidewire.wasm"));
+  const leaked = [root, homedir()].find((path) => wasm.includes(path));
+  if (leaked) throw new Error(`dist/tidewire.wasm mentions ${leaked}; see the remaps in wasm.mjs`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
