@@ -20,9 +20,10 @@ export function run(program, args = [], { env = {}, cwd = root } = {}) {
 }
 
 /** Runs a program quietly: whether it succeeded, and what it printed. */
-export function read(program, args = [], { cwd = root } = {}) {
+export function read(program, args = [], { env = {}, cwd = root } = {}) {
   const { status, stdout, stderr, error } = spawnSync(program, args, {
     cwd,
+    env: { ...process.env, ...env },
     encoding: "utf8",
     maxBuffer: OUTPUT_BYTES_MAX,
   });

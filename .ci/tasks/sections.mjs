@@ -1,6 +1,7 @@
 // Runs the sections of a test run one after another and sums them up.
 // A failed section does not stop the others: one run shows everything that is broken.
 
+import { Missing } from "./prepare.mjs";
 import { CommandFailed } from "./run.mjs";
 
 /**
@@ -33,9 +34,10 @@ async function attempt({ run, needs }, results) {
   }
 }
 
-/** A program that failed has already said why; anything else is a fault of ours and needs its stack. */
+/** A program that failed has already said why; a fault of ours needs its stack. */
 function describe(error) {
-  return error instanceof CommandFailed ? error.message : (error.stack ?? String(error));
+  const isExplained = error instanceof CommandFailed || error instanceof Missing;
+  return isExplained ? error.message : (error.stack ?? String(error));
 }
 
 function summarise(results) {

@@ -9,7 +9,7 @@ import { runPackageSourceTests, runTestsIn } from "./js-tests.mjs";
 import { pack } from "./pack.mjs";
 import { at, cargoTarget, hubBinary, jsPackage } from "./paths.mjs";
 import { prepareBuild, prepareChromium } from "./prepare.mjs";
-import { run } from "./run.mjs";
+import { read, run } from "./run.mjs";
 import { runSections } from "./sections.mjs";
 import { isHere } from "./steps.mjs";
 
@@ -53,18 +53,20 @@ const sections = [
     run: () => npx("publint", jsPackage, "--strict"),
   },
   {
+    name: "check: tsc of the package's tests",
+    needs: "build",
+    inputs: ["wasm-client/js/test/tsconfig.json"],
+    run: () => npx("tsc", "--noEmit", "-p", at("wasm-client/js/test")),
+  },
+  {
     name: "test: Rust",
     needs: "build",
     run: () => run("cargo", ["test", "--locked", "--workspace"], { env: hub }),
   },
   {
     name: "test: wake-ups under loom",
-    inputs: ["hub-core/src/loom.rs"],
-    // Its own target folder: the flag would otherwise make Cargo rebuild everything, twice a run.
-    run: () =>
-      run("cargo", ["test", "--locked", "--release", "-p", "tidewire-hub-core", "--lib", "loom"], {
-        env: { RUSTFLAGS: "--cfg loom", CARGO_TARGET_DIR: `${cargoTarget}/loom` },
-      }),
+    inputs: ["hub-core/src/mark.rs"],
+    run: runLoom,
   },
   { name: "test: fuzz targets", run: () => fuzz({ seconds: FUZZ_SECONDS }) },
   {
@@ -90,6 +92,15 @@ const sections = [
     run: async () => runTestsIn(at("tests/browser"), await withChromium()),
   },
 ];
+
+async function runLoom() {
+  const args = ["test", "--locked", "--release", "-p", "tidewire-hub-core", "--lib", "loom"];
+  // Its own target folder: the flag would otherwise make Cargo rebuild everything, twice a run.
+  const env = { RUSTFLAGS: "--cfg loom", CARGO_TARGET_DIR: `${cargoTarget}/loom` };
+  await run("cargo", args, { env });
+  const { stdout } = read("cargo", [...args, "--", "--list"], { env });
+  if (!/: test$/m.test(stdout)) throw new Error("no test of hub-core has loom in its name");
+}
 
 async function withChromium() {
   return { ...hub, TIDEWIRE_CHROMIUM: await prepareChromium() };
