@@ -2,59 +2,93 @@
 
 use std::collections::VecDeque;
 
+use tidewire_protocol::client_frame::Heartbeat;
 use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::name;
 
+use crate::connection::{Change, Connection};
 use crate::fault::{ClientCode, Fault};
 use crate::input::{Input, Millis};
 use crate::options::{Options, SubscribeOptions};
-use crate::output::{ListenerId, Output, PublishId};
+use crate::outbox::Outbox;
+use crate::output::{ListenerId, Output, Packet, PublishId};
+use crate::subscriptions::Subscriptions;
 
 /// One client of one hub. The crate's documentation says how it is driven.
 #[derive(Debug)]
 pub struct Client {
-    outputs: VecDeque<Output>,
     options: Options,
+    connection: Connection,
+    subscriptions: Subscriptions,
+    outbox: Outbox,
+    /// Frames to send before all messages.
+    wire: Vec<u8>,
+    outputs: VecDeque<Output>,
 }
+
+/// The link is of no use any more: the hub broke the protocol on it.
+struct Broken;
 
 impl Client {
     /// A client that has done nothing yet; it connects with [`Self::connect`] or the first use.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        Self { outputs: VecDeque::new(), options }
+    pub const fn new(options: Options) -> Self {
+        Self {
+            connection: Connection::new(options.seed),
+            subscriptions: Subscriptions::new(options.linger_ms),
+            outbox: Outbox::new(options.outbox),
+            wire: Vec::new(),
+            outputs: VecDeque::new(),
+            options,
+        }
     }
 
     /// Starts connecting, if that has not been done.
-    pub fn connect(&mut self, _now: Millis) {
-        let _ = &self.options;
+    pub fn connect(&mut self, now: Millis) {
+        self.connection.start(now, &self.options, &mut self.outputs);
     }
 
-    /// Ends everything: what waits in the outbox fails with `closed`, listeners hear no more.
-    pub fn close(&mut self, _now: Millis) {}
+    /// Ends everything: what waits in the outbox fails with `closed`, and so end the listeners.
+    pub fn close(&mut self, now: Millis) {
+        let change = self.connection.close(&mut self.outputs);
+        self.follow(now, change);
+    }
 
-    /// The token to sign in with; empty for anonymous.
-    pub fn set_token(&mut self, _now: Millis, _token: &str) {}
+    /// The token to sign in with from now on.
+    pub fn set_token(&mut self, now: Millis, token: &str) {
+        self.connection.set_token(now, token, &mut self.outputs);
+    }
 
     /// There is no token: try again later, or, if `is_final`, never.
-    pub fn token_failed(&mut self, _now: Millis, _is_final: bool) {}
+    pub fn token_failed(&mut self, now: Millis, is_final: bool) {
+        let change = self.connection.token_failed(now, is_final, &mut self.outputs);
+        self.follow(now, change);
+    }
 
-    /// Takes a message of `payload_len` bytes into the outbox. The shell keeps the payload under the id.
+    /// Takes a message of `payload_len` bytes into the outbox. The shell keeps the payload under the id until
+    /// `Published` or `Failed` says what became of it.
     ///
     /// # Errors
     /// `closed`, `bad_name` or `outbox_full`; nothing was taken then.
     pub fn publish(
         &mut self,
-        _now: Millis,
+        now: Millis,
         topic: &str,
-        _content: Content,
-        _payload_len: u32,
+        content: Content,
+        payload_len: u32,
     ) -> Result<PublishId, Fault> {
-        name::check(topic, false).map_err(|_| Code::BadName)?;
-        Err(ClientCode::Closed.into())
+        self.check(topic, false)?;
+        let id = self.outbox.publish(topic, content, payload_len, &mut self.outputs)?;
+        self.connect(now);
+        Ok(id)
     }
 
-    /// Withdraws a message: at once if it was never sent, else by a void in its place. The outcome tells.
-    pub fn cancel(&mut self, _now: Millis, _id: PublishId) {}
+    /// Withdraws a message: at once if it was never sent, else by a void in its place. It then ends as
+    /// `cancelled`, or as published if that came too late.
+    pub fn cancel(&mut self, _now: Millis, id: PublishId) {
+        self.outbox.cancel(id, &mut self.outputs);
+    }
 
     /// Listens to a topic or pattern.
     ///
@@ -62,43 +96,168 @@ impl Client {
     /// `closed` or `bad_name`.
     pub fn subscribe(
         &mut self,
-        _now: Millis,
+        now: Millis,
         name: &str,
-        _options: SubscribeOptions,
+        options: SubscribeOptions,
     ) -> Result<ListenerId, Fault> {
-        name::check(name, true).map_err(|_| Code::BadName)?;
-        Err(ClientCode::Closed.into())
+        self.check(name, true)?;
+        let id = self.subscriptions.subscribe(name, options);
+        self.connect(now);
+        self.drive(now);
+        Ok(id)
     }
 
     /// Ends a listener. No event of it comes after this returns.
-    pub fn unsubscribe(&mut self, _now: Millis, _listener: ListenerId) {}
+    pub fn unsubscribe(&mut self, now: Millis, listener: ListenerId) {
+        self.subscriptions.unsubscribe(now, listener, &mut self.outputs);
+        self.drive(now);
+    }
 
     /// The application is done with so many messages and payload bytes of a listener.
-    pub fn settled(&mut self, _now: Millis, _listener: ListenerId, _messages: u32, _bytes: u32) {}
+    pub fn settled(&mut self, now: Millis, listener: ListenerId, messages: u32, bytes: u32) {
+        self.subscriptions.settled(listener, messages, bytes);
+        self.drive(now);
+    }
 
     /// Messages and payload bytes that wait for their outcome.
     #[must_use]
-    pub fn outbox_state(&self) -> (u32, u64) {
-        (0, 0)
+    pub const fn outbox_state(&self) -> (u32, u64) {
+        let load = self.outbox.load();
+        (load.count, load.bytes)
     }
 
     /// Whether every publish has its outcome.
     #[must_use]
-    pub fn is_flushed(&self) -> bool {
-        self.outbox_state().0 == 0
+    pub const fn is_flushed(&self) -> bool {
+        self.outbox.load().count == 0
     }
 
     /// Takes in what happened.
-    pub fn handle(&mut self, _now: Millis, _input: Input<'_>) {}
+    pub fn handle(&mut self, now: Millis, input: Input<'_>) {
+        let out = &mut self.outputs;
+        let change = match input {
+            Input::LinkOpened => self.connection.link_opened(),
+            Input::LinkClosed { code } => self.connection.link_closed(now, code, &self.options, out),
+            Input::Timeout => self.connection.timeout(now, &self.options, out),
+            Input::Suspend => self.connection.suspend(out),
+            Input::Online => {
+                self.connection.retry_now(now, &self.options, out);
+                Change::None
+            }
+            Input::Received(bytes) => self.received(now, bytes),
+        };
+        self.follow(now, change);
+    }
 
     /// When [`Input::Timeout`] is due, if nothing else happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        None
+        let deadlines = [self.connection.deadline(), self.subscriptions.wake_at(), self.outbox.wake_at()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// The next thing to do; nothing means that all is done until the next call.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        if !self.connection.is_up() {
+            return None;
+        }
+        let mut packet = Packet { bytes: std::mem::take(&mut self.wire), payloads: Vec::new() };
+        self.outbox.fill(&mut packet, self.connection.is_online(), &mut self.outputs);
+        if packet.bytes.is_empty() {
+            return self.outputs.pop_front();
+        }
+        Some(Output::Send(packet))
+    }
+
+    fn check(&self, text: &str, wildcards: bool) -> Result<(), Fault> {
+        if self.connection.is_closed() {
+            return Err(ClientCode::Closed.into());
+        }
+        name::check(text, wildcards).map_err(|_| Code::BadName.into())
+    }
+
+    /// Does what a change of the connection means for everything else.
+    fn follow(&mut self, now: Millis, change: Change) {
+        match change {
+            Change::None => {}
+            Change::Up => {
+                self.connection.put_hello(&self.options, &mut self.wire);
+                self.subscriptions.reset();
+            }
+            Change::Down => self.reset(),
+            Change::Over(fault) => {
+                self.reset();
+                self.outbox.fail_all(fault, &mut self.outputs);
+                self.subscriptions.end(fault, &mut self.outputs);
+            }
+        }
+        self.outbox.tick(now);
+        self.drive(now);
+    }
+
+    fn reset(&mut self) {
+        self.wire.clear();
+        self.outbox.reset();
+        self.subscriptions.reset();
+    }
+
+    fn drive(&mut self, now: Millis) {
+        let wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
+        self.subscriptions.drive(now, wire);
+    }
+
+    fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
+        self.connection.heard(now);
+        let mut rest = bytes;
+        while !rest.is_empty() && self.connection.is_heard() {
+            let change = match HubFrame::take(&mut rest) {
+                Ok(Some(frame)) => self.frame(now, frame, bytes).unwrap_or_else(|Broken| self.broken(now)),
+                // A kind that this version does not know is passed over, by rule.
+                Ok(None) => Change::None,
+                Err(_) => self.broken(now),
+            };
+            if change != Change::None {
+                return change;
+            }
+        }
+        Change::None
+    }
+
+    fn broken(&mut self, now: Millis) -> Change {
+        self.connection.misbehaved(now, &mut self.outputs)
+    }
+
+    fn frame(&mut self, now: Millis, frame: HubFrame<'_>, bytes: &[u8]) -> Result<Change, Broken> {
+        let out = &mut self.outputs;
+        match frame {
+            HubFrame::Welcome(welcome) => {
+                self.outbox.welcomed(&welcome);
+                self.subscriptions.welcomed(welcome.tag);
+                return Ok(self.connection.welcomed(now, &welcome, &self.options, out));
+            }
+            HubFrame::Goodbye(goodbye) => self.connection.goodbye(now, &goodbye, out),
+            HubFrame::Heartbeat(heartbeat) if heartbeat.request.0 == 0 => {
+                Heartbeat::default().put(&mut self.wire);
+            }
+            // Only participant 0 is ours, and only a hub that will not have it takes it away.
+            HubFrame::Detached(detached) => self.outbox.fail_all(detached.code.into(), out),
+            HubFrame::Opened(opened) => self.outbox.opened(&opened),
+            HubFrame::Acked(acked) => self.outbox.acked(&acked, out),
+            HubFrame::Refused(refused) => {
+                self.outbox.refused(now, &refused, out).map_err(|_| Broken)?;
+            }
+            HubFrame::Subscribed(subscribed) => self.subscriptions.subscribed(subscribed, out),
+            HubFrame::Unsubscribed(frame) => self.subscriptions.unsubscribed(now, &frame, out),
+            HubFrame::Failed(failed) => self.subscriptions.failed(now, &failed, out),
+            HubFrame::Missing(missing) => self.subscriptions.missing(&missing, out).map_err(|_| Broken)?,
+            HubFrame::Progress(progress) => self.subscriptions.progress(&progress),
+            HubFrame::Page(page) => self.subscriptions.page(now, &page, bytes, out).map_err(|_| Broken)?,
+            HubFrame::Block(block) => self.subscriptions.block(&block, bytes, out).map_err(|_| Broken)?,
+            HubFrame::Heartbeat(_) | HubFrame::Attached(_) => {}
+        }
+        Ok(Change::None)
     }
 }

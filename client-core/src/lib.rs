@@ -17,10 +17,27 @@
 
 pub mod client;
 
+mod connection;
+
+mod subscriptions;
+
+mod tail;
+
+mod listener;
+
+mod cursor;
+
+mod outbox;
+
+mod window;
+
 pub mod output;
 
 pub mod fault;
 pub mod input;
 pub mod options;
+
+mod limits;
+mod random;
 
 pub mod mutant;

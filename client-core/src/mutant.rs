@@ -11,8 +11,8 @@ pub enum Mutant {
     JoinWithoutOffset,
     /// Gaps are not told.
     ForgetGap,
-    /// New messages of a topic are sent before the hub has said what it knows of those sent before.
-    NewBeforeOpened,
+    /// What was sent before is sent again before the hub has said what it knows of it.
+    SendBeforeOpened,
     /// What is sent again to a hub that forgot is not marked.
     MaybeDuplicateUnmarked,
     /// A listener's cursor moves past a message that it had no room for.
@@ -25,7 +25,7 @@ impl Mutant {
         Self::SkipDuplicateDrop,
         Self::JoinWithoutOffset,
         Self::ForgetGap,
-        Self::NewBeforeOpened,
+        Self::SendBeforeOpened,
         Self::MaybeDuplicateUnmarked,
         Self::CursorBeforeMessage,
     ];

@@ -1,0 +1,384 @@
+//! The link to the hub: when it is opened, signed in on, given up, and opened again.
+//!
+//! Knows nothing of what travels on it but sign-in and goodbye.
+
+use std::collections::VecDeque;
+
+use tidewire_protocol::client_frame::Hello;
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::{Goodbye, Welcome};
+
+use crate::fault::{ClientCode, Fault};
+use crate::input::Millis;
+use crate::limits::{
+    BACKOFF_MS_FIRST, BACKOFF_MS_MAX, CONNECT_MS_MAX, HEARTBEAT_MS_DEFAULT, LEAVE_MS_MAX, STABLE_MS,
+    TOKEN_MS_MAX,
+};
+use crate::options::Options;
+use crate::output::{Event, Output, Status, TokenReason};
+use crate::random::Random;
+
+/// Where the connection stands.
+///
+/// ```text
+///          start            token              link opened
+///   Idle ───────► Fetching ───────► Opening ───────────────► SigningIn
+///                    ▲ │  (no token needed: at once)             │ welcome
+///   time, or Online  │ │ no token   │ closed, too long           ▼
+///                    │ ▼            ▼                          Online
+///                  Waiting ◄─────────────── closed, silent ──────┤
+///                    ▲                                           │ goodbye
+///                    └────────────── closed, too long ──── Leaving
+///
+///   any ── Suspend ──► Suspended ── Online ──► Fetching or Opening
+///   any ── close, or a refusal that no retry can help ──► Closed
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nobody has asked for anything.
+    Idle,
+    /// The application is asked for a token.
+    Fetching { until: Millis },
+    /// The shell opens a link.
+    Opening { until: Millis },
+    /// `hello` is sent.
+    SigningIn { until: Millis },
+    /// Signed in.
+    Online { since: Millis, silent_at: Millis, silence_ms: Millis },
+    /// The hub has said goodbye; what it still says is heard, and nothing is sent.
+    Leaving { until: Millis, signing_in: bool, code: Code, reconnect_after_ms: Millis },
+    /// Not connected until then.
+    Waiting { until: Millis },
+    /// Not connected until the shell says `Online`.
+    Suspended,
+    /// For good.
+    Closed,
+}
+
+/// What a step means for all that travels on the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Change {
+    /// Nothing.
+    None,
+    /// A link is up: say hello, and ask again for everything.
+    Up,
+    /// The link is gone.
+    Down,
+    /// It is all over, with this reason.
+    Over(Fault),
+}
+
+/// The connection, through all its links.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    state: State,
+    token: Option<String>,
+    /// Whether the token was asked for again since the hub last took one.
+    token_renewed: bool,
+    /// Failed tries in a row.
+    failures: u32,
+    random: Random,
+}
+
+/// How a hub let go of a link.
+#[derive(Debug, Clone, Copy)]
+struct Parting {
+    signing_in: bool,
+    code: Code,
+    reconnect_after_ms: Millis,
+}
+
+type Outputs = VecDeque<Output>;
+
+impl Connection {
+    /// One that does nothing yet.
+    #[must_use]
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { state: State::Idle, token: None, token_renewed: false, failures: 0, random: Random::new(seed) }
+    }
+
+    /// Whether frames may be sent; `hello` goes first.
+    #[must_use]
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(self.state, State::SigningIn { .. } | State::Online { .. })
+    }
+
+    /// Whether the hub has welcomed us.
+    #[must_use]
+    pub(crate) const fn is_online(&self) -> bool {
+        matches!(self.state, State::Online { .. })
+    }
+
+    /// Whether it is all over.
+    #[must_use]
+    pub(crate) const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Whether what arrives is to be read.
+    #[must_use]
+    pub(crate) const fn is_heard(&self) -> bool {
+        self.is_up() || matches!(self.state, State::Leaving { .. })
+    }
+
+    /// Whether there is a link to close.
+    const fn has_link(&self) -> bool {
+        self.is_heard() || matches!(self.state, State::Opening { .. })
+    }
+
+    /// When [`Self::timeout`] is due.
+    #[must_use]
+    pub(crate) const fn deadline(&self) -> Option<Millis> {
+        match self.state {
+            State::Idle | State::Suspended | State::Closed => None,
+            State::Fetching { until }
+            | State::Opening { until }
+            | State::SigningIn { until }
+            | State::Leaving { until, .. }
+            | State::Waiting { until } => Some(until),
+            State::Online { silent_at, .. } => Some(silent_at),
+        }
+    }
+
+    /// The first use.
+    pub(crate) fn start(&mut self, now: Millis, options: &Options, out: &mut Outputs) {
+        if self.state == State::Idle {
+            self.begin(now, options, out);
+        }
+    }
+
+    /// The network is back, or a suspension ends: no reason to wait any longer.
+    pub(crate) fn retry_now(&mut self, now: Millis, options: &Options, out: &mut Outputs) {
+        if matches!(self.state, State::Waiting { .. } | State::Suspended) {
+            self.begin(now, options, out);
+        }
+    }
+
+    fn begin(&mut self, now: Millis, options: &Options, out: &mut Outputs) {
+        out.push_back(Output::Event(Event::Status(Status::Connecting)));
+        if options.asks_tokens && self.token.is_none() {
+            let reason = if self.token_renewed { TokenReason::Refused } else { TokenReason::SignIn };
+            out.push_back(Output::NeedToken { reason });
+            self.state = State::Fetching { until: now + TOKEN_MS_MAX };
+        } else {
+            self.open(now, out);
+        }
+    }
+
+    fn open(&mut self, now: Millis, out: &mut Outputs) {
+        out.push_back(Output::OpenLink);
+        self.state = State::Opening { until: now + CONNECT_MS_MAX };
+    }
+
+    /// The application gives a token.
+    pub(crate) fn set_token(&mut self, now: Millis, token: &str, out: &mut Outputs) {
+        self.token = Some(token.into());
+        if matches!(self.state, State::Fetching { .. }) {
+            self.open(now, out);
+        }
+    }
+
+    /// The application has none now, or never will.
+    pub(crate) fn token_failed(&mut self, now: Millis, is_final: bool, out: &mut Outputs) -> Change {
+        if !matches!(self.state, State::Fetching { .. }) {
+            return Change::None;
+        }
+        if is_final {
+            return self.end(ClientCode::TokenRefused.into(), out);
+        }
+        self.lose(now, ClientCode::NoToken.into(), 0, out)
+    }
+
+    /// The link is up.
+    pub(crate) fn link_opened(&mut self) -> Change {
+        let State::Opening { until } = self.state else { return Change::None };
+        self.state = State::SigningIn { until };
+        Change::Up
+    }
+
+    /// Appends the first frame of a link.
+    pub(crate) fn put_hello(&self, options: &Options, wire: &mut Vec<u8>) {
+        Hello {
+            producer: options.producer,
+            incarnation: options.incarnation,
+            token: self.token.as_deref().unwrap_or_default().into(),
+            agent: options.agent.as_str().into(),
+        }
+        .put(wire);
+    }
+
+    /// The link is gone without our doing.
+    pub(crate) fn link_closed(
+        &mut self,
+        now: Millis,
+        close: u16,
+        options: &Options,
+        out: &mut Outputs,
+    ) -> Change {
+        if !self.has_link() {
+            return Change::None;
+        }
+        let parting = match self.state {
+            State::Leaving { signing_in, code, reconnect_after_ms, .. } => {
+                Parting { signing_in, code, reconnect_after_ms }
+            }
+            state => Parting {
+                signing_in: !matches!(state, State::Online { .. }),
+                code: Code::from_close_code(close),
+                reconnect_after_ms: 0,
+            },
+        };
+        self.part(now, parting, options, out)
+    }
+
+    /// The hub takes us.
+    pub(crate) fn welcomed(
+        &mut self,
+        now: Millis,
+        welcome: &Welcome<'_>,
+        options: &Options,
+        out: &mut Outputs,
+    ) -> Change {
+        if !matches!(self.state, State::SigningIn { .. }) {
+            return self.misbehaved(now, out);
+        }
+        let stranger = |expected: &String| !welcome.subject.is_empty() && *welcome.subject != **expected;
+        if options.identity.as_ref().is_some_and(stranger) {
+            return self.end(Code::IdentityMismatch.into(), out);
+        }
+        let heartbeat_ms =
+            if welcome.heartbeat_ms == 0 { HEARTBEAT_MS_DEFAULT } else { welcome.heartbeat_ms };
+        let silence_ms = 2 * heartbeat_ms;
+        self.token_renewed = false;
+        self.state = State::Online { since: now, silent_at: now + silence_ms, silence_ms };
+        out.push_back(Output::Event(Event::Status(Status::Online)));
+        Change::None
+    }
+
+    /// Something was heard.
+    pub(crate) const fn heard(&mut self, now: Millis) {
+        if let State::Online { silent_at, silence_ms, .. } = &mut self.state {
+            *silent_at = now + *silence_ms;
+        }
+    }
+
+    /// The hub is about to close the link.
+    pub(crate) fn goodbye(&mut self, now: Millis, goodbye: &Goodbye<'_>, out: &mut Outputs) {
+        let Goodbye { code, reconnect_after_ms, .. } = *goodbye;
+        out.push_back(Output::Event(Event::Goodbye { code, reconnect_after_ms }));
+        let signing_in = matches!(self.state, State::SigningIn { .. });
+        self.note_stable(now);
+        self.state = State::Leaving { until: now + LEAVE_MS_MAX, signing_in, code, reconnect_after_ms };
+    }
+
+    /// The link is gone, and this is what the hub said of it.
+    fn part(&mut self, now: Millis, parting: Parting, options: &Options, out: &mut Outputs) -> Change {
+        self.note_stable(now);
+        self.state = State::Waiting { until: now };
+        match parting.code {
+            Code::BadToken if options.asks_tokens && !self.token_renewed => {
+                self.token = None;
+                self.token_renewed = true;
+                self.begin(now, options, out);
+                Change::Down
+            }
+            code @ (Code::BadToken | Code::IdentityMismatch) => self.end(code.into(), out),
+            code @ (Code::NotSupported | Code::Forbidden) if parting.signing_in => self.end(code.into(), out),
+            Code::Unknown => self.lose(now, ClientCode::LinkLost.into(), parting.reconnect_after_ms, out),
+            code => self.lose(now, code.into(), parting.reconnect_after_ms, out),
+        }
+    }
+
+    /// The hub broke the protocol: start afresh, from what is known to be sound.
+    pub(crate) fn misbehaved(&mut self, now: Millis, out: &mut Outputs) -> Change {
+        self.close_link(Code::BadFrame.close_code(), out);
+        self.lose(now, ClientCode::HubMisbehaved.into(), 0, out)
+    }
+
+    /// A deadline has come.
+    pub(crate) fn timeout(&mut self, now: Millis, options: &Options, out: &mut Outputs) -> Change {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Change::None;
+        }
+        match self.state {
+            State::Idle | State::Suspended | State::Closed => Change::None,
+            State::Waiting { .. } => {
+                self.begin(now, options, out);
+                Change::None
+            }
+            State::Fetching { .. } => self.lose(now, ClientCode::NoToken.into(), 0, out),
+            State::Opening { .. } | State::SigningIn { .. } | State::Online { .. } => {
+                self.close_link(Code::Silent.close_code(), out);
+                self.lose(now, ClientCode::HubSilent.into(), 0, out)
+            }
+            State::Leaving { signing_in, code, reconnect_after_ms, .. } => {
+                self.close_link(NORMAL, out);
+                self.part(now, Parting { signing_in, code, reconnect_after_ms }, options, out)
+            }
+        }
+    }
+
+    /// Quiet until [`Self::retry_now`].
+    pub(crate) fn suspend(&mut self, out: &mut Outputs) -> Change {
+        if matches!(self.state, State::Closed | State::Suspended) {
+            return Change::None;
+        }
+        self.close_link(NORMAL, out);
+        self.state = State::Suspended;
+        let status = Status::Offline { fault: Some(ClientCode::Suspended.into()), retry_in_ms: None };
+        out.push_back(Output::Event(Event::Status(status)));
+        Change::Down
+    }
+
+    /// The application wants no more.
+    pub(crate) fn close(&mut self, out: &mut Outputs) -> Change {
+        if self.is_closed() {
+            return Change::None;
+        }
+        self.close_link(NORMAL, out);
+        self.state = State::Closed;
+        out.push_back(Output::Event(Event::Status(Status::Closed { fault: None })));
+        Change::Over(ClientCode::Closed.into())
+    }
+
+    fn end(&mut self, fault: Fault, out: &mut Outputs) -> Change {
+        self.close_link(NORMAL, out);
+        self.state = State::Closed;
+        out.push_back(Output::Event(Event::Status(Status::Closed { fault: Some(fault) })));
+        Change::Over(fault)
+    }
+
+    fn close_link(&self, code: u16, out: &mut Outputs) {
+        if self.has_link() {
+            out.push_back(Output::CloseLink { code });
+        }
+    }
+
+    /// Waits before the next try: as long as the hub asked, else with full jitter.
+    fn lose(&mut self, now: Millis, fault: Fault, after_ms: Millis, out: &mut Outputs) -> Change {
+        self.note_stable(now);
+        let retry_in_ms = if after_ms > 0 {
+            after_ms
+        } else {
+            let cap = (BACKOFF_MS_FIRST << self.failures.min(16)).min(BACKOFF_MS_MAX);
+            self.random.up_to(cap)
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.state = State::Waiting { until: now + retry_in_ms };
+        let status = Status::Offline { fault: Some(fault), retry_in_ms: Some(retry_in_ms) };
+        out.push_back(Output::Event(Event::Status(status)));
+        Change::Down
+    }
+
+    fn note_stable(&mut self, now: Millis) {
+        if let State::Online { since, .. } = self.state
+            && now >= since + STABLE_MS
+        {
+            self.failures = 0;
+        }
+    }
+}
+
+/// The WebSocket close code for "all is well".
+const NORMAL: u16 = 1000;

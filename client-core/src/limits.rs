@@ -1,0 +1,38 @@
+//! Every bound and delay that is not the application's to choose, with its reason.
+
+use crate::input::Millis;
+
+/// From asking for a link until signed in: a phone on a bad network needs seconds, nobody waits longer.
+pub(crate) const CONNECT_MS_MAX: Millis = 10_000;
+/// What the application may take for a token; it may have to ask its own server.
+pub(crate) const TOKEN_MS_MAX: Millis = 30_000;
+/// The hub has said goodbye and should have closed; outcomes may still come until then.
+pub(crate) const LEAVE_MS_MAX: Millis = 5_000;
+/// Heartbeat of a hub that told none.
+pub(crate) const HEARTBEAT_MS_DEFAULT: Millis = 30_000;
+
+/// The first retry comes within this.
+pub(crate) const BACKOFF_MS_FIRST: Millis = 1_000;
+/// No retry waits longer: a person looks at the page.
+pub(crate) const BACKOFF_MS_MAX: Millis = 30_000;
+/// Online for so long, a connection counts as good, and the next failure as the first.
+pub(crate) const STABLE_MS: Millis = 10_000;
+
+/// First wait after something on a live connection was refused for now.
+pub(crate) const RETRY_MS_MIN: Millis = 50;
+/// Longest such wait.
+pub(crate) const RETRY_MS_MAX: Millis = 5_000;
+
+/// A WebSocket message gathers this much unless one message is larger: what a hub's block has too.
+pub(crate) const PACKET_BYTES: usize = 16 << 10;
+/// Payload on its way without an answer, all topics together; more only fills buffers on the way.
+pub(crate) const IN_FLIGHT_BYTES_MAX: u64 = 1 << 20;
+/// Publishes on their way per topic where the hub told no number.
+pub(crate) const IN_FLIGHT_DEFAULT: u64 = 64;
+/// Topics with a handle, and topics whose next seq is remembered while nothing waits for them.
+pub(crate) const TOPICS_MAX: usize = 1_024;
+
+/// Bytes of history asked for at once.
+pub(crate) const PAGE_BYTES_MAX: u32 = 256 << 10;
+/// Tags of this client's former connections that still count as its own.
+pub(crate) const FORMER_TAGS_MAX: usize = 8;

@@ -1,0 +1,186 @@
+//! One listener: a cursor of its own, a bound of its own, and a way back to the live flow.
+
+use std::collections::VecDeque;
+
+use tidewire_protocol::code::{GapReason, Outcome};
+use tidewire_protocol::number::{Request, Tag};
+use tidewire_protocol::position::{Gap, Position, Start};
+
+use crate::cursor::Cursor;
+use crate::fault::Fault;
+use crate::input::Millis;
+use crate::limits::PAGE_BYTES_MAX;
+use crate::mutant::{self, Mutant};
+use crate::options::SubscribeOptions;
+use crate::output::{Event, ListenerId, Message, Output};
+
+/// A reader of one topic or pattern.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// Its number.
+    pub id: ListenerId,
+    /// Where it stands to the live flow.
+    pub stage: Stage,
+    /// Up to where it has everything.
+    pub cursor: Cursor,
+    /// Where it wanted to start.
+    pub from: Start,
+    echo: bool,
+    messages_max: u32,
+    bytes_max: u32,
+    /// Messages given and not settled.
+    held: u32,
+    held_bytes: u32,
+    /// Whether it has been told its place.
+    ready: bool,
+}
+
+/// Where a listener stands to the live flow.
+///
+/// ```text
+///   Starting ── subscribed ──► Live ── bound reached ──► Full
+///                               ▲                         │ half settled
+///                     caught up │                         ▼
+///   (joins later) ───────────► Asked ◄── page asked ── Reading
+///                               └── more, or cut short ──► Reading, Full
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Starts where the subscription on the wire starts, which the hub has not said yet.
+    Starting,
+    /// Gets what the subscription on the wire gets.
+    Live,
+    /// Wants the next page of history, not before this time.
+    Reading { ask_at: Millis },
+    /// Waits for a page.
+    Asked { request: Request },
+    /// Has all it may hold.
+    Full,
+}
+
+type Outputs = VecDeque<Output>;
+
+impl Listener {
+    /// One that has got nothing yet.
+    #[must_use]
+    pub(crate) fn new(id: ListenerId, options: SubscribeOptions, stage: Stage) -> Self {
+        Self {
+            id,
+            stage,
+            cursor: Cursor::default(),
+            from: options.from,
+            echo: options.echo,
+            messages_max: options.messages_max.max(1),
+            bytes_max: options.bytes_max,
+            held: 0,
+            held_bytes: 0,
+            ready: false,
+        }
+    }
+
+    /// Bytes of history it has room for.
+    #[must_use]
+    pub(crate) fn page_bytes(&self) -> u64 {
+        u64::from(self.bytes_max.saturating_sub(self.held_bytes).clamp(1, PAGE_BYTES_MAX))
+    }
+
+    const fn has_room(&self, bytes: u32) -> bool {
+        self.held < self.messages_max
+            && (self.held == 0 || self.held_bytes.saturating_add(bytes) <= self.bytes_max)
+    }
+
+    /// The application has settled some. `true` if it should read on.
+    pub(crate) fn settle(&mut self, messages: u32, bytes: u32) -> bool {
+        self.held = self.held.saturating_sub(messages);
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        let half = self.held <= self.messages_max / 2 && self.held_bytes <= self.bytes_max / 2;
+        if half && self.stage == Stage::Full {
+            self.stage = Stage::Reading { ask_at: 0 };
+            return true;
+        }
+        false
+    }
+
+    /// Its place is known: tells so, the first time.
+    pub(crate) fn placed(&mut self, outcome: Outcome, gap: Option<Gap>, out: &mut Outputs) {
+        if self.ready {
+            if let Some(gap) = gap {
+                self.tell_gap(gap, out);
+            }
+            return;
+        }
+        self.ready = true;
+        let positions = self.cursor.positions().to_vec();
+        out.push_back(Output::Event(Event::Ready { listener: self.id, outcome, positions, gap }));
+    }
+
+    fn tell_gap(&self, gap: Gap, out: &mut Outputs) {
+        if !mutant::active(Mutant::ForgetGap) {
+            out.push_back(Output::Event(Event::Gap { listener: self.id, gap }));
+        }
+    }
+
+    /// The live flow has a gap, after which it goes on at `positions`.
+    pub(crate) fn pass_gap(&mut self, gap: Gap, positions: &[Position], out: &mut Outputs) {
+        let same_log = !matches!(gap.reason, GapReason::EpochChanged | GapReason::BeyondEnd);
+        if same_log && self.cursor.offset(gap.epoch).is_some_and(|offset| offset >= gap.to) {
+            return;
+        }
+        self.cursor = Cursor::at(positions.to_vec());
+        self.tell_gap(gap, out);
+    }
+
+    /// Offers a message; the listener takes it, drops it as known, or has no room and leaves the live flow.
+    ///
+    /// `false` if there was no room.
+    pub(crate) fn offer(&mut self, message: &Message, own_tags: &[Tag], out: &mut Outputs) -> bool {
+        let Message { epoch, offset, tag, payload, .. } = *message;
+        let known = self.cursor.offset(epoch).is_some_and(|seen| offset <= seen);
+        if known && !mutant::active(Mutant::SkipDuplicateDrop) {
+            return true;
+        }
+        if self.echo || !is_own(tag, own_tags) {
+            if !self.has_room(payload.len) {
+                if mutant::active(Mutant::CursorBeforeMessage) {
+                    self.cursor.raise(epoch, offset);
+                }
+                self.stage = Stage::Full;
+                return false;
+            }
+            self.held += 1;
+            self.held_bytes = self.held_bytes.saturating_add(payload.len);
+            out.push_back(Output::Event(Event::Message(Message { listener: self.id, ..*message })));
+        }
+        self.cursor.raise(epoch, offset);
+        true
+    }
+
+    /// A page has been taken whole. `live` is how far the live flow is.
+    pub(crate) fn page_done(&mut self, upto: &[Position], more: bool, live: &Cursor) {
+        self.cursor.raise_to(upto);
+        let joined = self.cursor.covers(live) || mutant::active(Mutant::JoinWithoutOffset);
+        self.stage = if !more && joined {
+            Stage::Live
+        } else if self.has_room(0) {
+            Stage::Reading { ask_at: 0 }
+        } else {
+            Stage::Full
+        };
+    }
+
+    /// The link is gone: a page that was asked for is asked for again.
+    pub(crate) fn reset(&mut self) {
+        if matches!(self.stage, Stage::Asked { .. } | Stage::Reading { .. }) {
+            self.stage = Stage::Reading { ask_at: 0 };
+        }
+    }
+
+    /// Tells its end.
+    pub(crate) fn end(&self, fault: Fault, out: &mut Outputs) {
+        out.push_back(Output::Event(Event::Refused { listener: self.id, fault }));
+    }
+}
+
+fn is_own(tag: Tag, own_tags: &[Tag]) -> bool {
+    tag.0 != 0 && own_tags.contains(&tag)
+}

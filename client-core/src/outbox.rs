@@ -1,0 +1,321 @@
+//! The outbox: what the application has published and the hub has not answered, by topic.
+
+use std::collections::VecDeque;
+
+use tidewire_protocol::client_frame::{Open, Shut};
+use tidewire_protocol::code::Content;
+use tidewire_protocol::hub_frame::{Acked, Opened, Refused, Welcome};
+use tidewire_protocol::number::{Handle, Participant};
+
+use crate::fault::{ClientCode, Fault};
+use crate::input::Millis;
+use crate::limits::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_DEFAULT, PACKET_BYTES, TOPICS_MAX};
+use crate::options::{OutboxOptions, WhenFull};
+use crate::output::{Output, Packet, PublishId};
+use crate::window::{Entry, Load, Misbehaved, Phase, Window};
+
+/// All windows of a client.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    options: OutboxOptions,
+    /// The handle of a window is its place plus one.
+    windows: Vec<Option<Window>>,
+    load: Load,
+    last_id: u64,
+    /// Place of the window used last; most programs publish to one topic many times.
+    recent: usize,
+    uses: u64,
+    /// Place of the window that may send first.
+    turn: usize,
+    /// Nothing can be sent until something happens.
+    at_rest: bool,
+    /// A window was forgotten, so one not here may be known to the hub.
+    forgot: bool,
+    wake_at: Option<Millis>,
+    in_flight_max: u64,
+    message_bytes_max: u64,
+    /// Frames that shut handles, sent before all others.
+    shuts: Vec<u8>,
+}
+
+type Outputs = VecDeque<Output>;
+
+impl Outbox {
+    /// An empty one.
+    #[must_use]
+    pub(crate) const fn new(options: OutboxOptions) -> Self {
+        Self {
+            options,
+            windows: Vec::new(),
+            load: Load { count: 0, bytes: 0 },
+            last_id: 0,
+            recent: 0,
+            uses: 0,
+            turn: 0,
+            at_rest: true,
+            forgot: false,
+            wake_at: None,
+            in_flight_max: IN_FLIGHT_DEFAULT,
+            message_bytes_max: u64::MAX,
+            shuts: Vec::new(),
+        }
+    }
+
+    /// How much waits for its outcome.
+    #[must_use]
+    pub(crate) const fn load(&self) -> Load {
+        self.load
+    }
+
+    /// When [`Self::tick`] is due.
+    #[must_use]
+    pub(crate) const fn wake_at(&self) -> Option<Millis> {
+        self.wake_at
+    }
+
+    /// Takes a message in.
+    ///
+    /// # Errors
+    /// `outbox_full`.
+    pub(crate) fn publish(
+        &mut self,
+        topic: &str,
+        content: Content,
+        len: u32,
+        out: &mut Outputs,
+    ) -> Result<PublishId, Fault> {
+        if u64::from(len) > self.options.bytes_max {
+            return Err(ClientCode::OutboxFull.into());
+        }
+        while self.load.count >= self.options.count_max
+            || self.load.bytes + u64::from(len) > self.options.bytes_max
+        {
+            if self.options.when_full == WhenFull::Reject || !self.drop_oldest(out) {
+                return Err(ClientCode::OutboxFull.into());
+            }
+        }
+        self.last_id += 1;
+        let id = PublishId(self.last_id);
+        self.load.count += 1;
+        self.load.bytes += u64::from(len);
+        self.uses += 1;
+        let uses = self.uses;
+        let window = self.window(topic);
+        window.used = uses;
+        window.push(Entry::new(id, content, len));
+        self.at_rest = false;
+        Ok(id)
+    }
+
+    fn drop_oldest(&mut self, out: &mut Outputs) -> bool {
+        let windows = self.windows.iter_mut().flatten().filter(|window| window.oldest_unsent().is_some());
+        let Some(window) = windows.min_by_key(|window| window.oldest_unsent()) else { return false };
+        window.drop_oldest_unsent(ClientCode::Dropped.into(), &mut self.load, out);
+        true
+    }
+
+    /// The window of a topic, made if there is none.
+    fn window(&mut self, topic: &str) -> &mut Window {
+        let is_it = |slot: &Option<Window>| slot.as_ref().is_some_and(|window| window.topic == topic);
+        if !self.windows.get(self.recent).is_some_and(is_it) {
+            self.recent = match self.windows.iter().position(is_it) {
+                Some(place) => place,
+                None => self.vacancy(),
+            };
+        }
+        let known = !self.forgot;
+        if self.recent >= self.windows.len() {
+            self.windows.push(None);
+        }
+        self.windows[self.recent].get_or_insert_with(|| Window::new(topic.into(), known))
+    }
+
+    /// A free place; the longest unused idle window goes if there are many.
+    fn vacancy(&mut self) -> usize {
+        if self.windows.len() >= TOPICS_MAX
+            && let Some(place) = self.longest_idle(false)
+        {
+            self.forget(place);
+        }
+        self.windows.iter().position(Option::is_none).unwrap_or(self.windows.len())
+    }
+
+    fn longest_idle(&self, with_handle: bool) -> Option<usize> {
+        let used = |place: &usize| self.windows.get(*place).and_then(Option::as_ref).map(|w| w.used);
+        let idle = |slot: &Option<Window>| {
+            slot.as_ref().is_some_and(|window| window.is_idle() && (window.has_handle() || !with_handle))
+        };
+        let places = self.windows.iter().enumerate().filter(|(_, slot)| idle(slot));
+        places.map(|(place, _)| place).min_by_key(used)
+    }
+
+    /// Forgets a window; the hub keeps its side, and says so when it is opened again.
+    fn forget(&mut self, place: usize) {
+        if let Some(window) = self.windows.get_mut(place).and_then(Option::take) {
+            self.forgot = true;
+            if window.has_handle() {
+                Shut { handle: handle(place) }.put(&mut self.shuts);
+            }
+        }
+    }
+
+    /// Withdraws a message.
+    pub(crate) fn cancel(&mut self, id: PublishId, out: &mut Outputs) {
+        for window in self.windows.iter_mut().flatten() {
+            window.cancel(id, &mut self.load, out);
+        }
+    }
+
+    /// The hub has said what it takes.
+    pub(crate) fn welcomed(&mut self, welcome: &Welcome<'_>) {
+        let or = |told: u64, default: u64| if told == 0 { default } else { told };
+        self.in_flight_max = or(welcome.in_flight_max, IN_FLIGHT_DEFAULT);
+        self.message_bytes_max = or(welcome.message_bytes_max, u64::MAX);
+        self.at_rest = false;
+    }
+
+    /// A link begins or ends: no handle is open, nothing is on its way.
+    pub(crate) fn reset(&mut self) {
+        self.shuts.clear();
+        self.wake_at = None;
+        self.at_rest = false;
+        self.windows.iter_mut().flatten().for_each(Window::reset);
+    }
+
+    /// Everything that waits has failed.
+    pub(crate) fn fail_all(&mut self, fault: Fault, out: &mut Outputs) {
+        for place in 0..self.windows.len() {
+            if let Some(window) = self.windows.get_mut(place).and_then(Option::as_mut) {
+                window.fail_all(fault, &mut self.load, out);
+            }
+            self.forget_spoiled(place);
+        }
+    }
+
+    fn forget_spoiled(&mut self, place: usize) {
+        if self.windows.get(place).and_then(Option::as_ref).is_some_and(Window::is_spoiled) {
+            self.forget(place);
+        }
+    }
+
+    /// Lets windows go on whose wait is over.
+    pub(crate) fn tick(&mut self, now: Millis) {
+        if self.wake_at.is_some_and(|at| now >= at) {
+            self.wake_at = self.windows.iter_mut().flatten().filter_map(|window| window.tick(now)).min();
+            self.at_rest = false;
+        }
+    }
+
+    /// The hub has opened a handle.
+    pub(crate) fn opened(&mut self, opened: &Opened) {
+        if let Some(window) = self.by_handle(opened.handle) {
+            window.opened(opened);
+        }
+    }
+
+    /// The hub has done some.
+    pub(crate) fn acked(&mut self, acked: &Acked, out: &mut Outputs) {
+        let mut load = self.load;
+        if let Some(window) = self.by_handle(acked.handle) {
+            window.acked(acked, &mut load, out);
+        }
+        self.load = load;
+    }
+
+    /// The hub refuses some, or a handle.
+    ///
+    /// # Errors
+    /// [`Misbehaved`] if going on is of no use on this link.
+    pub(crate) fn refused(
+        &mut self,
+        now: Millis,
+        refused: &Refused<'_>,
+        out: &mut Outputs,
+    ) -> Result<(), Misbehaved> {
+        let mut load = self.load;
+        let Some(window) = self.by_handle(refused.handle) else { return Ok(()) };
+        window.refused(now, refused, &mut load, out)?;
+        if let Phase::Barred { until } | Phase::Paused { until } = window.phase {
+            self.wake_at = Some(self.wake_at.map_or(until, |at| at.min(until)));
+        }
+        self.load = load;
+        self.forget_spoiled(place(refused.handle));
+        Ok(())
+    }
+
+    fn by_handle(&mut self, handle: Handle) -> Option<&mut Window> {
+        self.at_rest = false;
+        self.windows.get_mut(place(handle))?.as_mut()
+    }
+
+    /// Appends what can be sent now to a packet: handles to open, and messages if the hub has welcomed us.
+    pub(crate) fn fill(&mut self, packet: &mut Packet, online: bool, out: &mut Outputs) {
+        if self.at_rest {
+            return;
+        }
+        packet.bytes.append(&mut self.shuts);
+        self.open_windows(packet);
+        if !online {
+            self.at_rest = true;
+            return;
+        }
+        let mut flying: u64 = self.windows.iter().flatten().map(|window| window.flying).sum();
+        let mut size = packet.bytes.len();
+        let places = self.windows.len();
+        for step in 0..places {
+            let place = (self.turn + step) % places;
+            let Some(Some(window)) = self.windows.get_mut(place) else { continue };
+            while let Some(next) = window.peek(self.in_flight_max, self.message_bytes_max) {
+                if next.too_large {
+                    window.drop_too_large(&mut self.load, out);
+                    continue;
+                }
+                if flying > 0 && flying + u64::from(next.len) > IN_FLIGHT_BYTES_MAX {
+                    break;
+                }
+                if size > 0 && size + next.len as usize + HEAD_BYTES > PACKET_BYTES {
+                    self.turn = place + 1;
+                    return;
+                }
+                let before = packet.bytes.len();
+                window.send(handle(place), packet);
+                size += packet.bytes.len() - before + next.len as usize;
+                flying += u64::from(next.len);
+            }
+        }
+        self.at_rest = true;
+    }
+
+    fn open_windows(&mut self, packet: &mut Packet) {
+        let mut handles = self.windows.iter().flatten().filter(|window| window.has_handle()).count();
+        for place in 0..self.windows.len() {
+            if !self.windows.get(place).and_then(Option::as_ref).is_some_and(Window::wants_handle) {
+                continue;
+            }
+            if handles >= TOPICS_MAX {
+                let Some(idle) = self.longest_idle(true) else { return };
+                self.forget(idle);
+                packet.bytes.append(&mut self.shuts);
+                handles -= 1;
+            }
+            if let Some(Some(window)) = self.windows.get_mut(place) {
+                let lowest = window.opening();
+                let topic = window.topic.as_str().into();
+                Open { handle: handle(place), participant: Participant(0), topic, lowest }
+                    .put(&mut packet.bytes);
+                handles += 1;
+            }
+        }
+    }
+}
+
+fn handle(place: usize) -> Handle {
+    Handle(place as u64 + 1)
+}
+
+fn place(handle: Handle) -> usize {
+    (handle.0 as usize).wrapping_sub(1)
+}
+
+/// What a publish frame needs besides its payload, generously.
+const HEAD_BYTES: usize = 40;

@@ -1,0 +1,324 @@
+//! All subscriptions of a client: which tails to ask for, and which frame is whose.
+
+use std::collections::VecDeque;
+
+use tidewire_protocol::block::Block;
+use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
+use tidewire_protocol::hub_frame::{Failed, Missing, Page, Progress, Subscribed, Unsubscribed};
+use tidewire_protocol::number::{Request, Tag, TailNumber};
+
+use crate::fault::Fault;
+use crate::input::Millis;
+use crate::limits::FORMER_TAGS_MAX;
+use crate::listener::Stage;
+use crate::options::SubscribeOptions;
+use crate::output::{Event, ListenerId, Message, Output};
+use crate::tail::{Received, Standing, Tail, Unsound};
+
+/// Tails and their listeners.
+#[derive(Debug)]
+pub(crate) struct Subscriptions {
+    tails: Vec<Tail>,
+    last_listener: u32,
+    last_request: u64,
+    linger_ms: Millis,
+    wake_at: Option<Millis>,
+    /// This client's tags, the newest last.
+    own_tags: Vec<Tag>,
+}
+
+type Outputs = VecDeque<Output>;
+
+impl Subscriptions {
+    /// None.
+    #[must_use]
+    pub(crate) const fn new(linger_ms: Millis) -> Self {
+        Self {
+            tails: Vec::new(),
+            last_listener: 0,
+            last_request: 0,
+            linger_ms,
+            wake_at: None,
+            own_tags: Vec::new(),
+        }
+    }
+
+    /// When [`Self::drive`] is due.
+    #[must_use]
+    pub(crate) const fn wake_at(&self) -> Option<Millis> {
+        self.wake_at
+    }
+
+    fn wake(&mut self, at: Millis) {
+        self.wake_at = Some(self.wake_at.map_or(at, |wake_at| wake_at.min(at)));
+    }
+
+    /// The hub has given us a tag.
+    pub(crate) fn welcomed(&mut self, tag: Tag) {
+        self.own_tags.retain(|own| *own != tag);
+        if self.own_tags.len() > FORMER_TAGS_MAX {
+            self.own_tags.remove(0);
+        }
+        self.own_tags.push(tag);
+    }
+
+    /// Adds a listener.
+    pub(crate) fn subscribe(&mut self, name: &str, options: SubscribeOptions) -> ListenerId {
+        self.last_listener += 1;
+        let id = ListenerId(self.last_listener);
+        match self.tails.iter_mut().find(|tail| tail.name == name) {
+            Some(tail) => tail.join(id, options),
+            None => {
+                let mut tail = Tail::new(name, &options);
+                tail.join(id, options);
+                self.tails.push(tail);
+            }
+        }
+        self.wake(0);
+        id
+    }
+
+    /// Takes a listener away, with what it has not been told yet.
+    pub(crate) fn unsubscribe(&mut self, now: Millis, id: ListenerId, out: &mut Outputs) {
+        let Some((tail, index)) = self.find(|of| of.0 == id) else { return };
+        tail.listeners.remove(index);
+        self.linger(now);
+        out.retain(|output| !is_of(output, id));
+    }
+
+    /// The application is done with some of a listener's messages.
+    pub(crate) fn settled(&mut self, id: ListenerId, messages: u32, bytes: u32) {
+        let Some((tail, index)) = self.find(|of| of.0 == id) else { return };
+        if tail.listeners.get_mut(index).is_some_and(|listener| listener.settle(messages, bytes)) {
+            self.wake(0);
+        }
+    }
+
+    /// Starts the time that a tail without listeners still has.
+    fn linger(&mut self, now: Millis) {
+        let until = now + self.linger_ms;
+        for tail in self.tails.iter_mut().filter(|tail| tail.listeners.is_empty()) {
+            tail.linger_until.get_or_insert(until);
+        }
+        self.wake(until);
+    }
+
+    /// The tail and the place in it of the listener with this number or stage.
+    fn find(&mut self, is_it: impl Fn((ListenerId, Stage)) -> bool) -> Option<(&mut Tail, usize)> {
+        self.tails.iter_mut().find_map(|tail| {
+            let index = tail.listeners.iter().position(|listener| is_it((listener.id, listener.stage)))?;
+            Some((tail, index))
+        })
+    }
+
+    /// A link begins or ends: everything has to be asked for again.
+    pub(crate) fn reset(&mut self) {
+        self.tails.iter_mut().for_each(Tail::reset);
+        self.wake(0);
+    }
+
+    /// It is all over.
+    pub(crate) fn end(&mut self, fault: Fault, out: &mut Outputs) {
+        self.tails.iter().for_each(|tail| tail.end(fault, out));
+        self.tails.clear();
+        self.wake_at = None;
+    }
+
+    /// Asks for what is wanted, and lets go of what is not. `wire` is there while a link is up.
+    pub(crate) fn drive(&mut self, now: Millis, mut wire: Option<&mut Vec<u8>>) {
+        if self.wake_at.is_none_or(|at| now < at) {
+            return;
+        }
+        let last_request = &mut self.last_request;
+        let mut next = None;
+        let mut wait = |at: Millis| next = Some(next.map_or(at, |next: Millis| next.min(at)));
+        self.tails.retain_mut(|tail| {
+            if let Some(until) = tail.linger_until {
+                if now < until {
+                    wait(until);
+                } else if !matches!(tail.standing, Standing::Asked { .. }) {
+                    // One that is being asked for goes once its number is known.
+                    if let (Standing::Live { number: tail }, Some(wire)) = (tail.standing, wire.as_mut()) {
+                        Unsubscribe { request: following(last_request), tail }.put(wire);
+                    }
+                    return false;
+                }
+            }
+            if let Some(wire) = wire.as_mut() {
+                ask(tail, now, last_request, wire, &mut wait);
+            }
+            true
+        });
+        self.wake_at = next;
+    }
+
+    /// The hub begins a subscription.
+    pub(crate) fn subscribed(&mut self, subscribed: Subscribed, out: &mut Outputs) {
+        let asked = Standing::Asked { request: subscribed.request };
+        if let Some(tail) = self.tails.iter_mut().find(|tail| tail.standing == asked) {
+            tail.subscribed(subscribed, out);
+            self.wake(0);
+        }
+    }
+
+    /// The hub ends a subscription.
+    pub(crate) fn unsubscribed(&mut self, now: Millis, frame: &Unsubscribed<'_>, out: &mut Outputs) {
+        // One that was asked for is gone here already, and its number may be in use again.
+        if frame.request.0 != 0 {
+            return;
+        }
+        let live = Standing::Live { number: frame.tail };
+        if let Some(index) = self.tails.iter().position(|tail| tail.standing == live) {
+            self.turned_down(now, index, frame.retryable, 0, frame.code.into(), out);
+        }
+    }
+
+    /// The hub refuses a question.
+    pub(crate) fn failed(&mut self, now: Millis, frame: &Failed<'_>, out: &mut Outputs) {
+        let request = frame.request;
+        let fault = frame.code.into();
+        let asked = Standing::Asked { request };
+        if let Some(index) = self.tails.iter().position(|tail| tail.standing == asked) {
+            self.turned_down(now, index, frame.retryable, frame.retry_after_ms, fault, out);
+            return;
+        }
+        let Some((tail, index)) = self.find(|of| of.1 == Stage::Asked { request }) else { return };
+        if frame.retryable {
+            let ask_at = tail.retry_at(now, frame.retry_after_ms);
+            if let Some(listener) = tail.listeners.get_mut(index) {
+                listener.stage = Stage::Reading { ask_at };
+            }
+            self.wake(ask_at);
+        } else {
+            tail.listeners.remove(index).end(fault, out);
+            self.linger(now);
+        }
+    }
+
+    fn turned_down(
+        &mut self,
+        now: Millis,
+        index: usize,
+        retryable: bool,
+        after_ms: Millis,
+        fault: Fault,
+        out: &mut Outputs,
+    ) {
+        let Some(tail) = self.tails.get_mut(index) else { return };
+        if retryable {
+            let ask_at = tail.retry_at(now, after_ms);
+            tail.standing = Standing::Wanted { ask_at };
+            self.wake(ask_at);
+        } else {
+            self.tails.swap_remove(index).end(fault, out);
+        }
+    }
+
+    /// Messages of a live flow are gone.
+    ///
+    /// # Errors
+    /// [`Unsound`] if it cannot be told which.
+    pub(crate) fn missing(&mut self, frame: &Missing, out: &mut Outputs) -> Result<(), Unsound> {
+        match (self.live(frame.tail), frame.gap) {
+            (Some(tail), Some(gap)) => tail.missing(gap, out),
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
+    /// Nothing up to some place is owed.
+    pub(crate) fn progress(&mut self, frame: &Progress) {
+        if let Some(tail) = self.live(frame.tail) {
+            tail.progress(frame.epoch, frame.upto);
+        }
+    }
+
+    /// Messages of a live flow. Those of a tail that is let go of are passed over.
+    ///
+    /// # Errors
+    /// [`Unsound`] if there is a hole before them, or they cannot be read.
+    pub(crate) fn block(
+        &mut self,
+        block: &Block<'_>,
+        bytes: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Unsound> {
+        let live = Standing::Live { number: block.tail };
+        let Some(tail) = self.tails.iter_mut().find(|tail| tail.standing == live) else { return Ok(()) };
+        tail.block(block, Received { bytes, own_tags: &self.own_tags }, out)
+    }
+
+    /// A page of history.
+    ///
+    /// # Errors
+    /// [`Unsound`] if there is a hole in it, or it cannot be read.
+    pub(crate) fn page(
+        &mut self,
+        now: Millis,
+        page: &Page<'_>,
+        bytes: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Unsound> {
+        let received = Received { bytes, own_tags: &self.own_tags };
+        for tail in &mut self.tails {
+            tail.page(now, page, received, out)?;
+        }
+        self.wake(0);
+        Ok(())
+    }
+
+    fn live(&mut self, number: TailNumber) -> Option<&mut Tail> {
+        self.tails.iter_mut().find(|tail| tail.standing == Standing::Live { number })
+    }
+}
+
+/// Asks for a tail, or for the pages that its listeners want.
+fn ask(
+    tail: &mut Tail,
+    now: Millis,
+    last_request: &mut u64,
+    wire: &mut Vec<u8>,
+    wait: &mut impl FnMut(Millis),
+) {
+    match tail.standing {
+        Standing::Asked { .. } => {}
+        Standing::Wanted { ask_at } if now < ask_at => wait(ask_at),
+        Standing::Wanted { .. } => {
+            let request = following(last_request);
+            let name = tail.name.as_str().into();
+            Subscribe { request, name, from: tail.start(), when_slow: tail.when_slow }.put(wire);
+            tail.standing = Standing::Asked { request };
+        }
+        // Pages are asked for once the live flow's place is known, for they are joined to it.
+        Standing::Live { .. } => {
+            for listener in &mut tail.listeners {
+                let Stage::Reading { ask_at } = listener.stage else { continue };
+                if now < ask_at {
+                    wait(ask_at);
+                    continue;
+                }
+                let request = following(last_request);
+                let from = listener.cursor.start(&listener.from);
+                let name = tail.name.as_str().into();
+                History { request, name, from, bytes_max: listener.page_bytes() }.put(wire);
+                listener.stage = Stage::Asked { request };
+            }
+        }
+    }
+}
+
+fn following(last_request: &mut u64) -> Request {
+    *last_request += 1;
+    Request(*last_request)
+}
+
+/// Whether something is said to this listener.
+fn is_of(output: &Output, id: ListenerId) -> bool {
+    let Output::Event(event) = output else { return false };
+    match event {
+        Event::Message(Message { listener, .. })
+        | Event::Ready { listener, .. }
+        | Event::Refused { listener, .. }
+        | Event::Gap { listener, .. } => *listener == id,
+        Event::Status(_) | Event::Published(_) | Event::Failed { .. } | Event::Goodbye { .. } => false,
+    }
+}

@@ -1,0 +1,264 @@
+//! One subscription on the wire: a cursor into a topic's or pattern's live flow, shared by its listeners.
+
+use std::collections::VecDeque;
+
+use tidewire_protocol::block::{self, Block};
+use tidewire_protocol::code::{Outcome, WhenSlow};
+use tidewire_protocol::hub_frame::{Page, Subscribed};
+use tidewire_protocol::number::{Epoch, Offset, Request, Tag, TailNumber};
+use tidewire_protocol::position::{Gap, Start};
+
+use crate::cursor::Cursor;
+use crate::fault::Fault;
+use crate::input::Millis;
+use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
+use crate::listener::{Listener, Stage};
+use crate::mutant::{self, Mutant};
+use crate::options::SubscribeOptions;
+use crate::output::{ListenerId, Message, Output, Span};
+
+/// A topic or pattern that somebody listens to, or did a moment ago.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    /// Topic or pattern.
+    pub name: String,
+    /// How it stands to the hub.
+    pub standing: Standing,
+    /// Who listens.
+    pub listeners: Vec<Listener>,
+    /// Without listeners, it goes then.
+    pub linger_until: Option<Millis>,
+    /// What the first listener asked the hub to do when the connection is slow.
+    pub when_slow: WhenSlow,
+    from: Start,
+    cursor: Cursor,
+    retry_ms: Millis,
+}
+
+/// How a tail stands to the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// To be asked for, not before this time.
+    Wanted { ask_at: Millis },
+    /// Asked for.
+    Asked { request: Request },
+    /// Blocks of this number are its messages.
+    Live { number: TailNumber },
+}
+
+/// What a message was received in, and what is needed to give it on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Received<'a> {
+    /// The whole WebSocket message.
+    pub bytes: &'a [u8],
+    /// This client's tags, now and before.
+    pub own_tags: &'a [Tag],
+}
+
+/// The hub broke the protocol: a hole that nobody spoke of, or bytes that are no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unsound;
+
+type Outputs = VecDeque<Output>;
+
+impl Tail {
+    /// One that its first listener is about to join.
+    #[must_use]
+    pub(crate) fn new(name: &str, options: &SubscribeOptions) -> Self {
+        Self {
+            name: name.into(),
+            standing: Standing::Wanted { ask_at: 0 },
+            listeners: Vec::new(),
+            linger_until: None,
+            when_slow: options.when_slow,
+            from: options.from.clone(),
+            cursor: Cursor::default(),
+            retry_ms: RETRY_MS_MIN,
+        }
+    }
+
+    /// Adds a listener. One that wants what is being asked for shares the answer; any other reads history.
+    pub(crate) fn join(&mut self, id: ListenerId, options: SubscribeOptions) {
+        self.linger_until = None;
+        let shares = !self.cursor.is_known() && options.from == self.from;
+        let stage = if shares { Stage::Starting } else { Stage::Reading { ask_at: 0 } };
+        self.listeners.push(Listener::new(id, options, stage));
+    }
+
+    /// Where to ask from.
+    #[must_use]
+    pub(crate) fn start(&self) -> Start {
+        self.cursor.start(&self.from)
+    }
+
+    /// The hub begins it, or begins it again.
+    pub(crate) fn subscribed(&mut self, subscribed: Subscribed, out: &mut Outputs) {
+        let Subscribed { tail, outcome, positions, gap, .. } = subscribed;
+        self.standing = Standing::Live { number: tail };
+        self.retry_ms = RETRY_MS_MIN;
+        let mut cursor = Cursor::at(positions);
+        if gap.is_none() {
+            cursor.keep(&self.cursor);
+        }
+        self.cursor = cursor;
+        let positions = self.cursor.positions();
+        for listener in &mut self.listeners {
+            match (listener.stage, gap) {
+                (Stage::Starting, _) => {
+                    listener.stage = Stage::Live;
+                    listener.cursor = self.cursor.clone();
+                    listener.placed(outcome, gap, out);
+                }
+                (Stage::Live, Some(gap)) => listener.pass_gap(gap, positions, out),
+                (Stage::Live, None) => listener.cursor.raise_to(positions),
+                (Stage::Reading { .. } | Stage::Asked { .. } | Stage::Full, _) => {}
+            }
+        }
+    }
+
+    /// Messages of the live flow are gone.
+    ///
+    /// # Errors
+    /// [`Unsound`] if it cannot be told in which log.
+    pub(crate) fn missing(&mut self, gap: Gap, out: &mut Outputs) -> Result<(), Unsound> {
+        if !self.cursor.pass(&gap) {
+            return Err(Unsound);
+        }
+        for listener in self.listeners.iter_mut().filter(|listener| listener.stage == Stage::Live) {
+            listener.pass_gap(gap, self.cursor.positions(), out);
+        }
+        Ok(())
+    }
+
+    /// Nothing up to here is owed to anyone.
+    pub(crate) fn progress(&mut self, epoch: Epoch, upto: Offset) {
+        if self.cursor.offset(epoch).is_none() {
+            return;
+        }
+        self.cursor.raise(epoch, upto);
+        for listener in self.listeners.iter_mut().filter(|listener| listener.stage == Stage::Live) {
+            listener.cursor.raise(epoch, upto);
+        }
+    }
+
+    /// Messages of the live flow.
+    ///
+    /// # Errors
+    /// [`Unsound`] if there is a hole before them, or they cannot be read.
+    pub(crate) fn block(
+        &mut self,
+        block: &Block<'_>,
+        received: Received<'_>,
+        out: &mut Outputs,
+    ) -> Result<(), Unsound> {
+        let place = self.cursor.log(block.log).ok_or(Unsound)?;
+        if block.prev > place.offset {
+            return Err(Unsound);
+        }
+        for message in block.messages() {
+            let message = message.map_err(|_| Unsound)?;
+            if message.offset <= place.offset && !mutant::active(Mutant::SkipDuplicateDrop) {
+                continue;
+            }
+            let message = given(&message, place.epoch, received.bytes);
+            for listener in self.listeners.iter_mut().filter(|listener| listener.stage == Stage::Live) {
+                listener.offer(&message, received.own_tags, out);
+            }
+            self.cursor.raise(place.epoch, message.offset);
+        }
+        Ok(())
+    }
+
+    /// A page of history for one listener.
+    ///
+    /// # Errors
+    /// [`Unsound`] if there is a hole in it, or it cannot be read.
+    pub(crate) fn page(
+        &mut self,
+        now: Millis,
+        page: &Page<'_>,
+        received: Received<'_>,
+        out: &mut Outputs,
+    ) -> Result<(), Unsound> {
+        let asked = Stage::Asked { request: page.request };
+        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.stage == asked) else {
+            return Ok(());
+        };
+        let before = listener.cursor.clone();
+        if page.gap.is_some() || !before.is_known() {
+            listener.cursor = Cursor::at(page.after.clone());
+        } else {
+            listener.cursor.raise_to(&page.after);
+        }
+        let outcome = match (&page.gap, &listener.from) {
+            (Some(_), _) => Outcome::Gap,
+            (None, Start::Latest) => Outcome::Live,
+            (None, _) => Outcome::Resumed,
+        };
+        listener.placed(outcome, page.gap, out);
+        for block in block::blocks_of_page(&page.blocks) {
+            let block = block.map_err(|_| Unsound)?;
+            let log = usize::try_from(block.log).map_err(|_| Unsound)?;
+            let epoch = page.after.get(log).ok_or(Unsound)?.epoch;
+            if listener.cursor.offset(epoch).is_none_or(|seen| block.prev > seen) {
+                return Err(Unsound);
+            }
+            for message in block.messages() {
+                let message = message.map_err(|_| Unsound)?;
+                if !listener.offer(&given(&message, epoch, received.bytes), received.own_tags, out) {
+                    return Ok(());
+                }
+            }
+        }
+        listener.page_done(&page.upto, page.more, &self.cursor);
+        // A page that brought nothing and did not end it either: the next one can wait a moment.
+        if let Stage::Reading { ask_at } = &mut listener.stage
+            && listener.cursor == before
+        {
+            *ask_at = now + RETRY_MS_MIN;
+        }
+        Ok(())
+    }
+
+    /// When to ask again after a refusal that a retry can help.
+    pub(crate) fn retry_at(&mut self, now: Millis, after_ms: Millis) -> Millis {
+        let wait = self.retry_ms.max(after_ms);
+        self.retry_ms = (self.retry_ms * 2).min(RETRY_MS_MAX);
+        now + wait
+    }
+
+    /// The link is gone.
+    pub(crate) fn reset(&mut self) {
+        self.standing = Standing::Wanted { ask_at: 0 };
+        self.retry_ms = RETRY_MS_MIN;
+        self.listeners.iter_mut().for_each(Listener::reset);
+    }
+
+    /// Tells all listeners that it is over.
+    pub(crate) fn end(&self, fault: Fault, out: &mut Outputs) {
+        self.listeners.iter().for_each(|listener| listener.end(fault, out));
+    }
+}
+
+/// A message as listeners get it, but for whose it is.
+fn given(message: &block::Message<'_>, epoch: Epoch, received: &[u8]) -> Message {
+    let text = |text: Option<&str>| text.map_or_else(Span::default, |text| span(text.as_bytes(), received));
+    Message {
+        listener: ListenerId(0),
+        offset: message.offset,
+        epoch,
+        published_at_ms: message.published_at_ms,
+        content: message.content,
+        maybe_duplicate: message.maybe_duplicate,
+        tag: message.tag,
+        sender: text(message.sender),
+        topic: text(message.topic),
+        payload: span(message.payload, received),
+    }
+}
+
+/// Where `part` lies in `whole`, of which it is a slice.
+fn span(part: &[u8], whole: &[u8]) -> Span {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    Span { start: start as u32, len: part.len() as u32 }
+}

@@ -1,0 +1,468 @@
+//! What one topic still has to send, and what of it the hub has answered.
+//!
+//! Entry `i` has seq `base + i`, fixed when it is first sent: before that, entries may still leave.
+
+use std::collections::VecDeque;
+
+use tidewire_protocol::client_frame::Publish;
+use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::hub_frame::{Acked, Opened, Refused};
+use tidewire_protocol::number::{Handle, Offset, Seq};
+
+use crate::fault::{ClientCode, Fault};
+use crate::input::Millis;
+use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
+use crate::mutant::{self, Mutant};
+use crate::output::{Event, Output, Packet, PublishId, Published, Splice};
+
+/// A topic's messages from the lowest unanswered on.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// The topic.
+    pub topic: String,
+    /// How it stands to the hub.
+    pub phase: Phase,
+    /// When it was last used, counted in uses.
+    pub used: u64,
+    /// Payload bytes on their way on this link.
+    pub flying: u64,
+    entries: VecDeque<Entry>,
+    base: u64,
+    /// How many entries have a seq: they were sent, on this link or an earlier one.
+    sent: usize,
+    /// How many are on their way on this link.
+    cursor: usize,
+    /// Lowest unanswered seq that the hub was told of.
+    lowest_told: u64,
+    /// Seq to which sending went back, until the hub has answered it; 0 for none.
+    back_to: u64,
+    retry_ms: Millis,
+    /// Whether `base` is known to be right. If not, the hub says what comes next.
+    known: bool,
+}
+
+/// How a window stands to the hub.
+///
+/// ```text
+///   Shut ── open sent ──► Opening ── opened ──► Open ◄── time ── Paused
+///    ▲                       │ refused for now   └── refused for now ─┘
+///    └──── time ── Barred ◄──┘                 (a link that breaks: Shut)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It has no handle on this link.
+    Shut,
+    /// The hub would not open it; not again before then.
+    Barred { until: Millis },
+    /// `open` is sent. `free` if nothing of it was sent before, so that new messages need not wait.
+    Opening { free: bool },
+    /// Its handle can be used.
+    Open,
+    /// The hub refused a message for now; on from there at that time.
+    Paused { until: Millis },
+}
+
+/// One message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    /// Its number.
+    pub id: PublishId,
+    /// Bytes of its payload.
+    pub len: u32,
+    /// What the payload is.
+    pub content: Content,
+    /// The hub may have stored it and forgotten.
+    maybe_duplicate: bool,
+    /// The application has withdrawn it.
+    void: bool,
+    /// It has its outcome, and waits for those before it.
+    done: bool,
+    /// It has its outcome, but from a hub that forgot; the seq must be used up once more.
+    refill: bool,
+}
+
+/// How much waits for its outcome, in all windows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Load {
+    /// Messages.
+    pub count: u32,
+    /// Bytes of payload.
+    pub bytes: u64,
+}
+
+/// The hub broke the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Misbehaved;
+
+type Outputs = VecDeque<Output>;
+
+impl Entry {
+    /// A message that has not been sent.
+    #[must_use]
+    pub(crate) const fn new(id: PublishId, content: Content, len: u32) -> Self {
+        Self { id, len, content, maybe_duplicate: false, void: false, done: false, refill: false }
+    }
+}
+
+impl Window {
+    /// The window of a topic that the client never published to; unless `known`, it may be one forgotten.
+    #[must_use]
+    pub(crate) const fn new(topic: String, known: bool) -> Self {
+        Self {
+            topic,
+            phase: Phase::Shut,
+            used: 0,
+            flying: 0,
+            entries: VecDeque::new(),
+            base: 1,
+            sent: 0,
+            cursor: 0,
+            lowest_told: 0,
+            back_to: 0,
+            retry_ms: RETRY_MS_MIN,
+            known,
+        }
+    }
+
+    /// Whether it may be forgotten: nothing waits, nothing is asked.
+    #[must_use]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.entries.is_empty() && matches!(self.phase, Phase::Shut | Phase::Open)
+    }
+
+    /// Whether it wants a handle.
+    #[must_use]
+    pub(crate) fn wants_handle(&self) -> bool {
+        self.phase == Phase::Shut && !self.entries.is_empty()
+    }
+
+    /// Puts a message behind the others.
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.entries.push_back(entry);
+    }
+
+    /// The oldest message that was never sent.
+    #[must_use]
+    pub(crate) fn oldest_unsent(&self) -> Option<PublishId> {
+        self.entries.get(self.sent).map(|entry| entry.id)
+    }
+
+    /// Takes out the oldest message that was never sent.
+    pub(crate) fn drop_oldest_unsent(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
+        self.drop_unsent(self.sent, fault, load, out);
+    }
+
+    fn drop_unsent(&mut self, index: usize, fault: Fault, load: &mut Load, out: &mut Outputs) {
+        if let Some(entry) = self.entries.remove(index) {
+            load.take(entry);
+            out.push_back(failed(entry.id, fault));
+        }
+    }
+
+    /// Withdraws a message, if it is here.
+    pub(crate) fn cancel(&mut self, id: PublishId, load: &mut Load, out: &mut Outputs) {
+        let index = self.entries.partition_point(|entry| entry.id < id);
+        if index >= self.sent {
+            if self.entries.get(index).is_some_and(|entry| entry.id == id) {
+                self.drop_unsent(index, ClientCode::Cancelled.into(), load, out);
+            }
+            return;
+        }
+        let Some(entry) = self.entries.get_mut(index).filter(|entry| entry.id == id && !entry.done) else {
+            return;
+        };
+        let len = u64::from(entry.len);
+        // What is on its way stays so; the void takes its place should it have to be sent again.
+        entry.void = true;
+        entry.len = 0;
+        load.bytes -= len;
+        if index < self.cursor {
+            self.flying -= len;
+        }
+    }
+
+    /// Starts opening a handle; the answer is the lowest unanswered seq.
+    pub(crate) fn opening(&mut self) -> Seq {
+        let free = self.known && self.sent == 0 || mutant::active(Mutant::SendBeforeOpened);
+        self.phase = Phase::Opening { free };
+        self.lowest_told = self.base;
+        Seq(self.base)
+    }
+
+    /// The hub has opened the handle.
+    pub(crate) fn opened(&mut self, opened: &Opened) {
+        let Phase::Opening { free } = self.phase else { return };
+        self.phase = Phase::Open;
+        if free {
+            return;
+        }
+        if self.sent == 0 && !self.known {
+            self.base = self.base.max(opened.next.0);
+            self.lowest_told = self.base;
+        }
+        self.known = true;
+        // Below our lowest means a hub restored from an older state: it knows no more than a new one.
+        let forgot = opened.window_new || opened.next.0 < self.base;
+        let marks = forgot && !mutant::active(Mutant::MaybeDuplicateUnmarked);
+        for (entry, seq) in self.entries.iter_mut().zip(self.base..).take(self.sent) {
+            entry.maybe_duplicate |= marks && !entry.done;
+            entry.refill = entry.done && seq >= opened.next.0;
+        }
+    }
+
+    /// The next message that may be sent: its length, and whether the hub is sure to refuse it for its size.
+    pub(crate) fn peek(&mut self, in_flight_max: u64, message_bytes_max: u64) -> Option<Next> {
+        if !matches!(self.phase, Phase::Open | Phase::Opening { free: true }) {
+            return None;
+        }
+        while self.entries.get(self.cursor).is_some_and(|entry| entry.done && !entry.refill) {
+            self.cursor += 1;
+        }
+        let entry = self.entries.get(self.cursor).filter(|_| (self.cursor as u64) < in_flight_max)?;
+        let unsent = self.cursor >= self.sent;
+        Some(Next { len: entry.len, too_large: unsent && u64::from(entry.len) > message_bytes_max })
+    }
+
+    /// Appends the message that [`Self::peek`] saw.
+    pub(crate) fn send(&mut self, handle: Handle, packet: &mut Packet) {
+        let Some(entry) = self.entries.get(self.cursor) else { return };
+        let publish = Publish {
+            handle,
+            seq: Seq(self.base + self.cursor as u64),
+            lowest: if self.lowest_told == self.base { Seq(0) } else { Seq(self.base) },
+            content: entry.content,
+            maybe_duplicate: entry.maybe_duplicate,
+            void: entry.void || entry.refill,
+            payload: Default::default(),
+        };
+        let len = if entry.refill { 0 } else { entry.len };
+        publish.put_head(len as usize, &mut packet.bytes);
+        if len > 0 {
+            packet.payloads.push(Splice { at: packet.bytes.len() as u32, id: entry.id });
+        }
+        if !entry.done {
+            self.flying += u64::from(len);
+        }
+        self.lowest_told = self.base;
+        self.cursor += 1;
+        self.sent = self.sent.max(self.cursor);
+    }
+
+    /// The hub has done some.
+    pub(crate) fn acked(&mut self, acked: &Acked, load: &mut Load, out: &mut Outputs) {
+        if !self.is_in_use() {
+            return;
+        }
+        self.retry_ms = RETRY_MS_MIN;
+        for index in self.answered(acked.seq, acked.count) {
+            let Some(entry) = self.finish(index, load) else { continue };
+            let seq = self.base + index as u64;
+            // Only a void has no offset; one that does have an offset came too late.
+            if acked.offset.0 == 0 {
+                out.push_back(failed(entry.id, ClientCode::Cancelled.into()));
+                continue;
+            }
+            out.push_back(Output::Event(Event::Published(Published {
+                id: entry.id,
+                epoch: acked.epoch,
+                offset: Offset(acked.offset.0 + (seq - acked.seq.0)),
+                duplicate: acked.duplicate,
+                maybe_duplicate: entry.maybe_duplicate,
+                durability: acked.durability,
+            })));
+        }
+        self.trim();
+    }
+
+    /// The hub refuses some, or the handle.
+    ///
+    /// # Errors
+    /// [`Misbehaved`] if the hub refuses as out of order what it should take next.
+    pub(crate) fn refused(
+        &mut self,
+        now: Millis,
+        refused: &Refused<'_>,
+        load: &mut Load,
+        out: &mut Outputs,
+    ) -> Result<(), Misbehaved> {
+        let fault = refused.code.into();
+        if refused.seq.0 == 0 {
+            if matches!(self.phase, Phase::Opening { .. }) && refused.code.retryable() {
+                self.phase = Phase::Barred { until: now + self.wait_ms(refused) };
+                self.rewind(0);
+            } else {
+                self.phase = Phase::Shut;
+                self.fail_all(fault, load, out);
+            }
+            return Ok(());
+        }
+        if !self.is_in_use() {
+            return Ok(());
+        }
+        if refused.consumed {
+            for index in self.answered(refused.seq, refused.count) {
+                let Some(entry) = self.finish(index, load) else { continue };
+                out.push_back(failed(
+                    entry.id,
+                    if entry.void { ClientCode::Cancelled.into() } else { fault },
+                ));
+            }
+            self.trim();
+            return Ok(());
+        }
+        if refused.code.retryable() {
+            return self.go_back(now, refused);
+        }
+        // The seq is not used up and never will be, so nothing behind it can be sent either.
+        self.fail_all(fault, load, out);
+        Ok(())
+    }
+
+    /// Goes back to what was refused for now, and on from there later.
+    fn go_back(&mut self, now: Millis, refused: &Refused<'_>) -> Result<(), Misbehaved> {
+        let Some(index) = refused.seq.0.checked_sub(self.base).map(|index| index as usize) else {
+            return Ok(());
+        };
+        // What lies at or beyond the cursor will be sent anyway.
+        if index >= self.cursor {
+            return Ok(());
+        }
+        let out_of_order = refused.code == Code::OutOfOrder;
+        if out_of_order && self.back_to > 0 {
+            if refused.seq.0 == self.back_to && index == 0 {
+                return Err(Misbehaved);
+            }
+            // An echo of the try before: what it lacked is on its way.
+            if refused.seq.0 > self.back_to {
+                return Ok(());
+            }
+        }
+        let index = if out_of_order { 0 } else { index };
+        self.back_to = self.base + index as u64;
+        self.rewind(index);
+        self.phase = Phase::Paused { until: now + self.wait_ms(refused) };
+        Ok(())
+    }
+
+    fn wait_ms(&mut self, refused: &Refused<'_>) -> Millis {
+        let wait = self.retry_ms.max(refused.retry_after_ms);
+        self.retry_ms = (self.retry_ms * 2).min(RETRY_MS_MAX);
+        wait
+    }
+
+    /// Ends a wait whose time has come; gives the time of one that goes on.
+    pub(crate) fn tick(&mut self, now: Millis) -> Option<Millis> {
+        match self.phase {
+            Phase::Barred { until } | Phase::Paused { until } if now < until => return Some(until),
+            Phase::Barred { .. } => self.phase = Phase::Shut,
+            Phase::Paused { .. } => self.phase = Phase::Open,
+            Phase::Shut | Phase::Opening { .. } | Phase::Open => {}
+        }
+        None
+    }
+
+    /// The link is gone.
+    pub(crate) fn reset(&mut self) {
+        self.phase = Phase::Shut;
+        self.rewind(0);
+        self.back_to = 0;
+        self.retry_ms = RETRY_MS_MIN;
+    }
+
+    /// Everything that waits has failed. The window is of no use after that.
+    pub(crate) fn fail_all(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
+        for entry in self.entries.drain(..).filter(|entry| !entry.done) {
+            load.take(entry);
+            out.push_back(failed(entry.id, if entry.void { ClientCode::Cancelled.into() } else { fault }));
+        }
+        self.sent = 0;
+        self.cursor = 0;
+        self.flying = 0;
+        self.known = false;
+    }
+
+    /// Whether it is of no use any more, and no answer is under way that would make it so.
+    #[must_use]
+    pub(crate) fn is_spoiled(&self) -> bool {
+        !self.known && self.entries.is_empty() && !matches!(self.phase, Phase::Opening { .. })
+    }
+
+    /// Whether the hub holds a handle for it.
+    #[must_use]
+    pub(crate) const fn has_handle(&self) -> bool {
+        matches!(self.phase, Phase::Opening { .. } | Phase::Open | Phase::Paused { .. })
+    }
+
+    /// Drops what was never sent and is larger than the hub takes.
+    pub(crate) fn drop_too_large(&mut self, load: &mut Load, out: &mut Outputs) {
+        self.drop_unsent(self.cursor, Code::TooLarge.into(), load, out);
+    }
+
+    /// Whether answers can concern it: before `opened` they belong to a handle of the same number before it.
+    const fn is_in_use(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Paused { .. })
+    }
+
+    /// The entries that an answer is about. A hub has no answers to what was never sent.
+    fn answered(&mut self, seq: Seq, count: u64) -> std::ops::Range<usize> {
+        let end = seq.0.saturating_add(count.max(1));
+        if seq.0 <= self.back_to && self.back_to < end {
+            self.back_to = 0;
+        }
+        let index = |seq: u64| (seq.saturating_sub(self.base) as usize).min(self.sent);
+        index(seq.0)..index(end)
+    }
+
+    /// Notes that an entry has its outcome; gives it if that is news.
+    fn finish(&mut self, index: usize, load: &mut Load) -> Option<Entry> {
+        let entry = self.entries.get_mut(index)?;
+        if entry.done {
+            entry.refill = false;
+            return None;
+        }
+        entry.done = true;
+        let entry = *entry;
+        load.take(entry);
+        if index < self.cursor {
+            self.flying -= u64::from(entry.len);
+        }
+        Some(entry)
+    }
+
+    /// Lets go of the entries at the front that are done.
+    fn trim(&mut self) {
+        while self.entries.front().is_some_and(|entry| entry.done && !entry.refill) {
+            self.entries.pop_front();
+            self.base += 1;
+            self.sent = self.sent.saturating_sub(1);
+            self.cursor = self.cursor.saturating_sub(1);
+        }
+    }
+
+    /// Takes back what is on its way from `index` on, to send it again.
+    fn rewind(&mut self, index: usize) {
+        let taken = self.entries.iter().take(self.cursor).skip(index).filter(|entry| !entry.done);
+        self.flying -= taken.map(|entry| u64::from(entry.len)).sum::<u64>();
+        self.cursor = self.cursor.min(index);
+    }
+}
+
+/// What [`Window::peek`] sees.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Next {
+    /// Bytes of payload.
+    pub len: u32,
+    /// The hub takes no message of that size.
+    pub too_large: bool,
+}
+
+impl Load {
+    fn take(&mut self, entry: Entry) {
+        self.count -= 1;
+        self.bytes -= u64::from(entry.len);
+    }
+}
+
+fn failed(id: PublishId, fault: Fault) -> Output {
+    Output::Event(Event::Failed { id, fault, retryable: fault.retryable() })
+}
