@@ -1,0 +1,318 @@
+// One engine and its link: carries bytes, time and events between them, and keeps what another engine would
+// need. The engine decides everything; when it stops (a trap), a new one is made from what is kept here.
+
+import { instantiate } from "#wasm-glue";
+import { dispatch } from "./dispatch.js";
+import { Emitter } from "./emitter.js";
+import { Engine, now } from "./engine/engine.js";
+import { Kind, type Rows } from "./engine/rows.js";
+import { codeOf, TidewireError } from "./errors.js";
+import { Link } from "./link.js";
+import type { Listener, Owner } from "./listener.js";
+import { Entries, type Entry } from "./outbox.js";
+import { watchPage } from "./page.js";
+import type { ClientEvents, ClientOptions, Status } from "./types.js";
+
+/** Gives the compiled engine, the same each time. */
+export type Loader = () => Promise<WebAssembly.Module>;
+
+export class Driver implements Owner {
+  readonly events = new Emitter<ClientEvents>();
+  readonly entries = new Entries();
+  readonly listeners = new Map<number, Listener>();
+  status: Status = { state: "idle", storage: "memory" };
+
+  readonly #load: Loader;
+  readonly #url: string;
+  readonly #options: ClientOptions;
+  /** All listeners in the order of subscribing, whether the engine knows them or not. */
+  readonly #subscribed = new Set<Listener>();
+  readonly #settled = new Set<Listener>();
+  readonly #ended = new AbortController();
+  readonly #batches: [Rows, Uint8Array][] = [];
+  #link: Link | undefined;
+  #engine: Engine | undefined;
+  #started = false;
+  #drainDue = false;
+  #dispatching = false;
+  #stoppedAt = Number.NEGATIVE_INFINITY;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(load: Loader, url: string, options: ClientOptions) {
+    this.#load = load;
+    this.#url = url;
+    this.#options = options;
+  }
+
+  get closed(): boolean {
+    return this.#ended.signal.aborted;
+  }
+
+  /** Loads the engine and connects, if that has not been done. */
+  start(): void {
+    if (this.#started || this.closed) return;
+    this.#started = true;
+    try {
+      this.#link ??= new Link(this.#url, this.#options.WebSocket, {
+        opened: () => this.#tell(({ wasm }) => wasm.linkOpened(now())),
+        closed: (code) => this.#tell(({ wasm }) => wasm.linkClosed(now(), code)),
+        received: (frame) => this.#take((engine) => engine.received(frame), frame),
+      });
+      this.#load()
+        .then(instantiate)
+        .then((wasm) => this.#boot(new Engine(wasm, this.#options.outbox ?? {})))
+        .catch((cause) => this.#fail("engine_failed", cause));
+    } catch (cause) {
+      this.#fail("no_websocket", cause);
+    }
+  }
+
+  publish(topic: string, content: number, payload: Uint8Array): Entry {
+    const entry = this.entries.add(topic, content, payload);
+    this.start();
+    this.#tell((engine) => this.#hand(engine, entry));
+    return entry;
+  }
+
+  cancel(id: number): void {
+    const entry = this.entries.find(id);
+    if (entry?.number) this.#tell(({ wasm }) => wasm.cancel(now(), entry.number));
+    else if (entry) this.drop(entry, "cancelled");
+  }
+
+  /** An entry has failed for good. */
+  drop(entry: Entry, ...[code, retryable]: Parameters<Entry["fail"]>): void {
+    this.entries.remove(entry);
+    entry.fail(code, retryable);
+  }
+
+  subscribe(listener: Listener): void {
+    this.#subscribed.add(listener);
+    this.start();
+    this.#tell((engine) => this.#introduce(engine, listener));
+  }
+
+  unsubscribe(listener: Listener): void {
+    if (!this.forget(listener)) return;
+    this.#tell(({ wasm }) => wasm.unsubscribe(now(), listener.number));
+  }
+
+  /** The listener has ended; whether it had not before. */
+  forget(listener: Listener): boolean {
+    listener.ended = true;
+    this.listeners.delete(listener.number);
+    this.#settled.delete(listener);
+    return this.#subscribed.delete(listener);
+  }
+
+  settled(listener: Listener, bytes: number): void {
+    listener.settledMessages++;
+    listener.settledBytes += bytes;
+    if (!this.listeners.has(listener.number)) return;
+    this.#settled.add(listener);
+    this.#drainSoon();
+  }
+
+  /** Tells of an error that no promise tells of; where nobody listens, the console must do. */
+  report(error: TidewireError): void {
+    if (!this.events.emit("error", error)) console.error(error);
+  }
+
+  setStatus(status: Omit<Status, "storage">): void {
+    this.status = { ...status, storage: "memory" };
+    if (status.state === "closed") this.#end(status.reason ?? "closed");
+    this.events.emit("status", this.status);
+  }
+
+  close(): void {
+    this.#tell(({ wasm }) => wasm.close(now()));
+    this.#take((engine) => engine.drain());
+    if (!this.closed) this.setStatus({ state: "closed" });
+  }
+
+  /** Gives a new engine all that is kept. */
+  #boot(engine: Engine): void {
+    if (this.closed) return;
+    this.#engine = engine;
+    watchPage(this.#ended.signal, {
+      shown: () => this.#tell(({ wasm }) => wasm.online(now())),
+      // At once: the page may not live to see the end of this turn.
+      hidden: () => this.#take((engine) => engine.suspend()),
+    });
+    this.#tell((engine) => {
+      engine.wasm.connect(now());
+      for (const listener of this.#subscribed) this.#introduce(engine, listener);
+      for (const entry of this.entries.all()) this.#hand(engine, entry);
+    });
+  }
+
+  #introduce(engine: Engine, listener: Listener): void {
+    const { name, options, places } = listener;
+    const from = places.length ? places : (options.from ?? "latest");
+    const number = engine.subscribe(name, options, from);
+    if (number < 0) {
+      this.forget(listener);
+      listener.end(refusal(number, `subscribe to ${name}`));
+      return;
+    }
+    listener.number = number;
+    this.listeners.set(number, listener);
+  }
+
+  #hand(engine: Engine, entry: Entry): void {
+    const { topic, content, payload } = entry;
+    const number = engine.publish(topic, content, payload.length);
+    if (number > 0) {
+      this.entries.number(entry, number);
+      return;
+    }
+    const { code, retryable } = refusal(number, topic);
+    this.drop(entry, code, retryable);
+  }
+
+  /** Calls the engine. Several calls in one turn share one drain, and their publishes one packet. */
+  #tell(call: (engine: Engine) => void): void {
+    if (!this.#engine) return;
+    try {
+      call(this.#engine);
+      this.#drainSoon();
+    } catch (cause) {
+      this.#stopped(cause);
+    }
+  }
+
+  #drainSoon(): void {
+    if (this.#drainDue) return;
+    this.#drainDue = true;
+    queueMicrotask(() => {
+      this.#drainDue = false;
+      this.#take((engine) => engine.drain());
+    });
+  }
+
+  /** Calls the engine and does all that it wants: the link's part at once, the application's part in turn. */
+  #take(call: (engine: Engine) => Rows, frame: Uint8Array = none): void {
+    const engine = this.#engine;
+    if (!engine) return;
+    try {
+      for (const listener of this.#settled) {
+        const { number, settledMessages, settledBytes } = listener;
+        engine.wasm.settled(now(), number, settledMessages, settledBytes);
+        listener.settledMessages = listener.settledBytes = 0;
+      }
+      this.#settled.clear();
+      const rows = call(engine);
+      this.#batches.push([rows, frame]);
+      this.#operate(engine, rows);
+    } catch (cause) {
+      this.#stopped(cause);
+    }
+    if (this.#dispatching) return;
+    this.#dispatching = true;
+    for (let batch = this.#batches.shift(); batch; batch = this.#batches.shift()) {
+      dispatch(this, ...batch);
+    }
+    this.#dispatching = false;
+  }
+
+  /** Does what rows want of link and timer. */
+  #operate(engine: Engine, rows: Rows): void {
+    for (let row = 0; row < rows.count; row++) {
+      const [a, b] = [rows.number(row, 1), rows.number(row, 2)];
+      switch (rows.number(row, 0)) {
+        case Kind.Deadline:
+          this.#wake(a);
+          break;
+        case Kind.OpenLink:
+          this.#link?.open();
+          break;
+        case Kind.CloseLink:
+          this.#link?.close(a);
+          break;
+        case Kind.NeedToken:
+          engine.wasm.tokenFailed(now(), true);
+          break;
+        case Kind.Send:
+          this.#link?.send(this.#packet(engine.bytes(a, b), rows, row));
+          break;
+      }
+    }
+  }
+
+  /** The bytes of a packet with the payloads that the rows after it tell of. */
+  #packet(bytes: Uint8Array<ArrayBuffer>, rows: Rows, row: number): Uint8Array<ArrayBuffer> {
+    const parts: Uint8Array[] = [];
+    let taken = 0;
+    for (let next = row + 1; rows.number(next, 0) === Kind.Splice; next++) {
+      const at = rows.number(next, 1);
+      const entry = this.entries.byNumber(rows.number(next, 2));
+      parts.push(bytes.subarray(taken, at));
+      taken = at;
+      if (!entry) continue;
+      entry.sent = true;
+      parts.push(entry.payload);
+    }
+    if (!parts.length) return bytes;
+    parts.push(bytes.subarray(taken));
+    const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    return whole;
+  }
+
+  #wake(deadline: number): void {
+    clearTimeout(this.#timer);
+    if (deadline === Number.POSITIVE_INFINITY) return;
+    const wait = Math.min(Math.max(deadline - now(), 0), 2 ** 31 - 1);
+    this.#timer = setTimeout(() => this.#tell(({ wasm }) => wasm.timeout(now())), Math.ceil(wait));
+  }
+
+  /** The engine is of no use any more: another one takes over, unless that was done moments ago. */
+  #stopped(cause: unknown): void {
+    this.#engine = undefined;
+    this.#started = false;
+    clearTimeout(this.#timer);
+    this.#link?.close(1000);
+    this.#batches.length = 0;
+    this.#settled.clear();
+    this.listeners.clear();
+    this.entries.forgetNumbers();
+    for (const listener of this.#subscribed) listener.orphan();
+    if (now() - this.#stoppedAt < 10_000) {
+      this.#fail("engine_failed", cause);
+      return;
+    }
+    this.#stoppedAt = now();
+    this.report(new TidewireError("engine_failed", this.#url, true, cause));
+    this.setStatus({ state: "offline", reason: "engine_failed", retryInMs: 0 });
+    this.start();
+  }
+
+  #fail(code: "engine_failed" | "no_websocket", cause: unknown): void {
+    this.report(new TidewireError(code, this.#url, false, cause));
+    if (!this.closed) this.setStatus({ state: "closed", reason: code });
+  }
+
+  /** Nothing comes any more: whatever still waits hears why. */
+  #end(code: NonNullable<Status["reason"]>): void {
+    this.#ended.abort();
+    clearTimeout(this.#timer);
+    this.#engine = undefined;
+    this.#link?.close(1000);
+    for (const entry of this.entries.all()) this.drop(entry, code);
+    for (const listener of this.#subscribed) {
+      this.forget(listener);
+      listener.end(new TidewireError(code, listener.name));
+    }
+  }
+}
+
+/** The engine refuses with minus twice a fault, less one if trying again can help. */
+function refusal(answer: number, about: string): TidewireError {
+  return new TidewireError(codeOf(-answer >> 1), about, (-answer & 1) > 0);
+}
+
+const none = new Uint8Array(0);

@@ -1,0 +1,88 @@
+// The wasm instance, spoken to in TypeScript's terms. It holds a state machine and nothing else: what it
+// wants done it writes into a table, which is read after the call.
+
+import type { Wasm } from "#wasm-glue";
+import type { From, OutboxOptions, Position, SubscribeOptions } from "../types.js";
+import { Rows } from "./rows.js";
+
+const utf8 = new TextEncoder();
+const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
+
+/** Milliseconds on a clock that never goes back. */
+export const now = (): number => performance.now();
+
+export class Engine {
+  /** @internal */
+  readonly wasm: Wasm;
+
+  /** @internal */
+  constructor(wasm: Wasm, outbox: OutboxOptions) {
+    this.wasm = wasm;
+    const { maxCount = 10_000, maxBytes = 1 << 24, whenFull } = outbox;
+    this.#put(crypto.getRandomValues(new Uint8Array(16)));
+    wasm.start(Math.random(), maxCount, maxBytes, whenFull === "drop_oldest");
+  }
+
+  /** Everything that is to be done by now. */
+  drain(): Rows {
+    return this.#rows(this.wasm.drain());
+  }
+
+  suspend(): Rows {
+    this.wasm.suspend(now());
+    return this.drain();
+  }
+
+  /** Tells of a WebSocket message; spans in the rows count in it. */
+  received(frame: Uint8Array): Rows {
+    this.#put(frame);
+    return this.#rows(this.wasm.received(now(), frame.length));
+  }
+
+  /** The number of the publish, or below zero a refusal. */
+  publish(topic: string, content: number, length: number): number {
+    return this.wasm.publish(now(), this.#put(utf8.encode(topic)), content, length);
+  }
+
+  /** The number of the listener, or below zero a refusal. */
+  subscribe(name: string, options: SubscribeOptions, from: From): number {
+    const bytes = utf8.encode(name);
+    const [kind, amount, positions] = start(from);
+    const input = new Uint8Array(bytes.length + positions.length * 16);
+    input.set(bytes);
+    const view = new DataView(input.buffer, bytes.length);
+    positions.forEach(({ epoch, offset }, index) => {
+      view.setBigUint64(index * 16, BigInt(`0x${epoch}`), true);
+      view.setBigUint64(index * 16 + 8, BigInt(offset), true);
+    });
+    this.#put(input);
+    const whenSlow = slow[options.whenSlow ?? "catch_up"];
+    const echo = options.echo !== false;
+    return this.wasm.subscribe(now(), bytes.length, kind, amount, whenSlow, echo);
+  }
+
+  /** A copy of bytes that the engine wrote. */
+  bytes(address: number, length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.wasm.memory.buffer.slice(address, address + length) as ArrayBuffer);
+  }
+
+  #put(bytes: Uint8Array): number {
+    const address = this.wasm.input(bytes.length);
+    new Uint8Array(this.wasm.memory.buffer).set(bytes, address);
+    return bytes.length;
+  }
+
+  #rows(count: number): Rows {
+    return new Rows(this.wasm.memory.buffer, this.wasm.rows(), count);
+  }
+}
+
+/** A start as the engine takes it: which, how many, and after which places. */
+function start(from: From): [kind: number, amount: number, positions: readonly Position[]] {
+  if (from === "latest") return [0, 0, []];
+  if (from === "earliest") return [1, 0, []];
+  if ("last" in from) return [2, from.last, []];
+  if ("sinceMs" in from) return [3, from.sinceMs, []];
+  const positions = "epoch" in from ? [from] : from;
+  return [4, positions.length, positions];
+}

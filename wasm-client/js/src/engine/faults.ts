@@ -1,0 +1,40 @@
+// The engine's faults by number: those of the protocol from 1, the client's own from 100.
+// `wasm-client/src/faults.rs` checks this list against the engine's.
+
+export const faultCodes = [
+  "bad_frame",
+  "not_signed_in",
+  "sign_in_timeout",
+  "bad_token",
+  "forbidden",
+  "bad_name",
+  "too_large",
+  "limit_reached",
+  "rate_limited",
+  "out_of_order",
+  "fenced",
+  "unknown_number",
+  "not_stored",
+  "not_supported",
+  "draining",
+  "too_slow",
+  "resume",
+  "silent",
+  "overloaded",
+  "outcome_forgotten",
+  "internal",
+  "identity_mismatch",
+  // The client's own, from 100.
+  "outbox_full",
+  "closed",
+  "cancelled",
+  "dropped",
+  "link_lost",
+  "hub_silent",
+  "hub_misbehaved",
+  "no_token",
+  "token_refused",
+  "suspended",
+] as const;
+
+export type FaultCode = (typeof faultCodes)[number];

@@ -1,0 +1,32 @@
+// What every entry of the package exports besides `createClient`.
+
+export { type ErrorCode, TidewireError } from "./errors.js";
+export type {
+  Client,
+  ClientEvents,
+  ClientOptions,
+  Contract,
+  ContractNaming,
+  DataOf,
+  From,
+  Gap,
+  Handler,
+  Message,
+  Messages,
+  Naming,
+  Off,
+  Outbox,
+  OutboxOptions,
+  Pattern,
+  Position,
+  Published,
+  Publishing,
+  PublishOptions,
+  Ready,
+  Status,
+  SubscribeOptions,
+  Subscription,
+  SubscriptionEvents,
+  Topic,
+  WebSocketConstructor,
+} from "./types.js";

@@ -1,0 +1,15 @@
+// The default entry: one file with the engine in it.
+
+import { openClient } from "./client.js";
+import { loadInline } from "./load/inline.js";
+import type { Client, ClientOptions, Contract } from "./types.js";
+
+export * from "./exports.js";
+
+/** A client of the hub at `url`, which connects with its first use. */
+export function createClient<C extends Contract = never>(
+  url: string,
+  options: ClientOptions = {},
+): Client<C> {
+  return openClient(loadInline, url, options) as unknown as Client<C>;
+}

@@ -1,0 +1,14 @@
+// Compiles the engine once per realm, and again only if that failed.
+
+import type { Loader } from "../driver.js";
+
+export function once(compile: Loader): Loader {
+  let module: Promise<WebAssembly.Module> | undefined;
+  return () => {
+    module ??= compile().catch((error) => {
+      module = undefined;
+      throw error;
+    });
+    return module;
+  };
+}

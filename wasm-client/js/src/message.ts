@@ -1,0 +1,58 @@
+// A received message: spans of the buffer it came in, turned into values when asked for.
+
+import { TidewireError } from "./errors.js";
+import type { Message } from "./types.js";
+
+const contents = ["json", "text", "binary", "cbor"] as const;
+const utf8 = new TextDecoder();
+
+/** The text at a span of a received buffer. */
+export function textAt(frame: Uint8Array, start: number, length: number): string {
+  return utf8.decode(frame.subarray(start, start + length));
+}
+
+export class ReceivedMessage implements Message {
+  readonly type = "message";
+  readonly content: Message["content"];
+  readonly maybeDuplicate: boolean;
+  readonly #bytes: Uint8Array;
+  #data: unknown;
+  #parsed = false;
+
+  constructor(
+    readonly topic: string,
+    readonly epoch: string,
+    readonly offset: number,
+    readonly publishedAt: number,
+    readonly sender: string | undefined,
+    flags: number,
+    bytes: Uint8Array,
+  ) {
+    this.content = contents[(flags >> 1) - 1] ?? "binary";
+    this.maybeDuplicate = (flags & 1) > 0;
+    this.#bytes = bytes;
+  }
+
+  get data(): unknown {
+    if (!this.#parsed) {
+      this.#data = this.#read();
+      this.#parsed = true;
+    }
+    return this.#data;
+  }
+
+  view(): Uint8Array {
+    return this.#bytes;
+  }
+
+  #read(): unknown {
+    if (this.content === "binary" || this.content === "cbor") return this.#bytes.slice();
+    const text = utf8.decode(this.#bytes);
+    if (this.content === "text") return text;
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new TidewireError("bad_payload", `${this.topic} ${this.offset}`, false, cause);
+    }
+  }
+}

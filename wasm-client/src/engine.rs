@@ -1,0 +1,100 @@
+//! One client, the bytes that JavaScript hands in, and the table that it reads.
+
+use tidewire_client_core::client::Client;
+use tidewire_client_core::fault::Fault;
+use tidewire_client_core::input::{Input, Millis};
+use tidewire_client_core::options::{Options, SubscribeOptions};
+use tidewire_protocol::code::Content;
+use tidewire_protocol::number::{Epoch, Offset};
+use tidewire_protocol::position::{Position, Start};
+
+use crate::table::Table;
+
+/// What one wasm instance holds.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) client: Client,
+    pub(crate) input: Vec<u8>,
+    pub(crate) table: Table,
+}
+
+impl Engine {
+    pub(crate) fn new() -> Self {
+        Self { client: Client::new(Options::default()), input: Vec::new(), table: Table::default() }
+    }
+
+    /// Makes room for `len` bytes of input and tells where it is.
+    pub(crate) fn input(&mut self, len: usize) -> *const u8 {
+        if self.input.len() < len {
+            self.input.resize(len, 0);
+        } else if self.input.len() > INPUT_KEPT_MAX {
+            self.input.truncate(len.max(INPUT_KEPT_MAX));
+            self.input.shrink_to_fit();
+        }
+        self.input.as_ptr()
+    }
+
+    /// Tells the client of the first `len` bytes of input, then fills the table.
+    pub(crate) fn received(&mut self, now: Millis, len: usize) -> usize {
+        let message = self.input.get(..len).unwrap_or_default();
+        self.client.handle(now, Input::Received(message));
+        self.drain()
+    }
+
+    /// Fills the table with all that the client wants done.
+    pub(crate) fn drain(&mut self) -> usize {
+        self.table.clear();
+        while let Some(output) = self.client.poll_output() {
+            self.table.put(output);
+        }
+        self.table.put_deadline(self.client.deadline());
+        self.table.rows()
+    }
+
+    /// The input is a topic.
+    pub(crate) fn publish(
+        &mut self,
+        now: Millis,
+        topic_len: usize,
+        content: Content,
+        payload_len: u32,
+    ) -> Result<f64, Fault> {
+        let topic = text(&self.input, topic_len);
+        self.client.publish(now, topic, content, payload_len).map(|id| id.0 as f64)
+    }
+
+    /// The input is a name, then `positions` times an epoch and an offset of eight bytes each.
+    pub(crate) fn subscribe(
+        &mut self,
+        now: Millis,
+        name_len: usize,
+        positions: Option<usize>,
+        mut options: SubscribeOptions,
+    ) -> Result<f64, Fault> {
+        if let Some(count) = positions {
+            options.from = Start::After(self.positions(name_len, count));
+        }
+        let name = text(&self.input, name_len);
+        self.client.subscribe(now, name, options).map(|listener| f64::from(listener.0))
+    }
+
+    fn positions(&self, start: usize, count: usize) -> Vec<Position> {
+        let bytes = self.input.get(start..).unwrap_or_default();
+        let (pairs, _) = bytes.as_chunks::<16>();
+        pairs.iter().take(count).map(position).collect()
+    }
+}
+
+fn position(bytes: &[u8; 16]) -> Position {
+    let both = u128::from_le_bytes(*bytes);
+    Position { epoch: Epoch(both as u64), offset: Offset((both >> 64) as u64) }
+}
+
+/// The first `len` bytes of input, which JavaScript encoded as UTF-8.
+fn text(input: &[u8], len: usize) -> &str {
+    let bytes = input.get(..len).unwrap_or_default();
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Room that is kept between messages: large messages are rare, and their room goes back.
+const INPUT_KEPT_MAX: usize = 256 << 10;

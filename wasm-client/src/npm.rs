@@ -1,0 +1,172 @@
+//! The functions that `@tidewire/client` calls. Numbers in, numbers out.
+//!
+//! Every call takes `now`, milliseconds on a clock that never goes back. A call that can be refused answers
+//! with a number above zero, or with minus twice the fault's number, less one if trying again can help.
+
+use std::cell::RefCell;
+
+use tidewire_client_core::fault::Fault;
+use tidewire_client_core::input::{Input, Millis};
+use tidewire_client_core::options::{Options, OutboxOptions, SubscribeOptions, WhenFull};
+use tidewire_client_core::output::{ListenerId, PublishId};
+use tidewire_protocol::code::{Content, WhenSlow};
+use tidewire_protocol::number::ProducerId;
+use tidewire_protocol::position::Start;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::engine::Engine;
+
+thread_local! {
+    static ENGINE: RefCell<Option<Engine>> = const { RefCell::new(None) };
+}
+
+fn with<T>(run: impl FnOnce(&mut Engine) -> T) -> T {
+    ENGINE.with_borrow_mut(|slot| run(slot.get_or_insert_with(Engine::new)))
+}
+
+fn tell(now: f64, input: Input<'_>) {
+    with(|engine| engine.client.handle(now as Millis, input));
+}
+
+fn answer(result: Result<f64, Fault>) -> f64 {
+    result.unwrap_or_else(|fault| -f64::from(fault.number() * 2 + u16::from(fault.retryable())))
+}
+
+/// Makes room for `len` bytes and answers with their address. Other calls may move it.
+#[wasm_bindgen]
+pub fn input(len: u32) -> *const u8 {
+    with(|engine| engine.input(len as usize))
+}
+
+/// Where the rows of the last [`drain`] or [`received`] are.
+#[wasm_bindgen]
+pub fn rows() -> *const u64 {
+    with(|engine| engine.table.address())
+}
+
+/// Sets the client up, before any other call. The input is 16 random bytes, the publisher's secret identity.
+#[wasm_bindgen]
+pub fn start(seed: f64, count_max: u32, bytes_max: f64, drop_oldest: bool) {
+    with(|engine| {
+        let mut producer = [0; 16];
+        if let Some(bytes) = engine.input.first_chunk() {
+            producer = *bytes;
+        }
+        let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::Reject };
+        engine.client = tidewire_client_core::client::Client::new(Options {
+            producer: ProducerId(producer),
+            agent: AGENT.into(),
+            outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
+            seed: seed.to_bits(),
+            ..Options::default()
+        });
+    });
+}
+
+/// Fills the table with all that is to be done, and answers with the number of rows.
+#[wasm_bindgen]
+pub fn drain() -> usize {
+    with(Engine::drain)
+}
+
+/// One whole binary WebSocket message is in the first `len` bytes of the input. Drains.
+#[wasm_bindgen]
+pub fn received(now: f64, len: u32) -> usize {
+    with(|engine| engine.received(now as Millis, len as usize))
+}
+
+/// The application has no token to give, nor will it have one if `is_final`.
+#[wasm_bindgen(js_name = tokenFailed)]
+pub fn token_failed(now: f64, is_final: bool) {
+    with(|engine| engine.client.token_failed(now as Millis, is_final));
+}
+
+/// Starts connecting.
+#[wasm_bindgen]
+pub fn connect(now: f64) {
+    with(|engine| engine.client.connect(now as Millis));
+}
+
+/// Ends everything.
+#[wasm_bindgen]
+pub fn close(now: f64) {
+    with(|engine| engine.client.close(now as Millis));
+}
+
+/// The link is up.
+#[wasm_bindgen(js_name = linkOpened)]
+pub fn link_opened(now: f64) {
+    tell(now, Input::LinkOpened);
+}
+
+/// The link is gone, or could not be had.
+#[wasm_bindgen(js_name = linkClosed)]
+pub fn link_closed(now: f64, code: u16) {
+    tell(now, Input::LinkClosed { code });
+}
+
+/// The deadline has come.
+#[wasm_bindgen]
+pub fn timeout(now: f64) {
+    tell(now, Input::Timeout);
+}
+
+/// The network is back, or the page is shown.
+#[wasm_bindgen]
+pub fn online(now: f64) {
+    tell(now, Input::Online);
+}
+
+/// The page is hidden for good.
+#[wasm_bindgen]
+pub fn suspend(now: f64) {
+    tell(now, Input::Suspend);
+}
+
+/// Publishes: the input is the topic. Answers with the publish's number.
+#[wasm_bindgen]
+pub fn publish(now: f64, topic_len: u32, content: u8, payload_len: u32) -> f64 {
+    let content = Content::from_number(u64::from(content));
+    answer(with(|engine| engine.publish(now as Millis, topic_len as usize, content, payload_len)))
+}
+
+/// Withdraws a publish.
+#[wasm_bindgen]
+pub fn cancel(now: f64, id: f64) {
+    with(|engine| engine.client.cancel(now as Millis, PublishId(id as u64)));
+}
+
+/// Subscribes: the input is the name, then positions. Answers with the listener's number.
+///
+/// `from`: 0 latest, 1 earliest, 2 the last `amount`, 3 the last `amount` milliseconds, 4 after `amount`
+/// positions.
+#[wasm_bindgen]
+pub fn subscribe(now: f64, name_len: u32, from: u8, amount: f64, when_slow: u8, echo: bool) -> f64 {
+    let options = SubscribeOptions {
+        from: match from {
+            1 => Start::Earliest,
+            2 => Start::Last(amount as u64),
+            3 => Start::SinceMs(amount as u64),
+            _ => Start::Latest,
+        },
+        when_slow: WhenSlow::from_number(u64::from(when_slow)),
+        echo,
+        ..SubscribeOptions::default()
+    };
+    let positions = (from == 4).then_some(amount as usize);
+    answer(with(|engine| engine.subscribe(now as Millis, name_len as usize, positions, options)))
+}
+
+/// Ends a listener.
+#[wasm_bindgen]
+pub fn unsubscribe(now: f64, listener: u32) {
+    with(|engine| engine.client.unsubscribe(now as Millis, ListenerId(listener)));
+}
+
+/// The application is done with so many messages and bytes of a listener.
+#[wasm_bindgen]
+pub fn settled(now: f64, listener: u32, messages: u32, bytes: u32) {
+    with(|engine| engine.client.settled(now as Millis, ListenerId(listener), messages, bytes));
+}
+
+const AGENT: &str = concat!("tidewire-js/", env!("CARGO_PKG_VERSION"));
