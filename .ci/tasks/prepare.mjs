@@ -35,8 +35,10 @@ export async function prepareCargoTool({ name, version, folder }) {
   const program = `${folder}/bin/${name}`;
   const installed = read(program, ["--version"]);
   if (!installed.ok || !installed.stdout.includes(version)) {
-    console.log(`prepare: build ${name} ${version} (once; a few minutes)`);
-    await run("cargo", ["install", name, "--version", version, "--locked", "--root", folder]);
+    console.log(`prepare: build ${name} ${version} (once; a minute or two)`);
+    // A tool that runs for a second is not worth minutes of optimising.
+    const args = ["install", name, "--version", version, "--locked", "--debug", "--root", folder];
+    await run("cargo", args, { env: { CARGO_PROFILE_DEV_DEBUG: "false" } });
   }
   return program;
 }
