@@ -188,7 +188,7 @@ impl<'a> Publish<'a> {
     /// Reads the body of a frame of this kind.
     ///
     /// # Errors
-    /// [`BadFrame`] if a field is cut short or of the wrong kind, or the content is unknown.
+    /// [`BadFrame`] if a field is cut short or of the wrong kind.
     pub fn take(mut body: &'a [u8]) -> Result<Self, BadFrame> {
         let mut frame = Self::default();
         while !body.is_empty() {
@@ -203,10 +203,6 @@ impl<'a> Publish<'a> {
                 Self::PAYLOAD => frame.payload = Field::take(value).ok_or(BadFrame)?,
                 _ => {}
             }
-        }
-        // Were it let through, a message of a kind we do not know would be stored as one that we do.
-        if frame.content == Content::Unknown {
-            return Err(BadFrame);
         }
         Ok(frame)
     }

@@ -177,7 +177,7 @@ impl<'a> JsonPublish<'a> {
             (None, None, None) if self.void => (Content::Json, Cow::Borrowed(&[][..])),
             _ => return Err(BadFrame),
         };
-        if content == Content::Unknown || self.content.is_some_and(|said| said != content) {
+        if self.content.is_some_and(|said| said != content) {
             return Err(BadFrame);
         }
         Ok(Publish {
