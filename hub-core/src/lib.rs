@@ -1,3 +1,38 @@
-//! Frame reader lives in `websocket`.
+//! The Tidewire hub as pure state machines: no clock, no thread, no socket, no file.
+//!
+//! The shell (crate `tidewire`) or the simulation owns one [`shard::Shard`] per thread and one shared
+//! [`topics::Topics`]. It feeds a shard what sockets received, and calls [`shard::Shard::turn`] until there is
+//! no more to do; the shard writes through a [`shard::Wire`] that it is lent.
+//!
+//! The modules, in the order a message meets them; each uses only those after it:
+//! [`shard`] (the loop: marks, walks, writes), [`session`] (what one connection may say and is told),
+//! [`topics`] (name to topic, the sequencer's order), [`access`] (who may do what), [`window`] (which publishes
+//! have been seen), [`engine`] (where messages are stored), [`tail`] (the newest part of a log), then leaves.
 
+pub mod shard;
+
+pub mod session;
+
+pub mod topics;
+
+pub mod access;
+pub mod window;
+
+pub mod engine;
+
+pub mod tail;
+
+pub mod inbox;
 pub mod websocket;
+
+pub mod block;
+pub mod mark;
+
+pub mod metrics;
+
+pub mod wheel;
+
+pub mod clock;
+pub mod limits;
+pub mod mutant;
+mod sync;

@@ -1,0 +1,79 @@
+//! Seeded bugs. The simulation must catch each of them, or it is no good.
+//!
+//! Without the feature `mutants` every question is answered with a constant `false` and costs nothing.
+
+/// A bug that a plausible implementation would have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// Messages become visible as their storing completes, not in offset order.
+    VisibleOutOfOrder,
+    /// The mark of a tail is cleared after its blocks were taken.
+    MarkClearedAfterLook,
+    /// A subscriber that caught up joins the live walk without looking again.
+    ReplayToLiveRace,
+    /// Retried publishes are stored again.
+    DedupOff,
+    /// A hub that knows nothing of a producer does not say so.
+    WindowRestartedSilently,
+    /// A memory log keeps its epoch over a restart.
+    EpochKeptOverRestart,
+    /// Another frame is written while a block is half written.
+    ForeignBytesInHalfBlock,
+    /// Messages dropped under a cursor are not told.
+    GapNotTold,
+    /// A seq that skips ahead is accepted.
+    SeqHoleAccepted,
+    /// An older incarnation of a producer still publishes.
+    FencingOff,
+    /// A topic whose state was dropped is resumed as if nothing had been there.
+    ForgottenNotRemembered,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::VisibleOutOfOrder,
+        Self::MarkClearedAfterLook,
+        Self::ReplayToLiveRace,
+        Self::DedupOff,
+        Self::WindowRestartedSilently,
+        Self::EpochKeptOverRestart,
+        Self::ForeignBytesInHalfBlock,
+        Self::GapNotTold,
+        Self::SeqHoleAccepted,
+        Self::FencingOff,
+        Self::ForgottenNotRemembered,
+    ];
+}
+
+#[cfg(feature = "mutants")]
+mod switch {
+    use super::Mutant;
+    use std::cell::Cell;
+
+    thread_local! {
+        static ACTIVE: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    /// Switches a bug on for this thread, or all off.
+    pub fn set(mutant: Option<Mutant>) {
+        ACTIVE.set(mutant);
+    }
+
+    /// Whether this bug is switched on.
+    #[must_use]
+    pub fn active(mutant: Mutant) -> bool {
+        ACTIVE.get() == Some(mutant)
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub use switch::{active, set};
+
+/// Whether this bug is switched on: never.
+#[cfg(not(feature = "mutants"))]
+#[must_use]
+#[inline(always)]
+pub const fn active(_: Mutant) -> bool {
+    false
+}

@@ -1,0 +1,44 @@
+//! Why a connection ends, and how that is said.
+
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::{Goodbye, HubFrame};
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy)]
+pub enum Ending {
+    /// A reason of the protocol's own.
+    Code(Code),
+    /// The hub stops.
+    Drain {
+        /// When this client should come back.
+        reconnect_after_ms: u64,
+    },
+    /// A fault below the protocol, with its WebSocket close code.
+    Socket(u16, &'static str),
+    /// The client closed; it gets its code back.
+    Answer(Option<u16>),
+}
+
+impl Ending {
+    /// The frame that says it, if the protocol has one for it.
+    #[must_use]
+    pub fn goodbye(self) -> Option<HubFrame<'static>> {
+        let (code, reconnect_after_ms) = match self {
+            Self::Code(code) => (code, 0),
+            Self::Drain { reconnect_after_ms } => (Code::Draining, reconnect_after_ms),
+            Self::Socket(..) | Self::Answer(_) => return None,
+        };
+        Some(HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, message: code.sentence().into() }))
+    }
+
+    /// The WebSocket close code and reason.
+    #[must_use]
+    pub fn last_words(self) -> (Option<u16>, &'static str) {
+        match self {
+            Self::Code(code) => (Some(code.close_code()), code.name()),
+            Self::Drain { .. } => (Some(Code::Draining.close_code()), Code::Draining.name()),
+            Self::Socket(code, reason) => (Some(code), reason),
+            Self::Answer(code) => (code, ""),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The walk along the cursors of one tail: each gets the blocks it has not had, straight from the tail.
+
+use std::sync::Arc;
+
+use tidewire_protocol::number::Offset;
+
+use crate::block::Block;
+use crate::session::replies::Encoding;
+use crate::shard::audience::Audience;
+use crate::shard::connection::frame_for;
+use crate::shard::wire::{ConnectionId, Sent, Wire};
+
+/// A round along the cursors of one tail, done in slices.
+#[derive(Debug)]
+pub struct Walk {
+    /// The audience's place in the shard.
+    pub audience: u32,
+    /// The next cursor.
+    at: usize,
+    blocks: Vec<Arc<Block>>,
+    end: Offset,
+    /// Where the slowest live cursor will stand when the walk is done.
+    next_low: Offset,
+}
+
+/// A cursor that the walk could not bring up to date.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Whose.
+    pub connection: ConnectionId,
+    /// Why.
+    pub reason: StopReason,
+}
+
+/// Why a walk left a cursor behind.
+#[derive(Debug)]
+pub enum StopReason {
+    /// The blocks after the cursor are no longer at hand; the connection reads on by itself.
+    Behind,
+    /// The socket is full, in the middle of this block if there is one.
+    Full(Option<(Arc<Block>, usize)>),
+    /// The socket failed.
+    Gone,
+}
+
+/// What a write of several blocks came to.
+#[derive(Debug)]
+pub struct Written {
+    /// Everything up to here is written, if anything is.
+    pub cursor: Option<Offset>,
+    /// Blocks written whole.
+    pub blocks: usize,
+    /// Bytes.
+    pub bytes: usize,
+    /// Set if the socket took less than it was offered.
+    pub stopped: Option<StopReason>,
+}
+
+impl Walk {
+    /// Begins a walk: takes the blocks that the slowest live cursor has not had. `None` if there are none.
+    pub fn begin(index: u32, audience: &mut Audience) -> Option<Self> {
+        let mut blocks = Vec::new();
+        let end = audience.tail.take_after(audience.low, &mut blocks);
+        let walk = Self { audience: index, at: 0, blocks, end, next_low: end };
+        (!walk.blocks.is_empty()).then_some(walk)
+    }
+
+    /// Serves cursors until `sends` are used up or one stops. Tells how many sends were made.
+    pub fn slice(
+        &mut self,
+        audience: &mut Audience,
+        sends: usize,
+        write_bytes: usize,
+        wire: &mut impl Wire,
+    ) -> Slice {
+        let mut slice = Slice::default();
+        while slice.sends < sends {
+            let Some(entry) = audience.entries.get_mut(self.at) else {
+                slice.done = true;
+                return slice;
+            };
+            // Late cursors get what has gathered since the walk began: more per write.
+            if self.at % RETAKE_EVERY == RETAKE_EVERY - 1 {
+                self.blocks.clear();
+                self.end = audience.tail.take_after(audience.low, &mut self.blocks);
+            }
+            if entry.parked || entry.cursor >= self.end {
+                self.at += 1;
+                continue;
+            }
+            let from = self.blocks.partition_point(|block| block.last <= entry.cursor);
+            let Some(next) = self.blocks.get(from) else {
+                self.at += 1;
+                continue;
+            };
+            if next.prev > entry.cursor {
+                slice.stopped = Some(Stopped { connection: entry.connection, reason: StopReason::Behind });
+                self.at += 1;
+                return slice;
+            }
+            let written =
+                write_blocks(entry.connection, entry.encoding, &self.blocks[from..], write_bytes, wire);
+            slice.sends += 1;
+            slice.blocks += written.blocks;
+            slice.bytes += written.bytes;
+            entry.cursor = written.cursor.unwrap_or(entry.cursor);
+            if let Some(reason) = written.stopped {
+                slice.stopped = Some(Stopped { connection: entry.connection, reason });
+                self.at += 1;
+                return slice;
+            }
+        }
+        slice
+    }
+
+    /// Ends the walk: every live cursor it passed has what was there when it began.
+    pub fn end(self, audience: &mut Audience) {
+        audience.low = self.next_low;
+    }
+
+    /// A cursor became live while the walk is under way.
+    pub fn lower(&mut self, cursor: Offset) {
+        self.next_low = self.next_low.min(cursor);
+    }
+
+    /// Whether the walk has passed this place.
+    #[must_use]
+    pub fn has_passed(&self, entry: usize) -> bool {
+        entry < self.at
+    }
+}
+
+/// What a slice of a walk did.
+#[derive(Debug, Default)]
+pub struct Slice {
+    /// Writes made.
+    pub sends: usize,
+    /// Blocks written whole.
+    pub blocks: usize,
+    /// Bytes written.
+    pub bytes: usize,
+    /// All cursors are passed.
+    pub done: bool,
+    /// A cursor that needs its connection.
+    pub stopped: Option<Stopped>,
+}
+
+/// Writes blocks to one socket, up to `write_bytes` or a handful of blocks, in one call.
+pub fn write_blocks(
+    connection: ConnectionId,
+    encoding: Encoding,
+    blocks: &[Arc<Block>],
+    write_bytes: usize,
+    wire: &mut impl Wire,
+) -> Written {
+    let mut parts: [&[u8]; PARTS_MAX] = [&[]; PARTS_MAX];
+    let mut offered = 0;
+    let mut count = 0;
+    for (part, block) in parts.iter_mut().zip(blocks) {
+        let frame = frame_for(block, encoding);
+        if count > 0 && offered + frame.len() > write_bytes {
+            break;
+        }
+        *part = frame;
+        offered += frame.len();
+        count += 1;
+    }
+    let taken = match wire.send(connection, &parts[..count]) {
+        Sent::Bytes(taken) => taken,
+        Sent::Gone => {
+            return Written { cursor: None, blocks: 0, bytes: 0, stopped: Some(StopReason::Gone) };
+        }
+    };
+    let mut rest = taken;
+    let mut whole = 0;
+    while whole < count && rest >= parts[whole].len() {
+        rest -= parts[whole].len();
+        whole += 1;
+    }
+    let half = (rest > 0).then(|| (Arc::clone(&blocks[whole]), rest));
+    Written {
+        cursor: whole.checked_sub(1).map(|last| blocks[last].last),
+        blocks: whole,
+        bytes: taken,
+        stopped: (taken < offered).then_some(StopReason::Full(half)),
+    }
+}
+
+const RETAKE_EVERY: usize = 64;
+const PARTS_MAX: usize = 16;

@@ -1,0 +1,263 @@
+//! All topics of a hub, shared by its shards: names, the sequencer, what is read and written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tidewire_protocol::block::{Block as WireBlock, put_on_page};
+use tidewire_protocol::code::{Code, Durability};
+use tidewire_protocol::name::{Pattern, Selector, TopicName};
+use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Seq, Tag, TailNumber};
+use tidewire_protocol::position::{Position, Start};
+
+use crate::access::Access;
+use crate::clock::Millis;
+use crate::engine::Engine;
+use crate::inbox::Inbox;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::sync::{Mutex, lock};
+use crate::tail::Tail;
+use crate::topics::directory::{Directory, Topic, TopicRule};
+use crate::topics::reading::{Merged, Stand};
+use crate::topics::sequencer::{Opening, Sequencer, Submission, WindowKey};
+
+pub mod directory;
+pub mod patterns;
+pub mod reading;
+pub mod sequencer;
+
+/// What a hub is set up with.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Every bound.
+    pub limits: Limits,
+    /// Who may do what. By default nobody may do anything.
+    pub access: Access,
+    /// What topics keep.
+    pub rules: Vec<TopicRule>,
+}
+
+/// The topics of a hub.
+#[derive(Debug)]
+pub struct Topics {
+    log: Mutex<Sequencer>,
+    epoch: Epoch,
+    durability: Durability,
+    access: Access,
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
+    shards: usize,
+    next_tag: AtomicU64,
+}
+
+/// A subscription as the topics see it.
+#[derive(Debug)]
+pub struct Joined {
+    /// Where its messages come from.
+    pub tail: Arc<Tail>,
+    /// Where it starts.
+    pub stand: Stand,
+}
+
+/// A page of history.
+#[derive(Debug)]
+pub struct PageRead {
+    /// Where it starts.
+    pub stand: Stand,
+    /// Bodies of blocks, each behind its length.
+    pub blocks: Vec<u8>,
+    /// The page is complete up to here.
+    pub upto: Offset,
+    /// Whether there was more.
+    pub more: bool,
+}
+
+impl Topics {
+    /// An empty hub. `epoch` must be random, or the same as before only if nothing was lost.
+    #[must_use]
+    pub fn new(settings: Settings, epoch: Epoch, engine: Engine, inboxes: Vec<Arc<Inbox>>) -> Self {
+        let limits = Arc::new(settings.limits);
+        let metrics = Arc::new(Metrics::default());
+        let durability = engine.durability();
+        let shards = inboxes.len();
+        let directory = Directory::new(settings.rules, inboxes.len(), &limits, &metrics);
+        let log = Sequencer::new(epoch, engine, directory, inboxes, &limits, &metrics);
+        Self {
+            log: Mutex::new(log),
+            epoch,
+            durability,
+            access: settings.access,
+            limits,
+            metrics,
+            shards,
+            next_tag: AtomicU64::new(1),
+        }
+    }
+
+    /// Identity of the log.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// What an acknowledgement means.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Shards that share these topics.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.shards
+    }
+
+    /// Who may do what.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Every bound.
+    #[must_use]
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// A place in this log.
+    #[must_use]
+    pub fn position(&self, offset: Offset) -> Position {
+        Position { epoch: self.epoch, offset }
+    }
+
+    /// Registers a participant: fences older incarnations of its producer, and gives it a public tag.
+    ///
+    /// # Errors
+    /// [`Code::Fenced`] if a newer incarnation was seen, [`Code::Overloaded`] if there is no room.
+    pub fn attach(&self, producer: ProducerId, incarnation: Incarnation) -> Result<Tag, Code> {
+        if producer != ProducerId::default() {
+            lock(&self.log).fence(producer, incarnation)?;
+        }
+        Ok(Tag(self.next_tag.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Opens a topic for publishing.
+    ///
+    /// # Errors
+    /// [`Code::Fenced`], or [`Code::Overloaded`] if there is no room for one more topic or window.
+    pub fn open(
+        &self,
+        now: Millis,
+        producer: ProducerId,
+        incarnation: Incarnation,
+        name: &TopicName,
+        lowest: Seq,
+    ) -> Result<(Arc<Topic>, Opening), Code> {
+        let mut log = lock(&self.log);
+        let topic = log.directory.topic(name).ok_or(Code::Overloaded)?;
+        let opening = log.open(now, producer, incarnation, &topic, lowest)?;
+        Ok((topic, opening))
+    }
+
+    /// Gives windows back.
+    pub fn shut(&self, now: Millis, windows: impl IntoIterator<Item = WindowKey>) {
+        let mut log = lock(&self.log);
+        for window in windows {
+            log.shut(now, window);
+        }
+    }
+
+    /// Publishes. Outcomes come to the inboxes of their origins' shards.
+    pub fn publish<'a>(&self, now: Millis, submissions: impl IntoIterator<Item = Submission<'a>>) {
+        let mut log = lock(&self.log);
+        for submission in submissions {
+            log.submit(now, &submission);
+        }
+        log.deliver();
+    }
+
+    /// Begins a subscription: where it starts is decided, and the cursor counted, with nothing in between.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] if there is no room for one more topic.
+    pub fn join(
+        &self,
+        now: Millis,
+        shard: usize,
+        selector: &Selector,
+        start: &Start,
+    ) -> Result<Joined, Code> {
+        let mut log = lock(&self.log);
+        let stand = reading::stand(&log, now, selector, start);
+        let end = log.visible();
+        let tail = match selector {
+            Selector::Topic(name) => Arc::clone(&log.directory.topic(name).ok_or(Code::Overloaded)?.tail),
+            Selector::Pattern(pattern) => log.directory.pattern(pattern, end),
+        };
+        tail.join(shard);
+        Ok(Joined { tail, stand })
+    }
+
+    /// Reads a page of history.
+    #[must_use]
+    pub fn page(&self, now: Millis, selector: &Selector, start: &Start, bytes_max: usize) -> PageRead {
+        let log = lock(&self.log);
+        let stand = reading::stand(&log, now, selector, start);
+        let mut page = PageRead { stand, blocks: Vec::new(), upto: stand.cursor, more: false };
+        let mut scratch = Vec::new();
+        match selector {
+            Selector::Topic(name) => {
+                let Some(topic) = log.directory.find(name) else { return page };
+                let found = topic.tail.read_after(now, stand.cursor, bytes_max);
+                for block in &found.blocks {
+                    put_on_page(&block.wire(), &mut scratch, &mut page.blocks);
+                }
+                page.upto = found.blocks.last().map_or(stand.cursor, |block| block.last);
+                page.more = page.upto < found.last;
+            }
+            Selector::Pattern(pattern) => {
+                let number = TailNumber(0);
+                let merged =
+                    reading::merge(&log, now, pattern, number, stand.cursor, bytes_max, &self.metrics);
+                if let Some(block) = &merged.block {
+                    put_on_page(&WireBlock { tail: number, ..block.wire() }, &mut scratch, &mut page.blocks);
+                }
+                page.upto = merged.upto;
+                page.more = merged.upto < log.visible();
+            }
+        }
+        page
+    }
+
+    /// Merges what a pattern's topics hold after `cursor`: what its own tail no longer has.
+    #[must_use]
+    pub fn merge(
+        &self,
+        now: Millis,
+        pattern: &Pattern,
+        tail: TailNumber,
+        cursor: Offset,
+        bytes_max: usize,
+    ) -> Merged {
+        reading::merge(&lock(&self.log), now, pattern, tail, cursor, bytes_max, &self.metrics)
+    }
+
+    /// Drops what is too old among one of `parts` equal parts of all topics.
+    pub fn sweep(&self, now: Millis, part: u64, parts: u64) {
+        lock(&self.log).sweep(now, part, parts);
+    }
+
+    /// Lets the engine of a simulated log complete or fail what it holds.
+    pub fn with_log<T>(&self, act: impl FnOnce(&mut Sequencer) -> T) -> T {
+        let mut log = lock(&self.log);
+        let result = act(&mut log);
+        log.deliver();
+        result
+    }
+}

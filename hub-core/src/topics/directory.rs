@@ -1,0 +1,239 @@
+//! Names to topics, patterns to their tails, and what each topic keeps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewire_protocol::name::{Pattern, Selector, TopicName};
+use tidewire_protocol::number::{Offset, TailNumber};
+
+use crate::clock::Millis;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::mutant::{self, Mutant};
+use crate::sync::{Mutex, lock};
+use crate::tail::{Keep, Source, Tail};
+use crate::topics::patterns::Patterns;
+
+/// A topic.
+#[derive(Debug)]
+pub struct Topic {
+    /// Its name.
+    pub name: TopicName,
+    /// Its messages.
+    pub tail: Arc<Tail>,
+    /// Its name as its messages in patterns' tails carry it.
+    text: Arc<str>,
+    /// Tails of the patterns that match it. Worked out once, kept up when patterns come and go.
+    fed: Mutex<Vec<Arc<Tail>>>,
+}
+
+/// What topics keep, by pattern; the first match counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicRule {
+    /// Which topics.
+    pub pattern: Pattern,
+    /// What they keep.
+    pub retention: Retention,
+}
+
+/// How much of a topic's history is kept. Bounds that are set hold together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Nothing can be asked for; a short tail bridges breaks of the connection.
+    pub none: bool,
+    /// Newest messages.
+    pub count: Option<u64>,
+    /// Bytes.
+    pub bytes: Option<usize>,
+    /// Milliseconds.
+    pub age_ms: Option<u64>,
+}
+
+/// All names of a log. Lives under the sequencer's lock.
+#[derive(Debug)]
+pub struct Directory {
+    topics: BTreeMap<TopicName, Arc<Topic>>,
+    patterns: Patterns,
+    next_number: u64,
+    rules: Vec<TopicRule>,
+    shards: usize,
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
+    /// Highest offset of any topic whose state was dropped.
+    forgotten: Offset,
+}
+
+impl Default for Retention {
+    /// What a topic keeps without a rule: 10 minutes or 16 MiB, whichever is less.
+    fn default() -> Self {
+        Self { none: false, count: None, bytes: Some(16 << 20), age_ms: Some(600_000) }
+    }
+}
+
+impl Topic {
+    /// The name as an entry of a pattern's tail carries it.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// Calls `each` with the tail of every pattern that matches.
+    pub fn feed(&self, mut each: impl FnMut(&Arc<Tail>)) {
+        for tail in lock(&self.fed).iter() {
+            each(tail);
+        }
+    }
+}
+
+impl Directory {
+    /// An empty directory.
+    #[must_use]
+    pub fn new(rules: Vec<TopicRule>, shards: usize, limits: &Arc<Limits>, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            topics: BTreeMap::new(),
+            patterns: Patterns::default(),
+            next_number: 1,
+            rules,
+            shards,
+            limits: Arc::clone(limits),
+            metrics: Arc::clone(metrics),
+            forgotten: Offset(0),
+        }
+    }
+
+    /// The topic of this name, if its state is kept.
+    #[must_use]
+    pub fn find(&self, name: &TopicName) -> Option<&Arc<Topic>> {
+        self.topics.get(name)
+    }
+
+    /// Highest offset that a topic without state may have had.
+    #[must_use]
+    pub fn forgotten(&self) -> Offset {
+        if mutant::active(Mutant::ForgottenNotRemembered) { Offset(0) } else { self.forgotten }
+    }
+
+    /// The topic of this name, made if there is room; `None` if there is none.
+    pub fn topic(&mut self, name: &TopicName) -> Option<Arc<Topic>> {
+        if let Some(topic) = self.topics.get(name) {
+            return Some(Arc::clone(topic));
+        }
+        if self.topics.len() >= self.limits.topics_max {
+            return None;
+        }
+        let text: Arc<str> = name.as_str().into();
+        let source = Source::Topic(Arc::clone(&text));
+        let tail = self.tail(source, self.keep(name), self.forgotten());
+        let fed = Mutex::new(self.patterns.matching(name.as_str()));
+        let topic = Arc::new(Topic { name: name.clone(), tail, text, fed });
+        self.topics.insert(name.clone(), Arc::clone(&topic));
+        self.metrics.topics.add(1);
+        Some(topic)
+    }
+
+    /// The tail of a pattern, made at the log's `end` if nobody listened so far.
+    pub fn pattern(&mut self, pattern: &Pattern, end: Offset) -> Arc<Tail> {
+        if let Some(tail) = self.patterns.find(pattern.as_str()) {
+            return Arc::clone(tail);
+        }
+        let keep = Keep {
+            count: u64::MAX,
+            bytes: self.limits.pattern_tail_bytes,
+            age_ms: u64::MAX,
+            readable: true,
+            block_bytes: self.limits.block_bytes,
+        };
+        let tail = self.tail(Source::Pattern(pattern.clone()), keep, end);
+        self.patterns.insert(pattern.as_str(), Arc::clone(&tail));
+        for topic in self.matching(pattern) {
+            lock(&topic.fed).push(Arc::clone(&tail));
+        }
+        tail
+    }
+
+    /// The topics that a pattern matches, by name.
+    pub fn matching(&self, pattern: &Pattern) -> impl Iterator<Item = &Arc<Topic>> {
+        self.topics.values().filter(|topic| pattern.matches(&topic.name))
+    }
+
+    /// The topics of a selector, by name.
+    #[must_use]
+    pub fn select(&self, selector: &Selector) -> Vec<Arc<Topic>> {
+        match selector {
+            Selector::Topic(name) => self.topics.get(name).cloned().into_iter().collect(),
+            Selector::Pattern(pattern) => self.matching(pattern).cloned().collect(),
+        }
+    }
+
+    /// Ages topics of one part, forgets those that nobody needs, and patterns that nobody listens to.
+    pub fn sweep(&mut self, now: Millis, part: u64, parts: u64) {
+        let mut forgotten = self.forgotten;
+        let mut dropped = 0;
+        self.topics.retain(|_, topic| {
+            if topic.tail.number.0 % parts != part {
+                return true;
+            }
+            let (gone, last) = topic.tail.bounds(now);
+            // One reference is ours; a handle or a subscription elsewhere would hold another.
+            let needed = Arc::strong_count(topic) > 1 || Arc::strong_count(&topic.tail) > 1;
+            if needed || gone < last || topic.tail.marks.watched() {
+                return true;
+            }
+            forgotten = forgotten.max(last);
+            dropped += 1;
+            false
+        });
+        self.forgotten = forgotten;
+        self.metrics.topics.sub(dropped);
+        if part == 0 {
+            self.drop_idle_patterns();
+        }
+    }
+
+    /// Makes room: halves the largest histories until `excess` bytes are free.
+    pub fn relieve(&mut self, mut excess: usize) {
+        let mut by_size: Vec<_> =
+            self.topics.values().map(|topic| (topic.tail.bytes(), Arc::clone(topic))).collect();
+        by_size.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        for (_, topic) in by_size {
+            if excess == 0 {
+                break;
+            }
+            excess = excess.saturating_sub(topic.tail.halve());
+        }
+    }
+
+    fn drop_idle_patterns(&mut self) {
+        let idle: Vec<_> = self.patterns.all().into_iter().filter(|tail| !tail.marks.watched()).collect();
+        if idle.is_empty() {
+            return;
+        }
+        for tail in &idle {
+            if let Source::Pattern(pattern) = &tail.source {
+                self.patterns.remove(pattern.as_str());
+            }
+        }
+        for topic in self.topics.values() {
+            lock(&topic.fed).retain(|tail| tail.marks.watched());
+        }
+    }
+
+    fn tail(&mut self, source: Source, keep: Keep, gone: Offset) -> Arc<Tail> {
+        let number = TailNumber(self.next_number);
+        self.next_number += 1;
+        Arc::new(Tail::new(number, source, keep, self.shards, gone, &self.metrics))
+    }
+
+    fn keep(&self, name: &TopicName) -> Keep {
+        let rule = self.rules.iter().find(|rule| rule.pattern.matches(name));
+        let retention = rule.map(|rule| rule.retention).unwrap_or_default();
+        let bytes = if retention.none { Some(self.limits.bare_tail_bytes) } else { retention.bytes };
+        Keep {
+            count: retention.count.unwrap_or(u64::MAX),
+            bytes: bytes.unwrap_or(self.limits.node_bytes_max).min(self.limits.node_bytes_max),
+            age_ms: retention.age_ms.unwrap_or(u64::MAX),
+            readable: !retention.none,
+            block_bytes: self.limits.block_bytes,
+        }
+    }
+}
