@@ -10,7 +10,7 @@
 
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildPackage } from "./package.mjs";
+import { buildPackage, checkSize } from "./package.mjs";
 import { at, hubBinary, jsPackage, root, web } from "./paths.mjs";
 import { prepareBuild } from "./prepare.mjs";
 import { run } from "./run.mjs";
@@ -40,4 +40,7 @@ async function buildPage() {
   );
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await build();
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await build();
+  checkSize();
+}

@@ -7,6 +7,7 @@ import { checkNpmAdvisories, checkRustDependencies } from "./dependencies.mjs";
 import { fuzz } from "./fuzz.mjs";
 import { runPackageSourceTests, runTestsIn } from "./js-tests.mjs";
 import { pack } from "./pack.mjs";
+import { checkSize } from "./package.mjs";
 import { at, cargoTarget, hubBinary, jsPackage } from "./paths.mjs";
 import { prepareBuild, prepareChromium } from "./prepare.mjs";
 import { read, run } from "./run.mjs";
@@ -36,15 +37,17 @@ const sections = [
     run: () => cargo("clippy", "--locked", ...wasm, "--all-features", "--", "-D", "warnings"),
   },
   {
+    // Nothing is published yet: whoever reads these pages works on the code behind them.
     name: "check: cargo doc",
     run: () =>
-      run("cargo", ["doc", "--locked", "--workspace", "--no-deps"], {
+      run("cargo", ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"], {
         env: { RUSTDOCFLAGS: "-D warnings" },
       }),
   },
   { name: "check: cargo deny", run: checkRustDependencies },
   { name: "check: npm audit", run: checkNpmAdvisories },
   { name: "build", run: build },
+  { name: "check: size of the npm package", needs: "build", run: checkSize },
   { name: "pack", needs: "build", inputs: ["wasm-client/js/package.json"], run: pack },
   {
     name: "check: publint",
