@@ -7,7 +7,8 @@
 //! The modules, in the order a message meets them; each uses only those after it:
 //! [`shard`] (the loop: marks, walks, writes), [`session`] (what one connection may say and is told),
 //! [`topics`] (name to topic, the sequencer's order), [`access`] (who may do what), [`window`] (which publishes
-//! have been seen), [`engine`] (where messages are stored), [`tail`] (the newest part of a log), then leaves.
+//! have been seen), [`engine`] (where messages are stored), [`inbox`] (what threads leave for each other),
+//! [`tail`] (the newest part of a log), [`block`] (what a tail is made of), then leaves.
 
 pub mod shard;
 
@@ -16,16 +17,19 @@ pub mod session;
 pub mod topics;
 
 pub mod access;
+
 pub mod window;
 
 pub mod engine;
 
+pub mod inbox;
+
 pub mod tail;
 
-pub mod inbox;
+pub mod block;
+
 pub mod websocket;
 
-pub mod block;
 pub mod mark;
 
 pub mod metrics;
@@ -33,6 +37,9 @@ pub mod metrics;
 pub mod wheel;
 
 pub mod clock;
+
 pub mod limits;
+
 pub mod mutant;
+
 mod sync;

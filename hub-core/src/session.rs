@@ -10,28 +10,32 @@
 
 use std::sync::Arc;
 
-use tidewire_protocol::client_frame::{
-    Attach, ClientFrame, Detach, Hello, History, Open, Publish, Shut, Subscribe,
-};
-use tidewire_protocol::code::{Code, Content, WhenSlow};
-use tidewire_protocol::hub_frame::{
-    Acked, Attached, Detached, Failed, Heartbeat, HubFrame, Opened, Page, Refused, Welcome,
-};
-use tidewire_protocol::name::{Selector, TopicName};
-use tidewire_protocol::number::{
-    Epoch, Handle, Incarnation, Offset, Participant, ProducerId, Request, Tag, TailNumber,
-};
-use tidewire_protocol::position::Start;
+use tidewire_protocol::client_frame::{Attach, ClientFrame, Detach, Hello, Open, Publish, Shut};
+use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::hub_frame::{Attached, Detached, Heartbeat, HubFrame, Opened, Refused, Welcome};
+use tidewire_protocol::name::TopicName;
+use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId, Tag};
 
 use crate::clock::Millis;
 use crate::inbox::{Fate, Origin, Outcome};
-use crate::session::batch::{Batch, Source};
+use crate::session::asking::{depth, page, subscription};
+use crate::session::batch::Source;
+use crate::session::desk::{Demand, Desk};
 use crate::session::replies::Replies;
+use crate::session::telling::{continues, outcome_frame, retry_after_ms};
 use crate::topics::Topics;
 use crate::topics::directory::Topic;
-use crate::topics::sequencer::{Opening, WindowKey, Wish};
+use crate::topics::producers::{Opening, WindowKey};
+use crate::topics::submission::Wish;
+
+pub mod asking;
+
+pub mod telling;
+
+pub mod desk;
 
 pub mod batch;
+
 pub mod replies;
 
 /// One connection's side of the conversation.
@@ -61,48 +65,6 @@ struct OpenHandle {
     participant: Participant,
     topic: Arc<Topic>,
     window: WindowKey,
-}
-
-/// What a session works with while it handles a frame.
-#[derive(Debug)]
-pub struct Desk<'a> {
-    /// The hub's topics.
-    pub topics: &'a Topics,
-    /// Where answers go.
-    pub replies: &'a mut Replies,
-    /// Where publishes go.
-    pub batch: &'a mut Batch,
-    /// The connection, as outcomes find it. Handle and participant are filled in here.
-    pub origin: Origin,
-    /// Subscriptions now.
-    pub subscriptions: usize,
-    /// How many of them are patterns.
-    pub patterns: usize,
-}
-
-/// What a frame asks of the shard.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Demand {
-    /// Nothing more.
-    Nothing,
-    /// A cursor on a topic or pattern.
-    Subscribe {
-        /// Number of the question.
-        request: Request,
-        /// On what.
-        selector: Selector,
-        /// From where.
-        start: Start,
-        /// What to do when it falls behind.
-        when_slow: WhenSlow,
-    },
-    /// The end of a cursor.
-    Unsubscribe {
-        /// Number of the question.
-        request: Request,
-        /// Which.
-        tail: TailNumber,
-    },
 }
 
 impl Session {
@@ -348,122 +310,3 @@ impl Session {
         self.participants.iter().find(|present| present.number == number)
     }
 }
-
-/// Checks what is asked before the shard makes a cursor of it.
-fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
-    let limits = desk.topics.limits();
-    let checked = readable(&frame.name, desk.topics).and_then(|selector| {
-        let is_pattern = matches!(selector, Selector::Pattern(_));
-        if desk.subscriptions >= limits.subscriptions_max
-            || is_pattern && desk.patterns >= limits.patterns_max
-        {
-            return Err(Code::LimitReached);
-        }
-        if frame.when_slow == WhenSlow::Latest || frame.when_slow == WhenSlow::Unknown {
-            return Err(Code::NotSupported);
-        }
-        Ok(selector)
-    });
-    match checked {
-        Ok(selector) => {
-            let (request, start, when_slow) = (frame.request, frame.from, frame.when_slow);
-            Demand::Subscribe { request, selector, start, when_slow }
-        }
-        Err(code) => {
-            desk.replies.put(&failed(frame.request, code));
-            Demand::Nothing
-        }
-    }
-}
-
-fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) {
-    let selector = match readable(&frame.name, desk.topics) {
-        Ok(selector) => selector,
-        Err(code) => return desk.replies.put(&failed(frame.request, code)),
-    };
-    let bytes_max = desk.topics.limits().page_bytes_max;
-    let wanted = match usize::try_from(frame.bytes_max) {
-        Ok(bytes) if bytes > 0 => bytes.min(bytes_max),
-        Ok(_) | Err(_) => bytes_max,
-    };
-    let read = desk.topics.page(now, &selector, &frame.from, wanted);
-    desk.replies.put(&HubFrame::Page(Page {
-        request: frame.request,
-        more: read.more,
-        after: vec![desk.topics.position(read.stand.cursor)],
-        upto: vec![desk.topics.position(read.upto)],
-        gap: read.stand.gap,
-        blocks: read.blocks.into(),
-    }));
-}
-
-/// One rule for every way to read: live, history, whatever comes.
-fn readable(name: &str, topics: &Topics) -> Result<Selector, Code> {
-    let selector = Selector::parse(name).map_err(|_| Code::BadName)?;
-    if depth(name) > topics.limits().topic_depth_max {
-        return Err(Code::BadName);
-    }
-    if topics.access().may_subscribe(&selector) { Ok(selector) } else { Err(Code::Forbidden) }
-}
-
-/// The refusal of a question.
-#[must_use]
-pub fn failed(request: Request, code: Code) -> HubFrame<'static> {
-    HubFrame::Failed(Failed {
-        request,
-        code,
-        retry_after_ms: retry_after_ms(code),
-        message: code.sentence().into(),
-        retryable: code.retryable(),
-    })
-}
-
-fn depth(name: &str) -> usize {
-    name.split('.').count()
-}
-
-fn retry_after_ms(code: Code) -> u64 {
-    if code.retryable() { RETRY_AFTER_MS } else { 0 }
-}
-
-/// Whether `next` can be told in the same frame as the outcome before it.
-fn continues(one: &Outcome, next: &Outcome) -> bool {
-    let consecutive = one.origin == next.origin && next.seq.0 == one.seq.0 + 1;
-    consecutive
-        && match (one.fate, next.fate) {
-            (Fate::Done { offset: a, duplicate: x }, Fate::Done { offset: b, duplicate: y }) => {
-                x == y && (a.0 > 0 && b.0 == a.0 + 1 || a.0 == 0 && b.0 == 0)
-            }
-            (Fate::Refused { code: a, consumed: x }, Fate::Refused { code: b, consumed: y }) => {
-                a == b && x == y
-            }
-            (Fate::Done { .. }, Fate::Refused { .. }) | (Fate::Refused { .. }, Fate::Done { .. }) => false,
-        }
-}
-
-fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> HubFrame<'static> {
-    let (handle, seq) = (outcome.origin.handle, outcome.seq);
-    match outcome.fate {
-        Fate::Done { offset, duplicate } => HubFrame::Acked(Acked {
-            handle,
-            seq,
-            count,
-            epoch: if offset == Offset(0) { Epoch(0) } else { topics.epoch() },
-            offset,
-            durability: topics.durability(),
-            duplicate,
-        }),
-        Fate::Refused { code, consumed } => HubFrame::Refused(Refused {
-            handle,
-            seq,
-            count,
-            code,
-            consumed,
-            retry_after_ms: if code == Code::OutOfOrder { 0 } else { retry_after_ms(code) },
-            message: code.sentence().into(),
-        }),
-    }
-}
-
-/// What a refused client waits before it tries again, unless it was told otherwise.
-const RETRY_AFTER_MS: u64 = 500;

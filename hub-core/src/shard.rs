@@ -11,40 +11,40 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use slab::Slab;
-use tidewire_protocol::client_frame::ClientFrame;
 use tidewire_protocol::code::Code;
-use tidewire_protocol::hub_frame::{Heartbeat, HubFrame, Subscribed, Unsubscribed};
-use tidewire_protocol::json;
-use tidewire_protocol::name::Selector;
-use tidewire_protocol::number::{Handle, Offset, Participant, Request, TailNumber};
 
 use crate::clock::Millis;
-use crate::inbox::{Inbox, Origin, Outcome};
+use crate::inbox::{Inbox, Outcome};
 use crate::mutant::{self, Mutant};
 use crate::session::batch::Batch;
 use crate::session::replies::{Encoding, Replies};
-use crate::session::{Demand, Desk, failed};
-use crate::shard::audience::Entry;
 use crate::shard::audiences::Audiences;
-use crate::shard::connection::{Connection, Half, HalfSource, Subscription};
+use crate::shard::connection::{Connection, Half, HalfSource};
 use crate::shard::ending::Ending;
 use crate::shard::serving::{Served, serve};
 use crate::shard::walk::{StopReason, Stopped};
 use crate::shard::wire::{ConnectionId, Wire};
 use crate::topics::Topics;
-use crate::websocket::event::Event;
 use crate::websocket::reader::Limits as ReadLimits;
-use crate::websocket::writer::{write_close, write_pong};
+use crate::websocket::writer::write_close;
 use crate::wheel::Wheel;
+
+mod hearing;
+
+mod timing;
 
 pub mod serving;
 
 pub mod audiences;
+
 pub mod walk;
 
 pub mod audience;
+
 pub mod connection;
+
 pub mod ending;
+
 pub mod wire;
 
 /// One thread's part of the hub.
@@ -105,38 +105,6 @@ impl Shard {
         self.topics.metrics().connections.add(1);
         self.topics.metrics().accepted.add(1);
         ConnectionId(slot)
-    }
-
-    /// Takes bytes that a socket received.
-    pub fn received(&mut self, now: Millis, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire) {
-        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-        if connection.closing.is_some() {
-            return;
-        }
-        if connection.session.signed_in() {
-            // Until then the clock runs from the handshake: bytes in dribbles buy no time.
-            connection.heard = now;
-        }
-        let mut replies = Replies::new(connection.encoding);
-        let mut input = bytes;
-        loop {
-            let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-            let done = match connection.reader.next(&mut input, &self.read_limits) {
-                Ok(None) => break,
-                Ok(Some(event)) => self.event(now, id, event, &mut replies),
-                Err(error) => Err(Ending::Socket(error.close_code(), "the frame breaks RFC 6455 or a limit")),
-            };
-            if let Err(ending) = done {
-                self.batch.publish(now, &self.topics);
-                self.say(id, replies);
-                self.close(now, id, ending);
-                self.flush(now, id, wire);
-                return;
-            }
-        }
-        self.batch.publish(now, &self.topics);
-        self.say(id, replies);
-        self.flush(now, id, wire);
     }
 
     /// The socket takes bytes again.
@@ -201,125 +169,6 @@ impl Shard {
         }
     }
 
-    /// Handles one WebSocket message or control frame.
-    fn event(
-        &mut self,
-        now: Millis,
-        id: ConnectionId,
-        event: Event<'_>,
-        replies: &mut Replies,
-    ) -> Result<(), Ending> {
-        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return Ok(()) };
-        let bad = Ending::Code(Code::BadFrame);
-        match (event, connection.encoding) {
-            (Event::Binary(message), Encoding::Binary) => {
-                let mut rest = &*message;
-                while !rest.is_empty() {
-                    if let Some(frame) = ClientFrame::take(&mut rest).map_err(|_| bad)? {
-                        self.frame(now, id, frame, replies)?;
-                    }
-                }
-            }
-            (Event::Text(message), Encoding::Json) => {
-                for object in json::frames(&message).map_err(|_| bad)? {
-                    if let Some(frame) = json::take_client(object).map_err(|_| bad)? {
-                        self.frame(now, id, frame, replies)?;
-                    }
-                }
-            }
-            (Event::Binary(_), Encoding::Json) | (Event::Text(_), Encoding::Binary) => return Err(bad),
-            (Event::Ping(payload), _) => {
-                write_pong(&mut connection.outbox, &payload);
-                self.check_outbox(id)?;
-            }
-            (Event::Pong, _) => {}
-            (Event::Close(words), _) => return Err(Ending::Answer(words.map(|(code, _)| code))),
-        }
-        Ok(())
-    }
-
-    /// Handles one frame of the protocol.
-    fn frame(
-        &mut self,
-        now: Millis,
-        id: ConnectionId,
-        frame: ClientFrame<'_>,
-        replies: &mut Replies,
-    ) -> Result<(), Ending> {
-        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return Ok(()) };
-        if !matches!(frame, ClientFrame::Publish(_)) {
-            // What a client said first happens first.
-            self.batch.publish(now, &self.topics);
-        }
-        let mut desk = Desk {
-            topics: &self.topics,
-            replies,
-            batch: &mut self.batch,
-            origin: Origin {
-                shard: self.index as u32,
-                connection: id.0,
-                generation: connection.generation,
-                handle: Handle(0),
-                participant: Participant(0),
-            },
-            subscriptions: connection.subscriptions.len(),
-            patterns: connection.patterns,
-        };
-        match connection.session.handle(now, frame, &mut desk).map_err(Ending::Code)? {
-            Demand::Nothing => {}
-            Demand::Subscribe { request, selector, start, when_slow } => {
-                let joined = self.topics.join(now, self.index, &selector, &start);
-                let joined = match joined {
-                    Ok(joined) => joined,
-                    Err(code) => {
-                        replies.put(&failed(request, code));
-                        return Ok(());
-                    }
-                };
-                let tail = joined.tail.number;
-                if connection.subscription(tail).is_some() {
-                    joined.tail.marks.of(self.index).leave();
-                    replies.put(&failed(request, Code::LimitReached));
-                    return Ok(());
-                }
-                let cursor = joined.stand.cursor;
-                let entry = Entry { cursor, connection: id, encoding: connection.encoding, parked: true };
-                let (audience, place) = self.audiences.join(&joined.tail, entry);
-                let told_gone = joined.stand.gap.map_or(Offset(0), |gap| gap.to);
-                let pattern = matches!(selector, Selector::Pattern(_));
-                connection.subscribe(Subscription {
-                    tail,
-                    audience,
-                    entry: place,
-                    when_slow,
-                    pattern,
-                    told_gone,
-                });
-                self.topics.metrics().subscriptions.add(1);
-                replies.put(&HubFrame::Subscribed(Subscribed {
-                    request,
-                    tail,
-                    outcome: joined.stand.outcome,
-                    positions: vec![self.topics.position(cursor)],
-                    gap: joined.stand.gap,
-                }));
-            }
-            Demand::Unsubscribe { request, tail } => self.unsubscribe(id, request, tail, replies),
-        }
-        Ok(())
-    }
-
-    fn unsubscribe(&mut self, id: ConnectionId, request: Request, tail: TailNumber, replies: &mut Replies) {
-        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-        let Some(subscription) = connection.unsubscribe(tail) else {
-            replies.put(&failed(request, Code::UnknownNumber));
-            return;
-        };
-        self.audiences.leave(&subscription, &mut self.connections);
-        self.topics.metrics().subscriptions.sub(1);
-        replies.put(&HubFrame::Unsubscribed(Unsubscribed { request, tail, ..Unsubscribed::default() }));
-    }
-
     /// Looks at what other threads left: outcomes are told, tails with news wait for their walk.
     fn take_mail(&mut self, now: Millis) {
         let mail = self.inbox.take();
@@ -372,67 +221,6 @@ impl Shard {
             // The shell finds the socket dead and says so.
             StopReason::Gone => connection.writable = false,
         }
-    }
-
-    /// If half-written blocks pin too much, the largest holder has to resume.
-    fn unpin(&mut self, now: Millis) {
-        let pinned: usize = self.connections.iter().map(|(_, connection)| connection.pinned_bytes()).sum();
-        if pinned <= self.topics.limits().pinned_bytes_max {
-            return;
-        }
-        let largest = self.connections.iter().max_by_key(|(_, connection)| connection.pinned_bytes());
-        if let Some((slot, _)) = largest {
-            self.close(now, ConnectionId(slot as u32), Ending::Code(Code::Resume));
-        }
-    }
-
-    /// Heartbeats, deadlines, and the ageing of topics.
-    fn keep_time(&mut self, now: Millis, wire: &mut impl Wire) {
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.turn(now, &mut due);
-        for (slot, generation) in due.drain(..) {
-            let connection = self.connections.get(slot as usize);
-            if connection.is_some_and(|connection| connection.generation == generation) {
-                self.timer(now, ConnectionId(slot), wire);
-            }
-        }
-        self.due = due;
-        self.unpin(now);
-        if now.since(self.swept) >= SWEEP_MS {
-            self.swept = now;
-            let parts = self.topics.shards() as u64;
-            self.topics.sweep(now, self.index as u64, parts);
-        }
-    }
-
-    fn timer(&mut self, now: Millis, id: ConnectionId, wire: &mut impl Wire) {
-        let limits = Arc::clone(self.topics.limits());
-        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-        let silent_at = connection.heard.plus(2 * limits.heartbeat_ms);
-        let sign_in_by = connection.heard.plus(limits.sign_in_ms);
-        let key = (id.0, connection.generation);
-        match connection.closing {
-            Some(at) if now >= at => {
-                self.gone(now, id);
-                wire.close(id);
-                return;
-            }
-            Some(at) => self.wheel.insert(key, at),
-            None if !connection.session.signed_in() && now >= sign_in_by => {
-                self.close(now, id, Ending::Code(Code::SignInTimeout));
-            }
-            None if !connection.session.signed_in() => self.wheel.insert(key, sign_in_by),
-            None if now >= silent_at => self.close(now, id, Ending::Code(Code::Silent)),
-            None => {
-                if connection.writable {
-                    let mut replies = Replies::new(connection.encoding);
-                    replies.put(&HubFrame::Heartbeat(Heartbeat::default()));
-                    self.say(id, replies);
-                }
-                self.wheel.insert(key, now.plus(limits.heartbeat_ms));
-            }
-        }
-        self.make_ready(id);
     }
 
     /// Says the last words and stops listening; the connection is closed when they are written.
@@ -513,5 +301,3 @@ fn same_connection(a: &Outcome, b: &Outcome) -> bool {
 
 /// Width of a timer slot: deadlines here are seconds, a late quarter harms none.
 const WHEEL_SLOT_MS: u64 = 250;
-/// How often topics are aged.
-const SWEEP_MS: u64 = 5_000;

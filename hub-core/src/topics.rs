@@ -18,13 +18,22 @@ use crate::metrics::Metrics;
 use crate::sync::{Mutex, lock};
 use crate::tail::Tail;
 use crate::topics::directory::{Directory, Topic, TopicRule};
+use crate::topics::producers::{Opening, WindowKey};
 use crate::topics::reading::{Merged, Stand};
-use crate::topics::sequencer::{Opening, Sequencer, Submission, WindowKey};
+use crate::topics::sequencer::Sequencer;
+use crate::topics::submission::Submission;
+
+pub mod reading;
+
+pub mod sequencer;
+
+pub mod producers;
+
+pub mod submission;
 
 pub mod directory;
+
 pub mod patterns;
-pub mod reading;
-pub mod sequencer;
 
 /// What a hub is set up with.
 #[derive(Debug, Clone, Default)]
@@ -142,7 +151,7 @@ impl Topics {
     /// [`Code::Fenced`] if a newer incarnation was seen, [`Code::Overloaded`] if there is no room.
     pub fn attach(&self, producer: ProducerId, incarnation: Incarnation) -> Result<Tag, Code> {
         if producer != ProducerId::default() {
-            lock(&self.log).fence(producer, incarnation)?;
+            lock(&self.log).producers.fence(producer, incarnation)?;
         }
         Ok(Tag(self.next_tag.fetch_add(1, Ordering::Relaxed)))
     }
@@ -161,7 +170,7 @@ impl Topics {
     ) -> Result<(Arc<Topic>, Opening), Code> {
         let mut log = lock(&self.log);
         let topic = log.directory.topic(name).ok_or(Code::Overloaded)?;
-        let opening = log.open(now, producer, incarnation, &topic, lowest)?;
+        let opening = log.producers.open(now, producer, incarnation, topic.tail.number, lowest)?;
         Ok((topic, opening))
     }
 
@@ -169,7 +178,7 @@ impl Topics {
     pub fn shut(&self, now: Millis, windows: impl IntoIterator<Item = WindowKey>) {
         let mut log = lock(&self.log);
         for window in windows {
-            log.shut(now, window);
+            log.producers.shut(now, window);
         }
     }
 

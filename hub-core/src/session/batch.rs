@@ -10,7 +10,8 @@ use crate::clock::Millis;
 use crate::inbox::Origin;
 use crate::topics::Topics;
 use crate::topics::directory::Topic;
-use crate::topics::sequencer::{Submission, WindowKey, Wish};
+use crate::topics::producers::WindowKey;
+use crate::topics::submission::{Submission, Wish};
 
 /// Publishes, checked and not yet submitted.
 #[derive(Debug, Default)]

@@ -1,0 +1,53 @@
+//! What a session works with while it handles a frame, and what it asks of its shard.
+
+use tidewire_protocol::code::WhenSlow;
+use tidewire_protocol::name::Selector;
+use tidewire_protocol::number::{Request, TailNumber};
+use tidewire_protocol::position::Start;
+
+use crate::inbox::Origin;
+use crate::session::batch::Batch;
+use crate::session::replies::Replies;
+use crate::topics::Topics;
+
+/// What a session works with while it handles a frame.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    /// The hub's topics.
+    pub topics: &'a Topics,
+    /// Where answers go.
+    pub replies: &'a mut Replies,
+    /// Where publishes go.
+    pub batch: &'a mut Batch,
+    /// The connection, as outcomes find it. Handle and participant are filled in here.
+    pub origin: Origin,
+    /// Subscriptions now.
+    pub subscriptions: usize,
+    /// How many of them are patterns.
+    pub patterns: usize,
+}
+
+/// What a frame asks of the shard.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Nothing more.
+    Nothing,
+    /// A cursor on a topic or pattern.
+    Subscribe {
+        /// Number of the question.
+        request: Request,
+        /// On what.
+        selector: Selector,
+        /// From where.
+        start: Start,
+        /// What to do when it falls behind.
+        when_slow: WhenSlow,
+    },
+    /// The end of a cursor.
+    Unsubscribe {
+        /// Number of the question.
+        request: Request,
+        /// Which.
+        tail: TailNumber,
+    },
+}

@@ -1,0 +1,68 @@
+//! How outcomes and refusals are said.
+
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::{Acked, Failed, HubFrame, Refused};
+use tidewire_protocol::number::{Epoch, Offset, Request};
+
+use crate::inbox::{Fate, Outcome};
+use crate::topics::Topics;
+
+/// The refusal of a question.
+#[must_use]
+pub fn failed(request: Request, code: Code) -> HubFrame<'static> {
+    HubFrame::Failed(Failed {
+        request,
+        code,
+        retry_after_ms: retry_after_ms(code),
+        message: code.sentence().into(),
+        retryable: code.retryable(),
+    })
+}
+
+/// Whether `next` can be told in the same frame as the outcome before it.
+pub fn continues(one: &Outcome, next: &Outcome) -> bool {
+    let consecutive = one.origin == next.origin && next.seq.0 == one.seq.0 + 1;
+    consecutive
+        && match (one.fate, next.fate) {
+            (Fate::Done { offset: a, duplicate: x }, Fate::Done { offset: b, duplicate: y }) => {
+                x == y && (a.0 > 0 && b.0 == a.0 + 1 || a.0 == 0 && b.0 == 0)
+            }
+            (Fate::Refused { code: a, consumed: x }, Fate::Refused { code: b, consumed: y }) => {
+                a == b && x == y
+            }
+            (Fate::Done { .. }, Fate::Refused { .. }) | (Fate::Refused { .. }, Fate::Done { .. }) => false,
+        }
+}
+
+/// The frame that tells `count` outcomes, of which this is the first.
+pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> HubFrame<'static> {
+    let (handle, seq) = (outcome.origin.handle, outcome.seq);
+    match outcome.fate {
+        Fate::Done { offset, duplicate } => HubFrame::Acked(Acked {
+            handle,
+            seq,
+            count,
+            epoch: if offset == Offset(0) { Epoch(0) } else { topics.epoch() },
+            offset,
+            durability: topics.durability(),
+            duplicate,
+        }),
+        Fate::Refused { code, consumed } => HubFrame::Refused(Refused {
+            handle,
+            seq,
+            count,
+            code,
+            consumed,
+            retry_after_ms: if code == Code::OutOfOrder { 0 } else { retry_after_ms(code) },
+            message: code.sentence().into(),
+        }),
+    }
+}
+
+/// What a refusal asks its client to wait.
+pub fn retry_after_ms(code: Code) -> u64 {
+    if code.retryable() { RETRY_AFTER_MS } else { 0 }
+}
+
+/// What a refused client waits before it tries again, unless it was told otherwise.
+const RETRY_AFTER_MS: u64 = 500;

@@ -1,0 +1,78 @@
+//! What happens because time passes: heartbeats, deadlines, the ageing of topics.
+
+use std::sync::Arc;
+
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::{Heartbeat, HubFrame};
+
+use crate::clock::Millis;
+use crate::session::replies::Replies;
+use crate::shard::Shard;
+use crate::shard::ending::Ending;
+use crate::shard::wire::{ConnectionId, Wire};
+
+impl Shard {
+    /// If half-written blocks pin too much, the largest holder has to resume.
+    fn unpin(&mut self, now: Millis) {
+        let pinned: usize = self.connections.iter().map(|(_, connection)| connection.pinned_bytes()).sum();
+        if pinned <= self.topics.limits().pinned_bytes_max {
+            return;
+        }
+        let largest = self.connections.iter().max_by_key(|(_, connection)| connection.pinned_bytes());
+        if let Some((slot, _)) = largest {
+            self.close(now, ConnectionId(slot as u32), Ending::Code(Code::Resume));
+        }
+    }
+
+    /// Heartbeats, deadlines, and the ageing of topics.
+    pub(super) fn keep_time(&mut self, now: Millis, wire: &mut impl Wire) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.turn(now, &mut due);
+        for (slot, generation) in due.drain(..) {
+            let connection = self.connections.get(slot as usize);
+            if connection.is_some_and(|connection| connection.generation == generation) {
+                self.timer(now, ConnectionId(slot), wire);
+            }
+        }
+        self.due = due;
+        self.unpin(now);
+        if now.since(self.swept) >= SWEEP_MS {
+            self.swept = now;
+            let parts = self.topics.shards() as u64;
+            self.topics.sweep(now, self.index as u64, parts);
+        }
+    }
+
+    fn timer(&mut self, now: Millis, id: ConnectionId, wire: &mut impl Wire) {
+        let limits = Arc::clone(self.topics.limits());
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        let silent_at = connection.heard.plus(2 * limits.heartbeat_ms);
+        let sign_in_by = connection.heard.plus(limits.sign_in_ms);
+        let key = (id.0, connection.generation);
+        match connection.closing {
+            Some(at) if now >= at => {
+                self.gone(now, id);
+                wire.close(id);
+                return;
+            }
+            Some(at) => self.wheel.insert(key, at),
+            None if !connection.session.signed_in() && now >= sign_in_by => {
+                self.close(now, id, Ending::Code(Code::SignInTimeout));
+            }
+            None if !connection.session.signed_in() => self.wheel.insert(key, sign_in_by),
+            None if now >= silent_at => self.close(now, id, Ending::Code(Code::Silent)),
+            None => {
+                if connection.writable {
+                    let mut replies = Replies::new(connection.encoding);
+                    replies.put(&HubFrame::Heartbeat(Heartbeat::default()));
+                    self.say(id, replies);
+                }
+                self.wheel.insert(key, now.plus(limits.heartbeat_ms));
+            }
+        }
+        self.make_ready(id);
+    }
+}
+
+/// How often topics are aged.
+const SWEEP_MS: u64 = 5_000;

@@ -1,0 +1,207 @@
+//! Who has published: incarnations, for fencing, and windows, for landing once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use slab::Slab;
+use tidewire_protocol::code::Code;
+use tidewire_protocol::number::{Incarnation, ProducerId, Seq, TailNumber};
+
+use crate::clock::Millis;
+use crate::limits::Limits;
+use crate::mutant::{self, Mutant};
+use crate::window::Window;
+
+/// The producers that a log knows. Lives under the sequencer's lock.
+#[derive(Debug)]
+pub struct Producers {
+    incarnations: BTreeMap<ProducerId, Incarnation>,
+    windows: Slab<Kept>,
+    by_producer: BTreeMap<(ProducerId, TailNumber), usize>,
+    next_generation: u32,
+    limits: Arc<Limits>,
+}
+
+/// Where a window is kept. The generation tells it from later ones in the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowKey {
+    slot: u32,
+    generation: u32,
+}
+
+#[derive(Debug)]
+struct Kept {
+    window: Window,
+    generation: u32,
+    /// Open handles that use it.
+    handles: u32,
+    used: Millis,
+    producer: ProducerId,
+    topic: TailNumber,
+}
+
+/// What `open` found.
+#[derive(Debug)]
+pub struct Opening {
+    /// The window to publish with.
+    pub window: WindowKey,
+    /// The hub knew nothing of this producer on this topic.
+    pub window_new: bool,
+    /// The seq that comes next.
+    pub next: Seq,
+}
+
+impl Producers {
+    /// None yet.
+    #[must_use]
+    pub fn new(limits: &Arc<Limits>) -> Self {
+        Self {
+            incarnations: BTreeMap::new(),
+            windows: Slab::new(),
+            by_producer: BTreeMap::new(),
+            next_generation: 0,
+            limits: Arc::clone(limits),
+        }
+    }
+
+    /// Whether a newer incarnation of a producer was seen.
+    #[must_use]
+    pub fn is_fenced(&self, producer: ProducerId, incarnation: Incarnation) -> bool {
+        let known = self.incarnations.get(&producer);
+        known.is_some_and(|known| *known > incarnation) && !mutant::active(Mutant::FencingOff)
+    }
+
+    /// Registers an incarnation of a producer; older ones are fenced from now on.
+    ///
+    /// # Errors
+    /// [`Code::Fenced`] if a newer one was seen, [`Code::Overloaded`] if there is no room for more producers.
+    pub fn fence(&mut self, producer: ProducerId, incarnation: Incarnation) -> Result<(), Code> {
+        if mutant::active(Mutant::FencingOff) {
+            return Ok(());
+        }
+        match self.incarnations.get_mut(&producer) {
+            Some(known) if *known > incarnation => Err(Code::Fenced),
+            Some(known) => {
+                *known = incarnation;
+                Ok(())
+            }
+            None => {
+                if self.incarnations.len() >= self.limits.windows_max {
+                    self.drop_idle_producers();
+                }
+                if self.incarnations.len() >= self.limits.windows_max {
+                    return Err(Code::Overloaded);
+                }
+                self.incarnations.insert(producer, incarnation);
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens a producer's window on a topic at its lowest open seq.
+    ///
+    /// # Errors
+    /// [`Code::Fenced`], or [`Code::Overloaded`] if all windows are in use.
+    pub fn open(
+        &mut self,
+        now: Millis,
+        producer: ProducerId,
+        incarnation: Incarnation,
+        topic: TailNumber,
+        lowest: Seq,
+    ) -> Result<Opening, Code> {
+        self.fence(producer, incarnation)?;
+        let key = (producer, topic);
+        if let Some(slot) = self.by_producer.get(&key).copied() {
+            let kept = &mut self.windows[slot];
+            let window_new = !kept.window.forget_below(lowest);
+            if window_new {
+                kept.window = Window::new(lowest);
+            }
+            kept.handles += 1;
+            kept.used = now;
+            let window = WindowKey { slot: slot as u32, generation: kept.generation };
+            return Ok(Opening { window, window_new, next: kept.window.next() });
+        }
+        if self.windows.len() >= self.limits.windows_max {
+            self.drop_idle_windows(now, self.limits.windows_max / 16 + 1);
+        }
+        if self.windows.len() >= self.limits.windows_max {
+            return Err(Code::Overloaded);
+        }
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let window = Window::new(lowest);
+        let next = window.next();
+        let generation = self.next_generation;
+        let kept = Kept { window, generation, handles: 1, used: now, producer, topic };
+        let slot = self.windows.insert(kept);
+        self.by_producer.insert(key, slot);
+        let window_new = !mutant::active(Mutant::WindowRestartedSilently);
+        Ok(Opening { window: WindowKey { slot: slot as u32, generation }, window_new, next })
+    }
+
+    /// Gives a window back; it is kept for a later `open`.
+    pub fn shut(&mut self, now: Millis, window: WindowKey) {
+        if let Some(kept) = self.kept(window) {
+            kept.handles = kept.handles.saturating_sub(1);
+            kept.used = now;
+        }
+    }
+
+    /// A window, if it is still kept.
+    pub fn window(&mut self, key: WindowKey) -> Option<&mut Window> {
+        self.kept(key).map(|kept| &mut kept.window)
+    }
+
+    /// The same, and it counts as used.
+    pub fn use_window(&mut self, now: Millis, key: WindowKey) -> Option<&mut Window> {
+        self.kept(key).map(|kept| {
+            kept.used = now;
+            &mut kept.window
+        })
+    }
+
+    /// Drops windows unused for too long.
+    pub fn drop_old(&mut self, now: Millis) {
+        let window_ms = self.limits.window_ms;
+        let old = self.windows.iter().filter(|(_, kept)| kept.idle_ms(now) > window_ms);
+        let slots: Vec<_> = old.map(|(slot, _)| slot).collect();
+        self.drop_windows(&slots);
+    }
+
+    fn kept(&mut self, key: WindowKey) -> Option<&mut Kept> {
+        self.windows.get_mut(key.slot as usize).filter(|kept| kept.generation == key.generation)
+    }
+
+    fn drop_idle_windows(&mut self, now: Millis, count: usize) {
+        let idle = self.windows.iter().filter(|(_, kept)| kept.handles == 0);
+        let mut by_age: Vec<_> = idle.map(|(slot, kept)| (kept.idle_ms(now), slot)).collect();
+        by_age.sort_unstable_by_key(|(idle_ms, _)| std::cmp::Reverse(*idle_ms));
+        let slots: Vec<_> = by_age.into_iter().take(count).map(|(_, slot)| slot).collect();
+        self.drop_windows(&slots);
+    }
+
+    fn drop_windows(&mut self, slots: &[usize]) {
+        for slot in slots {
+            let kept = self.windows.remove(*slot);
+            self.by_producer.remove(&(kept.producer, kept.topic));
+        }
+    }
+
+    /// A producer without a window has nothing that an older incarnation could disturb.
+    fn drop_idle_producers(&mut self) {
+        let by_producer = &self.by_producer;
+        let has_window = |producer: &ProducerId| {
+            let from = (*producer, TailNumber(0));
+            by_producer.range(from..).next().is_some_and(|((owner, _), _)| owner == producer)
+        };
+        self.incarnations.retain(|producer, _| has_window(producer));
+    }
+}
+
+impl Kept {
+    /// Milliseconds without use; 0 while a handle is open.
+    fn idle_ms(&self, now: Millis) -> u64 {
+        if self.handles > 0 { 0 } else { now.since(self.used) }
+    }
+}

@@ -1,0 +1,80 @@
+//! A publish on its way: as its session hands it over, and as it waits for the engine.
+
+use std::sync::Arc;
+
+use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::number::{Incarnation, Offset, ProducerId, Seq, Tag};
+
+use crate::inbox::{Origin, Outcome};
+use crate::topics::directory::Topic;
+use crate::topics::producers::WindowKey;
+use crate::window::Answer;
+
+/// A publish, checked by its session.
+#[derive(Debug)]
+pub struct Submission<'a> {
+    /// Whom to tell.
+    pub origin: Origin,
+    /// Who publishes.
+    pub producer: ProducerId,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+    /// Its public mark.
+    pub tag: Tag,
+    /// Where to.
+    pub topic: &'a Arc<Topic>,
+    /// Its window there.
+    pub window: WindowKey,
+    /// Its number.
+    pub seq: Seq,
+    /// Lowest seq whose outcome is still wanted; 0 if unchanged.
+    pub lowest: Seq,
+    /// What the payload is.
+    pub content: Content,
+    /// See the protocol.
+    pub maybe_duplicate: bool,
+    /// What is to become of it.
+    pub wish: Wish,
+    /// The message.
+    pub payload: &'a [u8],
+}
+
+/// What a publish asks for, by its session's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Append it.
+    Append,
+    /// Use up its seq and append nothing.
+    Void,
+    /// Use up its seq: it is refused for good.
+    Refuse(Code),
+}
+
+/// A publish that waits: for the engine, or for those before it.
+#[derive(Debug)]
+pub struct Pending {
+    /// Its number, or for one that is not appended that of the message before it.
+    pub offset: Offset,
+    /// Whether the engine has it.
+    pub complete: bool,
+    /// What its window will say of it.
+    pub answer: Answer,
+    /// Its seq.
+    pub seq: Seq,
+    /// Its window.
+    pub window: WindowKey,
+    /// Whom to tell what.
+    pub waiters: Vec<Outcome>,
+    /// Where to.
+    pub topic: Arc<Topic>,
+    /// The log's clock when it was numbered.
+    pub published_at_ms: u64,
+    /// What the payload is.
+    pub content: Content,
+    /// See the protocol.
+    pub maybe_duplicate: bool,
+    /// Its publisher's public mark.
+    pub tag: Tag,
+    /// The message.
+    pub payload: Box<[u8]>,
+}
