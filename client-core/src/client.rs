@@ -8,7 +8,7 @@ use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::name;
 
 use crate::connection::{Change, Connection};
-use crate::fault::{ClientCode, Fault};
+use crate::fault::{Broken, ClientCode, Fault};
 use crate::input::{Input, Millis};
 use crate::options::{Options, SubscribeOptions};
 use crate::outbox::Outbox;
@@ -26,9 +26,6 @@ pub struct Client {
     wire: Vec<u8>,
     outputs: VecDeque<Output>,
 }
-
-/// The link is of no use any more: the hub broke the protocol on it.
-struct Broken;
 
 impl Client {
     /// A client that has done nothing yet; it connects with [`Self::connect`] or the first use.
@@ -165,7 +162,9 @@ impl Client {
             return None;
         }
         let mut packet = Packet { bytes: std::mem::take(&mut self.wire), payloads: Vec::new() };
-        self.outbox.fill(&mut packet, self.connection.is_online(), &mut self.outputs);
+        if self.connection.is_online() {
+            self.outbox.fill(&mut packet, &mut self.outputs);
+        }
         if packet.bytes.is_empty() {
             return self.outputs.pop_front();
         }
@@ -183,10 +182,8 @@ impl Client {
     fn follow(&mut self, now: Millis, change: Change) {
         match change {
             Change::None => {}
-            Change::Up => {
-                self.connection.put_hello(&self.options, &mut self.wire);
-                self.subscriptions.reset();
-            }
+            Change::Up => self.connection.put_hello(&self.options, &mut self.wire),
+            Change::Online => self.subscriptions.reset(),
             Change::Down => self.reset(),
             Change::Over(fault) => {
                 self.reset();
@@ -205,7 +202,7 @@ impl Client {
     }
 
     fn drive(&mut self, now: Millis) {
-        let wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
+        let wire = if self.connection.is_online() { Some(&mut self.wire) } else { None };
         self.subscriptions.drive(now, wire);
     }
 
@@ -219,8 +216,10 @@ impl Client {
                 Ok(None) => Change::None,
                 Err(_) => self.broken(now),
             };
-            if change != Change::None {
-                return change;
+            match change {
+                Change::None => {}
+                Change::Up | Change::Online => self.follow(now, change),
+                Change::Down | Change::Over(_) => return change,
             }
         }
         Change::None
@@ -247,15 +246,15 @@ impl Client {
             HubFrame::Opened(opened) => self.outbox.opened(&opened),
             HubFrame::Acked(acked) => self.outbox.acked(&acked, out),
             HubFrame::Refused(refused) => {
-                self.outbox.refused(now, &refused, out).map_err(|_| Broken)?;
+                self.outbox.refused(now, &refused, out)?;
             }
             HubFrame::Subscribed(subscribed) => self.subscriptions.subscribed(subscribed, out),
             HubFrame::Unsubscribed(frame) => self.subscriptions.unsubscribed(now, &frame, out),
             HubFrame::Failed(failed) => self.subscriptions.failed(now, &failed, out),
-            HubFrame::Missing(missing) => self.subscriptions.missing(&missing, out).map_err(|_| Broken)?,
+            HubFrame::Missing(missing) => self.subscriptions.missing(&missing, out)?,
             HubFrame::Progress(progress) => self.subscriptions.progress(&progress),
-            HubFrame::Page(page) => self.subscriptions.page(now, &page, bytes, out).map_err(|_| Broken)?,
-            HubFrame::Block(block) => self.subscriptions.block(&block, bytes, out).map_err(|_| Broken)?,
+            HubFrame::Page(page) => self.subscriptions.page(now, &page, bytes, out)?,
+            HubFrame::Block(block) => self.subscriptions.block(&block, bytes, out)?,
             HubFrame::Heartbeat(_) | HubFrame::Attached(_) => {}
         }
         Ok(Change::None)

@@ -46,7 +46,7 @@ enum State {
     /// Signed in.
     Online { since: Millis, silent_at: Millis, silence_ms: Millis },
     /// The hub has said goodbye; what it still says is heard, and nothing is sent.
-    Leaving { until: Millis, signing_in: bool, code: Code, reconnect_after_ms: Millis },
+    Leaving { until: Millis, code: Code, reconnect_after_ms: Millis },
     /// Not connected until then.
     Waiting { until: Millis },
     /// Not connected until the shell says `Online`.
@@ -61,8 +61,10 @@ enum State {
 pub(crate) enum Change {
     /// Nothing.
     None,
-    /// A link is up: say hello, and ask again for everything.
+    /// A link is up: say hello, and nothing else yet.
     Up,
+    /// The hub has welcomed us: ask again for everything.
+    Online,
     /// The link is gone.
     Down,
     /// It is all over, with this reason.
@@ -81,14 +83,6 @@ pub(crate) struct Connection {
     random: Random,
 }
 
-/// How a hub let go of a link.
-#[derive(Debug, Clone, Copy)]
-struct Parting {
-    signing_in: bool,
-    code: Code,
-    reconnect_after_ms: Millis,
-}
-
 type Outputs = VecDeque<Output>;
 
 impl Connection {
@@ -98,7 +92,7 @@ impl Connection {
         Self { state: State::Idle, token: None, token_renewed: false, failures: 0, random: Random::new(seed) }
     }
 
-    /// Whether frames may be sent; `hello` goes first.
+    /// Whether there is a link to send on, if only `hello`.
     #[must_use]
     pub(crate) const fn is_up(&self) -> bool {
         matches!(self.state, State::SigningIn { .. } | State::Online { .. })
@@ -219,17 +213,11 @@ impl Connection {
         if !self.has_link() {
             return Change::None;
         }
-        let parting = match self.state {
-            State::Leaving { signing_in, code, reconnect_after_ms, .. } => {
-                Parting { signing_in, code, reconnect_after_ms }
-            }
-            state => Parting {
-                signing_in: !matches!(state, State::Online { .. }),
-                code: Code::from_close_code(close),
-                reconnect_after_ms: 0,
-            },
+        let (code, reconnect_after_ms) = match self.state {
+            State::Leaving { code, reconnect_after_ms, .. } => (code, reconnect_after_ms),
+            _ => (Code::from_close_code(close), 0),
         };
-        self.part(now, parting, options, out)
+        self.part(now, code, reconnect_after_ms, options, out)
     }
 
     /// The hub takes us.
@@ -253,7 +241,7 @@ impl Connection {
         self.token_renewed = false;
         self.state = State::Online { since: now, silent_at: now + silence_ms, silence_ms };
         out.push_back(Output::Event(Event::Status(Status::Online)));
-        Change::None
+        Change::Online
     }
 
     /// Something was heard.
@@ -267,26 +255,34 @@ impl Connection {
     pub(crate) fn goodbye(&mut self, now: Millis, goodbye: &Goodbye<'_>, out: &mut Outputs) {
         let Goodbye { code, reconnect_after_ms, .. } = *goodbye;
         out.push_back(Output::Event(Event::Goodbye { code, reconnect_after_ms }));
-        let signing_in = matches!(self.state, State::SigningIn { .. });
         self.note_stable(now);
-        self.state = State::Leaving { until: now + LEAVE_MS_MAX, signing_in, code, reconnect_after_ms };
+        self.state = State::Leaving { until: now + LEAVE_MS_MAX, code, reconnect_after_ms };
     }
 
     /// The link is gone, and this is what the hub said of it.
-    fn part(&mut self, now: Millis, parting: Parting, options: &Options, out: &mut Outputs) -> Change {
+    fn part(
+        &mut self,
+        now: Millis,
+        code: Code,
+        after_ms: Millis,
+        options: &Options,
+        out: &mut Outputs,
+    ) -> Change {
         self.note_stable(now);
         self.state = State::Waiting { until: now };
-        match parting.code {
+        match code {
             Code::BadToken if options.asks_tokens && !self.token_renewed => {
                 self.token = None;
                 self.token_renewed = true;
                 self.begin(now, options, out);
                 Change::Down
             }
-            code @ (Code::BadToken | Code::IdentityMismatch) => self.end(code.into(), out),
-            code @ (Code::NotSupported | Code::Forbidden) if parting.signing_in => self.end(code.into(), out),
-            Code::Unknown => self.lose(now, ClientCode::LinkLost.into(), parting.reconnect_after_ms, out),
-            code => self.lose(now, code.into(), parting.reconnect_after_ms, out),
+            Code::BadToken | Code::IdentityMismatch | Code::NotSupported | Code::Forbidden | Code::Fenced => {
+                self.end(code.into(), out)
+            }
+            Code::Unknown => self.lose(now, ClientCode::LinkLost.into(), after_ms, out),
+            // Those that call for a change somewhere are tried again too, ever more rarely: it may have come.
+            _ => self.lose(now, code.into(), after_ms, out),
         }
     }
 
@@ -312,9 +308,9 @@ impl Connection {
                 self.close_link(Code::Silent.close_code(), out);
                 self.lose(now, ClientCode::HubSilent.into(), 0, out)
             }
-            State::Leaving { signing_in, code, reconnect_after_ms, .. } => {
+            State::Leaving { code, reconnect_after_ms, .. } => {
                 self.close_link(NORMAL, out);
-                self.part(now, Parting { signing_in, code, reconnect_after_ms }, options, out)
+                self.part(now, code, reconnect_after_ms, options, out)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! How far a reader has come in each log of its topic or pattern.
 
 use tidewire_protocol::number::{Epoch, Offset};
-use tidewire_protocol::position::{Gap, Position, Start};
+use tidewire_protocol::position::{Position, Start};
 
 /// One position per log; none as long as nothing is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,16 +72,16 @@ impl Cursor {
         }
     }
 
-    /// Moves past a gap; `false` if it cannot be told which log the gap is in.
-    pub(crate) fn pass(&mut self, gap: &Gap) -> bool {
-        let known = self.offset(gap.epoch).is_some();
-        if !known && self.0.len() > 1 {
-            return false;
-        }
-        if !known {
+    /// Goes on after `offset` of that log, which may be a new one; `false` if it cannot be told whose place
+    /// that takes.
+    pub(crate) fn go_on(&mut self, epoch: Epoch, offset: Offset) -> bool {
+        if self.offset(epoch).is_none() {
+            if self.0.len() > 1 {
+                return false;
+            }
             self.0.clear();
         }
-        self.raise(gap.epoch, gap.to);
+        self.raise(epoch, offset);
         true
     }
 }

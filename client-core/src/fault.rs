@@ -13,6 +13,10 @@ pub enum Fault {
     Client(ClientCode),
 }
 
+/// The hub broke the protocol: the link is of no use any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Broken;
+
 /// Codes that never travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
@@ -46,6 +50,15 @@ impl Fault {
         match self {
             Self::Protocol(code) => code.number() as u16,
             Self::Client(code) => code as u16,
+        }
+    }
+
+    /// The code's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Protocol(code) => code.name(),
+            Self::Client(code) => code.name(),
         }
     }
 
@@ -98,17 +111,6 @@ impl ClientCode {
             Self::NoToken => "no_token",
             Self::TokenRefused => "token_refused",
             Self::Suspended => "suspended",
-        }
-    }
-}
-
-impl Fault {
-    /// The code's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Protocol(code) => code.name(),
-            Self::Client(code) => code.name(),
         }
     }
 }

@@ -31,6 +31,8 @@ mod outbox;
 
 mod window;
 
+mod entry;
+
 pub mod output;
 
 pub mod fault;

@@ -120,13 +120,16 @@ impl Listener {
         }
     }
 
-    /// The live flow has a gap, after which it goes on at `positions`.
+    /// The live flow has a gap, and goes on at `positions`.
     pub(crate) fn pass_gap(&mut self, gap: Gap, positions: &[Position], out: &mut Outputs) {
-        let same_log = !matches!(gap.reason, GapReason::EpochChanged | GapReason::BeyondEnd);
-        if same_log && self.cursor.offset(gap.epoch).is_some_and(|offset| offset >= gap.to) {
+        if matches!(gap.reason, GapReason::EpochChanged | GapReason::BeyondEnd) {
+            self.cursor = Cursor::at(positions.to_vec());
+        } else if self.cursor.offset(gap.epoch).is_some_and(|offset| offset >= gap.to) {
+            // It read what is gone from history, before it went.
             return;
+        } else {
+            self.cursor.raise_to(positions);
         }
-        self.cursor = Cursor::at(positions.to_vec());
         self.tell_gap(gap, out);
     }
 

@@ -7,12 +7,13 @@ use tidewire_protocol::code::Content;
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused, Welcome};
 use tidewire_protocol::number::{Handle, Participant};
 
-use crate::fault::{ClientCode, Fault};
+use crate::entry::{Entry, Load};
+use crate::fault::{Broken, ClientCode, Fault};
 use crate::input::Millis;
 use crate::limits::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_DEFAULT, PACKET_BYTES, TOPICS_MAX};
 use crate::options::{OutboxOptions, WhenFull};
 use crate::output::{Output, Packet, PublishId};
-use crate::window::{Entry, Load, Misbehaved, Phase, Window};
+use crate::window::Window;
 
 /// All windows of a client.
 #[derive(Debug)]
@@ -188,12 +189,17 @@ impl Outbox {
             if let Some(window) = self.windows.get_mut(place).and_then(Option::as_mut) {
                 window.fail_all(fault, &mut self.load, out);
             }
-            self.forget_spoiled(place);
+            self.tidy(place);
         }
     }
 
-    fn forget_spoiled(&mut self, place: usize) {
-        if self.windows.get(place).and_then(Option::as_ref).is_some_and(Window::is_spoiled) {
+    /// Gives back the handle of a window that failed, and forgets it once nothing sent on it is unanswered.
+    fn tidy(&mut self, place: usize) {
+        let Some(Some(window)) = self.windows.get_mut(place) else { return };
+        if window.has_failed() && window.give_back() {
+            Shut { handle: handle(place) }.put(&mut self.shuts);
+        }
+        if window.has_failed() && window.is_idle() {
             self.forget(place);
         }
     }
@@ -218,29 +224,36 @@ impl Outbox {
         let mut load = self.load;
         if let Some(window) = self.by_handle(acked.handle) {
             window.acked(acked, &mut load, out);
+            self.load = load;
+            self.answered(acked.handle);
         }
-        self.load = load;
     }
 
     /// The hub refuses some, or a handle.
     ///
     /// # Errors
-    /// [`Misbehaved`] if going on is of no use on this link.
+    /// [`Broken`] if going on is of no use on this link.
     pub(crate) fn refused(
         &mut self,
         now: Millis,
         refused: &Refused<'_>,
         out: &mut Outputs,
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Broken> {
         let mut load = self.load;
-        let Some(window) = self.by_handle(refused.handle) else { return Ok(()) };
-        window.refused(now, refused, &mut load, out)?;
-        if let Phase::Barred { until } | Phase::Paused { until } = window.phase {
-            self.wake_at = Some(self.wake_at.map_or(until, |at| at.min(until)));
+        if let Some(window) = self.by_handle(refused.handle) {
+            window.refused(now, refused, &mut load, out)?;
+            self.load = load;
+            self.answered(refused.handle);
         }
-        self.load = load;
-        self.forget_spoiled(place(refused.handle));
         Ok(())
+    }
+
+    /// A window that waits may have waited for just this answer.
+    fn answered(&mut self, handle: Handle) {
+        if self.by_handle(handle).is_some_and(|window| window.is_waiting()) {
+            self.wake_at = Some(0);
+        }
+        self.tidy(place(handle));
     }
 
     fn by_handle(&mut self, handle: Handle) -> Option<&mut Window> {
@@ -248,17 +261,13 @@ impl Outbox {
         self.windows.get_mut(place(handle))?.as_mut()
     }
 
-    /// Appends what can be sent now to a packet: handles to open, and messages if the hub has welcomed us.
-    pub(crate) fn fill(&mut self, packet: &mut Packet, online: bool, out: &mut Outputs) {
+    /// Appends what can be sent now to a packet: handles to open, and messages.
+    pub(crate) fn fill(&mut self, packet: &mut Packet, out: &mut Outputs) {
         if self.at_rest {
             return;
         }
         packet.bytes.append(&mut self.shuts);
         self.open_windows(packet);
-        if !online {
-            self.at_rest = true;
-            return;
-        }
         let mut flying: u64 = self.windows.iter().flatten().map(|window| window.flying).sum();
         let mut size = packet.bytes.len();
         let places = self.windows.len();

@@ -7,13 +7,13 @@ use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
 use tidewire_protocol::hub_frame::{Failed, Missing, Page, Progress, Subscribed, Unsubscribed};
 use tidewire_protocol::number::{Request, Tag, TailNumber};
 
-use crate::fault::Fault;
+use crate::fault::{Broken, Fault};
 use crate::input::Millis;
 use crate::limits::FORMER_TAGS_MAX;
 use crate::listener::Stage;
 use crate::options::SubscribeOptions;
 use crate::output::{Event, ListenerId, Message, Output};
-use crate::tail::{Received, Standing, Tail, Unsound};
+use crate::tail::{Received, Standing, Tail};
 
 /// Tails and their listeners.
 #[derive(Debug)]
@@ -217,10 +217,10 @@ impl Subscriptions {
     /// Messages of a live flow are gone.
     ///
     /// # Errors
-    /// [`Unsound`] if it cannot be told which.
-    pub(crate) fn missing(&mut self, frame: &Missing, out: &mut Outputs) -> Result<(), Unsound> {
+    /// [`Broken`] if it cannot be told which.
+    pub(crate) fn missing(&mut self, frame: &Missing, out: &mut Outputs) -> Result<(), Broken> {
         match (self.live(frame.tail), frame.gap) {
-            (Some(tail), Some(gap)) => tail.missing(gap, out),
+            (Some(tail), Some(gap)) => tail.missing(gap, frame.after, out),
             (None, _) | (_, None) => Ok(()),
         }
     }
@@ -235,13 +235,8 @@ impl Subscriptions {
     /// Messages of a live flow. Those of a tail that is let go of are passed over.
     ///
     /// # Errors
-    /// [`Unsound`] if there is a hole before them, or they cannot be read.
-    pub(crate) fn block(
-        &mut self,
-        block: &Block<'_>,
-        bytes: &[u8],
-        out: &mut Outputs,
-    ) -> Result<(), Unsound> {
+    /// [`Broken`] if there is a hole before them, or they cannot be read.
+    pub(crate) fn block(&mut self, block: &Block<'_>, bytes: &[u8], out: &mut Outputs) -> Result<(), Broken> {
         let live = Standing::Live { number: block.tail };
         let Some(tail) = self.tails.iter_mut().find(|tail| tail.standing == live) else { return Ok(()) };
         tail.block(block, Received { bytes, own_tags: &self.own_tags }, out)
@@ -250,14 +245,14 @@ impl Subscriptions {
     /// A page of history.
     ///
     /// # Errors
-    /// [`Unsound`] if there is a hole in it, or it cannot be read.
+    /// [`Broken`] if there is a hole in it, or it cannot be read.
     pub(crate) fn page(
         &mut self,
         now: Millis,
         page: &Page<'_>,
         bytes: &[u8],
         out: &mut Outputs,
-    ) -> Result<(), Unsound> {
+    ) -> Result<(), Broken> {
         let received = Received { bytes, own_tags: &self.own_tags };
         for tail in &mut self.tails {
             tail.page(now, page, received, out)?;

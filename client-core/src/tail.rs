@@ -9,7 +9,7 @@ use tidewire_protocol::number::{Epoch, Offset, Request, Tag, TailNumber};
 use tidewire_protocol::position::{Gap, Start};
 
 use crate::cursor::Cursor;
-use crate::fault::Fault;
+use crate::fault::{Broken, Fault};
 use crate::input::Millis;
 use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
 use crate::listener::{Listener, Stage};
@@ -54,10 +54,6 @@ pub(crate) struct Received<'a> {
     /// This client's tags, now and before.
     pub own_tags: &'a [Tag],
 }
-
-/// The hub broke the protocol: a hole that nobody spoke of, or bytes that are no message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unsound;
 
 type Outputs = VecDeque<Output>;
 
@@ -119,10 +115,10 @@ impl Tail {
     /// Messages of the live flow are gone.
     ///
     /// # Errors
-    /// [`Unsound`] if it cannot be told in which log.
-    pub(crate) fn missing(&mut self, gap: Gap, out: &mut Outputs) -> Result<(), Unsound> {
-        if !self.cursor.pass(&gap) {
-            return Err(Unsound);
+    /// [`Broken`] if it cannot be told in which log.
+    pub(crate) fn missing(&mut self, gap: Gap, after: Offset, out: &mut Outputs) -> Result<(), Broken> {
+        if !self.cursor.go_on(gap.epoch, after) {
+            return Err(Broken);
         }
         for listener in self.listeners.iter_mut().filter(|listener| listener.stage == Stage::Live) {
             listener.pass_gap(gap, self.cursor.positions(), out);
@@ -144,19 +140,19 @@ impl Tail {
     /// Messages of the live flow.
     ///
     /// # Errors
-    /// [`Unsound`] if there is a hole before them, or they cannot be read.
+    /// [`Broken`] if there is a hole before them, or they cannot be read.
     pub(crate) fn block(
         &mut self,
         block: &Block<'_>,
         received: Received<'_>,
         out: &mut Outputs,
-    ) -> Result<(), Unsound> {
-        let place = self.cursor.log(block.log).ok_or(Unsound)?;
+    ) -> Result<(), Broken> {
+        let place = self.cursor.log(block.log).ok_or(Broken)?;
         if block.prev > place.offset {
-            return Err(Unsound);
+            return Err(Broken);
         }
         for message in block.messages() {
-            let message = message.map_err(|_| Unsound)?;
+            let message = message.map_err(|_| Broken)?;
             if message.offset <= place.offset && !mutant::active(Mutant::SkipDuplicateDrop) {
                 continue;
             }
@@ -172,14 +168,14 @@ impl Tail {
     /// A page of history for one listener.
     ///
     /// # Errors
-    /// [`Unsound`] if there is a hole in it, or it cannot be read.
+    /// [`Broken`] if there is a hole in it, or it cannot be read.
     pub(crate) fn page(
         &mut self,
         now: Millis,
         page: &Page<'_>,
         received: Received<'_>,
         out: &mut Outputs,
-    ) -> Result<(), Unsound> {
+    ) -> Result<(), Broken> {
         let asked = Stage::Asked { request: page.request };
         let Some(listener) = self.listeners.iter_mut().find(|listener| listener.stage == asked) else {
             return Ok(());
@@ -197,14 +193,14 @@ impl Tail {
         };
         listener.placed(outcome, page.gap, out);
         for block in block::blocks_of_page(&page.blocks) {
-            let block = block.map_err(|_| Unsound)?;
-            let log = usize::try_from(block.log).map_err(|_| Unsound)?;
-            let epoch = page.after.get(log).ok_or(Unsound)?.epoch;
+            let block = block.map_err(|_| Broken)?;
+            let log = usize::try_from(block.log).map_err(|_| Broken)?;
+            let epoch = page.after.get(log).ok_or(Broken)?.epoch;
             if listener.cursor.offset(epoch).is_none_or(|seen| block.prev > seen) {
-                return Err(Unsound);
+                return Err(Broken);
             }
             for message in block.messages() {
-                let message = message.map_err(|_| Unsound)?;
+                let message = message.map_err(|_| Broken)?;
                 if !listener.offer(&given(&message, epoch, received.bytes), received.own_tags, out) {
                     return Ok(());
                 }

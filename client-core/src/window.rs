@@ -5,11 +5,12 @@
 use std::collections::VecDeque;
 
 use tidewire_protocol::client_frame::Publish;
-use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused};
 use tidewire_protocol::number::{Handle, Offset, Seq};
 
-use crate::fault::{ClientCode, Fault};
+use crate::entry::{Entry, Load};
+use crate::fault::{Broken, ClientCode, Fault};
 use crate::input::Millis;
 use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
 use crate::mutant::{self, Mutant};
@@ -34,8 +35,8 @@ pub(crate) struct Window {
     cursor: usize,
     /// Lowest unanswered seq that the hub was told of.
     lowest_told: u64,
-    /// Seq to which sending went back, until the hub has answered it; 0 for none.
-    back_to: u64,
+    /// Publishes sent on this link and not answered. Each is answered once.
+    unanswered: u64,
     retry_ms: Millis,
     /// Whether `base` is known to be right. If not, the hub says what comes next.
     known: bool,
@@ -44,10 +45,13 @@ pub(crate) struct Window {
 /// How a window stands to the hub.
 ///
 /// ```text
-///   Shut ── open sent ──► Opening ── opened ──► Open ◄── time ── Paused
-///    ▲                       │ refused for now   └── refused for now ─┘
-///    └──── time ── Barred ◄──┘                 (a link that breaks: Shut)
+///   Shut ── open sent ──► Opening ── opened ──► Open ◄── wait is over ── Paused
+///    ▲                       │                   └── refused for now ─────┘
+///    └─ wait is over ─ Barred ◄┘ refused for now       (a link that breaks: Shut)
 /// ```
+///
+/// A wait is over when its time has come and all that was sent is answered: an answer can then never be
+/// taken for that to another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// It has no handle on this link.
@@ -58,51 +62,11 @@ pub(crate) enum Phase {
     Opening { free: bool },
     /// Its handle can be used.
     Open,
-    /// The hub refused a message for now; on from there at that time.
+    /// The hub refused a message for now; from the lowest unanswered on, not before then.
     Paused { until: Millis },
 }
 
-/// One message.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry {
-    /// Its number.
-    pub id: PublishId,
-    /// Bytes of its payload.
-    pub len: u32,
-    /// What the payload is.
-    pub content: Content,
-    /// The hub may have stored it and forgotten.
-    maybe_duplicate: bool,
-    /// The application has withdrawn it.
-    void: bool,
-    /// It has its outcome, and waits for those before it.
-    done: bool,
-    /// It has its outcome, but from a hub that forgot; the seq must be used up once more.
-    refill: bool,
-}
-
-/// How much waits for its outcome, in all windows.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Load {
-    /// Messages.
-    pub count: u32,
-    /// Bytes of payload.
-    pub bytes: u64,
-}
-
-/// The hub broke the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Misbehaved;
-
 type Outputs = VecDeque<Output>;
-
-impl Entry {
-    /// A message that has not been sent.
-    #[must_use]
-    pub(crate) const fn new(id: PublishId, content: Content, len: u32) -> Self {
-        Self { id, len, content, maybe_duplicate: false, void: false, done: false, refill: false }
-    }
-}
 
 impl Window {
     /// The window of a topic that the client never published to; unless `known`, it may be one forgotten.
@@ -118,22 +82,22 @@ impl Window {
             sent: 0,
             cursor: 0,
             lowest_told: 0,
-            back_to: 0,
+            unanswered: 0,
             retry_ms: RETRY_MS_MIN,
             known,
         }
     }
 
-    /// Whether it may be forgotten: nothing waits, nothing is asked.
+    /// Whether it may be forgotten: nothing waits, no answer is to come.
     #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
-        self.entries.is_empty() && matches!(self.phase, Phase::Shut | Phase::Open)
+        self.entries.is_empty() && self.unanswered == 0 && matches!(self.phase, Phase::Shut | Phase::Open)
     }
 
     /// Whether it wants a handle.
     #[must_use]
     pub(crate) fn wants_handle(&self) -> bool {
-        self.phase == Phase::Shut && !self.entries.is_empty()
+        self.phase == Phase::Shut && self.unanswered == 0 && !self.entries.is_empty()
     }
 
     /// Puts a message behind the others.
@@ -155,7 +119,7 @@ impl Window {
     fn drop_unsent(&mut self, index: usize, fault: Fault, load: &mut Load, out: &mut Outputs) {
         if let Some(entry) = self.entries.remove(index) {
             load.take(entry);
-            out.push_back(failed(entry.id, fault));
+            out.push_back(entry.failed(fault));
         }
     }
 
@@ -246,20 +210,18 @@ impl Window {
         self.lowest_told = self.base;
         self.cursor += 1;
         self.sent = self.sent.max(self.cursor);
+        self.unanswered += 1;
     }
 
     /// The hub has done some.
     pub(crate) fn acked(&mut self, acked: &Acked, load: &mut Load, out: &mut Outputs) {
-        if !self.is_in_use() {
-            return;
-        }
         self.retry_ms = RETRY_MS_MIN;
         for index in self.answered(acked.seq, acked.count) {
             let Some(entry) = self.finish(index, load) else { continue };
             let seq = self.base + index as u64;
             // Only a void has no offset; one that does have an offset came too late.
             if acked.offset.0 == 0 {
-                out.push_back(failed(entry.id, ClientCode::Cancelled.into()));
+                out.push_back(entry.failed(ClientCode::Cancelled.into()));
                 continue;
             }
             out.push_back(Output::Event(Event::Published(Published {
@@ -277,70 +239,44 @@ impl Window {
     /// The hub refuses some, or the handle.
     ///
     /// # Errors
-    /// [`Misbehaved`] if the hub refuses as out of order what it should take next.
+    /// [`Broken`] if the hub refuses as out of order what it should take next.
     pub(crate) fn refused(
         &mut self,
         now: Millis,
         refused: &Refused<'_>,
         load: &mut Load,
         out: &mut Outputs,
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Broken> {
         let fault = refused.code.into();
         if refused.seq.0 == 0 {
-            if matches!(self.phase, Phase::Opening { .. }) && refused.code.retryable() {
-                self.phase = Phase::Barred { until: now + self.wait_ms(refused) };
-                self.rewind(0);
-            } else {
+            if !refused.code.retryable() {
                 self.phase = Phase::Shut;
                 self.fail_all(fault, load, out);
+            } else if matches!(self.phase, Phase::Opening { .. }) {
+                self.phase = Phase::Barred { until: now + self.wait_ms(refused) };
             }
             return Ok(());
         }
-        if !self.is_in_use() {
-            return Ok(());
+        let indices = self.answered(refused.seq, refused.count);
+        match self.phase {
+            // What was sent behind an `open` that was refused.
+            Phase::Shut | Phase::Barred { .. } | Phase::Opening { .. } => return Ok(()),
+            Phase::Open | Phase::Paused { .. } => {}
         }
         if refused.consumed {
-            for index in self.answered(refused.seq, refused.count) {
+            for index in indices {
                 let Some(entry) = self.finish(index, load) else { continue };
-                out.push_back(failed(
-                    entry.id,
-                    if entry.void { ClientCode::Cancelled.into() } else { fault },
-                ));
+                out.push_back(entry.failed(fault));
             }
             self.trim();
-            return Ok(());
+        } else if !refused.code.retryable() {
+            // The seq is not used up and never will be, so nothing behind it can be sent either.
+            self.fail_all(fault, load, out);
+        } else if refused.code == Code::OutOfOrder && refused.seq.0 == self.base {
+            return Err(Broken);
+        } else if self.phase == Phase::Open {
+            self.phase = Phase::Paused { until: now + self.wait_ms(refused) };
         }
-        if refused.code.retryable() {
-            return self.go_back(now, refused);
-        }
-        // The seq is not used up and never will be, so nothing behind it can be sent either.
-        self.fail_all(fault, load, out);
-        Ok(())
-    }
-
-    /// Goes back to what was refused for now, and on from there later.
-    fn go_back(&mut self, now: Millis, refused: &Refused<'_>) -> Result<(), Misbehaved> {
-        let Some(index) = refused.seq.0.checked_sub(self.base).map(|index| index as usize) else {
-            return Ok(());
-        };
-        // What lies at or beyond the cursor will be sent anyway.
-        if index >= self.cursor {
-            return Ok(());
-        }
-        let out_of_order = refused.code == Code::OutOfOrder;
-        if out_of_order && self.back_to > 0 {
-            if refused.seq.0 == self.back_to && index == 0 {
-                return Err(Misbehaved);
-            }
-            // An echo of the try before: what it lacked is on its way.
-            if refused.seq.0 > self.back_to {
-                return Ok(());
-            }
-        }
-        let index = if out_of_order { 0 } else { index };
-        self.back_to = self.base + index as u64;
-        self.rewind(index);
-        self.phase = Phase::Paused { until: now + self.wait_ms(refused) };
         Ok(())
     }
 
@@ -350,13 +286,29 @@ impl Window {
         wait
     }
 
-    /// Ends a wait whose time has come; gives the time of one that goes on.
+    /// Whether it waits, for a time or for answers.
+    #[must_use]
+    pub(crate) const fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Barred { .. } | Phase::Paused { .. })
+    }
+
+    /// Ends a wait that is over; gives the time of one that is not there yet.
     pub(crate) fn tick(&mut self, now: Millis) -> Option<Millis> {
         match self.phase {
             Phase::Barred { until } | Phase::Paused { until } if now < until => return Some(until),
-            Phase::Barred { .. } => self.phase = Phase::Shut,
-            Phase::Paused { .. } => self.phase = Phase::Open,
-            Phase::Shut | Phase::Opening { .. } | Phase::Open => {}
+            Phase::Barred { .. } if self.unanswered == 0 => {
+                self.rewind();
+                self.phase = Phase::Shut;
+            }
+            Phase::Paused { .. } if self.unanswered == 0 => {
+                self.rewind();
+                self.phase = Phase::Open;
+            }
+            Phase::Shut
+            | Phase::Barred { .. }
+            | Phase::Opening { .. }
+            | Phase::Open
+            | Phase::Paused { .. } => {}
         }
         None
     }
@@ -364,16 +316,16 @@ impl Window {
     /// The link is gone.
     pub(crate) fn reset(&mut self) {
         self.phase = Phase::Shut;
-        self.rewind(0);
-        self.back_to = 0;
+        self.unanswered = 0;
         self.retry_ms = RETRY_MS_MIN;
+        self.rewind();
     }
 
     /// Everything that waits has failed. The window is of no use after that.
     pub(crate) fn fail_all(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
         for entry in self.entries.drain(..).filter(|entry| !entry.done) {
             load.take(entry);
-            out.push_back(failed(entry.id, if entry.void { ClientCode::Cancelled.into() } else { fault }));
+            out.push_back(entry.failed(fault));
         }
         self.sent = 0;
         self.cursor = 0;
@@ -381,10 +333,17 @@ impl Window {
         self.known = false;
     }
 
-    /// Whether it is of no use any more, and no answer is under way that would make it so.
+    /// Whether it has failed, so that its next seq is not known any more.
     #[must_use]
-    pub(crate) fn is_spoiled(&self) -> bool {
-        !self.known && self.entries.is_empty() && !matches!(self.phase, Phase::Opening { .. })
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.known && self.sent == 0 && !matches!(self.phase, Phase::Opening { .. })
+    }
+
+    /// Lets go of its handle; `true` if it had one.
+    pub(crate) fn give_back(&mut self) -> bool {
+        let had = self.has_handle();
+        self.phase = Phase::Shut;
+        had
     }
 
     /// Whether the hub holds a handle for it.
@@ -398,19 +357,12 @@ impl Window {
         self.drop_unsent(self.cursor, Code::TooLarge.into(), load, out);
     }
 
-    /// Whether answers can concern it: before `opened` they belong to a handle of the same number before it.
-    const fn is_in_use(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Paused { .. })
-    }
-
-    /// The entries that an answer is about. A hub has no answers to what was never sent.
+    /// The entries that an answer is about.
     fn answered(&mut self, seq: Seq, count: u64) -> std::ops::Range<usize> {
-        let end = seq.0.saturating_add(count.max(1));
-        if seq.0 <= self.back_to && self.back_to < end {
-            self.back_to = 0;
-        }
+        let count = count.max(1);
+        self.unanswered = self.unanswered.saturating_sub(count);
         let index = |seq: u64| (seq.saturating_sub(self.base) as usize).min(self.sent);
-        index(seq.0)..index(end)
+        index(seq.0)..index(seq.0.saturating_add(count))
     }
 
     /// Notes that an entry has its outcome; gives it if that is news.
@@ -439,11 +391,10 @@ impl Window {
         }
     }
 
-    /// Takes back what is on its way from `index` on, to send it again.
-    fn rewind(&mut self, index: usize) {
-        let taken = self.entries.iter().take(self.cursor).skip(index).filter(|entry| !entry.done);
-        self.flying -= taken.map(|entry| u64::from(entry.len)).sum::<u64>();
-        self.cursor = self.cursor.min(index);
+    /// Takes back what is on its way, to send it again.
+    fn rewind(&mut self) {
+        self.flying = 0;
+        self.cursor = 0;
     }
 }
 
@@ -454,15 +405,4 @@ pub(crate) struct Next {
     pub len: u32,
     /// The hub takes no message of that size.
     pub too_large: bool,
-}
-
-impl Load {
-    fn take(&mut self, entry: Entry) {
-        self.count -= 1;
-        self.bytes -= u64::from(entry.len);
-    }
-}
-
-fn failed(id: PublishId, fault: Fault) -> Output {
-    Output::Event(Event::Failed { id, fault, retryable: fault.retryable() })
 }

@@ -1,0 +1,206 @@
+//! Connecting, signing in, being lost, and coming back.
+
+use tidewire_client_core::input::Input;
+use tidewire_client_core::options::Options;
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::{Goodbye, Heartbeat, HubFrame, Welcome};
+
+use crate::rig::{Rig, welcome};
+
+fn goodbye(code: Code, reconnect_after_ms: u64) -> HubFrame<'static> {
+    HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, ..Goodbye::default() })
+}
+
+#[test]
+fn says_hello_and_nothing_else_before_it_is_welcome() {
+    let mut rig = Rig::new(Options::default());
+    rig.client.subscribe(rig.now, "a", Default::default()).unwrap();
+    rig.publish("b");
+    rig.drain();
+    rig.expect_asked(&["open"]);
+    rig.expect_sent(&[]);
+    rig.input(Input::LinkOpened);
+    assert_eq!(rig.packets, 1);
+    rig.expect_sent(&["hello "]);
+    rig.say(welcome());
+    assert_eq!(rig.packets, 2);
+    rig.expect_sent(&["subscribe 1 a latest", "open 1 b lowest 1", "publish 1 #1"]);
+    rig.expect_events(&["Connecting", "Online"]);
+}
+
+#[test]
+fn backs_off_with_growing_jitter_and_starts_over_after_being_online_for_long() {
+    let mut longest = [0; 8];
+    for seed in 0..200 {
+        let mut rig = Rig::new(Options { seed, ..Options::default() });
+        rig.client.connect(rig.now);
+        rig.drain();
+        for longest in &mut longest {
+            rig.input(Input::LinkClosed { code: 1006 });
+            *longest = rig.wait().max(*longest);
+        }
+        rig.sign_in();
+        rig.now += 10_000;
+        rig.input(Input::LinkClosed { code: 1006 });
+        assert!(rig.wait() <= 1_000);
+    }
+    for (longest, cap) in longest.iter().zip([1, 2, 4, 8, 16, 30, 30, 30]) {
+        assert!((cap * 900..=cap * 1_000).contains(longest), "{longest} of {cap} s");
+    }
+}
+
+#[test]
+fn retries_at_once_when_the_network_is_back() {
+    let mut rig = Rig::online();
+    rig.input(Input::LinkClosed { code: 1006 });
+    rig.expect_asked(&[]);
+    rig.input(Input::Online);
+    rig.expect_asked(&["open"]);
+}
+
+#[test]
+fn answers_heartbeats_and_gives_up_a_silent_link() {
+    let mut rig = Rig::online();
+    rig.now += 15_000;
+    rig.say(HubFrame::Heartbeat(Heartbeat::default()));
+    rig.expect_sent(&["heartbeat"]);
+    assert_eq!(rig.wait(), 20_000);
+    rig.expect_asked(&["close 4018"]);
+    assert!(rig.events[0].contains("HubSilent"), "{:?}", rig.events);
+    assert!(rig.wait() <= 1_000);
+    rig.expect_asked(&["open"]);
+}
+
+#[test]
+fn gives_up_a_link_that_does_not_open_or_sign_in() {
+    let mut rig = Rig::new(Options::default());
+    rig.client.connect(rig.now);
+    rig.drain();
+    assert_eq!(rig.wait(), 10_000);
+    rig.expect_asked(&["open", "close 4018"]);
+    rig.wait();
+    rig.now += 6_000;
+    rig.input(Input::LinkOpened);
+    assert_eq!(rig.wait(), 4_000);
+    rig.expect_asked(&["open", "close 4018"]);
+}
+
+#[test]
+fn stays_away_as_long_as_a_goodbye_asks() {
+    let mut rig = Rig::online();
+    rig.say(goodbye(Code::Draining, 7_000));
+    rig.publish("t");
+    rig.drain();
+    rig.expect_sent(&[]);
+    rig.input(Input::LinkClosed { code: 4015 });
+    assert_eq!(rig.events[0], "goodbye draining 7000");
+    assert_eq!(rig.wait(), 7_000);
+    rig.expect_asked(&["open"]);
+}
+
+#[test]
+fn bad_token_is_fatal_after_one_refresh() {
+    let mut rig = Rig::new(Options { asks_tokens: true, ..Options::default() });
+    let id = rig.publish("t");
+    rig.drain();
+    rig.expect_asked(&["token SignIn"]);
+    rig.client.set_token(rig.now, "old");
+    rig.drain();
+    rig.input(Input::LinkOpened);
+    rig.expect_sent(&["hello old"]);
+    rig.say(goodbye(Code::BadToken, 0));
+    rig.input(Input::LinkClosed { code: 4004 });
+    rig.expect_asked(&["open", "token Refused"]);
+    rig.client.set_token(rig.now, "new");
+    rig.drain();
+    rig.input(Input::LinkOpened);
+    rig.events.clear();
+    rig.input(Input::LinkClosed { code: 4004 });
+    let failed = format!("failed {} bad_token", id.0);
+    rig.expect_events(&["Closed { fault: Some(Protocol(BadToken)) }", &failed]);
+    assert!(rig.client.deadline().is_none());
+    assert!(rig.client.publish(rig.now, "t", Default::default(), 1).is_err());
+}
+
+#[test]
+fn a_token_that_cannot_be_had_now_is_asked_for_again() {
+    let mut rig = Rig::new(Options { asks_tokens: true, ..Options::default() });
+    rig.client.connect(rig.now);
+    rig.drain();
+    rig.client.token_failed(rig.now, false);
+    rig.drain();
+    rig.wait();
+    rig.expect_asked(&["token SignIn", "token SignIn"]);
+    rig.client.token_failed(rig.now, true);
+    rig.drain();
+    assert_eq!(rig.events.last().unwrap(), "Closed { fault: Some(Client(TokenRefused)) }");
+}
+
+#[test]
+fn a_subject_that_is_someone_else_is_fatal_before_anything_is_published() {
+    let mut rig = Rig::new(Options { identity: Some("ann".into()), ..Options::default() });
+    rig.publish("t");
+    rig.drain();
+    rig.input(Input::LinkOpened);
+    rig.sent.clear();
+    rig.say(HubFrame::Welcome(Welcome { subject: "bob".into(), ..Welcome::default() }));
+    rig.expect_sent(&[]);
+    rig.expect_asked(&["open", "close 1000"]);
+    assert_eq!(rig.events[1], "Closed { fault: Some(Protocol(IdentityMismatch)) }");
+}
+
+#[test]
+fn a_protocol_the_hub_does_not_speak_is_fatal() {
+    let mut rig = Rig::new(Options::default());
+    rig.client.connect(rig.now);
+    rig.drain();
+    rig.input(Input::LinkOpened);
+    rig.input(Input::LinkClosed { code: Code::NotSupported.close_code() });
+    assert_eq!(rig.events.last().unwrap(), "Closed { fault: Some(Protocol(NotSupported)) }");
+}
+
+#[test]
+fn garbage_closes_the_link_and_the_client_comes_back() {
+    let mut rig = Rig::online();
+    rig.input(Input::Received(&[65, 200]));
+    rig.expect_asked(&["close 4001"]);
+    rig.wait();
+    rig.expect_asked(&["open"]);
+}
+
+#[test]
+fn unknown_frames_are_passed_over() {
+    let mut rig = Rig::online();
+    rig.input(Input::Received(&[120, 2, 1, 1, 75, 0]));
+    rig.expect_sent(&["heartbeat"]);
+}
+
+#[test]
+fn suspended_it_is_quiet_until_it_is_online_again() {
+    let mut rig = Rig::online();
+    rig.input(Input::Suspend);
+    rig.expect_asked(&["close 1000"]);
+    assert_eq!(rig.client.deadline(), None);
+    rig.publish("t");
+    rig.drain();
+    rig.expect_asked(&[]);
+    rig.input(Input::Online);
+    rig.expect_asked(&["open"]);
+}
+
+#[test]
+fn closing_fails_what_waits_and_ends_listeners() {
+    let mut rig = Rig::online();
+    let listener = rig.subscribe("a", Default::default());
+    let id = rig.publish("t");
+    rig.client.close(rig.now);
+    rig.drain();
+    rig.expect_asked(&["close 1000"]);
+    rig.expect_events(&[
+        "Closed { fault: None }",
+        &format!("failed {} closed", id.0),
+        &format!("refused {} closed", listener.0),
+    ]);
+    assert!(rig.client.is_flushed());
+    assert!(rig.client.subscribe(rig.now, "a", Default::default()).is_err());
+}

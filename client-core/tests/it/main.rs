@@ -1,0 +1,8 @@
+//! The client through its boundary: frames and time in, frames and events out.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod rig;
+
+mod connection;
+mod outbox;
+mod subscriptions;
