@@ -1,0 +1,139 @@
+//! What operators ask a running hub: is it well, and what does it do.
+
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use tidewire_hub_core::metrics::Metrics;
+
+use crate::gate::Gate;
+use crate::reactor::Reactor;
+
+/// Answers `/healthz` and `/metrics`.
+pub fn router(gate: Arc<Gate>, reactor: Arc<Reactor>) -> Router {
+    Router::new().route("/healthz", get(health)).route("/metrics", get(metrics)).with_state((gate, reactor))
+}
+
+type Hub = State<(Arc<Gate>, Arc<Reactor>)>;
+
+async fn health(State((gate, _)): Hub) -> Response {
+    if gate.is_shut() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    "ok\n".into_response()
+}
+
+/// The text format of Prometheus, version 0.0.4.
+async fn metrics(State((gate, reactor)): Hub) -> Response {
+    let mut page = MetricsPage::default();
+    page.core(reactor.topics().metrics());
+    page.gauge("websockets", "WebSockets open, those that take their leave among them.", gate.connections());
+    page.gauge("http_connections", "Connections that speak HTTP.", gate.handshakes());
+    page.process();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.0).into_response()
+}
+
+#[derive(Debug, Default)]
+struct MetricsPage(String);
+
+impl MetricsPage {
+    /// Everything that the core counts; a count that is missing here does not compile.
+    fn core(&mut self, metrics: &Metrics) {
+        let Metrics {
+            connections,
+            accepted,
+            disconnected,
+            subscriptions,
+            topics,
+            published,
+            published_bytes,
+            duplicates,
+            refused,
+            blocks_sent,
+            bytes_sent,
+            blocked,
+            gaps,
+            block_bytes,
+        } = metrics;
+        self.gauge("connections", "Connections that a shard serves.", connections.value());
+        self.counter("accepted_total", "Connections ever given to a shard.", accepted.value());
+        self.counter(
+            "disconnected_total",
+            "Connections ended for a fault of the client.",
+            disconnected.value(),
+        );
+        self.gauge("subscriptions", "Subscriptions.", subscriptions.value());
+        self.gauge("topics", "Topics whose state is kept.", topics.value());
+        self.counter("published_total", "Messages appended.", published.value());
+        self.counter("published_bytes_total", "Payload bytes appended.", published_bytes.value());
+        self.counter("duplicates_total", "Retried publishes that had landed before.", duplicates.value());
+        self.counter("refused_total", "Publishes refused.", refused.value());
+        self.counter("blocks_sent_total", "Blocks written whole to a subscriber.", blocks_sent.value());
+        self.counter("sent_bytes_total", "Bytes written to sockets.", bytes_sent.value());
+        self.counter("blocked_total", "Writes that found a socket full.", blocked.value());
+        self.counter("gaps_total", "Gaps told to subscribers.", gaps.value());
+        self.gauge("block_bytes", "Bytes of sealed blocks in memory.", block_bytes.value());
+    }
+
+    /// What the system says of this process, where it says so.
+    fn process(&mut self) {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        if let Some(bytes) = resident_bytes(&status) {
+            self.sample("process_resident_memory_bytes", "gauge", "Memory of the process.", bytes);
+        }
+        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+            // One of them is the folder that is being read.
+            let count = files.count().saturating_sub(1);
+            self.sample("process_open_fds", "gauge", "Open files of the process.", count);
+        }
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.sample(&format!("tidewire_{name}"), "gauge", help, value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.sample(&format!("tidewire_{name}"), "counter", help, value);
+    }
+
+    fn sample(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+    }
+}
+
+/// The line `VmRSS:  1234 kB` of `/proc/self/status`.
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_read_in_bytes() {
+        assert_eq!(
+            resident_bytes("Name:\ttidewire\nVmRSS:\t    1234 kB\nThreads:\t3\n"),
+            Some(1_234 * 1_024)
+        );
+        assert_eq!(resident_bytes(""), None);
+    }
+
+    #[test]
+    fn every_sample_has_its_help_and_type() {
+        let mut page = MetricsPage::default();
+        page.core(&Metrics::default());
+        let lines: Vec<&str> = page.0.lines().collect();
+        for sample in lines.chunks(3) {
+            assert!(sample[0].starts_with("# HELP tidewire_") && sample[1].starts_with("# TYPE tidewire_"));
+            assert!(sample[2].ends_with(" 0"), "{}", sample[2]);
+        }
+    }
+}

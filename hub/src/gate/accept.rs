@@ -1,0 +1,130 @@
+//! The accept loop: bounds how many connections speak HTTP, and for how long.
+//!
+//! `axum::serve` installs no timer, so that a client which never finishes its request would be held for ever;
+//! hence a loop of our own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::gate::Gate;
+use crate::report::report;
+
+/// Listens on an address.
+///
+/// # Errors
+/// What the system says, for instance that the port is taken.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A hub that restarts finds its port held by connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts connections for ever and answers each by `router`.
+pub async fn serve(listener: TcpListener, router: Router, gate: Arc<Gate>) {
+    let room = Arc::new(Semaphore::new(gate.limits.handshakes_max));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+    loop {
+        // The semaphore lives as long as this loop and is never closed.
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                hold_back(&error).await;
+                continue;
+            }
+        };
+        match gate.handshakes.take(peer.ip()) {
+            Ok(seat) => {
+                let (router, gate) = (router.clone(), Arc::clone(&gate));
+                tokio::spawn(async move {
+                    let _held = (place, seat);
+                    speak_http(stream, peer, router, &gate).await;
+                });
+            }
+            Err(no_seat) => {
+                // Beyond some, not even a refusal is written: it would be another way to hold sockets.
+                if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
+                    tokio::spawn(async move {
+                        let _held = place;
+                        turn_away(stream, &no_seat.to_string()).await;
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Answers requests until the client goes, its time is over, or the connection becomes a WebSocket.
+async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, gate: &Gate) {
+    // Answers and blocks are written whole, so there is nothing to gather.
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        service.call(request)
+    });
+    let limits = &gate.limits;
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(limits.handshake_ms))
+        .max_headers(limits.headers_max)
+        .max_header_size(limits.header_bytes_max)
+        .max_buf_size(limits.header_bytes_max.max(HYPER_BUFFER_MIN))
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    // Whatever ends it, an error here is the client's.
+    let _ = tokio::time::timeout(Duration::from_millis(limits.http_ms), connection).await;
+}
+
+/// Says "503" without reading the request, and waits a little so that the answer is not lost in a reset.
+async fn turn_away(mut stream: TcpStream, why: &str) {
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
+         content-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\r\n{why}\n",
+        why.len() + 1
+    );
+    let farewell = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        let mut ignored = [0; 1024];
+        while stream.read(&mut ignored).await? > 0 {}
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(REFUSAL_TIME, farewell).await;
+}
+
+/// After an error that will come again at once (no more open files), others get time to go away.
+async fn hold_back(error: &io::Error) {
+    let of_the_client = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
+    if of_the_client.contains(&error.kind()) {
+        return;
+    }
+    report(format_args!("cannot accept connections for the moment: {error}"));
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// Connections that wait in the kernel for being accepted; it may allow fewer.
+const BACKLOG: u32 = 4_096;
+/// Refusals being written at once.
+const REFUSALS_MAX: usize = 256;
+/// How long a refused client may take to read why.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// hyper panics below this.
+const HYPER_BUFFER_MIN: usize = 8_192;

@@ -1,0 +1,41 @@
+//! Every bound before and at the handshake, with its default and the reason for it. What is said afterwards is
+//! bounded by the core's limits.
+
+/// What the gate takes and holds at most. Every field can be set in the configuration under `[limits]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// WebSockets open at once. 100,000 idle ones fit 400 MB; open files may allow fewer, which is said at start.
+    pub connections_max: usize,
+    /// Of those, from one address (an IPv6 /64 counts as one). An office behind one address fits; behind a proxy
+    /// everybody has the proxy's address, and this must be raised.
+    pub connections_per_address_max: usize,
+    /// Connections that speak HTTP at once, those in a handshake among them. Further ones wait in the kernel's
+    /// queue: a herd that returns at once is let in at the speed at which hands can be shaken. 16 KB each.
+    pub handshakes_max: usize,
+    /// Of those, from one address: one that opens connections and says nothing leaves room for others.
+    pub handshakes_per_address_max: usize,
+    /// Milliseconds from one request's end, or the connection's start, to the next complete head. Slow networks
+    /// need one, attackers want more.
+    pub handshake_ms: u64,
+    /// Milliseconds a connection may speak HTTP in all, so that a client that does not read its answer is let go.
+    pub http_ms: u64,
+    /// Bytes of a request's head. Cookies of a large site fit.
+    pub header_bytes_max: usize,
+    /// Headers of a request. Browsers behind two proxies send about 40.
+    pub headers_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 100_000,
+            connections_per_address_max: 1_000,
+            handshakes_max: 4_096,
+            handshakes_per_address_max: 1_024,
+            handshake_ms: 5_000,
+            http_ms: 30_000,
+            header_bytes_max: 16 << 10,
+            headers_max: 64,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! How many there may be at once, in all and from one address. Whoever is let in holds a seat and gives it back
+//! by dropping it. Knows nothing of what the seats are for: handshakes have theirs, connections have theirs.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The seats of one kind.
+#[derive(Debug)]
+pub struct Seats {
+    max: usize,
+    per_address_max: usize,
+    taken: Mutex<Taken>,
+}
+
+/// One seat, free again when this is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    seats: Arc<Seats>,
+    address: IpAddr,
+}
+
+/// Why there is no seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoSeat {
+    /// All seats are taken.
+    #[error("the hub has no room for another connection now")]
+    Full,
+    /// One address has all the seats that one address may have.
+    #[error("there are too many connections from this address")]
+    AddressFull,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Seats {
+    /// So many seats in all, and so many for one address.
+    pub fn new(max: usize, per_address_max: usize) -> Arc<Self> {
+        Arc::new(Self { max, per_address_max, taken: Mutex::default() })
+    }
+
+    /// Takes a seat for a peer.
+    ///
+    /// # Errors
+    /// [`NoSeat`] says which bound is reached.
+    pub fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, NoSeat> {
+        let address = network(peer);
+        let mut taken = self.taken();
+        if taken.all >= self.max {
+            return Err(NoSeat::Full);
+        }
+        let from_there = taken.by_address.entry(address).or_default();
+        if *from_there >= self.per_address_max {
+            return Err(NoSeat::AddressFull);
+        }
+        *from_there += 1;
+        taken.all += 1;
+        Ok(Seat { seats: Arc::clone(self), address })
+    }
+
+    /// Seats taken now.
+    pub fn count(&self) -> usize {
+        self.taken().all
+    }
+
+    /// Nothing can fail half-way under this lock, so a poisoned one is as good as any.
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.taken();
+        taken.all -= 1;
+        if let Some(from_there) = taken.by_address.get_mut(&self.address) {
+            *from_there -= 1;
+            if *from_there == 0 {
+                taken.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Who counts as one address: an IPv4 address, but a whole IPv6 /64, since that is what one customer is given.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn seats_run_out_and_come_back() {
+        let seats = Seats::new(2, 2);
+        let first = seats.take("10.0.0.1".parse().unwrap()).unwrap();
+        let _second = seats.take("10.0.0.2".parse().unwrap()).unwrap();
+        assert_eq!(seats.take("10.0.0.3".parse().unwrap()).unwrap_err(), NoSeat::Full);
+        drop(first);
+        assert!(seats.take("10.0.0.3".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn one_address_cannot_take_them_all() {
+        let seats = Seats::new(9, 1);
+        let _seat = seats.take("2001:db8::1".parse().unwrap()).unwrap();
+        let neighbour = seats.take("2001:db8::ffff:2".parse().unwrap());
+        assert_eq!(neighbour.unwrap_err(), NoSeat::AddressFull);
+        assert!(seats.take("2001:db8:0:1::1".parse().unwrap()).is_ok());
+        let mapped = seats.take("::ffff:10.0.0.1".parse().unwrap()).unwrap();
+        assert!(seats.take("10.0.0.1".parse().unwrap()).is_err());
+        drop(mapped);
+        assert!(seats.take("10.0.0.1".parse().unwrap()).is_ok());
+    }
+}
