@@ -1,0 +1,156 @@
+//! Threads, sockets and clocks: one thread for each shard, each with its own poll. A thread owns its sockets and
+//! lends them to its shard; nothing is shared between threads but topics, inboxes and a box for new sockets.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use mio::{Poll, Waker};
+use tidewire_hub_core::engine::Engine;
+use tidewire_hub_core::inbox::Inbox;
+use tidewire_hub_core::session::replies::Encoding;
+use tidewire_hub_core::shard::Shard;
+use tidewire_hub_core::topics::{Settings, Topics};
+use tidewire_protocol::number::Epoch;
+
+use crate::reactor::clock::Clock;
+use crate::reactor::event_loop::{EventLoop, WAKER};
+use crate::report::report;
+use crate::seats::Seat;
+
+mod clock;
+mod event_loop;
+mod farewell;
+mod sockets;
+
+/// The threads that own all WebSockets.
+#[derive(Debug)]
+pub struct Reactor {
+    topics: Arc<Topics>,
+    threads: Vec<Thread>,
+}
+
+/// A socket whose handshake is done.
+#[derive(Debug)]
+pub struct Newcomer {
+    /// The socket; it must not block.
+    pub stream: TcpStream,
+    /// What came right behind the handshake.
+    pub received: Box<[u8]>,
+    /// What both sides speak.
+    pub encoding: Encoding,
+    /// Given back when the socket is closed.
+    pub seat: Seat,
+}
+
+/// What a thread is told.
+#[derive(Debug)]
+enum Order {
+    /// A socket to own.
+    Welcome(Newcomer),
+    /// Say goodbye to everybody.
+    Drain { spread_ms: u64 },
+}
+
+#[derive(Debug)]
+struct Thread {
+    orders: mpsc::Sender<Order>,
+    waker: Arc<Waker>,
+    /// Sockets given to it and not yet closed.
+    load: Arc<AtomicUsize>,
+}
+
+impl Reactor {
+    /// Starts one thread for each shard over new topics.
+    ///
+    /// # Errors
+    /// What the system says when it has no more threads or files for us.
+    pub fn start(settings: Settings, shards: usize) -> io::Result<Arc<Self>> {
+        let mut polls = Vec::new();
+        let mut inboxes = Vec::new();
+        for index in 0..shards {
+            let poll = Poll::new()?;
+            let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+            inboxes.push(Arc::new(inbox(index, Arc::clone(&waker))));
+            polls.push((poll, waker));
+        }
+        let epoch = Epoch(getrandom::u64().map_err(io::Error::other)?);
+        let topics = Arc::new(Topics::new(settings, epoch, Engine::Memory, inboxes.clone()));
+        let clock = Clock::start();
+        let mut threads = Vec::new();
+        for (index, ((poll, waker), inbox)) in polls.into_iter().zip(inboxes).enumerate() {
+            let (orders, taken) = mpsc::channel();
+            let load = Arc::new(AtomicUsize::new(0));
+            let shard = Shard::new(clock.now(), index, Arc::clone(&topics), inbox);
+            let events = EventLoop::new(poll, shard, taken, clock, Arc::clone(&load))?;
+            thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+                let _fatal = FatalEnd;
+                SHARD.set(Some(index));
+                events.run()
+            })?;
+            threads.push(Thread { orders, waker, load });
+        }
+        Ok(Arc::new(Self { topics, threads }))
+    }
+
+    /// The topics of the hub.
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// Gives a socket to the thread that has the fewest.
+    pub fn welcome(&self, newcomer: Newcomer) {
+        let Some(thread) = self.threads.iter().min_by_key(|thread| thread.load.load(Ordering::Relaxed))
+        else {
+            return;
+        };
+        thread.load.fetch_add(1, Ordering::Relaxed);
+        thread.tell(Order::Welcome(newcomer));
+    }
+
+    /// Tells all clients to go and to come back within `spread`.
+    pub fn drain(&self, spread: Duration) {
+        for thread in &self.threads {
+            thread.tell(Order::Drain { spread_ms: spread.as_millis() as u64 });
+        }
+    }
+}
+
+impl Thread {
+    /// Neither can fail: a thread that ends takes the process with it.
+    fn tell(&self, order: Order) {
+        let _ = self.orders.send(order);
+        let _ = self.waker.wake();
+    }
+}
+
+/// An inbox that wakes its shard's thread. A thread that is just leaving mail for itself is awake, and looks into
+/// its inbox before it sleeps: that spares it a system call for each publish.
+fn inbox(index: usize, waker: Arc<Waker>) -> Inbox {
+    Inbox::new(Box::new(move || {
+        if SHARD.get() != Some(index) {
+            let _ = waker.wake();
+        }
+    }))
+}
+
+thread_local! {
+    /// Which shard this thread runs, if any.
+    static SHARD: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
+}
+
+/// A hub that has lost a shard looks healthy to most clients and is dead to the rest, so it ends as a whole.
+struct FatalEnd;
+
+impl Drop for FatalEnd {
+    fn drop(&mut self) {
+        report(format_args!(
+            "{} has ended, and with it the hub",
+            thread::current().name().unwrap_or("a thread")
+        ));
+        std::process::abort();
+    }
+}

@@ -1,0 +1,25 @@
+//! The hub's clock: starts at the system's time and then only goes forward, at the pace of the monotonic clock.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tidewire_hub_core::clock::Millis;
+
+/// Tells the time. Copies tell the same.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    started: Instant,
+    started_at_ms: u64,
+}
+
+impl Clock {
+    /// A clock that has the system's time now.
+    pub(super) fn start() -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), started_at_ms: since_1970.as_millis() as u64 }
+    }
+
+    /// The time.
+    pub(super) fn now(self) -> Millis {
+        Millis(self.started_at_ms + self.started.elapsed().as_millis() as u64)
+    }
+}

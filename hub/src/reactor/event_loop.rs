@@ -1,0 +1,175 @@
+//! The loop of one thread: waits for sockets, reads them, and lets the shard work in small steps.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::shard::Shard;
+use tidewire_hub_core::shard::wire::ConnectionId;
+
+use crate::reactor::clock::Clock;
+use crate::reactor::sockets::{Read, Sockets};
+use crate::reactor::{Newcomer, Order};
+use crate::report::report;
+
+/// One thread's part of the reactor.
+#[derive(Debug)]
+pub(super) struct EventLoop {
+    poll: Poll,
+    shard: Shard,
+    sockets: Sockets,
+    orders: mpsc::Receiver<Order>,
+    clock: Clock,
+    load: Arc<AtomicUsize>,
+    /// Every socket is read into this one; what must be kept of it, the shard copies.
+    buffer: Box<[u8]>,
+}
+
+impl EventLoop {
+    /// A loop without sockets.
+    pub(super) fn new(
+        poll: Poll,
+        shard: Shard,
+        orders: mpsc::Receiver<Order>,
+        clock: Clock,
+        load: Arc<AtomicUsize>,
+    ) -> io::Result<Self> {
+        let sockets = Sockets::new(poll.registry().try_clone()?);
+        let buffer = vec![0; READ_BYTES].into_boxed_slice();
+        Ok(Self { poll, shard, sockets, orders, clock, load, buffer })
+    }
+
+    /// Runs until the process ends, or this thread does with a report.
+    pub(super) fn run(mut self) {
+        let Err(error) = self.try_run();
+        report(format_args!("the system refuses to wait for sockets: {error}"));
+    }
+
+    fn try_run(&mut self) -> io::Result<Infallible> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut more = false;
+        loop {
+            let timeout = if more { Duration::ZERO } else { self.patience() };
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            let now = self.clock.now();
+            let mut told = false;
+            for event in &events {
+                match event.token() {
+                    WAKER => told = true,
+                    token => self.note(token, event),
+                }
+            }
+            // Reads go before writes: an ack waits for a slice of a walk at most.
+            more = self.read_round(now);
+            if told {
+                self.obey(now);
+            }
+            more |= self.work();
+            self.sockets.farewells.end();
+        }
+    }
+
+    /// Until the shard or a farewell wants to be called.
+    fn patience(&self) -> Duration {
+        let shard = Duration::from_millis(self.shard.deadline().since(self.clock.now()));
+        self.sockets.farewells.patience().map_or(shard, |other| shard.min(other))
+    }
+
+    fn note(&mut self, token: Token, event: &mio::event::Event) {
+        if self.sockets.farewells.note(token) {
+            return;
+        }
+        let id = ConnectionId(token.0 as u32);
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.sockets.queue(id, event.is_read_closed() || event.is_error());
+        }
+        if event.is_writable() && self.sockets.was_full(id) {
+            self.shard.writable(id);
+        }
+    }
+
+    /// Reads each waiting socket once; `true` if some still wait.
+    fn read_round(&mut self, now: Millis) -> bool {
+        for _ in 0..self.sockets.waiting() {
+            let Some(id) = self.sockets.next_to_read() else { break };
+            match self.sockets.read(id, &mut self.buffer) {
+                Read::Bytes(count) => {
+                    self.shard.received(now, id, &mut self.buffer[..count], &mut self.sockets);
+                    self.let_go(now);
+                }
+                Read::Nothing => {}
+                Read::End => self.forget(now, id),
+            }
+        }
+        self.sockets.waiting() > 0
+    }
+
+    /// Lets the shard work for a slice of time; `true` if there is more to do.
+    fn work(&mut self) -> bool {
+        let began = Instant::now();
+        loop {
+            let now = self.clock.now();
+            let more = self.shard.turn(now, &mut self.sockets);
+            self.let_go(now);
+            if !more || began.elapsed() >= SLICE {
+                return more;
+            }
+        }
+    }
+
+    fn obey(&mut self, now: Millis) {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Welcome(newcomer) => self.welcome(now, newcomer),
+                Order::Drain { spread_ms } => self.shard.drain(now, spread_ms),
+            }
+        }
+    }
+
+    fn welcome(&mut self, now: Millis, newcomer: Newcomer) {
+        let id = self.shard.accept(now, newcomer.encoding);
+        if let Err(error) = self.sockets.add(id, newcomer.stream, newcomer.seat) {
+            report(format_args!("a socket cannot be waited for: {error}"));
+            self.forget(now, id);
+            return;
+        }
+        let mut received = newcomer.received;
+        if !received.is_empty() {
+            self.shard.received(now, id, &mut received, &mut self.sockets);
+            self.let_go(now);
+        }
+    }
+
+    /// Tells the shard of sockets that failed while it wrote, and counts those that it closed.
+    fn let_go(&mut self, now: Millis) {
+        while let Some(id) = self.sockets.next_failed() {
+            self.forget(now, id);
+        }
+        let closed = self.sockets.take_closed();
+        if closed > 0 {
+            self.load.fetch_sub(closed, Ordering::Relaxed);
+        }
+    }
+
+    fn forget(&mut self, now: Millis, id: ConnectionId) {
+        self.sockets.remove(id);
+        self.shard.gone(now, id);
+        self.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The token of the thread's waker; connections have their ids.
+pub(super) const WAKER: Token = Token(usize::MAX);
+/// Bytes read from one socket before others have their turn.
+const READ_BYTES: usize = 64 << 10;
+/// Events taken at once.
+const EVENTS_MAX: usize = 1_024;
+/// How long the shard may write before reads have their turn.
+const SLICE: Duration = Duration::from_micros(50);

@@ -1,0 +1,95 @@
+//! Closed sockets that are read a little longer. A socket that is dropped with bytes unread is reset, and the
+//! reset overtakes our last frame: the client would never learn why it was sent away.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use crate::seats::Seat;
+
+/// The sockets, by token; tokens grow, so the oldest comes first.
+#[derive(Debug, Default)]
+pub(super) struct Farewells {
+    sockets: BTreeMap<usize, Leaving>,
+    begun: usize,
+}
+
+#[derive(Debug)]
+struct Leaving {
+    stream: TcpStream,
+    /// Still taken, so that a herd of these counts like any other.
+    _seat: Seat,
+    until: Instant,
+    bytes_left: usize,
+}
+
+impl Farewells {
+    /// Says that nothing more will come, and reads on until the client has gone too.
+    pub(super) fn begin(&mut self, registry: &Registry, mut stream: TcpStream, seat: Seat) {
+        if self.sockets.len() >= SOCKETS_MAX || stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let token = FIRST_TOKEN + self.begun;
+        self.begun += 1;
+        if registry.reregister(&mut stream, Token(token), Interest::READABLE).is_ok() {
+            let until = Instant::now() + TIME;
+            self.sockets.insert(token, Leaving { stream, _seat: seat, until, bytes_left: BYTES_MAX });
+        }
+    }
+
+    /// Looks at the socket that a token stands for; `false` if it is none of ours.
+    pub(super) fn note(&mut self, token: Token) -> bool {
+        if token.0 < FIRST_TOKEN {
+            return false;
+        }
+        if self.sockets.get_mut(&token.0).is_some_and(|leaving| leaving.has_left()) {
+            self.sockets.remove(&token.0);
+        }
+        true
+    }
+
+    /// How long until [`Self::end`] has something to do.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let (_, oldest) = self.sockets.first_key_value()?;
+        Some(oldest.until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Drops those who had their time.
+    pub(super) fn end(&mut self) {
+        while let Some(oldest) = self.sockets.first_entry() {
+            if oldest.get().until > Instant::now() {
+                break;
+            }
+            oldest.remove();
+        }
+    }
+}
+
+impl Leaving {
+    /// Throws away what came; `true` when the end has come too, or too much.
+    fn has_left(&mut self) -> bool {
+        let mut ignored = [0; 4_096];
+        while self.bytes_left > 0 {
+            match self.stream.read(&mut ignored) {
+                Ok(0) => return true,
+                Ok(count) => self.bytes_left = self.bytes_left.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+            }
+        }
+        true
+    }
+}
+
+/// Ids of connections are below.
+const FIRST_TOKEN: usize = usize::MAX / 2;
+/// Sockets that take their leave at once; beyond, being reset is the smaller evil.
+const SOCKETS_MAX: usize = 4_096;
+/// How long a client may take to answer a close.
+const TIME: Duration = Duration::from_secs(1);
+/// What a client may still send: what was on its way.
+const BYTES_MAX: usize = 1 << 20;

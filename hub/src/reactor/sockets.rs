@@ -1,0 +1,211 @@
+//! The sockets of one thread, by the ids that the shard gave them. Registered once and edge-triggered: who stops
+//! reading before a socket is empty must come back to it by himself, hence the queue.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read as _, Write as _};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
+
+use crate::reactor::farewell::Farewells;
+use crate::seats::Seat;
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    registry: Registry,
+    slots: Vec<Option<Socket>>,
+    /// Sockets that may hold something to read.
+    to_read: VecDeque<ConnectionId>,
+    /// Sockets that failed in a write.
+    failed: Vec<ConnectionId>,
+    /// Sockets that the shard closed since somebody asked.
+    closed: usize,
+    /// Closed sockets whose clients still read.
+    pub(super) farewells: Farewells,
+}
+
+#[derive(Debug)]
+struct Socket {
+    stream: TcpStream,
+    seat: Seat,
+    /// Whether it is in the queue to be read.
+    queued: bool,
+    /// The client has said its last: only reading to the end tells.
+    ending: bool,
+    /// It did not take all of the last write.
+    full: bool,
+}
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing for now.
+    Nothing,
+    /// The client is gone.
+    End,
+}
+
+impl Sockets {
+    /// None yet.
+    pub(super) fn new(registry: Registry) -> Self {
+        Self {
+            registry,
+            slots: Vec::new(),
+            to_read: VecDeque::new(),
+            failed: Vec::new(),
+            closed: 0,
+            farewells: Farewells::default(),
+        }
+    }
+
+    /// Takes over a socket.
+    pub(super) fn add(
+        &mut self,
+        id: ConnectionId,
+        stream: std::net::TcpStream,
+        seat: Seat,
+    ) -> io::Result<()> {
+        let mut stream = TcpStream::from_std(stream);
+        self.registry.register(&mut stream, token(id), Interest::READABLE | Interest::WRITABLE)?;
+        let slot = id.0 as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        self.slots[slot] = Some(Socket { stream, seat, queued: false, ending: false, full: false });
+        Ok(())
+    }
+
+    /// Closes a socket at once.
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        self.take(id);
+    }
+
+    /// Puts a socket into the queue to be read; `ending` if its client has closed it.
+    pub(super) fn queue(&mut self, id: ConnectionId, ending: bool) {
+        let Some(socket) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
+        socket.ending |= ending;
+        if !socket.queued {
+            socket.queued = true;
+            self.to_read.push_back(id);
+        }
+    }
+
+    /// Sockets in the queue.
+    pub(super) fn waiting(&self) -> usize {
+        self.to_read.len()
+    }
+
+    /// The next socket in the queue.
+    pub(super) fn next_to_read(&mut self) -> Option<ConnectionId> {
+        self.to_read.pop_front()
+    }
+
+    /// Reads once. A short read means that the socket is empty, unless its end is to come.
+    pub(super) fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> Read {
+        let Some(socket) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+            return Read::Nothing;
+        };
+        socket.queued = false;
+        let (result, again) = match socket.stream.read(buffer) {
+            Ok(0) => (Read::End, false),
+            Ok(count) => (Read::Bytes(count), count == buffer.len() || socket.ending),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (Read::Nothing, false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (Read::Nothing, true),
+            Err(_) => (Read::End, false),
+        };
+        if again {
+            self.queue(id, false);
+        }
+        result
+    }
+
+    /// Whether a socket had been full; it is not any more.
+    pub(super) fn was_full(&mut self, id: ConnectionId) -> bool {
+        let socket = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut);
+        socket.is_some_and(|socket| std::mem::take(&mut socket.full))
+    }
+
+    /// A socket that failed in a write and has not been closed since.
+    pub(super) fn next_failed(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.failed.pop() {
+            if self.slots.get(id.0 as usize).is_some_and(Option::is_some) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// How many sockets the shard closed since the last call.
+    pub(super) fn take_closed(&mut self) -> usize {
+        std::mem::take(&mut self.closed)
+    }
+
+    fn take(&mut self, id: ConnectionId) -> Option<Socket> {
+        self.slots.get_mut(id.0 as usize).and_then(Option::take)
+    }
+}
+
+impl Wire for Sockets {
+    fn send(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Sent {
+        let Some(socket) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+            return Sent::Gone;
+        };
+        let mut sent = 0;
+        for parts in parts.chunks(PARTS_MAX) {
+            let wanted: usize = parts.iter().map(|part| part.len()).sum();
+            match write(&mut socket.stream, parts) {
+                Ok(taken) => {
+                    sent += taken;
+                    if taken < wanted {
+                        socket.full = true;
+                        break;
+                    }
+                }
+                Err(_) => {
+                    self.failed.push(id);
+                    return Sent::Gone;
+                }
+            }
+        }
+        Sent::Bytes(sent)
+    }
+
+    fn close(&mut self, id: ConnectionId) {
+        if let Some(socket) = self.take(id) {
+            self.closed += 1;
+            self.farewells.begin(&self.registry, socket.stream, socket.seat);
+        }
+    }
+}
+
+/// Writes what the socket takes; nothing if it is full.
+fn write(stream: &mut TcpStream, parts: &[&[u8]]) -> io::Result<usize> {
+    loop {
+        let result = match parts {
+            [part] => stream.write(part),
+            parts => {
+                let mut slices = [IoSlice::new(&[]); PARTS_MAX];
+                for (slice, part) in slices.iter_mut().zip(parts) {
+                    *slice = IoSlice::new(part);
+                }
+                stream.write_vectored(&slices[..parts.len()])
+            }
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            result => return result,
+        }
+    }
+}
+
+const fn token(id: ConnectionId) -> Token {
+    Token(id.0 as usize)
+}
+
+/// Parts of one system call.
+const PARTS_MAX: usize = 64;
