@@ -1,1 +1,21 @@
-//! Under construction.
+//! The Tidewire hub around its pure core: configuration, HTTP, threads, sockets and clocks.
+//!
+//! The modules, in the order a message meets them; each uses only those after it:
+//! [`server`] (starts and stops a hub), [`config`] (what was written becomes what it means), [`admin`] (health and
+//! metrics), [`page`] (what a browser sees), [`gate`] (HTTP and the WebSocket handshake), [`reactor`] (a thread for
+//! each shard, and its sockets), then leaves.
+
+pub mod server;
+
+pub mod config;
+
+pub mod admin;
+pub mod page;
+
+pub mod gate;
+
+pub mod reactor;
+
+pub mod seats;
+
+pub mod report;

@@ -1,2 +1,17 @@
-//! The `tidewire` command.
-fn main() {}
+//! The command line: `tidewire serve`, `check`, `pub` and `sub`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod command;
+
+fn main() -> ExitCode {
+    match command::CommandLine::parse().command.run() {
+        Ok(code) => code,
+        Err(error) => {
+            tidewire_hub::report::report(format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `tidewire check`: reads a configuration as `serve` would, and says what is wrong with it.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tidewire_hub::config::{Config, Flags};
+
+/// The options of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The configuration to check; without it, the environment alone
+    #[arg(long, value_name = "FILE", env = "TIDEWIRE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl Check {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let flags = Flags { config: self.config, ..Flags::default() };
+        match Config::load(&flags, std::env::vars()) {
+            Ok(config) => {
+                let mut out = std::io::stdout().lock();
+                writeln!(out, "the configuration is right; a hub would listen on {}", config.listen)?;
+                if !config.lets_anybody_in() {
+                    writeln!(out, "no access rule lets anybody do anything")?;
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                writeln!(std::io::stderr().lock(), "{error}")?;
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+}
