@@ -61,3 +61,82 @@ impl Mark {
         self.dirty.swap(false, Ordering::AcqRel);
     }
 }
+
+/// Every interleaving of publishers and a shard, explored by `loom`.
+#[cfg(all(test, loom))]
+mod loom {
+    use std::sync::Arc;
+
+    use ::loom::sync::Notify;
+    use ::loom::thread;
+    use tidewire_protocol::block::Head;
+    use tidewire_protocol::number::{Offset, TailNumber};
+
+    use crate::block::Entry;
+    use crate::inbox::Inbox;
+    use crate::tail::{Keep, Source, Tail};
+
+    const LAST: Offset = Offset(2);
+
+    /// What a shard does with a tail that was left for it.
+    #[derive(Clone, Copy)]
+    enum Order {
+        TakeThenLook,
+        LookThenTake,
+    }
+
+    /// One publisher and one shard; the shard sleeps until it is woken and stops when it has seen everything.
+    /// A lost wake-up is a deadlock, which loom reports.
+    fn check(order: Order) {
+        ::loom::model(move || {
+            let notify = Arc::new(Notify::new());
+            let waker = Arc::clone(&notify);
+            let inbox = Arc::new(Inbox::new(Box::new(move || waker.notify())));
+            let keep = Keep { count: 9, bytes: 9_999, age_ms: 9, readable: true, block_bytes: 99 };
+            let source = Source::Topic("t".into());
+            let tail = Arc::new(Tail::new(TailNumber(1), source, keep, 1, Offset(0), &Arc::default()));
+            tail.join(0);
+
+            let publisher = {
+                let (tail, inbox) = (Arc::clone(&tail), Arc::clone(&inbox));
+                thread::spawn(move || {
+                    for offset in 1..=LAST.0 {
+                        let head = Head::default();
+                        let entry = Entry { offset: Offset(offset), head, topic: None, payload: b"x" };
+                        tail.append(&entry, |_| inbox.leave_tail(Arc::clone(&tail)));
+                    }
+                })
+            };
+            let mut seen = Offset(0);
+            while seen < LAST {
+                notify.wait();
+                for tail in inbox.take().dirty {
+                    let mut blocks = Vec::new();
+                    match order {
+                        Order::TakeThenLook => {
+                            tail.marks.of(0).take();
+                            seen = tail.take_after(seen, &mut blocks);
+                        }
+                        Order::LookThenTake => {
+                            seen = tail.take_after(seen, &mut blocks);
+                            tail.marks.of(0).take();
+                        }
+                    }
+                }
+            }
+            publisher.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn loom_no_wake_up_is_lost() {
+        check(Order::TakeThenLook);
+    }
+
+    /// The model must be able to see the fault that it is there to exclude.
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_finds_a_mark_cleared_after_the_look() {
+        check(Order::LookThenTake);
+    }
+}

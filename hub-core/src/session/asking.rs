@@ -43,7 +43,12 @@ pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) {
         Ok(selector) => selector,
         Err(code) => return desk.replies.put(&failed(frame.request, code)),
     };
-    let bytes_max = desk.topics.limits().page_bytes_max;
+    let limits = desk.topics.limits();
+    if desk.unread_bytes + desk.replies.len() > limits.outbox_bytes_max / 2 {
+        // A page is much larger than its question: many at once would overrun the bound on answers.
+        return desk.replies.put(&failed(frame.request, Code::Overloaded));
+    }
+    let bytes_max = limits.page_bytes_max;
     let wanted = match usize::try_from(frame.bytes_max) {
         Ok(bytes) if bytes > 0 => bytes.min(bytes_max),
         Ok(_) | Err(_) => bytes_max,

@@ -21,6 +21,8 @@ pub struct Desk<'a> {
     pub batch: &'a mut Batch,
     /// The connection, as outcomes find it. Handle and participant are filled in here.
     pub origin: Origin,
+    /// Bytes of answers that the client has not read yet.
+    pub unread_bytes: usize,
     /// Subscriptions now.
     pub subscriptions: usize,
     /// How many of them are patterns.

@@ -30,6 +30,18 @@ impl Replies {
         Self { encoding, bytes: Vec::new(), frames: 0 }
     }
 
+    /// Bytes so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is nothing to say.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
     /// Adds a frame.
     pub fn put(&mut self, frame: &HubFrame<'_>) {
         match self.encoding {
@@ -48,7 +60,7 @@ impl Replies {
 
     /// Appends the WebSocket message to `outbox`, if there is anything to say.
     pub fn seal(mut self, outbox: &mut Vec<u8>) {
-        if self.frames == 0 {
+        if self.is_empty() {
             return;
         }
         let (opcode, payload) = match self.encoding {

@@ -33,25 +33,31 @@ impl Shard {
             connection.heard = now;
         }
         let mut replies = Replies::new(connection.encoding);
-        let mut input = bytes;
-        loop {
-            let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-            let done = match connection.reader.next(&mut input, &self.read_limits) {
-                Ok(None) => break,
-                Ok(Some(event)) => self.event(now, id, event, &mut replies),
-                Err(error) => Err(Ending::Socket(error.close_code(), "the frame breaks RFC 6455 or a limit")),
-            };
-            if let Err(ending) = done {
-                self.batch.publish(now, &self.topics);
-                self.say(id, replies);
-                self.close(now, id, ending);
-                self.flush(now, id, wire);
-                return;
-            }
-        }
+        let heard = self.hear(now, id, bytes, &mut replies);
         self.batch.publish(now, &self.topics);
         self.say(id, replies);
+        if let Err(ending) = heard.and_then(|()| self.check_outbox(id)) {
+            self.close(now, id, ending);
+        }
         self.flush(now, id, wire);
+    }
+
+    /// Handles every WebSocket message that the bytes complete.
+    fn hear(
+        &mut self,
+        now: Millis,
+        id: ConnectionId,
+        mut bytes: &mut [u8],
+        replies: &mut Replies,
+    ) -> Result<(), Ending> {
+        while let Some(connection) = self.connections.get_mut(id.0 as usize) {
+            match connection.reader.next(&mut bytes, &self.read_limits) {
+                Ok(None) => break,
+                Ok(Some(event)) => self.event(now, id, event, replies)?,
+                Err(error) => return Err(Ending::Socket(error.close_code(), "breaks RFC 6455 or a limit")),
+            }
+        }
+        Ok(())
     }
 
     /// Handles one WebSocket message or control frame.
@@ -115,6 +121,7 @@ impl Shard {
                 handle: Handle(0),
                 participant: Participant(0),
             },
+            unread_bytes: connection.outbox.len(),
             subscriptions: connection.subscriptions.len(),
             patterns: connection.patterns,
         };
