@@ -41,7 +41,7 @@ const sections = [
     name: "check: cargo doc",
     run: () =>
       run("cargo", ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"], {
-        env: { RUSTDOCFLAGS: "-D warnings" },
+        env: { RUSTDOCFLAGS: "-D warnings -A rustdoc::private_intra_doc_links" },
       }),
   },
   { name: "check: cargo deny", run: checkRustDependencies },
