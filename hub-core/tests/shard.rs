@@ -1,0 +1,480 @@
+//! A shard, spoken to as a client would through a socket whose capacity the test sets.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewire_hub_core::access::Access;
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::engine::Engine;
+use tidewire_hub_core::inbox::Inbox;
+use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::session::replies::Encoding;
+use tidewire_hub_core::shard::Shard;
+use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
+use tidewire_hub_core::topics::directory::{Retention, TopicRule};
+use tidewire_hub_core::topics::{Settings, Topics};
+use tidewire_protocol::client_frame::{ClientFrame, Hello, History, Open, Publish, Subscribe, Unsubscribe};
+use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
+use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
+use tidewire_protocol::name::Pattern;
+use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, ProducerId, Request, Seq};
+use tidewire_protocol::position::{Position, Start};
+
+/// Sockets in memory: what was written, and how much more each takes.
+#[derive(Default)]
+struct Sockets {
+    written: BTreeMap<ConnectionId, Vec<u8>>,
+    room: BTreeMap<ConnectionId, usize>,
+    closed: Vec<ConnectionId>,
+}
+
+impl Wire for Sockets {
+    fn send(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Sent {
+        let room = self.room.entry(id).or_insert(usize::MAX);
+        let mut taken = 0;
+        for part in parts {
+            let n = part.len().min(*room);
+            self.written.entry(id).or_default().extend_from_slice(&part[..n]);
+            *room -= n;
+            taken += n;
+        }
+        Sent::Bytes(taken)
+    }
+
+    fn close(&mut self, id: ConnectionId) {
+        self.closed.push(id);
+    }
+}
+
+struct Hub {
+    shard: Shard,
+    sockets: Sockets,
+    now: Millis,
+}
+
+const EPOCH: Epoch = Epoch(7);
+
+impl Hub {
+    fn new(limits: Limits, rules: Vec<TopicRule>) -> Self {
+        let inbox = Arc::new(Inbox::new(Box::new(|| ())));
+        let settings = Settings { limits, access: Access::open(), rules };
+        let topics = Arc::new(Topics::new(settings, EPOCH, Engine::Memory, vec![Arc::clone(&inbox)]));
+        let now = Millis(1_000_000);
+        Self { shard: Shard::new(now, 0, topics, inbox), sockets: Sockets::default(), now }
+    }
+
+    fn connect(&mut self, encoding: Encoding) -> ConnectionId {
+        self.shard.accept(self.now, encoding)
+    }
+
+    /// Connects and signs in.
+    fn client(&mut self, producer: u8) -> ConnectionId {
+        let id = self.connect(Encoding::Binary);
+        let producer = ProducerId([producer; 16]);
+        self.say(
+            id,
+            &[ClientFrame::Hello(Hello { producer, incarnation: Incarnation(1), ..Hello::default() })],
+        );
+        assert!(matches!(self.heard(id)[..], [Heard::Other(64)]));
+        id
+    }
+
+    fn say(&mut self, id: ConnectionId, frames: &[ClientFrame<'_>]) {
+        let mut payload = Vec::new();
+        for frame in frames {
+            frame.put(&mut payload);
+        }
+        self.send(id, 2, &payload);
+    }
+
+    /// Sends one masked WebSocket frame (all-zero mask) and lets the shard work.
+    fn send(&mut self, id: ConnectionId, opcode: u8, payload: &[u8]) {
+        let mut bytes = vec![0x80 | opcode];
+        match payload.len() {
+            len @ 0..=125 => bytes.push(0x80 | len as u8),
+            len => {
+                bytes.push(0x80 | 126);
+                bytes.extend_from_slice(&u16::try_from(len).unwrap().to_be_bytes());
+            }
+        }
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(payload);
+        self.shard.received(self.now, id, &mut bytes, &mut self.sockets);
+        self.work();
+    }
+
+    fn work(&mut self) {
+        while self.shard.turn(self.now, &mut self.sockets) {}
+    }
+
+    /// Lets the socket take so many more bytes.
+    fn room(&mut self, id: ConnectionId, bytes: usize) {
+        self.sockets.room.insert(id, bytes);
+        self.shard.writable(id);
+        self.work();
+    }
+
+    fn wait(&mut self, ms: u64) {
+        self.now = self.now.plus(ms);
+        self.work();
+        self.work();
+    }
+
+    /// Takes the frames that a connection was sent.
+    fn heard(&mut self, id: ConnectionId) -> Vec<Heard> {
+        let bytes = std::mem::take(self.sockets.written.entry(id).or_default());
+        let mut rest = &bytes[..];
+        let mut heard = Vec::new();
+        while let Some((opcode, payload)) = websocket_message(&mut rest) {
+            if opcode == 8 {
+                heard.push(Heard::Close(u16::from_be_bytes([payload[0], payload[1]])));
+                continue;
+            }
+            assert_eq!(opcode, 2);
+            let mut frames = payload;
+            while !frames.is_empty() {
+                heard.push(Heard::new(&HubFrame::take(&mut frames).unwrap().unwrap()));
+            }
+        }
+        assert!(rest.is_empty(), "a frame is cut short");
+        heard
+    }
+
+    fn open(&mut self, id: ConnectionId, topic: &str) {
+        self.say(
+            id,
+            &[ClientFrame::Open(Open {
+                handle: Handle(1),
+                topic: topic.into(),
+                lowest: Seq(1),
+                ..Open::default()
+            })],
+        );
+        assert_eq!(self.heard(id), [Heard::Opened(true, 1)]);
+    }
+
+    fn publish(&mut self, id: ConnectionId, seq: u64, payload: &str) {
+        self.say(id, &[publish(seq, payload)]);
+    }
+
+    fn subscribe(&mut self, id: ConnectionId, name: &str, from: Start, when_slow: WhenSlow) {
+        let frame = Subscribe { request: Request(9), name: name.into(), from, when_slow };
+        self.say(id, &[ClientFrame::Subscribe(frame)]);
+    }
+}
+
+fn publish(seq: u64, payload: &str) -> ClientFrame<'_> {
+    let payload = payload.as_bytes().into();
+    ClientFrame::Publish(Publish { handle: Handle(1), seq: Seq(seq), payload, ..Publish::default() })
+}
+
+fn websocket_message<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
+    let (&[first, second], body) = rest.split_first_chunk::<2>()?;
+    let (len, body) = match second {
+        126 => body.split_first_chunk::<2>().map(|(n, body)| (usize::from(u16::from_be_bytes(*n)), body))?,
+        127 => body.split_first_chunk::<8>().map(|(n, body)| (u64::from_be_bytes(*n) as usize, body))?,
+        len => (usize::from(len), body),
+    };
+    let (payload, after) = body.split_at_checked(len)?;
+    *rest = after;
+    Some((first & 15, payload))
+}
+
+/// What a test looks at in a frame.
+#[derive(Debug, PartialEq)]
+enum Heard {
+    Messages(Vec<(u64, Option<String>, String)>),
+    Subscribed(Outcome, u64, Option<(u64, u64, GapReason)>),
+    Missing(u64, u64, u64, GapReason),
+    Acked(u64, u64, u64, bool),
+    Refused(u64, Code, bool),
+    Opened(bool, u64),
+    Page(Vec<(u64, Option<String>, String)>, u64, bool),
+    Goodbye(Code),
+    Close(u16),
+    Other(u8),
+}
+
+impl Heard {
+    fn new(frame: &HubFrame<'_>) -> Self {
+        let texts = |block: &tidewire_protocol::block::Block<'_>| -> Vec<_> {
+            let text = |m: tidewire_protocol::block::Message<'_>| {
+                (m.offset.0, m.topic.map(str::to_owned), String::from_utf8(m.payload.to_vec()).unwrap())
+            };
+            block.messages().map(|message| text(message.unwrap())).collect()
+        };
+        match frame {
+            HubFrame::Block(block) => Self::Messages(texts(block)),
+            HubFrame::Subscribed(Subscribed { outcome, positions, gap, .. }) => {
+                let gap = gap.map(|gap| (gap.from.0, gap.to.0, gap.reason));
+                Self::Subscribed(*outcome, positions[0].offset.0, gap)
+            }
+            HubFrame::Missing(missing) => {
+                let gap = missing.gap.unwrap();
+                Self::Missing(gap.from.0, gap.to.0, missing.after.0, gap.reason)
+            }
+            HubFrame::Acked(acked) => Self::Acked(acked.seq.0, acked.count, acked.offset.0, acked.duplicate),
+            HubFrame::Refused(refused) => Self::Refused(refused.seq.0, refused.code, refused.consumed),
+            HubFrame::Opened(opened) => Self::Opened(opened.window_new, opened.next.0),
+            HubFrame::Page(page) => {
+                let blocks = tidewire_protocol::block::blocks_of_page(&page.blocks);
+                let messages = blocks.flat_map(|block| texts(&block.unwrap())).collect();
+                Self::Page(messages, page.upto[0].offset.0, page.more)
+            }
+            HubFrame::Goodbye(goodbye) => Self::Goodbye(goodbye.code),
+            HubFrame::Welcome(_) => Self::Other(64),
+            HubFrame::Heartbeat(_) => Self::Other(75),
+            HubFrame::Unsubscribed(_) => Self::Other(71),
+            HubFrame::Failed(failed) => Self::Goodbye(failed.code),
+            other @ (HubFrame::Attached(_) | HubFrame::Detached(_) | HubFrame::Progress(_)) => {
+                panic!("unexpected {other:?}")
+            }
+        }
+    }
+}
+
+fn message(offset: u64, text: &str) -> (u64, Option<String>, String) {
+    (offset, None, text.to_owned())
+}
+
+fn named(offset: u64, topic: &str, text: &str) -> (u64, Option<String>, String) {
+    (offset, Some(topic.to_owned()), text.to_owned())
+}
+
+fn after(offset: u64) -> Start {
+    Start::After(vec![Position { epoch: EPOCH, offset: Offset(offset) }])
+}
+
+fn small(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
+#[test]
+fn a_message_reaches_every_subscriber_and_is_acknowledged() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let (alice, bob, carol) = (hub.client(1), hub.client(2), hub.client(3));
+    for id in [bob, carol] {
+        hub.subscribe(id, "t", Start::Latest, WhenSlow::CatchUp);
+        assert_eq!(hub.heard(id), [Heard::Subscribed(Outcome::Live, 0, None)]);
+    }
+    hub.open(alice, "t");
+    hub.publish(alice, 1, "one");
+    assert_eq!(hub.heard(alice), [Heard::Acked(1, 1, 1, false)]);
+    for id in [bob, carol] {
+        assert_eq!(hub.heard(id), [Heard::Messages(vec![message(1, "one")])]);
+    }
+}
+
+#[test]
+fn publishes_of_one_read_become_one_block_and_one_ack() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let (alice, bob) = (hub.client(1), hub.client(2));
+    hub.subscribe(bob, "t", Start::Latest, WhenSlow::CatchUp);
+    hub.heard(bob);
+    hub.open(alice, "t");
+    hub.say(alice, &[publish(1, "a"), publish(2, "b"), publish(3, "c")]);
+    assert_eq!(hub.heard(alice), [Heard::Acked(1, 3, 1, false)]);
+    assert_eq!(hub.heard(bob), [Heard::Messages(vec![message(1, "a"), message(2, "b"), message(3, "c")])]);
+}
+
+#[test]
+fn a_retried_publish_lands_once_and_a_hole_is_refused() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let alice = hub.client(1);
+    hub.open(alice, "t");
+    hub.say(alice, &[publish(1, "a"), publish(1, "a"), publish(3, "c")]);
+    assert_eq!(
+        hub.heard(alice),
+        [
+            Heard::Acked(1, 1, 1, false),
+            Heard::Acked(1, 1, 1, true),
+            Heard::Refused(3, Code::OutOfOrder, false)
+        ]
+    );
+}
+
+#[test]
+fn a_pattern_gets_messages_of_its_topics_with_their_names() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let (alice, bob) = (hub.client(1), hub.client(2));
+    hub.open(alice, "a.x");
+    hub.publish(alice, 1, "before");
+    hub.subscribe(bob, "a.*", Start::Earliest, WhenSlow::CatchUp);
+    hub.publish(alice, 2, "after");
+    let heard = hub.heard(bob);
+    assert_eq!(
+        heard,
+        [
+            Heard::Subscribed(Outcome::Resumed, 0, None),
+            Heard::Messages(vec![named(1, "a.x", "before")]),
+            Heard::Messages(vec![named(2, "a.x", "after")]),
+        ]
+    );
+}
+
+#[test]
+fn a_full_socket_finishes_its_frame_first_and_then_catches_up() {
+    let mut hub = Hub::new(small(|limits| limits.block_bytes = 1), Vec::new());
+    let (alice, bob) = (hub.client(1), hub.client(2));
+    hub.subscribe(bob, "t", Start::Latest, WhenSlow::CatchUp);
+    hub.heard(bob);
+    hub.open(alice, "t");
+    hub.sockets.room.insert(bob, 20);
+    for seq in 1..=50 {
+        hub.publish(alice, seq, &format!("message {seq}"));
+    }
+    // A question whose answer must not cut into the half-written block.
+    hub.say(bob, &[ClientFrame::Unsubscribe(Unsubscribe { request: Request(1), tail: Default::default() })]);
+    for _ in 0..1_000 {
+        hub.room(bob, 7);
+    }
+    let mut messages = Vec::new();
+    for heard in hub.heard(bob) {
+        match heard {
+            Heard::Messages(more) => messages.extend(more),
+            other => assert_eq!(other, Heard::Goodbye(Code::UnknownNumber)),
+        }
+    }
+    let expected: Vec<_> = (1..=50).map(|seq| message(seq, &format!("message {seq}"))).collect();
+    assert_eq!(messages, expected);
+}
+
+#[test]
+fn retention_is_told_as_a_gap_to_who_lags_and_to_who_resumes() {
+    let pattern = Pattern::parse(">").unwrap();
+    let retention = Retention { count: Some(2), none: false, bytes: None, age_ms: None };
+    let limits = small(|limits| limits.block_bytes = 1);
+    let mut hub = Hub::new(limits, vec![TopicRule { pattern, retention }]);
+    let (alice, bob, carol) = (hub.client(1), hub.client(2), hub.client(3));
+    hub.subscribe(bob, "t", Start::Latest, WhenSlow::CatchUp);
+    hub.heard(bob);
+    hub.open(alice, "t");
+    hub.sockets.room.insert(bob, 0);
+    for seq in 1..=9 {
+        hub.publish(alice, seq, "m");
+    }
+    hub.room(bob, usize::MAX);
+    let last_two = [Heard::Messages(vec![message(8, "m")]), Heard::Messages(vec![message(9, "m")])];
+    let [first, rest @ ..] = &hub.heard(bob)[..] else { panic!("nothing heard") };
+    assert_eq!(first, &Heard::Missing(1, 7, 7, GapReason::Retention));
+    assert_eq!(rest, last_two);
+    hub.subscribe(carol, "t", after(3), WhenSlow::CatchUp);
+    let heard = hub.heard(carol);
+    assert_eq!(heard[0], Heard::Subscribed(Outcome::Gap, 7, Some((4, 7, GapReason::Retention))));
+    assert_eq!(heard[1..], last_two);
+    hub.subscribe(carol, "t", after(8), WhenSlow::CatchUp);
+    assert_eq!(hub.heard(carol), [Heard::Goodbye(Code::LimitReached)]);
+}
+
+#[test]
+fn a_cursor_of_another_epoch_or_beyond_the_end_gets_a_gap() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let (alice, bob, carol) = (hub.client(1), hub.client(2), hub.client(3));
+    hub.open(alice, "t");
+    hub.publish(alice, 1, "m");
+    let elsewhere = Start::After(vec![Position { epoch: Epoch(99), offset: Offset(500) }]);
+    hub.subscribe(bob, "t", elsewhere, WhenSlow::CatchUp);
+    let gap = Some((1, 0, GapReason::EpochChanged));
+    assert_eq!(
+        hub.heard(bob),
+        [Heard::Subscribed(Outcome::Gap, 0, gap), Heard::Messages(vec![message(1, "m")])]
+    );
+    hub.subscribe(carol, "t", after(500), WhenSlow::CatchUp);
+    assert_eq!(hub.heard(carol), [Heard::Subscribed(Outcome::Gap, 1, Some((2, 500, GapReason::BeyondEnd)))]);
+}
+
+#[test]
+fn the_last_n_and_pages_of_history() {
+    let mut hub = Hub::new(small(|limits| limits.block_bytes = 1), Vec::new());
+    let (alice, bob) = (hub.client(1), hub.client(2));
+    hub.open(alice, "t");
+    for seq in 1..=5 {
+        hub.publish(alice, seq, "m");
+    }
+    hub.subscribe(bob, "t", Start::Last(2), WhenSlow::CatchUp);
+    assert_eq!(hub.heard(bob)[0], Heard::Subscribed(Outcome::Resumed, 3, None));
+    let history = |from, bytes_max| {
+        ClientFrame::History(History { request: Request(4), name: "t".into(), from, bytes_max })
+    };
+    hub.say(bob, &[history(Start::Earliest, 1)]);
+    assert_eq!(hub.heard(bob), [Heard::Page(vec![message(1, "m")], 1, true)]);
+    hub.say(bob, &[history(after(3), 0)]);
+    assert_eq!(hub.heard(bob), [Heard::Page(vec![message(4, "m"), message(5, "m")], 5, false)]);
+    hub.say(bob, &[history(Start::Latest, 0)]);
+    assert_eq!(hub.heard(bob), [Heard::Page(Vec::new(), 5, false)]);
+}
+
+#[test]
+fn a_newer_incarnation_fences_the_older() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let old = hub.client(1);
+    hub.open(old, "t");
+    let new = hub.connect(Encoding::Binary);
+    let producer = ProducerId([1; 16]);
+    hub.say(new, &[ClientFrame::Hello(Hello { producer, incarnation: Incarnation(2), ..Hello::default() })]);
+    hub.heard(new);
+    hub.shard.received(hub.now, old, &mut [], &mut hub.sockets);
+    let mut payload = Vec::new();
+    publish(1, "late").put(&mut payload);
+    hub.send(old, 2, &payload);
+    let written = hub.sockets.written.remove(&old).unwrap();
+    let (_, mut frames) = websocket_message(&mut &written[..]).unwrap();
+    let refused = HubFrame::take(&mut frames).unwrap().unwrap();
+    assert_eq!(Heard::new(&refused), Heard::Refused(1, Code::Fenced, false));
+    let detached = HubFrame::take(&mut frames).unwrap().unwrap();
+    assert!(matches!(detached, HubFrame::Detached(detached) if detached.code == Code::Fenced));
+}
+
+#[test]
+fn json_clients_hear_the_same_messages() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let alice = hub.client(1);
+    let bob = hub.connect(Encoding::Json);
+    hub.send(bob, 1, br#"[{"type":"hello"},{"type":"subscribe","request":1,"name":"t"}]"#);
+    hub.sockets.written.clear();
+    hub.open(alice, "t");
+    hub.publish(alice, 1, r#"{"a":1}"#);
+    let written = hub.sockets.written.remove(&bob).unwrap();
+    let (opcode, text) = websocket_message(&mut &written[..]).unwrap();
+    assert_eq!(opcode, 1);
+    let text = std::str::from_utf8(text).unwrap();
+    assert!(text.contains(r#""type":"block""#) && text.contains(r#""data":{"a":1}"#), "{text}");
+}
+
+#[test]
+fn faults_end_a_connection_with_their_code() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let id = hub.connect(Encoding::Binary);
+    hub.say(id, &[publish(1, "too early")]);
+    assert_eq!(hub.heard(id), [Heard::Goodbye(Code::NotSignedIn), Heard::Close(4002)]);
+    assert_eq!(hub.sockets.closed, [id]);
+
+    let id = hub.client(1);
+    hub.send(id, 2, &[5, 200]);
+    assert_eq!(hub.heard(id), [Heard::Goodbye(Code::BadFrame), Heard::Close(4001)]);
+
+    let id = hub.client(1);
+    hub.send(id, 3, b"");
+    assert_eq!(hub.heard(id), [Heard::Close(1002)]);
+    assert_eq!(hub.shard.connections(), 0);
+}
+
+#[test]
+fn silence_before_and_after_sign_in_ends_a_connection() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let (quiet, signed) = (hub.connect(Encoding::Binary), hub.client(1));
+    for _ in 0..24 {
+        hub.wait(250);
+    }
+    assert_eq!(hub.heard(quiet), [Heard::Goodbye(Code::SignInTimeout), Heard::Close(4003)]);
+    for _ in 0..200 {
+        hub.wait(250);
+    }
+    let heard = hub.heard(signed);
+    assert_eq!(heard.first(), Some(&Heard::Other(75)), "a heartbeat");
+    assert_eq!(heard[heard.len() - 2..], [Heard::Goodbye(Code::Silent), Heard::Close(4018)]);
+    assert_eq!(hub.shard.connections(), 0);
+}
