@@ -2,7 +2,7 @@
 //!
 //! The shell (crate `tidewire`) or the simulation owns one [`shard::Shard`] per thread and one shared
 //! [`topics::Topics`]. It feeds a shard what sockets received, and calls [`shard::Shard::turn`] until there is
-//! no more to do; the shard writes through a [`shard::Wire`] that it is lent.
+//! no more to do; the shard writes through a [`shard::wire::Wire`] that it is lent.
 //!
 //! The modules, in the order a message meets them; each uses only those after it:
 //! [`shard`] (the loop: marks, walks, writes), [`session`] (what one connection may say and is told),
