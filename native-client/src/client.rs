@@ -1,0 +1,179 @@
+//! The handle that programs hold.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use tidewire_client_core::client::Client as Core;
+use tidewire_client_core::options::{self, OutboxOptions, SubscribeOptions, WhenFull};
+use tidewire_client_core::output::Status;
+use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::number::{Incarnation, ProducerId};
+
+use crate::address::{Address, AddressError};
+use crate::command::{Command, Room};
+use crate::engine::{self, Parts};
+use crate::event::PublishError;
+use crate::options::Options;
+use crate::publishing::Publishing;
+use crate::subscription::Subscription;
+
+/// A client of one hub. Clones share it; it ends when the last one and the last subscription are dropped.
+#[derive(Debug, Clone)]
+pub struct Client {
+    commands: mpsc::UnboundedSender<Command>,
+    room: Arc<Room>,
+    status: watch::Receiver<Status>,
+    last_key: Arc<AtomicU64>,
+}
+
+impl Client {
+    /// Starts a client of the hub at `http://host:port`. Being offline is no error: it keeps trying.
+    ///
+    /// # Errors
+    /// [`AddressError`] if the URL cannot be connected to at all.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, or where the system gives no random numbers.
+    pub fn connect(url: &str, options: Options) -> Result<Self, AddressError> {
+        let address = Address::parse(url)?;
+        let bytes_max = permits(options.outbox_bytes_max);
+        let room = Arc::new(Room {
+            messages: Semaphore::new(options.outbox_messages_max as usize),
+            bytes: Semaphore::new(bytes_max),
+            bytes_max,
+        });
+        let (commands, command_receiver) = mpsc::unbounded_channel();
+        let (status_sender, status) = watch::channel(Status::Connecting);
+        tokio::spawn(engine::run(Parts {
+            core: core(options),
+            address,
+            commands: command_receiver,
+            room: Arc::clone(&room),
+            status: status_sender,
+        }));
+        Ok(Self { commands, room, status, last_key: Arc::default() })
+    }
+
+    /// Publishes a message, behind all that were published before it. It is in the outbox when this returns;
+    /// the future says what becomes of it.
+    pub fn publish(&self, topic: &str, content: Content, payload: impl Into<Bytes>) -> Publishing {
+        let payload = payload.into();
+        let Ok(len) = u32::try_from(payload.len()) else {
+            return Publishing::failed(PublishError::Refused(Code::TooLarge));
+        };
+        let Ok(message) = self.room.messages.try_acquire() else { return self.no_room() };
+        let Ok(bytes) = self.room.bytes.try_acquire_many(len) else { return self.no_room() };
+        // The task gives them back with the outcome.
+        message.forget();
+        bytes.forget();
+        self.enqueue(topic, content, payload)
+    }
+
+    /// As [`Self::publish`], but waits for room in the outbox first. Calls get room in their order.
+    ///
+    /// # Errors
+    /// [`PublishError`] if there will never be room.
+    pub async fn publish_when_room(
+        &self,
+        topic: &str,
+        content: Content,
+        payload: impl Into<Bytes>,
+    ) -> Result<Publishing, PublishError> {
+        let payload = payload.into();
+        let len = u32::try_from(payload.len()).map_err(|_| PublishError::Refused(Code::TooLarge))?;
+        if payload.len() > self.room.bytes_max {
+            return Err(PublishError::OutboxFull);
+        }
+        let message = self.room.messages.acquire().await.map_err(|_| PublishError::Closed)?;
+        let bytes = self.room.bytes.acquire_many(len).await.map_err(|_| PublishError::Closed)?;
+        message.forget();
+        bytes.forget();
+        Ok(self.enqueue(topic, content, payload))
+    }
+
+    fn no_room(&self) -> Publishing {
+        let closed = self.room.messages.is_closed();
+        Publishing::failed(if closed { PublishError::Closed } else { PublishError::OutboxFull })
+    }
+
+    fn enqueue(&self, topic: &str, content: Content, payload: Bytes) -> Publishing {
+        let (sender, outcome) = oneshot::channel();
+        let command = Command::Publish { topic: topic.into(), content, payload, outcome: sender };
+        // Without a task the sender is dropped here, and the future says `Closed`.
+        let _ = self.commands.send(command);
+        Publishing::pending(outcome)
+    }
+
+    /// Listens to a topic or pattern. What cannot be subscribed to ends with its reason.
+    #[must_use]
+    pub fn subscribe(&self, name: &str, options: SubscribeOptions) -> Subscription {
+        let key = self.last_key.fetch_add(1, Ordering::Relaxed) + 1;
+        // Bounded by the subscription's own bound, which the state machine keeps.
+        let (events, receiver) = mpsc::unbounded_channel();
+        let subscription = Subscription::new(key, &options, receiver, self.commands.clone());
+        let _ = self.commands.send(Command::Subscribe { key, name: name.into(), options, events });
+        subscription
+    }
+
+    /// Waits until every publish before this has its outcome.
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`] if the client ended first.
+    pub async fn flush(&self) -> Result<(), PublishError> {
+        let (done, flushed) = oneshot::channel();
+        let _ = self.commands.send(Command::Flush { done });
+        flushed.await.map_err(|_| PublishError::Closed)
+    }
+
+    /// How the client stands to its hub, now and as it changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Ends the client. What waits in the outbox fails; [`Self::flush`] first if it should not.
+    pub async fn close(&self) {
+        let _ = self.commands.send(Command::Close);
+        // The task closes the link before it ends.
+        let mut status = self.status.clone();
+        while status.changed().await.is_ok() {}
+    }
+}
+
+fn core(options: Options) -> Core {
+    let random = random();
+    let mut core = Core::new(options::Options {
+        producer: ProducerId(random.0),
+        incarnation: Incarnation(1),
+        agent: options.agent,
+        identity: None,
+        asks_tokens: false,
+        outbox: OutboxOptions {
+            count_max: options.outbox_messages_max,
+            bytes_max: options.outbox_bytes_max,
+            when_full: WhenFull::Reject,
+        },
+        linger_ms: options.linger_ms,
+        seed: random.1,
+    });
+    if let Some(token) = options.token {
+        core.set_token(0, &token);
+    }
+    core
+}
+
+/// A producer identity and a seed for jitter.
+fn random() -> ([u8; 16], u64) {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system gives random numbers");
+    let seed = getrandom::u64().expect("the system gives random numbers");
+    (bytes, seed)
+}
+
+/// As many permits as a semaphore can have, if it is to have more.
+fn permits(bytes: u64) -> usize {
+    usize::try_from(bytes).map_or(Semaphore::MAX_PERMITS, |bytes| bytes.min(Semaphore::MAX_PERMITS))
+}

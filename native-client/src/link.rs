@@ -1,0 +1,174 @@
+//! One WebSocket: a task that connects, reads, writes and closes, and knows no frame.
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use tidewire_protocol::SUBPROTOCOL_BINARY;
+use tidewire_protocol::code::Code;
+
+use crate::address::Address;
+
+/// What comes from a link.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    /// It is up.
+    Opened,
+    /// A binary message.
+    Received(Bytes),
+    /// It is gone, with this close code.
+    Closed(u16),
+}
+
+/// What goes into a link.
+#[derive(Debug)]
+enum Outgoing {
+    Message(Bytes),
+    Close(u16),
+}
+
+/// A link's near end. Dropping it closes the link.
+#[derive(Debug)]
+pub(crate) struct Link {
+    events: mpsc::Receiver<LinkEvent>,
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    task: JoinHandle<()>,
+}
+
+impl Link {
+    /// Starts connecting.
+    pub(crate) fn open(address: Address) -> Self {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        // Bounded by what the client lets be unanswered, so the channel needs no bound of its own.
+        let (outgoing, receiver) = mpsc::unbounded_channel();
+        let task = tokio::spawn(run(address, sender, receiver));
+        Self { events, outgoing, task }
+    }
+
+    /// The next event. Safe to drop and ask again.
+    pub(crate) async fn next(&mut self) -> LinkEvent {
+        self.events.recv().await.unwrap_or(LinkEvent::Closed(ABNORMAL))
+    }
+
+    /// Sends one binary message.
+    pub(crate) fn send(&self, message: Bytes) {
+        // A link that is gone says so by its last event.
+        let _ = self.outgoing.send(Outgoing::Message(message));
+    }
+
+    /// Closes the link behind what was sent. The task gives what it ends with, should anyone wait for it.
+    pub(crate) fn close(self, code: u16) -> JoinHandle<()> {
+        let _ = self.outgoing.send(Outgoing::Close(code));
+        self.task
+    }
+}
+
+type Socket = WebSocketStream<TcpStream>;
+
+async fn run(address: Address, events: mpsc::Sender<LinkEvent>, outgoing: mpsc::UnboundedReceiver<Outgoing>) {
+    let connected = tokio::select! {
+        connected = connect(&address) => connected,
+        // The client has given up waiting.
+        () = events.closed() => return,
+    };
+    let close_code = match connected {
+        Ok(socket) => {
+            if events.send(LinkEvent::Opened).await.is_err() {
+                return;
+            }
+            let (sink, stream) = socket.split();
+            tokio::select! {
+                code = read(stream, &events) => code,
+                () = write(sink, outgoing) => ABNORMAL,
+            }
+        }
+        // Whoever listens there does not speak this protocol, and will not the next time either.
+        Err(Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_))) => {
+            Code::NotSupported.close_code()
+        }
+        Err(_) => ABNORMAL,
+    };
+    let _ = events.send(LinkEvent::Closed(close_code)).await;
+}
+
+/// The client's own deadline ends a connect that takes too long.
+async fn connect(address: &Address) -> Result<Socket, Error> {
+    let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(Error::Io)?;
+    // Messages are gathered before they are written; the kernel would only hold them back.
+    stream.set_nodelay(true).map_err(Error::Io)?;
+    let request = ClientRequestBuilder::new(address.uri.clone()).with_sub_protocol(SUBPROTOCOL_BINARY);
+    // The hub sends a message of any size that it takes in one frame.
+    let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
+    let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
+    Ok(socket)
+}
+
+/// Reads until the link ends; gives its close code.
+async fn read(
+    mut stream: futures_util::stream::SplitStream<Socket>,
+    events: &mpsc::Sender<LinkEvent>,
+) -> u16 {
+    while let Some(message) = stream.next().await {
+        match message {
+            Ok(Message::Binary(bytes)) => {
+                if events.send(LinkEvent::Received(bytes)).await.is_err() {
+                    // Nobody listens any more; what is still to be sent, a close at least, goes out yet.
+                    return std::future::pending().await;
+                }
+            }
+            Ok(Message::Close(frame)) => return frame.map_or(ABNORMAL, |frame| frame.code.into()),
+            Ok(Message::Text(_)) => return CloseCode::Unsupported.into(),
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+            Err(_) => return ABNORMAL,
+        }
+    }
+    ABNORMAL
+}
+
+/// Writes what comes until the link is to be closed. What has gathered is written at once.
+async fn write(
+    mut sink: futures_util::stream::SplitSink<Socket, Message>,
+    mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
+) {
+    let mut batch = Vec::new();
+    while outgoing.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        for message in batch.drain(..) {
+            let written = match message {
+                Outgoing::Message(bytes) => sink.feed(Message::Binary(bytes)).await,
+                Outgoing::Close(code) => {
+                    let frame = CloseFrame { code: code.into(), reason: "".into() };
+                    let close = sink.send(Message::Close(Some(frame)));
+                    // A hub that does not read must not keep the task for ever.
+                    let _ = tokio::time::timeout(CLOSE_TIME_MAX, close).await;
+                    return;
+                }
+            };
+            if written.is_err() {
+                // The reading side knows why.
+                return std::future::pending().await;
+            }
+        }
+        if sink.flush().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// The close code of a link that ended without one (RFC 6455, 7.1.5).
+const ABNORMAL: u16 = 1006;
+/// Messages that wait between socket and client: enough to keep both busy.
+const EVENTS_MAX: usize = 64;
+/// Messages written between two flushes.
+const BATCH_MAX: usize = 256;
+/// What a close may take.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
