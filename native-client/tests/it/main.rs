@@ -1,0 +1,7 @@
+//! The native client over real sockets, against a far end that speaks the protocol by script.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod far_end;
+
+mod publishing;
+mod subscribing;

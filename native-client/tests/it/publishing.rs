@@ -1,0 +1,139 @@
+//! Publishing over a real socket.
+
+use tidewire_client::{Client, Code, Content, Fault, Options, PublishError, Status};
+use tidewire_protocol::SUBPROTOCOL_BINARY;
+use tidewire_protocol::hub_frame::{Goodbye, HubFrame};
+
+use crate::far_end::{FarEnd, Frame, in_time};
+
+#[tokio::test]
+async fn publishes_in_order_and_says_where() {
+    let hub = FarEnd::new().await;
+    let client =
+        Client::connect(&hub.url, Options { token: Some("secret".into()), ..Options::default() }).unwrap();
+    let first = client.publish("t", Content::Text, "one");
+    let second = client.publish("t", Content::Text, "two");
+    let mut link = hub.accept(Some(SUBPROTOCOL_BINARY)).await;
+    assert_eq!(link.next().await, Frame::Hello { token: "secret".into() });
+    link.say(HubFrame::Welcome(Default::default())).await;
+    let handle = link.opened("t", true).await;
+    assert_eq!(link.next().await, Frame::Publish { handle, seq: 1, payload: b"one".to_vec() });
+    assert_eq!(link.next().await, Frame::Publish { handle, seq: 2, payload: b"two".to_vec() });
+    link.ack(handle, 1, 2).await;
+    assert_eq!(in_time(first).await.unwrap().offset.0, 1);
+    assert_eq!(in_time(second).await.unwrap().offset.0, 2);
+    in_time(client.flush()).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_publishes_arrive_once_and_in_order_over_broken_links() {
+    const COUNT: u64 = 20_000;
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let far = tokio::spawn(async move {
+        let mut stored = 0;
+        for life in 0.. {
+            let mut link = hub.welcome().await;
+            let handle = link.opened("t", false).await;
+            while let Frame::Publish { seq, payload, .. } = link.next().await {
+                if seq > stored {
+                    assert_eq!(seq, stored + 1);
+                    assert_eq!(payload, seq.to_string().into_bytes());
+                    stored += 1;
+                }
+                if life < 2 && stored == 1_500 * (life + 1) {
+                    break;
+                }
+                link.ack(handle, seq, 1).await;
+                if stored == COUNT {
+                    return link;
+                }
+            }
+            link.close(4017).await;
+        }
+        unreachable!()
+    });
+    let publishing: Vec<_> = (1..=COUNT).map(|n| client.publish("t", Content::Text, n.to_string())).collect();
+    for (publishing, n) in publishing.into_iter().zip(1..) {
+        assert_eq!(in_time(publishing).await.unwrap().offset.0, n);
+    }
+    far.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_outbox_refuses_or_makes_wait() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options { outbox_messages_max: 2, ..Options::default() }).unwrap();
+    let first = client.publish("t", Content::Text, "1");
+    let _second = client.publish("t", Content::Text, "2");
+    assert_eq!(client.publish("t", Content::Text, "3").await, Err(PublishError::OutboxFull));
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.publish_when_room("t", Content::Text, "4").await.unwrap().await }
+    });
+    let mut link = hub.welcome().await;
+    let handle = link.opened("t", true).await;
+    link.next().await;
+    link.next().await;
+    assert!(!waiting.is_finished());
+    link.ack(handle, 1, 1).await;
+    assert_eq!(in_time(first).await.unwrap().offset.0, 1);
+    assert_eq!(link.next().await, Frame::Publish { handle, seq: 3, payload: b"4".to_vec() });
+    link.ack(handle, 2, 2).await;
+    assert_eq!(in_time(waiting).await.unwrap().unwrap().offset.0, 3);
+}
+
+#[tokio::test]
+async fn bytes_bound_the_outbox_too() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options { outbox_bytes_max: 10, ..Options::default() }).unwrap();
+    let _first = client.publish("t", Content::Binary, vec![0; 8]);
+    assert_eq!(client.publish("t", Content::Binary, vec![0; 3]).await, Err(PublishError::OutboxFull));
+    let never = client.publish_when_room("t", Content::Binary, vec![0; 11]).await;
+    assert_eq!(never.unwrap_err(), PublishError::OutboxFull);
+}
+
+#[tokio::test]
+async fn closing_fails_what_waits_and_closes_the_link() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let publishing = client.publish("t", Content::Text, "1");
+    let link = hub.welcome().await;
+    let closed = tokio::spawn(link.closed());
+    in_time(client.close()).await;
+    assert_eq!(in_time(publishing).await, Err(PublishError::Closed));
+    assert_eq!(in_time(closed).await.unwrap(), 1000);
+    assert_eq!(client.publish("t", Content::Text, "2").await, Err(PublishError::Closed));
+    assert_eq!(client.flush().await, Err(PublishError::Closed));
+}
+
+#[tokio::test]
+async fn what_cannot_be_published_fails_alone() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let bad = client.publish("no topic", Content::Text, "1");
+    assert_eq!(in_time(bad).await, Err(PublishError::Refused(Code::BadName)));
+}
+
+#[tokio::test]
+async fn a_fatal_goodbye_is_told_by_the_status() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let publishing = client.publish("t", Content::Text, "1");
+    let mut link = hub.accept(Some(SUBPROTOCOL_BINARY)).await;
+    link.next().await;
+    link.say(HubFrame::Goodbye(Goodbye { code: Code::BadToken, ..Goodbye::default() })).await;
+    link.close(Code::BadToken.close_code()).await;
+    let fatal = Status::Closed { fault: Some(Fault::Protocol(Code::BadToken)) };
+    in_time(client.status().wait_for(|status| *status == fatal)).await.unwrap();
+    assert_eq!(in_time(publishing).await, Err(PublishError::Refused(Code::BadToken)));
+}
+
+#[tokio::test]
+async fn a_far_end_that_speaks_something_else_is_fatal() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let _link = hub.accept(None).await;
+    let fatal = Status::Closed { fault: Some(Fault::Protocol(Code::NotSupported)) };
+    in_time(client.status().wait_for(|status| *status == fatal)).await.unwrap();
+}

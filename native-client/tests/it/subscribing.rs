@@ -1,0 +1,127 @@
+//! Subscribing over a real socket.
+
+use std::borrow::Cow;
+
+use tidewire_client::{Client, Code, Fault, Options, Outcome, SubEvent, SubscribeOptions, Subscription};
+use tidewire_protocol::block::{Block, Head, put_message, put_on_page};
+use tidewire_protocol::hub_frame::{HubFrame, Page, Subscribed};
+use tidewire_protocol::number::{Offset, Request, TailNumber};
+use tidewire_protocol::position::Position;
+
+use crate::far_end::{EPOCH, FarEnd, FarLink, Frame, in_time};
+
+fn at(offset: u64) -> Vec<Position> {
+    vec![Position { epoch: EPOCH, offset: Offset(offset) }]
+}
+
+/// Messages whose payloads are their offsets.
+fn records(offsets: std::ops::RangeInclusive<u64>) -> Vec<u8> {
+    let mut records = Vec::new();
+    for offset in offsets {
+        let head = Head { prev: Offset(offset - 1), offset: Offset(offset), ..Head::default() };
+        put_message(&head, offset.to_string().as_bytes(), &mut records);
+    }
+    records
+}
+
+async fn subscribed(link: &mut FarLink, offset: u64) {
+    let frame = link.next().await;
+    let Frame::Subscribe { request, name } = frame else { panic!("{frame:?}") };
+    assert_eq!(name, "t");
+    link.say(HubFrame::Subscribed(Subscribed {
+        request: Request(request),
+        tail: TailNumber(9),
+        positions: at(offset),
+        ..Subscribed::default()
+    }))
+    .await;
+}
+
+async fn block(link: &mut FarLink, offsets: std::ops::RangeInclusive<u64>) {
+    let prev = Offset(offsets.start() - 1);
+    let records = records(offsets);
+    link.say(HubFrame::Block(Block { tail: TailNumber(9), prev, records: &records, ..Block::default() }))
+        .await;
+}
+
+#[track_caller]
+fn expect_message(event: Option<SubEvent>, offset: u64) {
+    let Some(SubEvent::Message(message)) = event else { panic!("{event:?}") };
+    assert_eq!((message.offset.0, &message.payload[..]), (offset, offset.to_string().as_bytes()));
+}
+
+async fn ready(subscription: &mut Subscription, outcome: Outcome) {
+    let event = in_time(subscription.next()).await;
+    assert!(matches!(&event, Some(SubEvent::Ready { outcome: got, .. }) if *got == outcome), "{event:?}");
+}
+
+#[tokio::test]
+async fn hears_messages_across_a_broken_link_once_and_in_order() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let mut subscription = client.subscribe("t", SubscribeOptions::default());
+    let mut link = hub.welcome().await;
+    subscribed(&mut link, 0).await;
+    block(&mut link, 1..=3).await;
+    link.close(4017).await;
+    let mut link = hub.welcome().await;
+    subscribed(&mut link, 3).await;
+    block(&mut link, 1..=5).await;
+    ready(&mut subscription, Outcome::Live).await;
+    for offset in 1..=5 {
+        expect_message(in_time(subscription.next()).await, offset);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_stands_still_holds_no_more_than_its_bound_and_reads_on_from_history() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let options = SubscribeOptions { messages_max: 8, ..SubscribeOptions::default() };
+    let mut subscription = client.subscribe("t", options);
+    let mut link = hub.welcome().await;
+    subscribed(&mut link, 0).await;
+    block(&mut link, 1..=20).await;
+    ready(&mut subscription, Outcome::Live).await;
+    for offset in 1..=8 {
+        expect_message(in_time(subscription.next()).await, offset);
+    }
+    let reading = tokio::spawn(async move { (in_time(subscription.next()).await, subscription) });
+    let frame = link.next().await;
+    let Frame::History { request } = frame else { panic!("{frame:?}") };
+    let records = records(1..=20);
+    let mut blocks = Vec::new();
+    put_on_page(&Block { records: &records, ..Block::default() }, &mut Vec::new(), &mut blocks);
+    link.say(HubFrame::Page(Page {
+        request: Request(request),
+        after: at(4),
+        upto: at(20),
+        blocks: Cow::Owned(blocks),
+        ..Page::default()
+    }))
+    .await;
+    let (event, _subscription) = in_time(reading).await.unwrap();
+    let Some(SubEvent::Message(message)) = event else { panic!("{event:?}") };
+    assert_eq!(message.offset.0, 9);
+}
+
+#[tokio::test]
+async fn dropping_a_subscription_ends_it_at_the_hub() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options { linger_ms: 10, ..Options::default() }).unwrap();
+    let subscription = client.subscribe("t", SubscribeOptions::default());
+    let mut link = hub.welcome().await;
+    subscribed(&mut link, 0).await;
+    drop(subscription);
+    assert_eq!(link.next().await, Frame::Unsubscribe { tail: 9 });
+}
+
+#[tokio::test]
+async fn what_cannot_be_subscribed_to_ends_with_its_reason() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let mut subscription = client.subscribe("a b", SubscribeOptions::default());
+    let ended = SubEvent::Ended(Fault::Protocol(Code::BadName));
+    assert_eq!(in_time(subscription.next()).await, Some(ended));
+    assert_eq!(in_time(subscription.next()).await, None);
+}
