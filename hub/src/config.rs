@@ -17,6 +17,7 @@ use crate::gate;
 use crate::gate::origin::{AllowedOrigin, Origins};
 
 mod bounds;
+mod demo;
 mod raw;
 
 /// How a hub is to run. Made by [`Config::load`].
@@ -162,6 +163,10 @@ impl Reading {
         if !(0..=DRAIN_SECONDS_MAX).contains(&drain_seconds) {
             self.wrong("drain_seconds", drain_seconds, format!("0 to {DRAIN_SECONDS_MAX}"));
         }
+        let mut rules = self.topic_rules(raw.topics);
+        if flags.demo {
+            rules.extend(demo::rules());
+        }
         Config {
             listen,
             shards: shards.clamp(1, SHARDS_MAX) as usize,
@@ -173,7 +178,7 @@ impl Reading {
                 absent: raw.allow_no_origin.unwrap_or(flags.dev),
             },
             gate,
-            core: Settings { limits, access, rules: self.topic_rules(raw.topics) },
+            core: Settings { limits, access, rules },
         }
     }
 

@@ -6,6 +6,8 @@ use clap::Parser as _;
 
 mod command;
 
+mod demo;
+
 fn main() -> ExitCode {
     match command::CommandLine::parse().command.run() {
         Ok(code) => code,

@@ -10,6 +10,8 @@ use tidewire_hub::config::{Config, Flags};
 use tidewire_hub::server::Server;
 use tokio::runtime;
 
+use crate::demo::publish_host;
+
 /// The options of `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -41,11 +43,15 @@ impl Serve {
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     // Listened to from here on, so that a signal during the start is not lost.
     let mut signals = Signals::new().context("cannot listen to signals")?;
+    let demo = config.demo;
     let server = Server::start(config)?;
     {
         let mut out = io::stdout().lock();
         writeln!(out, "tidewire listening on http://{}", server.address())?;
         out.flush()?;
+    }
+    if demo {
+        tokio::spawn(publish_host(server.address()));
     }
     signals.next().await;
     tokio::select! {

@@ -1,0 +1,31 @@
+//! What the demo's topics keep, unless the configuration has rules of its own for them.
+
+use tidewire_hub_core::topics::directory::{Retention, TopicRule};
+use tidewire_protocol::name::Pattern;
+
+/// The demo's rules, to stand behind those that are written: the first match counts.
+pub(super) fn rules() -> impl Iterator<Item = TopicRule> {
+    let none = Retention { none: true, count: None, bytes: None, age_ms: None };
+    let kept = Retention { none: false, ..none };
+    let rules = [
+        // Ten minutes of seconds.
+        ("demo.host", Retention { count: Some(600), ..kept }),
+        // More changes than a board of sixty notes sees in a day; four megabytes bound what strangers can leave.
+        ("demo.board", Retention { count: Some(5_000), bytes: Some(4 << 20), ..kept }),
+        // Where pointers were is nobody's business later.
+        ("demo.cursors", none),
+        ("demo.ping.*", none),
+    ];
+    let rule = |(name, retention)| Some(TopicRule { pattern: Pattern::parse(name).ok()?, retention });
+    rules.into_iter().filter_map(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_pattern() {
+        assert_eq!(rules().count(), 4);
+    }
+}
