@@ -1,1 +1,9 @@
-//! One integration binary.
+//! One integration binary: a real hub in a process of its own, real sockets, literal bytes.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod layers;
+
+mod handshakes;
+
+mod support;

@@ -1,0 +1,20 @@
+//! What the tests share: a hub in its own process, and sockets that send literal bytes.
+
+pub(crate) mod hub;
+pub(crate) mod neighbour;
+pub(crate) mod socket;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take. Long, because a test must fail for what it tests and not for a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `done` says so. For what cannot be waited for otherwise: another process's state.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < until, "still not so: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

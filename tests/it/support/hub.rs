@@ -1,0 +1,176 @@
+//! A hub as its operator runs it: the binary, in a process of its own, on a port of its own.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread;
+
+use crate::support::{PATIENCE, eventually};
+
+/// A hub that ends with its test.
+pub(crate) struct Hub {
+    process: Child,
+    pub(crate) address: SocketAddr,
+    errors: Arc<Mutex<String>>,
+}
+
+impl Hub {
+    /// A hub where everybody may do everything.
+    pub(crate) fn dev() -> Self {
+        Self::start(&["--dev"], &[])
+    }
+
+    /// A hub with limits of its own.
+    pub(crate) fn dev_with(limits: &[(&str, u64)]) -> Self {
+        let env: Vec<_> = limits
+            .iter()
+            .map(|(name, value)| (format!("TIDEWIRE_LIMITS_{}", name.to_uppercase()), value.to_string()))
+            .collect();
+        let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Self::start(&["--dev"], &env)
+    }
+
+    /// A hub with these flags and variables, on a free port unless the flags name one.
+    pub(crate) fn start(flags: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut command = tidewire("serve");
+        if !flags.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let mut process = command
+            .args(flags)
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let errors = Arc::new(Mutex::new(String::new()));
+        let (pipe, kept) = (process.stderr.take().unwrap(), Arc::clone(&errors));
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&format!("{line}\n"));
+            }
+        });
+        let line = first_line(process.stdout.take().unwrap());
+        let Some(address) = line.trim_end().strip_prefix("tidewire listening on http://") else {
+            let _ = process.kill();
+            panic!("the hub said {line:?} and {:?}", errors.lock().unwrap());
+        };
+        Self { process, address: address.parse().unwrap(), errors }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// What it has written on standard error so far.
+    pub(crate) fn errors(&self) -> String {
+        self.errors.lock().unwrap().clone()
+    }
+
+    /// Bytes of memory that it has now.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
+    }
+
+    /// One of the numbers on `/metrics`.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let page = self.get("/metrics");
+        let line = page.lines().find(|line| line.split(' ').next() == Some(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is not in {page}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// The whole answer to a GET.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(socket, "GET {path} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the hub has ended", || {
+            status = self.process.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Ends it at once, and starts another on the same port.
+    pub(crate) fn kill_and_restart(mut self) -> Self {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let listen = self.address.to_string();
+        Self::start(&["--dev", "--listen", &listen], &[])
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        // What a panicking shard said, for instance, belongs beside the test's own failure.
+        if thread::panicking() {
+            eprintln!("the hub said:\n{}", self.errors());
+        }
+    }
+}
+
+/// The command line, with nothing of this process's own settings.
+pub(crate) fn tidewire(command: impl AsRef<OsStr>) -> Command {
+    let mut tidewire = Command::new(binary());
+    tidewire.arg(command);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEWIRE_")) {
+        tidewire.env_remove(name);
+    }
+    tidewire
+}
+
+/// Reads a line, or fails with a deadline.
+fn first_line(pipe: ChildStdout) -> String {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let _ = BufReader::new(pipe).read_line(&mut line);
+        let _ = tell.send(line);
+    });
+    told.recv_timeout(PATIENCE).unwrap()
+}
+
+/// The hub's binary: the one that the environment names, or one built once into this test's own target folder.
+fn binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("TIDEWIRE_BIN") {
+            return path.into();
+        }
+        // `target/debug/deps/it-...` -> `target/debug`
+        let profile = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "-p", "tidewire", "--target-dir"]).arg(profile.parent().unwrap());
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success());
+        profile.join("tidewire")
+    })
+}
