@@ -19,17 +19,14 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new() -> Self {
-        Self { client: Client::new(Options::default()), input: Vec::new(), table: Table::default() }
+    pub(crate) const fn new(options: Options) -> Self {
+        Self { client: Client::new(options), input: Vec::new(), table: Table::new() }
     }
 
     /// Makes room for `len` bytes of input and tells where it is.
     pub(crate) fn input(&mut self, len: usize) -> *const u8 {
-        if self.input.len() < len {
-            self.input.resize(len, 0);
-        } else if self.input.len() > INPUT_KEPT_MAX {
-            self.input.truncate(len.max(INPUT_KEPT_MAX));
-            self.input.shrink_to_fit();
+        if self.input.len() < len || self.input.len() > INPUT_KEPT_MAX {
+            self.input = vec![0; len];
         }
         self.input.as_ptr()
     }
@@ -48,7 +45,7 @@ impl Engine {
             self.table.put(output);
         }
         self.table.put_deadline(self.client.deadline());
-        self.table.rows()
+        self.table.len()
     }
 
     /// The input is a topic.

@@ -3,7 +3,7 @@
 //! Every call takes `now`, milliseconds on a clock that never goes back. A call that can be refused answers
 //! with a number above zero, or with minus twice the fault's number, less one if trying again can help.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell, RefMut};
 
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
@@ -17,15 +17,18 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::engine::Engine;
 
 thread_local! {
-    static ENGINE: RefCell<Option<Engine>> = const { RefCell::new(None) };
+    /// Lives as long as the wasm instance does, which JavaScript drops whole.
+    static ENGINE: OnceCell<&'static RefCell<Engine>> = const { OnceCell::new() };
 }
 
-fn with<T>(run: impl FnOnce(&mut Engine) -> T) -> T {
-    ENGINE.with_borrow_mut(|slot| run(slot.get_or_insert_with(Engine::new)))
+/// Not inlined: every function of this file begins with it.
+#[inline(never)]
+fn engine() -> RefMut<'static, Engine> {
+    ENGINE.with(|engine| engine.get().expect("`start` comes first").borrow_mut())
 }
 
 fn tell(now: f64, input: Input<'_>) {
-    with(|engine| engine.client.handle(now as Millis, input));
+    engine().client.handle(now as Millis, input);
 }
 
 fn answer(result: Result<f64, Fault>) -> f64 {
@@ -35,62 +38,59 @@ fn answer(result: Result<f64, Fault>) -> f64 {
 /// Makes room for `len` bytes and answers with their address. Other calls may move it.
 #[wasm_bindgen]
 pub fn input(len: u32) -> *const u8 {
-    with(|engine| engine.input(len as usize))
+    engine().input(len as usize)
 }
 
 /// Where the rows of the last [`drain`] or [`received`] are.
 #[wasm_bindgen]
-pub fn rows() -> *const u64 {
-    with(|engine| engine.table.address())
+pub fn rows() -> *const u8 {
+    engine().table.address().cast()
 }
 
-/// Sets the client up, before any other call. The input is 16 random bytes, the publisher's secret identity.
+/// Sets the client up; the first call. The two halves of `producer`, 128 random bits, are the publisher's secret
+/// identity.
 #[wasm_bindgen]
-pub fn start(seed: f64, count_max: u32, bytes_max: f64, drop_oldest: bool) {
-    with(|engine| {
-        let mut producer = [0; 16];
-        if let Some(bytes) = engine.input.first_chunk() {
-            producer = *bytes;
-        }
-        let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::Reject };
-        engine.client = tidewire_client_core::client::Client::new(Options {
-            producer: ProducerId(producer),
-            agent: AGENT.into(),
-            outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
-            seed: seed.to_bits(),
-            ..Options::default()
-        });
+pub fn start(producer: u64, producer_rest: u64, count_max: u32, bytes_max: f64, drop_oldest: bool) {
+    let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::Reject };
+    let producer = u128::from(producer) << 64 | u128::from(producer_rest);
+    let engine = Engine::new(Options {
+        producer: ProducerId(producer.to_be_bytes()),
+        agent: AGENT.into(),
+        outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
+        seed: producer_rest,
+        ..Options::default()
     });
+    ENGINE.with(|slot| slot.set(Box::leak(Box::new(RefCell::new(engine)))).is_ok());
 }
 
 /// Fills the table with all that is to be done, and answers with the number of rows.
 #[wasm_bindgen]
 pub fn drain() -> usize {
-    with(Engine::drain)
+    engine().drain()
 }
 
 /// One whole binary WebSocket message is in the first `len` bytes of the input. Drains.
 #[wasm_bindgen]
 pub fn received(now: f64, len: u32) -> usize {
-    with(|engine| engine.received(now as Millis, len as usize))
+    engine().received(now as Millis, len as usize)
 }
 
 /// The application has no token to give, nor will it have one if `is_final`.
 #[wasm_bindgen(js_name = tokenFailed)]
 pub fn token_failed(now: f64, is_final: bool) {
-    with(|engine| engine.client.token_failed(now as Millis, is_final));
+    engine().client.token_failed(now as Millis, is_final);
 }
 
 /// Starts connecting.
 #[wasm_bindgen]
 pub fn connect(now: f64) {
-    with(|engine| engine.client.connect(now as Millis));
+    engine().client.connect(now as Millis);
 }
 
 /// Ends everything.
 #[wasm_bindgen]
 pub fn close(now: f64) {
-    with(|engine| engine.client.close(now as Millis));
+    engine().client.close(now as Millis);
 }
 
 /// The link is up.
@@ -127,13 +127,13 @@ pub fn suspend(now: f64) {
 #[wasm_bindgen]
 pub fn publish(now: f64, topic_len: u32, content: u8, payload_len: u32) -> f64 {
     let content = Content::from_number(u64::from(content));
-    answer(with(|engine| engine.publish(now as Millis, topic_len as usize, content, payload_len)))
+    answer(engine().publish(now as Millis, topic_len as usize, content, payload_len))
 }
 
 /// Withdraws a publish.
 #[wasm_bindgen]
 pub fn cancel(now: f64, id: f64) {
-    with(|engine| engine.client.cancel(now as Millis, PublishId(id as u64)));
+    engine().client.cancel(now as Millis, PublishId(id as u64));
 }
 
 /// Subscribes: the input is the name, then positions. Answers with the listener's number.
@@ -154,19 +154,19 @@ pub fn subscribe(now: f64, name_len: u32, from: u8, amount: f64, when_slow: u8, 
         ..SubscribeOptions::default()
     };
     let positions = (from == 4).then_some(amount as usize);
-    answer(with(|engine| engine.subscribe(now as Millis, name_len as usize, positions, options)))
+    answer(engine().subscribe(now as Millis, name_len as usize, positions, options))
 }
 
 /// Ends a listener.
 #[wasm_bindgen]
 pub fn unsubscribe(now: f64, listener: u32) {
-    with(|engine| engine.client.unsubscribe(now as Millis, ListenerId(listener)));
+    engine().client.unsubscribe(now as Millis, ListenerId(listener));
 }
 
 /// The application is done with so many messages and bytes of a listener.
 #[wasm_bindgen]
 pub fn settled(now: f64, listener: u32, messages: u32, bytes: u32) {
-    with(|engine| engine.client.settled(now as Millis, ListenerId(listener), messages, bytes));
+    engine().client.settled(now as Millis, ListenerId(listener), messages, bytes);
 }
 
 const AGENT: &str = concat!("tidewire-js/", env!("CARGO_PKG_VERSION"));

@@ -1,88 +1,95 @@
 //! The table of outputs: fixed-width rows in linear memory, one or more for each output of the core.
 //!
-//! A row is [`WIDTH`] words of 64 bits. The first is its kind, the rest are numbers as `f64` (nothing here is
-//! beyond 2^53), except epochs, which are 64 plain bits. `js/src/engine/rows.ts` reads the same layout.
+//! A row is [`WIDTH`] words of 64 bits. The lower half of the first is the row's kind and its upper half what
+//! the kind says; the layout of the rest is told at each kind, by column. A pair of 32-bit numbers in one word
+//! is told as `lower + upper`. `js/src/engine/rows.ts` reads the same layout.
 
 use tidewire_client_core::fault::Fault;
-use tidewire_client_core::output::{Event, Message, Output, Packet, Published, Status, TokenReason};
-use tidewire_protocol::number::Epoch;
-use tidewire_protocol::position::{Gap, Position};
+use tidewire_client_core::output::{Event, Message, Output, Packet, Published, Span, Status, TokenReason};
+use tidewire_protocol::position::Gap;
 
 /// Words in a row: what a message needs.
-pub(crate) const WIDTH: usize = 12;
+const WIDTH: usize = 8;
 
 /// What a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Kind {
-    /// The last row of every drain: when a timeout is due, or infinity.
+    /// The last row of every drain. 1: when a timeout is due, or [`NONE`].
     Deadline = 0,
     /// Open a link.
     OpenLink = 1,
-    /// Close code.
+    /// Close the link. Upper half: the close code.
     CloseLink = 2,
-    /// 1 if the last token was refused.
+    /// Upper half: 1 if the last token was refused.
     NeedToken = 3,
-    /// Address and length of a packet's bytes.
+    /// A packet. Upper half: the address of its bytes. 1: how many.
     Send = 4,
-    /// A payload's place in the packet before, and its publish.
+    /// A payload of the packet before. Upper half: its place in the packet's bytes. 1: its publish.
     Splice = 5,
-    /// Standing, fault, milliseconds to the next try or -1.
+    /// Upper half: the standing. 1: fault. 2: milliseconds to the next try, or [`NONE`].
     Status = 6,
-    /// Listener, outcome, and a gap whose reason is -1 if there is none.
+    /// Upper half: listener. 1: outcome. 2 to 5: as `Gap`, with reason [`NONE`] if there is none.
     Ready = 7,
-    /// Listener, offset, epoch: one place that the messages after `Ready` follow.
+    /// A place that the messages after `Ready` follow. Upper half: listener. 1: offset. 2: epoch.
     Position = 8,
-    /// Listener, fault, retryable.
+    /// Upper half: listener. 1: fault + retryable.
     Refused = 9,
-    /// Listener, reason, from, to, epoch.
+    /// Upper half: listener. 2: reason. 3: from. 4: to. 5: epoch.
     Gap = 10,
-    /// Listener, offset, epoch, time, flags, then spans of sender, topic and payload.
+    /// Upper half: listener. 1: offset. 2: epoch. 3: time. 4: content + maybe duplicate. 5 to 7: start + length of
+    /// sender, topic and payload.
     Message = 11,
-    /// Publish, offset, epoch, durability, duplicate, maybe duplicate.
+    /// 1: offset. 2: epoch. 3: publish. 4: durability + (1: duplicate, 2: maybe duplicate).
     Published = 12,
-    /// Publish, fault, retryable.
+    /// 1: fault + retryable. 3: publish.
     Failed = 13,
 }
 
+/// No such number.
+const NONE: u64 = u64::MAX;
+
 /// Rows, and the bytes of the packets that they tell of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
-    words: Vec<u64>,
+    rows: Vec<[u64; WIDTH]>,
     /// Kept until the next drain: rows point into them.
-    packets: Vec<Vec<u8>>,
+    packets: Vec<Packet>,
 }
 
 impl Table {
+    pub(crate) const fn new() -> Self {
+        Self { rows: Vec::new(), packets: Vec::new() }
+    }
+
     /// Forgets everything; rows read before are void.
     pub(crate) fn clear(&mut self) {
-        self.words.clear();
+        self.rows.clear();
         self.packets.clear();
     }
 
     /// Where the rows begin.
-    pub(crate) fn address(&self) -> *const u64 {
-        self.words.as_ptr()
+    pub(crate) const fn address(&self) -> *const [u64; WIDTH] {
+        self.rows.as_ptr()
     }
 
     /// How many rows there are.
-    pub(crate) fn rows(&self) -> usize {
-        self.words.len() / WIDTH
+    pub(crate) const fn len(&self) -> usize {
+        self.rows.len()
     }
 
     /// Appends the row that ends a drain.
     pub(crate) fn put_deadline(&mut self, deadline: Option<u64>) {
-        let due = deadline.map_or(f64::INFINITY, |due| due as f64);
-        self.row(Kind::Deadline, &[due.to_bits()]);
+        self.row(Kind::Deadline, 0)[1] = deadline.unwrap_or(NONE);
     }
 
     /// Appends what the core wants done.
     pub(crate) fn put(&mut self, output: Output) {
         match output {
-            Output::OpenLink => self.row(Kind::OpenLink, &[]),
-            Output::CloseLink { code } => self.row(Kind::CloseLink, &[word(u64::from(code))]),
+            Output::OpenLink => _ = self.row(Kind::OpenLink, 0),
+            Output::CloseLink { code } => _ = self.row(Kind::CloseLink, code.into()),
             Output::NeedToken { reason } => {
-                self.row(Kind::NeedToken, &[flag(reason == TokenReason::Refused)]);
+                self.row(Kind::NeedToken, (reason == TokenReason::Refused).into());
             }
             Output::Send(packet) => self.put_packet(packet),
             Output::Event(event) => self.put_event(&event),
@@ -90,37 +97,41 @@ impl Table {
     }
 
     fn put_packet(&mut self, packet: Packet) {
-        let address = packet.bytes.as_ptr() as usize as u64;
-        self.row(Kind::Send, &[word(address), word(packet.bytes.len() as u64)]);
+        let address = packet.bytes.as_ptr() as usize as u32;
+        self.row(Kind::Send, address)[1] = packet.bytes.len() as u64;
         for splice in &packet.payloads {
-            self.row(Kind::Splice, &[word(u64::from(splice.at)), word(splice.id.0)]);
+            self.row(Kind::Splice, splice.at)[1] = splice.id.0;
         }
-        self.packets.push(packet.bytes);
+        self.packets.push(packet);
     }
 
     fn put_event(&mut self, event: &Event) {
         match event {
             Event::Status(status) => self.put_status(*status),
             Event::Ready { listener, outcome, positions, gap } => {
-                let [reason, from, to, epoch] = gap_words(gap.as_ref());
-                let listener = word(u64::from(listener.0));
-                self.row(Kind::Ready, &[listener, word(outcome.number()), reason, from, to, epoch]);
-                for Position { epoch, offset } in positions {
-                    self.row(Kind::Position, &[listener, word(offset.0), epoch.0]);
+                let row = self.row(Kind::Ready, listener.0);
+                row[1] = outcome.number();
+                row[2] = NONE;
+                if let Some(gap) = gap {
+                    put_gap(row, gap);
+                }
+                for position in positions {
+                    let row = self.row(Kind::Position, listener.0);
+                    row[1] = position.offset.0;
+                    row[2] = position.epoch.0;
                 }
             }
             Event::Refused { listener, fault } => {
-                let (code, retryable) = fault_words(*fault);
-                self.row(Kind::Refused, &[word(u64::from(listener.0)), code, retryable]);
+                self.row(Kind::Refused, listener.0)[1] =
+                    pair(fault.number().into(), fault.retryable().into());
             }
             Event::Message(message) => self.put_message(message),
-            Event::Gap { listener, gap } => {
-                let [reason, from, to, epoch] = gap_words(Some(gap));
-                self.row(Kind::Gap, &[word(u64::from(listener.0)), reason, from, to, epoch]);
-            }
+            Event::Gap { listener, gap } => put_gap(self.row(Kind::Gap, listener.0), gap),
             Event::Published(published) => self.put_published(published),
             Event::Failed { id, fault, retryable } => {
-                self.row(Kind::Failed, &[word(id.0), fault_words(*fault).0, flag(*retryable)]);
+                let row = self.row(Kind::Failed, 0);
+                row[1] = pair(fault.number().into(), (*retryable).into());
+                row[3] = id.0;
             }
             // The status that follows says why the link is gone and when it will be back.
             Event::Goodbye { .. } => {}
@@ -128,80 +139,56 @@ impl Table {
     }
 
     fn put_status(&mut self, status: Status) {
-        let none = (-1f64).to_bits();
-        let words = match status {
-            Status::Connecting => [word(0), word(0), none],
-            Status::Online => [word(1), word(0), none],
-            Status::Offline { fault, retry_in_ms } => [word(2), code(fault), retry_in_ms.map_or(none, word)],
-            Status::Closed { fault } => [word(3), code(fault), none],
+        let (standing, fault, retry_in_ms) = match status {
+            Status::Connecting => (0, None, None),
+            Status::Online => (1, None, None),
+            Status::Offline { fault, retry_in_ms } => (2, fault, retry_in_ms),
+            Status::Closed { fault } => (3, fault, None),
         };
-        self.row(Kind::Status, &words);
+        let row = self.row(Kind::Status, standing);
+        row[1] = fault.map_or(0, |fault: Fault| fault.number().into());
+        row[2] = retry_in_ms.unwrap_or(NONE);
     }
 
     fn put_message(&mut self, message: &Message) {
-        let flags = message.content.number() << 1 | u64::from(message.maybe_duplicate);
-        self.row(
-            Kind::Message,
-            &[
-                word(u64::from(message.listener.0)),
-                word(message.offset.0),
-                message.epoch.0,
-                word(message.published_at_ms),
-                word(flags),
-                word(u64::from(message.sender.start)),
-                word(u64::from(message.sender.len)),
-                word(u64::from(message.topic.start)),
-                word(u64::from(message.topic.len)),
-                word(u64::from(message.payload.start)),
-                word(u64::from(message.payload.len)),
-            ],
-        );
+        let row = self.row(Kind::Message, message.listener.0);
+        row[1] = message.offset.0;
+        row[2] = message.epoch.0;
+        row[3] = message.published_at_ms;
+        row[4] = pair(message.content.number() as u32, message.maybe_duplicate.into());
+        row[5] = span(message.sender);
+        row[6] = span(message.topic);
+        row[7] = span(message.payload);
     }
 
     fn put_published(&mut self, published: &Published) {
-        self.row(
-            Kind::Published,
-            &[
-                word(published.id.0),
-                word(published.offset.0),
-                published.epoch.0,
-                word(published.durability.number()),
-                flag(published.duplicate),
-                flag(published.maybe_duplicate),
-            ],
-        );
+        let row = self.row(Kind::Published, 0);
+        row[1] = published.offset.0;
+        row[2] = published.epoch.0;
+        row[3] = published.id.0;
+        let doubts = u32::from(published.duplicate) | u32::from(published.maybe_duplicate) << 1;
+        row[4] = pair(published.durability.number() as u32, doubts);
     }
 
-    fn row(&mut self, kind: Kind, words: &[u64]) {
-        let end = self.words.len() + WIDTH;
-        self.words.push(word(kind as u64));
-        self.words.extend_from_slice(words);
-        self.words.resize(end, 0);
+    /// A new row, all zero but for its first word.
+    fn row(&mut self, kind: Kind, upper: u32) -> &mut [u64; WIDTH] {
+        let row = self.rows.push_mut([0; WIDTH]);
+        row[0] = pair(kind as u32, upper);
+        row
     }
 }
 
-/// A number as JavaScript reads it.
-fn word(number: u64) -> u64 {
-    (number as f64).to_bits()
+fn put_gap(row: &mut [u64; WIDTH], gap: &Gap) {
+    row[2] = gap.reason.number();
+    row[3] = gap.from.0;
+    row[4] = gap.to.0;
+    row[5] = gap.epoch.0;
 }
 
-fn flag(is: bool) -> u64 {
-    word(u64::from(is))
+fn span(span: Span) -> u64 {
+    pair(span.start, span.len)
 }
 
-fn code(fault: Option<Fault>) -> u64 {
-    word(fault.map_or(0, |fault| u64::from(fault.number())))
-}
-
-fn fault_words(fault: Fault) -> (u64, u64) {
-    (code(Some(fault)), flag(fault.retryable()))
-}
-
-fn gap_words(gap: Option<&Gap>) -> [u64; 4] {
-    match gap {
-        Some(Gap { epoch: Epoch(epoch), from, to, reason }) => {
-            [word(reason.number()), word(from.0), word(to.0), *epoch]
-        }
-        None => [(-1f64).to_bits(), 0, 0, 0],
-    }
+fn pair(lower: u32, upper: u32) -> u64 {
+    u64::from(lower) | u64::from(upper) << 32
 }

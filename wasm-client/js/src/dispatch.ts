@@ -2,7 +2,7 @@
 
 import type { Driver } from "./driver.js";
 import { Kind, type Rows } from "./engine/rows.js";
-import { codeOf, fault } from "./errors.js";
+import { codeOf, TidewireError } from "./errors.js";
 import { ReceivedMessage, textAt } from "./message.js";
 import type { Gap, Position, Published, Ready, Status } from "./types.js";
 
@@ -14,24 +14,22 @@ const durabilities = ["memory", "synced", "replicated", "replicated_synced"] as 
 /** Tells the application what the rows say; spans count in `frame`. */
 export function dispatch(driver: Driver, rows: Rows, frame: Uint8Array): void {
   for (let row = 0; row < rows.count && !driver.closed; row++) {
-    const number = rows.number(row, 1);
-    const listener = driver.listeners.get(number);
-    switch (rows.number(row, 0)) {
+    const listener = driver.listeners.get(rows.upper(row, 0));
+    switch (rows.lower(row, 0)) {
       case Kind.Message:
         listener?.give(message(rows, row, frame, listener.name));
         break;
       case Kind.Gap:
-        listener?.give(gap(rows, row, 2));
+        listener?.give(gap(rows, row));
         break;
       case Kind.Ready:
         listener?.begin(ready(rows, row));
         break;
       case Kind.Refused:
-        if (listener && driver.forget(listener)) {
-          const retryable = rows.number(row, 3) > 0;
-          const error = fault(rows.number(row, 2), `subscribe to ${listener.name}`, retryable);
-          listener.end(error);
-          driver.report(error);
+        if (listener) {
+          const about = `subscribe to ${listener.name}`;
+          const code = codeOf(rows.lower(row, 1));
+          driver.refuse(listener, new TidewireError(code, about, rows.upper(row, 1) > 0));
         }
         break;
       case Kind.Published:
@@ -46,68 +44,70 @@ export function dispatch(driver: Driver, rows: Rows, frame: Uint8Array): void {
 }
 
 function settle(driver: Driver, rows: Rows, row: number): void {
-  const entry = driver.entries.byNumber(rows.number(row, 1));
+  const entry = driver.entries.byNumber(rows.number(row, 3));
   if (!entry) return;
-  if (rows.number(row, 0) === Kind.Published) {
+  if (rows.lower(row, 0) === Kind.Published) {
     driver.entries.remove(entry);
     entry.resolve(published(rows, row));
   } else {
-    driver.drop(entry, codeOf(rows.number(row, 2)), rows.number(row, 3) > 0);
+    driver.drop(entry, codeOf(rows.lower(row, 1)), rows.upper(row, 1) > 0);
   }
 }
 
 function message(rows: Rows, row: number, frame: Uint8Array, name: string): ReceivedMessage {
-  const text = (column: number) =>
-    textAt(frame, rows.number(row, column), rows.number(row, column + 1));
-  const start = rows.number(row, 10);
+  const bytes = (column: number) => {
+    const start = rows.lower(row, column);
+    return frame.subarray(start, start + rows.upper(row, column));
+  };
   return new ReceivedMessage(
-    text(8) || name,
-    rows.epoch(row, 3),
-    rows.number(row, 2),
-    rows.number(row, 4),
-    text(6) || undefined,
-    rows.number(row, 5),
-    frame.subarray(start, start + rows.number(row, 11)),
+    textAt(bytes(6)) || name,
+    rows.epoch(row, 2),
+    rows.number(row, 1),
+    rows.number(row, 3),
+    textAt(bytes(5)) || undefined,
+    rows.lower(row, 4),
+    rows.upper(row, 4) > 0,
+    bytes(7),
   );
 }
 
-function gap(rows: Rows, row: number, column: number): Gap {
+function gap(rows: Rows, row: number): Gap {
   return {
     type: "gap",
-    reason: reasons[rows.number(row, column) - 1] ?? "unknown",
-    from: rows.number(row, column + 1),
-    to: rows.number(row, column + 2),
-    epoch: rows.epoch(row, column + 3),
+    reason: reasons[rows.number(row, 2) - 1] ?? "unknown",
+    from: rows.number(row, 3),
+    to: rows.number(row, 4),
+    epoch: rows.epoch(row, 5),
   };
 }
 
 function ready(rows: Rows, row: number): Ready {
   const positions: Position[] = [];
-  for (let next = row + 1; rows.number(next, 0) === Kind.Position; next++) {
-    positions.push({ offset: rows.number(next, 2), epoch: rows.epoch(next, 3) });
+  for (let next = row + 1; rows.lower(next, 0) === Kind.Position; next++) {
+    positions.push({ offset: rows.number(next, 1), epoch: rows.epoch(next, 2) });
   }
-  const outcome = outcomes[rows.number(row, 2) - 1] ?? "gap";
-  return rows.number(row, 3) < 0
-    ? { outcome, positions }
-    : { outcome, positions, gap: gap(rows, row, 3) };
+  const outcome = outcomes[rows.number(row, 1) - 1] ?? "gap";
+  const whole = rows.number(row, 2) === Number.POSITIVE_INFINITY;
+  return { outcome, positions, ...(!whole && { gap: gap(rows, row) }) };
 }
 
 function published(rows: Rows, row: number): Published {
+  const doubts = rows.upper(row, 4);
   return {
-    offset: rows.number(row, 2),
-    epoch: rows.epoch(row, 3),
-    durability: durabilities[rows.number(row, 4) - 1] ?? "memory",
-    duplicate: rows.number(row, 5) > 0,
-    maybeDuplicate: rows.number(row, 6) > 0,
+    offset: rows.number(row, 1),
+    epoch: rows.epoch(row, 2),
+    durability: durabilities[rows.lower(row, 4) - 1] ?? "memory",
+    duplicate: (doubts & 1) > 0,
+    maybeDuplicate: doubts > 1,
   };
 }
 
 function status(rows: Rows, row: number): Omit<Status, "storage"> {
-  const reason = rows.number(row, 2);
-  const retryInMs = rows.number(row, 3);
+  const reason = rows.number(row, 1);
+  const retryInMs = rows.number(row, 2);
   return {
-    state: states[rows.number(row, 1)] ?? "offline",
+    state: states[rows.upper(row, 0)] ?? "offline",
     ...(reason > 0 && { reason: codeOf(reason) }),
-    ...(retryInMs >= 0 && { retryInMs }),
+    ...(retryInMs < Number.POSITIVE_INFINITY && { retryInMs }),
   };
 }

@@ -151,8 +151,7 @@ export class Driver implements Owner {
     const from = places.length ? places : (options.from ?? "latest");
     const number = engine.subscribe(name, options, from);
     if (number < 0) {
-      this.forget(listener);
-      listener.end(refusal(number, `subscribe to ${name}`));
+      this.refuse(listener, refusal(number, `subscribe to ${name}`));
       return;
     }
     listener.number = number;
@@ -168,6 +167,13 @@ export class Driver implements Owner {
     }
     const { code, retryable } = refusal(number, topic);
     this.drop(entry, code, retryable);
+  }
+
+  /** The engine or the hub will not have the listener any longer. */
+  refuse(listener: Listener, error: TidewireError): void {
+    this.forget(listener);
+    listener.end(error);
+    this.report(error);
   }
 
   /** Calls the engine. Several calls in one turn share one drain, and their publishes one packet. */
@@ -218,22 +224,22 @@ export class Driver implements Owner {
   /** Does what rows want of link and timer. */
   #operate(engine: Engine, rows: Rows): void {
     for (let row = 0; row < rows.count; row++) {
-      const [a, b] = [rows.number(row, 1), rows.number(row, 2)];
-      switch (rows.number(row, 0)) {
+      const upper = rows.upper(row, 0);
+      switch (rows.lower(row, 0)) {
         case Kind.Deadline:
-          this.#wake(a);
+          this.#wake(rows.number(row, 1));
           break;
         case Kind.OpenLink:
           this.#link?.open();
           break;
         case Kind.CloseLink:
-          this.#link?.close(a);
+          this.#link?.close(upper);
           break;
         case Kind.NeedToken:
           engine.wasm.tokenFailed(now(), true);
           break;
         case Kind.Send:
-          this.#link?.send(this.#packet(engine.bytes(a, b), rows, row));
+          this.#link?.send(this.#packet(engine.bytes(upper, rows.number(row, 1)), rows, row));
           break;
       }
     }
@@ -243,9 +249,9 @@ export class Driver implements Owner {
   #packet(bytes: Uint8Array<ArrayBuffer>, rows: Rows, row: number): Uint8Array<ArrayBuffer> {
     const parts: Uint8Array[] = [];
     let taken = 0;
-    for (let next = row + 1; rows.number(next, 0) === Kind.Splice; next++) {
-      const at = rows.number(next, 1);
-      const entry = this.entries.byNumber(rows.number(next, 2));
+    for (let next = row + 1; rows.lower(next, 0) === Kind.Splice; next++) {
+      const at = rows.upper(next, 0);
+      const entry = this.entries.byNumber(rows.number(next, 1));
       parts.push(bytes.subarray(taken, at));
       taken = at;
       if (!entry) continue;

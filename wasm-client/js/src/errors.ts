@@ -36,11 +36,6 @@ export class TidewireError extends Error {
   }
 }
 
-/** The error behind an engine's fault number. */
-export function fault(number: number, about: string, retryable: boolean): TidewireError {
-  return new TidewireError(codeOf(number), about, retryable);
-}
-
 /** The code behind an engine's fault number. */
 export function codeOf(number: number): ErrorCode {
   return faultCodes[number > 99 ? number - 77 : number - 1] ?? "unknown";

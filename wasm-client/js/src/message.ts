@@ -6,15 +6,14 @@ import type { Message } from "./types.js";
 const contents = ["json", "text", "binary", "cbor"] as const;
 const utf8 = new TextDecoder();
 
-/** The text at a span of a received buffer. */
-export function textAt(frame: Uint8Array, start: number, length: number): string {
-  return utf8.decode(frame.subarray(start, start + length));
+/** The text of some received bytes. */
+export function textAt(bytes: Uint8Array): string {
+  return bytes.length ? utf8.decode(bytes) : "";
 }
 
 export class ReceivedMessage implements Message {
   readonly type = "message";
   readonly content: Message["content"];
-  readonly maybeDuplicate: boolean;
   readonly #bytes: Uint8Array;
   #data: unknown;
   #parsed = false;
@@ -25,11 +24,11 @@ export class ReceivedMessage implements Message {
     readonly offset: number,
     readonly publishedAt: number,
     readonly sender: string | undefined,
-    flags: number,
+    content: number,
+    readonly maybeDuplicate: boolean,
     bytes: Uint8Array,
   ) {
-    this.content = contents[(flags >> 1) - 1] ?? "binary";
-    this.maybeDuplicate = (flags & 1) > 0;
+    this.content = contents[content - 1] ?? "binary";
     this.#bytes = bytes;
   }
 

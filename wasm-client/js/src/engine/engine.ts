@@ -19,8 +19,8 @@ export class Engine {
   constructor(wasm: Wasm, outbox: OutboxOptions) {
     this.wasm = wasm;
     const { maxCount = 10_000, maxBytes = 1 << 24, whenFull } = outbox;
-    this.#put(crypto.getRandomValues(new Uint8Array(16)));
-    wasm.start(Math.random(), maxCount, maxBytes, whenFull === "drop_oldest");
+    const [secret = 0n, rest = 0n] = crypto.getRandomValues(new BigUint64Array(2));
+    wasm.start(secret, rest, maxCount, maxBytes, whenFull === "drop_oldest");
   }
 
   /** Everything that is to be done by now. */

@@ -1,6 +1,5 @@
-// The engine's outputs: rows of twelve 64-bit words. `wasm-client/src/table.rs` writes the same layout.
+// The engine's outputs: rows of eight 64-bit words. `wasm-client/src/table.rs` says what stands where.
 
-/** What a row is; the words that follow are told there. */
 export const Kind = {
   Deadline: 0,
   OpenLink: 1,
@@ -18,40 +17,39 @@ export const Kind = {
   Failed: 13,
 } as const;
 
-const width = 12;
+const width = 8;
 
-/** A copy of the table, so that the engine may be called while it is read. */
+/** A copy of the table, so that the engine may be called while it is read. Columns count words. */
 export class Rows {
   readonly count: number;
-  readonly #numbers: Float64Array;
-  readonly #words: BigUint64Array;
+  /** Two to a word, the lower half first; wasm's memory is little-endian. */
+  readonly #halves: Uint32Array;
 
   constructor(memory: ArrayBufferLike, address: number, count: number) {
-    const copy = memory.slice(address, address + count * width * 8);
-    this.#numbers = new Float64Array(copy);
-    this.#words = new BigUint64Array(copy);
+    this.#halves = new Uint32Array(memory.slice(address, address + count * width * 8));
     this.count = count;
   }
 
-  /** A word of a row as a number. The column is always one that the row has. */
-  number(row: number, column: number): number {
-    return this.#numbers[row * width + column] as number;
+  lower(row: number, column: number): number {
+    return this.#halves[(row * width + column) * 2] as number;
   }
 
-  /** A word of a row as an epoch: 16 hexadecimal digits. */
+  upper(row: number, column: number): number {
+    return this.#halves[(row * width + column) * 2 + 1] as number;
+  }
+
+  /** A whole word; infinity where it says that there is no such number. */
+  number(row: number, column: number): number {
+    const upper = this.upper(row, column);
+    return upper < 2 ** 21 ? upper * 2 ** 32 + this.lower(row, column) : Number.POSITIVE_INFINITY;
+  }
+
+  /** A word that is an epoch: 16 hexadecimal digits. */
   epoch(row: number, column: number): string {
-    return hex(this.#words[row * width + column] as bigint);
+    return hex(this.upper(row, column)) + hex(this.lower(row, column));
   }
 }
 
-// Messages of one log follow each other, and share the text of their epoch.
-let lastWord = 0n;
-let lastText = "0".repeat(16);
-
-function hex(word: bigint): string {
-  if (word !== lastWord) {
-    lastWord = word;
-    lastText = word.toString(16).padStart(16, "0");
-  }
-  return lastText;
+function hex(half: number): string {
+  return half.toString(16).padStart(8, "0");
 }

@@ -1,0 +1,193 @@
+// A hub that does what a test tells it: real WebSocket, real bytes, no logic of its own.
+
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { WebSocketServer } from "ws";
+
+export const Client = { hello: 1, open: 4, publish: 5, subscribe: 7, unsubscribe: 8, history: 9 };
+export const Hub = {
+  welcome: 64,
+  opened: 67,
+  acked: 68,
+  refused: 69,
+  subscribed: 70,
+  unsubscribed: 71,
+  missing: 72,
+  failed: 76,
+  block: 96,
+};
+
+/** The golden frames that Rust reads too, as `{ name, side, bytes }`. */
+export const golden = JSON.parse(
+  readFileSync(resolve(process.cwd(), "tests/golden/frames.json"), "utf8"),
+)
+  .filter(({ binary }) => binary)
+  .map(({ name, side, binary }) => ({ name, side, bytes: Buffer.from(binary, "hex") }));
+
+export class ScriptedHub {
+  #server;
+  #sockets = [];
+  #waiting = [];
+  #heard = [];
+  connections = 0;
+
+  static async start() {
+    const hub = new ScriptedHub();
+    hub.#server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+    hub.#server.on("connection", (socket) => {
+      hub.connections++;
+      hub.#sockets.push(socket);
+      socket.on("message", (data) => hub.#hear(data));
+    });
+    await once(hub.#server, "listening");
+    return hub;
+  }
+
+  get url() {
+    return `ws://127.0.0.1:${this.#server.address().port}`;
+  }
+
+  /** The next frame of a kind; frames of other kinds before it are passed over. */
+  async next(kind) {
+    for (;;) {
+      const frame = this.#heard.shift() ?? (await this.#more());
+      if (frame.kind === kind) return frame;
+    }
+  }
+
+  /** Sends frames as one WebSocket message on the newest connection. */
+  send(...frames) {
+    this.#sockets.at(-1).send(Buffer.concat(frames));
+  }
+
+  /** Takes the next sign-in. */
+  async welcome() {
+    const hello = await this.next(Client.hello);
+    this.send(frame(Hub.welcome, { 1: 7, 2: 30_000, 3: 65_536, 4: 100, 6: "scripted" }));
+    return hello;
+  }
+
+  /** Begins the subscription that is asked for next, live after `offset`. */
+  async begin(tail, offset = 0, outcome = 1) {
+    const asked = await this.next(Client.subscribe);
+    const fields = { 1: asked.fields[1], 2: tail, 3: outcome, 4: position(epoch, offset) };
+    this.send(frame(Hub.subscribed, fields));
+    return asked;
+  }
+
+  /** Opens the handle that is asked for next. */
+  async opened(next = 1, windowNew = 0) {
+    const open = await this.next(Client.open);
+    this.send(frame(Hub.opened, { 1: open.fields[1] ?? 0, 2: windowNew, 3: next }));
+    return open.fields[1] ?? 0;
+  }
+
+  /** Breaks the newest connection without a word. */
+  cut() {
+    this.#sockets.at(-1).terminate();
+  }
+
+  async stop() {
+    for (const socket of this.#sockets) socket.terminate();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #hear(data) {
+    for (let bytes = data; bytes.length > 0; ) {
+      const kind = bytes[0];
+      const [length, at] = varint(bytes, 1);
+      this.#heard.push({ kind, fields: fieldsOf(bytes.subarray(at, at + length)) });
+      bytes = bytes.subarray(at + length);
+    }
+    while (this.#waiting.length && this.#heard.length) this.#waiting.shift()(this.#heard.shift());
+  }
+
+  #more() {
+    return new Promise((done, fail) => {
+      const late = setTimeout(() => fail(new Error("the client sent nothing more")), 5_000);
+      this.#waiting.push((frame) => {
+        clearTimeout(late);
+        done(frame);
+      });
+    });
+  }
+}
+
+export const epoch = 0x0123_4567_89ab_cdefn;
+export const epochText = "0123456789abcdef";
+
+/** A control frame: numbers, strings and bytes by field number; what is absent or 0 is left out. */
+export function frame(kind, fields) {
+  const body = Object.entries(fields)
+    .filter(([, value]) => value)
+    .map(([number, value]) => {
+      if (typeof value === "number") return Buffer.from([...leb(number * 2), ...leb(value)]);
+      const bytes = Buffer.from(value);
+      return Buffer.from([...leb(number * 2 + 1), ...leb(bytes.length), ...bytes]);
+    });
+  return framed(kind, Buffer.concat(body));
+}
+
+/** A block of JSON messages at these offsets, the tail's last before them being `prev`. */
+export function block(tail, prev, messages) {
+  let before = prev;
+  const records = messages.map(([offset, text, content = 1]) => {
+    const head = [content - 1, ...leb(offset - before), 0];
+    before = offset;
+    const payload = Buffer.from(text);
+    return Buffer.from([...leb(head.length + payload.length), ...head, ...payload]);
+  });
+  const header = Buffer.from([...leb(tail), 0, ...leb(prev), ...leb(1_000)]);
+  return framed(Hub.block, Buffer.concat([header, ...records]));
+}
+
+export function gap(from, to, reason = 1) {
+  return Buffer.from([...leb(reason), ...leb(from), ...leb(to), ...epochBytes(epoch)]);
+}
+
+export function position(epoch, offset) {
+  return Buffer.from([...epochBytes(epoch), ...leb(offset)]);
+}
+
+export function epochBytes(epoch) {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(epoch);
+  return bytes;
+}
+
+function framed(kind, body) {
+  return Buffer.from([kind, ...leb(body.length), ...body]);
+}
+
+function leb(number) {
+  const bytes = [];
+  for (; number > 127; number = Math.floor(number / 128)) bytes.push((number % 128) | 128);
+  return [...bytes, number];
+}
+
+function varint(bytes, at) {
+  let number = 0;
+  for (let scale = 1; ; scale *= 128) {
+    const byte = bytes[at++];
+    number += (byte & 127) * scale;
+    if (byte < 128) return [number, at];
+  }
+}
+
+function fieldsOf(body) {
+  const fields = {};
+  for (let at = 0; at < body.length; ) {
+    let key;
+    let value;
+    [key, at] = varint(body, at);
+    [value, at] = varint(body, at);
+    if (key % 2 === 1) {
+      value = body.subarray(at, at + value);
+      at += value.length;
+    }
+    fields[Math.floor(key / 2)] = value;
+  }
+  return fields;
+}
