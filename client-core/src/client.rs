@@ -81,6 +81,12 @@ impl Client {
         Ok(id)
     }
 
+    /// The message was sent before, by a client that is no more: it goes out marked as a possible duplicate.
+    /// To be said right after its `publish`.
+    pub fn doubt(&mut self, id: PublishId) {
+        self.outbox.doubt(id);
+    }
+
     /// Withdraws a message: at once if it was never sent, else by a void in its place. It then ends as
     /// `cancelled`, or as published if that came too late.
     pub fn cancel(&mut self, _now: Millis, id: PublishId) {

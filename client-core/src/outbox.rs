@@ -160,6 +160,11 @@ impl Outbox {
         }
     }
 
+    /// Marks a message as one that may have been stored before.
+    pub(crate) fn doubt(&mut self, id: PublishId) {
+        self.windows.iter_mut().flatten().for_each(|window| window.doubt(id));
+    }
+
     /// Withdraws a message.
     pub(crate) fn cancel(&mut self, id: PublishId, out: &mut Outputs) {
         for window in self.windows.iter_mut().flatten() {

@@ -123,6 +123,13 @@ impl Window {
         }
     }
 
+    /// Marks a message as one that may have been stored before, if it is here.
+    pub(crate) fn doubt(&mut self, id: PublishId) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) {
+            entry.maybe_duplicate = true;
+        }
+    }
+
     /// Withdraws a message, if it is here.
     pub(crate) fn cancel(&mut self, id: PublishId, load: &mut Load, out: &mut Outputs) {
         let index = self.entries.partition_point(|entry| entry.id < id);

@@ -55,9 +55,14 @@ impl Engine {
         topic_len: usize,
         content: Content,
         payload_len: u32,
+        again: bool,
     ) -> Result<f64, Fault> {
         let topic = text(&self.input, topic_len);
-        self.client.publish(now, topic, content, payload_len).map(|id| id.0 as f64)
+        let id = self.client.publish(now, topic, content, payload_len)?;
+        if again {
+            self.client.doubt(id);
+        }
+        Ok(id.0 as f64)
     }
 
     /// The input is a name, then `positions` times an epoch and an offset of eight bytes each.

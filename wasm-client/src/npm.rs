@@ -123,11 +123,12 @@ pub fn suspend(now: f64) {
     tell(now, Input::Suspend);
 }
 
-/// Publishes: the input is the topic. Answers with the publish's number.
+/// Publishes: the input is the topic. Answers with the publish's number. `again` says that an engine before this
+/// one may have sent it.
 #[wasm_bindgen]
-pub fn publish(now: f64, topic_len: u32, content: u8, payload_len: u32) -> f64 {
+pub fn publish(now: f64, topic_len: u32, content: u8, payload_len: u32, again: bool) -> f64 {
     let content = Content::from_number(u64::from(content));
-    answer(engine().publish(now as Millis, topic_len as usize, content, payload_len))
+    answer(engine().publish(now as Millis, topic_len as usize, content, payload_len, again))
 }
 
 /// Withdraws a publish.

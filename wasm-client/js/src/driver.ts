@@ -159,8 +159,8 @@ export class Driver implements Owner {
   }
 
   #hand(engine: Engine, entry: Entry): void {
-    const { topic, content, payload } = entry;
-    const number = engine.publish(topic, content, payload.length);
+    const { topic, content, payload, sent } = entry;
+    const number = engine.publish(topic, content, payload.length, sent);
     if (number > 0) {
       this.entries.number(entry, number);
       return;

@@ -38,5 +38,5 @@ export class TidewireError extends Error {
 
 /** The code behind an engine's fault number. */
 export function codeOf(number: number): ErrorCode {
-  return faultCodes[number > 99 ? number - 77 : number - 1] ?? "unknown";
+  return faultCodes[number > 99 ? number - 78 : number - 1] ?? "unknown";
 }

@@ -40,8 +40,8 @@ export class Engine {
   }
 
   /** The number of the publish, or below zero a refusal. */
-  publish(topic: string, content: number, length: number): number {
-    return this.wasm.publish(now(), this.#put(utf8.encode(topic)), content, length);
+  publish(topic: string, content: number, length: number, again: boolean): number {
+    return this.wasm.publish(now(), this.#put(utf8.encode(topic)), content, length, again);
   }
 
   /** The number of the listener, or below zero a refusal. */

@@ -1,0 +1,132 @@
+// The package's sources against the real hub.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { after, before, test } from "node:test";
+import { WebSocket } from "ws";
+import { createClient } from "../src/index.ts";
+
+let hub;
+let url;
+
+before(async () => {
+  const program = process.env.TIDEWIRE_BIN ?? "target/release/tidewire";
+  hub = spawn(program, ["serve", "--dev", "--listen", "127.0.0.1:0"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  url = await new Promise((resolve, reject) => {
+    let text = "";
+    hub.on("error", reject);
+    hub.on("exit", (code) => reject(new Error(`the hub ended with ${code}: ${text}`)));
+    hub.stdout.on("data", (data) => {
+      text += data;
+      const [, address] = /tidewire listening on (http:\S+)/.exec(text) ?? [];
+      if (address) resolve(address);
+    });
+  });
+});
+
+after(() => hub?.kill());
+
+/** Two clients with a connection each. */
+function pair(name) {
+  const one = createClient(url, { WebSocket, identity: `${name} 1` });
+  const two = createClient(url, { WebSocket, identity: `${name} 2` });
+  return { one, two };
+}
+
+/** The first `count` items of an iterator. */
+async function take(messages, count) {
+  const items = [];
+  for await (const item of messages) {
+    items.push(item);
+    if (items.length === count) break;
+  }
+  return items;
+}
+
+test("what one client publishes, another one gets, in order and whole", async () => {
+  const { one, two } = pair("order");
+  const messages = two.topic("chat.room").messages();
+  const taken = take(messages, 1_000);
+  assert.equal((await messages.ready).outcome, "live");
+  const published = await Promise.all(
+    Array.from({ length: 1_000 }, (_, n) => one.topic("chat.room").publish({ n, text: "grüße" })),
+  );
+  const got = await taken;
+  assert.deepEqual(
+    got.map(({ data }) => data.n),
+    Array.from({ length: 1_000 }, (_, n) => n),
+  );
+  assert.deepEqual(
+    got.map(({ offset }) => offset),
+    published.map(({ offset }) => offset),
+  );
+  one.close();
+  two.close();
+});
+
+test("history, patterns, echo and binary", async () => {
+  const { one, two } = pair("widths");
+  const bytes = new Uint8Array([0, 255, 7]);
+  await one.topic("h.a").publish(1);
+  await one.topic("h.b").publish(bytes);
+  const all = await take(two.pattern("h.*").messages({ from: "earliest" }), 2);
+  assert.deepEqual(
+    all.map(({ topic, data }) => [topic, data]),
+    [
+      ["h.a", 1],
+      ["h.b", bytes],
+    ],
+  );
+  await one.topic("h.a").publish(2);
+  await one.topic("h.a").publish(3);
+  const last = await take(two.topic("h.a").messages({ from: { last: 2 } }), 2);
+  assert.deepEqual(
+    last.map(({ data }) => data),
+    [2, 3],
+  );
+  const after = await take(two.topic("h.a").messages({ from: last[0] }), 1);
+  assert.deepEqual(
+    after.map(({ data }) => data),
+    [3],
+  );
+
+  const heard = [];
+  const quiet = one.topic("h.c").subscribe(({ data }) => heard.push(data), { echo: false });
+  const others = take(two.topic("h.c").messages({ from: "earliest" }), 2);
+  await quiet.ready;
+  await one.topic("h.c").publish("own");
+  await two.topic("h.c").publish("other");
+  await others;
+  while (heard.length === 0) await new Promise(setImmediate);
+  assert.deepEqual(heard, ["other"]);
+  one.close();
+  two.close();
+});
+
+test("a slow handler reads on from the log and misses nothing", async () => {
+  const { one, two } = pair("slow");
+  const count = 15_000;
+  const got = [];
+  const done = new Promise((resolve) => {
+    const sub = two.topic("slow").subscribe(async ({ data }) => {
+      got.push(data);
+      if (got.length === count) resolve();
+    });
+    sub.on("gap", (gap) => got.push(gap));
+    sub.ready.then(async () => {
+      for (let n = 0; n < count; n++) {
+        one.topic("slow").publish(n).catch(resolve);
+        if (n % 5_000 === 0) await one.flush();
+      }
+    });
+  });
+  await done;
+  assert.deepEqual(
+    got,
+    Array.from({ length: count }, (_, n) => n),
+  );
+  one.close();
+  two.close();
+});

@@ -1,0 +1,91 @@
+// The engine stops: another one takes over, and the application hears of nothing but the error.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { WebSocket } from "ws";
+import { createClient } from "../src/index.ts";
+import { block, Client, epoch, epochBytes, frame, Hub, ScriptedHub } from "./scripted-hub.mjs";
+
+/** The memories of all engines, by order of their making. */
+const memories = [];
+const instantiate = WebAssembly.instantiate;
+WebAssembly.instantiate = async (...given) => {
+  const instance = await instantiate(...given);
+  memories.push(instance.exports.memory);
+  return instance;
+};
+
+/** Makes the next call of the newest engine trap. */
+const corrupt = () => new Uint8Array(memories.at(-1).buffer).fill(0xff);
+
+test("after a trap a new engine goes on from the cursor and the outbox", async () => {
+  const hub = await ScriptedHub.start();
+  const tide = createClient(hub.url, { WebSocket });
+  const errors = [];
+  tide.on("error", ({ code, retryable }) => errors.push({ code, retryable }));
+  const offsets = [];
+  let seen = () => {};
+  tide.topic("t").subscribe(({ offset }) => {
+    offsets.push(offset);
+    seen();
+  });
+  const first = await hub.welcome();
+  await hub.begin(5);
+  const handed = new Promise((done) => {
+    seen = done;
+  });
+  hub.send(
+    block(5, 0, [
+      [1, "1"],
+      [2, "2"],
+    ]),
+  );
+  await handed;
+  const sent = tide.topic("t").publish("sent");
+  await hub.opened();
+  await hub.next(Client.publish);
+
+  corrupt();
+  const unsent = tide.topic("t").publish("unsent");
+
+  const second = await hub.welcome();
+  assert.notDeepEqual(second.fields[1], first.fields[1], "the producer is another one");
+  const asked = await hub.begin(6, 2, 2);
+  assert.deepEqual(asked.fields[3], Buffer.from([4, ...epochBytes(epoch), 2]));
+  const handle = await hub.opened(1, 1);
+  const again = await hub.next(Client.publish);
+  const fresh = await hub.next(Client.publish);
+  assert.deepEqual([again.fields[7].toString(), again.fields[5]], ['"sent"', 1]);
+  assert.deepEqual([fresh.fields[7].toString(), fresh.fields[5]], ['"unsent"', undefined]);
+  hub.send(
+    frame(Hub.acked, { 1: handle, 2: 1, 3: 2, 4: epochBytes(epoch), 5: 3, 6: 1 }),
+    block(6, 2, [
+      [3, "3"],
+      [4, "4"],
+    ]),
+  );
+  assert.deepEqual([(await sent).offset, (await sent).maybeDuplicate], [3, true]);
+  assert.deepEqual([(await unsent).offset, (await unsent).maybeDuplicate], [4, false]);
+  while (offsets.length < 4) await new Promise((done) => (seen = done));
+  assert.deepEqual(offsets, [1, 2, 3, 4]);
+  assert.deepEqual(errors, [{ code: "engine_failed", retryable: true }]);
+  tide.close();
+  await hub.stop();
+});
+
+test("an engine that stops again at once is given up, and everyone who waits hears of it", async () => {
+  const hub = await ScriptedHub.start();
+  const tide = createClient(hub.url, { WebSocket });
+  tide.on("error", () => {});
+  tide.connect();
+  await hub.welcome();
+  corrupt();
+  const publishing = assert.rejects(tide.topic("t").publish(1), { code: "engine_failed" });
+  await hub.welcome();
+  corrupt();
+  const { ready } = tide.topic("t").subscribe(() => {});
+  await assert.rejects(ready, { code: "engine_failed" });
+  await publishing;
+  assert.deepEqual([tide.status.state, tide.status.reason], ["closed", "engine_failed"]);
+  await hub.stop();
+});
