@@ -3,9 +3,14 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{self, Runtime};
 
 mod check;
+mod publish;
 mod serve;
+mod subscribe;
+
+mod hub_address;
 
 /// A realtime hub: publish to topics, subscribe from any point, in order and without silent holes.
 #[derive(Debug, Parser)]
@@ -22,6 +27,10 @@ pub(crate) enum Command {
     Serve(serve::Serve),
     /// Say whether a configuration is right, and if not, what is wrong and what is allowed
     Check(check::Check),
+    /// Publish a message, or each line of the standard input
+    Pub(publish::Publish),
+    /// Print messages as they come, one a line
+    Sub(subscribe::Subscribe),
 }
 
 impl Command {
@@ -30,6 +39,13 @@ impl Command {
         match self {
             Self::Serve(serve) => serve.run(),
             Self::Check(check) => check.run(),
+            Self::Pub(publish) => client_runtime()?.block_on(publish.run()),
+            Self::Sub(subscribe) => client_runtime()?.block_on(subscribe.run()),
         }
     }
+}
+
+/// The client has a thread beside the command's own, so that it answers heartbeats while our output is blocked.
+fn client_runtime() -> std::io::Result<Runtime> {
+    runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
 }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod command;
-
 mod demo;
 
 fn main() -> ExitCode {

@@ -43,17 +43,19 @@ impl Serve {
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     // Listened to from here on, so that a signal during the start is not lost.
     let mut signals = Signals::new().context("cannot listen to signals")?;
-    let demo = config.demo;
+    let with_demo = config.demo;
     let server = Server::start(config)?;
     {
         let mut out = io::stdout().lock();
         writeln!(out, "tidewire listening on http://{}", server.address())?;
         out.flush()?;
     }
-    if demo {
-        tokio::spawn(publish_host(server.address()));
-    }
+    let demo = with_demo.then(|| tokio::spawn(publish_host(server.address())));
     signals.next().await;
+    // It would try to come back to a hub that waits for everybody to leave.
+    if let Some(demo) = demo {
+        demo.abort();
+    }
     tokio::select! {
         () = server.stop() => Ok(ExitCode::SUCCESS),
         // Whoever asks twice does not want to wait.
