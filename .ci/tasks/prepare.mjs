@@ -43,6 +43,19 @@ export async function prepareCargoTool({ name, version, folder }) {
   return program;
 }
 
+/** A tool published for Python, in an environment of its own; the path of its program. */
+export async function preparePythonTool({ name, version, folder }) {
+  const program = `${folder}/bin/${name}`;
+  if (existsSync(program)) return program;
+  if (!read("python3", ["-c", "import venv, ensurepip"]).ok) {
+    await aptInstall("Python with venv", ["python3", "python3-venv"]);
+  }
+  console.log(`prepare: install ${name} ${version}`);
+  await run("python3", ["-m", "venv", folder]);
+  await run(`${folder}/bin/pip`, ["install", "--quiet", `${name}==${version}`]);
+  return program;
+}
+
 /** What we need and cannot install here. */
 export class Missing extends Error {
   constructor(what, how) {

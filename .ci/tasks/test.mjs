@@ -2,6 +2,7 @@
 // name holds the word.
 
 import { parseArgs } from "node:util";
+import { autobahn } from "./autobahn.mjs";
 import { build } from "./build.mjs";
 import { checkNpmAdvisories, checkRustDependencies } from "./dependencies.mjs";
 import { fuzz } from "./fuzz.mjs";
@@ -71,6 +72,7 @@ const sections = [
     inputs: ["hub-core/src/mark.rs"],
     run: runLoom,
   },
+  { name: "test: Autobahn cases", run: autobahn },
   { name: "test: fuzz targets", run: () => fuzz({ seconds: FUZZ_SECONDS }) },
   {
     name: "test: simulation",
