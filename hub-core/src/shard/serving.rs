@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidewire_protocol::code::{Code, GapReason, WhenSlow};
-use tidewire_protocol::hub_frame::{HubFrame, Missing};
+use tidewire_protocol::hub_frame::{HubFrame, Missing, Progress};
 use tidewire_protocol::number::{Offset, TailNumber};
 use tidewire_protocol::position::Gap;
 
@@ -188,12 +188,26 @@ impl Audiences {
             return None;
         }
         let Some(block) = merged.block else {
-            // Nothing in between: go on with the tail.
-            self.entry(subscription).cursor = merged.upto.max(cursor);
+            self.progress(connection, subscription, merged.upto.max(cursor), topics);
             return None;
         };
         let behind_bytes = block.size();
         Some(Found { blocks: vec![Arc::new(block)], gone: cursor, last: found.last, behind_bytes })
+    }
+
+    /// Nothing lies between the cursor and `upto`: goes on with the tail, whose next block may name a place up to
+    /// there as the one before it.
+    fn progress(
+        &mut self,
+        connection: &mut Connection,
+        subscription: &Subscription,
+        upto: Offset,
+        topics: &Topics,
+    ) {
+        self.entry(subscription).cursor = upto;
+        let mut replies = Replies::new(connection.encoding);
+        replies.put(&HubFrame::Progress(Progress { tail: subscription.tail, epoch: topics.epoch(), upto }));
+        replies.seal(&mut connection.outbox);
     }
 
     /// Tells that messages up to `lost` are gone, and moves the cursor to `after`.
