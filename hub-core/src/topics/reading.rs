@@ -46,7 +46,7 @@ pub fn stand(log: &Sequencer, now: Millis, selector: &Selector, start: &Start) -
         Selector::Pattern(_) => log.visible(),
     };
     let live = Stand { cursor: end, outcome: Outcome::Live, gap: None };
-    let resumed = |cursor| Stand { cursor, outcome: Outcome::Resumed, gap: None };
+    let resumed = |cursor| go_on(log, now, selector, &topics, cursor);
     let readable: Vec<_> = topics.iter().filter(|topic| topic.tail.readable()).collect();
     match start {
         Start::Latest => live,
@@ -97,18 +97,25 @@ fn resume(
             gap: gap(end.0 + 1, asked, GapReason::BeyondEnd),
         };
     }
+    go_on(log, now, selector, topics, asked)
+}
+
+/// Goes on after `cursor`: without a hole, or with a gap that says how far messages may be missing. Topics of a
+/// pattern lose their messages each at its own time, so one may have lost some that lie behind the oldest of all.
+fn go_on(log: &Sequencer, now: Millis, selector: &Selector, topics: &[Arc<Topic>], cursor: Offset) -> Stand {
     let gone = topics.iter().map(|topic| topic.tail.bounds(now).0).max().unwrap_or(Offset(0));
     // A topic that is known tells its own losses; one that is not, or may not be, could be a forgotten one.
     let one_topic = matches!(selector, Selector::Topic(_));
     let forgotten = if one_topic && !topics.is_empty() { Offset(0) } else { log.directory.forgotten() };
     let lost = gone.max(forgotten);
-    if lost <= asked || mutant::active(Mutant::GapNotTold) {
-        return Stand { cursor: asked, outcome: Outcome::Resumed, gap: None };
+    if lost <= cursor || mutant::active(Mutant::GapNotTold) {
+        return Stand { cursor, outcome: Outcome::Resumed, gap: None };
     }
     let reason = if gone >= forgotten { GapReason::Retention } else { GapReason::Forgotten };
     // One topic has nothing left before `lost`; of several, the others' messages still follow.
-    let cursor = if one_topic { lost } else { asked };
-    Stand { cursor, outcome: Outcome::Gap, gap: gap(asked.0 + 1, lost, reason) }
+    let after = if one_topic { lost } else { cursor };
+    let gap = Gap { epoch: log.epoch, from: Offset(cursor.0 + 1), to: lost, reason };
+    Stand { cursor: after, outcome: Outcome::Gap, gap: Some(gap) }
 }
 
 /// Merges the messages that a pattern's topics hold after `cursor` into one block, up to `bytes_max`.
