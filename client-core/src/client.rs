@@ -34,7 +34,7 @@ impl Client {
         Self {
             connection: Connection::new(options.seed),
             subscriptions: Subscriptions::new(options.linger_ms),
-            outbox: Outbox::new(options.outbox),
+            outbox: Outbox::new(options.outbox, options.incarnation.0 > 1),
             wire: Vec::new(),
             outputs: VecDeque::new(),
             options,

@@ -30,7 +30,7 @@ pub(crate) struct Outbox {
     turn: usize,
     /// Nothing can be sent until something happens.
     at_rest: bool,
-    /// A window was forgotten, so one not here may be known to the hub.
+    /// A window was forgotten, or was an earlier incarnation's, so one not here may be known to the hub.
     forgot: bool,
     wake_at: Option<Millis>,
     in_flight_max: u64,
@@ -42,9 +42,9 @@ pub(crate) struct Outbox {
 type Outputs = VecDeque<Output>;
 
 impl Outbox {
-    /// An empty one.
+    /// An empty one. The hub may know windows of a producer that was taken over from an earlier incarnation.
     #[must_use]
-    pub(crate) const fn new(options: OutboxOptions) -> Self {
+    pub(crate) const fn new(options: OutboxOptions, taken_over: bool) -> Self {
         Self {
             options,
             windows: Vec::new(),
@@ -54,7 +54,7 @@ impl Outbox {
             uses: 0,
             turn: 0,
             at_rest: true,
-            forgot: false,
+            forgot: taken_over,
             wake_at: None,
             in_flight_max: IN_FLIGHT_DEFAULT,
             message_bytes_max: u64::MAX,
