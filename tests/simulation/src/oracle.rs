@@ -1,0 +1,328 @@
+//! What is true: every message that was published, every one that became visible, and what each listener was
+//! told. It sees more than any client may, and objects to the first thing that does not fit.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+
+use tidewire_client_core::fault::{ClientCode, Fault};
+use tidewire_client_core::output::{Message, Published};
+use tidewire_protocol::block;
+use tidewire_protocol::code::Code;
+use tidewire_protocol::number::{Epoch, Offset};
+
+use crate::names::{SELECTORS, TopicIndex, audience_of, topic_named};
+use crate::oracle::listening::Listening;
+
+pub mod listening;
+
+/// A publish, by its place in the oracle's list: what its payload says.
+pub type Uid = u32;
+
+/// Everything that is known to be true.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    /// One per life of the hub.
+    pub logs: Vec<Log>,
+    /// Every publish that an outbox took.
+    pub publishes: Vec<Publish>,
+    /// Every listener.
+    pub listeners: Vec<Listening>,
+    /// Whether the hub keeps everything.
+    pub keeps_all: bool,
+    /// Incarnations that were signed in by this log: (producer, incarnation, time).
+    attached: BTreeMap<u64, (u64, u64)>,
+    /// Highest counter shown by (client, topic).
+    shown: BTreeMap<(usize, TopicIndex), u32>,
+    /// The first thing that did not fit.
+    violation: Option<String>,
+    /// Messages given to listeners.
+    pub heard: u64,
+}
+
+/// One life of the log.
+#[derive(Debug)]
+pub struct Log {
+    /// Its identity.
+    pub epoch: Epoch,
+    /// What became visible, in order.
+    pub records: Vec<Record>,
+    /// For each selector the places of its records.
+    pub by_selector: [Vec<u32>; SELECTORS],
+    /// Highest offset that became visible.
+    pub visible: u64,
+    /// Whether records were dropped before the oracle saw them.
+    pub has_unseen: bool,
+}
+
+/// A message that became visible.
+#[derive(Debug, Clone, Copy)]
+pub struct Record {
+    /// Where.
+    pub offset: u64,
+    /// Which.
+    pub uid: Uid,
+    /// When, by the hub's clock.
+    pub published_at_ms: u64,
+    /// Whether it is marked.
+    pub maybe_duplicate: bool,
+}
+
+/// A publish.
+#[derive(Debug, Clone, Copy)]
+pub struct Publish {
+    /// Whose.
+    pub actor: usize,
+    /// The publisher's identity.
+    pub producer: u64,
+    /// And incarnation.
+    pub incarnation: u64,
+    /// Where to.
+    pub topic: TopicIndex,
+    /// Its number among the actor's publishes to that topic, from 1.
+    pub counter: u32,
+    /// Bytes of its payload.
+    pub len: u32,
+    /// What its publisher was told.
+    pub fate: Fate,
+    /// How often it became visible.
+    pub seen: u32,
+}
+
+/// What a publisher was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing yet.
+    Waiting,
+    /// It is in the log.
+    Done,
+    /// It was withdrawn, and so must not be seen from then on.
+    Withdrawn,
+    /// It failed; whether it is in the log is not known.
+    Failed,
+    /// It failed, and is not in any log.
+    Refused,
+}
+
+/// What the world does with a failed publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It was too large for the hub.
+    TooLarge,
+    /// Nothing that the application would not expect.
+    Expected,
+}
+
+impl Oracle {
+    /// One that knows nothing yet.
+    #[must_use]
+    pub fn new(keeps_all: bool) -> Self {
+        Self { keeps_all, ..Self::default() }
+    }
+
+    /// The first thing that did not fit.
+    #[must_use]
+    pub fn violation(&self) -> Option<&str> {
+        self.violation.as_deref()
+    }
+
+    /// Objects. Only the first objection counts: the rest may follow from it.
+    pub fn object(&mut self, what: impl fmt::Display) {
+        if self.violation.is_none() {
+            self.violation = Some(what.to_string());
+        }
+    }
+
+    /// The hub begins a life.
+    pub fn begin_log(&mut self, epoch: Epoch) {
+        self.attached.clear();
+        let by_selector = std::array::from_fn(|_| Vec::new());
+        self.logs.push(Log { epoch, records: Vec::new(), by_selector, visible: 0, has_unseen: false });
+    }
+
+    /// The place of a log.
+    #[must_use]
+    pub fn log(&self, epoch: Epoch) -> Option<usize> {
+        self.logs.iter().rposition(|log| log.epoch == epoch)
+    }
+
+    /// An outbox has taken a message; its payload is that of the answer.
+    pub fn published(&mut self, publish: Publish) -> Uid {
+        self.publishes.push(publish);
+        self.publishes.len() as Uid - 1
+    }
+
+    /// A client was welcomed with this incarnation of its producer: older ones are fenced from now on.
+    pub fn attached(&mut self, now: u64, producer: u64, incarnation: u64) {
+        let known = self.attached.entry(producer).or_insert((incarnation, now));
+        let newer = known.0;
+        if newer > incarnation {
+            self.object(format_args!(
+                "incarnation {incarnation} of producer {producer} signed in after {newer}"
+            ));
+        } else if newer < incarnation {
+            *known = (incarnation, now);
+        }
+    }
+
+    /// A message became visible in the log that lives.
+    pub fn shown(&mut self, message: &block::Message<'_>) {
+        let Some((uid, publish)) = self.identify(message.payload) else {
+            return self.object(format_args!("the payload at offset {} was never published", message.offset));
+        };
+        if message.topic.and_then(topic_named) != Some(publish.topic) {
+            self.object(format_args!("#{uid} is in topic {:?}, not {}", message.topic, publish.topic));
+        }
+        let record = Record {
+            offset: message.offset.0,
+            uid,
+            published_at_ms: message.published_at_ms,
+            maybe_duplicate: message.maybe_duplicate,
+        };
+        self.check_publisher(&record, &publish);
+        let Some(log) = self.logs.last_mut() else { return };
+        if record.offset <= log.visible {
+            let visible = log.visible;
+            return self.object(format_args!("offset {} became visible after {visible}", record.offset));
+        }
+        log.visible = record.offset;
+        for selector in audience_of(publish.topic) {
+            log.by_selector[usize::from(*selector)].push(log.records.len() as u32);
+        }
+        log.records.push(record);
+        self.publishes[uid as usize].seen += 1;
+    }
+
+    /// Lands once unless marked, in its publisher's order, and not from a fenced publisher.
+    fn check_publisher(&mut self, record: &Record, publish: &Publish) {
+        let uid = record.uid;
+        if publish.seen > 0 && !record.maybe_duplicate {
+            self.object(format_args!("#{uid} is in the log twice, unmarked: {record:?} {publish:?}"));
+        }
+        match publish.fate {
+            Fate::Waiting | Fate::Failed => {}
+            Fate::Done | Fate::Withdrawn | Fate::Refused => {
+                self.object(format_args!("#{uid} became visible after its outcome: {publish:?}"));
+            }
+        }
+        let shown = self.shown.entry((publish.actor, publish.topic)).or_default();
+        let before = *shown;
+        *shown = before.max(publish.counter);
+        if publish.counter <= before && !record.maybe_duplicate {
+            self.object(format_args!(
+                "#{uid}, number {} of its publisher, comes after {before}",
+                publish.counter
+            ));
+        }
+        if let Some((incarnation, since)) = self.attached.get(&publish.producer).copied()
+            && incarnation > publish.incarnation
+            && record.published_at_ms > since
+        {
+            self.object(format_args!("#{uid} is of incarnation {}, fenced at {since}", publish.incarnation));
+        }
+    }
+
+    /// Some of what became visible was dropped before the oracle could look.
+    pub fn missed_some(&mut self) {
+        if let Some(log) = self.logs.last_mut() {
+            log.has_unseen = true;
+        }
+    }
+
+    /// A publisher hears that its message is in the log.
+    pub fn acknowledged(&mut self, uid: Uid, published: &Published) {
+        let Some(log) = self.log(published.epoch) else {
+            return self
+                .object(format_args!("#{uid} is acknowledged in a log that never was: {published:?}"));
+        };
+        let log = &self.logs[log];
+        let offset = published.offset.0;
+        let found = log.records.binary_search_by_key(&offset, |record| record.offset);
+        let stored = found.ok().map(|index| log.records[index]);
+        let unseen_excuse = stored.is_none() && log.has_unseen && offset <= log.visible;
+        if stored.is_none_or(|record| record.uid != uid) && !unseen_excuse {
+            self.object(format_args!("#{uid} is acknowledged, but the log has {stored:?}: {published:?}"));
+        }
+        self.settle(uid, Fate::Done);
+    }
+
+    /// A publisher hears that its message has failed.
+    pub fn failed(&mut self, uid: Uid, fault: Fault, cause: Cause) {
+        let fate = match fault {
+            Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
+            Fault::Client(ClientCode::Dropped) => Fate::Refused,
+            Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
+            Fault::Protocol(Code::TooLarge) if cause == Cause::TooLarge => Fate::Refused,
+            Fault::Client(_) | Fault::Protocol(_) => {
+                return self.object(format_args!("#{uid} failed with {}", fault.name()));
+            }
+        };
+        if fate == Fate::Refused && self.publishes[uid as usize].seen > 0 {
+            self.object(format_args!("#{uid} failed with {} and is in the log", fault.name()));
+        }
+        self.settle(uid, fate);
+    }
+
+    fn settle(&mut self, uid: Uid, fate: Fate) {
+        let publish = &mut self.publishes[uid as usize];
+        if publish.fate != Fate::Waiting {
+            let publish = *publish;
+            return self.object(format_args!("#{uid} has a second outcome {fate:?}: {publish:?}"));
+        }
+        publish.fate = fate;
+    }
+
+    /// A listener gets a message.
+    pub fn heard(&mut self, listener: usize, message: &Message, payload: &[u8]) {
+        self.heard += 1;
+        let uid = self.identify(payload).map(|(uid, _)| uid);
+        let Self { listeners, logs, publishes, .. } = self;
+        if let Err(objection) = listeners[listener].message(message, uid, logs, publishes) {
+            let listening = &self.listeners[listener];
+            let what = format!("listener {listener}: {objection}\n  {message:?}\n  {listening:?}");
+            self.object(what);
+        }
+    }
+
+    /// What listeners must have when all is calm. Tells the first who does not.
+    pub fn check_calm(&mut self) {
+        let Self { listeners, logs, publishes, .. } = self;
+        let late = listeners.iter().enumerate().find_map(|(index, listening)| {
+            let objection = listening.lacks(logs, publishes)?;
+            Some(format!("listener {index} in calm: {objection}\n  {listening:?}"))
+        });
+        if let Some(late) = late {
+            self.object(late);
+        }
+    }
+
+    /// The publish of this payload, if it is that of one, byte for byte.
+    fn identify(&self, payload: &[u8]) -> Option<(Uid, Publish)> {
+        let uid = Uid::from_le_bytes(*payload.first_chunk()?);
+        let publish = *self.publishes.get(uid as usize)?;
+        let rest = payload.get(4..)?;
+        let whole = payload.len() == publish.len as usize && rest.iter().all(|byte| *byte == filler(uid));
+        whole.then_some((uid, publish))
+    }
+
+    /// What is known of a log, for people who look for the cause.
+    #[must_use]
+    pub fn describe(&self, epoch: Epoch, around: Offset) -> String {
+        let mut text = String::new();
+        let Some(log) = self.log(epoch).map(|log| &self.logs[log]) else { return text };
+        for record in log.records.iter().filter(|record| record.offset.abs_diff(around.0) < 8) {
+            let publish = &self.publishes[record.uid as usize];
+            let _ = writeln!(text, "  {record:?} of {publish:?}");
+        }
+        text
+    }
+}
+
+/// Appends the payload of a publish.
+pub fn put_payload(uid: Uid, len: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(&uid.to_le_bytes());
+    out.resize(out.len() + len - 4, filler(uid));
+}
+
+fn filler(uid: Uid) -> u8 {
+    (uid as u8).wrapping_mul(31) ^ 0x5a
+}

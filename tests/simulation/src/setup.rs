@@ -1,0 +1,143 @@
+//! What a world is made of: how many clients and shards, which limits, how rough the weather.
+
+use tidewire_hub_core::access::Access;
+use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::topics::Settings;
+use tidewire_hub_core::topics::directory::{Retention, TopicRule};
+use tidewire_protocol::name::Pattern;
+
+use crate::names::{NAMES, TOPICS};
+use crate::random::Random;
+
+/// A world before it begins.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// From which all chance follows.
+    pub seed: u64,
+    /// Shards of the hub.
+    pub shards: usize,
+    /// Clients at the start.
+    pub clients: usize,
+    /// Whether the engine completes late, out of step, and not always.
+    pub late_engine: bool,
+    /// Everything is kept: then no gap but a change of epoch has an excuse.
+    pub keeps_all: bool,
+    /// Limits and rules of the hub.
+    pub hub: Settings,
+    /// Bytes that a socket buffers, at most.
+    pub socket_bytes: u64,
+    /// Longest time that bytes travel, milliseconds.
+    pub latency_ms: u64,
+    /// Mean time between two things that one client's application does, milliseconds.
+    pub act_ms: u64,
+    /// Mean time between two faults of one client, milliseconds.
+    pub fault_ms: u64,
+    /// Mean time between two faults of the hub, milliseconds.
+    pub hub_fault_ms: u64,
+    /// Rounds of trouble, each followed by a calm in which everything must arrive.
+    pub rounds: u64,
+    /// Length of a round, milliseconds.
+    pub round_ms: u64,
+}
+
+impl Setup {
+    /// A world in which nothing happens by itself; scenarios write what does.
+    #[must_use]
+    pub fn still() -> Self {
+        let limits = Limits { heartbeat_ms: 20_000, ..Limits::default() };
+        let hub = Settings { limits, access: Access::open(), rules: vec![rule(">", EVERYTHING_KEPT)] };
+        Self {
+            seed: 1,
+            shards: 2,
+            clients: 0,
+            late_engine: false,
+            keeps_all: true,
+            hub,
+            socket_bytes: 1 << 16,
+            latency_ms: 5,
+            act_ms: 0,
+            fault_ms: 0,
+            hub_fault_ms: 0,
+            rounds: 0,
+            round_ms: 0,
+        }
+    }
+
+    /// A world by chance.
+    #[must_use]
+    pub fn random(seed: u64) -> Self {
+        let random = &mut Random::new(seed);
+        let keeps_all = random.one_in(3);
+        let clients = random.between(3, 16) as usize;
+        let limits = limits(random, clients, keeps_all);
+        let rules = if keeps_all { vec![rule(">", EVERYTHING_KEPT)] } else { rules(random) };
+        let hub = Settings { limits, access: Access::open(), rules };
+        let fault_ms = random.magnitude(20_000, 600_000);
+        Self {
+            seed,
+            shards: random.between(2, 3) as usize,
+            clients,
+            late_engine: random.one_in(2),
+            keeps_all,
+            hub,
+            socket_bytes: random.magnitude(40, 60_000),
+            latency_ms: random.magnitude(1, 400),
+            act_ms: random.magnitude(4_000, 100_000),
+            fault_ms,
+            hub_fault_ms: random.magnitude(40_000, 900_000),
+            rounds: random.between(2, 6),
+            round_ms: random.magnitude(60_000, 600_000),
+        }
+    }
+}
+
+fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
+    let block_bytes = random.magnitude(64, 16 << 10) as usize;
+    Limits {
+        message_bytes_max: random.magnitude(200, 4_000) as usize,
+        frame_bytes_max: 64 << 10,
+        sign_in_ms: random.between(2_000, 6_000),
+        heartbeat_ms: random.magnitude(4_000, 60_000),
+        outbox_bytes_max: random.magnitude(8_000, 1 << 20) as usize,
+        in_flight_max: random.magnitude(1, 200),
+        publishes_per_second_max: if random.one_in(4) { random.between(2, 20) } else { 0 },
+        windows_max: clients * TOPICS * 4 + 100,
+        window_ms: if keeps_all { 24 * 3_600_000 } else { random.magnitude(5_000, 24 * 3_600_000) },
+        node_bytes_max: if keeps_all { 1 << 30 } else { random.magnitude(20_000, 1 << 30) as usize },
+        block_bytes,
+        pattern_tail_bytes: random.magnitude(100, 1 << 20) as usize,
+        bare_tail_bytes: random.magnitude(100, 100_000) as usize,
+        page_bytes_max: random.magnitude(64, 64 << 10) as usize,
+        lag_bytes_max: random.magnitude(200, 1 << 20) as usize,
+        pinned_bytes_max: random.magnitude(2_000, 1 << 20) as usize,
+        slice_sends: random.between(1, 8) as usize,
+        write_bytes: random.magnitude(64, 64 << 10) as usize,
+        pending_bytes_max: random.magnitude(6_000, 1 << 20) as usize,
+        close_ms: random.between(200, 3_000),
+        ..Limits::default()
+    }
+}
+
+/// What topics keep, each with a rule of its own.
+fn rules(random: &mut Random) -> Vec<TopicRule> {
+    let one = |random: &mut Random, name: &&str| {
+        let mut maybe = |low, high| random.one_in(2).then(|| random.magnitude(low, high));
+        let (count, bytes, age_ms) = (maybe(1, 200), maybe(100, 100_000), maybe(500, 600_000));
+        let none = random.one_in(6);
+        let (none, bytes) = (none, bytes.map(|bytes| bytes as usize));
+        rule(name, Retention { none, count, bytes, age_ms })
+    };
+    NAMES[..TOPICS].iter().map(|name| one(random, name)).collect()
+}
+
+/// A rule for a pattern.
+///
+/// # Panics
+/// If the pattern is none.
+#[must_use]
+pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
+    TopicRule { pattern: Pattern::parse(pattern).expect("a pattern"), retention }
+}
+
+/// Nothing is ever dropped.
+pub const EVERYTHING_KEPT: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };

@@ -1,0 +1,362 @@
+//! A world: one hub, its clients, the links between them, and what happens next.
+//!
+//! One thread, one seed, virtual time. Each event is one step: a shard's turn, some bytes of a link, a timer, a
+//! fault. Steps of one millisecond come in an order of chance, so every interleaving of shards can happen.
+
+use std::fmt;
+
+use tidewire_client_core::output::Event as ClientEvent;
+use tidewire_protocol::number::Epoch;
+
+use crate::oracle::{Oracle, Uid};
+use crate::queue::Queue;
+use crate::random::Random;
+use crate::setup::Setup;
+use crate::world::actor::Actor;
+use crate::world::hub::Hub;
+use crate::world::link::{Link, LinkId};
+
+mod application;
+mod weather;
+
+mod clients;
+mod travel;
+
+pub mod actor;
+pub mod hub;
+pub mod link;
+
+/// Everything there is.
+#[derive(Debug)]
+pub struct World {
+    /// How it was made.
+    pub setup: Setup,
+    /// Milliseconds since 1970.
+    pub now: u64,
+    /// Chance.
+    pub random: Random,
+    /// What is true.
+    pub oracle: Oracle,
+    /// The hub, unless it is down.
+    pub hub: Option<Hub>,
+    /// Every client there ever was.
+    pub actors: Vec<Actor>,
+    /// Every link there ever was.
+    pub links: Vec<Link>,
+    /// What was counted.
+    pub tally: Tally,
+    /// What clients told their applications, if anybody wants to know.
+    pub story: Option<Vec<Told>>,
+    /// What happened, if anybody wants to know.
+    pub trace: Option<Vec<String>>,
+    queue: Queue<Event>,
+    /// No faults, no publishes: everything must arrive.
+    calm: bool,
+    engine_due: bool,
+    /// The engine completes nothing until told.
+    pub engine_held: bool,
+    next_producer: u64,
+    epoch_kept: bool,
+}
+
+/// What a client told its application; a message by what its payload says.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Whose client.
+    pub actor: usize,
+    /// What.
+    pub event: ClientEvent,
+    /// The message's publish.
+    pub uid: Option<Uid>,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    /// Milliseconds lived by clients, all together.
+    pub client_ms: u64,
+    /// Publishes made.
+    pub published: u64,
+    /// Messages given to listeners.
+    pub heard: u64,
+    /// Faults made.
+    pub faults: u64,
+    /// Steps made.
+    pub steps: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    /// A shard's turn, if this is the one it waits for.
+    Turn { shard: usize, stamp: u32 },
+    /// Bytes reach the hub.
+    Up(LinkId),
+    /// Bytes reach the client.
+    Down(LinkId),
+    /// The hub's socket takes bytes again.
+    Writable(LinkId),
+    /// A client's try to connect succeeds, or not.
+    Connect { actor: usize, attempt: u32 },
+    /// The client learns that its link is broken.
+    Lost(LinkId),
+    /// The hub learns it.
+    Gone(LinkId),
+    /// A client's deadline.
+    Timer(usize),
+    /// An application does something.
+    Act(usize),
+    /// An application is done with messages.
+    Settle { actor: usize, listener: usize, bytes: u32 },
+    /// Something befalls a client.
+    Fault(usize),
+    /// Something befalls the hub.
+    HubFault,
+    /// The hub starts again.
+    HubUp,
+    /// The engine stores something.
+    Engine,
+    /// Topics of the ear's part are aged, and memory is looked at.
+    Sweep,
+    /// The network tells a client that it is back.
+    Online(usize),
+    /// An application closes its client.
+    Close(usize),
+}
+
+impl World {
+    /// A world at its beginning.
+    #[must_use]
+    pub fn new(setup: Setup) -> Self {
+        let mut world = Self {
+            now: BEGINNING_MS,
+            random: Random::new(setup.seed ^ 0x5eed),
+            oracle: Oracle::new(setup.keeps_all),
+            hub: None,
+            actors: Vec::new(),
+            links: Vec::new(),
+            tally: Tally::default(),
+            story: None,
+            trace: None,
+            queue: Queue::new(),
+            calm: true,
+            engine_due: false,
+            engine_held: false,
+            next_producer: 1,
+            epoch_kept: false,
+            setup,
+        };
+        world.start_hub();
+        world.after(5_000, Event::Sweep);
+        for _ in 0..world.setup.clients {
+            world.new_actor();
+        }
+        world
+    }
+
+    /// Lives through all rounds, or up to the first violation.
+    pub fn run(&mut self) {
+        for _ in 0..self.setup.rounds {
+            self.begin_round();
+            self.pass(self.setup.round_ms);
+            self.become_calm();
+            self.pass(CALM_MS);
+            self.check_calm();
+            if self.oracle.violation().is_some() {
+                break;
+            }
+        }
+        self.tally.heard = self.oracle.heard;
+        self.tally.steps = self.queue.count();
+    }
+
+    /// Lets so many milliseconds pass.
+    pub fn pass(&mut self, ms: u64) {
+        let until = self.now + ms;
+        let mut steps_at_once = 0;
+        while let Some((now, event)) = self.queue.pop(until) {
+            steps_at_once = if now == self.now { steps_at_once + 1 } else { 0 };
+            if steps_at_once > STEPS_AT_ONCE_MAX {
+                return self.oracle.object(format_args!("time stands still at {event:?}"));
+            }
+            self.now = now;
+            self.step(event);
+            if self.oracle.violation().is_some() {
+                return;
+            }
+        }
+        self.now = until;
+        let alive = self.actors.iter().filter(|actor| !actor.closed).count() as u64;
+        self.tally.client_ms += ms * alive;
+    }
+
+    fn step(&mut self, event: Event) {
+        match event {
+            Event::Turn { shard, stamp } => self.turn(shard, stamp),
+            Event::Up(link) => self.travel_up(link),
+            Event::Down(link) => self.travel_down(link),
+            Event::Writable(link) => self.writable(link),
+            Event::Connect { actor, attempt } => self.connect(actor, attempt),
+            Event::Lost(link) => self.link_lost(link, 1006),
+            Event::Gone(link) => self.link_gone(link),
+            Event::Timer(actor) => self.timer(actor),
+            Event::Act(actor) => self.act(actor),
+            Event::Settle { actor, listener, bytes } => self.settle(actor, listener, bytes),
+            Event::Fault(actor) => self.befall_client(actor),
+            Event::HubFault => self.befall_hub(),
+            Event::HubUp => self.start_hub(),
+            Event::Engine => self.store(),
+            Event::Sweep => self.sweep(),
+            Event::Online(actor) => self.online_again(actor),
+            Event::Close(actor) => self.close(actor),
+        }
+        self.after_step();
+    }
+
+    /// What every step may have left: mail for shards, bytes on links, messages for the oracle.
+    fn after_step(&mut self) {
+        let Some(hub) = &mut self.hub else { return };
+        hub.listen(self.now, &mut self.oracle);
+        if hub.misused {
+            self.oracle.object("a shard used a connection that it had let go of");
+        }
+        let mut touched = std::mem::take(&mut hub.touched);
+        for shard in 0..self.setup.shards {
+            self.wake(shard);
+        }
+        for link in touched.drain(..) {
+            self.plan_down(link);
+        }
+        if let Some(hub) = &mut self.hub {
+            hub.touched = touched;
+        }
+    }
+
+    /// A shard with mail has its turn at once, one without by its deadline; a sleeping thread may oversleep.
+    fn wake(&mut self, shard: usize) {
+        let Some(hub) = &self.hub else { return };
+        let seat = &hub.seats[shard];
+        if seat.inbox.has_mail() {
+            self.turn_at(shard, 0);
+        } else if seat.due == u64::MAX {
+            let wait = seat.shard.deadline().0.saturating_sub(self.now);
+            let late = self.random.below(700);
+            self.turn_at(shard, wait + late);
+        }
+    }
+
+    fn turn_at(&mut self, shard: usize, in_ms: u64) {
+        let at = self.now + in_ms;
+        let Some(hub) = &mut self.hub else { return };
+        let seat = &mut hub.seats[shard];
+        if seat.due <= at {
+            return;
+        }
+        seat.stamp += 1;
+        seat.due = at;
+        let stamp = seat.stamp;
+        self.after(in_ms, Event::Turn { shard, stamp });
+    }
+
+    fn turn(&mut self, shard: usize, stamp: u32) {
+        let Some(hub) = &mut self.hub else { return };
+        if hub.seats[shard].stamp != stamp {
+            return;
+        }
+        hub.seats[shard].due = u64::MAX;
+        if hub.turn(self.now, shard, &mut self.links) {
+            let pause = if self.random.one_in(8) { self.random.below(3) } else { 0 };
+            self.turn_at(shard, pause);
+        }
+    }
+
+    fn after(&mut self, ms: u64, event: Event) {
+        let chance = self.random.number() as u32;
+        self.queue.push(self.now + ms, chance, event);
+    }
+
+    /// Starts a hub, with a log of its own.
+    pub fn start_hub(&mut self) {
+        if self.hub.is_some() {
+            return;
+        }
+        let epoch = match self.oracle.logs.last() {
+            Some(log) if self.epoch_kept => log.epoch,
+            Some(_) | None => Epoch(self.random.number() >> 1 | 1),
+        };
+        self.oracle.begin_log(epoch);
+        self.note(|| format!("hub starts, epoch {epoch}"));
+        self.hub = Some(Hub::start(self.now, &self.setup, epoch));
+    }
+
+    /// The next hubs keep the epoch of the one before: a seeded bug.
+    pub fn keep_epoch(&mut self) {
+        self.epoch_kept = true;
+    }
+
+    fn store(&mut self) {
+        self.engine_due = false;
+        if self.engine_held {
+            return;
+        }
+        let fails = !self.calm && self.random.one_in(50);
+        let chance = self.random.below(1 << 30);
+        if fails {
+            self.tally.faults += 1;
+        }
+        if self.hub.as_mut().is_some_and(|hub| hub.store_one(chance, fails)) {
+            self.plan_engine();
+        }
+    }
+
+    fn plan_engine(&mut self) {
+        if self.setup.late_engine && !self.engine_due {
+            self.engine_due = true;
+            let late = if self.random.one_in(30) && !self.calm { 2_000 } else { 10 };
+            let wait = self.random.below(late);
+            self.after(wait, Event::Engine);
+        }
+    }
+
+    fn sweep(&mut self) {
+        self.after(5_000, Event::Sweep);
+        let Some(hub) = &self.hub else { return };
+        hub.sweep(self.now);
+        let held = hub.topics.metrics().block_bytes.value();
+        let limits = hub.topics.limits();
+        let block = (limits.block_bytes.max(limits.message_bytes_max) + limits.write_bytes + 1_000) as u64;
+        let shared = (limits.node_bytes_max + 4 * limits.pattern_tail_bytes) as u64;
+        let bound = shared + block * (20 + 4 * self.actors.len() as u64);
+        if held > bound {
+            self.oracle.object(format_args!("blocks take {held} bytes, more than {bound}"));
+        }
+    }
+
+    fn check_calm(&mut self) {
+        if self.oracle.violation().is_some() {
+            return;
+        }
+        for (index, actor) in self.actors.iter().enumerate().filter(|(_, actor)| !actor.closed) {
+            if !actor.online {
+                self.oracle.object(format_args!("client {index} is not online in calm"));
+            }
+            let (count, bytes) = actor.client.outbox_state();
+            if count > 0 {
+                self.oracle.object(format_args!("client {index} still has {count} messages, {bytes} bytes"));
+            }
+        }
+        self.oracle.check_calm();
+    }
+
+    fn note<D: fmt::Display>(&mut self, what: impl FnOnce() -> D) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>10} {}", self.now - BEGINNING_MS, what()));
+        }
+    }
+}
+
+/// When worlds begin: long enough after 1970 for any clock.
+pub const BEGINNING_MS: u64 = 1_700_000_000_000;
+/// Everything must have arrived so long after the last fault.
+const CALM_MS: u64 = 30_000;
+/// More steps within a millisecond mean that something goes round in circles.
+const STEPS_AT_ONCE_MAX: u32 = 1_000_000;

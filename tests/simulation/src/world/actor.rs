@@ -1,0 +1,105 @@
+//! One client, the application on top of it, and what both know of each other.
+
+use tidewire_client_core::client::Client;
+use tidewire_client_core::options::{Options, OutboxOptions, WhenFull};
+use tidewire_client_core::output::{ListenerId, Packet};
+use tidewire_protocol::number::{Incarnation, ProducerId};
+
+use crate::names::{SELECTORS, SelectorIndex, TOPICS};
+use crate::oracle::{Publish, Uid, put_payload};
+use crate::world::link::LinkId;
+
+/// A client and its application.
+#[derive(Debug)]
+pub struct Actor {
+    /// The client.
+    pub client: Client,
+    /// Its identity as publisher.
+    pub producer: u64,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// Its link, while it has one.
+    pub link: Option<LinkId>,
+    /// Number of its last try to connect; answers to earlier ones are void.
+    pub attempt: u32,
+    /// When its timer goes off.
+    pub timer_at: u64,
+    /// The oracle's listeners, by the client's numbers from 1.
+    pub listeners: Vec<usize>,
+    /// Those that have not ended.
+    pub listening: Vec<Seat>,
+    /// What it published, by the client's numbers from 1.
+    pub published: Vec<Uid>,
+    /// How much it published to each topic.
+    pub counters: [u32; TOPICS],
+    /// Names for which some listener asked to skip when slow.
+    pub skips: [bool; SELECTORS],
+    /// Whether it is signed in.
+    pub online: bool,
+    /// Whether the application has closed it.
+    pub closed: bool,
+    /// Whether a newer incarnation has taken over.
+    pub taken_over: bool,
+}
+
+/// A listener as the application sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seat {
+    /// The client's number.
+    pub id: ListenerId,
+    /// What it listens to.
+    pub selector: SelectorIndex,
+}
+
+impl Actor {
+    /// A client that has done nothing yet.
+    #[must_use]
+    pub fn new(producer: u64, incarnation: u64, seed: u64, outbox_count_max: u32) -> Self {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&producer.to_be_bytes());
+        let outbox = OutboxOptions {
+            count_max: outbox_count_max,
+            bytes_max: 1 << 20,
+            when_full: WhenFull::DropOldest,
+        };
+        let options = Options {
+            producer: ProducerId(id),
+            incarnation: Incarnation(incarnation),
+            agent: "simulation".into(),
+            outbox,
+            seed,
+            ..Options::default()
+        };
+        Self {
+            client: Client::new(options),
+            producer,
+            incarnation,
+            link: None,
+            attempt: 0,
+            timer_at: u64::MAX,
+            listeners: Vec::new(),
+            listening: Vec::new(),
+            published: Vec::new(),
+            counters: [0; TOPICS],
+            skips: [false; SELECTORS],
+            online: false,
+            closed: false,
+            taken_over: false,
+        }
+    }
+
+    /// A packet with its payloads in their places.
+    #[must_use]
+    pub fn compose(&self, packet: &Packet, publishes: &[Publish]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(packet.bytes.len() + 64 * packet.payloads.len());
+        let mut from = 0;
+        for splice in &packet.payloads {
+            let uid = self.published[splice.id.0 as usize - 1];
+            bytes.extend_from_slice(&packet.bytes[from..splice.at as usize]);
+            from = splice.at as usize;
+            put_payload(uid, publishes[uid as usize].len as usize, &mut bytes);
+        }
+        bytes.extend_from_slice(&packet.bytes[from..]);
+        bytes
+    }
+}

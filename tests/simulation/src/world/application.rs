@@ -1,0 +1,233 @@
+//! What applications do: publish in bursts, listen, stop listening, withdraw, settle, close.
+
+use tidewire_client_core::fault::Fault;
+use tidewire_client_core::options::SubscribeOptions;
+use tidewire_client_core::output::{ListenerId, PublishId};
+use tidewire_protocol::code::{Content, WhenSlow};
+use tidewire_protocol::number::Offset;
+use tidewire_protocol::position::{Position, Start};
+
+use crate::names::{NAMES, SELECTORS, SelectorIndex, TOPICS, TopicIndex};
+use crate::oracle::listening::Listening;
+use crate::oracle::{Fate, Publish, Uid};
+use crate::world::actor::{Actor, Seat};
+use crate::world::{Event, World};
+
+impl World {
+    /// Plans what a client's application does first, and what befalls it.
+    pub(crate) fn plan_client(&mut self, actor: usize) {
+        if self.setup.act_ms > 0 {
+            let wait = self.random.below(2_000);
+            self.after(wait, Event::Act(actor));
+            let wait = self.random.wait(self.setup.fault_ms);
+            self.after(wait, Event::Fault(actor));
+        }
+    }
+
+    pub(crate) fn act(&mut self, actor: usize) {
+        if self.actors[actor].closed {
+            return;
+        }
+        let wait = self.random.wait(self.setup.act_ms);
+        self.after(wait, Event::Act(actor));
+        if self.calm {
+            return;
+        }
+        match self.random.below(12) {
+            0..=5 => self.publish_some(actor),
+            6..=8 if self.actors[actor].listening.len() < LISTENERS_MAX => self.listen_somewhere(actor),
+            6..=9 => self.stop_listening(actor),
+            10 => self.withdraw(actor),
+            _ => {
+                self.publish_some(actor);
+                self.withdraw(actor);
+                self.stop_listening(actor);
+                self.listen_somewhere(actor);
+            }
+        }
+    }
+
+    fn publish_some(&mut self, actor: usize) {
+        let count = self.random.magnitude(1, 40);
+        let mut topic = self.random.below(TOPICS as u64) as TopicIndex;
+        for _ in 0..count {
+            if self.random.one_in(4) {
+                topic = self.random.below(TOPICS as u64) as TopicIndex;
+            }
+            let most = self.setup.hub.limits.message_bytes_max as u64;
+            let len = if self.random.one_in(200) { most + 1 } else { self.random.magnitude(8, most) };
+            self.publish(actor, topic, len as u32);
+        }
+        self.drain(actor, &[]);
+    }
+
+    /// Publishes; the outputs wait for [`Self::flush`] or whatever happens next to the client.
+    pub fn publish(&mut self, actor: usize, topic: TopicIndex, len: u32) -> Option<Uid> {
+        let now = self.now;
+        let this = &mut self.actors[actor];
+        let id = this.client.publish(now, NAMES[usize::from(topic)], Content::Binary, len).ok()?;
+        this.counters[usize::from(topic)] += 1;
+        let counter = this.counters[usize::from(topic)];
+        let Actor { producer, incarnation, .. } = *this;
+        let fate = Fate::Waiting;
+        let publish = Publish { actor, producer, incarnation, topic, counter, len, fate, seen: 0 };
+        let uid = self.oracle.published(publish);
+        let this = &mut self.actors[actor];
+        if id.0 as usize != this.published.len() + 1 {
+            self.oracle.object(format_args!("client {actor} gives publish {uid} the id {}", id.0));
+            return None;
+        }
+        this.published.push(uid);
+        self.tally.published += 1;
+        self.note(|| format!("client {actor} publishes #{uid}, id {}, topic {topic}, {len} bytes", id.0));
+        Some(uid)
+    }
+
+    /// Lets a client act on what its application asked.
+    pub fn flush(&mut self, actor: usize) {
+        self.drain(actor, &[]);
+        self.after_step();
+    }
+
+    fn listen_somewhere(&mut self, actor: usize) {
+        let selector = self.random.below(SELECTORS as u64) as SelectorIndex;
+        let start = self.some_start(selector);
+        let when_slow = match self.random.below(6) {
+            0 => WhenSlow::Gap,
+            1 => WhenSlow::Disconnect,
+            _ => WhenSlow::CatchUp,
+        };
+        let mut options = SubscribeOptions {
+            from: start,
+            when_slow,
+            echo: !self.random.one_in(6),
+            ..SubscribeOptions::default()
+        };
+        if self.random.one_in(3) {
+            options.messages_max = self.random.magnitude(1, 30) as u32;
+            options.bytes_max = self.random.magnitude(10, 5_000) as u32;
+        }
+        self.listen(actor, selector, options);
+    }
+
+    /// Some way to start; places to start after are ones that were, so that only the hub can err.
+    fn some_start(&mut self, selector: SelectorIndex) -> Start {
+        match self.random.below(6) {
+            0 | 1 => Start::Latest,
+            2 => Start::Earliest,
+            3 => Start::Last(self.random.magnitude(1, 100)),
+            4 => Start::SinceMs(self.random.magnitude(10, 300_000)),
+            _ => {
+                let logs = &self.oracle.logs;
+                let back = if self.random.one_in(6) { 2 } else { 1 };
+                let Some(log) = logs.len().checked_sub(back).map(|index| &logs[index]) else {
+                    return Start::Earliest;
+                };
+                let own = &log.by_selector[usize::from(selector)];
+                let among = own.len() as u64 + 1;
+                let place = (self.random.below(among) as usize).checked_sub(1);
+                let record = place.map(|place| &log.records[own[place] as usize]);
+                let offset = Offset(record.map_or(0, |record| record.offset));
+                Start::After(vec![Position { epoch: log.epoch, offset }])
+            }
+        }
+    }
+
+    /// Listens; gives the listener's place in the oracle.
+    pub fn listen(
+        &mut self,
+        actor: usize,
+        selector: SelectorIndex,
+        options: SubscribeOptions,
+    ) -> Option<usize> {
+        let this = &mut self.actors[actor];
+        this.skips[usize::from(selector)] |= options.when_slow == WhenSlow::Gap;
+        let when_slow = if this.skips[usize::from(selector)] { WhenSlow::Gap } else { WhenSlow::CatchUp };
+        let mut listening = Listening::new(actor, selector, options.from.clone(), options.echo, when_slow);
+        let log = self.oracle.logs.len() - 1;
+        listening.began = (log, self.oracle.logs[log].by_selector[usize::from(selector)].len());
+        let told = format!("{options:?}");
+        let id = this.client.subscribe(self.now, NAMES[usize::from(selector)], options).ok()?;
+        let index = self.oracle.listeners.len();
+        self.oracle.listeners.push(listening);
+        let this = &mut self.actors[actor];
+        this.listeners.push(index);
+        this.listening.push(Seat { id, selector });
+        if this.listeners.len() != id.0 as usize {
+            self.oracle.object(format_args!("client {actor} gives a listener the id {}", id.0));
+        }
+        self.note(|| format!("client {actor}, listener {index}: {} {told}", NAMES[usize::from(selector)]));
+        self.drain(actor, &[]);
+        Some(index)
+    }
+
+    fn stop_listening(&mut self, actor: usize) {
+        let among = self.actors[actor].listening.len() as u64;
+        if among > 0 {
+            let place = self.random.below(among) as usize;
+            let seat = self.actors[actor].listening[place];
+            self.unlisten(actor, seat.id);
+        }
+    }
+
+    /// Ends a listener.
+    pub fn unlisten(&mut self, actor: usize, id: ListenerId) {
+        let this = &mut self.actors[actor];
+        this.listening.retain(|seat| seat.id != id);
+        let index = this.listeners[id.0 as usize - 1];
+        this.client.unsubscribe(self.now, id);
+        self.oracle.listeners[index].ended = true;
+        self.note(|| format!("client {actor} ends listener {index}"));
+        self.drain(actor, &[]);
+    }
+
+    fn withdraw(&mut self, actor: usize) {
+        let published = self.actors[actor].published.len() as u64;
+        if published > 0 {
+            let recent = published.min(10);
+            let id = PublishId(published - self.random.below(recent));
+            self.cancel(actor, id);
+        }
+    }
+
+    /// Withdraws a message.
+    pub fn cancel(&mut self, actor: usize, id: PublishId) {
+        self.note(|| format!("client {actor} withdraws {}", id.0));
+        self.actors[actor].client.cancel(self.now, id);
+        self.drain(actor, &[]);
+    }
+
+    /// The application will be done with a message after a while.
+    pub(crate) fn plan_settle(&mut self, actor: usize, listener: usize, bytes: u32) {
+        let busy = self.random.one_in(5) && !self.calm;
+        let wait = self.random.below(if busy { 3_000 } else { 3 });
+        self.after(wait, Event::Settle { actor, listener, bytes });
+    }
+
+    pub(crate) fn settle(&mut self, actor: usize, listener: usize, bytes: u32) {
+        self.actors[actor].client.settled(self.now, ListenerId(listener as u32), 1, bytes);
+        self.drain(actor, &[]);
+    }
+
+    /// The application is done with its client.
+    pub fn close(&mut self, actor: usize) {
+        if self.actors[actor].closed {
+            return;
+        }
+        self.note(|| format!("client {actor} is closed"));
+        self.actors[actor].client.close(self.now);
+        self.drain(actor, &[]);
+        self.actors[actor].closed = true;
+        let (waiting, _) = self.actors[actor].client.outbox_state();
+        if waiting > 0 {
+            self.oracle
+                .object(format_args!("client {actor} is closed with {waiting} messages in its outbox"));
+        }
+        let publishing = self.actors[actor].client.publish(self.now, NAMES[0], Content::Binary, 8);
+        if !matches!(publishing, Err(Fault::Client(_))) {
+            self.oracle.object(format_args!("client {actor} is closed and publishes"));
+        }
+    }
+}
+
+const LISTENERS_MAX: usize = 8;

@@ -1,0 +1,242 @@
+//! Telling clients what happens, and doing what they ask.
+
+use tidewire_client_core::fault::{ClientCode, Fault};
+use tidewire_client_core::input::Input;
+use tidewire_client_core::output::{Event as ClientEvent, Output, Status};
+use tidewire_protocol::code::Code;
+
+use crate::oracle::Cause;
+use crate::websocket::{BINARY, CLOSE, put_masked};
+use crate::world::actor::Actor;
+use crate::world::{Event, Told, World};
+
+impl World {
+    /// A client of a fresh producer.
+    pub fn new_actor(&mut self) -> usize {
+        let producer = self.next_producer;
+        self.next_producer += 1;
+        self.new_incarnation(producer, 1)
+    }
+
+    /// A client that takes a producer over.
+    pub fn new_incarnation(&mut self, producer: u64, incarnation: u64) -> usize {
+        let seed = self.random.number();
+        let outbox = if self.random.one_in(4) { 20 } else { 2_000 };
+        self.actors.push(Actor::new(producer, incarnation, seed, outbox));
+        let actor = self.actors.len() - 1;
+        self.actors[actor].client.connect(self.now);
+        self.drain(actor, &[]);
+        self.plan_client(actor);
+        actor
+    }
+
+    /// Something happens to a client.
+    pub(crate) fn tell(&mut self, actor: usize, input: Input<'_>) {
+        let received = match input {
+            Input::Received(bytes) => bytes,
+            Input::LinkOpened
+            | Input::LinkClosed { .. }
+            | Input::Timeout
+            | Input::Suspend
+            | Input::Online => &[],
+        };
+        if matches!(input, Input::LinkClosed { .. } | Input::Suspend) {
+            self.actors[actor].online = false;
+        }
+        self.actors[actor].client.handle(self.now, input);
+        self.drain(actor, received);
+    }
+
+    pub(crate) fn timer(&mut self, actor: usize) {
+        if self.actors[actor].timer_at <= self.now {
+            self.actors[actor].timer_at = u64::MAX;
+            self.tell(actor, Input::Timeout);
+        }
+    }
+
+    pub(crate) fn online_again(&mut self, actor: usize) {
+        self.tell(actor, Input::Online);
+    }
+
+    /// Does what a client asks for.
+    pub(crate) fn drain(&mut self, actor: usize, received: &[u8]) {
+        while let Some(output) = self.actors[actor].client.poll_output() {
+            match output {
+                Output::OpenLink => {
+                    let this = &mut self.actors[actor];
+                    this.attempt += 1;
+                    let attempt = this.attempt;
+                    let slow =
+                        if self.random.one_in(10) && !self.calm { 9_000 } else { self.setup.latency_ms };
+                    let wait = self.random.below(slow + 1);
+                    self.after(wait, Event::Connect { actor, attempt });
+                }
+                Output::CloseLink { code } => self.close_link(actor, code),
+                Output::NeedToken { .. } => self.actors[actor].client.set_token(self.now, ""),
+                Output::Send(packet) => {
+                    let message = self.actors[actor].compose(&packet, &self.oracle.publishes);
+                    self.send(actor, BINARY, &message);
+                }
+                Output::Event(event) => self.told(actor, event, received),
+            }
+        }
+        let deadline = self.actors[actor].client.deadline();
+        if let Some(at) = deadline.filter(|at| *at < self.actors[actor].timer_at) {
+            self.actors[actor].timer_at = at.max(self.now);
+            self.after(at.saturating_sub(self.now), Event::Timer(actor));
+        }
+    }
+
+    fn send(&mut self, actor: usize, opcode: u8, payload: &[u8]) {
+        let Some(id) = self.actors[actor].link else {
+            return self.oracle.object(format_args!("client {actor} sends without a link"));
+        };
+        put_masked(opcode, payload, &mut self.random, &mut self.links[id as usize].up);
+        self.plan_up(id);
+    }
+
+    /// The client lets go of its link. The hub reads on, and learns of it late or by what it reads.
+    fn close_link(&mut self, actor: usize, code: u16) {
+        self.actors[actor].online = false;
+        self.actors[actor].attempt += 1;
+        let Some(id) = self.actors[actor].link else { return };
+        self.note(|| format!("client {actor} closes link {id}: {code}"));
+        self.send(actor, CLOSE, &code.to_be_bytes());
+        self.actors[actor].link = None;
+        self.links[id as usize].client = false;
+        let wait = self.random.magnitude(1, 20_000);
+        self.after(wait, Event::Gone(id));
+    }
+
+    /// A client tells its application.
+    fn told(&mut self, actor: usize, event: ClientEvent, received: &[u8]) {
+        if self.trace.is_some() {
+            self.note(|| format!("client {actor} told {event:?}"));
+        }
+        let mut uid = None;
+        match &event {
+            ClientEvent::Status(status) => self.status(actor, *status),
+            ClientEvent::Ready { listener, outcome, positions, gap } => {
+                let index = self.actors[actor].listeners[listener.0 as usize - 1];
+                let oracle = &mut self.oracle;
+                let listening = &mut oracle.listeners[index];
+                let done =
+                    listening.ready(self.now, *outcome, positions, *gap, &oracle.logs, oracle.keeps_all);
+                self.check(actor, index, done);
+            }
+            ClientEvent::Gap { listener, gap } => {
+                let index = self.actors[actor].listeners[listener.0 as usize - 1];
+                let oracle = &mut self.oracle;
+                let done = oracle.listeners[index].gap(*gap, &oracle.logs, oracle.keeps_all);
+                self.check(actor, index, done);
+            }
+            ClientEvent::Message(message) => {
+                let index = self.actors[actor].listeners[message.listener.0 as usize - 1];
+                let payload = message.payload.of(received);
+                uid = payload.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+                self.oracle.heard(index, message, payload);
+                self.plan_settle(actor, message.listener.0 as usize, message.payload.len);
+            }
+            ClientEvent::Refused { listener, fault } => {
+                self.listener_refused(actor, listener.0 as usize, *fault);
+            }
+            ClientEvent::Published(published) => {
+                let uid = self.actors[actor].published[published.id.0 as usize - 1];
+                self.oracle.acknowledged(uid, published);
+            }
+            ClientEvent::Failed { id, fault, .. } => {
+                let uid = self.actors[actor].published[id.0 as usize - 1];
+                let len = self.oracle.publishes[uid as usize].len as usize;
+                let large = len > self.setup.hub.limits.message_bytes_max;
+                let cause = if large { Cause::TooLarge } else { Cause::Expected };
+                self.oracle.failed(uid, *fault, cause);
+                if *fault == Fault::Protocol(Code::Fenced) {
+                    self.fenced(actor);
+                }
+            }
+            ClientEvent::Goodbye { code: Code::Fenced, .. } => self.fenced(actor),
+            ClientEvent::Goodbye { code, .. } => self.check_goodbye(actor, *code),
+        }
+        if let Some(story) = &mut self.story {
+            story.push(Told { actor, event, uid });
+        }
+    }
+
+    fn check(&mut self, actor: usize, listener: usize, done: Result<(), String>) {
+        if let Err(objection) = done {
+            let listening = &self.oracle.listeners[listener];
+            let what = format!("client {actor}, listener {listener}: {objection}\n  {listening:?}");
+            self.oracle.object(what);
+        }
+    }
+
+    fn listener_refused(&mut self, actor: usize, listener: usize, fault: Fault) {
+        let index = self.actors[actor].listeners[listener - 1];
+        self.oracle.listeners[index].ended = true;
+        self.actors[actor].listening.retain(|seat| seat.id.0 as usize != listener);
+        if fault != Fault::Client(ClientCode::Closed) {
+            self.oracle.object(format_args!("client {actor}: a listener is refused: {}", fault.name()));
+        }
+    }
+
+    fn status(&mut self, actor: usize, status: Status) {
+        self.actors[actor].online = status == Status::Online;
+        match status {
+            Status::Online => {
+                let Actor { producer, incarnation, .. } = self.actors[actor];
+                let link = self.actors[actor].link.map(|link| &self.links[link as usize]);
+                // A welcome of a hub that has gone since says nothing of the one that lives.
+                if link.is_some_and(|link| link.hub.is_some()) {
+                    self.oracle.attached(self.now, producer, incarnation);
+                }
+            }
+            Status::Offline { fault: Some(Fault::Client(ClientCode::HubMisbehaved)), .. } => {
+                self.oracle.object(format_args!("client {actor} finds that the hub misbehaves"));
+            }
+            Status::Closed { fault: Some(Fault::Protocol(Code::Fenced)) } => self.fenced(actor),
+            Status::Closed { fault: Some(fault) } => {
+                self.oracle.object(format_args!("client {actor} is closed for ever: {}", fault.name()));
+            }
+            Status::Connecting | Status::Offline { .. } | Status::Closed { fault: None } => {}
+        }
+    }
+
+    /// Another incarnation has taken over; without one, nobody may be fenced.
+    fn fenced(&mut self, actor: usize) {
+        let Actor { producer, incarnation, .. } = self.actors[actor];
+        let newer =
+            self.actors.iter().any(|other| other.producer == producer && other.incarnation > incarnation);
+        if !newer {
+            self.oracle.object(format_args!("client {actor} is fenced by nobody"));
+        }
+        let wait = self.random.below(2_000);
+        self.after(wait, Event::Close(actor));
+    }
+
+    /// Only what clients do can make a hub end their connections, or its own end.
+    fn check_goodbye(&mut self, actor: usize, code: Code) {
+        match code {
+            Code::Draining | Code::Silent | Code::TooSlow | Code::Resume | Code::SignInTimeout => {}
+            Code::BadFrame
+            | Code::NotSignedIn
+            | Code::BadToken
+            | Code::Forbidden
+            | Code::BadName
+            | Code::TooLarge
+            | Code::LimitReached
+            | Code::RateLimited
+            | Code::OutOfOrder
+            | Code::Fenced
+            | Code::UnknownNumber
+            | Code::NotStored
+            | Code::NotSupported
+            | Code::Overloaded
+            | Code::OutcomeForgotten
+            | Code::Internal
+            | Code::IdentityMismatch
+            | Code::Unknown => {
+                self.oracle.object(format_args!("client {actor} is sent away: {code}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The hub of a world: one log, its shards, and the oracle's ear on everything that becomes visible.
+
+use std::sync::Arc;
+
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::engine::{Engine, Simulated};
+use tidewire_hub_core::inbox::Inbox;
+use tidewire_hub_core::session::replies::Encoding;
+use tidewire_hub_core::shard::Shard;
+use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_hub_core::tail::Tail;
+use tidewire_hub_core::topics::Topics;
+use tidewire_protocol::number::{Epoch, Offset};
+use tidewire_protocol::position::Start;
+
+use crate::names::everything;
+use crate::oracle::Oracle;
+use crate::setup::Setup;
+use crate::world::link::{Link, LinkId, Sockets};
+
+/// One life of the hub.
+#[derive(Debug)]
+pub struct Hub {
+    /// What its shards share.
+    pub topics: Arc<Topics>,
+    /// Its shards.
+    pub seats: Vec<Seat>,
+    ear: Ear,
+    /// Links that the hub wrote to or closed in the last step.
+    pub touched: Vec<LinkId>,
+    /// Whether a shard used a connection that it does not have.
+    pub misused: bool,
+}
+
+/// A shard and what its thread would own.
+#[derive(Debug)]
+pub struct Seat {
+    /// The shard.
+    pub shard: Shard,
+    /// Its mail.
+    pub inbox: Arc<Inbox>,
+    /// Its sockets.
+    pub places: Vec<Option<LinkId>>,
+    /// Number of its next turn; turns with another number are void.
+    pub stamp: u32,
+    /// When its next turn is.
+    pub due: u64,
+}
+
+/// A subscription of the oracle's own, to everything, that is looked at after every step.
+#[derive(Debug)]
+struct Ear {
+    index: usize,
+    inbox: Arc<Inbox>,
+    tail: Arc<Tail>,
+    cursor: Offset,
+}
+
+impl Hub {
+    /// Starts a hub.
+    ///
+    /// # Panics
+    /// If the limits leave no room for one pattern.
+    #[must_use]
+    pub fn start(now: u64, setup: &Setup, epoch: Epoch) -> Self {
+        let inbox = || Arc::new(Inbox::new(Box::new(|| {})));
+        let inboxes: Vec<_> = (0..=setup.shards).map(|_| inbox()).collect();
+        let engine = if setup.late_engine { Engine::Simulated(Simulated::default()) } else { Engine::Memory };
+        let topics = Arc::new(Topics::new(setup.hub.clone(), epoch, engine, inboxes.clone()));
+        let seat = |(index, inbox): (usize, &Arc<Inbox>)| Seat {
+            shard: Shard::new(Millis(now), index, Arc::clone(&topics), Arc::clone(inbox)),
+            inbox: Arc::clone(inbox),
+            places: Vec::new(),
+            stamp: 0,
+            due: u64::MAX,
+        };
+        let seats = inboxes[..setup.shards].iter().enumerate().map(|(index, inbox)| seat((index, inbox)));
+        let seats = seats.collect();
+        let index = setup.shards;
+        let joined = topics.join(Millis(now), index, &everything(), &Start::Latest);
+        let joined = joined.expect("a new hub has room for one pattern");
+        let ear =
+            Ear { index, inbox: Arc::clone(&inboxes[index]), tail: joined.tail, cursor: joined.stand.cursor };
+        Self { topics, seats, ear, touched: Vec::new(), misused: false }
+    }
+
+    /// A client's socket comes to a shard.
+    pub fn accept(&mut self, now: u64, shard: usize, link: LinkId) -> ConnectionId {
+        let seat = &mut self.seats[shard];
+        let id = seat.shard.accept(Millis(now), Encoding::Binary);
+        let place = id.0 as usize;
+        seat.places.resize(seat.places.len().max(place + 1), None);
+        seat.places[place] = Some(link);
+        id
+    }
+
+    /// A shard takes its turn; tells whether it has more to do.
+    pub fn turn(&mut self, now: u64, shard: usize, links: &mut Vec<Link>) -> bool {
+        let Self { seats, touched, misused, .. } = self;
+        let seat = &mut seats[shard];
+        let mut sockets = Sockets { places: &mut seat.places, links, touched, misused };
+        seat.shard.turn(Millis(now), &mut sockets)
+    }
+
+    /// A shard receives bytes.
+    pub fn receive(
+        &mut self,
+        now: u64,
+        shard: usize,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        links: &mut Vec<Link>,
+    ) {
+        let Self { seats, touched, misused, .. } = self;
+        let seat = &mut seats[shard];
+        let mut sockets = Sockets { places: &mut seat.places, links, touched, misused };
+        seat.shard.received(Millis(now), id, bytes, &mut sockets);
+    }
+
+    /// A socket failed.
+    pub fn gone(&mut self, now: u64, shard: usize, id: ConnectionId) {
+        let seat = &mut self.seats[shard];
+        if let Some(place) = seat.places.get_mut(id.0 as usize) {
+            *place = None;
+        }
+        seat.shard.gone(Millis(now), id);
+    }
+
+    /// Ages the part of the topics that no shard does: the ear counts as one.
+    pub fn sweep(&self, now: u64) {
+        let parts = self.seats.len() as u64 + 1;
+        self.topics.sweep(Millis(now), self.ear.index as u64, parts);
+    }
+
+    /// One step of a late engine: something that waits is stored, or fails. `false` if nothing waits.
+    pub fn store_one(&mut self, chance: u64, fails: bool) -> bool {
+        self.topics.with_log(|log| {
+            let Engine::Simulated(engine) = &mut log.engine else { return false };
+            let Some(offset) = engine.pick(chance as usize) else { return false };
+            if fails {
+                log.fail(offset);
+            } else {
+                log.complete(offset);
+            }
+            true
+        })
+    }
+
+    /// Tells the oracle what has become visible since the last look.
+    pub fn listen(&mut self, now: u64, oracle: &mut Oracle) {
+        if !self.ear.inbox.has_mail() {
+            return;
+        }
+        let _ = self.ear.inbox.take();
+        self.ear.tail.marks.of(self.ear.index).take();
+        let mut blocks = Vec::new();
+        let end = self.ear.tail.take_after(self.ear.cursor, &mut blocks);
+        if blocks.first().is_some_and(|block| block.prev > self.ear.cursor) {
+            self.read_back(now, &blocks[0].prev, oracle);
+        }
+        for block in &blocks {
+            for message in block.wire().messages().flatten().filter(|m| m.offset > self.ear.cursor) {
+                oracle.shown(&message);
+            }
+        }
+        self.ear.cursor = end;
+    }
+
+    /// The pattern's tail has dropped some before the look: what the topics still have is read from there.
+    fn read_back(&self, now: u64, upto: &Offset, oracle: &mut Oracle) {
+        oracle.missed_some();
+        let tidewire_protocol::name::Selector::Pattern(pattern) = everything() else { return };
+        let number = self.ear.tail.number;
+        let merged = self.topics.merge(Millis(now), &pattern, number, self.ear.cursor, usize::MAX);
+        let Some(block) = merged.block else { return };
+        for message in block.wire().messages().flatten().filter(|message| message.offset <= *upto) {
+            oracle.shown(&message);
+        }
+    }
+}
