@@ -59,9 +59,11 @@ export class Board {
     const subscription = this.#topic.subscribe(
       (message) => {
         isEmpty = false;
-        this.#traffic.heard(message);
-        if (!isBoardChange(message.data)) return;
-        this.#ledger.apply(message.data);
+        const { data } = message;
+        const isChange = isBoardChange(data);
+        this.#traffic.heard(message, isChange && this.#ledger.isPending(data));
+        if (!isChange) return;
+        this.#ledger.apply(data);
         this.#show();
       },
       { from: "earliest" },
@@ -78,10 +80,11 @@ export class Board {
   #publish(change: BoardChange): void {
     this.#ledger.propose(change);
     this.#show();
-    this.#topic.publish(change).catch(() => {
+    const refused = () => {
       this.#ledger.withdraw(change.change);
       this.#show();
-    });
+    };
+    this.#topic.publish(change).then(() => this.#ledger.acknowledge(change.change), refused);
   }
 
   #add(place: Place): void {

@@ -43,6 +43,7 @@ export class Card {
 
   show(note: ShownNote): void {
     this.element.className = `card ${tintName(note.tint)}`;
+    this.element.setAttribute("aria-label", note.text ? `Note: ${note.text}` : "Empty note");
     this.element.toggleAttribute("data-pending", note.pending);
     // Whoever is at work on it is not interrupted by what the others do.
     if (!this.#writing && this.#text.value !== note.text) this.#text.value = note.text;

@@ -42,7 +42,7 @@ export class Cursors {
       this.#send();
     }, HEARTBEAT_MS);
     addEventListener("pagehide", () => this.#publish({ gone: true }));
-    this.#send();
+    tide.on("status", () => this.#send());
   }
 
   /** Shows the others where a note is while it is dragged. */

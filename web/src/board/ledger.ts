@@ -12,6 +12,8 @@ export class Ledger {
   readonly #notes = new Map<string, Note>();
   readonly #removed = new Set<string>();
   readonly #pending: BoardChange[] = [];
+  /** Of those, the ones that the log has and this page has not read back. */
+  readonly #acknowledged = new Set<string>();
 
   /** The log says so: the last writer wins. */
   apply(change: BoardChange): void {
@@ -25,14 +27,26 @@ export class Ledger {
     this.#pending.push(change);
   }
 
+  /** Whether this page has published it and not read it back yet. */
+  isPending({ change }: BoardChange): boolean {
+    return this.#pending.some((own) => own.change === change);
+  }
+
+  /** The log has it: it will be read back, unless the log is lost first. */
+  acknowledge(name: string): void {
+    if (this.#pending.some(({ change }) => change === name)) this.#acknowledged.add(name);
+  }
+
   /** A change of this page's came back in the log, or was refused. */
   withdraw(name: string): void {
     const at = this.#pending.findIndex(({ change }) => change === name);
     if (at >= 0) this.#pending.splice(at, 1);
+    this.#acknowledged.delete(name);
   }
 
-  /** The log is read anew, from its beginning. */
+  /** The log is read anew, from its beginning. What it had taken is in it, or gone with it. */
   reset(): void {
+    for (const name of this.#acknowledged) this.withdraw(name);
     this.#notes.clear();
     this.#removed.clear();
   }

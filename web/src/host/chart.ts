@@ -9,8 +9,9 @@ export interface ChartPlan {
   readonly title: string;
   /** What is drawn, with the word for it where there are two. */
   readonly lines: readonly { readonly column: Column; readonly word: string }[];
-  /** How a value is written. */
+  /** How a value is written, and how a mark of the scale. */
   readonly write: (value: number) => string;
+  readonly mark: (value: number) => string;
   /** The upper end of the scale. */
   readonly top: (series: HostSeries, highest: number) => number;
 }
@@ -72,14 +73,14 @@ export class Chart {
   }
 
   #options(outages: () => readonly Outage[]): uPlot.Options {
-    const { lines, top, write } = this.#plan;
+    const { lines, top, mark } = this.#plan;
     const ink = () => getComputedStyle(this.#canvas).color;
     const rule = () => getComputedStyle(this.#canvas).borderTopColor;
     const axis = { stroke: ink, font: FONT, ticks: { show: false }, gap: 6 };
     return {
       width: 320,
       height: 130,
-      padding: [8, 6, 0, 0],
+      padding: [8, 16, 0, 0],
       legend: { show: false },
       cursor: { show: false },
       scales: {
@@ -96,10 +97,10 @@ export class Chart {
         },
         {
           ...axis,
-          size: 52,
+          size: 50,
           grid: { stroke: rule, width: 1 },
           splits: (_, __, low, high) => [low, (low + high) / 2, high],
-          values: (_, splits) => splits.map(write),
+          values: (_, splits) => splits.map((at) => (at === 0 ? "0" : mark(at))),
         },
       ],
       series: [{}, ...lines.map((_, index) => this.#line(index))],

@@ -77,12 +77,14 @@ const PLANS: readonly ChartPlan[] = [
     title: "CPU",
     lines: [{ column: "cpu", word: "" }],
     write: percent,
+    mark: percent,
     top: () => 1,
   },
   {
     title: "Memory",
     lines: [{ column: "memory", word: "used" }],
     write: bytes,
+    mark: bytes,
     top: ({ latest }) => latest?.memory.total ?? 1e9,
   },
   {
@@ -92,6 +94,7 @@ const PLANS: readonly ChartPlan[] = [
       { column: "diskWritten", word: "written" },
     ],
     write: (value) => `${bytes(value)}/s`,
+    mark: bytes,
     top: (_, highest) => roundUp(Math.max(highest, 100e3)),
   },
   {
@@ -101,6 +104,7 @@ const PLANS: readonly ChartPlan[] = [
       { column: "networkSent", word: "out" },
     ],
     write: (value) => `${bytes(value)}/s`,
+    mark: bytes,
     top: (_, highest) => roundUp(Math.max(highest, 10e3)),
   },
 ];

@@ -68,7 +68,7 @@ export class LinkPanel {
     if (!last) return;
     byId("buffered").textContent = isAway ? String(waiting) : `0, ${last.buffered} delivered`;
     byId("away").textContent = duration((last.to ?? this.#clock.now()) - last.from);
-    byId("resumed").textContent = isAway ? "–" : count(sum(last.resumed), "message");
+    byId("resumed").textContent = isAway ? "–" : resumedWords(last);
     byId("gap").textContent = isAway ? "–" : gapWords(last);
   }
 
@@ -90,15 +90,19 @@ export class LinkPanel {
 }
 
 function account(outage: Outage, stillWaiting: number): string {
-  const samples = outage.resumed.get("demo.host") ?? 0;
-  const changes = outage.resumed.get("demo.board") ?? 0;
   const delivered = outage.buffered - Math.min(stillWaiting, outage.buffered);
   return [
     `Back after ${duration((outage.to ?? outage.from) - outage.from)}.`,
-    `Resumed: ${count(samples, "host sample")} and ${count(changes, "change")} of the board by others;`,
-    `${gapWords(outage)}.`,
+    `Resumed: ${resumedWords(outage)}.`,
+    `Gap: ${gapWords(outage)}.`,
     `Delivered: ${count(delivered, "edit")} of yours.`,
   ].join(" ");
+}
+
+/** What others published meanwhile; where their pointers were does not count. */
+function resumedWords({ resumed }: Outage): string {
+  const samples = count(resumed.get("demo.host") ?? 0, "sample");
+  return `${samples}, ${count(resumed.get("demo.board") ?? 0, "change")}`;
 }
 
 /** Holes: told by the client, or found by the publisher's own numbers, which would be its fault. */
@@ -106,10 +110,6 @@ function gapWords({ gaps, missing }: Outage): string {
   if (missing > 0) return `${count(missing, "sample")} missing and not told`;
   const reasons = new Set(gaps.map(({ reason }) => reason.replaceAll("_", " ")));
   return reasons.size === 0 ? "none, checked by number" : `told: ${[...reasons].join(", ")}`;
-}
-
-function sum(counts: ReadonlyMap<string, number>): number {
-  return [...counts.values()].reduce((all, some) => all + some, 0);
 }
 
 const SHOW_MS = 200;

@@ -13,11 +13,11 @@ export class Traffic {
     this.#outages = outages;
   }
 
-  /** Counts a message; whether it was published while there was no link. */
-  heard({ topic, epoch, offset, publishedAt }: Message): boolean {
+  /** Counts a message; whether it was published, by others, while there was no link. */
+  heard({ topic, epoch, offset, publishedAt }: Message, isOwn = false): boolean {
     this.#arrivals.push(performance.now());
     this.positions.set(topic, { epoch, offset });
-    return this.#outages.heard(topic, publishedAt);
+    return !isOwn && this.#outages.heard(topic, publishedAt);
   }
 
   /** Messages per second, over the last few. */

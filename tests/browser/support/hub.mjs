@@ -1,0 +1,54 @@
+// A hub in a process of its own, which can be stopped, killed and started again at the same address.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+
+export class Hub {
+  #process;
+  #args;
+  /** `http://HOST:PORT`. */
+  url;
+
+  /** Starts a hub; with port 0 it keeps the port that it was given. */
+  static async start(...args) {
+    const hub = new Hub();
+    hub.#args = args;
+    await hub.#start("127.0.0.1:0");
+    return hub;
+  }
+
+  async restart() {
+    await this.#start(new URL(this.url).host);
+  }
+
+  /** Asks the hub to end, or with SIGKILL does not ask; returns when it has ended. */
+  async stop(signal = "SIGTERM") {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const exited = once(this.#process, "exit");
+    this.#process.kill(signal);
+    await exited;
+  }
+
+  get port() {
+    return Number(new URL(this.url).port);
+  }
+
+  async #start(address) {
+    const args = ["serve", "--dev", ...this.#args, "--listen", address];
+    this.#process = spawn(BINARY, args, { stdio: ["ignore", "pipe", "inherit"] });
+    for await (const line of createInterface(this.#process.stdout)) {
+      const [, url] = /^tidewire listening on (http:\S+)$/.exec(line) ?? [];
+      if (!url) continue;
+      this.url = url;
+      // What it says later is not waited for.
+      this.#process.stdout.resume();
+      return;
+    }
+    throw new Error("the hub ended before it listened");
+  }
+}
+
+const BINARY =
+  process.env.TIDEWIRE_BIN ?? resolve(import.meta.dirname, "../../../target/release/tidewire");
