@@ -2,6 +2,7 @@
 //!
 //! No sentences: this goes into the wasm client, and whoever shows an error has the table of texts.
 
+use tidewire_protocol::binary::BadFrame;
 use tidewire_protocol::code::Code;
 
 /// What went wrong, by its code.
@@ -16,6 +17,12 @@ pub enum Fault {
 /// The hub broke the protocol: the link is of no use any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Broken;
+
+impl From<BadFrame> for Broken {
+    fn from(BadFrame: BadFrame) -> Self {
+        Self
+    }
+}
 
 /// Codes that never travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

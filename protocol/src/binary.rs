@@ -30,21 +30,15 @@ pub fn take<'a>(message: &mut &'a [u8]) -> Result<(u8, &'a [u8]), BadFrame> {
     Ok((kind, body))
 }
 
-/// Appends a frame whose body `fields` writes, followed by `rest_len` bytes that the caller appends later.
-pub(crate) fn put(kind: u8, rest_len: usize, out: &mut Vec<u8>, fields: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
+/// Begins a frame; what is appended next is its body. Answers with where that starts, for [`end`].
+pub(crate) fn begin(kind: u8, out: &mut Vec<u8>) -> usize {
     out.push(kind);
-    // One byte holds the length of most frames; a longer one moves the fields, which are short.
-    out.push(0);
-    fields(out);
-    let body_len = out.len() - start - 2 + rest_len;
-    if body_len < 0x80 {
-        out[start + 1] = body_len as u8;
-        return;
-    }
-    let mut length = Vec::with_capacity(varint::VARINT_BYTES_MAX);
-    varint::put(body_len as u64, &mut length);
-    out.splice(start + 1..start + 2, length);
+    varint::begin(out)
+}
+
+/// Ends a frame whose body started at `start`, and goes on with `rest_len` bytes that the caller appends later.
+pub(crate) fn end(start: usize, rest_len: usize, out: &mut Vec<u8>) {
+    varint::end(start, rest_len, out);
 }
 
 /// Declares a control frame: a struct, and its body as fields.
@@ -69,10 +63,9 @@ macro_rules! frame {
 
             /// Appends the frame in the binary encoding.
             pub fn put(&self, out: &mut Vec<u8>) {
-                $crate::binary::put(Self::KIND, 0, out, |out| {
-                    let _ = &out;
-                    $($crate::field::Field::put(&self.$field, $number, out);)*
-                });
+                let start = $crate::binary::begin(Self::KIND, out);
+                $($crate::field::Field::put(&self.$field, $number, out);)*
+                $crate::binary::end(start, 0, out);
             }
         }
 
@@ -80,42 +73,32 @@ macro_rules! frame {
     };
     (@take $name:ident<$life:lifetime> { $($number:literal $field:ident,)* }) => {
         impl<$life> $name<$life> {
-            /// Reads the body of a frame of this kind.
-            ///
-            /// # Errors
-            /// [`crate::binary::BadFrame`] if a field is cut short or of the wrong kind.
-            pub fn take(body: &$life [u8]) -> Result<Self, $crate::binary::BadFrame> {
-                frame!(@read body { $($number $field,)* })
-            }
+            frame!(@methods $life, $name<$life> { $($number $field,)* });
         }
     };
     (@take $name:ident { $($number:literal $field:ident,)* }) => {
         impl $name {
-            /// Reads the body of a frame of this kind.
-            ///
-            /// # Errors
-            /// [`crate::binary::BadFrame`] if a field is cut short or of the wrong kind.
-            pub fn take(body: &[u8]) -> Result<Self, $crate::binary::BadFrame> {
-                frame!(@read body { $($number $field,)* })
-            }
+            frame!(@methods '_, $name { $($number $field,)* });
         }
     };
-    (@read $body:ident { $($number:literal $field:ident,)* }) => {{
-        #[allow(unused_mut)]
-        let mut frame = Self::default();
-        let mut body = $body;
-        while !body.is_empty() {
-            let (number, value) = $crate::field::take(&mut body).ok_or($crate::binary::BadFrame)?;
-            let _ = value;
-            match number {
-                $($number => {
-                    frame.$field = $crate::field::Field::take(value).ok_or($crate::binary::BadFrame)?;
-                })*
-                _ => {}
-            }
+    (@methods $life:lifetime, $type:ty { $($number:literal $field:ident,)* }) => {
+        /// Reads the body of a frame of this kind.
+        ///
+        /// # Errors
+        /// [`crate::binary::BadFrame`] if a field is cut short or of the wrong kind.
+        pub fn take(body: &$life [u8]) -> Result<$type, $crate::binary::BadFrame> {
+            Self::of(&mut $crate::field::Fields::read(body))
         }
-        Ok(frame)
-    }};
+
+        /// The frame that has these fields.
+        ///
+        /// # Errors
+        /// [`crate::binary::BadFrame`] if a field was cut short or is of the wrong kind.
+        pub fn of(fields: &mut $crate::field::Fields<$life>) -> Result<$type, $crate::binary::BadFrame> {
+            let frame = Self { $($field: $crate::field::Field::take(fields, $number),)* };
+            if fields.are_sound() { Ok(frame) } else { Err($crate::binary::BadFrame) }
+        }
+    };
 }
 
 pub(crate) use frame;

@@ -119,7 +119,9 @@ pub fn put_header(
     records_len: usize,
     out: &mut Vec<u8>,
 ) {
-    binary::put(Block::KIND, records_len, out, |out| put_fields(tail, 0, named, prev, base_time_ms, out));
+    let start = binary::begin(Block::KIND, out);
+    put_fields(tail, 0, named, prev, base_time_ms, out);
+    binary::end(start, records_len, out);
 }
 
 fn put_fields(tail: TailNumber, log: u64, named: bool, prev: Offset, base_time_ms: u64, out: &mut Vec<u8>) {
@@ -204,8 +206,9 @@ impl<'a> Block<'a> {
 
     /// Appends the frame in the binary encoding.
     pub fn put(&self, out: &mut Vec<u8>) {
-        binary::put(Self::KIND, self.records.len(), out, |out| self.put_fields(out));
-        out.extend_from_slice(self.records);
+        let start = binary::begin(Self::KIND, out);
+        self.put_body(out);
+        binary::end(start, 0, out);
     }
 
     /// Appends the body only, as a page holds it.

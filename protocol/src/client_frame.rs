@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::binary::{self, BadFrame, frame};
 use crate::code::{Content, WhenSlow};
-use crate::field::{self, Field};
+use crate::field::{Field, Fields};
 use crate::number::{Handle, Incarnation, Participant, ProducerId, Request, Seq, TailNumber};
 use crate::position::Start;
 use crate::varint;
@@ -171,40 +171,36 @@ impl<'a> Publish<'a> {
     ///
     /// `self.payload` is not looked at: this is for payloads that live elsewhere.
     pub fn put_head(&self, payload_len: usize, out: &mut Vec<u8>) {
-        binary::put(Self::KIND, payload_len, out, |out| {
-            self.handle.put(1, out);
-            self.seq.put(2, out);
-            self.lowest.put(3, out);
-            self.content.put(4, out);
-            self.maybe_duplicate.put(5, out);
-            self.void.put(6, out);
-            if payload_len > 0 {
-                varint::put(Self::PAYLOAD << 1 | 1, out);
-                varint::put(payload_len as u64, out);
-            }
-        });
+        let start = binary::begin(Self::KIND, out);
+        self.handle.put(1, out);
+        self.seq.put(2, out);
+        self.lowest.put(3, out);
+        self.content.put(4, out);
+        self.maybe_duplicate.put(5, out);
+        self.void.put(6, out);
+        if payload_len > 0 {
+            varint::put(Self::PAYLOAD << 1 | 1, out);
+            varint::put(payload_len as u64, out);
+        }
+        binary::end(start, payload_len, out);
     }
 
     /// Reads the body of a frame of this kind.
     ///
     /// # Errors
     /// [`BadFrame`] if a field is cut short or of the wrong kind.
-    pub fn take(mut body: &'a [u8]) -> Result<Self, BadFrame> {
-        let mut frame = Self::default();
-        while !body.is_empty() {
-            let (number, value) = field::take(&mut body).ok_or(BadFrame)?;
-            match number {
-                1 => frame.handle = Field::take(value).ok_or(BadFrame)?,
-                2 => frame.seq = Field::take(value).ok_or(BadFrame)?,
-                3 => frame.lowest = Field::take(value).ok_or(BadFrame)?,
-                4 => frame.content = Field::take(value).ok_or(BadFrame)?,
-                5 => frame.maybe_duplicate = Field::take(value).ok_or(BadFrame)?,
-                6 => frame.void = Field::take(value).ok_or(BadFrame)?,
-                Self::PAYLOAD => frame.payload = Field::take(value).ok_or(BadFrame)?,
-                _ => {}
-            }
-        }
-        Ok(frame)
+    pub fn take(body: &'a [u8]) -> Result<Self, BadFrame> {
+        let fields = &mut Fields::read(body);
+        let frame = Self {
+            handle: Field::take(fields, 1),
+            seq: Field::take(fields, 2),
+            lowest: Field::take(fields, 3),
+            content: Field::take(fields, 4),
+            maybe_duplicate: Field::take(fields, 5),
+            void: Field::take(fields, 6),
+            payload: Field::take(fields, Self::PAYLOAD),
+        };
+        if fields.are_sound() { Ok(frame) } else { Err(BadFrame) }
     }
 }
 

@@ -13,39 +13,123 @@ use crate::number::{
 use crate::position::{Gap, Position, Start};
 use crate::varint;
 
-/// A field's value as it stands on the wire.
-#[derive(Debug, Clone, Copy)]
-pub enum Value<'a> {
-    /// A varint.
-    Number(u64),
-    /// A length and bytes.
-    Bytes(&'a [u8]),
-}
-
 /// A type that a field can have.
 pub trait Field<'a>: Sized {
     /// Appends key and value; nothing if the value is the default.
     fn put(&self, number: u64, out: &mut Vec<u8>);
 
-    /// Reads the value; `None` if it is of the wrong kind or out of range.
-    fn take(value: Value<'a>) -> Option<Self>;
+    /// The value of the field with this number; the default if it is absent, or bad, which `fields` notes.
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self;
+}
+
+/// The fields of one frame's body, by their number.
+///
+/// One loop reads the fields of every kind of frame, and one question at the end answers for all of them:
+/// a client that is downloaded by browsers has no room for a loop per kind.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    /// The place is the number. No frame has a field 0.
+    values: [Value<'a>; FIELDS_MAX],
+    /// One was cut short, or is not of the kind that was asked for.
+    bad: bool,
+}
+
+/// A field's value as it stands on the wire.
+#[derive(Debug, Clone, Copy)]
+enum Value<'a> {
+    Absent,
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// One more than the highest number of a field.
+const FIELDS_MAX: usize = 8;
+
+impl<'a> Fields<'a> {
+    /// Reads them all. Those whose number is unknown are passed over.
+    #[must_use]
+    pub fn read(mut body: &'a [u8]) -> Self {
+        let mut fields = Self { values: [Value::Absent; FIELDS_MAX], bad: false };
+        while !body.is_empty() {
+            let Some((number, value)) = take(&mut body) else {
+                fields.bad = true;
+                break;
+            };
+            if let Some(slot) = fields.values.get_mut(number) {
+                *slot = value;
+            }
+        }
+        fields
+    }
+
+    /// Whether no field was cut short, and all that was asked for was of the right kind and in range.
+    #[must_use]
+    pub const fn are_sound(&self) -> bool {
+        !self.bad
+    }
+
+    /// A field that holds a number.
+    fn number(&mut self, number: u64) -> u64 {
+        match self.value(number) {
+            Value::Absent => 0,
+            Value::Number(n) if n <= NUMBER_MAX => n,
+            Value::Number(_) | Value::Bytes(_) => self.refuse(),
+        }
+    }
+
+    /// A field that holds bytes.
+    fn bytes(&mut self, number: u64) -> &'a [u8] {
+        match self.value(number) {
+            Value::Absent => &[],
+            Value::Bytes(bytes) => bytes,
+            Value::Number(_) => self.refuse(),
+        }
+    }
+
+    /// A field whose bytes mean something that `read` knows.
+    fn read_bytes<T: Default>(&mut self, number: u64, read: impl FnOnce(&'a [u8]) -> Option<T>) -> T {
+        match self.value(number) {
+            Value::Absent => T::default(),
+            Value::Bytes(bytes) => read(bytes).unwrap_or_else(|| self.refuse()),
+            Value::Number(_) => self.refuse(),
+        }
+    }
+
+    fn has(&self, number: u64) -> bool {
+        !matches!(self.value(number), Value::Absent)
+    }
+
+    fn value(&self, number: u64) -> Value<'a> {
+        self.values.get(number as usize).copied().unwrap_or(Value::Absent)
+    }
+
+    fn refuse<T: Default>(&mut self) -> T {
+        self.bad = true;
+        T::default()
+    }
 }
 
 /// Takes one field from the front of a frame's body; `None` if it is cut short.
-pub fn take<'a>(body: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
+fn take<'a>(body: &mut &'a [u8]) -> Option<(usize, Value<'a>)> {
     let key = varint::take(body)?;
     let value = if key & 1 == 1 {
         Value::Bytes(varint::take_bytes(body)?)
     } else {
         Value::Number(varint::take(body)?)
     };
-    Some((key >> 1, value))
+    Some((usize::try_from(key >> 1).unwrap_or(usize::MAX), value))
 }
 
 /// Appends a field that holds a number, zero included.
 pub fn put_number(number: u64, value: u64, out: &mut Vec<u8>) {
     varint::put(number << 1, out);
     varint::put(value, out);
+}
+
+/// Begins a field that holds bytes, which are appended next; `varint::end` ends it.
+fn begin_bytes(number: u64, out: &mut Vec<u8>) -> usize {
+    varint::put(number << 1 | 1, out);
+    varint::begin(out)
 }
 
 /// Appends a field that holds bytes, none included.
@@ -61,11 +145,8 @@ impl<'a> Field<'a> for u64 {
         }
     }
 
-    fn take(value: Value<'a>) -> Option<Self> {
-        match value {
-            Value::Number(n) if n <= NUMBER_MAX => Some(n),
-            Value::Number(_) | Value::Bytes(_) => None,
-        }
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+        fields.number(number)
     }
 }
 
@@ -74,8 +155,8 @@ impl<'a> Field<'a> for bool {
         u64::from(*self).put(number, out);
     }
 
-    fn take(value: Value<'a>) -> Option<Self> {
-        u64::take(value).map(|n| n != 0)
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+        fields.number(number) != 0
     }
 }
 
@@ -86,8 +167,8 @@ macro_rules! number_fields {
                 self.0.put(number, out);
             }
 
-            fn take(value: Value<'a>) -> Option<Self> {
-                u64::take(value).map($name)
+            fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+                $name(fields.number(number))
             }
         }
     )*};
@@ -104,8 +185,9 @@ macro_rules! code_fields {
                 }
             }
 
-            fn take(value: Value<'a>) -> Option<Self> {
-                u64::take(value).map($name::from_number)
+            fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+                // A zero on the wire is a number that nobody knows; no field at all is the default.
+                if fields.has(number) { $name::from_number(fields.number(number)) } else { $name::default() }
             }
         }
     )*};
@@ -120,11 +202,8 @@ impl<'a> Field<'a> for &'a [u8] {
         }
     }
 
-    fn take(value: Value<'a>) -> Option<Self> {
-        match value {
-            Value::Bytes(bytes) => Some(bytes),
-            Value::Number(_) => None,
-        }
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+        fields.bytes(number)
     }
 }
 
@@ -133,8 +212,8 @@ impl<'a> Field<'a> for Cow<'a, str> {
         self.as_bytes().put(number, out);
     }
 
-    fn take(value: Value<'a>) -> Option<Self> {
-        std::str::from_utf8(<&[u8]>::take(value)?).ok().map(Cow::Borrowed)
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+        Cow::Borrowed(fields.read_bytes(number, |bytes| std::str::from_utf8(bytes).ok()))
     }
 }
 
@@ -143,8 +222,8 @@ impl<'a> Field<'a> for Cow<'a, [u8]> {
         (&**self).put(number, out);
     }
 
-    fn take(value: Value<'a>) -> Option<Self> {
-        <&[u8]>::take(value).map(Cow::Borrowed)
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+        Cow::Borrowed(fields.bytes(number))
     }
 }
 
@@ -156,9 +235,8 @@ impl<'a> Field<'a> for Epoch {
         }
     }
 
-    fn take(value: Value<'a>) -> Option<Self> {
-        let bytes = <&[u8]>::take(value)?.try_into().ok()?;
-        Some(Self(u64::from_le_bytes(bytes)))
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+        fields.read_bytes(number, |bytes| Some(Self(u64::from_le_bytes(bytes.try_into().ok()?))))
     }
 }
 
@@ -169,8 +247,8 @@ impl<'a> Field<'a> for ProducerId {
         }
     }
 
-    fn take(value: Value<'a>) -> Option<Self> {
-        <&[u8]>::take(value)?.try_into().ok().map(Self)
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+        fields.read_bytes(number, |bytes| bytes.try_into().ok().map(Self))
     }
 }
 
@@ -178,75 +256,85 @@ impl<'a> Field<'a> for ProducerId {
 impl<'a> Field<'a> for Vec<Position> {
     fn put(&self, number: u64, out: &mut Vec<u8>) {
         if !self.is_empty() {
-            let mut bytes = Vec::new();
-            put_positions(self, &mut bytes);
-            put_bytes(number, &bytes, out);
+            let start = begin_bytes(number, out);
+            put_positions(self, out);
+            varint::end(start, 0, out);
         }
     }
 
-    fn take(value: Value<'a>) -> Option<Self> {
-        take_positions(<&[u8]>::take(value)?)
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+        fields.read_bytes(number, take_positions)
     }
 }
 
 /// One byte that says which start, then its amount as a varint, or its positions.
 impl<'a> Field<'a> for Start {
     fn put(&self, number: u64, out: &mut Vec<u8>) {
-        let mut bytes = Vec::new();
+        if *self == Self::Latest {
+            return;
+        }
+        let start = begin_bytes(number, out);
         match self {
-            Self::Latest => return,
-            Self::Earliest => bytes.push(1),
+            Self::Latest => {}
+            Self::Earliest => out.push(1),
             Self::Last(count) => {
-                bytes.push(2);
-                varint::put(*count, &mut bytes);
+                out.push(2);
+                varint::put(*count, out);
             }
             Self::SinceMs(ms) => {
-                bytes.push(3);
-                varint::put(*ms, &mut bytes);
+                out.push(3);
+                varint::put(*ms, out);
             }
             Self::After(positions) => {
-                bytes.push(4);
-                put_positions(positions, &mut bytes);
+                out.push(4);
+                put_positions(positions, out);
             }
         }
-        put_bytes(number, &bytes, out);
+        varint::end(start, 0, out);
     }
 
-    fn take(value: Value<'a>) -> Option<Self> {
-        let (&kind, mut rest) = <&[u8]>::take(value)?.split_first()?;
-        let start = match kind {
-            0 => Self::Latest,
-            1 => Self::Earliest,
-            2 => Self::Last(take_number(&mut rest)?),
-            3 => Self::SinceMs(take_number(&mut rest)?),
-            4 => return take_positions(rest).filter(|p| !p.is_empty()).map(Self::After),
-            _ => return None,
-        };
-        rest.is_empty().then_some(start)
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+        fields.read_bytes(number, take_start)
     }
+}
+
+fn take_start(bytes: &[u8]) -> Option<Start> {
+    let (&kind, mut rest) = bytes.split_first()?;
+    let start = match kind {
+        0 => Start::Latest,
+        1 => Start::Earliest,
+        2 => Start::Last(take_number(&mut rest)?),
+        3 => Start::SinceMs(take_number(&mut rest)?),
+        4 => return take_positions(rest).filter(|p| !p.is_empty()).map(Start::After),
+        _ => return None,
+    };
+    rest.is_empty().then_some(start)
 }
 
 /// Reason, `from` and `to` as varints, then eight bytes of epoch.
 impl<'a> Field<'a> for Option<Gap> {
     fn put(&self, number: u64, out: &mut Vec<u8>) {
         if let Some(gap) = self {
-            let mut bytes = Vec::new();
-            varint::put(gap.reason.number(), &mut bytes);
-            varint::put(gap.from.0, &mut bytes);
-            varint::put(gap.to.0, &mut bytes);
-            bytes.extend_from_slice(&gap.epoch.0.to_le_bytes());
-            put_bytes(number, &bytes, out);
+            let start = begin_bytes(number, out);
+            varint::put(gap.reason.number(), out);
+            varint::put(gap.from.0, out);
+            varint::put(gap.to.0, out);
+            out.extend_from_slice(&gap.epoch.0.to_le_bytes());
+            varint::end(start, 0, out);
         }
     }
 
-    fn take(value: Value<'a>) -> Option<Self> {
-        let mut bytes = <&[u8]>::take(value)?;
-        let reason = GapReason::from_number(varint::take(&mut bytes)?);
-        let from = Offset(take_number(&mut bytes)?);
-        let to = Offset(take_number(&mut bytes)?);
-        let epoch = Epoch(u64::from_le_bytes(bytes.try_into().ok()?));
-        Some(Some(Gap { epoch, from, to, reason }))
+    fn take(fields: &mut Fields<'a>, number: u64) -> Self {
+        fields.read_bytes(number, |bytes| take_gap(bytes).map(Some))
     }
+}
+
+fn take_gap(mut bytes: &[u8]) -> Option<Gap> {
+    let reason = GapReason::from_number(varint::take(&mut bytes)?);
+    let from = Offset(take_number(&mut bytes)?);
+    let to = Offset(take_number(&mut bytes)?);
+    let epoch = Epoch(u64::from_le_bytes(bytes.try_into().ok()?));
+    Some(Gap { epoch, from, to, reason })
 }
 
 fn put_positions(positions: &[Position], out: &mut Vec<u8>) {

@@ -51,3 +51,17 @@ pub fn put_bytes(value: &[u8], out: &mut Vec<u8>) {
     put(value.len() as u64, out);
     out.extend_from_slice(value);
 }
+
+/// Leaves room for the length of what is appended next. Answers with where that starts, for [`end`].
+pub fn begin(out: &mut Vec<u8>) -> usize {
+    out.push(0);
+    out.len()
+}
+
+/// Fills in the length of what was appended from `start` on and of `rest_len` bytes that are to follow it.
+pub fn end(start: usize, rest_len: usize, out: &mut Vec<u8>) {
+    let written = out.split_off(start);
+    out.pop();
+    put((written.len() + rest_len) as u64, out);
+    out.extend_from_slice(&written);
+}
