@@ -1,0 +1,54 @@
+// The packed tarball, installed elsewhere, against a real hub.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Browser } from "../browser/support/browser.mjs";
+import { Hub } from "../browser/support/hub.mjs";
+import { install, remove, runNode, serve, viteBuild } from "./installed.mjs";
+
+const expected = { outcome: "live", data: [{ n: 1 }, "grüße", [0, 255]], state: "closed" };
+
+let hub;
+let browser;
+let folder;
+
+before(async () => {
+  folder = install();
+  hub = await Hub.start();
+  browser = await Browser.start();
+});
+
+after(async () => {
+  await browser?.close();
+  await hub?.stop("SIGKILL");
+  if (folder) remove(folder);
+});
+
+test("Node", () => {
+  assert.deepEqual(JSON.parse(runNode(folder, "node.js", hub.url)), expected);
+});
+
+test("Node, slim", () => {
+  assert.deepEqual(JSON.parse(runNode(folder, "slim.js", hub.url)), expected);
+});
+
+test("a page without a bundler", () => checkPage(folder, "page.html"));
+
+test("a worker", () => checkPage(folder, "worker.html"));
+
+test("a Vite build", async () => {
+  viteBuild(folder);
+  await checkPage(join(folder, "dist"), "index.html");
+});
+
+/** Opens a page of a folder, which leaves its result in `result`. */
+async function checkPage(site, name) {
+  const server = await serve(site);
+  const page = await browser.open(`${server.url}/${name}#${hub.url}`);
+  await page.waitForFunction(() => globalThis.result);
+  assert.deepEqual(await page.evaluate(() => globalThis.result), expected);
+  assert.deepEqual(browser.errors.splice(0), []);
+  await page.context().close();
+  await server.close();
+}

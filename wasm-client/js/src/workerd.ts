@@ -1,0 +1,15 @@
+// The entry for workerd, which compiles no wasm at run time: the bundler brings the module.
+
+import { openClient } from "./client.js";
+import engine from "./tidewire.wasm";
+import type { Client, ClientOptions, Contract } from "./types.js";
+
+export * from "./exports.js";
+
+/** A client of the hub at `url`, which connects with its first use. */
+export function createClient<C extends Contract = never>(
+  url: string,
+  options: ClientOptions = {},
+): Client<C> {
+  return openClient(async () => engine, url, options) as unknown as Client<C>;
+}
