@@ -14,11 +14,13 @@ use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 use tidewire_hub_core::topics::directory::{Retention, TopicRule};
 use tidewire_hub_core::topics::{Settings, Topics};
-use tidewire_protocol::client_frame::{ClientFrame, Hello, History, Open, Publish, Subscribe, Unsubscribe};
+use tidewire_protocol::client_frame::{
+    Attach, ClientFrame, Detach, Hello, History, Open, Publish, Subscribe, Unsubscribe,
+};
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
 use tidewire_protocol::name::Pattern;
-use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, ProducerId, Request, Seq};
+use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, Participant, ProducerId, Request, Seq};
 use tidewire_protocol::position::{Position, Start};
 
 /// Sockets in memory: what was written, and how much more each takes.
@@ -191,6 +193,9 @@ enum Heard {
     Refused(u64, Code, bool),
     Opened(bool, u64),
     Page(Vec<(u64, Option<String>, String)>, u64, bool),
+    Attached(u64),
+    Detached(u64, Code),
+    Progress(u64),
     Goodbye(Code),
     Close(u16),
     Other(u8),
@@ -227,9 +232,9 @@ impl Heard {
             HubFrame::Heartbeat(_) => Self::Other(75),
             HubFrame::Unsubscribed(_) => Self::Other(71),
             HubFrame::Failed(failed) => Self::Goodbye(failed.code),
-            other @ (HubFrame::Attached(_) | HubFrame::Detached(_) | HubFrame::Progress(_)) => {
-                panic!("unexpected {other:?}")
-            }
+            HubFrame::Attached(attached) => Self::Attached(attached.participant.0),
+            HubFrame::Detached(detached) => Self::Detached(detached.participant.0, detached.code),
+            HubFrame::Progress(progress) => Self::Progress(progress.upto.0),
         }
     }
 }
@@ -416,16 +421,102 @@ fn a_newer_incarnation_fences_the_older() {
     let producer = ProducerId([1; 16]);
     hub.say(new, &[ClientFrame::Hello(Hello { producer, incarnation: Incarnation(2), ..Hello::default() })]);
     hub.heard(new);
-    hub.shard.received(hub.now, old, &mut [], &mut hub.sockets);
-    let mut payload = Vec::new();
-    publish(1, "late").put(&mut payload);
-    hub.send(old, 2, &payload);
-    let written = hub.sockets.written.remove(&old).unwrap();
-    let (_, mut frames) = websocket_message(&mut &written[..]).unwrap();
-    let refused = HubFrame::take(&mut frames).unwrap().unwrap();
-    assert_eq!(Heard::new(&refused), Heard::Refused(1, Code::Fenced, false));
-    let detached = HubFrame::take(&mut frames).unwrap().unwrap();
-    assert!(matches!(detached, HubFrame::Detached(detached) if detached.code == Code::Fenced));
+    hub.publish(old, 1, "late");
+    assert_eq!(hub.heard(old), [Heard::Refused(1, Code::Fenced, false), Heard::Detached(0, Code::Fenced)]);
+}
+
+#[test]
+fn participants_of_one_connection_have_windows_of_their_own() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let id = hub.client(1);
+    let attach = |producer| Attach { participant: Participant(1), producer, incarnation: Incarnation(1) };
+    hub.say(id, &[ClientFrame::Attach(attach(ProducerId([2; 16])))]);
+    assert_eq!(hub.heard(id), [Heard::Attached(1)]);
+    for (handle, participant) in [(1, 0), (2, 1)] {
+        let (handle, participant) = (Handle(handle), Participant(participant));
+        hub.say(id, &[ClientFrame::Open(Open { handle, participant, topic: "t".into(), lowest: Seq(1) })]);
+        assert_eq!(hub.heard(id), [Heard::Opened(true, 1)]);
+    }
+    let second = Publish { handle: Handle(2), seq: Seq(1), payload: b"b"[..].into(), ..Publish::default() };
+    hub.say(id, &[publish(1, "a"), ClientFrame::Publish(second.clone())]);
+    assert_eq!(hub.heard(id), [Heard::Acked(1, 1, 1, false), Heard::Acked(1, 1, 2, false)]);
+    hub.say(id, &[ClientFrame::Detach(Detach { participant: Participant(1) }), ClientFrame::Publish(second)]);
+    assert_eq!(
+        hub.heard(id),
+        [Heard::Detached(1, Code::Unknown), Heard::Refused(1, Code::UnknownNumber, false)]
+    );
+}
+
+#[test]
+fn voids_and_final_refusals_use_up_their_seq() {
+    let mut hub = Hub::new(small(|limits| limits.message_bytes_max = 3), Vec::new());
+    let id = hub.client(1);
+    hub.open(id, "t");
+    let void = Publish { handle: Handle(1), seq: Seq(1), void: true, ..Publish::default() };
+    hub.say(id, &[ClientFrame::Publish(void), publish(2, "long"), publish(3, "abc"), publish(2, "long")]);
+    assert_eq!(
+        hub.heard(id),
+        [
+            Heard::Acked(1, 1, 0, false),
+            Heard::Refused(2, Code::TooLarge, true),
+            Heard::Acked(3, 1, 1, false),
+            Heard::Refused(2, Code::TooLarge, true),
+        ]
+    );
+}
+
+#[test]
+fn limits_on_questions_are_refusals_and_not_the_end() {
+    let limits = small(|limits| {
+        limits.subscriptions_max = 2;
+        limits.patterns_max = 1;
+        limits.topic_depth_max = 2;
+        limits.publishes_per_second_max = 1;
+    });
+    let mut hub = Hub::new(limits, Vec::new());
+    let id = hub.client(1);
+    for (name, code) in [("a.*", None), ("b.*", Some(Code::LimitReached)), ("a.b.c", Some(Code::BadName))] {
+        hub.subscribe(id, name, Start::Latest, WhenSlow::CatchUp);
+        match code {
+            Some(code) => assert_eq!(hub.heard(id), [Heard::Goodbye(code)]),
+            None => assert_eq!(hub.heard(id), [Heard::Subscribed(Outcome::Live, 0, None)]),
+        }
+    }
+    hub.open(id, "t");
+    let refused = |hub: &mut Hub, seq| {
+        hub.publish(id, seq, "m");
+        hub.heard(id).contains(&Heard::Refused(seq, Code::RateLimited, false))
+    };
+    let first = (1..=30).find(|seq| refused(&mut hub, *seq));
+    assert_eq!(first, Some(11), "ten seconds' worth, and no more");
+    hub.wait(1_000);
+    assert!(!refused(&mut hub, 11));
+}
+
+#[test]
+fn a_slow_subscriber_that_asked_for_it_skips_or_is_let_go() {
+    let limits = small(|limits| {
+        limits.block_bytes = 1;
+        limits.lag_bytes_max = 100;
+    });
+    let mut hub = Hub::new(limits, Vec::new());
+    let (alice, skips, leaves) = (hub.client(1), hub.client(2), hub.client(3));
+    hub.subscribe(skips, "t", Start::Latest, WhenSlow::Gap);
+    hub.subscribe(leaves, "t", Start::Latest, WhenSlow::Disconnect);
+    hub.open(alice, "t");
+    for id in [skips, leaves] {
+        hub.heard(id);
+        hub.sockets.room.insert(id, 0);
+    }
+    for seq in 1..=9 {
+        hub.publish(alice, seq, "m");
+    }
+    hub.room(skips, usize::MAX);
+    hub.room(leaves, usize::MAX);
+    assert_eq!(hub.heard(skips), [Heard::Missing(1, 9, 9, GapReason::TooSlow)]);
+    assert_eq!(hub.heard(leaves), [Heard::Goodbye(Code::TooSlow), Heard::Close(4016)]);
+    hub.publish(alice, 10, "m");
+    assert_eq!(hub.heard(skips), [Heard::Messages(vec![message(10, "m")])]);
 }
 
 #[test]
