@@ -58,7 +58,8 @@ pub fn serve(
         } else if !connection.outbox.is_empty() {
             let bytes = std::mem::take(&mut connection.outbox);
             connection.half = Some(Half { source: HalfSource::Own(bytes), at: 0 });
-            Step::Go
+            // At once: a walk that comes in between could fill the socket and put its own half in this place.
+            audiences.write_half(id, connection, topics, wire)
         } else if connection.closing.is_some() {
             Step::End(Served::Finished)
         } else if let Some(tail) = connection.lagging.pop_front() {
