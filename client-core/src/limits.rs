@@ -36,3 +36,5 @@ pub(crate) const TOPICS_MAX: usize = 1_024;
 pub(crate) const PAGE_BYTES_MAX: u32 = 256 << 10;
 /// Tags of this client's former connections that still count as its own.
 pub(crate) const FORMER_TAGS_MAX: usize = 8;
+/// Logs whose former tags are known; a hub has few, and a forgotten one costs an echo.
+pub(crate) const LOGS_MAX: usize = 64;

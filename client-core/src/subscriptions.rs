@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
 use tidewire_protocol::hub_frame::{Failed, Missing, Page, Progress, Subscribed, Unsubscribed};
-use tidewire_protocol::number::{Request, Tag, TailNumber};
+use tidewire_protocol::number::{Epoch, Request, Tag, TailNumber};
+use tidewire_protocol::position::Position;
 
 use crate::fault::{Broken, Fault};
 use crate::input::Millis;
-use crate::limits::FORMER_TAGS_MAX;
+use crate::limits::{FORMER_TAGS_MAX, LOGS_MAX};
 use crate::listener::Stage;
 use crate::options::SubscribeOptions;
 use crate::output::{Event, ListenerId, Message, Output};
@@ -25,6 +26,8 @@ pub(crate) struct Subscriptions {
     wake_at: Option<Millis>,
     /// This client's tags, the newest last.
     own_tags: Vec<Tag>,
+    /// Logs that those tags speak of.
+    logs: Vec<Epoch>,
 }
 
 type Outputs = VecDeque<Output>;
@@ -40,6 +43,7 @@ impl Subscriptions {
             linger_ms,
             wake_at: None,
             own_tags: Vec::new(),
+            logs: Vec::new(),
         }
     }
 
@@ -60,6 +64,20 @@ impl Subscriptions {
             self.own_tags.remove(0);
         }
         self.own_tags.push(tag);
+    }
+
+    /// The hub speaks of these places. One with a new log may have given this client's former tags to others.
+    fn entered(&mut self, places: &[Position]) {
+        for place in places {
+            if self.logs.contains(&place.epoch) {
+                continue;
+            }
+            self.own_tags.drain(..self.own_tags.len().saturating_sub(1));
+            if self.logs.len() > LOGS_MAX {
+                self.logs.remove(0);
+            }
+            self.logs.push(place.epoch);
+        }
     }
 
     /// Adds a listener.
@@ -154,6 +172,7 @@ impl Subscriptions {
 
     /// The hub begins a subscription.
     pub(crate) fn subscribed(&mut self, subscribed: Subscribed, out: &mut Outputs) {
+        self.entered(&subscribed.positions);
         let asked = Standing::Asked { request: subscribed.request };
         if let Some(tail) = self.tails.iter_mut().find(|tail| tail.standing == asked) {
             tail.subscribed(subscribed, out);
@@ -253,6 +272,7 @@ impl Subscriptions {
         bytes: &[u8],
         out: &mut Outputs,
     ) -> Result<(), Broken> {
+        self.entered(&page.after);
         let received = Received { bytes, own_tags: &self.own_tags };
         for tail in &mut self.tails {
             tail.page(now, page, received, out)?;
