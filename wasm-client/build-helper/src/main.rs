@@ -1,11 +1,13 @@
-//! Turns compiled wasm into JavaScript glue: `tidewire-wasm-build INPUT.wasm OUTPUT_FOLDER`.
+//! The parts of the wasm build that are Rust: `tidewire-wasm-build glue INPUT.wasm OUTPUT_FOLDER` turns compiled
+//! wasm into JavaScript glue, `tidewire-wasm-build deflate INPUT OUTPUT` packs what came of it.
 //!
 //! The library behind the `wasm-bindgen` command, locked by `Cargo.lock` to the version the client
 //! is compiled with: nothing to install, and the two cannot drift apart. Before it, panics lose their
-//! messages ([`panics`]). Optimising, inlining and bundling come after it, in `.ci/tasks/build.mjs`.
+//! messages ([`panics`]). Optimising, inlining and bundling come after it, in `.ci/tasks/wasm.mjs`.
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use walrus::Module;
@@ -15,9 +17,14 @@ mod panics;
 
 fn main() -> Result<()> {
     let arguments: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
-    let [input, output] = arguments.as_slice() else {
-        bail!("usage: tidewire-wasm-build INPUT.wasm OUTPUT_FOLDER");
-    };
+    match arguments.as_slice() {
+        [task, input, output] if task == Path::new("glue") => glue(input, output),
+        [task, input, output] if task == Path::new("deflate") => deflate(input, output),
+        _ => bail!("usage: tidewire-wasm-build glue INPUT.wasm OUTPUT_FOLDER | deflate INPUT OUTPUT"),
+    }
+}
+
+fn glue(input: &Path, output: &Path) -> Result<()> {
     let mut module = Module::from_file(input).with_context(|| format!("cannot read {}", input.display()))?;
     panics::trap(&mut module)?;
     // The bundler's shape keeps the glue apart from how the wasm is loaded, which is ours to say.
@@ -30,6 +37,14 @@ fn main() -> Result<()> {
         .remove_producers_section(true)
         .generate(output)
         .with_context(|| format!("cannot make glue for {}", input.display()))
+}
+
+/// A twentieth smaller than zlib at its best, and any inflater reads it.
+fn deflate(input: &Path, output: &Path) -> Result<()> {
+    let bytes = fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
+    let mut deflated = Vec::new();
+    zopfli::compress(zopfli::Options::default(), zopfli::Format::Deflate, bytes.as_slice(), &mut deflated)?;
+    fs::write(output, deflated).with_context(|| format!("cannot write {}", output.display()))
 }
 
 /// The build looks for `tidewire_bg.js`, `tidewire_bg.wasm` and `tidewire.d.ts`.

@@ -1,10 +1,9 @@
 // One engine and its link: carries bytes, time and events between them, and keeps what another engine would
 // need. The engine decides everything; when it stops (a trap), a new one is made from what is kept here.
 
-import { instantiate } from "#wasm-glue";
 import { dispatch } from "./dispatch.js";
 import { Emitter } from "./emitter.js";
-import { Engine, now } from "./engine/engine.js";
+import { Engine, instantiate, now } from "./engine/engine.js";
 import { Kind, type Rows } from "./engine/rows.js";
 import { codeOf, TidewireError } from "./errors.js";
 import { Link } from "./link.js";

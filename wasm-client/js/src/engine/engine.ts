@@ -8,6 +8,15 @@ import { Rows } from "./rows.js";
 const utf8 = new TextEncoder();
 const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
 
+/** A new engine, which shares nothing with those before it. */
+export async function instantiate(module: WebAssembly.Module): Promise<Wasm> {
+  // Numbers are all that crosses the boundary, so the generated glue would add nothing: what it imports only
+  // prepares a table of JavaScript values, of which there are none.
+  const imports = { "./tidewire_bg.js": { __wbindgen_init_externref_table() {} } };
+  const { exports } = await WebAssembly.instantiate(module, imports);
+  return exports as unknown as Wasm;
+}
+
 /** Milliseconds on a clock that never goes back. */
 export const now = (): number => performance.now();
 
