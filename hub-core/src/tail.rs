@@ -105,8 +105,9 @@ impl Tail {
         let full = state.open.len() + entry.payload.len() > self.keep.block_bytes;
         if full && !state.open.is_empty() {
             state.seal(self.number, &self.metrics);
-            state.drop_old(Millis(entry.head.published_at_ms), &self.keep);
         }
+        // Where each message is sent at once, blocks are sealed by those who read and are never full here.
+        state.drop_old(Millis(entry.head.published_at_ms), &self.keep);
         let prev = state.last;
         state.open.append(prev, entry);
         state.last = entry.offset;
