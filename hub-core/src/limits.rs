@@ -7,6 +7,8 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Bytes of one WebSocket message from a client. Room for one largest message and its frame, or a batch.
     pub frame_bytes_max: usize,
+    /// Bytes of a client's first message. A token fits, and a stranger holds no more of our memory.
+    pub first_message_bytes_max: usize,
     /// WebSocket frames that one message may be cut into. Conformance asks for 65,536 at least.
     pub fragments_max: u32,
     /// Milliseconds from the handshake to a complete `hello`. Slow networks need one, attackers want more.
@@ -64,6 +66,7 @@ impl Default for Limits {
         Self {
             message_bytes_max: 256 << 10,
             frame_bytes_max: (256 << 10) + (16 << 10),
+            first_message_bytes_max: 16 << 10,
             fragments_max: 65_536,
             sign_in_ms: 5_000,
             heartbeat_ms: 25_000,

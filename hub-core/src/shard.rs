@@ -65,6 +65,8 @@ pub struct Shard {
     swept: Millis,
     next_generation: u32,
     read_limits: ReadLimits,
+    /// The same before sign-in.
+    stranger_limits: ReadLimits,
 }
 
 impl Shard {
@@ -75,6 +77,11 @@ impl Shard {
         let read_limits = ReadLimits {
             message_bytes_max: limits.frame_bytes_max,
             frame_bytes_max: limits.frame_bytes_max,
+            frames_per_message_max: limits.fragments_max,
+        };
+        let stranger_limits = ReadLimits {
+            message_bytes_max: limits.first_message_bytes_max,
+            frame_bytes_max: limits.first_message_bytes_max,
             frames_per_message_max: limits.fragments_max,
         };
         let audiences = Audiences::new(index, topics.metrics());
@@ -91,6 +98,7 @@ impl Shard {
             swept: now,
             next_generation: 0,
             read_limits,
+            stranger_limits,
             topics,
         }
     }

@@ -51,7 +51,9 @@ impl Shard {
         replies: &mut Replies,
     ) -> Result<(), Ending> {
         while let Some(connection) = self.connections.get_mut(id.0 as usize) {
-            match connection.reader.next(&mut bytes, &self.read_limits) {
+            let known = connection.session.signed_in();
+            let limits = if known { &self.read_limits } else { &self.stranger_limits };
+            match connection.reader.next(&mut bytes, limits) {
                 Ok(None) => break,
                 Ok(Some(event)) => self.event(now, id, event, replies)?,
                 Err(error) => return Err(Ending::Socket(error.close_code(), "breaks RFC 6455 or a limit")),
@@ -161,7 +163,15 @@ impl Shard {
         let (audience, place) = self.audiences.join(&joined.tail, entry);
         let told_gone = stand.gap.map_or(Offset(0), |gap| gap.to);
         let pattern = matches!(selector, Selector::Pattern(_));
-        connection.subscribe(Subscription { tail, audience, entry: place, when_slow, pattern, told_gone });
+        connection.subscribe(Subscription {
+            tail,
+            audience,
+            entry: place,
+            when_slow,
+            pattern,
+            told_gone,
+            caught_up: false,
+        });
         self.topics.metrics().subscriptions.add(1);
         let positions = vec![self.topics.position(stand.cursor)];
         Ok(Subscribed { request: Request(0), tail, outcome: stand.outcome, positions, gap: stand.gap })

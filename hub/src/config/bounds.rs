@@ -59,6 +59,7 @@ bounds! {
     core {
         message_bytes_max: BYTES,
         frame_bytes_max: BYTES,
+        first_message_bytes_max: BYTES,
         fragments_max: (1, u32::MAX as u64),
         sign_in_ms: MS,
         heartbeat_ms: (100, 3_600_000),
