@@ -1,7 +1,5 @@
 //! The client: what the application may ask, and where each input goes.
 
-use std::collections::VecDeque;
-
 use tidewire_protocol::binary;
 use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame;
@@ -15,10 +13,11 @@ use tidewire_protocol::name;
 
 use crate::connection::{Change, Connection};
 use crate::fault::{Broken, ClientCode, Fault};
-use crate::input::{Input, Millis};
+use crate::input::{Input, Millis, NEVER};
 use crate::options::{Options, SubscribeOptions};
 use crate::outbox::Outbox;
 use crate::output::{ListenerId, Output, Packet, PublishId};
+use crate::outputs::Outputs;
 use crate::subscriptions::Subscriptions;
 
 /// One client of one hub. The crate's documentation says how it is driven.
@@ -30,7 +29,7 @@ pub struct Client {
     outbox: Outbox,
     /// Frames to send before all messages.
     wire: Vec<u8>,
-    outputs: VecDeque<Output>,
+    outputs: Outputs,
 }
 
 impl Client {
@@ -42,7 +41,7 @@ impl Client {
             subscriptions: Subscriptions::new(options.linger_ms),
             outbox: Outbox::new(options.outbox, options.incarnation.0 > 1),
             wire: Vec::new(),
-            outputs: VecDeque::new(),
+            outputs: Outputs::new(),
             options,
         }
     }
@@ -161,13 +160,14 @@ impl Client {
     /// When [`Input::Timeout`] is due, if nothing else happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        let deadlines = [self.connection.deadline(), self.subscriptions.wake_at(), self.outbox.wake_at()];
-        deadlines.into_iter().flatten().min()
+        let deadline =
+            self.connection.deadline().min(self.subscriptions.wake_at()).min(self.outbox.wake_at());
+        (deadline != NEVER).then_some(deadline)
     }
 
     /// The next thing to do; nothing means that all is done until the next call.
     pub fn poll_output(&mut self) -> Option<Output> {
-        if let Some(output) = self.outputs.pop_front() {
+        if let Some(output) = self.outputs.pop() {
             return Some(output);
         }
         if !self.connection.is_up() {
@@ -178,7 +178,7 @@ impl Client {
             self.outbox.fill(&mut packet, &mut self.outputs);
         }
         if packet.bytes.is_empty() {
-            return self.outputs.pop_front();
+            return self.outputs.pop();
         }
         Some(Output::Send(packet))
     }

@@ -2,20 +2,19 @@
 //!
 //! Knows nothing of what travels on it but sign-in and goodbye.
 
-use std::collections::VecDeque;
-
 use tidewire_protocol::client_frame::Hello;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Goodbye, Welcome};
 
 use crate::fault::{ClientCode, Fault};
-use crate::input::Millis;
+use crate::input::{Millis, NEVER};
 use crate::limits::{
     BACKOFF_MS_FIRST, BACKOFF_MS_MAX, CONNECT_MS_MAX, HEARTBEAT_MS_DEFAULT, LEAVE_MS_MAX, STABLE_MS,
     TOKEN_MS_MAX,
 };
 use crate::options::Options;
 use crate::output::{Event, Output, Status, TokenReason};
+use crate::outputs::Outputs;
 use crate::random::Random;
 
 /// Where the connection stands.
@@ -83,8 +82,6 @@ pub(crate) struct Connection {
     random: Random,
 }
 
-type Outputs = VecDeque<Output>;
-
 impl Connection {
     /// One that does nothing yet.
     #[must_use]
@@ -123,15 +120,15 @@ impl Connection {
 
     /// When [`Self::timeout`] is due.
     #[must_use]
-    pub(crate) const fn deadline(&self) -> Option<Millis> {
+    pub(crate) const fn deadline(&self) -> Millis {
         match self.state {
-            State::Idle | State::Suspended | State::Closed => None,
+            State::Idle | State::Suspended | State::Closed => NEVER,
             State::Fetching { until }
             | State::Opening { until }
             | State::SigningIn { until }
             | State::Leaving { until, .. }
-            | State::Waiting { until } => Some(until),
-            State::Online { silent_at, .. } => Some(silent_at),
+            | State::Waiting { until } => until,
+            State::Online { silent_at, .. } => silent_at,
         }
     }
 
@@ -150,10 +147,10 @@ impl Connection {
     }
 
     fn begin(&mut self, now: Millis, options: &Options, out: &mut Outputs) {
-        out.push_back(Output::Event(Event::Status(Status::Connecting)));
+        out.tell(Event::Status(Status::Connecting));
         if options.asks_tokens && self.token.is_none() {
             let reason = if self.token_renewed { TokenReason::Refused } else { TokenReason::SignIn };
-            out.push_back(Output::NeedToken { reason });
+            out.push(Output::NeedToken { reason });
             self.state = State::Fetching { until: now + TOKEN_MS_MAX };
         } else {
             self.open(now, out);
@@ -161,7 +158,7 @@ impl Connection {
     }
 
     fn open(&mut self, now: Millis, out: &mut Outputs) {
-        out.push_back(Output::OpenLink);
+        out.push(Output::OpenLink);
         self.state = State::Opening { until: now + CONNECT_MS_MAX };
     }
 
@@ -240,7 +237,7 @@ impl Connection {
         let silence_ms = 2 * heartbeat_ms;
         self.token_renewed = false;
         self.state = State::Online { since: now, silent_at: now + silence_ms, silence_ms };
-        out.push_back(Output::Event(Event::Status(Status::Online)));
+        out.tell(Event::Status(Status::Online));
         Change::Online
     }
 
@@ -254,7 +251,7 @@ impl Connection {
     /// The hub is about to close the link.
     pub(crate) fn goodbye(&mut self, now: Millis, goodbye: &Goodbye<'_>, out: &mut Outputs) {
         let Goodbye { code, reconnect_after_ms, .. } = *goodbye;
-        out.push_back(Output::Event(Event::Goodbye { code, reconnect_after_ms }));
+        out.tell(Event::Goodbye { code, reconnect_after_ms });
         self.note_stable(now);
         self.state = State::Leaving { until: now + LEAVE_MS_MAX, code, reconnect_after_ms };
     }
@@ -294,7 +291,7 @@ impl Connection {
 
     /// A deadline has come.
     pub(crate) fn timeout(&mut self, now: Millis, options: &Options, out: &mut Outputs) -> Change {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
+        if now < self.deadline() {
             return Change::None;
         }
         match self.state {
@@ -323,7 +320,7 @@ impl Connection {
         self.close_link(NORMAL, out);
         self.state = State::Suspended;
         let status = Status::Offline { fault: Some(ClientCode::Suspended.into()), retry_in_ms: None };
-        out.push_back(Output::Event(Event::Status(status)));
+        out.tell(Event::Status(status));
         Change::Down
     }
 
@@ -334,20 +331,20 @@ impl Connection {
         }
         self.close_link(NORMAL, out);
         self.state = State::Closed;
-        out.push_back(Output::Event(Event::Status(Status::Closed { fault: None })));
+        out.tell(Event::Status(Status::Closed { fault: None }));
         Change::Over(ClientCode::Closed.into())
     }
 
     fn end(&mut self, fault: Fault, out: &mut Outputs) -> Change {
         self.close_link(NORMAL, out);
         self.state = State::Closed;
-        out.push_back(Output::Event(Event::Status(Status::Closed { fault: Some(fault) })));
+        out.tell(Event::Status(Status::Closed { fault: Some(fault) }));
         Change::Over(fault)
     }
 
     fn close_link(&self, code: u16, out: &mut Outputs) {
         if self.has_link() {
-            out.push_back(Output::CloseLink { code });
+            out.push(Output::CloseLink { code });
         }
     }
 
@@ -363,7 +360,7 @@ impl Connection {
         self.failures = self.failures.saturating_add(1);
         self.state = State::Waiting { until: now + retry_in_ms };
         let status = Status::Offline { fault: Some(fault), retry_in_ms: Some(retry_in_ms) };
-        out.push_back(Output::Event(Event::Status(status)));
+        out.tell(Event::Status(status));
         Change::Down
     }
 

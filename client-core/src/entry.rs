@@ -3,7 +3,7 @@
 use tidewire_protocol::code::Content;
 
 use crate::fault::{ClientCode, Fault};
-use crate::output::{Event, Output, PublishId};
+use crate::output::{Event, PublishId};
 
 /// One message.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +41,9 @@ impl Entry {
     }
 
     /// What the application hears if it fails; one that it withdrew is cancelled, whatever else befell it.
-    pub(crate) fn failed(self, fault: Fault) -> Output {
+    pub(crate) fn failed(self, fault: Fault) -> Event {
         let fault = if self.void { ClientCode::Cancelled.into() } else { fault };
-        Output::Event(Event::Failed { id: self.id, fault, retryable: fault.retryable() })
+        Event::Failed { id: self.id, fault, retryable: fault.retryable() }
     }
 }
 

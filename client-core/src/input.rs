@@ -3,6 +3,9 @@
 /// Milliseconds on a clock of the shell's choice that never goes back.
 pub type Millis = u64;
 
+/// A time that does not come.
+pub(crate) const NEVER: Millis = Millis::MAX;
+
 /// Something that happened outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input<'a> {

@@ -33,6 +33,10 @@ mod window;
 
 mod entry;
 
+mod outputs;
+
+mod queue;
+
 pub mod output;
 
 pub mod fault;

@@ -1,7 +1,5 @@
 //! One listener: a cursor of its own, a bound of its own, and a way back to the live flow.
 
-use std::collections::VecDeque;
-
 use tidewire_protocol::code::{GapReason, Outcome};
 use tidewire_protocol::number::{Request, Tag};
 use tidewire_protocol::position::{Gap, Position, Start};
@@ -12,7 +10,8 @@ use crate::input::Millis;
 use crate::limits::PAGE_BYTES_MAX;
 use crate::mutant::{self, Mutant};
 use crate::options::SubscribeOptions;
-use crate::output::{Event, ListenerId, Message, Output};
+use crate::output::{Event, ListenerId, Message};
+use crate::outputs::Outputs;
 
 /// A reader of one topic or pattern.
 #[derive(Debug)]
@@ -57,8 +56,6 @@ pub(crate) enum Stage {
     /// Has all it may hold.
     Full,
 }
-
-type Outputs = VecDeque<Output>;
 
 impl Listener {
     /// One that has got nothing yet.
@@ -111,12 +108,12 @@ impl Listener {
         }
         self.ready = true;
         let positions = self.cursor.positions().to_vec();
-        out.push_back(Output::Event(Event::Ready { listener: self.id, outcome, positions, gap }));
+        out.tell(Event::Ready { listener: self.id, outcome, positions, gap });
     }
 
     fn tell_gap(&self, gap: Gap, out: &mut Outputs) {
         if !mutant::active(Mutant::ForgetGap) {
-            out.push_back(Output::Event(Event::Gap { listener: self.id, gap }));
+            out.tell(Event::Gap { listener: self.id, gap });
         }
     }
 
@@ -152,7 +149,7 @@ impl Listener {
             }
             self.held += 1;
             self.held_bytes = self.held_bytes.saturating_add(payload.len);
-            out.push_back(Output::Event(Event::Message(Message { listener: self.id, ..*message })));
+            out.tell(Event::Message(Message { listener: self.id, ..*message }));
         }
         self.cursor.raise(epoch, offset);
         true
@@ -180,7 +177,7 @@ impl Listener {
 
     /// Tells its end.
     pub(crate) fn end(&self, fault: Fault, out: &mut Outputs) {
-        out.push_back(Output::Event(Event::Refused { listener: self.id, fault }));
+        out.tell(Event::Refused { listener: self.id, fault });
     }
 }
 

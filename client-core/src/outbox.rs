@@ -1,7 +1,5 @@
 //! The outbox: what the application has published and the hub has not answered, by topic.
 
-use std::collections::VecDeque;
-
 use tidewire_protocol::client_frame::{Open, Shut};
 use tidewire_protocol::code::Content;
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused, Welcome};
@@ -9,10 +7,11 @@ use tidewire_protocol::number::{Handle, Participant};
 
 use crate::entry::{Entry, Load};
 use crate::fault::{Broken, ClientCode, Fault};
-use crate::input::Millis;
+use crate::input::{Millis, NEVER};
 use crate::limits::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_DEFAULT, PACKET_BYTES, TOPICS_MAX};
 use crate::options::{OutboxOptions, WhenFull};
-use crate::output::{Output, Packet, PublishId};
+use crate::output::{Packet, PublishId};
+use crate::outputs::Outputs;
 use crate::window::Window;
 
 /// All windows of a client.
@@ -32,14 +31,12 @@ pub(crate) struct Outbox {
     at_rest: bool,
     /// A window was forgotten, or was an earlier incarnation's, so one not here may be known to the hub.
     forgot: bool,
-    wake_at: Option<Millis>,
+    wake_at: Millis,
     in_flight_max: u64,
     message_bytes_max: u64,
     /// Frames that shut handles, sent before all others.
     shuts: Vec<u8>,
 }
-
-type Outputs = VecDeque<Output>;
 
 impl Outbox {
     /// An empty one. The hub may know windows of a producer that was taken over from an earlier incarnation.
@@ -55,7 +52,7 @@ impl Outbox {
             turn: 0,
             at_rest: true,
             forgot: taken_over,
-            wake_at: None,
+            wake_at: NEVER,
             in_flight_max: IN_FLIGHT_DEFAULT,
             message_bytes_max: u64::MAX,
             shuts: Vec::new(),
@@ -70,7 +67,7 @@ impl Outbox {
 
     /// When [`Self::tick`] is due.
     #[must_use]
-    pub(crate) const fn wake_at(&self) -> Option<Millis> {
+    pub(crate) const fn wake_at(&self) -> Millis {
         self.wake_at
     }
 
@@ -109,10 +106,16 @@ impl Outbox {
     }
 
     fn drop_oldest(&mut self, out: &mut Outputs) -> bool {
-        let windows = self.windows.iter_mut().flatten().filter(|window| window.oldest_unsent().is_some());
-        let Some(window) = windows.min_by_key(|window| window.oldest_unsent()) else { return false };
-        window.drop_oldest_unsent(ClientCode::Dropped.into(), &mut self.load, out);
-        true
+        let mut oldest = PublishId(u64::MAX);
+        for window in self.windows.iter().flatten() {
+            oldest = oldest.min(window.oldest_unsent());
+        }
+        for window in self.windows.iter_mut().flatten() {
+            if window.oldest_unsent() == oldest {
+                return window.drop_oldest_unsent(ClientCode::Dropped.into(), &mut self.load, out);
+            }
+        }
+        false
     }
 
     /// The window of a topic, made if there is none.
@@ -142,12 +145,14 @@ impl Outbox {
     }
 
     fn longest_idle(&self, with_handle: bool) -> Option<usize> {
-        let used = |place: &usize| self.windows.get(*place).and_then(Option::as_ref).map(|w| w.used);
-        let idle = |slot: &Option<Window>| {
-            slot.as_ref().is_some_and(|window| window.is_idle() && (window.has_handle() || !with_handle))
-        };
-        let places = self.windows.iter().enumerate().filter(|(_, slot)| idle(slot));
-        places.map(|(place, _)| place).min_by_key(used)
+        let (mut longest, mut least) = (None, u64::MAX);
+        for (place, slot) in self.windows.iter().enumerate() {
+            let Some(window) = slot else { continue };
+            if window.used < least && window.is_idle() && (window.has_handle() || !with_handle) {
+                (longest, least) = (Some(place), window.used);
+            }
+        }
+        longest
     }
 
     /// Forgets a window; the hub keeps its side, and says so when it is opened again.
@@ -183,7 +188,7 @@ impl Outbox {
     /// A link begins or ends: no handle is open, nothing is on its way.
     pub(crate) fn reset(&mut self) {
         self.shuts.clear();
-        self.wake_at = None;
+        self.wake_at = NEVER;
         self.at_rest = false;
         self.windows.iter_mut().flatten().for_each(Window::reset);
     }
@@ -211,8 +216,11 @@ impl Outbox {
 
     /// Lets windows go on whose wait is over.
     pub(crate) fn tick(&mut self, now: Millis) {
-        if self.wake_at.is_some_and(|at| now >= at) {
-            self.wake_at = self.windows.iter_mut().flatten().filter_map(|window| window.tick(now)).min();
+        if now >= self.wake_at {
+            self.wake_at = NEVER;
+            for window in self.windows.iter_mut().flatten() {
+                self.wake_at = self.wake_at.min(window.tick(now));
+            }
             self.at_rest = false;
         }
     }
@@ -256,7 +264,7 @@ impl Outbox {
     /// A window that waits may have waited for just this answer.
     fn answered(&mut self, handle: Handle) {
         if self.by_handle(handle).is_some_and(|window| window.is_waiting()) {
-            self.wake_at = Some(0);
+            self.wake_at = 0;
         }
         self.tidy(place(handle));
     }

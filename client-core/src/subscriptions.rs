@@ -1,7 +1,5 @@
 //! All subscriptions of a client: which tails to ask for, and which frame is whose.
 
-use std::collections::VecDeque;
-
 use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
 use tidewire_protocol::hub_frame::{Failed, Missing, Page, Progress, Subscribed, Unsubscribed};
@@ -9,11 +7,12 @@ use tidewire_protocol::number::{Epoch, Request, Tag, TailNumber};
 use tidewire_protocol::position::Position;
 
 use crate::fault::{Broken, Fault};
-use crate::input::Millis;
+use crate::input::{Millis, NEVER};
 use crate::limits::{FORMER_TAGS_MAX, LOGS_MAX};
 use crate::listener::Stage;
 use crate::options::SubscribeOptions;
-use crate::output::{Event, ListenerId, Message, Output};
+use crate::output::ListenerId;
+use crate::outputs::Outputs;
 use crate::tail::{Received, Standing, Tail};
 
 /// Tails and their listeners.
@@ -23,14 +22,12 @@ pub(crate) struct Subscriptions {
     last_listener: u32,
     last_request: u64,
     linger_ms: Millis,
-    wake_at: Option<Millis>,
+    wake_at: Millis,
     /// This client's tags, the newest last.
     own_tags: Vec<Tag>,
     /// Logs that those tags speak of.
     logs: Vec<Epoch>,
 }
-
-type Outputs = VecDeque<Output>;
 
 impl Subscriptions {
     /// None.
@@ -41,7 +38,7 @@ impl Subscriptions {
             last_listener: 0,
             last_request: 0,
             linger_ms,
-            wake_at: None,
+            wake_at: NEVER,
             own_tags: Vec::new(),
             logs: Vec::new(),
         }
@@ -49,19 +46,19 @@ impl Subscriptions {
 
     /// When [`Self::drive`] is due.
     #[must_use]
-    pub(crate) const fn wake_at(&self) -> Option<Millis> {
+    pub(crate) const fn wake_at(&self) -> Millis {
         self.wake_at
     }
 
     fn wake(&mut self, at: Millis) {
-        self.wake_at = Some(self.wake_at.map_or(at, |wake_at| wake_at.min(at)));
+        self.wake_at = self.wake_at.min(at);
     }
 
     /// The hub has given us a tag.
     pub(crate) fn welcomed(&mut self, tag: Tag) {
-        self.own_tags.retain(|own| *own != tag);
-        if self.own_tags.len() > FORMER_TAGS_MAX {
-            self.own_tags.remove(0);
+        let known = self.own_tags.iter().position(|own| *own == tag);
+        if let Some(index) = known.or((self.own_tags.len() > FORMER_TAGS_MAX).then_some(0)) {
+            self.own_tags.remove(index);
         }
         self.own_tags.push(tag);
     }
@@ -101,7 +98,7 @@ impl Subscriptions {
         let Some((tail, index)) = self.find(|of| of.0 == id) else { return };
         tail.listeners.remove(index);
         self.linger(now);
-        out.retain(|output| !is_of(output, id));
+        out.forget(id);
     }
 
     /// The application is done with some of a listener's messages.
@@ -116,7 +113,7 @@ impl Subscriptions {
     fn linger(&mut self, now: Millis) {
         let until = now + self.linger_ms;
         for tail in self.tails.iter_mut().filter(|tail| tail.listeners.is_empty()) {
-            tail.linger_until.get_or_insert(until);
+            tail.linger_until = tail.linger_until.min(until);
         }
         self.wake(until);
     }
@@ -139,35 +136,34 @@ impl Subscriptions {
     pub(crate) fn end(&mut self, fault: Fault, out: &mut Outputs) {
         self.tails.iter().for_each(|tail| tail.end(fault, out));
         self.tails.clear();
-        self.wake_at = None;
+        self.wake_at = NEVER;
     }
 
     /// Asks for what is wanted, and lets go of what is not. `wire` is there while a link is up.
     pub(crate) fn drive(&mut self, now: Millis, mut wire: Option<&mut Vec<u8>>) {
-        if self.wake_at.is_none_or(|at| now < at) {
+        if now < self.wake_at {
             return;
         }
-        let last_request = &mut self.last_request;
-        let mut next = None;
-        let mut wait = |at: Millis| next = Some(next.map_or(at, |next: Millis| next.min(at)));
-        self.tails.retain_mut(|tail| {
-            if let Some(until) = tail.linger_until {
-                if now < until {
-                    wait(until);
-                } else if !matches!(tail.standing, Standing::Asked { .. }) {
-                    // One that is being asked for goes once its number is known.
-                    if let (Standing::Live { number: tail }, Some(wire)) = (tail.standing, wire.as_mut()) {
-                        Unsubscribe { request: following(last_request), tail }.put(wire);
-                    }
-                    return false;
+        self.wake_at = NEVER;
+        let mut index = 0;
+        while let Some(tail) = self.tails.get_mut(index) {
+            // One that is being asked for goes once its number is known.
+            let is_asked = matches!(tail.standing, Standing::Asked { .. });
+            if now >= tail.linger_until && !is_asked {
+                if let (Standing::Live { number: tail }, Some(wire)) = (tail.standing, wire.as_mut()) {
+                    Unsubscribe { request: following(&mut self.last_request), tail }.put(wire);
                 }
+                self.tails.remove(index);
+                continue;
+            }
+            if now < tail.linger_until {
+                self.wake_at = self.wake_at.min(tail.linger_until);
             }
             if let Some(wire) = wire.as_mut() {
-                ask(tail, now, last_request, wire, &mut wait);
+                self.wake_at = self.wake_at.min(ask(tail, now, &mut self.last_request, wire));
             }
-            true
-        });
-        self.wake_at = next;
+            index += 1;
+        }
     }
 
     /// The hub begins a subscription.
@@ -286,17 +282,12 @@ impl Subscriptions {
     }
 }
 
-/// Asks for a tail, or for the pages that its listeners want.
-fn ask(
-    tail: &mut Tail,
-    now: Millis,
-    last_request: &mut u64,
-    wire: &mut Vec<u8>,
-    wait: &mut impl FnMut(Millis),
-) {
+/// Asks for a tail, or for the pages that its listeners want. Tells when there is more to ask for.
+fn ask(tail: &mut Tail, now: Millis, last_request: &mut u64, wire: &mut Vec<u8>) -> Millis {
+    let mut wake_at = NEVER;
     match tail.standing {
         Standing::Asked { .. } => {}
-        Standing::Wanted { ask_at } if now < ask_at => wait(ask_at),
+        Standing::Wanted { ask_at } if now < ask_at => wake_at = ask_at,
         Standing::Wanted { .. } => {
             let request = following(last_request);
             let name = tail.name.as_str().into();
@@ -308,7 +299,7 @@ fn ask(
             for listener in &mut tail.listeners {
                 let Stage::Reading { ask_at } = listener.stage else { continue };
                 if now < ask_at {
-                    wait(ask_at);
+                    wake_at = wake_at.min(ask_at);
                     continue;
                 }
                 let request = following(last_request);
@@ -319,21 +310,10 @@ fn ask(
             }
         }
     }
+    wake_at
 }
 
 fn following(last_request: &mut u64) -> Request {
     *last_request += 1;
     Request(*last_request)
-}
-
-/// Whether something is said to this listener.
-fn is_of(output: &Output, id: ListenerId) -> bool {
-    let Output::Event(event) = output else { return false };
-    match event {
-        Event::Message(Message { listener, .. })
-        | Event::Ready { listener, .. }
-        | Event::Refused { listener, .. }
-        | Event::Gap { listener, .. } => *listener == id,
-        Event::Status(_) | Event::Published(_) | Event::Failed { .. } | Event::Goodbye { .. } => false,
-    }
 }

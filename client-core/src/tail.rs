@@ -1,7 +1,5 @@
 //! One subscription on the wire: a cursor into a topic's or pattern's live flow, shared by its listeners.
 
-use std::collections::VecDeque;
-
 use tidewire_protocol::block::{self, Block};
 use tidewire_protocol::code::{Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{Page, Subscribed};
@@ -10,12 +8,13 @@ use tidewire_protocol::position::{Gap, Start};
 
 use crate::cursor::Cursor;
 use crate::fault::{Broken, Fault};
-use crate::input::Millis;
+use crate::input::{Millis, NEVER};
 use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
 use crate::listener::{Listener, Stage};
 use crate::mutant::{self, Mutant};
 use crate::options::SubscribeOptions;
-use crate::output::{ListenerId, Message, Output, Span};
+use crate::output::{ListenerId, Message, Span};
+use crate::outputs::Outputs;
 
 /// A topic or pattern that somebody listens to, or did a moment ago.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub(crate) struct Tail {
     /// Who listens.
     pub listeners: Vec<Listener>,
     /// Without listeners, it goes then.
-    pub linger_until: Option<Millis>,
+    pub linger_until: Millis,
     /// What the first listener asked the hub to do when the connection is slow.
     pub when_slow: WhenSlow,
     from: Start,
@@ -55,8 +54,6 @@ pub(crate) struct Received<'a> {
     pub own_tags: &'a [Tag],
 }
 
-type Outputs = VecDeque<Output>;
-
 impl Tail {
     /// One that its first listener is about to join.
     #[must_use]
@@ -65,7 +62,7 @@ impl Tail {
             name: name.into(),
             standing: Standing::Wanted { ask_at: 0 },
             listeners: Vec::new(),
-            linger_until: None,
+            linger_until: NEVER,
             when_slow: options.when_slow,
             from: options.from.clone(),
             cursor: Cursor::default(),
@@ -75,7 +72,7 @@ impl Tail {
 
     /// Adds a listener. One that wants what is being asked for shares the answer; any other reads history.
     pub(crate) fn join(&mut self, id: ListenerId, options: SubscribeOptions) {
-        self.linger_until = None;
+        self.linger_until = NEVER;
         let shares = !self.cursor.is_known() && options.from == self.from;
         let stage = if shares { Stage::Starting } else { Stage::Reading { ask_at: 0 } };
         self.listeners.push(Listener::new(id, options, stage));

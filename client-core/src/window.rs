@@ -2,8 +2,6 @@
 //!
 //! Entry `i` has seq `base + i`, fixed when it is first sent: before that, entries may still leave.
 
-use std::collections::VecDeque;
-
 use tidewire_protocol::client_frame::Publish;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused};
@@ -11,10 +9,12 @@ use tidewire_protocol::number::{Handle, Offset, Seq};
 
 use crate::entry::{Entry, Load};
 use crate::fault::{Broken, ClientCode, Fault};
-use crate::input::Millis;
+use crate::input::{Millis, NEVER};
 use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
 use crate::mutant::{self, Mutant};
-use crate::output::{Event, Output, Packet, PublishId, Published, Splice};
+use crate::output::{Event, Packet, PublishId, Published, Splice};
+use crate::outputs::Outputs;
+use crate::queue::Queue;
 
 /// A topic's messages from the lowest unanswered on.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Window {
     pub used: u64,
     /// Payload bytes on their way on this link.
     pub flying: u64,
-    entries: VecDeque<Entry>,
+    entries: Queue<Entry>,
     base: u64,
     /// How many entries have a seq: they were sent, on this link or an earlier one.
     sent: usize,
@@ -66,8 +66,6 @@ pub(crate) enum Phase {
     Paused { until: Millis },
 }
 
-type Outputs = VecDeque<Output>;
-
 impl Window {
     /// The window of a topic that the client never published to; unless `known`, it may be one forgotten.
     #[must_use]
@@ -77,7 +75,7 @@ impl Window {
             phase: Phase::Shut,
             used: 0,
             flying: 0,
-            entries: VecDeque::new(),
+            entries: Queue::new(),
             base: 1,
             sent: 0,
             cursor: 0,
@@ -91,57 +89,62 @@ impl Window {
     /// Whether it may be forgotten: nothing waits, no answer is to come.
     #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
-        self.entries.is_empty() && self.unanswered == 0 && matches!(self.phase, Phase::Shut | Phase::Open)
+        self.entries.items().is_empty()
+            && self.unanswered == 0
+            && matches!(self.phase, Phase::Shut | Phase::Open)
     }
 
     /// Whether it wants a handle.
     #[must_use]
     pub(crate) fn wants_handle(&self) -> bool {
-        self.phase == Phase::Shut && self.unanswered == 0 && !self.entries.is_empty()
+        self.phase == Phase::Shut && self.unanswered == 0 && !self.entries.items().is_empty()
     }
 
     /// Puts a message behind the others.
     pub(crate) fn push(&mut self, entry: Entry) {
-        self.entries.push_back(entry);
+        self.entries.push(entry);
     }
 
-    /// The oldest message that was never sent.
+    /// The oldest message that was never sent; one beyond all if there is none.
     #[must_use]
-    pub(crate) fn oldest_unsent(&self) -> Option<PublishId> {
-        self.entries.get(self.sent).map(|entry| entry.id)
+    pub(crate) fn oldest_unsent(&self) -> PublishId {
+        self.entries.items().get(self.sent).map_or(PublishId(u64::MAX), |entry| entry.id)
     }
 
-    /// Takes out the oldest message that was never sent.
-    pub(crate) fn drop_oldest_unsent(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
-        self.drop_unsent(self.sent, fault, load, out);
+    /// Takes out the oldest message that was never sent, if there is one.
+    pub(crate) fn drop_oldest_unsent(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) -> bool {
+        self.drop_unsent(self.sent, fault, load, out)
     }
 
-    fn drop_unsent(&mut self, index: usize, fault: Fault, load: &mut Load, out: &mut Outputs) {
-        if let Some(entry) = self.entries.remove(index) {
-            load.take(entry);
-            out.push_back(entry.failed(fault));
-        }
+    fn find(&self, id: PublishId) -> Option<usize> {
+        self.entries.items().iter().position(|entry| entry.id == id)
+    }
+
+    fn drop_unsent(&mut self, index: usize, fault: Fault, load: &mut Load, out: &mut Outputs) -> bool {
+        let Some(&entry) = self.entries.items().get(index) else { return false };
+        self.entries.remove(index);
+        load.take(entry);
+        out.tell(entry.failed(fault));
+        true
     }
 
     /// Marks a message as one that may have been stored before, if it is here.
     pub(crate) fn doubt(&mut self, id: PublishId) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) {
+        if let Some(index) = self.find(id)
+            && let Some(entry) = self.entries.items_mut().get_mut(index)
+        {
             entry.maybe_duplicate = true;
         }
     }
 
     /// Withdraws a message, if it is here.
     pub(crate) fn cancel(&mut self, id: PublishId, load: &mut Load, out: &mut Outputs) {
-        let index = self.entries.partition_point(|entry| entry.id < id);
+        let Some(index) = self.find(id) else { return };
         if index >= self.sent {
-            if self.entries.get(index).is_some_and(|entry| entry.id == id) {
-                self.drop_unsent(index, ClientCode::Cancelled.into(), load, out);
-            }
+            self.drop_unsent(index, ClientCode::Cancelled.into(), load, out);
             return;
         }
-        let Some(entry) = self.entries.get_mut(index).filter(|entry| entry.id == id && !entry.done) else {
-            return;
-        };
+        let Some(entry) = self.entries.items_mut().get_mut(index).filter(|entry| !entry.done) else { return };
         let len = u64::from(entry.len);
         // What is on its way stays so; the void takes its place should it have to be sent again.
         entry.void = true;
@@ -175,7 +178,7 @@ impl Window {
         // Below our lowest means a hub restored from an older state: it knows no more than a new one.
         let forgot = opened.window_new || opened.next.0 < self.base;
         let marks = forgot && !mutant::active(Mutant::MaybeDuplicateUnmarked);
-        for (entry, seq) in self.entries.iter_mut().zip(self.base..).take(self.sent) {
+        for (entry, seq) in self.entries.items_mut().iter_mut().zip(self.base..).take(self.sent) {
             entry.maybe_duplicate |= marks && !entry.done;
             entry.refill = entry.done && seq >= opened.next.0;
         }
@@ -186,17 +189,17 @@ impl Window {
         if !matches!(self.phase, Phase::Open | Phase::Opening { free: true }) {
             return None;
         }
-        while self.entries.get(self.cursor).is_some_and(|entry| entry.done && !entry.refill) {
+        while self.entries.items().get(self.cursor).is_some_and(|entry| entry.done && !entry.refill) {
             self.cursor += 1;
         }
-        let entry = self.entries.get(self.cursor).filter(|_| (self.cursor as u64) < in_flight_max)?;
+        let entry = self.entries.items().get(self.cursor).filter(|_| (self.cursor as u64) < in_flight_max)?;
         let unsent = self.cursor >= self.sent;
         Some(Next { len: entry.len, too_large: unsent && u64::from(entry.len) > message_bytes_max })
     }
 
     /// Appends the message that [`Self::peek`] saw.
     pub(crate) fn send(&mut self, handle: Handle, packet: &mut Packet) {
-        let Some(entry) = self.entries.get(self.cursor) else { return };
+        let Some(entry) = self.entries.items().get(self.cursor) else { return };
         let publish = Publish {
             handle,
             seq: Seq(self.base + self.cursor as u64),
@@ -228,17 +231,17 @@ impl Window {
             let seq = self.base + index as u64;
             // Only a void has no offset; one that does have an offset came too late.
             if acked.offset.0 == 0 {
-                out.push_back(entry.failed(ClientCode::Cancelled.into()));
+                out.tell(entry.failed(ClientCode::Cancelled.into()));
                 continue;
             }
-            out.push_back(Output::Event(Event::Published(Published {
+            out.tell(Event::Published(Published {
                 id: entry.id,
                 epoch: acked.epoch,
                 offset: Offset(acked.offset.0 + (seq - acked.seq.0)),
                 duplicate: acked.duplicate,
                 maybe_duplicate: entry.maybe_duplicate,
                 durability: acked.durability,
-            })));
+            }));
         }
         self.trim();
     }
@@ -273,7 +276,7 @@ impl Window {
         if refused.consumed {
             for index in indices {
                 let Some(entry) = self.finish(index, load) else { continue };
-                out.push_back(entry.failed(fault));
+                out.tell(entry.failed(fault));
             }
             self.trim();
         } else if !refused.code.retryable() {
@@ -300,9 +303,9 @@ impl Window {
     }
 
     /// Ends a wait that is over; gives the time of one that is not there yet.
-    pub(crate) fn tick(&mut self, now: Millis) -> Option<Millis> {
+    pub(crate) fn tick(&mut self, now: Millis) -> Millis {
         match self.phase {
-            Phase::Barred { until } | Phase::Paused { until } if now < until => return Some(until),
+            Phase::Barred { until } | Phase::Paused { until } if now < until => return until,
             Phase::Barred { .. } if self.unanswered == 0 => {
                 self.rewind();
                 self.phase = Phase::Shut;
@@ -317,7 +320,7 @@ impl Window {
             | Phase::Open
             | Phase::Paused { .. } => {}
         }
-        None
+        NEVER
     }
 
     /// The link is gone.
@@ -330,10 +333,11 @@ impl Window {
 
     /// Everything that waits has failed. The window is of no use after that.
     pub(crate) fn fail_all(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
-        for entry in self.entries.drain(..).filter(|entry| !entry.done) {
-            load.take(entry);
-            out.push_back(entry.failed(fault));
+        for entry in self.entries.items().iter().filter(|entry| !entry.done) {
+            load.take(*entry);
+            out.tell(entry.failed(fault));
         }
+        self.entries.clear();
         self.sent = 0;
         self.cursor = 0;
         self.flying = 0;
@@ -374,7 +378,7 @@ impl Window {
 
     /// Notes that an entry has its outcome; gives it if that is news.
     fn finish(&mut self, index: usize, load: &mut Load) -> Option<Entry> {
-        let entry = self.entries.get_mut(index)?;
+        let entry = self.entries.items_mut().get_mut(index)?;
         if entry.done {
             entry.refill = false;
             return None;
@@ -390,12 +394,13 @@ impl Window {
 
     /// Lets go of the entries at the front that are done.
     fn trim(&mut self) {
-        while self.entries.front().is_some_and(|entry| entry.done && !entry.refill) {
-            self.entries.pop_front();
-            self.base += 1;
-            self.sent = self.sent.saturating_sub(1);
-            self.cursor = self.cursor.saturating_sub(1);
-        }
+        let stays = |entry: &Entry| !entry.done || entry.refill;
+        let items = self.entries.items();
+        let count = items.iter().position(stays).unwrap_or(items.len());
+        self.entries.pop(count);
+        self.base += count as u64;
+        self.sent = self.sent.saturating_sub(count);
+        self.cursor = self.cursor.saturating_sub(count);
     }
 
     /// Takes back what is on its way, to send it again.

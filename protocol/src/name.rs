@@ -194,23 +194,32 @@ pub fn check(text: &str, wildcards: bool) -> Result<(), NameError> {
     if text.len() > NAME_BYTES_MAX {
         return Err(NameError::TooLong);
     }
-    let mut tail_seen = false;
-    for token in text.split('.') {
-        if token.is_empty() {
-            return Err(NameError::Empty);
-        }
-        if tail_seen {
-            return Err(NameError::BadCharacter);
-        }
-        if wildcards && (token == "*" || token == ">") {
-            tail_seen = token == ">";
-            continue;
-        }
-        if token.chars().any(|c| c == '*' || c == '>' || c.is_control() || is_space(c)) {
-            return Err(NameError::BadCharacter);
-        }
+    let mut token = Token::Empty;
+    for c in text.chars() {
+        token = match (token, c) {
+            (Token::Empty, '.') => return Err(NameError::Empty),
+            (Token::One | Token::Text, '.') => Token::Empty,
+            (Token::One | Token::Rest, _) => return Err(NameError::BadCharacter),
+            (Token::Empty, '*') if wildcards => Token::One,
+            (Token::Empty, '>') if wildcards => Token::Rest,
+            _ if c == '*' || c == '>' || c.is_control() || is_space(c) => {
+                return Err(NameError::BadCharacter);
+            }
+            (Token::Empty | Token::Text, _) => Token::Text,
+        };
     }
-    Ok(())
+    if token == Token::Empty { Err(NameError::Empty) } else { Ok(()) }
+}
+
+/// What the token that is being read has been so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Empty,
+    Text,
+    /// `*`, after which only a dot may come.
+    One,
+    /// `>`, after which nothing may come.
+    Rest,
 }
 
 /// ASCII space, and the Unicode spaces and line separators that would make two names look alike.

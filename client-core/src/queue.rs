@@ -1,0 +1,61 @@
+//! A queue in one vector: as the standard one, without the wrap-around whose code weighs on the wasm client.
+
+/// Items in order; what leaves at the front leaves a hole that is closed now and then.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    items: Vec<T>,
+    /// Place of the front: what is before it has left.
+    first: usize,
+}
+
+impl<T: Copy> Queue<T> {
+    /// An empty one.
+    #[must_use]
+    pub(crate) const fn new() -> Self {
+        Self { items: Vec::new(), first: 0 }
+    }
+
+    /// The items, front to back.
+    #[must_use]
+    pub(crate) fn items(&self) -> &[T] {
+        self.items.get(self.first..).unwrap_or_default()
+    }
+
+    /// The items, front to back.
+    #[must_use]
+    pub(crate) fn items_mut(&mut self) -> &mut [T] {
+        self.items.get_mut(self.first..).unwrap_or_default()
+    }
+
+    /// Puts an item behind the others.
+    pub(crate) fn push(&mut self, item: T) {
+        self.items.push(item);
+    }
+
+    /// Takes out the item at this place, counted from the front.
+    pub(crate) fn remove(&mut self, index: usize) {
+        self.close(self.first + index, self.first + index + 1);
+    }
+
+    /// Lets the first `count` go. Moves the others only once more have left than stay.
+    pub(crate) fn pop(&mut self, count: usize) {
+        self.first += count;
+        if self.first * 2 >= self.items.len() {
+            self.close(0, self.first);
+            self.first = 0;
+        }
+    }
+
+    /// Lets all go.
+    pub(crate) fn clear(&mut self) {
+        self.pop(self.items().len());
+    }
+
+    fn close(&mut self, start: usize, end: usize) {
+        let rest = self.items.len().saturating_sub(end);
+        if let Some(hole) = self.items.get_mut(start..) {
+            hole.copy_within(end - start.., 0);
+        }
+        self.items.truncate(start + rest);
+    }
+}
