@@ -4,6 +4,9 @@
 
 mod layers;
 
+mod command_line;
+mod frames;
 mod handshakes;
+mod subscribers;
 
 mod support;

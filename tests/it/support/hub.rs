@@ -39,6 +39,9 @@ impl Hub {
         if !flags.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
+        if !flags.contains(&"--config") {
+            command.args(["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/it/support/hub.toml")]);
+        }
         let mut process = command
             .args(flags)
             .envs(env.iter().copied())
@@ -63,10 +66,6 @@ impl Hub {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.address.port()
     }
 
     /// What it has written on standard error so far.
