@@ -58,6 +58,8 @@ pub struct Subscription {
     pub pattern: bool,
     /// Losses up to here have been told.
     pub told_gone: Offset,
+    /// Whether it once had all there was. Until then it is not slow, only late.
+    pub caught_up: bool,
 }
 
 /// Bytes of which `at` are written.

@@ -133,16 +133,23 @@ impl Audiences {
                     return Step::Go;
                 }
             }
-        } else if found.behind_bytes > limits.lag_bytes_max && subscription.when_slow == WhenSlow::Disconnect
-        {
-            return Step::End(Served::Fault(Code::TooSlow));
-        } else if found.behind_bytes > limits.lag_bytes_max && subscription.when_slow == WhenSlow::Gap {
-            self.miss(connection, &subscription, found.last, found.last, GapReason::TooSlow, topics);
-            connection.lagging.push_front(tail);
-            return Step::Go;
+        } else if subscription.caught_up && found.behind_bytes > limits.lag_bytes_max {
+            // One that resumes from far back is not slow: it would be sent away again and again.
+            match subscription.when_slow {
+                WhenSlow::Disconnect => return Step::End(Served::Fault(Code::TooSlow)),
+                WhenSlow::Gap => {
+                    self.miss(connection, &subscription, found.last, found.last, GapReason::TooSlow, topics);
+                    connection.lagging.push_front(tail);
+                    return Step::Go;
+                }
+                WhenSlow::CatchUp | WhenSlow::Latest | WhenSlow::Unknown => {}
+            }
         }
         if found.blocks.is_empty() {
             self.make_live(&subscription);
+            if let Some(subscription) = connection.subscription_mut(tail) {
+                subscription.caught_up = true;
+            }
             return Step::Go;
         }
         let written = write_blocks(id, connection.encoding, &found.blocks, limits.write_bytes, wire);
