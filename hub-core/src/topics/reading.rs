@@ -84,10 +84,9 @@ fn resume(
     let gap = |from: u64, to: Offset, reason| Some(Gap { epoch: log.epoch, from: Offset(from), to, reason });
     let Some(position) = positions.iter().find(|position| position.epoch == log.epoch) else {
         // Nothing is known of the old log; what the new one keeps follows.
-        let gone =
-            topics.iter().map(|topic| topic.tail.bounds(now).0).min().unwrap_or(log.directory.forgotten());
-        let gap = gap(1, gone, GapReason::EpochChanged);
-        return Stand { cursor: gone, outcome: Outcome::Gap, gap };
+        let lost = go_on(log, now, selector, topics, Offset(0)).gap.map_or(Offset(0), |gap| gap.to);
+        let cursor = topics.iter().map(|topic| topic.tail.bounds(now).0).min().unwrap_or(lost);
+        return Stand { cursor, outcome: Outcome::Gap, gap: gap(1, lost, GapReason::EpochChanged) };
     };
     let asked = position.offset;
     if asked > log.visible() {
