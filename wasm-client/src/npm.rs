@@ -1,7 +1,7 @@
 //! The functions that `@tidewire/client` calls. Numbers in, numbers out.
 //!
-//! Every call takes `now`, milliseconds on a clock that never goes back. A call that can be refused answers
-//! with a number above zero, or with minus twice the fault's number, less one if trying again can help.
+//! Everything that happens goes through [`call`]: one function, since each that is exported costs the package
+//! bytes. `js/src/engine/engine.ts` lists the same calls.
 
 use std::cell::{OnceCell, RefCell, RefMut};
 
@@ -21,30 +21,9 @@ thread_local! {
     static ENGINE: OnceCell<&'static RefCell<Engine>> = const { OnceCell::new() };
 }
 
-/// Not inlined: every function of this file begins with it.
 #[inline(never)]
 fn engine() -> RefMut<'static, Engine> {
     ENGINE.with(|engine| engine.get().expect("`start` comes first").borrow_mut())
-}
-
-fn tell(now: f64, input: Input<'_>) {
-    engine().client.handle(now as Millis, input);
-}
-
-fn answer(result: Result<f64, Fault>) -> f64 {
-    result.unwrap_or_else(|fault| -f64::from(fault.number() * 2 + u16::from(fault.retryable())))
-}
-
-/// Makes room for `len` bytes and answers with their address. Other calls may move it.
-#[wasm_bindgen]
-pub fn input(len: u32) -> *const u8 {
-    engine().input(len as usize)
-}
-
-/// Where the rows of the last [`drain`] or [`received`] are.
-#[wasm_bindgen]
-pub fn rows() -> *const u8 {
-    engine().table.address().cast()
 }
 
 /// Sets the client up; the first call. The two halves of `producer`, 128 random bits, are the publisher's secret
@@ -54,7 +33,7 @@ pub fn start(producer: u64, producer_rest: u64, count_max: u32, bytes_max: f64, 
     let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::Reject };
     let producer = u128::from(producer) << 64 | u128::from(producer_rest);
     let engine = Engine::new(Options {
-        producer: ProducerId(producer.to_be_bytes()),
+        producer: ProducerId(producer.to_le_bytes()),
         agent: AGENT.into(),
         outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
         seed: producer_rest,
@@ -63,111 +42,85 @@ pub fn start(producer: u64, producer_rest: u64, count_max: u32, bytes_max: f64, 
     ENGINE.with(|slot| slot.set(Box::leak(Box::new(RefCell::new(engine)))).is_ok());
 }
 
-/// Fills the table with all that is to be done, and answers with the number of rows.
+/// Makes room for `len` bytes and answers with their address. Other calls may move it.
 #[wasm_bindgen]
-pub fn drain() -> usize {
-    engine().drain()
+pub fn input(len: u32) -> *const u8 {
+    engine().input(len as usize)
 }
 
-/// One whole binary WebSocket message is in the first `len` bytes of the input. Drains.
+/// Where the rows are that [`call`] has left.
 #[wasm_bindgen]
-pub fn received(now: f64, len: u32) -> usize {
-    engine().received(now as Millis, len as usize)
+pub fn rows() -> *const u8 {
+    engine().table.address().cast()
 }
 
-/// The application has no token to give, nor will it have one if `is_final`.
-#[wasm_bindgen(js_name = tokenFailed)]
-pub fn token_failed(now: f64, is_final: bool) {
-    engine().client.token_failed(now as Millis, is_final);
-}
-
-/// Starts connecting.
+/// Does what `kind` says; see `dispatch`. `now` is in milliseconds, on a clock that never goes back.
 #[wasm_bindgen]
-pub fn connect(now: f64) {
-    engine().client.connect(now as Millis);
+pub fn call(kind: u8, now: f64, a: f64, b: f64, c: f64, d: f64) -> f64 {
+    dispatch(&mut engine(), kind, now as Millis, [a, b, c, d])
 }
 
-/// Ends everything.
-#[wasm_bindgen]
-pub fn close(now: f64) {
-    engine().client.close(now as Millis);
+/// Calls that bring an input of bytes find them at the address that [`input`] gave. A call that can be refused
+/// answers with a number above zero, or with minus twice the fault's number, less one if trying again can help.
+fn dispatch(engine: &mut Engine, kind: u8, now: Millis, [a, b, c, d]: [f64; 4]) -> f64 {
+    let client = &mut engine.client;
+    match kind {
+        // Fills the table with all that is to be done; answers with the number of rows.
+        0 => return engine.drain() as f64,
+        // One whole binary WebSocket message is in the first `a` bytes of the input. Drains.
+        1 => return engine.received(now, a as usize) as f64,
+        // The topic is in the first `a` bytes of the input, `b` is its content, `c` the payload's length; `d` is 1
+        // if an engine before this one may have sent it. Answers with the publish's number.
+        2 => return answer(engine.publish(now, a as usize, content(b), c as u32, d > 0.0)),
+        // The name is in the first `a` bytes of the input; `b` and `c` are where to start, `d` the options. Answers
+        // with the listener's number.
+        3 => return answer(engine.subscribe(now, a as usize, positions(b, c), options(b, c, d as u8))),
+        // The number of a publish.
+        4 => client.cancel(now, PublishId(a as u64)),
+        // The number of a listener.
+        5 => client.unsubscribe(now, ListenerId(a as u32)),
+        // A listener, messages, and bytes of payload.
+        6 => client.settled(now, ListenerId(a as u32), b as u32, c as u32),
+        7 => client.connect(now),
+        8 => client.close(now),
+        9 => client.handle(now, Input::LinkOpened),
+        // The close code.
+        10 => client.handle(now, Input::LinkClosed { code: a as u16 }),
+        11 => client.handle(now, Input::Timeout),
+        12 => client.handle(now, Input::Online),
+        13 => client.handle(now, Input::Suspend),
+        // There is no token, and there will be none.
+        _ => client.token_failed(now, true),
+    }
+    0.0
 }
 
-/// The link is up.
-#[wasm_bindgen(js_name = linkOpened)]
-pub fn link_opened(now: f64) {
-    tell(now, Input::LinkOpened);
+fn answer(result: Result<f64, Fault>) -> f64 {
+    result.unwrap_or_else(|fault| -f64::from(fault.number() * 2 + u16::from(fault.retryable())))
 }
 
-/// The link is gone, or could not be had.
-#[wasm_bindgen(js_name = linkClosed)]
-pub fn link_closed(now: f64, code: u16) {
-    tell(now, Input::LinkClosed { code });
+fn content(number: f64) -> Content {
+    Content::from_number(number as u64)
 }
 
-/// The deadline has come.
-#[wasm_bindgen]
-pub fn timeout(now: f64) {
-    tell(now, Input::Timeout);
-}
-
-/// The network is back, or the page is shown.
-#[wasm_bindgen]
-pub fn online(now: f64) {
-    tell(now, Input::Online);
-}
-
-/// The page is hidden for good.
-#[wasm_bindgen]
-pub fn suspend(now: f64) {
-    tell(now, Input::Suspend);
-}
-
-/// Publishes: the input is the topic. Answers with the publish's number. `again` says that an engine before this
-/// one may have sent it.
-#[wasm_bindgen]
-pub fn publish(now: f64, topic_len: u32, content: u8, payload_len: u32, again: bool) -> f64 {
-    let content = Content::from_number(u64::from(content));
-    answer(engine().publish(now as Millis, topic_len as usize, content, payload_len, again))
-}
-
-/// Withdraws a publish.
-#[wasm_bindgen]
-pub fn cancel(now: f64, id: f64) {
-    engine().client.cancel(now as Millis, PublishId(id as u64));
-}
-
-/// Subscribes: the input is the name, then positions. Answers with the listener's number.
-///
-/// `from`: 0 latest, 1 earliest, 2 the last `amount`, 3 the last `amount` milliseconds, 4 after `amount`
-/// positions.
-#[wasm_bindgen]
-pub fn subscribe(now: f64, name_len: u32, from: u8, amount: f64, when_slow: u8, echo: bool) -> f64 {
-    let options = SubscribeOptions {
-        from: match from {
+/// `from`: 0 latest, 1 earliest, 2 the last `amount`, 3 the last `amount` milliseconds, 4 after `amount` positions,
+/// which stand in the input behind the name.
+fn options(from: f64, amount: f64, choices: u8) -> SubscribeOptions {
+    SubscribeOptions {
+        from: match from as u8 {
             1 => Start::Earliest,
             2 => Start::Last(amount as u64),
             3 => Start::SinceMs(amount as u64),
             _ => Start::Latest,
         },
-        when_slow: WhenSlow::from_number(u64::from(when_slow)),
-        echo,
+        when_slow: WhenSlow::from_number(u64::from(choices >> 1)),
+        echo: choices & 1 > 0,
         ..SubscribeOptions::default()
-    };
-    let positions = (from == 4).then_some(amount as usize);
-    answer(engine().subscribe(now as Millis, name_len as usize, positions, options))
+    }
 }
 
-/// Ends a listener.
-#[wasm_bindgen]
-pub fn unsubscribe(now: f64, listener: u32) {
-    engine().client.unsubscribe(now as Millis, ListenerId(listener));
-}
-
-/// The application is done with so many messages and bytes of a listener.
-#[wasm_bindgen]
-pub fn settled(now: f64, listener: u32, messages: u32, bytes: u32) {
-    engine().client.settled(now as Millis, ListenerId(listener), messages, bytes);
+fn positions(from: f64, amount: f64) -> Option<usize> {
+    (from as u8 == 4).then_some(amount as usize)
 }
 
 const AGENT: &str = concat!("tidewire-js/", env!("CARGO_PKG_VERSION"));

@@ -3,7 +3,7 @@
 
 import { dispatch } from "./dispatch.js";
 import { Emitter } from "./emitter.js";
-import { Engine, instantiate, now } from "./engine/engine.js";
+import { Call, Engine, instantiate, now } from "./engine/engine.js";
 import { Kind, type Rows } from "./engine/rows.js";
 import { codeOf, TidewireError } from "./errors.js";
 import { Link } from "./link.js";
@@ -53,8 +53,8 @@ export class Driver implements Owner {
     this.#started = true;
     try {
       this.#link ??= new Link(this.#url, this.#options.WebSocket, {
-        opened: () => this.#tell(({ wasm }) => wasm.linkOpened(now())),
-        closed: (code) => this.#tell(({ wasm }) => wasm.linkClosed(now(), code)),
+        opened: () => this.#tell((engine) => engine.tell(Call.LinkOpened)),
+        closed: (code) => this.#tell((engine) => engine.tell(Call.LinkClosed, code)),
         received: (frame) => this.#take((engine) => engine.received(frame), frame),
       });
       this.#load()
@@ -75,7 +75,7 @@ export class Driver implements Owner {
 
   cancel(id: number): void {
     const entry = this.entries.find(id);
-    if (entry?.number) this.#tell(({ wasm }) => wasm.cancel(now(), entry.number));
+    if (entry?.number) this.#tell((engine) => engine.tell(Call.Cancel, entry.number));
     else if (entry) this.drop(entry, "cancelled");
   }
 
@@ -93,7 +93,7 @@ export class Driver implements Owner {
 
   unsubscribe(listener: Listener): void {
     if (!this.forget(listener)) return;
-    this.#tell(({ wasm }) => wasm.unsubscribe(now(), listener.number));
+    this.#tell((engine) => engine.tell(Call.Unsubscribe, listener.number));
   }
 
   /** The listener has ended; whether it had not before. */
@@ -124,7 +124,7 @@ export class Driver implements Owner {
   }
 
   close(): void {
-    this.#tell(({ wasm }) => wasm.close(now()));
+    this.#tell((engine) => engine.tell(Call.Close));
     this.#take((engine) => engine.drain());
     if (!this.closed) this.setStatus({ state: "closed" });
   }
@@ -134,12 +134,12 @@ export class Driver implements Owner {
     if (this.closed) return;
     this.#engine = engine;
     watchPage(this.#ended.signal, {
-      shown: () => this.#tell(({ wasm }) => wasm.online(now())),
+      shown: () => this.#tell((engine) => engine.tell(Call.Online)),
       // At once: the page may not live to see the end of this turn.
       hidden: () => this.#take((engine) => engine.suspend()),
     });
     this.#tell((engine) => {
-      engine.wasm.connect(now());
+      engine.tell(Call.Connect);
       for (const listener of this.#subscribed) this.#introduce(engine, listener);
       for (const entry of this.entries.all()) this.#hand(engine, entry);
     });
@@ -202,7 +202,7 @@ export class Driver implements Owner {
     try {
       for (const listener of this.#settled) {
         const { number, settledMessages, settledBytes } = listener;
-        engine.wasm.settled(now(), number, settledMessages, settledBytes);
+        engine.tell(Call.Settled, number, settledMessages, settledBytes);
         listener.settledMessages = listener.settledBytes = 0;
       }
       this.#settled.clear();
@@ -235,7 +235,7 @@ export class Driver implements Owner {
           this.#link?.close(upper);
           break;
         case Kind.NeedToken:
-          engine.wasm.tokenFailed(now(), true);
+          engine.tell(Call.NoToken);
           break;
         case Kind.Send:
           this.#link?.send(this.#packet(engine.bytes(upper, rows.number(row, 1)), rows, row));
@@ -272,7 +272,10 @@ export class Driver implements Owner {
     clearTimeout(this.#timer);
     if (deadline === Number.POSITIVE_INFINITY) return;
     const wait = Math.min(Math.max(deadline - now(), 0), 2 ** 31 - 1);
-    this.#timer = setTimeout(() => this.#tell(({ wasm }) => wasm.timeout(now())), Math.ceil(wait));
+    this.#timer = setTimeout(
+      () => this.#tell((engine) => engine.tell(Call.Timeout)),
+      Math.ceil(wait),
+    );
   }
 
   /** The engine is of no use any more: another one takes over, unless that was done moments ago. */

@@ -5,6 +5,25 @@ import type { Wasm } from "#wasm-glue";
 import type { From, OutboxOptions, Position, SubscribeOptions } from "../types.js";
 import { Rows } from "./rows.js";
 
+/** What the engine can be told; `wasm-client/src/npm.rs` says what goes with each. */
+export const Call = {
+  Drain: 0,
+  Received: 1,
+  Publish: 2,
+  Subscribe: 3,
+  Cancel: 4,
+  Unsubscribe: 5,
+  Settled: 6,
+  Connect: 7,
+  Close: 8,
+  LinkOpened: 9,
+  LinkClosed: 10,
+  Timeout: 11,
+  Online: 12,
+  Suspend: 13,
+  NoToken: 14,
+} as const;
+
 const utf8 = new TextEncoder();
 const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
 
@@ -21,36 +40,39 @@ export async function instantiate(module: WebAssembly.Module): Promise<Wasm> {
 export const now = (): number => performance.now();
 
 export class Engine {
-  /** @internal */
-  readonly wasm: Wasm;
+  readonly #wasm: Wasm;
 
   /** @internal */
   constructor(wasm: Wasm, outbox: OutboxOptions) {
-    this.wasm = wasm;
+    this.#wasm = wasm;
     const { maxCount = 10_000, maxBytes = 1 << 24, whenFull } = outbox;
     const [secret = 0n, rest = 0n] = crypto.getRandomValues(new BigUint64Array(2));
     wasm.start(secret, rest, maxCount, maxBytes, whenFull === "drop_oldest");
   }
 
+  /** Tells the engine something, now. */
+  tell(call: number, a = 0, b = 0, c = 0, d = 0): number {
+    return this.#wasm.call(call, now(), a, b, c, d);
+  }
+
   /** Everything that is to be done by now. */
   drain(): Rows {
-    return this.#rows(this.wasm.drain());
+    return this.#rows(this.tell(Call.Drain));
   }
 
   suspend(): Rows {
-    this.wasm.suspend(now());
+    this.tell(Call.Suspend);
     return this.drain();
   }
 
   /** Tells of a WebSocket message; spans in the rows count in it. */
   received(frame: Uint8Array): Rows {
-    this.#put(frame);
-    return this.#rows(this.wasm.received(now(), frame.length));
+    return this.#rows(this.tell(Call.Received, this.#put(frame)));
   }
 
   /** The number of the publish, or below zero a refusal. */
   publish(topic: string, content: number, length: number, again: boolean): number {
-    return this.wasm.publish(now(), this.#put(utf8.encode(topic)), content, length, again);
+    return this.tell(Call.Publish, this.#put(utf8.encode(topic)), content, length, Number(again));
   }
 
   /** The number of the listener, or below zero a refusal. */
@@ -65,24 +87,23 @@ export class Engine {
       view.setBigUint64(index * 16 + 8, BigInt(offset), true);
     });
     this.#put(input);
-    const whenSlow = slow[options.whenSlow ?? "catch_up"];
-    const echo = options.echo !== false;
-    return this.wasm.subscribe(now(), bytes.length, kind, amount, whenSlow, echo);
+    const choices = slow[options.whenSlow ?? "catch_up"] * 2 + Number(options.echo !== false);
+    return this.tell(Call.Subscribe, bytes.length, kind, amount, choices);
   }
 
   /** A copy of bytes that the engine wrote. */
   bytes(address: number, length: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.wasm.memory.buffer.slice(address, address + length) as ArrayBuffer);
+    return new Uint8Array(this.#wasm.memory.buffer.slice(address, address + length) as ArrayBuffer);
   }
 
   #put(bytes: Uint8Array): number {
-    const address = this.wasm.input(bytes.length);
-    new Uint8Array(this.wasm.memory.buffer).set(bytes, address);
+    const address = this.#wasm.input(bytes.length);
+    new Uint8Array(this.#wasm.memory.buffer).set(bytes, address);
     return bytes.length;
   }
 
   #rows(count: number): Rows {
-    return new Rows(this.wasm.memory.buffer, this.wasm.rows(), count);
+    return new Rows(this.#wasm.memory.buffer, this.#wasm.rows(), count);
   }
 }
 
