@@ -99,7 +99,7 @@ impl Reading {
             let in_question = number.and_then(|number| u64::try_from(number).ok()).unwrap_or(u64::MAX);
             match (set(&mut gate, &mut core, name, in_question), number) {
                 (None, _) => {
-                    self.wrong(&key, value, format!("no such limit; there are {}", NAMES.join(", ")))
+                    self.wrong(&key, value, format!("in `limits` only the keys {}", NAMES.join(", ")))
                 }
                 (Some((min, max)), None) => {
                     self.wrong(&key, value, format!("a whole number, {min} to {max}"))
