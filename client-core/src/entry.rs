@@ -24,6 +24,15 @@ pub(crate) struct Entry {
     pub refill: bool,
 }
 
+/// The message that a window sends next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Next {
+    /// Bytes of payload.
+    pub len: u32,
+    /// The hub takes no message of that size.
+    pub too_large: bool,
+}
+
 /// How much waits for its outcome, in all windows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Load {

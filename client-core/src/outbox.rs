@@ -1,7 +1,7 @@
 //! The outbox: what the application has published and the hub has not answered, by topic.
 
 use tidewire_protocol::client_frame::{Open, Shut};
-use tidewire_protocol::code::Content;
+use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused, Welcome};
 use tidewire_protocol::number::{Handle, Participant};
 
@@ -289,7 +289,7 @@ impl Outbox {
             let Some(Some(window)) = self.windows.get_mut(place) else { continue };
             while let Some(next) = window.peek(self.in_flight_max, self.message_bytes_max) {
                 if next.too_large {
-                    window.drop_too_large(&mut self.load, out);
+                    window.drop_oldest_unsent(Code::TooLarge.into(), &mut self.load, out);
                     continue;
                 }
                 if flying > 0 && flying + u64::from(next.len) > IN_FLIGHT_BYTES_MAX {

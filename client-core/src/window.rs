@@ -7,7 +7,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused};
 use tidewire_protocol::number::{Handle, Offset, Seq};
 
-use crate::entry::{Entry, Load};
+use crate::entry::{Entry, Load, Next};
 use crate::fault::{Broken, ClientCode, Fault};
 use crate::input::{Millis, NEVER};
 use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
@@ -68,7 +68,6 @@ pub(crate) enum Phase {
 
 impl Window {
     /// The window of a topic that the client never published to; unless `known`, it may be one forgotten.
-    #[must_use]
     pub(crate) const fn new(topic: String, known: bool) -> Self {
         Self {
             topic,
@@ -87,7 +86,6 @@ impl Window {
     }
 
     /// Whether it may be forgotten: nothing waits, no answer is to come.
-    #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
         self.entries.items().is_empty()
             && self.unanswered == 0
@@ -95,7 +93,6 @@ impl Window {
     }
 
     /// Whether it wants a handle.
-    #[must_use]
     pub(crate) fn wants_handle(&self) -> bool {
         self.phase == Phase::Shut && self.unanswered == 0 && !self.entries.items().is_empty()
     }
@@ -106,7 +103,6 @@ impl Window {
     }
 
     /// The oldest message that was never sent; one beyond all if there is none.
-    #[must_use]
     pub(crate) fn oldest_unsent(&self) -> PublishId {
         self.entries.items().get(self.sent).map_or(PublishId(u64::MAX), |entry| entry.id)
     }
@@ -130,9 +126,7 @@ impl Window {
 
     /// Marks a message as one that may have been stored before, if it is here.
     pub(crate) fn doubt(&mut self, id: PublishId) {
-        if let Some(index) = self.find(id)
-            && let Some(entry) = self.entries.items_mut().get_mut(index)
-        {
+        if let Some(entry) = self.find(id).and_then(|index| self.entries.items_mut().get_mut(index)) {
             entry.maybe_duplicate = true;
         }
     }
@@ -172,7 +166,6 @@ impl Window {
         }
         if self.sent == 0 && !self.known {
             self.base = self.base.max(opened.next.0);
-            self.lowest_told = self.base;
         }
         self.known = true;
         // Below our lowest means a hub restored from an older state: it knows no more than a new one.
@@ -297,28 +290,23 @@ impl Window {
     }
 
     /// Whether it waits, for a time or for answers.
-    #[must_use]
     pub(crate) const fn is_waiting(&self) -> bool {
         matches!(self.phase, Phase::Barred { .. } | Phase::Paused { .. })
     }
 
     /// Ends a wait that is over; gives the time of one that is not there yet.
     pub(crate) fn tick(&mut self, now: Millis) -> Millis {
-        match self.phase {
-            Phase::Barred { until } | Phase::Paused { until } if now < until => return until,
-            Phase::Barred { .. } if self.unanswered == 0 => {
-                self.rewind();
-                self.phase = Phase::Shut;
-            }
-            Phase::Paused { .. } if self.unanswered == 0 => {
-                self.rewind();
-                self.phase = Phase::Open;
-            }
-            Phase::Shut
-            | Phase::Barred { .. }
-            | Phase::Opening { .. }
-            | Phase::Open
-            | Phase::Paused { .. } => {}
+        let (until, next) = match self.phase {
+            Phase::Barred { until } => (until, Phase::Shut),
+            Phase::Paused { until } => (until, Phase::Open),
+            Phase::Shut | Phase::Opening { .. } | Phase::Open => return NEVER,
+        };
+        if now < until {
+            return until;
+        }
+        if self.unanswered == 0 {
+            self.rewind();
+            self.phase = next;
         }
         NEVER
     }
@@ -345,9 +333,8 @@ impl Window {
     }
 
     /// Whether it has failed, so that its next seq is not known any more.
-    #[must_use]
     pub(crate) fn has_failed(&self) -> bool {
-        !self.known && self.sent == 0 && !matches!(self.phase, Phase::Opening { .. })
+        !self.known && self.sent == 0 && !matches!(self.phase, Phase::Opening { .. } | Phase::Barred { .. })
     }
 
     /// Lets go of its handle; `true` if it had one.
@@ -358,14 +345,8 @@ impl Window {
     }
 
     /// Whether the hub holds a handle for it.
-    #[must_use]
     pub(crate) const fn has_handle(&self) -> bool {
         matches!(self.phase, Phase::Opening { .. } | Phase::Open | Phase::Paused { .. })
-    }
-
-    /// Drops what was never sent and is larger than the hub takes.
-    pub(crate) fn drop_too_large(&mut self, load: &mut Load, out: &mut Outputs) {
-        self.drop_unsent(self.cursor, Code::TooLarge.into(), load, out);
     }
 
     /// The entries that an answer is about.
@@ -403,18 +384,10 @@ impl Window {
         self.cursor = self.cursor.saturating_sub(count);
     }
 
-    /// Takes back what is on its way, to send it again.
+    /// Takes back what is on its way, to send it again, with the lowest seq: a refused publish has not told it.
     fn rewind(&mut self) {
         self.flying = 0;
+        self.lowest_told = 0;
         self.cursor = 0;
     }
-}
-
-/// What [`Window::peek`] sees.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Next {
-    /// Bytes of payload.
-    pub len: u32,
-    /// The hub takes no message of that size.
-    pub too_large: bool,
 }

@@ -6,6 +6,7 @@ use tidewire_protocol::code::{Code, Content};
 
 use crate::rig::{Rig, acked, duplicate, opened, refused, welcome};
 use tidewire_protocol::hub_frame::{HubFrame, Welcome};
+use tidewire_protocol::number::Incarnation;
 
 /// Online, with messages 1 to `count` of topic `t` sent as far as the hub lets them.
 fn publishing(count: u64) -> Rig {
@@ -173,7 +174,8 @@ fn a_refusal_for_now_is_gone_back_to_in_order_once_all_is_answered() {
     rig.expect_sent(&["publish 1 #2 lowest 2", "publish 1 #3", "publish 1 #4"]);
     rig.say_all(&[refused(1, 2, 1, Code::RateLimited, false), refused(1, 3, 2, Code::OutOfOrder, false)]);
     assert_eq!(rig.wait(), 100);
-    rig.expect_sent(&["publish 1 #2", "publish 1 #3", "publish 1 #4"]);
+    // A hub may have refused the publish before it read what else that said.
+    rig.expect_sent(&["publish 1 #2 lowest 2", "publish 1 #3", "publish 1 #4"]);
     rig.events.clear();
     rig.say(acked(1, 2, 3, 2));
     rig.expect_events(&["published 2 at 2", "published 3 at 3", "published 4 at 4"]);
@@ -186,7 +188,7 @@ fn what_was_answered_behind_a_refusal_for_now_is_not_sent_again() {
     rig.say(refused(1, 3, 1, Code::OutOfOrder, false));
     rig.sent.clear();
     rig.wait();
-    rig.expect_sent(&["publish 1 #1", "publish 1 #3"]);
+    rig.expect_sent(&["publish 1 #1 lowest 1", "publish 1 #3"]);
     rig.say(acked(1, 1, 1, 1));
     rig.say(acked(1, 3, 1, 2));
     assert!(rig.client.is_flushed());
@@ -232,7 +234,7 @@ fn a_handle_refused_for_good_fails_its_messages_and_no_others() {
     rig.say(refused(1, 1, 1, Code::UnknownNumber, false));
     rig.expect_sent(&["open 1 secret lowest 1"]);
     rig.say(opened(1, false, 6));
-    rig.expect_sent(&["publish 1 #6"]);
+    rig.expect_sent(&["publish 1 #6 lowest 6"]);
 }
 
 #[test]
@@ -344,5 +346,30 @@ fn idle_topics_make_room_and_come_back_with_the_seq_that_the_hub_says() {
     rig.drain();
     rig.expect_sent(&["shut 2", "open 2 t0 lowest 1"]);
     rig.say(opened(2, false, 2));
-    rig.expect_sent(&["publish 2 #2"]);
+    rig.expect_sent(&["publish 2 #2 lowest 2"]);
+}
+
+#[test]
+fn a_topic_that_the_hub_may_know_waits_like_any_other_when_it_is_refused() {
+    let mut rig = Rig::new(Options { incarnation: Incarnation(2), ..Options::default() });
+    rig.publish("t");
+    rig.drain();
+    rig.sign_in();
+    rig.sent.clear();
+    rig.say(refused(1, 0, 1, Code::Overloaded, false));
+    rig.expect_sent(&[]);
+    assert_eq!(rig.wait(), 50);
+    rig.expect_sent(&["open 1 t lowest 1"]);
+    rig.say(opened(1, false, 5));
+    rig.expect_sent(&["publish 1 #5 lowest 5"]);
+}
+
+#[test]
+fn what_a_client_before_this_one_had_sent_goes_out_marked() {
+    let mut rig = Rig::online();
+    let id = rig.publish("t");
+    rig.client.doubt(id);
+    rig.publish("t");
+    rig.drain();
+    rig.expect_sent(&["open 1 t lowest 1", "publish 1 #1 maybe", "publish 1 #2"]);
 }
