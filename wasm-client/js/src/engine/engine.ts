@@ -27,7 +27,10 @@ export const Call = {
 const utf8 = new TextEncoder();
 const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
 
-/** A new engine, which shares nothing with those before it. */
+/**
+ * A new engine, which shares nothing with those before it.
+ * @internal
+ */
 export async function instantiate(module: WebAssembly.Module): Promise<Wasm> {
   // Numbers are all that crosses the boundary, so the generated glue would add nothing: what it imports only
   // prepares a table of JavaScript values, of which there are none.
