@@ -52,7 +52,7 @@ macro_rules! frame {
         pub struct $name $(<$life>)? {
             $(
                 $(#[$fdoc])*
-                #[cfg_attr(feature = "json", serde(skip_serializing_if = "crate::json::is_default"))]
+                #[cfg_attr(feature = "json", serde(skip_serializing_if = "crate::field::is_default"))]
                 pub $field: $type,
             )*
         }

@@ -138,6 +138,12 @@ pub fn put_bytes(number: u64, value: &[u8], out: &mut Vec<u8>) {
     varint::put_bytes(value, out);
 }
 
+/// Whether a value is what an absent field means; JSON leaves those out.
+#[cfg(feature = "json")]
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl<'a> Field<'a> for u64 {
     fn put(&self, number: u64, out: &mut Vec<u8>) {
         if *self != 0 {

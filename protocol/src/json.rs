@@ -17,14 +17,10 @@ use crate::binary::BadFrame;
 use crate::block::{Block, Message, blocks_of_page};
 use crate::client_frame::{ClientFrame, Publish};
 use crate::code::Content;
+use crate::field::is_default;
 use crate::hub_frame::{HubFrame, Page};
 use crate::number::{Handle, Offset, Request, Seq, Tag, TailNumber};
 use crate::position::{Gap, Position};
-
-/// Whether a value is what an absent field means.
-pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
 
 /// Nesting up to which a payload goes to JSON subscribers as `data`; deeper ones go as base64.
 ///

@@ -4,20 +4,23 @@
 //! implementations are written from; this crate is the same thing in Rust.
 //!
 //! The modules, in the order a frame meets them:
-//! [`json`] and [`binary`] (the encodings), [`hub_frame`] and [`client_frame`] (what may be said),
-//! [`block`] (runs of messages), [`field`] (how a binary frame holds its fields), [`varint`],
-//! [`position`], [`name`], [`code`], [`number`].
+//! `json` (the JSON encoding), [`hub_frame`] and [`client_frame`] (what may be said), [`block`] (runs of
+//! messages), [`binary`] and [`field`] (how a binary frame holds its fields), [`varint`], [`position`], [`name`],
+//! [`code`], [`number`]. Each uses only those after it.
 
 #[cfg(feature = "json")]
 pub mod json;
 
-pub mod binary;
 pub mod hub_frame;
 
 pub mod client_frame;
 
 pub mod block;
+
+pub mod binary;
+
 pub mod field;
+
 pub mod varint;
 
 pub mod position;
@@ -25,6 +28,7 @@ pub mod position;
 pub mod name;
 
 pub mod code;
+
 pub mod number;
 
 /// WebSocket subprotocol of the binary encoding.
