@@ -183,8 +183,7 @@ impl Sequencer {
         let original =
             self.pending.iter_mut().find(|p| p.window == submission.window && p.seq == submission.seq);
         if let Some(pending) = original {
-            let fate = Fate::Done { offset: pending.offset, duplicate: true };
-            pending.waiters.push(Outcome { fate, ..outcome });
+            pending.waiters.push(Outcome { fate: fate(pending.answer, true), ..outcome });
         }
     }
 
