@@ -57,12 +57,13 @@ pub struct Written {
 }
 
 impl Walk {
-    /// Begins a walk: takes the blocks that the slowest live cursor has not had. `None` if there are none.
+    /// Begins a walk: takes the blocks that the slowest live cursor has not had. `None` if it has had all.
     pub fn begin(index: u32, audience: &mut Audience) -> Option<Self> {
         let mut blocks = Vec::new();
         let end = audience.tail.take_after(audience.low, &mut blocks);
-        let walk = Self { audience: index, at: 0, blocks, end, next_low: end };
-        (!walk.blocks.is_empty()).then_some(walk)
+        // There may be no block although there was a message: it has aged away, and cursors must be told.
+        let news = end > audience.low;
+        news.then_some(Self { audience: index, at: 0, blocks, end, next_low: end })
     }
 
     /// Serves cursors until `sends` are used up or one stops. Tells how many sends were made.
@@ -89,11 +90,7 @@ impl Walk {
                 continue;
             }
             let from = self.blocks.partition_point(|block| block.last <= entry.cursor);
-            let Some(next) = self.blocks.get(from) else {
-                self.at += 1;
-                continue;
-            };
-            if next.prev > entry.cursor {
+            if self.blocks.get(from).is_none_or(|next| next.prev > entry.cursor) {
                 slice.stopped = Some(Stopped { connection: entry.connection, reason: StopReason::Behind });
                 self.at += 1;
                 return slice;
