@@ -323,7 +323,8 @@ impl Window {
     pub(crate) fn fail_all(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
         for entry in self.entries.items().iter().filter(|entry| !entry.done) {
             load.take(*entry);
-            out.tell(entry.failed(fault));
+            // Also one that the application withdrew: nobody knows whether it had landed before.
+            out.tell(Event::Failed { id: entry.id, fault, retryable: fault.retryable() });
         }
         self.entries.clear();
         self.sent = 0;
