@@ -108,8 +108,10 @@ pub enum Fate {
 pub enum Cause {
     /// It was too large for the hub.
     TooLarge,
-    /// Nothing that the application would not expect.
-    Expected,
+    /// Its client's producer was taken over, so its handles are gone.
+    Fenced,
+    /// Nothing is wrong with it.
+    None,
 }
 
 impl Oracle {
@@ -251,6 +253,7 @@ impl Oracle {
             Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
             Fault::Client(ClientCode::Dropped) => Fate::Refused,
             Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
+            Fault::Protocol(Code::UnknownNumber) if cause == Cause::Fenced => Fate::Failed,
             Fault::Protocol(Code::TooLarge) if cause == Cause::TooLarge => Fate::Refused,
             Fault::Client(_) | Fault::Protocol(_) => {
                 return self.object(format_args!("#{uid} failed with {}", fault.name()));

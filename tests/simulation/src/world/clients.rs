@@ -148,7 +148,11 @@ impl World {
                 let uid = self.actors[actor].published[id.0 as usize - 1];
                 let len = self.oracle.publishes[uid as usize].len as usize;
                 let large = len > self.setup.hub.limits.message_bytes_max;
-                let cause = if large { Cause::TooLarge } else { Cause::Expected };
+                let cause = match large {
+                    true => Cause::TooLarge,
+                    false if self.actors[actor].taken_over => Cause::Fenced,
+                    false => Cause::None,
+                };
                 self.oracle.failed(uid, *fault, cause);
                 if *fault == Fault::Protocol(Code::Fenced) {
                     self.fenced(actor);
@@ -174,7 +178,7 @@ impl World {
         let index = self.actors[actor].listeners[listener - 1];
         self.oracle.listeners[index].ended = true;
         self.actors[actor].listening.retain(|seat| seat.id.0 as usize != listener);
-        if fault != Fault::Client(ClientCode::Closed) {
+        if fault != Fault::Client(ClientCode::Closed) && fault != Fault::Protocol(Code::Fenced) {
             self.oracle.object(format_args!("client {actor}: a listener is refused: {}", fault.name()));
         }
     }

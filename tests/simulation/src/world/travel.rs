@@ -17,7 +17,8 @@ impl World {
         let refused = !self.calm && self.random.one_in(8);
         let shards = self.setup.shards as u64;
         let shard = self.random.below(shards) as usize;
-        let capacity = self.random.magnitude(24, self.setup.socket_bytes.max(24)) as usize;
+        let narrowest = if self.calm { CALM_SOCKET_BYTES } else { 24 };
+        let capacity = self.random.magnitude(narrowest, self.setup.socket_bytes.max(narrowest)) as usize;
         let id = self.links.len() as LinkId;
         match &mut self.hub {
             Some(hub) if !refused => {
@@ -33,7 +34,7 @@ impl World {
     }
 
     fn latency(&mut self) -> u64 {
-        let longest = self.setup.latency_ms;
+        let longest = if self.calm { 1 } else { self.setup.latency_ms };
         if self.random.one_in(4) {
             self.random.below(longest + 1)
         } else {
@@ -203,3 +204,5 @@ impl World {
 
 /// What a shell reads at once, at most. Less than the least that a late engine may hold.
 const READ_BYTES: usize = 4_000;
+/// What a socket buffers at least when all is well.
+pub(crate) const CALM_SOCKET_BYTES: u64 = 60_000;

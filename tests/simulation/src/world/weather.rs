@@ -4,6 +4,7 @@ use tidewire_client_core::input::Input;
 use tidewire_hub_core::clock::Millis;
 
 use crate::world::link::LinkId;
+use crate::world::travel::CALM_SOCKET_BYTES;
 use crate::world::{Event, World};
 
 impl World {
@@ -162,7 +163,7 @@ impl World {
             } else if !link.client {
                 self.after(1, Event::Gone(place));
             } else {
-                link.capacity = link.capacity.max(2_000);
+                link.capacity = link.capacity.max(CALM_SOCKET_BYTES as usize);
                 link.due.1 = false;
                 self.plan_down(place);
             }
