@@ -1,5 +1,7 @@
 //! The client: what the application may ask, and where each input goes.
 
+use alloc::vec::Vec;
+
 use tidewire_protocol::binary;
 use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame;
@@ -173,7 +175,7 @@ impl Client {
         if !self.connection.is_up() {
             return None;
         }
-        let mut packet = Packet { bytes: std::mem::take(&mut self.wire), payloads: Vec::new() };
+        let mut packet = Packet { bytes: core::mem::take(&mut self.wire), payloads: Vec::new() };
         if self.connection.is_online() {
             self.outbox.fill(&mut packet, &mut self.outputs);
         }

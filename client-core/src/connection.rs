@@ -2,6 +2,9 @@
 //!
 //! Knows nothing of what travels on it but sign-in and goodbye.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use tidewire_protocol::client_frame::Hello;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Goodbye, Welcome};

@@ -1,5 +1,7 @@
 //! How far a reader has come in each log of its topic or pattern.
 
+use alloc::vec::Vec;
+
 use tidewire_protocol::number::{Epoch, Offset};
 use tidewire_protocol::position::{Position, Start};
 

@@ -15,6 +15,12 @@
 //!
 //! The modules, in the order a call meets them; each uses only those below it.
 
+#![no_std]
+
+extern crate alloc;
+#[cfg(feature = "mutants")]
+extern crate std;
+
 pub mod client;
 
 mod connection;

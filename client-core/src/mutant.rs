@@ -32,7 +32,7 @@ impl Mutant {
 }
 
 #[cfg(feature = "mutants")]
-thread_local! {
+std::thread_local! {
     static ACTIVE: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
 }
 

@@ -1,5 +1,7 @@
 //! What the application may choose, and what holds if it does not.
 
+use alloc::string::String;
+
 use tidewire_protocol::code::WhenSlow;
 use tidewire_protocol::number::{Incarnation, ProducerId};
 use tidewire_protocol::position::Start;

@@ -1,5 +1,7 @@
 //! The outbox: what the application has published and the hub has not answered, by topic.
 
+use alloc::vec::Vec;
+
 use tidewire_protocol::client_frame::{Open, Shut};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused, Welcome};

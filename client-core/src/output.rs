@@ -1,5 +1,7 @@
 //! What the client asks of the shell, and what it tells the application.
 
+use alloc::vec::Vec;
+
 use tidewire_protocol::code::{Code, Content, Durability, Outcome};
 use tidewire_protocol::number::{Epoch, Offset, Tag};
 use tidewire_protocol::position::{Gap, Position};

@@ -1,5 +1,7 @@
 //! The outputs that the shell has not polled yet.
 
+use alloc::vec::Vec;
+
 use crate::output::{Event, ListenerId, Message, Output};
 
 /// A queue of outputs, which is emptied whole before it is filled again.
@@ -37,7 +39,7 @@ impl Outputs {
             return None;
         };
         self.next += 1;
-        Some(std::mem::replace(next, Output::OpenLink))
+        Some(core::mem::replace(next, Output::OpenLink))
     }
 
     /// Takes away all that a listener has not heard yet.

@@ -1,5 +1,7 @@
 //! A queue in one vector: as the standard one, without the wrap-around whose code weighs on the wasm client.
 
+use alloc::vec::Vec;
+
 /// Items in order; what leaves at the front leaves a hole that is closed now and then.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {

@@ -1,5 +1,7 @@
 //! All subscriptions of a client: which tails to ask for, and which frame is whose.
 
+use alloc::vec::Vec;
+
 use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
 use tidewire_protocol::hub_frame::{Failed, Missing, Page, Progress, Subscribed, Unsubscribed};

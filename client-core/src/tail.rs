@@ -1,5 +1,8 @@
 //! One subscription on the wire: a cursor into a topic's or pattern's live flow, shared by its listeners.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use tidewire_protocol::block::{self, Block};
 use tidewire_protocol::code::{Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{Page, Subscribed};

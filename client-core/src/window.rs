@@ -2,6 +2,8 @@
 //!
 //! Entry `i` has seq `base + i`, fixed when it is first sent: before that, entries may still leave.
 
+use alloc::string::String;
+
 use tidewire_protocol::client_frame::Publish;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused};
@@ -351,7 +353,7 @@ impl Window {
     }
 
     /// The entries that an answer is about.
-    fn answered(&mut self, seq: Seq, count: u64) -> std::ops::Range<usize> {
+    fn answered(&mut self, seq: Seq, count: u64) -> core::ops::Range<usize> {
         let count = count.max(1);
         self.unanswered = self.unanswered.saturating_sub(count);
         let index = |seq: u64| (seq.saturating_sub(self.base) as usize).min(self.sent);

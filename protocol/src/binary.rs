@@ -3,7 +3,8 @@
 //! `kind` is one byte, `length` a varint, `body` that many bytes of fields (see [`crate::field`]) or, for a
 //! block, of messages (see [`crate::block`]). Frames of unknown kind are skipped.
 
-use std::fmt;
+use alloc::vec::Vec;
+use core::fmt;
 
 use crate::varint;
 
@@ -17,7 +18,7 @@ impl fmt::Display for BadFrame {
     }
 }
 
-impl std::error::Error for BadFrame {}
+impl core::error::Error for BadFrame {}
 
 /// Takes one frame from the front of a message: its kind and its body.
 ///

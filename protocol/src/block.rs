@@ -18,7 +18,8 @@
 //! (see [`crate::field`]) for what later versions add; flags that are unknown are passed over, since no
 //! flag but those above brings bytes with it. The payload takes the rest of `len`.
 
-use std::fmt;
+use alloc::vec::Vec;
+use core::fmt;
 
 use crate::binary::{self, BadFrame};
 use crate::code::Content;
@@ -265,7 +266,7 @@ impl<'a> Messages<'a> {
         let tag = if flags & TAG == 0 { Tag(0) } else { Tag(field::take_number(&mut record)?) };
         let sender = match flags & SENDER {
             0 => None,
-            _ => Some(std::str::from_utf8(varint::take_bytes(&mut record)?).ok()?),
+            _ => Some(core::str::from_utf8(varint::take_bytes(&mut record)?).ok()?),
         };
         let topic = if self.named { Some(self.topic(&mut record)?) } else { None };
         if flags & EXT != 0 {
@@ -286,7 +287,7 @@ impl<'a> Messages<'a> {
     fn topic(&mut self, record: &mut &'a [u8]) -> Option<&'a str> {
         let index = usize::try_from(varint::take(record)?).ok()?;
         if index == self.topics.len() {
-            self.topics.push(std::str::from_utf8(varint::take_bytes(record)?).ok()?);
+            self.topics.push(core::str::from_utf8(varint::take_bytes(record)?).ok()?);
         }
         self.topics.get(index).copied()
     }
@@ -321,7 +322,7 @@ impl fmt::Debug for Message<'_> {
 /// # Errors
 /// The iterator yields [`BadFrame`] once, last, if one is cut short.
 pub fn blocks_of_page(mut blocks: &[u8]) -> impl Iterator<Item = Result<Block<'_>, BadFrame>> {
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         if blocks.is_empty() {
             return None;
         }

@@ -1,6 +1,7 @@
 //! What a client may say.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::binary::{self, BadFrame, frame};
 use crate::code::{Content, WhenSlow};

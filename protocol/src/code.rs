@@ -1,6 +1,6 @@
 //! Stable codes: of errors in frames, of WebSocket closes, and of reasons and outcomes.
 
-use std::fmt;
+use core::fmt;
 
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident absent $absent:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $text:literal,)* }) => {
@@ -64,7 +64,7 @@ macro_rules! codes {
         #[cfg(feature = "json")]
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+                let text = alloc::borrow::Cow::<'de, str>::deserialize(from)?;
                 Ok(Self::from_name(&text))
             }
         }

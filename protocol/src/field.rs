@@ -4,7 +4,8 @@
 //! length and that many bytes. A field that is absent has its default; one whose number is unknown is
 //! skipped; one that comes twice counts the last time.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::code::{Code, Content, Durability, GapReason, Outcome, WhenSlow};
 use crate::number::{
@@ -219,7 +220,7 @@ impl<'a> Field<'a> for Cow<'a, str> {
     }
 
     fn take(fields: &mut Fields<'a>, number: u64) -> Self {
-        Cow::Borrowed(fields.read_bytes(number, |bytes| std::str::from_utf8(bytes).ok()))
+        Cow::Borrowed(fields.read_bytes(number, |bytes| core::str::from_utf8(bytes).ok()))
     }
 }
 

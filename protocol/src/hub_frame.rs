@@ -1,6 +1,7 @@
 //! What the hub may say.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::binary::{self, BadFrame, frame};
 use crate::block::Block;

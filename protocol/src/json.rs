@@ -4,8 +4,11 @@
 //! twice is refused. A payload is one of `data` (any JSON value, kept as it is written), `text`, or `base64`
 //! together with `content`. Nothing here recurses on what a peer sends.
 
-use std::borrow::Cow;
-use std::fmt;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -246,7 +249,7 @@ impl<'a> JsonMessage<'a> {
         let (mut data, mut text) = (None, None);
         match message.content {
             Content::Json => data = serde_json::from_slice(payload).ok().filter(|_| is_shallow(payload)),
-            Content::Text => text = std::str::from_utf8(payload).ok(),
+            Content::Text => text = core::str::from_utf8(payload).ok(),
             Content::Binary | Content::Cbor | Content::Unknown => {}
         }
         let raw = data.is_none() && text.is_none();

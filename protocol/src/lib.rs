@@ -8,6 +8,10 @@
 //! messages), [`binary`] and [`field`] (how a binary frame holds its fields), [`varint`], [`position`], [`name`],
 //! [`code`], [`number`]. Each uses only those after it.
 
+#![no_std]
+
+extern crate alloc;
+
 #[cfg(feature = "json")]
 pub mod json;
 

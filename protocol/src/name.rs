@@ -1,7 +1,7 @@
 //! Topic names and patterns: what is allowed, and what matches what.
 
-use std::fmt;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
 
 /// Bytes a topic name or pattern may have.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -46,7 +46,7 @@ impl fmt::Display for NameError {
     }
 }
 
-impl std::error::Error for NameError {}
+impl core::error::Error for NameError {}
 
 impl TopicName {
     /// Checks and takes over a topic name.

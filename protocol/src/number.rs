@@ -1,7 +1,8 @@
 //! The numbers of the protocol, each a type of its own so that none is taken for another.
 
-use std::fmt;
-use std::str::FromStr;
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
 
 /// Largest number either side may send: JavaScript's largest safe integer, 2^53 - 1.
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
@@ -79,7 +80,7 @@ impl fmt::Display for NotHex {
     }
 }
 
-impl std::error::Error for NotHex {}
+impl core::error::Error for NotHex {}
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,7 +151,7 @@ mod as_text {
 
     impl<'de> Deserialize<'de> for Epoch {
         fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+            let text = alloc::borrow::Cow::<'de, str>::deserialize(from)?;
             text.parse().map_err(D::Error::custom)
         }
     }
@@ -163,7 +164,7 @@ mod as_text {
 
     impl<'de> Deserialize<'de> for ProducerId {
         fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+            let text = alloc::borrow::Cow::<'de, str>::deserialize(from)?;
             ProducerId::from_hex(&text).map_err(D::Error::custom)
         }
     }

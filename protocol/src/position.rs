@@ -1,5 +1,7 @@
 //! Where in a log: positions, where a subscription starts, and what is missing.
 
+use alloc::vec::Vec;
+
 use crate::code::GapReason;
 use crate::number::{Epoch, Offset};
 

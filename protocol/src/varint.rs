@@ -3,6 +3,8 @@
 //! We write the shortest form and read every form of up to ten bytes: nothing hangs on a number having
 //! one spelling, and a writer may reserve room for a length before it knows it.
 
+use alloc::vec::Vec;
+
 /// Bytes that the largest `u64` takes.
 pub const VARINT_BYTES_MAX: usize = 10;
 

@@ -1,5 +1,8 @@
 //! One client, the bytes that JavaScript hands in, and the table that it reads.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use tidewire_client_core::client::Client;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
@@ -95,7 +98,7 @@ fn position(bytes: &[u8; 16]) -> Position {
 /// The first `len` bytes of input, which JavaScript encoded as UTF-8.
 fn text(input: &[u8], len: usize) -> &str {
     let bytes = input.get(..len).unwrap_or_default();
-    std::str::from_utf8(bytes).unwrap_or_default()
+    core::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Room that is kept between messages: large messages are rare, and their room goes back.

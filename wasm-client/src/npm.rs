@@ -3,8 +3,7 @@
 //! Everything that happens goes through [`call`]: one function, since each that is exported costs the package
 //! bytes. `js/src/engine/engine.ts` lists the same calls.
 
-use std::cell::{OnceCell, RefCell, RefMut};
-
+use atomic_refcell::{AtomicRefCell, AtomicRefMut};
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
 use tidewire_client_core::options::{Options, OutboxOptions, SubscribeOptions, WhenFull};
@@ -16,14 +15,11 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::engine::Engine;
 
-thread_local! {
-    /// Lives as long as the wasm instance does, which JavaScript drops whole.
-    static ENGINE: OnceCell<&'static RefCell<Engine>> = const { OnceCell::new() };
-}
+/// Lives as long as the wasm instance does, which JavaScript drops whole.
+static ENGINE: AtomicRefCell<Option<Engine>> = AtomicRefCell::new(None);
 
-#[inline(never)]
-fn engine() -> RefMut<'static, Engine> {
-    ENGINE.with(|engine| engine.get().expect("`start` comes first").borrow_mut())
+fn engine() -> AtomicRefMut<'static, Engine> {
+    AtomicRefMut::map(ENGINE.borrow_mut(), |engine| engine.as_mut().expect("`start` comes first"))
 }
 
 /// Sets the client up; the first call. The two halves of `producer`, 128 random bits, are the publisher's secret
@@ -32,14 +28,13 @@ fn engine() -> RefMut<'static, Engine> {
 pub fn start(producer: u64, producer_rest: u64, count_max: u32, bytes_max: f64, drop_oldest: bool) {
     let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::Reject };
     let producer = u128::from(producer) << 64 | u128::from(producer_rest);
-    let engine = Engine::new(Options {
+    *ENGINE.borrow_mut() = Some(Engine::new(Options {
         producer: ProducerId(producer.to_le_bytes()),
         agent: AGENT.into(),
         outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
         seed: producer_rest,
         ..Options::default()
-    });
-    ENGINE.with(|slot| slot.set(Box::leak(Box::new(RefCell::new(engine)))).is_ok());
+    }));
 }
 
 /// Makes room for `len` bytes and answers with their address. Other calls may move it.

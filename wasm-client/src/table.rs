@@ -4,6 +4,8 @@
 //! the kind says; the layout of the rest is told at each kind, by column. A pair of 32-bit numbers in one word
 //! is told as `lower + upper`. `js/src/engine/rows.ts` reads the same layout.
 
+use alloc::vec::Vec;
+
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::output::{Event, Message, Output, Packet, Published, Span, Status, TokenReason};
 use tidewire_protocol::position::Gap;
