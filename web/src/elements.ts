@@ -7,6 +7,12 @@ export function byId(id: string): HTMLElement {
   return element;
 }
 
+/** Writes a text where it is not there yet: screen readers say again what is written again. */
+export function write(id: string, text: string): void {
+  const element = byId(id);
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** A new element with a class and text. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,

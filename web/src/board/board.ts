@@ -132,6 +132,8 @@ export class Board {
     const notes = this.#ledger.notes();
     for (const [id, card] of this.#cards) {
       if (notes.has(id)) continue;
+      // Whoever was at work on it goes on from the board, not from the top of the page.
+      if (card.element.contains(document.activeElement)) this.#element.focus();
       card.element.remove();
       this.#cards.delete(id);
     }
@@ -147,9 +149,10 @@ export function placeOf({ clientX, clientY }: MouseEvent, board: HTMLElement): P
   return { x: share((clientX - left) / width), y: share((clientY - top) / height) };
 }
 
-/** Steps of the golden ratio: notes that are added one after another lie apart. */
+/** Steps of the golden ratio: notes that are added one after another lie apart; chance parts those of two visitors. */
 function freePlace(count: number): Place {
-  return { x: (0.1 + count * 0.618) % 1, y: (0.15 + count * 0.382) % 1 };
+  const step = count + Math.random() / 3;
+  return { x: (0.05 + step * 0.618) % 1, y: (0.1 + step * 0.382) % 1 };
 }
 
 const NOTES_MAX = 60;

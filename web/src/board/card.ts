@@ -70,7 +70,7 @@ export class Card {
   }
 
   #key(event: KeyboardEvent): void {
-    if (event.key === "Delete" || event.key === "Backspace") this.#events.removed();
+    if (event.key === "Delete") this.#events.removed();
     const step = STEPS[event.key];
     if (!step) return;
     event.preventDefault();

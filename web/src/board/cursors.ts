@@ -1,7 +1,7 @@
 // The pointers of the other visitors: a topic that keeps nothing, because nobody needs to know later.
 
 import type { Client } from "@tidewire/client";
-import { byId, make } from "../elements";
+import { byId, make, write } from "../elements";
 import { count } from "../host/units";
 import type { Traffic } from "../link/traffic";
 import { type DemoTopics, isPresence, type Place, type Presence } from "../topics";
@@ -126,7 +126,7 @@ export class Cursors {
 
   #tell(): void {
     const { size } = this.#others;
-    byId("visitors").textContent = size === 0 ? "only you" : `you and ${count(size, "other")}`;
+    write("visitors", size === 0 ? "only you" : `you and ${count(size, "other")}`);
   }
 }
 

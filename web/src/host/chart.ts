@@ -116,6 +116,8 @@ export class Chart {
     return {
       stroke: colour,
       width: 1.5,
+      // Where two lines run together both are seen.
+      ...(index > 0 && { dash: [5, 3] }),
       fill: index === 0 ? () => colour().replace("rgb(", "rgba(").replace(")", ", 0.10)") : "",
       // Only what came after an outage is dotted: the part of the past that was not lost.
       points: {

@@ -1,7 +1,7 @@
 // The machine's charts: the past at once, because the topic keeps it, then every second as it comes.
 
 import type { Client } from "@tidewire/client";
-import { byId } from "../elements";
+import { byId, write } from "../elements";
 import type { HubClock } from "../link/clock";
 import type { Outages } from "../link/outages";
 import type { Traffic } from "../link/traffic";
@@ -65,10 +65,12 @@ class Past {
 
   #tell(): void {
     this.#told = true;
-    byId("host-past").textContent =
+    write(
+      "host-past",
       this.#samples === 0
         ? "Once a second. Reload the page: the past will be here at once."
-        : `${count(this.#samples, "sample")} from before you came, here ${duration(this.#lastMs)} after this page opened.`;
+        : `${count(this.#samples, "sample")} from before you came, here ${duration(this.#lastMs)} after this page opened.`,
+    );
   }
 }
 

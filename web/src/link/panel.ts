@@ -1,7 +1,7 @@
 // The switch, and the account of what it did: what waits here, what came back, what is gone.
 
 import type { Client } from "@tidewire/client";
-import { byId, make } from "../elements";
+import { byId, make, write } from "../elements";
 import { count, duration } from "../host/units";
 import type { DemoTopics } from "../topics";
 import type { HubClock } from "./clock";
@@ -66,10 +66,10 @@ export class LinkPanel {
     if (panel) panel.dataset.state = this.#link.isCut ? "cut" : isAway ? "away" : "whole";
     this.#showWaiting(isAway ? waiting : 0);
     if (!last) return;
-    byId("buffered").textContent = isAway ? String(waiting) : `0, ${last.buffered} delivered`;
-    byId("away").textContent = duration((last.to ?? this.#clock.now()) - last.from);
-    byId("resumed").textContent = isAway ? "–" : resumedWords(last);
-    byId("gap").textContent = isAway ? "–" : gapWords(last);
+    write("buffered", isAway ? String(waiting) : `0, ${last.buffered} delivered`);
+    write("away", duration((last.to ?? this.#clock.now()) - last.from));
+    write("resumed", isAway ? "–" : resumedWords(last));
+    write("gap", isAway ? "–" : gapWords(last));
   }
 
   /** A square for each message that waits. */

@@ -1,7 +1,7 @@
 // The line that says how the page stands with the hub.
 
 import type { Client } from "@tidewire/client";
-import { byId } from "../elements";
+import { byId, write } from "../elements";
 import { duration } from "../host/units";
 import type { DemoTopics } from "../topics";
 import type { HubClock } from "./clock";
@@ -17,16 +17,17 @@ export function startStatus(
   const show = () => {
     const { state, reason } = tide.status;
     byId("status").dataset.state = link.isCut ? "cut" : state;
-    byId("state").textContent = link.isCut ? "cut by you" : (WORDS[state] ?? state);
+    write("state", link.isCut ? "cut by you" : (WORDS[state] ?? state));
     byId("state").title = reason ?? "";
     const isLive = state === "online" && !link.isCut;
     const latencyMs = clock.latencyMs;
-    byId("latency").textContent = isLive && latencyMs !== undefined ? duration(latencyMs) : "–";
-    byId("rate").textContent = `${traffic.rate.toFixed(0)} per second`;
+    write("latency", isLive && latencyMs !== undefined ? duration(latencyMs) : "–");
+    write("rate", `${traffic.rate.toFixed(0)} per second`);
     const position = traffic.positions.get("demo.host");
-    byId("position").textContent = position
-      ? `${position.epoch.slice(0, 6)}…:${position.offset.toLocaleString("en")}`
-      : "–";
+    write(
+      "position",
+      position ? `${position.epoch.slice(0, 6)}…:${position.offset.toLocaleString("en")}` : "–",
+    );
     byId("position").title = position ? `epoch ${position.epoch}, offset ${position.offset}` : "";
   };
   tide.on("status", show);
