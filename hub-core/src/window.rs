@@ -13,6 +13,8 @@ use crate::mutant::{self, Mutant};
 /// Which seqs of one (producer, topic) have been seen.
 #[derive(Debug, Clone)]
 pub struct Window {
+    /// Where it began.
+    first: Seq,
     next: Seq,
     /// Outcomes of the seqs just below `next`.
     answers: VecDeque<Answer>,
@@ -46,7 +48,14 @@ impl Window {
     /// A window that starts at the lowest seq that its producer has open.
     #[must_use]
     pub fn new(lowest: Seq) -> Self {
-        Self { next: Seq(lowest.0.max(1)), answers: VecDeque::new() }
+        let first = Seq(lowest.0.max(1));
+        Self { first, next: first, answers: VecDeque::new() }
+    }
+
+    /// Whether it has taken nothing yet, so that its producer may not have heard that it is new.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.next == self.first
     }
 
     /// The seq that comes next.

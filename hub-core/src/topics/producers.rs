@@ -114,10 +114,11 @@ impl Producers {
         let key = (producer, topic);
         if let Some(slot) = self.by_producer.get(&key).copied() {
             let kept = &mut self.windows[slot];
-            let window_new = !kept.window.forget_below(lowest);
-            if window_new {
+            if !kept.window.forget_below(lowest) {
                 kept.window = Window::new(lowest);
             }
+            // Told until something was taken: the answer to an earlier `open` may have been lost with its link.
+            let window_new = kept.window.is_new() && !mutant::active(Mutant::WindowRestartedSilently);
             kept.handles += 1;
             kept.used = now;
             let window = WindowKey { slot: slot as u32, generation: kept.generation };
