@@ -158,8 +158,8 @@ impl Listener {
     /// A page has been taken whole. `live` is how far the live flow is.
     pub(crate) fn page_done(&mut self, upto: &[Position], more: bool, live: &Cursor) {
         self.cursor.raise_to(upto);
-        let joined = self.cursor.covers(live) || mutant::active(Mutant::JoinWithoutOffset);
-        self.stage = if !more && joined {
+        let joined = !more && self.cursor.covers(live) || mutant::active(Mutant::JoinWithoutOffset);
+        self.stage = if joined {
             Stage::Live
         } else if self.has_room(0) {
             Stage::Reading { ask_at: 0 }
