@@ -6,7 +6,7 @@ use tidewire_protocol::binary;
 use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame;
 use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::field::Fields;
+use tidewire_protocol::field::{Field, Fields};
 use tidewire_protocol::hub_frame::{
     Acked, Detached, Failed, Goodbye, Heartbeat, Missing, Opened, Page, Progress, Refused, Subscribed,
     Unsubscribed, Welcome,
@@ -252,12 +252,13 @@ impl Client {
         let fields = &mut Fields::read(body);
         match kind {
             Welcome::KIND => {
-                let welcome = Welcome::of(fields)?;
+                let subject = <&[u8]>::take(fields, Welcome::SUBJECT);
+                let welcome = Welcome::without_texts(fields)?;
                 self.outbox.welcomed(&welcome);
                 self.subscriptions.welcomed(welcome.tag);
-                return Ok(self.connection.welcomed(now, &welcome, &self.options, out));
+                return Ok(self.connection.welcomed(now, &welcome, subject, &self.options, out));
             }
-            Goodbye::KIND => self.connection.goodbye(now, &Goodbye::of(fields)?, out),
+            Goodbye::KIND => self.connection.goodbye(now, &Goodbye::without_texts(fields)?, out),
             Heartbeat::KIND => {
                 let heartbeat = Heartbeat::of(fields)?;
                 if heartbeat.request.0 == 0 {
@@ -265,13 +266,15 @@ impl Client {
                 }
             }
             // Only participant 0 is ours, and only a hub that will not have it takes it away.
-            Detached::KIND => self.outbox.fail_all(Detached::of(fields)?.code.into(), out),
+            Detached::KIND => self.outbox.fail_all(Detached::without_texts(fields)?.code.into(), out),
             Opened::KIND => self.outbox.opened(&Opened::of(fields)?),
             Acked::KIND => self.outbox.acked(&Acked::of(fields)?, out),
-            Refused::KIND => self.outbox.refused(now, &Refused::of(fields)?, out)?,
+            Refused::KIND => self.outbox.refused(now, &Refused::without_texts(fields)?, out)?,
             Subscribed::KIND => self.subscriptions.subscribed(Subscribed::of(fields)?, out),
-            Unsubscribed::KIND => self.subscriptions.unsubscribed(now, &Unsubscribed::of(fields)?, out),
-            Failed::KIND => self.subscriptions.failed(now, &Failed::of(fields)?, out),
+            Unsubscribed::KIND => {
+                self.subscriptions.unsubscribed(now, &Unsubscribed::without_texts(fields)?, out)
+            }
+            Failed::KIND => self.subscriptions.failed(now, &Failed::without_texts(fields)?, out),
             Missing::KIND => self.subscriptions.missing(&Missing::of(fields)?, out)?,
             Progress::KIND => self.subscriptions.progress(&Progress::of(fields)?),
             Page::KIND => self.subscriptions.page(now, &Page::of(fields)?, bytes, out)?,

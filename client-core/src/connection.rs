@@ -225,13 +225,14 @@ impl Connection {
         &mut self,
         now: Millis,
         welcome: &Welcome<'_>,
+        subject: &[u8],
         options: &Options,
         out: &mut Outputs,
     ) -> Change {
         if !matches!(self.state, State::SigningIn { .. }) {
             return self.misbehaved(now, out);
         }
-        let stranger = |expected: &String| !welcome.subject.is_empty() && *welcome.subject != **expected;
+        let stranger = |expected: &String| !subject.is_empty() && subject != expected.as_bytes();
         if options.identity.as_ref().is_some_and(stranger) {
             return self.end(Code::IdentityMismatch.into(), out);
         }

@@ -151,7 +151,7 @@ impl Tail {
         if block.prev > place.offset {
             return Err(Broken);
         }
-        for message in block.messages() {
+        for message in block.records() {
             let message = message.map_err(|_| Broken)?;
             if message.offset <= place.offset && !mutant::active(Mutant::SkipDuplicateDrop) {
                 continue;
@@ -199,7 +199,7 @@ impl Tail {
             if listener.cursor.offset(epoch).is_none_or(|seen| block.prev > seen) {
                 return Err(Broken);
             }
-            for message in block.messages() {
+            for message in block.records() {
                 let message = message.map_err(|_| Broken)?;
                 if !listener.offer(&given(&message, epoch, received.bytes), received.own_tags, out) {
                     return Ok(());
@@ -237,8 +237,8 @@ impl Tail {
 }
 
 /// A message as listeners get it, but for whose it is.
-fn given(message: &block::Message<'_>, epoch: Epoch, received: &[u8]) -> Message {
-    let text = |text: Option<&str>| text.map_or_else(Span::default, |text| span(text.as_bytes(), received));
+fn given(message: &block::Record<'_>, epoch: Epoch, received: &[u8]) -> Message {
+    let text = |text: Option<&[u8]>| text.map_or_else(Span::default, |text| span(text, received));
     Message {
         listener: ListenerId(0),
         offset: message.offset,

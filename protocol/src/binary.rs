@@ -70,19 +70,19 @@ macro_rules! frame {
             }
         }
 
-        frame!(@take $name $(<$life>)? { $($number $field,)* });
+        frame!(@take $name $(<$life>)? { $($number $field: $type,)* });
     };
-    (@take $name:ident<$life:lifetime> { $($number:literal $field:ident,)* }) => {
+    (@take $name:ident<$life:lifetime> { $($number:literal $field:ident: $field_type:ty,)* }) => {
         impl<$life> $name<$life> {
-            frame!(@methods $life, $name<$life> { $($number $field,)* });
+            frame!(@methods $life, $name<$life> { $($number $field: $field_type,)* });
         }
     };
-    (@take $name:ident { $($number:literal $field:ident,)* }) => {
+    (@take $name:ident { $($number:literal $field:ident: $field_type:ty,)* }) => {
         impl $name {
-            frame!(@methods '_, $name { $($number $field,)* });
+            frame!(@methods '_, $name { $($number $field: $field_type,)* });
         }
     };
-    (@methods $life:lifetime, $type:ty { $($number:literal $field:ident,)* }) => {
+    (@methods $life:lifetime, $type:ty { $($number:literal $field:ident: $field_type:ty,)* }) => {
         /// Reads the body of a frame of this kind.
         ///
         /// # Errors
@@ -97,6 +97,23 @@ macro_rules! frame {
         /// [`crate::binary::BadFrame`] if a field was cut short or is of the wrong kind.
         pub fn of(fields: &mut $crate::field::Fields<$life>) -> Result<$type, $crate::binary::BadFrame> {
             let frame = Self { $($field: $crate::field::Field::take(fields, $number),)* };
+            if fields.are_sound() { Ok(frame) } else { Err($crate::binary::BadFrame) }
+        }
+
+        /// The frame that has these fields, with its texts left empty.
+        ///
+        /// # Errors
+        /// [`crate::binary::BadFrame`] if a field was cut short or is of the wrong kind.
+        pub fn without_texts(
+            fields: &mut $crate::field::Fields<$life>,
+        ) -> Result<$type, $crate::binary::BadFrame> {
+            let frame = Self {
+                $($field: if <$field_type as $crate::field::Field>::IS_TEXT {
+                    Default::default()
+                } else {
+                    $crate::field::Field::take(fields, $number)
+                },)*
+            };
             if fields.are_sound() { Ok(frame) } else { Err($crate::binary::BadFrame) }
         }
     };

@@ -88,14 +88,39 @@ pub struct Head<'a> {
     pub topic: Option<(u64, Option<&'a str>)>,
 }
 
+/// A [`Message`] whose texts nobody has looked at: a reader that passes them on has no need to.
+#[derive(Clone, Copy)]
+pub struct Record<'a> {
+    /// See [`Message::offset`].
+    pub offset: Offset,
+    /// See [`Message::published_at_ms`].
+    pub published_at_ms: u64,
+    /// See [`Message::content`].
+    pub content: Content,
+    /// See [`Message::maybe_duplicate`].
+    pub maybe_duplicate: bool,
+    /// See [`Message::tag`].
+    pub tag: Tag,
+    /// See [`Message::sender`].
+    pub sender: Option<&'a [u8]>,
+    /// See [`Message::topic`].
+    pub topic: Option<&'a [u8]>,
+    /// See [`Message::payload`].
+    pub payload: &'a [u8],
+}
+
 /// Reads the messages of a block, front to back.
 #[derive(Debug, Clone)]
-pub struct Messages<'a> {
+pub struct Messages<'a>(Records<'a>);
+
+/// Reads the messages of a block, front to back, but not their texts.
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
     rest: &'a [u8],
     named: bool,
     offset: u64,
     base_time_ms: u64,
-    topics: Vec<&'a str>,
+    topics: Vec<&'a [u8]>,
 }
 
 /// Bytes that [`put_header`] appends at most, the frame's kind and length included.
@@ -245,7 +270,13 @@ impl<'a> Block<'a> {
     /// The messages, front to back. Stops after the first that cannot be read.
     #[must_use]
     pub fn messages(&self) -> Messages<'a> {
-        Messages {
+        Messages(self.records())
+    }
+
+    /// The messages, front to back, with unread texts. Stops after the first that cannot be read.
+    #[must_use]
+    pub fn records(&self) -> Records<'a> {
+        Records {
             rest: self.records,
             named: self.named,
             offset: self.prev.0,
@@ -255,8 +286,8 @@ impl<'a> Block<'a> {
     }
 }
 
-impl<'a> Messages<'a> {
-    fn read(&mut self) -> Option<Message<'a>> {
+impl<'a> Records<'a> {
+    fn read(&mut self) -> Option<Record<'a>> {
         let mut record = varint::take_bytes(&mut self.rest)?;
         let flags = varint::take(&mut record)?;
         let step = varint::take(&mut record)?;
@@ -264,15 +295,12 @@ impl<'a> Messages<'a> {
         self.offset = self.offset.checked_add(step).filter(|offset| step > 0 && *offset <= NUMBER_MAX)?;
         let published_at_ms = self.base_time_ms.checked_add(age).filter(|time| *time <= NUMBER_MAX)?;
         let tag = if flags & TAG == 0 { Tag(0) } else { Tag(field::take_number(&mut record)?) };
-        let sender = match flags & SENDER {
-            0 => None,
-            _ => Some(core::str::from_utf8(varint::take_bytes(&mut record)?).ok()?),
-        };
+        let sender = if flags & SENDER == 0 { None } else { Some(varint::take_bytes(&mut record)?) };
         let topic = if self.named { Some(self.topic(&mut record)?) } else { None };
         if flags & EXT != 0 {
             varint::take_bytes(&mut record)?;
         }
-        Some(Message {
+        Some(Record {
             offset: Offset(self.offset),
             published_at_ms,
             content: Content::from_number((flags & CONTENT) + 1),
@@ -284,12 +312,37 @@ impl<'a> Messages<'a> {
         })
     }
 
-    fn topic(&mut self, record: &mut &'a [u8]) -> Option<&'a str> {
+    fn topic(&mut self, record: &mut &'a [u8]) -> Option<&'a [u8]> {
         let index = usize::try_from(varint::take(record)?).ok()?;
         if index == self.topics.len() {
-            self.topics.push(core::str::from_utf8(varint::take_bytes(record)?).ok()?);
+            self.topics.push(varint::take_bytes(record)?);
         }
         self.topics.get(index).copied()
+    }
+}
+
+impl<'a> Record<'a> {
+    /// The message, if its texts are texts.
+    fn message(self) -> Option<Message<'a>> {
+        let Self { offset, published_at_ms, content, maybe_duplicate, tag, payload, .. } = self;
+        let sender = self.sender.map(core::str::from_utf8).transpose().ok()?;
+        let topic = self.topic.map(core::str::from_utf8).transpose().ok()?;
+        Some(Message { offset, published_at_ms, content, maybe_duplicate, tag, sender, topic, payload })
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>, BadFrame>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let record = self.read();
+        if record.is_none() {
+            self.rest = &[];
+        }
+        Some(record.ok_or(BadFrame))
     }
 }
 
@@ -297,16 +350,11 @@ impl<'a> Iterator for Messages<'a> {
     type Item = Result<Message<'a>, BadFrame>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
+        let message = self.0.next()?.and_then(|record| record.message().ok_or(BadFrame));
+        if message.is_err() {
+            self.0.rest = &[];
         }
-        match self.read() {
-            Some(message) => Some(Ok(message)),
-            None => {
-                self.rest = &[];
-                Some(Err(BadFrame))
-            }
-        }
+        Some(message)
     }
 }
 

@@ -16,6 +16,9 @@ use crate::varint;
 
 /// A type that a field can have.
 pub trait Field<'a>: Sized {
+    /// Whether it is words, which a client that shows codes in its own words leaves unread.
+    const IS_TEXT: bool = false;
+
     /// Appends key and value; nothing if the value is the default.
     fn put(&self, number: u64, out: &mut Vec<u8>);
 
@@ -215,6 +218,8 @@ impl<'a> Field<'a> for &'a [u8] {
 }
 
 impl<'a> Field<'a> for Cow<'a, str> {
+    const IS_TEXT: bool = true;
+
     fn put(&self, number: u64, out: &mut Vec<u8>) {
         self.as_bytes().put(number, out);
     }

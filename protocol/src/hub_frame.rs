@@ -248,6 +248,11 @@ frame! {
     }
 }
 
+impl Welcome<'_> {
+    /// Number of the field `subject`.
+    pub const SUBJECT: u64 = 5;
+}
+
 impl HubFrame<'_> {
     /// Appends the frame in the binary encoding.
     pub fn put(&self, out: &mut Vec<u8>) {

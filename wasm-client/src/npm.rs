@@ -28,13 +28,16 @@ fn engine() -> AtomicRefMut<'static, Engine> {
 pub fn start(producer: u64, producer_rest: u64, count_max: u32, bytes_max: f64, drop_oldest: bool) {
     let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::Reject };
     let producer = u128::from(producer) << 64 | u128::from(producer_rest);
-    *ENGINE.borrow_mut() = Some(Engine::new(Options {
-        producer: ProducerId(producer.to_le_bytes()),
-        agent: AGENT.into(),
-        outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
-        seed: producer_rest,
-        ..Options::default()
-    }));
+    // Not set anew: the code that drops an engine would be there for nothing else.
+    ENGINE.borrow_mut().get_or_insert_with(|| {
+        Engine::new(Options {
+            producer: ProducerId(producer.to_le_bytes()),
+            agent: AGENT.into(),
+            outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
+            seed: producer_rest,
+            ..Options::default()
+        })
+    });
 }
 
 /// Makes room for `len` bytes and answers with their address. Other calls may move it.
