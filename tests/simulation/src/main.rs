@@ -1,44 +1,213 @@
-//! `simulate`: runs worlds and says what it found.
+//! `simulate`: lives through many worlds and says what it found. Exits with 1 if anything did not fit.
 #![allow(clippy::print_stdout)]
-use tidewire_simulation::runs::{Mutant, hunt, live};
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let n: u64 = args[2].parse().unwrap_or(0);
-    match args[1].as_str() {
-        "seed" => {
-            let v = live(n, None, true);
-            for line in v.trace.iter() {
-                println!("{line}");
-            }
-            println!("{:?} {:?}", v.violation, v.tally);
-        }
-        "mutants" => {
-            for m in Mutant::all() {
-                let t = std::time::Instant::now();
-                let v = hunt(m, 1, n);
-                println!(
-                    "{} {:?} {:?}",
-                    m.name(),
-                    v.map(|v| (v.seed, v.violation.unwrap_or_default().lines().next().map(str::to_owned))),
-                    t.elapsed()
-                );
-            }
-        }
-        _ => {
-            let t = std::time::Instant::now();
-            let mut sum = tidewire_simulation::world::Tally::default();
-            let mut bad = 0;
-            for seed in 1..=n {
-                let v = live(seed, None, false);
-                sum.add(&v.tally);
-                if let Some(x) = v.violation {
-                    bad += 1;
-                    if bad < 15 {
-                        println!("seed {seed}: {x}");
-                    }
-                }
-            }
-            println!("{sum:?} hours {} bad {bad} {:?}", sum.hours(), t.elapsed());
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tidewire_simulation::runs::{Mutant, Verdict, hunt, live};
+use tidewire_simulation::world::Tally;
+
+const USAGE: &str = "\
+simulate --ci                 what a change must pass, in a minute
+simulate --hours N [--seed S] worlds from seed S on (1) until clients have lived N hours
+simulate --seed S [--trace]   one world again, exactly; with all that happened in it
+simulate --mutants            seeds each known bug and wants it caught";
+
+/// What was asked for.
+enum Task {
+    Ci,
+    Hours { hours: f64, seed: u64 },
+    Seed { seed: u64, traced: bool },
+    Mutants,
+    Help,
+}
+
+fn main() -> ExitCode {
+    match parse(std::env::args().skip(1)).and_then(run) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("{error:#}\n\n{USAGE}");
+            ExitCode::from(2)
         }
     }
 }
+
+fn parse(args: impl Iterator<Item = String>) -> Result<Task> {
+    let (mut hours, mut seed, mut traced, mut word) = (None, None, false, None);
+    let mut args = args;
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--hours" => hours = Some(number(args.next(), "--hours")?),
+            "--seed" => seed = Some(number(args.next(), "--seed")?),
+            "--trace" => traced = true,
+            "--ci" => word = Some(Task::Ci),
+            "--mutants" => word = Some(Task::Mutants),
+            "--help" | "-h" => word = Some(Task::Help),
+            other => bail!("{other} is not known"),
+        }
+    }
+    match (word, hours, seed) {
+        (Some(task), None, None) => Ok(task),
+        (None, Some(hours), seed) => Ok(Task::Hours { hours: hours as f64, seed: seed.unwrap_or(1) }),
+        (None, None, Some(seed)) => Ok(Task::Seed { seed, traced }),
+        (None, None, None) => bail!("what to do is missing"),
+        (Some(_), _, _) => bail!("--ci and --mutants take no more"),
+    }
+}
+
+fn number(text: Option<String>, flag: &str) -> Result<u64> {
+    let text = text.with_context(|| format!("{flag} takes a number"))?;
+    text.parse().with_context(|| format!("{flag} takes a number, not {text}"))
+}
+
+/// Tells whether all is well.
+fn run(task: Task) -> Result<bool> {
+    match task {
+        Task::Ci => Ok(ci()),
+        Task::Hours { hours, seed } => Ok(report(&live_many(seed, hours, None))),
+        Task::Seed { seed, traced } => Ok(replay(seed, traced)),
+        Task::Mutants => Ok(catch_mutants().1 == 0),
+        Task::Help => {
+            println!("{USAGE}");
+            Ok(true)
+        }
+    }
+}
+
+/// Mutants, then a clean run for the rest of the minute.
+fn ci() -> bool {
+    let began = Instant::now();
+    let (caught, survived) = catch_mutants();
+    let clean = report(&live_many(1, CI_HOURS, Some(began + CI_TIME)));
+    let (passed, failed) = (caught + usize::from(clean), survived + usize::from(!clean));
+    println!("{passed} passed, {failed} failed");
+    failed == 0
+}
+
+/// How many were caught, and how many not.
+fn catch_mutants() -> (usize, usize) {
+    let mutants = Mutant::all();
+    let hunted = thread::scope(|scope| {
+        let hunters: Vec<_> = (0..THREADS as usize)
+            .map(|part| {
+                let mine: Vec<_> = mutants.iter().copied().skip(part).step_by(THREADS as usize).collect();
+                scope.spawn(move || {
+                    let hunted = mine.into_iter().map(|mutant| (mutant, hunt(mutant, 1, WORLDS_PER_MUTANT)));
+                    hunted.collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let joined = hunters.into_iter().filter_map(|hunter| hunter.join().ok());
+        joined.flatten().collect::<Vec<_>>()
+    });
+    let mut caught = 0;
+    for (mutant, found) in &hunted {
+        match found {
+            Some(world) => {
+                caught += 1;
+                let how = world.violation.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
+                let how: String = how.chars().take(90).collect();
+                println!("caught    {} by seed {}: {how}", mutant.name(), world.seed);
+            }
+            None => println!("SURVIVED  {} in {WORLDS_PER_MUTANT} worlds", mutant.name()),
+        }
+    }
+    (caught, mutants.len() - caught)
+}
+
+/// What a run of many worlds came to.
+#[derive(Default)]
+struct Sum {
+    tally: Tally,
+    worlds: u64,
+    violations: Vec<Verdict>,
+    took: Duration,
+}
+
+/// Lives through worlds from `seed` on until `hours` are lived, or until the time is up.
+fn live_many(seed: u64, hours: f64, until: Option<Instant>) -> Sum {
+    let began = Instant::now();
+    let next = AtomicU64::new(seed);
+    let lived_ms = AtomicU64::new(0);
+    let over = AtomicBool::new(false);
+    let wanted_ms = (hours * 3_600_000.0) as u64;
+    let work = || {
+        let mut sum = Sum::default();
+        while !over.load(Ordering::Relaxed) {
+            let world = live(next.fetch_add(1, Ordering::Relaxed), None, false);
+            sum.tally.add(&world.tally);
+            sum.worlds += 1;
+            let lived = lived_ms.fetch_add(world.tally.client_ms, Ordering::Relaxed) + world.tally.client_ms;
+            let late = until.is_some_and(|until| Instant::now() >= until);
+            if lived >= wanted_ms || late {
+                over.store(true, Ordering::Relaxed);
+            }
+            sum.violations.extend(Some(world).filter(|world| world.violation.is_some()));
+        }
+        sum
+    };
+    let mut all = Sum::default();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+        for sum in workers.into_iter().filter_map(|worker| worker.join().ok()) {
+            all.tally.add(&sum.tally);
+            all.worlds += sum.worlds;
+            all.violations.extend(sum.violations);
+        }
+    });
+    all.violations.sort_by_key(|world| world.seed);
+    all.took = began.elapsed();
+    all
+}
+
+/// Prints what a run came to; tells whether all is well.
+fn report(sum: &Sum) -> bool {
+    for world in sum.violations.iter().take(VIOLATIONS_SHOWN) {
+        println!("seed {}: {}", world.seed, world.violation.as_deref().unwrap_or_default());
+    }
+    let hours = sum.tally.hours();
+    let Tally { published, heard, faults, steps, .. } = sum.tally;
+    let seconds = sum.took.as_secs_f64();
+    println!(
+        "client_hours={hours:.0} worlds={} published={published} heard={heard} faults={faults} steps={steps} \
+         violations={} seconds={seconds:.1} client_hours_per_second={:.0} \
+         per_client_hour: publishes={:.0} faults={:.1}",
+        sum.worlds,
+        sum.violations.len(),
+        hours / seconds,
+        published as f64 / hours,
+        faults as f64 / hours,
+    );
+    sum.violations.is_empty()
+}
+
+fn replay(seed: u64, traced: bool) -> bool {
+    let world = live(seed, None, traced);
+    for line in &world.trace {
+        println!("{line}");
+    }
+    let Tally { published, heard, faults, steps, .. } = world.tally;
+    let hours = world.tally.hours();
+    println!(
+        "seed={seed} client_hours={hours:.1} published={published} heard={heard} faults={faults} steps={steps}"
+    );
+    match &world.violation {
+        Some(violation) => println!("violation: {violation}"),
+        None => println!("no violation"),
+    }
+    world.violation.is_none()
+}
+
+/// Worlds that a seeded bug may live through before it counts as not found.
+const WORLDS_PER_MUTANT: u64 = 60;
+/// What a run in CI is to hold.
+const CI_HOURS: f64 = 10_000.0;
+/// What it may take, the last worlds' length aside.
+const CI_TIME: Duration = Duration::from_secs(55);
+/// Each world is one thread's; two of them run side by side.
+const THREADS: u64 = 2;
+const VIOLATIONS_SHOWN: usize = 10;

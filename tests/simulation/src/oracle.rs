@@ -156,12 +156,8 @@ impl Oracle {
     /// A client was welcomed with this incarnation of its producer: older ones are fenced from now on.
     pub fn attached(&mut self, now: u64, producer: u64, incarnation: u64) {
         let known = self.attached.entry(producer).or_insert((incarnation, now));
-        let newer = known.0;
-        if newer > incarnation {
-            self.object(format_args!(
-                "incarnation {incarnation} of producer {producer} signed in after {newer}"
-            ));
-        } else if newer < incarnation {
+        // An older one may hear its welcome late.
+        if known.0 < incarnation {
             *known = (incarnation, now);
         }
     }

@@ -38,6 +38,8 @@ pub struct Setup {
     pub rounds: u64,
     /// Length of a round, milliseconds.
     pub round_ms: u64,
+    /// Longest night between two rounds, in which clients only listen, topics age and windows run out.
+    pub night_ms: u64,
 }
 
 impl Setup {
@@ -60,6 +62,7 @@ impl Setup {
             hub_fault_ms: 0,
             rounds: 0,
             round_ms: 0,
+            night_ms: 0,
         }
     }
 
@@ -87,18 +90,23 @@ impl Setup {
             hub_fault_ms: random.magnitude(40_000, 900_000),
             rounds: random.between(2, 6),
             round_ms: random.magnitude(60_000, 600_000),
+            night_ms: NIGHT_MS_MAX,
         }
     }
 }
 
 fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
     let block_bytes = random.magnitude(64, 16 << 10) as usize;
+    let message_bytes_max = random.magnitude(200, 4_000) as usize;
+    let page_bytes_max = random.magnitude(200, 64 << 10) as usize;
+    // A hub whose largest page does not fit into what clients may leave unread would send them away for asking.
+    let outbox_bytes_min = 2 * (page_bytes_max + block_bytes + message_bytes_max) as u64 + 8_000;
     Limits {
-        message_bytes_max: random.magnitude(200, 4_000) as usize,
+        message_bytes_max,
         frame_bytes_max: 64 << 10,
         sign_in_ms: random.between(2_000, 6_000),
         heartbeat_ms: random.magnitude(4_000, 60_000),
-        outbox_bytes_max: random.magnitude(8_000, 1 << 20) as usize,
+        outbox_bytes_max: random.magnitude(outbox_bytes_min, 1 << 20) as usize,
         in_flight_max: random.magnitude(1, 200),
         publishes_per_second_max: if random.one_in(4) { random.between(2, 20) } else { 0 },
         windows_max: clients * TOPICS * 4 + 100,
@@ -107,7 +115,7 @@ fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
         block_bytes,
         pattern_tail_bytes: random.magnitude(100, 1 << 20) as usize,
         bare_tail_bytes: random.magnitude(100, 100_000) as usize,
-        page_bytes_max: random.magnitude(200, 64 << 10) as usize,
+        page_bytes_max,
         lag_bytes_max: random.magnitude(200, 1 << 20) as usize,
         pinned_bytes_max: 2 * block_bytes + random.magnitude(4_000, 1 << 20) as usize,
         slice_sends: random.between(1, 8) as usize,
@@ -141,3 +149,5 @@ pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
 
 /// Nothing is ever dropped.
 pub const EVERYTHING_KEPT: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
+/// Long enough for windows to run out, short enough for client-hours to stay eventful.
+const NIGHT_MS_MAX: u64 = 90 * 60_000;

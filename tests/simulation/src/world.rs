@@ -164,6 +164,8 @@ impl World {
             if self.oracle.violation().is_some() {
                 break;
             }
+            let night = self.random.below(self.setup.night_ms + 1);
+            self.pass(night);
         }
         self.tally.heard = self.oracle.heard;
         self.tally.steps = self.queue.count();

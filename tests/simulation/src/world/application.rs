@@ -146,8 +146,12 @@ impl World {
         let mut listening = Listening::new(actor, selector, options.from.clone(), options.echo, when_slow);
         let log = self.oracle.logs.len() - 1;
         listening.began = (log, self.oracle.logs[log].by_selector[usize::from(selector)].len());
+        // One that wants the same as one that is being asked for shares its answer.
+        if let Some(began) = self.asking_for(actor, selector, &options.from) {
+            listening.began = began;
+        }
         let told = format!("{options:?}");
-        let id = this.client.subscribe(self.now, NAMES[usize::from(selector)], options).ok()?;
+        let id = self.actors[actor].client.subscribe(self.now, NAMES[usize::from(selector)], options).ok()?;
         let index = self.oracle.listeners.len();
         self.oracle.listeners.push(listening);
         let this = &mut self.actors[actor];
@@ -159,6 +163,13 @@ impl World {
         self.note(|| format!("client {actor}, listener {index}: {} {told}", NAMES[usize::from(selector)]));
         self.drain(actor, &[]);
         Some(index)
+    }
+
+    /// When a listener of the client began that wants the same, and whose question may not have been answered.
+    fn asking_for(&self, actor: usize, selector: SelectorIndex, start: &Start) -> Option<(usize, usize)> {
+        let listeners = self.actors[actor].listeners.iter().map(|index| &self.oracle.listeners[*index]);
+        let mut same = listeners.filter(|other| other.selector == selector && other.start == *start);
+        same.find(|other| other.place.is_none()).map(|other| other.began)
     }
 
     fn stop_listening(&mut self, actor: usize) {
