@@ -45,8 +45,9 @@ export class Link {
     on("error", () => {});
   }
 
+  /** A socket that is closing takes nothing more, and browsers complain; its close is told soon. */
   send(bytes: Uint8Array<ArrayBuffer>): void {
-    this.#socket?.send(bytes);
+    if (this.#socket?.readyState === OPEN) this.#socket.send(bytes);
   }
 
   close(code: number): void {
@@ -63,3 +64,6 @@ export function socketUrl(address: string): string {
   if (url.pathname === "/") url.pathname = "/v1/ws";
   return url.href;
 }
+
+/** `WebSocket.OPEN`, where there may be no global `WebSocket`. */
+const OPEN = 1;
