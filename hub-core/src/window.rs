@@ -16,6 +16,8 @@ pub struct Window {
     /// Where it began.
     first: Seq,
     next: Seq,
+    /// Seqs below it are used up, whatever becomes of their messages.
+    floor: Seq,
     /// Outcomes of the seqs just below `next`.
     answers: VecDeque<Answer>,
 }
@@ -49,7 +51,7 @@ impl Window {
     #[must_use]
     pub fn new(lowest: Seq) -> Self {
         let first = Seq(lowest.0.max(1));
-        Self { first, next: first, answers: VecDeque::new() }
+        Self { first, next: first, floor: first, answers: VecDeque::new() }
     }
 
     /// Whether it has taken nothing yet, so that its producer may not have heard that it is new.
@@ -116,9 +118,16 @@ impl Window {
         }
     }
 
+    /// Another incarnation goes on from here. It does not have the messages before, so it could never send
+    /// them again.
+    pub fn hand_over(&mut self) {
+        self.floor = self.next;
+    }
+
     /// Goes back: `seq` and all after it were not stored after all.
     pub fn rewind(&mut self, seq: Seq) {
-        let undone = self.next.0.saturating_sub(seq.0).min(self.answers.len() as u64);
+        self.answer(seq, Answer::Refused(Code::NotStored));
+        let undone = self.next.0.saturating_sub(seq.max(self.floor).0).min(self.answers.len() as u64);
         self.answers.truncate(self.answers.len() - undone as usize);
         self.next.0 -= undone;
     }

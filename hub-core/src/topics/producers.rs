@@ -37,6 +37,8 @@ struct Kept {
     handles: u32,
     used: Millis,
     producer: ProducerId,
+    /// The last that opened it.
+    incarnation: Incarnation,
     topic: TailNumber,
 }
 
@@ -117,6 +119,10 @@ impl Producers {
             if !kept.window.forget_below(lowest) {
                 kept.window = Window::new(lowest);
             }
+            if incarnation > kept.incarnation {
+                kept.incarnation = incarnation;
+                kept.window.hand_over();
+            }
             // Told until something was taken: the answer to an earlier `open` may have been lost with its link.
             let window_new = kept.window.is_new() && !mutant::active(Mutant::WindowRestartedSilently);
             kept.handles += 1;
@@ -134,7 +140,7 @@ impl Producers {
         let window = Window::new(lowest);
         let next = window.next();
         let generation = self.next_generation;
-        let kept = Kept { window, generation, handles: 1, used: now, producer, topic };
+        let kept = Kept { window, generation, handles: 1, used: now, producer, incarnation, topic };
         let slot = self.windows.insert(kept);
         self.by_producer.insert(key, slot);
         let window_new = !mutant::active(Mutant::WindowRestartedSilently);
