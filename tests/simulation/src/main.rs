@@ -17,6 +17,7 @@ simulate --seed S [--trace]   one world again, exactly; with all that happened i
 simulate --mutants            seeds each known bug and wants it caught";
 
 /// What was asked for.
+#[derive(Clone, Copy)]
 enum Task {
     Ci,
     Hours { hours: f64, seed: u64 },

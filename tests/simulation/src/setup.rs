@@ -150,4 +150,4 @@ pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
 /// Nothing is ever dropped.
 pub const EVERYTHING_KEPT: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
 /// Long enough for windows to run out, short enough for client-hours to stay eventful.
-const NIGHT_MS_MAX: u64 = 90 * 60_000;
+const NIGHT_MS_MAX: u64 = 150 * 60_000;
