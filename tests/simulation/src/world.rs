@@ -310,6 +310,13 @@ impl World {
         }
     }
 
+    /// What waits at this place in the engine is stored, or fails. `false` if nothing waits.
+    pub fn store_one(&mut self, place: u64, fails: bool) -> bool {
+        let stored = self.hub.as_mut().is_some_and(|hub| hub.store_one(place, fails));
+        self.after_step();
+        stored
+    }
+
     fn plan_engine(&mut self) {
         if self.setup.late_engine && !self.engine_due {
             self.engine_due = true;
