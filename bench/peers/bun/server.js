@@ -1,0 +1,22 @@
+// Bun's own pub/sub (uWebSockets): subscribers name their topic in the address, payloads name theirs.
+const server = Bun.serve({
+  hostname: "127.0.0.1",
+  port: 0,
+  fetch(request, server) {
+    const topic = new URL(request.url).searchParams.get("topic");
+    if (server.upgrade(request, { data: { topic } })) return;
+    return new Response("WebSocket only", { status: 426 });
+  },
+  websocket: {
+    perMessageDeflate: false,
+    idleTimeout: 0,
+    sendPings: false,
+    open(socket) {
+      if (socket.data.topic) socket.subscribe(socket.data.topic);
+    },
+    message(_socket, payload) {
+      server.publish(payload.latin1Slice(0, 8), payload, false);
+    },
+  },
+});
+console.log(`listening on http://127.0.0.1:${server.port}`);

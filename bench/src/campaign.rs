@@ -1,0 +1,144 @@
+//! All measurements of one call: rows, and in each row rounds in which every contestant runs once.
+//!
+//! Contestants take turns, so that a machine that slows down or speeds up does so for all of them, and a ratio is
+//! always between two runs of the same round.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::report::{Report, RowResult, document, table};
+use crate::row::{Contestant, Row, rows};
+use crate::scenario;
+use crate::server::{Places, Server};
+
+/// What was asked for.
+#[derive(Debug)]
+pub struct Campaign {
+    /// All rows.
+    pub full: bool,
+    /// Rounds of each row.
+    pub rounds: usize,
+    /// Only rows of these names.
+    pub only: Vec<String>,
+    /// Only these servers beside ours.
+    pub against: Option<Vec<String>>,
+    /// Name the rows only.
+    pub list: bool,
+    /// Where everything measured goes.
+    pub json: Option<PathBuf>,
+    /// Where the report goes.
+    pub document: Option<PathBuf>,
+    /// Where programs are.
+    pub places: Places,
+}
+
+/// Measures and reports.
+///
+/// # Errors
+/// If nothing can be measured, or a report cannot be written. A contestant that fails is reported and left out.
+#[allow(clippy::print_stdout)]
+pub fn run(campaign: &Campaign) -> Result<()> {
+    let chosen: Vec<Row> = rows().into_iter().filter(|row| campaign.wants(row)).collect();
+    ensure!(!chosen.is_empty(), "no row of that name; --list names them");
+    if campaign.list {
+        for row in &chosen {
+            println!("{:16} {}", row.name, row.title);
+        }
+        return Ok(());
+    }
+    ensure!(
+        Server::Tidewire.is_installed(&campaign.places),
+        "{} is not there: `npm run build` builds it",
+        campaign.places.hub.display()
+    );
+    let mut report = Report::new(campaign.full, campaign.rounds);
+    report.name_servers(&campaign.places);
+    print!("{}", table::head(&report));
+    let count = chosen.len();
+    for (at, row) in chosen.into_iter().enumerate() {
+        let result = campaign.measure(&row, (at + 1, count));
+        print!("{}", table::row(&row, &result));
+        std::io::stdout().flush()?;
+        report.rows.push(result);
+    }
+    print!("{}", table::goals(&report));
+    if let Some(path) = &campaign.json {
+        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        serde_json::to_writer_pretty(file, &report)?;
+    }
+    if let Some(path) = &campaign.document {
+        for (name, text) in document::files(&report, path) {
+            if let Some(folder) = name.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::write(&name, text).with_context(|| format!("cannot write {}", name.display()))?;
+        }
+    }
+    Ok(())
+}
+
+impl Campaign {
+    fn wants(&self, row: &Row) -> bool {
+        if self.only.is_empty() {
+            return self.full || self.list || !row.full_only;
+        }
+        self.only.iter().any(|name| row.name == name)
+    }
+
+    fn takes_part(&self, contestant: &Contestant) -> bool {
+        let name = contestant.server.name();
+        let asked = self.against.as_ref().is_none_or(|names| names.iter().any(|asked| asked == name));
+        contestant.server == Server::Tidewire || asked
+    }
+
+    fn measure(&self, row: &Row, place: (usize, usize)) -> RowResult {
+        let mut result = RowResult::new(row);
+        let mut failed: BTreeMap<usize, String> = BTreeMap::new();
+        for round in 0..self.rounds {
+            for (index, contestant) in row.contestants.iter().enumerate() {
+                if !self.takes_part(contestant)
+                    || !contestant.server.is_installed(&self.places)
+                    || failed.contains_key(&index)
+                {
+                    continue;
+                }
+                progress(&format!(
+                    "[{}/{}] {} round {}/{}: {}",
+                    place.0,
+                    place.1,
+                    row.name,
+                    round + 1,
+                    self.rounds,
+                    contestant.label
+                ));
+                match scenario::measure(contestant.server, &self.places, contestant.plan, contestant.scenario)
+                {
+                    Ok(measured) => result.contestants[index].rounds.push(measured),
+                    Err(error) => {
+                        failed.insert(index, format!("{error:#}"));
+                    }
+                }
+            }
+        }
+        for (index, error) in failed {
+            result.contestants[index].failed = Some(error);
+        }
+        result.judge(row);
+        progress("");
+        result
+    }
+}
+
+/// One line that is written over, or on something that is no terminal, line after line.
+#[allow(clippy::print_stderr)]
+fn progress(text: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[2K{text}");
+    } else if !text.is_empty() {
+        eprintln!("{text}");
+    }
+}

@@ -1,0 +1,82 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+use crate::campaign::{self, Campaign};
+use crate::server::{Places, floor, usual};
+
+/// Measures Tidewire beside others in one run
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    serve: Option<Serve>,
+    /// All rows, and charts; takes most of an hour
+    #[arg(long)]
+    full: bool,
+    /// Rounds of each row; each server runs once a round [default: 3; 5 with --full]
+    #[arg(long, value_name = "N")]
+    pairs: Option<usize>,
+    /// Only rows of this name; --list names them
+    #[arg(long, value_name = "ROW", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only these servers beside Tidewire
+    #[arg(long, value_name = "SERVER", value_delimiter = ',')]
+    against: Option<Vec<String>>,
+    /// Write everything that was measured to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report and its charts to this Markdown file
+    #[arg(long, value_name = "FILE")]
+    document: Option<PathBuf>,
+    /// Name the rows and end
+    #[arg(long)]
+    list: bool,
+    /// The hub's program [default: `tidewire` beside this one]
+    #[arg(long, value_name = "FILE", env = "TIDEWIRE_BIN")]
+    hub: Option<PathBuf>,
+    /// Where the others are installed [default: `bench-peers` beside this program's folder]
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_BENCH_PEERS")]
+    peers: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Serve {
+    /// Run the bare epoll loop that others are compared with
+    ServeFloor,
+    /// Run the usual axum server that others are compared with
+    ServeUsual,
+}
+
+impl CommandLine {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    /// If a measurement cannot be made.
+    pub fn run(self) -> Result<()> {
+        match self.serve {
+            Some(Serve::ServeFloor) => return floor::serve(),
+            Some(Serve::ServeUsual) => return usual::serve(),
+            None => {}
+        }
+        let program = std::env::current_exe()?;
+        let folder = program.parent().context("this program lies nowhere")?;
+        let places = Places {
+            hub: self.hub.unwrap_or_else(|| folder.join("tidewire")),
+            peers: self.peers.unwrap_or_else(|| folder.with_file_name("bench-peers")),
+        };
+        campaign::run(&Campaign {
+            full: self.full,
+            rounds: self.pairs.unwrap_or(if self.full { 5 } else { 3 }).max(1),
+            only: self.only,
+            against: self.against,
+            list: self.list,
+            json: self.json,
+            document: self.document,
+            places,
+        })
+    }
+}

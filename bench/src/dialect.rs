@@ -1,0 +1,225 @@
+//! The protocols of the servers, as a client that subscribes and one that publishes must speak them.
+//!
+//! A dialect knows bytes only. It says which WebSocket to ask for, what to say first, what a frame from the server
+//! means, and how a publish is written.
+
+use anyhow::Result;
+
+use crate::ledger::Ledger;
+use crate::websocket::Frame;
+
+mod centrifuge;
+mod nats;
+mod plain;
+mod quoted;
+mod socket_io;
+mod tidewire;
+mod tidewire_json;
+
+/// A protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Tidewire's compact encoding.
+    Tidewire,
+    /// Tidewire's JSON encoding.
+    TidewireJson,
+    /// A topic in the address, and payloads as they are: `floor`, `usual` and Bun.
+    Plain,
+    /// NATS's own lines inside WebSocket frames.
+    Nats,
+    /// Centrifuge's JSON commands.
+    Centrifuge,
+    /// Engine.IO 4 packets.
+    SocketIo,
+}
+
+/// The WebSocket to ask for.
+#[derive(Debug)]
+pub struct Request {
+    /// Path and query.
+    pub path: String,
+    /// Subprotocol, if the server wants one.
+    pub subprotocol: Option<&'static str>,
+}
+
+/// One subscriber's side of its conversation.
+#[derive(Debug, Clone, Copy)]
+pub struct Subscriber {
+    /// Its number in the ledger.
+    pub index: u32,
+    /// What it subscribes to.
+    pub wants: Wants,
+    /// Whether messages may come: the handshake is over and the server has confirmed the subscription.
+    pub ready: bool,
+    /// Last offset it has, where the protocol has offsets; what a resume starts after.
+    pub cursor: u64,
+    /// Identity of the log that the cursor belongs to; 0 before the first subscription.
+    pub epoch: u64,
+}
+
+/// What to subscribe to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// One topic.
+    Topic(u32),
+    /// All topics of the bench.
+    EveryTopic,
+}
+
+/// One publisher's side of its conversation.
+#[derive(Debug)]
+pub struct Publisher {
+    /// Its number.
+    pub index: u32,
+    /// The topics it publishes to.
+    pub topics: Vec<u32>,
+    /// Topics that the server still has to confirm before publishing may begin; none where it confirms nothing.
+    pub unopened: usize,
+    /// Whether publishing may begin.
+    pub ready: bool,
+    /// How many of each topic's messages, by place in `topics`, the server has acknowledged.
+    pub acked: Vec<u32>,
+}
+
+/// One message to publish.
+#[derive(Debug, Clone, Copy)]
+pub struct Publish<'a> {
+    /// Place of its topic among the publisher's.
+    pub place: usize,
+    /// Its number, from 0.
+    pub seq: u32,
+    /// The bytes.
+    pub payload: &'a [u8],
+}
+
+impl Dialect {
+    /// The WebSocket a subscriber asks for.
+    #[must_use]
+    pub fn subscriber_request(self, wants: Wants) -> Request {
+        match self {
+            Self::Plain => plain::subscriber_request(wants),
+            other => other.request(),
+        }
+    }
+
+    /// The WebSocket a publisher asks for.
+    #[must_use]
+    pub fn publisher_request(self) -> Request {
+        match self {
+            Self::Plain => plain::publisher_request(),
+            other => other.request(),
+        }
+    }
+
+    fn request(self) -> Request {
+        let (path, subprotocol) = match self {
+            Self::Tidewire => ("/v1/ws", Some(tidewire_protocol::SUBPROTOCOL_BINARY)),
+            Self::TidewireJson => ("/v1/ws", Some(tidewire_protocol::SUBPROTOCOL_JSON)),
+            Self::Plain | Self::Nats => ("/", None),
+            Self::Centrifuge => ("/connection/websocket", None),
+            Self::SocketIo => ("/socket.io/?EIO=4&transport=websocket", None),
+        };
+        Request { path: path.to_owned(), subprotocol }
+    }
+
+    /// What a subscriber says once its WebSocket is open.
+    pub fn greet_as_subscriber(self, subscriber: &mut Subscriber, out: &mut Vec<u8>) {
+        match self {
+            Self::Tidewire => tidewire::greet(None, out),
+            Self::TidewireJson => tidewire_json::greet(out),
+            Self::Plain => subscriber.ready = true,
+            // These wait for the server to speak first.
+            Self::Nats | Self::SocketIo => {}
+            Self::Centrifuge => centrifuge::greet(Some(subscriber.wants), out),
+        }
+    }
+
+    /// What a publisher says once its WebSocket is open.
+    pub fn greet_as_publisher(self, publisher: &mut Publisher, out: &mut Vec<u8>) {
+        match self {
+            Self::Tidewire | Self::TidewireJson => tidewire::greet(Some(publisher.index), out),
+            Self::Plain => publisher.ready = true,
+            Self::Nats | Self::SocketIo => {}
+            Self::Centrifuge => centrifuge::greet(None, out),
+        }
+    }
+
+    /// Understands one frame that a subscriber received.
+    ///
+    /// # Errors
+    /// If the server refuses something or says what the protocol does not allow.
+    #[inline]
+    pub fn hear_as_subscriber(
+        self,
+        subscriber: &mut Subscriber,
+        frame: Frame<'_>,
+        ledger: &mut Ledger,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        match self {
+            Self::Tidewire => tidewire::hear_as_subscriber(subscriber, frame.payload, ledger, out),
+            Self::TidewireJson => tidewire_json::hear(subscriber, frame.payload, ledger, out),
+            Self::Plain => {
+                ledger.deliver(subscriber.index as usize, frame.payload);
+                Ok(())
+            }
+            Self::Nats => nats::hear_as_subscriber(subscriber, frame.payload, ledger, out),
+            Self::Centrifuge => centrifuge::hear_as_subscriber(subscriber, frame.payload, ledger, out),
+            Self::SocketIo => socket_io::hear_as_subscriber(subscriber, frame.payload, ledger, out),
+        }
+    }
+
+    /// Understands one frame that a publisher received.
+    ///
+    /// # Errors
+    /// If the server refuses something or says what the protocol does not allow.
+    pub fn hear_as_publisher(
+        self,
+        publisher: &mut Publisher,
+        frame: Frame<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        match self {
+            Self::Tidewire | Self::TidewireJson => tidewire::hear_as_publisher(publisher, frame.payload, out),
+            Self::Plain => Ok(()),
+            Self::Nats => nats::hear_as_publisher(publisher, frame.payload, out),
+            Self::Centrifuge => centrifuge::hear_as_publisher(publisher, frame.payload, out),
+            Self::SocketIo => socket_io::hear_as_publisher(publisher, frame.payload, out),
+        }
+    }
+
+    /// Appends one publish.
+    pub fn put_publish(self, publisher: &Publisher, publish: Publish<'_>, out: &mut Vec<u8>) {
+        let topic = publisher.topics[publish.place];
+        match self {
+            Self::Tidewire | Self::TidewireJson => tidewire::put_publish(publisher, publish, out),
+            Self::Plain => plain::put_publish(publish.payload, out),
+            Self::Nats => nats::put_publish(topic, publish.payload, out),
+            Self::Centrifuge => centrifuge::put_publish(topic, publish.payload, out),
+            Self::SocketIo => socket_io::put_publish(publish.payload, out),
+        }
+    }
+
+    /// Whether publishes are acknowledged one by one.
+    #[must_use]
+    pub const fn acknowledges(self) -> bool {
+        matches!(self, Self::Tidewire | Self::TidewireJson)
+    }
+}
+
+impl Publisher {
+    /// A publisher that has said nothing yet.
+    #[must_use]
+    pub fn new(index: u32, topics: Vec<u32>) -> Self {
+        let acked = vec![0; topics.len()];
+        Self { index, topics, unopened: 0, ready: false, acked }
+    }
+}
+
+impl Subscriber {
+    /// A subscriber that has said nothing yet.
+    #[must_use]
+    pub const fn new(index: u32, wants: Wants) -> Self {
+        Self { index, wants, ready: false, cursor: 0, epoch: 0 }
+    }
+}

@@ -1,0 +1,149 @@
+//! The subscribers.
+
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::dialect::{Dialect, Subscriber, Wants};
+use crate::ledger::Ledger;
+use crate::load::link::{Heard, Link};
+
+/// All subscribers of a load.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    dialect: Dialect,
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    members: Vec<Member>,
+    ready: usize,
+}
+
+#[derive(Debug)]
+struct Member {
+    link: Option<Link>,
+    dialect: Dialect,
+    subscriber: Subscriber,
+}
+
+impl Crowd {
+    pub(super) fn new(dialect: Dialect) -> Result<Self> {
+        Ok(Self {
+            dialect,
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS_AT_ONCE),
+            buffer: vec![0; BUFFER_BYTES],
+            members: Vec::new(),
+            ready: 0,
+        })
+    }
+
+    /// Waiting ends also when `fd` has something to say.
+    pub(super) fn wake_for(&self, fd: RawFd) -> Result<()> {
+        Ok(self.poll.registry().register(&mut SourceFd(&fd), OTHERS, Interest::READABLE)?)
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Adds a member that is not connected yet.
+    pub(super) fn invite(&mut self, wants: Wants, json: bool) {
+        let dialect = if json { Dialect::TidewireJson } else { self.dialect };
+        let subscriber = Subscriber::new(self.members.len() as u32, wants);
+        self.members.push(Member { link: None, dialect, subscriber });
+    }
+
+    /// Connects all who have no connection, a bounded number at a time, and waits until they are subscribed.
+    pub(super) fn connect(&mut self, address: SocketAddr, ledger: &mut Ledger) -> Result<()> {
+        let clock = Instant::now();
+        let mut waiting: Vec<usize> =
+            (0..self.members.len()).rev().filter(|index| self.members[*index].link.is_none()).collect();
+        let wanted = self.ready + waiting.len();
+        let mut started = self.ready;
+        while self.ready < wanted {
+            while started - self.ready < CONNECTING_AT_ONCE
+                && let Some(index) = waiting.pop()
+            {
+                let member = &mut self.members[index];
+                let request = member.dialect.subscriber_request(member.subscriber.wants);
+                let link = Link::connect(address, &request, self.poll.registry(), Token(index))?;
+                member.link = Some(link);
+                started += 1;
+            }
+            self.turn(Duration::from_millis(100), clock, ledger)?;
+            ensure!(
+                clock.elapsed() < CONNECT_TIMEOUT,
+                "{} of {wanted} subscribers are ready after {CONNECT_TIMEOUT:?}",
+                self.ready
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads from up to a handful of sockets that have something, after waiting for the first at most `wait`.
+    #[inline]
+    pub(super) fn turn(&mut self, wait: Duration, clock: Instant, ledger: &mut Ledger) -> Result<()> {
+        match self.poll.poll(&mut self.events, Some(wait)) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
+            result => result.context("cannot poll")?,
+        }
+        for event in &self.events {
+            let Some(member) = self.members.get_mut(event.token().0) else { continue };
+            let Some(link) = &mut member.link else { continue };
+            if event.is_writable() {
+                link.writable()?;
+            }
+            if !event.is_readable() {
+                continue;
+            }
+            ledger.now_ns = clock.elapsed().as_nanos() as u64;
+            let (dialect, subscriber) = (member.dialect, &mut member.subscriber);
+            let was_ready = subscriber.ready;
+            let read = link.read(&mut self.buffer, |heard, out| match heard {
+                Heard::Frame(frame) => dialect.hear_as_subscriber(subscriber, frame, ledger, out),
+                Heard::Opened => {
+                    dialect.greet_as_subscriber(subscriber, out);
+                    Ok(())
+                }
+            });
+            let index = event.token().0;
+            ledger.count.wire_bytes += read.with_context(|| format!("subscriber {index}"))? as u64;
+            self.ready += usize::from(member.subscriber.ready && !was_ready);
+        }
+        Ok(())
+    }
+
+    /// The first `members` read nothing from here on.
+    pub(super) fn stall(&mut self, members: usize) -> Result<()> {
+        for member in &mut self.members[..members] {
+            if let Some(link) = &mut member.link {
+                link.leave(self.poll.registry())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody's connection ends; each keeps its cursor.
+    pub(super) fn cut_all(&mut self) {
+        for member in &mut self.members {
+            member.link = None;
+            member.subscriber.ready = false;
+        }
+        self.ready = 0;
+    }
+}
+
+const OTHERS: Token = Token(usize::MAX);
+
+/// Few, so that publishers are looked after in between.
+const EVENTS_AT_ONCE: usize = 32;
+/// More than a socket holds, so that one read empties it.
+const BUFFER_BYTES: usize = 1 << 20;
+/// Below every server's backlog of connections.
+const CONNECTING_AT_ONCE: usize = 256;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,0 +1,176 @@
+//! One WebSocket to a server: nothing is kept per connection but the part of a frame that has not come whole.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use crate::dialect::Request;
+use crate::websocket::{self, Frame, Opcode};
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    stream: TcpStream,
+    /// What was read and is no whole frame yet.
+    rest: Vec<u8>,
+    /// What is to be sent and the socket does not take.
+    pub(super) unsent: Vec<u8>,
+    connected: bool,
+    open: bool,
+}
+
+/// What a link has read.
+pub(super) enum Heard<'a> {
+    /// The WebSocket is open.
+    Opened,
+    /// A frame with data.
+    Frame(Frame<'a>),
+}
+
+impl Link {
+    /// Begins to connect; the request goes out when the socket is ready.
+    pub(super) fn connect(
+        address: SocketAddr,
+        request: &Request,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Self> {
+        let mut stream = TcpStream::connect(address).context("cannot connect")?;
+        stream.set_nodelay(true)?;
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let mut unsent = Vec::new();
+        websocket::put_request(&request.path, request.subprotocol, &mut unsent);
+        Ok(Self { stream, rest: Vec::new(), unsent, connected: false, open: false })
+    }
+
+    /// The socket takes bytes.
+    pub(super) fn writable(&mut self) -> Result<()> {
+        if !self.connected {
+            if let Some(error) = self.stream.take_error()? {
+                return Err(error).context("cannot connect");
+            }
+            self.connected = true;
+        }
+        self.flush()
+    }
+
+    /// Sends what there is to send, as far as the socket takes it.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        if !self.connected {
+            return Ok(());
+        }
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match self.stream.write(&self.unsent[sent..]) {
+                Ok(bytes) => sent += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("cannot write"),
+            }
+        }
+        if sent == self.unsent.len() && self.unsent.capacity() <= UNSENT_KEPT {
+            self.unsent.clear();
+        } else if sent == self.unsent.len() {
+            self.unsent = Vec::new();
+        } else {
+            self.unsent.drain(..sent);
+        }
+        Ok(())
+    }
+
+    /// Reads what has come and hands out each whole frame; returns how many bytes came.
+    ///
+    /// What `hear` appends is sent afterwards.
+    #[inline]
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        mut hear: impl FnMut(Heard<'_>, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<usize> {
+        let mut total = 0;
+        loop {
+            let kept = self.rest.len();
+            ensure!(kept < buffer.len(), "a frame that is longer than {} bytes", buffer.len());
+            let room = buffer.len() - kept;
+            let read = match self.stream.read(&mut buffer[kept..]) {
+                Ok(0) => bail!("the server closed the connection"),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error).context("cannot read"),
+            };
+            total += read;
+            buffer[..kept].copy_from_slice(&self.rest);
+            let mut bytes = &buffer[..kept + read];
+            self.hear_all(&mut bytes, &mut hear)?;
+            if bytes.is_empty() {
+                // Most of the time there was none, and then nothing is written to memory.
+                if kept > 0 {
+                    self.rest = Vec::new();
+                }
+            } else {
+                self.rest.clear();
+                self.rest.extend_from_slice(bytes);
+            }
+            // A read that does not fill the buffer has emptied the socket.
+            if read < room {
+                break;
+            }
+        }
+        if !self.unsent.is_empty() {
+            self.flush()?;
+        }
+        Ok(total)
+    }
+
+    #[inline]
+    fn hear_all(
+        &mut self,
+        bytes: &mut &[u8],
+        hear: &mut impl FnMut(Heard<'_>, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        if !self.open {
+            if !websocket::take_answer(bytes)? {
+                return Ok(());
+            }
+            self.open = true;
+            hear(Heard::Opened, &mut self.unsent)?;
+        }
+        while let Some(frame) = websocket::cut(bytes)? {
+            match frame.opcode {
+                Opcode::Text | Opcode::Binary => {
+                    ensure!(frame.last, "the server cuts messages into frames");
+                    hear(Heard::Frame(frame), &mut self.unsent)?;
+                }
+                Opcode::Ping => {
+                    let pong = |out: &mut Vec<u8>| out.extend_from_slice(frame.payload);
+                    websocket::put_masked(Opcode::Pong, &mut self.unsent, pong);
+                }
+                Opcode::Pong => {}
+                Opcode::Close => bail!("the server closes with {}", close_code(frame.payload)),
+                Opcode::Continuation => bail!("the server cuts messages into frames"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the poll: nothing is read any more.
+    pub(super) fn leave(&mut self, registry: &Registry) -> Result<()> {
+        Ok(registry.deregister(&mut self.stream)?)
+    }
+}
+
+fn close_code(payload: &[u8]) -> String {
+    match payload {
+        [high, low, reason @ ..] => {
+            format!("{} {}", u16::from_be_bytes([*high, *low]), String::from_utf8_lossy(reason))
+        }
+        _ => "no code".to_owned(),
+    }
+}
+
+/// Memory of this size is kept for the next publishes.
+const UNSENT_KEPT: usize = 256 << 10;

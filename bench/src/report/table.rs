@@ -1,0 +1,129 @@
+//! The report for a terminal.
+
+use std::fmt::Write as _;
+
+use crate::report::{ContestantResult, Report, RowResult, short};
+use crate::row::{Metric, Row};
+use crate::scenario::Measured;
+
+/// Machine, versions, and who is missing.
+#[must_use]
+pub fn head(report: &Report) -> String {
+    let mut out = format!("{}; medians of {} rounds\n", report.machine, report.rounds);
+    for (name, version) in &report.versions {
+        if !version.is_empty() {
+            let _ = writeln!(out, "  {name}: {version}");
+        }
+    }
+    if !report.not_installed.is_empty() {
+        let _ = writeln!(out, "  not installed, so skipped: {}", report.not_installed.join(", "));
+    }
+    out
+}
+
+/// One row: a line for each contestant.
+#[must_use]
+pub fn row(row: &Row, result: &RowResult) -> String {
+    let columns = columns(row.metric, result);
+    let mut lines = vec![cells("", &columns, |column| column.name.to_owned(), "ratio")];
+    for contestant in &result.contestants {
+        if let Some(error) = &contestant.failed {
+            lines.push(vec![contestant.label.clone(), format!("failed: {error}")]);
+        }
+        if contestant.rounds.is_empty() {
+            continue;
+        }
+        let figure = |column: &Column| contestant.median_of(column.figure).map_or_else(String::new, short);
+        let ratio = ratio_to(row.metric, contestant, result);
+        lines.push(cells(&contestant.label, &columns, figure, &ratio));
+    }
+    format!("\n{}: {}\n{}", result.name, result.title, aligned(&lines))
+}
+
+/// Every goal that could be judged.
+#[must_use]
+pub fn goals(report: &Report) -> String {
+    let mut lines = Vec::new();
+    for row in &report.rows {
+        for verdict in &row.verdicts {
+            let kept = if verdict.kept { "reached" } else { "MISSED" };
+            lines.push(vec![row.name.clone(), verdict.goal.clone(), short(verdict.reached), kept.to_owned()]);
+        }
+    }
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!("\ngoals (5 % beyond counts as reached)\n{}", aligned(&lines))
+    }
+}
+
+/// A figure with a column of its own.
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) figure: fn(&Measured) -> Option<f64>,
+}
+
+/// Those columns in which somebody has something to say.
+pub(crate) fn columns(metric: Metric, result: &RowResult) -> Vec<Column> {
+    let mut columns = vec![
+        Column { name: "deliveries/s", figure: |measured| measured.per_second },
+        Column { name: "CPU us each", figure: |measured| measured.cpu_us },
+        Column { name: "cores", figure: |measured| measured.cores },
+        Column { name: "p50 us", figure: |measured| measured.latency.map(|latency| latency.p50) },
+        Column { name: "p99 us", figure: |measured| measured.latency.map(|latency| latency.p99) },
+        Column { name: "p99.9 us", figure: |measured| measured.latency.map(|latency| latency.p999) },
+        Column { name: "max us", figure: |measured| measured.latency.map(|latency| latency.max) },
+        Column { name: "wire bytes", figure: |measured| measured.wire_bytes },
+        Column { name: "joins/s", figure: |measured| measured.joins_per_second },
+        Column { name: "bytes each", figure: |measured| measured.bytes_each },
+        Column { name: "memory MiB", figure: |measured| measured.memory_mib },
+        Column { name: "lost", figure: |measured| Some(measured.lost as f64).filter(|lost| *lost > 0.0) },
+        Column {
+            name: "repeated",
+            figure: |measured| Some(measured.repeated as f64).filter(|many| *many > 0.0),
+        },
+        Column { name: "gaps", figure: |measured| Some(measured.gaps as f64).filter(|gaps| *gaps > 0.0) },
+    ];
+    if matches!(metric, Metric::AckP90 | Metric::AckP99) {
+        columns.insert(3, Column { name: "ack p50", figure: |measured| measured.ack.map(|ack| ack.p50) });
+        columns.insert(4, Column { name: "ack p90", figure: |measured| measured.ack.map(|ack| ack.p90) });
+        columns.insert(5, Column { name: "ack p99", figure: |measured| measured.ack.map(|ack| ack.p99) });
+    }
+    let said = |column: &Column| result.contestants.iter().any(|one| one.median_of(column.figure).is_some());
+    columns.retain(said);
+    columns
+}
+
+/// The first contestant's figure over this one's, in words.
+pub(crate) fn ratio_to(metric: Metric, contestant: &ContestantResult, result: &RowResult) -> String {
+    let first = result.contestants.first().is_some_and(|first| first.label == contestant.label);
+    match result.ratio(metric, &contestant.label) {
+        Some(ratio) if !first => format!("{} x {}", short(ratio), metric.name()),
+        _ => String::new(),
+    }
+}
+
+fn cells(label: &str, columns: &[Column], cell: impl Fn(&Column) -> String, last: &str) -> Vec<String> {
+    let middle = columns.iter().map(cell);
+    std::iter::once(label.to_owned()).chain(middle).chain(std::iter::once(last.to_owned())).collect()
+}
+
+/// Columns as wide as their widest cell, numbers to the right.
+fn aligned(lines: &[Vec<String>]) -> String {
+    let count = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = lines.iter().filter(|line| line.len() > 2).filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let mut out = String::new();
+    for line in lines {
+        let mut text = String::new();
+        for (cell, width) in line.iter().zip(&widths) {
+            let number = cell.starts_with(|first: char| first.is_ascii_digit());
+            let _ = if number { write!(text, "  {cell:>width$}") } else { write!(text, "  {cell:width$}") };
+        }
+        let _ = writeln!(out, "{}", text.trim_end());
+    }
+    out
+}

@@ -1,0 +1,243 @@
+//! The servers that are measured: how each is started, and which protocol it speaks.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::dialect::Dialect;
+
+pub mod floor;
+pub mod usual;
+
+/// A server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// The hub.
+    Tidewire,
+    /// A bare loop over epoll that writes prepared frames.
+    Floor,
+    /// axum's WebSocket, and a task and a `broadcast` receiver for each subscriber.
+    Usual,
+    /// Bun's `server.publish`, which is uWebSockets.
+    Bun,
+    /// Centrifuge as it comes.
+    Centrifuge,
+    /// Centrifuge with a write delay and pooled buffers.
+    CentrifugeTuned,
+    /// NATS, through its WebSocket listener.
+    Nats,
+    /// Socket.IO on Node.
+    SocketIo,
+}
+
+/// Where programs are.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The hub's program.
+    pub hub: PathBuf,
+    /// The folder into which `npm run bench` installs peers.
+    pub peers: PathBuf,
+}
+
+/// A server that runs until this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Kept open: a server that cannot print any more may end.
+    _stdout: Option<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Tidewire,
+        Self::Floor,
+        Self::Usual,
+        Self::Bun,
+        Self::Centrifuge,
+        Self::CentrifugeTuned,
+        Self::Nats,
+        Self::SocketIo,
+    ];
+
+    /// What tables call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tidewire => "tidewire",
+            Self::Floor => "floor",
+            Self::Usual => "usual",
+            Self::Bun => "bun",
+            Self::Centrifuge => "centrifuge",
+            Self::CentrifugeTuned => "centrifuge-tuned",
+            Self::Nats => "nats",
+            Self::SocketIo => "socket.io",
+        }
+    }
+
+    /// What it speaks.
+    #[must_use]
+    pub const fn dialect(self) -> Dialect {
+        match self {
+            Self::Tidewire => Dialect::Tidewire,
+            Self::Floor | Self::Usual | Self::Bun => Dialect::Plain,
+            Self::Centrifuge | Self::CentrifugeTuned => Dialect::Centrifuge,
+            Self::Nats => Dialect::Nats,
+            Self::SocketIo => Dialect::SocketIo,
+        }
+    }
+
+    /// Whether its program is here.
+    #[must_use]
+    pub fn is_installed(self, places: &Places) -> bool {
+        let needed: &[PathBuf] = match self {
+            Self::Tidewire => std::slice::from_ref(&places.hub),
+            Self::Floor | Self::Usual => &[],
+            Self::Bun => &[places.bun(), places.peers.join("bun/server.js")],
+            Self::Centrifuge | Self::CentrifugeTuned => &[places.centrifuge()],
+            Self::Nats => &[places.nats()],
+            Self::SocketIo => &[places.peers.join("node_modules/socket.io/package.json")],
+        };
+        needed.iter().all(|path| path.exists())
+    }
+
+    /// What it says of its version; empty for our own.
+    #[must_use]
+    pub fn version(self, places: &Places) -> String {
+        match self {
+            Self::Tidewire => first_line(Command::new(&places.hub).arg("--version")),
+            Self::Floor | Self::Usual => String::new(),
+            Self::Bun => first_line(Command::new(places.bun()).arg("--version")),
+            Self::Centrifuge | Self::CentrifugeTuned => {
+                first_line(Command::new(places.centrifuge()).arg("-version"))
+            }
+            Self::Nats => first_line(Command::new(places.nats()).arg("--version")),
+            Self::SocketIo => {
+                let script = "process.stdout.write(require('socket.io/package.json').version \
+                              + ' on Node ' + process.version)";
+                first_line(Command::new("node").args(["-e", script]).current_dir(&places.peers))
+            }
+        }
+    }
+
+    /// Starts it on a free port of the loopback address and waits until it listens.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(self, places: &Places) -> Result<Running> {
+        let started = match self {
+            Self::Nats => start_nats(places),
+            other => other.start_on_port_0(places),
+        };
+        started.with_context(|| format!("{} does not start", self.name()))
+    }
+
+    fn start_on_port_0(self, places: &Places) -> Result<Running> {
+        let mut command = match self {
+            Self::Tidewire => Command::new(&places.hub),
+            Self::Floor | Self::Usual => Command::new(std::env::current_exe()?),
+            Self::Bun => Command::new(places.bun()),
+            Self::Centrifuge | Self::CentrifugeTuned | Self::Nats => Command::new(places.centrifuge()),
+            Self::SocketIo => Command::new("node"),
+        };
+        match self {
+            Self::Tidewire => command.args(["serve", "--dev", "--listen", "127.0.0.1:0"]),
+            Self::Floor => command.arg("serve-floor"),
+            Self::Usual => command.arg("serve-usual"),
+            Self::Bun => command.arg(places.peers.join("bun/server.js")),
+            Self::Centrifuge | Self::Nats => &mut command,
+            Self::CentrifugeTuned => command.arg("-tuned"),
+            Self::SocketIo => command.arg(places.peers.join("socket-io/server.js")),
+        };
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().context("no standard output")?;
+        // From here on the process is ended whatever happens.
+        let mut running =
+            Running { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), _stdout: None };
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        while stdout.read_line(&mut line)? > 0 {
+            if let Some((_, address)) = line.trim_end().rsplit_once("listening on http://") {
+                running.address = address.parse().with_context(|| format!("cannot read {address}"))?;
+                running._stdout = Some(stdout);
+                return Ok(running);
+            }
+            line.clear();
+        }
+        bail!("it ended without saying where it listens")
+    }
+}
+
+impl Running {
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if it has ended by itself, which the load will have told.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Places {
+    fn bun(&self) -> PathBuf {
+        self.peers.join("node_modules/.bin/bun")
+    }
+
+    fn nats(&self) -> PathBuf {
+        self.peers.join("venv/bin/nats-server")
+    }
+
+    fn centrifuge(&self) -> PathBuf {
+        self.peers.join("centrifuge/server")
+    }
+}
+
+/// NATS is told its ports by a file.
+fn start_nats(places: &Places) -> Result<Running> {
+    let (plain, websocket) = (free_port()?, free_port()?);
+    let path = places.peers.join("nats.conf");
+    let text = format!(
+        "listen: 127.0.0.1:{plain}\nmax_connections: 100000\nwrite_deadline: \"60s\"\n\
+         websocket {{ listen: \"127.0.0.1:{websocket}\", no_tls: true }}\n"
+    );
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    let child = Command::new(places.nats())
+        .arg("-c")
+        .arg(Path::new(&path))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, websocket));
+    let running = Running { child, address, _stdout: None };
+    let clock = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        ensure!(clock.elapsed() < START_TIMEOUT, "nothing listens on {address} after {START_TIMEOUT:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(running)
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn first_line(command: &mut Command) -> String {
+    let text = command.output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned()
+}
+
+const START_TIMEOUT: Duration = Duration::from_secs(10);
