@@ -45,11 +45,14 @@ mod queue;
 
 pub mod output;
 
+mod limits;
+
 pub mod fault;
+
 pub mod input;
+
 pub mod options;
 
-mod limits;
 mod random;
 
 pub mod mutant;
