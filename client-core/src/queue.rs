@@ -54,10 +54,9 @@ impl<T: Copy> Queue<T> {
     }
 
     fn close(&mut self, start: usize, end: usize) {
-        let rest = self.items.len().saturating_sub(end);
-        if let Some(hole) = self.items.get_mut(start..) {
-            hole.copy_within(end - start.., 0);
+        for index in end..self.items.len() {
+            self.items[index - (end - start)] = self.items[index];
         }
-        self.items.truncate(start + rest);
+        self.items.truncate(self.items.len() - (end - start));
     }
 }

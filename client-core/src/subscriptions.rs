@@ -71,7 +71,9 @@ impl Subscriptions {
             if self.logs.contains(&place.epoch) {
                 continue;
             }
-            self.own_tags.drain(..self.own_tags.len().saturating_sub(1));
+            let newest = self.own_tags.pop();
+            self.own_tags.clear();
+            self.own_tags.extend(newest);
             if self.logs.len() > LOGS_MAX {
                 self.logs.remove(0);
             }

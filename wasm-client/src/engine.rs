@@ -1,6 +1,5 @@
 //! One client, the bytes that JavaScript hands in, and the table that it reads.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use tidewire_client_core::client::Client;
@@ -29,7 +28,8 @@ impl Engine {
     /// Makes room for `len` bytes of input and tells where it is.
     pub(crate) fn input(&mut self, len: usize) -> *const u8 {
         if self.input.len() < len || self.input.len() > INPUT_KEPT_MAX {
-            self.input = vec![0; len];
+            self.input = Vec::new();
+            self.input.resize(len, 0);
         }
         self.input.as_ptr()
     }
@@ -84,9 +84,15 @@ impl Engine {
     }
 
     fn positions(&self, start: usize, count: usize) -> Vec<Position> {
-        let bytes = self.input.get(start..).unwrap_or_default();
-        let (pairs, _) = bytes.as_chunks::<16>();
-        pairs.iter().take(count).map(position).collect()
+        let mut positions = Vec::new();
+        let mut rest = self.input.get(start..).unwrap_or_default();
+        while let Some((pair, behind)) = rest.split_first_chunk()
+            && positions.len() < count
+        {
+            positions.push(position(pair));
+            rest = behind;
+        }
+        positions
     }
 }
 
