@@ -1,4 +1,4 @@
-// `npm run build`: the wasm engine, the npm package, the demo page and the hub.
+// `npm run build`: the wasm engine, the npm package, the demo page, the page in Rust and the hub.
 //
 // What the parts agree on:
 // - `wasm-client/js/src/{index,slim,workerd,edge}.ts` are the package's entries; each becomes one file in `dist`.
@@ -14,6 +14,7 @@ import { buildPackage, checkSize } from "./package.mjs";
 import { at, hubBinary, jsPackage, root, web } from "./paths.mjs";
 import { prepareBuild } from "./prepare.mjs";
 import { run } from "./run.mjs";
+import { buildRustPage } from "./rust-page.mjs";
 import { isHere, step, stepIfChanged } from "./steps.mjs";
 import { buildWasm } from "./wasm.mjs";
 
@@ -22,6 +23,7 @@ export async function build() {
   await buildWasm();
   await buildPackage();
   await buildPage();
+  await buildRustPage();
   await step("compile the hub", () =>
     run("cargo", ["build", "--locked", "--release", "-p", "tidewire"]),
   );

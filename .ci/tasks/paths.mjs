@@ -11,6 +11,7 @@ export const hubBinary = resolve(cargoTarget, "release/tidewire");
 
 /** Our own output is always under `target`: `tsconfig.json` names `target/wasm`. */
 export const wasmOut = at("target/wasm");
+export const rustPageOut = at("target/rust-page");
 export const stamps = at("target/stamps");
 export const tools = at("target/tools");
 export const tarball = at("target/npm/tidewire-client.tgz");

@@ -32,22 +32,24 @@ export async function buildWasm() {
   );
 }
 
-/**
- * Panic messages carry source paths; without the remaps they would tell where they were built.
- *
- * `--crate-type` because Cargo leaves out link-time optimisation, a fifth of the size, for a library that is
- * to be an `rlib` as well.
- */
-function compile() {
+/** Panic messages carry source paths; without the remaps they would tell where they were built. */
+export function remaps() {
   const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
   const sysroot = read("rustc", ["--print", "sysroot"]).stdout.trim();
-  const flags = [
+  return [
     `--remap-path-prefix=${root}=tidewire`,
     `--remap-path-prefix=${cargoHome}/registry/src=crates`,
     `--remap-path-prefix=${sysroot}/lib/rustlib/src/rust=rust`,
-    // Strength reduction trades a hundredth of the size for speed that no socket lets one see.
-    "-Cllvm-args=-disable-lsr",
   ];
+}
+
+/**
+ * `--crate-type` because the crate is an `rlib` to everybody else, and Cargo leaves out link-time optimisation, a
+ * fifth of the size, for a library that is to be both.
+ */
+function compile() {
+  // Strength reduction trades a hundredth of the size for speed that no socket lets one see.
+  const flags = [...remaps(), "-Cllvm-args=-disable-lsr"];
   const args = [
     "rustc",
     "--locked",
@@ -89,11 +91,12 @@ async function finish() {
   writeFileSync(resolve(wasmOut, "tidewire_wasm_inline.d.ts"), INLINE_TYPES);
 }
 
-function helper(...args) {
+/** Runs a part of the build that is Rust. */
+export function helper(...args) {
   return run("cargo", ["run", "--locked", "-p", "tidewire-wasm-build", "--", ...args]);
 }
 
-const TARGET = "wasm32-unknown-unknown";
+export const TARGET = "wasm32-unknown-unknown";
 const rawWasm = resolve(cargoTarget, TARGET, "wasm/tidewire_wasm.wasm");
 
 export const wasmFiles = [

@@ -4,25 +4,34 @@
 //! instance, called with numbers only. Bytes and texts go in through [`npm::input`]; everything that comes
 //! out is a row of a table in linear memory ([`table`]), read by JavaScript after the call has returned.
 //! JavaScript owns sockets, timers, promises and payloads; no code of the application runs inside a call.
+//!
+//! The Rust face, [`rust_app`], is for front ends written in Rust: the same core, with sockets and timers driven
+//! from here. It is a feature that the npm package is built without, and nothing in the package comes from it.
 
 // The standard library would bring what composes the messages of panics, which nobody reads here.
-#![cfg_attr(target_family = "wasm", no_std)]
+#![cfg_attr(all(target_family = "wasm", not(feature = "rust-app")), no_std)]
 
 extern crate alloc;
 
+#[cfg(feature = "rust-app")]
+pub mod rust_app;
+
+#[cfg(feature = "npm")]
 pub mod npm;
 
+#[cfg(feature = "npm")]
 mod engine;
 
+#[cfg(feature = "npm")]
 mod table;
 
 /// A third of the size of the standard allocator.
-#[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
+#[cfg(all(target_family = "wasm", not(target_feature = "atomics"), not(feature = "rust-app")))]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
 /// A panic is a trap: the driver drops the instance and makes a new one.
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", not(feature = "rust-app")))]
 #[panic_handler]
 fn trap(_: &core::panic::PanicInfo<'_>) -> ! {
     core::arch::wasm32::unreachable()

@@ -1,19 +1,21 @@
-// A web server for a page of the tests: an empty page, and modules that it may import.
+// A web server for a page of the tests, and modules that it may import.
 
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { extname } from "node:path";
 
 export class Site {
   #server;
 
-  /** Serves an empty page at `/`, and modules by their paths, `{ "/name.js": FILE }`. */
-  static async start(modules) {
+  /** Serves a page at `/`, an empty one if none is given, and modules by their paths, `{ "/name.js": FILE }`. */
+  static async start(modules, page) {
     const site = new Site();
     site.#server = createServer((request, response) => {
-      const file = modules[request.url];
-      response.statusCode = file || request.url === "/" ? 200 : 404;
-      response.setHeader("content-type", file ? "text/javascript" : "text/html");
+      const { pathname } = new URL(request.url, "http://site");
+      const file = pathname === "/" ? page : modules[pathname];
+      response.statusCode = file || pathname === "/" ? 200 : 404;
+      response.setHeader("content-type", TYPES[extname(file ?? ".html")]);
       response.end(file ? readFileSync(file) : EMPTY);
     });
     site.#server.listen(0, "127.0.0.1");
@@ -34,3 +36,10 @@ export class Site {
 
 // A browser asks for an icon unless it is told that there is none.
 const EMPTY = '<!doctype html><title>Numbers</title><link rel="icon" href="data:,">';
+
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+};

@@ -1,9 +1,10 @@
 //! The parts of the wasm build that are Rust: `tidewire-wasm-build glue INPUT.wasm OUTPUT_FOLDER` turns compiled
-//! wasm into JavaScript glue, `tidewire-wasm-build deflate INPUT OUTPUT` packs what came of it.
+//! wasm into JavaScript glue, `tidewire-wasm-build deflate INPUT OUTPUT` packs what came of it;
+//! `tidewire-wasm-build web INPUT.wasm OUTPUT_FOLDER` makes a module that a page loads as it is.
 //!
 //! The library behind the `wasm-bindgen` command, locked by `Cargo.lock` to the version the client
-//! is compiled with: nothing to install, and the two cannot drift apart. Before it, panics lose their
-//! messages ([`panics`]). Optimising, inlining and bundling come after it, in `.ci/tasks/wasm.mjs`.
+//! is compiled with: nothing to install, and the two cannot drift apart. Before it, the engine's panics lose
+//! their messages ([`panics`]). Optimising, inlining and bundling come after it, in `.ci/tasks/wasm.mjs`.
 
 use std::env;
 use std::fs;
@@ -20,7 +21,8 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         [task, input, output] if task == Path::new("glue") => glue(input, output),
         [task, input, output] if task == Path::new("deflate") => deflate(input, output),
-        _ => bail!("usage: tidewire-wasm-build glue INPUT.wasm OUTPUT_FOLDER | deflate INPUT OUTPUT"),
+        [task, input, output] if task == Path::new("web") => web(input, output),
+        _ => bail!("usage: tidewire-wasm-build glue|web INPUT.wasm OUTPUT_FOLDER | deflate INPUT OUTPUT"),
     }
 }
 
@@ -37,6 +39,17 @@ fn glue(input: &Path, output: &Path) -> Result<()> {
         .remove_producers_section(true)
         .generate(output)
         .with_context(|| format!("cannot make glue for {}", input.display()))
+}
+
+/// Leaves `NAME.js` and `NAME_bg.wasm`, named as the input is.
+fn web(input: &Path, output: &Path) -> Result<()> {
+    Bindgen::new()
+        .web(true)?
+        .omit_default_module_path(false)
+        .input_path(input)
+        .typescript(false)
+        .generate(output)
+        .with_context(|| format!("cannot make a module of {}", input.display()))
 }
 
 /// A twentieth smaller than zlib at its best, and any inflater reads it.
