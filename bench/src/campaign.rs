@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -71,12 +71,7 @@ pub fn run(campaign: &Campaign) -> Result<()> {
         serde_json::to_writer_pretty(file, &report)?;
     }
     if let Some(path) = &campaign.document {
-        for (name, text) in document::files(&report, path) {
-            if let Some(folder) = name.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            fs::write(&name, text).with_context(|| format!("cannot write {}", name.display()))?;
-        }
+        write_document(&report, path)?;
     }
     Ok(())
 }
@@ -131,6 +126,18 @@ impl Campaign {
         progress("");
         result
     }
+}
+
+fn write_document(report: &Report, path: &Path) -> Result<()> {
+    let old = fs::read_to_string(path).unwrap_or_default();
+    let (text, charts) = document::write(report, &old);
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    for (name, svg) in charts {
+        let path = path.with_file_name(name);
+        fs::create_dir_all(path.with_file_name(""))?;
+        fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// One line that is written over, or on something that is no terminal, line after line.

@@ -106,6 +106,12 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
+/// The figure that stands for the rows of a name.
+#[must_use]
+pub fn metric_of(name: &str) -> Metric {
+    rows().into_iter().find(|row| row.name == name).map_or(Metric::Cpu, |row| row.metric)
+}
+
 const SATURATED: Scenario = Scenario::FanOut { pacing: Pacing::InFlight(64), seconds: 3.0 };
 
 const fn rate(per_second: f64) -> Scenario {
