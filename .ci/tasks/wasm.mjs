@@ -48,8 +48,14 @@ export function remaps() {
  * fifth of the size, for a library that is to be both.
  */
 function compile() {
-  // Strength reduction trades a hundredth of the size for speed that no socket lets one see.
-  const flags = [...remaps(), "-Cllvm-args=-disable-lsr"];
+  const flags = [
+    ...remaps(),
+    // Strength reduction trades a hundredth of the size for speed that no socket lets one see, and so does inlining.
+    "-Cllvm-args=-disable-lsr",
+    "-Cllvm-args=-inline-threshold=0",
+    // Nothing recurses, so a megabyte of stack would be memory for nothing; and low addresses are shorter.
+    "-Clink-arg=-zstack-size=65536",
+  ];
   const args = [
     "rustc",
     "--locked",
@@ -110,7 +116,11 @@ export const wasmFiles = [
 /** Functions with one caller stay apart unless they are small: inlined they would deflate less well. */
 const OPTIMISE = [
   "-Oz",
-  "--one-caller-inline-max-function-size=60",
+  "--converge",
+  "--one-caller-inline-max-function-size=20",
+  "--always-inline-max-function-size=6",
+  // Only the far end of the stack lies there, and no address that is computed wraps around to it.
+  "--low-memory-unused",
   "--strip-producers",
   "--strip-target-features",
 ];

@@ -25,10 +25,11 @@ mod engine;
 #[cfg(feature = "npm")]
 mod table;
 
-/// A third of the size of the standard allocator.
-#[cfg(all(target_family = "wasm", not(target_feature = "atomics"), not(feature = "rust-app")))]
+/// The smallest that takes memory back.
+#[cfg(all(target_family = "wasm", feature = "npm", not(feature = "rust-app")))]
 #[global_allocator]
-static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
+    lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
 
 /// A panic is a trap: the driver drops the instance and makes a new one.
 #[cfg(all(target_family = "wasm", not(feature = "rust-app")))]
