@@ -148,6 +148,12 @@ impl Connection {
     pub fn unsubscribe(&mut self, tail: TailNumber) -> Option<Subscription> {
         let index = self.subscriptions.binary_search_by_key(&tail, |subscription| subscription.tail).ok()?;
         self.lagging.retain(|lagging| *lagging != tail);
+        if let Some(Half { source: HalfSource::Block(_, of), .. }) = &mut self.half
+            && *of == tail
+        {
+            // The rest must still be written, and must not move the cursor of a subscription that comes next.
+            *of = NOBODYS;
+        }
         let subscription = self.subscriptions.remove(index);
         self.patterns -= usize::from(subscription.pattern);
         Some(subscription)
@@ -162,3 +168,6 @@ pub fn frame_for(block: &Block, encoding: Encoding) -> &[u8] {
         Encoding::Json => block.json_frame(),
     }
 }
+
+/// The number of no tail: they count from 1.
+const NOBODYS: TailNumber = TailNumber(0);
