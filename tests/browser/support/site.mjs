@@ -15,7 +15,7 @@ export class Site {
       const { pathname } = new URL(request.url, "http://site");
       const file = pathname === "/" ? page : modules[pathname];
       response.statusCode = file || pathname === "/" ? 200 : 404;
-      response.setHeader("content-type", TYPES[extname(file ?? ".html")]);
+      response.setHeader("content-type", TYPES[extname(file ?? "empty.html")]);
       response.end(file ? readFileSync(file) : EMPTY);
     });
     site.#server.listen(0, "127.0.0.1");
