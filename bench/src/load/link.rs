@@ -157,8 +157,10 @@ impl Link {
         Ok(())
     }
 
-    /// Leaves the poll: nothing is read any more.
+    /// Leaves the poll: nothing is read any more. The kernel takes little in our place, or it would be minutes
+    /// before the server notices.
     pub(super) fn leave(&mut self, registry: &Registry) -> Result<()> {
+        socket2::SockRef::from(&self.stream).set_recv_buffer_size(0)?;
         Ok(registry.deregister(&mut self.stream)?)
     }
 }

@@ -19,6 +19,7 @@ use crate::stamp::{STAMP_BYTES, Stamp};
 pub(super) struct Publishers {
     dialect: Dialect,
     topics: usize,
+    one_sequence: bool,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
@@ -36,6 +37,8 @@ struct Member {
     publisher: Publisher,
     /// Next number by place of the topic.
     seqs: Vec<u32>,
+    /// Messages to all its topics.
+    sent: u32,
     /// When each unacknowledged message should have been sent; kept where there is one topic only.
     unacked: VecDeque<u64>,
 }
@@ -52,6 +55,7 @@ impl Publishers {
             members.push(Member {
                 link: None,
                 seqs: vec![0; topics.len()],
+                sent: 0,
                 unacked: VecDeque::new(),
                 publisher: Publisher::new(index as u32, topics),
             });
@@ -59,6 +63,7 @@ impl Publishers {
         Ok(Self {
             dialect,
             topics: plan.topics,
+            one_sequence: plan.every_topic,
             poll: Poll::new()?,
             events: Events::with_capacity(64),
             buffer: vec![0; BUFFER_BYTES],
@@ -143,7 +148,10 @@ impl Publishers {
         let (index, place) = self.next();
         let member = &mut self.members[index];
         let (publisher, seq) = (&member.publisher, member.seqs[place]);
-        let stamp = Stamp { topic: publisher.topics[place], publisher: publisher.index, seq, due_ns };
+        // Who subscribes to all topics sees one sequence; who subscribes to one topic sees that topic's.
+        let seen_as = if self.one_sequence { member.sent } else { seq };
+        let stamp =
+            Stamp { topic: publisher.topics[place], publisher: publisher.index, seq: seen_as, due_ns };
         stamp.write(&mut self.payload);
         if let Some(link) = &mut member.link {
             self.dialect.put_publish(
@@ -153,6 +161,7 @@ impl Publishers {
             );
         }
         member.seqs[place] += 1;
+        member.sent += 1;
         if self.dialect.acknowledges() && member.seqs.len() == 1 {
             member.unacked.push_back(due_ns);
         }
