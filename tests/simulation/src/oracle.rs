@@ -103,15 +103,13 @@ pub enum Fate {
     Refused,
 }
 
-/// What the world does with a failed publish.
+/// What could make a publish fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// It was too large for the hub.
-    TooLarge,
+pub struct Cause {
+    /// It is too large for the hub.
+    pub too_large: bool,
     /// Its client's producer was taken over, so its handles are gone.
-    Fenced,
-    /// Nothing is wrong with it.
-    None,
+    pub taken_over: bool,
 }
 
 impl Oracle {
@@ -249,8 +247,8 @@ impl Oracle {
             Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
             Fault::Client(ClientCode::Dropped) => Fate::Refused,
             Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
-            Fault::Protocol(Code::UnknownNumber) if cause == Cause::Fenced => Fate::Failed,
-            Fault::Protocol(Code::TooLarge) if cause == Cause::TooLarge => Fate::Refused,
+            Fault::Protocol(Code::UnknownNumber) if cause.taken_over => Fate::Failed,
+            Fault::Protocol(Code::TooLarge) if cause.too_large => Fate::Refused,
             Fault::Client(_) | Fault::Protocol(_) => {
                 return self.object(format_args!("#{uid} failed with {}", fault.name()));
             }
@@ -271,8 +269,9 @@ impl Oracle {
     }
 
     /// A listener gets a message.
-    pub fn heard(&mut self, listener: usize, message: &Message, payload: &[u8]) {
+    pub fn heard(&mut self, now: u64, listener: usize, message: &Message, payload: &[u8]) {
         self.heard += 1;
+        self.listeners[listener].heard_ms = now;
         let uid = self.identify(payload).map(|(uid, _)| uid);
         let Self { listeners, logs, publishes, .. } = self;
         if let Err(objection) = listeners[listener].message(message, uid, logs, publishes) {
@@ -283,10 +282,10 @@ impl Oracle {
     }
 
     /// What listeners must have when all is calm. Tells the first who does not.
-    pub fn check_calm(&mut self) {
+    pub fn check_calm(&mut self, now: u64) {
         let Self { listeners, logs, publishes, .. } = self;
         let late = listeners.iter().enumerate().find_map(|(index, listening)| {
-            let objection = listening.lacks(logs, publishes)?;
+            let objection = listening.lacks(now, logs, publishes)?;
             Some(format!("listener {index} in calm: {objection}\n  {listening:?}"))
         });
         if let Some(late) = late {

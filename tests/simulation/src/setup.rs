@@ -117,7 +117,7 @@ fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
         bare_tail_bytes: random.magnitude(100, 100_000) as usize,
         page_bytes_max,
         lag_bytes_max: random.magnitude(4_000, 1 << 20) as usize,
-        pinned_bytes_max: 2 * block_bytes + random.magnitude(4_000, 1 << 20) as usize,
+        pinned_bytes_max: 8 * block_bytes + random.magnitude(20_000, 1 << 20) as usize,
         slice_sends: random.between(1, 8) as usize,
         write_bytes: random.magnitude(64, 64 << 10) as usize,
         pending_bytes_max: random.magnitude(6_000, 1 << 20) as usize,

@@ -353,7 +353,7 @@ impl World {
                 self.oracle.object(format_args!("client {index} still has {count} messages, {bytes} bytes"));
             }
         }
-        self.oracle.check_calm();
+        self.oracle.check_calm(self.now);
     }
 
     fn note<D: fmt::Display>(&mut self, what: impl FnOnce() -> D) {

@@ -144,6 +144,7 @@ impl World {
         this.skips[usize::from(selector)] |= options.when_slow == WhenSlow::Gap;
         let when_slow = if this.skips[usize::from(selector)] { WhenSlow::Gap } else { WhenSlow::CatchUp };
         let mut listening = Listening::new(actor, selector, options.from.clone(), options.echo, when_slow);
+        listening.bounded = options.messages_max < SubscribeOptions::default().messages_max;
         let log = self.oracle.logs.len() - 1;
         listening.began = (log, self.oracle.logs[log].by_selector[usize::from(selector)].len());
         // One that wants the same as one that is being asked for shares its answer.

@@ -134,7 +134,7 @@ impl World {
                 let index = self.actors[actor].listeners[message.listener.0 as usize - 1];
                 let payload = message.payload.of(received);
                 uid = payload.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
-                self.oracle.heard(index, message, payload);
+                self.oracle.heard(self.now, index, message, payload);
                 self.plan_settle(actor, message.listener.0 as usize, message.payload.len);
             }
             ClientEvent::Refused { listener, fault } => {
@@ -147,11 +147,9 @@ impl World {
             ClientEvent::Failed { id, fault, .. } => {
                 let uid = self.actors[actor].published[id.0 as usize - 1];
                 let len = self.oracle.publishes[uid as usize].len as usize;
-                let large = len > self.setup.hub.limits.message_bytes_max;
-                let cause = match large {
-                    true => Cause::TooLarge,
-                    false if self.actors[actor].taken_over => Cause::Fenced,
-                    false => Cause::None,
+                let cause = Cause {
+                    too_large: len > self.setup.hub.limits.message_bytes_max,
+                    taken_over: self.actors[actor].taken_over,
                 };
                 self.oracle.failed(uid, *fault, cause);
                 if *fault == Fault::Protocol(Code::Fenced) {
