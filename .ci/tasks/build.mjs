@@ -2,8 +2,8 @@
 //
 // What the parts agree on:
 // - `wasm-client/js/src/{index,slim,workerd,edge}.ts` are the package's entries; each becomes one file in `dist`.
-// - They import the glue as `#wasm-glue` (`instantiate(module)`) and the wasm's text as `#wasm-inline` (base64 of raw
-//   deflate); both are made in `target/wasm`, where `tsconfig.json` finds their types.
+// - They import the types of a wasm instance as `#wasm`, and the wasm's text as `#wasm-inline` (base64 of raw deflate);
+//   both are made in `target/wasm`, where `tsconfig.json` finds them.
 // - `web` imports the built package by its name and leaves its page in `web/dist`.
 //
 // Cargo knows for itself what to rebuild; the other steps are skipped while their inputs are unchanged.

@@ -55,7 +55,6 @@ export async function bundleWith(options) {
     legalComments: "none",
     logLevel: "warning",
     alias: {
-      "#wasm-glue": resolve(wasmOut, "tidewire_wasm.js"),
       "#wasm-inline": resolve(wasmOut, "tidewire_wasm_inline.js"),
     },
     ...options,

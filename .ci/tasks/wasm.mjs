@@ -1,14 +1,13 @@
-// Makes the engine of the npm package: Rust -> wasm -> glue -> optimised -> inline text.
+// Makes the engine of the npm package: Rust -> wasm -> optimised -> inline text.
 //
 // Leaves in `target/wasm`:
-//   tidewire_wasm.js, .d.ts           the glue: `instantiate(module)`; imported as `#wasm-glue`
+//   tidewire_wasm.d.ts                what an instance exports; imported as `#wasm`
 //   tidewire_wasm_inline.js, .d.ts    base64 of the deflated wasm; imported as `#wasm-inline`
 //   tidewire.wasm                     the same wasm as a file
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { isolate } from "./glue.mjs";
 import { at, cargoTarget, root, wasmOut } from "./paths.mjs";
 import { read, run } from "./run.mjs";
 import { step, stepIfChanged } from "./steps.mjs";
@@ -16,7 +15,7 @@ import { step, stepIfChanged } from "./steps.mjs";
 export async function buildWasm() {
   await step("compile the wasm client", compile);
   await stepIfChanged(
-    "make glue, optimise and deflate the wasm",
+    "bind, optimise and deflate the wasm",
     {
       inputs: [
         rawWasm,
@@ -24,7 +23,6 @@ export async function buildWasm() {
         at("Cargo.lock"),
         at("node_modules/binaryen/package.json"),
         at(".ci/tasks/wasm.mjs"),
-        at(".ci/tasks/glue.mjs"),
       ],
       outputs: wasmFiles,
     },
@@ -72,25 +70,23 @@ function compile() {
 }
 
 async function finish() {
-  const glue = resolve(wasmOut, "glue");
-  mkdirSync(glue, { recursive: true });
-  await helper("glue", rawWasm, glue);
+  const bound = resolve(wasmOut, "bound");
+  mkdirSync(bound, { recursive: true });
+  await helper("bind", rawWasm, bound);
 
   const optimised = resolve(wasmOut, "tidewire.wasm");
   await run(process.execPath, [
     at("node_modules/binaryen/bin/wasm-opt"),
-    resolve(glue, "tidewire_bg.wasm"),
+    resolve(bound, "tidewire_bg.wasm"),
     ...OPTIMISE,
     ...FEATURES.map((feature) => `--enable-${feature}`),
     "-o",
     optimised,
   ]);
 
-  const bound = isolate(readFileSync(resolve(glue, "tidewire_bg.js"), "utf8"));
-  writeFileSync(resolve(wasmOut, "tidewire_wasm.js"), bound);
-  writeFileSync(resolve(wasmOut, "tidewire_wasm.d.ts"), GLUE_TYPES);
+  writeFileSync(resolve(wasmOut, "tidewire_wasm.d.ts"), WASM_TYPES);
 
-  const deflated = resolve(glue, "tidewire.deflate");
+  const deflated = resolve(bound, "tidewire.deflate");
   await helper("deflate", optimised, deflated);
   const text = readFileSync(deflated).toString("base64");
   writeFileSync(resolve(wasmOut, "tidewire_wasm_inline.js"), `export default "${text}";\n`);
@@ -107,7 +103,6 @@ const rawWasm = resolve(cargoTarget, TARGET, "wasm/tidewire_wasm.wasm");
 
 export const wasmFiles = [
   "tidewire.wasm",
-  "tidewire_wasm.js",
   "tidewire_wasm.d.ts",
   "tidewire_wasm_inline.js",
   "tidewire_wasm_inline.d.ts",
@@ -135,16 +130,8 @@ const FEATURES = [
   "multivalue",
 ];
 
-const GLUE_TYPES = `export type * from "./glue/tidewire.js";
-
-/** One instance: what the client exports by \`#[wasm_bindgen]\`, and its memory. */
-export type Wasm = typeof import("./glue/tidewire.js") & { readonly memory: WebAssembly.Memory };
-
-/** A new instance that shares nothing with earlier ones. */
-export function instantiate(module: WebAssembly.Module): Promise<Wasm>;
-
-/** As \`instantiate\`, at once; a page's main thread may refuse it for large modules. */
-export function instantiateSync(module: WebAssembly.Module): Wasm;
+const WASM_TYPES = `/** One instance: what the client exports by \`#[wasm_bindgen]\`, and its memory. */
+export type Wasm = typeof import("./bound/tidewire.js") & { readonly memory: WebAssembly.Memory };
 `;
 
 const INLINE_TYPES = `/** Base64 of the wasm, deflated without a header. */

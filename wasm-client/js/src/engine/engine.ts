@@ -1,7 +1,7 @@
 // The wasm instance, spoken to in TypeScript's terms. It holds a state machine and nothing else: what it
 // wants done it writes into a table, which is read after the call.
 
-import type { Wasm } from "#wasm-glue";
+import type { Wasm } from "#wasm";
 import type { From, OutboxOptions, Position, SubscribeOptions } from "../types.js";
 import { Rows } from "./rows.js";
 
@@ -32,10 +32,8 @@ const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
  * @internal
  */
 export async function instantiate(module: WebAssembly.Module): Promise<Wasm> {
-  // Numbers are all that crosses the boundary, so the generated glue would add nothing: what it imports only
-  // prepares a table of JavaScript values, of which there are none.
-  const imports = { "./tidewire_bg.js": { __wbindgen_init_externref_table() {} } };
-  const { exports } = await WebAssembly.instantiate(module, imports);
+  // Numbers are all that crosses the boundary, so there is nothing to import, and no glue.
+  const { exports } = await WebAssembly.instantiate(module);
   return exports as unknown as Wasm;
 }
 
