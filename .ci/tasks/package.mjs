@@ -37,6 +37,9 @@ async function bundle() {
     entryPoints: ENTRIES.map((name) => resolve(jsPackage, "src", `${name}.ts`)),
     outdir: dist,
     minify: true,
+    // What `#private` cannot hide, since other modules of the package use it, is shortened here.
+    mangleProps: new RegExp(`^(${INTERNAL.join("|")})$`),
+    define: { "Number.POSITIVE_INFINITY": "Infinity" },
     external: ["*.wasm", "*.wasm?module"],
   });
   copyFileSync(resolve(wasmOut, "tidewire.wasm"), resolve(dist, "tidewire.wasm"));
@@ -71,6 +74,46 @@ export function checkSize() {
     }
   }
 }
+
+/** Members of the package's own classes: neither its public API, nor what the engine exports, nor the platform's. */
+const INTERNAL = [
+  ...[
+    "settledMessages",
+    "settledBytes",
+    "settled",
+    "orphan",
+    "places",
+    "begin",
+    "give",
+    "consume",
+    "refused",
+  ],
+  ...[
+    "owner",
+    "home",
+    "driver",
+    "listen",
+    "listeners",
+    "forget",
+    "refuse",
+    "drop",
+    "report",
+    "setStatus",
+  ],
+  ...[
+    "entries",
+    "byNumber",
+    "forgetNumbers",
+    "number",
+    "sent",
+    "fail",
+    "flushed",
+    "upto",
+    "events",
+    "ended",
+  ],
+  ...["lower", "upper", "tell", "drain", "suspend", "received", "opened", "shown", "hidden"],
+];
 
 const ENTRIES = ["index", "slim", "workerd", "edge"].filter((name) =>
   isHere(resolve(jsPackage, `src/${name}.ts`)),
