@@ -330,6 +330,14 @@ mod tests {
     }
 
     #[test]
+    fn a_page_must_fit_among_the_answers() {
+        let limits = |page: usize| format!("[limits]\noutbox_bytes_max = 1000\npage_bytes_max = {page}");
+        assert!(read(&limits(500), &[], &Flags::default()).is_ok());
+        let error = read(&limits(501), &[], &Flags::default()).unwrap_err().to_string();
+        assert!(error.contains("limits.page_bytes_max"), "{error}");
+    }
+
+    #[test]
     fn all_problems_are_told_at_once() {
         let error = read("shards = 0\ndrain_seconds = -1", &[], &Flags::default()).unwrap_err();
         assert!(matches!(error, ConfigError::Wrong(problems) if problems.len() == 2));

@@ -114,6 +114,11 @@ impl Reading {
             let allowed = format!("at least message_bytes_max, which is {}", core.message_bytes_max);
             self.wrong("limits.frame_bytes_max", core.frame_bytes_max, allowed);
         }
+        if core.page_bytes_max > core.outbox_bytes_max / 2 {
+            // A page counts as an answer: a client that asked for one would be sent away as too slow.
+            let allowed = format!("at most half of outbox_bytes_max, which is {}", core.outbox_bytes_max);
+            self.wrong("limits.page_bytes_max", core.page_bytes_max, allowed);
+        }
         (gate, core)
     }
 }
