@@ -15,7 +15,7 @@ import { at, hubBinary, jsPackage, root, web } from "./paths.mjs";
 import { prepareBuild } from "./prepare.mjs";
 import { run } from "./run.mjs";
 import { buildRustPage } from "./rust-page.mjs";
-import { isHere, step, stepIfChanged } from "./steps.mjs";
+import { step, stepIfChanged } from "./steps.mjs";
 import { buildWasm } from "./wasm.mjs";
 
 export async function build() {
@@ -31,7 +31,6 @@ export async function build() {
 }
 
 async function buildPage() {
-  if (!isHere(resolve(web, "package.json"))) return;
   await stepIfChanged(
     "build the demo page",
     {

@@ -5,11 +5,10 @@ import { resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { at, jsPackage, wasmOut } from "./paths.mjs";
 import { run } from "./run.mjs";
-import { isHere, stepIfChanged } from "./steps.mjs";
+import { stepIfChanged } from "./steps.mjs";
 import { wasmFiles } from "./wasm.mjs";
 
 export async function buildPackage() {
-  if (!isHere(resolve(jsPackage, "src/index.ts"))) return;
   const outputs = [
     ...ENTRIES.map((name) => resolve(dist, `${name}.js`)),
     resolve(dist, "index.d.ts"),
@@ -115,9 +114,7 @@ const INTERNAL = [
   ...["lower", "upper", "tell", "drain", "suspend", "received", "opened", "shown", "hidden"],
 ];
 
-const ENTRIES = ["index", "slim", "workerd", "edge"].filter((name) =>
-  isHere(resolve(jsPackage, `src/${name}.ts`)),
-);
+const ENTRIES = ["index", "slim", "workerd", "edge"];
 const DEFAULT_ENTRY_BYTES_MAX = 20_480;
 const dist = resolve(jsPackage, "dist");
 const TSC = at("node_modules/typescript/bin/tsc");

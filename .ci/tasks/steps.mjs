@@ -29,13 +29,6 @@ export async function stepIfChanged(name, { inputs, facts = [], outputs }, work)
   writeFileSync(stamp, digest);
 }
 
-/** Whether a part that is still being written has arrived; says so if it has not. */
-export function isHere(path) {
-  if (existsSync(path)) return true;
-  console.log(`NOT HERE YET: ${relative(root, path)}`);
-  return false;
-}
-
 async function timed(name, work) {
   const started = performance.now();
   await work();

@@ -13,7 +13,6 @@ import { at, cargoTarget, hubBinary, jsPackage } from "./paths.mjs";
 import { prepareBuild, prepareChromium } from "./prepare.mjs";
 import { read, run } from "./run.mjs";
 import { runSections } from "./sections.mjs";
-import { isHere } from "./steps.mjs";
 
 const cargo = (...args) => run("cargo", args);
 const npx = (...args) => run("npx", ["--no-install", ...args]);
@@ -57,17 +56,15 @@ const sections = [
   { name: "check: npm audit", run: checkNpmAdvisories },
   { name: "build", run: build },
   { name: "check: size of the npm package", needs: "build", run: checkSize },
-  { name: "pack", needs: "build", inputs: ["wasm-client/js/package.json"], run: pack },
+  { name: "pack", needs: "build", run: pack },
   {
     name: "check: publint",
     needs: "pack",
-    inputs: ["wasm-client/js/package.json"],
     run: () => npx("publint", jsPackage, "--strict"),
   },
   {
     name: "check: tsc of the package's tests",
     needs: "build",
-    inputs: ["wasm-client/js/test/tsconfig.json"],
     run: () => npx("tsc", "--noEmit", "-p", at("wasm-client/js/test")),
   },
   {
@@ -77,7 +74,6 @@ const sections = [
   },
   {
     name: "test: wake-ups under loom",
-    inputs: ["hub-core/src/mark.rs"],
     run: runLoom,
   },
   { name: "test: Autobahn cases", run: autobahn },
@@ -89,19 +85,21 @@ const sections = [
   {
     name: "test: npm package sources",
     needs: "build",
-    inputs: ["wasm-client/js/test"],
     run: runPackageSourceTests,
+  },
+  {
+    name: "test: JSON client",
+    needs: "build",
+    run: () => runTestsIn(at("tests/json-client"), hub),
   },
   {
     name: "test: packed tarball",
     needs: "pack",
-    inputs: ["tests/package"],
     run: async () => runTestsIn(at("tests/package"), await withChromium()),
   },
   {
     name: "test: browser",
     needs: "pack",
-    inputs: ["tests/browser"],
     run: async () => runTestsIn(at("tests/browser"), await withChromium()),
   },
 ];
@@ -120,9 +118,7 @@ async function withChromium() {
 }
 
 const { only } = parseArgs({ options: { only: { type: "string", default: "" } } }).values;
-const chosen = sections
-  .filter(({ name }) => name.includes(only))
-  .filter(({ inputs = [] }) => inputs.every((path) => isHere(at(path))));
+const chosen = sections.filter(({ name }) => name.includes(only));
 
 await prepareBuild();
 process.exitCode = chosen.length === 0 || (await runSections(chosen)) > 0 ? 1 : 0;
