@@ -50,6 +50,7 @@ impl Wire for Sockets {
 }
 
 struct Hub {
+    topics: Arc<Topics>,
     shard: Shard,
     sockets: Sockets,
     now: Millis,
@@ -63,7 +64,13 @@ impl Hub {
         let settings = Settings { limits, access: Access::open(), rules };
         let topics = Arc::new(Topics::new(settings, EPOCH, Engine::Memory, vec![Arc::clone(&inbox)]));
         let now = Millis(1_000_000);
-        Self { shard: Shard::new(now, 0, topics, inbox), sockets: Sockets::default(), now }
+        let shard = Shard::new(now, 0, Arc::clone(&topics), inbox);
+        Self { topics, shard, sockets: Sockets::default(), now }
+    }
+
+    /// Bytes of all blocks, in whatever tail.
+    fn held_bytes(&self) -> u64 {
+        self.topics.metrics().block_bytes.value()
     }
 
     fn connect(&mut self, encoding: Encoding) -> ConnectionId {
@@ -568,4 +575,27 @@ fn silence_before_and_after_sign_in_ends_a_connection() {
     assert_eq!(heard.first(), Some(&Heard::Other(75)), "a heartbeat");
     assert_eq!(heard[heard.len() - 2..], [Heard::Goodbye(Code::Silent), Heard::Close(4018)]);
     assert_eq!(hub.shard.connections(), 0);
+}
+
+#[test]
+fn a_full_node_drops_old_history_and_says_so() {
+    let limits = small(|limits| {
+        limits.block_bytes = 1;
+        limits.node_bytes_max = 4_000;
+    });
+    let mut hub = Hub::new(limits, Vec::new());
+    let (alice, bob) = (hub.client(1), hub.client(2));
+    hub.subscribe(bob, ">", Start::Latest, WhenSlow::CatchUp);
+    hub.open(alice, "t");
+    for seq in 1..=500 {
+        hub.publish(alice, seq, "some message or other");
+    }
+    assert!(hub.held_bytes() <= 4_000 + 200, "{} bytes", hub.held_bytes());
+    hub.heard(bob);
+    hub.subscribe(bob, "t", after(1), WhenSlow::CatchUp);
+    let heard = hub.heard(bob);
+    let Heard::Subscribed(Outcome::Gap, cursor, Some((2, lost, GapReason::Retention))) = heard[0] else {
+        panic!("no gap: {heard:?}")
+    };
+    assert!(cursor == lost && lost < 500 && lost > 400, "{lost} are lost");
 }

@@ -190,16 +190,18 @@ impl Directory {
         }
     }
 
-    /// Makes room: halves the largest histories until `excess` bytes are free.
+    /// Makes room: halves the largest tails until `excess` bytes are free. What a pattern's tail loses is merged
+    /// from its topics again.
     pub fn relieve(&mut self, mut excess: usize) {
-        let mut by_size: Vec<_> =
-            self.topics.values().map(|topic| (topic.tail.bytes(), Arc::clone(topic))).collect();
+        let topics = self.topics.values().map(|topic| Arc::clone(&topic.tail));
+        let tails = topics.chain(self.patterns.all());
+        let mut by_size: Vec<_> = tails.map(|tail| (tail.bytes(), tail)).collect();
         by_size.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-        for (_, topic) in by_size {
+        for (_, tail) in by_size {
             if excess == 0 {
                 break;
             }
-            excess = excess.saturating_sub(topic.tail.halve());
+            excess = excess.saturating_sub(tail.halve());
         }
     }
 
