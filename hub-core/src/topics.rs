@@ -170,7 +170,7 @@ impl Topics {
     ) -> Result<(Arc<Topic>, Opening), Code> {
         let mut log = lock(&self.log);
         let topic = log.directory.topic(name).ok_or(Code::Overloaded)?;
-        let opening = log.producers.open(now, producer, incarnation, topic.tail.number, lowest)?;
+        let opening = log.producers.open(now, producer, incarnation, name, lowest)?;
         Ok((topic, opening))
     }
 

@@ -599,3 +599,22 @@ fn a_full_node_drops_old_history_and_says_so() {
     };
     assert!(cursor == lost && lost < 500 && lost > 400, "{lost} are lost");
 }
+
+#[test]
+fn a_window_outlives_the_messages_of_its_topic() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let id = hub.client(1);
+    hub.open(id, "t");
+    hub.publish(id, 1, "landed, and its ack was lost");
+    hub.shard.gone(hub.now, id);
+    hub.sockets.written.clear();
+    // Ten minutes are kept by default; then nothing holds the topic.
+    for _ in 0..200 {
+        hub.wait(5_000);
+    }
+    assert_eq!(hub.topics.metrics().topics.value(), 0);
+    let id = hub.client(1);
+    let open = Open { handle: Handle(1), topic: "t".into(), lowest: Seq(1), ..Open::default() };
+    hub.say(id, &[ClientFrame::Open(open), publish(1, "landed, and its ack was lost")]);
+    assert_eq!(hub.heard(id), [Heard::Opened(false, 2), Heard::Acked(1, 1, 1, true)]);
+}

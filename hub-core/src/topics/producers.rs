@@ -1,11 +1,13 @@
 //! Who has published: incarnations, for fencing, and windows, for landing once.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use slab::Slab;
 use tidewire_protocol::code::Code;
-use tidewire_protocol::number::{Incarnation, ProducerId, Seq, TailNumber};
+use tidewire_protocol::name::TopicName;
+use tidewire_protocol::number::{Incarnation, ProducerId, Seq};
 
 use crate::clock::Millis;
 use crate::limits::Limits;
@@ -17,7 +19,8 @@ use crate::window::Window;
 pub struct Producers {
     incarnations: BTreeMap<ProducerId, Incarnation>,
     windows: Slab<Kept>,
-    by_producer: BTreeMap<(ProducerId, TailNumber), usize>,
+    /// By name: a window outlives the state of a topic whose messages are all gone.
+    by_producer: BTreeMap<ProducerId, BTreeMap<TopicName, usize>>,
     next_generation: u32,
     limits: Arc<Limits>,
 }
@@ -39,7 +42,7 @@ struct Kept {
     producer: ProducerId,
     /// The last that opened it.
     incarnation: Incarnation,
-    topic: TailNumber,
+    topic: TopicName,
 }
 
 /// What `open` found.
@@ -109,12 +112,12 @@ impl Producers {
         now: Millis,
         producer: ProducerId,
         incarnation: Incarnation,
-        topic: TailNumber,
+        topic: &TopicName,
         lowest: Seq,
     ) -> Result<Opening, Code> {
         self.fence(producer, incarnation)?;
-        let key = (producer, topic);
-        if let Some(slot) = self.by_producer.get(&key).copied() {
+        let known = self.by_producer.get(&producer).and_then(|windows| windows.get(topic));
+        if let Some(slot) = known.copied() {
             let kept = &mut self.windows[slot];
             if !kept.window.forget_below(lowest) {
                 kept.window = Window::new(lowest);
@@ -140,9 +143,11 @@ impl Producers {
         let window = Window::new(lowest);
         let next = window.next();
         let generation = self.next_generation;
-        let kept = Kept { window, generation, handles: 1, used: now, producer, incarnation, topic };
+        let topic = topic.clone();
+        let kept =
+            Kept { window, generation, handles: 1, used: now, producer, incarnation, topic: topic.clone() };
         let slot = self.windows.insert(kept);
-        self.by_producer.insert(key, slot);
+        self.by_producer.entry(producer).or_default().insert(topic, slot);
         let window_new = !mutant::active(Mutant::WindowRestartedSilently);
         Ok(Opening { window: WindowKey { slot: slot as u32, generation }, window_new, next })
     }
@@ -191,18 +196,19 @@ impl Producers {
     fn drop_windows(&mut self, slots: &[usize]) {
         for slot in slots {
             let kept = self.windows.remove(*slot);
-            self.by_producer.remove(&(kept.producer, kept.topic));
+            if let Entry::Occupied(mut theirs) = self.by_producer.entry(kept.producer) {
+                theirs.get_mut().remove(&kept.topic);
+                if theirs.get().is_empty() {
+                    theirs.remove();
+                }
+            }
         }
     }
 
     /// A producer without a window has nothing that an older incarnation could disturb.
     fn drop_idle_producers(&mut self) {
         let by_producer = &self.by_producer;
-        let has_window = |producer: &ProducerId| {
-            let from = (*producer, TailNumber(0));
-            by_producer.range(from..).next().is_some_and(|((owner, _), _)| owner == producer)
-        };
-        self.incarnations.retain(|producer, _| has_window(producer));
+        self.incarnations.retain(|producer, _| by_producer.contains_key(producer));
     }
 }
 
