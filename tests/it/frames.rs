@@ -96,7 +96,8 @@ fn a_message_in_too_many_or_too_large_fragments_is_refused() {
 
 #[test]
 fn pings_whose_pongs_are_not_read_end_the_connection() {
-    let hub = Hub::dev_with(&[("outbox_bytes_max", 64 << 10), ("close_ms", 200)]);
+    let hub =
+        Hub::dev_with(&[("outbox_bytes_max", 64 << 10), ("page_bytes_max", 32 << 10), ("close_ms", 200)]);
     let neighbour = Neighbour::of(&hub);
     let before = hub.memory();
     let flood = client_frame(0x89, &[b'p'; 125]).repeat(10_000);
