@@ -45,9 +45,8 @@ export class Link {
     on("error", () => {});
   }
 
-  /** A socket that is closing takes nothing more, and browsers complain; its close is told soon. */
   send(bytes: Uint8Array<ArrayBuffer>): void {
-    if (this.#socket?.readyState === OPEN) this.#socket.send(bytes);
+    this.#socket?.send(bytes);
   }
 
   close(code: number): void {
@@ -64,6 +63,3 @@ export function socketUrl(address: string): string {
   if (url.pathname === "/") url.pathname = "/v1/ws";
   return url.href;
 }
-
-/** `WebSocket.OPEN`, where there may be no global `WebSocket`. */
-const OPEN = 1;
