@@ -19,11 +19,16 @@ import { step, stepIfChanged } from "./steps.mjs";
 import { buildWasm } from "./wasm.mjs";
 
 export async function build() {
+  await buildHub();
+  await buildRustPage();
+}
+
+/** The hub with its demo, and what the demo is made of. */
+export async function buildHub() {
   await prepareBuild();
   await buildWasm();
   await buildPackage();
   await buildPage();
-  await buildRustPage();
   await step("compile the hub", () =>
     run("cargo", ["build", "--locked", "--release", "-p", "tidewire"]),
   );

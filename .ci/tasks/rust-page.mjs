@@ -24,7 +24,8 @@ export async function buildRustPage() {
 function compile() {
   const args = ["build", "--locked", "--profile", "wasm", "--target", TARGET];
   return run("cargo", [...args, "-p", "tidewire-rust-page"], {
-    env: { CARGO_ENCODED_RUSTFLAGS: remaps().join("\x1f") },
+    // Its own target folder: it is compiled with other flags than the engine, and each would undo the other's work.
+    env: { CARGO_ENCODED_RUSTFLAGS: remaps().join("\x1f"), CARGO_TARGET_DIR: cargoOut },
   });
 }
 
@@ -35,4 +36,5 @@ async function finish() {
 }
 
 const html = at("web/rust-page/index.html");
-const compiled = resolve(cargoTarget, TARGET, "wasm/tidewire_rust_page.wasm");
+const cargoOut = resolve(cargoTarget, "for-rust-page");
+const compiled = resolve(cargoOut, TARGET, "wasm/tidewire_rust_page.wasm");

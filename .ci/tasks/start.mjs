@@ -2,10 +2,10 @@
 // Further arguments go to the hub: `npm start -- --listen 127.0.0.1:8080`.
 
 import { spawn } from "node:child_process";
-import { build } from "./build.mjs";
+import { buildHub } from "./build.mjs";
 import { hubBinary, root } from "./paths.mjs";
 
-await build();
+await buildHub();
 
 const args = ["serve", "--dev", "--demo", ...process.argv.slice(2)];
 const hub = spawn(hubBinary, args, { cwd: root, stdio: "inherit" });
