@@ -184,4 +184,4 @@ pub fn write_blocks(
 }
 
 const RETAKE_EVERY: usize = 64;
-const PARTS_MAX: usize = 16;
+const PARTS_MAX: usize = 64;
