@@ -55,9 +55,11 @@ pub struct Shard {
     inbox: Arc<Inbox>,
     connections: Slab<Connection>,
     audiences: Audiences,
+    /// Connections that were told what became of their publishes: they go before those that are only ready.
+    answered: VecDeque<ConnectionId>,
     /// Connections with something to write that nobody holds up.
     ready: VecDeque<ConnectionId>,
-    /// Whether the walk or a ready connection is next.
+    /// Whether the walk or a waiting connection is next.
     walk_next: bool,
     batch: Batch,
     wheel: Wheel,
@@ -90,6 +92,7 @@ impl Shard {
             inbox,
             connections: Slab::new(),
             audiences,
+            answered: VecDeque::new(),
             ready: VecDeque::new(),
             walk_next: false,
             batch: Batch::default(),
@@ -106,8 +109,10 @@ impl Shard {
     /// Takes over a connection whose handshake is done.
     pub fn accept(&mut self, now: Millis, encoding: Encoding) -> ConnectionId {
         self.next_generation = self.next_generation.wrapping_add(1);
-        let connection = Connection::new(now, self.next_generation, encoding);
-        let slot = self.connections.insert(connection) as u32;
+        let entry = self.connections.vacant_entry();
+        let slot = entry.key() as u32;
+        let heartbeat_at = self.topics.limits().first_heartbeat(now, slot);
+        entry.insert(Connection::new(now, self.next_generation, encoding, heartbeat_at));
         let sign_in_by = now.plus(self.topics.limits().sign_in_ms);
         self.wheel.insert((slot, self.next_generation), sign_in_by);
         self.topics.metrics().connections.add(1);
@@ -143,6 +148,16 @@ impl Shard {
         } else if self.walk_next && self.audiences.has_work() {
             self.walk_next = false;
             self.walk_on(wire);
+        } else if !self.answered.is_empty() {
+            self.walk_next = true;
+            // As many as a slice of a walk sends: neither can starve the other.
+            for _ in 0..self.topics.limits().slice_sends {
+                let Some(id) = self.answered.pop_front() else { break };
+                if let Some(connection) = self.connections.get_mut(id.0 as usize) {
+                    connection.answered = false;
+                    self.flush(now, id, wire);
+                }
+            }
         } else if let Some(id) = self.ready.pop_front() {
             self.walk_next = true;
             if let Some(connection) = self.connections.get_mut(id.0 as usize) {
@@ -152,7 +167,7 @@ impl Shard {
         } else if self.audiences.has_work() {
             self.walk_on(wire);
         }
-        !self.ready.is_empty() || self.audiences.has_work() || self.inbox.has_mail()
+        self.has_waiting() || self.audiences.has_work() || self.inbox.has_mail()
     }
 
     /// When [`Self::turn`] must be called at the latest.
@@ -189,7 +204,11 @@ impl Shard {
             }
             let mut replies = Replies::new(connection.encoding);
             connection.session.tell(now, outcomes, &self.topics, &mut replies);
-            self.say(id, replies);
+            replies.seal(&mut connection.outbox);
+            if connection.writable && !connection.answered {
+                connection.answered = true;
+                self.answered.push_back(id);
+            }
             if let Err(ending) = self.check_outbox(id) {
                 self.close(now, id, ending);
             }
@@ -274,13 +293,6 @@ impl Shard {
         }
     }
 
-    fn say(&mut self, id: ConnectionId, replies: Replies) {
-        if let Some(connection) = self.connections.get_mut(id.0 as usize) {
-            replies.seal(&mut connection.outbox);
-            self.make_ready(id);
-        }
-    }
-
     /// A client that does not read its answers is let go.
     fn check_outbox(&mut self, id: ConnectionId) -> Result<(), Ending> {
         let outbox_bytes_max = self.topics.limits().outbox_bytes_max;
@@ -290,6 +302,11 @@ impl Shard {
         }
         connection.outbox = Vec::new();
         Err(Ending::Code(Code::TooSlow))
+    }
+
+    /// Whether a connection waits for its turn.
+    fn has_waiting(&self) -> bool {
+        !self.answered.is_empty() || !self.ready.is_empty()
     }
 
     fn make_ready(&mut self, id: ConnectionId) {

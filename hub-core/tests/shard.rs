@@ -97,8 +97,14 @@ impl Hub {
         self.send(id, 2, &payload);
     }
 
-    /// Sends one masked WebSocket frame (all-zero mask) and lets the shard work.
+    /// Sends one masked WebSocket frame and lets the shard work.
     fn send(&mut self, id: ConnectionId, opcode: u8, payload: &[u8]) {
+        self.deliver(id, opcode, payload);
+        self.work();
+    }
+
+    /// Sends one masked WebSocket frame (all-zero mask).
+    fn deliver(&mut self, id: ConnectionId, opcode: u8, payload: &[u8]) {
         let mut bytes = vec![0x80 | opcode];
         match payload.len() {
             len @ 0..=125 => bytes.push(0x80 | len as u8),
@@ -110,7 +116,6 @@ impl Hub {
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(payload);
         self.shard.received(self.now, id, &mut bytes, &mut self.sockets);
-        self.work();
     }
 
     fn work(&mut self) {
@@ -290,6 +295,43 @@ fn publishes_of_one_read_become_one_block_and_one_ack() {
     hub.say(alice, &[publish(1, "a"), publish(2, "b"), publish(3, "c")]);
     assert_eq!(hub.heard(alice), [Heard::Acked(1, 3, 1, false)]);
     assert_eq!(hub.heard(bob), [Heard::Messages(vec![message(1, "a"), message(2, "b"), message(3, "c")])]);
+}
+
+#[test]
+fn an_ack_does_not_queue_behind_heartbeats() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let alice = hub.client(1);
+    let others: Vec<_> = (0..100).map(|_| hub.client(2)).collect();
+    hub.open(alice, "t");
+    hub.now = hub.now.plus(Limits::default().heartbeat_ms + 1_000);
+    hub.shard.turn(hub.now, &mut hub.sockets);
+    let mut payload = Vec::new();
+    publish(1, "m").put(&mut payload);
+    hub.deliver(alice, 2, &payload);
+    for _ in 0..2 {
+        hub.shard.turn(hub.now, &mut hub.sockets);
+    }
+    assert!(hub.heard(alice).contains(&Heard::Acked(1, 1, 1, false)));
+    let beats = others.iter().filter(|id| !hub.sockets.written[id].is_empty()).count();
+    assert!(beats < others.len(), "all heartbeats had gone before: nothing was tested");
+    hub.work();
+    assert!(others.iter().all(|id| hub.sockets.written[id].len() > 0));
+}
+
+#[test]
+fn heartbeats_of_connections_that_came_together_are_spread() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let all: Vec<_> = (0..64).map(|_| hub.client(1)).collect();
+    let heartbeat_ms = Limits::default().heartbeat_ms;
+    let mut most_at_once = 0;
+    for _ in 0..heartbeat_ms / 500 + 1 {
+        hub.wait(500);
+        let beats = |id: &&ConnectionId| hub.sockets.written.get(id).is_some_and(|bytes| !bytes.is_empty());
+        most_at_once = most_at_once.max(all.iter().filter(beats).count());
+        let heard: Vec<_> = all.iter().flat_map(|id| hub.heard(*id)).collect();
+        assert!(heard.iter().all(|frame| *frame == Heard::Other(75)));
+    }
+    assert!((1..=8).contains(&most_at_once), "{most_at_once} of {} at once", all.len());
 }
 
 #[test]

@@ -21,12 +21,16 @@ pub struct Connection {
     pub encoding: Encoding,
     /// Whether the socket takes bytes, as far as is known.
     pub writable: bool,
+    /// Whether it is on the shard's list of those that were answered.
+    pub answered: bool,
     /// Whether it is on the shard's ready list.
     pub ready: bool,
     /// It gets its last frames until then, and is closed.
     pub closing: Option<Millis>,
     /// When it was accepted, or last heard of.
     pub heard: Millis,
+    /// When it gets its next heartbeat.
+    pub heartbeat_at: Millis,
     /// What came in and is not whole yet.
     pub reader: Reader,
     /// The conversation.
@@ -83,14 +87,16 @@ pub enum HalfSource {
 impl Connection {
     /// A connection as it comes from the handshake.
     #[must_use]
-    pub fn new(now: Millis, generation: u32, encoding: Encoding) -> Self {
+    pub fn new(now: Millis, generation: u32, encoding: Encoding, heartbeat_at: Millis) -> Self {
         Self {
             generation,
             encoding,
             writable: true,
+            answered: false,
             ready: false,
             closing: None,
             heard: now,
+            heartbeat_at,
             reader: Reader::new(),
             session: Session::default(),
             half: None,

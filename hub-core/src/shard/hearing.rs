@@ -35,7 +35,9 @@ impl Shard {
         let mut replies = Replies::new(connection.encoding);
         let heard = self.hear(now, id, bytes, &mut replies);
         self.batch.publish(now, &self.topics);
-        self.say(id, replies);
+        if let Some(connection) = self.connections.get_mut(id.0 as usize) {
+            replies.seal(&mut connection.outbox);
+        }
         if let Err(ending) = heard.and_then(|()| self.check_outbox(id)) {
             self.close(now, id, ending);
         }

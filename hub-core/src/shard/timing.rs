@@ -61,16 +61,18 @@ impl Shard {
             }
             None if !connection.session.signed_in() => self.wheel.insert(key, sign_in_by),
             None if now >= silent_at => self.close(now, id, Ending::Code(Code::Silent)),
+            None if now < connection.heartbeat_at => self.wheel.insert(key, connection.heartbeat_at),
             None => {
                 if connection.writable {
                     let mut replies = Replies::new(connection.encoding);
                     replies.put(&HubFrame::Heartbeat(Heartbeat::default()));
-                    self.say(id, replies);
+                    replies.seal(&mut connection.outbox);
                 }
-                self.wheel.insert(key, now.plus(limits.heartbeat_ms));
+                connection.heartbeat_at = now.plus(limits.heartbeat_ms);
+                self.wheel.insert(key, connection.heartbeat_at);
+                self.make_ready(id);
             }
         }
-        self.make_ready(id);
     }
 }
 
