@@ -25,7 +25,8 @@ mod raw;
 pub struct Config {
     /// Where it listens. 127.0.0.1:7700 by default: to be reachable from elsewhere is a decision.
     pub listen: SocketAddr,
-    /// Threads that own connections. As many as cores: a shard never waits for anything but its sockets.
+    /// Threads that own connections. One fewer than cores, and one at least: handshakes, engines and the kernel's
+    /// part of networking need a core as well, and shards that have to share theirs send smaller batches.
     pub shards: usize,
     /// How long clients get to leave when the hub stops. 10 s: enough to spread the return of 10,000 clients, and
     /// below the 30 s after which orchestrators kill.
@@ -155,7 +156,7 @@ impl Reading {
             self.access(raw.access)
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let shards = raw.shards.unwrap_or(cores as i64);
+        let shards = raw.shards.unwrap_or(cores.saturating_sub(1).max(1) as i64);
         if !(1..=SHARDS_MAX).contains(&shards) {
             self.wrong("shards", shards, format!("1 to {SHARDS_MAX}"));
         }

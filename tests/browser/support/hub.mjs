@@ -37,7 +37,9 @@ export class Hub {
 
   async #start(address) {
     const args = ["serve", "--dev", ...this.#args, "--listen", address];
-    this.#process = spawn(BINARY, args, { stdio: ["ignore", "pipe", "inherit"] });
+    // Two shards, whatever the machine has: messages must find their way from one to the other.
+    const env = { TIDEWIRE_SHARDS: "2", ...process.env };
+    this.#process = spawn(BINARY, args, { env, stdio: ["ignore", "pipe", "inherit"] });
     for await (const line of createInterface(this.#process.stdout)) {
       const [, url] = /^tidewire listening on (http:\S+)$/.exec(line) ?? [];
       if (!url) continue;
