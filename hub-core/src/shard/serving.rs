@@ -190,7 +190,7 @@ impl Audiences {
             self.miss(connection, subscription, found.gone, found.gone, GapReason::Retention, topics);
             return None;
         };
-        let merged = topics.merge(now, &pattern, subscription.tail, cursor, topics.limits().write_bytes);
+        let merged = topics.merge(now, &pattern, subscription.tail, cursor, topics.limits().page_bytes_max);
         if merged.gone > cursor.max(subscription.told_gone) {
             self.miss(connection, subscription, merged.gone, cursor, GapReason::Retention, topics);
             return None;

@@ -66,7 +66,7 @@ impl Walk {
         news.then_some(Self { audience: index, at: 0, blocks, end, next_low: end })
     }
 
-    /// Serves cursors until `sends` are used up or one stops. Tells how many sends were made.
+    /// Serves cursors until so many `sends` are made, or `write_bytes` written, or one stops.
     pub fn slice(
         &mut self,
         audience: &mut Audience,
@@ -75,7 +75,7 @@ impl Walk {
         wire: &mut impl Wire,
     ) -> Slice {
         let mut slice = Slice::default();
-        while slice.sends < sends {
+        while slice.sends < sends && slice.bytes < write_bytes {
             let Some(entry) = audience.entries.get_mut(self.at) else {
                 slice.done = true;
                 return slice;
