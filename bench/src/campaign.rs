@@ -64,15 +64,16 @@ pub fn run(campaign: &Campaign) -> Result<()> {
         print!("{}", table::row(&row, &result));
         std::io::stdout().flush()?;
         report.rows.push(result);
+        // After each row: a run that is broken off keeps what it has.
+        if let Some(path) = &campaign.json {
+            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            serde_json::to_writer_pretty(file, &report)?;
+        }
+        if let Some(path) = &campaign.document {
+            write_document(&report, path)?;
+        }
     }
     print!("{}", table::goals(&report));
-    if let Some(path) = &campaign.json {
-        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        serde_json::to_writer_pretty(file, &report)?;
-    }
-    if let Some(path) = &campaign.document {
-        write_document(&report, path)?;
-    }
     Ok(())
 }
 

@@ -149,7 +149,14 @@ fn low_rate() -> Row {
 
 fn topics_10000() -> Row {
     let plan = Plan { topics: 10_000, publishers: 10, ..Plan::one_topic(10_000) };
-    let servers = [Server::Tidewire, Server::Bun, Server::Floor, Server::Nats];
+    let servers = [
+        Server::Tidewire,
+        Server::TidewireAllCores,
+        Server::Bun,
+        Server::BunAnswers,
+        Server::Floor,
+        Server::Nats,
+    ];
     let title = "10,000 topics, one subscriber each, 128 B, 10,000 messages/s";
     row("topics-10000", title, &servers, (plan, rate(10_000.0))).goal(1.0, "bun").goal_of(
         Metric::P99,

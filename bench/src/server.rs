@@ -19,12 +19,16 @@ pub mod usual;
 pub enum Server {
     /// The hub.
     Tidewire,
+    /// The hub with a shard on every core, also on the one that it leaves to others by default.
+    TidewireAllCores,
     /// A bare loop over epoll that writes prepared frames.
     Floor,
     /// axum's WebSocket, and a task and a `broadcast` receiver for each subscriber.
     Usual,
     /// Bun's `server.publish`, which is uWebSockets.
     Bun,
+    /// The same, and every publish is answered with a frame of 16 bytes.
+    BunAnswers,
     /// Centrifuge as it comes.
     Centrifuge,
     /// Centrifuge with a write delay and pooled buffers.
@@ -56,8 +60,9 @@ pub struct Running {
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tidewire,
+        Self::TidewireAllCores,
         Self::Floor,
         Self::Usual,
         Self::Bun,
@@ -72,9 +77,11 @@ impl Server {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tidewire => "tidewire",
+            Self::TidewireAllCores => "tidewire-all-cores",
             Self::Floor => "floor",
             Self::Usual => "usual",
             Self::Bun => "bun",
+            Self::BunAnswers => "bun-answers",
             Self::Centrifuge => "centrifuge",
             Self::CentrifugeTuned => "centrifuge-tuned",
             Self::Nats => "nats",
@@ -86,8 +93,8 @@ impl Server {
     #[must_use]
     pub const fn dialect(self) -> Dialect {
         match self {
-            Self::Tidewire => Dialect::Tidewire,
-            Self::Floor | Self::Usual | Self::Bun => Dialect::Plain,
+            Self::Tidewire | Self::TidewireAllCores => Dialect::Tidewire,
+            Self::Floor | Self::Usual | Self::Bun | Self::BunAnswers => Dialect::Plain,
             Self::Centrifuge | Self::CentrifugeTuned => Dialect::Centrifuge,
             Self::Nats => Dialect::Nats,
             Self::SocketIo => Dialect::SocketIo,
@@ -98,9 +105,9 @@ impl Server {
     #[must_use]
     pub fn is_installed(self, places: &Places) -> bool {
         let needed: &[PathBuf] = match self {
-            Self::Tidewire => std::slice::from_ref(&places.hub),
+            Self::Tidewire | Self::TidewireAllCores => std::slice::from_ref(&places.hub),
             Self::Floor | Self::Usual => &[],
-            Self::Bun => &[places.bun(), places.peers.join("bun/server.js")],
+            Self::Bun | Self::BunAnswers => &[places.bun(), places.peers.join("bun/server.js")],
             Self::Centrifuge | Self::CentrifugeTuned => &[places.centrifuge()],
             Self::Nats => &[places.nats()],
             Self::SocketIo => &[places.peers.join("node_modules/socket.io/package.json")],
@@ -113,7 +120,7 @@ impl Server {
     pub fn version(self, places: &Places) -> String {
         match self {
             Self::Tidewire => first_line(Command::new(&places.hub).arg("--version")),
-            Self::Floor | Self::Usual => String::new(),
+            Self::TidewireAllCores | Self::BunAnswers | Self::Floor | Self::Usual => String::new(),
             Self::Bun => first_line(Command::new(places.bun()).arg("--version")),
             Self::Centrifuge | Self::CentrifugeTuned => {
                 first_line(Command::new(places.centrifuge()).arg("-version"))
@@ -141,21 +148,27 @@ impl Server {
 
     fn start_on_port_0(self, places: &Places) -> Result<Running> {
         let mut command = match self {
-            Self::Tidewire => Command::new(&places.hub),
+            Self::Tidewire | Self::TidewireAllCores => Command::new(&places.hub),
             Self::Floor | Self::Usual => Command::new(std::env::current_exe()?),
-            Self::Bun => Command::new(places.bun()),
+            Self::Bun | Self::BunAnswers => Command::new(places.bun()),
             Self::Centrifuge | Self::CentrifugeTuned | Self::Nats => Command::new(places.centrifuge()),
             Self::SocketIo => Command::new("node"),
         };
         match self {
-            Self::Tidewire => command.args(["serve", "--dev", "--listen", "127.0.0.1:0"]),
+            Self::Tidewire | Self::TidewireAllCores => {
+                command.args(["serve", "--dev", "--listen", "127.0.0.1:0"])
+            }
             Self::Floor => command.arg("serve-floor"),
             Self::Usual => command.arg("serve-usual"),
             Self::Bun => command.arg(places.peers.join("bun/server.js")),
+            Self::BunAnswers => command.arg(places.peers.join("bun/server.js")).arg("--answers"),
             Self::Centrifuge | Self::Nats => &mut command,
             Self::CentrifugeTuned => command.arg("-tuned"),
             Self::SocketIo => command.arg(places.peers.join("socket-io/server.js")),
         };
+        if self == Self::TidewireAllCores {
+            command.env("TIDEWIRE_SHARDS", std::thread::available_parallelism()?.to_string());
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
         // From here on the process is ended whatever happens.

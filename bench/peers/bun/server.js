@@ -1,4 +1,5 @@
 // Bun's own pub/sub (uWebSockets): subscribers name their topic in the address, payloads name theirs.
+const answers = process.argv.includes("--answers");
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: 0,
@@ -14,8 +15,9 @@ const server = Bun.serve({
     open(socket) {
       if (socket.data.topic) socket.subscribe(socket.data.topic);
     },
-    message(_socket, payload) {
+    message(socket, payload) {
       server.publish(payload.latin1Slice(0, 8), payload, false);
+      if (answers) socket.sendBinary(payload.subarray(0, 16));
     },
   },
 });
