@@ -1,0 +1,6 @@
+// Says nothing of its own accord.
+
+export class Silent {
+  opened() {}
+  heard() {}
+}
