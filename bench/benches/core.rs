@@ -16,7 +16,7 @@ use tidewire_hub_core::metrics::Metrics;
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
-use tidewire_hub_core::tail::{Keep, Source, Tail};
+use tidewire_hub_core::tail::{Keep, Source, Tail, Terms};
 use tidewire_hub_core::topics::patterns::Patterns;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::block::{self, Block, Head};
@@ -59,7 +59,7 @@ fn codec(c: &mut Criterion) {
 }
 
 fn append(c: &mut Criterion) {
-    let tail = tail(1, Source::Topic(Arc::from("bench")));
+    let tail = tail(1);
     let mut offset = 0;
     c.bench_function("append: one message of 128 B to a tail", |b| {
         b.iter(|| {
@@ -109,8 +109,7 @@ fn patterns(c: &mut Criterion) {
                 2 => format!("*.orders.item{number}"),
                 _ => format!("shop{}.*.item{}", number - 3, number - 1),
             };
-            let source = Source::Topic(Arc::from(name.as_str()));
-            patterns.insert(&name, Arc::new(tail(number + 1, source)));
+            patterns.insert(&name, Arc::new(tail(number + 1)));
         }
         let middle = count / 2;
         let topic = format!("shop{middle}.orders.item{}", middle + 2);
@@ -122,10 +121,11 @@ fn patterns(c: &mut Criterion) {
     group.finish();
 }
 
-fn tail(number: u64, source: Source) -> Tail {
+fn tail(number: u64) -> Tail {
     let keep =
         Keep { count: u64::MAX, bytes: 16 << 20, age_ms: u64::MAX, readable: true, block_bytes: 16 << 10 };
-    Tail::new(TailNumber(number), source, keep, 1, Offset(0), &Arc::new(Metrics::default()))
+    let terms = Arc::new(Terms { keep, shards: 1, metrics: Arc::new(Metrics::default()) });
+    Tail::new(TailNumber(number), Source::Topic, &terms, Offset(0))
 }
 
 fn publish(seq: u64) -> Publish<'static> {

@@ -1,7 +1,8 @@
 //! Blocks: messages sealed into one WebSocket message that serves every subscriber.
 //!
-//! An [`Open`] block is a plain buffer that its tail's lock guards; sealing puts the headers in front of the
-//! messages and makes it immutable. Other encodings are derived from a sealed block when first asked for.
+//! An [`Open`] block is a plain buffer that its tail's lock guards; sealing copies headers and messages into one
+//! that has exactly their size, and is never changed again. Other encodings are derived from a sealed block when
+//! first asked for.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,10 +18,8 @@ use crate::websocket::writer::Header;
 /// A sealed block.
 #[derive(Debug)]
 pub struct Block {
-    /// Room for headers, the headers against its end, the messages.
+    /// The WebSocket message, header included.
     bytes: Box<[u8]>,
-    /// Where the WebSocket header starts.
-    frame_at: u16,
     /// Where the block frame's body starts.
     body_at: u16,
     /// Number of messages.
@@ -29,19 +28,23 @@ pub struct Block {
     pub prev: Offset,
     /// Offset of its own last message.
     pub last: Offset,
-    /// Time of its first message.
-    pub first_time_ms: u64,
     /// Time of its last message.
     pub last_time_ms: u64,
-    json: OnceLock<Box<[u8]>>,
+    derived: OnceLock<Box<Derived>>,
     metrics: Arc<Metrics>,
+}
+
+/// Other encodings of a block. Boxed in it: most blocks are never asked for any.
+#[derive(Debug)]
+struct Derived {
+    json: Box<[u8]>,
 }
 
 /// A block that still grows. Nobody but its tail sees it.
 #[derive(Debug, Default)]
 pub struct Open {
-    /// Room for headers, then messages.
-    bytes: Vec<u8>,
+    /// Messages, encoded.
+    records: Vec<u8>,
     count: u32,
     prev: Offset,
     last: Offset,
@@ -69,8 +72,7 @@ impl Open {
     pub fn append(&mut self, prev: Offset, entry: &Entry<'_>) {
         let time = entry.head.published_at_ms;
         if self.count == 0 {
-            self.bytes.reserve_exact(HEADROOM + entry.payload.len() + 24);
-            self.bytes.resize(HEADROOM, 0);
+            self.records.reserve_exact(entry.payload.len() + HEAD_BYTES);
             self.prev = prev;
             self.last = prev;
             self.base_time_ms = time;
@@ -90,16 +92,22 @@ impl Open {
             topic: name,
             ..entry.head
         };
-        wire::put_message(&head, entry.payload, &mut self.bytes);
+        wire::put_message(&head, entry.payload, &mut self.records);
         self.last = entry.offset;
         self.last_time_ms = time;
         self.count += 1;
     }
 
+    /// Time of its first message.
+    #[must_use]
+    pub fn first_time_ms(&self) -> u64 {
+        self.base_time_ms
+    }
+
     /// Bytes of its messages.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.bytes.len().saturating_sub(HEADROOM)
+        self.records.len()
     }
 
     /// Whether it has none.
@@ -108,29 +116,23 @@ impl Open {
         self.count == 0
     }
 
-    /// Makes it immutable and leaves an empty one in its place. Must not be empty.
-    pub fn seal(&mut self, tail: TailNumber, metrics: &Arc<Metrics>) -> Block {
-        let mut open = std::mem::take(self);
-        let mut header = Vec::with_capacity(HEADROOM);
-        let records = open.bytes.len() - HEADROOM;
-        wire::put_header(tail, !open.topics.is_empty(), open.prev, open.base_time_ms, records, &mut header);
-        let body_at = HEADROOM - header.len() + frame_prefix(&header);
-        let outer = Header::new(Opcode::Binary, header.len() + records);
-        let header_at = HEADROOM - header.len();
-        let frame_at = header_at - outer.as_bytes().len();
-        open.bytes[header_at..HEADROOM].copy_from_slice(&header);
-        open.bytes[frame_at..header_at].copy_from_slice(outer.as_bytes());
-        metrics.block_bytes.add(open.bytes.len() as u64);
+    /// Makes it immutable. Must not be empty.
+    #[must_use]
+    pub fn seal(self, tail: TailNumber, metrics: &Arc<Metrics>) -> Block {
+        let named = !self.topics.is_empty();
+        let mut header = Vec::with_capacity(wire::HEADER_BYTES_MAX);
+        wire::put_header(tail, named, self.prev, self.base_time_ms, self.records.len(), &mut header);
+        let outer = Header::new(Opcode::Binary, header.len() + self.records.len());
+        let bytes = [outer.as_bytes(), &header, &self.records].concat();
+        metrics.block_bytes.add(bytes.len() as u64);
         Block {
-            bytes: open.bytes.into_boxed_slice(),
-            frame_at: frame_at as u16,
-            body_at: body_at as u16,
-            count: open.count,
-            prev: open.prev,
-            last: open.last,
-            first_time_ms: open.base_time_ms,
-            last_time_ms: open.last_time_ms,
-            json: OnceLock::new(),
+            bytes: bytes.into_boxed_slice(),
+            body_at: (outer.as_bytes().len() + frame_prefix(&header)) as u16,
+            count: self.count,
+            prev: self.prev,
+            last: self.last,
+            last_time_ms: self.last_time_ms,
+            derived: OnceLock::new(),
             metrics: Arc::clone(metrics),
         }
     }
@@ -140,13 +142,13 @@ impl Block {
     /// The WebSocket message, header included.
     #[must_use]
     pub fn frame(&self) -> &[u8] {
-        &self.bytes[usize::from(self.frame_at)..]
+        &self.bytes
     }
 
     /// The same in the JSON encoding; made when first asked for.
     #[must_use]
     pub fn json_frame(&self) -> &[u8] {
-        self.json.get_or_init(|| {
+        let derived = self.derived.get_or_init(|| {
             let mut text = Vec::new();
             let block = self.wire();
             // The hub wrote these bytes itself: they can be read.
@@ -155,8 +157,9 @@ impl Block {
             let header = Header::new(Opcode::Text, text.len());
             let frame = [header.as_bytes(), &text].concat();
             self.metrics.block_bytes.add(frame.len() as u64);
-            frame.into_boxed_slice()
-        })
+            Box::new(Derived { json: frame.into_boxed_slice() })
+        });
+        &derived.json
     }
 
     /// The block frame's body, as pages hold it.
@@ -171,6 +174,12 @@ impl Block {
         wire::Block::take(self.body()).unwrap_or_default()
     }
 
+    /// Time of its first message.
+    #[must_use]
+    pub fn first_time_ms(&self) -> u64 {
+        self.wire().base_time_ms
+    }
+
     /// Bytes that its canonical form takes.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -180,7 +189,7 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let derived = self.json.get().map_or(0, |json| json.len());
+        let derived = self.derived.get().map_or(0, |derived| derived.json.len());
         self.metrics.block_bytes.sub((self.bytes.len() + derived) as u64);
     }
 }
@@ -190,5 +199,5 @@ fn frame_prefix(frame: &[u8]) -> usize {
     1 + frame[1..].iter().take_while(|byte| **byte >= 0x80).count() + 1
 }
 
-/// Room in front of the messages: WebSocket header 10, kind 1, length 5, tail 8, flags 1, prev 8, time 7.
-const HEADROOM: usize = 40;
+/// What stands before the payload of a block's first message, as a rule; a longer head costs one more allocation.
+const HEAD_BYTES: usize = 24;

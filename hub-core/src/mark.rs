@@ -1,13 +1,15 @@
 //! Which shards have cursors on a tail, and which of them have yet to look at it again.
 
+use std::sync::OnceLock;
+
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
 
-/// One tail's marks, a pair for each shard.
+/// One tail's marks, one for each shard once the first cursor is here: most topics that are known have none.
 ///
 /// A publisher appends, then [`Marks::raise`]s; a shard [`Mark::take`]s, then looks. Taking swaps: a plain
 /// store could be ordered after the look and wipe out a mark raised in between (`loom` finds that).
-#[derive(Debug)]
-pub struct Marks(Box<[Mark]>);
+#[derive(Debug, Default)]
+pub struct Marks(OnceLock<Box<[Mark]>>);
 
 /// What one shard has to do with one tail.
 #[derive(Debug, Default)]
@@ -17,21 +19,26 @@ pub struct Mark {
 }
 
 impl Marks {
-    /// Clean marks for so many shards.
-    #[must_use]
-    pub fn new(shards: usize) -> Self {
-        Self((0..shards).map(|_| Mark::default()).collect())
+    /// One more cursor in one of `shards` shards. Must happen under the tail's lock, together with deciding where
+    /// the cursor stands.
+    pub fn join(&self, shard: usize, shards: usize) {
+        let marks = self.0.get_or_init(|| (0..shards).map(|_| Mark::default()).collect());
+        marks[shard].cursors.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The mark of one shard.
+    /// The mark of a shard that has joined.
+    ///
+    /// # Panics
+    /// If no shard ever has.
     #[must_use]
     pub fn of(&self, shard: usize) -> &Mark {
-        &self.0[shard]
+        &self.0.get().expect("a shard joins a tail before it asks for its mark")[shard]
     }
 
-    /// Marks the tail for each shard that has cursors on it, and calls `wake` for those not marked yet.
+    /// Marks the tail for each shard that has cursors on it, and calls `wake` for those not marked yet. Must happen
+    /// under the tail's lock.
     pub fn raise(&self, mut wake: impl FnMut(usize)) {
-        for (shard, mark) in self.0.iter().enumerate() {
+        for (shard, mark) in self.all().iter().enumerate() {
             if mark.cursors.load(Ordering::Acquire) > 0 && !mark.dirty.swap(true, Ordering::AcqRel) {
                 wake(shard);
             }
@@ -41,16 +48,15 @@ impl Marks {
     /// Whether any shard has a cursor here.
     #[must_use]
     pub fn watched(&self) -> bool {
-        self.0.iter().any(|mark| mark.cursors.load(Ordering::Acquire) > 0)
+        self.all().iter().any(|mark| mark.cursors.load(Ordering::Acquire) > 0)
+    }
+
+    fn all(&self) -> &[Mark] {
+        self.0.get().map_or(&[], |marks| marks)
     }
 }
 
 impl Mark {
-    /// One more cursor. Must happen under the tail's lock, together with deciding where the cursor stands.
-    pub fn join(&self) {
-        self.cursors.fetch_add(1, Ordering::AcqRel);
-    }
-
     /// One cursor fewer.
     pub fn leave(&self) {
         self.cursors.fetch_sub(1, Ordering::AcqRel);
@@ -74,7 +80,7 @@ mod loom {
 
     use crate::block::Entry;
     use crate::inbox::Inbox;
-    use crate::tail::{Keep, Source, Tail};
+    use crate::tail::{Keep, Source, Tail, Terms};
 
     const LAST: Offset = Offset(2);
 
@@ -93,8 +99,8 @@ mod loom {
             let waker = Arc::clone(&notify);
             let inbox = Arc::new(Inbox::new(Box::new(move || waker.notify())));
             let keep = Keep { count: 9, bytes: 9_999, age_ms: 9, readable: true, block_bytes: 99 };
-            let source = Source::Topic("t".into());
-            let tail = Arc::new(Tail::new(TailNumber(1), source, keep, 1, Offset(0), &Arc::default()));
+            let terms = Arc::new(Terms { keep, shards: 1, metrics: Arc::default() });
+            let tail = Arc::new(Tail::new(TailNumber(1), Source::Topic, &terms, Offset(0)));
             tail.join(0);
 
             let publisher = {

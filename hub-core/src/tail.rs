@@ -25,18 +25,28 @@ pub struct Tail {
     pub source: Source,
     /// Which shards have cursors here.
     pub marks: Marks,
-    keep: Keep,
+    terms: Arc<Terms>,
     state: Mutex<State>,
-    metrics: Arc<Metrics>,
 }
 
 /// Whose messages a tail holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// One topic's.
-    Topic(Arc<str>),
+    Topic,
     /// Those of all topics that match.
     Pattern(Pattern),
+}
+
+/// What many tails have in common, so that each holds it by reference only.
+#[derive(Debug)]
+pub struct Terms {
+    /// What they keep.
+    pub keep: Keep,
+    /// Shards that may have cursors on them.
+    pub shards: usize,
+    /// Where their bytes are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What a tail keeps. Whichever bound is reached first counts.
@@ -56,7 +66,8 @@ pub struct Keep {
 
 #[derive(Debug, Default)]
 struct State {
-    open: Open,
+    /// What has come since the newest block was sealed. Boxed, because a topic at rest has none.
+    open: Option<Box<Open>>,
     blocks: VecDeque<Arc<Block>>,
     /// Offset of the newest message ever.
     last: Offset,
@@ -82,17 +93,9 @@ pub struct Found {
 impl Tail {
     /// An empty tail, as if everything up to `gone` had been there and was dropped.
     #[must_use]
-    pub fn new(
-        number: TailNumber,
-        source: Source,
-        keep: Keep,
-        shards: usize,
-        gone: Offset,
-        metrics: &Arc<Metrics>,
-    ) -> Self {
-        let state = State { last: gone, gone, ..State::default() };
-        let marks = Marks::new(shards);
-        Self { number, source, marks, keep, state: Mutex::new(state), metrics: Arc::clone(metrics) }
+    pub fn new(number: TailNumber, source: Source, terms: &Arc<Terms>, gone: Offset) -> Self {
+        let state = Mutex::new(State { last: gone, gone, ..State::default() });
+        Self { number, source, marks: Marks::default(), terms: Arc::clone(terms), state }
     }
 
     /// Appends a message and calls `wake` for each shard that has to look.
@@ -102,14 +105,14 @@ impl Tail {
             debug_assert!(mutant::active(Mutant::VisibleOutOfOrder), "the sequencer reveals in offset order");
             return;
         }
-        let full = state.open.len() + entry.payload.len() > self.keep.block_bytes;
-        if full && !state.open.is_empty() {
-            state.seal(self.number, &self.metrics);
+        let keep = &self.terms.keep;
+        if state.open_bytes() + entry.payload.len() > keep.block_bytes {
+            self.seal(&mut state);
         }
         // Where each message is sent at once, blocks are sealed by those who read and are never full here.
-        state.drop_old(Millis(entry.head.published_at_ms), &self.keep);
+        state.drop_old(Millis(entry.head.published_at_ms), keep);
         let prev = state.last;
-        state.open.append(prev, entry);
+        state.open.get_or_insert_default().append(prev, entry);
         state.last = entry.offset;
         self.marks.raise(wake);
     }
@@ -117,7 +120,7 @@ impl Tail {
     /// Takes the blocks after `cursor`, all of them, and tells the tail's end.
     pub fn take_after(&self, cursor: Offset, blocks: &mut Vec<Arc<Block>>) -> Offset {
         let mut state = lock(&self.state);
-        state.seal(self.number, &self.metrics);
+        self.seal(&mut state);
         let from = state.place_after(cursor);
         blocks.extend(state.blocks.range(from..).cloned());
         state.last
@@ -127,8 +130,8 @@ impl Tail {
     #[must_use]
     pub fn read_after(&self, now: Millis, cursor: Offset, bytes_max: usize) -> Found {
         let mut state = lock(&self.state);
-        state.seal(self.number, &self.metrics);
-        state.drop_old(now, &self.keep);
+        self.seal(&mut state);
+        state.drop_old(now, &self.terms.keep);
         let from = state.place_after(cursor);
         let mut found = Found { gone: state.gone, last: state.last, ..Found::default() };
         for block in state.blocks.range(from..) {
@@ -143,24 +146,39 @@ impl Tail {
     /// Counts one more cursor of `shard` and tells the tail's end: nothing slips in between.
     pub fn join(&self, shard: usize) -> Offset {
         let mut state = lock(&self.state);
-        state.seal(self.number, &self.metrics);
-        self.marks.of(shard).join();
+        self.seal(&mut state);
+        self.marks.join(shard, self.terms.shards);
         state.last
     }
 
     /// Drops what is kept no longer and tells (gone, last).
     pub fn bounds(&self, now: Millis) -> (Offset, Offset) {
         let mut state = lock(&self.state);
-        state.seal(self.number, &self.metrics);
-        state.drop_old(now, &self.keep);
-        state.trim_front(now, &self.keep);
+        self.seal(&mut state);
+        state.drop_old(now, &self.terms.keep);
+        state.trim_front(now, &self.terms.keep);
+        (state.gone, state.last)
+    }
+
+    /// Drops what is too old and tells (gone, last). A small open block stays open until it is old: nobody looks,
+    /// and sealed it would only take more room.
+    pub fn age(&self, now: Millis) -> (Offset, Offset) {
+        let mut state = lock(&self.state);
+        let keep = &self.terms.keep;
+        let is_old = |open: &Open| now.0.saturating_sub(open.first_time_ms()) > keep.age_ms;
+        // Bytes count in the node's limit only once they are sealed, so that many cannot wait for it.
+        if state.open.as_ref().is_some_and(|open| open.len() > SMALL_BYTES || is_old(open)) {
+            self.seal(&mut state);
+        }
+        state.drop_old(now, keep);
+        state.trim_front(now, keep);
         (state.gone, state.last)
     }
 
     /// Whether what is kept may be asked for.
     #[must_use]
     pub fn readable(&self) -> bool {
-        self.keep.readable
+        self.terms.keep.readable
     }
 
     /// Offsets of the newest `count` messages, newest first.
@@ -210,19 +228,28 @@ impl Tail {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let state = lock(&self.state);
-        state.bytes + state.open.len()
+        state.bytes + state.open_bytes()
+    }
+
+    /// Makes what has gathered visible.
+    fn seal(&self, state: &mut State) {
+        if let Some(open) = state.open.take() {
+            state.push(open.seal(self.number, &self.terms.metrics));
+        }
     }
 }
 
 impl State {
-    fn seal(&mut self, number: TailNumber, metrics: &Arc<Metrics>) {
-        if self.open.is_empty() {
-            return;
-        }
-        let block = self.open.seal(number, metrics);
+    fn push(&mut self, block: Block) {
         self.bytes += block.size();
         self.count += u64::from(block.count);
+        // Most topics at rest hold one block or none.
+        self.blocks.reserve_exact(usize::from(self.blocks.is_empty()));
         self.blocks.push_back(Arc::new(block));
+    }
+
+    fn open_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.len())
     }
 
     /// Index of the first block that ends after `cursor`. Most cursors are near the end.
@@ -251,7 +278,7 @@ impl State {
         let surplus = self.count.saturating_sub(keep.count);
         let oldest_ms = now.0.saturating_sub(keep.age_ms);
         let Some(front) = self.blocks.front() else { return };
-        if surplus == 0 && front.first_time_ms >= oldest_ms {
+        if surplus == 0 && front.first_time_ms() >= oldest_ms {
             return;
         }
         let messages = front.wire().messages().flatten().zip(0u64..);
@@ -270,5 +297,41 @@ impl State {
         if self.blocks.is_empty() {
             self.blocks.shrink_to_fit();
         }
+    }
+}
+
+/// An open block of so few bytes counts as part of its topic and not as history.
+const SMALL_BYTES: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidewire_protocol::block::Head;
+
+    const AGE_MS: u64 = 1_000;
+
+    fn tail_with(offset: u64, payload: &[u8]) -> Tail {
+        let keep = Keep { count: 9, bytes: 9_999, age_ms: AGE_MS, readable: true, block_bytes: 9_999 };
+        let terms = Arc::new(Terms { keep, shards: 1, metrics: Arc::default() });
+        let tail = Tail::new(TailNumber(1), Source::Topic, &terms, Offset(0));
+        let head = Head { published_at_ms: 1, ..Head::default() };
+        tail.append(&Entry { offset: Offset(offset), head, topic: None, payload }, |_| ());
+        tail
+    }
+
+    /// Bytes of sealed blocks, which the node's limit counts, once a message has been there for `age_ms`.
+    #[track_caller]
+    fn check(payload_len: usize, age_ms: u64, gone: u64, is_sealed: bool) {
+        let tail = tail_with(7, &vec![b'.'; payload_len]);
+        assert_eq!(tail.age(Millis(1 + age_ms)), (Offset(gone), Offset(7)));
+        assert_eq!(tail.terms.metrics.block_bytes.value() > 0, is_sealed);
+    }
+
+    #[test]
+    fn a_message_ages_whether_or_not_its_block_is_sealed() {
+        check(10, AGE_MS, 0, false);
+        check(SMALL_BYTES, AGE_MS, 0, true);
+        check(10, AGE_MS + 1, 7, false);
+        check(SMALL_BYTES, AGE_MS + 1, 7, false);
     }
 }

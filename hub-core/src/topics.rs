@@ -170,7 +170,8 @@ impl Topics {
     ) -> Result<(Arc<Topic>, Opening), Code> {
         let mut log = lock(&self.log);
         let topic = log.directory.topic(name).ok_or(Code::Overloaded)?;
-        let opening = log.producers.open(now, producer, incarnation, name, lowest)?;
+        // The topic's own name, which it shares, and not the one just read.
+        let opening = log.producers.open(now, producer, incarnation, &topic.name, lowest)?;
         Ok((topic, opening))
     }
 

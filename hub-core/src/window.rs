@@ -104,6 +104,8 @@ impl Window {
 
     /// Takes the next seq.
     pub fn take(&mut self, answer: Answer) {
+        // Most producers at rest have one outcome open or none.
+        self.answers.reserve_exact(usize::from(self.answers.is_empty()));
         self.answers.push_back(answer);
         self.next.0 += 1;
     }

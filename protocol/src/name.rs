@@ -64,6 +64,12 @@ impl TopicName {
         &self.0
     }
 
+    /// The name as text that all its clones share.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+
     /// Whether the name is kept for the hub's own use (`$...`).
     #[must_use]
     pub fn is_reserved(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
-use crate::tail::{Keep, Source, Tail};
+use crate::tail::{Keep, Source, Tail, Terms};
 use crate::topics::patterns::Patterns;
 
 /// A topic.
@@ -21,8 +21,6 @@ pub struct Topic {
     pub name: TopicName,
     /// Its messages.
     pub tail: Arc<Tail>,
-    /// Its name as its messages in patterns' tails carry it.
-    text: Arc<str>,
     /// Tails of the patterns that match it. Worked out once, kept up when patterns come and go.
     fed: Mutex<Vec<Arc<Tail>>>,
 }
@@ -55,9 +53,12 @@ pub struct Directory {
     topics: BTreeMap<TopicName, Arc<Topic>>,
     patterns: Patterns,
     next_number: u64,
-    rules: Vec<TopicRule>,
-    shards: usize,
-    limits: Arc<Limits>,
+    /// Terms of topics by pattern; the first match counts.
+    rules: Vec<(Pattern, Arc<Terms>)>,
+    /// Terms of topics that no rule matches.
+    usual: Arc<Terms>,
+    pattern_terms: Arc<Terms>,
+    topics_max: usize,
     metrics: Arc<Metrics>,
     /// Highest offset of any topic whose state was dropped.
     forgotten: Offset,
@@ -70,13 +71,21 @@ impl Default for Retention {
     }
 }
 
-impl Topic {
-    /// The name as an entry of a pattern's tail carries it.
-    #[must_use]
-    pub fn text(&self) -> &Arc<str> {
-        &self.text
+impl Retention {
+    /// What that means for a topic's tail.
+    fn keep(&self, limits: &Limits) -> Keep {
+        let bytes = if self.none { Some(limits.bare_tail_bytes) } else { self.bytes };
+        Keep {
+            count: self.count.unwrap_or(u64::MAX),
+            bytes: bytes.unwrap_or(limits.node_bytes_max).min(limits.node_bytes_max),
+            age_ms: self.age_ms.unwrap_or(u64::MAX),
+            readable: !self.none,
+            block_bytes: limits.block_bytes,
+        }
     }
+}
 
+impl Topic {
     /// Calls `each` with the tail of every pattern that matches.
     pub fn feed(&self, mut each: impl FnMut(&Arc<Tail>)) {
         for tail in lock(&self.fed).iter() {
@@ -88,14 +97,23 @@ impl Topic {
 impl Directory {
     /// An empty directory.
     #[must_use]
-    pub fn new(rules: Vec<TopicRule>, shards: usize, limits: &Arc<Limits>, metrics: &Arc<Metrics>) -> Self {
+    pub fn new(rules: Vec<TopicRule>, shards: usize, limits: &Limits, metrics: &Arc<Metrics>) -> Self {
+        let terms = |keep| Arc::new(Terms { keep, shards, metrics: Arc::clone(metrics) });
+        let of_rule = |rule: TopicRule| (rule.pattern, terms(rule.retention.keep(limits)));
         Self {
             topics: BTreeMap::new(),
             patterns: Patterns::default(),
             next_number: 1,
-            rules,
-            shards,
-            limits: Arc::clone(limits),
+            rules: rules.into_iter().map(of_rule).collect(),
+            usual: terms(Retention::default().keep(limits)),
+            pattern_terms: terms(Keep {
+                count: u64::MAX,
+                bytes: limits.pattern_tail_bytes,
+                age_ms: u64::MAX,
+                readable: true,
+                block_bytes: limits.block_bytes,
+            }),
+            topics_max: limits.topics_max,
             metrics: Arc::clone(metrics),
             forgotten: Offset(0),
         }
@@ -118,14 +136,14 @@ impl Directory {
         if let Some(topic) = self.topics.get(name) {
             return Some(Arc::clone(topic));
         }
-        if self.topics.len() >= self.limits.topics_max {
+        if self.topics.len() >= self.topics_max {
             return None;
         }
-        let text: Arc<str> = name.as_str().into();
-        let source = Source::Topic(Arc::clone(&text));
-        let tail = self.tail(source, self.keep(name), self.forgotten());
+        let rule = self.rules.iter().find(|(pattern, _)| pattern.matches(name));
+        let terms = Arc::clone(rule.map_or(&self.usual, |(_, terms)| terms));
+        let tail = self.tail(Source::Topic, &terms, self.forgotten());
         let fed = Mutex::new(self.patterns.matching(name.as_str()));
-        let topic = Arc::new(Topic { name: name.clone(), tail, text, fed });
+        let topic = Arc::new(Topic { name: name.clone(), tail, fed });
         self.topics.insert(name.clone(), Arc::clone(&topic));
         self.metrics.topics.add(1);
         Some(topic)
@@ -136,14 +154,8 @@ impl Directory {
         if let Some(tail) = self.patterns.find(pattern.as_str()) {
             return Arc::clone(tail);
         }
-        let keep = Keep {
-            count: u64::MAX,
-            bytes: self.limits.pattern_tail_bytes,
-            age_ms: u64::MAX,
-            readable: true,
-            block_bytes: self.limits.block_bytes,
-        };
-        let tail = self.tail(Source::Pattern(pattern.clone()), keep, end);
+        let terms = Arc::clone(&self.pattern_terms);
+        let tail = self.tail(Source::Pattern(pattern.clone()), &terms, end);
         self.patterns.insert(pattern.as_str(), Arc::clone(&tail));
         for topic in self.matching(pattern) {
             lock(&topic.fed).push(Arc::clone(&tail));
@@ -173,7 +185,7 @@ impl Directory {
             if topic.tail.number.0 % parts != part {
                 return true;
             }
-            let (gone, last) = topic.tail.bounds(now);
+            let (gone, last) = topic.tail.age(now);
             // One reference is ours; a handle or a subscription elsewhere would hold another.
             let needed = Arc::strong_count(topic) > 1 || Arc::strong_count(&topic.tail) > 1;
             if needed || gone < last || topic.tail.marks.watched() {
@@ -220,22 +232,9 @@ impl Directory {
         }
     }
 
-    fn tail(&mut self, source: Source, keep: Keep, gone: Offset) -> Arc<Tail> {
+    fn tail(&mut self, source: Source, terms: &Arc<Terms>, gone: Offset) -> Arc<Tail> {
         let number = TailNumber(self.next_number);
         self.next_number += 1;
-        Arc::new(Tail::new(number, source, keep, self.shards, gone, &self.metrics))
-    }
-
-    fn keep(&self, name: &TopicName) -> Keep {
-        let rule = self.rules.iter().find(|rule| rule.pattern.matches(name));
-        let retention = rule.map(|rule| rule.retention).unwrap_or_default();
-        let bytes = if retention.none { Some(self.limits.bare_tail_bytes) } else { retention.bytes };
-        Keep {
-            count: retention.count.unwrap_or(u64::MAX),
-            bytes: bytes.unwrap_or(self.limits.node_bytes_max).min(self.limits.node_bytes_max),
-            age_ms: retention.age_ms.unwrap_or(u64::MAX),
-            readable: !retention.none,
-            block_bytes: self.limits.block_bytes,
-        }
+        Arc::new(Tail::new(number, source, terms, gone))
     }
 }

@@ -102,7 +102,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::metrics::Metrics;
-    use crate::tail::{Keep, Source};
+    use crate::tail::{Keep, Source, Terms};
     use proptest::prelude::*;
     use tidewire_protocol::name::{Pattern, TopicName};
     use tidewire_protocol::number::{Offset, TailNumber};
@@ -110,13 +110,14 @@ mod tests {
     fn tail(pattern: &str) -> Arc<Tail> {
         let keep = Keep { count: 1, bytes: 1, age_ms: 1, readable: false, block_bytes: 1 };
         let source = Source::Pattern(Pattern::parse(pattern).unwrap());
-        Arc::new(Tail::new(TailNumber(1), source, keep, 1, Offset(0), &Arc::default()))
+        let terms = Arc::new(Terms { keep, shards: 1, metrics: Arc::default() });
+        Arc::new(Tail::new(TailNumber(1), source, &terms, Offset(0)))
     }
 
     fn texts(tails: &[Arc<Tail>]) -> Vec<String> {
         let text = |tail: &Arc<Tail>| match &tail.source {
             Source::Pattern(pattern) => pattern.as_str().to_owned(),
-            Source::Topic(_) => String::new(),
+            Source::Topic => String::new(),
         };
         let mut texts: Vec<_> = tails.iter().map(text).collect();
         texts.sort();

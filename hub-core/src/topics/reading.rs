@@ -161,8 +161,8 @@ pub fn merge(
             sender: message.sender.unwrap_or_default(),
             ..wire::Head::default()
         };
-        let entry =
-            Entry { offset: message.offset, head, topic: Some(topic.text()), payload: message.payload };
+        let topic = Some(topic.name.text());
+        let entry = Entry { offset: message.offset, head, topic, payload: message.payload };
         open.append(cursor, &entry);
         last = message.offset;
     }

@@ -262,7 +262,7 @@ impl Sequencer {
         let entry = Entry { offset, head: *head, topic: None, payload };
         topic.tail.append(&entry, |shard| inboxes[shard].leave_tail(Arc::clone(&topic.tail)));
         topic.feed(|tail| {
-            let entry = Entry { topic: Some(topic.text()), ..entry };
+            let entry = Entry { topic: Some(topic.name.text()), ..entry };
             tail.append(&entry, |shard| inboxes[shard].leave_tail(Arc::clone(tail)));
         });
     }
