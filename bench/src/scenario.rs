@@ -168,7 +168,7 @@ fn topics(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
         load.listen(Duration::from_millis(10))?;
     }
     drop(load);
-    std::thread::sleep(REST);
+    std::thread::sleep(UNTIL_TIDY);
     let after = process::own_memory(running.pid())?;
     Ok(Measured {
         bytes_each: Some((after as f64 - before as f64) / plan.topics as f64),
@@ -213,5 +213,7 @@ impl Quantiles {
 const WARM_UP: Duration = Duration::from_millis(800);
 /// Long enough for what was queued to be handled, and for allocators to give back what they give back.
 const REST: Duration = Duration::from_millis(1_500);
+/// Long enough for whatever a server does for its topics every few seconds to have been done to all of them.
+const UNTIL_TIDY: Duration = Duration::from_secs(7);
 const IDLE_FEW: usize = 1_000;
 const STORM_MESSAGES: u64 = 100;
