@@ -10,14 +10,20 @@ import { CommandFailed, read, run } from "./run.mjs";
 const peers = resolve(cargoTarget, "bench-peers");
 const NATS = "2.15.1";
 
-async function installPeers() {
+function copyPeers() {
   mkdirSync(peers, { recursive: true });
   cpSync(at("bench/peers"), peers, { recursive: true });
+}
+
+async function installPeers() {
+  copyPeers();
   await attempt("Bun and Socket.IO", installNpmPeers);
   await attempt("NATS", installNats);
-  await attempt("Centrifuge", () =>
-    run("go", ["build", "-o", "server", "."], { cwd: `${peers}/centrifuge` }),
-  );
+  await attempt("Centrifuge", installCentrifuge);
+}
+
+function installCentrifuge() {
+  return run("go", ["build", "-o", "server", "."], { cwd: `${peers}/centrifuge` });
 }
 
 async function installNpmPeers() {
@@ -58,8 +64,22 @@ async function attempt(what, install) {
   }
 }
 
-await installPeers();
-await run("cargo", ["build", "--locked", "--release", "-p", "tidewire", "-p", "tidewire-bench"]);
-await run(resolve(cargoTarget, "release/tidewire-bench"), process.argv.slice(2), {
-  env: { TIDEWIRE_BIN: hubBinary, TIDEWIRE_BENCH_PEERS: peers },
-});
+async function benchServers(args) {
+  await installPeers();
+  await run("cargo", ["build", "--locked", "--release", "-p", "tidewire", "-p", "tidewire-bench"]);
+  await run(resolve(cargoTarget, "release/tidewire-bench"), args, {
+    env: { TIDEWIRE_BIN: hubBinary, TIDEWIRE_BENCH_PEERS: peers },
+  });
+}
+
+/** `--clients`: what clients pay rather than servers. */
+async function benchClients(args) {
+  copyPeers();
+  await attempt("Centrifuge", installCentrifuge);
+  const clients = await import("./bench-clients.mjs");
+  await clients.benchClients(args, `${peers}/centrifuge/server`);
+}
+
+const args = process.argv.slice(2);
+if (args.includes("--clients")) await benchClients(args.filter((arg) => arg !== "--clients"));
+else await benchServers(args);

@@ -16,6 +16,10 @@ export class Browser {
     return browser;
   }
 
+  get version() {
+    return this.#chromium.version();
+  }
+
   /** A page of a visitor of its own: nothing is shared with other pages but the hub. Runs `words` in it first. */
   async open(url, options = {}, words = () => {}) {
     const context = await this.#chromium.newContext(options);

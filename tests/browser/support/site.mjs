@@ -40,6 +40,7 @@ const EMPTY = '<!doctype html><title>Numbers</title><link rel="icon" href="data:
 const TYPES = {
   ".html": "text/html",
   ".js": "text/javascript",
+  ".json": "application/json",
   ".mjs": "text/javascript",
   ".wasm": "application/wasm",
 };
