@@ -123,28 +123,41 @@ impl Audiences {
         }
     }
 
-    /// A slice of the walk under way, or the beginning of the next one. Tells a cursor that stopped.
+    /// Goes on with the walk under way, and with those that are due, for about so many sends and bytes. Tells a
+    /// cursor that stopped.
     pub fn walk_on(&mut self, sends: usize, write_bytes: usize, wire: &mut impl Wire) -> Option<Stopped> {
-        let Some(walk) = &mut self.walk else {
-            let index = self.due.pop_front()?;
-            let audience = &mut self.list[index as usize];
-            audience.queued = false;
-            self.walk = Walk::begin(index, audience);
-            return None;
-        };
-        let audience = &mut self.list[walk.audience as usize];
-        let slice = walk.slice(audience, sends, write_bytes, wire);
-        self.metrics.blocks_sent.add(slice.blocks as u64);
-        self.metrics.bytes_sent.add(slice.bytes as u64);
-        if slice.done
-            && let Some(walk) = self.walk.take()
-        {
-            walk.end(audience);
-            if mutant::active(Mutant::MarkClearedAfterLook) {
-                audience.tail.marks.of(self.shard).take();
+        let (mut sends, mut bytes) = (sends, write_bytes);
+        while sends > 0 && bytes > 0 {
+            if self.walk.is_none() {
+                let index = self.due.pop_front()?;
+                let audience = &mut self.list[index as usize];
+                audience.queued = false;
+                self.walk = Walk::begin(index, audience);
+            }
+            let Some(walk) = &mut self.walk else {
+                sends -= 1;
+                continue;
+            };
+            let audience = &mut self.list[walk.audience as usize];
+            let slice = walk.slice(audience, sends, bytes, wire);
+            self.metrics.blocks_sent.add(slice.blocks as u64);
+            self.metrics.bytes_sent.add(slice.bytes as u64);
+            // Looking at an audience is work too, also where nobody needs anything.
+            sends -= slice.sends.max(1);
+            bytes = bytes.saturating_sub(slice.bytes);
+            if slice.done
+                && let Some(walk) = self.walk.take()
+            {
+                walk.end(audience);
+                if mutant::active(Mutant::MarkClearedAfterLook) {
+                    audience.tail.marks.of(self.shard).take();
+                }
+            }
+            if slice.stopped.is_some() {
+                return slice.stopped;
             }
         }
-        slice.stopped
+        None
     }
 
     /// The tail that is being walked.
