@@ -205,17 +205,17 @@ impl Load {
 
     /// Publishes what is due; returns when to come again.
     fn publish_due(&mut self, pacer: &mut Pacer, now_ns: u64) -> Result<u64> {
-        let in_flight = self.missing().div_ceil(self.audience().max(1));
+        let mut in_flight = self.missing().div_ceil(self.audience().max(1));
         if pacer.is_stuck(now_ns, self.ledger.count.deliveries) {
             // The server dropped messages; a window that waits for them would wait for ever.
             self.written_off += self.missing();
         }
-        while let Some(due_ns) = pacer.due(now_ns, in_flight) {
-            if !self.publishers.may_publish() {
-                pacer.take_back();
-                break;
-            }
+        while let Some(due_ns) = pacer.due(now_ns, in_flight)
+            && self.publishers.may_publish()
+        {
             self.publishers.publish(due_ns);
+            pacer.sent();
+            in_flight += 1;
         }
         self.publishers.flush()?;
         Ok(pacer.next_ns(now_ns))

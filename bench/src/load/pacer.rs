@@ -3,8 +3,11 @@
 /// How fast to publish.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pacing {
-    /// So many a second, over all topics, whatever the server does.
+    /// So many a second, over all topics, whatever the server does; one like the other.
     Rate(f64),
+    /// So many a second on average, at instants that know nothing of each other, as if many people published. They
+    /// are the same in every run.
+    Random(f64),
     /// As fast as the server goes: a message is under way until, counted over all, every subscriber has one more.
     InFlight(u64),
 }
@@ -13,45 +16,41 @@ pub enum Pacing {
 #[derive(Debug)]
 pub(super) struct Pacer {
     pacing: Pacing,
-    from_ns: u64,
-    sent: u64,
-    /// Published since the number in flight was last counted.
-    fresh: u64,
+    /// When the next message is due, where a rate says so.
+    next_ns: f64,
+    random: u64,
     deliveries: u64,
     moved_ns: u64,
 }
 
 impl Pacer {
     pub(super) const fn new(pacing: Pacing, now_ns: u64) -> Self {
-        Self { pacing, from_ns: now_ns, sent: 0, fresh: 0, deliveries: 0, moved_ns: now_ns }
+        Self { pacing, next_ns: now_ns as f64, random: 0, deliveries: 0, moved_ns: now_ns }
     }
 
     /// When the next message should be sent, if that is not later than now.
-    pub(super) fn due(&mut self, now_ns: u64, in_flight: u64) -> Option<u64> {
+    pub(super) fn due(&self, now_ns: u64, in_flight: u64) -> Option<u64> {
         let due_ns = match self.pacing {
-            Pacing::Rate(_) => self.at(self.sent),
-            Pacing::InFlight(most) if in_flight + self.fresh < most => now_ns,
-            Pacing::InFlight(_) => u64::MAX,
+            Pacing::Rate(_) | Pacing::Random(_) => self.next_ns as u64,
+            Pacing::InFlight(most) if in_flight < most => now_ns,
+            Pacing::InFlight(_) => return None,
         };
-        if due_ns > now_ns {
-            self.fresh = 0;
-            return None;
-        }
-        self.sent += 1;
-        self.fresh += 1;
-        Some(due_ns)
+        (due_ns <= now_ns).then_some(due_ns)
     }
 
-    /// The message that `due` gave last was not sent.
-    pub(super) const fn take_back(&mut self) {
-        self.sent -= 1;
-        self.fresh = 0;
+    /// The message that was due is sent.
+    pub(super) fn sent(&mut self) {
+        self.next_ns += match self.pacing {
+            Pacing::Rate(per_second) => 1e9 / per_second,
+            Pacing::Random(per_second) => -self.share().ln() * 1e9 / per_second,
+            Pacing::InFlight(_) => 0.0,
+        };
     }
 
     /// When to look again.
-    pub(super) fn next_ns(&self, now_ns: u64) -> u64 {
+    pub(super) const fn next_ns(&self, now_ns: u64) -> u64 {
         match self.pacing {
-            Pacing::Rate(_) => self.at(self.sent),
+            Pacing::Rate(_) | Pacing::Random(_) => self.next_ns as u64,
             // Deliveries wake the loop.
             Pacing::InFlight(_) => now_ns + STUCK_NS / 10,
         }
@@ -70,11 +69,14 @@ impl Pacer {
         stuck
     }
 
-    fn at(&self, message: u64) -> u64 {
-        match self.pacing {
-            Pacing::Rate(per_second) => self.from_ns + (message as f64 * 1e9 / per_second) as u64,
-            Pacing::InFlight(_) => self.from_ns,
-        }
+    /// The next number of a fixed random sequence (SplitMix64), above 0 and at most 1.
+    fn share(&mut self) -> f64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.random;
+        bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+        ((bits >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
 }
 
@@ -84,19 +86,30 @@ const STUCK_NS: u64 = 500_000_000;
 mod tests {
     use super::*;
 
+    fn all_due(pacer: &mut Pacer, now_ns: u64) -> Vec<u64> {
+        std::iter::from_fn(|| pacer.due(now_ns, 0).inspect(|_| pacer.sent())).collect()
+    }
+
     #[test]
     fn a_rate_asks_for_what_was_missed() {
         let mut pacer = Pacer::new(Pacing::Rate(1_000.0), 0);
-        let due: Vec<_> = std::iter::from_fn(|| pacer.due(3_500_000, 0)).collect();
-        assert_eq!(due, [0, 1_000_000, 2_000_000, 3_000_000]);
+        assert_eq!(all_due(&mut pacer, 3_500_000), [0, 1_000_000, 2_000_000, 3_000_000]);
         assert_eq!(pacer.next_ns(3_500_000), 4_000_000);
     }
 
     #[test]
+    fn random_instants_keep_the_rate_and_are_the_same_each_time() {
+        let due = all_due(&mut Pacer::new(Pacing::Random(1_000.0), 0), 100_000_000_000);
+        assert!((99_000..101_000).contains(&due.len()), "{}", due.len());
+        let near = due.windows(2).filter(|pair| pair[1] - pair[0] < 1_000_000).count();
+        assert!((62_000..65_000).contains(&near), "1 - 1/e of all gaps are below the mean: {near}");
+        assert_eq!(all_due(&mut Pacer::new(Pacing::Random(1_000.0), 0), 100_000_000_000), due);
+    }
+
+    #[test]
     fn a_window_is_filled_and_no_more() {
-        let mut pacer = Pacer::new(Pacing::InFlight(64), 0);
-        assert_eq!(std::iter::from_fn(|| pacer.due(5, 60)).count(), 4);
-        assert_eq!(std::iter::from_fn(|| pacer.due(6, 63)).count(), 1);
+        let pacer = Pacer::new(Pacing::InFlight(64), 0);
+        assert_eq!(pacer.due(5, 63), Some(5));
         assert_eq!(pacer.due(7, 64), None);
     }
 
