@@ -15,6 +15,8 @@ pub struct Ledger {
     pub latency: Histogram,
     /// Subscribers whose number is divisible by this one are timed; 0 for none.
     pub time_every: usize,
+    /// The first so many subscribers read slowly or not at all: they are not timed.
+    pub held_back: usize,
     /// The generator's clock when the bytes at hand were read.
     pub now_ns: u64,
 }
@@ -24,6 +26,8 @@ pub struct Ledger {
 pub struct Count {
     /// Messages, each counted once per subscriber.
     pub deliveries: u64,
+    /// Those of them to subscribers that are held back.
+    pub held_back: u64,
     /// Bytes read by subscribers, headers and all.
     pub wire_bytes: u64,
     /// Messages that a later one overtook: lost, unless a bug has them come after all.
@@ -44,6 +48,7 @@ impl Ledger {
             count: Count::default(),
             latency: Histogram::default(),
             time_every: 0,
+            held_back: 0,
             now_ns: 0,
         }
     }
@@ -62,6 +67,10 @@ impl Ledger {
         self.count.lost += u64::from(seq - *expected);
         *expected = seq + 1;
         self.count.deliveries += 1;
+        if subscriber < self.held_back {
+            self.count.held_back += 1;
+            return;
+        }
         if self.time_every != 0
             && subscriber.is_multiple_of(self.time_every)
             && let Some(due_ns) = stamp::due_ns(payload)
@@ -104,6 +113,17 @@ mod tests {
         check(&[0, 3], 2, 2, 0);
         check(&[0, 0, 1], 2, 0, 1);
         check(&[1, 0], 1, 1, 1);
+    }
+
+    #[test]
+    fn who_is_held_back_is_checked_but_not_timed() {
+        let mut ledger = Ledger::new(2, 1);
+        (ledger.time_every, ledger.held_back, ledger.now_ns) = (1, 1, 350);
+        for (subscriber, seq) in [(0, 0), (1, 0), (0, 2)] {
+            ledger.deliver(subscriber, &payload(0, seq));
+        }
+        assert_eq!((ledger.count.deliveries, ledger.count.held_back, ledger.count.lost), (3, 2, 1));
+        assert_eq!(ledger.latency.total(), 1);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod pacer;
 mod publishers;
 
 use crowd::Crowd;
+use link::Distance;
 use pacer::Pacer;
 pub use pacer::Pacing;
 use publishers::Publishers;
@@ -37,8 +38,10 @@ pub struct Plan {
     pub every_topic: bool,
     /// Every so many-th subscriber uses the JSON encoding; 0 for none.
     pub json_every: usize,
-    /// Subscribers that read nothing once they have subscribed.
+    /// Subscribers that read nothing once they have subscribed. Only with one topic, like the next.
     pub stalled: usize,
+    /// Subscribers that read far less than is published.
+    pub slow: usize,
 }
 
 /// One run's connections and what they have seen.
@@ -87,7 +90,9 @@ impl Load {
                 false => Wants::Topic((index % self.plan.topics) as u32),
             };
             let json = self.plan.json_every != 0 && index % self.plan.json_every == 0;
-            self.crowd.invite(wants, json);
+            let far = index < self.plan.held_back();
+            let distance = if far { Distance::Afar } else { Distance::Here };
+            self.crowd.invite(wants, distance, json);
         }
         self.crowd.connect(self.address, &mut self.ledger)?;
         Ok(from.elapsed())
@@ -101,12 +106,28 @@ impl Load {
         self.publishers.connect(self.address)
     }
 
-    /// From here on the stalled subscribers of the plan read nothing.
+    /// From here on the stalled subscribers of the plan read nothing, and its slow ones little.
     ///
     /// # Errors
     /// If their sockets cannot be taken out of the poll.
-    pub fn stall(&mut self) -> Result<()> {
-        self.crowd.stall(self.plan.stalled)
+    pub fn hold_back(&mut self) -> Result<()> {
+        self.ledger.held_back = self.plan.held_back();
+        self.crowd.hold_back(self.plan.stalled, self.plan.slow, self.now_ns())
+    }
+
+    /// Stalled and slow subscribers read like everybody again, and are waited for.
+    ///
+    /// # Errors
+    /// If their sockets cannot be put back into the poll.
+    pub fn release(&mut self) -> Result<()> {
+        self.ledger.held_back = 0;
+        self.crowd.release()
+    }
+
+    /// Deliveries that the stalled and slow ones are behind.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.publishers.published * self.ledger.held_back as u64 - self.ledger.count.held_back
     }
 
     /// Cuts every subscriber's connection at once, without a word.
@@ -193,6 +214,7 @@ impl Load {
                 Some(pacer) => self.publish_due(pacer, now_ns)?.min(end),
                 None => end,
             };
+            let wake_ns = wake_ns.min(self.crowd.sip(now_ns, &mut self.ledger)?);
             self.publishers.turn(self.started)?;
             // The kernel's poll counts milliseconds: what is due earlier is waited for by looking again.
             let wait = Duration::from_millis(wake_ns.saturating_sub(self.now_ns()) / 1_000_000);
@@ -221,15 +243,17 @@ impl Load {
         Ok(pacer.next_ns(now_ns))
     }
 
-    /// Deliveries that are owed and have not come.
+    /// Deliveries that are owed and have not come, without those to subscribers that are held back.
     fn missing(&self) -> u64 {
-        let owed = self.publishers.published * self.audience();
-        owed.saturating_sub(self.ledger.count.deliveries + self.written_off)
+        let count = &self.ledger.count;
+        let came =
+            if self.ledger.held_back > 0 { count.deliveries - count.held_back } else { count.deliveries };
+        (self.publishers.published * self.audience()).saturating_sub(came + self.written_off)
     }
 
-    /// Subscribers that one message goes to.
+    /// Subscribers that one message goes to, without those that are held back.
     const fn audience(&self) -> u64 {
-        let reading = self.plan.subscribers - self.plan.stalled;
+        let reading = self.plan.subscribers - self.ledger.held_back;
         let topics = if self.plan.every_topic { 1 } else { self.plan.topics };
         (reading / topics) as u64
     }
@@ -251,7 +275,13 @@ impl Plan {
             every_topic: false,
             json_every: 0,
             stalled: 0,
+            slow: 0,
         }
+    }
+
+    /// Subscribers that read little or nothing.
+    const fn held_back(&self) -> usize {
+        self.stalled + self.slow
     }
 }
 

@@ -57,6 +57,10 @@ pub struct Measured {
     pub bytes_each: Option<f64>,
     /// The server's own memory at the end.
     pub memory_mib: Option<f64>,
+    /// How much of it came after everybody had subscribed.
+    pub grown_mib: Option<f64>,
+    /// Deliveries that slow and stalled subscribers were behind at the end, before they were let catch up.
+    pub behind: u64,
 }
 
 /// Latencies in microseconds.
@@ -90,14 +94,22 @@ pub fn measure(server: Server, places: &Places, plan: Plan, scenario: Scenario) 
 
 fn fan_out(server: Server, places: &Places, plan: Plan, pacing: Pacing, seconds: f64) -> Result<Measured> {
     let (running, mut load, joins_per_second) = begin(server, places, plan)?;
-    load.stall()?;
+    let memory_before = process::own_memory(running.pid())?;
+    load.hold_back()?;
     load.run(WARM_UP, pacing)?;
     load.start_timing();
     let before = (load.ledger.count, process::cpu_time(running.pid())?, Instant::now());
     load.run(Duration::from_secs_f64(seconds), pacing)?;
     let (cpu, time) = (process::cpu_time(running.pid())? - before.1, before.2.elapsed().as_secs_f64());
     let count = load.ledger.count;
-    let lost = load.drain()?;
+    let mut lost = load.drain()?;
+    let latency = Quantiles::of(&load.ledger.latency);
+    let (memory, behind) = (process::own_memory(running.pid())?, load.behind());
+    if behind > 0 {
+        // Who was slow has lost nothing if all of it comes now.
+        load.release()?;
+        lost = load.drain()?;
+    }
     let deliveries = count.deliveries - before.0.deliveries;
     ensure!(deliveries > 0, "nothing was delivered");
     let each = |total: f64| Some(total / deliveries as f64);
@@ -106,11 +118,13 @@ fn fan_out(server: Server, places: &Places, plan: Plan, pacing: Pacing, seconds:
         per_second: Some(deliveries as f64 / time),
         cpu_us: each(cpu.as_secs_f64() * 1e6),
         cores: Some(cpu.as_secs_f64() / time),
-        latency: Quantiles::of(&load.ledger.latency),
+        latency,
         ack: load.ack_latency().and_then(Quantiles::of),
         wire_bytes: each((count.wire_bytes - before.0.wire_bytes) as f64),
         joins_per_second: Some(joins_per_second),
-        memory_mib: Some(mib(process::own_memory(running.pid())?)),
+        memory_mib: Some(mib(memory)),
+        grown_mib: Some(mib(memory) - mib(memory_before)),
+        behind,
         ..what_went_wrong(&load, lost)
     })
 }

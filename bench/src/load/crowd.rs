@@ -1,6 +1,7 @@
 //! The subscribers.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::dialect::{Dialect, Subscriber, Wants};
 use crate::ledger::Ledger;
-use crate::load::link::{Heard, Link};
+use crate::load::link::{Distance, Heard, Link};
 
 /// All subscribers of a load.
 #[derive(Debug)]
@@ -21,11 +22,16 @@ pub(super) struct Crowd {
     buffer: Vec<u8>,
     members: Vec<Member>,
     ready: usize,
+    /// The slow ones, who take sips in turn.
+    slow: Range<usize>,
+    next_to_sip: usize,
+    next_sip_ns: u64,
 }
 
 #[derive(Debug)]
 struct Member {
     link: Option<Link>,
+    distance: Distance,
     dialect: Dialect,
     subscriber: Subscriber,
 }
@@ -39,6 +45,9 @@ impl Crowd {
             buffer: vec![0; BUFFER_BYTES],
             members: Vec::new(),
             ready: 0,
+            slow: 0..0,
+            next_to_sip: 0,
+            next_sip_ns: 0,
         })
     }
 
@@ -52,10 +61,10 @@ impl Crowd {
     }
 
     /// Adds a member that is not connected yet.
-    pub(super) fn invite(&mut self, wants: Wants, json: bool) {
+    pub(super) fn invite(&mut self, wants: Wants, distance: Distance, json: bool) {
         let dialect = if json { Dialect::TidewireJson } else { self.dialect };
         let subscriber = Subscriber::new(self.members.len() as u32, wants);
-        self.members.push(Member { link: None, dialect, subscriber });
+        self.members.push(Member { link: None, distance, dialect, subscriber });
     }
 
     /// Connects all who have no connection, a bounded number at a time, and waits until they are subscribed.
@@ -71,8 +80,9 @@ impl Crowd {
             {
                 let member = &mut self.members[index];
                 let request = member.dialect.subscriber_request(member.subscriber.wants);
-                let link = Link::connect(address, &request, self.poll.registry(), Token(index))?;
-                member.link = Some(link);
+                let registry = self.poll.registry();
+                member.link =
+                    Some(Link::connect(address, member.distance, &request, registry, Token(index))?);
                 started += 1;
             }
             self.turn(Duration::from_millis(100), clock, ledger)?;
@@ -102,30 +112,49 @@ impl Crowd {
                 continue;
             }
             ledger.now_ns = clock.elapsed().as_nanos() as u64;
-            let (dialect, subscriber) = (member.dialect, &mut member.subscriber);
-            let was_ready = subscriber.ready;
-            let read = link.read(&mut self.buffer, |heard, out| match heard {
-                Heard::Frame(frame) => dialect.hear_as_subscriber(subscriber, frame, ledger, out),
-                Heard::Opened => {
-                    dialect.greet_as_subscriber(subscriber, out);
-                    Ok(())
-                }
-            });
-            let index = event.token().0;
-            ledger.count.wire_bytes += read.with_context(|| format!("subscriber {index}"))? as u64;
-            self.ready += usize::from(member.subscriber.ready && !was_ready);
+            self.ready += usize::from(member.read(&mut self.buffer, usize::MAX, ledger)?);
         }
         Ok(())
     }
 
-    /// The first `members` read nothing from here on.
-    pub(super) fn stall(&mut self, members: usize) -> Result<()> {
-        for member in &mut self.members[..members] {
+    /// From here on the first `stalled` read nothing, and the `slow` after them sip.
+    pub(super) fn hold_back(&mut self, stalled: usize, slow: usize, now_ns: u64) -> Result<()> {
+        for member in &mut self.members[..stalled + slow] {
             if let Some(link) = &mut member.link {
                 link.leave(self.poll.registry())?;
             }
         }
+        self.slow = stalled..stalled + slow;
+        (self.next_to_sip, self.next_sip_ns) = (stalled, now_ns);
         Ok(())
+    }
+
+    /// Those who were held back read whatever there is, like everybody.
+    pub(super) fn release(&mut self) -> Result<()> {
+        for (index, member) in self.members[..self.slow.end].iter_mut().enumerate() {
+            if let Some(link) = &mut member.link {
+                link.come_back(self.poll.registry(), Token(index))?;
+            }
+        }
+        self.slow = 0..0;
+        Ok(())
+    }
+
+    /// Lets those slow ones read a little whose turn has come; returns when the next one's comes.
+    pub(super) fn sip(&mut self, now_ns: u64, ledger: &mut Ledger) -> Result<u64> {
+        if self.slow.is_empty() {
+            return Ok(u64::MAX);
+        }
+        while self.next_sip_ns <= now_ns {
+            ledger.now_ns = now_ns;
+            self.members[self.next_to_sip].read(&mut self.buffer, SIP_BYTES, ledger)?;
+            self.next_to_sip += 1;
+            if self.next_to_sip == self.slow.end {
+                self.next_to_sip = self.slow.start;
+            }
+            self.next_sip_ns += SIP_EVERY.as_nanos() as u64 / self.slow.len() as u64;
+        }
+        Ok(self.next_sip_ns)
     }
 
     /// Everybody's connection ends; each keeps its cursor.
@@ -138,6 +167,25 @@ impl Crowd {
     }
 }
 
+impl Member {
+    /// Reads up to `most` bytes of what has come; tells whether that made the subscriber ready.
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8], most: usize, ledger: &mut Ledger) -> Result<bool> {
+        let Some(link) = &mut self.link else { return Ok(false) };
+        let (dialect, subscriber) = (self.dialect, &mut self.subscriber);
+        let was_ready = subscriber.ready;
+        let read = link.read(buffer, most, |heard, out| match heard {
+            Heard::Frame(frame) => dialect.hear_as_subscriber(subscriber, frame, ledger, out),
+            Heard::Opened => {
+                dialect.greet_as_subscriber(subscriber, out);
+                Ok(())
+            }
+        });
+        ledger.count.wire_bytes += read.with_context(|| format!("subscriber {}", subscriber.index))? as u64;
+        Ok(subscriber.ready && !was_ready)
+    }
+}
+
 const OTHERS: Token = Token(usize::MAX);
 
 /// Few, so that publishers are looked after in between.
@@ -147,3 +195,6 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Below every server's backlog of connections.
 const CONNECTING_AT_ONCE: usize = 256;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+/// A slow subscriber reads so much, so often: 20 KiB a second.
+const SIP_BYTES: usize = 4 << 10;
+const SIP_EVERY: Duration = Duration::from_millis(200);

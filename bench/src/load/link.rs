@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result, bail, ensure};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use socket2::{Domain, Socket, Type};
 
 use crate::dialect::Request;
 use crate::websocket::{self, Frame, Opcode};
@@ -22,6 +23,16 @@ pub(super) struct Link {
     open: bool,
 }
 
+/// How far away a connection seems to be, as far as the kernel's buffers go.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Distance {
+    /// This machine. Loopback's segments are of 64 KiB, and so the kernel takes megabytes in place of a reader that
+    /// rests.
+    Here,
+    /// As if there were a network in between: segments and window are small, and a server soon sees who rests.
+    Afar,
+}
+
 /// What a link has read.
 pub(super) enum Heard<'a> {
     /// The WebSocket is open.
@@ -34,11 +45,12 @@ impl Link {
     /// Begins to connect; the request goes out when the socket is ready.
     pub(super) fn connect(
         address: SocketAddr,
+        distance: Distance,
         request: &Request,
         registry: &Registry,
         token: Token,
     ) -> Result<Self> {
-        let mut stream = TcpStream::connect(address).context("cannot connect")?;
+        let mut stream = distance.connect(address).context("cannot connect")?;
         stream.set_nodelay(true)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let mut unsent = Vec::new();
@@ -81,21 +93,23 @@ impl Link {
         Ok(())
     }
 
-    /// Reads what has come and hands out each whole frame; returns how many bytes came.
+    /// Reads what has come, but no more than `most` bytes, and hands out each whole frame; returns how many bytes
+    /// came.
     ///
     /// What `hear` appends is sent afterwards.
     #[inline]
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
+        most: usize,
         mut hear: impl FnMut(Heard<'_>, &mut Vec<u8>) -> Result<()>,
     ) -> Result<usize> {
         let mut total = 0;
         loop {
             let kept = self.rest.len();
             ensure!(kept < buffer.len(), "a frame that is longer than {} bytes", buffer.len());
-            let room = buffer.len() - kept;
-            let read = match self.stream.read(&mut buffer[kept..]) {
+            let room = (buffer.len() - kept).min(most - total);
+            let read = match self.stream.read(&mut buffer[kept..kept + room]) {
                 Ok(0) => bail!("the server closed the connection"),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -116,7 +130,7 @@ impl Link {
                 self.rest.extend_from_slice(bytes);
             }
             // A read that does not fill the buffer has emptied the socket.
-            if read < room {
+            if read < room || total == most {
                 break;
             }
         }
@@ -157,11 +171,30 @@ impl Link {
         Ok(())
     }
 
-    /// Leaves the poll: nothing is read any more. The kernel takes little in our place, or it would be minutes
-    /// before the server notices.
+    /// Leaves the poll: nobody is told any more that there is something to read.
     pub(super) fn leave(&mut self, registry: &Registry) -> Result<()> {
-        socket2::SockRef::from(&self.stream).set_recv_buffer_size(0)?;
         Ok(registry.deregister(&mut self.stream)?)
+    }
+
+    /// Comes back to the poll, which tells of what has gathered.
+    pub(super) fn come_back(&mut self, registry: &Registry, token: Token) -> Result<()> {
+        Ok(registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)?)
+    }
+}
+
+impl Distance {
+    fn connect(self, address: SocketAddr) -> Result<TcpStream> {
+        match self {
+            Self::Here => Ok(TcpStream::connect(address)?),
+            Self::Afar => {
+                let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+                socket.set_tcp_mss(ETHERNET_SEGMENT_BYTES)?;
+                socket.set_recv_buffer_size(SMALL_WINDOW_BYTES)?;
+                socket.connect(&address.into())?;
+                socket.set_nonblocking(true)?;
+                Ok(TcpStream::from_std(socket.into()))
+            }
+        }
     }
 }
 
@@ -174,5 +207,7 @@ fn close_code(payload: &[u8]) -> String {
     }
 }
 
+const ETHERNET_SEGMENT_BYTES: u32 = 1_448;
+const SMALL_WINDOW_BYTES: usize = 16 << 10;
 /// Memory of this size is kept for the next publishes.
 const UNSENT_KEPT: usize = 256 << 10;

@@ -11,7 +11,7 @@ use mio::{Events, Poll, Token};
 use crate::dialect::{Dialect, Publish, Publisher};
 use crate::histogram::Histogram;
 use crate::load::Plan;
-use crate::load::link::{Heard, Link};
+use crate::load::link::{Distance, Heard, Link};
 use crate::stamp::{STAMP_BYTES, Stamp};
 
 /// All publishers of a load.
@@ -82,7 +82,8 @@ impl Publishers {
     pub(super) fn connect(&mut self, address: SocketAddr) -> Result<()> {
         let request = self.dialect.publisher_request();
         for (index, member) in self.members.iter_mut().enumerate() {
-            member.link = Some(Link::connect(address, &request, self.poll.registry(), Token(index))?);
+            member.link =
+                Some(Link::connect(address, Distance::Here, &request, self.poll.registry(), Token(index))?);
         }
         let clock = Instant::now();
         while !self.members.iter().all(|member| member.publisher.ready) {
@@ -116,7 +117,7 @@ impl Publishers {
                 continue;
             }
             let (dialect, publisher) = (self.dialect, &mut member.publisher);
-            link.read(&mut self.buffer, |heard, out| match heard {
+            link.read(&mut self.buffer, usize::MAX, |heard, out| match heard {
                 Heard::Frame(frame) => dialect.hear_as_publisher(publisher, frame, out),
                 Heard::Opened => {
                     dialect.greet_as_publisher(publisher, out);

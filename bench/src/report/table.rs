@@ -77,6 +77,8 @@ pub(crate) fn columns(metric: Metric, result: &RowResult) -> Vec<Column> {
         Column { name: "joins/s", figure: |measured| measured.joins_per_second },
         Column { name: "bytes each", figure: |measured| measured.bytes_each },
         Column { name: "memory MiB", figure: |measured| measured.memory_mib },
+        Column { name: "grown MiB", figure: |measured| measured.grown_mib },
+        Column { name: "behind", figure: |measured| Some(measured.behind as f64).filter(|many| *many > 0.0) },
         Column { name: "lost", figure: |measured| Some(measured.lost as f64).filter(|lost| *lost > 0.0) },
         Column {
             name: "repeated",
