@@ -123,10 +123,12 @@ impl Client {
         self.drive(now);
     }
 
-    /// The application is done with so many messages and payload bytes of a listener.
-    pub fn settled(&mut self, now: Millis, listener: ListenerId, messages: u32, bytes: u32) {
-        self.subscriptions.settled(listener, messages, bytes);
+    /// The application is done with so many messages and payload bytes of a listener. Whether that lets the listener
+    /// read on; if not, there is nothing to poll for.
+    pub fn settled(&mut self, now: Millis, listener: ListenerId, messages: u32, bytes: u32) -> bool {
+        let goes_on = self.subscriptions.settled(listener, messages, bytes);
         self.drive(now);
+        goes_on
     }
 
     /// Messages and payload bytes that wait for their outcome.

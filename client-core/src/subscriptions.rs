@@ -105,12 +105,14 @@ impl Subscriptions {
         out.forget(id);
     }
 
-    /// The application is done with some of a listener's messages.
-    pub(crate) fn settled(&mut self, id: ListenerId, messages: u32, bytes: u32) {
-        let Some((tail, index)) = self.find(|of| of.0 == id) else { return };
-        if tail.listeners.get_mut(index).is_some_and(|listener| listener.settle(messages, bytes)) {
+    /// The application is done with some of a listener's messages. Whether it reads on now.
+    pub(crate) fn settled(&mut self, id: ListenerId, messages: u32, bytes: u32) -> bool {
+        let Some((tail, index)) = self.find(|of| of.0 == id) else { return false };
+        let goes_on = tail.listeners.get_mut(index).is_some_and(|listener| listener.settle(messages, bytes));
+        if goes_on {
             self.wake(0);
         }
+        goes_on
     }
 
     /// Starts the time that a tail without listeners still has.

@@ -77,8 +77,8 @@ fn dispatch(engine: &mut Engine, kind: u8, now: Millis, [a, b, c, d]: [f64; 4]) 
         4 => client.cancel(now, PublishId(a as u64)),
         // The number of a listener.
         5 => client.unsubscribe(now, ListenerId(a as u32)),
-        // A listener, messages, and bytes of payload.
-        6 => client.settled(now, ListenerId(a as u32), b as u32, c as u32),
+        // A listener, messages, and bytes of payload. Answers with 1 if a drain is due for it.
+        6 => return f64::from(client.settled(now, ListenerId(a as u32), b as u32, c as u32)),
         7 => client.connect(now),
         8 => client.close(now),
         9 => client.handle(now, Input::LinkOpened),

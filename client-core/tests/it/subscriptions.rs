@@ -202,10 +202,10 @@ fn a_listener_never_holds_more_than_its_bound_and_slows_nobody() {
         rig.events.iter().filter(|event| event.starts_with(&format!("message {}", id.0))).count()
     };
     assert_eq!((count(&rig, ListenerId(1)), count(&rig, bounded)), (6, 4));
-    rig.client.settled(rig.now, bounded, 1, 3);
+    assert!(!rig.client.settled(rig.now, bounded, 1, 3));
     rig.drain();
     rig.expect_sent(&[]);
-    rig.client.settled(rig.now, bounded, 1, 3);
+    assert!(rig.client.settled(rig.now, bounded, 1, 3));
     rig.drain();
     rig.expect_sent(&["history 3 t after 7:14"]);
     rig.block(9, 16, &[17, 18]);

@@ -3,7 +3,7 @@
 import type { Driver } from "./driver.js";
 import { Kind, type Rows } from "./engine/rows.js";
 import { codeOf, TidewireError } from "./errors.js";
-import { ReceivedMessage, textAt } from "./message.js";
+import { ReceivedMessage, utf8 } from "./message.js";
 import type { Gap, Position, Published, Ready, Status } from "./types.js";
 
 const states = ["connecting", "online", "offline", "closed"] as const;
@@ -59,12 +59,14 @@ function message(rows: Rows, row: number, frame: Uint8Array, name: string): Rece
     const start = rows.lower(row, column);
     return frame.subarray(start, start + rows.upper(row, column));
   };
+  // Most messages have neither text, and a view of nothing costs what one of the payload does.
+  const text = (column: number) => (rows.upper(row, column) ? utf8.decode(bytes(column)) : "");
   return new ReceivedMessage(
-    textAt(bytes(6)) || name,
+    text(6) || name,
     rows.epoch(row, 2),
     rows.number(row, 1),
     rows.number(row, 3),
-    textAt(bytes(5)) || undefined,
+    text(5) || undefined,
     rows.lower(row, 4),
     rows.upper(row, 4) > 0,
     bytes(7),

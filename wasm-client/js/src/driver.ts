@@ -36,6 +36,8 @@ export class Driver implements Owner {
   #dispatching = false;
   #stoppedAt = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer rings. */
+  #due = Number.POSITIVE_INFINITY;
 
   constructor(load: Loader, url: string, options: ClientOptions) {
     this.#load = load;
@@ -44,7 +46,7 @@ export class Driver implements Owner {
   }
 
   get closed(): boolean {
-    return this.#ended.signal.aborted;
+    return this.status.state === "closed";
   }
 
   /** Loads the engine and connects, if that has not been done. */
@@ -109,7 +111,19 @@ export class Driver implements Owner {
     listener.settledBytes += bytes;
     if (!this.listeners.has(listener.number)) return;
     this.#settled.add(listener);
-    this.#drainSoon();
+    if (!this.#dispatching) this.#tellSettled();
+  }
+
+  /** The engine mostly has nothing to do then, and a drain with every message would be dear. */
+  #tellSettled(): void {
+    this.#attempt((engine) => {
+      for (const listener of this.#settled) {
+        const { number, settledMessages, settledBytes } = listener;
+        if (engine.tell(Call.Settled, number, settledMessages, settledBytes)) this.#drainSoon();
+        listener.settledMessages = listener.settledBytes = 0;
+      }
+    });
+    this.#settled.clear();
   }
 
   /** Tells of an error that no promise tells of; where nobody listens, the console must do. */
@@ -177,10 +191,15 @@ export class Driver implements Owner {
 
   /** Calls the engine. Several calls in one turn share one drain, and their publishes one packet. */
   #tell(call: (engine: Engine) => void): void {
-    if (!this.#engine) return;
-    try {
-      call(this.#engine);
+    this.#attempt((engine) => {
+      call(engine);
       this.#drainSoon();
+    });
+  }
+
+  #attempt(call: (engine: Engine) => void): void {
+    try {
+      if (this.#engine) call(this.#engine);
     } catch (cause) {
       this.#stopped(cause);
     }
@@ -197,27 +216,20 @@ export class Driver implements Owner {
 
   /** Calls the engine and does all that it wants: the link's part at once, the application's part in turn. */
   #take(call: (engine: Engine) => Rows, frame: Uint8Array = none): void {
-    const engine = this.#engine;
-    if (!engine) return;
-    try {
-      for (const listener of this.#settled) {
-        const { number, settledMessages, settledBytes } = listener;
-        engine.tell(Call.Settled, number, settledMessages, settledBytes);
-        listener.settledMessages = listener.settledBytes = 0;
-      }
-      this.#settled.clear();
+    if (!this.#engine) return;
+    this.#attempt((engine) => {
+      if (this.#dispatching) engine.keep();
       const rows = call(engine);
       this.#batches.push([rows, frame]);
       this.#operate(engine, rows);
-    } catch (cause) {
-      this.#stopped(cause);
-    }
+    });
     if (this.#dispatching) return;
     this.#dispatching = true;
     for (let batch = this.#batches.shift(); batch; batch = this.#batches.shift()) {
       dispatch(this, ...batch);
     }
     this.#dispatching = false;
+    this.#tellSettled();
   }
 
   /** Does what rows want of link and timer. */
@@ -268,21 +280,22 @@ export class Driver implements Owner {
     return whole;
   }
 
+  /** A timer that rings too early does no harm; moving it with every frame would cost more than most frames do. */
   #wake(deadline: number): void {
+    if (deadline >= this.#due) return;
     clearTimeout(this.#timer);
-    if (deadline === Number.POSITIVE_INFINITY) return;
+    this.#due = deadline;
     const wait = Math.min(Math.max(deadline - now(), 0), 2 ** 31 - 1);
-    this.#timer = setTimeout(
-      () => this.#tell((engine) => engine.tell(Call.Timeout)),
-      Math.ceil(wait),
-    );
+    this.#timer = setTimeout(() => {
+      this.#due = Number.POSITIVE_INFINITY;
+      this.#tell((engine) => engine.tell(Call.Timeout));
+    }, Math.ceil(wait));
   }
 
   /** The engine is of no use any more: another one takes over, unless that was done moments ago. */
   #stopped(cause: unknown): void {
     this.#engine = undefined;
     this.#started = false;
-    clearTimeout(this.#timer);
     this.#link?.close(1000);
     this.#batches.length = 0;
     this.#settled.clear();

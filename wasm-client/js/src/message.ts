@@ -4,12 +4,7 @@ import { TidewireError } from "./errors.js";
 import type { Message } from "./types.js";
 
 const contents = ["json", "text", "binary", "cbor"] as const;
-const utf8 = new TextDecoder();
-
-/** The text of some received bytes. */
-export function textAt(bytes: Uint8Array): string {
-  return bytes.length ? utf8.decode(bytes) : "";
-}
+export const utf8 = new TextDecoder();
 
 export class ReceivedMessage implements Message {
   readonly type = "message";

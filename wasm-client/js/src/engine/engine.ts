@@ -3,7 +3,7 @@
 
 import type { Wasm } from "#wasm";
 import type { From, OutboxOptions, Position, SubscribeOptions } from "../types.js";
-import { Rows } from "./rows.js";
+import { Rows, width } from "./rows.js";
 
 /** What the engine can be told; `wasm-client/src/npm.rs` says what goes with each. */
 // biome-ignore lint/suspicious/noConstEnum: inlined by the bundler, names and all, and private to this package.
@@ -43,6 +43,8 @@ export const now = (): number => performance.now();
 
 export class Engine {
   readonly #wasm: Wasm;
+  /** A copy of the last rows: the engine may be called while they are read. */
+  #halves = new Uint32Array(0);
 
   /** @internal */
   constructor(wasm: Wasm, outbox: OutboxOptions) {
@@ -104,8 +106,17 @@ export class Engine {
     return bytes.length;
   }
 
+  /** The rows that were given last stay as they are. */
+  keep(): void {
+    this.#halves = new Uint32Array(0);
+  }
+
+  /** They hold until the next are asked for. */
   #rows(count: number): Rows {
-    return new Rows(this.#wasm.memory.buffer, this.#wasm.rows(), count);
+    const length = count * width * 2;
+    if (this.#halves.length < length) this.#halves = new Uint32Array(length);
+    this.#halves.set(new Uint32Array(this.#wasm.memory.buffer, this.#wasm.rows(), length));
+    return new Rows(this.#halves, count);
   }
 }
 

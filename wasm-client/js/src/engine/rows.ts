@@ -18,16 +18,17 @@ export const enum Kind {
   Failed = 13,
 }
 
-const width = 8;
+/** Words in a row. */
+export const width = 8;
 
-/** A copy of the table, so that the engine may be called while it is read. Columns count words. */
+/** A table. Columns count words. */
 export class Rows {
   readonly count: number;
   /** Two to a word, the lower half first; wasm's memory is little-endian. */
   readonly #halves: Uint32Array;
 
-  constructor(memory: ArrayBufferLike, address: number, count: number) {
-    this.#halves = new Uint32Array(memory.slice(address, address + count * width * 8));
+  constructor(halves: Uint32Array, count: number) {
+    this.#halves = halves;
     this.count = count;
   }
 
