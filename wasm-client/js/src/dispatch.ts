@@ -60,13 +60,14 @@ function message(rows: Rows, row: number, frame: Uint8Array, name: string): Rece
     return frame.subarray(start, start + rows.upper(row, column));
   };
   // Most messages have neither text, and a view of nothing costs what one of the payload does.
-  const text = (column: number) => (rows.upper(row, column) ? utf8.decode(bytes(column)) : "");
+  const text = (column: number) =>
+    rows.upper(row, column) ? utf8.decode(bytes(column)) : undefined;
   return new ReceivedMessage(
-    text(6) || name,
+    text(6) ?? name,
     rows.epoch(row, 2),
     rows.number(row, 1),
     rows.number(row, 3),
-    text(5) || undefined,
+    text(5),
     rows.lower(row, 4),
     rows.upper(row, 4) > 0,
     bytes(7),

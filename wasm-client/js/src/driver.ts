@@ -216,7 +216,6 @@ export class Driver implements Owner {
 
   /** Calls the engine and does all that it wants: the link's part at once, the application's part in turn. */
   #take(call: (engine: Engine) => Rows, frame: Uint8Array = none): void {
-    if (!this.#engine) return;
     this.#attempt((engine) => {
       if (this.#dispatching) engine.keep();
       const rows = call(engine);
