@@ -45,6 +45,9 @@ export class Engine {
   readonly #wasm: Wasm;
   /** A copy of the last rows: the engine may be called while they are read. */
   #halves = new Uint32Array(0);
+  #topic = "";
+  /** The topic as bytes. */
+  #name = new Uint8Array(0);
 
   /** @internal */
   constructor(wasm: Wasm, outbox: OutboxOptions) {
@@ -76,7 +79,10 @@ export class Engine {
 
   /** The number of the publish, or below zero a refusal. */
   publish(topic: string, content: number, length: number, again: boolean): number {
-    return this.tell(Call.Publish, this.#put(utf8.encode(topic)), content, length, Number(again));
+    // Most go where the last one went.
+    if (topic !== this.#topic) this.#name = utf8.encode(topic);
+    this.#topic = topic;
+    return this.tell(Call.Publish, this.#put(this.#name), content, length, Number(again));
   }
 
   /** The number of the listener, or below zero a refusal. */
