@@ -10,6 +10,7 @@ import { Duplex } from "node:stream";
 export const servers = {
   tidewire: () => program(process.env.TIDEWIRE_BIN, "serve", "--dev", "--listen", "127.0.0.1:0"),
   centrifuge: () => program(process.env.CENTRIFUGE_SERVER),
+  "centrifuge-protobuf": () => program(process.env.CENTRIFUGE_SERVER),
   "socket.io": socketIo,
   mqtt: aedes,
 };
