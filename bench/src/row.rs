@@ -184,11 +184,11 @@ fn idle_own_topics() -> Row {
 }
 
 fn acks() -> Row {
-    let scenario = Scenario::FanOut { pacing: Pacing::Rate(15.0), seconds: 10.0 };
+    let scenario = Scenario::FanOut { pacing: Pacing::Random(15.0), seconds: 10.0 };
     let plan = Plan::one_topic(10_000);
     row(
         "acks",
-        "publish acks at 15 messages/s under 10,000 subscribers",
+        "publish acks under 10,000 subscribers, 15 messages/s at random instants",
         &[Server::Tidewire],
         (plan, scenario),
     )
