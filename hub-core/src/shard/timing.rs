@@ -53,7 +53,6 @@ impl Shard {
             Some(at) if now >= at => {
                 self.gone(now, id);
                 wire.close(id);
-                return;
             }
             Some(at) => self.wheel.insert(key, at),
             None if !connection.session.signed_in() && now >= sign_in_by => {
