@@ -17,7 +17,7 @@ pub struct CommandLine {
     /// All rows, and charts; takes most of an hour
     #[arg(long)]
     full: bool,
-    /// Rounds of each row; each server runs once a round [default: 3; 5 with --full]
+    /// Rounds of each row, 3 at most for rows without a goal; each server runs once a round [default: 3; 5 with --full]
     #[arg(long, value_name = "N")]
     pairs: Option<usize>,
     /// Only rows of this name; --list names them

@@ -27,7 +27,7 @@ pub fn write(report: &Report, old: &str) -> (String, Vec<(PathBuf, String)>) {
 fn results(report: &Report, charts: &[(String, String, String)]) -> String {
     let full = if report.full { " -- --full" } else { "" };
     let mut out = format!(
-        "## Last run\n\n{}, `npm run bench{full}`, medians of {} rounds.\n{}.\n\n",
+        "## Last run\n\n{}, `npm run bench{full}`, medians of {} rounds (rows without a goal: 3 at most).\n{}.\n\n",
         date(report.at),
         report.rounds,
         report.machine
