@@ -36,11 +36,12 @@ pub enum Served {
 
 /// What one step of serving came to.
 enum Step {
-    Go,
+    /// So many bytes were written, and there may be more.
+    Go(usize),
     End(Served),
 }
 
-/// Serves a connection for a few sends.
+/// Serves a connection for a few sends, and for about as many bytes as one write may have.
 pub fn serve(
     now: Millis,
     id: ConnectionId,
@@ -49,7 +50,8 @@ pub fn serve(
     topics: &Topics,
     wire: &mut impl Wire,
 ) -> Served {
-    for _ in 0..topics.limits().slice_sends {
+    let (mut sends, mut bytes) = (0, 0);
+    while sends < topics.limits().slice_sends && bytes < topics.limits().write_bytes {
         if !connection.writable {
             return Served::Full;
         }
@@ -67,9 +69,11 @@ pub fn serve(
         } else {
             Step::End(Served::Idle)
         };
-        if let Step::End(served) = step {
-            return served;
+        match step {
+            Step::Go(written) => bytes += written,
+            Step::End(served) => return served,
         }
+        sends += 1;
     }
     Served::More
 }
@@ -107,7 +111,7 @@ impl Audiences {
                 self.entry(subscription).cursor = block.last;
             }
         }
-        Step::Go
+        Step::Go(taken)
     }
 
     /// Brings one lagging cursor nearer to its tail's end; at the end it becomes live.
@@ -120,7 +124,7 @@ impl Audiences {
         topics: &Topics,
         wire: &mut impl Wire,
     ) -> Step {
-        let Some(subscription) = connection.subscription(tail).copied() else { return Step::Go };
+        let Some(subscription) = connection.subscription(tail).copied() else { return Step::Go(0) };
         let cursor = self.entry(&subscription).cursor;
         let limits = topics.limits();
         let audience = self.of(&subscription);
@@ -130,7 +134,7 @@ impl Audiences {
                 Some(merged) => found = merged,
                 None => {
                     connection.lagging.push_front(tail);
-                    return Step::Go;
+                    return Step::Go(0);
                 }
             }
         } else if subscription.caught_up && found.behind_bytes > limits.lag_bytes_max {
@@ -140,7 +144,7 @@ impl Audiences {
                 WhenSlow::Gap => {
                     self.miss(connection, &subscription, found.last, found.last, GapReason::TooSlow, topics);
                     connection.lagging.push_front(tail);
-                    return Step::Go;
+                    return Step::Go(0);
                 }
                 WhenSlow::CatchUp | WhenSlow::Latest | WhenSlow::Unknown => {}
             }
@@ -150,7 +154,7 @@ impl Audiences {
             if let Some(subscription) = connection.subscription_mut(tail) {
                 subscription.caught_up = true;
             }
-            return Step::Go;
+            return Step::Go(0);
         }
         let written = write_blocks(id, connection.encoding, &found.blocks, limits.write_bytes, wire);
         topics.metrics().blocks_sent.add(written.blocks as u64);
@@ -160,11 +164,11 @@ impl Audiences {
         if mutant::active(Mutant::ReplayToLiveRace) && written.stopped.is_none() {
             entry.cursor = found.last;
             self.make_live(&subscription);
-            return Step::Go;
+            return Step::Go(0);
         }
         connection.lagging.push_back(tail);
         match written.stopped {
-            None => Step::Go,
+            None => Step::Go(written.bytes),
             Some(StopReason::Full(half)) => {
                 connection.half = half.map(|(block, at)| Half { source: HalfSource::Block(block, tail), at });
                 self.park_all(connection);
