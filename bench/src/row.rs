@@ -99,7 +99,7 @@ impl Metric {
 #[must_use]
 pub fn rows() -> Vec<Row> {
     let mut rows = vec![saturated_1000(), saturated_10000(), low_rate(), topics_10000()];
-    rows.extend([idle_one_topic(), idle_own_topics(), acks(), stalled(), slow(), storm()]);
+    rows.extend([idle_one_topic(), idle_own_topics(), acks(), stalled(), slow(), connect(), storm()]);
     rows.extend([patterns(), encodings(), many_publishers(), known_topics()]);
     rows.extend([1, 10, 100, 1_000, 10_000].map(by_subscribers));
     rows.extend([1, 10, 100, 1_000, 10_000].map(by_topics));
@@ -223,6 +223,12 @@ fn slow() -> Row {
     .goal_of(Metric::P99, 1.1, "tidewire, none slow")
     .goal_of(Metric::Cpu, 1.1, "tidewire, none slow")
     .goal_of(Metric::Growth, 1.1, "tidewire, none slow")
+}
+
+fn connect() -> Row {
+    let servers = [Server::Tidewire, Server::Bun, Server::CentrifugeTuned, Server::Nats, Server::SocketIo];
+    let title = "10,000 clients connect and subscribe at once";
+    row("connect", title, &servers, (Plan::one_topic(10_000), Scenario::Connect)).of(Metric::Join).in_full()
 }
 
 fn storm() -> Row {

@@ -22,6 +22,8 @@ pub enum Scenario {
     },
     /// Publish one message to each topic and be quiet, with few and with all subscribers: what does one more cost?
     Idle,
+    /// Let all subscribers connect to a fresh server at once.
+    Connect,
     /// Cut all connections, publish a little, and let all come back at once.
     Storm,
     /// Publish one message to each topic without subscribers: what does a topic cost?
@@ -87,6 +89,7 @@ pub fn measure(server: Server, places: &Places, plan: Plan, scenario: Scenario) 
     match scenario {
         Scenario::FanOut { pacing, seconds } => fan_out(server, places, plan, pacing, seconds),
         Scenario::Idle => idle(server, places, plan),
+        Scenario::Connect => connect(server, places, plan),
         Scenario::Storm => storm(server, places, plan),
         Scenario::Topics => topics(server, places, plan),
     }
@@ -146,6 +149,20 @@ fn memory_at_rest(server: Server, places: &Places, plan: Plan) -> Result<(u64, M
     load.listen(REST)?;
     let measured = Measured { joins_per_second: Some(joins_per_second), ..what_went_wrong(&load, lost) };
     Ok((process::own_memory(running.pid())?, measured))
+}
+
+fn connect(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
+    let running = server.start(places)?;
+    let mut load = Load::new(plan, server.dialect(), running.address)?;
+    let before = process::cpu_time(running.pid())?;
+    let took = load.gather(plan.subscribers)?;
+    let cpu = process::cpu_time(running.pid())? - before;
+    Ok(Measured {
+        joins_per_second: Some(plan.subscribers as f64 / took.as_secs_f64()),
+        cpu_us: Some(cpu.as_secs_f64() * 1e6 / plan.subscribers as f64),
+        memory_mib: Some(mib(process::own_memory(running.pid())?)),
+        ..Measured::default()
+    })
 }
 
 fn storm(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
