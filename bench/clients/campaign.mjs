@@ -1,7 +1,7 @@
 // Records what the rows need, then measures: in each round every library once per row, so that what else the
 // machine does meets all alike.
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { read } from "../../.ci/tasks/run.mjs";
 import { ChromiumRuntime } from "./chromium.mjs";
@@ -47,22 +47,28 @@ function record({ folder, rows, env, say, failures }) {
   const done = new Map();
   return rows.flatMap((row) =>
     row.libraries.flatMap((library) => {
-      const { kind, bytes, count, busy } = row;
-      const file = `recordings/${library}-${kind}-${bytes}-${busy ? "busy" : "slow"}.json`;
+      const { kind, bytes, count, pace } = row;
+      const file = `recordings/${library}-${kind}-${bytes}-${pace}.json`;
       if (!done.has(file)) {
         say(`record ${file}`);
-        const wanted = JSON.stringify({ library, kind, bytes, count, busy });
+        const wanted = JSON.stringify({ library, kind, bytes, count, pace });
         const { ok, stderr } = read(process.execPath, ["record/main.js", wanted, file], {
           cwd: folder,
           env,
         });
-        done.set(file, ok);
+        done.set(file, ok && messagesPerFrame(resolve(folder, file)));
         if (!ok) failures.push(`${file} cannot be recorded: ${stderr}`);
         if (!ok) say(failures.at(-1));
       }
-      return done.get(file) ? [{ row, library, file }] : [];
+      const perFrame = done.get(file);
+      return perFrame ? [{ row, library, file, perFrame }] : [];
     }),
   );
+}
+
+function messagesPerFrame(file) {
+  const { count, frames } = JSON.parse(readFileSync(file, "utf8"));
+  return count / frames.length;
 }
 
 function told({ messages, wallMs, cpuMs }) {

@@ -13,10 +13,14 @@ export function tables(results) {
 
 function table(results) {
   const libraries = LIBRARIES.filter((name) => results.some(({ library }) => library === name));
-  const head = ["thousand messages/s (CPU us a message)", ...libraries, "ours over the next"];
+  const head = [
+    "thousand messages/s (CPU us a message) [messages a frame]",
+    ...libraries,
+    "ours over the best (range)",
+  ];
   const lines = ROWS.map((row) => results.filter((result) => result.row.name === row.name))
     .filter((own) => own.length)
-    .map((own) => [own[0].row.name, ...libraries.map((name) => cell(own, name)), overNext(own)]);
+    .map((own) => [own[0].row.name, ...libraries.map((name) => cell(own, name)), overBest(own)]);
   const widths = head.map((_, column) =>
     Math.max(...[head, ...lines].map((line) => line[column].length)),
   );
@@ -30,27 +34,28 @@ function cell(results, library) {
   const result = results.find((one) => one.library === library);
   if (!result) return "";
   const rate = median(result.rounds.map(({ messages, wallMs }) => messages / wallMs));
-  return `${short(rate)} (${short(median(result.rounds.map(cpuOf)))})`;
+  const gathered =
+    result.row.task === "receive" && result.perFrame > 1 ? ` [${short(result.perFrame)}]` : "";
+  return `${short(rate)} (${short(median(result.rounds.map(cpuOf)))})${gathered}`;
 }
 
-/** Our CPU over that of the library that needs least after us, or before us. */
-function overNext(results) {
+/** Our CPU over that of the library where it is greatest: the median over rounds, and between what it ranged. */
+function overBest(results) {
   const ours = results.find(({ library }) => library === "tidewire");
-  const ratios = results
-    .filter(({ library }) => ours && library !== "tidewire" && library !== "bare")
-    .map((theirs) => ({ library: theirs.library, ratio: ratioOf(ours, theirs) }))
-    .sort((a, b) => b.ratio - a.ratio);
-  return ratios.length ? `${ratios[0].ratio.toFixed(2)} (${ratios[0].library})` : "";
+  const others = results.filter(({ library }) => library !== "tidewire" && library !== "bare");
+  if (!ours || !others.length) return "";
+  const [worst] = others
+    .map((theirs) => ({ library: theirs.library, ratios: ratiosOf(ours, theirs) }))
+    .sort((a, b) => median(b.ratios) - median(a.ratios));
+  const range = `${Math.min(...worst.ratios).toFixed(2)} to ${Math.max(...worst.ratios).toFixed(2)}`;
+  return `${median(worst.ratios).toFixed(2)} (${range}) ${worst.library}`;
 }
 
-/** Ours over theirs in the same round, the median of that. */
-export function ratioOf(ours, theirs) {
+/** Ours over theirs, in each round. */
+function ratiosOf(ours, theirs) {
   const rounds = Math.min(ours.rounds.length, theirs.rounds.length);
-  const ratios = Array.from(
-    { length: rounds },
-    (_, round) => cpuOf(ours.rounds[round]) / cpuOf(theirs.rounds[round]),
-  );
-  return median(ratios);
+  const ratioIn = (_, round) => cpuOf(ours.rounds[round]) / cpuOf(theirs.rounds[round]);
+  return Array.from({ length: rounds }, ratioIn);
 }
 
 /** Microseconds of CPU a message. */

@@ -3,17 +3,14 @@
 import { createClient } from "@tidewire/client";
 
 /** Calls `take` with every message's value; resolves, when subscribed, with a function that ends it. */
-export async function subscribe(url, topic, { kind, busy }, take) {
+export async function subscribe(url, topic, { kind, pace }, take) {
   const tide = createClient(url);
   const handler =
     kind === "json" ? (message) => take(message.data) : (message) => take(message.view());
-  const from = busy ? "earliest" : "latest";
+  const from = pace === "full" ? "earliest" : "latest";
   await tide.topic(topic).subscribe(handler, { from }).ready;
   return () => tide.close();
 }
-
-/** A subscriber may ask for what was published before. */
-export const keepsHistory = true;
 
 /** `publish(value)` resolves when it is acknowledged. */
 export function publisher(url, topic) {

@@ -1,5 +1,5 @@
 // Records what a library's server sends to a subscriber:
-// `node main.js '{"library", "kind", "bytes", "count", "busy"}' FILE`.
+// `node main.js '{"library", "kind", "bytes", "count", "pace"}' FILE`.
 
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -14,13 +14,12 @@ async function record(wanted) {
   const publisher = library.publisher(server.url, TOPIC);
   const publish = (n) => publisher.publish(payload(wanted.kind, n, wanted.bytes));
 
-  // A busy server that gathers messages sends what somebody gets who asks for them later.
-  const isHistory = wanted.busy && library.keepsHistory;
-  if (isHistory) await publishBusily(publish, wanted);
+  // Blocks are full for whoever asks for what was published before.
+  if (wanted.pace === "full") await publishBusily(publish, wanted);
   const subscriber = new Subscriber(wanted);
   await subscriber.listen(server.url, library);
-  if (!wanted.busy) await publishSlowly(publish, wanted, subscriber);
-  else if (!isHistory) await publishBusily(publish, wanted);
+  if (wanted.pace === "slow") await publishSlowly(publish, wanted, subscriber);
+  if (wanted.pace === "busy") await publishBusily(publish, wanted);
   const heard = await subscriber.finish();
   server.stop();
   return { ...wanted, ...heard };
