@@ -1,7 +1,5 @@
 //! Every bound of the hub, with its default and the reason for it.
 
-use crate::clock::Millis;
-
 /// What the hub takes and holds at most. Every field can be set in the configuration under `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -64,16 +62,6 @@ pub struct Limits {
     pub close_ms: u64,
 }
 
-impl Limits {
-    /// When the connection in `slot` gets its first heartbeat. Those that came together, as after a restart of the
-    /// hub, would otherwise get all later ones together too, and answer together.
-    #[must_use]
-    pub fn first_heartbeat(&self, now: Millis, slot: u32) -> Millis {
-        let half = self.heartbeat_ms / 2;
-        now.plus(half + half * (u64::from(slot) % HEARTBEAT_PHASES) / HEARTBEAT_PHASES)
-    }
-}
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -108,6 +96,3 @@ impl Default for Limits {
         }
     }
 }
-
-/// Over so many points of time heartbeats are spread.
-const HEARTBEAT_PHASES: u64 = 64;

@@ -111,7 +111,7 @@ impl Shard {
         self.next_generation = self.next_generation.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let slot = entry.key() as u32;
-        let heartbeat_at = self.topics.limits().first_heartbeat(now, slot);
+        let heartbeat_at = timing::first_heartbeat(now, slot, self.topics.limits());
         entry.insert(Connection::new(now, self.next_generation, encoding, heartbeat_at));
         let sign_in_by = now.plus(self.topics.limits().sign_in_ms);
         self.wheel.insert((slot, self.next_generation), sign_in_by);

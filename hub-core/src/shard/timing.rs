@@ -6,6 +6,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Heartbeat, HubFrame};
 
 use crate::clock::Millis;
+use crate::limits::Limits;
 use crate::session::replies::Replies;
 use crate::shard::Shard;
 use crate::shard::ending::Ending;
@@ -75,5 +76,14 @@ impl Shard {
     }
 }
 
+/// When the connection in `slot` gets its first heartbeat. Those that came together, as after a restart of the hub,
+/// would otherwise get all later ones together too, and answer together.
+pub(super) fn first_heartbeat(now: Millis, slot: u32, limits: &Limits) -> Millis {
+    let half = limits.heartbeat_ms / 2;
+    now.plus(half + half * (u64::from(slot) % HEARTBEAT_PHASES) / HEARTBEAT_PHASES)
+}
+
+/// Over so many points of time heartbeats are spread.
+const HEARTBEAT_PHASES: u64 = 64;
 /// How often topics are aged.
 const SWEEP_MS: u64 = 5_000;
