@@ -64,7 +64,6 @@ pub struct Shard {
     batch: Batch,
     wheel: Wheel,
     due: Vec<(u32, u32)>,
-    swept: Millis,
     next_generation: u32,
     read_limits: ReadLimits,
     /// The same before sign-in.
@@ -98,7 +97,6 @@ impl Shard {
             batch: Batch::default(),
             wheel: Wheel::new(now, WHEEL_SLOT_MS),
             due: Vec::new(),
-            swept: now,
             next_generation: 0,
             read_limits,
             stranger_limits,

@@ -55,7 +55,6 @@ pub struct Topics {
     access: Access,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
-    shards: usize,
     next_tag: AtomicU64,
 }
 
@@ -88,7 +87,6 @@ impl Topics {
         let limits = Arc::new(settings.limits);
         let metrics = Arc::new(Metrics::default());
         let durability = engine.durability();
-        let shards = inboxes.len();
         let directory = Directory::new(settings.rules, inboxes.len(), &limits, &metrics);
         let log = Sequencer::new(epoch, engine, directory, inboxes, &limits, &metrics);
         Self {
@@ -98,7 +96,6 @@ impl Topics {
             access: settings.access,
             limits,
             metrics,
-            shards,
             next_tag: AtomicU64::new(1),
         }
     }
@@ -113,12 +110,6 @@ impl Topics {
     #[must_use]
     pub fn durability(&self) -> Durability {
         self.durability
-    }
-
-    /// Shards that share these topics.
-    #[must_use]
-    pub fn shards(&self) -> usize {
-        self.shards
     }
 
     /// Who may do what.
@@ -258,9 +249,9 @@ impl Topics {
         reading::merge(&lock(&self.log), now, pattern, tail, cursor, bytes_max, &self.metrics)
     }
 
-    /// Drops what is too old among one of `parts` equal parts of all topics.
-    pub fn sweep(&self, now: Millis, part: u64, parts: u64) {
-        lock(&self.log).sweep(now, part, parts);
+    /// Drops some of what is too old. To be called a few times a second.
+    pub fn sweep(&self, now: Millis) {
+        lock(&self.log).sweep(now);
     }
 
     /// Lets the engine of a simulated log complete or fail what it holds.

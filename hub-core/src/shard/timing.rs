@@ -37,11 +37,7 @@ impl Shard {
         }
         self.due = due;
         self.unpin(now);
-        if now.since(self.swept) >= SWEEP_MS {
-            self.swept = now;
-            let parts = self.topics.shards() as u64;
-            self.topics.sweep(now, self.index as u64, parts);
-        }
+        self.topics.sweep(now);
     }
 
     fn timer(&mut self, now: Millis, id: ConnectionId, wire: &mut impl Wire) {
@@ -85,5 +81,3 @@ pub(super) fn first_heartbeat(now: Millis, slot: u32, limits: &Limits) -> Millis
 
 /// Over so many points of time heartbeats are spread.
 const HEARTBEAT_PHASES: u64 = 64;
-/// How often topics are aged.
-const SWEEP_MS: u64 = 5_000;

@@ -1,6 +1,7 @@
 //! Names to topics, patterns to their tails, and what each topic keeps.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use tidewire_protocol::name::{Pattern, Selector, TopicName};
@@ -62,6 +63,10 @@ pub struct Directory {
     metrics: Arc<Metrics>,
     /// Highest offset of any topic whose state was dropped.
     forgotten: Offset,
+    /// The last topic that was aged in the round under way.
+    swept_to: Option<TopicName>,
+    /// When that round, or the last one, began.
+    round_at: Millis,
 }
 
 impl Default for Retention {
@@ -116,6 +121,8 @@ impl Directory {
             topics_max: limits.topics_max,
             metrics: Arc::clone(metrics),
             forgotten: Offset(0),
+            swept_to: None,
+            round_at: Millis(0),
         }
     }
 
@@ -177,28 +184,37 @@ impl Directory {
         }
     }
 
-    /// Ages topics of one part, forgets those that nobody needs, and patterns that nobody listens to.
-    pub fn sweep(&mut self, now: Millis, part: u64, parts: u64) {
-        let mut forgotten = self.forgotten;
-        let mut dropped = 0;
-        self.topics.retain(|_, topic| {
-            if topic.tail.number.0 % parts != part {
-                return true;
+    /// Ages some topics, going on where the last call ended, and forgets those that nobody needs. Publishing waits
+    /// meanwhile, so it is a step of a round through all of them. Patterns that nobody listens to go once a round.
+    pub fn sweep(&mut self, now: Millis) {
+        if self.swept_to.is_none() {
+            if now.since(self.round_at) < ROUND_MS {
+                return;
             }
+            self.round_at = now;
+            self.drop_idle_patterns();
+        }
+        let after = self.swept_to.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let step = (self.topics.len() / STEPS_A_ROUND).clamp(STEP_TOPICS_MIN, STEP_TOPICS_MAX);
+        let mut ahead = self.topics.range((after, Bound::Unbounded));
+        let mut unneeded = Vec::new();
+        for (name, topic) in ahead.by_ref().take(step) {
+            self.swept_to = Some(name.clone());
             let (gone, last) = topic.tail.age(now);
             // One reference is ours; a handle or a subscription elsewhere would hold another.
             let needed = Arc::strong_count(topic) > 1 || Arc::strong_count(&topic.tail) > 1;
             if needed || gone < last || topic.tail.marks.watched() {
-                return true;
+                continue;
             }
-            forgotten = forgotten.max(last);
-            dropped += 1;
-            false
-        });
-        self.forgotten = forgotten;
-        self.metrics.topics.sub(dropped);
-        if part == 0 {
-            self.drop_idle_patterns();
+            self.forgotten = self.forgotten.max(last);
+            unneeded.push(name.clone());
+        }
+        if ahead.next().is_none() {
+            self.swept_to = None;
+        }
+        self.metrics.topics.sub(unneeded.len() as u64);
+        for name in unneeded {
+            self.topics.remove(&name);
         }
     }
 
@@ -236,5 +252,44 @@ impl Directory {
         let number = TailNumber(self.next_number);
         self.next_number += 1;
         Arc::new(Tail::new(number, source, terms, gone))
+    }
+}
+
+/// A round of ageing begins so long after the one before it at the earliest.
+const ROUND_MS: u64 = 5_000;
+/// In so many steps it comes round, unless there are very many topics; shards take one every 250 ms.
+const STEPS_A_ROUND: usize = 20;
+const STEP_TOPICS_MIN: usize = 256;
+/// Publishing waits for well under a millisecond.
+const STEP_TOPICS_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn make(directory: &mut Directory, topics: std::ops::Range<usize>) {
+        for number in topics {
+            directory.topic(&TopicName::parse(&format!("t{number}")).unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_round_of_ageing_takes_several_steps_and_meets_every_topic() {
+        let mut directory = Directory::new(Vec::new(), 1, &Limits::default(), &Arc::default());
+        make(&mut directory, 0..3 * STEP_TOPICS_MIN);
+        let held = directory.topic(&TopicName::parse("t7").unwrap()).unwrap();
+        let mut now = Millis(ROUND_MS);
+        for left in [2 * STEP_TOPICS_MIN, STEP_TOPICS_MIN, 1] {
+            directory.sweep(now);
+            assert!(directory.topics.len().abs_diff(left) <= 1, "{} topics", directory.topics.len());
+        }
+        assert_eq!(directory.topics.len(), 1, "what somebody holds stays");
+        drop(held);
+        directory.sweep(now);
+        assert_eq!(directory.topics.len(), 1, "the next round begins later");
+        now = now.plus(ROUND_MS);
+        directory.sweep(now);
+        assert_eq!(directory.topics.len(), 0);
     }
 }

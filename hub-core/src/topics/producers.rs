@@ -22,6 +22,8 @@ pub struct Producers {
     /// By name: a window outlives the state of a topic whose messages are all gone.
     by_producer: BTreeMap<ProducerId, BTreeMap<TopicName, usize>>,
     next_generation: u32,
+    /// Windows in slots below this have been looked at since the last time round.
+    swept_to: usize,
     limits: Arc<Limits>,
 }
 
@@ -65,6 +67,7 @@ impl Producers {
             windows: Slab::new(),
             by_producer: BTreeMap::new(),
             next_generation: 0,
+            swept_to: 0,
             limits: Arc::clone(limits),
         }
     }
@@ -173,12 +176,15 @@ impl Producers {
         })
     }
 
-    /// Drops windows unused for too long.
-    pub fn drop_old(&mut self, now: Millis) {
-        let window_ms = self.limits.window_ms;
-        let old = self.windows.iter().filter(|(_, kept)| kept.idle_ms(now) > window_ms);
-        let slots: Vec<_> = old.map(|(slot, _)| slot).collect();
-        self.drop_windows(&slots);
+    /// Drops windows unused for too long among the next few, going on where the last call ended.
+    pub fn sweep(&mut self, now: Millis) {
+        let end = self.swept_to + STEP_SLOTS;
+        let is_old = |slot: &usize| {
+            self.windows.get(*slot).is_some_and(|kept| kept.idle_ms(now) > self.limits.window_ms)
+        };
+        let old: Vec<_> = (self.swept_to..end).filter(is_old).collect();
+        self.drop_windows(&old);
+        self.swept_to = if end < self.windows.capacity() { end } else { 0 };
     }
 
     fn kept(&mut self, key: WindowKey) -> Option<&mut Kept> {
@@ -218,3 +224,6 @@ impl Kept {
         if self.handles > 0 { 0 } else { now.since(self.used) }
     }
 }
+
+/// Slots looked at in one step: publishing waits for tens of microseconds.
+const STEP_SLOTS: usize = 4_096;

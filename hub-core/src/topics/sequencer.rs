@@ -158,12 +158,10 @@ impl Sequencer {
         }
     }
 
-    /// Ages what has a time to live: see [`Directory::sweep`]; part 0 also drops windows unused for too long.
-    pub fn sweep(&mut self, now: Millis, part: u64, parts: u64) {
-        self.directory.sweep(now, part, parts);
-        if part == 0 {
-            self.producers.drop_old(now);
-        }
+    /// Ages some of what has a time to live: see [`Directory::sweep`] and [`Producers::sweep`].
+    pub fn sweep(&mut self, now: Millis) {
+        self.directory.sweep(now);
+        self.producers.sweep(now);
     }
 
     fn judge(&mut self, submission: &Submission<'_>) -> Verdict {
