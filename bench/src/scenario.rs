@@ -154,15 +154,7 @@ fn memory_at_rest(server: Server, places: &Places, plan: Plan) -> Result<(u64, M
 fn connect(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
     let running = server.start(places)?;
     let mut load = Load::new(plan, server.dialect(), running.address)?;
-    let before = process::cpu_time(running.pid())?;
-    let took = load.gather(plan.subscribers)?;
-    let cpu = process::cpu_time(running.pid())? - before;
-    Ok(Measured {
-        joins_per_second: Some(plan.subscribers as f64 / took.as_secs_f64()),
-        cpu_us: Some(cpu.as_secs_f64() * 1e6 / plan.subscribers as f64),
-        memory_mib: Some(mib(process::own_memory(running.pid())?)),
-        ..Measured::default()
-    })
+    join(&running, &mut load, plan)
 }
 
 fn storm(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
@@ -175,6 +167,11 @@ fn storm(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
         // What the others miss now is gone for good, so they are spared it.
         load.publish(STORM_MESSAGES)?;
     }
+    join(&running, &mut load, plan)
+}
+
+/// Lets everybody connect at once, and waits for what they are owed.
+fn join(running: &Running, load: &mut Load, plan: Plan) -> Result<Measured> {
     let before = process::cpu_time(running.pid())?;
     let took = load.gather(plan.subscribers)?;
     let lost = load.drain()?;
@@ -183,7 +180,7 @@ fn storm(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
         joins_per_second: Some(plan.subscribers as f64 / took.as_secs_f64()),
         cpu_us: Some(cpu.as_secs_f64() * 1e6 / plan.subscribers as f64),
         memory_mib: Some(mib(process::own_memory(running.pid())?)),
-        ..what_went_wrong(&load, lost)
+        ..what_went_wrong(load, lost)
     })
 }
 
