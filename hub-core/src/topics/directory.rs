@@ -260,7 +260,7 @@ const ROUND_MS: u64 = 5_000;
 /// In so many steps it comes round, unless there are very many topics; shards take one every 250 ms.
 const STEPS_A_ROUND: usize = 20;
 const STEP_TOPICS_MIN: usize = 256;
-/// Publishing waits for well under a millisecond.
+/// Bounds how long publishing waits, at the price of longer rounds.
 const STEP_TOPICS_MAX: usize = 4_096;
 
 #[cfg(test)]

@@ -225,5 +225,5 @@ impl Kept {
     }
 }
 
-/// Slots looked at in one step: publishing waits for tens of microseconds.
+/// Slots looked at in one step: bounds how long publishing waits.
 const STEP_SLOTS: usize = 4_096;
