@@ -1,5 +1,4 @@
 //! A shard, spoken to as a client would through a socket whose capacity the test sets.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

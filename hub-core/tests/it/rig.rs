@@ -1,0 +1,350 @@
+//! A hub in memory: shards, sockets whose capacity the test sets, and clients that say frames and hear them.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewire_hub_core::access::Access;
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::engine::Engine;
+use tidewire_hub_core::inbox::Inbox;
+use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::session::replies::Encoding;
+use tidewire_hub_core::shard::Shard;
+use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
+use tidewire_hub_core::topics::directory::{Retention, TopicRule};
+use tidewire_hub_core::topics::{Settings, Topics};
+use tidewire_protocol::client_frame::{
+    Attach, ClientFrame, Detach, Heartbeat, Hello, History, Open, Publish, Subscribe,
+};
+use tidewire_protocol::code::{Code, Content, GapReason, Outcome, WhenSlow};
+use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
+use tidewire_protocol::name::Pattern;
+use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, Participant, ProducerId, Request, Seq};
+use tidewire_protocol::position::{Position, Start};
+
+/// Sockets in memory: what was written, and how much more each takes.
+#[derive(Default)]
+pub struct Sockets {
+    pub written: BTreeMap<ConnectionId, Vec<u8>>,
+    pub room: BTreeMap<ConnectionId, usize>,
+}
+
+impl Wire for Sockets {
+    fn send(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Sent {
+        let room = self.room.entry(id).or_insert(usize::MAX);
+        let mut taken = 0;
+        for part in parts {
+            let n = part.len().min(*room);
+            self.written.entry(id).or_default().extend_from_slice(&part[..n]);
+            *room -= n;
+            taken += n;
+        }
+        Sent::Bytes(taken)
+    }
+
+    fn close(&mut self, _: ConnectionId) {}
+}
+
+pub struct Hub {
+    pub topics: Arc<Topics>,
+    pub shard: Shard,
+    pub sockets: Sockets,
+    pub now: Millis,
+}
+
+pub const EPOCH: Epoch = Epoch(7);
+pub const ALL: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
+pub const NONE: Retention = Retention { none: true, ..ALL };
+
+impl Hub {
+    pub fn new(limits: Limits, rules: Vec<TopicRule>) -> Self {
+        Self::with_shards(limits, rules, 1).0
+    }
+
+    /// A hub of several shards; all but the first are given apart.
+    pub fn with_shards(limits: Limits, rules: Vec<TopicRule>, shards: usize) -> (Self, Vec<Shard>) {
+        let inboxes: Vec<_> = (0..shards).map(|_| Arc::new(Inbox::new(Box::new(|| ())))).collect();
+        let settings = Settings { limits, access: Access::open(), rules };
+        let topics = Arc::new(Topics::new(settings, EPOCH, Engine::Memory, inboxes.clone()));
+        let now = Millis(1_000_000);
+        let mut shards: Vec<_> = (0..)
+            .zip(inboxes)
+            .map(|(index, inbox)| Shard::new(now, index, Arc::clone(&topics), inbox))
+            .collect();
+        let shard = shards.remove(0);
+        (Self { topics, shard, sockets: Sockets::default(), now }, shards)
+    }
+
+    pub fn connect(&mut self, encoding: Encoding) -> ConnectionId {
+        self.shard.accept(self.now, encoding)
+    }
+
+    /// Connects and signs in.
+    pub fn client(&mut self, producer: u8) -> ConnectionId {
+        let id = self.connect(Encoding::Binary);
+        self.say(id, &[hello(producer, 1)]);
+        assert_eq!(self.heard(id), [Heard::Welcome]);
+        id
+    }
+
+    /// The same in JSON.
+    pub fn json_client(&mut self) -> ConnectionId {
+        let id = self.connect(Encoding::Json);
+        self.send(id, 1, br#"{"type":"hello"}"#);
+        self.sockets.written.clear();
+        id
+    }
+
+    pub fn say(&mut self, id: ConnectionId, frames: &[ClientFrame<'_>]) {
+        self.send(id, 2, &bytes_of(frames));
+    }
+
+    /// Sends one WebSocket message and lets the shard work.
+    pub fn send(&mut self, id: ConnectionId, opcode: u8, payload: &[u8]) {
+        self.deliver(id, opcode, payload);
+        self.work();
+    }
+
+    pub fn deliver(&mut self, id: ConnectionId, opcode: u8, payload: &[u8]) {
+        let mut bytes = masked(opcode, payload);
+        self.shard.received(self.now, id, &mut bytes, &mut self.sockets);
+    }
+
+    pub fn work(&mut self) {
+        while self.shard.turn(self.now, &mut self.sockets) {}
+    }
+
+    /// Lets the socket take so many more bytes.
+    pub fn room(&mut self, id: ConnectionId, bytes: usize) {
+        self.sockets.room.insert(id, bytes);
+        self.shard.writable(id);
+        self.work();
+    }
+
+    /// Time passes in quarters of a second, as it does for the shell.
+    pub fn wait(&mut self, ms: u64) {
+        let until = self.now.plus(ms);
+        while self.now < until {
+            self.now = self.now.plus(250.min(until.since(self.now)));
+            self.work();
+        }
+    }
+
+    /// Takes the frames that a connection was sent.
+    pub fn heard(&mut self, id: ConnectionId) -> Vec<Heard> {
+        let bytes = std::mem::take(self.sockets.written.entry(id).or_default());
+        let mut rest = &bytes[..];
+        let mut heard = Vec::new();
+        while let Some((opcode, payload)) = websocket_message(&mut rest) {
+            if opcode == 8 {
+                heard.push(Heard::Close(u16::from_be_bytes([payload[0], payload[1]])));
+                continue;
+            }
+            assert_eq!(opcode, 2);
+            let mut frames = payload;
+            while !frames.is_empty() {
+                heard.push(Heard::new(&HubFrame::take(&mut frames).unwrap().unwrap()));
+            }
+        }
+        assert!(rest.is_empty(), "a frame is cut short");
+        heard
+    }
+
+    pub fn open(&mut self, id: ConnectionId, topic: &str) {
+        self.say(id, &[open_as(1, 0, topic)]);
+        assert_eq!(self.heard(id), [Heard::Opened]);
+    }
+
+    pub fn publish(&mut self, id: ConnectionId, seq: u64, payload: &[u8]) {
+        self.say(id, &[publish_on(1, seq, payload)]);
+    }
+
+    pub fn subscribe(&mut self, id: ConnectionId, name: &str, from: Start, when_slow: WhenSlow) {
+        let frame = Subscribe { request: Request(9), name: name.into(), from, when_slow };
+        self.say(id, &[ClientFrame::Subscribe(frame)]);
+    }
+
+    /// Asks for a page of history, and gives the texts on it.
+    pub fn history(&mut self, id: ConnectionId, name: &str, from: Start) -> Vec<String> {
+        self.heard(id);
+        let frame = History { request: Request(4), name: name.into(), from, bytes_max: 0 };
+        self.say(id, &[ClientFrame::History(frame)]);
+        let heard = self.heard(id);
+        let Some(Heard::Page(messages)) = heard.last() else { panic!("no page, but {heard:?}") };
+        messages.iter().map(|message| message.text.clone()).collect()
+    }
+
+    /// How many messages one who reads from `earliest` gets.
+    pub fn kept(&mut self, topic: &str) -> usize {
+        let reader = self.client(250);
+        self.subscribe(reader, topic, Start::Earliest, WhenSlow::CatchUp);
+        let count = messages(&self.heard(reader)).len();
+        self.shard.gone(self.now, reader);
+        count
+    }
+}
+
+/// What a test looks at in a frame.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    Welcome,
+    Messages(Vec<Told>),
+    /// Outcome, cursor, and what is missing.
+    Subscribed(Outcome, u64, Option<(u64, u64, GapReason)>),
+    /// From, to, cursor and why.
+    Missing(u64, u64, u64, GapReason),
+    /// From which seq on, and how many.
+    Acked(u64, u64),
+    Refused(u64, Code),
+    Opened,
+    Page(Vec<Told>),
+    Attached(u64),
+    Detached(u64, Code),
+    Failed(Code),
+    Goodbye(Code),
+    Close(u16),
+    Other(u8),
+}
+
+/// A message as a client hears it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    pub offset: u64,
+    pub text: String,
+}
+
+impl Heard {
+    pub fn new(frame: &HubFrame<'_>) -> Self {
+        let told = |block: &tidewire_protocol::block::Block<'_>| -> Vec<_> {
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            block.messages().flatten().map(|m| Told { offset: m.offset.0, text: text(m.payload) }).collect()
+        };
+        match frame {
+            HubFrame::Welcome(_) => Self::Welcome,
+            HubFrame::Block(block) => Self::Messages(told(block)),
+            HubFrame::Subscribed(Subscribed { outcome, positions, gap, .. }) => {
+                let gap = gap.map(|gap| (gap.from.0, gap.to.0, gap.reason));
+                Self::Subscribed(*outcome, positions[0].offset.0, gap)
+            }
+            HubFrame::Missing(missing) => {
+                let gap = missing.gap.unwrap();
+                Self::Missing(gap.from.0, gap.to.0, missing.after.0, gap.reason)
+            }
+            HubFrame::Acked(acked) => Self::Acked(acked.seq.0, acked.count),
+            HubFrame::Refused(refused) => Self::Refused(refused.seq.0, refused.code),
+            HubFrame::Opened(_) => Self::Opened,
+            HubFrame::Page(page) => {
+                let blocks = tidewire_protocol::block::blocks_of_page(&page.blocks);
+                Self::Page(blocks.flat_map(|block| told(&block.unwrap())).collect())
+            }
+            HubFrame::Attached(attached) => Self::Attached(attached.participant.0),
+            HubFrame::Detached(detached) => Self::Detached(detached.participant.0, detached.code),
+            HubFrame::Failed(failed) => Self::Failed(failed.code),
+            HubFrame::Goodbye(goodbye) => Self::Goodbye(goodbye.code),
+            HubFrame::Unsubscribed(_) => Self::Other(71),
+            HubFrame::Progress(_) => Self::Other(73),
+            HubFrame::Heartbeat(_) => Self::Other(75),
+        }
+    }
+}
+
+/// All messages of blocks.
+pub fn messages(heard: &[Heard]) -> Vec<&Told> {
+    let mut all = Vec::new();
+    for heard in heard {
+        if let Heard::Messages(messages) = heard {
+            all.extend(messages);
+        }
+    }
+    all
+}
+
+/// Everything else, for people.
+pub fn but_messages(heard: &[Heard]) -> Vec<&Heard> {
+    heard.iter().filter(|heard| !matches!(heard, Heard::Messages(_) | Heard::Other(_))).collect()
+}
+
+pub fn bytes_of(frames: &[ClientFrame<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for frame in frames {
+        frame.put(&mut bytes);
+    }
+    bytes
+}
+
+/// A client's WebSocket frame, with a mask of zeros.
+pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x80 | opcode];
+    match payload.len() {
+        len @ 0..=125 => bytes.push(0x80 | len as u8),
+        len @ 126..=0xffff => {
+            bytes.push(0x80 | 126);
+            bytes.extend_from_slice(&(len as u16).to_be_bytes());
+        }
+        len => {
+            bytes.push(0x80 | 127);
+            bytes.extend_from_slice(&(len as u64).to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+pub fn websocket_message<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
+    let (&[first, second], body) = rest.split_first_chunk::<2>()?;
+    let (len, body) = match second {
+        126 => body.split_first_chunk::<2>().map(|(n, body)| (usize::from(u16::from_be_bytes(*n)), body))?,
+        127 => body.split_first_chunk::<8>().map(|(n, body)| (u64::from_be_bytes(*n) as usize, body))?,
+        len => (usize::from(len), body),
+    };
+    let (payload, after) = body.split_at_checked(len)?;
+    *rest = after;
+    Some((first & 15, payload))
+}
+
+pub fn hello(producer: u8, incarnation: u64) -> ClientFrame<'static> {
+    let producer = ProducerId([producer; 16]);
+    ClientFrame::Hello(Hello { producer, incarnation: Incarnation(incarnation), ..Hello::default() })
+}
+
+pub fn attach(participant: u64, producer: u8, incarnation: u64) -> ClientFrame<'static> {
+    ClientFrame::Attach(Attach {
+        participant: Participant(participant),
+        producer: ProducerId([producer; 16]),
+        incarnation: Incarnation(incarnation),
+    })
+}
+
+pub fn open_as(handle: u64, participant: u64, topic: &str) -> ClientFrame<'_> {
+    ClientFrame::Open(Open {
+        handle: Handle(handle),
+        participant: Participant(participant),
+        topic: topic.into(),
+        lowest: Seq(1),
+    })
+}
+
+pub fn publish_on(handle: u64, seq: u64, payload: &[u8]) -> ClientFrame<'_> {
+    let (handle, seq, payload) = (Handle(handle), Seq(seq), payload.into());
+    ClientFrame::Publish(Publish { handle, seq, lowest: seq, payload, ..Publish::default() })
+}
+
+pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
+    TopicRule { pattern: Pattern::parse(pattern).unwrap(), retention }
+}
+
+pub fn keep_all() -> Vec<TopicRule> {
+    vec![rule(">", ALL)]
+}
+
+pub fn after(offset: u64) -> Start {
+    Start::After(vec![Position { epoch: EPOCH, offset: Offset(offset) }])
+}
+
+pub fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
