@@ -11,6 +11,7 @@ use tidewire_hub_core::block::Entry;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::engine::Engine;
 use tidewire_hub_core::inbox::Inbox;
+use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::metrics::Metrics;
 use tidewire_hub_core::session::replies::Encoding;
@@ -195,7 +196,7 @@ impl Hub {
     }
 
     fn connect(&mut self, producer: ProducerId) -> ConnectionId {
-        let id = self.shard.accept(NOW, Encoding::Binary);
+        let id = self.shard.accept(NOW, Encoding::Binary, AccountKey(1));
         self.say(id, &ClientFrame::Hello(Hello { producer, ..Hello::default() }));
         id
     }

@@ -32,6 +32,8 @@ pub mod websocket;
 
 pub mod mark;
 
+pub mod ledger;
+
 pub mod metrics;
 
 pub mod wheel;

@@ -15,6 +15,7 @@ use tidewire_protocol::code::Code;
 
 use crate::clock::Millis;
 use crate::inbox::{Inbox, Outcome};
+use crate::ledger::AccountKey;
 use crate::mutant::{self, Mutant};
 use crate::session::batch::Batch;
 use crate::session::replies::{Encoding, Replies};
@@ -104,13 +105,14 @@ impl Shard {
         }
     }
 
-    /// Takes over a connection whose handshake is done.
-    pub fn accept(&mut self, now: Millis, encoding: Encoding) -> ConnectionId {
+    /// Takes over a connection whose handshake is done. What it makes the hub hold is charged to `account`.
+    pub fn accept(&mut self, now: Millis, encoding: Encoding, account: AccountKey) -> ConnectionId {
         self.next_generation = self.next_generation.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let slot = entry.key() as u32;
         let heartbeat_at = timing::first_heartbeat(now, slot, self.topics.limits());
-        entry.insert(Connection::new(now, self.next_generation, encoding, heartbeat_at));
+        let account = self.topics.ledger().account(account);
+        entry.insert(Connection::new(now, self.next_generation, encoding, account, heartbeat_at));
         let sign_in_by = now.plus(self.topics.limits().sign_in_ms);
         self.wheel.insert((slot, self.next_generation), sign_in_by);
         self.topics.metrics().connections.add(1);

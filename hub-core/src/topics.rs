@@ -13,6 +13,7 @@ use crate::access::Access;
 use crate::clock::Millis;
 use crate::engine::Engine;
 use crate::inbox::Inbox;
+use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::sync::{Mutex, lock};
@@ -55,6 +56,7 @@ pub struct Topics {
     access: Access,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
+    ledger: Arc<Ledger>,
     next_tag: AtomicU64,
 }
 
@@ -96,6 +98,7 @@ impl Topics {
             access: settings.access,
             limits,
             metrics,
+            ledger: Arc::default(),
             next_tag: AtomicU64::new(1),
         }
     }
@@ -128,6 +131,12 @@ impl Topics {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// What memory is held by.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
     /// A place in this log.

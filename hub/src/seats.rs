@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tidewire_hub_core::ledger::AccountKey;
+
 /// The seats of one kind.
 #[derive(Debug)]
 pub struct Seats {
@@ -70,6 +72,16 @@ impl Seats {
     /// Nothing can fail half-way under this lock, so a poisoned one is as good as any.
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// Whose it is, as the core's ledger names it.
+    pub fn account(&self) -> AccountKey {
+        AccountKey(match self.address {
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(address) => address.to_bits(),
+        })
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a session works with while it handles a frame, and what it asks of its shard.
 
+use std::sync::Arc;
+
 use tidewire_protocol::code::WhenSlow;
 use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Request, TailNumber};
 use tidewire_protocol::position::Start;
 
 use crate::inbox::Origin;
+use crate::ledger::Account;
 use crate::session::batch::Batch;
 use crate::session::replies::Replies;
 use crate::topics::Topics;
@@ -21,6 +24,8 @@ pub struct Desk<'a> {
     pub batch: &'a mut Batch,
     /// The connection, as outcomes find it. Handle and participant are filled in here.
     pub origin: Origin,
+    /// Who answers for the memory that is taken.
+    pub account: &'a Arc<Account>,
     /// Bytes of answers that the client has not read yet.
     pub unread_bytes: usize,
     /// Subscriptions now.

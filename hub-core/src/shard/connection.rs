@@ -8,6 +8,7 @@ use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::Block;
 use crate::clock::Millis;
+use crate::ledger::Account;
 use crate::session::Session;
 use crate::session::replies::Encoding;
 use crate::websocket::reader::Reader;
@@ -19,6 +20,8 @@ pub struct Connection {
     pub generation: u32,
     /// How it is spoken to.
     pub encoding: Encoding,
+    /// Who answers for the memory that it takes.
+    pub account: Arc<Account>,
     /// Whether the socket takes bytes, as far as is known.
     pub writable: bool,
     /// Whether it is on the shard's list of those that were answered.
@@ -87,10 +90,17 @@ pub enum HalfSource {
 impl Connection {
     /// A connection as it comes from the handshake.
     #[must_use]
-    pub fn new(now: Millis, generation: u32, encoding: Encoding, heartbeat_at: Millis) -> Self {
+    pub fn new(
+        now: Millis,
+        generation: u32,
+        encoding: Encoding,
+        account: Arc<Account>,
+        heartbeat_at: Millis,
+    ) -> Self {
         Self {
             generation,
             encoding,
+            account,
             writable: true,
             answered: false,
             ready: false,

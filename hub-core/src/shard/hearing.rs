@@ -125,6 +125,7 @@ impl Shard {
                 handle: Handle(0),
                 participant: Participant(0),
             },
+            account: &connection.account,
             unread_bytes: connection.outbox.len(),
             subscriptions: connection.subscriptions.len(),
             patterns: connection.patterns,

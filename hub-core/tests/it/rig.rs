@@ -8,16 +8,15 @@ use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::engine::Engine;
 use tidewire_hub_core::inbox::Inbox;
+use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 use tidewire_hub_core::topics::directory::{Retention, TopicRule};
 use tidewire_hub_core::topics::{Settings, Topics};
-use tidewire_protocol::client_frame::{
-    Attach, ClientFrame, Detach, Heartbeat, Hello, History, Open, Publish, Subscribe,
-};
-use tidewire_protocol::code::{Code, Content, GapReason, Outcome, WhenSlow};
+use tidewire_protocol::client_frame::{Attach, ClientFrame, Hello, History, Open, Publish, Subscribe};
+use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
 use tidewire_protocol::name::Pattern;
 use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, Participant, ProducerId, Request, Seq};
@@ -77,7 +76,7 @@ impl Hub {
     }
 
     pub fn connect(&mut self, encoding: Encoding) -> ConnectionId {
-        self.shard.accept(self.now, encoding)
+        self.shard.accept(self.now, encoding, AccountKey(1))
     }
 
     /// Connects and signs in.

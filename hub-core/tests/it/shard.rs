@@ -7,6 +7,7 @@ use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::engine::Engine;
 use tidewire_hub_core::inbox::Inbox;
+use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
@@ -73,7 +74,7 @@ impl Hub {
     }
 
     fn connect(&mut self, encoding: Encoding) -> ConnectionId {
-        self.shard.accept(self.now, encoding)
+        self.shard.accept(self.now, encoding, AccountKey(1))
     }
 
     /// Connects and signs in.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::engine::{Engine, Simulated};
 use tidewire_hub_core::inbox::Inbox;
+use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::ConnectionId;
@@ -87,7 +88,7 @@ impl Hub {
     /// A client's socket comes to a shard.
     pub fn accept(&mut self, now: u64, shard: usize, link: LinkId) -> ConnectionId {
         let seat = &mut self.seats[shard];
-        let id = seat.shard.accept(Millis(now), Encoding::Binary);
+        let id = seat.shard.accept(Millis(now), Encoding::Binary, AccountKey(1));
         let place = id.0 as usize;
         seat.places.resize(seat.places.len().max(place + 1), None);
         seat.places[place] = Some(link);

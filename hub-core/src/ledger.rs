@@ -1,0 +1,169 @@
+//! What the hub's memory is held by: every byte that outlives a call is charged once, to a kind and, where one client
+//! causes it, to an account. The node's limit is compared with the total; whoever holds most is asked first.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use crate::metrics::Count;
+use crate::sync::{Mutex, lock};
+
+/// What bytes are held for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Messages, sealed or not: history, and tails of patterns.
+    Messages,
+    /// Other encodings of them, which can be made again.
+    Derived,
+    /// Producers, and their windows on topics.
+    Windows,
+    /// Names without messages.
+    Names,
+    /// Answers that a client has not read.
+    Unread,
+    /// Messages of clients that are not whole yet.
+    HalfReceived,
+    /// Publishes that wait for the engine.
+    Staged,
+    /// Reads under way.
+    Reading,
+}
+
+/// Who causes something: an address, as the shell names it. 0 is the hub itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct AccountKey(pub u128);
+
+/// All that is held.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    totals: [Count; Kind::COUNT],
+    accounts: Mutex<BTreeMap<AccountKey, Weak<Account>>>,
+}
+
+/// What one address causes. Lives as long as somebody of it is here, or something of it is kept.
+#[derive(Debug)]
+pub struct Account {
+    key: AccountKey,
+    held: [Count; Kind::COUNT],
+    ledger: Arc<Ledger>,
+}
+
+impl Kind {
+    const COUNT: usize = 8;
+}
+
+impl Ledger {
+    /// The account of this key, opened if it is not there.
+    #[must_use]
+    pub fn account(self: &Arc<Self>, key: AccountKey) -> Arc<Account> {
+        let mut accounts = lock(&self.accounts);
+        if let Some(account) = accounts.get(&key).and_then(Weak::upgrade) {
+            return account;
+        }
+        let account = Arc::new(Account { key, held: Default::default(), ledger: Arc::clone(self) });
+        accounts.insert(key, Arc::downgrade(&account));
+        account
+    }
+
+    /// Charges what belongs to nobody in particular.
+    pub fn charge(&self, kind: Kind, bytes: usize) {
+        self.totals[kind as usize].add(bytes as u64);
+    }
+
+    /// Gives that back.
+    pub fn release(&self, kind: Kind, bytes: usize) {
+        self.totals[kind as usize].sub(bytes as u64);
+    }
+
+    /// Bytes of a kind.
+    #[must_use]
+    pub fn held(&self, kind: Kind) -> usize {
+        usize::try_from(self.totals[kind as usize].value()).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes in all.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        let total: u64 = self.totals.iter().map(Count::value).sum();
+        usize::try_from(total).unwrap_or(usize::MAX)
+    }
+
+    /// Who holds most of a kind. Looks at every account, so ask seldom.
+    #[must_use]
+    pub fn heaviest(&self, kind: Kind) -> Option<Arc<Account>> {
+        let accounts = lock(&self.accounts);
+        accounts.values().filter_map(Weak::upgrade).max_by_key(|account| account.held(kind))
+    }
+}
+
+impl Account {
+    /// Whose it is.
+    #[must_use]
+    pub fn key(&self) -> AccountKey {
+        self.key
+    }
+
+    /// The ledger that it is part of.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Charges bytes.
+    pub fn charge(&self, kind: Kind, bytes: usize) {
+        self.held[kind as usize].add(bytes as u64);
+        self.ledger.charge(kind, bytes);
+    }
+
+    /// Gives them back.
+    pub fn release(&self, kind: Kind, bytes: usize) {
+        self.held[kind as usize].sub(bytes as u64);
+        self.ledger.release(kind, bytes);
+    }
+
+    /// What held `before` bytes holds `after` now.
+    pub fn change(&self, kind: Kind, before: usize, after: usize) {
+        if after > before {
+            self.charge(kind, after - before);
+        } else if before > after {
+            self.release(kind, before - after);
+        }
+    }
+
+    /// Bytes of a kind.
+    #[must_use]
+    pub fn held(&self, kind: Kind) -> usize {
+        usize::try_from(self.held[kind as usize].value()).unwrap_or(usize::MAX)
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut accounts = lock(&self.ledger.accounts);
+        // One of the same key may have been opened since the last reference to this one went.
+        if accounts.get(&self.key).is_some_and(|known| known.strong_count() == 0) {
+            accounts.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_charged_is_given_back_and_accounts_go_with_their_last_holder() {
+        let ledger = Arc::new(Ledger::default());
+        let (one, two) = (ledger.account(AccountKey(1)), ledger.account(AccountKey(2)));
+        one.charge(Kind::Unread, 10);
+        two.charge(Kind::Unread, 20);
+        two.change(Kind::Unread, 20, 15);
+        ledger.charge(Kind::Messages, 5);
+        assert_eq!((ledger.held(Kind::Unread), ledger.total()), (25, 30));
+        assert_eq!(ledger.heaviest(Kind::Unread).map(|account| account.key()), Some(AccountKey(2)));
+        assert!(Arc::ptr_eq(&one, &ledger.account(AccountKey(1))));
+        two.release(Kind::Unread, 15);
+        drop(two);
+        assert_eq!(lock(&ledger.accounts).len(), 1);
+        assert_eq!(ledger.total(), 15);
+    }
+}
