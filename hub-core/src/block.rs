@@ -4,6 +4,7 @@
 //! that has exactly their size, and is never changed again. Other encodings are derived from a sealed block when
 //! first asked for.
 
+use std::mem::size_of;
 use std::sync::{Arc, OnceLock};
 
 use tidewire_protocol::block as wire;
@@ -11,7 +12,8 @@ use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::json;
 use tidewire_protocol::number::{Offset, TailNumber};
 
-use crate::metrics::Metrics;
+use crate::clock::{Millis, NEVER};
+use crate::ledger::{Kind, Ledger};
 use crate::websocket::opcode::Opcode;
 use crate::websocket::writer::Header;
 
@@ -26,12 +28,16 @@ pub struct Block {
     pub count: u32,
     /// Offset of the tail's last message before it.
     pub prev: Offset,
+    /// Offset of its own first message.
+    pub first: Offset,
     /// Offset of its own last message.
     pub last: Offset,
     /// Time of its last message.
     pub last_time_ms: u64,
+    /// Some message in it is kept no longer than until then.
+    pub stale_at: Millis,
     derived: OnceLock<Box<Derived>>,
-    metrics: Arc<Metrics>,
+    ledger: Arc<Ledger>,
 }
 
 /// Other encodings of a block. Boxed in it: most blocks are never asked for any.
@@ -47,9 +53,12 @@ pub struct Open {
     records: Vec<u8>,
     count: u32,
     prev: Offset,
+    first: Offset,
     last: Offset,
     base_time_ms: u64,
     last_time_ms: u64,
+    /// Some message is kept no longer than until then; 0 while that was not said of any.
+    stale_at: Millis,
     /// Names in the order in which the block named them; only in a pattern's tail.
     topics: Vec<Arc<str>>,
 }
@@ -61,10 +70,29 @@ pub struct Entry<'a> {
     pub offset: Offset,
     /// What stands before the payload; offsets, times and topic are filled in here.
     pub head: wire::Head<'a>,
+    /// It is kept no longer than until then, whatever comes.
+    pub stale_at: Millis,
     /// Its topic, for a pattern's tail.
     pub topic: Option<&'a Arc<str>>,
     /// Its bytes.
     pub payload: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    /// A message that a block of its topic holds.
+    #[must_use]
+    pub fn of(message: &wire::Record<'a>) -> Self {
+        let head = wire::Head {
+            published_at_ms: message.published_at_ms,
+            content: message.content,
+            maybe_duplicate: message.maybe_duplicate,
+            tag: message.tag,
+            // The hub wrote it as a text itself.
+            sender: message.sender.and_then(|sender| std::str::from_utf8(sender).ok()).unwrap_or_default(),
+            ..wire::Head::default()
+        };
+        Self { offset: message.offset, head, stale_at: NEVER, topic: None, payload: message.payload }
+    }
 }
 
 impl Open {
@@ -74,8 +102,10 @@ impl Open {
         if self.count == 0 {
             self.records.reserve_exact(entry.payload.len() + HEAD_BYTES);
             self.prev = prev;
+            self.first = entry.offset;
             self.last = prev;
             self.base_time_ms = time;
+            self.stale_at = NEVER;
         }
         let name =
             entry.topic.map(|topic| match self.topics.iter().position(|known| Arc::ptr_eq(known, topic)) {
@@ -96,12 +126,25 @@ impl Open {
         self.last = entry.offset;
         self.last_time_ms = time;
         self.count += 1;
+        self.stale_at = self.stale_at.min(entry.stale_at);
     }
 
     /// Time of its first message.
     #[must_use]
     pub fn first_time_ms(&self) -> u64 {
         self.base_time_ms
+    }
+
+    /// Some message in it is kept no longer than until then.
+    #[must_use]
+    pub fn stale_at(&self) -> Millis {
+        self.stale_at
+    }
+
+    /// Bytes that it takes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.records.capacity() + size_of::<Self>()
     }
 
     /// Bytes of its messages.
@@ -116,24 +159,26 @@ impl Open {
         self.count == 0
     }
 
-    /// Makes it immutable. Must not be empty.
+    /// Makes it immutable, as a block of the tail with this number, in the `log`th of its logs. Must not be empty.
     #[must_use]
-    pub fn seal(self, tail: TailNumber, metrics: &Arc<Metrics>) -> Block {
+    pub fn seal(&self, tail: TailNumber, log: u8, ledger: &Arc<Ledger>) -> Block {
         let named = !self.topics.is_empty();
         let mut header = Vec::with_capacity(wire::HEADER_BYTES_MAX);
-        wire::put_header(tail, named, self.prev, self.base_time_ms, self.records.len(), &mut header);
+        wire::put_header(tail, u64::from(log), named, self.prev, self.base_time_ms, self.records.len(), &mut header);
         let outer = Header::new(Opcode::Binary, header.len() + self.records.len());
         let bytes = [outer.as_bytes(), &header, &self.records].concat();
-        metrics.block_bytes.add(bytes.len() as u64);
+        ledger.charge(Kind::Messages, bytes.len() + OVERHEAD_BYTES);
         Block {
             bytes: bytes.into_boxed_slice(),
             body_at: (outer.as_bytes().len() + frame_prefix(&header)) as u16,
             count: self.count,
             prev: self.prev,
+            first: self.first,
             last: self.last,
             last_time_ms: self.last_time_ms,
+            stale_at: self.stale_at,
             derived: OnceLock::new(),
-            metrics: Arc::clone(metrics),
+            ledger: Arc::clone(ledger),
         }
     }
 }
@@ -156,7 +201,7 @@ impl Block {
             debug_assert!(written.is_ok());
             let header = Header::new(Opcode::Text, text.len());
             let frame = [header.as_bytes(), &text].concat();
-            self.metrics.block_bytes.add(frame.len() as u64);
+            self.ledger.charge(Kind::Derived, frame.len());
             Box::new(Derived { json: frame.into_boxed_slice() })
         });
         &derived.json
@@ -180,17 +225,24 @@ impl Block {
         self.wire().base_time_ms
     }
 
-    /// Bytes that its canonical form takes.
+    /// Bytes that its canonical form takes, with all that is kept beside it.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + OVERHEAD_BYTES
+    }
+
+    /// Drops other encodings, which can be made again. Tells how many bytes that freed.
+    pub fn drop_derived(&mut self) -> usize {
+        let bytes = self.derived.take().map_or(0, |derived| derived.json.len());
+        self.ledger.release(Kind::Derived, bytes);
+        bytes
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let derived = self.derived.get().map_or(0, |derived| derived.json.len());
-        self.metrics.block_bytes.sub((self.bytes.len() + derived) as u64);
+        self.drop_derived();
+        self.ledger.release(Kind::Messages, self.size());
     }
 }
 
@@ -199,5 +251,7 @@ fn frame_prefix(frame: &[u8]) -> usize {
     1 + frame[1..].iter().take_while(|byte| **byte >= 0x80).count() + 1
 }
 
+/// What a block takes besides its bytes: itself, its place in a tail, and what the allocator adds.
+const OVERHEAD_BYTES: usize = size_of::<Block>() + 72;
 /// What stands before the payload of a block's first message, as a rule; a longer head costs one more allocation.
 const HEAD_BYTES: usize = 24;

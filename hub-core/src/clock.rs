@@ -4,6 +4,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Millis(pub u64);
 
+/// A time that does not come.
+pub const NEVER: Millis = Millis(u64::MAX);
+
 impl Millis {
     /// This time and `ms` milliseconds.
     #[must_use]

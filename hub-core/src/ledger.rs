@@ -47,6 +47,14 @@ pub struct Account {
     ledger: Arc<Ledger>,
 }
 
+/// Bytes that are charged as long as this lives.
+#[derive(Debug)]
+pub struct Charge {
+    account: Arc<Account>,
+    kind: Kind,
+    bytes: usize,
+}
+
 impl Kind {
     const COUNT: usize = 8;
 }
@@ -143,6 +151,32 @@ impl Drop for Account {
         if accounts.get(&self.key).is_some_and(|known| known.strong_count() == 0) {
             accounts.remove(&self.key);
         }
+    }
+}
+
+impl Charge {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(account: &Arc<Account>, kind: Kind) -> Self {
+        Self { account: Arc::clone(account), kind, bytes: 0 }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// It is so much now.
+    pub fn set(&mut self, bytes: usize) {
+        self.account.change(self.kind, self.bytes, bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.account.release(self.kind, self.bytes);
     }
 }
 

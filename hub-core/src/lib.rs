@@ -30,6 +30,8 @@ pub mod block;
 
 pub mod websocket;
 
+pub mod trie;
+
 pub mod mark;
 
 pub mod ledger;

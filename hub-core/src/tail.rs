@@ -3,24 +3,28 @@
 //! In the memory engine a topic's tail is its whole history. Only sealed blocks are visible; whoever looks
 //! first seals what has gathered. A tail knows no subscribers, only which shards have cursors on it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tidewire_protocol::name::Pattern;
+use tidewire_protocol::name::{Pattern, TopicName};
 use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::{Block, Entry, Open};
 use crate::clock::Millis;
+use crate::ledger::{Kind, Ledger};
 use crate::mark::Marks;
-use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
+use crate::tail::shelf::Shelf;
+
+pub mod shelf;
 
 /// The newest messages of a topic or pattern.
 #[derive(Debug)]
 pub struct Tail {
-    /// Its number on the wire.
+    /// Its number on the wire. A pattern's tails, one in each log, share theirs.
     pub number: TailNumber,
+    /// In which of its subscription's logs it lies.
+    pub log: u8,
     /// What it holds.
     pub source: Source,
     /// Which shards have cursors here.
@@ -33,7 +37,7 @@ pub struct Tail {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// One topic's.
-    Topic,
+    Topic(TopicName),
     /// Those of all topics that match.
     Pattern(Pattern),
 }
@@ -46,7 +50,7 @@ pub struct Terms {
     /// Shards that may have cursors on them.
     pub shards: usize,
     /// Where their bytes are counted.
-    pub metrics: Arc<Metrics>,
+    pub ledger: Arc<Ledger>,
 }
 
 /// What a tail keeps. Whichever bound is reached first counts.
@@ -68,13 +72,14 @@ pub struct Keep {
 struct State {
     /// What has come since the newest block was sealed. Boxed, because a topic at rest has none.
     open: Option<Box<Open>>,
-    blocks: VecDeque<Arc<Block>>,
+    shelf: Shelf,
     /// Offset of the newest message ever.
     last: Offset,
-    /// Everything up to here is gone. Never goes back.
-    gone: Offset,
-    bytes: usize,
-    count: u64,
+    /// Everything that is owed after this is here. What lies before is gone, or for a pattern with its topics. Never
+    /// goes back, but for [`Tail::reach_back`].
+    cached_from: Offset,
+    /// What the oldest block was last looked at for: messages too many, and the time before which they are too old.
+    trimmed: (u64, u64),
 }
 
 /// What a cursor finds.
@@ -82,20 +87,29 @@ struct State {
 pub struct Found {
     /// Blocks after the cursor, oldest first; the first may begin before it.
     pub blocks: Vec<Arc<Block>>,
-    /// Everything up to here is gone.
-    pub gone: Offset,
+    /// Everything owed after this is in the tail.
+    pub cached_from: Offset,
     /// The tail's newest offset.
     pub last: Offset,
     /// Bytes of all blocks after the cursor, also those not taken.
-    pub behind_bytes: usize,
+    pub behind_bytes: u64,
+}
+
+/// What a reader of a topic finds next.
+#[derive(Debug)]
+pub struct Next {
+    /// The first block that ends after the cursor.
+    pub block: Option<Arc<Block>>,
+    /// Everything up to here is gone.
+    pub gone: Offset,
 }
 
 impl Tail {
     /// An empty tail, as if everything up to `gone` had been there and was dropped.
     #[must_use]
-    pub fn new(number: TailNumber, source: Source, terms: &Arc<Terms>, gone: Offset) -> Self {
-        let state = Mutex::new(State { last: gone, gone, ..State::default() });
-        Self { number, source, marks: Marks::default(), terms: Arc::clone(terms), state }
+    pub fn new(number: TailNumber, log: u8, source: Source, terms: &Arc<Terms>, gone: Offset) -> Self {
+        let state = Mutex::new(State { last: gone, cached_from: gone, ..State::default() });
+        Self { number, log, source, marks: Marks::default(), terms: Arc::clone(terms), state }
     }
 
     /// Appends a message and calls `wake` for each shard that has to look.
@@ -110,10 +124,23 @@ impl Tail {
             self.seal(&mut state);
         }
         // Where each message is sent at once, blocks are sealed by those who read and are never full here.
-        state.drop_old(Millis(entry.head.published_at_ms), keep);
+        self.drop_old(&mut state, Millis(entry.head.published_at_ms));
         let prev = state.last;
-        state.open.get_or_insert_default().append(prev, entry);
+        let open = state.open.get_or_insert_default();
+        let before = if open.is_empty() { 0 } else { open.held_bytes() };
+        open.append(prev, entry);
+        self.terms.ledger.charge(Kind::Messages, open.held_bytes() - before);
         state.last = entry.offset;
+        self.marks.raise(wake);
+    }
+
+    /// A message came that this tail does not take: whoever wants it reads it from its topic.
+    pub fn pass_by(&self, offset: Offset, wake: impl FnMut(usize)) {
+        let mut state = lock(&self.state);
+        self.discard_open(&mut state);
+        while state.shelf.drop_front().is_some() {}
+        state.last = offset;
+        state.cached_from = offset;
         self.marks.raise(wake);
     }
 
@@ -121,8 +148,8 @@ impl Tail {
     pub fn take_after(&self, cursor: Offset, blocks: &mut Vec<Arc<Block>>) -> Offset {
         let mut state = lock(&self.state);
         self.seal(&mut state);
-        let from = state.place_after(cursor);
-        blocks.extend(state.blocks.range(from..).cloned());
+        let from = state.shelf.place_after(cursor);
+        blocks.extend(state.shelf.from(from).cloned());
         state.last
     }
 
@@ -131,48 +158,71 @@ impl Tail {
     pub fn read_after(&self, now: Millis, cursor: Offset, bytes_max: usize) -> Found {
         let mut state = lock(&self.state);
         self.seal(&mut state);
-        state.drop_old(now, &self.terms.keep);
-        let from = state.place_after(cursor);
-        let mut found = Found { gone: state.gone, last: state.last, ..Found::default() };
-        for block in state.blocks.range(from..) {
-            if found.blocks.is_empty() || found.behind_bytes + block.size() <= bytes_max {
-                found.blocks.push(Arc::clone(block));
+        self.drop_old(&mut state, now);
+        self.drop_stale(&mut state, now);
+        let from = state.shelf.place_after(cursor);
+        let mut found =
+            Found { cached_from: state.cached_from, last: state.last, ..Found::default() };
+        let mut bytes = 0;
+        for block in state.shelf.from(from) {
+            bytes += block.size();
+            if !found.blocks.is_empty() && bytes > bytes_max {
+                break;
             }
-            found.behind_bytes += block.size();
+            found.blocks.push(Arc::clone(block));
         }
+        found.behind_bytes = state.shelf.bytes_from(from);
         found
     }
 
-    /// Counts one more cursor of `shard` and tells the tail's end: nothing slips in between.
-    pub fn join(&self, shard: usize) -> Offset {
+    /// The first block that ends after `cursor`.
+    #[must_use]
+    pub fn next_after(&self, now: Millis, cursor: Offset) -> Next {
         let mut state = lock(&self.state);
-        self.seal(&mut state);
+        self.look(&mut state, now);
+        let place = state.shelf.place_after(cursor);
+        Next { block: state.shelf.from(place).next().cloned(), gone: state.cached_from }
+    }
+
+    /// Counts one more cursor of `shard` and tells (cached from, last): nothing slips in between.
+    pub fn join(&self, now: Millis, shard: usize) -> (Offset, Offset) {
+        let mut state = lock(&self.state);
+        self.look(&mut state, now);
         self.marks.join(shard, self.terms.shards);
-        state.last
+        (state.cached_from, state.last)
     }
 
     /// Drops what is kept no longer and tells (gone, last).
     pub fn bounds(&self, now: Millis) -> (Offset, Offset) {
         let mut state = lock(&self.state);
-        self.seal(&mut state);
-        state.drop_old(now, &self.terms.keep);
-        state.trim_front(now, &self.terms.keep);
-        (state.gone, state.last)
+        self.look(&mut state, now);
+        (state.cached_from, state.last)
+    }
+
+    /// A tail that was made when nothing owed had come since `from` holds all from there on, if it still has all since
+    /// it was made at `made_at`.
+    pub fn reach_back(&self, made_at: Offset, from: Offset) {
+        let mut state = lock(&self.state);
+        if state.cached_from == made_at && from < made_at {
+            state.cached_from = from;
+            if state.last == made_at {
+                state.last = from;
+            }
+        }
     }
 
     /// Drops what is too old and tells (gone, last). A small open block stays open until it is old: nobody looks,
     /// and sealed it would only take more room.
     pub fn age(&self, now: Millis) -> (Offset, Offset) {
         let mut state = lock(&self.state);
-        let keep = &self.terms.keep;
-        let is_old = |open: &Open| now.0.saturating_sub(open.first_time_ms()) > keep.age_ms;
-        // Bytes count in the node's limit only once they are sealed, so that many cannot wait for it.
+        let age_ms = self.terms.keep.age_ms;
+        let is_old = |open: &Open| now.0.saturating_sub(open.first_time_ms()) > age_ms;
         if state.open.as_ref().is_some_and(|open| open.len() > SMALL_BYTES || is_old(open)) {
             self.seal(&mut state);
         }
-        state.drop_old(now, keep);
-        state.trim_front(now, keep);
-        (state.gone, state.last)
+        self.drop_old(&mut state, now);
+        state.trim_front(now, &self.terms.keep);
+        (state.cached_from, state.last)
     }
 
     /// Whether what is kept may be asked for.
@@ -181,122 +231,153 @@ impl Tail {
         self.terms.keep.readable
     }
 
-    /// Offsets of the newest `count` messages, newest first.
+    /// Milliseconds for which a message is kept at most.
     #[must_use]
-    pub fn newest(&self, now: Millis, count: usize) -> Vec<Offset> {
-        let (gone, _) = self.bounds(now);
-        let state = lock(&self.state);
-        let mut offsets = Vec::new();
-        for block in state.blocks.iter().rev() {
-            let in_block = block.wire().messages().flatten().map(|message| message.offset);
-            let mut in_block: Vec<_> = in_block.filter(|offset| *offset > gone).collect();
-            in_block.reverse();
-            offsets.extend(in_block);
-            if offsets.len() >= count {
-                break;
-            }
-        }
-        offsets.truncate(count);
-        offsets
+    pub fn age_ms(&self) -> u64 {
+        self.terms.keep.age_ms
     }
 
-    /// The last offset before the first message published at `time` or later.
+    /// Messages kept after `cursor` and up to `upto`.
+    #[must_use]
+    pub fn count_between(&self, now: Millis, cursor: Offset, upto: Offset) -> u64 {
+        let mut state = lock(&self.state);
+        self.look(&mut state, now);
+        let cursor = cursor.max(state.cached_from);
+        state.shelf.count_after(cursor).saturating_sub(state.shelf.count_after(upto.max(cursor)))
+    }
+
+    /// The last offset before the newest `count` messages that are kept; `None` if none is.
+    #[must_use]
+    pub fn before_last(&self, now: Millis, count: u64) -> Option<Offset> {
+        let mut state = lock(&self.state);
+        self.look(&mut state, now);
+        let kept = state.shelf.count_after(state.cached_from);
+        if count == 0 || kept == 0 {
+            return None;
+        }
+        Some(state.shelf.before_last(count.min(kept)).max(state.cached_from))
+    }
+
+    /// The newest offset that was published before `time` and is kept, or everything that is gone.
     #[must_use]
     pub fn before_time(&self, now: Millis, time: Millis) -> Offset {
-        let (gone, last) = self.bounds(now);
-        let state = lock(&self.state);
-        let Some(block) = state.blocks.iter().find(|block| block.last_time_ms >= time.0) else {
-            return last;
-        };
-        let older = |offset, published_at_ms| (published_at_ms < time.0).then_some(offset);
-        let before =
-            block.wire().messages().flatten().map_while(|m| older(m.offset, m.published_at_ms)).last();
-        before.unwrap_or(block.prev).max(gone)
+        let mut state = lock(&self.state);
+        self.look(&mut state, now);
+        state.shelf.before_time(time).max(state.cached_from)
+    }
+
+    /// The newest offset that is kept and was published before `time`; 0 if there is none.
+    #[must_use]
+    pub fn older_than(&self, now: Millis, time: Millis) -> Offset {
+        let mut state = lock(&self.state);
+        self.look(&mut state, now);
+        let older = state.shelf.before_time(time);
+        if older > state.cached_from { older } else { Offset(0) }
     }
 
     /// Drops the older half of the blocks, because the node has no room. Tells how many bytes that freed.
     pub fn halve(&self) -> usize {
         let mut state = lock(&self.state);
-        let before = state.bytes;
-        for _ in 0..state.blocks.len().div_ceil(2) {
-            state.drop_front();
+        let mut freed = 0;
+        for _ in 0..state.shelf.len().div_ceil(2) {
+            freed += self.drop_front(&mut state);
         }
-        before - state.bytes
+        freed
+    }
+
+    /// Drops other encodings of what nobody is writing at the moment. Tells how many bytes that freed.
+    pub fn drop_derived(&self) -> usize {
+        lock(&self.state).shelf.drop_derived()
     }
 
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let state = lock(&self.state);
-        state.bytes + state.open_bytes()
+        usize::try_from(state.shelf.bytes()).unwrap_or(usize::MAX) + state.open_bytes()
+    }
+
+    /// Seals, and drops what is kept no longer, to the message.
+    fn look(&self, state: &mut State, now: Millis) {
+        self.seal(state);
+        self.drop_old(state, now);
+        self.drop_stale(state, now);
+        state.trim_front(now, &self.terms.keep);
     }
 
     /// Makes what has gathered visible.
     fn seal(&self, state: &mut State) {
         if let Some(open) = state.open.take() {
-            state.push(open.seal(self.number, &self.terms.metrics));
+            let block = open.seal(self.number, self.log, &self.terms.ledger);
+            self.terms.ledger.release(Kind::Messages, open.held_bytes());
+            state.shelf.push(Arc::new(block));
+            if matches!(self.source, Source::Topic(_)) {
+                state.shelf.merge_cold(self.number, self.log, self.terms.keep.block_bytes, &self.terms.ledger);
+            }
         }
     }
-}
 
-impl State {
-    fn push(&mut self, block: Block) {
-        self.bytes += block.size();
-        self.count += u64::from(block.count);
-        // Most topics at rest hold one block or none.
-        self.blocks.reserve_exact(usize::from(self.blocks.is_empty()));
-        self.blocks.push_back(Arc::new(block));
-    }
-
-    fn open_bytes(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.len())
-    }
-
-    /// Index of the first block that ends after `cursor`. Most cursors are near the end.
-    fn place_after(&self, cursor: Offset) -> usize {
-        match self.blocks.back() {
-            Some(block) if block.last <= cursor => self.blocks.len(),
-            _ => self.blocks.partition_point(|block| block.last <= cursor),
+    fn discard_open(&self, state: &mut State) {
+        if let Some(open) = state.open.take() {
+            self.terms.ledger.release(Kind::Messages, open.held_bytes());
         }
     }
 
     /// Drops whole blocks that no bound keeps; the newest stays unless it is too old.
-    fn drop_old(&mut self, now: Millis, keep: &Keep) {
-        while let Some(front) = self.blocks.front() {
-            let rest = self.count - u64::from(front.count);
-            let crowded = rest >= keep.count || self.bytes > keep.bytes;
+    fn drop_old(&self, state: &mut State, now: Millis) {
+        let keep = &self.terms.keep;
+        while let Some(front) = state.shelf.front() {
+            let rest = state.shelf.count() - u64::from(front.count);
+            let crowded = rest >= keep.count || state.shelf.bytes() > keep.bytes as u64;
             let old = now.0.saturating_sub(front.last_time_ms) > keep.age_ms;
-            if !(old || crowded && self.blocks.len() > 1) {
+            if !(old || crowded && state.shelf.len() > 1) {
                 break;
             }
-            self.drop_front();
+            self.drop_front(state);
         }
     }
 
-    /// Moves `gone` into the oldest block, up to the first message that the bounds keep.
+    /// Drops what some topic of a pattern keeps no longer, and all before it: what is kept of that is still with the
+    /// topics, each of which keeps its messages for its own time.
+    fn drop_stale(&self, state: &mut State, now: Millis) {
+        for _ in 0..state.shelf.stale(now) {
+            self.drop_front(state);
+        }
+    }
+
+    fn drop_front(&self, state: &mut State) -> usize {
+        let Some(block) = state.shelf.drop_front() else { return 0 };
+        state.cached_from = state.cached_from.max(block.last);
+        block.size()
+    }
+}
+
+impl State {
+    fn open_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.len())
+    }
+
+    /// Moves `cached_from` into the oldest block, up to the first message that the bounds keep.
     fn trim_front(&mut self, now: Millis, keep: &Keep) {
-        let surplus = self.count.saturating_sub(keep.count);
+        let surplus = self.shelf.count().saturating_sub(keep.count);
         let oldest_ms = now.0.saturating_sub(keep.age_ms);
-        let Some(front) = self.blocks.front() else { return };
-        if surplus == 0 && front.first_time_ms() >= oldest_ms {
+        let Some(front) = self.shelf.front() else { return };
+        if self.trimmed == (surplus, oldest_ms) || surplus == 0 && front.first_time_ms() >= oldest_ms {
             return;
         }
+        self.trimmed = (surplus, oldest_ms);
         let messages = front.wire().messages().flatten().zip(0u64..);
         let gone = messages.take_while(|(m, i)| *i < surplus || m.published_at_ms < oldest_ms).last();
         if let Some((message, _)) = gone {
-            self.gone = self.gone.max(message.offset);
+            self.cached_from = self.cached_from.max(message.offset);
         }
     }
+}
 
-    fn drop_front(&mut self) {
-        if let Some(block) = self.blocks.pop_front() {
-            self.bytes -= block.size();
-            self.count -= u64::from(block.count);
-            self.gone = self.gone.max(block.last);
-        }
-        if self.blocks.is_empty() {
-            self.blocks.shrink_to_fit();
-        }
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        self.discard_open(&mut state);
     }
 }
 
@@ -305,33 +386,73 @@ const SMALL_BYTES: usize = 512;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::clock::NEVER;
     use tidewire_protocol::block::Head;
 
     const AGE_MS: u64 = 1_000;
 
-    fn tail_with(offset: u64, payload: &[u8]) -> Tail {
-        let keep = Keep { count: 9, bytes: 9_999, age_ms: AGE_MS, readable: true, block_bytes: 9_999 };
-        let terms = Arc::new(Terms { keep, shards: 1, metrics: Arc::default() });
-        let tail = Tail::new(TailNumber(1), Source::Topic, &terms, Offset(0));
-        let head = Head { published_at_ms: 1, ..Head::default() };
-        tail.append(&Entry { offset: Offset(offset), head, topic: None, payload }, |_| ());
-        tail
+    fn tail(block_bytes: usize) -> Tail {
+        let keep = Keep { count: u64::MAX, bytes: usize::MAX, age_ms: AGE_MS, readable: true, block_bytes };
+        let terms = Arc::new(Terms { keep, shards: 1, ledger: Arc::default() });
+        let source = Source::Topic(TopicName::parse("t").unwrap());
+        Tail::new(TailNumber(1), 0, source, &terms, Offset(0))
     }
 
-    /// Bytes of sealed blocks, which the node's limit counts, once a message has been there for `age_ms`.
+    fn append(tail: &Tail, offset: u64, time: u64, payload: &[u8]) {
+        let head = Head { published_at_ms: time, ..Head::default() };
+        tail.append(&Entry { offset: Offset(offset), head, stale_at: NEVER, topic: None, payload }, |_| ());
+    }
+
+    /// Whether a block stands open once a message has been there for `age_ms`, and how much is gone.
     #[track_caller]
-    fn check(payload_len: usize, age_ms: u64, gone: u64, is_sealed: bool) {
-        let tail = tail_with(7, &vec![b'.'; payload_len]);
+    fn check(payload_len: usize, age_ms: u64, gone: u64, is_open: bool) {
+        let tail = tail(9_999);
+        append(&tail, 7, 1, &vec![b'.'; payload_len]);
         assert_eq!(tail.age(Millis(1 + age_ms)), (Offset(gone), Offset(7)));
-        assert_eq!(tail.terms.metrics.block_bytes.value() > 0, is_sealed);
+        assert_eq!(lock(&tail.state).open.is_some(), is_open);
     }
 
     #[test]
     fn a_message_ages_whether_or_not_its_block_is_sealed() {
-        check(10, AGE_MS, 0, false);
-        check(SMALL_BYTES, AGE_MS, 0, true);
+        check(10, AGE_MS, 0, true);
+        check(SMALL_BYTES, AGE_MS, 0, false);
         check(10, AGE_MS + 1, 7, false);
         check(SMALL_BYTES, AGE_MS + 1, 7, false);
+    }
+
+    #[test]
+    fn blocks_of_one_message_are_merged_when_they_are_cold_and_all_is_found_again() {
+        let tail = tail(16 << 10);
+        let mut cursor = Offset(0);
+        for n in 1..=5_000u64 {
+            append(&tail, n * 3, 1 + n / 100, b"a small message");
+            // Somebody live, so that each has a block of its own.
+            let mut blocks = Vec::new();
+            cursor = tail.take_after(cursor, &mut blocks);
+            assert_eq!(blocks.iter().map(|block| block.count).sum::<u32>(), 1);
+        }
+        let (now, all) = (Millis(60), Offset(15_000));
+        assert!(lock(&tail.state).shelf.len() < 300, "{} blocks", lock(&tail.state).shelf.len());
+        let mut seen = Vec::new();
+        let mut at = Offset(0);
+        while at < all {
+            let next = tail.next_after(now, at).block.unwrap();
+            assert!(next.prev <= at, "no hole");
+            seen.extend(next.wire().messages().flatten().map(|m| (m.offset.0, m.published_at_ms)));
+            at = next.last;
+        }
+        let expected: Vec<_> = (1..=5_000u64).map(|n| (n * 3, 1 + n / 100)).collect();
+        assert_eq!(seen, expected);
+        assert_eq!(tail.count_between(now, Offset(300), Offset(600)), 100);
+        assert_eq!(tail.before_last(now, 10), Some(Offset(15_000 - 30)));
+        assert_eq!(tail.before_time(now, Millis(31)), Offset(3 * 2_999));
+        let held = tail.terms.ledger.total();
+        assert!(held < 5_000 * 60, "{held} bytes for 5,000 messages of 15 bytes");
+        drop(tail.take_after(Offset(0), &mut Vec::new()));
+        let ledger = Arc::clone(&tail.terms.ledger);
+        drop(tail);
+        assert_eq!(ledger.total(), 0);
     }
 }

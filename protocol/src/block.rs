@@ -124,7 +124,7 @@ pub struct Records<'a> {
 }
 
 /// Bytes that [`put_header`] appends at most, the frame's kind and length included.
-pub const HEADER_BYTES_MAX: usize = 1 + 5 * varint::VARINT_BYTES_MAX;
+pub const HEADER_BYTES_MAX: usize = 1 + 6 * varint::VARINT_BYTES_MAX;
 
 const CONTENT: u64 = 0b11;
 const MAYBE_DUPLICATE: u64 = 1 << 2;
@@ -139,6 +139,7 @@ const HEADER_EXT: u64 = 1 << 2;
 /// Appends kind, length and everything else of a block frame that stands before its messages.
 pub fn put_header(
     tail: TailNumber,
+    log: u64,
     named: bool,
     prev: Offset,
     base_time_ms: u64,
@@ -146,7 +147,7 @@ pub fn put_header(
     out: &mut Vec<u8>,
 ) {
     let start = binary::begin(Block::KIND, out);
-    put_fields(tail, 0, named, prev, base_time_ms, out);
+    put_fields(tail, log, named, prev, base_time_ms, out);
     binary::end(start, records_len, out);
 }
 
@@ -287,6 +288,21 @@ impl<'a> Block<'a> {
 }
 
 impl<'a> Records<'a> {
+    /// Goes on `at` so many bytes into the records, behind the message at `before`. Only in a block whose messages do
+    /// not name their topics; both numbers must come from [`Self::left`] and that message.
+    #[must_use]
+    pub fn resume(mut self, at: usize, before: Offset) -> Self {
+        self.rest = self.rest.get(at..).unwrap_or_default();
+        self.offset = before.0;
+        self
+    }
+
+    /// Bytes that are still to be read.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     fn read(&mut self) -> Option<Record<'a>> {
         let mut record = varint::take_bytes(&mut self.rest)?;
         let flags = varint::take(&mut record)?;

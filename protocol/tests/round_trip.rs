@@ -368,9 +368,9 @@ proptest! {
         prop_assert_eq!(read, vec![block.clone(), block.clone()]);
 
         let mut header = Vec::new();
-        put_header(tail, named, prev, base_time_ms, records.len(), &mut header);
+        put_header(tail, log, named, prev, base_time_ms, records.len(), &mut header);
         header.extend_from_slice(&records);
-        prop_assert_eq!(HubFrame::take(&mut &*header), Ok(Some(HubFrame::Block(Block { log: 0, ..block }))));
+        prop_assert_eq!(HubFrame::take(&mut &*header), Ok(Some(HubFrame::Block(block))));
     }
 
     /// What a client says in JSON means what it says in binary; text and bytes come through unharmed.

@@ -1,0 +1,41 @@
+//! Which patterns get a topic's messages, in one log.
+
+use std::sync::Arc;
+
+use crate::tail::Tail;
+use crate::trie::Trie;
+
+/// The tails of all patterns that somebody listens to.
+#[derive(Debug, Default)]
+pub struct Feed {
+    tails: Trie<Arc<Tail>>,
+    generation: u64,
+}
+
+impl Feed {
+    /// Changes whenever a pattern comes or goes.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Adds a pattern.
+    pub fn insert(&mut self, pattern: &str, tail: Arc<Tail>) {
+        self.tails.insert(pattern, tail);
+        self.generation += 1;
+    }
+
+    /// Takes a pattern away.
+    pub fn remove(&mut self, pattern: &str) {
+        self.tails.remove(pattern);
+        self.generation += 1;
+    }
+
+    /// The tails of all patterns that match a topic.
+    #[must_use]
+    pub fn matching(&self, topic: &str) -> Vec<Arc<Tail>> {
+        let mut found = Vec::new();
+        self.tails.matching(topic, &mut |tail| found.push(Arc::clone(tail)));
+        found
+    }
+}

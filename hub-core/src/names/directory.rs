@@ -1,0 +1,344 @@
+//! Names to topics, patterns to their tails, and what each topic keeps.
+
+use std::sync::Arc;
+
+use tidewire_protocol::name::{Pattern, TopicName};
+use tidewire_protocol::number::{Offset, TailNumber};
+
+use crate::clock::Millis;
+use crate::ledger::{Account, Kind, Ledger};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::mutant::{self, Mutant};
+use crate::names::follow::{Followed, Following};
+use crate::names::forgotten::Forgotten;
+use crate::names::quota;
+use crate::tail::{Keep, Source, Tail, Terms};
+use crate::topic::{NAME_BYTES, Topic};
+use crate::trie::{Progress, Trie};
+
+/// What topics keep, by pattern; the first match counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicRule {
+    /// Which topics.
+    pub pattern: Pattern,
+    /// What they keep.
+    pub retention: Retention,
+    /// The log that they are in.
+    pub log: u8,
+}
+
+/// How much of a topic's history is kept. Bounds that are set hold together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Nothing can be asked for; a short tail bridges breaks of the connection.
+    pub none: bool,
+    /// Newest messages.
+    pub count: Option<u64>,
+    /// Bytes.
+    pub bytes: Option<usize>,
+    /// Milliseconds.
+    pub age_ms: Option<u64>,
+}
+
+/// All names of a hub. Locked before any log.
+#[derive(Debug)]
+pub struct Directory {
+    topics: Trie<Leaf>,
+    count: usize,
+    forgotten: Forgotten,
+    following: Following,
+    next_number: u64,
+    /// Terms of topics by pattern; the first match counts.
+    rules: Vec<(Pattern, u8, Arc<Terms>)>,
+    /// Terms of topics that no rule matches.
+    usual: Arc<Terms>,
+    pattern_terms: Arc<Terms>,
+    /// Bytes that names may take.
+    room: usize,
+    shapes_max: usize,
+    metrics: Arc<Metrics>,
+    /// How far the round of ageing has come.
+    swept_to: Progress,
+    /// When that round, or the last one, began.
+    round_at: Millis,
+}
+
+/// What stands at a topic's name.
+#[derive(Debug)]
+enum Leaf {
+    Topic(Arc<Topic>),
+    /// Its state was dropped; its log, and the offset of its last message.
+    Gone(u8, Offset),
+}
+
+/// What is at a name, or at names that a pattern matches.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Topics.
+    pub topics: Vec<Arc<Topic>>,
+    /// Names that went: their logs and last offsets.
+    pub gone: Vec<(u8, Offset)>,
+}
+
+impl Default for Retention {
+    /// What a topic keeps without a rule: 10 minutes or 16 MiB, whichever is less.
+    fn default() -> Self {
+        Self { none: false, count: None, bytes: Some(16 << 20), age_ms: Some(600_000) }
+    }
+}
+
+impl Retention {
+    /// What that means for a topic's tail.
+    fn keep(&self, limits: &Limits) -> Keep {
+        let bytes = if self.none { Some(limits.bare_tail_bytes) } else { self.bytes };
+        Keep {
+            count: self.count.unwrap_or(u64::MAX),
+            bytes: bytes.unwrap_or(limits.node_bytes_max).min(limits.node_bytes_max),
+            age_ms: self.age_ms.unwrap_or(u64::MAX),
+            readable: !self.none,
+            block_bytes: limits.block_bytes,
+        }
+    }
+}
+
+impl Directory {
+    /// An empty directory of a hub with so many logs.
+    #[must_use]
+    pub fn new(
+        rules: Vec<TopicRule>,
+        logs: usize,
+        shards: usize,
+        limits: &Limits,
+        metrics: &Arc<Metrics>,
+        ledger: &Arc<Ledger>,
+    ) -> Self {
+        let terms = |keep| Arc::new(Terms { keep, shards, ledger: Arc::clone(ledger) });
+        let of_rule = |rule: TopicRule| (rule.pattern, rule.log, terms(rule.retention.keep(limits)));
+        Self {
+            topics: Trie::default(),
+            count: 0,
+            forgotten: Forgotten::new(logs),
+            following: Following::default(),
+            next_number: 1,
+            rules: rules.into_iter().map(of_rule).collect(),
+            usual: terms(Retention::default().keep(limits)),
+            pattern_terms: terms(Keep {
+                count: u64::MAX,
+                bytes: limits.pattern_tail_bytes,
+                age_ms: u64::MAX,
+                readable: true,
+                block_bytes: limits.block_bytes,
+            }),
+            room: limits.topics_max.saturating_mul(NAME_BYTES),
+            shapes_max: limits.pattern_shapes_max,
+            metrics: Arc::clone(metrics),
+            swept_to: Progress::Done,
+            round_at: Millis(0),
+        }
+    }
+
+    /// The topic of this name, if its state is kept.
+    #[must_use]
+    pub fn find(&self, name: &TopicName) -> Option<&Arc<Topic>> {
+        match self.topics.get(name.as_str())? {
+            Leaf::Topic(topic) => Some(topic),
+            Leaf::Gone(..) => None,
+        }
+    }
+
+    /// The log that a name's messages are in.
+    #[must_use]
+    pub fn log_of(&self, name: &TopicName) -> u8 {
+        self.rule(name).0
+    }
+
+    /// The highest offset that a name of a log may have had of which there is no trace, or, if it is known to have
+    /// gone, its last.
+    #[must_use]
+    pub fn gone(&self, name: &TopicName, log: u8) -> Offset {
+        if mutant::active(Mutant::ForgottenNotRemembered) {
+            return Offset(0);
+        }
+        match self.topics.get(name.as_str()) {
+            Some(Leaf::Gone(_, last)) => *last,
+            Some(Leaf::Topic(_)) => Offset(0),
+            None => self.forgotten.floor(log),
+        }
+    }
+
+    /// The highest offset that a name of a log may have had of which there is no trace.
+    #[must_use]
+    pub fn floor(&self, log: u8) -> Offset {
+        if mutant::active(Mutant::ForgottenNotRemembered) { Offset(0) } else { self.forgotten.floor(log) }
+    }
+
+    /// The topic of this name, made if `account` may have the hub remember one more; `None` if not.
+    pub fn topic(&mut self, name: &TopicName, account: &Arc<Account>) -> Option<Arc<Topic>> {
+        if let Some(topic) = self.find(name) {
+            return Some(Arc::clone(topic));
+        }
+        if !quota::allows(account, Kind::Names, NAME_BYTES, self.room) {
+            return None;
+        }
+        let (log, terms) = self.rule(name);
+        let terms = Arc::clone(terms);
+        let gone = self.gone(name, log);
+        let number = self.next_number();
+        let tail = Arc::new(Tail::new(number, 0, Source::Topic(name.clone()), &terms, gone));
+        let topic = Arc::new(Topic::new(name.clone(), log, tail, account));
+        self.topics.insert(name.as_str(), Leaf::Topic(Arc::clone(&topic)));
+        self.count += 1;
+        self.metrics.topics.add(1);
+        Some(topic)
+    }
+
+    /// The tails of a pattern, if somebody listens to it.
+    #[must_use]
+    pub fn followed(&self, pattern: &Pattern) -> Option<&Arc<Followed>> {
+        self.following.find(pattern)
+    }
+
+    /// Makes the tails of a pattern, one in each log, each at its log's `end`; `None` if `account` may not have the hub
+    /// remember one more pattern, or none of this shape.
+    pub fn follow(&mut self, pattern: &Pattern, ends: &[Offset], account: &Arc<Account>) -> Option<Arc<Followed>> {
+        let may = quota::allows(account, Kind::Names, crate::names::follow::FOLLOWED_BYTES, self.room)
+            && self.following.has_room(pattern, account, self.shapes_max);
+        if !may {
+            return None;
+        }
+        let number = self.next_number();
+        let terms = &self.pattern_terms;
+        let tail = |(log, end): (u8, &Offset)| {
+            Arc::new(Tail::new(number, log, Source::Pattern(pattern.clone()), terms, *end))
+        };
+        let tails = (0..).zip(ends).map(tail).collect();
+        let followed = Arc::new(Followed::new(pattern.clone(), tails, ends.to_vec(), account));
+        self.following.insert(Arc::clone(&followed));
+        Some(followed)
+    }
+
+    /// Lists what is at names that a pattern matches, for about `steps` names.
+    pub fn list(&self, pattern: &Pattern, progress: &Progress, steps: usize, listed: &mut Listed) -> Progress {
+        self.topics.list(pattern.as_str(), progress, steps, |leaf| match leaf {
+            Leaf::Topic(topic) => listed.topics.push(Arc::clone(topic)),
+            Leaf::Gone(log, last) => listed.gone.push((*log, *last)),
+        })
+    }
+
+    /// Takes the next topics to be aged, going on where the last call ended, and at the start of a round the patterns
+    /// that nobody listens to. A round begins so long after the one before it at the earliest.
+    pub fn next_to_age(&mut self, now: Millis) -> (Vec<Arc<Topic>>, Vec<Arc<Followed>>) {
+        let mut idle = Vec::new();
+        if self.swept_to == Progress::Done {
+            if now.since(self.round_at) < ROUND_MS {
+                return (Vec::new(), idle);
+            }
+            self.round_at = now;
+            self.swept_to = Progress::Start;
+            idle = self.following.take_idle();
+        }
+        let step = (self.count / STEPS_A_ROUND).clamp(STEP_TOPICS_MIN, STEP_TOPICS_MAX);
+        let mut topics = Vec::new();
+        self.swept_to = self.topics.list_all(&self.swept_to, step, |leaf| {
+            if let Leaf::Topic(topic) = leaf {
+                topics.push(Arc::clone(topic));
+            }
+        });
+        (topics, idle)
+    }
+
+    /// Forgets a topic that nobody needs: it holds no message, and nobody has it open or listens.
+    pub fn dismiss(&mut self, topic: Arc<Topic>, now: Millis) {
+        let (gone, last) = topic.tail.bounds(now);
+        // One reference is the directory's, one is this one; a handle or a reader elsewhere would hold another.
+        let needed = Arc::strong_count(&topic) > 2 || Arc::strong_count(&topic.tail) > 1;
+        if needed || gone < last || topic.tail.marks.watched() {
+            return;
+        }
+        self.count -= 1;
+        self.metrics.topics.sub(1);
+        if last == self.forgotten.floor(topic.log) || last == Offset(0) {
+            self.topics.remove(topic.name.as_str());
+            return;
+        }
+        self.topics.insert(topic.name.as_str(), Leaf::Gone(topic.log, last));
+        if let Some(name) = self.forgotten.add(topic.name.clone())
+            && let Some(Leaf::Gone(log, last)) = self.topics.get(name.as_str())
+        {
+            self.forgotten.raise(*log, *last);
+            self.topics.remove(name.as_str());
+        }
+    }
+
+    /// Topics known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn rule(&self, name: &TopicName) -> (u8, &Arc<Terms>) {
+        let rule = self.rules.iter().find(|(pattern, ..)| pattern.matches(name));
+        rule.map_or((0, &self.usual), |(_, log, terms)| (*log, terms))
+    }
+
+    fn next_number(&mut self) -> TailNumber {
+        self.next_number += 1;
+        TailNumber(self.next_number - 1)
+    }
+}
+
+/// A round of ageing begins so long after the one before it at the earliest.
+const ROUND_MS: u64 = 5_000;
+/// In so many steps it comes round, unless there are very many topics; shards take one every 250 ms.
+const STEPS_A_ROUND: usize = 20;
+const STEP_TOPICS_MIN: usize = 256;
+/// Bounds how long opening a topic waits, at the price of longer rounds.
+const STEP_TOPICS_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ledger::AccountKey;
+
+    fn name(number: usize) -> TopicName {
+        TopicName::parse(&format!("t{number}")).unwrap()
+    }
+
+    #[test]
+    fn a_round_of_ageing_takes_several_steps_and_meets_every_topic() {
+        let ledger = Arc::new(Ledger::default());
+        let account = ledger.account(AccountKey(1));
+        let mut directory = Directory::new(Vec::new(), 1, 1, &Limits::default(), &Arc::default(), &ledger);
+        for number in 0..3 * STEP_TOPICS_MIN {
+            directory.topic(&name(number), &account).unwrap();
+        }
+        let held = directory.topic(&name(7), &account).unwrap();
+        let mut now = Millis(ROUND_MS);
+        let mut sweep = |directory: &mut Directory, now| {
+            for topic in directory.next_to_age(now).0 {
+                directory.dismiss(topic, now);
+            }
+        };
+        for left in [2 * STEP_TOPICS_MIN, STEP_TOPICS_MIN, 1] {
+            sweep(&mut directory, now);
+            assert!(directory.len().abs_diff(left) <= 1, "{} topics", directory.len());
+        }
+        sweep(&mut directory, now);
+        assert_eq!(directory.len(), 1, "what somebody holds stays");
+        drop(held);
+        sweep(&mut directory, now);
+        assert_eq!(directory.len(), 1, "the next round begins later");
+        now = now.plus(ROUND_MS);
+        sweep(&mut directory, now);
+        assert_eq!(directory.len(), 0);
+        assert_eq!(ledger.total(), 0);
+    }
+}

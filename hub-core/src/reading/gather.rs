@@ -1,0 +1,204 @@
+//! The topics that a pattern matches, as they stand: which have news after a cursor, and what is gone.
+//!
+//! Done in steps of a bounded number of names; nothing is locked between them. What comes meanwhile lies beyond
+//! `upto`, where the log stood before the first step.
+
+use std::sync::Arc;
+
+use tidewire_protocol::code::GapReason;
+use tidewire_protocol::name::Pattern;
+use tidewire_protocol::number::Offset;
+use tidewire_protocol::position::Start;
+
+use crate::clock::Millis;
+use crate::log::Log;
+use crate::mutant::{self, Mutant};
+use crate::names::directory::{Directory, Listed};
+use crate::reading::start::{Asked, Stand, asked};
+use crate::sync::{Mutex, lock};
+use crate::topic::Topic;
+use crate::trie::Progress;
+
+/// A look at all topics of a pattern.
+#[derive(Debug)]
+pub struct Gather {
+    pattern: Pattern,
+    progress: Progress,
+    /// What was found, by log.
+    pub found: Vec<Found>,
+}
+
+/// What a pattern's topics in one log hold.
+#[derive(Debug)]
+pub struct Found {
+    /// Everything up to here is in the topics' tails.
+    pub upto: Offset,
+    /// Those that hold something.
+    pub topics: Vec<Held>,
+    /// The newest offset that any topic ever had, as far as is known.
+    pub newest: Offset,
+    /// The highest offset that a topic has lost.
+    lost: Offset,
+    /// The highest offset that a topic may have had which is not known any more.
+    forgotten: Offset,
+}
+
+/// A topic, and what it holds.
+#[derive(Debug)]
+pub struct Held {
+    /// Which.
+    pub topic: Arc<Topic>,
+    /// Everything up to here is gone.
+    pub gone: Offset,
+}
+
+/// A search for the place of the last N messages of many topics: halves the range of offsets with each round through
+/// the topics.
+#[derive(Debug)]
+pub struct Search {
+    count: u64,
+    low: u64,
+    high: u64,
+    at: usize,
+    counted: u64,
+}
+
+impl Gather {
+    /// A look that has not begun.
+    #[must_use]
+    pub fn new(pattern: &Pattern, logs: &[Log]) -> Self {
+        let found = logs.iter().map(|log| Found {
+            upto: log.visible(),
+            topics: Vec::new(),
+            newest: Offset(0),
+            lost: Offset(0),
+            forgotten: Offset(0),
+        });
+        Self { pattern: pattern.clone(), progress: Progress::Start, found: found.collect() }
+    }
+
+    /// Looks at the next few topics; `true` when all are done.
+    pub fn step(&mut self, now: Millis, names: &Mutex<Directory>) -> bool {
+        let mut listed = Listed::default();
+        {
+            let names = lock(names);
+            if self.progress == Progress::Start {
+                for (log, found) in (0..).zip(&mut self.found) {
+                    found.forgotten = names.floor(log);
+                }
+            }
+            self.progress = names.list(&self.pattern, &self.progress, STEP_NAMES, &mut listed);
+        }
+        let forgets = !mutant::active(Mutant::ForgottenNotRemembered);
+        for (log, last) in listed.gone.into_iter().filter(|_| forgets) {
+            let found = &mut self.found[usize::from(log)];
+            found.forgotten = found.forgotten.max(last);
+            found.newest = found.newest.max(last);
+        }
+        for topic in listed.topics {
+            let (gone, last) = topic.tail.bounds(now);
+            let found = &mut self.found[usize::from(topic.log)];
+            found.lost = found.lost.max(gone.min(found.upto));
+            found.newest = found.newest.max(last);
+            if gone < last {
+                found.topics.push(Held { topic, gone });
+            }
+        }
+        self.progress == Progress::Done
+    }
+
+    /// Bytes that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.found.iter().map(|found| found.topics.capacity() * size_of::<Held>()).sum()
+    }
+}
+
+impl Found {
+    /// The highest offset that may be lost.
+    #[must_use]
+    pub fn lost(&self) -> Offset {
+        self.lost.max(self.forgotten)
+    }
+
+    /// Where a reader stands who asked for this start; for the last N, give the place that a [`Search`] found.
+    #[must_use]
+    pub fn stand(&self, log: &Log, now: Millis, start: &Start, before_last: Offset) -> Stand {
+        let readable = || self.topics.iter().filter(|held| held.topic.tail.readable());
+        let earliest = readable().map(|held| held.gone).min();
+        match start {
+            Start::Latest => Stand::live(self.upto),
+            Start::After(positions) => self.after(log, asked(log, positions)),
+            Start::Earliest => {
+                earliest.map_or(Stand::live(self.upto), |cursor| Stand::resumed(cursor, self.lost()))
+            }
+            Start::Last(count) if *count > 0 && earliest.is_some() => Stand::resumed(before_last, self.lost()),
+            Start::Last(_) => Stand::live(self.upto),
+            Start::SinceMs(ms) => {
+                let time = Millis(now.0.saturating_sub(*ms));
+                // The order of a log is that of its time, so whatever is older lies before whatever is younger.
+                let older = readable().map(|held| held.topic.tail.older_than(now, time)).max();
+                older.map_or(Stand::live(self.upto), |cursor| Stand::resumed(cursor, self.lost()))
+            }
+        }
+    }
+
+    /// Goes on after `cursor`: without a hole, or with a gap that says how far messages may be missing. Topics lose
+    /// their messages each at its own time, so the others' still follow.
+    #[must_use]
+    pub fn after(&self, log: &Log, asked: Asked) -> Stand {
+        let lost = self.lost();
+        match asked {
+            Asked::BeyondEnd(asked) => {
+                Stand::gap(log, self.upto.next(), asked, GapReason::BeyondEnd, self.upto)
+            }
+            Asked::OtherEpoch => {
+                let cursor = self.topics.iter().map(|held| held.gone).min().unwrap_or(lost);
+                Stand::gap(log, Offset(1), lost, GapReason::EpochChanged, cursor)
+            }
+            Asked::After(cursor) if lost <= cursor || mutant::active(Mutant::GapNotTold) => {
+                Stand::resumed(cursor, cursor)
+            }
+            Asked::After(cursor) => {
+                let reason =
+                    if self.lost >= self.forgotten { GapReason::Retention } else { GapReason::Forgotten };
+                Stand::gap(log, cursor.next(), lost, reason, cursor)
+            }
+        }
+    }
+}
+
+impl Search {
+    /// Looks for the last `count` messages.
+    #[must_use]
+    pub fn new(found: &Found, count: u64) -> Self {
+        Self { count, low: 0, high: found.upto.0, at: 0, counted: 0 }
+    }
+
+    /// Counts in the next few topics. Gives the last offset before the wanted messages when that is found.
+    pub fn step(&mut self, now: Millis, found: &Found) -> Option<Offset> {
+        // Invariant: more than `count` messages lie after `low` - 1, at most `count` after `high`.
+        if self.low >= self.high {
+            return Some(Offset(self.high));
+        }
+        let middle = Offset(self.low + (self.high - self.low) / 2);
+        let end = found.topics.len().min(self.at + STEP_NAMES);
+        let readable = found.topics[self.at..end].iter().filter(|held| held.topic.tail.readable());
+        self.counted +=
+            readable.map(|held| held.topic.tail.count_between(now, middle, found.upto)).sum::<u64>();
+        self.at = end;
+        if self.at < found.topics.len() {
+            return None;
+        }
+        if self.counted > self.count {
+            self.low = middle.0 + 1;
+        } else {
+            self.high = middle.0;
+        }
+        (self.at, self.counted) = (0, 0);
+        None
+    }
+}
+
+/// Names looked at in one step.
+pub const STEP_NAMES: usize = 256;

@@ -1,0 +1,273 @@
+//! The messages of many topics in the order of their log, read lazily: each source is looked at when its next message
+//! is due, and nothing is held of it between two looks but a place.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use tidewire_protocol::block as wire;
+use tidewire_protocol::number::{Offset, TailNumber};
+
+use crate::block::{Block, Entry, Open};
+use crate::clock::Millis;
+use crate::ledger::{Charge, Ledger};
+use crate::reading::gather::{Found, Held, STEP_NAMES};
+use crate::topic::Topic;
+
+/// A merge under way.
+#[derive(Debug)]
+pub struct Merge {
+    /// Topics still to be placed.
+    unplaced: Vec<Held>,
+    sources: Vec<Source>,
+    /// The sources by their next offset.
+    next: BinaryHeap<Reverse<(Offset, u32)>>,
+    /// Everything up to here was read.
+    cursor: Offset,
+    /// From here on topics count that keep nothing to be asked for.
+    bare_from: Offset,
+    /// It ends here: what comes later, others have.
+    upto: Offset,
+    charge: Charge,
+}
+
+/// A topic, and how far it is read.
+#[derive(Debug)]
+struct Source {
+    topic: Arc<Topic>,
+    /// In the block after this offset ...
+    block_prev: Offset,
+    /// ... so many bytes are left, behind the message at ...
+    left: u32,
+    /// ... this offset.
+    before: Offset,
+}
+
+/// A part of what is merged.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// Messages.
+    pub blocks: Vec<Arc<Block>>,
+    /// Everything up to here is in this part, or in those before.
+    pub upto: Offset,
+    /// Messages up to here are gone that this reader had still to get: some after `upto`. Told before it goes on.
+    pub lost: Option<Offset>,
+    /// Nothing is left.
+    pub done: bool,
+}
+
+/// What the parts are to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Form<'a> {
+    /// The tail's number.
+    pub tail: TailNumber,
+    /// The log's place among those of the subscription.
+    pub log: u8,
+    /// Bytes of a part, about; one message at least.
+    pub bytes_max: usize,
+    /// Bytes of a block.
+    pub block_bytes: usize,
+    /// Where blocks are counted.
+    pub ledger: &'a Arc<Ledger>,
+}
+
+/// A part while it is filled.
+struct Filling<'a> {
+    form: &'a Form<'a>,
+    open: Open,
+    blocks: Vec<Arc<Block>>,
+    bytes: usize,
+    cursor: Offset,
+}
+
+impl Merge {
+    /// A merge of what was found, after `cursor`; topics that keep nothing to be asked for count after `bare_from`.
+    #[must_use]
+    pub fn new(found: Found, cursor: Offset, bare_from: Offset, charge: Charge) -> Self {
+        let upto = found.upto.max(cursor);
+        let (sources, next) = (Vec::new(), BinaryHeap::new());
+        Self { unplaced: found.topics, sources, next, cursor, bare_from, upto, charge }
+    }
+
+    /// Finds the next messages of a few topics; `true` when all are placed.
+    pub fn place(&mut self, now: Millis) -> bool {
+        let few = self.unplaced.len().saturating_sub(STEP_NAMES);
+        for Held { topic, gone } in self.unplaced.split_off(few) {
+            let from = if topic.tail.readable() { self.cursor } else { self.cursor.max(self.bare_from) };
+            let mut source = Source { topic, block_prev: Offset(0), left: 0, before: from.max(gone) };
+            let place = self.sources.len() as u32;
+            if let Some(due) = source.due(now) {
+                self.sources.push(source);
+                self.next.push(Reverse((due, place)));
+            }
+        }
+        self.charge.set(self.bytes());
+        self.unplaced.is_empty()
+    }
+
+    /// Everything up to here was read.
+    #[must_use]
+    pub fn cursor(&self) -> Offset {
+        self.cursor
+    }
+
+    /// From here on topics count that keep nothing to be asked for.
+    #[must_use]
+    pub fn bare_from(&self) -> Offset {
+        self.bare_from
+    }
+
+    /// Reads the next part.
+    pub fn read(&mut self, now: Millis, form: &Form<'_>) -> Part {
+        let mut filling =
+            Filling { form, open: Open::default(), blocks: Vec::new(), bytes: 0, cursor: self.cursor };
+        let mut part = Part::default();
+        loop {
+            let Some(Reverse((due, place))) = self.next.pop() else {
+                part.done = true;
+                break;
+            };
+            if due > self.upto {
+                part.done = true;
+                break;
+            }
+            let source = &mut self.sources[place as usize];
+            let others = self.next.peek().map_or(Offset(u64::MAX), |Reverse((other, _))| *other);
+            let end = others.min(self.upto.next());
+            let went_on = match source.look(now) {
+                Look::Lost(upto) if filling.bytes == 0 => {
+                    part.lost = Some(upto);
+                    false
+                }
+                // Told in its order: behind what was read before.
+                Look::Lost(upto) => {
+                    source.before = source.before.min(upto);
+                    self.next.push(Reverse((due, place)));
+                    break;
+                }
+                Look::Block(block) => source.run(&block, end, &mut filling),
+                Look::Nothing => true,
+            };
+            if let Some(due) = source.due(now) {
+                self.next.push(Reverse((due, place)));
+            }
+            if !went_on {
+                break;
+            }
+        }
+        part.upto = if part.done { self.upto } else { filling.cursor };
+        self.cursor = part.upto;
+        part.blocks = filling.end();
+        part
+    }
+
+    fn bytes(&self) -> usize {
+        self.unplaced.capacity() * size_of::<Held>()
+            + self.sources.capacity() * size_of::<Source>()
+            + self.next.capacity() * size_of::<Reverse<(Offset, u32)>>()
+    }
+}
+
+/// What a source has next.
+enum Look {
+    /// This block, which ends after its place.
+    Block(Arc<Block>),
+    /// Everything up to here is gone, and was still to be read.
+    Lost(Offset),
+    Nothing,
+}
+
+impl Source {
+    /// When its turn is: the offset of its next message, or of the first that it has lost.
+    fn due(&mut self, now: Millis) -> Option<Offset> {
+        let found = self.topic.tail.next_after(now, self.before);
+        if found.gone > self.before {
+            return Some(self.before.next());
+        }
+        let block = found.block?;
+        if block.first > self.before {
+            return Some(block.first);
+        }
+        let wire = block.wire();
+        self.records(&block, &wire).flatten().map(|record| record.offset).find(|offset| *offset > self.before)
+    }
+
+    /// Looks at what comes next. What is lost is passed.
+    fn look(&mut self, now: Millis) -> Look {
+        let found = self.topic.tail.next_after(now, self.before);
+        if found.gone > self.before {
+            (self.before, self.left) = (found.gone, 0);
+            return Look::Lost(found.gone);
+        }
+        found.block.map_or(Look::Nothing, Look::Block)
+    }
+
+    /// Reads on in a block up to `end`; `false` if the part is full.
+    fn run(&mut self, block: &Block, end: Offset, filling: &mut Filling<'_>) -> bool {
+        let wire = block.wire();
+        let mut records = self.records(block, &wire);
+        self.block_prev = block.prev;
+        loop {
+            let left = records.left();
+            let Some(Ok(record)) = records.next() else {
+                (self.before, self.left) = (block.last, 0);
+                return true;
+            };
+            if record.offset <= self.before {
+                continue;
+            }
+            if record.offset >= end {
+                self.left = left as u32;
+                return true;
+            }
+            if !filling.add(self.topic.name.text(), &record) {
+                self.left = left as u32;
+                return false;
+            }
+            self.before = record.offset;
+        }
+    }
+
+    /// The records of a block from its place on, if that is known.
+    fn records<'a>(&self, block: &Block, wire: &wire::Block<'a>) -> wire::Records<'a> {
+        let records = wire.records();
+        let left = self.left as usize;
+        if block.prev != self.block_prev || left == 0 || self.before <= block.prev || left > records.left() {
+            return records;
+        }
+        let at = records.left() - left;
+        records.resume(at, self.before)
+    }
+}
+
+impl Filling<'_> {
+    /// Adds a message; `false` if it is too much.
+    fn add(&mut self, topic: &Arc<str>, record: &wire::Record<'_>) -> bool {
+        let size = record.payload.len() + HEAD_BYTES;
+        if self.bytes > 0 && self.bytes + size > self.form.bytes_max {
+            return false;
+        }
+        if !self.open.is_empty() && self.open.len() + size > self.form.block_bytes {
+            self.seal();
+        }
+        self.open.append(self.cursor, &Entry { topic: Some(topic), ..Entry::of(record) });
+        self.cursor = record.offset;
+        self.bytes += size;
+        true
+    }
+
+    fn seal(&mut self) {
+        let Form { tail, log, ledger, .. } = *self.form;
+        if !self.open.is_empty() {
+            self.blocks.push(Arc::new(std::mem::take(&mut self.open).seal(tail, log, ledger)));
+        }
+    }
+
+    fn end(mut self) -> Vec<Arc<Block>> {
+        self.seal();
+        self.blocks
+    }
+}
+
+/// What a message takes besides its payload, about.
+const HEAD_BYTES: usize = 24;

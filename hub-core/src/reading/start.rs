@@ -1,0 +1,123 @@
+//! Where a reader stands who asked for a start, as far as that is known without a look at many topics.
+
+use tidewire_protocol::code::{GapReason, Outcome};
+use tidewire_protocol::number::Offset;
+use tidewire_protocol::position::{Gap, Position, Start};
+
+use crate::clock::Millis;
+use crate::log::Log;
+use crate::mutant::{self, Mutant};
+use crate::topic::Topic;
+
+/// What a reader who asked for a start gets, in one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stand {
+    /// Reading goes on after this offset.
+    pub cursor: Offset,
+    /// What that is, compared with what was asked for.
+    pub outcome: Outcome,
+    /// What is missing.
+    pub gap: Option<Gap>,
+    /// Losses up to here are told, or nobody asked for them.
+    pub told: Offset,
+}
+
+impl Stand {
+    /// After the newest message.
+    #[must_use]
+    pub fn live(end: Offset) -> Self {
+        Self { cursor: end, outcome: Outcome::Live, gap: None, told: end }
+    }
+
+    /// Without a hole after `cursor`; what went before the reader came, up to `told`, is none of its losses.
+    #[must_use]
+    pub fn resumed(cursor: Offset, told: Offset) -> Self {
+        Self { cursor, outcome: Outcome::Resumed, gap: None, told }
+    }
+
+    /// Some of `from..=to` is gone, reading goes on after `cursor`.
+    #[must_use]
+    pub fn gap(log: &Log, from: Offset, to: Offset, reason: GapReason, cursor: Offset) -> Self {
+        let told = if reason == GapReason::BeyondEnd { cursor } else { to };
+        let gap = Some(Gap { epoch: log.epoch, from, to, reason });
+        Self { cursor, outcome: Outcome::Gap, gap, told }
+    }
+}
+
+/// The start of a topic's reader. `None` for the topic: the hub does not know it, or not any more, and it may have
+/// had messages up to `forgotten`.
+#[must_use]
+pub fn of_topic(log: &Log, now: Millis, topic: Option<&Topic>, forgotten: Offset, start: &Start) -> Stand {
+    let Some(topic) = topic else {
+        let end = log.visible();
+        return match start {
+            Start::After(positions) => after(log, positions, (forgotten, end), GapReason::Forgotten),
+            _ => Stand::live(end),
+        };
+    };
+    let (gone, last) = topic.tail.bounds(now);
+    match start {
+        Start::Latest => Stand::live(last),
+        Start::After(positions) => after(log, positions, (gone, last), GapReason::Retention),
+        _ if !topic.tail.readable() => Stand::live(last),
+        Start::Earliest => Stand::resumed(gone, gone),
+        Start::Last(count) => {
+            topic.tail.before_last(now, *count).map_or(Stand::live(last), |cursor| Stand::resumed(cursor, cursor))
+        }
+        Start::SinceMs(ms) => {
+            let cursor = topic.tail.before_time(now, Millis(now.0.saturating_sub(*ms)));
+            Stand::resumed(cursor, cursor)
+        }
+    }
+}
+
+/// Compares a cursor with a topic's bounds: everything up to `gone` is gone, and `last` is the newest.
+fn after(log: &Log, positions: &[Position], (gone, last): (Offset, Offset), reason: GapReason) -> Stand {
+    match asked(log, positions) {
+        Asked::OtherEpoch => Stand::gap(log, Offset(1), gone, GapReason::EpochChanged, gone),
+        Asked::BeyondEnd(asked) => Stand::gap(log, last.next(), asked, GapReason::BeyondEnd, last),
+        Asked::After(cursor) if gone > cursor && !mutant::active(Mutant::GapNotTold) => {
+            Stand::gap(log, cursor.next(), gone, reason, gone)
+        }
+        Asked::After(cursor) => Stand::resumed(cursor, cursor),
+    }
+}
+
+/// The start of a pattern's reader, if it needs no look at its topics: the pattern's tail has all that is owed after
+/// `cached_from`. `end` is where the log stood before the reader joined the tail.
+#[must_use]
+pub fn of_pattern(log: &Log, cached_from: Offset, end: Offset, start: &Start) -> Option<Stand> {
+    match start {
+        Start::Latest => Some(Stand::live(end)),
+        Start::After(positions) => match asked(log, positions) {
+            Asked::BeyondEnd(asked) => Some(Stand::gap(log, end.next(), asked, GapReason::BeyondEnd, end)),
+            Asked::After(cursor) if cursor >= cached_from => Some(Stand::resumed(cursor, cursor)),
+            Asked::After(_) | Asked::OtherEpoch => None,
+        },
+        Start::Earliest | Start::Last(_) | Start::SinceMs(_) => None,
+    }
+}
+
+/// What positions ask of one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To go on after this offset.
+    After(Offset),
+    /// To go on after one that was never given out.
+    BeyondEnd(Offset),
+    /// They speak of another life of the log.
+    OtherEpoch,
+}
+
+/// What positions ask of a log.
+#[must_use]
+pub fn asked(log: &Log, positions: &[Position]) -> Asked {
+    let Some(position) = positions.iter().find(|position| position.epoch == log.epoch) else {
+        return Asked::OtherEpoch;
+    };
+    // Messages reach tails just before they count as visible, and readers may be that fast.
+    if position.offset > log.visible() && position.offset > log.lock().last_visible() {
+        return Asked::BeyondEnd(position.offset);
+    }
+    Asked::After(position.offset)
+}

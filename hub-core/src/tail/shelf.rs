@@ -1,0 +1,218 @@
+//! The sealed blocks of a tail, oldest first, with running totals: how many messages and bytes lie after a place is
+//! known without looking at each block.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tidewire_protocol::number::{Offset, TailNumber};
+
+use crate::block::{Block, Entry, Open};
+use crate::clock::{Millis, NEVER};
+use crate::ledger::Ledger;
+
+/// Sealed blocks in order.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    held: VecDeque<Held>,
+    /// Totals of all that was ever dropped from the front.
+    dropped: Totals,
+    /// Blocks at the front that were merged already, or are too large for it.
+    settled: usize,
+    /// No block is stale before that.
+    stale_at: Millis,
+}
+
+#[derive(Debug)]
+struct Held {
+    block: Arc<Block>,
+    /// Totals of all blocks up to and with this one, the dropped ones among them.
+    upto: Totals,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    count: u64,
+    bytes: u64,
+}
+
+impl Shelf {
+    /// Adds a block behind the others.
+    pub fn push(&mut self, block: Arc<Block>) {
+        let before = self.total();
+        let count = before.count + u64::from(block.count);
+        let bytes = before.bytes + block.size() as u64;
+        self.stale_at = self.stale_at.min(block.stale_at);
+        // Most topics at rest hold one block or none.
+        self.held.reserve_exact(usize::from(self.held.is_empty()));
+        self.held.push_back(Held { block, upto: Totals { count, bytes } });
+    }
+
+    /// Takes the oldest block away.
+    pub fn drop_front(&mut self) -> Option<Arc<Block>> {
+        let Held { block, upto } = self.held.pop_front()?;
+        self.dropped = upto;
+        self.settled = self.settled.saturating_sub(1);
+        if self.held.is_empty() {
+            self.held.shrink_to_fit();
+        }
+        Some(block)
+    }
+
+    /// The oldest block.
+    #[must_use]
+    pub fn front(&self) -> Option<&Arc<Block>> {
+        self.held.front().map(|held| &held.block)
+    }
+
+    /// Number of blocks.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Messages in them.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.total().count - self.dropped.count
+    }
+
+    /// Bytes that they take.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.total().bytes - self.dropped.bytes
+    }
+
+    /// Index of the first block that ends after `cursor`. Most cursors are near the end.
+    #[must_use]
+    pub fn place_after(&self, cursor: Offset) -> usize {
+        match self.held.back() {
+            Some(last) if last.block.last <= cursor => self.held.len(),
+            _ => self.held.partition_point(|held| held.block.last <= cursor),
+        }
+    }
+
+    /// The blocks from an index on.
+    pub fn from(&self, place: usize) -> impl Iterator<Item = &Arc<Block>> {
+        self.held.range(place..).map(|held| &held.block)
+    }
+
+    /// Bytes of the blocks from an index on.
+    #[must_use]
+    pub fn bytes_from(&self, place: usize) -> u64 {
+        self.total().bytes - self.before(place).bytes
+    }
+
+    /// Messages after `cursor`.
+    #[must_use]
+    pub fn count_after(&self, cursor: Offset) -> u64 {
+        let place = self.place_after(cursor);
+        let passed = self.held.get(place).map_or(0, |held| {
+            let offsets = held.block.wire();
+            offsets.records().flatten().take_while(|record| record.offset <= cursor).count() as u64
+        });
+        self.total().count - self.before(place).count - passed
+    }
+
+    /// The last offset before the newest `count` messages, of which there must be so many.
+    #[must_use]
+    pub fn before_last(&self, count: u64) -> Offset {
+        let wanted = self.total().count.saturating_sub(count);
+        let place = self.held.partition_point(|held| held.upto.count <= wanted);
+        let Some(held) = self.held.get(place) else { return Offset(0) };
+        let passed = usize::try_from(wanted.saturating_sub(self.before(place).count)).unwrap_or(usize::MAX);
+        let before = passed.checked_sub(1).and_then(|at| held.block.wire().records().flatten().nth(at));
+        before.map_or(held.block.prev, |record| record.offset)
+    }
+
+    /// The newest offset that was published before `time`; 0 if all are younger.
+    #[must_use]
+    pub fn before_time(&self, time: Millis) -> Offset {
+        let place = self.held.partition_point(|held| held.block.last_time_ms < time.0);
+        let older = self.held.get(place).and_then(|held| {
+            let records = held.block.wire();
+            records.records().flatten().take_while(|record| record.published_at_ms < time.0).last()
+        });
+        match older {
+            Some(record) => record.offset,
+            None => place.checked_sub(1).map_or(Offset(0), |before| self.held[before].block.last),
+        }
+    }
+
+    /// How many blocks from the front are stale, or lie before one that is.
+    pub fn stale(&mut self, now: Millis) -> usize {
+        if now <= self.stale_at {
+            return 0;
+        }
+        let at = self.held.iter().rposition(|held| held.block.stale_at < now);
+        let count = at.map_or(0, |at| at + 1);
+        let rest = self.held.range(count..).map(|held| held.block.stale_at);
+        self.stale_at = rest.min().unwrap_or(NEVER);
+        count
+    }
+
+    /// Drops other encodings of blocks that nobody else holds. Tells how many bytes that freed.
+    pub fn drop_derived(&mut self) -> usize {
+        let blocks = self.held.iter_mut().filter_map(|held| Arc::get_mut(&mut held.block));
+        blocks.map(Block::drop_derived).sum()
+    }
+
+    /// Merges the oldest of many small blocks that live cursors have left behind: a topic that is heard live has a
+    /// block for each message, which cost a reader who comes later a write each, and memory all the time.
+    pub fn merge_cold(&mut self, tail: TailNumber, log: u8, bytes_max: usize, ledger: &Arc<Ledger>) {
+        if self.held.len() < self.settled + COLD_BLOCKS + HOT_BLOCKS {
+            return;
+        }
+        let mut open = Open::default();
+        let mut taken = 0;
+        while let Some(held) = self.held.get(self.settled + taken)
+            && taken < COLD_BLOCKS
+            && (taken == 0 || open.len() + held.block.body().len() <= bytes_max)
+        {
+            let block = held.block.wire();
+            let mut prev = held.block.prev;
+            for message in block.records().flatten() {
+                open.append(prev, &Entry::of(&message));
+                prev = message.offset;
+            }
+            taken += 1;
+        }
+        if taken > 1 {
+            let merged = Held {
+                block: Arc::new(open.seal(tail, log, ledger)),
+                upto: self.held[self.settled + taken - 1].upto,
+            };
+            let saved = self.bytes_of(self.settled, taken) - merged.block.size() as u64;
+            self.held.drain(self.settled..self.settled + taken);
+            self.held.insert(self.settled, merged);
+            // Everything from here on lies nearer to the front by what was saved.
+            for held in self.held.range_mut(self.settled..) {
+                held.upto.bytes -= saved;
+            }
+        }
+        self.settled += 1;
+    }
+
+    fn bytes_of(&self, place: usize, blocks: usize) -> u64 {
+        self.held[place + blocks - 1].upto.bytes - self.before(place).bytes
+    }
+
+    /// Totals of all that lies before an index.
+    fn before(&self, place: usize) -> Totals {
+        place.checked_sub(1).map_or(self.dropped, |before| self.held[before].upto)
+    }
+
+    fn total(&self) -> Totals {
+        self.held.back().map_or(self.dropped, |held| held.upto)
+    }
+}
+
+/// So many blocks are merged at once, so that each byte is copied once.
+const COLD_BLOCKS: usize = 64;
+/// The newest stay as they are: live cursors stand among them, and would get a merged block's beginning again.
+const HOT_BLOCKS: usize = 16;

@@ -1,0 +1,66 @@
+//! A topic: a name, where its messages are, and which patterns' tails get them too.
+
+use std::sync::Arc;
+
+use tidewire_protocol::name::TopicName;
+
+use crate::ledger::{Account, Kind};
+use crate::sync::{Mutex, lock};
+use crate::tail::Tail;
+
+/// A topic.
+#[derive(Debug)]
+pub struct Topic {
+    /// Its name.
+    pub name: TopicName,
+    /// The log that numbers its messages.
+    pub log: u8,
+    /// Its messages.
+    pub tail: Arc<Tail>,
+    fed: Mutex<Fed>,
+    /// Who had the hub remember it.
+    account: Arc<Account>,
+}
+
+/// Tails of the patterns that match a topic, as of a generation of its log's patterns.
+#[derive(Debug, Default)]
+struct Fed {
+    generation: u64,
+    tails: Box<[Arc<Tail>]>,
+}
+
+impl Topic {
+    /// A topic that `account` had the hub remember.
+    #[must_use]
+    pub fn new(name: TopicName, log: u8, tail: Arc<Tail>, account: &Arc<Account>) -> Self {
+        account.charge(Kind::Names, NAME_BYTES);
+        Self { name, log, tail, fed: Mutex::default(), account: Arc::clone(account) }
+    }
+
+    /// Calls `each` with the tail of every pattern that matches. `find` is asked for them if patterns have come or gone
+    /// since.
+    pub fn feed(&self, generation: u64, find: impl FnOnce(&str) -> Vec<Arc<Tail>>, each: impl FnOnce(&[Arc<Tail>])) {
+        let mut fed = lock(&self.fed);
+        if fed.generation != generation {
+            *fed = Fed { generation, tails: find(self.name.as_str()).into() };
+        }
+        each(&fed.tails);
+    }
+
+    /// Lets go of tails that it knew in another generation.
+    pub fn forget_fed(&self, generation: u64) {
+        let mut fed = lock(&self.fed);
+        if fed.generation != generation && !fed.tails.is_empty() {
+            *fed = Fed::default();
+        }
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        self.account.release(Kind::Names, NAME_BYTES);
+    }
+}
+
+/// What a name takes in the hub, about: the topic, its tail, its place in the tree of names.
+pub const NAME_BYTES: usize = 768;
