@@ -7,7 +7,7 @@
 //! The modules, in the order a message meets them; each uses only those after it:
 //! [`shard`] (the loop: marks, walks, writes), [`session`] (what one connection may say and is told),
 //! [`topics`] (name to topic, the sequencer's order), [`access`] (who may do what), [`window`] (which publishes
-//! have been seen), [`engine`] (where messages are stored), [`inbox`] (what threads leave for each other),
+//! have been seen), [`engine`] (where messages are stored), [`letter`] (what threads leave for each other),
 //! [`tail`] (the newest part of a log), [`block`] (what a tail is made of), then leaves.
 
 pub mod shard;
@@ -22,7 +22,7 @@ pub mod window;
 
 pub mod engine;
 
-pub mod inbox;
+pub mod letter;
 
 pub mod tail;
 

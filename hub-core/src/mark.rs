@@ -79,7 +79,7 @@ mod loom {
     use tidewire_protocol::number::{Offset, TailNumber};
 
     use crate::block::Entry;
-    use crate::inbox::Inbox;
+    use crate::letter::{Inbox, Mail};
     use crate::tail::{Keep, Source, Tail, Terms};
 
     const LAST: Offset = Offset(2);
@@ -109,14 +109,20 @@ mod loom {
                     for offset in 1..=LAST.0 {
                         let head = Head::default();
                         let entry = Entry { offset: Offset(offset), head, topic: None, payload: b"x" };
-                        tail.append(&entry, |_| inbox.leave_tail(Arc::clone(&tail)));
+                        let mut wake = false;
+                        tail.append(&entry, |_| wake |= inbox.leave_tail(tail.number));
+                        if wake {
+                            inbox.wake();
+                        }
                     }
                 })
             };
             let mut seen = Offset(0);
             while seen < LAST {
                 notify.wait();
-                for tail in inbox.take().dirty {
+                let mut mail = Mail::default();
+                inbox.take(&mut mail);
+                for _ in mail.dirty {
                     let mut blocks = Vec::new();
                     match order {
                         Order::TakeThenLook => {

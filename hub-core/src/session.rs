@@ -17,7 +17,7 @@ use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId, Tag};
 
 use crate::clock::Millis;
-use crate::inbox::{Fate, Origin, Outcome};
+use crate::letter::{Fate, Outcome, Serial};
 use crate::session::asking::{depth, page, subscription};
 use crate::session::batch::Source;
 use crate::session::desk::{Demand, Desk};
@@ -62,6 +62,7 @@ struct Present {
 #[derive(Debug)]
 struct OpenHandle {
     handle: Handle,
+    serial: Serial,
     participant: Participant,
     topic: Arc<Topic>,
     window: WindowKey,
@@ -119,10 +120,19 @@ impl Session {
         while let Some(first) = rest.first() {
             let follows = |pair: &&[Outcome]| continues(&pair[0], &pair[1]);
             let run = 1 + rest.windows(2).take_while(follows).count();
-            replies.put(&outcome_frame(first, run as u64, topics));
             rest = &rest[run..];
-            if let Fate::Refused { code: Code::Fenced, .. } = first.fate {
-                self.detach(now, first.origin.participant, Code::Fenced, topics, replies);
+            let known = self.handles.binary_search_by_key(&first.handle, |open| open.handle);
+            let open = known.ok().map(|index| &self.handles[index]);
+            if open.is_some_and(|open| open.serial != first.origin.serial) {
+                // Whoever has the number now did not publish that.
+                continue;
+            }
+            let participant = open.map(|open| open.participant);
+            replies.put(&outcome_frame(first, run as u64, topics));
+            if let Fate::Refused { code: Code::Fenced, .. } = first.fate
+                && let Some(participant) = participant
+            {
+                self.detach(now, participant, Code::Fenced, topics, replies);
             }
         }
     }
@@ -207,7 +217,9 @@ impl Session {
         };
         match self.try_open(now, open, desk) {
             Ok((topic, opening, participant)) => {
-                self.handles.insert(index, OpenHandle { handle, participant, topic, window: opening.window });
+                let serial = desk.serials.give();
+                let window = opening.window;
+                self.handles.insert(index, OpenHandle { handle, serial, participant, topic, window });
                 let (window_new, next) = (opening.window_new, opening.next);
                 desk.replies.put(&HubFrame::Opened(Opened { handle, window_new, next }));
             }
@@ -259,9 +271,8 @@ impl Session {
             Self::refuse(publish, Code::UnknownNumber, 0, desk.replies);
             return;
         };
-        let origin = Origin { handle: publish.handle, participant: present.number, ..desk.origin };
         let source = Source {
-            origin,
+            origin: desk.address.with(open.serial),
             producer: present.producer,
             incarnation: present.incarnation,
             tag: present.tag,

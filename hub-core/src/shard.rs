@@ -14,15 +14,16 @@ use slab::Slab;
 use tidewire_protocol::code::Code;
 
 use crate::clock::Millis;
-use crate::inbox::{Inbox, Outcome};
 use crate::ledger::AccountKey;
-use crate::mutant::{self, Mutant};
+use crate::letter::Inbox;
 use crate::session::batch::Batch;
 use crate::session::replies::{Encoding, Replies};
 use crate::shard::audiences::Audiences;
 use crate::shard::connection::{Connection, Half, HalfSource};
 use crate::shard::ending::Ending;
+use crate::shard::post::Post;
 use crate::shard::serving::{Served, serve};
+use crate::shard::turn::{Turns, Work};
 use crate::shard::walk::{StopReason, Stopped};
 use crate::shard::wire::{ConnectionId, Wire};
 use crate::topics::Topics;
@@ -30,7 +31,11 @@ use crate::websocket::reader::Limits as ReadLimits;
 use crate::websocket::writer::write_close;
 use crate::wheel::Wheel;
 
+pub mod turn;
+
 mod hearing;
+
+pub mod post;
 
 mod timing;
 
@@ -56,14 +61,15 @@ pub struct Shard {
     inbox: Arc<Inbox>,
     connections: Slab<Connection>,
     audiences: Audiences,
-    /// Connections that were told what became of their publishes: they go before those that are only ready.
+    turns: Turns,
+    post: Post,
+    /// Connections that were told what became of their publishes: they get more turns than those that are only ready.
     answered: VecDeque<ConnectionId>,
     /// Connections with something to write that nobody holds up.
     ready: VecDeque<ConnectionId>,
-    /// Whether the walk or a waiting connection is next.
-    walk_next: bool,
     batch: Batch,
     wheel: Wheel,
+    /// Timers that have come and wait for a turn.
     due: Vec<(u32, u32)>,
     next_generation: u32,
     read_limits: ReadLimits,
@@ -92,9 +98,10 @@ impl Shard {
             inbox,
             connections: Slab::new(),
             audiences,
+            turns: Turns::default(),
+            post: Post::default(),
             answered: VecDeque::new(),
             ready: VecDeque::new(),
-            walk_next: false,
             batch: Batch::default(),
             wheel: Wheel::new(now, WHEEL_SLOT_MS),
             due: Vec::new(),
@@ -141,33 +148,50 @@ impl Shard {
 
     /// Does one bounded piece of work; `true` if there is more to do at once.
     pub fn turn(&mut self, now: Millis, wire: &mut impl Wire) -> bool {
-        if now >= self.wheel.deadline() {
-            self.keep_time(now, wire);
-        } else if self.inbox.has_mail() {
-            self.take_mail(now);
-        } else if self.walk_next && self.audiences.has_work() {
-            self.walk_next = false;
-            self.walk_on(wire);
-        } else if !self.answered.is_empty() {
-            self.walk_next = true;
-            // As many as a slice of a walk sends: neither can starve the other.
-            for _ in 0..self.topics.limits().slice_sends {
-                let Some(id) = self.answered.pop_front() else { break };
-                if let Some(connection) = self.connections.get_mut(id.0 as usize) {
-                    connection.answered = false;
-                    self.flush(now, id, wire);
-                }
-            }
-        } else if let Some(id) = self.ready.pop_front() {
-            self.walk_next = true;
+        let mut turns = std::mem::take(&mut self.turns);
+        let work = turns.next(|work| self.waits(now, work));
+        self.turns = turns;
+        match work {
+            None => return false,
+            Some(Work::Time) => self.keep_time(now, wire),
+            Some(Work::Mail) => self.take_mail(now),
+            Some(Work::Answered) => self.serve_answered(now, wire),
+            Some(Work::Ready) => self.serve_ready(now, wire),
+            Some(Work::Walk) => self.walk_on(wire),
+        }
+        [Work::Answered, Work::Walk, Work::Ready, Work::Mail, Work::Time]
+            .into_iter()
+            .any(|work| self.waits(now, work))
+    }
+
+    /// Whether there is work of a kind.
+    fn waits(&self, now: Millis, work: Work) -> bool {
+        match work {
+            Work::Time => !self.due.is_empty() || now >= self.wheel.deadline(),
+            Work::Mail => !self.post.is_done() || self.inbox.has_mail(),
+            Work::Answered => !self.answered.is_empty(),
+            Work::Ready => !self.ready.is_empty(),
+            Work::Walk => self.audiences.has_work(),
+        }
+    }
+
+    /// Serves as many as a slice of a walk sends of those that were answered.
+    fn serve_answered(&mut self, now: Millis, wire: &mut impl Wire) {
+        for _ in 0..self.topics.limits().slice_sends {
+            let Some(id) = self.answered.pop_front() else { break };
             if let Some(connection) = self.connections.get_mut(id.0 as usize) {
-                connection.ready = false;
+                connection.answered = false;
                 self.flush(now, id, wire);
             }
-        } else if self.audiences.has_work() {
-            self.walk_on(wire);
         }
-        self.has_waiting() || self.audiences.has_work() || self.inbox.has_mail()
+    }
+
+    fn serve_ready(&mut self, now: Millis, wire: &mut impl Wire) {
+        let Some(id) = self.ready.pop_front() else { return };
+        if let Some(connection) = self.connections.get_mut(id.0 as usize) {
+            connection.ready = false;
+            self.flush(now, id, wire);
+        }
     }
 
     /// When [`Self::turn`] must be called at the latest.
@@ -192,39 +216,10 @@ impl Shard {
         }
     }
 
-    /// Looks at what other threads left: outcomes are told, tails with news wait for their walk.
-    fn take_mail(&mut self, now: Millis) {
-        let mail = self.inbox.take();
-        for outcomes in mail.outcomes.chunk_by(same_connection) {
-            let Some(first) = outcomes.first() else { continue };
-            let id = ConnectionId(first.origin.connection);
-            let Some(connection) = self.connections.get_mut(id.0 as usize) else { continue };
-            if connection.generation != first.origin.generation || connection.closing.is_some() {
-                continue;
-            }
-            let mut replies = Replies::new(connection.encoding);
-            connection.session.tell(now, outcomes, &self.topics, &mut replies);
-            replies.seal(&mut connection.outbox);
-            if connection.writable && !connection.answered {
-                connection.answered = true;
-                self.answered.push_back(id);
-            }
-            if let Err(ending) = self.check_outbox(id) {
-                self.close(now, id, ending);
-            }
-        }
-        for tail in mail.dirty {
-            if !mutant::active(Mutant::MarkClearedAfterLook) {
-                tail.marks.of(self.index).take();
-            }
-            self.audiences.look_at(&tail);
-        }
-    }
-
     /// One slice of a walk.
     fn walk_on(&mut self, wire: &mut impl Wire) {
         let limits = self.topics.limits();
-        let Some(Stopped { connection: id, reason }) =
+        let Some(Stopped { connection: id, tail, reason }) =
             self.audiences.walk_on(limits.slice_sends, limits.write_bytes, wire)
         else {
             return;
@@ -232,15 +227,13 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
         match reason {
             StopReason::Behind => {
-                if let Some(tail) = self.audiences.park_last(connection) {
+                if self.audiences.park(connection, tail) {
                     connection.lagging.push_back(tail);
                     self.make_ready(id);
                 }
             }
             StopReason::Full(half) => {
-                if let Some((block, at)) = half
-                    && let Some(tail) = self.audiences.walked_tail()
-                {
+                if let Some((block, at)) = half {
                     connection.half = Some(Half { source: HalfSource::Block(block, tail), at });
                 }
                 self.audiences.park_all(connection);
@@ -304,11 +297,6 @@ impl Shard {
         Err(Ending::Code(Code::TooSlow))
     }
 
-    /// Whether a connection waits for its turn.
-    fn has_waiting(&self) -> bool {
-        !self.answered.is_empty() || !self.ready.is_empty()
-    }
-
     fn make_ready(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id.0 as usize)
             && connection.writable
@@ -318,10 +306,6 @@ impl Shard {
             self.ready.push_back(id);
         }
     }
-}
-
-fn same_connection(a: &Outcome, b: &Outcome) -> bool {
-    a.origin.connection == b.origin.connection && a.origin.generation == b.origin.generation
 }
 
 /// Width of a timer slot: deadlines here are seconds, a late quarter harms none.

@@ -12,8 +12,8 @@ use tidewire_protocol::position::{Position, Start};
 use crate::access::Access;
 use crate::clock::Millis;
 use crate::engine::Engine;
-use crate::inbox::Inbox;
 use crate::ledger::Ledger;
+use crate::letter::Inbox;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::sync::{Mutex, lock};
@@ -57,6 +57,7 @@ pub struct Topics {
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
+    inboxes: Vec<Arc<Inbox>>,
     next_tag: AtomicU64,
 }
 
@@ -90,7 +91,7 @@ impl Topics {
         let metrics = Arc::new(Metrics::default());
         let durability = engine.durability();
         let directory = Directory::new(settings.rules, inboxes.len(), &limits, &metrics);
-        let log = Sequencer::new(epoch, engine, directory, inboxes, &limits, &metrics);
+        let log = Sequencer::new(epoch, engine, directory, inboxes.clone(), &limits, &metrics);
         Self {
             log: Mutex::new(log),
             epoch,
@@ -99,6 +100,7 @@ impl Topics {
             limits,
             metrics,
             ledger: Arc::default(),
+            inboxes,
             next_tag: AtomicU64::new(1),
         }
     }
@@ -189,7 +191,9 @@ impl Topics {
         for submission in submissions {
             log.submit(now, &submission);
         }
-        log.deliver();
+        let wakes = log.deliver();
+        drop(log);
+        wakes.wake(&self.inboxes);
     }
 
     /// Begins a subscription: where it starts is decided, and the cursor counted, with nothing in between.
@@ -267,7 +271,9 @@ impl Topics {
     pub fn with_log<T>(&self, act: impl FnOnce(&mut Sequencer) -> T) -> T {
         let mut log = lock(&self.log);
         let result = act(&mut log);
-        log.deliver();
+        let wakes = log.deliver();
+        drop(log);
+        wakes.wake(&self.inboxes);
         result
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mio::{Poll, Waker};
 use tidewire_hub_core::engine::Engine;
-use tidewire_hub_core::inbox::Inbox;
+use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::topics::{Settings, Topics};

@@ -14,10 +14,11 @@ use tidewire_protocol::number::{Epoch, Offset, Tag};
 use crate::block::Entry;
 use crate::clock::Millis;
 use crate::engine::{Engine, Submitted};
-use crate::inbox::{Fate, Inbox, Outcome};
+use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
+use crate::tail::Tail;
 use crate::topics::directory::{Directory, Topic};
 use crate::topics::producers::Producers;
 use crate::topics::submission::{Pending, Submission, Wish};
@@ -43,6 +44,8 @@ pub struct Sequencer {
     pending_bytes: usize,
     /// Outcomes to leave at each shard when the lock is given back.
     told: Vec<Vec<Outcome>>,
+    /// Shards to wake then.
+    wakes: Wakes,
     inboxes: Vec<Arc<Inbox>>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
@@ -70,6 +73,7 @@ impl Sequencer {
             pending_bytes: 0,
             producers: Producers::new(limits),
             told: vec![Vec::new(); inboxes.len()],
+            wakes: Wakes::default(),
             inboxes,
             limits: Arc::clone(limits),
             metrics: Arc::clone(metrics),
@@ -86,6 +90,7 @@ impl Sequencer {
     pub fn submit(&mut self, now: Millis, submission: &Submission<'_>) {
         let outcome = Outcome {
             origin: submission.origin,
+            handle: submission.handle,
             seq: submission.seq,
             fate: Fate::Refused { code: Code::Fenced, consumed: false },
         };
@@ -145,17 +150,19 @@ impl Sequencer {
         }
     }
 
-    /// Leaves outcomes in their shards' inboxes, and makes room if the node is full.
-    pub fn deliver(&mut self) {
-        for (told, inbox) in self.told.iter_mut().zip(&self.inboxes) {
-            if !told.is_empty() {
-                inbox.leave_outcomes(told);
+    /// Leaves outcomes in their shards' inboxes, and makes room if the node is full. Tells which shards have to be
+    /// woken when the lock is given back.
+    pub fn deliver(&mut self) -> Wakes {
+        for (shard, (told, inbox)) in self.told.iter_mut().zip(&self.inboxes).enumerate() {
+            if !told.is_empty() && inbox.leave_outcomes(told) {
+                self.wakes.note(shard);
             }
         }
         let held = usize::try_from(self.metrics.block_bytes.value()).unwrap_or(usize::MAX);
         if held > self.limits.node_bytes_max {
             self.directory.relieve(held - self.limits.node_bytes_max + self.limits.node_bytes_max / 16);
         }
+        std::mem::take(&mut self.wakes)
     }
 
     /// Ages some of what has a time to live: see [`Directory::sweep`] and [`Producers::sweep`].
@@ -256,12 +263,17 @@ impl Sequencer {
         self.visible = self.visible.max(offset);
         self.metrics.published.add(1);
         self.metrics.published_bytes.add(payload.len() as u64);
-        let inboxes = &self.inboxes;
+        let (inboxes, wakes) = (&self.inboxes, &mut self.wakes);
+        let mut leave = |shard: usize, tail: &Tail| {
+            if inboxes[shard].leave_tail(tail.number) {
+                wakes.note(shard);
+            }
+        };
         let entry = Entry { offset, head: *head, topic: None, payload };
-        topic.tail.append(&entry, |shard| inboxes[shard].leave_tail(Arc::clone(&topic.tail)));
+        topic.tail.append(&entry, |shard| leave(shard, &topic.tail));
         topic.feed(|tail| {
             let entry = Entry { topic: Some(topic.name.text()), ..entry };
-            tail.append(&entry, |shard| inboxes[shard].leave_tail(Arc::clone(tail)));
+            tail.append(&entry, |shard| leave(shard, tail));
         });
     }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::number::{Incarnation, Offset, ProducerId, Seq, Tag};
+use tidewire_protocol::number::{Handle, Incarnation, Offset, ProducerId, Seq, Tag};
 
-use crate::inbox::{Origin, Outcome};
+use crate::letter::{Address, Outcome};
 use crate::topics::directory::Topic;
 use crate::topics::producers::WindowKey;
 use crate::window::Answer;
@@ -14,7 +14,9 @@ use crate::window::Answer;
 #[derive(Debug)]
 pub struct Submission<'a> {
     /// Whom to tell.
-    pub origin: Origin,
+    pub origin: Address,
+    /// The number that it published with.
+    pub handle: Handle,
     /// Who publishes.
     pub producer: ProducerId,
     /// Its incarnation.

@@ -7,7 +7,7 @@ use tidewire_protocol::client_frame::Publish;
 use tidewire_protocol::number::{Incarnation, ProducerId, Tag};
 
 use crate::clock::Millis;
-use crate::inbox::Origin;
+use crate::letter::Address;
 use crate::topics::Topics;
 use crate::topics::directory::Topic;
 use crate::topics::producers::WindowKey;
@@ -23,8 +23,8 @@ pub struct Batch {
 /// Who publishes where.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Whom to tell.
-    pub origin: Origin,
+    /// Whom to tell: the handle's address.
+    pub origin: Address,
     /// The participant's secret identity.
     pub producer: ProducerId,
     /// Its incarnation.
@@ -83,6 +83,7 @@ impl Item {
     fn submission<'a>(&'a self, payloads: &'a [u8]) -> Submission<'a> {
         Submission {
             origin: self.source.origin,
+            handle: self.publish.handle,
             producer: self.source.producer,
             incarnation: self.source.incarnation,
             tag: self.source.tag,

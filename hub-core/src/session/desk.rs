@@ -7,8 +7,8 @@ use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Request, TailNumber};
 use tidewire_protocol::position::Start;
 
-use crate::inbox::Origin;
 use crate::ledger::Account;
+use crate::letter::{Address, Serials};
 use crate::session::batch::Batch;
 use crate::session::replies::Replies;
 use crate::topics::Topics;
@@ -22,8 +22,10 @@ pub struct Desk<'a> {
     pub replies: &'a mut Replies,
     /// Where publishes go.
     pub batch: &'a mut Batch,
-    /// The connection, as outcomes find it. Handle and participant are filled in here.
-    pub origin: Origin,
+    /// The connection, as what comes late finds it. Each that waits for something fills in a serial.
+    pub address: Address,
+    /// Where it gets one.
+    pub serials: &'a mut Serials,
     /// Who answers for the memory that is taken.
     pub account: &'a Arc<Account>,
     /// Bytes of answers that the client has not read yet.

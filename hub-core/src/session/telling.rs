@@ -4,7 +4,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Acked, Failed, HubFrame, Refused};
 use tidewire_protocol::number::{Epoch, Offset, Request};
 
-use crate::inbox::{Fate, Outcome};
+use crate::letter::{Fate, Outcome};
 use crate::topics::Topics;
 
 /// The refusal of a question.
@@ -36,7 +36,7 @@ pub fn continues(one: &Outcome, next: &Outcome) -> bool {
 
 /// The frame that tells `count` outcomes, of which this is the first.
 pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> HubFrame<'static> {
-    let (handle, seq) = (outcome.origin.handle, outcome.seq);
+    let (handle, seq) = (outcome.handle, outcome.seq);
     match outcome.fate {
         Fate::Done { offset, duplicate } => HubFrame::Acked(Acked {
             handle,

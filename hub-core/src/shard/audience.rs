@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidewire_protocol::number::Offset;
 
 use crate::session::replies::Encoding;
+use crate::shard::walk::Walk;
 use crate::shard::wire::ConnectionId;
 use crate::tail::Tail;
 
@@ -17,8 +18,12 @@ pub struct Audience {
     pub entries: Vec<Entry>,
     /// No live cursor stands before this.
     pub low: Offset,
-    /// Whether a walk is due.
+    /// Whether it waits for a slice of a walk.
     pub queued: bool,
+    /// Whether it needs another walk after the one under way.
+    pub again: bool,
+    /// The walk under way.
+    pub walk: Option<Box<Walk>>,
 }
 
 /// A cursor. This is all that a walk touches of a subscriber.
@@ -32,4 +37,19 @@ pub struct Entry {
     pub encoding: Encoding,
     /// Its connection serves it from its own list: it lags, or something else must be written first.
     pub parked: bool,
+}
+
+impl Audience {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(tail: &Arc<Tail>) -> Self {
+        Self {
+            tail: Arc::clone(tail),
+            entries: Vec::new(),
+            low: Offset(0),
+            queued: false,
+            again: false,
+            walk: None,
+        }
+    }
 }

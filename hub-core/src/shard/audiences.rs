@@ -1,4 +1,4 @@
-//! All audiences of a shard, which of them have news, and the walk along one of them.
+//! All audiences of a shard, which of them have news, and the walks along them, which take turns slice by slice.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -14,15 +14,17 @@ use crate::shard::walk::{Stopped, Walk};
 use crate::shard::wire::Wire;
 use crate::tail::Tail;
 
-/// The audiences of a shard, and the walk along one of them.
+/// The audiences of a shard, and the walks along them.
 #[derive(Debug)]
 pub struct Audiences {
     shard: usize,
     list: Slab<Audience>,
     by_tail: BTreeMap<TailNumber, u32>,
-    /// Audiences whose tails have something new.
+    /// Audiences that wait for a slice of a walk, each once. One that lost its last cursor meanwhile goes when its turn
+    /// comes.
     due: VecDeque<u32>,
-    walk: Option<Walk>,
+    /// What the last walk left, so that most walks need no memory of their own.
+    spare: Option<Box<Walk>>,
     metrics: Arc<Metrics>,
 }
 
@@ -35,7 +37,7 @@ impl Audiences {
             list: Slab::new(),
             by_tail: BTreeMap::new(),
             due: VecDeque::new(),
-            walk: None,
+            spare: None,
             metrics: Arc::clone(metrics),
         }
     }
@@ -43,57 +45,55 @@ impl Audiences {
     /// Whether a walk is under way or due.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.walk.is_some() || !self.due.is_empty()
+        !self.due.is_empty()
     }
 
-    /// Adds a cursor; tells where it stands.
+    /// Adds a cursor, which lags: it looks at the tail after this. Tells where it stands.
     pub fn join(&mut self, tail: &Arc<Tail>, entry: Entry) -> (u32, u32) {
-        let index = *self.by_tail.entry(tail.number).or_insert_with(|| {
-            let audience =
-                Audience { tail: Arc::clone(tail), entries: Vec::new(), low: entry.cursor, queued: false };
-            self.list.insert(audience) as u32
-        });
-        let entries = &mut self.list[index as usize].entries;
-        entries.reserve_exact(usize::from(entries.is_empty()));
-        entries.push(entry);
-        (index, entries.len() as u32 - 1)
+        let new = || self.list.insert(Audience::new(tail)) as u32;
+        let index = *self.by_tail.entry(tail.number).or_insert_with(new);
+        let audience = &mut self.list[index as usize];
+        if audience.entries.is_empty() {
+            audience.low = entry.cursor;
+            audience.entries.reserve_exact(1);
+            // A mark raised for cursors that have left would keep later ones from being raised.
+            tail.marks.of(self.shard).take();
+        }
+        audience.entries.push(entry);
+        (index, audience.entries.len() as u32 - 1)
     }
 
     /// Takes a cursor away. The last one moves into its place.
     pub fn leave(&mut self, subscription: &Subscription, connections: &mut Slab<Connection>) {
-        let place = subscription.entry as usize;
-        let audience = &mut self.list[subscription.audience as usize];
+        let (index, place) = (subscription.audience, subscription.entry as usize);
+        let audience = &mut self.list[index as usize];
         audience.tail.marks.of(self.shard).leave();
         audience.entries.swap_remove(place);
-        if audience.entries.is_empty() {
-            let tail = audience.tail.number;
-            self.by_tail.remove(&tail);
-            self.due.retain(|due| *due != subscription.audience);
-            self.walk.take_if(|walk| walk.audience == subscription.audience);
-            self.list.remove(subscription.audience as usize);
+        let Some(moved) = audience.entries.get(place).copied() else {
+            self.drop_empty(index);
             return;
-        }
-        let Some(moved) = audience.entries.get(place).copied() else { return };
+        };
         if let Some(connection) = connections.get_mut(moved.connection.0 as usize)
             && let Some(theirs) = connection.subscription_mut(subscription.tail)
         {
             theirs.entry = subscription.entry;
         }
         // A walk under way may have passed this place and would miss the cursor: walk again.
-        if let Some(walk) = &mut self.walk
-            && walk.audience == subscription.audience
+        if let Some(walk) = &mut audience.walk
             && walk.has_passed(place)
         {
             walk.lower(moved.cursor);
-            self.queue(subscription.audience);
+            self.queue(index);
         }
     }
 
     /// A tail has something new.
-    pub fn look_at(&mut self, tail: &Tail) {
-        if let Some(index) = self.by_tail.get(&tail.number).copied() {
-            self.queue(index);
+    pub fn look_at(&mut self, tail: TailNumber) {
+        let Some(index) = self.by_tail.get(&tail).copied() else { return };
+        if !mutant::active(Mutant::MarkClearedAfterLook) {
+            self.list[index as usize].tail.marks.of(self.shard).take();
         }
+        self.queue(index);
     }
 
     /// The audience of a subscription.
@@ -115,43 +115,40 @@ impl Audiences {
         }
     }
 
-    fn queue(&mut self, index: u32) {
-        let audience = &mut self.list[index as usize];
-        if !audience.queued {
-            audience.queued = true;
-            self.due.push_back(index);
-        }
+    /// Parks the cursor of a connection on one tail; `false` if it has none there.
+    pub fn park(&mut self, connection: &Connection, tail: TailNumber) -> bool {
+        let Some(subscription) = connection.subscription(tail) else { return false };
+        self.entry(subscription).parked = true;
+        true
     }
 
-    /// Goes on with the walk under way, and with those that are due, for about so many sends and bytes. Tells a
-    /// cursor that stopped.
+    /// Does the next slices of walks, for about so many sends and bytes in all. Tells a cursor that stopped.
     pub fn walk_on(&mut self, sends: usize, write_bytes: usize, wire: &mut impl Wire) -> Option<Stopped> {
         let (mut sends, mut bytes) = (sends, write_bytes);
         while sends > 0 && bytes > 0 {
-            if self.walk.is_none() {
-                let index = self.due.pop_front()?;
-                let audience = &mut self.list[index as usize];
-                audience.queued = false;
-                self.walk = Walk::begin(index, audience);
-            }
-            let Some(walk) = &mut self.walk else {
+            let index = self.due.pop_front()?;
+            let audience = &mut self.list[index as usize];
+            audience.queued = false;
+            let begun = audience.walk.take();
+            let Some(mut walk) = begun.or_else(|| Walk::begin(audience, &mut self.spare)) else {
+                self.drop_empty(index);
                 sends -= 1;
                 continue;
             };
-            let audience = &mut self.list[walk.audience as usize];
             let slice = walk.slice(audience, sends, bytes, wire);
             self.metrics.blocks_sent.add(slice.blocks as u64);
             self.metrics.bytes_sent.add(slice.bytes as u64);
             // Looking at an audience is work too, also where nobody needs anything.
             sends -= slice.sends.max(1);
             bytes = bytes.saturating_sub(slice.bytes);
-            if slice.done
-                && let Some(walk) = self.walk.take()
-            {
-                walk.end(audience);
-                if mutant::active(Mutant::MarkClearedAfterLook) {
-                    audience.tail.marks.of(self.shard).take();
+            if slice.done {
+                self.end_walk(index, walk);
+            } else {
+                if self.due.len() >= WALKS_WITH_BLOCKS_MAX {
+                    walk.let_go();
                 }
+                audience.walk = Some(walk);
+                self.queue_anyway(index);
             }
             if slice.stopped.is_some() {
                 return slice.stopped;
@@ -160,30 +157,13 @@ impl Audiences {
         None
     }
 
-    /// The tail that is being walked.
-    #[must_use]
-    pub fn walked_tail(&self) -> Option<TailNumber> {
-        let walk = self.walk.as_ref()?;
-        Some(self.list[walk.audience as usize].tail.number)
-    }
-
-    /// Parks the cursor of a connection on the tail that is being walked.
-    pub fn park_last(&mut self, connection: &Connection) -> Option<TailNumber> {
-        let tail = self.walked_tail()?;
-        let subscription = connection.subscription(tail)?;
-        self.entry(subscription).parked = true;
-        Some(tail)
-    }
-
     /// A cursor has all there is: from now on walks serve it.
     pub fn make_live(&mut self, subscription: &Subscription) {
         let audience = &mut self.list[subscription.audience as usize];
         let entry = &mut audience.entries[subscription.entry as usize];
         entry.parked = false;
         audience.low = audience.low.min(entry.cursor);
-        if let Some(walk) = &mut self.walk
-            && walk.audience == subscription.audience
-        {
+        if let Some(walk) = &mut audience.walk {
             walk.lower(entry.cursor);
         }
     }
@@ -192,4 +172,46 @@ impl Audiences {
     pub fn entry(&mut self, subscription: &Subscription) -> &mut Entry {
         &mut self.list[subscription.audience as usize].entries[subscription.entry as usize]
     }
+
+    /// Has an audience walked, once more if a walk is under way.
+    fn queue(&mut self, index: u32) {
+        let audience = &mut self.list[index as usize];
+        if audience.walk.is_some() {
+            audience.again = true;
+        } else if !audience.queued {
+            self.queue_anyway(index);
+        }
+    }
+
+    fn queue_anyway(&mut self, index: u32) {
+        self.list[index as usize].queued = true;
+        self.due.push_back(index);
+    }
+
+    fn end_walk(&mut self, index: u32, mut walk: Box<Walk>) {
+        let audience = &mut self.list[index as usize];
+        walk.end(audience);
+        self.spare = Some(walk);
+        if mutant::active(Mutant::MarkClearedAfterLook) {
+            audience.tail.marks.of(self.shard).take();
+        }
+        if std::mem::take(&mut audience.again) {
+            self.queue(index);
+        } else {
+            self.drop_empty(index);
+        }
+    }
+
+    /// Forgets an audience that has no cursor left, unless it still waits for its turn.
+    fn drop_empty(&mut self, index: u32) {
+        let audience = &self.list[index as usize];
+        if audience.entries.is_empty() && !audience.queued {
+            self.by_tail.remove(&audience.tail.number);
+            self.list.remove(index as usize);
+        }
+    }
 }
+
+/// Walks under way that keep their blocks between two slices. More would hold what tails have dropped; they take theirs
+/// anew.
+const WALKS_WITH_BLOCKS_MAX: usize = 16;

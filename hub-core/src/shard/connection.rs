@@ -9,6 +9,7 @@ use tidewire_protocol::number::{Offset, TailNumber};
 use crate::block::Block;
 use crate::clock::Millis;
 use crate::ledger::Account;
+use crate::letter::Serials;
 use crate::session::Session;
 use crate::session::replies::Encoding;
 use crate::websocket::reader::Reader;
@@ -36,6 +37,8 @@ pub struct Connection {
     pub heartbeat_at: Millis,
     /// What came in and is not whole yet.
     pub reader: Reader,
+    /// What tells apart all that it makes.
+    pub serials: Serials,
     /// The conversation.
     pub session: Session,
     /// A frame, or frames, of which a part is written: finished before anything else.
@@ -108,6 +111,7 @@ impl Connection {
             heard: now,
             heartbeat_at,
             reader: Reader::new(),
+            serials: Serials::default(),
             session: Session::default(),
             half: None,
             outbox: Vec::new(),

@@ -5,11 +5,11 @@ use tidewire_protocol::code::{Code, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Subscribed, Unsubscribed};
 use tidewire_protocol::json;
 use tidewire_protocol::name::Selector;
-use tidewire_protocol::number::{Handle, Offset, Participant, Request, TailNumber};
+use tidewire_protocol::number::{Offset, Request, TailNumber};
 use tidewire_protocol::position::Start;
 
 use crate::clock::Millis;
-use crate::inbox::Origin;
+use crate::letter::{Address, Serial};
 use crate::session::desk::{Demand, Desk};
 use crate::session::replies::{Encoding, Replies};
 use crate::session::telling::failed;
@@ -118,13 +118,13 @@ impl Shard {
             topics: &self.topics,
             replies,
             batch: &mut self.batch,
-            origin: Origin {
+            address: Address {
                 shard: self.index as u32,
-                connection: id.0,
+                slot: id.0,
                 generation: connection.generation,
-                handle: Handle(0),
-                participant: Participant(0),
+                serial: Serial::default(),
             },
+            serials: &mut connection.serials,
             account: &connection.account,
             unread_bytes: connection.outbox.len(),
             subscriptions: connection.subscriptions.len(),

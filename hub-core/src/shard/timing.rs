@@ -25,19 +25,20 @@ impl Shard {
         }
     }
 
-    /// Heartbeats, deadlines, and the ageing of topics.
+    /// Heartbeats, deadlines, and the ageing of topics: some of what is due.
     pub(super) fn keep_time(&mut self, now: Millis, wire: &mut impl Wire) {
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.turn(now, &mut due);
-        for (slot, generation) in due.drain(..) {
+        if self.due.is_empty() && now >= self.wheel.deadline() {
+            self.wheel.turn(now, &mut self.due);
+            self.unpin(now);
+            self.topics.sweep(now);
+        }
+        for _ in 0..TIMERS_A_TURN {
+            let Some((slot, generation)) = self.due.pop() else { break };
             let connection = self.connections.get(slot as usize);
             if connection.is_some_and(|connection| connection.generation == generation) {
                 self.timer(now, ConnectionId(slot), wire);
             }
         }
-        self.due = due;
-        self.unpin(now);
-        self.topics.sweep(now);
     }
 
     fn timer(&mut self, now: Millis, id: ConnectionId, wire: &mut impl Wire) {
@@ -78,6 +79,9 @@ pub(super) fn first_heartbeat(now: Millis, slot: u32, limits: &Limits) -> Millis
     let half = limits.heartbeat_ms / 2;
     now.plus(half + half * (u64::from(slot) % HEARTBEAT_PHASES) / HEARTBEAT_PHASES)
 }
+
+/// Connections whose timers are looked at in one turn.
+const TIMERS_A_TURN: usize = 256;
 
 /// Over so many points of time heartbeats are spread.
 const HEARTBEAT_PHASES: u64 = 64;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidewire_protocol::number::Offset;
+use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::Block;
 use crate::session::replies::Encoding;
@@ -11,10 +11,8 @@ use crate::shard::connection::frame_for;
 use crate::shard::wire::{ConnectionId, Sent, Wire};
 
 /// A round along the cursors of one tail, done in slices.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Walk {
-    /// The audience's place in the shard.
-    pub audience: u32,
     /// The next cursor.
     at: usize,
     blocks: Vec<Arc<Block>>,
@@ -28,6 +26,8 @@ pub struct Walk {
 pub struct Stopped {
     /// Whose.
     pub connection: ConnectionId,
+    /// On which tail.
+    pub tail: TailNumber,
     /// Why.
     pub reason: StopReason,
 }
@@ -58,12 +58,30 @@ pub struct Written {
 
 impl Walk {
     /// Begins a walk: takes the blocks that the slowest live cursor has not had. `None` if it has had all.
-    pub fn begin(index: u32, audience: &mut Audience) -> Option<Self> {
-        let mut blocks = Vec::new();
-        let end = audience.tail.take_after(audience.low, &mut blocks);
+    pub fn begin(audience: &Audience, spare: &mut Option<Box<Self>>) -> Option<Box<Self>> {
+        let mut walk = spare.take().unwrap_or_default();
+        walk.take(audience);
         // There may be no block although there was a message: it has aged away, and cursors must be told.
-        let news = end > audience.low;
-        news.then_some(Self { audience: index, at: 0, blocks, end, next_low: end })
+        if walk.end > audience.low && !audience.entries.is_empty() {
+            walk.at = 0;
+            walk.next_low = walk.end;
+            return Some(walk);
+        }
+        walk.let_go();
+        *spare = Some(walk);
+        None
+    }
+
+    /// Takes the blocks as they are now.
+    fn take(&mut self, audience: &Audience) {
+        self.blocks.clear();
+        self.end = audience.tail.take_after(audience.low, &mut self.blocks);
+    }
+
+    /// Keeps no blocks until the next slice.
+    pub fn let_go(&mut self) {
+        self.blocks.clear();
+        self.blocks.shrink_to(SPARE_BLOCKS);
     }
 
     /// Serves cursors until so many `sends` are made, or `write_bytes` written, or one stops.
@@ -75,6 +93,9 @@ impl Walk {
         wire: &mut impl Wire,
     ) -> Slice {
         let mut slice = Slice::default();
+        if self.blocks.is_empty() {
+            self.take(audience);
+        }
         while slice.sends < sends && slice.bytes < write_bytes {
             let Some(entry) = audience.entries.get_mut(self.at) else {
                 slice.done = true;
@@ -91,7 +112,8 @@ impl Walk {
             }
             let from = self.blocks.partition_point(|block| block.last <= entry.cursor);
             if self.blocks.get(from).is_none_or(|next| next.prev > entry.cursor) {
-                slice.stopped = Some(Stopped { connection: entry.connection, reason: StopReason::Behind });
+                let (connection, tail) = (entry.connection, audience.tail.number);
+                slice.stopped = Some(Stopped { connection, tail, reason: StopReason::Behind });
                 self.at += 1;
                 return slice;
             }
@@ -102,7 +124,8 @@ impl Walk {
             slice.bytes += written.bytes;
             entry.cursor = written.cursor.unwrap_or(entry.cursor);
             if let Some(reason) = written.stopped {
-                slice.stopped = Some(Stopped { connection: entry.connection, reason });
+                let (connection, tail) = (entry.connection, audience.tail.number);
+                slice.stopped = Some(Stopped { connection, tail, reason });
                 self.at += 1;
                 return slice;
             }
@@ -111,8 +134,9 @@ impl Walk {
     }
 
     /// Ends the walk: every live cursor it passed has what was there when it began.
-    pub fn end(self, audience: &mut Audience) {
+    pub fn end(&mut self, audience: &mut Audience) {
         audience.low = self.next_low;
+        self.let_go();
     }
 
     /// A cursor became live while the walk is under way.
@@ -184,4 +208,6 @@ pub fn write_blocks(
 }
 
 const RETAKE_EVERY: usize = 64;
+/// Places for blocks that are kept for the next walk.
+const SPARE_BLOCKS: usize = 64;
 const PARTS_MAX: usize = 64;

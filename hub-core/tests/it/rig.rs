@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::engine::Engine;
-use tidewire_hub_core::inbox::Inbox;
 use tidewire_hub_core::ledger::AccountKey;
+use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
@@ -48,6 +48,7 @@ impl Wire for Sockets {
 pub struct Hub {
     pub topics: Arc<Topics>,
     pub shard: Shard,
+    pub inbox: Arc<Inbox>,
     pub sockets: Sockets,
     pub now: Millis,
 }
@@ -66,13 +67,13 @@ impl Hub {
         let inboxes: Vec<_> = (0..shards).map(|_| Arc::new(Inbox::new(Box::new(|| ())))).collect();
         let settings = Settings { limits, access: Access::open(), rules };
         let topics = Arc::new(Topics::new(settings, EPOCH, Engine::Memory, inboxes.clone()));
-        let now = Millis(1_000_000);
+        let (now, inbox) = (Millis(1_000_000), Arc::clone(&inboxes[0]));
         let mut shards: Vec<_> = (0..)
             .zip(inboxes)
             .map(|(index, inbox)| Shard::new(now, index, Arc::clone(&topics), inbox))
             .collect();
         let shard = shards.remove(0);
-        (Self { topics, shard, sockets: Sockets::default(), now }, shards)
+        (Self { topics, shard, inbox, sockets: Sockets::default(), now }, shards)
     }
 
     pub fn connect(&mut self, encoding: Encoding) -> ConnectionId {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::engine::{Engine, Simulated};
-use tidewire_hub_core::inbox::Inbox;
 use tidewire_hub_core::ledger::AccountKey;
+use tidewire_hub_core::letter::{Inbox, Mail};
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::ConnectionId;
@@ -151,7 +151,7 @@ impl Hub {
         if !self.ear.inbox.has_mail() {
             return;
         }
-        let _ = self.ear.inbox.take();
+        self.ear.inbox.take(&mut Mail::default());
         self.ear.tail.marks.of(self.ear.index).take();
         let mut blocks = Vec::new();
         let end = self.ear.tail.take_after(self.ear.cursor, &mut blocks);

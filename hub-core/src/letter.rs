@@ -1,0 +1,259 @@
+//! What threads leave for a shard: numbers of tails to look at, outcomes of publishes, and letters. Knows neither tails
+//! nor connections: a tail is a number here, and whoever is written to is an address.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::HubFrame;
+use tidewire_protocol::number::{Handle, Offset, Seq, TailNumber};
+
+use crate::sync::{AtomicBool, Mutex, Ordering, lock};
+
+/// A shard's inbox; bounded by the number of tails (each is in it once, or once more for each time that its audience
+/// here came anew) and of publishes and questions in flight.
+pub struct Inbox {
+    mail: Mutex<Mail>,
+    signalled: AtomicBool,
+    waker: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Everything that came since the last look.
+#[derive(Debug, Default)]
+pub struct Mail {
+    /// Tails with something new.
+    pub dirty: Vec<TailNumber>,
+    /// Outcomes of publishes.
+    pub outcomes: Vec<Outcome>,
+    /// All else that came late.
+    pub letters: Vec<Letter>,
+}
+
+/// Who waits for something that comes late. Whoever finds nobody there drops what he brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    /// The shard that owns the connection.
+    pub shard: u32,
+    /// The connection's slot in it.
+    pub slot: u32,
+    /// Tells the connection from later ones in the same slot.
+    pub generation: u32,
+    /// Who on that connection.
+    pub serial: Serial,
+}
+
+/// Tells what a connection made (a handle, a participant, a question, a cursor) from whatever has the same number later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Serial(pub u64);
+
+/// Gives out the serials of one connection, none of them twice.
+#[derive(Debug, Default)]
+pub struct Serials(u64);
+
+/// What became of one publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whom to tell: the handle's address.
+    pub origin: Address,
+    /// The handle's number, which may be another's by now.
+    pub handle: Handle,
+    /// Which.
+    pub seq: Seq,
+    /// What.
+    pub fate: Fate,
+}
+
+/// How a publish ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is in the log, or for a void (offset 0) never will be.
+    Done {
+        /// Where.
+        offset: Offset,
+        /// By an earlier try.
+        duplicate: bool,
+    },
+    /// It was refused.
+    Refused {
+        /// Why.
+        code: Code,
+        /// Whether its seq is used up.
+        consumed: bool,
+    },
+}
+
+/// What comes late and is no outcome of a publish.
+#[derive(Debug)]
+pub enum Letter {
+    /// The answer to a question that had to wait, as it is to be told.
+    Answer {
+        /// Who asked.
+        to: Address,
+        /// The answer.
+        frame: Box<HubFrame<'static>>,
+    },
+}
+
+/// Shards to wake once all locks are given back: a system call under a lock would hold up everybody else.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Wakes {
+    /// Shards below 64, a bit each, so that noting them takes no memory.
+    low: u64,
+    high: Vec<usize>,
+}
+
+impl Address {
+    /// Another on the same connection.
+    #[must_use]
+    pub const fn with(self, serial: Serial) -> Self {
+        Self { serial, ..self }
+    }
+}
+
+impl Serials {
+    /// The next.
+    pub fn give(&mut self) -> Serial {
+        self.0 += 1;
+        Serial(self.0)
+    }
+}
+
+impl Letter {
+    /// Whom it is for.
+    #[must_use]
+    pub fn to(&self) -> Address {
+        match self {
+            Self::Answer { to, .. } => *to,
+        }
+    }
+}
+
+impl Mail {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dirty.is_empty() && self.outcomes.is_empty() && self.letters.is_empty()
+    }
+}
+
+impl Wakes {
+    /// Notes a shard.
+    pub fn note(&mut self, shard: usize) {
+        if shard < 64 {
+            self.low |= 1 << shard;
+        } else {
+            self.high.push(shard);
+        }
+    }
+
+    /// Wakes those noted. To be called without any lock.
+    pub fn wake(self, inboxes: &[Arc<Inbox>]) {
+        let mut low = self.low;
+        while low > 0 {
+            wake(inboxes, low.trailing_zeros() as usize);
+            low &= low - 1;
+        }
+        for shard in self.high {
+            wake(inboxes, shard);
+        }
+    }
+}
+
+impl Inbox {
+    /// An empty inbox; `waker` is called when its shard may be asleep and has mail.
+    #[must_use]
+    pub fn new(waker: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self { mail: Mutex::new(Mail::default()), signalled: AtomicBool::new(false), waker }
+    }
+
+    /// Leaves a tail to look at. `true` if the shard has to be woken, once no lock is held any more.
+    #[must_use]
+    pub fn leave_tail(&self, tail: TailNumber) -> bool {
+        lock(&self.mail).dirty.push(tail);
+        self.signal()
+    }
+
+    /// Leaves outcomes. `true` if the shard has to be woken, once no lock is held any more.
+    #[must_use]
+    pub fn leave_outcomes(&self, outcomes: &mut Vec<Outcome>) -> bool {
+        lock(&self.mail).outcomes.append(outcomes);
+        self.signal()
+    }
+
+    /// Leaves a letter. `true` if the shard has to be woken, once no lock is held any more.
+    #[must_use]
+    pub fn leave_letter(&self, letter: Letter) -> bool {
+        lock(&self.mail).letters.push(letter);
+        self.signal()
+    }
+
+    /// Wakes the shard.
+    pub fn wake(&self) {
+        (self.waker)();
+    }
+
+    /// Takes everything, for the empty `mail` that is given. Mail left from here on wakes the shard again.
+    pub fn take(&self, mail: &mut Mail) {
+        self.signalled.swap(false, Ordering::AcqRel);
+        std::mem::swap(&mut *lock(&self.mail), mail);
+    }
+
+    /// Whether there is mail.
+    #[must_use]
+    pub fn has_mail(&self) -> bool {
+        self.signalled.load(Ordering::Acquire)
+    }
+
+    /// A shard is woken once until it has looked.
+    fn signal(&self) -> bool {
+        !self.signalled.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("mail", &self.mail).finish_non_exhaustive()
+    }
+}
+
+fn wake(inboxes: &[Arc<Inbox>], shard: usize) {
+    if let Some(inbox) = inboxes.get(shard) {
+        inbox.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn each_shard_that_was_noted_is_woken_once_and_no_other() {
+        let woken: Vec<_> = (0..130).map(|_| Arc::new(AtomicUsize::new(0))).collect();
+        let inbox = |count: &Arc<AtomicUsize>| {
+            let count = Arc::clone(count);
+            Arc::new(Inbox::new(Box::new(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            })))
+        };
+        let inboxes: Vec<_> = woken.iter().map(inbox).collect();
+        let mut wakes = Wakes::default();
+        for shard in [0, 63, 64, 129] {
+            for _ in 0..3 {
+                if inboxes[shard].leave_tail(TailNumber(1)) {
+                    wakes.note(shard);
+                }
+            }
+        }
+        assert!(
+            woken.iter().all(|count| count.load(Ordering::Relaxed) == 0),
+            "woken while a lock may be held"
+        );
+        wakes.wake(&inboxes);
+        for (shard, count) in woken.iter().enumerate() {
+            let expected = usize::from([0, 63, 64, 129].contains(&shard));
+            assert_eq!(count.load(Ordering::Relaxed), expected, "shard {shard}");
+        }
+    }
+}

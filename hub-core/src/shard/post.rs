@@ -1,0 +1,130 @@
+//! What other threads left for a shard: outcomes are told, tails with news wait for their walk, letters are handed over.
+//! A bounded part of it at a time, in the order in which it came.
+
+use tidewire_protocol::number::TailNumber;
+
+use crate::clock::Millis;
+use crate::letter::{Address, Letter, Mail, Outcome};
+use crate::session::replies::Replies;
+use crate::shard::Shard;
+use crate::shard::connection::Connection;
+use crate::shard::wire::ConnectionId;
+
+/// Mail that was taken out of the inbox, and how much of it is done.
+#[derive(Debug, Default)]
+pub struct Post {
+    mail: Mail,
+    told: usize,
+    looked: usize,
+}
+
+impl Post {
+    /// Whether all is done.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.mail.is_empty()
+    }
+
+    /// The next outcomes.
+    fn outcomes(&mut self) -> &[Outcome] {
+        let from = self.told;
+        self.told = self.mail.outcomes.len().min(from + OUTCOMES_A_TURN);
+        &self.mail.outcomes[from..self.told]
+    }
+
+    /// The next tails.
+    fn tails(&mut self) -> &[TailNumber] {
+        let from = self.looked;
+        self.looked = self.mail.dirty.len().min(from + TAILS_A_TURN);
+        &self.mail.dirty[from..self.looked]
+    }
+
+    /// The next letters.
+    fn letters(&mut self) -> Vec<Letter> {
+        let count = self.mail.letters.len().min(LETTERS_A_TURN);
+        self.mail.letters.drain(..count).collect()
+    }
+
+    /// Forgets what is done, and keeps some of its memory for the next mail.
+    fn tidy(&mut self) {
+        if self.told == self.mail.outcomes.len() {
+            self.mail.outcomes.clear();
+            self.mail.outcomes.shrink_to(OUTCOMES_A_TURN);
+            self.told = 0;
+        }
+        if self.looked == self.mail.dirty.len() {
+            self.mail.dirty.clear();
+            self.mail.dirty.shrink_to(TAILS_A_TURN);
+            self.looked = 0;
+        }
+    }
+}
+
+impl Shard {
+    /// Does some of the mail.
+    pub(super) fn take_mail(&mut self, now: Millis) {
+        let mut post = std::mem::take(&mut self.post);
+        if post.is_done() {
+            self.inbox.take(&mut post.mail);
+        }
+        for outcomes in post.outcomes().chunk_by(same_connection) {
+            self.tell(now, outcomes);
+        }
+        for tail in post.tails() {
+            self.audiences.look_at(*tail);
+        }
+        for letter in post.letters() {
+            self.hand_over(now, letter);
+        }
+        post.tidy();
+        self.post = post;
+    }
+
+    /// Tells outcomes to the connection that published.
+    fn tell(&mut self, now: Millis, outcomes: &[Outcome]) {
+        let Some(first) = outcomes.first() else { return };
+        let Some(connection) = addressed(&mut self.connections, first.origin) else { return };
+        let mut replies = Replies::new(connection.encoding);
+        connection.session.tell(now, outcomes, &self.topics, &mut replies);
+        replies.seal(&mut connection.outbox);
+        self.was_told(now, ConnectionId(first.origin.slot));
+    }
+
+    fn hand_over(&mut self, now: Millis, letter: Letter) {
+        let to = letter.to();
+        let Some(connection) = addressed(&mut self.connections, to) else { return };
+        let mut replies = Replies::new(connection.encoding);
+        match letter {
+            Letter::Answer { frame, .. } => replies.put(&frame),
+        }
+        replies.seal(&mut connection.outbox);
+        self.was_told(now, ConnectionId(to.slot));
+    }
+
+    /// A connection has something new in its outbox, which it waited for.
+    fn was_told(&mut self, now: Millis, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        if connection.writable && !connection.answered {
+            connection.answered = true;
+            self.answered.push_back(id);
+        }
+        if let Err(ending) = self.check_outbox(id) {
+            self.close(now, id, ending);
+        }
+    }
+}
+
+/// The connection of an address, unless it is gone or says its last words.
+fn addressed(connections: &mut slab::Slab<Connection>, address: Address) -> Option<&mut Connection> {
+    let connection = connections.get_mut(address.slot as usize)?;
+    (connection.generation == address.generation && connection.closing.is_none()).then_some(connection)
+}
+
+fn same_connection(a: &Outcome, b: &Outcome) -> bool {
+    a.origin.slot == b.origin.slot && a.origin.generation == b.origin.generation
+}
+
+/// What is done of the mail in one turn: about as long as a slice of a walk.
+const OUTCOMES_A_TURN: usize = 512;
+const TAILS_A_TURN: usize = 256;
+const LETTERS_A_TURN: usize = 8;

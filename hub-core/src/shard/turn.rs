@@ -1,0 +1,76 @@
+//! Whose turn it is: every kind of work that waits gets its share, and nothing goes first for ever.
+
+/// A kind of work of a shard, done in bounded pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Heartbeats, deadlines, the ageing of topics.
+    Time,
+    /// What other threads left.
+    Mail,
+    /// Connections that were told what became of their publishes.
+    Answered,
+    /// Connections with something to write that nobody holds up.
+    Ready,
+    /// A slice of a walk along live cursors.
+    Walk,
+}
+
+/// The order of turns, and where in it the shard is.
+#[derive(Debug, Default)]
+pub struct Turns {
+    at: usize,
+}
+
+impl Turns {
+    /// The next kind of work that `waits`; `None` if none does. One that waits all the time gets at least one of so
+    /// many turns in a row as the order has places.
+    pub fn next(&mut self, waits: impl Fn(Work) -> bool) -> Option<Work> {
+        let places = (1..=ORDER.len()).map(|step| (self.at + step) % ORDER.len());
+        let place = places.into_iter().find(|place| waits(ORDER[*place]))?;
+        self.at = place;
+        Some(ORDER[place])
+    }
+}
+
+/// Acks come twice a round, so that between two of their turns lies one slice of a walk, or one connection that is
+/// merely ready.
+const ORDER: [Work; 7] =
+    [Work::Time, Work::Mail, Work::Answered, Work::Walk, Work::Mail, Work::Answered, Work::Ready];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Work; 5] = [Work::Time, Work::Mail, Work::Answered, Work::Ready, Work::Walk];
+
+    /// The most turns that each kind waits while all of a set wait all the time.
+    fn longest_waits(set: &[Work]) -> Vec<usize> {
+        let mut turns = Turns::default();
+        let mut waited = vec![0; set.len()];
+        let mut longest = vec![0; set.len()];
+        for _ in 0..10 * ORDER.len() {
+            let work = turns.next(|work| set.contains(&work)).expect("something waits");
+            for (place, other) in set.iter().enumerate() {
+                waited[place] = if *other == work { 0 } else { waited[place] + 1 };
+                longest[place] = longest[place].max(waited[place]);
+            }
+        }
+        longest
+    }
+
+    #[test]
+    fn whatever_else_waits_each_kind_gets_its_turn() {
+        for set in 1..1_u32 << ALL.len() {
+            let set: Vec<_> = (0..).zip(ALL).filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, w)| w).collect();
+            for (work, waited) in set.iter().zip(longest_waits(&set)) {
+                let bound = if matches!(work, Work::Mail | Work::Answered) { 3 } else { ORDER.len() - 1 };
+                assert!(waited <= bound, "{work:?} waits {waited} turns beside {set:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_work_there_is_no_turn() {
+        assert_eq!(Turns::default().next(|_| false), None);
+    }
+}

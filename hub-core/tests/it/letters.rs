@@ -1,0 +1,80 @@
+//! What comes late finds whom it is for, or nobody: never whoever has the place or the number now.
+
+use tidewire_hub_core::letter::{Address, Letter, Serial};
+use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::session::replies::Encoding;
+use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_protocol::client_frame::{ClientFrame, Detach, Shut};
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::{Heartbeat, HubFrame};
+use tidewire_protocol::number::{Handle, Participant, Request};
+
+use crate::rig::{Heard, Hub, attach, open_as, publish_on};
+
+/// A participant on handle 1 that another connection has fenced.
+fn fenced() -> (Hub, ConnectionId) {
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let (late, other) = (hub.client(1), hub.client(2));
+    hub.say(late, &[attach(1, 50, 1), open_as(1, 1, "t")]);
+    hub.say(other, &[attach(1, 50, 2)]);
+    hub.heard(late);
+    (hub, late)
+}
+
+const DETACH: ClientFrame<'static> = ClientFrame::Detach(Detach { participant: Participant(1) });
+
+#[test]
+fn a_late_fenced_does_not_meet_the_next_participant_of_its_number() {
+    for handle in [1, 2] {
+        let (mut hub, id) = fenced();
+        hub.say(id, &[publish_on(1, 1, b"late"), DETACH, attach(1, 51, 1), open_as(handle, 1, "t")]);
+        let before = hub.heard(id);
+        hub.say(id, &[publish_on(handle, 1, b"from the new one")]);
+        assert_eq!(hub.heard(id), [Heard::Acked(1, 1)], "handle {handle}, before: {before:?}");
+    }
+}
+
+#[test]
+fn a_fenced_participant_is_detached() {
+    let (mut hub, id) = fenced();
+    hub.say(id, &[publish_on(1, 1, b"late")]);
+    assert_eq!(hub.heard(id), [Heard::Refused(1, Code::Fenced), Heard::Detached(1, Code::Fenced)]);
+}
+
+#[test]
+fn a_handle_that_was_given_back_is_still_answered_unless_its_number_is_anothers() {
+    for (again, expected) in [(false, vec![Heard::Acked(1, 1)]), (true, vec![Heard::Opened])] {
+        let mut hub = Hub::new(Limits::default(), vec![]);
+        let id = hub.client(1);
+        hub.open(id, "t");
+        let mut frames = vec![publish_on(1, 1, b"m"), ClientFrame::Shut(Shut { handle: Handle(1) })];
+        frames.extend(again.then(|| open_as(1, 0, "other")));
+        hub.say(id, &frames);
+        assert_eq!(hub.heard(id), expected);
+    }
+}
+
+#[test]
+fn a_letter_reaches_its_connection_and_no_later_one_in_its_place() {
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let inbox = std::sync::Arc::clone(&hub.inbox);
+    let first = hub.client(1);
+    let address = |generation| Address { shard: 0, slot: first.0, generation, serial: Serial(1) };
+    let letter = |generation| Letter::Answer {
+        to: address(generation),
+        frame: Box::new(HubFrame::Heartbeat(Heartbeat { request: Request(5) })),
+    };
+    assert!(inbox.leave_letter(letter(1)), "the shard slept");
+    assert!(!inbox.leave_letter(letter(1)), "and is woken once");
+    hub.work();
+    assert_eq!(hub.heard(first).len(), 2);
+
+    hub.shard.gone(hub.now, first);
+    let next = hub.connect(Encoding::Binary);
+    assert_eq!(next, first, "the place is taken again");
+    for generation in [1, 2, 2] {
+        let _ = inbox.leave_letter(letter(generation));
+    }
+    hub.work();
+    assert_eq!(hub.heard(next).len(), 2);
+}
