@@ -164,7 +164,15 @@ impl Open {
     pub fn seal(&self, tail: TailNumber, log: u8, ledger: &Arc<Ledger>) -> Block {
         let named = !self.topics.is_empty();
         let mut header = Vec::with_capacity(wire::HEADER_BYTES_MAX);
-        wire::put_header(tail, u64::from(log), named, self.prev, self.base_time_ms, self.records.len(), &mut header);
+        wire::put_header(
+            tail,
+            u64::from(log),
+            named,
+            self.prev,
+            self.base_time_ms,
+            self.records.len(),
+            &mut header,
+        );
         let outer = Header::new(Opcode::Binary, header.len() + self.records.len());
         let bytes = [outer.as_bytes(), &header, &self.records].concat();
         ledger.charge(Kind::Messages, bytes.len() + OVERHEAD_BYTES);

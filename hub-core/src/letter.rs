@@ -59,6 +59,8 @@ pub struct Outcome {
     pub handle: Handle,
     /// Which.
     pub seq: Seq,
+    /// In which log.
+    pub log: u8,
     /// What.
     pub fate: Fate,
 }
@@ -147,6 +149,12 @@ impl Wakes {
         }
     }
 
+    /// Notes all that another has noted.
+    pub fn add(&mut self, other: Self) {
+        self.low |= other.low;
+        self.high.extend(other.high);
+    }
+
     /// Wakes those noted. To be called without any lock.
     pub fn wake(self, inboxes: &[Arc<Inbox>]) {
         let mut low = self.low;
@@ -185,6 +193,12 @@ impl Inbox {
     #[must_use]
     pub fn leave_letter(&self, letter: Letter) -> bool {
         lock(&self.mail).letters.push(letter);
+        self.signal()
+    }
+
+    /// Has the shard look though nothing is in the box: what it is to have waits elsewhere. `true` if it has to be woken.
+    #[must_use]
+    pub fn nudge(&self) -> bool {
         self.signal()
     }
 

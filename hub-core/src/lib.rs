@@ -18,21 +18,25 @@ pub mod topics;
 
 pub mod access;
 
-pub mod window;
+pub mod reading;
 
-pub mod engine;
+pub mod names;
 
-pub mod letter;
+pub mod log;
+
+pub mod topic;
 
 pub mod tail;
 
+pub mod mark;
+
 pub mod block;
+
+pub mod letter;
 
 pub mod websocket;
 
 pub mod trie;
-
-pub mod mark;
 
 pub mod ledger;
 

@@ -21,6 +21,9 @@ pub struct Limits {
     pub subscriptions_max: usize,
     /// Of those, patterns: each costs work on every publish that it matches.
     pub patterns_max: usize,
+    /// Kinds of patterns (by where their wildcards stand) that are listened to, over all connections: a publish costs
+    /// work for each. One address may bring as many as are left for others.
+    pub pattern_shapes_max: usize,
     /// Participants on one connection: tabs of one browser.
     pub participants_max: usize,
     /// Handles (producer and topic) open on one connection.
@@ -37,6 +40,8 @@ pub struct Limits {
     pub windows_max: usize,
     /// Milliseconds a producer window is kept without use. 24 h: a laptop closed overnight.
     pub window_ms: u64,
+    /// Bytes that reads of many topics may keep so as to go on where they were.
+    pub reading_bytes_max: usize,
     /// Bytes that all tails may take together before the oldest history goes early.
     pub node_bytes_max: usize,
     /// Bytes a block gathers before it is sealed, unless one message is larger.
@@ -74,6 +79,7 @@ impl Default for Limits {
             outbox_bytes_max: 1 << 20,
             subscriptions_max: 1_000,
             patterns_max: 100,
+            pattern_shapes_max: 256,
             participants_max: 64,
             handles_max: 1_024,
             in_flight_max: 1_024,
@@ -82,6 +88,7 @@ impl Default for Limits {
             topics_max: 1_000_000,
             windows_max: 100_000,
             window_ms: 24 * 3_600_000,
+            reading_bytes_max: 64 << 20,
             node_bytes_max: 1 << 30,
             block_bytes: 16 << 10,
             pattern_tail_bytes: 1 << 20,

@@ -56,6 +56,12 @@ impl Log {
         Position { epoch: self.epoch, offset }
     }
 
+    /// Changes whenever a pattern comes or goes.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.lock().feed.generation()
+    }
+
     /// Its sequencer, locked: publishing waits meanwhile.
     pub fn lock(&self) -> impl std::ops::DerefMut<Target = Sequencer> + '_ {
         lock(&self.sequencer)

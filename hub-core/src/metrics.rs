@@ -53,6 +53,4 @@ pub struct Metrics {
     pub blocked: Count,
     /// Gaps told to subscribers.
     pub gaps: Count,
-    /// Bytes of sealed blocks alive, their derived encodings included.
-    pub block_bytes: Count,
 }

@@ -5,6 +5,8 @@
 
 pub mod reads;
 
+pub mod job;
+
 pub mod merge;
 
 pub mod gather;

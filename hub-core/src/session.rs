@@ -14,19 +14,20 @@ use tidewire_protocol::client_frame::{Attach, ClientFrame, Detach, Hello, Open, 
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{Attached, Detached, Heartbeat, HubFrame, Opened, Refused, Welcome};
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId, Tag};
+use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId, Request, Tag};
 
 use crate::clock::Millis;
 use crate::letter::{Fate, Outcome, Serial};
-use crate::session::asking::{depth, page, subscription};
+use crate::log::producers::{Opening, WindowKey};
+use crate::log::submission::Wish;
+use crate::reading::job::PageRead;
+use crate::session::asking::{depth, page, page_frame, subscription};
 use crate::session::batch::Source;
 use crate::session::desk::{Demand, Desk};
 use crate::session::replies::Replies;
-use crate::session::telling::{continues, outcome_frame, retry_after_ms};
+use crate::session::telling::{continues, failed, outcome_frame, retry_after_ms};
+use crate::topic::Topic;
 use crate::topics::Topics;
-use crate::topics::directory::Topic;
-use crate::topics::producers::{Opening, WindowKey};
-use crate::topics::submission::Wish;
 
 pub mod asking;
 
@@ -44,6 +45,8 @@ pub struct Session {
     signed_in: bool,
     participants: Vec<Present>,
     handles: Vec<OpenHandle>,
+    /// Pages of history that are being read.
+    asked: Vec<(Serial, Request)>,
     /// Publishes that may be made before the rate limit holds, and when that was worked out.
     allowance: u64,
     allowance_at: Millis,
@@ -97,14 +100,20 @@ impl Session {
             ClientFrame::Shut(Shut { handle }) => {
                 if let Ok(index) = self.handles.binary_search_by_key(&handle, |open| open.handle) {
                     let open = self.handles.remove(index);
-                    desk.topics.shut(now, [open.window]);
+                    desk.topics.shut(now, open.topic.log, [open.window]);
                 }
             }
             ClientFrame::Subscribe(subscribe) => return Ok(subscription(subscribe, desk)),
             ClientFrame::Unsubscribe(frame) => {
                 return Ok(Demand::Unsubscribe { request: frame.request, tail: frame.tail });
             }
-            ClientFrame::History(history) => page(now, &history, desk),
+            ClientFrame::History(history) => {
+                if self.asked.len() >= READS_MAX {
+                    desk.replies.put(&failed(history.request, Code::Overloaded));
+                } else if let Some(serial) = page(now, &history, desk) {
+                    self.asked.push((serial, history.request));
+                }
+            }
             ClientFrame::Heartbeat(frame) => {
                 if frame.request.0 > 0 {
                     desk.replies.put(&HubFrame::Heartbeat(Heartbeat { request: frame.request }));
@@ -137,9 +146,17 @@ impl Session {
         }
     }
 
+    /// Tells a page of history that had to be read.
+    pub fn tell_page(&mut self, serial: Serial, page: PageRead, replies: &mut Replies) {
+        if let Some(at) = self.asked.iter().position(|(asked, _)| *asked == serial) {
+            let (_, request) = self.asked.swap_remove(at);
+            replies.put(&page_frame(request, page));
+        }
+    }
+
     /// Gives back what the connection held.
     pub fn end(&mut self, now: Millis, topics: &Topics) {
-        topics.shut(now, self.handles.drain(..).map(|open| open.window));
+        shut(now, &std::mem::take(&mut self.handles), topics);
     }
 
     fn hello(&mut self, hello: &Hello<'_>, desk: &mut Desk<'_>) -> Result<(), Code> {
@@ -205,7 +222,7 @@ impl Session {
         let (gone, kept) = self.handles.drain(..).partition(|open| open.participant == participant);
         self.handles = kept;
         let gone: Vec<OpenHandle> = gone;
-        topics.shut(now, gone.iter().map(|open| open.window));
+        shut(now, &gone, topics);
         let message = if code == Code::Unknown { "" } else { code.sentence() };
         replies.put(&HubFrame::Detached(Detached { participant, code, message: message.into() }));
     }
@@ -257,7 +274,8 @@ impl Session {
         if present.producer == ProducerId::default() || !desk.topics.access().may_publish(&name) {
             return Err(Code::Forbidden);
         }
-        let opened = desk.topics.open(now, present.producer, present.incarnation, &name, open.lowest);
+        let opened =
+            desk.topics.open(now, present.producer, present.incarnation, &name, open.lowest, desk.account);
         opened.map(|(topic, opening)| (topic, opening, present.number))
     }
 
@@ -321,3 +339,13 @@ impl Session {
         self.participants.iter().find(|present| present.number == number)
     }
 }
+
+/// Gives back the windows of handles, log by log.
+fn shut(now: Millis, handles: &[OpenHandle], topics: &Topics) {
+    for handles in handles.chunk_by(|a, b| a.topic.log == b.topic.log) {
+        topics.shut(now, handles[0].topic.log, handles.iter().map(|open| open.window));
+    }
+}
+
+/// Pages of history of one connection that may be under way.
+const READS_MAX: usize = 64;

@@ -35,6 +35,10 @@ pub mod turn;
 
 mod hearing;
 
+mod joining;
+
+mod catching_up;
+
 pub mod post;
 
 mod timing;
@@ -50,6 +54,8 @@ pub mod audience;
 pub mod connection;
 
 pub mod ending;
+
+pub mod following;
 
 pub mod wire;
 
@@ -139,10 +145,9 @@ impl Shard {
     pub fn gone(&mut self, now: Millis, id: ConnectionId) {
         let Some(mut connection) = self.connections.try_remove(id.0 as usize) else { return };
         connection.session.end(now, &self.topics);
-        self.topics.metrics().subscriptions.sub(connection.subscriptions.len() as u64);
-        for subscription in std::mem::take(&mut connection.subscriptions) {
-            self.audiences.leave(&subscription, &mut self.connections);
-        }
+        self.topics.metrics().subscriptions.sub(connection.names() as u64);
+        let subscriptions = std::mem::take(&mut connection.subscriptions);
+        self.leave(now, &subscriptions);
         self.topics.metrics().connections.sub(1);
     }
 
@@ -262,11 +267,10 @@ impl Shard {
         let key = (id.0, connection.generation);
         connection.lagging.clear();
         connection.session.end(now, &self.topics);
+        connection.following.clear();
+        self.topics.metrics().subscriptions.sub(connection.names() as u64);
         let subscriptions = std::mem::take(&mut connection.subscriptions);
-        self.topics.metrics().subscriptions.sub(subscriptions.len() as u64);
-        for subscription in subscriptions {
-            self.audiences.leave(&subscription, &mut self.connections);
-        }
+        self.leave(now, &subscriptions);
         self.wheel.insert(key, now.plus(close_ms));
         self.make_ready(id);
     }

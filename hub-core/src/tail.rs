@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use tidewire_protocol::name::{Pattern, TopicName};
-use tidewire_protocol::number::{Offset, TailNumber};
+use tidewire_protocol::number::{Epoch, Offset, TailNumber};
+use tidewire_protocol::position::Position;
 
 use crate::block::{Block, Entry, Open};
 use crate::clock::Millis;
@@ -15,6 +16,8 @@ use crate::mark::Marks;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
 use crate::tail::shelf::Shelf;
+
+pub mod heavy;
 
 pub mod shelf;
 
@@ -33,6 +36,15 @@ pub struct Tail {
     state: Mutex<State>,
 }
 
+/// Which tail: a subscription to a pattern has one in each log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct TailKey {
+    /// Its number on the wire.
+    pub number: TailNumber,
+    /// In which of its subscription's logs.
+    pub log: u8,
+}
+
 /// Whose messages a tail holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -49,6 +61,10 @@ pub struct Terms {
     pub keep: Keep,
     /// Shards that may have cursors on them.
     pub shards: usize,
+    /// Bytes with which one counts as heavy.
+    pub heavy_bytes: usize,
+    /// The log that they are of.
+    pub epoch: Epoch,
     /// Where their bytes are counted.
     pub ledger: Arc<Ledger>,
 }
@@ -78,8 +94,14 @@ struct State {
     /// Everything that is owed after this is here. What lies before is gone, or for a pattern with its topics. Never
     /// goes back, but for [`Tail::reach_back`].
     cached_from: Offset,
+    /// Where it began.
+    begun_at: Offset,
     /// What the oldest block was last looked at for: messages too many, and the time before which they are too old.
     trimmed: (u64, u64),
+    /// Whether it is listed among those that hold most.
+    heavy: bool,
+    /// The newest message that it did not take.
+    passed_by: Offset,
 }
 
 /// What a cursor finds.
@@ -91,6 +113,8 @@ pub struct Found {
     pub cached_from: Offset,
     /// The tail's newest offset.
     pub last: Offset,
+    /// Its newest message that it did not take, so that whoever lags behind it may have done nothing wrong.
+    pub passed_by: Offset,
     /// Bytes of all blocks after the cursor, also those not taken.
     pub behind_bytes: u64,
 }
@@ -112,12 +136,31 @@ impl Tail {
         Self { number, log, source, marks: Marks::default(), terms: Arc::clone(terms), state }
     }
 
-    /// Appends a message and calls `wake` for each shard that has to look.
-    pub fn append(&self, entry: &Entry<'_>, wake: impl FnMut(usize)) {
+    /// Which it is.
+    #[must_use]
+    pub fn key(&self) -> TailKey {
+        TailKey { number: self.number, log: self.log }
+    }
+
+    /// The log that it is of.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.terms.epoch
+    }
+
+    /// A place in its log.
+    #[must_use]
+    pub fn position(&self, offset: Offset) -> Position {
+        Position { epoch: self.terms.epoch, offset }
+    }
+
+    /// Appends a message and calls `wake` for each shard that has to look. `true` if that has made it heavy.
+    #[must_use]
+    pub fn append(&self, entry: &Entry<'_>, wake: impl FnMut(usize)) -> bool {
         let mut state = lock(&self.state);
         if entry.offset <= state.last {
             debug_assert!(mutant::active(Mutant::VisibleOutOfOrder), "the sequencer reveals in offset order");
-            return;
+            return false;
         }
         let keep = &self.terms.keep;
         if state.open_bytes() + entry.payload.len() > keep.block_bytes {
@@ -132,6 +175,9 @@ impl Tail {
         self.terms.ledger.charge(Kind::Messages, open.held_bytes() - before);
         state.last = entry.offset;
         self.marks.raise(wake);
+        let becomes_heavy = !state.heavy && state.shelf.bytes() >= self.terms.heavy_bytes as u64;
+        state.heavy |= becomes_heavy;
+        becomes_heavy
     }
 
     /// A message came that this tail does not take: whoever wants it reads it from its topic.
@@ -141,6 +187,7 @@ impl Tail {
         while state.shelf.drop_front().is_some() {}
         state.last = offset;
         state.cached_from = offset;
+        state.passed_by = offset;
         self.marks.raise(wake);
     }
 
@@ -161,8 +208,12 @@ impl Tail {
         self.drop_old(&mut state, now);
         self.drop_stale(&mut state, now);
         let from = state.shelf.place_after(cursor);
-        let mut found =
-            Found { cached_from: state.cached_from, last: state.last, ..Found::default() };
+        let mut found = Found {
+            cached_from: state.cached_from,
+            last: state.last,
+            passed_by: state.passed_by,
+            ..Found::default()
+        };
         let mut bytes = 0;
         for block in state.shelf.from(from) {
             bytes += block.size();
@@ -199,15 +250,35 @@ impl Tail {
         (state.cached_from, state.last)
     }
 
-    /// A tail that was made when nothing owed had come since `from` holds all from there on, if it still has all since
-    /// it was made at `made_at`.
-    pub fn reach_back(&self, made_at: Offset, from: Offset) {
+    /// An empty tail begins here.
+    pub fn begin_at(&self, end: Offset) {
         let mut state = lock(&self.state);
-        if state.cached_from == made_at && from < made_at {
+        (state.last, state.cached_from, state.begun_at) = (end, end, end);
+    }
+
+    /// Drops all that it holds.
+    pub fn clear(&self) {
+        let mut state = lock(&self.state);
+        self.discard_open(&mut state);
+        while state.shelf.drop_front().is_some() {}
+        state.cached_from = state.last;
+    }
+
+    /// Bytes of a heavy tail. `None` if it is not heavy any more, and may become so again.
+    #[must_use]
+    pub fn heavy_bytes(&self) -> Option<usize> {
+        let mut state = lock(&self.state);
+        let bytes = usize::try_from(state.shelf.bytes()).unwrap_or(usize::MAX);
+        state.heavy = bytes >= self.terms.heavy_bytes;
+        state.heavy.then_some(bytes)
+    }
+
+    /// Nothing that is owed lies between `from` and where this tail began: it holds all from there on, if it has
+    /// dropped nothing since.
+    pub fn reach_back(&self, from: Offset) {
+        let mut state = lock(&self.state);
+        if state.cached_from == state.begun_at && from < state.begun_at {
             state.cached_from = from;
-            if state.last == made_at {
-                state.last = from;
-            }
         }
     }
 
@@ -312,7 +383,12 @@ impl Tail {
             self.terms.ledger.release(Kind::Messages, open.held_bytes());
             state.shelf.push(Arc::new(block));
             if matches!(self.source, Source::Topic(_)) {
-                state.shelf.merge_cold(self.number, self.log, self.terms.keep.block_bytes, &self.terms.ledger);
+                state.shelf.merge_cold(
+                    self.number,
+                    self.log,
+                    self.terms.keep.block_bytes,
+                    &self.terms.ledger,
+                );
             }
         }
     }
@@ -395,14 +471,16 @@ mod tests {
 
     fn tail(block_bytes: usize) -> Tail {
         let keep = Keep { count: u64::MAX, bytes: usize::MAX, age_ms: AGE_MS, readable: true, block_bytes };
-        let terms = Arc::new(Terms { keep, shards: 1, ledger: Arc::default() });
+        let (heavy_bytes, epoch) = (usize::MAX, Epoch(1));
+        let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, ledger: Arc::default() });
         let source = Source::Topic(TopicName::parse("t").unwrap());
         Tail::new(TailNumber(1), 0, source, &terms, Offset(0))
     }
 
     fn append(tail: &Tail, offset: u64, time: u64, payload: &[u8]) {
         let head = Head { published_at_ms: time, ..Head::default() };
-        tail.append(&Entry { offset: Offset(offset), head, stale_at: NEVER, topic: None, payload }, |_| ());
+        let _ = tail
+            .append(&Entry { offset: Offset(offset), head, stale_at: NEVER, topic: None, payload }, |_| ());
     }
 
     /// Whether a block stands open once a message has been there for `age_ms`, and how much is gone.
@@ -450,7 +528,6 @@ mod tests {
         assert_eq!(tail.before_time(now, Millis(31)), Offset(3 * 2_999));
         let held = tail.terms.ledger.total();
         assert!(held < 5_000 * 60, "{held} bytes for 5,000 messages of 15 bytes");
-        drop(tail.take_after(Offset(0), &mut Vec::new()));
         let ledger = Arc::clone(&tail.terms.ledger);
         drop(tail);
         assert_eq!(ledger.total(), 0);

@@ -39,7 +39,12 @@ impl Topic {
 
     /// Calls `each` with the tail of every pattern that matches. `find` is asked for them if patterns have come or gone
     /// since.
-    pub fn feed(&self, generation: u64, find: impl FnOnce(&str) -> Vec<Arc<Tail>>, each: impl FnOnce(&[Arc<Tail>])) {
+    pub fn feed(
+        &self,
+        generation: u64,
+        find: impl FnOnce(&str) -> Vec<Arc<Tail>>,
+        each: impl FnOnce(&[Arc<Tail>]),
+    ) {
         let mut fed = lock(&self.fed);
         if fed.generation != generation {
             *fed = Fed { generation, tails: find(self.name.as_str()).into() };

@@ -1,40 +1,35 @@
-//! All topics of a hub, shared by its shards: names, the sequencer, what is read and written.
+//! All topics of a hub, shared by its shards: what is published goes to a log, what is read comes from tails or, where
+//! that takes longer, by [`Reads`]. Locks: names, then a log, then a tail; never two logs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidewire_protocol::block::{Block as WireBlock, put_on_page};
-use tidewire_protocol::code::{Code, Durability};
+use tidewire_protocol::block::put_on_page;
+use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Pattern, Selector, TopicName};
-use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Seq, Tag, TailNumber};
-use tidewire_protocol::position::{Position, Start};
+use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Seq, Tag};
+use tidewire_protocol::position::Start;
 
 use crate::access::Access;
 use crate::clock::Millis;
-use crate::engine::Engine;
-use crate::ledger::Ledger;
-use crate::letter::Inbox;
+use crate::ledger::{Account, Ledger};
+use crate::letter::{Address, Inbox, Wakes};
 use crate::limits::Limits;
+use crate::log::Log;
+use crate::log::engine::Engine;
+use crate::log::producers::{Opening, WindowKey};
+use crate::log::sequencer::Sequencer;
+use crate::log::submission::Submission;
 use crate::metrics::Metrics;
+use crate::names::directory::{Directory, TopicRule};
+use crate::names::follow::Followed;
+use crate::reading::job::{Answer, Ask, Hub, Job, PageRead};
+use crate::reading::reads::Reads;
+use crate::reading::start::{self, Stand};
 use crate::sync::{Mutex, lock};
-use crate::tail::Tail;
-use crate::topics::directory::{Directory, Topic, TopicRule};
-use crate::topics::producers::{Opening, WindowKey};
-use crate::topics::reading::{Merged, Stand};
-use crate::topics::sequencer::Sequencer;
-use crate::topics::submission::Submission;
-
-pub mod reading;
-
-pub mod sequencer;
-
-pub mod producers;
-
-pub mod submission;
-
-pub mod directory;
-
-pub mod patterns;
+use crate::tail::heavy::Heavy;
+use crate::tail::{Source, Tail};
+use crate::topic::Topic;
 
 /// What a hub is set up with.
 #[derive(Debug, Clone, Default)]
@@ -50,9 +45,10 @@ pub struct Settings {
 /// The topics of a hub.
 #[derive(Debug)]
 pub struct Topics {
-    log: Mutex<Sequencer>,
-    epoch: Epoch,
-    durability: Durability,
+    names: Mutex<Directory>,
+    logs: Vec<Log>,
+    reads: Reads,
+    heavy: Arc<Heavy>,
     access: Access,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
@@ -64,57 +60,51 @@ pub struct Topics {
 /// A subscription as the topics see it.
 #[derive(Debug)]
 pub struct Joined {
-    /// Where its messages come from.
-    pub tail: Arc<Tail>,
-    /// Where it starts.
-    pub stand: Stand,
-}
-
-/// A page of history.
-#[derive(Debug)]
-pub struct PageRead {
-    /// Where it starts.
-    pub stand: Stand,
-    /// Bodies of blocks, each behind its length.
-    pub blocks: Vec<u8>,
-    /// The page is complete up to here.
-    pub upto: Offset,
-    /// Whether there was more.
-    pub more: bool,
+    /// Where its messages come from: a tail in each log of the subscription.
+    pub tails: Vec<Arc<Tail>>,
+    /// Where it starts in each; `None` where that takes a look at many topics.
+    pub stands: Vec<Option<Stand>>,
+    /// The pattern, if it is one.
+    pub followed: Option<Arc<Followed>>,
 }
 
 impl Topics {
-    /// An empty hub. `epoch` must be random, or the same as before only if nothing was lost.
+    /// An empty hub with one log. `epoch` must be random, or the same as before only if nothing was lost.
     #[must_use]
     pub fn new(settings: Settings, epoch: Epoch, engine: Engine, inboxes: Vec<Arc<Inbox>>) -> Self {
+        Self::with_logs(settings, vec![(epoch, engine)], inboxes)
+    }
+
+    /// An empty hub with several logs: those that rules name, from 0 on.
+    #[must_use]
+    pub fn with_logs(settings: Settings, logs: Vec<(Epoch, Engine)>, inboxes: Vec<Arc<Inbox>>) -> Self {
         let limits = Arc::new(settings.limits);
         let metrics = Arc::new(Metrics::default());
-        let durability = engine.durability();
-        let directory = Directory::new(settings.rules, inboxes.len(), &limits, &metrics);
-        let log = Sequencer::new(epoch, engine, directory, inboxes.clone(), &limits, &metrics);
+        let ledger = Arc::new(Ledger::default());
+        let heavy = Arc::new(Heavy::default());
+        let epochs: Vec<Epoch> = logs.iter().map(|(epoch, _)| *epoch).collect();
+        let names = Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &ledger);
+        let log = |(index, (epoch, engine)): (u8, (Epoch, Engine))| {
+            Log::new(index, Sequencer::new(index, epoch, engine, inboxes.clone(), &heavy, &limits, &metrics))
+        };
         Self {
-            log: Mutex::new(log),
-            epoch,
-            durability,
+            names: Mutex::new(names),
+            logs: (0..).zip(logs).map(log).collect(),
+            reads: Reads::new(inboxes.len(), limits.reading_bytes_max),
+            heavy,
             access: settings.access,
             limits,
             metrics,
-            ledger: Arc::default(),
+            ledger,
             inboxes,
             next_tag: AtomicU64::new(1),
         }
     }
 
-    /// Identity of the log.
+    /// A log, by the number that outcomes name.
     #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// What an acknowledgement means.
-    #[must_use]
-    pub fn durability(&self) -> Durability {
-        self.durability
+    pub fn log(&self, index: u8) -> &Log {
+        &self.logs[usize::from(index)]
     }
 
     /// Who may do what.
@@ -141,10 +131,10 @@ impl Topics {
         &self.ledger
     }
 
-    /// A place in this log.
+    /// Reads that take longer.
     #[must_use]
-    pub fn position(&self, offset: Offset) -> Position {
-        Position { epoch: self.epoch, offset }
+    pub fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// Registers a participant: fences older incarnations of its producer, and gives it a public tag.
@@ -153,7 +143,7 @@ impl Topics {
     /// [`Code::Fenced`] if a newer incarnation was seen, [`Code::Overloaded`] if there is no room.
     pub fn attach(&self, producer: ProducerId, incarnation: Incarnation) -> Result<Tag, Code> {
         if producer != ProducerId::default() {
-            lock(&self.log).producers.fence(producer, incarnation)?;
+            self.log(0).lock().producers.fence(producer, incarnation)?;
         }
         Ok(Tag(self.next_tag.fetch_add(1, Ordering::Relaxed)))
     }
@@ -169,17 +159,18 @@ impl Topics {
         incarnation: Incarnation,
         name: &TopicName,
         lowest: Seq,
+        account: &Arc<Account>,
     ) -> Result<(Arc<Topic>, Opening), Code> {
-        let mut log = lock(&self.log);
-        let topic = log.directory.topic(name).ok_or(Code::Overloaded)?;
+        let topic = lock(&self.names).topic(name, account).ok_or(Code::Overloaded)?;
         // The topic's own name, which it shares, and not the one just read.
-        let opening = log.producers.open(now, producer, incarnation, &topic.name, lowest)?;
+        let opening =
+            self.log(topic.log).lock().producers.open(now, producer, incarnation, &topic.name, lowest)?;
         Ok((topic, opening))
     }
 
-    /// Gives windows back.
-    pub fn shut(&self, now: Millis, windows: impl IntoIterator<Item = WindowKey>) {
-        let mut log = lock(&self.log);
+    /// Gives windows of a log back.
+    pub fn shut(&self, now: Millis, log: u8, windows: impl IntoIterator<Item = WindowKey>) {
+        let mut log = self.log(log).lock();
         for window in windows {
             log.producers.shut(now, window);
         }
@@ -187,89 +178,208 @@ impl Topics {
 
     /// Publishes. Outcomes come to the inboxes of their origins' shards.
     pub fn publish<'a>(&self, now: Millis, submissions: impl IntoIterator<Item = Submission<'a>>) {
-        let mut log = lock(&self.log);
-        for submission in submissions {
-            log.submit(now, &submission);
+        let mut wakes = Wakes::default();
+        let mut submissions = submissions.into_iter().peekable();
+        while let Some(first) = submissions.peek() {
+            let index = first.topic.log;
+            let mut log = self.log(index).lock();
+            while let Some(submission) = submissions.next_if(|next| next.topic.log == index) {
+                log.submit(now, &submission);
+            }
+            wakes.add(log.deliver());
         }
-        let wakes = log.deliver();
-        drop(log);
         wakes.wake(&self.inboxes);
+        self.relieve();
     }
 
     /// Begins a subscription: where it starts is decided, and the cursor counted, with nothing in between.
     ///
     /// # Errors
-    /// [`Code::Overloaded`] if there is no room for one more topic.
+    /// [`Code::Overloaded`] if there is no room for one more name, [`Code::LimitReached`] if there is none for one more
+    /// kind of pattern.
     pub fn join(
         &self,
         now: Millis,
         shard: usize,
         selector: &Selector,
         start: &Start,
+        account: &Arc<Account>,
     ) -> Result<Joined, Code> {
-        let mut log = lock(&self.log);
-        let stand = reading::stand(&log, now, selector, start);
-        let end = log.visible();
-        let tail = match selector {
-            Selector::Topic(name) => Arc::clone(&log.directory.topic(name).ok_or(Code::Overloaded)?.tail),
-            Selector::Pattern(pattern) => log.directory.pattern(pattern, end),
-        };
-        tail.join(shard);
-        Ok(Joined { tail, stand })
-    }
-
-    /// Reads a page of history.
-    #[must_use]
-    pub fn page(&self, now: Millis, selector: &Selector, start: &Start, bytes_max: usize) -> PageRead {
-        let log = lock(&self.log);
-        let stand = reading::stand(&log, now, selector, start);
-        let mut page = PageRead { stand, blocks: Vec::new(), upto: stand.cursor, more: false };
-        let mut scratch = Vec::new();
         match selector {
             Selector::Topic(name) => {
-                let Some(topic) = log.directory.find(name) else { return page };
-                let found = topic.tail.read_after(now, stand.cursor, bytes_max);
-                for block in &found.blocks {
-                    put_on_page(&block.wire(), &mut scratch, &mut page.blocks);
-                }
-                page.upto = found.blocks.last().map_or(stand.cursor, |block| block.last);
-                page.more = page.upto < found.last;
+                let topic = {
+                    let mut names = lock(&self.names);
+                    let topic = names.topic(name, account).ok_or(Code::Overloaded)?;
+                    // Joined before it can be dismissed for want of anybody who needs it.
+                    topic.tail.join(now, shard);
+                    topic
+                };
+                let stand = start::of_topic(self.log(topic.log), now, Some(&topic), Offset(0), start);
+                let tails = vec![Arc::clone(&topic.tail)];
+                Ok(Joined { tails, stands: vec![Some(stand)], followed: None })
             }
-            Selector::Pattern(pattern) => {
-                let number = TailNumber(0);
-                let merged =
-                    reading::merge(&log, now, pattern, number, stand.cursor, bytes_max, &self.metrics);
-                if let Some(block) = &merged.block {
-                    put_on_page(&WireBlock { tail: number, ..block.wire() }, &mut scratch, &mut page.blocks);
-                }
-                page.upto = merged.upto;
-                page.more = merged.upto < log.visible();
+            Selector::Pattern(pattern) => self.join_pattern(now, shard, pattern, start, account),
+        }
+    }
+
+    fn join_pattern(
+        &self,
+        now: Millis,
+        shard: usize,
+        pattern: &Pattern,
+        start: &Start,
+        account: &Arc<Account>,
+    ) -> Result<Joined, Code> {
+        let mut names = lock(&self.names);
+        let followed = match names.followed(pattern) {
+            Some(followed) => Arc::clone(followed),
+            None => self.follow(&mut names, pattern, account)?,
+        };
+        // Where each log stood before its tail is joined: what comes from then on is in the tail, or after its start.
+        let ends: Vec<Offset> = self.logs.iter().map(Log::visible).collect();
+        let bounds: Vec<_> = followed.tails.iter().map(|tail| tail.join(now, shard)).collect();
+        drop(names);
+        let stands = self.logs.iter().zip(ends).zip(bounds);
+        let stands =
+            stands.map(|((log, end), (cached_from, _))| start::of_pattern(log, cached_from, end, start));
+        let (stands, tails) = (stands.collect(), followed.tails.clone());
+        Ok(Joined { tails, stands, followed: Some(followed) })
+    }
+
+    /// Makes the tails of a pattern, each at the end of its log.
+    fn follow(
+        &self,
+        names: &mut Directory,
+        pattern: &Pattern,
+        account: &Arc<Account>,
+    ) -> Result<Arc<Followed>, Code> {
+        let followed = names.follow(pattern, account)?;
+        for (log, tail) in self.logs.iter().zip(&followed.tails) {
+            let mut log = log.lock();
+            tail.begin_at(log.last_visible());
+            log.feed.insert(pattern.as_str(), Arc::clone(tail));
+        }
+        Ok(followed)
+    }
+
+    /// The last cursor of a shard has left a tail. A topic that nobody ever published to goes with it.
+    pub fn left(&self, now: Millis, tail: Arc<Tail>) {
+        let Source::Topic(name) = tail.source.clone() else { return };
+        let (gone, last) = tail.bounds(now);
+        drop(tail);
+        if gone == last {
+            let mut names = lock(&self.names);
+            if let Some(topic) = names.find(&name).cloned() {
+                names.dismiss(topic, now);
             }
         }
+    }
+
+    /// Reads a page of history; `None` if that takes a look at many topics: ask [`Self::read`].
+    #[must_use]
+    pub fn page(
+        &self,
+        now: Millis,
+        selector: &Selector,
+        start: &Start,
+        bytes_max: usize,
+    ) -> Option<PageRead> {
+        match selector {
+            Selector::Topic(name) => Some(self.topic_page(now, name, start, bytes_max)),
+            Selector::Pattern(_) if *start == Start::Latest => {
+                let ends: Vec<_> = self.logs.iter().map(|log| log.position(log.visible())).collect();
+                Some(PageRead { after: ends.clone(), upto: ends, ..PageRead::default() })
+            }
+            Selector::Pattern(_) => None,
+        }
+    }
+
+    fn topic_page(&self, now: Millis, name: &TopicName, start: &Start, bytes_max: usize) -> PageRead {
+        let (index, topic, forgotten) = {
+            let names = lock(&self.names);
+            let index = names.log_of(name);
+            (index, names.find(name).cloned(), names.gone(name, index))
+        };
+        let log = self.log(index);
+        let stand = start::of_topic(log, now, topic.as_deref(), forgotten, start);
+        let mut page =
+            PageRead { after: vec![log.position(stand.cursor)], gap: stand.gap, ..PageRead::default() };
+        let mut upto = stand.cursor;
+        if let Some(topic) = topic {
+            let found = topic.tail.read_after(now, stand.cursor, bytes_max);
+            let mut scratch = Vec::new();
+            for block in &found.blocks {
+                put_on_page(&block.wire(), &mut scratch, &mut page.blocks);
+            }
+            upto = found.blocks.last().map_or(stand.cursor, |block| block.last);
+            page.more = upto < found.last;
+        }
+        page.upto = vec![log.position(upto)];
         page
     }
 
-    /// Merges what a pattern's topics hold after `cursor`: what its own tail no longer has.
-    #[must_use]
-    pub fn merge(
-        &self,
-        now: Millis,
-        pattern: &Pattern,
-        tail: TailNumber,
-        cursor: Offset,
-        bytes_max: usize,
-    ) -> Merged {
-        reading::merge(&lock(&self.log), now, pattern, tail, cursor, bytes_max, &self.metrics)
+    /// Asks for what takes a look at many topics.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] if very many reads of this account wait.
+    pub fn read(&self, address: Address, account: &Arc<Account>, ask: Ask) -> Result<(), Code> {
+        self.reads.ask(address, account, Job::new(ask))
     }
 
-    /// Drops some of what is too old. To be called a few times a second.
+    /// Does one step of a read that was asked for; `false` if there is none.
+    pub fn read_on(&self, now: Millis) -> bool {
+        let hub = Hub { logs: &self.logs, names: &self.names, limits: &self.limits, ledger: &self.ledger };
+        self.reads.turn(now, &hub, &self.inboxes)
+    }
+
+    /// Takes what was read for a shard.
+    pub fn take_read(&self, shard: usize) -> Vec<(Address, Answer)> {
+        self.reads.take(shard)
+    }
+
+    /// Drops some of what is too old, and what nobody needs. To be called a few times a second.
     pub fn sweep(&self, now: Millis) {
-        lock(&self.log).sweep(now);
+        let (topics, idle) = lock(&self.names).next_to_age(now);
+        for followed in idle {
+            for (log, tail) in self.logs.iter().zip(&followed.tails) {
+                log.lock().feed.remove(followed.pattern.as_str(), tail);
+                tail.clear();
+            }
+        }
+        let generations: Vec<u64> = self.logs.iter().map(Log::generation).collect();
+        let pressed = self.ledger.total() > self.limits.node_bytes_max;
+        let mut unneeded = Vec::new();
+        for topic in topics {
+            topic.forget_fed(generations[usize::from(topic.log)]);
+            let (gone, last) = topic.tail.age(now);
+            if pressed {
+                topic.tail.drop_derived();
+            }
+            if gone == last {
+                unneeded.push(topic);
+            }
+        }
+        if !unneeded.is_empty() {
+            let mut names = lock(&self.names);
+            unneeded.into_iter().for_each(|topic| names.dismiss(topic, now));
+        }
+        for log in &self.logs {
+            log.lock().sweep(now);
+        }
+        self.relieve();
+    }
+
+    /// Makes room if the node is full.
+    fn relieve(&self) {
+        let (held, max) = (self.ledger.total(), self.limits.node_bytes_max);
+        if held > max {
+            self.heavy.relieve(held - max + max / 16);
+        }
     }
 
     /// Lets the engine of a simulated log complete or fail what it holds.
-    pub fn with_log<T>(&self, act: impl FnOnce(&mut Sequencer) -> T) -> T {
-        let mut log = lock(&self.log);
+    pub fn with_log<T>(&self, index: u8, act: impl FnOnce(&mut Sequencer) -> T) -> T {
+        let mut log = self.log(index).lock();
         let result = act(&mut log);
         let wakes = log.deliver();
         drop(log);

@@ -29,6 +29,14 @@ number! {
     /// Position of a message in its log; strictly increasing, not dense within a topic. 0 is before the first.
     Offset
 }
+impl Offset {
+    /// The one after it.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 number! {
     /// A publisher's counter per topic, from 1, without holes.
     Seq

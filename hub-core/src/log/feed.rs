@@ -25,10 +25,12 @@ impl Feed {
         self.generation += 1;
     }
 
-    /// Takes a pattern away.
-    pub fn remove(&mut self, pattern: &str) {
-        self.tails.remove(pattern);
-        self.generation += 1;
+    /// Takes a pattern away, unless it has another tail by now.
+    pub fn remove(&mut self, pattern: &str, tail: &Arc<Tail>) {
+        if self.tails.get(pattern).is_some_and(|known| Arc::ptr_eq(known, tail)) {
+            self.tails.remove(pattern);
+            self.generation += 1;
+        }
     }
 
     /// The tails of all patterns that match a topic.

@@ -11,8 +11,8 @@ use tidewire_protocol::number::{Incarnation, ProducerId, Seq};
 
 use crate::clock::Millis;
 use crate::limits::Limits;
+use crate::log::window::Window;
 use crate::mutant::{self, Mutant};
-use crate::window::Window;
 
 /// The producers that a log knows. Lives under the sequencer's lock.
 #[derive(Debug)]

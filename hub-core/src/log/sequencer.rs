@@ -6,31 +6,36 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidewire_protocol::block::Head;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::number::{Epoch, Offset, Tag};
 
 use crate::block::Entry;
-use crate::clock::Millis;
-use crate::engine::{Engine, Submitted};
+use crate::clock::{Millis, NEVER};
 use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
+use crate::log::engine::{Engine, Submitted};
+use crate::log::feed::Feed;
+use crate::log::producers::Producers;
+use crate::log::submission::{Pending, Submission, Wish};
+use crate::log::window::{Answer, Verdict};
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
 use crate::tail::Tail;
-use crate::topics::directory::{Directory, Topic};
-use crate::topics::producers::Producers;
-use crate::topics::submission::{Pending, Submission, Wish};
-use crate::window::{Answer, Verdict};
+use crate::tail::heavy::Heavy;
+use crate::topic::Topic;
 
 /// A log and its order.
 #[derive(Debug)]
 pub struct Sequencer {
     /// Identity of the log.
     pub epoch: Epoch,
-    /// The names in it.
-    pub directory: Directory,
+    /// Its place among the hub's logs.
+    index: u8,
+    /// Which patterns get whose messages.
+    pub feed: Feed,
     /// Who has published what.
     pub producers: Producers,
     /// Where it is stored.
@@ -38,7 +43,7 @@ pub struct Sequencer {
     /// Last offset given out.
     last: Offset,
     /// Last offset that is visible.
-    visible: Offset,
+    visible: Arc<AtomicU64>,
     clock: Millis,
     pending: VecDeque<Pending>,
     pending_bytes: usize,
@@ -47,6 +52,7 @@ pub struct Sequencer {
     /// Shards to wake then.
     wakes: Wakes,
     inboxes: Vec<Arc<Inbox>>,
+    heavy: Arc<Heavy>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
 }
@@ -55,19 +61,21 @@ impl Sequencer {
     /// An empty log.
     #[must_use]
     pub fn new(
+        index: u8,
         epoch: Epoch,
         engine: Engine,
-        directory: Directory,
         inboxes: Vec<Arc<Inbox>>,
+        heavy: &Arc<Heavy>,
         limits: &Arc<Limits>,
         metrics: &Arc<Metrics>,
     ) -> Self {
         Self {
             epoch,
-            directory,
+            index,
+            feed: Feed::default(),
             engine,
             last: Offset(0),
-            visible: Offset(0),
+            visible: Arc::default(),
             clock: Millis(0),
             pending: VecDeque::new(),
             pending_bytes: 0,
@@ -75,15 +83,22 @@ impl Sequencer {
             told: vec![Vec::new(); inboxes.len()],
             wakes: Wakes::default(),
             inboxes,
+            heavy: Arc::clone(heavy),
             limits: Arc::clone(limits),
             metrics: Arc::clone(metrics),
         }
     }
 
+    /// The last offset that anybody may see, for those who do not hold the lock.
+    #[must_use]
+    pub fn visible(&self) -> &Arc<AtomicU64> {
+        &self.visible
+    }
+
     /// The last offset that anybody may see.
     #[must_use]
-    pub fn visible(&self) -> Offset {
-        self.visible
+    pub fn last_visible(&self) -> Offset {
+        Offset(self.visible.load(Ordering::Acquire))
     }
 
     /// Takes a publish. Its outcome goes to its origin's shard with the next [`Self::deliver`].
@@ -92,6 +107,7 @@ impl Sequencer {
             origin: submission.origin,
             handle: submission.handle,
             seq: submission.seq,
+            log: self.index,
             fate: Fate::Refused { code: Code::Fenced, consumed: false },
         };
         if self.producers.is_fenced(submission.producer, submission.incarnation) {
@@ -150,24 +166,18 @@ impl Sequencer {
         }
     }
 
-    /// Leaves outcomes in their shards' inboxes, and makes room if the node is full. Tells which shards have to be
-    /// woken when the lock is given back.
+    /// Leaves outcomes in their shards' inboxes. Tells which shards have to be woken when the lock is given back.
     pub fn deliver(&mut self) -> Wakes {
         for (shard, (told, inbox)) in self.told.iter_mut().zip(&self.inboxes).enumerate() {
             if !told.is_empty() && inbox.leave_outcomes(told) {
                 self.wakes.note(shard);
             }
         }
-        let held = usize::try_from(self.metrics.block_bytes.value()).unwrap_or(usize::MAX);
-        if held > self.limits.node_bytes_max {
-            self.directory.relieve(held - self.limits.node_bytes_max + self.limits.node_bytes_max / 16);
-        }
         std::mem::take(&mut self.wakes)
     }
 
-    /// Ages some of what has a time to live: see [`Directory::sweep`] and [`Producers::sweep`].
+    /// Ages some of what has a time to live: see [`Producers::sweep`].
     pub fn sweep(&mut self, now: Millis) {
-        self.directory.sweep(now);
         self.producers.sweep(now);
     }
 
@@ -260,21 +270,39 @@ impl Sequencer {
 
     /// Shows a message to everybody: the topic's tail, then those of matching patterns.
     fn reveal(&mut self, topic: &Arc<Topic>, offset: Offset, head: &Head<'static>, payload: &[u8]) {
-        self.visible = self.visible.max(offset);
         self.metrics.published.add(1);
         self.metrics.published_bytes.add(payload.len() as u64);
-        let (inboxes, wakes) = (&self.inboxes, &mut self.wakes);
+        let (inboxes, wakes, heavy, patterns) = (&self.inboxes, &mut self.wakes, &self.heavy, &self.feed);
         let mut leave = |shard: usize, tail: &Tail| {
             if inboxes[shard].leave_tail(tail.number) {
                 wakes.note(shard);
             }
         };
-        let entry = Entry { offset, head: *head, topic: None, payload };
-        topic.tail.append(&entry, |shard| leave(shard, &topic.tail));
-        topic.feed(|tail| {
-            let entry = Entry { topic: Some(topic.name.text()), ..entry };
-            tail.append(&entry, |shard| leave(shard, tail));
-        });
+        let entry = Entry { offset, head: *head, stale_at: NEVER, topic: None, payload };
+        if topic.tail.append(&entry, |shard| leave(shard, &topic.tail)) {
+            heavy.add(&topic.tail);
+        }
+        let stale_at = Millis(head.published_at_ms).plus(topic.tail.age_ms());
+        let entry = Entry { stale_at, topic: Some(topic.name.text()), ..entry };
+        topic.feed(
+            patterns.generation(),
+            |name| patterns.matching(name),
+            |tails| {
+                let mut room = FED_BYTES_MAX;
+                for tail in tails {
+                    if payload.len() > room {
+                        tail.pass_by(offset, |shard| leave(shard, tail));
+                        continue;
+                    }
+                    room -= payload.len();
+                    if tail.append(&entry, |shard| leave(shard, tail)) {
+                        heavy.add(tail);
+                    }
+                }
+            },
+        );
+        // Only now, since whoever reads without the lock takes everything up to here to be in the tails.
+        self.visible.fetch_max(offset.0, Ordering::Release);
     }
 
     fn tell(&mut self, outcome: Outcome) {
@@ -296,3 +324,6 @@ fn fate(answer: Answer, duplicate: bool) -> Fate {
 fn head(published_at_ms: u64, content: Content, maybe_duplicate: bool, tag: Tag) -> Head<'static> {
     Head { published_at_ms, content, maybe_duplicate, tag, ..Head::default() }
 }
+
+/// Bytes of one message that are copied into tails of patterns; beyond, whoever listens reads it from its topic.
+const FED_BYTES_MAX: usize = 1 << 20;

@@ -6,9 +6,9 @@ use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::number::{Handle, Incarnation, Offset, ProducerId, Seq, Tag};
 
 use crate::letter::{Address, Outcome};
-use crate::topics::directory::Topic;
-use crate::topics::producers::WindowKey;
-use crate::window::Answer;
+use crate::log::producers::WindowKey;
+use crate::log::window::Answer;
+use crate::topic::Topic;
 
 /// A publish, checked by its session.
 #[derive(Debug)]

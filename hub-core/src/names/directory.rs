@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Pattern, TopicName};
-use tidewire_protocol::number::{Offset, TailNumber};
+use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 
 use crate::clock::Millis;
 use crate::ledger::{Account, Kind, Ledger};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
-use crate::names::follow::{Followed, Following};
+use crate::names::follow::{FOLLOWED_BYTES, Followed, Following};
 use crate::names::forgotten::Forgotten;
 use crate::names::quota;
 use crate::tail::{Keep, Source, Tail, Terms};
@@ -53,7 +54,8 @@ pub struct Directory {
     rules: Vec<(Pattern, u8, Arc<Terms>)>,
     /// Terms of topics that no rule matches.
     usual: Arc<Terms>,
-    pattern_terms: Arc<Terms>,
+    /// Terms of patterns' tails, by log.
+    pattern_terms: Vec<Arc<Terms>>,
     /// Bytes that names may take.
     room: usize,
     shapes_max: usize,
@@ -103,33 +105,39 @@ impl Retention {
 }
 
 impl Directory {
-    /// An empty directory of a hub with so many logs.
+    /// An empty directory of a hub with these logs.
     #[must_use]
     pub fn new(
         rules: Vec<TopicRule>,
-        logs: usize,
+        epochs: &[Epoch],
         shards: usize,
         limits: &Limits,
         metrics: &Arc<Metrics>,
         ledger: &Arc<Ledger>,
     ) -> Self {
-        let terms = |keep| Arc::new(Terms { keep, shards, ledger: Arc::clone(ledger) });
-        let of_rule = |rule: TopicRule| (rule.pattern, rule.log, terms(rule.retention.keep(limits)));
+        let heavy_bytes = (limits.node_bytes_max / HEAVY_TAILS_MAX).max(1);
+        let terms =
+            |keep, epoch| Arc::new(Terms { keep, shards, heavy_bytes, epoch, ledger: Arc::clone(ledger) });
+        let of_rule = |rule: TopicRule| {
+            let log = rule.log.min(epochs.len().saturating_sub(1) as u8);
+            (rule.pattern, log, terms(rule.retention.keep(limits), epochs[usize::from(log)]))
+        };
+        let of_patterns = Keep {
+            count: u64::MAX,
+            bytes: limits.pattern_tail_bytes,
+            age_ms: u64::MAX,
+            readable: true,
+            block_bytes: limits.block_bytes,
+        };
         Self {
             topics: Trie::default(),
             count: 0,
-            forgotten: Forgotten::new(logs),
+            forgotten: Forgotten::new(epochs.len()),
             following: Following::default(),
             next_number: 1,
             rules: rules.into_iter().map(of_rule).collect(),
-            usual: terms(Retention::default().keep(limits)),
-            pattern_terms: terms(Keep {
-                count: u64::MAX,
-                bytes: limits.pattern_tail_bytes,
-                age_ms: u64::MAX,
-                readable: true,
-                block_bytes: limits.block_bytes,
-            }),
+            usual: terms(Retention::default().keep(limits), epochs[0]),
+            pattern_terms: epochs.iter().map(|epoch| terms(of_patterns, *epoch)).collect(),
             room: limits.topics_max.saturating_mul(NAME_BYTES),
             shapes_max: limits.pattern_shapes_max,
             metrics: Arc::clone(metrics),
@@ -199,27 +207,36 @@ impl Directory {
         self.following.find(pattern)
     }
 
-    /// Makes the tails of a pattern, one in each log, each at its log's `end`; `None` if `account` may not have the hub
-    /// remember one more pattern, or none of this shape.
-    pub fn follow(&mut self, pattern: &Pattern, ends: &[Offset], account: &Arc<Account>) -> Option<Arc<Followed>> {
-        let may = quota::allows(account, Kind::Names, crate::names::follow::FOLLOWED_BYTES, self.room)
-            && self.following.has_room(pattern, account, self.shapes_max);
-        if !may {
-            return None;
+    /// Makes the tails of a pattern, one in each log, which begin nowhere yet.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] if `account` may not have the hub remember one more pattern, [`Code::LimitReached`] if none of
+    /// this shape.
+    pub fn follow(&mut self, pattern: &Pattern, account: &Arc<Account>) -> Result<Arc<Followed>, Code> {
+        if !quota::allows(account, Kind::Names, FOLLOWED_BYTES, self.room) {
+            return Err(Code::Overloaded);
+        }
+        if !self.following.has_room(pattern, account, self.shapes_max) {
+            return Err(Code::LimitReached);
         }
         let number = self.next_number();
-        let terms = &self.pattern_terms;
-        let tail = |(log, end): (u8, &Offset)| {
-            Arc::new(Tail::new(number, log, Source::Pattern(pattern.clone()), terms, *end))
+        let tail = |(log, terms): (u8, &Arc<Terms>)| {
+            Arc::new(Tail::new(number, log, Source::Pattern(pattern.clone()), terms, Offset(0)))
         };
-        let tails = (0..).zip(ends).map(tail).collect();
-        let followed = Arc::new(Followed::new(pattern.clone(), tails, ends.to_vec(), account));
+        let tails = (0..).zip(&self.pattern_terms).map(tail).collect();
+        let followed = Arc::new(Followed::new(pattern.clone(), tails, account));
         self.following.insert(Arc::clone(&followed));
-        Some(followed)
+        Ok(followed)
     }
 
     /// Lists what is at names that a pattern matches, for about `steps` names.
-    pub fn list(&self, pattern: &Pattern, progress: &Progress, steps: usize, listed: &mut Listed) -> Progress {
+    pub fn list(
+        &self,
+        pattern: &Pattern,
+        progress: &Progress,
+        steps: usize,
+        listed: &mut Listed,
+    ) -> Progress {
         self.topics.list(pattern.as_str(), progress, steps, |leaf| match leaf {
             Leaf::Topic(topic) => listed.topics.push(Arc::clone(topic)),
             Leaf::Gone(log, last) => listed.gone.push((*log, *last)),
@@ -294,6 +311,8 @@ impl Directory {
     }
 }
 
+/// So many tails can hold a notable part of what the node may hold.
+const HEAVY_TAILS_MAX: usize = 1_024;
 /// A round of ageing begins so long after the one before it at the earliest.
 const ROUND_MS: u64 = 5_000;
 /// In so many steps it comes round, unless there are very many topics; shards take one every 250 ms.
@@ -316,13 +335,14 @@ mod tests {
     fn a_round_of_ageing_takes_several_steps_and_meets_every_topic() {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
-        let mut directory = Directory::new(Vec::new(), 1, 1, &Limits::default(), &Arc::default(), &ledger);
+        let mut directory =
+            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &ledger);
         for number in 0..3 * STEP_TOPICS_MIN {
             directory.topic(&name(number), &account).unwrap();
         }
         let held = directory.topic(&name(7), &account).unwrap();
         let mut now = Millis(ROUND_MS);
-        let mut sweep = |directory: &mut Directory, now| {
+        let sweep = |directory: &mut Directory, now| {
             for topic in directory.next_to_age(now).0 {
                 directory.dismiss(topic, now);
             }

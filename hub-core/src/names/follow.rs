@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewire_protocol::name::Pattern;
-use tidewire_protocol::number::Offset;
 
 use crate::ledger::{Account, AccountKey, Kind};
 use crate::tail::Tail;
@@ -16,8 +15,6 @@ pub struct Followed {
     pub pattern: Pattern,
     /// Its tails, one in each log.
     pub tails: Vec<Arc<Tail>>,
-    /// Where each log stood when its tail was made.
-    pub made_at: Vec<Offset>,
     account: Arc<Account>,
 }
 
@@ -40,9 +37,9 @@ struct Shape {
 impl Followed {
     /// A pattern that `account` was the first to listen to.
     #[must_use]
-    pub fn new(pattern: Pattern, tails: Vec<Arc<Tail>>, made_at: Vec<Offset>, account: &Arc<Account>) -> Self {
+    pub fn new(pattern: Pattern, tails: Vec<Arc<Tail>>, account: &Arc<Account>) -> Self {
         account.charge(Kind::Names, FOLLOWED_BYTES);
-        Self { pattern, tails, made_at, account: Arc::clone(account) }
+        Self { pattern, tails, account: Arc::clone(account) }
     }
 
     /// Whether anybody listens.
@@ -70,7 +67,8 @@ impl Following {
     #[must_use]
     pub fn has_room(&self, pattern: &Pattern, account: &Account, shapes_max: usize) -> bool {
         let theirs = self.shapes_of.get(&account.key()).copied().unwrap_or(0);
-        self.shapes.contains_key(&shape(pattern)) || theirs + 1 <= shapes_max.saturating_sub(self.shapes.len())
+        self.shapes.contains_key(&shape(pattern))
+            || theirs + 1 <= shapes_max.saturating_sub(self.shapes.len())
     }
 
     /// Adds one.
@@ -128,7 +126,7 @@ mod tests {
     use crate::ledger::Ledger;
 
     fn followed(text: &str, account: &Arc<Account>) -> Arc<Followed> {
-        Arc::new(Followed::new(Pattern::parse(text).unwrap(), Vec::new(), Vec::new(), account))
+        Arc::new(Followed::new(Pattern::parse(text).unwrap(), Vec::new(), account))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How much of what the hub remembers one account may take.
 //!
-//! An account may hold as much as is still free. So one that takes all it can gets half, two get a third each, and
-//! whoever comes new finds room: a stranger displaces nobody.
+//! An account may hold as much as is still free. So one that takes all it can gets half, the next one half of what is
+//! left, and whoever comes then finds room: a stranger displaces nobody.
 
 use crate::ledger::{Account, Kind};
 
@@ -20,10 +20,10 @@ mod tests {
     use crate::ledger::{AccountKey, Ledger};
 
     #[test]
-    fn however_many_take_all_they_can_the_next_one_finds_room() {
+    fn though_several_take_all_they_can_the_next_one_finds_room() {
         let ledger = Arc::new(Ledger::default());
         let mut accounts = Vec::new();
-        for key in 1..=20 {
+        for key in 1..=10 {
             let account = ledger.account(AccountKey(key));
             let mut taken = 0;
             while allows(&account, Kind::Names, 1, 10_000) {

@@ -132,7 +132,9 @@ impl Found {
             Start::Earliest => {
                 earliest.map_or(Stand::live(self.upto), |cursor| Stand::resumed(cursor, self.lost()))
             }
-            Start::Last(count) if *count > 0 && earliest.is_some() => Stand::resumed(before_last, self.lost()),
+            Start::Last(count) if *count > 0 && earliest.is_some() => {
+                Stand::resumed(before_last, self.lost())
+            }
             Start::Last(_) => Stand::live(self.upto),
             Start::SinceMs(ms) => {
                 let time = Millis(now.0.saturating_sub(*ms));

@@ -35,8 +35,8 @@ pub struct Merge {
 #[derive(Debug)]
 struct Source {
     topic: Arc<Topic>,
-    /// In the block after this offset ...
-    block_prev: Offset,
+    /// In the block between these two offsets ...
+    block: (Offset, Offset),
     /// ... so many bytes are left, behind the message at ...
     left: u32,
     /// ... this offset.
@@ -94,7 +94,7 @@ impl Merge {
         let few = self.unplaced.len().saturating_sub(STEP_NAMES);
         for Held { topic, gone } in self.unplaced.split_off(few) {
             let from = if topic.tail.readable() { self.cursor } else { self.cursor.max(self.bare_from) };
-            let mut source = Source { topic, block_prev: Offset(0), left: 0, before: from.max(gone) };
+            let source = Source { topic, block: (Offset(0), Offset(0)), left: 0, before: from.max(gone) };
             let place = self.sources.len() as u32;
             if let Some(due) = source.due(now) {
                 self.sources.push(source);
@@ -135,15 +135,15 @@ impl Merge {
             let others = self.next.peek().map_or(Offset(u64::MAX), |Reverse((other, _))| *other);
             let end = others.min(self.upto.next());
             let went_on = match source.look(now) {
-                Look::Lost(upto) if filling.bytes == 0 => {
-                    part.lost = Some(upto);
-                    false
-                }
-                // Told in its order: behind what was read before.
-                Look::Lost(upto) => {
-                    source.before = source.before.min(upto);
+                // Told in its order: behind what was read before, so in the next part.
+                Look::Lost(_) if filling.bytes > 0 => {
                     self.next.push(Reverse((due, place)));
                     break;
+                }
+                Look::Lost(upto) => {
+                    (source.before, source.left) = (upto, 0);
+                    part.lost = Some(upto);
+                    false
                 }
                 Look::Block(block) => source.run(&block, end, &mut filling),
                 Look::Nothing => true,
@@ -179,7 +179,7 @@ enum Look {
 
 impl Source {
     /// When its turn is: the offset of its next message, or of the first that it has lost.
-    fn due(&mut self, now: Millis) -> Option<Offset> {
+    fn due(&self, now: Millis) -> Option<Offset> {
         let found = self.topic.tail.next_after(now, self.before);
         if found.gone > self.before {
             return Some(self.before.next());
@@ -192,11 +192,10 @@ impl Source {
         self.records(&block, &wire).flatten().map(|record| record.offset).find(|offset| *offset > self.before)
     }
 
-    /// Looks at what comes next. What is lost is passed.
-    fn look(&mut self, now: Millis) -> Look {
+    /// Looks at what comes next.
+    fn look(&self, now: Millis) -> Look {
         let found = self.topic.tail.next_after(now, self.before);
         if found.gone > self.before {
-            (self.before, self.left) = (found.gone, 0);
             return Look::Lost(found.gone);
         }
         found.block.map_or(Look::Nothing, Look::Block)
@@ -206,7 +205,7 @@ impl Source {
     fn run(&mut self, block: &Block, end: Offset, filling: &mut Filling<'_>) -> bool {
         let wire = block.wire();
         let mut records = self.records(block, &wire);
-        self.block_prev = block.prev;
+        self.block = (block.prev, block.last);
         loop {
             let left = records.left();
             let Some(Ok(record)) = records.next() else {
@@ -232,7 +231,11 @@ impl Source {
     fn records<'a>(&self, block: &Block, wire: &wire::Block<'a>) -> wire::Records<'a> {
         let records = wire.records();
         let left = self.left as usize;
-        if block.prev != self.block_prev || left == 0 || self.before <= block.prev || left > records.left() {
+        if (block.prev, block.last) != self.block
+            || left == 0
+            || self.before <= block.prev
+            || left > records.left()
+        {
             return records;
         }
         let at = records.left() - left;

@@ -61,9 +61,10 @@ pub fn of_topic(log: &Log, now: Millis, topic: Option<&Topic>, forgotten: Offset
         Start::After(positions) => after(log, positions, (gone, last), GapReason::Retention),
         _ if !topic.tail.readable() => Stand::live(last),
         Start::Earliest => Stand::resumed(gone, gone),
-        Start::Last(count) => {
-            topic.tail.before_last(now, *count).map_or(Stand::live(last), |cursor| Stand::resumed(cursor, cursor))
-        }
+        Start::Last(count) => topic
+            .tail
+            .before_last(now, *count)
+            .map_or(Stand::live(last), |cursor| Stand::resumed(cursor, cursor)),
         Start::SinceMs(ms) => {
             let cursor = topic.tail.before_time(now, Millis(now.0.saturating_sub(*ms)));
             Stand::resumed(cursor, cursor)

@@ -4,8 +4,11 @@ use tidewire_protocol::client_frame::{History, Subscribe};
 use tidewire_protocol::code::{Code, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Page};
 use tidewire_protocol::name::Selector;
+use tidewire_protocol::number::Request;
 
 use crate::clock::Millis;
+use crate::letter::Serial;
+use crate::reading::job::{Ask, PageRead};
 use crate::session::desk::{Demand, Desk};
 use crate::session::telling::failed;
 use crate::topics::Topics;
@@ -37,31 +40,39 @@ pub fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
     }
 }
 
-/// Answers with a page of history.
-pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) {
-    let selector = match readable(&frame.name, desk.topics) {
-        Ok(selector) => selector,
-        Err(code) => return desk.replies.put(&failed(frame.request, code)),
-    };
-    let limits = desk.topics.limits();
-    if desk.unread_bytes + desk.replies.len() > limits.outbox_bytes_max / 2 {
-        // A page is much larger than its question: many at once would overrun the bound on answers.
-        return desk.replies.put(&failed(frame.request, Code::Overloaded));
-    }
-    let bytes_max = limits.page_bytes_max;
-    let wanted = match usize::try_from(frame.bytes_max) {
-        Ok(bytes) if bytes > 0 => bytes.min(bytes_max),
-        Ok(_) | Err(_) => bytes_max,
-    };
-    let read = desk.topics.page(now, &selector, &frame.from, wanted);
-    desk.replies.put(&HubFrame::Page(Page {
-        request: frame.request,
-        more: read.more,
-        after: vec![desk.topics.position(read.stand.cursor)],
-        upto: vec![desk.topics.position(read.upto)],
-        gap: read.stand.gap,
-        blocks: read.blocks.into(),
-    }));
+/// Answers with a page of history, at once or when it was read. Gives the serial of a read that was asked for.
+pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) -> Option<Serial> {
+    let asked = readable(&frame.name, desk.topics).and_then(|selector| {
+        let limits = desk.topics.limits();
+        if desk.unread_bytes + desk.replies.len() > limits.outbox_bytes_max / 2 {
+            // A page is much larger than its question: many at once would overrun the bound on answers.
+            return Err(Code::Overloaded);
+        }
+        let bytes_max = match usize::try_from(frame.bytes_max) {
+            Ok(bytes) if bytes > 0 => bytes.min(limits.page_bytes_max),
+            Ok(_) | Err(_) => limits.page_bytes_max,
+        };
+        if let Some(read) = desk.topics.page(now, &selector, &frame.from, bytes_max) {
+            desk.replies.put(&page_frame(frame.request, read));
+            return Ok(None);
+        }
+        let Selector::Pattern(pattern) = selector else { return Err(Code::Internal) };
+        let serial = desk.serials.give();
+        let ask = Ask::Page { pattern, start: frame.from.clone(), bytes_max };
+        desk.topics.read(desk.address.with(serial), desk.account, ask)?;
+        Ok(Some(serial))
+    });
+    asked.unwrap_or_else(|code| {
+        desk.replies.put(&failed(frame.request, code));
+        None
+    })
+}
+
+/// A page as it is told.
+#[must_use]
+pub fn page_frame(request: Request, read: PageRead) -> HubFrame<'static> {
+    let PageRead { after, upto, gap, blocks, more } = read;
+    HubFrame::Page(Page { request, more, after, upto, gap, blocks: blocks.into() })
 }
 
 /// One rule for every way to read: live, history, whatever comes.

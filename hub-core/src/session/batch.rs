@@ -8,10 +8,10 @@ use tidewire_protocol::number::{Incarnation, ProducerId, Tag};
 
 use crate::clock::Millis;
 use crate::letter::Address;
+use crate::log::producers::WindowKey;
+use crate::log::submission::{Submission, Wish};
+use crate::topic::Topic;
 use crate::topics::Topics;
-use crate::topics::directory::Topic;
-use crate::topics::producers::WindowKey;
-use crate::topics::submission::{Submission, Wish};
 
 /// Publishes, checked and not yet submitted.
 #[derive(Debug, Default)]

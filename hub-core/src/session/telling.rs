@@ -42,9 +42,9 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> HubFrame
             handle,
             seq,
             count,
-            epoch: if offset == Offset(0) { Epoch(0) } else { topics.epoch() },
+            epoch: if offset == Offset(0) { Epoch(0) } else { topics.log(outcome.log).epoch },
             offset,
-            durability: topics.durability(),
+            durability: topics.log(outcome.log).durability,
             duplicate,
         }),
         Fate::Refused { code, consumed } => HubFrame::Refused(Refused {

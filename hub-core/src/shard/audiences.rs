@@ -12,14 +12,14 @@ use crate::shard::audience::{Audience, Entry};
 use crate::shard::connection::{Connection, Subscription};
 use crate::shard::walk::{Stopped, Walk};
 use crate::shard::wire::Wire;
-use crate::tail::Tail;
+use crate::tail::{Tail, TailKey};
 
 /// The audiences of a shard, and the walks along them.
 #[derive(Debug)]
 pub struct Audiences {
     shard: usize,
     list: Slab<Audience>,
-    by_tail: BTreeMap<TailNumber, u32>,
+    by_tail: BTreeMap<TailKey, u32>,
     /// Audiences that wait for a slice of a walk, each once. One that lost its last cursor meanwhile goes when its turn
     /// comes.
     due: VecDeque<u32>,
@@ -42,6 +42,12 @@ impl Audiences {
         }
     }
 
+    /// The shard's index.
+    #[must_use]
+    pub fn shard(&self) -> usize {
+        self.shard
+    }
+
     /// Whether a walk is under way or due.
     #[must_use]
     pub fn has_work(&self) -> bool {
@@ -51,7 +57,7 @@ impl Audiences {
     /// Adds a cursor, which lags: it looks at the tail after this. Tells where it stands.
     pub fn join(&mut self, tail: &Arc<Tail>, entry: Entry) -> (u32, u32) {
         let new = || self.list.insert(Audience::new(tail)) as u32;
-        let index = *self.by_tail.entry(tail.number).or_insert_with(new);
+        let index = *self.by_tail.entry(tail.key()).or_insert_with(new);
         let audience = &mut self.list[index as usize];
         if audience.entries.is_empty() {
             audience.low = entry.cursor;
@@ -63,15 +69,20 @@ impl Audiences {
         (index, audience.entries.len() as u32 - 1)
     }
 
-    /// Takes a cursor away. The last one moves into its place.
-    pub fn leave(&mut self, subscription: &Subscription, connections: &mut Slab<Connection>) {
+    /// Takes a cursor away. The last one moves into its place. Gives the tail if no other cursor is on it here.
+    pub fn leave(
+        &mut self,
+        subscription: &Subscription,
+        connections: &mut Slab<Connection>,
+    ) -> Option<Arc<Tail>> {
         let (index, place) = (subscription.audience, subscription.entry as usize);
         let audience = &mut self.list[index as usize];
         audience.tail.marks.of(self.shard).leave();
         audience.entries.swap_remove(place);
         let Some(moved) = audience.entries.get(place).copied() else {
+            let left = audience.entries.is_empty().then(|| Arc::clone(&audience.tail));
             self.drop_empty(index);
-            return;
+            return left;
         };
         if let Some(connection) = connections.get_mut(moved.connection.0 as usize)
             && let Some(theirs) = connection.subscription_mut(subscription.tail)
@@ -85,15 +96,23 @@ impl Audiences {
             walk.lower(moved.cursor);
             self.queue(index);
         }
+        None
     }
 
     /// A tail has something new.
-    pub fn look_at(&mut self, tail: TailNumber) {
-        let Some(index) = self.by_tail.get(&tail).copied() else { return };
-        if !mutant::active(Mutant::MarkClearedAfterLook) {
-            self.list[index as usize].tail.marks.of(self.shard).take();
+    pub fn look_at(&mut self, number: TailNumber) {
+        let mut log = 0;
+        // A pattern has a tail in each log, one beside the other; which of them has news is not said.
+        while let Some((key, index)) = self.by_tail.range(TailKey { number, log }..).next()
+            && key.number == number
+        {
+            log = key.log + 1;
+            let index = *index;
+            if !mutant::active(Mutant::MarkClearedAfterLook) {
+                self.list[index as usize].tail.marks.of(self.shard).take();
+            }
+            self.queue(index);
         }
-        self.queue(index);
     }
 
     /// The audience of a subscription.
@@ -116,7 +135,7 @@ impl Audiences {
     }
 
     /// Parks the cursor of a connection on one tail; `false` if it has none there.
-    pub fn park(&mut self, connection: &Connection, tail: TailNumber) -> bool {
+    pub fn park(&mut self, connection: &Connection, tail: TailKey) -> bool {
         let Some(subscription) = connection.subscription(tail) else { return false };
         self.entry(subscription).parked = true;
         true
@@ -206,7 +225,7 @@ impl Audiences {
     fn drop_empty(&mut self, index: u32) {
         let audience = &self.list[index as usize];
         if audience.entries.is_empty() && !audience.queued {
-            self.by_tail.remove(&audience.tail.number);
+            self.by_tail.remove(&audience.tail.key());
             self.list.remove(index as usize);
         }
     }

@@ -12,6 +12,8 @@ use crate::ledger::Account;
 use crate::letter::Serials;
 use crate::session::Session;
 use crate::session::replies::Encoding;
+use crate::shard::following::Following;
+use crate::tail::TailKey;
 use crate::websocket::reader::Reader;
 
 /// A connection.
@@ -45,19 +47,21 @@ pub struct Connection {
     pub half: Option<Half>,
     /// Whole WebSocket messages that wait to be written.
     pub outbox: Vec<u8>,
-    /// Its subscriptions, by tail number.
+    /// Its subscriptions, by tail; one to a pattern has a tail in each log.
     pub subscriptions: Vec<Subscription>,
     /// How many of them are patterns.
     pub patterns: usize,
+    /// What else there is to know of those to patterns.
+    pub following: Following,
     /// Those that lag and take turns.
-    pub lagging: VecDeque<TailNumber>,
+    pub lagging: VecDeque<TailKey>,
 }
 
 /// A subscription of a connection. Its cursor stands in the audience.
 #[derive(Debug, Clone, Copy)]
 pub struct Subscription {
     /// The tail.
-    pub tail: TailNumber,
+    pub tail: TailKey,
     /// The tail's audience in this shard.
     pub audience: u32,
     /// The cursor's place in it.
@@ -85,7 +89,7 @@ pub struct Half {
 #[derive(Debug)]
 pub enum HalfSource {
     /// A block's, for a subscription whose cursor it moves when it is whole.
-    Block(Arc<Block>, TailNumber),
+    Block(Arc<Block>, TailKey),
     /// The connection's own.
     Own(Vec<u8>),
 }
@@ -117,6 +121,7 @@ impl Connection {
             outbox: Vec::new(),
             subscriptions: Vec::new(),
             patterns: 0,
+            following: Following::default(),
             lagging: VecDeque::new(),
         }
     }
@@ -143,40 +148,50 @@ impl Connection {
 
     /// The subscription to a tail.
     #[must_use]
-    pub fn subscription(&self, tail: TailNumber) -> Option<&Subscription> {
+    pub fn subscription(&self, tail: TailKey) -> Option<&Subscription> {
         let index = self.subscriptions.binary_search_by_key(&tail, |subscription| subscription.tail).ok()?;
         self.subscriptions.get(index)
     }
 
     /// The same, to change it.
-    pub fn subscription_mut(&mut self, tail: TailNumber) -> Option<&mut Subscription> {
+    pub fn subscription_mut(&mut self, tail: TailKey) -> Option<&mut Subscription> {
         let index = self.subscriptions.binary_search_by_key(&tail, |subscription| subscription.tail).ok()?;
         self.subscriptions.get_mut(index)
     }
 
-    /// Adds a subscription that lags until it is served.
+    /// Adds a subscription whose cursor is parked.
     pub fn subscribe(&mut self, subscription: Subscription) {
         let search = self.subscriptions.binary_search_by_key(&subscription.tail, |known| known.tail);
         let (Ok(index) | Err(index)) = search;
-        self.patterns += usize::from(subscription.pattern);
         self.subscriptions.reserve_exact(usize::from(self.subscriptions.is_empty()));
         self.subscriptions.insert(index, subscription);
-        self.lagging.push_back(subscription.tail);
     }
 
-    /// Takes a subscription away.
-    pub fn unsubscribe(&mut self, tail: TailNumber) -> Option<Subscription> {
-        let index = self.subscriptions.binary_search_by_key(&tail, |subscription| subscription.tail).ok()?;
-        self.lagging.retain(|lagging| *lagging != tail);
+    /// Whether it has a subscription of this number.
+    #[must_use]
+    pub fn is_subscribed(&self, number: TailNumber) -> bool {
+        self.subscription(TailKey { number, log: 0 }).is_some()
+    }
+
+    /// Names that it is subscribed to.
+    #[must_use]
+    pub fn names(&self) -> usize {
+        self.subscriptions.iter().filter(|subscription| subscription.tail.log == 0).count()
+    }
+
+    /// Takes a subscription away, in all its logs.
+    pub fn unsubscribe(&mut self, number: TailNumber) -> Vec<Subscription> {
+        self.lagging.retain(|lagging| lagging.number != number);
         if let Some(Half { source: HalfSource::Block(_, of), .. }) = &mut self.half
-            && *of == tail
+            && of.number == number
         {
             // The rest must still be written, and must not move the cursor of a subscription that comes next.
-            *of = NOBODYS;
+            *of = TailKey::default();
         }
-        let subscription = self.subscriptions.remove(index);
-        self.patterns -= usize::from(subscription.pattern);
-        Some(subscription)
+        self.following.remove(number);
+        let taken: Vec<_> = self.subscriptions.extract_if(.., |known| known.tail.number == number).collect();
+        self.patterns -= usize::from(taken.first().is_some_and(|subscription| subscription.pattern));
+        taken
     }
 }
 
@@ -188,6 +203,3 @@ pub fn frame_for(block: &Block, encoding: Encoding) -> &[u8] {
         Encoding::Json => block.json_frame(),
     }
 }
-
-/// The number of no tail: they count from 1.
-const NOBODYS: TailNumber = TailNumber(0);

@@ -1,12 +1,8 @@
 //! What comes in: bytes to WebSocket messages, messages to frames, frames to the session.
 
 use tidewire_protocol::client_frame::ClientFrame;
-use tidewire_protocol::code::{Code, WhenSlow};
-use tidewire_protocol::hub_frame::{HubFrame, Subscribed, Unsubscribed};
+use tidewire_protocol::code::Code;
 use tidewire_protocol::json;
-use tidewire_protocol::name::Selector;
-use tidewire_protocol::number::{Offset, Request, TailNumber};
-use tidewire_protocol::position::Start;
 
 use crate::clock::Millis;
 use crate::letter::{Address, Serial};
@@ -14,9 +10,8 @@ use crate::session::desk::{Demand, Desk};
 use crate::session::replies::{Encoding, Replies};
 use crate::session::telling::failed;
 use crate::shard::Shard;
-use crate::shard::audience::Entry;
-use crate::shard::connection::Subscription;
 use crate::shard::ending::Ending;
+use crate::shard::joining::Wish;
 use crate::shard::wire::{ConnectionId, Wire};
 use crate::websocket::event::Event;
 use crate::websocket::writer::write_pong;
@@ -114,6 +109,7 @@ impl Shard {
             // What a client said first happens first.
             self.batch.publish(now, &self.topics);
         }
+        let subscriptions = connection.names();
         let mut desk = Desk {
             topics: &self.topics,
             replies,
@@ -127,67 +123,19 @@ impl Shard {
             serials: &mut connection.serials,
             account: &connection.account,
             unread_bytes: connection.outbox.len(),
-            subscriptions: connection.subscriptions.len(),
+            subscriptions,
             patterns: connection.patterns,
         };
         match connection.session.handle(now, frame, &mut desk).map_err(Ending::Code)? {
             Demand::Nothing => {}
             Demand::Subscribe { request, selector, start, when_slow } => {
-                let subscribed = self.subscribe(now, id, &selector, &start, when_slow);
-                replies.put(&match subscribed {
-                    Ok(subscribed) => HubFrame::Subscribed(Subscribed { request, ..subscribed }),
-                    Err(code) => failed(request, code),
-                });
+                let wish = Wish { request, selector, start, when_slow };
+                if let Err(code) = self.subscribe(now, id, wish, replies) {
+                    replies.put(&failed(request, code));
+                }
             }
-            Demand::Unsubscribe { request, tail } => self.unsubscribe(id, request, tail, replies),
+            Demand::Unsubscribe { request, tail } => self.unsubscribe(now, id, request, tail, replies),
         }
         Ok(())
-    }
-
-    /// Adds a cursor, which lags until its connection is served.
-    fn subscribe(
-        &mut self,
-        now: Millis,
-        id: ConnectionId,
-        selector: &Selector,
-        start: &Start,
-        when_slow: WhenSlow,
-    ) -> Result<Subscribed, Code> {
-        let connection = self.connections.get_mut(id.0 as usize).ok_or(Code::Internal)?;
-        let joined = self.topics.join(now, self.index, selector, start)?;
-        let tail = joined.tail.number;
-        if connection.subscription(tail).is_some() {
-            joined.tail.marks.of(self.index).leave();
-            return Err(Code::LimitReached);
-        }
-        let stand = joined.stand;
-        let entry =
-            Entry { cursor: stand.cursor, connection: id, encoding: connection.encoding, parked: true };
-        let (audience, place) = self.audiences.join(&joined.tail, entry);
-        let told_gone = stand.gap.map_or(Offset(0), |gap| gap.to);
-        let pattern = matches!(selector, Selector::Pattern(_));
-        connection.subscribe(Subscription {
-            tail,
-            audience,
-            entry: place,
-            when_slow,
-            pattern,
-            told_gone,
-            caught_up: false,
-        });
-        self.topics.metrics().subscriptions.add(1);
-        let positions = vec![self.topics.position(stand.cursor)];
-        Ok(Subscribed { request: Request(0), tail, outcome: stand.outcome, positions, gap: stand.gap })
-    }
-
-    fn unsubscribe(&mut self, id: ConnectionId, request: Request, tail: TailNumber, replies: &mut Replies) {
-        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-        let Some(subscription) = connection.unsubscribe(tail) else {
-            replies.put(&failed(request, Code::UnknownNumber));
-            return;
-        };
-        self.audiences.leave(&subscription, &mut self.connections);
-        self.topics.metrics().subscriptions.sub(1);
-        replies.put(&HubFrame::Unsubscribed(Unsubscribed { request, tail, ..Unsubscribed::default() }));
     }
 }

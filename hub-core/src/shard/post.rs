@@ -78,6 +78,7 @@ impl Shard {
         }
         post.tidy();
         self.post = post;
+        self.take_read(now);
     }
 
     /// Tells outcomes to the connection that published.
@@ -102,7 +103,7 @@ impl Shard {
     }
 
     /// A connection has something new in its outbox, which it waited for.
-    fn was_told(&mut self, now: Millis, id: ConnectionId) {
+    pub(super) fn was_told(&mut self, now: Millis, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
         if connection.writable && !connection.answered {
             connection.answered = true;
@@ -111,6 +112,13 @@ impl Shard {
         if let Err(ending) = self.check_outbox(id) {
             self.close(now, id, ending);
         }
+    }
+}
+
+impl Shard {
+    /// The connection of an address, unless it is gone or says its last words.
+    pub(super) fn addressed(&mut self, address: Address) -> Option<&mut Connection> {
+        addressed(&mut self.connections, address)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tidewire_protocol::number::{Offset, TailNumber};
+use tidewire_protocol::number::Offset;
 
 use crate::block::Block;
 use crate::session::replies::Encoding;
 use crate::shard::audience::Audience;
 use crate::shard::connection::frame_for;
 use crate::shard::wire::{ConnectionId, Sent, Wire};
+use crate::tail::TailKey;
 
 /// A round along the cursors of one tail, done in slices.
 #[derive(Debug, Default)]
@@ -27,7 +28,7 @@ pub struct Stopped {
     /// Whose.
     pub connection: ConnectionId,
     /// On which tail.
-    pub tail: TailNumber,
+    pub tail: TailKey,
     /// Why.
     pub reason: StopReason,
 }
@@ -112,7 +113,7 @@ impl Walk {
             }
             let from = self.blocks.partition_point(|block| block.last <= entry.cursor);
             if self.blocks.get(from).is_none_or(|next| next.prev > entry.cursor) {
-                let (connection, tail) = (entry.connection, audience.tail.number);
+                let (connection, tail) = (entry.connection, audience.tail.key());
                 slice.stopped = Some(Stopped { connection, tail, reason: StopReason::Behind });
                 self.at += 1;
                 return slice;
@@ -124,7 +125,7 @@ impl Walk {
             slice.bytes += written.bytes;
             entry.cursor = written.cursor.unwrap_or(entry.cursor);
             if let Some(reason) = written.stopped {
-                let (connection, tail) = (entry.connection, audience.tail.number);
+                let (connection, tail) = (entry.connection, audience.tail.key());
                 slice.stopped = Some(Stopped { connection, tail, reason });
                 self.at += 1;
                 return slice;

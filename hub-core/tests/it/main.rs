@@ -3,5 +3,6 @@
 
 mod fairness;
 mod letters;
+mod reading;
 mod rig;
 mod shard;

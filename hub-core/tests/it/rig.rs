@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
-use tidewire_hub_core::engine::Engine;
 use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::log::engine::Engine;
+use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
-use tidewire_hub_core::topics::directory::{Retention, TopicRule};
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::client_frame::{Attach, ClientFrame, Hello, History, Open, Publish, Subscribe};
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
@@ -112,7 +112,7 @@ impl Hub {
     }
 
     pub fn work(&mut self) {
-        while self.shard.turn(self.now, &mut self.sockets) {}
+        while self.shard.turn(self.now, &mut self.sockets) || self.topics.read_on(self.now) {}
     }
 
     /// Lets the socket take so many more bytes.
@@ -332,7 +332,7 @@ pub fn publish_on(handle: u64, seq: u64, payload: &[u8]) -> ClientFrame<'_> {
 }
 
 pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
-    TopicRule { pattern: Pattern::parse(pattern).unwrap(), retention }
+    TopicRule { pattern: Pattern::parse(pattern).unwrap(), retention, log: 0 }
 }
 
 pub fn keep_all() -> Vec<TopicRule> {

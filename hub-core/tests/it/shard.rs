@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
-use tidewire_hub_core::engine::Engine;
-use tidewire_hub_core::ledger::AccountKey;
+use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::log::engine::Engine;
+use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
-use tidewire_hub_core::topics::directory::{Retention, TopicRule};
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::client_frame::{
     Attach, ClientFrame, Detach, Hello, History, Open, Publish, Subscribe, Unsubscribe,
@@ -70,7 +70,7 @@ impl Hub {
 
     /// Bytes of all blocks, in whatever tail.
     fn held_bytes(&self) -> u64 {
-        self.topics.metrics().block_bytes.value()
+        self.topics.ledger().held(Kind::Messages) as u64
     }
 
     fn connect(&mut self, encoding: Encoding) -> ConnectionId {
@@ -119,7 +119,7 @@ impl Hub {
     }
 
     fn work(&mut self) {
-        while self.shard.turn(self.now, &mut self.sockets) {}
+        while self.shard.turn(self.now, &mut self.sockets) || self.topics.read_on(self.now) {}
     }
 
     /// Lets the socket take so many more bytes.
@@ -401,7 +401,7 @@ fn retention_is_told_as_a_gap_to_who_lags_and_to_who_resumes() {
     let pattern = Pattern::parse(">").unwrap();
     let retention = Retention { count: Some(2), none: false, bytes: None, age_ms: None };
     let limits = small(|limits| limits.block_bytes = 1);
-    let mut hub = Hub::new(limits, vec![TopicRule { pattern, retention }]);
+    let mut hub = Hub::new(limits, vec![TopicRule { pattern, retention, log: 0 }]);
     let (alice, bob, carol) = (hub.client(1), hub.client(2), hub.client(3));
     hub.subscribe(bob, "t", Start::Latest, WhenSlow::CatchUp);
     hub.heard(bob);

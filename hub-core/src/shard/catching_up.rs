@@ -1,0 +1,236 @@
+//! Bringing a cursor that lags nearer to its tail's end: from the tail, or from what was read for it.
+
+use std::sync::Arc;
+
+use tidewire_protocol::code::{Code, GapReason, WhenSlow};
+use tidewire_protocol::hub_frame::{HubFrame, Missing, Progress};
+use tidewire_protocol::number::Offset;
+use tidewire_protocol::position::Gap;
+
+use crate::block::Block;
+use crate::clock::Millis;
+use crate::letter::Address;
+use crate::mutant::{self, Mutant};
+use crate::reading::job::{Ask, More};
+use crate::session::replies::Replies;
+use crate::shard::audiences::Audiences;
+use crate::shard::connection::{Connection, Half, HalfSource, Subscription};
+use crate::shard::following::Ahead;
+use crate::shard::serving::{Served, Step};
+use crate::shard::walk::{StopReason, Written, write_blocks};
+use crate::shard::wire::{ConnectionId, Wire};
+use crate::tail::{Found, TailKey};
+use crate::topics::Topics;
+
+impl Audiences {
+    /// Brings one lagging cursor nearer to its tail's end; at the end it becomes live.
+    pub(super) fn catch_up(
+        &mut self,
+        now: Millis,
+        id: ConnectionId,
+        connection: &mut Connection,
+        tail: TailKey,
+        topics: &Topics,
+        wire: &mut impl Wire,
+    ) -> Step {
+        let Some(subscription) = connection.subscription(tail).copied() else { return Step::Go(0) };
+        let waits = connection.following.get(tail).map(|followee| &followee.ahead);
+        match waits {
+            Some(Ahead::Start(..) | Ahead::Asked(_)) => return Step::Go(0),
+            Some(Ahead::Part(_)) => return self.serve_part(id, connection, &subscription, topics, wire),
+            Some(Ahead::Tail) | None => {}
+        }
+        let cursor = self.entry(&subscription).cursor;
+        let limits = topics.limits();
+        let found = self.of(&subscription).tail.read_after(now, cursor, limits.write_bytes);
+        let behind = cursor < found.cached_from;
+        // One that resumes from far back is not slow: it would be sent away again and again.
+        let is_slow = subscription.caught_up
+            && (found.behind_bytes > limits.lag_bytes_max as u64
+                || behind && found.cached_from != found.passed_by);
+        match subscription.when_slow {
+            WhenSlow::Disconnect if is_slow => return Step::End(Served::Fault(Code::TooSlow)),
+            WhenSlow::Gap if is_slow => {
+                self.miss(connection, &subscription, found.last, found.last, GapReason::TooSlow, topics);
+                connection.lagging.push_front(tail);
+                return Step::Go(0);
+            }
+            _ if behind => return self.fall_behind(connection, &subscription, &found, topics, id),
+            _ => {}
+        }
+        if found.blocks.is_empty() {
+            self.make_live(&subscription);
+            if let Some(subscription) = connection.subscription_mut(tail) {
+                subscription.caught_up = true;
+            }
+            return Step::Go(0);
+        }
+        let written = self.write(id, connection, &subscription, &found.blocks, topics, wire);
+        if mutant::active(Mutant::ReplayToLiveRace) && written.stopped.is_none() {
+            self.entry(&subscription).cursor = found.last;
+            self.make_live(&subscription);
+            return Step::Go(0);
+        }
+        connection.lagging.push_back(tail);
+        self.wrote(connection, tail, written)
+    }
+
+    /// The tail no longer has what comes after the cursor. A topic's is gone; a pattern's is with its topics.
+    fn fall_behind(
+        &mut self,
+        connection: &mut Connection,
+        subscription: &Subscription,
+        found: &Found,
+        topics: &Topics,
+        id: ConnectionId,
+    ) -> Step {
+        let tail = subscription.tail;
+        if !subscription.pattern {
+            let gone = found.cached_from;
+            self.miss(connection, subscription, gone, gone, GapReason::Retention, topics);
+            connection.lagging.push_front(tail);
+            return Step::Go(0);
+        }
+        self.ask_more(connection, subscription, topics, id);
+        Step::Go(0)
+    }
+
+    /// Asks for what a pattern's topics hold after the cursor, which waits meanwhile.
+    fn ask_more(
+        &mut self,
+        connection: &mut Connection,
+        subscription: &Subscription,
+        topics: &Topics,
+        id: ConnectionId,
+    ) {
+        let cursor = self.entry(subscription).cursor;
+        let serial = connection.serials.give();
+        let (generation, shard) = (connection.generation, self.shard() as u32);
+        let Some(followee) = connection.following.get(subscription.tail) else { return };
+        followee.ahead = Ahead::Asked(serial);
+        let more = More {
+            followed: Arc::clone(&followee.followed),
+            log: subscription.tail.log,
+            cursor,
+            told: subscription.told_gone,
+            bare_from: followee.bare_from,
+            merge: followee.merge.take(),
+        };
+        let address = Address { shard, slot: id.0, generation, serial };
+        // Never refused: a cursor asks once at a time.
+        let _ = topics.read(address, &connection.account, Ask::More(more));
+    }
+
+    /// Writes what was read for a pattern's cursor; behind it, tells what is lost, and asks for more or goes on with the
+    /// tail.
+    fn serve_part(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        subscription: &Subscription,
+        topics: &Topics,
+        wire: &mut impl Wire,
+    ) -> Step {
+        let tail = subscription.tail;
+        let cursor = self.entry(subscription).cursor;
+        let Some(followee) = connection.following.get(tail) else { return Step::Go(0) };
+        let Ahead::Part(mut part) = std::mem::replace(&mut followee.ahead, Ahead::Tail) else {
+            return Step::Go(0);
+        };
+        let rest = part.blocks.partition_point(|block| block.last <= cursor);
+        if rest < part.blocks.len() {
+            part.blocks.drain(..rest);
+            let written = self.write(id, connection, subscription, &part.blocks, topics, wire);
+            if let Some(followee) = connection.following.get(tail) {
+                followee.ahead = Ahead::Part(part);
+            }
+            connection.lagging.push_back(tail);
+            return self.wrote(connection, tail, written);
+        }
+        if let Some(lost) = part.lost.take() {
+            self.miss(connection, subscription, lost, cursor, GapReason::Retention, topics);
+            part.blocks.clear();
+            if let Some(followee) = connection.following.get(tail) {
+                followee.ahead = Ahead::Part(part);
+            }
+            connection.lagging.push_front(tail);
+        } else if part.done {
+            if part.upto > cursor {
+                self.progress(connection, subscription, part.upto);
+            }
+            connection.lagging.push_front(tail);
+        } else {
+            self.ask_more(connection, subscription, topics, id);
+        }
+        Step::Go(0)
+    }
+
+    /// Writes some blocks, and moves the cursor behind those that are written whole.
+    fn write(
+        &mut self,
+        id: ConnectionId,
+        connection: &Connection,
+        subscription: &Subscription,
+        blocks: &[Arc<Block>],
+        topics: &Topics,
+        wire: &mut impl Wire,
+    ) -> Written {
+        let written = write_blocks(id, connection.encoding, blocks, topics.limits().write_bytes, wire);
+        topics.metrics().blocks_sent.add(written.blocks as u64);
+        topics.metrics().bytes_sent.add(written.bytes as u64);
+        let entry = self.entry(subscription);
+        entry.cursor = written.cursor.unwrap_or(entry.cursor);
+        written
+    }
+
+    /// What a write means for the connection.
+    fn wrote(&mut self, connection: &mut Connection, tail: TailKey, written: Written) -> Step {
+        match written.stopped {
+            None => Step::Go(written.bytes),
+            Some(StopReason::Full(half)) => {
+                connection.half = half.map(|(block, at)| Half { source: HalfSource::Block(block, tail), at });
+                self.park_all(connection);
+                Step::End(Served::Full)
+            }
+            Some(StopReason::Behind | StopReason::Gone) => Step::End(Served::Gone),
+        }
+    }
+
+    /// Nothing lies between the cursor and `upto`: goes on with the tail, whose next block may name a place up to
+    /// there as the one before it.
+    fn progress(&mut self, connection: &mut Connection, subscription: &Subscription, upto: Offset) {
+        self.entry(subscription).cursor = upto;
+        let epoch = self.of(subscription).tail.epoch();
+        let mut replies = Replies::new(connection.encoding);
+        replies.put(&HubFrame::Progress(Progress { tail: subscription.tail.number, epoch, upto }));
+        replies.seal(&mut connection.outbox);
+    }
+
+    /// Tells that messages up to `lost` are gone, and moves the cursor to `after`.
+    fn miss(
+        &mut self,
+        connection: &mut Connection,
+        subscription: &Subscription,
+        lost: Offset,
+        after: Offset,
+        reason: GapReason,
+        topics: &Topics,
+    ) {
+        let entry = self.entry(subscription);
+        let cursor = entry.cursor;
+        entry.cursor = after;
+        let epoch = self.of(subscription).tail.epoch();
+        let from = cursor.max(subscription.told_gone).next();
+        if let Some(subscription) = connection.subscription_mut(subscription.tail) {
+            subscription.told_gone = lost;
+        }
+        if mutant::active(Mutant::GapNotTold) {
+            return;
+        }
+        topics.metrics().gaps.add(1);
+        let gap = Some(Gap { epoch, from, to: lost, reason });
+        let mut replies = Replies::new(connection.encoding);
+        replies.put(&HubFrame::Missing(Missing { tail: subscription.tail.number, gap, after }));
+        replies.seal(&mut connection.outbox);
+    }
+}

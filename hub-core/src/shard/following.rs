@@ -1,0 +1,81 @@
+//! What a connection knows of its patterns besides their cursors: reads under way, and what they brought.
+//!
+//! A cursor that its pattern's tail has left behind waits while its topics are read; one whose start is not known yet
+//! waits for that. Meanwhile it is parked, and on no list.
+
+use std::sync::Arc;
+
+use tidewire_protocol::number::{Offset, Request, TailNumber};
+
+use crate::letter::Serial;
+use crate::names::follow::Followed;
+use crate::reading::merge::{Merge, Part};
+use crate::tail::TailKey;
+
+/// All patterns of a connection. Boxed: most connections have none.
+#[derive(Debug, Default)]
+pub struct Following(Option<Box<Vec<Followee>>>);
+
+/// One pattern in one log.
+#[derive(Debug)]
+pub struct Followee {
+    /// Which tail.
+    pub tail: TailKey,
+    /// The pattern.
+    pub followed: Arc<Followed>,
+    /// From here on topics count that keep nothing to be asked for.
+    pub bare_from: Offset,
+    /// What is known from the last part that was read.
+    pub merge: Option<Box<Merge>>,
+    /// What comes next.
+    pub ahead: Ahead,
+}
+
+/// What a pattern's cursor waits for, or has still to be written.
+#[derive(Debug)]
+pub enum Ahead {
+    /// The tail.
+    Tail,
+    /// Its start, which was asked for with this serial; with the first log, the question to be answered then.
+    Start(Serial, Request),
+    /// A part that was asked for with this serial.
+    Asked(Serial),
+    /// A part that was read.
+    Part(Part),
+}
+
+impl Following {
+    /// One of them.
+    pub fn get(&mut self, tail: TailKey) -> Option<&mut Followee> {
+        self.0.as_mut()?.iter_mut().find(|followee| followee.tail == tail)
+    }
+
+    /// The one that waits for the read of this serial.
+    pub fn waiting(&mut self, serial: Serial) -> Option<&mut Followee> {
+        let waits = |followee: &&mut Followee| match followee.ahead {
+            Ahead::Asked(asked) | Ahead::Start(asked, _) => asked == serial,
+            Ahead::Tail | Ahead::Part(_) => false,
+        };
+        self.0.as_mut()?.iter_mut().find(waits)
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, followee: Followee) {
+        self.0.get_or_insert_default().push(followee);
+    }
+
+    /// Takes a pattern away.
+    pub fn remove(&mut self, number: TailNumber) {
+        if let Some(all) = &mut self.0 {
+            all.retain(|followee| followee.tail.number != number);
+            if all.is_empty() {
+                self.0 = None;
+            }
+        }
+    }
+
+    /// Takes all away.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+}
