@@ -8,21 +8,21 @@ use std::sync::Arc;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::block::Entry;
-use tidewire_hub_core::clock::Millis;
-use tidewire_hub_core::engine::Engine;
+use tidewire_hub_core::clock::{Millis, NEVER};
 use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::limits::Limits;
-use tidewire_hub_core::metrics::Metrics;
+use tidewire_hub_core::log::engine::Engine;
+use tidewire_hub_core::log::feed::Feed;
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 use tidewire_hub_core::tail::{Keep, Source, Tail, Terms};
-use tidewire_hub_core::topics::patterns::Patterns;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::block::{self, Block, Head};
 use tidewire_protocol::client_frame::{ClientFrame, Hello, Open, Publish, Subscribe};
 use tidewire_protocol::code::Content;
+use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Epoch, Handle, Offset, Participant, ProducerId, Request, Seq, TailNumber};
 
 const PAYLOAD: [u8; 128] = [b'.'; 128];
@@ -66,7 +66,9 @@ fn append(c: &mut Criterion) {
         b.iter(|| {
             offset += 1;
             let head = Head { published_at_ms: NOW.0, content: Content::Binary, ..Head::default() };
-            tail.append(&Entry { offset: Offset(offset), head, topic: None, payload: &PAYLOAD }, |_| ());
+            let offset = Offset(offset);
+            let entry = Entry { offset, head, stale_at: NEVER, topic: None, payload: &PAYLOAD };
+            let _ = tail.append(&entry, |_| ());
         });
     });
 }
@@ -102,7 +104,7 @@ fn walk(c: &mut Criterion) {
 fn patterns(c: &mut Criterion) {
     let mut group = c.benchmark_group("patterns that match a topic, among");
     for count in [1_000, 10_000, 100_000] {
-        let mut patterns = Patterns::default();
+        let mut patterns = Feed::default();
         for number in 0..count {
             let name = match number % 4 {
                 0 => format!("shop{number}.orders.*"),
@@ -125,8 +127,10 @@ fn patterns(c: &mut Criterion) {
 fn tail(number: u64) -> Tail {
     let keep =
         Keep { count: u64::MAX, bytes: 16 << 20, age_ms: u64::MAX, readable: true, block_bytes: 16 << 10 };
-    let terms = Arc::new(Terms { keep, shards: 1, metrics: Arc::new(Metrics::default()) });
-    Tail::new(TailNumber(number), Source::Topic, &terms, Offset(0))
+    let (heavy_bytes, epoch, ledger) = (usize::MAX, Epoch(1), Arc::default());
+    let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, ledger });
+    let name = TopicName::parse("bench").expect("a topic's name");
+    Tail::new(TailNumber(number), 0, Source::Topic(name), &terms, Offset(0))
 }
 
 fn publish(seq: u64) -> Publish<'static> {

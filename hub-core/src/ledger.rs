@@ -56,7 +56,34 @@ pub struct Charge {
 }
 
 impl Kind {
-    const COUNT: usize = 8;
+    const COUNT: usize = Self::ALL.len();
+
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Messages,
+        Self::Derived,
+        Self::Windows,
+        Self::Names,
+        Self::Unread,
+        Self::HalfReceived,
+        Self::Staged,
+        Self::Reading,
+    ];
+
+    /// What operators call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Derived => "derived",
+            Self::Windows => "windows",
+            Self::Names => "names",
+            Self::Unread => "unread",
+            Self::HalfReceived => "half_received",
+            Self::Staged => "staged",
+            Self::Reading => "reading",
+        }
+    }
 }
 
 impl Ledger {

@@ -111,6 +111,8 @@ pub struct Found {
     pub blocks: Vec<Arc<Block>>,
     /// Everything owed after this is in the tail.
     pub cached_from: Offset,
+    /// Nothing owed lies between that and here, if this is more: the tail's first block begins behind it.
+    pub begun_at: Offset,
     /// The tail's newest offset.
     pub last: Offset,
     /// Its newest message that it did not take, so that whoever lags behind it may have done nothing wrong.
@@ -210,6 +212,7 @@ impl Tail {
         let from = state.shelf.place_after(cursor);
         let mut found = Found {
             cached_from: state.cached_from,
+            begun_at: state.begun_at,
             last: state.last,
             passed_by: state.passed_by,
             ..Found::default()
@@ -235,12 +238,12 @@ impl Tail {
         Next { block: state.shelf.from(place).next().cloned(), gone: state.cached_from }
     }
 
-    /// Counts one more cursor of `shard` and tells (cached from, last): nothing slips in between.
+    /// Counts one more cursor of `shard` and tells (cached from, begun at): nothing slips in between.
     pub fn join(&self, now: Millis, shard: usize) -> (Offset, Offset) {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
         self.marks.join(shard, self.terms.shards);
-        (state.cached_from, state.last)
+        (state.cached_from, state.begun_at)
     }
 
     /// Drops what is kept no longer and tells (gone, last).

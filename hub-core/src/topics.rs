@@ -240,8 +240,7 @@ impl Topics {
         let bounds: Vec<_> = followed.tails.iter().map(|tail| tail.join(now, shard)).collect();
         drop(names);
         let stands = self.logs.iter().zip(ends).zip(bounds);
-        let stands =
-            stands.map(|((log, end), (cached_from, _))| start::of_pattern(log, cached_from, end, start));
+        let stands = stands.map(|((log, end), held)| start::of_pattern(log, held, end, start));
         let (stands, tails) = (stands.collect(), followed.tails.clone());
         Ok(Joined { tails, stands, followed: Some(followed) })
     }
@@ -328,8 +327,22 @@ impl Topics {
 
     /// Does one step of a read that was asked for; `false` if there is none.
     pub fn read_on(&self, now: Millis) -> bool {
-        let hub = Hub { logs: &self.logs, names: &self.names, limits: &self.limits, ledger: &self.ledger };
-        self.reads.turn(now, &hub, &self.inboxes)
+        self.reads.turn(now, &self.hub(), &self.inboxes)
+    }
+
+    /// Reads what takes a look at many topics, whatever else waits to be read.
+    #[must_use]
+    pub fn read_at_once(&self, now: Millis, account: &Arc<Account>, ask: Ask) -> Answer {
+        let mut job = Job::new(ask);
+        loop {
+            if let Some(answer) = job.step(now, &self.hub(), account) {
+                return answer;
+            }
+        }
+    }
+
+    fn hub(&self) -> Hub<'_> {
+        Hub { logs: &self.logs, names: &self.names, limits: &self.limits, ledger: &self.ledger }
     }
 
     /// Takes what was read for a shard.

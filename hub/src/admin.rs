@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use tidewire_hub_core::ledger::{Kind, Ledger};
 use tidewire_hub_core::metrics::Metrics;
 
 use crate::gate::Gate;
@@ -32,6 +33,7 @@ async fn health(State((gate, _)): Hub) -> Response {
 async fn metrics(State((gate, reactor)): Hub) -> Response {
     let mut page = MetricsPage::default();
     page.core(reactor.topics().metrics());
+    page.ledger(reactor.topics().ledger());
     page.gauge("websockets", "WebSockets open, those that take their leave among them.", gate.connections());
     page.gauge("http_connections", "Connections that speak HTTP.", gate.handshakes());
     page.process();
@@ -58,7 +60,6 @@ impl MetricsPage {
             bytes_sent,
             blocked,
             gaps,
-            block_bytes,
         } = metrics;
         self.gauge("connections", "Connections that a shard serves.", connections.value());
         self.counter("accepted_total", "Connections ever given to a shard.", accepted.value());
@@ -77,7 +78,19 @@ impl MetricsPage {
         self.counter("sent_bytes_total", "Bytes written to sockets.", bytes_sent.value());
         self.counter("blocked_total", "Writes that found a socket full.", blocked.value());
         self.counter("gaps_total", "Gaps told to subscribers.", gaps.value());
-        self.gauge("block_bytes", "Bytes of sealed blocks in memory.", block_bytes.value());
+    }
+
+    /// What the hub's memory is held by, as far as it is counted.
+    fn ledger(&mut self, ledger: &Ledger) {
+        let held = Kind::ALL.map(|kind| (kind.name(), ledger.held(kind)));
+        self.labelled("held_bytes", "Memory by what it is held for.", "kind", &held);
+    }
+
+    fn labelled(&mut self, name: &str, help: &str, label: &str, values: &[(&str, usize)]) {
+        let _ = write!(self.0, "# HELP tidewire_{name} {help}\n# TYPE tidewire_{name} gauge\n");
+        for (of, value) in values {
+            let _ = writeln!(self.0, "tidewire_{name}{{{label}=\"{of}\"}} {value}");
+        }
     }
 
     /// What the system says of this process, where it says so.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidewire_hub_core::access::{Access, AccessRule};
+use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::topics::Settings;
-use tidewire_hub_core::topics::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
 
 use crate::config::raw::{RawAccess, RawConfig, RawRetention, RawTopics};
@@ -229,7 +229,7 @@ impl Reading {
             let pattern = self.pattern(&format!("topics[{at}].pattern"), &rule.pattern);
             let retention = self.retention(&format!("topics[{at}].retention"), rule.retention);
             if let (Some(pattern), Some(retention)) = (pattern, retention) {
-                result.push(TopicRule { pattern, retention });
+                result.push(TopicRule { pattern, retention, log: 0 });
             }
         }
         result

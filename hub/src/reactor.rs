@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use mio::{Poll, Waker};
-use tidewire_hub_core::engine::Engine;
 use tidewire_hub_core::letter::Inbox;
+use tidewire_hub_core::log::engine::Engine;
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::topics::{Settings, Topics};
@@ -80,6 +80,7 @@ impl Reactor {
         let epoch = Epoch(getrandom::u64().map_err(io::Error::other)?);
         let topics = Arc::new(Topics::new(settings, epoch, Engine::Memory, inboxes.clone()));
         let clock = Clock::start();
+        start_reader(Arc::clone(&topics), clock)?;
         let mut threads = Vec::new();
         for (index, ((poll, waker), inbox)) in polls.into_iter().zip(inboxes).enumerate() {
             let (orders, taken) = mpsc::channel();
@@ -117,6 +118,22 @@ impl Reactor {
             thread.tell(Order::Drain { spread_ms: spread.as_millis() as u64 });
         }
     }
+}
+
+/// Starts the thread that looks through many topics, so that neither shards nor publishing wait for it.
+fn start_reader(topics: Arc<Topics>, clock: Clock) -> io::Result<()> {
+    let (wake, woken) = mpsc::sync_channel(1);
+    topics.reads().on_work(Box::new(move || {
+        // Full means that it is to look anyway.
+        let _ = wake.try_send(());
+    }));
+    thread::Builder::new().name("reader".into()).spawn(move || {
+        let _fatal = FatalEnd;
+        while woken.recv().is_ok() {
+            while topics.read_on(clock.now()) {}
+        }
+    })?;
+    Ok(())
 }
 
 impl Thread {

@@ -85,6 +85,7 @@ impl Gather {
             if self.progress == Progress::Start {
                 for (log, found) in (0..).zip(&mut self.found) {
                     found.forgotten = names.floor(log);
+                    found.newest = found.forgotten;
                 }
             }
             self.progress = names.list(&self.pattern, &self.progress, STEP_NAMES, &mut listed);
@@ -92,15 +93,18 @@ impl Gather {
         let forgets = !mutant::active(Mutant::ForgottenNotRemembered);
         for (log, last) in listed.gone.into_iter().filter(|_| forgets) {
             let found = &mut self.found[usize::from(log)];
-            found.forgotten = found.forgotten.max(last);
+            found.forgotten = found.forgotten.max(last.min(found.upto));
             found.newest = found.newest.max(last);
         }
         for topic in listed.topics {
             let (gone, last) = topic.tail.bounds(now);
             let found = &mut self.found[usize::from(topic.log)];
-            found.lost = found.lost.max(gone.min(found.upto));
+            let holds = gone < last;
+            // What went that came after the first step is no loss of this reader: the pattern's tail had it.
+            let gone = gone.min(found.upto);
+            found.lost = found.lost.max(gone);
             found.newest = found.newest.max(last);
-            if gone < last {
+            if holds {
                 found.topics.push(Held { topic, gone });
             }
         }

@@ -348,7 +348,8 @@ impl Job {
                 while let (Some(lost), true) = (part.lost, part.blocks.is_empty()) {
                     let (epoch, from) = (hub.logs[usize::from(log)].epoch, part.upto.next());
                     let gap = Gap { epoch, from, to: lost, reason: GapReason::Retention };
-                    self.page.gap = self.page.gap.or(Some(gap));
+                    let told = self.page.gap.filter(|told| told.epoch == epoch);
+                    self.page.gap = Some(told.map_or(gap, |told| Gap { to: told.to.max(lost), ..told }));
                     part = merge.read(now, &form);
                 }
                 let mut scratch = Vec::new();

@@ -35,12 +35,21 @@ pub struct Merge {
 #[derive(Debug)]
 struct Source {
     topic: Arc<Topic>,
-    /// In the block between these two offsets ...
-    block: (Offset, Offset),
-    /// ... so many bytes are left, behind the message at ...
-    left: u32,
-    /// ... this offset.
+    /// Everything up to here was read, or is not wanted.
     before: Offset,
+    /// Where that lies in its block, so that it need not be looked for again.
+    place: Place,
+}
+
+/// A place in a block.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// The block lies between these offsets.
+    block: (Offset, Offset),
+    /// The message before the place.
+    behind: Offset,
+    /// Bytes from the place to the block's end; 0 where no place is known.
+    left: u32,
 }
 
 /// A part of what is merged.
@@ -94,7 +103,7 @@ impl Merge {
         let few = self.unplaced.len().saturating_sub(STEP_NAMES);
         for Held { topic, gone } in self.unplaced.split_off(few) {
             let from = if topic.tail.readable() { self.cursor } else { self.cursor.max(self.bare_from) };
-            let source = Source { topic, block: (Offset(0), Offset(0)), left: 0, before: from.max(gone) };
+            let source = Source { topic, before: from.max(gone), place: Place::default() };
             let place = self.sources.len() as u32;
             if let Some(due) = source.due(now) {
                 self.sources.push(source);
@@ -133,7 +142,8 @@ impl Merge {
             }
             let source = &mut self.sources[place as usize];
             let others = self.next.peek().map_or(Offset(u64::MAX), |Reverse((other, _))| *other);
-            let end = others.min(self.upto.next());
+            // One message at least, though another source may have lost its own at the same place.
+            let end = others.max(due.next()).min(self.upto.next());
             let went_on = match source.look(now) {
                 // Told in its order: behind what was read before, so in the next part.
                 Look::Lost(_) if filling.bytes > 0 => {
@@ -141,7 +151,7 @@ impl Merge {
                     break;
                 }
                 Look::Lost(upto) => {
-                    (source.before, source.left) = (upto, 0);
+                    (source.before, source.place) = (upto, Place::default());
                     part.lost = Some(upto);
                     false
                 }
@@ -205,41 +215,38 @@ impl Source {
     fn run(&mut self, block: &Block, end: Offset, filling: &mut Filling<'_>) -> bool {
         let wire = block.wire();
         let mut records = self.records(block, &wire);
-        self.block = (block.prev, block.last);
+        let mut behind = if records.left() == wire.records.len() { block.prev } else { self.place.behind };
         loop {
-            let left = records.left();
+            let left = records.left() as u32;
             let Some(Ok(record)) = records.next() else {
-                (self.before, self.left) = (block.last, 0);
+                (self.before, self.place) = (self.before.max(block.last), Place::default());
                 return true;
             };
-            if record.offset <= self.before {
-                continue;
+            if record.offset > self.before {
+                let place = Place { block: (block.prev, block.last), behind, left };
+                if record.offset >= end {
+                    self.place = place;
+                    return true;
+                }
+                if !filling.add(self.topic.name.text(), &record) {
+                    self.place = place;
+                    return false;
+                }
+                self.before = record.offset;
             }
-            if record.offset >= end {
-                self.left = left as u32;
-                return true;
-            }
-            if !filling.add(self.topic.name.text(), &record) {
-                self.left = left as u32;
-                return false;
-            }
-            self.before = record.offset;
+            behind = record.offset;
         }
     }
 
     /// The records of a block from its place on, if that is known.
     fn records<'a>(&self, block: &Block, wire: &wire::Block<'a>) -> wire::Records<'a> {
-        let records = wire.records();
-        let left = self.left as usize;
-        if (block.prev, block.last) != self.block
-            || left == 0
-            || self.before <= block.prev
-            || left > records.left()
-        {
+        let (records, Place { block: known, behind, left }) = (wire.records(), self.place);
+        let left = left as usize;
+        if (block.prev, block.last) != known || left == 0 || left > records.left() {
             return records;
         }
         let at = records.left() - left;
-        records.resume(at, self.before)
+        records.resume(at, behind)
     }
 }
 

@@ -85,14 +85,23 @@ fn after(log: &Log, positions: &[Position], (gone, last): (Offset, Offset), reas
 }
 
 /// The start of a pattern's reader, if it needs no look at its topics: the pattern's tail has all that is owed after
-/// `cached_from`. `end` is where the log stood before the reader joined the tail.
+/// `cached_from`, which is nothing up to where it has `begun_at`. `end` is where the log stood before the reader joined
+/// the tail.
 #[must_use]
-pub fn of_pattern(log: &Log, cached_from: Offset, end: Offset, start: &Start) -> Option<Stand> {
+pub fn of_pattern(
+    log: &Log,
+    (cached_from, begun_at): (Offset, Offset),
+    end: Offset,
+    start: &Start,
+) -> Option<Stand> {
     match start {
         Start::Latest => Some(Stand::live(end)),
         Start::After(positions) => match asked(log, positions) {
             Asked::BeyondEnd(asked) => Some(Stand::gap(log, end.next(), asked, GapReason::BeyondEnd, end)),
-            Asked::After(cursor) if cursor >= cached_from => Some(Stand::resumed(cursor, cursor)),
+            Asked::After(cursor) if cursor >= cached_from => {
+                let cursor = cursor.max(begun_at);
+                Some(Stand::resumed(cursor, cursor))
+            }
             Asked::After(_) | Asked::OtherEpoch => None,
         },
         Start::Earliest | Start::Last(_) | Start::SinceMs(_) => None,

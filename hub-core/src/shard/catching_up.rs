@@ -56,6 +56,11 @@ impl Audiences {
                 return Step::Go(0);
             }
             _ if behind => return self.fall_behind(connection, &subscription, &found, topics, id),
+            _ if cursor < found.begun_at => {
+                self.progress(connection, &subscription, found.begun_at);
+                connection.lagging.push_front(tail);
+                return Step::Go(0);
+            }
             _ => {}
         }
         if found.blocks.is_empty() {

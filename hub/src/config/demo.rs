@@ -1,6 +1,6 @@
 //! What the demo's topics keep, unless the configuration has rules of its own for them.
 
-use tidewire_hub_core::topics::directory::{Retention, TopicRule};
+use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
 
 /// The demo's rules, to stand behind those that are written: the first match counts.
@@ -16,7 +16,7 @@ pub(super) fn rules() -> impl Iterator<Item = TopicRule> {
         ("demo.cursors", none),
         ("demo.ping.*", none),
     ];
-    let rule = |(name, retention)| Some(TopicRule { pattern: Pattern::parse(name).ok()?, retention });
+    let rule = |(name, retention)| Some(TopicRule { pattern: Pattern::parse(name).ok()?, retention, log: 0 });
     rules.into_iter().filter_map(rule)
 }
 

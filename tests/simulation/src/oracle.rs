@@ -10,7 +10,7 @@ use tidewire_protocol::block;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Epoch, Offset};
 
-use crate::names::{SELECTORS, TopicIndex, audience_of, topic_named};
+use crate::names::{SELECTORS, TOPICS, TopicIndex, audience_of, topic_named};
 use crate::oracle::listening::Listening;
 
 pub mod listening;
@@ -29,6 +29,8 @@ pub struct Oracle {
     pub listeners: Vec<Listening>,
     /// Whether the hub keeps everything.
     pub keeps_all: bool,
+    /// Topics that keep nothing to be asked for.
+    pub bare: [bool; TOPICS],
     /// Incarnations that were signed in by this log: (producer, incarnation, time).
     attached: BTreeMap<u64, (u64, u64)>,
     /// Highest counter shown by (client, topic).
@@ -80,6 +82,8 @@ pub struct Publish {
     pub topic: TopicIndex,
     /// Its number among the actor's publishes to that topic, from 1.
     pub counter: u32,
+    /// Whether that topic keeps nothing to be asked for.
+    pub bare: bool,
     /// Bytes of its payload.
     pub len: u32,
     /// What its publisher was told.
@@ -115,8 +119,8 @@ pub struct Cause {
 impl Oracle {
     /// One that knows nothing yet.
     #[must_use]
-    pub fn new(keeps_all: bool) -> Self {
-        Self { keeps_all, ..Self::default() }
+    pub fn new(keeps_all: bool, bare: [bool; TOPICS]) -> Self {
+        Self { keeps_all, bare, ..Self::default() }
     }
 
     /// The first thing that did not fit.
@@ -147,7 +151,8 @@ impl Oracle {
 
     /// An outbox has taken a message; its payload is that of the answer.
     pub fn published(&mut self, publish: Publish) -> Uid {
-        self.publishes.push(publish);
+        let bare = self.bare[usize::from(publish.topic)];
+        self.publishes.push(Publish { bare, ..publish });
         self.publishes.len() as Uid - 1
     }
 

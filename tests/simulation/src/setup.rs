@@ -2,9 +2,9 @@
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::topics::Settings;
-use tidewire_hub_core::topics::directory::{Retention, TopicRule};
-use tidewire_protocol::name::Pattern;
+use tidewire_protocol::name::{Pattern, TopicName};
 
 use crate::names::{NAMES, TOPICS};
 use crate::random::Random;
@@ -95,6 +95,18 @@ impl Setup {
     }
 }
 
+impl Setup {
+    /// Which topics keep nothing to be asked for.
+    #[must_use]
+    pub fn bare(&self) -> [bool; TOPICS] {
+        std::array::from_fn(|topic| {
+            let topic = TopicName::parse(NAMES[topic]).ok();
+            let matches = |rule: &&TopicRule| topic.as_ref().is_some_and(|topic| rule.pattern.matches(topic));
+            self.hub.rules.iter().find(matches).is_some_and(|rule| rule.retention.none)
+        })
+    }
+}
+
 fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
     let block_bytes = random.magnitude(64, 16 << 10) as usize;
     let message_bytes_max = random.magnitude(200, 4_000) as usize;
@@ -144,7 +156,7 @@ fn rules(random: &mut Random) -> Vec<TopicRule> {
 /// If the pattern is none.
 #[must_use]
 pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
-    TopicRule { pattern: Pattern::parse(pattern).expect("a pattern"), retention }
+    TopicRule { pattern: Pattern::parse(pattern).expect("a pattern"), retention, log: 0 }
 }
 
 /// Nothing is ever dropped.

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use tidewire_client_core::output::Event as ClientEvent;
+use tidewire_hub_core::ledger::Kind;
 use tidewire_protocol::number::Epoch;
 
 use crate::oracle::{Oracle, Uid};
@@ -53,6 +54,7 @@ pub struct World {
     /// No faults, no publishes: everything must arrive.
     calm: bool,
     engine_due: bool,
+    read_due: bool,
     /// The engine completes nothing until told.
     pub engine_held: bool,
     next_producer: u64,
@@ -115,6 +117,8 @@ enum Event {
     HubUp,
     /// The engine stores something.
     Engine,
+    /// A step of a read of many topics.
+    Read,
     /// Topics of the ear's part are aged, and memory is looked at.
     Sweep,
     /// The network tells a client that it is back.
@@ -130,7 +134,7 @@ impl World {
         let mut world = Self {
             now: BEGINNING_MS,
             random: Random::new(setup.seed ^ 0x5eed),
-            oracle: Oracle::new(setup.keeps_all),
+            oracle: Oracle::new(setup.keeps_all, setup.bare()),
             hub: None,
             actors: Vec::new(),
             links: Vec::new(),
@@ -140,6 +144,7 @@ impl World {
             queue: Queue::new(),
             calm: true,
             engine_due: false,
+            read_due: false,
             engine_held: false,
             next_producer: 1,
             epoch_kept: false,
@@ -207,6 +212,7 @@ impl World {
             Event::HubFault => self.befall_hub(),
             Event::HubUp => self.start_hub(),
             Event::Engine => self.store(),
+            Event::Read => self.read_on(),
             Event::Sweep => self.sweep(),
             Event::Online(actor) => self.online_again(actor),
             Event::Close(actor) => self.close(actor),
@@ -228,6 +234,7 @@ impl World {
         for link in touched.drain(..) {
             self.plan_down(link);
         }
+        self.plan_read();
         if let Some(hub) = &mut self.hub {
             hub.touched = touched;
         }
@@ -326,11 +333,29 @@ impl World {
         }
     }
 
+    fn read_on(&mut self) {
+        self.read_due = false;
+        if let Some(hub) = &self.hub {
+            hub.read_on(self.now);
+        }
+    }
+
+    /// Reads of many topics come late, and step by step, as from a disk.
+    fn plan_read(&mut self) {
+        let waits = self.hub.as_ref().is_some_and(|hub| hub.topics.reads().has_work());
+        if waits && !self.read_due {
+            self.read_due = true;
+            let late = if self.random.one_in(10) && !self.calm { 1_000 } else { 4 };
+            let wait = self.random.below(late);
+            self.after(wait, Event::Read);
+        }
+    }
+
     fn sweep(&mut self) {
         self.after(5_000, Event::Sweep);
         let Some(hub) = &self.hub else { return };
         hub.sweep(self.now);
-        let held = hub.topics.metrics().block_bytes.value();
+        let held = hub.topics.ledger().held(Kind::Messages) as u64;
         let limits = hub.topics.limits();
         let block = (limits.block_bytes.max(limits.message_bytes_max) + limits.write_bytes + 1_000) as u64;
         let shared = (limits.node_bytes_max + 4 * limits.pattern_tail_bytes) as u64;

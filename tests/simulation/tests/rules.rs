@@ -4,7 +4,7 @@
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::options::SubscribeOptions;
 use tidewire_client_core::output::{Event, PublishId, Published};
-use tidewire_hub_core::topics::directory::Retention;
+use tidewire_hub_core::names::directory::Retention;
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Gap, Position, Start};
@@ -131,7 +131,7 @@ impl Script {
     }
 
     fn here(&self, offset: u64) -> Start {
-        let epoch = self.world.hub.as_ref().unwrap().topics.epoch();
+        let epoch = self.world.hub.as_ref().unwrap().topics.log(0).epoch;
         Start::After(vec![Position { epoch, offset: Offset(offset) }])
     }
 }

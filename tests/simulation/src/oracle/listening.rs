@@ -5,7 +5,7 @@ use tidewire_protocol::code::{GapReason, Outcome, WhenSlow};
 use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Gap, Position, Start};
 
-use crate::names::SelectorIndex;
+use crate::names::{SelectorIndex, TOPICS};
 use crate::oracle::{Log, Publish, Uid};
 
 /// A listener, as it must be.
@@ -33,6 +33,8 @@ pub struct Listening {
     next: usize,
     /// Offsets from..=to that it was told are gone.
     excused: Vec<(u64, u64)>,
+    /// It asked for what is kept: up to here topics owe it nothing that keep nothing.
+    bare_upto: u64,
     /// Whether it has ended.
     pub ended: bool,
 }
@@ -56,6 +58,7 @@ impl Listening {
             place: None,
             next: 0,
             excused: Vec::new(),
+            bare_upto: 0,
             ended: false,
         }
     }
@@ -102,6 +105,13 @@ impl Listening {
                 }
                 (Start::Latest, Outcome::Live) => self.check_latest(log, known, cursor)?,
                 (_, outcome) => return Err(format!("ready with {outcome}")),
+            }
+        }
+        if matches!(self.start, Start::Earliest | Start::Last(_) | Start::SinceMs(_)) {
+            self.bare_upto = known.visible;
+            if !keeps_all && usize::from(self.selector) >= TOPICS {
+                // Topics had lost some each at its own time, before anybody asked for what is left.
+                self.excused.push((0, known.visible));
             }
         }
         self.stand(log, cursor, known);
@@ -197,6 +207,7 @@ impl Listening {
         match gap.reason {
             GapReason::EpochChanged if of > log => {
                 self.excused.clear();
+                self.bare_upto = 0;
                 self.stand(of, 0, &logs[of]);
             }
             GapReason::Retention | GapReason::Forgotten if of == log && !keeps_all => {}
@@ -290,8 +301,10 @@ impl Listening {
     }
 
     fn is_excused(&self, offset: u64, uid: Uid, publishes: &[Publish]) -> bool {
-        let own = !self.echo && publishes[uid as usize].actor == self.actor;
-        own || self.excused.iter().any(|(from, to)| (*from..=*to).contains(&offset))
+        let publish = &publishes[uid as usize];
+        let own = !self.echo && publish.actor == self.actor;
+        let bare = publish.bare && offset <= self.bare_upto;
+        own || bare || self.excused.iter().any(|(from, to)| (*from..=*to).contains(&offset))
     }
 
     fn stand(&mut self, log: usize, cursor: u64, known: &Log) {

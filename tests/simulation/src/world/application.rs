@@ -70,7 +70,8 @@ impl World {
         let counter = this.counters[usize::from(topic)];
         let Actor { producer, incarnation, .. } = *this;
         let fate = Fate::Waiting;
-        let publish = Publish { actor, producer, incarnation, topic, counter, len, fate, seen: 0 };
+        let publish =
+            Publish { actor, producer, incarnation, topic, counter, bare: false, len, fate, seen: 0 };
         let uid = self.oracle.published(publish);
         let this = &mut self.actors[actor];
         if id.0 as usize != this.published.len() + 1 {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use tidewire_hub_core::clock::Millis;
-use tidewire_hub_core::engine::{Engine, Simulated};
-use tidewire_hub_core::ledger::AccountKey;
+use tidewire_hub_core::ledger::{Account, AccountKey};
 use tidewire_hub_core::letter::{Inbox, Mail};
+use tidewire_hub_core::log::engine::{Engine, Simulated};
+use tidewire_hub_core::names::follow::Followed;
+use tidewire_hub_core::reading::job::{Answer, Ask, More};
 use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::ConnectionId;
@@ -53,6 +55,8 @@ pub struct Seat {
 struct Ear {
     index: usize,
     inbox: Arc<Inbox>,
+    account: Arc<Account>,
+    followed: Arc<Followed>,
     tail: Arc<Tail>,
     cursor: Offset,
 }
@@ -78,10 +82,13 @@ impl Hub {
         let seats = inboxes[..setup.shards].iter().enumerate().map(|(index, inbox)| seat((index, inbox)));
         let seats = seats.collect();
         let index = setup.shards;
-        let joined = topics.join(Millis(now), index, &everything(), &Start::Latest);
+        let account = topics.ledger().account(AccountKey(0));
+        let joined = topics.join(Millis(now), index, &everything(), &Start::Latest, &account);
         let joined = joined.expect("a new hub has room for one pattern");
-        let ear =
-            Ear { index, inbox: Arc::clone(&inboxes[index]), tail: joined.tail, cursor: joined.stand.cursor };
+        let followed = joined.followed.expect("a pattern is followed");
+        let tail = Arc::clone(&joined.tails[0]);
+        let inbox = Arc::clone(&inboxes[index]);
+        let ear = Ear { index, inbox, account, followed, tail, cursor: Offset(0) };
         Self { topics, seats, ear, touched: Vec::new(), misused: false }
     }
 
@@ -134,7 +141,7 @@ impl Hub {
 
     /// One step of a late engine: something that waits is stored, or fails. `false` if nothing waits.
     pub fn store_one(&mut self, chance: u64, fails: bool) -> bool {
-        self.topics.with_log(|log| {
+        self.topics.with_log(0, |log| {
             let Engine::Simulated(engine) = &mut log.engine else { return false };
             let Some(offset) = engine.pick(chance as usize) else { return false };
             if fails {
@@ -155,8 +162,9 @@ impl Hub {
         self.ear.tail.marks.of(self.ear.index).take();
         let mut blocks = Vec::new();
         let end = self.ear.tail.take_after(self.ear.cursor, &mut blocks);
-        if blocks.first().is_some_and(|block| block.prev > self.ear.cursor) {
-            self.read_back(now, &blocks[0].prev, oracle);
+        let beginning = blocks.first().map_or(end, |block| block.prev);
+        if beginning > self.ear.cursor {
+            self.read_back(now, &beginning, oracle);
         }
         for block in &blocks {
             for message in block.wire().messages().flatten().filter(|m| m.offset > self.ear.cursor) {
@@ -169,12 +177,28 @@ impl Hub {
     /// The pattern's tail has dropped some before the look: what the topics still have is read from there.
     fn read_back(&self, now: u64, upto: &Offset, oracle: &mut Oracle) {
         oracle.missed_some();
-        let tidewire_protocol::name::Selector::Pattern(pattern) = everything() else { return };
-        let number = self.ear.tail.number;
-        let merged = self.topics.merge(Millis(now), &pattern, number, self.ear.cursor, usize::MAX);
-        let Some(block) = merged.block else { return };
-        for message in block.wire().messages().flatten().filter(|message| message.offset <= *upto) {
-            oracle.shown(&message);
+        let mut cursor = self.ear.cursor;
+        let mut merge = None;
+        loop {
+            let followed = Arc::clone(&self.ear.followed);
+            let told = Offset(u64::MAX);
+            let more = More { followed, log: 0, cursor, told, bare_from: Offset(0), merge };
+            let answer = self.topics.read_at_once(Millis(now), &self.ear.account, Ask::More(more));
+            let Answer::More { part, merge: rest, .. } = answer else { return };
+            for block in &part.blocks {
+                for message in block.wire().messages().flatten().filter(|message| message.offset <= *upto) {
+                    oracle.shown(&message);
+                }
+            }
+            if part.done || part.upto >= *upto {
+                return;
+            }
+            (cursor, merge) = (part.upto, rest);
         }
+    }
+
+    /// One step of a read of many topics. `false` if none is under way.
+    pub fn read_on(&self, now: u64) -> bool {
+        self.topics.read_on(Millis(now))
     }
 }
