@@ -72,6 +72,8 @@ pub struct Shard {
     /// Timers that have come and wait for a turn.
     due: Vec<(u32, u32)>,
     next_generation: u32,
+    next_timer: u32,
+    swept_at: Millis,
     read_limits: ReadLimits,
     /// The same before sign-in.
     stranger_limits: ReadLimits,
@@ -82,6 +84,7 @@ impl Shard {
     #[must_use]
     pub fn new(now: Millis, index: usize, topics: Arc<Topics>, inbox: Arc<Inbox>) -> Self {
         let limits = topics.limits();
+        let wheel = Wheel::new(now, timing::slot_ms(limits));
         let read_limits = ReadLimits {
             message_bytes_max: limits.frame_bytes_max,
             frame_bytes_max: limits.frame_bytes_max,
@@ -103,9 +106,11 @@ impl Shard {
             answered: VecDeque::new(),
             ready: VecDeque::new(),
             batch: Batch::default(),
-            wheel: Wheel::new(now, WHEEL_SLOT_MS),
+            wheel,
             due: Vec::new(),
             next_generation: 0,
+            next_timer: 0,
+            swept_at: Millis::default(),
             read_limits,
             stranger_limits,
             topics,
@@ -117,11 +122,9 @@ impl Shard {
         self.next_generation = self.next_generation.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let slot = entry.key() as u32;
-        let heartbeat_at = timing::first_heartbeat(now, slot, self.topics.limits());
         let account = self.topics.ledger().account(account);
-        entry.insert(Connection::new(now, self.next_generation, encoding, account, heartbeat_at));
-        let sign_in_by = now.plus(self.topics.limits().sign_in_ms);
-        self.wheel.insert((slot, self.next_generation), sign_in_by);
+        entry.insert(Connection::new(now, self.next_generation, encoding, account));
+        self.arm(ConnectionId(slot), now.plus(self.topics.limits().sign_in_ms));
         self.topics.metrics().connections.add(1);
         self.topics.metrics().accepted.add(1);
         ConnectionId(slot)
@@ -259,7 +262,6 @@ impl Shard {
         }
         write_close(&mut connection.outbox, close_code.map(|code| (code, reason)));
         connection.closing = Some(now.plus(close_ms));
-        let key = (id.0, connection.generation);
         connection.lagging.clear();
         connection.session.end(now, &self.topics);
         let subscriptions = std::mem::take(&mut connection.subscriptions);
@@ -267,7 +269,7 @@ impl Shard {
         for subscription in subscriptions {
             self.audiences.leave(&subscription, &mut self.connections);
         }
-        self.wheel.insert(key, now.plus(close_ms));
+        self.arm(id, now.plus(close_ms));
         self.make_ready(id);
     }
 
@@ -307,6 +309,3 @@ impl Shard {
         }
     }
 }
-
-/// Width of a timer slot: deadlines here are seconds, a late quarter harms none.
-const WHEEL_SLOT_MS: u64 = 250;

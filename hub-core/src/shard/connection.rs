@@ -35,6 +35,8 @@ pub struct Connection {
     pub heard: Millis,
     /// When it gets its next heartbeat.
     pub heartbeat_at: Millis,
+    /// The number of its timer: those armed before mean nothing any more.
+    pub timer: u32,
     /// What came in and is not whole yet.
     pub reader: Reader,
     /// What tells apart all that it makes.
@@ -93,13 +95,7 @@ pub enum HalfSource {
 impl Connection {
     /// A connection as it comes from the handshake.
     #[must_use]
-    pub fn new(
-        now: Millis,
-        generation: u32,
-        encoding: Encoding,
-        account: Arc<Account>,
-        heartbeat_at: Millis,
-    ) -> Self {
+    pub fn new(now: Millis, generation: u32, encoding: Encoding, account: Arc<Account>) -> Self {
         Self {
             generation,
             encoding,
@@ -109,7 +105,8 @@ impl Connection {
             ready: false,
             closing: None,
             heard: now,
-            heartbeat_at,
+            heartbeat_at: now,
+            timer: 0,
             reader: Reader::new(),
             serials: Serials::default(),
             session: Session::default(),

@@ -28,7 +28,8 @@ impl Shard {
         if connection.closing.is_some() {
             return;
         }
-        if connection.session.signed_in() {
+        let known = connection.session.signed_in();
+        if known {
             // Until then the clock runs from the handshake: bytes in dribbles buy no time.
             connection.heard = now;
         }
@@ -37,6 +38,9 @@ impl Shard {
         self.batch.publish(now, &self.topics);
         if let Some(connection) = self.connections.get_mut(id.0 as usize) {
             replies.seal(&mut connection.outbox);
+            if !known && connection.session.signed_in() {
+                self.begin_heartbeats(now, id);
+            }
         }
         if let Err(ending) = heard.and_then(|()| self.check_outbox(id)) {
             self.close(now, id, ending);

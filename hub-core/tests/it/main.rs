@@ -5,3 +5,4 @@ mod fairness;
 mod letters;
 mod rig;
 mod shard;
+mod timers;
