@@ -139,7 +139,10 @@ impl Session {
 
     /// Gives back what the connection held.
     pub fn end(&mut self, now: Millis, topics: &Topics) {
-        topics.shut(now, self.handles.drain(..).map(|open| open.window));
+        while !self.handles.is_empty() {
+            let from = self.handles.len().saturating_sub(SHUT_AT_ONCE);
+            topics.shut(now, self.handles.drain(from..).map(|open| open.window));
+        }
     }
 
     fn hello(&mut self, hello: &Hello<'_>, desk: &mut Desk<'_>) -> Result<(), Code> {
@@ -205,7 +208,9 @@ impl Session {
         let (gone, kept) = self.handles.drain(..).partition(|open| open.participant == participant);
         self.handles = kept;
         let gone: Vec<OpenHandle> = gone;
-        topics.shut(now, gone.iter().map(|open| open.window));
+        for gone in gone.chunks(SHUT_AT_ONCE) {
+            topics.shut(now, gone.iter().map(|open| open.window));
+        }
         let message = if code == Code::Unknown { "" } else { code.sentence() };
         replies.put(&HubFrame::Detached(Detached { participant, code, message: message.into() }));
     }
@@ -321,3 +326,6 @@ impl Session {
         self.participants.iter().find(|present| present.number == number)
     }
 }
+
+/// Handles that are given back in one hold of the log's lock.
+const SHUT_AT_ONCE: usize = 256;

@@ -17,10 +17,11 @@ use crate::clock::Millis;
 use crate::ledger::AccountKey;
 use crate::letter::Inbox;
 use crate::session::batch::Batch;
-use crate::session::replies::{Encoding, Replies};
+use crate::session::replies::Encoding;
 use crate::shard::audiences::Audiences;
 use crate::shard::connection::{Connection, Half, HalfSource};
 use crate::shard::ending::Ending;
+use crate::shard::parting::{Living, Parting};
 use crate::shard::post::Post;
 use crate::shard::serving::{Served, serve};
 use crate::shard::turn::{Turns, Work};
@@ -28,7 +29,6 @@ use crate::shard::walk::{StopReason, Stopped};
 use crate::shard::wire::{ConnectionId, Wire};
 use crate::topics::Topics;
 use crate::websocket::reader::Limits as ReadLimits;
-use crate::websocket::writer::write_close;
 use crate::wheel::Wheel;
 
 pub mod turn;
@@ -36,6 +36,8 @@ pub mod turn;
 mod hearing;
 
 pub mod post;
+
+pub mod parting;
 
 mod timing;
 
@@ -62,6 +64,7 @@ pub struct Shard {
     connections: Slab<Connection>,
     audiences: Audiences,
     turns: Turns,
+    parting: Parting,
     post: Post,
     /// Connections that were told what became of their publishes: they get more turns than those that are only ready.
     answered: VecDeque<ConnectionId>,
@@ -102,6 +105,7 @@ impl Shard {
             connections: Slab::new(),
             audiences,
             turns: Turns::default(),
+            parting: Parting::default(),
             post: Post::default(),
             answered: VecDeque::new(),
             ready: VecDeque::new(),
@@ -127,6 +131,7 @@ impl Shard {
         self.arm(ConnectionId(slot), now.plus(self.topics.limits().sign_in_ms));
         self.topics.metrics().connections.add(1);
         self.topics.metrics().accepted.add(1);
+        self.refuse_late(now, ConnectionId(slot));
         ConnectionId(slot)
     }
 
@@ -136,17 +141,6 @@ impl Shard {
             connection.writable = true;
             self.make_ready(id);
         }
-    }
-
-    /// The socket is closed or has failed.
-    pub fn gone(&mut self, now: Millis, id: ConnectionId) {
-        let Some(mut connection) = self.connections.try_remove(id.0 as usize) else { return };
-        connection.session.end(now, &self.topics);
-        self.topics.metrics().subscriptions.sub(connection.subscriptions.len() as u64);
-        for subscription in std::mem::take(&mut connection.subscriptions) {
-            self.audiences.leave(&subscription, &mut self.connections);
-        }
-        self.topics.metrics().connections.sub(1);
     }
 
     /// Does one bounded piece of work; `true` if there is more to do at once.
@@ -161,8 +155,9 @@ impl Shard {
             Some(Work::Answered) => self.serve_answered(now, wire),
             Some(Work::Ready) => self.serve_ready(now, wire),
             Some(Work::Walk) => self.walk_on(wire),
+            Some(Work::Ends) => self.part(now),
         }
-        [Work::Answered, Work::Walk, Work::Ready, Work::Mail, Work::Time]
+        [Work::Answered, Work::Walk, Work::Ready, Work::Mail, Work::Ends, Work::Time]
             .into_iter()
             .any(|work| self.waits(now, work))
     }
@@ -175,6 +170,7 @@ impl Shard {
             Work::Answered => !self.answered.is_empty(),
             Work::Ready => !self.ready.is_empty(),
             Work::Walk => self.audiences.has_work(),
+            Work::Ends => self.parting.has_work(),
         }
     }
 
@@ -209,21 +205,12 @@ impl Shard {
         self.connections.len()
     }
 
-    /// Tells every client to come back later, spread evenly over `spread_ms`, and closes.
-    pub fn drain(&mut self, now: Millis, spread_ms: u64) {
-        let ids: Vec<_> = self.connections.iter().map(|(slot, _)| ConnectionId(slot as u32)).collect();
-        let count = ids.len().max(1) as u64;
-        for (place, id) in (0..).zip(ids) {
-            let reconnect_after_ms = 1 + spread_ms * place / count;
-            self.close(now, id, Ending::Drain { reconnect_after_ms });
-        }
-    }
-
     /// One slice of a walk.
     fn walk_on(&mut self, wire: &mut impl Wire) {
         let limits = self.topics.limits();
+        let mut wire = Living::new(wire, &self.parting);
         let Some(Stopped { connection: id, tail, reason }) =
-            self.audiences.walk_on(limits.slice_sends, limits.write_bytes, wire)
+            self.audiences.walk_on(limits.slice_sends, limits.write_bytes, &mut wire)
         else {
             return;
         };
@@ -244,33 +231,6 @@ impl Shard {
             // The shell finds the socket dead and says so.
             StopReason::Gone => connection.writable = false,
         }
-    }
-
-    /// Says the last words and stops listening; the connection is closed when they are written.
-    fn close(&mut self, now: Millis, id: ConnectionId, ending: Ending) {
-        let close_ms = self.topics.limits().close_ms;
-        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-        if connection.closing.is_some() {
-            return;
-        }
-        let (close_code, reason) = ending.last_words();
-        if let Some(goodbye) = ending.goodbye() {
-            self.topics.metrics().disconnected.add(1);
-            let mut replies = Replies::new(connection.encoding);
-            replies.put(&goodbye);
-            replies.seal(&mut connection.outbox);
-        }
-        write_close(&mut connection.outbox, close_code.map(|code| (code, reason)));
-        connection.closing = Some(now.plus(close_ms));
-        connection.lagging.clear();
-        connection.session.end(now, &self.topics);
-        let subscriptions = std::mem::take(&mut connection.subscriptions);
-        self.topics.metrics().subscriptions.sub(subscriptions.len() as u64);
-        for subscription in subscriptions {
-            self.audiences.leave(&subscription, &mut self.connections);
-        }
-        self.arm(id, now.plus(close_ms));
-        self.make_ready(id);
     }
 
     /// Serves a connection once, and keeps it on the ready list if there is more.

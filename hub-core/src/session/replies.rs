@@ -1,8 +1,10 @@
 //! What a connection is about to be told, in its encoding.
 
+use tidewire_protocol::code::{Code, GapReason};
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::json;
 
+use crate::metrics::Metrics;
 use crate::websocket::opcode::Opcode;
 use crate::websocket::writer::Header;
 
@@ -21,13 +23,22 @@ pub struct Replies {
     encoding: Encoding,
     bytes: Vec<u8>,
     frames: usize,
+    /// What operators want to know of; nearly always nothing.
+    bad_news: Vec<BadNews>,
+}
+
+/// What a frame says that operators want to know of.
+#[derive(Debug, Clone, Copy)]
+enum BadNews {
+    Refusals(Code, u64),
+    Gap(GapReason),
 }
 
 impl Replies {
     /// None yet.
     #[must_use]
     pub fn new(encoding: Encoding) -> Self {
-        Self { encoding, bytes: Vec::new(), frames: 0 }
+        Self { encoding, bytes: Vec::new(), frames: 0, bad_news: Vec::new() }
     }
 
     /// Bytes so far.
@@ -56,12 +67,19 @@ impl Replies {
             }
         }
         self.frames += 1;
+        self.bad_news.extend(BadNews::of(frame));
     }
 
-    /// Appends the WebSocket message to `outbox`, if there is anything to say.
-    pub fn seal(mut self, outbox: &mut Vec<u8>) {
+    /// Appends the WebSocket message to `outbox`, if there is anything to say, and counts what it tells.
+    pub fn seal(mut self, outbox: &mut Vec<u8>, metrics: &Metrics) {
         if self.is_empty() {
             return;
+        }
+        for news in &self.bad_news {
+            match news {
+                BadNews::Refusals(code, count) => metrics.refused.add(code.number(), *count),
+                BadNews::Gap(reason) => metrics.gaps.add(reason.number(), 1),
+            }
         }
         let (opcode, payload) = match self.encoding {
             Encoding::Binary => (Opcode::Binary, &self.bytes[..]),
@@ -73,5 +91,28 @@ impl Replies {
         };
         outbox.extend_from_slice(Header::new(opcode, payload.len()).as_bytes());
         outbox.extend_from_slice(payload);
+    }
+}
+
+impl BadNews {
+    fn of(frame: &HubFrame<'_>) -> Option<Self> {
+        let refusal = |code| (code != Code::Unknown).then_some(Self::Refusals(code, 1));
+        match frame {
+            HubFrame::Refused(refused) => Some(Self::Refusals(refused.code, refused.count.max(1))),
+            HubFrame::Failed(failed) => refusal(failed.code),
+            HubFrame::Detached(detached) => refusal(detached.code),
+            HubFrame::Subscribed(subscribed) => subscribed.gap.map(|gap| Self::Gap(gap.reason)),
+            HubFrame::Missing(missing) => missing.gap.map(|gap| Self::Gap(gap.reason)),
+            HubFrame::Page(page) => page.gap.map(|gap| Self::Gap(gap.reason)),
+            HubFrame::Welcome(_)
+            | HubFrame::Attached(_)
+            | HubFrame::Opened(_)
+            | HubFrame::Acked(_)
+            | HubFrame::Block(_)
+            | HubFrame::Unsubscribed(_)
+            | HubFrame::Progress(_)
+            | HubFrame::Heartbeat(_)
+            | HubFrame::Goodbye(_) => None,
+        }
     }
 }

@@ -37,7 +37,7 @@ impl Shard {
         let heard = self.hear(now, id, bytes, &mut replies);
         self.batch.publish(now, &self.topics);
         if let Some(connection) = self.connections.get_mut(id.0 as usize) {
-            replies.seal(&mut connection.outbox);
+            replies.seal(&mut connection.outbox, self.topics.metrics());
             if !known && connection.session.signed_in() {
                 self.begin_heartbeats(now, id);
             }

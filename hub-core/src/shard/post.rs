@@ -86,7 +86,7 @@ impl Shard {
         let Some(connection) = addressed(&mut self.connections, first.origin) else { return };
         let mut replies = Replies::new(connection.encoding);
         connection.session.tell(now, outcomes, &self.topics, &mut replies);
-        replies.seal(&mut connection.outbox);
+        replies.seal(&mut connection.outbox, self.topics.metrics());
         self.was_told(now, ConnectionId(first.origin.slot));
     }
 
@@ -97,7 +97,7 @@ impl Shard {
         match letter {
             Letter::Answer { frame, .. } => replies.put(&frame),
         }
-        replies.seal(&mut connection.outbox);
+        replies.seal(&mut connection.outbox, self.topics.metrics());
         self.was_told(now, ConnectionId(to.slot));
     }
 

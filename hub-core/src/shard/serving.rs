@@ -57,6 +57,9 @@ pub fn serve(
         }
         let step = if connection.half.is_some() {
             audiences.write_half(id, connection, topics, wire)
+        } else if connection.closing.is_some() && !connection.subscriptions.is_empty() {
+            // Nothing may follow the last words, and walks may still write for what is left.
+            Step::End(Served::Idle)
         } else if !connection.outbox.is_empty() {
             let bytes = std::mem::take(&mut connection.outbox);
             connection.half = Some(Half { source: HalfSource::Own(bytes), at: 0 });
@@ -219,7 +222,7 @@ impl Audiences {
         self.entry(subscription).cursor = upto;
         let mut replies = Replies::new(connection.encoding);
         replies.put(&HubFrame::Progress(Progress { tail: subscription.tail, epoch: topics.epoch(), upto }));
-        replies.seal(&mut connection.outbox);
+        replies.seal(&mut connection.outbox, topics.metrics());
     }
 
     /// Tells that messages up to `lost` are gone, and moves the cursor to `after`.
@@ -241,11 +244,10 @@ impl Audiences {
         if mutant::active(Mutant::GapNotTold) {
             return;
         }
-        topics.metrics().gaps.add(1);
         let from = Offset(cursor.max(subscription.told_gone).0 + 1);
         let gap = Some(Gap { epoch: topics.epoch(), from, to: lost, reason });
         let mut replies = Replies::new(connection.encoding);
         replies.put(&HubFrame::Missing(Missing { tail: subscription.tail, gap, after }));
-        replies.seal(&mut connection.outbox);
+        replies.seal(&mut connection.outbox, topics.metrics());
     }
 }

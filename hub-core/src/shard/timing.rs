@@ -9,6 +9,7 @@ use crate::clock::Millis;
 use crate::limits::Limits;
 use crate::session::replies::Replies;
 use crate::shard::Shard;
+use crate::shard::connection::Connection;
 use crate::shard::ending::Ending;
 use crate::shard::wire::{ConnectionId, Wire};
 
@@ -34,8 +35,10 @@ impl Shard {
         }
         for _ in 0..TIMERS_A_TURN {
             let Some((slot, timer)) = self.due.pop() else { break };
-            if self.connections.get(slot as usize).is_some_and(|connection| connection.timer == timer) {
-                self.timer(now, ConnectionId(slot), wire);
+            let id = ConnectionId(slot);
+            let is_current = |connection: &Connection| connection.timer == timer;
+            if self.connections.get(slot as usize).is_some_and(is_current) && !self.parting.is_dead(id) {
+                self.timer(now, id, wire);
             }
         }
     }
@@ -89,7 +92,7 @@ impl Shard {
                 if connection.writable {
                     let mut replies = Replies::new(connection.encoding);
                     replies.put(&HubFrame::Heartbeat(Heartbeat::default()));
-                    replies.seal(&mut connection.outbox);
+                    replies.seal(&mut connection.outbox, self.topics.metrics());
                 }
                 connection.heartbeat_at = now.plus(limits.heartbeat_ms);
                 let at = connection.heartbeat_at;
