@@ -15,7 +15,7 @@ pub struct Limits {
     pub sign_in_ms: u64,
     /// Milliseconds between heartbeats. Below the 30 s at which proxies and phones drop idle links.
     pub heartbeat_ms: u64,
-    /// Bytes of answers a client may leave unread before it is disconnected.
+    /// Bytes of answers a client may leave unread before it is disconnected; one page may come on top.
     pub outbox_bytes_max: usize,
     /// Subscriptions of one connection.
     pub subscriptions_max: usize,
@@ -45,7 +45,7 @@ pub struct Limits {
     pub pattern_tail_bytes: usize,
     /// Bytes that a topic without retention keeps so that a short break can be resumed.
     pub bare_tail_bytes: usize,
-    /// Bytes of messages on one page of history.
+    /// Bytes of messages on one page of history, in the encoding of the one who asks.
     pub page_bytes_max: usize,
     /// Bytes a subscriber may lag where it asked to skip or be disconnected when slow.
     pub lag_bytes_max: usize,
@@ -96,3 +96,18 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// Bytes of the longest single answer: a page, or one largest message in the encoding that makes it longest. A client
+    /// may leave one of them unread beyond [`Self::outbox_bytes_max`], or it could never read that message.
+    #[must_use]
+    pub fn answer_bytes_max(&self) -> usize {
+        let message = self.message_bytes_max.saturating_mul(ESCAPED_BYTES_MAX);
+        self.page_bytes_max.max(message).saturating_add(ANSWER_FIELDS_BYTES)
+    }
+}
+
+/// Bytes of a character in JSON that has to be written as `\u0000`.
+pub const ESCAPED_BYTES_MAX: usize = 6;
+/// Bytes of everything else in an answer with one message: positions, names, the frame.
+const ANSWER_FIELDS_BYTES: usize = 8 << 10;

@@ -38,6 +38,8 @@ pub mod batch;
 
 pub mod replies;
 
+pub mod paging;
+
 /// One connection's side of the conversation.
 #[derive(Debug, Default)]
 pub struct Session {

@@ -250,9 +250,10 @@ impl Shard {
 
     /// A client that does not read its answers is let go.
     fn check_outbox(&mut self, id: ConnectionId) -> Result<(), Ending> {
-        let outbox_bytes_max = self.topics.limits().outbox_bytes_max;
+        let limits = self.topics.limits();
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return Ok(()) };
-        if connection.outbox.len() <= outbox_bytes_max {
+        let page = connection.page_bytes.min(limits.answer_bytes_max());
+        if connection.unread_bytes() <= limits.outbox_bytes_max + page {
             return Ok(());
         }
         connection.outbox = Vec::new();

@@ -287,6 +287,12 @@ impl<'a> Block<'a> {
 }
 
 impl<'a> Records<'a> {
+    /// Bytes of the block's messages that are still to be read.
+    #[must_use]
+    pub fn rest_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     fn read(&mut self) -> Option<Record<'a>> {
         let mut record = varint::take_bytes(&mut self.rest)?;
         let flags = varint::take(&mut record)?;

@@ -2,7 +2,7 @@
 
 use tidewire_protocol::client_frame::{History, Subscribe};
 use tidewire_protocol::code::{Code, WhenSlow};
-use tidewire_protocol::hub_frame::{HubFrame, Page};
+use tidewire_protocol::hub_frame::Page;
 use tidewire_protocol::name::Selector;
 
 use crate::clock::Millis;
@@ -54,14 +54,15 @@ pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) {
         Ok(_) | Err(_) => bytes_max,
     };
     let read = desk.topics.page(now, &selector, &frame.from, wanted);
-    desk.replies.put(&HubFrame::Page(Page {
+    let page = Page {
         request: frame.request,
         more: read.more,
         after: vec![desk.topics.position(read.stand.cursor)],
         upto: vec![desk.topics.position(read.upto)],
         gap: read.stand.gap,
         blocks: read.blocks.into(),
-    }));
+    };
+    desk.replies.put_page(page, wanted);
 }
 
 /// One rule for every way to read: live, history, whatever comes.

@@ -1,10 +1,11 @@
 //! What a connection is about to be told, in its encoding.
 
 use tidewire_protocol::code::{Code, GapReason};
-use tidewire_protocol::hub_frame::HubFrame;
+use tidewire_protocol::hub_frame::{HubFrame, Page};
 use tidewire_protocol::json;
 
 use crate::metrics::Metrics;
+use crate::session::paging::cut_for_json;
 use crate::websocket::opcode::Opcode;
 use crate::websocket::writer::Header;
 
@@ -23,6 +24,8 @@ pub struct Replies {
     encoding: Encoding,
     bytes: Vec<u8>,
     frames: usize,
+    /// Bytes of the longest page.
+    page_bytes: usize,
     /// What operators want to know of; nearly always nothing.
     bad_news: Vec<BadNews>,
 }
@@ -38,7 +41,7 @@ impl Replies {
     /// None yet.
     #[must_use]
     pub fn new(encoding: Encoding) -> Self {
-        Self { encoding, bytes: Vec::new(), frames: 0, bad_news: Vec::new() }
+        Self { encoding, bytes: Vec::new(), frames: 0, page_bytes: 0, bad_news: Vec::new() }
     }
 
     /// Bytes so far.
@@ -68,6 +71,23 @@ impl Replies {
         }
         self.frames += 1;
         self.bad_news.extend(BadNews::of(frame));
+    }
+
+    /// Adds a page of at most so many bytes in this encoding, or of one message.
+    pub fn put_page(&mut self, page: Page<'_>, bytes_max: usize) {
+        let page = match self.encoding {
+            Encoding::Binary => page,
+            Encoding::Json => cut_for_json(page, bytes_max),
+        };
+        let before = self.bytes.len();
+        self.put(&HubFrame::Page(page));
+        self.page_bytes = self.page_bytes.max(self.bytes.len() - before);
+    }
+
+    /// Bytes of the longest page among the answers.
+    #[must_use]
+    pub fn page_bytes(&self) -> usize {
+        self.page_bytes
     }
 
     /// Appends the WebSocket message to `outbox`, if there is anything to say, and counts what it tells.

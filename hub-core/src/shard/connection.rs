@@ -47,6 +47,8 @@ pub struct Connection {
     pub half: Option<Half>,
     /// Whole WebSocket messages that wait to be written.
     pub outbox: Vec<u8>,
+    /// Bytes of the longest page among what is unread: so much may be unread on top of the usual.
+    pub page_bytes: usize,
     /// Its subscriptions, by tail number.
     pub subscriptions: Vec<Subscription>,
     /// How many of them are patterns.
@@ -112,6 +114,7 @@ impl Connection {
             session: Session::default(),
             half: None,
             outbox: Vec::new(),
+            page_bytes: 0,
             subscriptions: Vec::new(),
             patterns: 0,
             lagging: VecDeque::new(),
@@ -136,6 +139,16 @@ impl Connection {
             Some(Half { source: HalfSource::Block(block, _), .. }) => block.size(),
             Some(Half { source: HalfSource::Own(_), .. }) | None => 0,
         }
+    }
+
+    /// Bytes of answers that are not written yet.
+    #[must_use]
+    pub fn unread_bytes(&self) -> usize {
+        let half = match &self.half {
+            Some(Half { source: HalfSource::Own(bytes), at }) => bytes.len() - at,
+            Some(Half { source: HalfSource::Block(..), .. }) | None => 0,
+        };
+        half + self.outbox.len()
     }
 
     /// The subscription to a tail.

@@ -37,6 +37,7 @@ impl Shard {
         let heard = self.hear(now, id, bytes, &mut replies);
         self.batch.publish(now, &self.topics);
         if let Some(connection) = self.connections.get_mut(id.0 as usize) {
+            connection.page_bytes = connection.page_bytes.max(replies.page_bytes());
             replies.seal(&mut connection.outbox, self.topics.metrics());
             if !known && connection.session.signed_in() {
                 self.begin_heartbeats(now, id);
@@ -118,6 +119,7 @@ impl Shard {
             // What a client said first happens first.
             self.batch.publish(now, &self.topics);
         }
+        let unread_bytes = connection.unread_bytes();
         let mut desk = Desk {
             topics: &self.topics,
             replies,
@@ -130,7 +132,7 @@ impl Shard {
             },
             serials: &mut connection.serials,
             account: &connection.account,
-            unread_bytes: connection.outbox.len(),
+            unread_bytes,
             subscriptions: connection.subscriptions.len(),
             patterns: connection.patterns,
         };

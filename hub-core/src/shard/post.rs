@@ -1,6 +1,7 @@
 //! What other threads left for a shard: outcomes are told, tails with news wait for their walk, letters are handed over.
 //! A bounded part of it at a time, in the order in which it came.
 
+use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::TailNumber;
 
 use crate::clock::Millis;
@@ -95,8 +96,12 @@ impl Shard {
         let Some(connection) = addressed(&mut self.connections, to) else { return };
         let mut replies = Replies::new(connection.encoding);
         match letter {
-            Letter::Answer { frame, .. } => replies.put(&frame),
+            Letter::Answer { frame, .. } => match *frame {
+                HubFrame::Page(page) => replies.put_page(page, self.topics.limits().page_bytes_max),
+                frame => replies.put(&frame),
+            },
         }
+        connection.page_bytes = connection.page_bytes.max(replies.page_bytes());
         replies.seal(&mut connection.outbox, self.topics.metrics());
         self.was_told(now, ConnectionId(to.slot));
     }

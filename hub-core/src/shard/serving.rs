@@ -108,7 +108,11 @@ impl Audiences {
             self.park_all(connection);
             return Step::End(Served::Full);
         }
-        if let Some(Half { source: HalfSource::Block(block, tail), .. }) = connection.half.take() {
+        let half = connection.half.take();
+        if connection.outbox.is_empty() {
+            connection.page_bytes = 0;
+        }
+        if let Some(Half { source: HalfSource::Block(block, tail), .. }) = half {
             topics.metrics().blocks_sent.add(1);
             if let Some(subscription) = connection.subscription(tail) {
                 self.entry(subscription).cursor = block.last;

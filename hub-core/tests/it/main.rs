@@ -4,6 +4,7 @@
 mod ends;
 mod fairness;
 mod letters;
+mod pages;
 mod rig;
 mod shard;
 mod timers;
