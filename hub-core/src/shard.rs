@@ -21,6 +21,7 @@ use crate::session::replies::Encoding;
 use crate::shard::audiences::Audiences;
 use crate::shard::connection::{Connection, Half, HalfSource};
 use crate::shard::ending::Ending;
+use crate::shard::holding::Holding;
 use crate::shard::parting::{Living, Parting};
 use crate::shard::post::Post;
 use crate::shard::serving::{Served, serve};
@@ -38,6 +39,8 @@ mod hearing;
 pub mod post;
 
 pub mod parting;
+
+pub mod holding;
 
 mod timing;
 
@@ -65,6 +68,7 @@ pub struct Shard {
     audiences: Audiences,
     turns: Turns,
     parting: Parting,
+    holding: Holding,
     post: Post,
     /// Connections that were told what became of their publishes: they get more turns than those that are only ready.
     answered: VecDeque<ConnectionId>,
@@ -106,6 +110,7 @@ impl Shard {
             audiences,
             turns: Turns::default(),
             parting: Parting::default(),
+            holding: Holding::default(),
             post: Post::default(),
             answered: VecDeque::new(),
             ready: VecDeque::new(),
@@ -155,7 +160,7 @@ impl Shard {
             Some(Work::Answered) => self.serve_answered(now, wire),
             Some(Work::Ready) => self.serve_ready(now, wire),
             Some(Work::Walk) => self.walk_on(wire),
-            Some(Work::Ends) => self.part(now),
+            Some(Work::Ends) => self.part(now, wire),
         }
         [Work::Answered, Work::Walk, Work::Ready, Work::Mail, Work::Ends, Work::Time]
             .into_iter()
@@ -170,7 +175,7 @@ impl Shard {
             Work::Answered => !self.answered.is_empty(),
             Work::Ready => !self.ready.is_empty(),
             Work::Walk => self.audiences.has_work(),
-            Work::Ends => self.parting.has_work(),
+            Work::Ends => self.parting.has_work() || self.holding.has_work(),
         }
     }
 
@@ -227,6 +232,7 @@ impl Shard {
                     connection.half = Some(Half { source: HalfSource::Block(block, tail), at });
                 }
                 self.audiences.park_all(connection);
+                self.settle(id);
             }
             // The shell finds the socket dead and says so.
             StopReason::Gone => connection.writable = false,
@@ -236,7 +242,9 @@ impl Shard {
     /// Serves a connection once, and keeps it on the ready list if there is more.
     fn flush(&mut self, now: Millis, id: ConnectionId, wire: &mut impl Wire) {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-        match serve(now, id, connection, &mut self.audiences, &self.topics, wire) {
+        let served = serve(now, id, connection, &mut self.audiences, &self.topics, wire);
+        self.settle(id);
+        match served {
             Served::More => self.make_ready(id),
             Served::Idle | Served::Full => {}
             Served::Finished => {
@@ -244,7 +252,11 @@ impl Shard {
                 wire.close(id);
             }
             Served::Fault(code) => self.close(now, id, Ending::Code(code)),
-            Served::Gone => connection.writable = false,
+            Served::Gone => {
+                if let Some(connection) = self.connections.get_mut(id.0 as usize) {
+                    connection.writable = false;
+                }
+            }
         }
     }
 
@@ -256,7 +268,7 @@ impl Shard {
         if connection.unread_bytes() <= limits.outbox_bytes_max + page {
             return Ok(());
         }
-        connection.outbox = Vec::new();
+        connection.drop_unread();
         Err(Ending::Code(Code::TooSlow))
     }
 

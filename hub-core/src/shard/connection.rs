@@ -12,7 +12,9 @@ use crate::ledger::Account;
 use crate::letter::Serials;
 use crate::session::Session;
 use crate::session::replies::Encoding;
+use crate::shard::holding::Held;
 use crate::websocket::reader::Reader;
+use crate::websocket::writer::frame_end;
 
 /// A connection.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Connection {
     pub encoding: Encoding,
     /// Who answers for the memory that it takes.
     pub account: Arc<Account>,
+    /// What it is charged with.
+    pub held: Held,
     /// Whether the socket takes bytes, as far as is known.
     pub writable: bool,
     /// Whether it is on the shard's list of those that were answered.
@@ -102,6 +106,7 @@ impl Connection {
             generation,
             encoding,
             account,
+            held: Held::default(),
             writable: true,
             answered: false,
             ready: false,
@@ -132,12 +137,44 @@ impl Connection {
         bytes.get(half.at..)
     }
 
-    /// Bytes of a block that a half-written frame keeps alive.
+    /// The block that a half-written frame keeps alive.
+    #[must_use]
+    pub fn pinned(&self) -> Option<&Block> {
+        match &self.half {
+            Some(Half { source: HalfSource::Block(block, _), .. }) => Some(block),
+            Some(Half { source: HalfSource::Own(_), .. }) | None => None,
+        }
+    }
+
+    /// Bytes of that block, and of its other encoding if that is what is written.
     #[must_use]
     pub fn pinned_bytes(&self) -> usize {
-        match &self.half {
-            Some(Half { source: HalfSource::Block(block, _), .. }) => block.size(),
-            Some(Half { source: HalfSource::Own(_), .. }) | None => 0,
+        self.pinned().map_or(0, |block| match self.encoding {
+            Encoding::Binary => block.size(),
+            Encoding::Json => block.size() + block.json_frame().len(),
+        })
+    }
+
+    /// What it makes the hub hold now.
+    #[must_use]
+    pub fn holds(&self) -> Held {
+        let (half, pins) = match &self.half {
+            Some(Half { source: HalfSource::Own(bytes), .. }) => (bytes.capacity(), false),
+            Some(Half { source: HalfSource::Block(..), .. }) => (0, true),
+            None => (0, false),
+        };
+        Held { unread: half + self.outbox.capacity(), half_received: self.reader.held_bytes(), pins }
+    }
+
+    /// Gives up what waits to be written, but for the rest of a frame that has begun.
+    pub fn drop_unread(&mut self) {
+        self.outbox = Vec::new();
+        if let Some(Half { source: HalfSource::Own(bytes), at }) = &mut self.half {
+            bytes.truncate(frame_end(bytes, *at));
+            bytes.shrink_to_fit();
+            if bytes.len() == *at {
+                self.half = None;
+            }
         }
     }
 

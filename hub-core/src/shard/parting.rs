@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use tidewire_protocol::code::Code;
+
 use crate::clock::Millis;
 use crate::session::replies::Replies;
 use crate::shard::Shard;
@@ -67,6 +69,7 @@ impl Shard {
         connection.outbox = Vec::new();
         connection.reader = Reader::new();
         connection.session.end(now, &self.topics);
+        self.release(id);
         self.topics.metrics().connections.sub(1);
         if is_leaving || !self.leave_some(id) {
             self.parting.dead.insert(id);
@@ -103,6 +106,11 @@ impl Shard {
         if connection.closing.is_some() {
             return;
         }
+        connection.reader = Reader::new();
+        if let Ending::Code(Code::TooSlow) = ending {
+            // It is not going to read that.
+            connection.drop_unread();
+        }
         let metrics = self.topics.metrics();
         if let Some(code) = ending.fault() {
             metrics.disconnected.add(code.number(), 1);
@@ -118,6 +126,7 @@ impl Shard {
         connection.lagging.clear();
         connection.session.end(now, &self.topics);
         self.arm(id, now.plus(close_ms));
+        self.settle(id);
         if self.leave_some(id) {
             self.make_ready(id);
         } else {
@@ -126,8 +135,11 @@ impl Shard {
     }
 
     /// Does some of what ends leave to do.
-    pub(super) fn part(&mut self, now: Millis) {
+    pub(super) fn part(&mut self, now: Millis, wire: &mut impl Wire) {
         self.tell_drain(now);
+        if self.holding.has_work() {
+            self.relieve(now, false, wire);
+        }
         let Some(id) = self.parting.leaving.pop_front() else { return };
         if !self.leave_some(id) {
             self.parting.leaving.push_back(id);

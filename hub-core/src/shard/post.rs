@@ -113,8 +113,9 @@ impl Shard {
             connection.answered = true;
             self.answered.push_back(id);
         }
-        if let Err(ending) = self.check_outbox(id) {
-            self.close(now, id, ending);
+        match self.check_outbox(id) {
+            Ok(()) => self.settle(id),
+            Err(ending) => self.close(now, id, ending),
         }
     }
 }

@@ -14,23 +14,12 @@ use crate::shard::ending::Ending;
 use crate::shard::wire::{ConnectionId, Wire};
 
 impl Shard {
-    /// If half-written blocks pin too much, the largest holder has to resume.
-    fn unpin(&mut self, now: Millis) {
-        let pinned: usize = self.connections.iter().map(|(_, connection)| connection.pinned_bytes()).sum();
-        if pinned <= self.topics.limits().pinned_bytes_max {
-            return;
-        }
-        let largest = self.connections.iter().max_by_key(|(_, connection)| connection.pinned_bytes());
-        if let Some((slot, _)) = largest {
-            self.close(now, ConnectionId(slot as u32), Ending::Code(Code::Resume));
-        }
-    }
-
     /// Heartbeats, deadlines, and the ageing of topics: some of what is due.
     pub(super) fn keep_time(&mut self, now: Millis, wire: &mut impl Wire) {
         if self.due.is_empty() && now >= self.wheel.deadline() {
             self.wheel.turn(now, &mut self.due);
             self.unpin(now);
+            self.relieve(now, true, wire);
             self.sweep(now);
         }
         for _ in 0..TIMERS_A_TURN {

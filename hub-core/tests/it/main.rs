@@ -4,6 +4,7 @@
 mod ends;
 mod fairness;
 mod letters;
+mod memory;
 mod pages;
 mod rig;
 mod shard;
