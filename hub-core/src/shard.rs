@@ -14,10 +14,10 @@ use slab::Slab;
 use tidewire_protocol::code::Code;
 
 use crate::clock::Millis;
+use crate::dialect::Dialect;
 use crate::ledger::AccountKey;
 use crate::letter::Inbox;
 use crate::session::batch::Batch;
-use crate::session::replies::Encoding;
 use crate::shard::audiences::Audiences;
 use crate::shard::connection::{Connection, Half, HalfSource};
 use crate::shard::ending::Ending;
@@ -127,12 +127,12 @@ impl Shard {
     }
 
     /// Takes over a connection whose handshake is done. What it makes the hub hold is charged to `account`.
-    pub fn accept(&mut self, now: Millis, encoding: Encoding, account: AccountKey) -> ConnectionId {
+    pub fn accept(&mut self, now: Millis, dialect: Dialect, account: AccountKey) -> ConnectionId {
         self.next_generation = self.next_generation.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let slot = entry.key() as u32;
         let account = self.topics.ledger().account(account);
-        entry.insert(Connection::new(now, self.next_generation, encoding, account));
+        entry.insert(Connection::new(now, self.next_generation, dialect, account));
         self.arm(ConnectionId(slot), now.plus(self.topics.limits().sign_in_ms));
         self.topics.metrics().connections.add(1);
         self.topics.metrics().accepted.add(1);

@@ -1,27 +1,16 @@
-//! What a connection is about to be told, in its encoding.
+//! What a connection is about to be told, in its dialect.
 
 use tidewire_protocol::code::{Code, GapReason};
 use tidewire_protocol::hub_frame::{HubFrame, Page};
-use tidewire_protocol::json;
 
+use crate::dialect::Dialect;
 use crate::metrics::Metrics;
 use crate::session::paging::cut_for_json;
-use crate::websocket::opcode::Opcode;
-use crate::websocket::writer::Header;
 
-/// How a connection wants to be spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// `tidewire.v1`
-    Binary,
-    /// `tidewire.v1.json`
-    Json,
-}
-
-/// Frames that become one WebSocket message.
+/// Frames that are said together.
 #[derive(Debug)]
 pub struct Replies {
-    encoding: Encoding,
+    dialect: Dialect,
     bytes: Vec<u8>,
     frames: usize,
     /// Bytes of the longest page.
@@ -40,8 +29,8 @@ enum BadNews {
 impl Replies {
     /// None yet.
     #[must_use]
-    pub fn new(encoding: Encoding) -> Self {
-        Self { encoding, bytes: Vec::new(), frames: 0, page_bytes: 0, bad_news: Vec::new() }
+    pub fn new(dialect: Dialect) -> Self {
+        Self { dialect, bytes: Vec::new(), frames: 0, page_bytes: 0, bad_news: Vec::new() }
     }
 
     /// Bytes so far.
@@ -58,26 +47,18 @@ impl Replies {
 
     /// Adds a frame.
     pub fn put(&mut self, frame: &HubFrame<'_>) {
-        match self.encoding {
-            Encoding::Binary => frame.put(&mut self.bytes),
-            Encoding::Json => {
-                let before = self.bytes.len();
-                self.bytes.push(if self.frames == 0 { b'[' } else { b',' });
-                if json::put_hub(frame, &mut self.bytes).is_err() {
-                    self.bytes.truncate(before);
-                    return;
-                }
-            }
+        if !self.dialect.put(frame, &mut self.bytes) {
+            return;
         }
         self.frames += 1;
         self.bad_news.extend(BadNews::of(frame));
     }
 
-    /// Adds a page of at most so many bytes in this encoding, or of one message.
+    /// Adds a page of at most so many bytes in this dialect, or of one message.
     pub fn put_page(&mut self, page: Page<'_>, bytes_max: usize) {
-        let page = match self.encoding {
-            Encoding::Binary => page,
-            Encoding::Json => cut_for_json(page, bytes_max),
+        let page = match self.dialect {
+            Dialect::Binary => page,
+            Dialect::Json => cut_for_json(page, bytes_max),
         };
         let before = self.bytes.len();
         self.put(&HubFrame::Page(page));
@@ -90,7 +71,7 @@ impl Replies {
         self.page_bytes
     }
 
-    /// Appends the WebSocket message to `outbox`, if there is anything to say, and counts what it tells.
+    /// Appends what is to be said to `outbox`, if there is anything to say, and counts what it tells.
     pub fn seal(mut self, outbox: &mut Vec<u8>, metrics: &Metrics) {
         if self.is_empty() {
             return;
@@ -101,16 +82,7 @@ impl Replies {
                 BadNews::Gap(reason) => metrics.gaps.add(reason.number(), 1),
             }
         }
-        let (opcode, payload) = match self.encoding {
-            Encoding::Binary => (Opcode::Binary, &self.bytes[..]),
-            Encoding::Json if self.frames == 1 => (Opcode::Text, &self.bytes[1..]),
-            Encoding::Json => {
-                self.bytes.push(b']');
-                (Opcode::Text, &self.bytes[..])
-            }
-        };
-        outbox.extend_from_slice(Header::new(opcode, payload.len()).as_bytes());
-        outbox.extend_from_slice(payload);
+        self.dialect.seal(&mut self.bytes, self.frames, outbox);
     }
 }
 

@@ -8,21 +8,20 @@ use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::Block;
 use crate::clock::Millis;
+use crate::dialect::Dialect;
 use crate::ledger::Account;
 use crate::letter::Serials;
 use crate::session::Session;
-use crate::session::replies::Encoding;
 use crate::shard::holding::Held;
 use crate::websocket::reader::Reader;
-use crate::websocket::writer::frame_end;
 
 /// A connection.
 #[derive(Debug)]
 pub struct Connection {
     /// Tells it from later ones in the same place.
     pub generation: u32,
-    /// How it is spoken to.
-    pub encoding: Encoding,
+    /// What it speaks.
+    pub dialect: Dialect,
     /// Who answers for the memory that it takes.
     pub account: Arc<Account>,
     /// What it is charged with.
@@ -101,10 +100,10 @@ pub enum HalfSource {
 impl Connection {
     /// A connection as it comes from the handshake.
     #[must_use]
-    pub fn new(now: Millis, generation: u32, encoding: Encoding, account: Arc<Account>) -> Self {
+    pub fn new(now: Millis, generation: u32, dialect: Dialect, account: Arc<Account>) -> Self {
         Self {
             generation,
-            encoding,
+            dialect,
             account,
             held: Held::default(),
             writable: true,
@@ -131,7 +130,7 @@ impl Connection {
     pub fn half_rest(&self) -> Option<&[u8]> {
         let half = self.half.as_ref()?;
         let bytes = match &half.source {
-            HalfSource::Block(block, _) => frame_for(block, self.encoding),
+            HalfSource::Block(block, _) => self.dialect.frame_of(block),
             HalfSource::Own(bytes) => bytes,
         };
         bytes.get(half.at..)
@@ -146,13 +145,10 @@ impl Connection {
         }
     }
 
-    /// Bytes of that block, and of its other encoding if that is what is written.
+    /// Bytes of that block, and of another form if that is what is written.
     #[must_use]
     pub fn pinned_bytes(&self) -> usize {
-        self.pinned().map_or(0, |block| match self.encoding {
-            Encoding::Binary => block.size(),
-            Encoding::Json => block.size() + block.json_frame().len(),
-        })
+        self.pinned().map_or(0, |block| self.dialect.bytes_of(block))
     }
 
     /// What it makes the hub hold now.
@@ -170,7 +166,7 @@ impl Connection {
     pub fn drop_unread(&mut self) {
         self.outbox = Vec::new();
         if let Some(Half { source: HalfSource::Own(bytes), at }) = &mut self.half {
-            bytes.truncate(frame_end(bytes, *at));
+            bytes.truncate(self.dialect.frame_end(bytes, *at));
             bytes.shrink_to_fit();
             if bytes.len() == *at {
                 self.half = None;
@@ -224,15 +220,6 @@ impl Connection {
         let subscription = self.subscriptions.remove(index);
         self.patterns -= usize::from(subscription.pattern);
         Some(subscription)
-    }
-}
-
-/// A block's frame in an encoding.
-#[must_use]
-pub fn frame_for(block: &Block, encoding: Encoding) -> &[u8] {
-    match encoding {
-        Encoding::Binary => block.frame(),
-        Encoding::Json => block.json_frame(),
     }
 }
 

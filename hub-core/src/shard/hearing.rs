@@ -9,9 +9,10 @@ use tidewire_protocol::number::{Offset, Request, TailNumber};
 use tidewire_protocol::position::Start;
 
 use crate::clock::Millis;
+use crate::dialect::Dialect;
 use crate::letter::{Address, Serial};
 use crate::session::desk::{Demand, Desk};
-use crate::session::replies::{Encoding, Replies};
+use crate::session::replies::Replies;
 use crate::session::telling::failed;
 use crate::shard::Shard;
 use crate::shard::audience::Entry;
@@ -19,7 +20,6 @@ use crate::shard::connection::Subscription;
 use crate::shard::ending::Ending;
 use crate::shard::wire::{ConnectionId, Wire};
 use crate::websocket::event::Event;
-use crate::websocket::writer::write_pong;
 
 impl Shard {
     /// Takes bytes that a socket received.
@@ -33,7 +33,7 @@ impl Shard {
             // Until then the clock runs from the handshake: bytes in dribbles buy no time.
             connection.heard = now;
         }
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         let heard = self.hear(now, id, bytes, &mut replies);
         self.batch.publish(now, &self.topics);
         if let Some(connection) = self.connections.get_mut(id.0 as usize) {
@@ -79,8 +79,8 @@ impl Shard {
     ) -> Result<(), Ending> {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return Ok(()) };
         let bad = Ending::Code(Code::BadFrame);
-        match (event, connection.encoding) {
-            (Event::Binary(message), Encoding::Binary) => {
+        match (event, connection.dialect) {
+            (Event::Binary(message), Dialect::Binary) => {
                 let mut rest = &*message;
                 while !rest.is_empty() {
                     if let Some(frame) = ClientFrame::take(&mut rest).map_err(|_| bad)? {
@@ -88,16 +88,16 @@ impl Shard {
                     }
                 }
             }
-            (Event::Text(message), Encoding::Json) => {
+            (Event::Text(message), Dialect::Json) => {
                 for object in json::frames(&message).map_err(|_| bad)? {
                     if let Some(frame) = json::take_client(object).map_err(|_| bad)? {
                         self.frame(now, id, frame, replies)?;
                     }
                 }
             }
-            (Event::Binary(_), Encoding::Json) | (Event::Text(_), Encoding::Binary) => return Err(bad),
+            (Event::Binary(_), Dialect::Json) | (Event::Text(_), Dialect::Binary) => return Err(bad),
             (Event::Ping(payload), _) => {
-                write_pong(&mut connection.outbox, &payload);
+                connection.dialect.put_pong(&payload, &mut connection.outbox);
                 self.check_outbox(id)?;
             }
             (Event::Pong, _) => {}
@@ -167,8 +167,7 @@ impl Shard {
             return Err(Code::LimitReached);
         }
         let stand = joined.stand;
-        let entry =
-            Entry { cursor: stand.cursor, connection: id, encoding: connection.encoding, parked: true };
+        let entry = Entry { cursor: stand.cursor, connection: id, dialect: connection.dialect, parked: true };
         let (audience, place) = self.audiences.join(&joined.tail, entry);
         let told_gone = stand.gap.map_or(Offset(0), |gap| gap.to);
         let pattern = matches!(selector, Selector::Pattern(_));

@@ -15,7 +15,6 @@ use crate::shard::Shard;
 use crate::shard::ending::Ending;
 use crate::shard::wire::{ConnectionId, Sent, Wire};
 use crate::websocket::reader::Reader;
-use crate::websocket::writer::write_close;
 
 /// The ends of connections that are under way.
 #[derive(Debug, Default)]
@@ -117,11 +116,11 @@ impl Shard {
         }
         let (close_code, reason) = ending.last_words();
         if let Some(goodbye) = ending.goodbye() {
-            let mut replies = Replies::new(connection.encoding);
+            let mut replies = Replies::new(connection.dialect);
             replies.put(&goodbye);
             replies.seal(&mut connection.outbox, metrics);
         }
-        write_close(&mut connection.outbox, close_code.map(|code| (code, reason)));
+        connection.dialect.put_last_words(close_code.map(|code| (code, reason)), &mut connection.outbox);
         connection.closing = Some(now.plus(close_ms));
         connection.lagging.clear();
         connection.session.end(now, &self.topics);

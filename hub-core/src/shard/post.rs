@@ -85,7 +85,7 @@ impl Shard {
     fn tell(&mut self, now: Millis, outcomes: &[Outcome]) {
         let Some(first) = outcomes.first() else { return };
         let Some(connection) = addressed(&mut self.connections, first.origin) else { return };
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         connection.session.tell(now, outcomes, &self.topics, &mut replies);
         replies.seal(&mut connection.outbox, self.topics.metrics());
         self.was_told(now, ConnectionId(first.origin.slot));
@@ -94,7 +94,7 @@ impl Shard {
     fn hand_over(&mut self, now: Millis, letter: Letter) {
         let to = letter.to();
         let Some(connection) = addressed(&mut self.connections, to) else { return };
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         match letter {
             Letter::Answer { frame, .. } => match *frame {
                 HubFrame::Page(page) => replies.put_page(page, self.topics.limits().page_bytes_max),

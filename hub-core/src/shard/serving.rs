@@ -163,7 +163,7 @@ impl Audiences {
             }
             return Step::Go(0);
         }
-        let written = write_blocks(id, connection.encoding, &found.blocks, limits.write_bytes, wire);
+        let written = write_blocks(id, connection.dialect, &found.blocks, limits.write_bytes, wire);
         topics.metrics().blocks_sent.add(written.blocks as u64);
         topics.metrics().bytes_sent.add(written.bytes as u64);
         let entry = self.entry(&subscription);
@@ -224,7 +224,7 @@ impl Audiences {
         topics: &Topics,
     ) {
         self.entry(subscription).cursor = upto;
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         replies.put(&HubFrame::Progress(Progress { tail: subscription.tail, epoch: topics.epoch(), upto }));
         replies.seal(&mut connection.outbox, topics.metrics());
     }
@@ -250,7 +250,7 @@ impl Audiences {
         }
         let from = Offset(cursor.max(subscription.told_gone).0 + 1);
         let gap = Some(Gap { epoch: topics.epoch(), from, to: lost, reason });
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         replies.put(&HubFrame::Missing(Missing { tail: subscription.tail, gap, after }));
         replies.seal(&mut connection.outbox, topics.metrics());
     }

@@ -79,7 +79,7 @@ impl Shard {
             }
             None => {
                 if connection.writable {
-                    let mut replies = Replies::new(connection.encoding);
+                    let mut replies = Replies::new(connection.dialect);
                     replies.put(&HubFrame::Heartbeat(Heartbeat::default()));
                     replies.seal(&mut connection.outbox, self.topics.metrics());
                 }

@@ -1,7 +1,7 @@
 //! How connections end: with their last words and nothing behind them, in pieces, and counted for what they are.
 
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::limits::Limits;
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, Subscribe};
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
@@ -53,12 +53,12 @@ fn who_is_gone_is_forgotten_in_pieces_and_nothing_is_written_to_it() {
     let (mut hub, ends, stays) = crowded();
     hub.shard.gone(hub.now, ends);
     hub.sockets.written.remove(&ends);
-    let next = hub.connect(Encoding::Binary);
+    let next = hub.connect(Dialect::Binary);
     assert_ne!(next, ends, "the place is not free yet");
     publish_while_it_ends(&mut hub, stays);
     assert_eq!(hub.sockets.written.get(&ends), None);
     assert_eq!(hub.shard.connections(), 2);
-    assert_eq!(hub.connect(Encoding::Binary), ends, "now it is");
+    assert_eq!(hub.connect(Dialect::Binary), ends, "now it is");
     hub.wait(10_000);
     assert_eq!(hub.shard.connections(), 1, "two have not signed in");
 }
@@ -102,7 +102,7 @@ fn a_drain_tells_everybody_a_time_of_its_own_and_whoever_comes_late_too() {
     let clients: Vec<_> = (0..200).map(|_| hub.client(1)).collect();
     hub.shard.drain(hub.now, 10_000);
     hub.shard.turn(hub.now, &mut hub.sockets);
-    let late = hub.connect(Encoding::Binary);
+    let late = hub.connect(Dialect::Binary);
     hub.send(late, 2, &bytes_of(&[hello(1, 1)]));
     hub.work();
     for id in clients.iter().chain([&late]) {

@@ -1,8 +1,8 @@
 //! What clients make the hub hold is charged to them, given back at their end, and bounded over all of them.
 
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, History};
 use tidewire_protocol::code::{Code, WhenSlow};
@@ -12,7 +12,7 @@ use tidewire_protocol::position::Start;
 use crate::rig::{Heard, Hub, bytes_of, hello, keep_all, limits, masked, publish_on};
 
 fn client_of(hub: &mut Hub, account: u128) -> ConnectionId {
-    let id = hub.shard.accept(hub.now, Encoding::Binary, AccountKey(account));
+    let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(account));
     hub.say(id, &[hello(1, 1)]);
     hub.heard(id);
     id

@@ -1,8 +1,8 @@
 //! Deadlines of a connection hold whatever they are set to, and whichever is the shorter.
 
 use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::limits::Limits;
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, Heartbeat};
 use tidewire_protocol::code::Code;
@@ -26,7 +26,7 @@ fn step(hub: &mut Hub) {
 
 /// Signs in `late_ms` after the handshake.
 fn listener(hub: &mut Hub, late_ms: u64) -> ConnectionId {
-    let id = hub.connect(Encoding::Binary);
+    let id = hub.connect(Dialect::Binary);
     let until = hub.now.plus(late_ms);
     while hub.shard.deadline() < until {
         step(hub);
@@ -103,7 +103,7 @@ fn who_does_not_answer_is_sent_away() {
 fn a_stranger_has_its_time_and_no_more() {
     for (heartbeat_ms, sign_in_ms) in PAIRS {
         let mut hub = Hub::new(set(heartbeat_ms, sign_in_ms), vec![]);
-        let (id, began) = (hub.connect(Encoding::Binary), hub.now);
+        let (id, began) = (hub.connect(Dialect::Binary), hub.now);
         while hub.now.since(began) < 2 * sign_in_ms && hub.shard.connections() > 0 {
             step(&mut hub);
         }

@@ -134,7 +134,7 @@ impl EventLoop {
     }
 
     fn welcome(&mut self, now: Millis, newcomer: Newcomer) {
-        let id = self.shard.accept(now, newcomer.encoding, newcomer.seat.account());
+        let id = self.shard.accept(now, newcomer.dialect, newcomer.seat.account());
         if let Err(error) = self.sockets.add(id, newcomer.stream, newcomer.seat) {
             report(format_args!("a socket cannot be waited for: {error}"));
             self.forget(now, id);
