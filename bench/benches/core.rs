@@ -9,12 +9,12 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::block::Entry;
 use tidewire_hub_core::clock::{Millis, NEVER};
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Engine;
 use tidewire_hub_core::log::feed::Feed;
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 use tidewire_hub_core::tail::{Keep, Source, Tail, Terms};
@@ -200,7 +200,7 @@ impl Hub {
     }
 
     fn connect(&mut self, producer: ProducerId) -> ConnectionId {
-        let id = self.shard.accept(NOW, Encoding::Binary, AccountKey(1));
+        let id = self.shard.accept(NOW, Dialect::Binary, AccountKey(1));
         self.say(id, &ClientFrame::Hello(Hello { producer, ..Hello::default() }));
         id
     }

@@ -8,7 +8,8 @@
 //! [`shard`] (the loop: marks, walks, writes), [`session`] (what one connection may say and is told),
 //! [`topics`] (name to topic, the sequencer's order), [`access`] (who may do what), [`window`] (which publishes
 //! have been seen), [`engine`] (where messages are stored), [`letter`] (what threads leave for each other),
-//! [`tail`] (the newest part of a log), [`block`] (what a tail is made of), then leaves.
+//! [`dialect`] (how it is framed for one connection), [`tail`] (the newest part of a log), [`block`] (what a tail is
+//! made of), then leaves.
 
 pub mod shard;
 
@@ -25,6 +26,8 @@ pub mod names;
 pub mod log;
 
 pub mod topic;
+
+pub mod dialect;
 
 pub mod tail;
 

@@ -15,7 +15,7 @@ pub struct Limits {
     pub sign_in_ms: u64,
     /// Milliseconds between heartbeats. Below the 30 s at which proxies and phones drop idle links.
     pub heartbeat_ms: u64,
-    /// Bytes of answers a client may leave unread before it is disconnected.
+    /// Bytes of answers a client may leave unread before it is disconnected; one page may come on top.
     pub outbox_bytes_max: usize,
     /// Subscriptions of one connection.
     pub subscriptions_max: usize,
@@ -50,12 +50,18 @@ pub struct Limits {
     pub pattern_tail_bytes: usize,
     /// Bytes that a topic without retention keeps so that a short break can be resumed.
     pub bare_tail_bytes: usize,
-    /// Bytes of messages on one page of history.
+    /// Bytes of messages on one page of history, in the encoding of the one who asks.
     pub page_bytes_max: usize,
     /// Bytes a subscriber may lag where it asked to skip or be disconnected when slow.
     pub lag_bytes_max: usize,
     /// Bytes of half-written blocks that slow connections of one shard may pin.
     pub pinned_bytes_max: usize,
+    /// Bytes of answers that all clients together may leave unread, before those go that leave most. An eighth of the
+    /// node: two thousand pages.
+    pub unread_bytes_max: usize,
+    /// Bytes of messages that have begun to come and are not whole, of all clients together, before those go that hold
+    /// most. An eighth of the node: five hundred largest messages at once.
+    pub half_received_bytes_max: usize,
     /// Sends in one slice of a walk. Eight kept the ack's p99 at 3 ms under 8,000 subscribers, 256 took 22 ms.
     pub slice_sends: usize,
     /// Bytes handed to a socket in one write, and about what a slice of a walk writes in all. 256 KiB: with 64 KiB,
@@ -96,6 +102,8 @@ impl Default for Limits {
             page_bytes_max: 64 << 10,
             lag_bytes_max: 1 << 20,
             pinned_bytes_max: 64 << 20,
+            unread_bytes_max: 128 << 20,
+            half_received_bytes_max: 128 << 20,
             slice_sends: 8,
             write_bytes: 256 << 10,
             pending_bytes_max: 64 << 20,
@@ -103,3 +111,18 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// Bytes of the longest single answer: a page, or one largest message in the encoding that makes it longest. A client
+    /// may leave one of them unread beyond [`Self::outbox_bytes_max`], or it could never read that message.
+    #[must_use]
+    pub fn answer_bytes_max(&self) -> usize {
+        let message = self.message_bytes_max.saturating_mul(ESCAPED_BYTES_MAX);
+        self.page_bytes_max.max(message).saturating_add(ANSWER_FIELDS_BYTES)
+    }
+}
+
+/// Bytes of a character in JSON that has to be written as `\u0000`.
+pub const ESCAPED_BYTES_MAX: usize = 6;
+/// Bytes of everything else in an answer with one message: positions, names, the frame.
+const ANSWER_FIELDS_BYTES: usize = 8 << 10;

@@ -21,7 +21,7 @@ use crate::letter::{Fate, Outcome, Serial};
 use crate::log::producers::{Opening, WindowKey};
 use crate::log::submission::Wish;
 use crate::reading::job::PageRead;
-use crate::session::asking::{depth, page, page_frame, subscription};
+use crate::session::asking::{depth, page, page_of, subscription};
 use crate::session::batch::Source;
 use crate::session::desk::{Demand, Desk};
 use crate::session::replies::Replies;
@@ -39,6 +39,8 @@ pub mod batch;
 
 pub mod replies;
 
+pub mod paging;
+
 /// One connection's side of the conversation.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -46,7 +48,7 @@ pub struct Session {
     participants: Vec<Present>,
     handles: Vec<OpenHandle>,
     /// Pages of history that are being read.
-    asked: Vec<(Serial, Request)>,
+    asked: Vec<(Serial, Request, usize)>,
     /// Publishes that may be made before the rate limit holds, and when that was worked out.
     allowance: u64,
     allowance_at: Millis,
@@ -110,8 +112,8 @@ impl Session {
             ClientFrame::History(history) => {
                 if self.asked.len() >= READS_MAX {
                     desk.replies.put(&failed(history.request, Code::Overloaded));
-                } else if let Some(serial) = page(now, &history, desk) {
-                    self.asked.push((serial, history.request));
+                } else if let Some((serial, bytes_max)) = page(now, &history, desk) {
+                    self.asked.push((serial, history.request, bytes_max));
                 }
             }
             ClientFrame::Heartbeat(frame) => {
@@ -148,9 +150,9 @@ impl Session {
 
     /// Tells a page of history that had to be read.
     pub fn tell_page(&mut self, serial: Serial, page: PageRead, replies: &mut Replies) {
-        if let Some(at) = self.asked.iter().position(|(asked, _)| *asked == serial) {
-            let (_, request) = self.asked.swap_remove(at);
-            replies.put(&page_frame(request, page));
+        if let Some(at) = self.asked.iter().position(|(asked, ..)| *asked == serial) {
+            let (_, request, bytes_max) = self.asked.swap_remove(at);
+            replies.put_page(page_of(request, page), bytes_max);
         }
     }
 
@@ -343,9 +345,13 @@ impl Session {
 /// Gives back the windows of handles, log by log.
 fn shut(now: Millis, handles: &[OpenHandle], topics: &Topics) {
     for handles in handles.chunk_by(|a, b| a.topic.log == b.topic.log) {
-        topics.shut(now, handles[0].topic.log, handles.iter().map(|open| open.window));
+        for handles in handles.chunks(SHUT_AT_ONCE) {
+            topics.shut(now, handles[0].topic.log, handles.iter().map(|open| open.window));
+        }
     }
 }
 
 /// Pages of history of one connection that may be under way.
 const READS_MAX: usize = 64;
+/// Handles that are given back in one hold of the log's lock.
+const SHUT_AT_ONCE: usize = 256;

@@ -14,13 +14,15 @@ use slab::Slab;
 use tidewire_protocol::code::Code;
 
 use crate::clock::Millis;
+use crate::dialect::Dialect;
 use crate::ledger::AccountKey;
 use crate::letter::Inbox;
 use crate::session::batch::Batch;
-use crate::session::replies::{Encoding, Replies};
 use crate::shard::audiences::Audiences;
 use crate::shard::connection::{Connection, Half, HalfSource};
 use crate::shard::ending::Ending;
+use crate::shard::holding::Holding;
+use crate::shard::parting::{Living, Parting};
 use crate::shard::post::Post;
 use crate::shard::serving::{Served, serve};
 use crate::shard::turn::{Turns, Work};
@@ -28,7 +30,6 @@ use crate::shard::walk::{StopReason, Stopped};
 use crate::shard::wire::{ConnectionId, Wire};
 use crate::topics::Topics;
 use crate::websocket::reader::Limits as ReadLimits;
-use crate::websocket::writer::write_close;
 use crate::wheel::Wheel;
 
 pub mod turn;
@@ -40,6 +41,10 @@ mod joining;
 mod catching_up;
 
 pub mod post;
+
+pub mod parting;
+
+pub mod holding;
 
 mod timing;
 
@@ -68,6 +73,8 @@ pub struct Shard {
     connections: Slab<Connection>,
     audiences: Audiences,
     turns: Turns,
+    parting: Parting,
+    holding: Holding,
     post: Post,
     /// Connections that were told what became of their publishes: they get more turns than those that are only ready.
     answered: VecDeque<ConnectionId>,
@@ -78,6 +85,8 @@ pub struct Shard {
     /// Timers that have come and wait for a turn.
     due: Vec<(u32, u32)>,
     next_generation: u32,
+    next_timer: u32,
+    swept_at: Millis,
     read_limits: ReadLimits,
     /// The same before sign-in.
     stranger_limits: ReadLimits,
@@ -88,6 +97,7 @@ impl Shard {
     #[must_use]
     pub fn new(now: Millis, index: usize, topics: Arc<Topics>, inbox: Arc<Inbox>) -> Self {
         let limits = topics.limits();
+        let wheel = Wheel::new(now, timing::slot_ms(limits));
         let read_limits = ReadLimits {
             message_bytes_max: limits.frame_bytes_max,
             frame_bytes_max: limits.frame_bytes_max,
@@ -105,13 +115,17 @@ impl Shard {
             connections: Slab::new(),
             audiences,
             turns: Turns::default(),
+            parting: Parting::default(),
+            holding: Holding::default(),
             post: Post::default(),
             answered: VecDeque::new(),
             ready: VecDeque::new(),
             batch: Batch::default(),
-            wheel: Wheel::new(now, WHEEL_SLOT_MS),
+            wheel,
             due: Vec::new(),
             next_generation: 0,
+            next_timer: 0,
+            swept_at: Millis::default(),
             read_limits,
             stranger_limits,
             topics,
@@ -119,17 +133,16 @@ impl Shard {
     }
 
     /// Takes over a connection whose handshake is done. What it makes the hub hold is charged to `account`.
-    pub fn accept(&mut self, now: Millis, encoding: Encoding, account: AccountKey) -> ConnectionId {
+    pub fn accept(&mut self, now: Millis, dialect: Dialect, account: AccountKey) -> ConnectionId {
         self.next_generation = self.next_generation.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let slot = entry.key() as u32;
-        let heartbeat_at = timing::first_heartbeat(now, slot, self.topics.limits());
         let account = self.topics.ledger().account(account);
-        entry.insert(Connection::new(now, self.next_generation, encoding, account, heartbeat_at));
-        let sign_in_by = now.plus(self.topics.limits().sign_in_ms);
-        self.wheel.insert((slot, self.next_generation), sign_in_by);
+        entry.insert(Connection::new(now, self.next_generation, dialect, account));
+        self.arm(ConnectionId(slot), now.plus(self.topics.limits().sign_in_ms));
         self.topics.metrics().connections.add(1);
         self.topics.metrics().accepted.add(1);
+        self.refuse_late(now, ConnectionId(slot));
         ConnectionId(slot)
     }
 
@@ -139,16 +152,6 @@ impl Shard {
             connection.writable = true;
             self.make_ready(id);
         }
-    }
-
-    /// The socket is closed or has failed.
-    pub fn gone(&mut self, now: Millis, id: ConnectionId) {
-        let Some(mut connection) = self.connections.try_remove(id.0 as usize) else { return };
-        connection.session.end(now, &self.topics);
-        self.topics.metrics().subscriptions.sub(connection.names() as u64);
-        let subscriptions = std::mem::take(&mut connection.subscriptions);
-        self.leave(now, &subscriptions);
-        self.topics.metrics().connections.sub(1);
     }
 
     /// Does one bounded piece of work; `true` if there is more to do at once.
@@ -163,8 +166,9 @@ impl Shard {
             Some(Work::Answered) => self.serve_answered(now, wire),
             Some(Work::Ready) => self.serve_ready(now, wire),
             Some(Work::Walk) => self.walk_on(wire),
+            Some(Work::Ends) => self.part(now, wire),
         }
-        [Work::Answered, Work::Walk, Work::Ready, Work::Mail, Work::Time]
+        [Work::Answered, Work::Walk, Work::Ready, Work::Mail, Work::Ends, Work::Time]
             .into_iter()
             .any(|work| self.waits(now, work))
     }
@@ -177,6 +181,7 @@ impl Shard {
             Work::Answered => !self.answered.is_empty(),
             Work::Ready => !self.ready.is_empty(),
             Work::Walk => self.audiences.has_work(),
+            Work::Ends => self.parting.has_work() || self.holding.has_work(),
         }
     }
 
@@ -211,21 +216,12 @@ impl Shard {
         self.connections.len()
     }
 
-    /// Tells every client to come back later, spread evenly over `spread_ms`, and closes.
-    pub fn drain(&mut self, now: Millis, spread_ms: u64) {
-        let ids: Vec<_> = self.connections.iter().map(|(slot, _)| ConnectionId(slot as u32)).collect();
-        let count = ids.len().max(1) as u64;
-        for (place, id) in (0..).zip(ids) {
-            let reconnect_after_ms = 1 + spread_ms * place / count;
-            self.close(now, id, Ending::Drain { reconnect_after_ms });
-        }
-    }
-
     /// One slice of a walk.
     fn walk_on(&mut self, wire: &mut impl Wire) {
         let limits = self.topics.limits();
+        let mut wire = Living::new(wire, &self.parting);
         let Some(Stopped { connection: id, tail, reason }) =
-            self.audiences.walk_on(limits.slice_sends, limits.write_bytes, wire)
+            self.audiences.walk_on(limits.slice_sends, limits.write_bytes, &mut wire)
         else {
             return;
         };
@@ -242,43 +238,19 @@ impl Shard {
                     connection.half = Some(Half { source: HalfSource::Block(block, tail), at });
                 }
                 self.audiences.park_all(connection);
+                self.settle(id);
             }
             // The shell finds the socket dead and says so.
             StopReason::Gone => connection.writable = false,
         }
     }
 
-    /// Says the last words and stops listening; the connection is closed when they are written.
-    fn close(&mut self, now: Millis, id: ConnectionId, ending: Ending) {
-        let close_ms = self.topics.limits().close_ms;
-        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-        if connection.closing.is_some() {
-            return;
-        }
-        let (close_code, reason) = ending.last_words();
-        if let Some(goodbye) = ending.goodbye() {
-            self.topics.metrics().disconnected.add(1);
-            let mut replies = Replies::new(connection.encoding);
-            replies.put(&goodbye);
-            replies.seal(&mut connection.outbox);
-        }
-        write_close(&mut connection.outbox, close_code.map(|code| (code, reason)));
-        connection.closing = Some(now.plus(close_ms));
-        let key = (id.0, connection.generation);
-        connection.lagging.clear();
-        connection.session.end(now, &self.topics);
-        connection.following.clear();
-        self.topics.metrics().subscriptions.sub(connection.names() as u64);
-        let subscriptions = std::mem::take(&mut connection.subscriptions);
-        self.leave(now, &subscriptions);
-        self.wheel.insert(key, now.plus(close_ms));
-        self.make_ready(id);
-    }
-
     /// Serves a connection once, and keeps it on the ready list if there is more.
     fn flush(&mut self, now: Millis, id: ConnectionId, wire: &mut impl Wire) {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-        match serve(now, id, connection, &mut self.audiences, &self.topics, wire) {
+        let served = serve(now, id, connection, &mut self.audiences, &self.topics, wire);
+        self.settle(id);
+        match served {
             Served::More => self.make_ready(id),
             Served::Idle | Served::Full => {}
             Served::Finished => {
@@ -286,18 +258,23 @@ impl Shard {
                 wire.close(id);
             }
             Served::Fault(code) => self.close(now, id, Ending::Code(code)),
-            Served::Gone => connection.writable = false,
+            Served::Gone => {
+                if let Some(connection) = self.connections.get_mut(id.0 as usize) {
+                    connection.writable = false;
+                }
+            }
         }
     }
 
     /// A client that does not read its answers is let go.
     fn check_outbox(&mut self, id: ConnectionId) -> Result<(), Ending> {
-        let outbox_bytes_max = self.topics.limits().outbox_bytes_max;
+        let limits = self.topics.limits();
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return Ok(()) };
-        if connection.outbox.len() <= outbox_bytes_max {
+        let page = connection.page_bytes.min(limits.answer_bytes_max());
+        if connection.unread_bytes() <= limits.outbox_bytes_max + page {
             return Ok(());
         }
-        connection.outbox = Vec::new();
+        connection.drop_unread();
         Err(Ending::Code(Code::TooSlow))
     }
 
@@ -311,6 +288,3 @@ impl Shard {
         }
     }
 }
-
-/// Width of a timer slot: deadlines here are seconds, a late quarter harms none.
-const WHEEL_SLOT_MS: u64 = 250;

@@ -10,7 +10,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tidewire_hub_core::ledger::{Kind, Ledger};
-use tidewire_hub_core::metrics::Metrics;
+use tidewire_hub_core::metrics::{Counts, Metrics};
+use tidewire_protocol::code::{Code, GapReason};
 
 use crate::gate::Gate;
 use crate::reactor::Reactor;
@@ -63,33 +64,32 @@ impl MetricsPage {
         } = metrics;
         self.gauge("connections", "Connections that a shard serves.", connections.value());
         self.counter("accepted_total", "Connections ever given to a shard.", accepted.value());
-        self.counter(
+        self.counter_by_code(
             "disconnected_total",
-            "Connections ended for a fault of the client.",
-            disconnected.value(),
+            "Connections ended for a fault of the client or its link.",
+            disconnected,
         );
         self.gauge("subscriptions", "Subscriptions.", subscriptions.value());
         self.gauge("topics", "Topics whose state is kept.", topics.value());
         self.counter("published_total", "Messages appended.", published.value());
         self.counter("published_bytes_total", "Payload bytes appended.", published_bytes.value());
         self.counter("duplicates_total", "Retried publishes that had landed before.", duplicates.value());
-        self.counter("refused_total", "Publishes refused.", refused.value());
+        self.counter_by_code("refused_total", "Refusals told: of publishes, questions, identities.", refused);
         self.counter("blocks_sent_total", "Blocks written whole to a subscriber.", blocks_sent.value());
         self.counter("sent_bytes_total", "Bytes written to sockets.", bytes_sent.value());
         self.counter("blocked_total", "Writes that found a socket full.", blocked.value());
-        self.counter("gaps_total", "Gaps told to subscribers.", gaps.value());
+        let reasons = GapReason::ALL.iter().map(|reason| (reason.name(), gaps.of(reason.number())));
+        self.counters("gaps_total", "Gaps told to readers.", "reason", reasons);
     }
 
     /// What the hub's memory is held by, as far as it is counted.
     fn ledger(&mut self, ledger: &Ledger) {
-        let held = Kind::ALL.map(|kind| (kind.name(), ledger.held(kind)));
-        self.labelled("held_bytes", "Memory by what it is held for.", "kind", &held);
-    }
-
-    fn labelled(&mut self, name: &str, help: &str, label: &str, values: &[(&str, usize)]) {
-        let _ = write!(self.0, "# HELP tidewire_{name} {help}\n# TYPE tidewire_{name} gauge\n");
-        for (of, value) in values {
-            let _ = writeln!(self.0, "tidewire_{name}{{{label}=\"{of}\"}} {value}");
+        let _ = write!(
+            self.0,
+            "# HELP tidewire_held_bytes Memory by what it is held for.\n# TYPE tidewire_held_bytes gauge\n"
+        );
+        for kind in Kind::ALL {
+            let _ = writeln!(self.0, "tidewire_held_bytes{{kind=\"{}\"}} {}", kind.name(), ledger.held(kind));
         }
     }
 
@@ -112,6 +112,25 @@ impl MetricsPage {
 
     fn counter(&mut self, name: &str, help: &str, value: impl Display) {
         self.sample(&format!("tidewire_{name}"), "counter", help, value);
+    }
+
+    fn counter_by_code(&mut self, name: &str, help: &str, counts: &Counts) {
+        let codes = Code::ALL.iter().map(|code| (code.name(), counts.of(code.number())));
+        self.counters(name, help, "code", codes);
+    }
+
+    /// A counter for each value of a label.
+    fn counters<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (&'a str, u64)>,
+    ) {
+        let _ = write!(self.0, "# HELP tidewire_{name} {help}\n# TYPE tidewire_{name} counter\n");
+        for (label_value, value) in values {
+            let _ = writeln!(self.0, "tidewire_{name}{{{label}=\"{label_value}\"}} {value}");
+        }
     }
 
     fn sample(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
@@ -143,10 +162,18 @@ mod tests {
     fn every_sample_has_its_help_and_type() {
         let mut page = MetricsPage::default();
         page.core(&Metrics::default());
-        let lines: Vec<&str> = page.0.lines().collect();
-        for sample in lines.chunks(3) {
-            assert!(sample[0].starts_with("# HELP tidewire_") && sample[1].starts_with("# TYPE tidewire_"));
-            assert!(sample[2].ends_with(" 0"), "{}", sample[2]);
+        let mut described = ("", "");
+        for line in page.0.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                described = (help.split(' ').next().unwrap_or_default(), "");
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                described.1 = kind.split(' ').next().unwrap_or_default();
+            } else {
+                let name = line.split(['{', ' ']).next().unwrap_or_default();
+                assert!(name.starts_with("tidewire_") && described == (name, name), "{line}");
+                assert!(line.ends_with(" 0"), "{line}");
+            }
         }
+        assert!(page.0.contains("\ntidewire_refused_total{code=\"rate_limited\"} 0\n"));
     }
 }

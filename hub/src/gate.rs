@@ -17,7 +17,7 @@ use hyper::body::Body as _;
 use hyper::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tidewire_hub_core::session::replies::Encoding;
+use tidewire_hub_core::dialect::Dialect;
 use tokio::net::TcpStream;
 
 use crate::gate::handshake::{BadHandshake, Handshake};
@@ -37,7 +37,7 @@ pub mod origin;
 pub struct Gate {
     limits: Limits,
     origins: Origins,
-    /// Connections that have an encoding and a shard.
+    /// Connections that have a dialect and a shard.
     connections: Arc<Seats>,
     /// Connections that still speak HTTP.
     handshakes: Arc<Seats>,
@@ -105,18 +105,18 @@ async fn upgrade(
         return refuse(BadHandshake::NotUpgrade);
     };
     let answer = switching(&handshake);
-    tokio::spawn(hand_over(gate, upgrade, handshake.encoding, seat));
+    tokio::spawn(hand_over(gate, upgrade, handshake.dialect, seat));
     answer
 }
 
 /// Waits until the answer is written, takes the socket out of hyper and tokio, and gives it to a shard.
-async fn hand_over(gate: Arc<Gate>, upgrade: OnUpgrade, encoding: Encoding, seat: Seat) {
+async fn hand_over(gate: Arc<Gate>, upgrade: OnUpgrade, dialect: Dialect, seat: Seat) {
     let patience = Duration::from_millis(gate.limits.handshake_ms);
     let Ok(Ok(upgraded)) = tokio::time::timeout(patience, upgrade).await else { return };
     match take_socket(upgraded) {
         // The bytes that came right behind the handshake are copied: hyper's buffer is 8 KiB or more.
         Ok((stream, received)) => {
-            gate.reactor.welcome(Newcomer { stream, received: received.into(), encoding, seat });
+            gate.reactor.welcome(Newcomer { stream, received: received.into(), dialect, seat });
         }
         Err(error) => report(format_args!("a socket could not be taken over: {error}")),
     }

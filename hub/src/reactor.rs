@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use mio::{Poll, Waker};
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::log::engine::Engine;
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::number::Epoch;
@@ -41,7 +41,7 @@ pub struct Newcomer {
     /// What came right behind the handshake.
     pub received: Box<[u8]>,
     /// What both sides speak.
-    pub encoding: Encoding,
+    pub dialect: Dialect,
     /// Given back when the socket is closed.
     pub seat: Seat,
 }

@@ -289,7 +289,7 @@ impl<'a> Block<'a> {
 
 impl<'a> Records<'a> {
     /// Goes on `at` so many bytes into the records, behind the message at `before`. Only in a block whose messages do
-    /// not name their topics; both numbers must come from [`Self::left`] and that message.
+    /// not name their topics; both numbers must come from [`Self::rest_bytes`] and that message.
     #[must_use]
     pub fn resume(mut self, at: usize, before: Offset) -> Self {
         self.rest = self.rest.get(at..).unwrap_or_default();
@@ -297,9 +297,9 @@ impl<'a> Records<'a> {
         self
     }
 
-    /// Bytes that are still to be read.
+    /// Bytes of the block's messages that are still to be read.
     #[must_use]
-    pub fn left(&self) -> usize {
+    pub fn rest_bytes(&self) -> usize {
         self.rest.len()
     }
 

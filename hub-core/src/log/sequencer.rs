@@ -306,9 +306,6 @@ impl Sequencer {
     }
 
     fn tell(&mut self, outcome: Outcome) {
-        if matches!(outcome.fate, Fate::Refused { .. }) {
-            self.metrics.refused.add(1);
-        }
         self.told[outcome.origin.shard as usize].push(outcome);
     }
 }

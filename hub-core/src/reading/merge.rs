@@ -215,9 +215,10 @@ impl Source {
     fn run(&mut self, block: &Block, end: Offset, filling: &mut Filling<'_>) -> bool {
         let wire = block.wire();
         let mut records = self.records(block, &wire);
-        let mut behind = if records.left() == wire.records.len() { block.prev } else { self.place.behind };
+        let mut behind =
+            if records.rest_bytes() == wire.records.len() { block.prev } else { self.place.behind };
         loop {
-            let left = records.left() as u32;
+            let left = records.rest_bytes() as u32;
             let Some(Ok(record)) = records.next() else {
                 (self.before, self.place) = (self.before.max(block.last), Place::default());
                 return true;
@@ -242,10 +243,10 @@ impl Source {
     fn records<'a>(&self, block: &Block, wire: &wire::Block<'a>) -> wire::Records<'a> {
         let (records, Place { block: known, behind, left }) = (wire.records(), self.place);
         let left = left as usize;
-        if (block.prev, block.last) != known || left == 0 || left > records.left() {
+        if (block.prev, block.last) != known || left == 0 || left > records.rest_bytes() {
             return records;
         }
-        let at = records.left() - left;
+        let at = records.rest_bytes() - left;
         records.resume(at, behind)
     }
 }

@@ -2,7 +2,7 @@
 
 use tidewire_protocol::client_frame::{History, Subscribe};
 use tidewire_protocol::code::{Code, WhenSlow};
-use tidewire_protocol::hub_frame::{HubFrame, Page};
+use tidewire_protocol::hub_frame::Page;
 use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::Request;
 
@@ -40,8 +40,9 @@ pub fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
     }
 }
 
-/// Answers with a page of history, at once or when it was read. Gives the serial of a read that was asked for.
-pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) -> Option<Serial> {
+/// Answers with a page of history, at once or when it was read. Gives the serial of a read that was asked
+/// for, and the bytes that its page may have.
+pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) -> Option<(Serial, usize)> {
     let asked = readable(&frame.name, desk.topics).and_then(|selector| {
         let limits = desk.topics.limits();
         if desk.unread_bytes + desk.replies.len() > limits.outbox_bytes_max / 2 {
@@ -53,14 +54,14 @@ pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) -> Option<Ser
             Ok(_) | Err(_) => limits.page_bytes_max,
         };
         if let Some(read) = desk.topics.page(now, &selector, &frame.from, bytes_max) {
-            desk.replies.put(&page_frame(frame.request, read));
+            desk.replies.put_page(page_of(frame.request, read), bytes_max);
             return Ok(None);
         }
         let Selector::Pattern(pattern) = selector else { return Err(Code::Internal) };
         let serial = desk.serials.give();
         let ask = Ask::Page { pattern, start: frame.from.clone(), bytes_max };
         desk.topics.read(desk.address.with(serial), desk.account, ask)?;
-        Ok(Some(serial))
+        Ok(Some((serial, bytes_max)))
     });
     asked.unwrap_or_else(|code| {
         desk.replies.put(&failed(frame.request, code));
@@ -70,9 +71,9 @@ pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) -> Option<Ser
 
 /// A page as it is told.
 #[must_use]
-pub fn page_frame(request: Request, read: PageRead) -> HubFrame<'static> {
+pub fn page_of(request: Request, read: PageRead) -> Page<'static> {
     let PageRead { after, upto, gap, blocks, more } = read;
-    HubFrame::Page(Page { request, more, after, upto, gap, blocks: blocks.into() })
+    Page { request, more, after, upto, gap, blocks: blocks.into() }
 }
 
 /// One rule for every way to read: live, history, whatever comes.

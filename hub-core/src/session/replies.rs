@@ -1,33 +1,36 @@
-//! What a connection is about to be told, in its encoding.
+//! What a connection is about to be told, in its dialect.
 
-use tidewire_protocol::hub_frame::HubFrame;
-use tidewire_protocol::json;
+use tidewire_protocol::code::{Code, GapReason};
+use tidewire_protocol::hub_frame::{HubFrame, Page};
 
-use crate::websocket::opcode::Opcode;
-use crate::websocket::writer::Header;
+use crate::dialect::Dialect;
+use crate::metrics::Metrics;
+use crate::session::paging::cut_for_json;
 
-/// How a connection wants to be spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// `tidewire.v1`
-    Binary,
-    /// `tidewire.v1.json`
-    Json,
-}
-
-/// Frames that become one WebSocket message.
+/// Frames that are said together.
 #[derive(Debug)]
 pub struct Replies {
-    encoding: Encoding,
+    dialect: Dialect,
     bytes: Vec<u8>,
     frames: usize,
+    /// Bytes of the longest page.
+    page_bytes: usize,
+    /// What operators want to know of; nearly always nothing.
+    bad_news: Vec<BadNews>,
+}
+
+/// What a frame says that operators want to know of.
+#[derive(Debug, Clone, Copy)]
+enum BadNews {
+    Refusals(Code, u64),
+    Gap(GapReason),
 }
 
 impl Replies {
     /// None yet.
     #[must_use]
-    pub fn new(encoding: Encoding) -> Self {
-        Self { encoding, bytes: Vec::new(), frames: 0 }
+    pub fn new(dialect: Dialect) -> Self {
+        Self { dialect, bytes: Vec::new(), frames: 0, page_bytes: 0, bad_news: Vec::new() }
     }
 
     /// Bytes so far.
@@ -44,34 +47,64 @@ impl Replies {
 
     /// Adds a frame.
     pub fn put(&mut self, frame: &HubFrame<'_>) {
-        match self.encoding {
-            Encoding::Binary => frame.put(&mut self.bytes),
-            Encoding::Json => {
-                let before = self.bytes.len();
-                self.bytes.push(if self.frames == 0 { b'[' } else { b',' });
-                if json::put_hub(frame, &mut self.bytes).is_err() {
-                    self.bytes.truncate(before);
-                    return;
-                }
-            }
+        if !self.dialect.put(frame, &mut self.bytes) {
+            return;
         }
         self.frames += 1;
+        self.bad_news.extend(BadNews::of(frame));
     }
 
-    /// Appends the WebSocket message to `outbox`, if there is anything to say.
-    pub fn seal(mut self, outbox: &mut Vec<u8>) {
+    /// Adds a page of at most so many bytes in this dialect, or of one message.
+    pub fn put_page(&mut self, page: Page<'_>, bytes_max: usize) {
+        let page = match self.dialect {
+            Dialect::Binary => page,
+            Dialect::Json => cut_for_json(page, bytes_max),
+        };
+        let before = self.bytes.len();
+        self.put(&HubFrame::Page(page));
+        self.page_bytes = self.page_bytes.max(self.bytes.len() - before);
+    }
+
+    /// Bytes of the longest page among the answers.
+    #[must_use]
+    pub fn page_bytes(&self) -> usize {
+        self.page_bytes
+    }
+
+    /// Appends what is to be said to `outbox`, if there is anything to say, and counts what it tells.
+    pub fn seal(mut self, outbox: &mut Vec<u8>, metrics: &Metrics) {
         if self.is_empty() {
             return;
         }
-        let (opcode, payload) = match self.encoding {
-            Encoding::Binary => (Opcode::Binary, &self.bytes[..]),
-            Encoding::Json if self.frames == 1 => (Opcode::Text, &self.bytes[1..]),
-            Encoding::Json => {
-                self.bytes.push(b']');
-                (Opcode::Text, &self.bytes[..])
+        for news in &self.bad_news {
+            match news {
+                BadNews::Refusals(code, count) => metrics.refused.add(code.number(), *count),
+                BadNews::Gap(reason) => metrics.gaps.add(reason.number(), 1),
             }
-        };
-        outbox.extend_from_slice(Header::new(opcode, payload.len()).as_bytes());
-        outbox.extend_from_slice(payload);
+        }
+        self.dialect.seal(&mut self.bytes, self.frames, outbox);
+    }
+}
+
+impl BadNews {
+    fn of(frame: &HubFrame<'_>) -> Option<Self> {
+        let refusal = |code| (code != Code::Unknown).then_some(Self::Refusals(code, 1));
+        match frame {
+            HubFrame::Refused(refused) => Some(Self::Refusals(refused.code, refused.count.max(1))),
+            HubFrame::Failed(failed) => refusal(failed.code),
+            HubFrame::Detached(detached) => refusal(detached.code),
+            HubFrame::Subscribed(subscribed) => subscribed.gap.map(|gap| Self::Gap(gap.reason)),
+            HubFrame::Missing(missing) => missing.gap.map(|gap| Self::Gap(gap.reason)),
+            HubFrame::Page(page) => page.gap.map(|gap| Self::Gap(gap.reason)),
+            HubFrame::Welcome(_)
+            | HubFrame::Attached(_)
+            | HubFrame::Opened(_)
+            | HubFrame::Acked(_)
+            | HubFrame::Block(_)
+            | HubFrame::Unsubscribed(_)
+            | HubFrame::Progress(_)
+            | HubFrame::Heartbeat(_)
+            | HubFrame::Goodbye(_) => None,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidewire_protocol::number::Offset;
 
-use crate::session::replies::Encoding;
+use crate::dialect::Dialect;
 use crate::shard::walk::Walk;
 use crate::shard::wire::ConnectionId;
 use crate::tail::Tail;
@@ -34,7 +34,7 @@ pub struct Entry {
     /// Whose it is.
     pub connection: ConnectionId,
     /// How its connection is spoken to.
-    pub encoding: Encoding,
+    pub dialect: Dialect,
     /// Its connection serves it from its own list: it lags, or something else must be written first.
     pub parked: bool,
 }

@@ -57,7 +57,7 @@ impl Audiences {
             }
             _ if behind => return self.fall_behind(connection, &subscription, &found, topics, id),
             _ if cursor < found.begun_at => {
-                self.progress(connection, &subscription, found.begun_at);
+                self.progress(connection, &subscription, found.begun_at, topics);
                 connection.lagging.push_front(tail);
                 return Step::Go(0);
             }
@@ -161,7 +161,7 @@ impl Audiences {
             connection.lagging.push_front(tail);
         } else if part.done {
             if part.upto > cursor {
-                self.progress(connection, subscription, part.upto);
+                self.progress(connection, subscription, part.upto, topics);
             }
             connection.lagging.push_front(tail);
         } else {
@@ -180,7 +180,7 @@ impl Audiences {
         topics: &Topics,
         wire: &mut impl Wire,
     ) -> Written {
-        let written = write_blocks(id, connection.encoding, blocks, topics.limits().write_bytes, wire);
+        let written = write_blocks(id, connection.dialect, blocks, topics.limits().write_bytes, wire);
         topics.metrics().blocks_sent.add(written.blocks as u64);
         topics.metrics().bytes_sent.add(written.bytes as u64);
         let entry = self.entry(subscription);
@@ -203,12 +203,18 @@ impl Audiences {
 
     /// Nothing lies between the cursor and `upto`: goes on with the tail, whose next block may name a place up to
     /// there as the one before it.
-    fn progress(&mut self, connection: &mut Connection, subscription: &Subscription, upto: Offset) {
+    fn progress(
+        &mut self,
+        connection: &mut Connection,
+        subscription: &Subscription,
+        upto: Offset,
+        topics: &Topics,
+    ) {
         self.entry(subscription).cursor = upto;
         let epoch = self.of(subscription).tail.epoch();
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         replies.put(&HubFrame::Progress(Progress { tail: subscription.tail.number, epoch, upto }));
-        replies.seal(&mut connection.outbox);
+        replies.seal(&mut connection.outbox, topics.metrics());
     }
 
     /// Tells that messages up to `lost` are gone, and moves the cursor to `after`.
@@ -232,10 +238,9 @@ impl Audiences {
         if mutant::active(Mutant::GapNotTold) {
             return;
         }
-        topics.metrics().gaps.add(1);
         let gap = Some(Gap { epoch, from, to: lost, reason });
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         replies.put(&HubFrame::Missing(Missing { tail: subscription.tail.number, gap, after }));
-        replies.seal(&mut connection.outbox);
+        replies.seal(&mut connection.outbox, topics.metrics());
     }
 }

@@ -8,11 +8,12 @@ use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::Block;
 use crate::clock::Millis;
+use crate::dialect::Dialect;
 use crate::ledger::Account;
 use crate::letter::Serials;
 use crate::session::Session;
-use crate::session::replies::Encoding;
 use crate::shard::following::Following;
+use crate::shard::holding::Held;
 use crate::tail::TailKey;
 use crate::websocket::reader::Reader;
 
@@ -21,10 +22,12 @@ use crate::websocket::reader::Reader;
 pub struct Connection {
     /// Tells it from later ones in the same place.
     pub generation: u32,
-    /// How it is spoken to.
-    pub encoding: Encoding,
+    /// What it speaks.
+    pub dialect: Dialect,
     /// Who answers for the memory that it takes.
     pub account: Arc<Account>,
+    /// What it is charged with.
+    pub held: Held,
     /// Whether the socket takes bytes, as far as is known.
     pub writable: bool,
     /// Whether it is on the shard's list of those that were answered.
@@ -37,6 +40,8 @@ pub struct Connection {
     pub heard: Millis,
     /// When it gets its next heartbeat.
     pub heartbeat_at: Millis,
+    /// The number of its timer: those armed before mean nothing any more.
+    pub timer: u32,
     /// What came in and is not whole yet.
     pub reader: Reader,
     /// What tells apart all that it makes.
@@ -47,6 +52,8 @@ pub struct Connection {
     pub half: Option<Half>,
     /// Whole WebSocket messages that wait to be written.
     pub outbox: Vec<u8>,
+    /// Bytes of the longest page among what is unread: so much may be unread on top of the usual.
+    pub page_bytes: usize,
     /// Its subscriptions, by tail; one to a pattern has a tail in each log.
     pub subscriptions: Vec<Subscription>,
     /// How many of them are patterns.
@@ -97,28 +104,25 @@ pub enum HalfSource {
 impl Connection {
     /// A connection as it comes from the handshake.
     #[must_use]
-    pub fn new(
-        now: Millis,
-        generation: u32,
-        encoding: Encoding,
-        account: Arc<Account>,
-        heartbeat_at: Millis,
-    ) -> Self {
+    pub fn new(now: Millis, generation: u32, dialect: Dialect, account: Arc<Account>) -> Self {
         Self {
             generation,
-            encoding,
+            dialect,
             account,
+            held: Held::default(),
             writable: true,
             answered: false,
             ready: false,
             closing: None,
             heard: now,
-            heartbeat_at,
+            heartbeat_at: now,
+            timer: 0,
             reader: Reader::new(),
             serials: Serials::default(),
             session: Session::default(),
             half: None,
             outbox: Vec::new(),
+            page_bytes: 0,
             subscriptions: Vec::new(),
             patterns: 0,
             following: Following::default(),
@@ -131,19 +135,58 @@ impl Connection {
     pub fn half_rest(&self) -> Option<&[u8]> {
         let half = self.half.as_ref()?;
         let bytes = match &half.source {
-            HalfSource::Block(block, _) => frame_for(block, self.encoding),
+            HalfSource::Block(block, _) => self.dialect.frame_of(block),
             HalfSource::Own(bytes) => bytes,
         };
         bytes.get(half.at..)
     }
 
-    /// Bytes of a block that a half-written frame keeps alive.
+    /// The block that a half-written frame keeps alive.
+    #[must_use]
+    pub fn pinned(&self) -> Option<&Block> {
+        match &self.half {
+            Some(Half { source: HalfSource::Block(block, _), .. }) => Some(block),
+            Some(Half { source: HalfSource::Own(_), .. }) | None => None,
+        }
+    }
+
+    /// Bytes of that block, and of another form if that is what is written.
     #[must_use]
     pub fn pinned_bytes(&self) -> usize {
-        match &self.half {
-            Some(Half { source: HalfSource::Block(block, _), .. }) => block.size(),
-            Some(Half { source: HalfSource::Own(_), .. }) | None => 0,
+        self.pinned().map_or(0, |block| self.dialect.bytes_of(block))
+    }
+
+    /// What it makes the hub hold now.
+    #[must_use]
+    pub fn holds(&self) -> Held {
+        let (half, pins) = match &self.half {
+            Some(Half { source: HalfSource::Own(bytes), .. }) => (bytes.capacity(), false),
+            Some(Half { source: HalfSource::Block(..), .. }) => (0, true),
+            None => (0, false),
+        };
+        Held { unread: half + self.outbox.capacity(), half_received: self.reader.held_bytes(), pins }
+    }
+
+    /// Gives up what waits to be written, but for the rest of a frame that has begun.
+    pub fn drop_unread(&mut self) {
+        self.outbox = Vec::new();
+        if let Some(Half { source: HalfSource::Own(bytes), at }) = &mut self.half {
+            bytes.truncate(self.dialect.frame_end(bytes, *at));
+            bytes.shrink_to_fit();
+            if bytes.len() == *at {
+                self.half = None;
+            }
         }
+    }
+
+    /// Bytes of answers that are not written yet.
+    #[must_use]
+    pub fn unread_bytes(&self) -> usize {
+        let half = match &self.half {
+            Some(Half { source: HalfSource::Own(bytes), at }) => bytes.len() - at,
+            Some(Half { source: HalfSource::Block(..), .. }) | None => 0,
+        };
+        half + self.outbox.len()
     }
 
     /// The subscription to a tail.
@@ -192,14 +235,5 @@ impl Connection {
         let taken: Vec<_> = self.subscriptions.extract_if(.., |known| known.tail.number == number).collect();
         self.patterns -= usize::from(taken.first().is_some_and(|subscription| subscription.pattern));
         taken
-    }
-}
-
-/// A block's frame in an encoding.
-#[must_use]
-pub fn frame_for(block: &Block, encoding: Encoding) -> &[u8] {
-    match encoding {
-        Encoding::Binary => block.frame(),
-        Encoding::Json => block.json_frame(),
     }
 }

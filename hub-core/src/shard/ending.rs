@@ -31,6 +31,17 @@ impl Ending {
         Some(HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, message: code.sentence().into() }))
     }
 
+    /// What the client, or its link, is blamed for; `None` if nothing went wrong.
+    #[must_use]
+    pub fn fault(self) -> Option<Code> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Socket(MESSAGE_TOO_BIG, _) => Some(Code::TooLarge),
+            Self::Socket(..) => Some(Code::BadFrame),
+            Self::Drain { .. } | Self::Answer(_) => None,
+        }
+    }
+
     /// The WebSocket close code and reason.
     #[must_use]
     pub fn last_words(self) -> (Option<u16>, &'static str) {
@@ -42,3 +53,6 @@ impl Ending {
         }
     }
 }
+
+/// RFC 6455, section 7.4.1.
+const MESSAGE_TOO_BIG: u16 = 1009;

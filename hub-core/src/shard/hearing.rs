@@ -5,16 +5,16 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::json;
 
 use crate::clock::Millis;
+use crate::dialect::Dialect;
 use crate::letter::{Address, Serial};
 use crate::session::desk::{Demand, Desk};
-use crate::session::replies::{Encoding, Replies};
+use crate::session::replies::Replies;
 use crate::session::telling::failed;
 use crate::shard::Shard;
 use crate::shard::ending::Ending;
 use crate::shard::joining::Wish;
 use crate::shard::wire::{ConnectionId, Wire};
 use crate::websocket::event::Event;
-use crate::websocket::writer::write_pong;
 
 impl Shard {
     /// Takes bytes that a socket received.
@@ -23,15 +23,20 @@ impl Shard {
         if connection.closing.is_some() {
             return;
         }
-        if connection.session.signed_in() {
+        let known = connection.session.signed_in();
+        if known {
             // Until then the clock runs from the handshake: bytes in dribbles buy no time.
             connection.heard = now;
         }
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         let heard = self.hear(now, id, bytes, &mut replies);
         self.batch.publish(now, &self.topics);
         if let Some(connection) = self.connections.get_mut(id.0 as usize) {
-            replies.seal(&mut connection.outbox);
+            connection.page_bytes = connection.page_bytes.max(replies.page_bytes());
+            replies.seal(&mut connection.outbox, self.topics.metrics());
+            if !known && connection.session.signed_in() {
+                self.begin_heartbeats(now, id);
+            }
         }
         if let Err(ending) = heard.and_then(|()| self.check_outbox(id)) {
             self.close(now, id, ending);
@@ -69,8 +74,8 @@ impl Shard {
     ) -> Result<(), Ending> {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return Ok(()) };
         let bad = Ending::Code(Code::BadFrame);
-        match (event, connection.encoding) {
-            (Event::Binary(message), Encoding::Binary) => {
+        match (event, connection.dialect) {
+            (Event::Binary(message), Dialect::Binary) => {
                 let mut rest = &*message;
                 while !rest.is_empty() {
                     if let Some(frame) = ClientFrame::take(&mut rest).map_err(|_| bad)? {
@@ -78,16 +83,16 @@ impl Shard {
                     }
                 }
             }
-            (Event::Text(message), Encoding::Json) => {
+            (Event::Text(message), Dialect::Json) => {
                 for object in json::frames(&message).map_err(|_| bad)? {
                     if let Some(frame) = json::take_client(object).map_err(|_| bad)? {
                         self.frame(now, id, frame, replies)?;
                     }
                 }
             }
-            (Event::Binary(_), Encoding::Json) | (Event::Text(_), Encoding::Binary) => return Err(bad),
+            (Event::Binary(_), Dialect::Json) | (Event::Text(_), Dialect::Binary) => return Err(bad),
             (Event::Ping(payload), _) => {
-                write_pong(&mut connection.outbox, &payload);
+                connection.dialect.put_pong(&payload, &mut connection.outbox);
                 self.check_outbox(id)?;
             }
             (Event::Pong, _) => {}
@@ -110,6 +115,7 @@ impl Shard {
             self.batch.publish(now, &self.topics);
         }
         let subscriptions = connection.names();
+        let unread_bytes = connection.unread_bytes();
         let mut desk = Desk {
             topics: &self.topics,
             replies,
@@ -122,7 +128,7 @@ impl Shard {
             },
             serials: &mut connection.serials,
             account: &connection.account,
-            unread_bytes: connection.outbox.len(),
+            unread_bytes,
             subscriptions,
             patterns: connection.patterns,
         };

@@ -55,7 +55,7 @@ impl Shard {
         connection.patterns += usize::from(joined.followed.is_some());
         for (tail, stand) in joined.tails.iter().zip(&joined.stands) {
             let cursor = stand.map_or(Offset(0), |stand| stand.cursor);
-            let entry = Entry { cursor, connection: id, encoding: connection.encoding, parked: true };
+            let entry = Entry { cursor, connection: id, dialect: connection.dialect, parked: true };
             let (audience, place) = self.audiences.join(tail, entry);
             connection.subscribe(Subscription {
                 tail: tail.key(),
@@ -145,8 +145,6 @@ impl Shard {
         for (gap, after) in gaps {
             replies.put(&HubFrame::Missing(Missing { tail: number, gap: Some(gap), after }));
         }
-        let told = stands.iter().filter(|stand| stand.gap.is_some()).count();
-        self.topics.metrics().gaps.add(told as u64);
     }
 
     pub(super) fn unsubscribe(
@@ -182,17 +180,11 @@ impl Shard {
         }
     }
 
-    /// Hands over what was read for connections of this shard.
-    pub(super) fn take_read(&mut self, now: Millis) {
-        for (address, answer) in self.topics.take_read(self.index) {
-            self.hand_over_read(now, address, answer);
-        }
-    }
-
-    fn hand_over_read(&mut self, now: Millis, address: Address, answer: Answer) {
+    /// Hands over what was read for a connection.
+    pub(super) fn hand_over_read(&mut self, now: Millis, address: Address, answer: Answer) {
         let id = ConnectionId(address.slot);
         let Some(connection) = self.addressed(address) else { return };
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         match answer {
             Answer::Page(page) => connection.session.tell_page(address.serial, page, &mut replies),
             Answer::Started(begun) => {
@@ -210,7 +202,8 @@ impl Shard {
         }
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
         if !replies.is_empty() {
-            replies.seal(&mut connection.outbox);
+            connection.page_bytes = connection.page_bytes.max(replies.page_bytes());
+            replies.seal(&mut connection.outbox, self.topics.metrics());
             self.was_told(now, id);
         }
         self.make_ready(id);

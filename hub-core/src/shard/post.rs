@@ -1,10 +1,14 @@
 //! What other threads left for a shard: outcomes are told, tails with news wait for their walk, letters are handed over.
 //! A bounded part of it at a time, in the order in which it came.
 
+use std::collections::VecDeque;
+use tidewire_protocol::hub_frame::HubFrame;
+
 use tidewire_protocol::number::TailNumber;
 
 use crate::clock::Millis;
 use crate::letter::{Address, Letter, Mail, Outcome};
+use crate::reading::job::Answer;
 use crate::session::replies::Replies;
 use crate::shard::Shard;
 use crate::shard::connection::Connection;
@@ -14,6 +18,8 @@ use crate::shard::wire::ConnectionId;
 #[derive(Debug, Default)]
 pub struct Post {
     mail: Mail,
+    /// What was read of many topics, for those who wait for it.
+    read: VecDeque<(Address, Answer)>,
     told: usize,
     looked: usize,
 }
@@ -22,7 +28,7 @@ impl Post {
     /// Whether all is done.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.mail.is_empty()
+        self.mail.is_empty() && self.read.is_empty()
     }
 
     /// The next outcomes.
@@ -66,6 +72,7 @@ impl Shard {
         let mut post = std::mem::take(&mut self.post);
         if post.is_done() {
             self.inbox.take(&mut post.mail);
+            post.read.extend(self.topics.take_read(self.index));
         }
         for outcomes in post.outcomes().chunk_by(same_connection) {
             self.tell(now, outcomes);
@@ -76,29 +83,36 @@ impl Shard {
         for letter in post.letters() {
             self.hand_over(now, letter);
         }
+        for _ in 0..LETTERS_A_TURN {
+            let Some((address, answer)) = post.read.pop_front() else { break };
+            self.hand_over_read(now, address, answer);
+        }
         post.tidy();
         self.post = post;
-        self.take_read(now);
     }
 
     /// Tells outcomes to the connection that published.
     fn tell(&mut self, now: Millis, outcomes: &[Outcome]) {
         let Some(first) = outcomes.first() else { return };
         let Some(connection) = addressed(&mut self.connections, first.origin) else { return };
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         connection.session.tell(now, outcomes, &self.topics, &mut replies);
-        replies.seal(&mut connection.outbox);
+        replies.seal(&mut connection.outbox, self.topics.metrics());
         self.was_told(now, ConnectionId(first.origin.slot));
     }
 
     fn hand_over(&mut self, now: Millis, letter: Letter) {
         let to = letter.to();
         let Some(connection) = addressed(&mut self.connections, to) else { return };
-        let mut replies = Replies::new(connection.encoding);
+        let mut replies = Replies::new(connection.dialect);
         match letter {
-            Letter::Answer { frame, .. } => replies.put(&frame),
+            Letter::Answer { frame, .. } => match *frame {
+                HubFrame::Page(page) => replies.put_page(page, self.topics.limits().page_bytes_max),
+                frame => replies.put(&frame),
+            },
         }
-        replies.seal(&mut connection.outbox);
+        connection.page_bytes = connection.page_bytes.max(replies.page_bytes());
+        replies.seal(&mut connection.outbox, self.topics.metrics());
         self.was_told(now, ConnectionId(to.slot));
     }
 
@@ -109,8 +123,9 @@ impl Shard {
             connection.answered = true;
             self.answered.push_back(id);
         }
-        if let Err(ending) = self.check_outbox(id) {
-            self.close(now, id, ending);
+        match self.check_outbox(id) {
+            Ok(()) => self.settle(id),
+            Err(ending) => self.close(now, id, ending),
         }
     }
 }

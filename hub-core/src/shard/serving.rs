@@ -49,6 +49,9 @@ pub fn serve(
         }
         let step = if connection.half.is_some() {
             audiences.write_half(id, connection, topics, wire)
+        } else if connection.closing.is_some() && !connection.subscriptions.is_empty() {
+            // Nothing may follow the last words, and walks may still write for what is left.
+            Step::End(Served::Idle)
         } else if !connection.outbox.is_empty() {
             let bytes = std::mem::take(&mut connection.outbox);
             connection.half = Some(Half { source: HalfSource::Own(bytes), at: 0 });
@@ -97,7 +100,11 @@ impl Audiences {
             self.park_all(connection);
             return Step::End(Served::Full);
         }
-        if let Some(Half { source: HalfSource::Block(block, tail), .. }) = connection.half.take() {
+        let half = connection.half.take();
+        if connection.outbox.is_empty() {
+            connection.page_bytes = 0;
+        }
+        if let Some(Half { source: HalfSource::Block(block, tail), .. }) = half {
             topics.metrics().blocks_sent.add(1);
             if let Some(subscription) = connection.subscription(tail) {
                 self.entry(subscription).cursor = block.last;

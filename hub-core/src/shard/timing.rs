@@ -9,36 +9,52 @@ use crate::clock::Millis;
 use crate::limits::Limits;
 use crate::session::replies::Replies;
 use crate::shard::Shard;
+use crate::shard::connection::Connection;
 use crate::shard::ending::Ending;
 use crate::shard::wire::{ConnectionId, Wire};
 
 impl Shard {
-    /// If half-written blocks pin too much, the largest holder has to resume.
-    fn unpin(&mut self, now: Millis) {
-        let pinned: usize = self.connections.iter().map(|(_, connection)| connection.pinned_bytes()).sum();
-        if pinned <= self.topics.limits().pinned_bytes_max {
-            return;
-        }
-        let largest = self.connections.iter().max_by_key(|(_, connection)| connection.pinned_bytes());
-        if let Some((slot, _)) = largest {
-            self.close(now, ConnectionId(slot as u32), Ending::Code(Code::Resume));
-        }
-    }
-
     /// Heartbeats, deadlines, and the ageing of topics: some of what is due.
     pub(super) fn keep_time(&mut self, now: Millis, wire: &mut impl Wire) {
         if self.due.is_empty() && now >= self.wheel.deadline() {
             self.wheel.turn(now, &mut self.due);
             self.unpin(now);
-            self.topics.sweep(now);
+            self.relieve(now, true, wire);
+            self.sweep(now);
         }
         for _ in 0..TIMERS_A_TURN {
-            let Some((slot, generation)) = self.due.pop() else { break };
-            let connection = self.connections.get(slot as usize);
-            if connection.is_some_and(|connection| connection.generation == generation) {
-                self.timer(now, ConnectionId(slot), wire);
+            let Some((slot, timer)) = self.due.pop() else { break };
+            let id = ConnectionId(slot);
+            let is_current = |connection: &Connection| connection.timer == timer;
+            if self.connections.get(slot as usize).is_some_and(is_current) && !self.parting.is_dead(id) {
+                self.timer(now, id, wire);
             }
         }
+    }
+
+    /// Ages topics, a few times a second however fine the timers are.
+    fn sweep(&mut self, now: Millis) {
+        if now.since(self.swept_at) >= SWEEP_MS {
+            self.swept_at = now;
+            self.topics.sweep(now);
+        }
+    }
+
+    /// Sets a connection's timer; the one set before means nothing any more.
+    pub(super) fn arm(&mut self, id: ConnectionId, at: Millis) {
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        self.next_timer = self.next_timer.wrapping_add(1);
+        connection.timer = self.next_timer;
+        self.wheel.insert((id.0, connection.timer), at);
+    }
+
+    /// A connection has signed in: from now on it is told that the hub lives, and has to say that it does.
+    pub(super) fn begin_heartbeats(&mut self, now: Millis, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        connection.heard = now;
+        let at = first_heartbeat(now, id.0, self.topics.limits());
+        connection.heartbeat_at = at;
+        self.arm(id, at);
     }
 
     fn timer(&mut self, now: Millis, id: ConnectionId, wire: &mut impl Wire) {
@@ -46,27 +62,30 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
         let silent_at = connection.heard.plus(2 * limits.heartbeat_ms);
         let sign_in_by = connection.heard.plus(limits.sign_in_ms);
-        let key = (id.0, connection.generation);
         match connection.closing {
             Some(at) if now >= at => {
                 self.gone(now, id);
                 wire.close(id);
             }
-            Some(at) => self.wheel.insert(key, at),
+            Some(at) => self.arm(id, at),
             None if !connection.session.signed_in() && now >= sign_in_by => {
                 self.close(now, id, Ending::Code(Code::SignInTimeout));
             }
-            None if !connection.session.signed_in() => self.wheel.insert(key, sign_in_by),
+            None if !connection.session.signed_in() => self.arm(id, sign_in_by),
             None if now >= silent_at => self.close(now, id, Ending::Code(Code::Silent)),
-            None if now < connection.heartbeat_at => self.wheel.insert(key, connection.heartbeat_at),
+            None if now < connection.heartbeat_at => {
+                let at = connection.heartbeat_at;
+                self.arm(id, at);
+            }
             None => {
                 if connection.writable {
-                    let mut replies = Replies::new(connection.encoding);
+                    let mut replies = Replies::new(connection.dialect);
                     replies.put(&HubFrame::Heartbeat(Heartbeat::default()));
-                    replies.seal(&mut connection.outbox);
+                    replies.seal(&mut connection.outbox, self.topics.metrics());
                 }
                 connection.heartbeat_at = now.plus(limits.heartbeat_ms);
-                self.wheel.insert(key, connection.heartbeat_at);
+                let at = connection.heartbeat_at;
+                self.arm(id, at);
                 self.make_ready(id);
             }
         }
@@ -75,9 +94,16 @@ impl Shard {
 
 /// When the connection in `slot` gets its first heartbeat. Those that came together, as after a restart of the hub,
 /// would otherwise get all later ones together too, and answer together.
-pub(super) fn first_heartbeat(now: Millis, slot: u32, limits: &Limits) -> Millis {
+fn first_heartbeat(now: Millis, slot: u32, limits: &Limits) -> Millis {
     let half = limits.heartbeat_ms / 2;
     now.plus(half + half * (u64::from(slot) % HEARTBEAT_PHASES) / HEARTBEAT_PHASES)
+}
+
+/// Width of a timer slot: an eighth of the shortest time that a connection is given for anything, so that being late by
+/// a slot harms none.
+pub(super) fn slot_ms(limits: &Limits) -> u64 {
+    let shortest = limits.heartbeat_ms.min(limits.sign_in_ms).min(limits.close_ms);
+    (shortest / 8).clamp(SLOT_MS_MIN, SLOT_MS_MAX)
 }
 
 /// Connections whose timers are looked at in one turn.
@@ -85,3 +111,8 @@ const TIMERS_A_TURN: usize = 256;
 
 /// Over so many points of time heartbeats are spread.
 const HEARTBEAT_PHASES: u64 = 64;
+
+const SLOT_MS_MIN: u64 = 5;
+const SLOT_MS_MAX: u64 = 250;
+/// Between two steps of ageing.
+const SWEEP_MS: u64 = 250;

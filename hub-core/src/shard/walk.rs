@@ -5,9 +5,8 @@ use std::sync::Arc;
 use tidewire_protocol::number::Offset;
 
 use crate::block::Block;
-use crate::session::replies::Encoding;
+use crate::dialect::Dialect;
 use crate::shard::audience::Audience;
-use crate::shard::connection::frame_for;
 use crate::shard::wire::{ConnectionId, Sent, Wire};
 use crate::tail::TailKey;
 
@@ -119,7 +118,7 @@ impl Walk {
                 return slice;
             }
             let written =
-                write_blocks(entry.connection, entry.encoding, &self.blocks[from..], write_bytes, wire);
+                write_blocks(entry.connection, entry.dialect, &self.blocks[from..], write_bytes, wire);
             slice.sends += 1;
             slice.blocks += written.blocks;
             slice.bytes += written.bytes;
@@ -170,7 +169,7 @@ pub struct Slice {
 /// Writes blocks to one socket, up to `write_bytes` or a handful of blocks, in one call.
 pub fn write_blocks(
     connection: ConnectionId,
-    encoding: Encoding,
+    dialect: Dialect,
     blocks: &[Arc<Block>],
     write_bytes: usize,
     wire: &mut impl Wire,
@@ -179,7 +178,7 @@ pub fn write_blocks(
     let mut offered = 0;
     let mut count = 0;
     for (part, block) in parts.iter_mut().zip(blocks) {
-        let frame = frame_for(block, encoding);
+        let frame = dialect.frame_of(block);
         if count > 0 && offered + frame.len() > write_bytes {
             break;
         }

@@ -52,6 +52,24 @@ pub fn write_close(out: &mut Vec<u8>, last_words: Option<(u16, &str)>) {
     out.extend_from_slice(reason.as_bytes());
 }
 
+/// Where, in bytes that are whole frames of a hub, the frame ends of which `at` bytes are written; `at` itself if no frame
+/// is half written.
+pub fn frame_end(bytes: &[u8], at: usize) -> usize {
+    let mut end = 0;
+    while end < at {
+        let Some([_, short, rest @ ..]) = bytes.get(end..) else { return bytes.len() };
+        let (header, payload) = match (short, rest) {
+            (126, [a, b, ..]) => (4, usize::from(u16::from_be_bytes([*a, *b]))),
+            (127, [a, b, c, d, e, f, g, h, ..]) => {
+                (10, u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) as usize)
+            }
+            (short, _) => (2, usize::from(*short)),
+        };
+        end = end.saturating_add(header).saturating_add(payload);
+    }
+    end.min(bytes.len())
+}
+
 /// Appends the answer to a ping, whose payload the reader has kept to what a pong can carry.
 pub fn write_pong(out: &mut Vec<u8>, ping: &[u8]) {
     debug_assert!(ping.len() <= CONTROL_BYTES_MAX, "a ping is a control frame");
@@ -99,6 +117,21 @@ mod tests {
         let mut expected = vec![0x88, 124, 3, 0xE8];
         expected.extend_from_slice("é".repeat(61).as_bytes());
         check_close(Some((1000, &"é".repeat(100))), &expected);
+    }
+
+    #[test]
+    fn a_frame_that_has_begun_ends_where_the_next_begins() {
+        let mut bytes = Vec::new();
+        let mut ends = vec![0];
+        for len in [0, 5, 125, 126, 70_000, 3] {
+            bytes.extend_from_slice(Header::new(Opcode::Binary, len).as_bytes());
+            bytes.resize(bytes.len() + len, 0x82);
+            ends.push(bytes.len());
+        }
+        for at in 0..=bytes.len() {
+            let expected = ends.iter().find(|end| **end >= at).expect("it is within");
+            assert_eq!(frame_end(&bytes, at), *expected, "{at}");
+        }
     }
 
     #[test]

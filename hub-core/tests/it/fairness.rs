@@ -1,8 +1,8 @@
 //! Nothing that a shard does goes first for ever, whatever else keeps it busy.
 
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::limits::Limits;
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, Subscribe, Unsubscribe};
 use tidewire_protocol::code::WhenSlow;
@@ -79,7 +79,7 @@ fn publishes_of_another_shard_do_not_starve_a_subscriber() {
     hub.subscribe(reader, "t", Start::Latest, WhenSlow::CatchUp);
     hub.heard(reader);
     let mut sockets = Sockets::default();
-    let writer = other.accept(hub.now, Encoding::Binary, AccountKey(2));
+    let writer = other.accept(hub.now, Dialect::Binary, AccountKey(2));
     for frame in [hello(1, 1), open_as(1, 0, "t")] {
         let mut bytes = masked(2, &bytes_of(&[frame]));
         other.received(hub.now, writer, &mut bytes, &mut sockets);

@@ -1,8 +1,8 @@
 //! What comes late finds whom it is for, or nobody: never whoever has the place or the number now.
 
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::letter::{Address, Letter, Serial};
 use tidewire_hub_core::limits::Limits;
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, Detach, Shut};
 use tidewire_protocol::code::Code;
@@ -70,7 +70,7 @@ fn a_letter_reaches_its_connection_and_no_later_one_in_its_place() {
     assert_eq!(hub.heard(first).len(), 2);
 
     hub.shard.gone(hub.now, first);
-    let next = hub.connect(Encoding::Binary);
+    let next = hub.connect(Dialect::Binary);
     assert_eq!(next, first, "the place is taken again");
     for generation in [1, 2, 2] {
         let _ = inbox.leave_letter(letter(generation));

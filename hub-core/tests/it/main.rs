@@ -1,8 +1,12 @@
 //! The hub's core, spoken to as clients would through sockets whose capacity the test sets.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod ends;
 mod fairness;
 mod letters;
+mod memory;
+mod pages;
 mod reading;
 mod rig;
 mod shard;
+mod timers;

@@ -2,7 +2,6 @@
 
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::names::directory::Retention;
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::position::Start;
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Engine;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 use tidewire_hub_core::topics::{Settings, Topics};
@@ -76,13 +76,13 @@ impl Hub {
         (Self { topics, shard, inbox, sockets: Sockets::default(), now }, shards)
     }
 
-    pub fn connect(&mut self, encoding: Encoding) -> ConnectionId {
-        self.shard.accept(self.now, encoding, AccountKey(1))
+    pub fn connect(&mut self, dialect: Dialect) -> ConnectionId {
+        self.shard.accept(self.now, dialect, AccountKey(1))
     }
 
     /// Connects and signs in.
     pub fn client(&mut self, producer: u8) -> ConnectionId {
-        let id = self.connect(Encoding::Binary);
+        let id = self.connect(Dialect::Binary);
         self.say(id, &[hello(producer, 1)]);
         assert_eq!(self.heard(id), [Heard::Welcome]);
         id
@@ -90,7 +90,7 @@ impl Hub {
 
     /// The same in JSON.
     pub fn json_client(&mut self) -> ConnectionId {
-        let id = self.connect(Encoding::Json);
+        let id = self.connect(Dialect::Json);
         self.send(id, 1, br#"{"type":"hello"}"#);
         self.sockets.written.clear();
         id

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Engine;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 use tidewire_hub_core::topics::{Settings, Topics};
@@ -73,13 +73,13 @@ impl Hub {
         self.topics.ledger().held(Kind::Messages) as u64
     }
 
-    fn connect(&mut self, encoding: Encoding) -> ConnectionId {
-        self.shard.accept(self.now, encoding, AccountKey(1))
+    fn connect(&mut self, dialect: Dialect) -> ConnectionId {
+        self.shard.accept(self.now, dialect, AccountKey(1))
     }
 
     /// Connects and signs in.
     fn client(&mut self, producer: u8) -> ConnectionId {
-        let id = self.connect(Encoding::Binary);
+        let id = self.connect(Dialect::Binary);
         let producer = ProducerId([producer; 16]);
         self.say(
             id,
@@ -466,7 +466,7 @@ fn a_newer_incarnation_fences_the_older() {
     let mut hub = Hub::new(Limits::default(), Vec::new());
     let old = hub.client(1);
     hub.open(old, "t");
-    let new = hub.connect(Encoding::Binary);
+    let new = hub.connect(Dialect::Binary);
     let producer = ProducerId([1; 16]);
     hub.say(new, &[ClientFrame::Hello(Hello { producer, incarnation: Incarnation(2), ..Hello::default() })]);
     hub.heard(new);
@@ -572,7 +572,7 @@ fn a_slow_subscriber_that_asked_for_it_skips_or_is_let_go() {
 fn json_clients_hear_the_same_messages() {
     let mut hub = Hub::new(Limits::default(), Vec::new());
     let alice = hub.client(1);
-    let bob = hub.connect(Encoding::Json);
+    let bob = hub.connect(Dialect::Json);
     hub.send(bob, 1, br#"[{"type":"hello"},{"type":"subscribe","request":1,"name":"t"}]"#);
     hub.sockets.written.clear();
     hub.open(alice, "t");
@@ -587,7 +587,7 @@ fn json_clients_hear_the_same_messages() {
 #[test]
 fn faults_end_a_connection_with_their_code() {
     let mut hub = Hub::new(Limits::default(), Vec::new());
-    let id = hub.connect(Encoding::Binary);
+    let id = hub.connect(Dialect::Binary);
     hub.say(id, &[publish(1, "too early")]);
     assert_eq!(hub.heard(id), [Heard::Goodbye(Code::NotSignedIn), Heard::Close(4002)]);
     assert_eq!(hub.sockets.closed, [id]);
@@ -605,7 +605,7 @@ fn faults_end_a_connection_with_their_code() {
 #[test]
 fn silence_before_and_after_sign_in_ends_a_connection() {
     let mut hub = Hub::new(Limits::default(), Vec::new());
-    let (quiet, signed) = (hub.connect(Encoding::Binary), hub.client(1));
+    let (quiet, signed) = (hub.connect(Dialect::Binary), hub.client(1));
     for _ in 0..24 {
         hub.wait(250);
     }

@@ -83,6 +83,8 @@ bounds! {
         page_bytes_max: BYTES,
         lag_bytes_max: BYTES,
         pinned_bytes_max: NODE_BYTES,
+        unread_bytes_max: NODE_BYTES,
+        half_received_bytes_max: NODE_BYTES,
         slice_sends: (1, 100_000),
         write_bytes: (1, 1 << 30),
         pending_bytes_max: NODE_BYTES,

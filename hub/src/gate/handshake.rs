@@ -9,7 +9,7 @@ use hyper::header::{
 };
 use hyper::{Method, StatusCode, Version};
 use sha1::{Digest as _, Sha1};
-use tidewire_hub_core::session::replies::Encoding;
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_protocol::{SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON};
 
 use crate::gate::origin::Origins;
@@ -18,7 +18,7 @@ use crate::gate::origin::Origins;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Handshake {
     /// What both sides will speak.
-    pub encoding: Encoding,
+    pub dialect: Dialect,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
 }
@@ -77,15 +77,15 @@ impl Handshake {
         if !BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16) {
             return Err(BadHandshake::BadKey);
         }
-        let encoding = words(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(encoding_of);
-        Ok(Self { encoding: encoding.ok_or(BadHandshake::NoSubprotocol)?, accept: accept_of(key) })
+        let dialect = words(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(dialect_of);
+        Ok(Self { dialect: dialect.ok_or(BadHandshake::NoSubprotocol)?, accept: accept_of(key) })
     }
 
     /// The subprotocol that the answer names.
     pub const fn subprotocol(&self) -> &'static str {
-        match self.encoding {
-            Encoding::Binary => SUBPROTOCOL_BINARY,
-            Encoding::Json => SUBPROTOCOL_JSON,
+        match self.dialect {
+            Dialect::Binary => SUBPROTOCOL_BINARY,
+            Dialect::Json => SUBPROTOCOL_JSON,
         }
     }
 }
@@ -103,10 +103,10 @@ impl BadHandshake {
 }
 
 /// The first that the client names wins: it lists them in the order it prefers.
-fn encoding_of(subprotocol: &str) -> Option<Encoding> {
+fn dialect_of(subprotocol: &str) -> Option<Dialect> {
     match subprotocol {
-        SUBPROTOCOL_BINARY => Some(Encoding::Binary),
-        SUBPROTOCOL_JSON => Some(Encoding::Json),
+        SUBPROTOCOL_BINARY => Some(Dialect::Binary),
+        SUBPROTOCOL_JSON => Some(Dialect::Json),
         _ => None,
     }
 }

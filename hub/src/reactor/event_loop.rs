@@ -51,7 +51,7 @@ impl EventLoop {
 
     fn try_run(&mut self) -> io::Result<Infallible> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        let mut more = false;
+        let (mut more, mut told) = (false, false);
         loop {
             let timeout = if more { Duration::ZERO } else { self.patience() };
             match self.poll.poll(&mut events, Some(timeout)) {
@@ -59,7 +59,6 @@ impl EventLoop {
                 result => result?,
             }
             let now = self.clock.now();
-            let mut told = false;
             for event in &events {
                 match event.token() {
                     WAKER => told = true,
@@ -69,7 +68,8 @@ impl EventLoop {
             // Reads go before writes: an ack waits for a slice of a walk at most.
             more = self.read_round(now);
             if told {
-                self.obey(now);
+                told = self.obey(now);
+                more |= told;
             }
             more |= self.work();
             self.sockets.farewells.end();
@@ -95,9 +95,10 @@ impl EventLoop {
         }
     }
 
-    /// Reads each waiting socket once; `true` if some still wait.
+    /// Reads each waiting socket once, for a slice of time; `true` if some still wait.
     fn read_round(&mut self, now: Millis) -> bool {
-        for _ in 0..self.sockets.waiting() {
+        let began = Instant::now();
+        for place in 1..=self.sockets.waiting() {
             let Some(id) = self.sockets.next_to_read() else { break };
             match self.sockets.read(id, &mut self.buffer) {
                 Read::Bytes(count) => {
@@ -106,6 +107,9 @@ impl EventLoop {
                 }
                 Read::Nothing => {}
                 Read::End => self.forget(now, id),
+            }
+            if place % READS_PER_LOOK == 0 && began.elapsed() >= READ_SLICE {
+                break;
             }
         }
         self.sockets.waiting() > 0
@@ -124,17 +128,20 @@ impl EventLoop {
         }
     }
 
-    fn obey(&mut self, now: Millis) {
-        while let Ok(order) = self.orders.try_recv() {
-            match order {
-                Order::Welcome(newcomer) => self.welcome(now, newcomer),
-                Order::Drain { spread_ms } => self.shard.drain(now, spread_ms),
+    /// Does some of what it was told; `true` if there may be more.
+    fn obey(&mut self, now: Millis) -> bool {
+        for _ in 0..ORDERS_A_ROUND {
+            match self.orders.try_recv() {
+                Ok(Order::Welcome(newcomer)) => self.welcome(now, newcomer),
+                Ok(Order::Drain { spread_ms }) => self.shard.drain(now, spread_ms),
+                Err(_) => return false,
             }
         }
+        true
     }
 
     fn welcome(&mut self, now: Millis, newcomer: Newcomer) {
-        let id = self.shard.accept(now, newcomer.encoding, newcomer.seat.account());
+        let id = self.shard.accept(now, newcomer.dialect, newcomer.seat.account());
         if let Err(error) = self.sockets.add(id, newcomer.stream, newcomer.seat) {
             report(format_args!("a socket cannot be waited for: {error}"));
             self.forget(now, id);
@@ -171,5 +178,11 @@ pub(super) const WAKER: Token = Token(usize::MAX);
 const READ_BYTES: usize = 64 << 10;
 /// Events taken at once.
 const EVENTS_MAX: usize = 1_024;
+/// How long sockets are read before the shard may write: acks gather meanwhile, and must not wait for a herd.
+const READ_SLICE: Duration = Duration::from_millis(1);
+/// Reads between two looks at the clock.
+const READS_PER_LOOK: usize = 16;
+/// Newcomers that are welcomed before sockets have their turn.
+const ORDERS_A_ROUND: usize = 64;
 /// How long the shard may write before reads have their turn.
 const SLICE: Duration = Duration::from_micros(50);

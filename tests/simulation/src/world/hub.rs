@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{Account, AccountKey};
 use tidewire_hub_core::letter::{Inbox, Mail};
 use tidewire_hub_core::log::engine::{Engine, Simulated};
 use tidewire_hub_core::names::follow::Followed;
 use tidewire_hub_core::reading::job::{Answer, Ask, More};
-use tidewire_hub_core::session::replies::Encoding;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::tail::Tail;
@@ -95,7 +95,7 @@ impl Hub {
     /// A client's socket comes to a shard.
     pub fn accept(&mut self, now: u64, shard: usize, link: LinkId) -> ConnectionId {
         let seat = &mut self.seats[shard];
-        let id = seat.shard.accept(Millis(now), Encoding::Binary, AccountKey(1));
+        let id = seat.shard.accept(Millis(now), Dialect::Binary, AccountKey(1));
         let place = id.0 as usize;
         seat.places.resize(seat.places.len().max(place + 1), None);
         seat.places[place] = Some(link);

@@ -1,0 +1,196 @@
+//! What connections make the hub hold: answers they do not read, messages they do not finish, blocks that a half-written
+//! frame keeps alive. It is charged to their accounts and bounded in all; beyond a bound those go that hold most.
+
+use std::collections::BTreeSet;
+
+use tidewire_protocol::code::Code;
+
+use crate::clock::Millis;
+use crate::ledger::Kind;
+use crate::shard::Shard;
+use crate::shard::connection::{Connection, Half, HalfSource};
+use crate::shard::ending::Ending;
+use crate::shard::wire::{ConnectionId, Wire};
+
+/// Who holds something, in one shard.
+#[derive(Debug, Default)]
+pub struct Holding {
+    /// Connections that hold anything; nearly always few.
+    holders: BTreeSet<ConnectionId>,
+    /// Somebody took more while the hub held too much.
+    crowded: bool,
+}
+
+/// What a connection is charged with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Bytes of answers.
+    pub unread: usize,
+    /// Bytes of a message that is not whole.
+    pub half_received: usize,
+    /// Whether it keeps a block alive, too.
+    pub pins: bool,
+}
+
+/// Bytes that are held in all, of one kind.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    Unread,
+    HalfReceived,
+}
+
+impl Holding {
+    /// Whether somebody has to go.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.crowded
+    }
+}
+
+impl Shard {
+    /// Charges what a connection holds now. To be called whenever that may have changed.
+    pub(super) fn settle(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        let (before, held) = (connection.held, connection.holds());
+        if before == held {
+            return;
+        }
+        connection.held = held;
+        connection.account.change(Kind::Unread, before.unread, held.unread);
+        connection.account.change(Kind::HalfReceived, before.half_received, held.half_received);
+        if held == Held::default() {
+            self.holding.holders.remove(&id);
+        } else if before == Held::default() {
+            self.holding.holders.insert(id);
+        }
+        let grew = held.unread > before.unread || held.half_received > before.half_received;
+        self.holding.crowded |= grew && Bound::ALL.iter().any(|bound| self.excess(*bound) > 0);
+    }
+
+    /// Sends away those who hold most, some of them, until the hub holds no more than it may. Only who is of an account
+    /// that holds about as much as any; if those are other shards', they have until the shard looks again.
+    pub(super) fn relieve(&mut self, now: Millis, looks_again: bool, wire: &mut impl Wire) {
+        self.holding.crowded = false;
+        for bound in Bound::ALL {
+            if self.excess(bound) == 0 {
+                continue;
+            }
+            let most = self.topics.ledger().heaviest(bound.kind());
+            let most = most.map_or(0, |account| account.held(bound.kind()));
+            let heaviest = self.heaviest(bound, if looks_again { 0 } else { most / 2 });
+            for id in &heaviest {
+                if self.excess(bound) == 0 {
+                    break;
+                }
+                self.send_away(now, *id, bound.code(), wire);
+            }
+            self.holding.crowded |= self.excess(bound) > 0 && heaviest.len() == SENT_AWAY_A_TURN;
+        }
+    }
+
+    /// Says goodbye, if that can be said at once; one who does not even take the rest of a long answer is cut off.
+    fn send_away(&mut self, now: Millis, id: ConnectionId, code: Code, wire: &mut impl Wire) {
+        self.close(now, id, Ending::Code(code));
+        let Some(connection) = self.connections.get(id.0 as usize) else { return };
+        if matches!(connection.half, Some(Half { source: HalfSource::Own(_), .. })) {
+            self.gone(now, id);
+            wire.close(id);
+        }
+    }
+
+    /// Bytes of a kind beyond what may be held.
+    fn excess(&self, bound: Bound) -> usize {
+        let limits = self.topics.limits();
+        let max = match bound {
+            Bound::Unread => limits.unread_bytes_max,
+            Bound::HalfReceived => limits.half_received_bytes_max,
+        };
+        self.topics.ledger().held(bound.kind()).saturating_sub(max)
+    }
+
+    /// Some of those who hold anything, those first whose accounts hold most, and of one account those who do.
+    fn heaviest(&self, bound: Bound, at_least: usize) -> Vec<ConnectionId> {
+        let weigh = |(id, connection): (ConnectionId, &Connection)| {
+            (connection.account.held(bound.kind()), bound.of(connection), id)
+        };
+        let is_heavy =
+            |(account, bytes, _): &(usize, usize, ConnectionId)| *bytes > 0 && *account >= at_least;
+        let mut heavy: Vec<_> = self.holders().map(weigh).filter(is_heavy).collect();
+        heavy.sort_unstable_by(|a, b| b.cmp(a));
+        heavy.into_iter().take(SENT_AWAY_A_TURN).map(|(.., id)| id).collect()
+    }
+
+    /// If half-written blocks take too much, those have to resume who keep the most alive. A block that many pin counts
+    /// once, and is only given back by all of them.
+    pub(super) fn unpin(&mut self, now: Millis) {
+        let max = self.topics.limits().pinned_bytes_max;
+        let here = self.holders().filter(|(_, connection)| connection.closing.is_none());
+        let mut pins: Vec<_> = here
+            .filter_map(|(id, connection)| {
+                connection
+                    .pinned()
+                    .map(|block| (std::ptr::from_ref(block).addr(), connection.pinned_bytes(), id))
+            })
+            .collect();
+        if pins.iter().map(|(_, bytes, _)| bytes).sum::<usize>() <= max {
+            return;
+        }
+        pins.sort_unstable();
+        let bytes_of =
+            |pins: &[(usize, usize, ConnectionId)]| pins.iter().map(|pin| pin.1).max().unwrap_or(0);
+        let mut blocks: Vec<_> = pins.chunk_by(|a, b| a.0 == b.0).collect();
+        let mut total: usize = blocks.iter().map(|pins| bytes_of(pins)).sum();
+        blocks.sort_unstable_by_key(|pins| std::cmp::Reverse(bytes_of(pins) / pins.len()));
+        for pins in blocks {
+            if total <= max {
+                break;
+            }
+            total -= bytes_of(pins);
+            for (_, _, id) in pins {
+                self.close(now, *id, Ending::Code(Code::Resume));
+            }
+        }
+    }
+
+    /// A connection is gone: nothing is held for it any more.
+    pub(super) fn release(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        let held = std::mem::take(&mut connection.held);
+        connection.account.release(Kind::Unread, held.unread);
+        connection.account.release(Kind::HalfReceived, held.half_received);
+        self.holding.holders.remove(&id);
+    }
+
+    fn holders(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+        let holders = self.holding.holders.iter();
+        holders.filter_map(|id| self.connections.get(id.0 as usize).map(|connection| (*id, connection)))
+    }
+}
+
+impl Bound {
+    const ALL: [Self; 2] = [Self::Unread, Self::HalfReceived];
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Unread => Kind::Unread,
+            Self::HalfReceived => Kind::HalfReceived,
+        }
+    }
+
+    fn code(self) -> Code {
+        match self {
+            Self::Unread => Code::TooSlow,
+            Self::HalfReceived => Code::Overloaded,
+        }
+    }
+
+    fn of(self, connection: &Connection) -> usize {
+        match self {
+            Self::Unread => connection.held.unread,
+            Self::HalfReceived => connection.held.half_received,
+        }
+    }
+}
+
+/// Connections that are sent away at most in one turn.
+const SENT_AWAY_A_TURN: usize = 64;

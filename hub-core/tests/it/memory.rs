@@ -1,0 +1,189 @@
+//! What clients make the hub hold is charged to them, given back at their end, and bounded over all of them.
+
+use tidewire_hub_core::dialect::Dialect;
+use tidewire_hub_core::ledger::{AccountKey, Kind};
+use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_protocol::client_frame::{ClientFrame, History};
+use tidewire_protocol::code::{Code, WhenSlow};
+use tidewire_protocol::number::Request;
+use tidewire_protocol::position::Start;
+
+use crate::rig::{Heard, Hub, bytes_of, hello, keep_all, limits, masked, publish_on};
+
+fn client_of(hub: &mut Hub, account: u128) -> ConnectionId {
+    let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(account));
+    hub.say(id, &[hello(1, 1)]);
+    hub.heard(id);
+    id
+}
+
+fn held(hub: &Hub, kind: Kind) -> usize {
+    hub.topics.ledger().held(kind)
+}
+
+/// A hub with a topic that fills pages of about 50 KB.
+fn hub_with_pages(set: Limits) -> Hub {
+    let mut hub = Hub::new(set, keep_all());
+    let writer = hub.client(1);
+    hub.open(writer, "t");
+    for seq in 1..=8 {
+        hub.publish(writer, seq, &[b'x'; 12_000]);
+    }
+    hub.heard(writer);
+    hub
+}
+
+/// Asks for so many pages and reads none of them.
+fn leave_unread(hub: &mut Hub, id: ConnectionId, pages: usize) {
+    hub.sockets.room.insert(id, 10);
+    let page = History { request: Request(1), name: "t".into(), from: Start::Earliest, bytes_max: 50_000 };
+    hub.say(id, &vec![ClientFrame::History(page); pages]);
+}
+
+/// Sends so many bytes of a longer message.
+fn leave_unfinished(hub: &mut Hub, id: ConnectionId, bytes: usize) {
+    let mut message = masked(2, &vec![0; 200_000]);
+    hub.shard.received(hub.now, id, &mut message[..bytes], &mut hub.sockets);
+}
+
+#[test]
+fn answers_are_charged_until_they_are_read_or_nobody_can() {
+    let mut hub = hub_with_pages(Limits::default());
+    let (reads, goes) = (client_of(&mut hub, 5), client_of(&mut hub, 6));
+    for id in [reads, goes] {
+        leave_unread(&mut hub, id, 4);
+    }
+    assert!(held(&hub, Kind::Unread) >= 2 * 4 * 48_000);
+    for account in [5, 6] {
+        assert!(hub.topics.ledger().account(AccountKey(account)).held(Kind::Unread) >= 4 * 48_000);
+    }
+    hub.room(reads, 100_000);
+    assert!(held(&hub, Kind::Unread) >= 4 * 48_000);
+    hub.room(reads, usize::MAX);
+    assert_eq!(hub.topics.ledger().account(AccountKey(5)).held(Kind::Unread), 0);
+    hub.shard.gone(hub.now, goes);
+    assert_eq!(held(&hub, Kind::Unread), 0);
+}
+
+#[test]
+fn unfinished_messages_are_charged_until_they_are_whole_or_nobody_goes_on() {
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let clients: Vec<_> = (0..3).map(|account| client_of(&mut hub, account)).collect();
+    for id in &clients {
+        leave_unfinished(&mut hub, *id, 100_000);
+    }
+    assert!(held(&hub, Kind::HalfReceived) >= 300_000 - 100);
+    let mut rest = vec![0; 200_000 + 14 - 100_000];
+    hub.shard.received(hub.now, clients[0], &mut rest, &mut hub.sockets);
+    hub.shard.gone(hub.now, clients[1]);
+    hub.wait(60_000);
+    assert_eq!(hub.shard.connections(), 0, "the third is silent");
+    assert_eq!(held(&hub, Kind::HalfReceived), 0);
+}
+
+/// `fill` has each client hold about 100 KB or more; the bound is 1 MB.
+#[track_caller]
+fn check_bounded(kind: Kind, code: Code, fill: impl Fn(&mut Hub, ConnectionId)) {
+    const BOUND: usize = 1_000_000;
+    let mut hub = hub_with_pages(limits(|limits| {
+        limits.unread_bytes_max = BOUND;
+        limits.half_received_bytes_max = BOUND;
+    }));
+    let neighbour = client_of(&mut hub, 2);
+    fill(&mut hub, neighbour);
+    let each = held(&hub, kind);
+    assert!(each >= 100_000);
+    let greedy: Vec<_> = (0..30).map(|_| client_of(&mut hub, 3)).collect();
+    for id in &greedy {
+        fill(&mut hub, *id);
+        hub.work();
+        assert!(held(&hub, kind) <= BOUND + 2 * each, "{} are held", held(&hub, kind));
+    }
+    hub.wait(3_000);
+    assert!(held(&hub, kind) <= BOUND);
+    let left = hub.shard.connections();
+    assert!((5..31).contains(&left), "{left} are left: too few had to go, or too many");
+    assert_eq!(hub.topics.metrics().disconnected.of(code.number()), 32 - left as u64);
+    hub.sockets.written.remove(&neighbour);
+    hub.room(neighbour, usize::MAX);
+    let heard = hub.sockets.written.get(&neighbour).map_or(0, Vec::len);
+    assert!(kind != Kind::Unread || heard > 90_000, "who holds less than others is let be");
+}
+
+#[test]
+fn who_leaves_most_unread_goes_when_all_together_leave_too_much() {
+    check_bounded(Kind::Unread, Code::TooSlow, |hub, id| leave_unread(hub, id, 4));
+}
+
+#[test]
+fn who_leaves_most_unfinished_goes_when_all_together_leave_too_much() {
+    check_bounded(Kind::HalfReceived, Code::Overloaded, |hub, id| leave_unfinished(hub, id, 120_000));
+}
+
+/// Who pins a block of so many bytes: the first is sent to so many that do not read it, and so on.
+fn pinned(set: Limits, blocks: &[(usize, usize)]) -> (Hub, Vec<Vec<ConnectionId>>) {
+    let mut hub = Hub::new(set, keep_all());
+    let writer = hub.client(1);
+    hub.open(writer, "t");
+    let mut pinners = Vec::new();
+    for (seq, (bytes, readers)) in (1..).zip(blocks) {
+        let ids: Vec<_> = (0..*readers).map(|_| hub.client(2)).collect();
+        for id in &ids {
+            hub.subscribe(*id, "t", Start::Latest, WhenSlow::CatchUp);
+            hub.heard(*id);
+            hub.sockets.room.insert(*id, 10);
+        }
+        hub.say(writer, &[publish_on(1, seq, &vec![b'x'; *bytes])]);
+        pinners.push(ids);
+    }
+    hub.heard(writer);
+    (hub, pinners)
+}
+
+#[test]
+fn a_block_that_many_pin_counts_once() {
+    let (mut hub, _) = pinned(limits(|limits| limits.pinned_bytes_max = 1 << 20), &[(16_000, 100)]);
+    hub.wait(10_000);
+    assert_eq!(hub.shard.connections(), 101);
+}
+
+#[test]
+fn those_who_pin_most_have_to_resume_all_at_once() {
+    let set = limits(|limits| limits.pinned_bytes_max = 100_000);
+    let (mut hub, pinners) = pinned(set, &[(90_000, 10), (60_000, 1), (40_000, 1), (70_000, 1), (8_000, 1)]);
+    hub.wait(500);
+    for ids in &pinners {
+        for id in ids {
+            hub.room(*id, usize::MAX);
+        }
+    }
+    let is_sent_away = |id: &ConnectionId, hub: &mut Hub| {
+        hub.heard(*id).last().is_some_and(|heard| *heard == Heard::Close(Code::Resume.close_code()))
+    };
+    let went: Vec<_> = pinners.iter().map(|ids| ids.iter().all(|id| is_sent_away(id, &mut hub))).collect();
+    // 170 KB have to go at least: the 70, 60 and 40 that one keeps alive, and not the 90 of ten.
+    assert_eq!(went, [false, true, true, true, false]);
+}
+
+#[test]
+fn who_is_told_to_resume_is_not_picked_again() {
+    let set = limits(|limits| limits.pinned_bytes_max = 60_000);
+    let (mut hub, _) = pinned(set, &[(50_000, 1), (40_000, 1), (30_000, 1), (20_000, 1)]);
+    hub.wait(750);
+    assert_eq!(hub.topics.metrics().disconnected.of(Code::Resume.number()), 2);
+}
+
+#[test]
+fn a_flood_of_questions_holds_no_more_than_the_bound_and_a_page() {
+    let mut hub = hub_with_pages(Limits::default());
+    let id = client_of(&mut hub, 5);
+    let bound = 2 * (hub.topics.limits().outbox_bytes_max + hub.topics.limits().answer_bytes_max());
+    hub.sockets.room.insert(id, 10);
+    for _ in 0..200 {
+        leave_unread(&mut hub, id, 10);
+        hub.send(id, 9, b"ping");
+        hub.send(id, 2, &bytes_of(&[ClientFrame::Heartbeat(Default::default())]));
+        assert!(held(&hub, Kind::Unread) <= bound);
+    }
+}
