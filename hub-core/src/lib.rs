@@ -32,6 +32,8 @@ pub mod websocket;
 
 pub mod mark;
 
+pub mod shelf;
+
 pub mod ledger;
 
 pub mod metrics;
