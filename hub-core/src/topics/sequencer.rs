@@ -21,7 +21,8 @@ use crate::mutant::{self, Mutant};
 use crate::topics::directory::{Directory, Topic};
 use crate::topics::producers::Producers;
 use crate::topics::submission::{Pending, Submission, Wish};
-use crate::window::{Answer, Verdict};
+use crate::window::Verdict;
+use crate::window::run::Answer;
 
 /// A log and its order.
 #[derive(Debug)]
@@ -278,6 +279,7 @@ fn fate(answer: Answer, duplicate: bool) -> Fate {
         Answer::Done(offset) => Fate::Done { offset, duplicate },
         Answer::Void | Answer::Pending => Fate::Done { offset: Offset(0), duplicate },
         Answer::Refused(code) => Fate::Refused { code, consumed: true },
+        Answer::Forgotten => Fate::Refused { code: Code::OutcomeForgotten, consumed: true },
     }
 }
 

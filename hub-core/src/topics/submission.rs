@@ -8,7 +8,7 @@ use tidewire_protocol::number::{Incarnation, Offset, ProducerId, Seq, Tag};
 use crate::inbox::{Origin, Outcome};
 use crate::topics::directory::Topic;
 use crate::topics::producers::WindowKey;
-use crate::window::Answer;
+use crate::window::run::Answer;
 
 /// A publish, checked by its session.
 #[derive(Debug)]
