@@ -16,6 +16,8 @@ pub enum Kind {
     Derived,
     /// Producers, and their windows on topics.
     Windows,
+    /// Handles of connections.
+    Handles,
     /// Names without messages.
     Names,
     /// Answers that a client has not read.
@@ -47,8 +49,16 @@ pub struct Account {
     ledger: Arc<Ledger>,
 }
 
+/// What one holder is charged; given back with it.
+#[derive(Debug)]
+pub struct Charge {
+    account: Arc<Account>,
+    kind: Kind,
+    bytes: usize,
+}
+
 impl Kind {
-    const COUNT: usize = 8;
+    const COUNT: usize = 9;
 }
 
 impl Ledger {
@@ -133,6 +143,34 @@ impl Account {
     #[must_use]
     pub fn held(&self, kind: Kind) -> usize {
         usize::try_from(self.held[kind as usize].value()).unwrap_or(usize::MAX)
+    }
+}
+
+impl Account {
+    /// Whether it may hold `more` bytes of a kind of which there may be `bytes_max`: as many as are left for others,
+    /// so that one account gets half at most, and the next always finds something.
+    #[must_use]
+    pub fn may_hold(&self, kind: Kind, more: usize, bytes_max: usize) -> bool {
+        self.held(kind) + more <= bytes_max.saturating_sub(self.ledger.held(kind))
+    }
+}
+
+impl Charge {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(account: &Arc<Account>, kind: Kind) -> Self {
+        Self { account: Arc::clone(account), kind, bytes: 0 }
+    }
+
+    /// It is so many bytes now.
+    pub fn set(&mut self, bytes: usize) {
+        self.account.change(self.kind, std::mem::replace(&mut self.bytes, bytes), bytes);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

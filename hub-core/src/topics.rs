@@ -1,34 +1,38 @@
 //! All topics of a hub, shared by its shards: names, the sequencer, what is read and written.
 
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidewire_protocol::block::{Block as WireBlock, put_on_page};
 use tidewire_protocol::code::{Code, Durability};
-use tidewire_protocol::name::{Pattern, Selector, TopicName};
-use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Seq, Tag, TailNumber};
+use tidewire_protocol::name::{Pattern, Selector};
+use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Tag, TailNumber};
 use tidewire_protocol::position::{Position, Start};
 
 use crate::access::Access;
 use crate::clock::Millis;
 use crate::engine::Engine;
 use crate::inbox::Inbox;
-use crate::ledger::Ledger;
+use crate::ledger::{Account, Ledger};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::sync::{Mutex, lock};
 use crate::tail::Tail;
 use crate::topics::directory::{Directory, Topic, TopicRule};
-use crate::topics::producers::{Opening, WindowKey};
+use crate::topics::producers::{Producer, Producers};
 use crate::topics::reading::{Merged, Stand};
 use crate::topics::sequencer::Sequencer;
 use crate::topics::submission::Submission;
+use crate::topics::windows::{Opening, Stream, WindowKey};
 
 pub mod reading;
 
 pub mod sequencer;
 
 pub mod producers;
+
+pub mod windows;
 
 pub mod submission;
 
@@ -50,6 +54,8 @@ pub struct Settings {
 /// The topics of a hub.
 #[derive(Debug)]
 pub struct Topics {
+    /// Locked before the log, never while it is.
+    producers: Mutex<Producers>,
     log: Mutex<Sequencer>,
     epoch: Epoch,
     durability: Durability,
@@ -92,6 +98,7 @@ impl Topics {
         let directory = Directory::new(settings.rules, inboxes.len(), &limits, &metrics);
         let log = Sequencer::new(epoch, engine, directory, inboxes, &limits, &metrics);
         Self {
+            producers: Mutex::new(Producers::new(limits.producers_bytes_max)),
             log: Mutex::new(log),
             epoch,
             durability,
@@ -145,41 +152,75 @@ impl Topics {
         Position { epoch: self.epoch, offset }
     }
 
-    /// Registers a participant: fences older incarnations of its producer, and gives it a public tag.
+    /// Registers a participant: fences older incarnations of its producer, if it has one, and gives it a public tag.
     ///
     /// # Errors
-    /// [`Code::Fenced`] if a newer incarnation was seen, [`Code::Overloaded`] if there is no room.
-    pub fn attach(&self, producer: ProducerId, incarnation: Incarnation) -> Result<Tag, Code> {
-        if producer != ProducerId::default() {
-            lock(&self.log).producers.fence(producer, incarnation)?;
-        }
-        Ok(Tag(self.next_tag.fetch_add(1, Ordering::Relaxed)))
-    }
-
-    /// Opens a topic for publishing.
-    ///
-    /// # Errors
-    /// [`Code::Fenced`], or [`Code::Overloaded`] if there is no room for one more topic or window.
-    pub fn open(
+    /// [`Code::Fenced`] if a newer incarnation was seen.
+    pub fn attach(
         &self,
-        now: Millis,
+        account: &Arc<Account>,
         producer: ProducerId,
         incarnation: Incarnation,
-        name: &TopicName,
-        lowest: Seq,
-    ) -> Result<(Arc<Topic>, Opening), Code> {
+    ) -> Result<(Option<Arc<Producer>>, Tag), Code> {
+        let named = producer != ProducerId::default();
+        let attach = || lock(&self.producers).attach(account, producer, incarnation);
+        let producer = named.then(attach).transpose()?;
+        Ok((producer, Tag(self.next_tag.fetch_add(1, Ordering::Relaxed))))
+    }
+
+    /// A participant of this producer is gone.
+    pub fn detach(&self, now: Millis, producer: &Producer) {
+        lock(&self.producers).release(now, producer.number());
+    }
+
+    /// Opens a topic for publishing. Takes up nothing, but that a window that is there stays until it is shut.
+    ///
+    /// # Errors
+    /// [`Code::Fenced`], or [`Code::Overloaded`] if the account keeps too many windows.
+    pub fn open(&self, now: Millis, stream: Stream<'_>) -> Result<Opening, Code> {
         let mut log = lock(&self.log);
-        let topic = log.directory.topic(name).ok_or(Code::Overloaded)?;
-        // The topic's own name, which it shares, and not the one just read.
-        let opening = log.producers.open(now, producer, incarnation, &topic.name, lowest)?;
-        Ok((topic, opening))
+        let opening = log.windows.open(stream);
+        self.settle(now, log);
+        opening
+    }
+
+    /// Begins to publish: the topic, and a window there unless one is given, are there from now on.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`], or [`Code::Overloaded`] if there is no room for one more topic.
+    pub fn begin(
+        &self,
+        now: Millis,
+        account: &Arc<Account>,
+        stream: Stream<'_>,
+        window: Option<WindowKey>,
+    ) -> Result<(Arc<Topic>, WindowKey), Code> {
+        lock(&self.producers).hold(stream.producer);
+        let mut log = lock(&self.log);
+        let begun = match (log.directory.topic(stream.topic), window) {
+            (None, _) => Err(Code::Overloaded),
+            (Some(topic), Some(window)) => Ok((topic, window, false)),
+            (Some(topic), None) => {
+                let begun = log.windows.begin(account, stream);
+                begun.map(|(window, is_new)| (topic, window, is_new))
+            }
+        };
+        self.settle(now, log);
+        if !matches!(begun, Ok((_, _, true))) {
+            lock(&self.producers).release(now, stream.producer.number());
+        }
+        begun.map(|(topic, window, _)| (topic, window))
     }
 
     /// Gives windows back.
     pub fn shut(&self, now: Millis, windows: impl IntoIterator<Item = WindowKey>) {
-        let mut log = lock(&self.log);
-        for window in windows {
-            log.producers.shut(now, window);
+        let mut windows = windows.into_iter().peekable();
+        while windows.peek().is_some() {
+            let mut log = lock(&self.log);
+            for window in windows.by_ref().take(SHUT_STEP) {
+                log.windows.shut(now, window);
+            }
+            self.settle(now, log);
         }
     }
 
@@ -190,6 +231,7 @@ impl Topics {
             log.submit(now, &submission);
         }
         log.deliver();
+        self.settle(now, log);
     }
 
     /// Begins a subscription: where it starts is decided, and the cursor counted, with nothing in between.
@@ -260,7 +302,9 @@ impl Topics {
 
     /// Drops some of what is too old. To be called a few times a second.
     pub fn sweep(&self, now: Millis) {
-        lock(&self.log).sweep(now);
+        let mut log = lock(&self.log);
+        log.sweep(now);
+        self.settle(now, log);
     }
 
     /// Lets the engine of a simulated log complete or fail what it holds.
@@ -268,6 +312,22 @@ impl Topics {
         let mut log = lock(&self.log);
         let result = act(&mut log);
         log.deliver();
+        self.settle(log.clock(), log);
         result
     }
+
+    /// Gives the log's lock back, then the producers of windows that went.
+    fn settle(&self, now: Millis, mut log: impl DerefMut<Target = Sequencer>) {
+        let released = log.windows.take_released();
+        drop(log);
+        if !released.is_empty() {
+            let mut producers = lock(&self.producers);
+            for number in released {
+                producers.release(now, number);
+            }
+        }
+    }
 }
+
+/// Windows given back in one hold of the lock: bounds how long publishing waits.
+const SHUT_STEP: usize = 256;

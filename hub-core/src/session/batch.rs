@@ -4,14 +4,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tidewire_protocol::client_frame::Publish;
-use tidewire_protocol::number::{Incarnation, ProducerId, Tag};
+use tidewire_protocol::number::{Incarnation, Tag};
 
 use crate::clock::Millis;
 use crate::inbox::Origin;
 use crate::topics::Topics;
 use crate::topics::directory::Topic;
-use crate::topics::producers::WindowKey;
+use crate::topics::producers::Producer;
 use crate::topics::submission::{Submission, Wish};
+use crate::topics::windows::WindowKey;
 
 /// Publishes, checked and not yet submitted.
 #[derive(Debug, Default)]
@@ -25,8 +26,8 @@ pub struct Batch {
 pub struct Source {
     /// Whom to tell.
     pub origin: Origin,
-    /// The participant's secret identity.
-    pub producer: ProducerId,
+    /// Who publishes.
+    pub producer: Arc<Producer>,
     /// Its incarnation.
     pub incarnation: Incarnation,
     /// Its public mark.
@@ -83,7 +84,7 @@ impl Item {
     fn submission<'a>(&'a self, payloads: &'a [u8]) -> Submission<'a> {
         Submission {
             origin: self.source.origin,
-            producer: self.source.producer,
+            producer: &self.source.producer,
             incarnation: self.source.incarnation,
             tag: self.source.tag,
             topic: &self.source.topic,

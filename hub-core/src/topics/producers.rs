@@ -1,229 +1,123 @@
-//! Who has published: incarnations, for fencing, and windows, for landing once.
+//! Who publishes: the hub's producers and their incarnations, whatever they publish to.
+//!
+//! Participants hold their [`Producer`], so that whether it is fenced is one load away. One that somebody uses, as
+//! a participant or by a window, is never forgotten; the rest while there is room.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use slab::Slab;
 use tidewire_protocol::code::Code;
-use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Incarnation, ProducerId, Seq};
+use tidewire_protocol::number::{Incarnation, ProducerId};
 
 use crate::clock::Millis;
-use crate::limits::Limits;
+use crate::ledger::{Account, Kind};
 use crate::mutant::{self, Mutant};
-use crate::window::Window;
+use crate::shelf::{Key, Shelf, Shelved};
 
-/// The producers that a log knows. Lives under the sequencer's lock.
+/// One publisher, in all its incarnations.
+#[derive(Debug)]
+pub struct Producer {
+    /// Its secret identity.
+    pub id: ProducerId,
+    /// The highest incarnation seen.
+    incarnation: AtomicU64,
+    key: Key,
+}
+
+/// All producers that the hub knows.
 #[derive(Debug)]
 pub struct Producers {
-    incarnations: BTreeMap<ProducerId, Incarnation>,
-    windows: Slab<Kept>,
-    /// By name: a window outlives the state of a topic whose messages are all gone.
-    by_producer: BTreeMap<ProducerId, BTreeMap<TopicName, usize>>,
-    next_generation: u32,
-    /// Windows in slots below this have been looked at since the last time round.
-    swept_to: usize,
-    limits: Arc<Limits>,
+    shelf: Shelf<Arc<Producer>>,
+    by_id: BTreeMap<ProducerId, u32>,
 }
 
-/// Where a window is kept. The generation tells it from later ones in the same place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WindowKey {
-    slot: u32,
-    generation: u32,
+impl Producer {
+    /// Whether a newer incarnation was seen.
+    #[must_use]
+    pub fn is_fenced(&self, incarnation: Incarnation) -> bool {
+        self.incarnation.load(Ordering::Acquire) > incarnation.0 && !mutant::active(Mutant::FencingOff)
+    }
+
+    /// Its number among the hub's.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.key.slot
+    }
 }
 
-#[derive(Debug)]
-struct Kept {
-    window: Window,
-    generation: u32,
-    /// Open handles that use it.
-    handles: u32,
-    used: Millis,
-    producer: ProducerId,
-    /// The last that opened it.
-    incarnation: Incarnation,
-    topic: TopicName,
-}
-
-/// What `open` found.
-#[derive(Debug)]
-pub struct Opening {
-    /// The window to publish with.
-    pub window: WindowKey,
-    /// The hub knew nothing of this producer on this topic.
-    pub window_new: bool,
-    /// The seq that comes next.
-    pub next: Seq,
+impl Shelved for Arc<Producer> {
+    fn bytes(&self) -> usize {
+        PRODUCER_BYTES
+    }
 }
 
 impl Producers {
-    /// None yet.
+    /// None yet; of those that nobody uses about `bytes_max` are remembered.
     #[must_use]
-    pub fn new(limits: &Arc<Limits>) -> Self {
-        Self {
-            incarnations: BTreeMap::new(),
-            windows: Slab::new(),
-            by_producer: BTreeMap::new(),
-            next_generation: 0,
-            swept_to: 0,
-            limits: Arc::clone(limits),
-        }
+    pub fn new(bytes_max: usize) -> Self {
+        Self { shelf: Shelf::new(Kind::Windows, bytes_max), by_id: BTreeMap::new() }
     }
 
-    /// Whether a newer incarnation of a producer was seen.
+    /// How many are known.
     #[must_use]
-    pub fn is_fenced(&self, producer: ProducerId, incarnation: Incarnation) -> bool {
-        let known = self.incarnations.get(&producer);
-        known.is_some_and(|known| *known > incarnation) && !mutant::active(Mutant::FencingOff)
+    pub fn count(&self) -> usize {
+        self.shelf.count()
     }
 
-    /// Registers an incarnation of a producer; older ones are fenced from now on.
+    /// One more uses a producer, as this incarnation; older ones are fenced from now on.
     ///
     /// # Errors
-    /// [`Code::Fenced`] if a newer one was seen, [`Code::Overloaded`] if there is no room for more producers.
-    pub fn fence(&mut self, producer: ProducerId, incarnation: Incarnation) -> Result<(), Code> {
-        if mutant::active(Mutant::FencingOff) {
-            return Ok(());
-        }
-        match self.incarnations.get_mut(&producer) {
-            Some(known) if *known > incarnation => Err(Code::Fenced),
-            Some(known) => {
-                *known = incarnation;
-                Ok(())
-            }
-            None => {
-                if self.incarnations.len() >= self.limits.windows_max {
-                    self.drop_idle_producers();
-                }
-                if self.incarnations.len() >= self.limits.windows_max {
-                    return Err(Code::Overloaded);
-                }
-                self.incarnations.insert(producer, incarnation);
-                Ok(())
-            }
-        }
-    }
-
-    /// Opens a producer's window on a topic at its lowest open seq.
-    ///
-    /// # Errors
-    /// [`Code::Fenced`], or [`Code::Overloaded`] if all windows are in use.
-    pub fn open(
+    /// [`Code::Fenced`] if a newer one was seen.
+    pub fn attach(
         &mut self,
-        now: Millis,
-        producer: ProducerId,
+        account: &Arc<Account>,
+        id: ProducerId,
         incarnation: Incarnation,
-        topic: &TopicName,
-        lowest: Seq,
-    ) -> Result<Opening, Code> {
-        self.fence(producer, incarnation)?;
-        let known = self.by_producer.get(&producer).and_then(|windows| windows.get(topic));
-        if let Some(slot) = known.copied() {
-            let kept = &mut self.windows[slot];
-            if !kept.window.forget_below(lowest) {
-                kept.window = Window::new(lowest);
+    ) -> Result<Arc<Producer>, Code> {
+        if let Some(known) = self.by_id.get(&id).and_then(|slot| self.shelf.at(*slot)) {
+            let known = Arc::clone(known);
+            if known.is_fenced(incarnation) {
+                return Err(Code::Fenced);
             }
-            if incarnation > kept.incarnation {
-                kept.incarnation = incarnation;
-                kept.window.hand_over();
+            known.incarnation.fetch_max(incarnation.0, Ordering::AcqRel);
+            self.shelf.take_up(known.key);
+            return Ok(known);
+        }
+        let incarnation = AtomicU64::new(incarnation.0);
+        let key = self.shelf.put(account, |key| Arc::new(Producer { id, incarnation, key }));
+        self.by_id.insert(id, key.slot);
+        self.forget_some();
+        self.shelf.get(key).cloned().ok_or(Code::Internal)
+    }
+
+    /// One more uses a producer that somebody uses.
+    pub fn hold(&mut self, producer: &Producer) {
+        self.shelf.take_up(producer.key);
+    }
+
+    /// One fewer uses a producer, named by its number.
+    pub fn release(&mut self, now: Millis, number: u32) {
+        if let Some(key) = self.shelf.key_at(number) {
+            self.shelf.lay_down(now, key);
+            self.forget_some();
+        }
+    }
+
+    /// Forgets a few of those that nobody uses, if they are too many.
+    fn forget_some(&mut self) {
+        for _ in 0..STEP {
+            if self.shelf.bytes_idle() <= self.shelf.bytes_max() {
+                return;
             }
-            // Told until something was taken: the answer to an earlier `open` may have been lost with its link.
-            let window_new = kept.window.is_new() && !mutant::active(Mutant::WindowRestartedSilently);
-            kept.handles += 1;
-            kept.used = now;
-            let window = WindowKey { slot: slot as u32, generation: kept.generation };
-            return Ok(Opening { window, window_new, next: kept.window.next() });
+            let Some(gone) = self.shelf.first_to_go().and_then(|key| self.shelf.remove(key)) else { return };
+            self.by_id.remove(&gone.id);
         }
-        if self.windows.len() >= self.limits.windows_max {
-            self.drop_idle_windows(now, self.limits.windows_max / 16 + 1);
-        }
-        if self.windows.len() >= self.limits.windows_max {
-            return Err(Code::Overloaded);
-        }
-        self.next_generation = self.next_generation.wrapping_add(1);
-        let window = Window::new(lowest);
-        let next = window.next();
-        let generation = self.next_generation;
-        let topic = topic.clone();
-        let kept =
-            Kept { window, generation, handles: 1, used: now, producer, incarnation, topic: topic.clone() };
-        let slot = self.windows.insert(kept);
-        self.by_producer.entry(producer).or_default().insert(topic, slot);
-        let window_new = !mutant::active(Mutant::WindowRestartedSilently);
-        Ok(Opening { window: WindowKey { slot: slot as u32, generation }, window_new, next })
-    }
-
-    /// Gives a window back; it is kept for a later `open`.
-    pub fn shut(&mut self, now: Millis, window: WindowKey) {
-        if let Some(kept) = self.kept(window) {
-            kept.handles = kept.handles.saturating_sub(1);
-            kept.used = now;
-        }
-    }
-
-    /// A window, if it is still kept.
-    pub fn window(&mut self, key: WindowKey) -> Option<&mut Window> {
-        self.kept(key).map(|kept| &mut kept.window)
-    }
-
-    /// The same, and it counts as used.
-    pub fn use_window(&mut self, now: Millis, key: WindowKey) -> Option<&mut Window> {
-        self.kept(key).map(|kept| {
-            kept.used = now;
-            &mut kept.window
-        })
-    }
-
-    /// Drops windows unused for too long among the next few, going on where the last call ended.
-    pub fn sweep(&mut self, now: Millis) {
-        let end = self.swept_to + STEP_SLOTS;
-        let is_old = |slot: &usize| {
-            self.windows.get(*slot).is_some_and(|kept| kept.idle_ms(now) > self.limits.window_ms)
-        };
-        let old: Vec<_> = (self.swept_to..end).filter(is_old).collect();
-        self.drop_windows(&old);
-        self.swept_to = if end < self.windows.capacity() { end } else { 0 };
-    }
-
-    fn kept(&mut self, key: WindowKey) -> Option<&mut Kept> {
-        self.windows.get_mut(key.slot as usize).filter(|kept| kept.generation == key.generation)
-    }
-
-    fn drop_idle_windows(&mut self, now: Millis, count: usize) {
-        let idle = self.windows.iter().filter(|(_, kept)| kept.handles == 0);
-        let mut by_age: Vec<_> = idle.map(|(slot, kept)| (kept.idle_ms(now), slot)).collect();
-        by_age.sort_unstable_by_key(|(idle_ms, _)| std::cmp::Reverse(*idle_ms));
-        let slots: Vec<_> = by_age.into_iter().take(count).map(|(_, slot)| slot).collect();
-        self.drop_windows(&slots);
-    }
-
-    fn drop_windows(&mut self, slots: &[usize]) {
-        for slot in slots {
-            let kept = self.windows.remove(*slot);
-            if let Entry::Occupied(mut theirs) = self.by_producer.entry(kept.producer) {
-                theirs.get_mut().remove(&kept.topic);
-                if theirs.get().is_empty() {
-                    theirs.remove();
-                }
-            }
-        }
-    }
-
-    /// A producer without a window has nothing that an older incarnation could disturb.
-    fn drop_idle_producers(&mut self) {
-        let by_producer = &self.by_producer;
-        self.incarnations.retain(|producer, _| by_producer.contains_key(producer));
     }
 }
 
-impl Kept {
-    /// Milliseconds without use; 0 while a handle is open.
-    fn idle_ms(&self, now: Millis) -> u64 {
-        if self.handles > 0 { 0 } else { now.since(self.used) }
-    }
-}
-
-/// Slots looked at in one step: bounds how long publishing waits.
-const STEP_SLOTS: usize = 4_096;
+/// Forgotten at once. Each call adds one at most.
+const STEP: usize = 4;
+/// What the allocator and the index of names take for each, roughly, beside what is counted here.
+const BESIDES: usize = 16 + 16 + (size_of::<ProducerId>() + size_of::<u32>()) * 3 / 2;
+const PRODUCER_BYTES: usize = Shelf::<Arc<Producer>>::BYTES_EACH + size_of::<Producer>() + BESIDES;

@@ -19,8 +19,8 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
 use crate::topics::directory::{Directory, Topic};
-use crate::topics::producers::Producers;
 use crate::topics::submission::{Pending, Submission, Wish};
+use crate::topics::windows::Windows;
 use crate::window::Verdict;
 use crate::window::run::Answer;
 
@@ -32,7 +32,7 @@ pub struct Sequencer {
     /// The names in it.
     pub directory: Directory,
     /// Who has published what.
-    pub producers: Producers,
+    pub windows: Windows,
     /// Where it is stored.
     pub engine: Engine,
     /// Last offset given out.
@@ -69,7 +69,7 @@ impl Sequencer {
             clock: Millis(0),
             pending: VecDeque::new(),
             pending_bytes: 0,
-            producers: Producers::new(limits),
+            windows: Windows::new(limits),
             told: vec![Vec::new(); inboxes.len()],
             inboxes,
             limits: Arc::clone(limits),
@@ -83,6 +83,12 @@ impl Sequencer {
         self.visible
     }
 
+    /// The latest time that it knows of.
+    #[must_use]
+    pub fn clock(&self) -> Millis {
+        self.clock
+    }
+
     /// Takes a publish. Its outcome goes to its origin's shard with the next [`Self::deliver`].
     pub fn submit(&mut self, now: Millis, submission: &Submission<'_>) {
         let outcome = Outcome {
@@ -90,7 +96,7 @@ impl Sequencer {
             seq: submission.seq,
             fate: Fate::Refused { code: Code::Fenced, consumed: false },
         };
-        if self.producers.is_fenced(submission.producer, submission.incarnation) {
+        if submission.producer.is_fenced(submission.incarnation) {
             self.tell(outcome);
             return;
         }
@@ -133,9 +139,8 @@ impl Sequencer {
         let failed: Vec<_> = self.pending.drain(from..).collect();
         for pending in failed.into_iter().rev() {
             self.pending_bytes -= pending.payload.len();
-            if let Some(window) = self.producers.window(pending.window) {
-                window.rewind(pending.seq);
-            }
+            self.windows.change(pending.window, |window| window.rewind(pending.seq));
+            self.windows.shut(self.clock, pending.window);
             for waiter in pending.waiters {
                 let fate = Fate::Refused { code: Code::NotStored, consumed: false };
                 self.tell(Outcome { fate, ..waiter });
@@ -159,22 +164,27 @@ impl Sequencer {
         }
     }
 
-    /// Ages some of what has a time to live: see [`Directory::sweep`] and [`Producers::sweep`].
+    /// Ages some of what has a time to live: see [`Directory::sweep`] and [`Windows::sweep`].
     pub fn sweep(&mut self, now: Millis) {
         self.directory.sweep(now);
-        self.producers.sweep(now);
+        self.windows.sweep(now);
     }
 
     fn judge(&mut self, submission: &Submission<'_>) -> Verdict {
         let in_flight_max = self.limits.in_flight_max;
-        // A window in use is never dropped, so this is a handle of a hub that has lost it: open again.
-        let Some(window) = self.producers.window(submission.window) else {
-            return Verdict::Refused(Code::UnknownNumber);
-        };
-        if submission.lowest.0 > 0 && submission.lowest <= submission.seq {
-            window.forget_below(submission.lowest);
+        let judged = self.windows.change(submission.window, |window| {
+            if submission.lowest.0 > 0 && submission.lowest <= submission.seq {
+                window.forget_below(submission.lowest);
+            }
+            window.check(submission.seq, in_flight_max)
+        });
+        match judged {
+            Some(Verdict::Next) if self.windows.is_short(submission.window) => {
+                Verdict::Refused(Code::Overloaded)
+            }
+            // A window in use is dropped only when its producer has begun another: open again.
+            judged => judged.unwrap_or(Verdict::Refused(Code::UnknownNumber)),
         }
-        window.check(submission.seq, in_flight_max)
     }
 
     /// A retry of a publish that still waits is answered together with it.
@@ -204,7 +214,7 @@ impl Sequencer {
         };
         if stored == Submitted::Complete && self.pending.is_empty() {
             let (offset, time) = (self.last, self.clock.0);
-            self.take(submission, answer, now);
+            self.windows.change(submission.window, |window| window.take(answer));
             if let Answer::Done(_) = answer {
                 let head = head(time, submission.content, submission.maybe_duplicate, submission.tag);
                 self.reveal(submission.topic, offset, &head, submission.payload);
@@ -212,7 +222,8 @@ impl Sequencer {
             self.tell(Outcome { fate: fate(answer, false), ..outcome });
             return;
         }
-        self.take(submission, Answer::Pending, now);
+        self.windows.change(submission.window, |window| window.take(Answer::Pending));
+        self.windows.take_up(submission.window);
         self.pending_bytes += submission.payload.len();
         self.pending.push_back(Pending {
             offset: self.last,
@@ -230,19 +241,12 @@ impl Sequencer {
         });
     }
 
-    fn take(&mut self, submission: &Submission<'_>, answer: Answer, now: Millis) {
-        if let Some(window) = self.producers.use_window(now, submission.window) {
-            window.take(answer);
-        }
-    }
-
     /// Takes a completed publish out of the waiting ones and shows it.
     fn reveal_at(&mut self, index: usize) {
         let Some(pending) = self.pending.remove(index) else { return };
         self.pending_bytes -= pending.payload.len();
-        if let Some(window) = self.producers.window(pending.window) {
-            window.answer(pending.seq, pending.answer);
-        }
+        self.windows.change(pending.window, |window| window.answer(pending.seq, pending.answer));
+        self.windows.shut(self.clock, pending.window);
         if let Answer::Done(offset) = pending.answer {
             let head = head(pending.published_at_ms, pending.content, pending.maybe_duplicate, pending.tag);
             self.reveal(&pending.topic, offset, &head, &pending.payload);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::number::{Incarnation, Offset, ProducerId, Seq, Tag};
+use tidewire_protocol::number::{Incarnation, Offset, Seq, Tag};
 
 use crate::inbox::{Origin, Outcome};
 use crate::topics::directory::Topic;
-use crate::topics::producers::WindowKey;
+use crate::topics::producers::Producer;
+use crate::topics::windows::WindowKey;
 use crate::window::run::Answer;
 
 /// A publish, checked by its session.
@@ -16,7 +17,7 @@ pub struct Submission<'a> {
     /// Whom to tell.
     pub origin: Origin,
     /// Who publishes.
-    pub producer: ProducerId,
+    pub producer: &'a Producer,
     /// Its incarnation.
     pub incarnation: Incarnation,
     /// Its public mark.
