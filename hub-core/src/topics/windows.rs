@@ -205,7 +205,7 @@ impl Windows {
         self.index.find(&self.shelf, print).and_then(|slot| self.shelf.key_at(slot))
     }
 
-    /// The window of a key, if `stream` goes on where it ends. Else it is dropped: it knows less than its producer.
+    /// The window of a key, if `stream` goes on where it ends. Else it is dropped.
     fn going_on(&mut self, key: WindowKey, stream: &Stream<'_>) -> Option<Opening> {
         let opening = self.shelf.change(key, |kept| {
             // Told until something was taken: the answer to an earlier `open` may have been lost with its link.
@@ -216,6 +216,11 @@ impl Windows {
                 return None;
             }
             if stream.incarnation > kept.incarnation {
+                if !kept.window.is_whole() {
+                    // An older incarnation began it with a past that this hub does not know. What is new here may
+                    // be old there, and the seqs since then may be its own or the older one's.
+                    return None;
+                }
                 kept.incarnation = stream.incarnation;
                 kept.window.hand_over();
             }

@@ -8,6 +8,7 @@ use tidewire_protocol::client_frame::{Attach, ClientFrame, Detach, Hello, Open, 
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId, Seq};
+use tidewire_protocol::position::Start;
 
 use crate::rig::{Heard, Hub, attach, hello, limits, open_as, publish_on, websocket_message};
 
@@ -245,4 +246,29 @@ fn refusals_by_rate_are_counted() {
     let told = hub.heard(id).iter().filter(|heard| matches!(heard, Heard::Refused(..))).count();
     assert!(told > 0);
     assert_eq!(hub.topics.metrics().refused.value(), told as u64);
+}
+
+#[test]
+fn a_newer_incarnation_goes_on_where_the_older_ended_only_if_the_hub_knows_all_before() {
+    // The hub has restarted, and the older of the two comes back first, under seqs that the newer used meanwhile.
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let older = from(&mut hub, 1, 1, 1);
+    assert_eq!(opened(&mut hub, older, 3), (true, 3));
+    hub.say(older, &[unanswered(1, 3), unanswered(1, 4), unanswered(1, 5)]);
+    assert_eq!(hub.heard(older), [Heard::Acked(3, 3)]);
+    let newer = from(&mut hub, 2, 1, 2);
+    assert_eq!(opened(&mut hub, newer, 4), (true, 4), "the hub does not pretend to know");
+    hub.say(newer, &[unanswered(1, 4), unanswered(1, 5)]);
+    assert_eq!(hub.history(newer, "t", Start::Earliest).len(), 5);
+    hub.say(older, &[unanswered(1, 6)]);
+    assert_eq!(hub.heard(older), [Heard::Refused(6, Code::Fenced), Heard::Detached(0, Code::Fenced)]);
+
+    // A producer whose every publish this hub has seen.
+    let older = from(&mut hub, 1, 2, 1);
+    assert_eq!(opened(&mut hub, older, 1), (true, 1));
+    hub.say(older, &[unanswered(1, 1), unanswered(1, 2)]);
+    let newer = from(&mut hub, 2, 2, 2);
+    assert_eq!(opened(&mut hub, newer, 2), (false, 3));
+    hub.say(newer, &[unanswered(1, 2)]);
+    assert_eq!(hub.history(newer, "t", Start::Earliest).len(), 7, "the second was known");
 }
