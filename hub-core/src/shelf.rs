@@ -2,6 +2,7 @@
 //! the rest the oldest of the account that holds most goes first. Nothing here looks at more than it must change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::clock::Millis;
@@ -29,7 +30,7 @@ pub struct Shelf<T> {
     bytes: usize,
     /// Of those, bytes of what is in use.
     bytes_in_use: usize,
-    next_generation: u32,
+    next_generation: NonZeroU32,
     /// The owner that is swept next.
     swept_to: u32,
 }
@@ -39,13 +40,13 @@ pub struct Shelf<T> {
 pub struct Key {
     /// The place.
     pub slot: u32,
-    generation: u32,
+    generation: NonZeroU32,
 }
 
 #[derive(Debug)]
 struct Entry<T> {
     item: T,
-    generation: u32,
+    generation: NonZeroU32,
     owner: u32,
     /// How many use it. While nobody does it stands in its owner's line between these two.
     uses: u32,
@@ -81,7 +82,7 @@ impl<T: Shelved> Shelf<T> {
             bytes_max,
             bytes: 0,
             bytes_in_use: 0,
-            next_generation: 0,
+            next_generation: NonZeroU32::MIN,
             swept_to: 0,
         }
     }
@@ -120,7 +121,7 @@ impl<T: Shelved> Shelf<T> {
 
     /// Puts a thing here that is in use once.
     pub fn put(&mut self, account: &Arc<Account>, make: impl FnOnce(Key) -> T) -> Key {
-        self.next_generation = self.next_generation.wrapping_add(1);
+        self.next_generation = self.next_generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         let key = Key { slot: self.entries.next(), generation: self.next_generation };
         let item = make(key);
         let bytes = item.bytes();

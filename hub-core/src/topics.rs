@@ -10,7 +10,7 @@ use tidewire_protocol::name::{Pattern, Selector};
 use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Tag, TailNumber};
 use tidewire_protocol::position::{Position, Start};
 
-use crate::access::Access;
+use crate::access::{Access, Granted};
 use crate::clock::Millis;
 use crate::engine::Engine;
 use crate::inbox::Inbox;
@@ -242,13 +242,13 @@ impl Topics {
         &self,
         now: Millis,
         shard: usize,
-        selector: &Selector,
+        selector: &Granted<Selector>,
         start: &Start,
     ) -> Result<Joined, Code> {
         let mut log = lock(&self.log);
         let stand = reading::stand(&log, now, selector, start);
         let end = log.visible();
-        let tail = match selector {
+        let tail = match &**selector {
             Selector::Topic(name) => Arc::clone(&log.directory.topic(name).ok_or(Code::Overloaded)?.tail),
             Selector::Pattern(pattern) => log.directory.pattern(pattern, end),
         };
@@ -258,12 +258,18 @@ impl Topics {
 
     /// Reads a page of history.
     #[must_use]
-    pub fn page(&self, now: Millis, selector: &Selector, start: &Start, bytes_max: usize) -> PageRead {
+    pub fn page(
+        &self,
+        now: Millis,
+        selector: &Granted<Selector>,
+        start: &Start,
+        bytes_max: usize,
+    ) -> PageRead {
         let log = lock(&self.log);
         let stand = reading::stand(&log, now, selector, start);
         let mut page = PageRead { stand, blocks: Vec::new(), upto: stand.cursor, more: false };
         let mut scratch = Vec::new();
-        match selector {
+        match &**selector {
             Selector::Topic(name) => {
                 let Some(topic) = log.directory.find(name) else { return page };
                 let found = topic.tail.read_after(now, stand.cursor, bytes_max);

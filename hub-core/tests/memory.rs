@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use peak_alloc::PeakAlloc;
+use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::ledger::{AccountKey, Kind, Ledger};
 use tidewire_hub_core::limits::Limits;
@@ -28,9 +29,11 @@ fn a_window_at_rest_takes_at_most_100_bytes_and_a_producer_not_much_more() {
     let producer = producers.attach(&account, ProducerId([1; 16]), Incarnation(1)).unwrap();
 
     let (held, charged) = (MEMORY.current_usage(), ledger.held(Kind::Windows));
+    let access = Access::open();
     let mut windows = Windows::new(&Limits::default());
     for number in 1..=COUNT {
         let topic = TopicName::parse(&format!("sensors.{number}.temperature")).unwrap();
+        let topic = access.publish(topic).unwrap();
         let stream =
             Stream { producer: &producer, incarnation: Incarnation(1), topic: &topic, lowest: Seq(1) };
         let (key, is_new) = windows.begin(&account, stream).unwrap();

@@ -5,6 +5,7 @@ use tidewire_protocol::code::{Code, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Page};
 use tidewire_protocol::name::Selector;
 
+use crate::access::Granted;
 use crate::clock::Millis;
 use crate::session::desk::{Demand, Desk};
 use crate::session::telling::failed;
@@ -14,7 +15,7 @@ use crate::topics::Topics;
 pub fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
     let limits = desk.topics.limits();
     let checked = readable(&frame.name, desk.topics).and_then(|selector| {
-        let is_pattern = matches!(selector, Selector::Pattern(_));
+        let is_pattern = matches!(*selector, Selector::Pattern(_));
         if desk.subscriptions >= limits.subscriptions_max
             || is_pattern && desk.patterns >= limits.patterns_max
         {
@@ -65,12 +66,12 @@ pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) {
 }
 
 /// One rule for every way to read: live, history, whatever comes.
-fn readable(name: &str, topics: &Topics) -> Result<Selector, Code> {
+fn readable(name: &str, topics: &Topics) -> Result<Granted<Selector>, Code> {
     let selector = Selector::parse(name).map_err(|_| Code::BadName)?;
     if depth(name) > topics.limits().topic_depth_max {
         return Err(Code::BadName);
     }
-    if topics.access().may_subscribe(&selector) { Ok(selector) } else { Err(Code::Forbidden) }
+    topics.access().subscribe(selector)
 }
 
 /// Tokens of a name.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, Participant, Seq};
 
+use crate::access::{Grant, Granted};
 use crate::topics::directory::Topic;
 use crate::topics::windows::WindowKey;
 
@@ -34,7 +35,7 @@ pub enum Place {
     /// Nothing was published by it yet, so that the hub holds nothing but its words.
     Opened {
         /// The topic.
-        topic: TopicName,
+        topic: Granted<TopicName>,
         /// Lowest seq without a final answer.
         lowest: Seq,
         /// The producer's window there, if there is one.
@@ -46,6 +47,8 @@ pub enum Place {
         topic: Arc<Topic>,
         /// The producer's window there.
         window: WindowKey,
+        /// Which rule let it be opened.
+        grant: Grant,
     },
 }
 
@@ -150,9 +153,11 @@ const TEXT_BYTES: usize = 32;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::access::Access;
 
     fn place() -> Place {
-        Place::Opened { topic: TopicName::parse("a.topic").unwrap(), lowest: Seq(1), window: None }
+        let topic = Access::open().publish(TopicName::parse("a.topic").unwrap()).unwrap();
+        Place::Opened { topic, lowest: Seq(1), window: None }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, Incarnation};
 
+use crate::access::Granted;
 use crate::clock::Millis;
 use crate::inbox::Origin;
 use crate::ledger::{Charge, Kind};
@@ -55,7 +56,12 @@ impl Session {
         Ok(())
     }
 
-    fn try_open(&self, now: Millis, open: &Open<'_>, desk: &Desk<'_>) -> Result<(TopicName, Opening), Code> {
+    fn try_open(
+        &self,
+        now: Millis,
+        open: &Open<'_>,
+        desk: &Desk<'_>,
+    ) -> Result<(Granted<TopicName>, Opening), Code> {
         let limits = desk.topics.limits();
         let topic = TopicName::parse(&open.topic).map_err(|_| Code::BadName)?;
         if depth(topic.as_str()) > limits.topic_depth_max {
@@ -65,8 +71,8 @@ impl Session {
             return Err(Code::LimitReached);
         }
         let present = self.participant(open.participant).ok_or(Code::UnknownNumber)?;
-        let producer = present.producer.as_ref().filter(|_| desk.topics.access().may_publish(&topic));
-        let producer = producer.ok_or(Code::Forbidden)?;
+        let producer = present.producer.as_ref().ok_or(Code::Forbidden)?;
+        let topic = desk.topics.access().publish(topic)?;
         let bytes = Place::Opened { topic: topic.clone(), lowest: open.lowest, window: None }.bytes();
         if !desk.account.may_hold(Kind::Handles, bytes, limits.handles_bytes_max) {
             return Err(Code::Overloaded);
@@ -131,15 +137,16 @@ impl Session {
         desk: &Desk<'_>,
     ) -> Result<(Arc<Topic>, WindowKey), Code> {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
-        let (topic, window) = match &open.place {
-            Place::Used { topic, window } => return Ok((Arc::clone(topic), *window)),
+        let ((topic, window), grant) = match &open.place {
+            Place::Used { topic, window, .. } => return Ok((Arc::clone(topic), *window)),
             Place::Opened { topic, lowest, window } => {
                 let lowest = publish.lowest.max(*lowest);
                 let stream = Stream { producer, incarnation, topic, lowest };
-                desk.topics.begin(now, desk.account, stream, *window)?
+                (desk.topics.begin(now, desk.account, stream, *window)?, topic.grant())
             }
         };
-        self.handles.move_to(publish.handle, Place::Used { topic: Arc::clone(&topic), window });
+        let used = Place::Used { topic: Arc::clone(&topic), window, grant };
+        self.handles.move_to(publish.handle, used);
         self.charge_handles(desk);
         Ok((topic, window))
     }

@@ -8,6 +8,7 @@ use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Handle, Offset, Participant, Request, TailNumber};
 use tidewire_protocol::position::Start;
 
+use crate::access::Granted;
 use crate::clock::Millis;
 use crate::inbox::Origin;
 use crate::session::desk::{Demand, Desk};
@@ -149,7 +150,7 @@ impl Shard {
         &mut self,
         now: Millis,
         id: ConnectionId,
-        selector: &Selector,
+        selector: &Granted<Selector>,
         start: &Start,
         when_slow: WhenSlow,
     ) -> Result<Subscribed, Code> {
@@ -165,7 +166,7 @@ impl Shard {
             Entry { cursor: stand.cursor, connection: id, encoding: connection.encoding, parked: true };
         let (audience, place) = self.audiences.join(&joined.tail, entry);
         let told_gone = stand.gap.map_or(Offset(0), |gap| gap.to);
-        let pattern = matches!(selector, Selector::Pattern(_));
+        let pattern = matches!(**selector, Selector::Pattern(_));
         connection.subscribe(Subscription {
             tail,
             audience,
@@ -173,6 +174,7 @@ impl Shard {
             when_slow,
             pattern,
             told_gone,
+            grant: selector.grant(),
             caught_up: false,
         });
         self.topics.metrics().subscriptions.add(1);

@@ -9,6 +9,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Incarnation, Seq};
 
+use crate::access::Granted;
 use crate::clock::Millis;
 use crate::ledger::{Account, Kind};
 use crate::limits::Limits;
@@ -43,7 +44,7 @@ pub struct Stream<'a> {
     /// As which incarnation.
     pub incarnation: Incarnation,
     /// Where to.
-    pub topic: &'a TopicName,
+    pub topic: &'a Granted<TopicName>,
     /// Its lowest seq without a final answer.
     pub lowest: Seq,
 }

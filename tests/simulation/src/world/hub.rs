@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::engine::{Engine, Simulated};
 use tidewire_hub_core::inbox::Inbox;
@@ -78,7 +79,9 @@ impl Hub {
         let seats = inboxes[..setup.shards].iter().enumerate().map(|(index, inbox)| seat((index, inbox)));
         let seats = seats.collect();
         let index = setup.shards;
-        let joined = topics.join(Millis(now), index, &everything(), &Start::Latest);
+        // The oracle hears what clients may not.
+        let all = Access::open().subscribe(everything()).expect("open to everybody");
+        let joined = topics.join(Millis(now), index, &all, &Start::Latest);
         let joined = joined.expect("a new hub has room for one pattern");
         let ear =
             Ear { index, inbox: Arc::clone(&inboxes[index]), tail: joined.tail, cursor: joined.stand.cursor };
