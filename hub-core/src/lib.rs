@@ -28,6 +28,8 @@ pub mod tail;
 
 pub mod block;
 
+pub mod record;
+
 pub mod websocket;
 
 pub mod mark;

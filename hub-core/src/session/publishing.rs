@@ -111,19 +111,18 @@ impl Session {
         desk: &mut Desk<'_>,
     ) -> Result<(), Refusal> {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
-        let present = self.participant(open.participant).ok_or(Code::UnknownNumber)?.clone();
-        let producer = present.producer.ok_or(Code::UnknownNumber)?;
+        let participant = open.participant;
         let limits = desk.topics.limits();
         self.rate.take_one(now, limits.publishes_per_second_max)?;
-        let wish = wish(publish, limits);
-        let incarnation = present.incarnation;
-        let (topic, window) = self.begin(now, publish, &producer, incarnation, desk)?;
-        let origin = Origin { handle: publish.handle, participant: present.number, ..desk.origin };
-        desk.batch.add(
-            Source { origin, producer, incarnation, tag: present.tag, topic, window },
-            publish,
-            wish,
-        );
+        if !desk.batch.continues(publish.handle) {
+            let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
+            let producer = present.producer.ok_or(Code::UnknownNumber)?;
+            let (incarnation, tag) = (present.incarnation, present.tag);
+            let (topic, window) = self.begin(now, publish, &producer, incarnation, desk)?;
+            let origin = Origin { handle: publish.handle, participant, ..desk.origin };
+            desk.batch.from(Source { origin, producer, incarnation, tag, topic, window });
+        }
+        desk.batch.add(publish, wish(publish, limits));
         Ok(())
     }
 

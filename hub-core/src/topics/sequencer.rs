@@ -7,9 +7,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tidewire_protocol::block::Head;
-use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::number::{Epoch, Offset, Tag};
+use tidewire_protocol::code::Code;
+use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::block::Entry;
 use crate::clock::Millis;
@@ -18,6 +17,7 @@ use crate::inbox::{Fate, Inbox, Outcome};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
+use crate::record::Record;
 use crate::topics::directory::{Directory, Topic};
 use crate::topics::submission::{Pending, Submission, Wish};
 use crate::topics::windows::Windows;
@@ -138,7 +138,7 @@ impl Sequencer {
         let Some(from) = self.pending.iter().position(|pending| pending.offset >= offset) else { return };
         let failed: Vec<_> = self.pending.drain(from..).collect();
         for pending in failed.into_iter().rev() {
-            self.pending_bytes -= pending.payload.len();
+            self.pending_bytes -= pending.record.record().payload.len();
             self.windows.change(pending.window, |window| window.rewind(pending.seq));
             self.windows.shut(self.clock, pending.window);
             for waiter in pending.waiters {
@@ -198,7 +198,7 @@ impl Sequencer {
 
     /// Numbers a publish, stores it, and shows it as soon as its turn has come.
     fn admit(&mut self, now: Millis, submission: &Submission<'_>, outcome: Outcome) {
-        if self.pending_bytes + submission.payload.len() > self.limits.pending_bytes_max {
+        if self.pending_bytes + submission.record.payload.len() > self.limits.pending_bytes_max {
             let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
             self.tell(Outcome { fate, ..outcome });
             return;
@@ -212,19 +212,18 @@ impl Sequencer {
             Wish::Void => (Answer::Void, Submitted::Complete),
             Wish::Refuse(code) => (Answer::Refused(code), Submitted::Complete),
         };
+        let record = Record { offset: self.last, published_at: self.clock, ..submission.record };
         if stored == Submitted::Complete && self.pending.is_empty() {
-            let (offset, time) = (self.last, self.clock.0);
             self.windows.change(submission.window, |window| window.take(answer));
             if let Answer::Done(_) = answer {
-                let head = head(time, submission.content, submission.maybe_duplicate, submission.tag);
-                self.reveal(submission.topic, offset, &head, submission.payload);
+                self.reveal(submission.topic, &record);
             }
             self.tell(Outcome { fate: fate(answer, false), ..outcome });
             return;
         }
         self.windows.change(submission.window, |window| window.take(Answer::Pending));
         self.windows.take_up(submission.window);
-        self.pending_bytes += submission.payload.len();
+        self.pending_bytes += submission.record.payload.len();
         self.pending.push_back(Pending {
             offset: self.last,
             complete: stored == Submitted::Complete,
@@ -233,23 +232,18 @@ impl Sequencer {
             window: submission.window,
             waiters: vec![Outcome { fate: fate(answer, false), ..outcome }],
             topic: Arc::clone(submission.topic),
-            published_at_ms: self.clock.0,
-            content: submission.content,
-            maybe_duplicate: submission.maybe_duplicate,
-            tag: submission.tag,
-            payload: submission.payload.into(),
+            record: record.into(),
         });
     }
 
     /// Takes a completed publish out of the waiting ones and shows it.
     fn reveal_at(&mut self, index: usize) {
         let Some(pending) = self.pending.remove(index) else { return };
-        self.pending_bytes -= pending.payload.len();
+        self.pending_bytes -= pending.record.record().payload.len();
         self.windows.change(pending.window, |window| window.answer(pending.seq, pending.answer));
         self.windows.shut(self.clock, pending.window);
-        if let Answer::Done(offset) = pending.answer {
-            let head = head(pending.published_at_ms, pending.content, pending.maybe_duplicate, pending.tag);
-            self.reveal(&pending.topic, offset, &head, &pending.payload);
+        if let Answer::Done(_) = pending.answer {
+            self.reveal(&pending.topic, &pending.record.record());
         }
         for waiter in pending.waiters {
             self.tell(waiter);
@@ -257,12 +251,13 @@ impl Sequencer {
     }
 
     /// Shows a message to everybody: the topic's tail, then those of matching patterns.
-    fn reveal(&mut self, topic: &Arc<Topic>, offset: Offset, head: &Head<'static>, payload: &[u8]) {
+    fn reveal(&mut self, topic: &Arc<Topic>, record: &Record<'_>) {
+        let (offset, payload) = (record.offset, record.payload);
         self.visible = self.visible.max(offset);
         self.metrics.published.add(1);
         self.metrics.published_bytes.add(payload.len() as u64);
         let inboxes = &self.inboxes;
-        let entry = Entry { offset, head: *head, topic: None, payload };
+        let entry = Entry { offset, head: record.head(), topic: None, payload };
         topic.tail.append(&entry, |shard| inboxes[shard].leave_tail(Arc::clone(&topic.tail)));
         topic.feed(|tail| {
             let entry = Entry { topic: Some(topic.name.text()), ..entry };
@@ -285,8 +280,4 @@ fn fate(answer: Answer, duplicate: bool) -> Fate {
         Answer::Refused(code) => Fate::Refused { code, consumed: true },
         Answer::Forgotten => Fate::Refused { code: Code::OutcomeForgotten, consumed: true },
     }
-}
-
-fn head(published_at_ms: u64, content: Content, maybe_duplicate: bool, tag: Tag) -> Head<'static> {
-    Head { published_at_ms, content, maybe_duplicate, tag, ..Head::default() }
 }

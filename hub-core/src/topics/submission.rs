@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::number::{Incarnation, Offset, Seq, Tag};
+use tidewire_protocol::code::Code;
+use tidewire_protocol::number::{Incarnation, Offset, Seq};
 
 use crate::inbox::{Origin, Outcome};
+use crate::record::{OwnRecord, Record};
 use crate::topics::directory::Topic;
 use crate::topics::producers::Producer;
 use crate::topics::windows::WindowKey;
@@ -20,8 +21,6 @@ pub struct Submission<'a> {
     pub producer: &'a Producer,
     /// Its incarnation.
     pub incarnation: Incarnation,
-    /// Its public mark.
-    pub tag: Tag,
     /// Where to.
     pub topic: &'a Arc<Topic>,
     /// Its window there.
@@ -30,14 +29,10 @@ pub struct Submission<'a> {
     pub seq: Seq,
     /// Lowest seq whose outcome is still wanted; 0 if unchanged.
     pub lowest: Seq,
-    /// What the payload is.
-    pub content: Content,
-    /// See the protocol.
-    pub maybe_duplicate: bool,
     /// What is to become of it.
     pub wish: Wish,
     /// The message.
-    pub payload: &'a [u8],
+    pub record: Record<'a>,
 }
 
 /// What a publish asks for, by its session's word.
@@ -68,14 +63,6 @@ pub struct Pending {
     pub waiters: Vec<Outcome>,
     /// Where to.
     pub topic: Arc<Topic>,
-    /// The log's clock when it was numbered.
-    pub published_at_ms: u64,
-    /// What the payload is.
-    pub content: Content,
-    /// See the protocol.
-    pub maybe_duplicate: bool,
-    /// Its publisher's public mark.
-    pub tag: Tag,
     /// The message.
-    pub payload: Box<[u8]>,
+    pub record: OwnRecord,
 }
