@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use crate::metrics::Count;
+use crate::pace::Pace;
 use crate::sync::{Mutex, lock};
 
 /// What bytes are held for.
@@ -47,6 +48,8 @@ pub struct Account {
     key: AccountKey,
     held: [Count; Kind::COUNT],
     ledger: Arc<Ledger>,
+    /// How fast its connections publish together.
+    pub pace: Pace,
 }
 
 /// What one holder is charged; given back with it.
@@ -69,7 +72,12 @@ impl Ledger {
         if let Some(account) = accounts.get(&key).and_then(Weak::upgrade) {
             return account;
         }
-        let account = Arc::new(Account { key, held: Default::default(), ledger: Arc::clone(self) });
+        let account = Arc::new(Account {
+            key,
+            held: Default::default(),
+            ledger: Arc::clone(self),
+            pace: Pace::default(),
+        });
         accounts.insert(key, Arc::downgrade(&account));
         account
     }

@@ -38,6 +38,8 @@ pub mod shelf;
 
 pub mod ledger;
 
+pub mod pace;
+
 pub mod metrics;
 
 pub mod wheel;

@@ -32,6 +32,8 @@ pub struct Limits {
     pub in_flight_max: u64,
     /// Publishes a second that one connection may make over any ten seconds; 0 for no limit.
     pub publishes_per_second_max: u64,
+    /// The same for all connections of one address together; 0 for no limit.
+    pub publishes_per_second_per_address_max: u64,
     /// Tokens between dots in a topic name.
     pub topic_depth_max: usize,
     /// Topics that the hub knows at once. At 1 KiB each a million fits 1 GiB.
@@ -85,6 +87,7 @@ impl Default for Limits {
             handles_bytes_max: 64 << 20,
             in_flight_max: 1_024,
             publishes_per_second_max: 0,
+            publishes_per_second_per_address_max: 0,
             topic_depth_max: 16,
             topics_max: 1_000_000,
             windows_bytes_max: 64 << 20,

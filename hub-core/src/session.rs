@@ -18,10 +18,10 @@ use tidewire_protocol::number::{Incarnation, Participant, Tag};
 use crate::clock::Millis;
 use crate::inbox::{Fate, Outcome};
 use crate::ledger::Charge;
+use crate::pace::Pace;
 use crate::session::asking::{page, subscription};
 use crate::session::desk::{Demand, Desk};
 use crate::session::handles::Handles;
-use crate::session::rate::Rate;
 use crate::session::replies::Replies;
 use crate::session::telling::{continues, outcome_frame};
 use crate::topics::Topics;
@@ -37,8 +37,6 @@ pub mod batch;
 
 pub mod handles;
 
-pub mod rate;
-
 mod sign_in;
 
 mod publishing;
@@ -53,7 +51,7 @@ pub struct Session {
     handles: Handles,
     /// What they take, on the connection's account.
     charge: Option<Charge>,
-    rate: Rate,
+    pace: Pace,
 }
 
 /// A participant that is attached.

@@ -13,12 +13,12 @@ use crate::clock::Millis;
 use crate::inbox::Origin;
 use crate::ledger::{Charge, Kind};
 use crate::limits::Limits;
+use crate::pace::Exhausted;
 use crate::session::Session;
 use crate::session::asking::depth;
 use crate::session::batch::Source;
 use crate::session::desk::Desk;
 use crate::session::handles::Place;
-use crate::session::rate::Exhausted;
 use crate::session::telling::retry_after_ms;
 use crate::topics::directory::Topic;
 use crate::topics::producers::Producer;
@@ -113,7 +113,8 @@ impl Session {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
         let participant = open.participant;
         let limits = desk.topics.limits();
-        self.rate.take_one(now, limits.publishes_per_second_max)?;
+        self.pace.take_one(now, limits.publishes_per_second_max)?;
+        desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
         if !desk.batch.continues(publish.handle) {
             let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
             let producer = present.producer.ok_or(Code::UnknownNumber)?;

@@ -272,3 +272,15 @@ fn a_newer_incarnation_goes_on_where_the_older_ended_only_if_the_hub_knows_all_b
     hub.say(newer, &[unanswered(1, 2)]);
     assert_eq!(hub.history(newer, "t", Start::Earliest).len(), 7, "the second was known");
 }
+
+#[test]
+fn connections_of_one_address_share_a_rate() {
+    let mut hub = Hub::new(limits(|limits| limits.publishes_per_second_per_address_max = 1), vec![]);
+    let acked_of = |hub: &mut Hub, address: u128, producer: u64| {
+        let id = welcomed(hub, address, producer);
+        opened(hub, id, 1);
+        (1..=20).for_each(|seq| hub.say(id, &[publish_on(1, seq, b"m")]));
+        hub.heard(id).iter().filter(|heard| matches!(heard, Heard::Acked(..))).count()
+    };
+    assert_eq!([acked_of(&mut hub, 1, 1), acked_of(&mut hub, 1, 2), acked_of(&mut hub, 2, 3)], [10, 0, 10]);
+}

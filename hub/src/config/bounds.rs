@@ -71,6 +71,7 @@ bounds! {
         handles_bytes_max: NODE_BYTES,
         in_flight_max: COUNT,
         publishes_per_second_max: (0, 100_000_000),
+        publishes_per_second_per_address_max: (0, 100_000_000),
         topic_depth_max: (1, 128),
         topics_max: COUNT,
         windows_bytes_max: NODE_BYTES,
