@@ -1,5 +1,8 @@
 //! Who may do what: rules by pattern, first match wins.
 
+use std::ops::Deref;
+
+use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Pattern, Selector, TopicName};
 
 /// The access rules of a hub.
@@ -21,6 +24,37 @@ pub struct AccessRule {
     pub subscribe: bool,
 }
 
+/// A topic or selector that its holder may use. Only [`Access`] makes it, and topics take nothing else: who has one
+/// was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted<T> {
+    to: T,
+    grant: Grant,
+}
+
+/// Which rule granted something: stays with what was granted, so that it can be ended with the rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// The rule's place in [`Access::rules`].
+    pub rule: u32,
+}
+
+impl<T> Granted<T> {
+    /// Which rule granted it.
+    #[must_use]
+    pub fn grant(&self) -> Grant {
+        self.grant
+    }
+}
+
+impl<T> Deref for Granted<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.to
+    }
+}
+
 impl Access {
     /// Everybody may do everything: `--dev`.
     #[must_use]
@@ -28,6 +62,29 @@ impl Access {
         let everything = Pattern::parse(">").ok();
         let rule = |pattern| AccessRule { pattern, publish: true, subscribe: true };
         Self { rules: everything.into_iter().map(rule).collect() }
+    }
+
+    /// Grants to publish to a topic.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`] if no rule allows it.
+    pub fn publish(&self, to: TopicName) -> Result<Granted<TopicName>, Code> {
+        let rule = self.rules.iter().position(|rule| rule.pattern.matches(&to));
+        let rule = rule.filter(|_| self.may_publish(&to)).ok_or(Code::Forbidden)?;
+        Ok(Granted { to, grant: Grant { rule: rule as u32 } })
+    }
+
+    /// Grants to read a topic, or all that a pattern matches.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`] if no rule allows it whole.
+    pub fn subscribe(&self, to: Selector) -> Result<Granted<Selector>, Code> {
+        let rule = self.rules.iter().position(|rule| match &to {
+            Selector::Topic(topic) => rule.pattern.matches(topic),
+            Selector::Pattern(pattern) => rule.pattern.covers(pattern),
+        });
+        let rule = rule.filter(|_| self.may_subscribe(&to)).ok_or(Code::Forbidden)?;
+        Ok(Granted { to, grant: Grant { rule: rule as u32 } })
     }
 
     /// Whether a topic may be published to. Reserved topics are the hub's own.
@@ -87,6 +144,20 @@ mod tests {
         check(&[("a.>", true)], "a.b", true);
         check(&[], "a", false);
         check(&[(">", true)], "$presence.a", false);
+    }
+
+    #[test]
+    fn what_is_granted_names_its_rule() {
+        let access = access(&[("a.secret", false), ("a.*", true), ("a.>", true)]);
+        let read =
+            |wanted: &str| access.subscribe(Selector::parse(wanted).unwrap()).map(|it| it.grant().rule);
+        assert_eq!((read("a.b"), read("a.b.*"), read("a.secret")), (Ok(1), Ok(2), Err(Code::Forbidden)));
+        let write =
+            |wanted: &str| access.publish(TopicName::parse(wanted).unwrap()).map(|it| it.grant().rule);
+        assert_eq!(
+            (write("a.b"), write("a.secret"), write("b")),
+            (Ok(1), Err(Code::Forbidden), Err(Code::Forbidden))
+        );
     }
 
     #[test]

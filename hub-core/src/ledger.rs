@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use crate::metrics::Count;
+use crate::pace::Pace;
 use crate::sync::{Mutex, lock};
 
 /// What bytes are held for.
@@ -16,6 +17,8 @@ pub enum Kind {
     Derived,
     /// Producers, and their windows on topics.
     Windows,
+    /// Handles of connections.
+    Handles,
     /// Names without messages.
     Names,
     /// Answers that a client has not read.
@@ -45,9 +48,11 @@ pub struct Account {
     key: AccountKey,
     held: [Count; Kind::COUNT],
     ledger: Arc<Ledger>,
+    /// How fast its connections publish together.
+    pub pace: Pace,
 }
 
-/// Bytes that are charged as long as this lives.
+/// What one holder is charged; given back with it.
 #[derive(Debug)]
 pub struct Charge {
     account: Arc<Account>,
@@ -59,10 +64,11 @@ impl Kind {
     const COUNT: usize = Self::ALL.len();
 
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Messages,
         Self::Derived,
         Self::Windows,
+        Self::Handles,
         Self::Names,
         Self::Unread,
         Self::HalfReceived,
@@ -77,6 +83,7 @@ impl Kind {
             Self::Messages => "messages",
             Self::Derived => "derived",
             Self::Windows => "windows",
+            Self::Handles => "handles",
             Self::Names => "names",
             Self::Unread => "unread",
             Self::HalfReceived => "half_received",
@@ -94,7 +101,12 @@ impl Ledger {
         if let Some(account) = accounts.get(&key).and_then(Weak::upgrade) {
             return account;
         }
-        let account = Arc::new(Account { key, held: Default::default(), ledger: Arc::clone(self) });
+        let account = Arc::new(Account {
+            key,
+            held: Default::default(),
+            ledger: Arc::clone(self),
+            pace: Pace::default(),
+        });
         accounts.insert(key, Arc::downgrade(&account));
         account
     }
@@ -171,13 +183,12 @@ impl Account {
     }
 }
 
-impl Drop for Account {
-    fn drop(&mut self) {
-        let mut accounts = lock(&self.ledger.accounts);
-        // One of the same key may have been opened since the last reference to this one went.
-        if accounts.get(&self.key).is_some_and(|known| known.strong_count() == 0) {
-            accounts.remove(&self.key);
-        }
+impl Account {
+    /// Whether it may hold `more` bytes of a kind of which there may be `bytes_max`: as many as are left for others,
+    /// so that one account gets half at most, and the next always finds something.
+    #[must_use]
+    pub fn may_hold(&self, kind: Kind, more: usize, bytes_max: usize) -> bool {
+        self.held(kind) + more <= bytes_max.saturating_sub(self.ledger.held(kind))
     }
 }
 
@@ -188,22 +199,25 @@ impl Charge {
         Self { account: Arc::clone(account), kind, bytes: 0 }
     }
 
-    /// Whose it is.
-    #[must_use]
-    pub fn account(&self) -> &Arc<Account> {
-        &self.account
-    }
-
-    /// It is so much now.
+    /// It is so many bytes now.
     pub fn set(&mut self, bytes: usize) {
-        self.account.change(self.kind, self.bytes, bytes);
-        self.bytes = bytes;
+        self.account.change(self.kind, std::mem::replace(&mut self.bytes, bytes), bytes);
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.account.release(self.kind, self.bytes);
+        self.set(0);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut accounts = lock(&self.ledger.accounts);
+        // One of the same key may have been opened since the last reference to this one went.
+        if accounts.get(&self.key).is_some_and(|known| known.strong_count() == 0) {
+            accounts.remove(&self.key);
+        }
     }
 }
 

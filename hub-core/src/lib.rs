@@ -36,12 +36,17 @@ pub mod mark;
 pub mod block;
 
 pub mod letter;
+pub mod record;
 
 pub mod websocket;
 
 pub mod trie;
 
+pub mod shelf;
+
 pub mod ledger;
+
+pub mod pace;
 
 pub mod metrics;
 

@@ -26,18 +26,26 @@ pub struct Limits {
     pub pattern_shapes_max: usize,
     /// Participants on one connection: tabs of one browser.
     pub participants_max: usize,
-    /// Handles (producer and topic) open on one connection.
+    /// Handles (producer and topic) open on one connection. A back end may publish to 100,000 topics over one.
     pub handles_max: usize,
+    /// Bytes of all connections' handles. Below 64 each, and the name until it is published to; one address may have
+    /// half of all at most.
+    pub handles_bytes_max: usize,
     /// Unacknowledged publishes of one producer on one topic.
     pub in_flight_max: u64,
     /// Publishes a second that one connection may make over any ten seconds; 0 for no limit.
     pub publishes_per_second_max: u64,
+    /// The same for all connections of one address together; 0 for no limit.
+    pub publishes_per_second_per_address_max: u64,
     /// Tokens between dots in a topic name.
     pub topic_depth_max: usize,
     /// Topics that the hub knows at once. At 1 KiB each a million fits 1 GiB.
     pub topics_max: usize,
-    /// Producer windows kept, over all topics.
-    pub windows_max: usize,
+    /// Bytes of producers' windows. 64 MiB are some 700,000; the oldest unused one of the address that has most goes
+    /// first, and one address may use half of all at most.
+    pub windows_bytes_max: usize,
+    /// Bytes of producers that are remembered though nobody uses them, so that older incarnations stay fenced.
+    pub producers_bytes_max: usize,
     /// Milliseconds a producer window is kept without use. 24 h: a laptop closed overnight.
     pub window_ms: u64,
     /// Bytes that reads of many topics may keep so as to go on where they were.
@@ -87,12 +95,15 @@ impl Default for Limits {
             patterns_max: 100,
             pattern_shapes_max: 256,
             participants_max: 64,
-            handles_max: 1_024,
+            handles_max: 131_072,
+            handles_bytes_max: 64 << 20,
             in_flight_max: 1_024,
             publishes_per_second_max: 0,
+            publishes_per_second_per_address_max: 0,
             topic_depth_max: 16,
             topics_max: 1_000_000,
-            windows_max: 100_000,
+            windows_bytes_max: 64 << 20,
+            producers_bytes_max: 32 << 20,
             window_ms: 24 * 3_600_000,
             reading_bytes_max: 64 << 20,
             node_bytes_max: 1 << 30,

@@ -14,7 +14,7 @@ pub mod sequencer;
 
 pub mod submission;
 
-pub mod producers;
+pub mod windows;
 
 pub mod window;
 

@@ -3,8 +3,8 @@
 
 pub mod directory;
 
+pub mod producers;
+
 pub mod follow;
 
 pub mod forgotten;
-
-pub mod quota;

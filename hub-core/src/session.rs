@@ -10,23 +10,22 @@
 
 use std::sync::Arc;
 
-use tidewire_protocol::client_frame::{Attach, ClientFrame, Detach, Hello, Open, Publish, Shut};
-use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::hub_frame::{Attached, Detached, Heartbeat, HubFrame, Opened, Refused, Welcome};
-use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId, Request, Tag};
+use tidewire_protocol::client_frame::{ClientFrame, Detach, Shut};
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::{Heartbeat, HubFrame};
+use tidewire_protocol::number::{Incarnation, Participant, Request, Tag};
 
 use crate::clock::Millis;
+use crate::ledger::Charge;
 use crate::letter::{Fate, Outcome, Serial};
-use crate::log::producers::{Opening, WindowKey};
-use crate::log::submission::Wish;
+use crate::names::producers::Producer;
+use crate::pace::Pace;
 use crate::reading::job::PageRead;
-use crate::session::asking::{depth, page, page_of, subscription};
-use crate::session::batch::Source;
+use crate::session::asking::{page, page_of, subscription};
 use crate::session::desk::{Demand, Desk};
+use crate::session::handles::Handles;
 use crate::session::replies::Replies;
-use crate::session::telling::{continues, failed, outcome_frame, retry_after_ms};
-use crate::topic::Topic;
+use crate::session::telling::{continues, failed, outcome_frame};
 use crate::topics::Topics;
 
 pub mod asking;
@@ -37,6 +36,12 @@ pub mod desk;
 
 pub mod batch;
 
+pub mod handles;
+
+mod sign_in;
+
+mod publishing;
+
 pub mod replies;
 
 pub mod paging;
@@ -46,31 +51,22 @@ pub mod paging;
 pub struct Session {
     signed_in: bool,
     participants: Vec<Present>,
-    handles: Vec<OpenHandle>,
-    /// Pages of history that are being read.
+    handles: Handles,
+    /// Pages of history that are being read: their serials, requests, and how long they may be.
     asked: Vec<(Serial, Request, usize)>,
-    /// Publishes that may be made before the rate limit holds, and when that was worked out.
-    allowance: u64,
-    allowance_at: Millis,
+    /// What they take, on the connection's account.
+    charge: Option<Charge>,
+    pace: Pace,
 }
 
 /// A participant that is attached.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Present {
     number: Participant,
-    producer: ProducerId,
+    /// `None` if it cannot publish.
+    producer: Option<Arc<Producer>>,
     incarnation: Incarnation,
     tag: Tag,
-}
-
-/// A handle that can be used.
-#[derive(Debug)]
-struct OpenHandle {
-    handle: Handle,
-    serial: Serial,
-    participant: Participant,
-    topic: Arc<Topic>,
-    window: WindowKey,
 }
 
 impl Session {
@@ -99,12 +95,7 @@ impl Session {
             }
             ClientFrame::Open(open) => self.open(now, &open, desk)?,
             ClientFrame::Publish(publish) => self.publish(now, &publish, desk),
-            ClientFrame::Shut(Shut { handle }) => {
-                if let Ok(index) = self.handles.binary_search_by_key(&handle, |open| open.handle) {
-                    let open = self.handles.remove(index);
-                    desk.topics.shut(now, open.topic.log, [open.window]);
-                }
-            }
+            ClientFrame::Shut(Shut { handle }) => self.shut(now, handle, desk),
             ClientFrame::Subscribe(subscribe) => return Ok(subscription(subscribe, desk)),
             ClientFrame::Unsubscribe(frame) => {
                 return Ok(Demand::Unsubscribe { request: frame.request, tail: frame.tail });
@@ -132,8 +123,7 @@ impl Session {
             let follows = |pair: &&[Outcome]| continues(&pair[0], &pair[1]);
             let run = 1 + rest.windows(2).take_while(follows).count();
             rest = &rest[run..];
-            let known = self.handles.binary_search_by_key(&first.handle, |open| open.handle);
-            let open = known.ok().map(|index| &self.handles[index]);
+            let open = self.handles.get(first.handle);
             if open.is_some_and(|open| open.serial != first.origin.serial) {
                 // Whoever has the number now did not publish that.
                 continue;
@@ -158,183 +148,11 @@ impl Session {
 
     /// Gives back what the connection held.
     pub fn end(&mut self, now: Millis, topics: &Topics) {
-        shut(now, &std::mem::take(&mut self.handles), topics);
-    }
-
-    fn hello(&mut self, hello: &Hello<'_>, desk: &mut Desk<'_>) -> Result<(), Code> {
-        if self.signed_in {
-            return Err(Code::NotSignedIn);
+        topics.shut(now, self.handles.remove_of(None));
+        self.charge = None;
+        for producer in self.participants.drain(..).filter_map(|present| present.producer) {
+            topics.detach(now, &producer);
         }
-        let tag = desk.topics.attach(hello.producer, hello.incarnation)?;
-        let (producer, incarnation) = (hello.producer, hello.incarnation);
-        self.participants.reserve_exact(1);
-        self.participants.push(Present { number: Participant(0), producer, incarnation, tag });
-        self.signed_in = true;
-        let limits = desk.topics.limits();
-        desk.replies.put(&HubFrame::Welcome(Welcome {
-            tag,
-            heartbeat_ms: limits.heartbeat_ms,
-            message_bytes_max: limits.message_bytes_max as u64,
-            in_flight_max: limits.in_flight_max,
-            subject: "".into(),
-            agent: concat!("tidewire/", env!("CARGO_PKG_VERSION")).into(),
-            features: 0,
-        }));
-        Ok(())
-    }
-
-    fn attach(&mut self, attach: &Attach, desk: &mut Desk<'_>) -> Result<(), Code> {
-        let participant = attach.participant;
-        if self.participant(participant).is_some() {
-            return Err(Code::BadFrame);
-        }
-        let room = self.participants.len() < desk.topics.limits().participants_max;
-        let attached = if room {
-            desk.topics.attach(attach.producer, attach.incarnation)
-        } else {
-            Err(Code::LimitReached)
-        };
-        match attached {
-            Ok(tag) => {
-                let (producer, incarnation) = (attach.producer, attach.incarnation);
-                self.participants.push(Present { number: participant, producer, incarnation, tag });
-                desk.replies.put(&HubFrame::Attached(Attached { participant, tag }));
-            }
-            Err(code) => {
-                let message = code.sentence().into();
-                desk.replies.put(&HubFrame::Detached(Detached { participant, code, message }));
-            }
-        }
-        Ok(())
-    }
-
-    fn detach(
-        &mut self,
-        now: Millis,
-        participant: Participant,
-        code: Code,
-        topics: &Topics,
-        replies: &mut Replies,
-    ) {
-        let before = self.participants.len();
-        self.participants.retain(|present| present.number != participant);
-        if self.participants.len() == before {
-            return;
-        }
-        let (gone, kept) = self.handles.drain(..).partition(|open| open.participant == participant);
-        self.handles = kept;
-        let gone: Vec<OpenHandle> = gone;
-        shut(now, &gone, topics);
-        let message = if code == Code::Unknown { "" } else { code.sentence() };
-        replies.put(&HubFrame::Detached(Detached { participant, code, message: message.into() }));
-    }
-
-    fn open(&mut self, now: Millis, open: &Open<'_>, desk: &mut Desk<'_>) -> Result<(), Code> {
-        let handle = open.handle;
-        let Err(index) = self.handles.binary_search_by_key(&handle, |open| open.handle) else {
-            return Err(Code::BadFrame);
-        };
-        match self.try_open(now, open, desk) {
-            Ok((topic, opening, participant)) => {
-                let serial = desk.serials.give();
-                let window = opening.window;
-                self.handles.insert(index, OpenHandle { handle, serial, participant, topic, window });
-                let (window_new, next) = (opening.window_new, opening.next);
-                desk.replies.put(&HubFrame::Opened(Opened { handle, window_new, next }));
-            }
-            Err(code) => {
-                desk.replies.put(&HubFrame::Refused(Refused {
-                    handle,
-                    code,
-                    retry_after_ms: retry_after_ms(code),
-                    message: code.sentence().into(),
-                    ..Refused::default()
-                }));
-                if code == Code::Fenced {
-                    self.detach(now, open.participant, code, desk.topics, desk.replies);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn try_open(
-        &self,
-        now: Millis,
-        open: &Open<'_>,
-        desk: &Desk<'_>,
-    ) -> Result<(Arc<Topic>, Opening, Participant), Code> {
-        let limits = desk.topics.limits();
-        let name = TopicName::parse(&open.topic).map_err(|_| Code::BadName)?;
-        if depth(name.as_str()) > limits.topic_depth_max {
-            return Err(Code::BadName);
-        }
-        if self.handles.len() >= limits.handles_max {
-            return Err(Code::LimitReached);
-        }
-        let present = self.participant(open.participant).ok_or(Code::UnknownNumber)?;
-        if present.producer == ProducerId::default() || !desk.topics.access().may_publish(&name) {
-            return Err(Code::Forbidden);
-        }
-        let opened =
-            desk.topics.open(now, present.producer, present.incarnation, &name, open.lowest, desk.account);
-        opened.map(|(topic, opening)| (topic, opening, present.number))
-    }
-
-    fn publish(&mut self, now: Millis, publish: &Publish<'_>, desk: &mut Desk<'_>) {
-        let found = self.handles.binary_search_by_key(&publish.handle, |open| open.handle);
-        let known = found.ok().and_then(|index| {
-            let open = &self.handles[index];
-            self.participant(open.participant).map(|present| (open, *present))
-        });
-        let Some((open, present)) = known else {
-            Self::refuse(publish, Code::UnknownNumber, 0, desk.replies);
-            return;
-        };
-        let source = Source {
-            origin: desk.address.with(open.serial),
-            producer: present.producer,
-            incarnation: present.incarnation,
-            tag: present.tag,
-            topic: Arc::clone(&open.topic),
-            window: open.window,
-        };
-        let limits = desk.topics.limits();
-        let rate = limits.publishes_per_second_max;
-        if rate > 0 && !self.allow(now, rate) {
-            Self::refuse(publish, Code::RateLimited, 1_000 / rate + 1, desk.replies);
-            return;
-        }
-        let wish = match publish.content {
-            _ if publish.void => Wish::Void,
-            _ if publish.payload.len() > limits.message_bytes_max => Wish::Refuse(Code::TooLarge),
-            Content::Unknown => Wish::Refuse(Code::NotSupported),
-            Content::Json | Content::Text | Content::Binary | Content::Cbor => Wish::Append,
-        };
-        desk.batch.add(source, publish, wish);
-    }
-
-    fn refuse(publish: &Publish<'_>, code: Code, retry_after_ms: u64, replies: &mut Replies) {
-        replies.put(&HubFrame::Refused(Refused {
-            handle: publish.handle,
-            seq: publish.seq,
-            count: 1,
-            code,
-            consumed: false,
-            retry_after_ms,
-            message: code.sentence().into(),
-        }));
-    }
-
-    /// Takes one publish from the allowance, which fills up again to ten seconds' worth.
-    fn allow(&mut self, now: Millis, per_second: u64) -> bool {
-        let full = per_second * 10_000;
-        let earned = now.since(self.allowance_at).saturating_mul(per_second);
-        self.allowance = self.allowance.saturating_add(earned).min(full);
-        self.allowance_at = now;
-        let enough = self.allowance >= 1_000;
-        self.allowance -= if enough { 1_000 } else { 0 };
-        enough
     }
 
     fn participant(&self, number: Participant) -> Option<&Present> {
@@ -342,16 +160,5 @@ impl Session {
     }
 }
 
-/// Gives back the windows of handles, log by log.
-fn shut(now: Millis, handles: &[OpenHandle], topics: &Topics) {
-    for handles in handles.chunk_by(|a, b| a.topic.log == b.topic.log) {
-        for handles in handles.chunks(SHUT_AT_ONCE) {
-            topics.shut(now, handles[0].topic.log, handles.iter().map(|open| open.window));
-        }
-    }
-}
-
 /// Pages of history of one connection that may be under way.
 const READS_MAX: usize = 64;
-/// Handles that are given back in one hold of the log's lock.
-const SHUT_AT_ONCE: usize = 256;

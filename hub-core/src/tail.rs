@@ -15,11 +15,11 @@ use crate::ledger::{Kind, Ledger};
 use crate::mark::Marks;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
-use crate::tail::shelf::Shelf;
+use crate::tail::sealed::Sealed;
 
 pub mod heavy;
 
-pub mod shelf;
+pub mod sealed;
 
 /// The newest messages of a topic or pattern.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub struct Keep {
 struct State {
     /// What has come since the newest block was sealed. Boxed, because a topic at rest has none.
     open: Option<Box<Open>>,
-    shelf: Shelf,
+    sealed: Sealed,
     /// Offset of the newest message ever.
     last: Offset,
     /// Everything that is owed after this is here. What lies before is gone, or for a pattern with its topics. Never
@@ -177,7 +177,7 @@ impl Tail {
         self.terms.ledger.charge(Kind::Messages, open.held_bytes() - before);
         state.last = entry.offset;
         self.marks.raise(wake);
-        let becomes_heavy = !state.heavy && state.shelf.bytes() >= self.terms.heavy_bytes as u64;
+        let becomes_heavy = !state.heavy && state.sealed.bytes() >= self.terms.heavy_bytes as u64;
         state.heavy |= becomes_heavy;
         becomes_heavy
     }
@@ -186,7 +186,7 @@ impl Tail {
     pub fn pass_by(&self, offset: Offset, wake: impl FnMut(usize)) {
         let mut state = lock(&self.state);
         self.discard_open(&mut state);
-        while state.shelf.drop_front().is_some() {}
+        while state.sealed.drop_front().is_some() {}
         state.last = offset;
         state.cached_from = offset;
         state.passed_by = offset;
@@ -197,8 +197,8 @@ impl Tail {
     pub fn take_after(&self, cursor: Offset, blocks: &mut Vec<Arc<Block>>) -> Offset {
         let mut state = lock(&self.state);
         self.seal(&mut state);
-        let from = state.shelf.place_after(cursor);
-        blocks.extend(state.shelf.from(from).cloned());
+        let from = state.sealed.place_after(cursor);
+        blocks.extend(state.sealed.from(from).cloned());
         state.last
     }
 
@@ -209,7 +209,7 @@ impl Tail {
         self.seal(&mut state);
         self.drop_old(&mut state, now);
         self.drop_stale(&mut state, now);
-        let from = state.shelf.place_after(cursor);
+        let from = state.sealed.place_after(cursor);
         let mut found = Found {
             cached_from: state.cached_from,
             begun_at: state.begun_at,
@@ -218,14 +218,14 @@ impl Tail {
             ..Found::default()
         };
         let mut bytes = 0;
-        for block in state.shelf.from(from) {
+        for block in state.sealed.from(from) {
             bytes += block.size();
             if !found.blocks.is_empty() && bytes > bytes_max {
                 break;
             }
             found.blocks.push(Arc::clone(block));
         }
-        found.behind_bytes = state.shelf.bytes_from(from);
+        found.behind_bytes = state.sealed.bytes_from(from);
         found
     }
 
@@ -234,8 +234,8 @@ impl Tail {
     pub fn next_after(&self, now: Millis, cursor: Offset) -> Next {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        let place = state.shelf.place_after(cursor);
-        Next { block: state.shelf.from(place).next().cloned(), gone: state.cached_from }
+        let place = state.sealed.place_after(cursor);
+        Next { block: state.sealed.from(place).next().cloned(), gone: state.cached_from }
     }
 
     /// Counts one more cursor of `shard` and tells (cached from, begun at): nothing slips in between.
@@ -263,7 +263,7 @@ impl Tail {
     pub fn clear(&self) {
         let mut state = lock(&self.state);
         self.discard_open(&mut state);
-        while state.shelf.drop_front().is_some() {}
+        while state.sealed.drop_front().is_some() {}
         state.cached_from = state.last;
     }
 
@@ -271,7 +271,7 @@ impl Tail {
     #[must_use]
     pub fn heavy_bytes(&self) -> Option<usize> {
         let mut state = lock(&self.state);
-        let bytes = usize::try_from(state.shelf.bytes()).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(state.sealed.bytes()).unwrap_or(usize::MAX);
         state.heavy = bytes >= self.terms.heavy_bytes;
         state.heavy.then_some(bytes)
     }
@@ -317,7 +317,7 @@ impl Tail {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
         let cursor = cursor.max(state.cached_from);
-        state.shelf.count_after(cursor).saturating_sub(state.shelf.count_after(upto.max(cursor)))
+        state.sealed.count_after(cursor).saturating_sub(state.sealed.count_after(upto.max(cursor)))
     }
 
     /// The last offset before the newest `count` messages that are kept; `None` if none is.
@@ -325,11 +325,11 @@ impl Tail {
     pub fn before_last(&self, now: Millis, count: u64) -> Option<Offset> {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        let kept = state.shelf.count_after(state.cached_from);
+        let kept = state.sealed.count_after(state.cached_from);
         if count == 0 || kept == 0 {
             return None;
         }
-        Some(state.shelf.before_last(count.min(kept)).max(state.cached_from))
+        Some(state.sealed.before_last(count.min(kept)).max(state.cached_from))
     }
 
     /// The newest offset that was published before `time` and is kept, or everything that is gone.
@@ -337,7 +337,7 @@ impl Tail {
     pub fn before_time(&self, now: Millis, time: Millis) -> Offset {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        state.shelf.before_time(time).max(state.cached_from)
+        state.sealed.before_time(time).max(state.cached_from)
     }
 
     /// The newest offset that is kept and was published before `time`; 0 if there is none.
@@ -345,7 +345,7 @@ impl Tail {
     pub fn older_than(&self, now: Millis, time: Millis) -> Offset {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        let older = state.shelf.before_time(time);
+        let older = state.sealed.before_time(time);
         if older > state.cached_from { older } else { Offset(0) }
     }
 
@@ -353,7 +353,7 @@ impl Tail {
     pub fn halve(&self) -> usize {
         let mut state = lock(&self.state);
         let mut freed = 0;
-        for _ in 0..state.shelf.len().div_ceil(2) {
+        for _ in 0..state.sealed.len().div_ceil(2) {
             freed += self.drop_front(&mut state);
         }
         freed
@@ -361,14 +361,14 @@ impl Tail {
 
     /// Drops other encodings of what nobody is writing at the moment. Tells how many bytes that freed.
     pub fn drop_derived(&self) -> usize {
-        lock(&self.state).shelf.drop_derived()
+        lock(&self.state).sealed.drop_derived()
     }
 
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let state = lock(&self.state);
-        usize::try_from(state.shelf.bytes()).unwrap_or(usize::MAX) + state.open_bytes()
+        usize::try_from(state.sealed.bytes()).unwrap_or(usize::MAX) + state.open_bytes()
     }
 
     /// Seals, and drops what is kept no longer, to the message.
@@ -384,9 +384,9 @@ impl Tail {
         if let Some(open) = state.open.take() {
             let block = open.seal(self.number, self.log, &self.terms.ledger);
             self.terms.ledger.release(Kind::Messages, open.held_bytes());
-            state.shelf.push(Arc::new(block));
+            state.sealed.push(Arc::new(block));
             if matches!(self.source, Source::Topic(_)) {
-                state.shelf.merge_cold(
+                state.sealed.merge_cold(
                     self.number,
                     self.log,
                     self.terms.keep.block_bytes,
@@ -405,11 +405,11 @@ impl Tail {
     /// Drops whole blocks that no bound keeps; the newest stays unless it is too old.
     fn drop_old(&self, state: &mut State, now: Millis) {
         let keep = &self.terms.keep;
-        while let Some(front) = state.shelf.front() {
-            let rest = state.shelf.count() - u64::from(front.count);
-            let crowded = rest >= keep.count || state.shelf.bytes() > keep.bytes as u64;
+        while let Some(front) = state.sealed.front() {
+            let rest = state.sealed.count() - u64::from(front.count);
+            let crowded = rest >= keep.count || state.sealed.bytes() > keep.bytes as u64;
             let old = now.0.saturating_sub(front.last_time_ms) > keep.age_ms;
-            if !(old || crowded && state.shelf.len() > 1) {
+            if !(old || crowded && state.sealed.len() > 1) {
                 break;
             }
             self.drop_front(state);
@@ -419,13 +419,13 @@ impl Tail {
     /// Drops what some topic of a pattern keeps no longer, and all before it: what is kept of that is still with the
     /// topics, each of which keeps its messages for its own time.
     fn drop_stale(&self, state: &mut State, now: Millis) {
-        for _ in 0..state.shelf.stale(now) {
+        for _ in 0..state.sealed.stale(now) {
             self.drop_front(state);
         }
     }
 
     fn drop_front(&self, state: &mut State) -> usize {
-        let Some(block) = state.shelf.drop_front() else { return 0 };
+        let Some(block) = state.sealed.drop_front() else { return 0 };
         state.cached_from = state.cached_from.max(block.last);
         block.size()
     }
@@ -438,9 +438,9 @@ impl State {
 
     /// Moves `cached_from` into the oldest block, up to the first message that the bounds keep.
     fn trim_front(&mut self, now: Millis, keep: &Keep) {
-        let surplus = self.shelf.count().saturating_sub(keep.count);
+        let surplus = self.sealed.count().saturating_sub(keep.count);
         let oldest_ms = now.0.saturating_sub(keep.age_ms);
-        let Some(front) = self.shelf.front() else { return };
+        let Some(front) = self.sealed.front() else { return };
         if self.trimmed == (surplus, oldest_ms) || surplus == 0 && front.first_time_ms() >= oldest_ms {
             return;
         }
@@ -515,7 +515,7 @@ mod tests {
             assert_eq!(blocks.iter().map(|block| block.count).sum::<u32>(), 1);
         }
         let (now, all) = (Millis(60), Offset(15_000));
-        assert!(lock(&tail.state).shelf.len() < 300, "{} blocks", lock(&tail.state).shelf.len());
+        assert!(lock(&tail.state).sealed.len() < 300, "{} blocks", lock(&tail.state).sealed.len());
         let mut seen = Vec::new();
         let mut at = Offset(0);
         while at < all {

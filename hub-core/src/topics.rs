@@ -1,28 +1,30 @@
 //! All topics of a hub, shared by its shards: what is published goes to a log, what is read comes from tails or, where
 //! that takes longer, by [`Reads`]. Locks: names, then a log, then a tail; never two logs.
 
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidewire_protocol::block::put_on_page;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Pattern, Selector, TopicName};
-use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Seq, Tag};
+use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Tag};
 use tidewire_protocol::position::Start;
 
-use crate::access::Access;
+use crate::access::{Access, Granted};
 use crate::clock::Millis;
 use crate::ledger::{Account, Ledger};
 use crate::letter::{Address, Inbox, Wakes};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::log::engine::Engine;
-use crate::log::producers::{Opening, WindowKey};
 use crate::log::sequencer::Sequencer;
 use crate::log::submission::Submission;
+use crate::log::windows::{Opening, Stream, WindowKey};
 use crate::metrics::Metrics;
 use crate::names::directory::{Directory, TopicRule};
 use crate::names::follow::Followed;
+use crate::names::producers::{Producer, Producers};
 use crate::reading::job::{Answer, Ask, Hub, Job, PageRead};
 use crate::reading::reads::Reads;
 use crate::reading::start::{self, Stand};
@@ -45,6 +47,7 @@ pub struct Settings {
 /// The topics of a hub.
 #[derive(Debug)]
 pub struct Topics {
+    producers: Mutex<Producers>,
     names: Mutex<Directory>,
     logs: Vec<Log>,
     reads: Reads,
@@ -88,6 +91,7 @@ impl Topics {
             Log::new(index, Sequencer::new(index, epoch, engine, inboxes.clone(), &heavy, &limits, &metrics))
         };
         Self {
+            producers: Mutex::new(Producers::new(limits.producers_bytes_max)),
             names: Mutex::new(names),
             logs: (0..).zip(logs).map(log).collect(),
             reads: Reads::new(inboxes.len(), limits.reading_bytes_max),
@@ -137,42 +141,75 @@ impl Topics {
         &self.reads
     }
 
-    /// Registers a participant: fences older incarnations of its producer, and gives it a public tag.
+    /// Registers a participant: fences older incarnations of its producer, if it has one, and gives it a public tag.
     ///
     /// # Errors
-    /// [`Code::Fenced`] if a newer incarnation was seen, [`Code::Overloaded`] if there is no room.
-    pub fn attach(&self, producer: ProducerId, incarnation: Incarnation) -> Result<Tag, Code> {
-        if producer != ProducerId::default() {
-            self.log(0).lock().producers.fence(producer, incarnation)?;
-        }
-        Ok(Tag(self.next_tag.fetch_add(1, Ordering::Relaxed)))
-    }
-
-    /// Opens a topic for publishing.
-    ///
-    /// # Errors
-    /// [`Code::Fenced`], or [`Code::Overloaded`] if there is no room for one more topic or window.
-    pub fn open(
+    /// [`Code::Fenced`] if a newer incarnation was seen.
+    pub fn attach(
         &self,
-        now: Millis,
+        account: &Arc<Account>,
         producer: ProducerId,
         incarnation: Incarnation,
-        name: &TopicName,
-        lowest: Seq,
-        account: &Arc<Account>,
-    ) -> Result<(Arc<Topic>, Opening), Code> {
-        let topic = lock(&self.names).topic(name, account).ok_or(Code::Overloaded)?;
-        // The topic's own name, which it shares, and not the one just read.
-        let opening =
-            self.log(topic.log).lock().producers.open(now, producer, incarnation, &topic.name, lowest)?;
-        Ok((topic, opening))
+    ) -> Result<(Option<Arc<Producer>>, Tag), Code> {
+        let named = producer != ProducerId::default();
+        let attach = || lock(&self.producers).attach(account, producer, incarnation);
+        let producer = named.then(attach).transpose()?;
+        Ok((producer, Tag(self.next_tag.fetch_add(1, Ordering::Relaxed))))
     }
 
-    /// Gives windows of a log back.
-    pub fn shut(&self, now: Millis, log: u8, windows: impl IntoIterator<Item = WindowKey>) {
-        let mut log = self.log(log).lock();
-        for window in windows {
-            log.producers.shut(now, window);
+    /// A participant of this producer is gone.
+    pub fn detach(&self, now: Millis, producer: &Producer) {
+        lock(&self.producers).release(now, producer.number());
+    }
+
+    /// Opens a topic for publishing. Takes up nothing, but that a window that is there stays until it is shut.
+    ///
+    /// # Errors
+    /// [`Code::Fenced`], or [`Code::Overloaded`] if the account keeps too many windows.
+    pub fn open(&self, now: Millis, stream: Stream<'_>) -> Result<Opening, Code> {
+        let index = lock(&self.names).log_of(stream.topic);
+        let mut log = self.log(index).lock();
+        let opening = log.windows.open(stream);
+        self.settle(now, log);
+        opening
+    }
+
+    /// Begins to publish: the topic, and a window there unless one is given, are there from now on.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`], or [`Code::Overloaded`] if there is no room for one more topic.
+    pub fn begin(
+        &self,
+        now: Millis,
+        account: &Arc<Account>,
+        stream: Stream<'_>,
+        window: Option<WindowKey>,
+    ) -> Result<(Arc<Topic>, WindowKey), Code> {
+        let topic = lock(&self.names).topic(stream.topic, account).ok_or(Code::Overloaded)?;
+        if let Some(window) = window {
+            return Ok((topic, window));
+        }
+        lock(&self.producers).hold(stream.producer);
+        let mut log = self.log(topic.log).lock();
+        let begun = log.windows.begin(account, stream);
+        self.settle(now, log);
+        if !matches!(begun, Ok((_, true))) {
+            lock(&self.producers).release(now, stream.producer.number());
+        }
+        begun.map(|(window, _)| (topic, window))
+    }
+
+    /// Gives windows back.
+    pub fn shut(&self, now: Millis, windows: impl IntoIterator<Item = WindowKey>) {
+        let mut windows = windows.into_iter().peekable();
+        while let Some(first) = windows.peek() {
+            let index = first.log;
+            let mut log = self.log(index).lock();
+            for _ in 0..SHUT_STEP {
+                let Some(window) = windows.next_if(|window| window.log == index) else { break };
+                log.windows.shut(now, window);
+            }
+            self.settle(now, log);
         }
     }
 
@@ -187,6 +224,7 @@ impl Topics {
                 log.submit(now, &submission);
             }
             wakes.add(log.deliver());
+            self.settle(now, log);
         }
         wakes.wake(&self.inboxes);
         self.relieve();
@@ -201,11 +239,11 @@ impl Topics {
         &self,
         now: Millis,
         shard: usize,
-        selector: &Selector,
+        selector: &Granted<Selector>,
         start: &Start,
         account: &Arc<Account>,
     ) -> Result<Joined, Code> {
-        match selector {
+        match &**selector {
             Selector::Topic(name) => {
                 let topic = {
                     let mut names = lock(&self.names);
@@ -377,7 +415,9 @@ impl Topics {
             unneeded.into_iter().for_each(|topic| names.dismiss(topic, now));
         }
         for log in &self.logs {
-            log.lock().sweep(now);
+            let mut log = log.lock();
+            log.sweep(now);
+            self.settle(now, log);
         }
         self.relieve();
     }
@@ -395,8 +435,23 @@ impl Topics {
         let mut log = self.log(index).lock();
         let result = act(&mut log);
         let wakes = log.deliver();
-        drop(log);
+        self.settle(log.clock(), log);
         wakes.wake(&self.inboxes);
         result
     }
+
+    /// Gives the log's lock back, then the producers of windows that went.
+    fn settle(&self, now: Millis, mut log: impl DerefMut<Target = Sequencer>) {
+        let released = log.windows.take_released();
+        drop(log);
+        if !released.is_empty() {
+            let mut producers = lock(&self.producers);
+            for number in released {
+                producers.release(now, number);
+            }
+        }
+    }
 }
+
+/// Windows given back in one hold of the lock: bounds how long publishing waits.
+const SHUT_STEP: usize = 256;

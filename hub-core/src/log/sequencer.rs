@@ -8,9 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidewire_protocol::block::Head;
-use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::number::{Epoch, Offset, Tag};
+use tidewire_protocol::code::Code;
+use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::block::Entry;
 use crate::clock::{Millis, NEVER};
@@ -18,11 +17,13 @@ use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::log::engine::{Engine, Submitted};
 use crate::log::feed::Feed;
-use crate::log::producers::Producers;
 use crate::log::submission::{Pending, Submission, Wish};
-use crate::log::window::{Answer, Verdict};
+use crate::log::window::Verdict;
+use crate::log::window::run::Answer;
+use crate::log::windows::Windows;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
+use crate::record::Record;
 use crate::tail::Tail;
 use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
@@ -37,7 +38,7 @@ pub struct Sequencer {
     /// Which patterns get whose messages.
     pub feed: Feed,
     /// Who has published what.
-    pub producers: Producers,
+    pub windows: Windows,
     /// Where it is stored.
     pub engine: Engine,
     /// Last offset given out.
@@ -79,7 +80,7 @@ impl Sequencer {
             clock: Millis(0),
             pending: VecDeque::new(),
             pending_bytes: 0,
-            producers: Producers::new(limits),
+            windows: Windows::new(index, limits),
             told: vec![Vec::new(); inboxes.len()],
             wakes: Wakes::default(),
             inboxes,
@@ -101,6 +102,12 @@ impl Sequencer {
         Offset(self.visible.load(Ordering::Acquire))
     }
 
+    /// The latest time that it knows of.
+    #[must_use]
+    pub fn clock(&self) -> Millis {
+        self.clock
+    }
+
     /// Takes a publish. Its outcome goes to its origin's shard with the next [`Self::deliver`].
     pub fn submit(&mut self, now: Millis, submission: &Submission<'_>) {
         let outcome = Outcome {
@@ -110,7 +117,7 @@ impl Sequencer {
             log: self.index,
             fate: Fate::Refused { code: Code::Fenced, consumed: false },
         };
-        if self.producers.is_fenced(submission.producer, submission.incarnation) {
+        if submission.producer.is_fenced(submission.incarnation) {
             self.tell(outcome);
             return;
         }
@@ -152,10 +159,9 @@ impl Sequencer {
         let Some(from) = self.pending.iter().position(|pending| pending.offset >= offset) else { return };
         let failed: Vec<_> = self.pending.drain(from..).collect();
         for pending in failed.into_iter().rev() {
-            self.pending_bytes -= pending.payload.len();
-            if let Some(window) = self.producers.window(pending.window) {
-                window.rewind(pending.seq);
-            }
+            self.pending_bytes -= pending.record.record().payload.len();
+            self.windows.change(pending.window, |window| window.rewind(pending.seq));
+            self.windows.shut(self.clock, pending.window);
             for waiter in pending.waiters {
                 let fate = Fate::Refused { code: Code::NotStored, consumed: false };
                 self.tell(Outcome { fate, ..waiter });
@@ -176,21 +182,26 @@ impl Sequencer {
         std::mem::take(&mut self.wakes)
     }
 
-    /// Ages some of what has a time to live: see [`Producers::sweep`].
+    /// Ages some of what has a time to live: see [`Windows::sweep`].
     pub fn sweep(&mut self, now: Millis) {
-        self.producers.sweep(now);
+        self.windows.sweep(now);
     }
 
     fn judge(&mut self, submission: &Submission<'_>) -> Verdict {
         let in_flight_max = self.limits.in_flight_max;
-        // A window in use is never dropped, so this is a handle of a hub that has lost it: open again.
-        let Some(window) = self.producers.window(submission.window) else {
-            return Verdict::Refused(Code::UnknownNumber);
-        };
-        if submission.lowest.0 > 0 && submission.lowest <= submission.seq {
-            window.forget_below(submission.lowest);
+        let judged = self.windows.change(submission.window, |window| {
+            if submission.lowest.0 > 0 && submission.lowest <= submission.seq {
+                window.forget_below(submission.lowest);
+            }
+            window.check(submission.seq, in_flight_max)
+        });
+        match judged {
+            Some(Verdict::Next) if self.windows.is_short(submission.window) => {
+                Verdict::Refused(Code::Overloaded)
+            }
+            // A window in use is dropped only when its producer has begun another: open again.
+            judged => judged.unwrap_or(Verdict::Refused(Code::UnknownNumber)),
         }
-        window.check(submission.seq, in_flight_max)
     }
 
     /// A retry of a publish that still waits is answered together with it.
@@ -204,7 +215,7 @@ impl Sequencer {
 
     /// Numbers a publish, stores it, and shows it as soon as its turn has come.
     fn admit(&mut self, now: Millis, submission: &Submission<'_>, outcome: Outcome) {
-        if self.pending_bytes + submission.payload.len() > self.limits.pending_bytes_max {
+        if self.pending_bytes + submission.record.payload.len() > self.limits.pending_bytes_max {
             let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
             self.tell(Outcome { fate, ..outcome });
             return;
@@ -218,18 +229,18 @@ impl Sequencer {
             Wish::Void => (Answer::Void, Submitted::Complete),
             Wish::Refuse(code) => (Answer::Refused(code), Submitted::Complete),
         };
+        let record = Record { offset: self.last, published_at: self.clock, ..submission.record };
         if stored == Submitted::Complete && self.pending.is_empty() {
-            let (offset, time) = (self.last, self.clock.0);
-            self.take(submission, answer, now);
+            self.windows.change(submission.window, |window| window.take(answer));
             if let Answer::Done(_) = answer {
-                let head = head(time, submission.content, submission.maybe_duplicate, submission.tag);
-                self.reveal(submission.topic, offset, &head, submission.payload);
+                self.reveal(submission.topic, &record);
             }
             self.tell(Outcome { fate: fate(answer, false), ..outcome });
             return;
         }
-        self.take(submission, Answer::Pending, now);
-        self.pending_bytes += submission.payload.len();
+        self.windows.change(submission.window, |window| window.take(Answer::Pending));
+        self.windows.take_up(submission.window);
+        self.pending_bytes += submission.record.payload.len();
         self.pending.push_back(Pending {
             offset: self.last,
             complete: stored == Submitted::Complete,
@@ -238,30 +249,18 @@ impl Sequencer {
             window: submission.window,
             waiters: vec![Outcome { fate: fate(answer, false), ..outcome }],
             topic: Arc::clone(submission.topic),
-            published_at_ms: self.clock.0,
-            content: submission.content,
-            maybe_duplicate: submission.maybe_duplicate,
-            tag: submission.tag,
-            payload: submission.payload.into(),
+            record: record.into(),
         });
-    }
-
-    fn take(&mut self, submission: &Submission<'_>, answer: Answer, now: Millis) {
-        if let Some(window) = self.producers.use_window(now, submission.window) {
-            window.take(answer);
-        }
     }
 
     /// Takes a completed publish out of the waiting ones and shows it.
     fn reveal_at(&mut self, index: usize) {
         let Some(pending) = self.pending.remove(index) else { return };
-        self.pending_bytes -= pending.payload.len();
-        if let Some(window) = self.producers.window(pending.window) {
-            window.answer(pending.seq, pending.answer);
-        }
-        if let Answer::Done(offset) = pending.answer {
-            let head = head(pending.published_at_ms, pending.content, pending.maybe_duplicate, pending.tag);
-            self.reveal(&pending.topic, offset, &head, &pending.payload);
+        self.pending_bytes -= pending.record.record().payload.len();
+        self.windows.change(pending.window, |window| window.answer(pending.seq, pending.answer));
+        self.windows.shut(self.clock, pending.window);
+        if let Answer::Done(_) = pending.answer {
+            self.reveal(&pending.topic, &pending.record.record());
         }
         for waiter in pending.waiters {
             self.tell(waiter);
@@ -269,7 +268,8 @@ impl Sequencer {
     }
 
     /// Shows a message to everybody: the topic's tail, then those of matching patterns.
-    fn reveal(&mut self, topic: &Arc<Topic>, offset: Offset, head: &Head<'static>, payload: &[u8]) {
+    fn reveal(&mut self, topic: &Arc<Topic>, record: &Record<'_>) {
+        let (offset, payload) = (record.offset, record.payload);
         self.metrics.published.add(1);
         self.metrics.published_bytes.add(payload.len() as u64);
         let (inboxes, wakes, heavy, patterns) = (&self.inboxes, &mut self.wakes, &self.heavy, &self.feed);
@@ -278,11 +278,11 @@ impl Sequencer {
                 wakes.note(shard);
             }
         };
-        let entry = Entry { offset, head: *head, stale_at: NEVER, topic: None, payload };
+        let entry = Entry { offset, head: record.head(), stale_at: NEVER, topic: None, payload };
         if topic.tail.append(&entry, |shard| leave(shard, &topic.tail)) {
             heavy.add(&topic.tail);
         }
-        let stale_at = Millis(head.published_at_ms).plus(topic.tail.age_ms());
+        let stale_at = record.published_at.plus(topic.tail.age_ms());
         let entry = Entry { stale_at, topic: Some(topic.name.text()), ..entry };
         topic.feed(
             patterns.generation(),
@@ -315,11 +315,8 @@ fn fate(answer: Answer, duplicate: bool) -> Fate {
         Answer::Done(offset) => Fate::Done { offset, duplicate },
         Answer::Void | Answer::Pending => Fate::Done { offset: Offset(0), duplicate },
         Answer::Refused(code) => Fate::Refused { code, consumed: true },
+        Answer::Forgotten => Fate::Refused { code: Code::OutcomeForgotten, consumed: true },
     }
-}
-
-fn head(published_at_ms: u64, content: Content, maybe_duplicate: bool, tag: Tag) -> Head<'static> {
-    Head { published_at_ms, content, maybe_duplicate, tag, ..Head::default() }
 }
 
 /// Bytes of one message that are copied into tails of patterns; beyond, whoever listens reads it from its topic.

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::number::{Handle, Incarnation, Offset, ProducerId, Seq, Tag};
+use tidewire_protocol::code::Code;
+use tidewire_protocol::number::{Handle, Incarnation, Offset, Seq};
 
 use crate::letter::{Address, Outcome};
-use crate::log::producers::WindowKey;
-use crate::log::window::Answer;
+use crate::log::window::run::Answer;
+use crate::log::windows::WindowKey;
+use crate::names::producers::Producer;
+use crate::record::{OwnRecord, Record};
 use crate::topic::Topic;
 
 /// A publish, checked by its session.
@@ -18,11 +20,9 @@ pub struct Submission<'a> {
     /// The number that it published with.
     pub handle: Handle,
     /// Who publishes.
-    pub producer: ProducerId,
+    pub producer: &'a Producer,
     /// Its incarnation.
     pub incarnation: Incarnation,
-    /// Its public mark.
-    pub tag: Tag,
     /// Where to.
     pub topic: &'a Arc<Topic>,
     /// Its window there.
@@ -31,14 +31,10 @@ pub struct Submission<'a> {
     pub seq: Seq,
     /// Lowest seq whose outcome is still wanted; 0 if unchanged.
     pub lowest: Seq,
-    /// What the payload is.
-    pub content: Content,
-    /// See the protocol.
-    pub maybe_duplicate: bool,
     /// What is to become of it.
     pub wish: Wish,
     /// The message.
-    pub payload: &'a [u8],
+    pub record: Record<'a>,
 }
 
 /// What a publish asks for, by its session's word.
@@ -69,14 +65,6 @@ pub struct Pending {
     pub waiters: Vec<Outcome>,
     /// Where to.
     pub topic: Arc<Topic>,
-    /// The log's clock when it was numbered.
-    pub published_at_ms: u64,
-    /// What the payload is.
-    pub content: Content,
-    /// See the protocol.
-    pub maybe_duplicate: bool,
-    /// Its publisher's public mark.
-    pub tag: Tag,
     /// The message.
-    pub payload: Box<[u8]>,
+    pub record: OwnRecord,
 }

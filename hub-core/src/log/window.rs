@@ -1,38 +1,28 @@
 //! A producer's window on a topic: which seq comes next, and how the ones before it ended.
 //!
 //! This is what makes a retried publish land once. It holds outcomes from the lowest seq that the producer has
-//! not seen acknowledged; what lies below will not be asked for again.
-
-use std::collections::VecDeque;
+//! not seen acknowledged; what lies below will not be asked for again. Outcomes are kept as runs, and a window at
+//! rest, which has one run or none, takes nothing beyond its own few bytes.
 
 use tidewire_protocol::code::Code;
-use tidewire_protocol::number::{Offset, Seq};
+use tidewire_protocol::number::Seq;
 
+use crate::log::window::run::{Answer, Run};
+use crate::log::window::runs::Runs;
 use crate::mutant::{self, Mutant};
 
+pub mod run;
+
+pub mod runs;
+
 /// Which seqs of one (producer, topic) have been seen.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Window {
     /// Where it began.
     first: Seq,
     next: Seq,
-    /// Seqs below it are used up, whatever becomes of their messages.
-    floor: Seq,
     /// Outcomes of the seqs just below `next`.
-    answers: VecDeque<Answer>,
-}
-
-/// How a seq ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// It waits for the engine.
-    Pending,
-    /// It is in the log.
-    Done(Offset),
-    /// It was withdrawn.
-    Void,
-    /// It was refused for good.
-    Refused(Code),
+    runs: Runs,
 }
 
 /// What a seq means to the window.
@@ -51,7 +41,7 @@ impl Window {
     #[must_use]
     pub fn new(lowest: Seq) -> Self {
         let first = Seq(lowest.0.max(1));
-        Self { first, next: first, floor: first, answers: VecDeque::new() }
+        Self { first, next: first, runs: Runs::default() }
     }
 
     /// Whether it has taken nothing yet, so that its producer may not have heard that it is new.
@@ -60,10 +50,22 @@ impl Window {
         self.next == self.first
     }
 
+    /// Whether it has seen all that its producer ever published to the topic.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.first == Seq(1)
+    }
+
     /// The seq that comes next.
     #[must_use]
     pub fn next(&self) -> Seq {
         self.next
+    }
+
+    /// Bytes that it takes beyond its own.
+    #[must_use]
+    pub fn bytes_beyond(&self) -> usize {
+        self.runs.bytes_beyond()
     }
 
     /// Forgets outcomes below `lowest`; `false` if that lies beyond what this window has seen.
@@ -71,12 +73,8 @@ impl Window {
         if lowest > self.next {
             return false;
         }
-        let first = self.next.0 - self.answers.len() as u64;
-        let known = lowest.0.saturating_sub(first).min(self.answers.len() as u64);
-        self.answers.drain(..known as usize);
-        if self.answers.is_empty() {
-            self.answers = VecDeque::new();
-        }
+        let first = self.next.0 - self.runs.len();
+        self.runs.drop_first(lowest.0.saturating_sub(first));
         true
     }
 
@@ -91,53 +89,46 @@ impl Window {
         }
         if seq > self.next {
             Verdict::Refused(Code::OutOfOrder)
-        } else if behind == 0 && self.answers.len() as u64 >= in_flight_max {
+        } else if behind == 0 && self.runs.len() >= in_flight_max {
             Verdict::Refused(Code::RateLimited)
         } else if behind == 0 {
             Verdict::Next
         } else {
-            let index = (self.answers.len() as u64).checked_sub(behind);
-            let answer = index.and_then(|index| self.answers.get(index as usize));
-            answer.map_or(Verdict::Refused(Code::OutcomeForgotten), |answer| Verdict::Seen(*answer))
+            match self.runs.from_end(behind) {
+                None | Some(Answer::Forgotten) => Verdict::Refused(Code::OutcomeForgotten),
+                Some(answer) => Verdict::Seen(answer),
+            }
         }
     }
 
     /// Takes the next seq.
     pub fn take(&mut self, answer: Answer) {
-        // Most producers at rest have one outcome open or none.
-        self.answers.reserve_exact(usize::from(self.answers.is_empty()));
-        self.answers.push_back(answer);
+        self.runs.push(Run::of(answer));
         self.next.0 += 1;
     }
 
     /// Says how a pending seq ended.
     pub fn answer(&mut self, seq: Seq, answer: Answer) {
-        let behind = self.next.0.saturating_sub(seq.0) as usize;
-        if let Some(index) = self.answers.len().checked_sub(behind)
-            && let Some(slot) = self.answers.get_mut(index)
-        {
-            *slot = answer;
-        }
+        self.runs.set_from_end(self.next.0.saturating_sub(seq.0), answer);
     }
 
     /// Another incarnation goes on from here. It does not have the messages before, so it could never send
     /// them again.
     pub fn hand_over(&mut self) {
-        self.floor = self.next;
+        self.runs.use_up();
     }
 
     /// Goes back: `seq` and all after it were not stored after all.
     pub fn rewind(&mut self, seq: Seq) {
         self.answer(seq, Answer::Refused(Code::NotStored));
-        let undone = self.next.0.saturating_sub(seq.max(self.floor).0).min(self.answers.len() as u64);
-        self.answers.truncate(self.answers.len() - undone as usize);
-        self.next.0 -= undone;
+        self.next.0 -= self.runs.drop_last(self.next.0.saturating_sub(seq.0));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidewire_protocol::number::Offset;
 
     fn taken(count: u64) -> Window {
         let mut window = Window::new(Seq(1));
@@ -166,6 +157,8 @@ mod tests {
         assert!(!window.forget_below(Seq(7)));
         assert!(window.forget_below(Seq(6)));
         assert_eq!(window.check(Seq(6), 1), Verdict::Next);
+        window.take(Answer::Forgotten);
+        assert_eq!(window.check(Seq(6), 10), Verdict::Refused(Code::OutcomeForgotten));
     }
 
     #[test]
@@ -177,5 +170,30 @@ mod tests {
         window.take(Answer::Pending);
         window.answer(Seq(4), Answer::Refused(Code::TooLarge));
         assert_eq!(window.check(Seq(4), 10), Verdict::Seen(Answer::Refused(Code::TooLarge)));
+    }
+
+    #[test]
+    fn what_was_handed_over_is_used_up() {
+        let mut window = Window::new(Seq(1));
+        (0..3).for_each(|_| window.take(Answer::Pending));
+        window.hand_over();
+        window.take(Answer::Pending);
+        window.rewind(Seq(3));
+        assert_eq!(window.next(), Seq(4));
+        assert_eq!(window.check(Seq(3), 10), Verdict::Seen(Answer::Refused(Code::NotStored)));
+        assert_eq!(window.check(Seq(4), 10), Verdict::Next);
+    }
+
+    #[test]
+    fn a_window_at_rest_takes_nothing_beyond_its_own_bytes() {
+        let mut window = Window::new(Seq(1));
+        (0..500).for_each(|_| window.take(Answer::Pending));
+        assert_eq!(window.bytes_beyond(), 0, "one run");
+        (1..=500).for_each(|seq| window.answer(Seq(seq), Answer::Done(Offset(seq * 10))));
+        assert!((500 * 16..3_000 * 16).contains(&window.bytes_beyond()), "{} bytes", window.bytes_beyond());
+        window.forget_below(Seq(500));
+        assert_eq!(window.bytes_beyond(), 0);
+        assert_eq!(window.check(Seq(500), 10), Verdict::Seen(Answer::Done(Offset(5_000))));
+        assert_eq!(size_of::<Window>(), 32);
     }
 }

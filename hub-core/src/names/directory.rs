@@ -13,7 +13,6 @@ use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
 use crate::names::follow::{FOLLOWED_BYTES, Followed, Following};
 use crate::names::forgotten::Forgotten;
-use crate::names::quota;
 use crate::tail::{Keep, Source, Tail, Terms};
 use crate::topic::{NAME_BYTES, Topic};
 use crate::trie::{Progress, Trie};
@@ -186,7 +185,7 @@ impl Directory {
         if let Some(topic) = self.find(name) {
             return Some(Arc::clone(topic));
         }
-        if !quota::allows(account, Kind::Names, NAME_BYTES, self.room) {
+        if !account.may_hold(Kind::Names, NAME_BYTES, self.room) {
             return None;
         }
         let (log, terms) = self.rule(name);
@@ -213,7 +212,7 @@ impl Directory {
     /// [`Code::Overloaded`] if `account` may not have the hub remember one more pattern, [`Code::LimitReached`] if none of
     /// this shape.
     pub fn follow(&mut self, pattern: &Pattern, account: &Arc<Account>) -> Result<Arc<Followed>, Code> {
-        if !quota::allows(account, Kind::Names, FOLLOWED_BYTES, self.room) {
+        if !account.may_hold(Kind::Names, FOLLOWED_BYTES, self.room) {
             return Err(Code::Overloaded);
         }
         if !self.following.has_room(pattern, account, self.shapes_max) {

@@ -10,7 +10,6 @@ use tidewire_protocol::code::Code;
 use crate::clock::Millis;
 use crate::ledger::{Account, AccountKey, Kind};
 use crate::letter::{Address, Inbox};
-use crate::names::quota;
 use crate::reading::job::{Answer, Hub, Job};
 use crate::sync::{Mutex, lock};
 
@@ -79,7 +78,7 @@ impl Reads {
         match answer {
             None => lock(&self.queue).put_back(Waiting { address, account, job }),
             Some(mut answer) => {
-                if !quota::allows(&account, Kind::Reading, 0, self.bytes_max) {
+                if !account.may_hold(Kind::Reading, 0, self.bytes_max) {
                     // What it knows of its topics is worked out anew for the next part.
                     answer.forget_merges();
                 }

@@ -6,6 +6,7 @@ use tidewire_protocol::hub_frame::Page;
 use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::Request;
 
+use crate::access::Granted;
 use crate::clock::Millis;
 use crate::letter::Serial;
 use crate::reading::job::{Ask, PageRead};
@@ -17,7 +18,7 @@ use crate::topics::Topics;
 pub fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
     let limits = desk.topics.limits();
     let checked = readable(&frame.name, desk.topics).and_then(|selector| {
-        let is_pattern = matches!(selector, Selector::Pattern(_));
+        let is_pattern = matches!(*selector, Selector::Pattern(_));
         if desk.subscriptions >= limits.subscriptions_max
             || is_pattern && desk.patterns >= limits.patterns_max
         {
@@ -57,7 +58,8 @@ pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) -> Option<(Se
             desk.replies.put_page(page_of(frame.request, read), bytes_max);
             return Ok(None);
         }
-        let Selector::Pattern(pattern) = selector else { return Err(Code::Internal) };
+        let Selector::Pattern(pattern) = &*selector else { return Err(Code::Internal) };
+        let pattern = pattern.clone();
         let serial = desk.serials.give();
         let ask = Ask::Page { pattern, start: frame.from.clone(), bytes_max };
         desk.topics.read(desk.address.with(serial), desk.account, ask)?;
@@ -77,12 +79,12 @@ pub fn page_of(request: Request, read: PageRead) -> Page<'static> {
 }
 
 /// One rule for every way to read: live, history, whatever comes.
-fn readable(name: &str, topics: &Topics) -> Result<Selector, Code> {
+fn readable(name: &str, topics: &Topics) -> Result<Granted<Selector>, Code> {
     let selector = Selector::parse(name).map_err(|_| Code::BadName)?;
     if depth(name) > topics.limits().topic_depth_max {
         return Err(Code::BadName);
     }
-    if topics.access().may_subscribe(&selector) { Ok(selector) } else { Err(Code::Forbidden) }
+    topics.access().subscribe(selector)
 }
 
 /// Tokens of a name.

@@ -7,6 +7,7 @@ use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Request, TailNumber};
 use tidewire_protocol::position::Start;
 
+use crate::access::Granted;
 use crate::ledger::Account;
 use crate::letter::{Address, Serials};
 use crate::session::batch::Batch;
@@ -46,7 +47,7 @@ pub enum Demand {
         /// Number of the question.
         request: Request,
         /// On what.
-        selector: Selector,
+        selector: Granted<Selector>,
         /// From where.
         start: Start,
         /// What to do when it falls behind.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tidewire_protocol::code::WhenSlow;
 use tidewire_protocol::number::{Offset, TailNumber};
 
+use crate::access::Grant;
 use crate::block::Block;
 use crate::clock::Millis;
 use crate::dialect::Dialect;
@@ -79,6 +80,8 @@ pub struct Subscription {
     pub pattern: bool,
     /// Losses up to here have been told.
     pub told_gone: Offset,
+    /// Which rule let it begin.
+    pub grant: Grant,
     /// Whether it once had all there was. Until then it is not slow, only late.
     pub caught_up: bool,
 }

@@ -8,6 +8,7 @@ use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Offset, Request, TailNumber};
 use tidewire_protocol::position::Start;
 
+use crate::access::Granted;
 use crate::clock::Millis;
 use crate::letter::{Address, Serial};
 use crate::reading::job::{Answer, Ask, Begun};
@@ -27,7 +28,7 @@ pub(super) struct Wish {
     /// Number of the question.
     pub request: Request,
     /// On what.
-    pub selector: Selector,
+    pub selector: Granted<Selector>,
     /// From where.
     pub start: Start,
     /// What to do when it falls behind.
@@ -64,6 +65,7 @@ impl Shard {
                 when_slow: wish.when_slow,
                 pattern: joined.followed.is_some(),
                 told_gone: Offset(0),
+                grant: wish.selector.grant(),
                 caught_up: false,
             });
         }

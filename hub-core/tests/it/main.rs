@@ -6,6 +6,7 @@ mod fairness;
 mod letters;
 mod memory;
 mod pages;
+mod publishers;
 mod reading;
 mod rig;
 mod shard;

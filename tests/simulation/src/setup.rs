@@ -121,7 +121,7 @@ fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
         outbox_bytes_max: random.magnitude(outbox_bytes_min, 1 << 20) as usize,
         in_flight_max: random.magnitude(1, 200),
         publishes_per_second_max: if random.one_in(4) { random.between(10, 40) } else { 0 },
-        windows_max: clients * TOPICS * 4 + 100,
+        windows_bytes_max: (clients * TOPICS * 4 + 100) * 1_000,
         window_ms: if keeps_all { 24 * 3_600_000 } else { random.magnitude(5_000, 24 * 3_600_000) },
         node_bytes_max: if keeps_all { 1 << 30 } else { random.magnitude(20_000, 1 << 30) as usize },
         block_bytes,

@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 
 /// Sealed blocks in order.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct Sealed {
     held: VecDeque<Held>,
     /// Totals of all that was ever dropped from the front.
     dropped: Totals,
@@ -35,7 +35,7 @@ struct Totals {
     bytes: u64,
 }
 
-impl Shelf {
+impl Sealed {
     /// Adds a block behind the others.
     pub fn push(&mut self, block: Arc<Block>) {
         let before = self.total();

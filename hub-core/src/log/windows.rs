@@ -1,0 +1,280 @@
+//! The windows of a log: what each producer has published to each topic, by memory and not by number.
+//!
+//! A window begins with a first publish. One that a handle or a waiting publish uses stays; of the rest the oldest
+//! of the account that holds most goes first, and its producer hears that its window is new when it comes again.
+
+use std::sync::Arc;
+
+use tidewire_protocol::code::Code;
+use tidewire_protocol::name::TopicName;
+use tidewire_protocol::number::{Incarnation, Seq};
+
+use crate::access::Granted;
+use crate::clock::Millis;
+use crate::ledger::{Account, Kind};
+use crate::limits::Limits;
+use crate::log::window::Window;
+use crate::log::windows::index::{Chains, Index, Print, Printer};
+use crate::mutant::{self, Mutant};
+use crate::names::producers::Producer;
+use crate::shelf::{Key, Shelf, Shelved};
+
+pub mod index;
+
+/// The windows of a log. Lives under the sequencer's lock.
+#[derive(Debug)]
+pub struct Windows {
+    log: u8,
+    shelf: Shelf<Kept>,
+    index: Index,
+    printer: Printer,
+    /// Producers, by number, each of which is used by one window fewer. To be told where producers are kept, once
+    /// the log's lock is given back.
+    released: Vec<u32>,
+    window_ms: u64,
+}
+
+/// Where a window is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowKey {
+    /// In which log.
+    pub log: u8,
+    key: Key,
+}
+
+/// What publishes, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Stream<'a> {
+    /// Who.
+    pub producer: &'a Producer,
+    /// As which incarnation.
+    pub incarnation: Incarnation,
+    /// Where to.
+    pub topic: &'a Granted<TopicName>,
+    /// Its lowest seq without a final answer.
+    pub lowest: Seq,
+}
+
+/// What `open` found.
+#[derive(Debug)]
+pub struct Opening {
+    /// The window, in use once more; `None` until a first publish begins one.
+    pub window: Option<WindowKey>,
+    /// The hub knows nothing of this producer on this topic.
+    pub window_new: bool,
+    /// The seq that comes next.
+    pub next: Seq,
+}
+
+impl Opening {
+    fn told(self) -> Self {
+        Self { window_new: self.window_new && !mutant::active(Mutant::WindowRestartedSilently), ..self }
+    }
+}
+
+#[derive(Debug)]
+struct Kept {
+    window: Window,
+    print: Print,
+    /// The last that opened it.
+    incarnation: Incarnation,
+    producer: u32,
+    /// The next in its chain of the index.
+    next: u32,
+}
+
+impl Shelved for Kept {
+    fn bytes(&self) -> usize {
+        WINDOW_BYTES + self.window.bytes_beyond()
+    }
+}
+
+impl Chains for Shelf<Kept> {
+    fn link(&self, slot: u32) -> Option<(Print, u32)> {
+        self.at(slot).map(|kept| (kept.print, kept.next))
+    }
+
+    fn set_next(&mut self, slot: u32, next: u32) {
+        if let Some(kept) = self.at_mut(slot) {
+            kept.next = next;
+        }
+    }
+}
+
+impl Windows {
+    /// None yet, in the log of this number.
+    #[must_use]
+    pub fn new(log: u8, limits: &Limits) -> Self {
+        Self {
+            log,
+            shelf: Shelf::new(Kind::Windows, limits.windows_bytes_max),
+            index: Index::default(),
+            printer: Printer::default(),
+            released: Vec::new(),
+            window_ms: limits.window_ms,
+        }
+    }
+
+    /// How many are kept.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.shelf.count()
+    }
+
+    /// Looks for a producer's window on a topic. One that is found is used once more, until [`Self::shut`].
+    ///
+    /// # Errors
+    /// [`Code::Fenced`], or [`Code::Overloaded`] if the account uses as many as there is room for.
+    pub fn open(&mut self, stream: Stream<'_>) -> Result<Opening, Code> {
+        if stream.producer.is_fenced(stream.incarnation) {
+            return Err(Code::Fenced);
+        }
+        let found = self.find(&stream).and_then(|key| self.going_on(key, &stream));
+        let Some(opening) = found else {
+            return Ok(Opening { window: None, window_new: true, next: Seq(stream.lowest.0.max(1)) }.told());
+        };
+        opening.window.map_or(Ok(()), |window| self.use_again(window.key))?;
+        Ok(opening.told())
+    }
+
+    /// The window for a first publish: one that has begun since `open`, or a new one. It is used once more. Tells
+    /// whether it is new; then its producer must have been held for it.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn begin(&mut self, account: &Arc<Account>, stream: Stream<'_>) -> Result<(WindowKey, bool), Code> {
+        if stream.producer.is_fenced(stream.incarnation) {
+            return Err(Code::Fenced);
+        }
+        let found = self.find(&stream).and_then(|key| self.going_on(key, &stream));
+        if let Some(window) = found.and_then(|opening| opening.window) {
+            self.use_again(window.key)?;
+            return Ok((window, false));
+        }
+        if !self.shelf.may_use(account, WINDOW_BYTES) {
+            return Err(Code::Overloaded);
+        }
+        let print = self.printer.print(stream.producer.id, stream.topic);
+        let key = self.shelf.put(account, |_| Kept {
+            window: Window::new(stream.lowest),
+            print,
+            incarnation: stream.incarnation,
+            producer: stream.producer.number(),
+            next: 0,
+        });
+        self.index.insert(&mut self.shelf, print, key.slot);
+        self.make_room();
+        Ok((WindowKey { log: self.log, key }, true))
+    }
+
+    /// One more uses a window.
+    pub fn take_up(&mut self, window: WindowKey) {
+        self.shelf.take_up(window.key);
+    }
+
+    /// One fewer uses a window. It is kept for a later `open`, unless nothing ever came of it.
+    pub fn shut(&mut self, now: Millis, window: WindowKey) {
+        let key = window.key;
+        let is_last = self.shelf.lay_down(now, key);
+        if is_last && self.shelf.get(key).is_some_and(|kept| kept.window.is_new()) {
+            self.drop(key);
+        } else {
+            self.make_room();
+        }
+    }
+
+    /// Changes a window, if it is still kept.
+    pub fn change<R>(&mut self, window: WindowKey, change: impl FnOnce(&mut Window) -> R) -> Option<R> {
+        self.shelf.change(window.key, |kept| change(&mut kept.window))
+    }
+
+    /// Whether its account has too much in use for this window to keep more than the few outcomes that any may.
+    #[must_use]
+    pub fn is_short(&self, window: WindowKey) -> bool {
+        let key = window.key;
+        let beyond = self.shelf.get(key).map_or(0, |kept| kept.window.bytes_beyond());
+        beyond > 0 && self.shelf.account(key).is_some_and(|account| !self.shelf.may_use(account, beyond))
+    }
+
+    /// Drops windows that were unused for too long, a bounded number at a time.
+    pub fn sweep(&mut self, now: Millis) {
+        for _ in 0..SWEEP_STEP {
+            if let Some(key) = self.shelf.next_expired(now, self.window_ms) {
+                self.drop(key);
+            }
+        }
+    }
+
+    /// Takes the producers that are used by one window fewer, each time by its number.
+    pub fn take_released(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.released)
+    }
+
+    fn find(&self, stream: &Stream<'_>) -> Option<Key> {
+        let print = self.printer.print(stream.producer.id, stream.topic);
+        self.index.find(&self.shelf, print).and_then(|slot| self.shelf.key_at(slot))
+    }
+
+    /// The window of a key, if `stream` goes on where it ends. Else it is dropped.
+    fn going_on(&mut self, key: Key, stream: &Stream<'_>) -> Option<Opening> {
+        let log = self.log;
+        let opening = self.shelf.change(key, |kept| {
+            // Told until something was taken: the answer to an earlier `open` may have been lost with its link.
+            let window_new = kept.window.is_new();
+            if window_new {
+                kept.window = Window::new(stream.lowest);
+            } else if !kept.window.forget_below(stream.lowest) {
+                return None;
+            }
+            if stream.incarnation > kept.incarnation {
+                if !kept.window.is_whole() {
+                    // An older incarnation began it with a past that this hub does not know. What is new here may
+                    // be old there, and the seqs since then may be its own or the older one's.
+                    return None;
+                }
+                kept.incarnation = stream.incarnation;
+                kept.window.hand_over();
+            }
+            let window = Some(WindowKey { log, key });
+            Some(Opening { window, window_new, next: kept.window.next() })
+        });
+        if matches!(opening, Some(None)) {
+            self.drop(key);
+        }
+        opening.flatten()
+    }
+
+    fn use_again(&mut self, key: Key) -> Result<(), Code> {
+        let account = self.shelf.account(key).ok_or(Code::Internal)?;
+        if !self.shelf.is_in_use(key) && !self.shelf.may_use(account, WINDOW_BYTES) {
+            return Err(Code::Overloaded);
+        }
+        self.shelf.take_up(key);
+        Ok(())
+    }
+
+    /// Drops some idle windows if there are too many bytes of them.
+    fn make_room(&mut self) {
+        for _ in 0..STEP {
+            if self.shelf.bytes() <= self.shelf.bytes_max() {
+                return;
+            }
+            let Some(key) = self.shelf.first_to_go() else { return };
+            self.drop(key);
+        }
+    }
+
+    fn drop(&mut self, key: Key) {
+        if let Some(print) = self.shelf.get(key).map(|kept| kept.print) {
+            self.index.remove(&mut self.shelf, print, key.slot);
+            self.released.extend(self.shelf.remove(key).map(|kept| kept.producer));
+        }
+    }
+}
+
+/// What a window takes that keeps one run of outcomes or none.
+const WINDOW_BYTES: usize = Shelf::<Kept>::BYTES_EACH + Index::BYTES_EACH;
+/// Dropped at once. Each call adds one at most.
+const STEP: usize = 4;
+/// Accounts or windows looked at in one step: bounds how long publishing waits.
+const SWEEP_STEP: usize = 256;

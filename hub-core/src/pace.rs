@@ -1,0 +1,63 @@
+//! How often something may happen: ten seconds' worth at once, and then as it fills up again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clock::Millis;
+
+/// A pace that several threads may keep together.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// When all of the allowance is there again, in microseconds.
+    full_at: AtomicU64,
+}
+
+/// The allowance is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not before {retry_after_ms} ms have passed")]
+pub struct Exhausted {
+    /// When there is some again.
+    pub retry_after_ms: u64,
+}
+
+impl Pace {
+    /// Takes one from the allowance; 0 a second stands for no limit.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if it is too early for one more.
+    pub fn take_one(&self, now: Millis, per_second: u64) -> Result<(), Exhausted> {
+        if per_second == 0 {
+            return Ok(());
+        }
+        let now = now.0.saturating_mul(1_000);
+        let each = (SECOND / per_second).max(1);
+        let after_one = |full_at: u64| full_at.max(now) + each;
+        let fits = |full_at| Some(after_one(full_at)).filter(|full_at| *full_at <= now + 10 * SECOND);
+        match self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
+            Ok(_) => Ok(()),
+            Err(full_at) => {
+                Err(Exhausted { retry_after_ms: (after_one(full_at) - now - 10 * SECOND) / 1_000 + 1 })
+            }
+        }
+    }
+}
+
+const SECOND: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_seconds_worth_at_once_and_then_as_it_fills_up() {
+        let pace = Pace::default();
+        let mut now = Millis(1_000_000);
+        let taken = |now| (0..).take_while(|_| pace.take_one(now, 3).is_ok()).count();
+        assert_eq!(taken(now), 30);
+        let Err(Exhausted { retry_after_ms }) = pace.take_one(now, 3) else { unreachable!("it is used up") };
+        now = now.plus(retry_after_ms);
+        assert_eq!(taken(now), 1, "after {retry_after_ms} ms");
+        assert_eq!(taken(now.plus(2_000)), 6);
+        assert_eq!(taken(now.plus(60_000)), 30);
+        assert_eq!(pace.take_one(now.plus(60_000), 0), Ok(()));
+    }
+}

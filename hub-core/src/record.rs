@@ -1,0 +1,87 @@
+//! A message as the hub knows it: one form on the whole way from its publisher to the tails.
+
+use tidewire_protocol::block::Head;
+use tidewire_protocol::code::Content;
+use tidewire_protocol::number::{Offset, Tag};
+
+use crate::clock::Millis;
+
+/// A message. Its place and time are given by the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its place in the log; 0 until it has one.
+    pub offset: Offset,
+    /// The log's clock when it got that.
+    pub published_at: Millis,
+    /// What the payload is.
+    pub content: Content,
+    /// An earlier life of the hub may have stored it already.
+    pub maybe_duplicate: bool,
+    /// Its publisher's public mark.
+    pub tag: Tag,
+    /// Who published it, by the hub's own word; empty if that is not shown.
+    pub sender: &'a str,
+    /// Its bytes.
+    pub payload: &'a [u8],
+}
+
+/// A message that outlives what it was read from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnRecord {
+    /// All but texts and bytes.
+    rest: Record<'static>,
+    sender: Box<str>,
+    payload: Box<[u8]>,
+}
+
+impl<'a> Record<'a> {
+    /// What stands before the payload in a block, as far as the message itself says it.
+    #[must_use]
+    pub fn head(&self) -> Head<'a> {
+        Head {
+            published_at_ms: self.published_at.0,
+            content: self.content,
+            maybe_duplicate: self.maybe_duplicate,
+            tag: self.tag,
+            sender: self.sender,
+            ..Head::default()
+        }
+    }
+}
+
+impl From<Record<'_>> for OwnRecord {
+    fn from(record: Record<'_>) -> Self {
+        let (sender, payload) = (record.sender.into(), record.payload.into());
+        Self { rest: Record { sender: "", payload: &[], ..record }, sender, payload }
+    }
+}
+
+impl OwnRecord {
+    /// The message.
+    #[must_use]
+    pub fn record(&self) -> Record<'_> {
+        Record { sender: &self.sender, payload: &self.payload, ..self.rest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_message_is_lost_when_it_is_kept() {
+        let record = Record {
+            offset: Offset(7),
+            published_at: Millis(8),
+            content: Content::Cbor,
+            maybe_duplicate: true,
+            tag: Tag(9),
+            sender: "somebody",
+            payload: b"bytes",
+        };
+        assert_eq!(OwnRecord::from(record).record(), record);
+        let Head { published_at_ms, content, maybe_duplicate, tag, sender, .. } = record.head();
+        assert_eq!((published_at_ms, content, maybe_duplicate), (8, Content::Cbor, true));
+        assert_eq!((tag, sender), (Tag(9), "somebody"));
+    }
+}

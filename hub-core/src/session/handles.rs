@@ -1,0 +1,190 @@
+//! The handles of one connection, in pages of consecutive numbers: whichever numbers its client takes, and however
+//! many, adding one costs little and none is far from its neighbours.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewire_protocol::name::TopicName;
+use tidewire_protocol::number::{Handle, Participant, Seq};
+
+use crate::access::{Grant, Granted};
+use crate::letter::Serial;
+use crate::log::windows::WindowKey;
+use crate::topic::Topic;
+
+/// All handles of a connection.
+#[derive(Debug, Default)]
+pub struct Handles {
+    pages: BTreeMap<u64, Vec<OpenHandle>>,
+    count: usize,
+    bytes: usize,
+}
+
+/// A handle that can be used.
+#[derive(Debug)]
+pub struct OpenHandle {
+    handle: Handle,
+    /// Tells it from later ones of its number.
+    pub serial: Serial,
+    /// Who publishes by it.
+    pub participant: Participant,
+    /// What it is good for.
+    pub place: Place,
+}
+
+/// Where a handle publishes to.
+#[derive(Debug)]
+pub enum Place {
+    /// Nothing was published by it yet, so that the hub holds nothing but its words.
+    Opened {
+        /// The topic.
+        topic: Granted<TopicName>,
+        /// Lowest seq without a final answer.
+        lowest: Seq,
+        /// The producer's window there, if there is one.
+        window: Option<WindowKey>,
+    },
+    /// It was published by.
+    Used {
+        /// The topic.
+        topic: Arc<Topic>,
+        /// The producer's window there.
+        window: WindowKey,
+        /// Which rule let it be opened.
+        grant: Grant,
+    },
+}
+
+impl Place {
+    /// The window that it uses.
+    #[must_use]
+    pub fn window(&self) -> Option<WindowKey> {
+        match self {
+            Self::Opened { window, .. } => *window,
+            Self::Used { window, .. } => Some(*window),
+        }
+    }
+
+    /// Bytes that a handle with this place takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Opened { topic, .. } => size_of::<OpenHandle>() + topic.as_str().len() + TEXT_BYTES,
+            Self::Used { .. } => size_of::<OpenHandle>(),
+        }
+    }
+}
+
+impl Handles {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Bytes that they take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The handle of a number.
+    #[must_use]
+    pub fn get(&self, handle: Handle) -> Option<&OpenHandle> {
+        let page = self.pages.get(&(handle.0 / PAGE))?;
+        page.get(page.binary_search_by_key(&handle, |open| open.handle).ok()?)
+    }
+
+    /// Adds a handle whose number is not in use.
+    pub fn insert(&mut self, handle: Handle, serial: Serial, participant: Participant, place: Place) {
+        let page = self.pages.entry(handle.0 / PAGE).or_default();
+        if let Err(index) = page.binary_search_by_key(&handle, |open| open.handle) {
+            page.reserve_exact(usize::from(page.is_empty()));
+            self.count += 1;
+            self.bytes += place.bytes();
+            page.insert(index, OpenHandle { handle, serial, participant, place });
+        }
+    }
+
+    /// Gives a handle another place.
+    pub fn move_to(&mut self, handle: Handle, place: Place) {
+        let Some(page) = self.pages.get_mut(&(handle.0 / PAGE)) else { return };
+        if let Ok(index) = page.binary_search_by_key(&handle, |open| open.handle) {
+            let before = std::mem::replace(&mut page[index].place, place);
+            self.bytes = self.bytes + page[index].place.bytes() - before.bytes();
+        }
+    }
+
+    /// Takes a handle away.
+    pub fn remove(&mut self, handle: Handle) -> Option<Place> {
+        let page = self.pages.get_mut(&(handle.0 / PAGE))?;
+        let open = page.remove(page.binary_search_by_key(&handle, |open| open.handle).ok()?);
+        if page.is_empty() {
+            self.pages.remove(&(handle.0 / PAGE));
+        }
+        self.count -= 1;
+        self.bytes -= open.place.bytes();
+        Some(open.place)
+    }
+
+    /// Takes away those of a participant, or all; gives the windows that they used.
+    pub fn remove_of(&mut self, participant: Option<Participant>) -> Vec<WindowKey> {
+        let mut windows = Vec::new();
+        let (count, bytes) = (&mut self.count, &mut self.bytes);
+        self.pages.retain(|_, page| {
+            page.retain(|open| {
+                let stays = participant.is_some_and(|gone| gone != open.participant);
+                if !stays {
+                    windows.extend(open.place.window());
+                    *count -= 1;
+                    *bytes -= open.place.bytes();
+                }
+                stays
+            });
+            !page.is_empty()
+        });
+        windows
+    }
+}
+
+/// Numbers on a page.
+const PAGE: u64 = 64;
+/// What a name takes beside its letters.
+const TEXT_BYTES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::access::Access;
+
+    fn place() -> Place {
+        let topic = Access::open().publish(TopicName::parse("a.topic").unwrap()).unwrap();
+        Place::Opened { topic, lowest: Seq(1), window: None }
+    }
+
+    #[test]
+    fn handles_are_found_whatever_their_numbers() {
+        let mut handles = Handles::default();
+        let numbers = (0..200).chain([1 << 52, 1 << 40, 777, 555]).map(Handle);
+        numbers.clone().for_each(|n| handles.insert(n, Serial(1), Participant(n.0 % 2), place()));
+        assert_eq!(handles.count(), 204);
+        let mut numbers = numbers;
+        assert!(numbers.all(|n| handles.get(n).unwrap().participant == Participant(n.0 % 2)));
+        assert!(handles.get(Handle(200)).is_none() && handles.remove(Handle(1 << 51)).is_none());
+        assert!(handles.remove(Handle(7)).is_some() && handles.get(Handle(7)).is_none());
+        handles.remove_of(Some(Participant(0)));
+        assert_eq!(handles.count(), 101);
+        handles.remove_of(None);
+        assert_eq!((handles.count(), handles.bytes(), handles.pages.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_handle_at_rest_takes_at_most_80_bytes() {
+        let mut handles = Handles::default();
+        (1..=10_000).for_each(|n| handles.insert(Handle(n), Serial(n), Participant(0), place()));
+        let room: usize = handles.pages.values().map(Vec::capacity).sum();
+        let pages = handles.pages.len() * 2 * (size_of::<u64>() + size_of::<Vec<OpenHandle>>());
+        assert!(room * size_of::<OpenHandle>() + pages <= 80 * 10_000);
+    }
+}

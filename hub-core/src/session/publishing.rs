@@ -1,0 +1,192 @@
+//! What a connection publishes: handles, and every check of a publish before it meets the log.
+
+use std::sync::Arc;
+
+use tidewire_protocol::client_frame::{Open, Publish};
+use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
+use tidewire_protocol::name::TopicName;
+use tidewire_protocol::number::{Handle, Incarnation};
+
+use crate::access::Granted;
+use crate::clock::Millis;
+use crate::ledger::{Charge, Kind};
+use crate::limits::Limits;
+use crate::log::submission::Wish;
+use crate::log::windows::{Opening, Stream, WindowKey};
+use crate::names::producers::Producer;
+use crate::pace::Exhausted;
+use crate::session::Session;
+use crate::session::asking::depth;
+use crate::session::batch::Source;
+use crate::session::desk::Desk;
+use crate::session::handles::Place;
+use crate::session::telling::retry_after_ms;
+use crate::topic::Topic;
+
+impl Session {
+    /// Opens a handle. The hub holds nothing for it but its words until a first publish.
+    pub(super) fn open(&mut self, now: Millis, open: &Open<'_>, desk: &mut Desk<'_>) -> Result<(), Code> {
+        let handle = open.handle;
+        if self.handles.get(handle).is_some() {
+            return Err(Code::BadFrame);
+        }
+        match self.try_open(now, open, desk) {
+            Ok((topic, opening)) => {
+                let (window_new, next) = (opening.window_new, opening.next);
+                let place = Place::Opened { topic, lowest: open.lowest, window: opening.window };
+                self.handles.insert(handle, desk.serials.give(), open.participant, place);
+                self.charge_handles(desk);
+                desk.replies.put(&HubFrame::Opened(Opened { handle, window_new, next }));
+            }
+            Err(code) => {
+                desk.replies.put(&HubFrame::Refused(Refused {
+                    handle,
+                    code,
+                    retry_after_ms: retry_after_ms(code),
+                    message: code.sentence().into(),
+                    ..Refused::default()
+                }));
+                if code == Code::Fenced {
+                    self.detach(now, open.participant, code, desk.topics, desk.replies);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn try_open(
+        &self,
+        now: Millis,
+        open: &Open<'_>,
+        desk: &Desk<'_>,
+    ) -> Result<(Granted<TopicName>, Opening), Code> {
+        let limits = desk.topics.limits();
+        let topic = TopicName::parse(&open.topic).map_err(|_| Code::BadName)?;
+        if depth(topic.as_str()) > limits.topic_depth_max {
+            return Err(Code::BadName);
+        }
+        if self.handles.count() >= limits.handles_max {
+            return Err(Code::LimitReached);
+        }
+        let present = self.participant(open.participant).ok_or(Code::UnknownNumber)?;
+        let producer = present.producer.as_ref().ok_or(Code::Forbidden)?;
+        let topic = desk.topics.access().publish(topic)?;
+        let bytes = Place::Opened { topic: topic.clone(), lowest: open.lowest, window: None }.bytes();
+        if !desk.account.may_hold(Kind::Handles, bytes, limits.handles_bytes_max) {
+            return Err(Code::Overloaded);
+        }
+        let (incarnation, lowest) = (present.incarnation, open.lowest);
+        let opened = desk.topics.open(now, Stream { producer, incarnation, topic: &topic, lowest });
+        opened.map(|opening| (topic, opening))
+    }
+
+    /// Checks a publish, and adds it to the batch.
+    pub(super) fn publish(&mut self, now: Millis, publish: &Publish<'_>, desk: &mut Desk<'_>) {
+        if let Err(refusal) = self.try_publish(now, publish, desk) {
+            let Refusal { code, retry_after_ms } = refusal;
+            desk.replies.put(&HubFrame::Refused(Refused {
+                handle: publish.handle,
+                seq: publish.seq,
+                count: 1,
+                code,
+                consumed: false,
+                retry_after_ms,
+                message: code.sentence().into(),
+            }));
+            if code == Code::Fenced
+                && let Some(participant) = self.handles.get(publish.handle).map(|open| open.participant)
+            {
+                self.detach(now, participant, code, desk.topics, desk.replies);
+            }
+        }
+    }
+
+    fn try_publish(
+        &mut self,
+        now: Millis,
+        publish: &Publish<'_>,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Refusal> {
+        let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
+        let (participant, serial) = (open.participant, open.serial);
+        let limits = desk.topics.limits();
+        self.pace.take_one(now, limits.publishes_per_second_max)?;
+        desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
+        if !desk.batch.continues(publish.handle) {
+            let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
+            let producer = present.producer.ok_or(Code::UnknownNumber)?;
+            let (incarnation, tag) = (present.incarnation, present.tag);
+            let (topic, window) = self.begin(now, publish, &producer, incarnation, desk)?;
+            let (origin, handle) = (desk.address.with(serial), publish.handle);
+            desk.batch.from(Source { origin, handle, producer, incarnation, tag, topic, window });
+        }
+        desk.batch.add(publish, wish(publish, limits));
+        Ok(())
+    }
+
+    /// The topic and the window that a handle publishes to, which are there from its first publish on.
+    fn begin(
+        &mut self,
+        now: Millis,
+        publish: &Publish<'_>,
+        producer: &Producer,
+        incarnation: Incarnation,
+        desk: &Desk<'_>,
+    ) -> Result<(Arc<Topic>, WindowKey), Code> {
+        let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
+        let ((topic, window), grant) = match &open.place {
+            Place::Used { topic, window, .. } => return Ok((Arc::clone(topic), *window)),
+            Place::Opened { topic, lowest, window } => {
+                let lowest = publish.lowest.max(*lowest);
+                let stream = Stream { producer, incarnation, topic, lowest };
+                (desk.topics.begin(now, desk.account, stream, *window)?, topic.grant())
+            }
+        };
+        let used = Place::Used { topic: Arc::clone(&topic), window, grant };
+        self.handles.move_to(publish.handle, used);
+        self.charge_handles(desk);
+        Ok((topic, window))
+    }
+
+    /// Gives a handle back.
+    pub(super) fn shut(&mut self, now: Millis, handle: Handle, desk: &Desk<'_>) {
+        let place = self.handles.remove(handle);
+        desk.topics.shut(now, place.and_then(|place| place.window()));
+        self.charge_handles(desk);
+    }
+
+    fn charge_handles(&mut self, desk: &Desk<'_>) {
+        let bytes = self.handles.bytes();
+        self.charge.get_or_insert_with(|| Charge::new(desk.account, Kind::Handles)).set(bytes);
+    }
+}
+
+/// What the hub makes of a publish by what it looks like.
+fn wish(publish: &Publish<'_>, limits: &Limits) -> Wish {
+    match publish.content {
+        _ if publish.void => Wish::Void,
+        _ if publish.payload.len() > limits.message_bytes_max => Wish::Refuse(Code::TooLarge),
+        Content::Unknown => Wish::Refuse(Code::NotSupported),
+        Content::Json | Content::Text | Content::Binary | Content::Cbor => Wish::Append,
+    }
+}
+
+/// Why a publish is not taken, and does not use up its seq.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Refusal {
+    code: Code,
+    retry_after_ms: u64,
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self { code, retry_after_ms: retry_after_ms(code) }
+    }
+}
+
+impl From<Exhausted> for Refusal {
+    fn from(exhausted: Exhausted) -> Self {
+        Self { code: Code::RateLimited, retry_after_ms: exhausted.retry_after_ms }
+    }
+}

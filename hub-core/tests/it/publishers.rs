@@ -1,0 +1,286 @@
+//! Who publishes: nobody is kept out by what others leave behind, and who is fenced stays so.
+
+use tidewire_hub_core::dialect::Dialect;
+use tidewire_hub_core::ledger::{AccountKey, Kind};
+use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_protocol::client_frame::{Attach, ClientFrame, Detach, Hello, Open, Publish, Shut};
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::HubFrame;
+use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId, Seq};
+use tidewire_protocol::position::Start;
+
+use crate::rig::{Heard, Hub, attach, hello, limits, open_as, publish_on, websocket_message};
+
+/// Connects from an address of its own and signs in.
+fn from(hub: &mut Hub, address: u128, producer: u64, incarnation: u64) -> ConnectionId {
+    let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(address));
+    // One that was there before had the same number.
+    hub.heard(id);
+    let (producer, incarnation) = (named(producer), Incarnation(incarnation));
+    hub.say(id, &[ClientFrame::Hello(Hello { producer, incarnation, ..Hello::default() })]);
+    id
+}
+
+/// The same, and it is let in.
+fn welcomed(hub: &mut Hub, address: u128, producer: u64) -> ConnectionId {
+    let id = from(hub, address, producer, 1);
+    assert_eq!(hub.heard(id), [Heard::Welcome]);
+    id
+}
+
+fn named(producer: u64) -> ProducerId {
+    ProducerId((u128::from(producer) + 1).to_be_bytes())
+}
+
+/// Opens handle 1 on "t" and tells what was answered: whether the window is new, and which seq comes next.
+fn opened(hub: &mut Hub, id: ConnectionId, lowest: u64) -> (bool, u64) {
+    opened_on(hub, id, 1, "t", lowest)
+}
+
+fn opened_on(hub: &mut Hub, id: ConnectionId, handle: u64, topic: &str, lowest: u64) -> (bool, u64) {
+    hub.heard(id);
+    let (handle, participant, topic, lowest) = (Handle(handle), Participant(0), topic.into(), Seq(lowest));
+    hub.say(id, &[ClientFrame::Open(Open { handle, participant, topic, lowest })]);
+    let bytes = std::mem::take(hub.sockets.written.entry(id).or_default());
+    let (_, mut frames) = websocket_message(&mut &bytes[..]).expect("an answer");
+    match HubFrame::take(&mut frames).unwrap().unwrap() {
+        HubFrame::Opened(opened) => (opened.window_new, opened.next.0),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A publish by one that has not heard what became of those before.
+fn unanswered(handle: u64, seq: u64) -> ClientFrame<'static> {
+    let (handle, seq, payload) = (Handle(handle), Seq(seq), b"m"[..].into());
+    ClientFrame::Publish(Publish { handle, seq, payload, ..Publish::default() })
+}
+
+fn held(hub: &Hub, kind: Kind) -> usize {
+    hub.topics.ledger().held(kind)
+}
+
+/// Room for about so many windows.
+fn room_for(windows: usize) -> Limits {
+    limits(|limits| limits.windows_bytes_max = windows * 96)
+}
+
+/// Somebody at one address leaves windows of so many producers behind.
+fn litter(hub: &mut Hub, address: u128, producers: std::ops::Range<u64>) {
+    let id = welcomed(hub, address, u64::MAX - 1);
+    for producer in producers {
+        let (participant, producer) = (Participant(1), named(producer));
+        let attach = Attach { participant, producer, incarnation: Incarnation(1) };
+        let (attach, detach) = (ClientFrame::Attach(attach), ClientFrame::Detach(Detach { participant }));
+        hub.say(id, &[attach, open_as(1, 1, "litter"), publish_on(1, 1, b"m"), detach]);
+        hub.sockets.written.clear();
+    }
+    hub.shard.gone(hub.now, id);
+}
+
+#[test]
+fn windows_of_others_do_not_keep_a_new_producer_out() {
+    let mut hub = Hub::new(room_for(10), vec![]);
+    for producer in 1..=10 {
+        let id = hub.client(producer);
+        hub.open(id, "t");
+        hub.publish(id, 1, b"m");
+        hub.shard.gone(hub.now, id);
+        hub.sockets.written.clear();
+    }
+    let late = hub.client(99);
+    hub.open(late, "t");
+    hub.publish(late, 1, b"m");
+    assert_eq!(hub.heard(late), [Heard::Acked(1, 1)]);
+}
+
+#[test]
+fn who_leaves_very_many_windows_behind_loses_only_their_own() {
+    let mut hub = Hub::new(limits(|limits| limits.windows_bytes_max = 100_000), vec![]);
+    let early = welcomed(&mut hub, 1, 1);
+    opened(&mut hub, early, 1);
+    hub.say(early, &[publish_on(1, 1, b"m")]);
+    hub.shard.gone(hub.now, early);
+    litter(&mut hub, 2, 1_000..6_000);
+    let windows = hub.topics.with_log(0, |log| log.windows.count());
+    assert!((900..1_100).contains(&windows), "{windows} windows");
+    let early = welcomed(&mut hub, 1, 1);
+    assert_eq!(opened(&mut hub, early, 1), (false, 2), "the window is kept");
+    let late = welcomed(&mut hub, 3, 2);
+    assert_eq!(opened(&mut hub, late, 1), (true, 1));
+    hub.say(late, &[publish_on(1, 1, b"m")]);
+    assert_eq!(hub.heard(late), [Heard::Acked(1, 1)]);
+}
+
+#[test]
+fn producers_that_nobody_uses_are_forgotten_and_those_in_use_stay_fenced() {
+    let mut hub = Hub::new(
+        limits(|limits| (limits.producers_bytes_max, limits.windows_bytes_max) = (20_000, 10_000)),
+        vec![],
+    );
+    let newer = from(&mut hub, 1, 1, 2);
+    litter(&mut hub, 1, 1_000..3_000);
+    let older = from(&mut hub, 2, 1, 1);
+    assert_eq!(hub.heard(older)[0], Heard::Goodbye(Code::Fenced));
+    assert!(held(&hub, Kind::Windows) < 60_000, "{} bytes", held(&hub, Kind::Windows));
+    hub.shard.gone(hub.now, newer);
+    // Also while only a window uses it, and when it comes and goes often.
+    for _ in 0..100 {
+        let newer = from(&mut hub, 1, 1, 2);
+        opened(&mut hub, newer, 1);
+        hub.shard.gone(hub.now, newer);
+    }
+    let older = from(&mut hub, 2, 1, 1);
+    assert_eq!(hub.heard(older)[0], Heard::Goodbye(Code::Fenced));
+}
+
+#[test]
+fn what_is_only_opened_takes_nothing_but_its_handle() {
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let id = welcomed(&mut hub, 1, 1);
+    let before = held(&hub, Kind::Windows);
+    for handle in 1..=5_000u64 {
+        hub.say(id, &[open_as(handle, 0, &format!("never.{handle}"))]);
+    }
+    hub.sockets.written.clear();
+    assert_eq!(hub.topics.metrics().topics.value(), 0);
+    assert_eq!((held(&hub, Kind::Windows), hub.topics.with_log(0, |log| log.windows.count())), (before, 0));
+    let handles = held(&hub, Kind::Handles);
+    assert!((5_000 * 64..5_000 * 128).contains(&handles), "{handles} bytes");
+    for handle in 1..=5_000u64 {
+        hub.say(id, &[publish_on(handle, 1, b"m")]);
+    }
+    assert!(held(&hub, Kind::Handles) <= 5_000 * 64);
+    let windows = held(&hub, Kind::Windows) - before;
+    assert!(windows <= 5_000 * 100, "{windows} bytes");
+    for handle in 1..=2_500u64 {
+        hub.say(id, &[ClientFrame::Shut(Shut { handle: Handle(handle) })]);
+    }
+    hub.shard.gone(hub.now, id);
+    assert_eq!((held(&hub, Kind::Handles), held(&hub, Kind::Windows) - windows), (0, before));
+}
+
+#[test]
+fn a_window_is_new_until_a_publish_is_taken_and_known_from_then_on() {
+    let mut hub = Hub::new(limits(|limits| limits.pending_bytes_max = 10), vec![]);
+    let id = welcomed(&mut hub, 1, 1);
+    assert_eq!(opened(&mut hub, id, 5), (true, 5));
+    hub.say(id, &[publish_on(1, 5, b"too much for what may wait")]);
+    assert_eq!(hub.heard(id), [Heard::Refused(5, Code::Overloaded)]);
+    hub.shard.gone(hub.now, id);
+    assert_eq!(hub.topics.with_log(0, |log| log.windows.count()), 0, "nothing came of it");
+    let id = welcomed(&mut hub, 1, 1);
+    assert_eq!(opened(&mut hub, id, 4), (true, 4));
+    hub.say(id, &[unanswered(1, 4), unanswered(1, 5), unanswered(1, 4)]);
+    assert_eq!(hub.heard(id), [Heard::Acked(4, 2), Heard::Acked(4, 1)]);
+    assert_eq!(opened_on(&mut hub, id, 2, "t", 4), (false, 6));
+}
+
+#[test]
+fn who_uses_very_many_windows_leaves_room_for_others() {
+    let mut hub = Hub::new(room_for(1_000), vec![]);
+    let greedy = welcomed(&mut hub, 1, 1);
+    for handle in 1..=2_000u64 {
+        hub.say(greedy, &[open_as(handle, 0, &format!("many.{handle}")), publish_on(handle, 1, b"m")]);
+    }
+    let refused = |heard: &&Heard| matches!(heard, Heard::Refused(1, Code::Overloaded));
+    let count = hub.heard(greedy).iter().filter(refused).count();
+    assert!((1_450..1_550).contains(&count), "{count} refused");
+    for address in 2..10 {
+        let late = welcomed(&mut hub, address, address as u64);
+        opened(&mut hub, late, 1);
+        hub.say(late, &[publish_on(1, 1, b"m")]);
+        assert_eq!(hub.heard(late), [Heard::Acked(1, 1)]);
+    }
+}
+
+#[test]
+fn outcomes_that_are_kept_count_as_memory() {
+    let mut hub = Hub::new(room_for(1_000), vec![]);
+    let (one, two) = (welcomed(&mut hub, 1, 1), welcomed(&mut hub, 2, 2));
+    opened(&mut hub, one, 1);
+    opened(&mut hub, two, 1);
+    let before = held(&hub, Kind::Windows);
+    // Offsets of each have holes, so that every outcome is a run, and nobody says that he heard any.
+    let mut refused = 0;
+    for seq in 1..=900 {
+        for id in [one, two] {
+            hub.say(id, &[unanswered(1, seq)]);
+            refused += usize::from(!matches!(hub.heard(id)[..], [Heard::Acked(..)]));
+        }
+    }
+    let held = held(&hub, Kind::Windows) - before;
+    assert!(held > 2 * 500 * 16 && refused == 0, "{held} bytes, {refused} refused");
+}
+
+#[test]
+fn a_fenced_participant_stays_so_whatever_comes_between() {
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let x = welcomed(&mut hub, 1, 100);
+    hub.say(x, &[attach(1, 50, 1), open_as(1, 1, "t"), publish_on(1, 1, b"m")]);
+    let y = welcomed(&mut hub, 2, 101);
+    hub.say(y, &[attach(1, 50, 2)]);
+    hub.heard(x);
+    hub.say(x, &[open_as(2, 1, "u"), publish_on(1, 2, b"late")]);
+    let heard = hub.heard(x);
+    assert!(heard.contains(&Heard::Refused(0, Code::Fenced)), "{heard:?}");
+    assert!(heard.contains(&Heard::Detached(1, Code::Fenced)), "{heard:?}");
+    // The first publish of a handle that was opened before.
+    let z = hub.client(9);
+    hub.say(z, &[open_as(1, 0, "t")]);
+    let newer = hub.connect(Dialect::Binary);
+    hub.say(newer, &[hello(9, 2)]);
+    hub.heard(z);
+    hub.say(z, &[publish_on(1, 1, b"late")]);
+    assert_eq!(hub.heard(z), [Heard::Refused(1, Code::Fenced), Heard::Detached(0, Code::Fenced)]);
+}
+
+#[test]
+fn refusals_by_rate_are_counted() {
+    let mut hub = Hub::new(limits(|limits| limits.publishes_per_second_max = 1), vec![]);
+    let id = hub.client(8);
+    hub.open(id, "t");
+    for seq in 1..=20 {
+        hub.publish(id, seq, b"m");
+    }
+    let told = hub.heard(id).iter().filter(|heard| matches!(heard, Heard::Refused(..))).count();
+    assert!(told > 0);
+    assert_eq!(hub.topics.metrics().refused.value(), told as u64);
+}
+
+#[test]
+fn a_newer_incarnation_goes_on_where_the_older_ended_only_if_the_hub_knows_all_before() {
+    // The hub has restarted, and the older of the two comes back first, under seqs that the newer used meanwhile.
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let older = from(&mut hub, 1, 1, 1);
+    assert_eq!(opened(&mut hub, older, 3), (true, 3));
+    hub.say(older, &[unanswered(1, 3), unanswered(1, 4), unanswered(1, 5)]);
+    assert_eq!(hub.heard(older), [Heard::Acked(3, 3)]);
+    let newer = from(&mut hub, 2, 1, 2);
+    assert_eq!(opened(&mut hub, newer, 4), (true, 4), "the hub does not pretend to know");
+    hub.say(newer, &[unanswered(1, 4), unanswered(1, 5)]);
+    assert_eq!(hub.history(newer, "t", Start::Earliest).len(), 5);
+    hub.say(older, &[unanswered(1, 6)]);
+    assert_eq!(hub.heard(older), [Heard::Refused(6, Code::Fenced), Heard::Detached(0, Code::Fenced)]);
+
+    // A producer whose every publish this hub has seen.
+    let older = from(&mut hub, 1, 2, 1);
+    assert_eq!(opened(&mut hub, older, 1), (true, 1));
+    hub.say(older, &[unanswered(1, 1), unanswered(1, 2)]);
+    let newer = from(&mut hub, 2, 2, 2);
+    assert_eq!(opened(&mut hub, newer, 2), (false, 3));
+    hub.say(newer, &[unanswered(1, 2)]);
+    assert_eq!(hub.history(newer, "t", Start::Earliest).len(), 7, "the second was known");
+}
+
+#[test]
+fn connections_of_one_address_share_a_rate() {
+    let mut hub = Hub::new(limits(|limits| limits.publishes_per_second_per_address_max = 1), vec![]);
+    let acked_of = |hub: &mut Hub, address: u128, producer: u64| {
+        let id = welcomed(hub, address, producer);
+        opened(hub, id, 1);
+        (1..=20).for_each(|seq| hub.say(id, &[publish_on(1, seq, b"m")]));
+        hub.heard(id).iter().filter(|heard| matches!(heard, Heard::Acked(..))).count()
+    };
+    assert_eq!([acked_of(&mut hub, 1, 1), acked_of(&mut hub, 1, 2), acked_of(&mut hub, 2, 3)], [10, 0, 10]);
+}
