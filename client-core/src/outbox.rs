@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use tidewire_protocol::client_frame::{Open, Shut};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused, Welcome};
-use tidewire_protocol::number::{Handle, Participant};
+use tidewire_protocol::number::Handle;
 
 use crate::entry::{Entry, Load};
 use crate::fault::{Broken, ClientCode, Fault};
@@ -325,8 +325,7 @@ impl Outbox {
             if let Some(Some(window)) = self.windows.get_mut(place) {
                 let lowest = window.opening();
                 let topic = window.topic.as_str().into();
-                Open { handle: handle(place), participant: Participant(0), topic, lowest }
-                    .put(&mut packet.bytes);
+                Open { handle: handle(place), topic, lowest, ..Open::default() }.put(&mut packet.bytes);
                 handles += 1;
             }
         }

@@ -202,7 +202,7 @@ impl Window {
             content: entry.content,
             maybe_duplicate: entry.maybe_duplicate,
             void: entry.void || entry.refill,
-            payload: Default::default(),
+            ..Publish::default()
         };
         let len = if entry.refill { 0 } else { entry.len };
         publish.put_head(len as usize, &mut packet.bytes);

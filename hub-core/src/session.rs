@@ -22,7 +22,7 @@ use crate::session::asking::{depth, page, subscription};
 use crate::session::batch::Source;
 use crate::session::desk::{Demand, Desk};
 use crate::session::replies::Replies;
-use crate::session::telling::{continues, outcome_frame, retry_after_ms};
+use crate::session::telling::{continues, failed, outcome_frame, retry_after_ms};
 use crate::topics::Topics;
 use crate::topics::directory::Topic;
 use crate::topics::producers::{Opening, WindowKey};
@@ -109,6 +109,9 @@ impl Session {
                     desk.replies.put(&HubFrame::Heartbeat(Heartbeat { request: frame.request }));
                 }
             }
+            // No handle takes it, and what may be lost is not answered.
+            ClientFrame::Send(_) => {}
+            ClientFrame::SignIn(frame) => desk.replies.put(&failed(frame.request, Code::NotSupported)),
         }
         Ok(Demand::Nothing)
     }
@@ -150,6 +153,7 @@ impl Session {
             subject: "".into(),
             agent: concat!("tidewire/", env!("CARGO_PKG_VERSION")).into(),
             features: 0,
+            frame_bytes_max: limits.frame_bytes_max as u64,
         }));
         Ok(())
     }
@@ -233,6 +237,9 @@ impl Session {
         open: &Open<'_>,
         desk: &Desk<'_>,
     ) -> Result<(Arc<Topic>, Opening, Participant), Code> {
+        if open.unacknowledged {
+            return Err(Code::NotSupported);
+        }
         let limits = desk.topics.limits();
         let name = TopicName::parse(&open.topic).map_err(|_| Code::BadName)?;
         if depth(name.as_str()) > limits.topic_depth_max {

@@ -194,6 +194,7 @@ fn said(frame: &ClientFrame<'_>) -> String {
         ClientFrame::Unsubscribe(f) => format!("unsubscribe {} tail {}", f.request, f.tail),
         ClientFrame::History(f) => format!("history {} {} {}", f.request, f.name, start(&f.from)),
         ClientFrame::Heartbeat(_) => "heartbeat".into(),
+        ClientFrame::Send(_) | ClientFrame::SignIn(_) => "later".into(),
         ClientFrame::Attach(_) | ClientFrame::Detach(_) => "participant".into(),
     }
 }

@@ -60,6 +60,8 @@ impl Batch {
             maybe_duplicate: publish.maybe_duplicate,
             void: publish.void,
             payload: (&[][..]).into(),
+            tag: publish.tag,
+            count: publish.count,
         };
         self.items.push(Item { source, publish: head, wish, payload: start..self.payloads.len() });
     }

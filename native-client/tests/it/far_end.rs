@@ -149,6 +149,8 @@ fn frame(frame: &ClientFrame<'_>) -> Frame {
         ClientFrame::Attach(_)
         | ClientFrame::Detach(_)
         | ClientFrame::Shut(_)
+        | ClientFrame::Send(_)
+        | ClientFrame::SignIn(_)
         | ClientFrame::Heartbeat(_) => Frame::Other,
     }
 }
