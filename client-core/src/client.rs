@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use tidewire_protocol::binary;
 use tidewire_protocol::block::Block;
-use tidewire_protocol::client_frame;
+use tidewire_protocol::client_frame::{self, Hello};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::field::{Field, Fields};
 use tidewire_protocol::hub_frame::{
@@ -21,6 +21,7 @@ use crate::outbox::Outbox;
 use crate::output::{ListenerId, Output, Packet, PublishId};
 use crate::outputs::Outputs;
 use crate::subscriptions::Subscriptions;
+use crate::wire::cut;
 
 /// One client of one hub. The crate's documentation says how it is driven.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub struct Client {
     connection: Connection,
     subscriptions: Subscriptions,
     outbox: Outbox,
-    /// Frames to send before all messages.
+    /// Frames to send before all messages of the outbox.
     wire: Vec<u8>,
     outputs: Outputs,
 }
@@ -164,8 +165,8 @@ impl Client {
     /// When [`Input::Timeout`] is due, if nothing else happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        let deadline =
-            self.connection.deadline().min(self.subscriptions.wake_at()).min(self.outbox.wake_at());
+        let deadline = self.connection.deadline().min(self.subscriptions.wake_at());
+        let deadline = deadline.min(self.outbox.wake_at());
         (deadline != NEVER).then_some(deadline)
     }
 
@@ -177,9 +178,12 @@ impl Client {
         if !self.connection.is_up() {
             return None;
         }
-        let mut packet = Packet { bytes: core::mem::take(&mut self.wire), payloads: Vec::new() };
-        if self.connection.is_online() {
-            self.outbox.fill(&mut packet, &mut self.outputs);
+        // A hub takes little before it knows who is there, so what says that goes alone.
+        let alone = self.wire.first() == Some(&Hello::KIND);
+        let bytes_max = if alone { 0 } else { self.outbox.allowance().packet_bytes() };
+        let mut packet = Packet { bytes: cut(&mut self.wire, bytes_max), payloads: Vec::new() };
+        if !alone && self.wire.is_empty() {
+            self.outbox.fill(&mut packet, self.connection.is_online(), &mut self.outputs);
         }
         if packet.bytes.is_empty() {
             return self.outputs.pop();
@@ -197,10 +201,18 @@ impl Client {
     /// Does what a change of the connection means for everything else.
     fn follow(&mut self, now: Millis, change: Change) {
         match change {
-            Change::None => {}
-            Change::Up => self.connection.put_hello(&self.options, &mut self.wire),
-            Change::Online => self.subscriptions.reset(),
+            Change::None | Change::Online => {}
+            Change::Up => {
+                self.connection.put_hello(&self.options, &mut self.wire);
+                self.subscriptions.reset();
+            }
             Change::Down => self.reset(),
+            Change::Blamed(code) => {
+                let is_message = self.outbox.blamed(code);
+                self.reset();
+                let change = self.connection.blamed(code, is_message, &mut self.outputs);
+                return self.follow(now, change);
+            }
             Change::Over(fault) => {
                 self.reset();
                 self.outbox.fail_all(fault, &mut self.outputs);
@@ -218,7 +230,7 @@ impl Client {
     }
 
     fn drive(&mut self, now: Millis) {
-        let wire = if self.connection.is_online() { Some(&mut self.wire) } else { None };
+        let wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
         self.subscriptions.drive(now, wire);
     }
 
@@ -230,7 +242,7 @@ impl Client {
             match change {
                 Change::None => {}
                 Change::Up | Change::Online => self.follow(now, change),
-                Change::Down | Change::Over(_) => return change,
+                Change::Down | Change::Blamed(_) | Change::Over(_) => return change,
             }
         }
         Change::None
@@ -271,7 +283,10 @@ impl Client {
             Detached::KIND => self.outbox.fail_all(Detached::without_texts(fields)?.code.into(), out),
             Opened::KIND => self.outbox.opened(&Opened::of(fields)?),
             Acked::KIND => self.outbox.acked(&Acked::of(fields)?, out),
-            Refused::KIND => self.outbox.refused(now, &Refused::without_texts(fields)?, out)?,
+            Refused::KIND => {
+                let refused = Refused::without_texts(fields)?;
+                self.outbox.refused(now, &refused, out)?;
+            }
             Subscribed::KIND => self.subscriptions.subscribed(Subscribed::of(fields)?, out),
             Unsubscribed::KIND => {
                 self.subscriptions.unsubscribed(now, &Unsubscribed::without_texts(fields)?, out)

@@ -122,6 +122,15 @@ impl ClientCode {
     }
 }
 
+/// What a WebSocket close code says. Whatever stands between us and the hub knows RFC 6455's codes only.
+pub(crate) const fn code_of(close: u16) -> Code {
+    match close {
+        1009 => Code::TooLarge,
+        1002 | 1003 | 1007 => Code::BadFrame,
+        _ => Code::from_close_code(close),
+    }
+}
+
 impl From<Code> for Fault {
     fn from(code: Code) -> Self {
         Self::Protocol(code)

@@ -39,6 +39,10 @@ mod window;
 
 mod entry;
 
+mod allowance;
+
+mod wire;
+
 mod outputs;
 
 mod queue;

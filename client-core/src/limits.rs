@@ -11,6 +11,9 @@ pub(crate) const LEAVE_MS_MAX: Millis = 5_000;
 /// Heartbeat of a hub that told none.
 pub(crate) const HEARTBEAT_MS_DEFAULT: Millis = 30_000;
 
+/// The WebSocket close code for "all is well".
+pub(crate) const CLOSE_NORMAL: u16 = 1_000;
+
 /// The first retry comes within this.
 pub(crate) const BACKOFF_MS_FIRST: Millis = 1_000;
 /// No retry waits longer: a person looks at the page.
@@ -25,6 +28,10 @@ pub(crate) const RETRY_MS_MAX: Millis = 5_000;
 
 /// A WebSocket message gathers this much unless one message is larger: what a hub's block has too.
 pub(crate) const PACKET_BYTES: usize = 16 << 10;
+/// What a publish frame needs besides its payload, generously.
+pub(crate) const HEAD_BYTES: usize = 40;
+/// Links in a row that may be closed for what was sent on them, without a message to blame, before we give up.
+pub(crate) const BLAMES_MAX: u32 = 5;
 /// Payload on its way without an answer, all topics together; more only fills buffers on the way.
 pub(crate) const IN_FLIGHT_BYTES_MAX: u64 = 1 << 20;
 /// Publishes on their way per topic where the hub told no number.

@@ -5,4 +5,5 @@ mod rig;
 
 mod connection;
 mod outbox;
+mod packets;
 mod subscriptions;
