@@ -20,6 +20,9 @@ use crate::options::{Options, SubscribeOptions};
 use crate::outbox::Outbox;
 use crate::output::{ListenerId, Output, Packet, PublishId};
 use crate::outputs::Outputs;
+use crate::sends::Sends;
+#[cfg(feature = "sends")]
+use crate::sends::Update;
 use crate::subscriptions::Subscriptions;
 use crate::wire::cut;
 
@@ -30,6 +33,7 @@ pub struct Client {
     connection: Connection,
     subscriptions: Subscriptions,
     outbox: Outbox,
+    sends: Sends,
     /// Frames to send before all messages of the outbox.
     wire: Vec<u8>,
     outputs: Outputs,
@@ -43,6 +47,7 @@ impl Client {
             connection: Connection::new(options.seed),
             subscriptions: Subscriptions::new(options.linger_ms),
             outbox: Outbox::new(options.outbox, options.incarnation.0 > 1),
+            sends: Sends::new(),
             wire: Vec::new(),
             outputs: Outputs::new(),
             options,
@@ -87,6 +92,37 @@ impl Client {
         let id = self.outbox.publish(topic, content, payload_len, &mut self.outputs)?;
         self.connect(now);
         Ok(id)
+    }
+
+    /// Sends an update that may be lost, such as where a pointer is: no outbox keeps it, and no outcome is told.
+    ///
+    /// One that cannot go at once waits for at most `expires_ms`; after that it is dropped. Updates of one topic keep
+    /// their order.
+    ///
+    /// # Errors
+    /// `closed`, `bad_name`, `too_large`, `not_supported` by the hub, or the hub's refusal of the topic. It is dropped.
+    #[cfg(feature = "sends")]
+    pub fn send(
+        &mut self,
+        now: Millis,
+        topic: &str,
+        content: Content,
+        payload: &[u8],
+        expires_ms: Millis,
+    ) -> Result<(), Fault> {
+        self.check(topic, false)?;
+        self.connect(now);
+        let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms));
+        let update = Update { topic, content, payload, until };
+        let wire = if self.connection.is_online() { Some(&mut self.wire) } else { None };
+        self.sends.send(now, update, self.outbox.allowance(), wire)
+    }
+
+    /// Updates that were dropped since the client began.
+    #[cfg(feature = "sends")]
+    #[must_use]
+    pub const fn sends_dropped(&self) -> u64 {
+        self.sends.dropped()
     }
 
     /// The message was sent before, by a client that is no more: it goes out marked as a possible duplicate.
@@ -166,7 +202,7 @@ impl Client {
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         let deadline = self.connection.deadline().min(self.subscriptions.wake_at());
-        let deadline = deadline.min(self.outbox.wake_at());
+        let deadline = deadline.min(self.outbox.wake_at()).min(self.sends.wake_at());
         (deadline != NEVER).then_some(deadline)
     }
 
@@ -217,6 +253,7 @@ impl Client {
                 self.reset();
                 self.outbox.fail_all(fault, &mut self.outputs);
                 self.subscriptions.end(fault, &mut self.outputs);
+                self.sends.end();
             }
         }
         self.outbox.tick(now);
@@ -227,11 +264,14 @@ impl Client {
         self.wire.clear();
         self.outbox.reset();
         self.subscriptions.reset();
+        self.sends.reset();
     }
 
     fn drive(&mut self, now: Millis) {
         let wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
         self.subscriptions.drive(now, wire);
+        let wire = if self.connection.is_online() { Some(&mut self.wire) } else { None };
+        self.sends.drive(now, wire);
     }
 
     fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
@@ -269,6 +309,7 @@ impl Client {
                 let subject = <&[u8]>::take(fields, Welcome::SUBJECT);
                 let welcome = Welcome::without_texts(fields)?;
                 self.outbox.welcomed(&welcome);
+                self.sends.welcomed(&welcome);
                 self.subscriptions.welcomed(welcome.tag);
                 return Ok(self.connection.welcomed(now, &welcome, subject, &self.options, out));
             }
@@ -277,6 +318,8 @@ impl Client {
                 let heartbeat = Heartbeat::of(fields)?;
                 if heartbeat.request.0 == 0 {
                     client_frame::Heartbeat::default().put(&mut self.wire);
+                } else {
+                    self.sends.echoed(heartbeat.request);
                 }
             }
             // Only participant 0 is ours, and only a hub that will not have it takes it away.
@@ -285,6 +328,7 @@ impl Client {
             Acked::KIND => self.outbox.acked(&Acked::of(fields)?, out),
             Refused::KIND => {
                 let refused = Refused::without_texts(fields)?;
+                self.sends.refused(now, &refused);
                 self.outbox.refused(now, &refused, out)?;
             }
             Subscribed::KIND => self.subscriptions.subscribed(Subscribed::of(fields)?, out),

@@ -39,6 +39,12 @@ mod window;
 
 mod entry;
 
+#[cfg(feature = "sends")]
+mod sends;
+#[cfg(not(feature = "sends"))]
+#[path = "no_sends.rs"]
+mod sends;
+
 mod allowance;
 
 mod wire;

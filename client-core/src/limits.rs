@@ -39,6 +39,25 @@ pub(crate) const IN_FLIGHT_DEFAULT: u64 = 64;
 /// Topics with a handle, and topics whose next seq is remembered while nothing waits for them.
 pub(crate) const TOPICS_MAX: usize = 1_024;
 
+/// Topics that updates go to under a handle; one more makes one of them leave.
+#[cfg(feature = "sends")]
+pub(crate) const SEND_TOPICS_MAX: usize = 1_024;
+/// Bytes of updates sent that the hub is not known to have read: what a fast link needs to stay busy.
+#[cfg(feature = "sends")]
+pub(crate) const UNREAD_BYTES_MAX: usize = 256 << 10;
+/// Behind so many bytes of updates the hub is asked how far it has read.
+#[cfg(feature = "sends")]
+pub(crate) const PROBE_BYTES: usize = 16 << 10;
+/// Or behind the first update after so long.
+#[cfg(feature = "sends")]
+pub(crate) const PROBE_MS: Millis = 1_000;
+/// Without an answer for so long, the link is stalled: what is put on it now comes too late.
+#[cfg(feature = "sends")]
+pub(crate) const STALL_MS: Millis = 2_000;
+/// Bytes of updates that wait for a link that can take them.
+#[cfg(feature = "sends")]
+pub(crate) const WAITING_BYTES_MAX: usize = 64 << 10;
+
 /// Bytes of history asked for at once.
 pub(crate) const PAGE_BYTES_MAX: u32 = 256 << 10;
 /// Tags of this client's former connections that still count as its own.

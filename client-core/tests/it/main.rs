@@ -6,4 +6,6 @@ mod rig;
 mod connection;
 mod outbox;
 mod packets;
+#[cfg(feature = "sends")]
+mod sends;
 mod subscriptions;
