@@ -9,10 +9,13 @@ use crate::limits::{HEAD_BYTES, IN_FLIGHT_DEFAULT, PACKET_BYTES};
 pub(crate) struct Allowance {
     /// Publishes on their way per topic.
     pub in_flight: u64,
-    message_bytes: u64,
-    frame_bytes: u64,
-    /// What a packet may gather; less once something on the way refused a packet that the hub would have taken.
-    gathered_bytes: usize,
+    /// Bytes that the payload of a new message may have.
+    pub payload_bytes: u64,
+    /// Bytes of payload that a frame can carry.
+    pub carried_bytes: u64,
+    /// Bytes that a packet gathers, unless a single frame is larger. Never more than before: what is on the way may take
+    /// less than the hub.
+    pub packet_bytes: usize,
 }
 
 impl Allowance {
@@ -20,9 +23,9 @@ impl Allowance {
     pub(crate) const fn new() -> Self {
         Self {
             in_flight: IN_FLIGHT_DEFAULT,
-            message_bytes: u64::MAX,
-            frame_bytes: u64::MAX,
-            gathered_bytes: PACKET_BYTES,
+            payload_bytes: u64::MAX,
+            carried_bytes: u64::MAX,
+            packet_bytes: PACKET_BYTES,
         }
     }
 
@@ -30,27 +33,9 @@ impl Allowance {
     pub(crate) fn welcomed(&mut self, welcome: &Welcome<'_>) {
         let or = |told: u64, default: u64| if told == 0 { default } else { told };
         self.in_flight = or(welcome.in_flight_max, IN_FLIGHT_DEFAULT);
-        self.message_bytes = or(welcome.message_bytes_max, u64::MAX);
-        self.frame_bytes = or(welcome.frame_bytes_max, u64::MAX);
-    }
-
-    /// Bytes that a packet gathers, unless a single frame is larger.
-    pub(crate) fn packet_bytes(&self) -> usize {
-        self.frame_bytes.min(self.gathered_bytes as u64) as usize
-    }
-
-    /// A packet was too large for something on the way: gather less from now on, in the end nothing.
-    pub(crate) fn gather_less(&mut self) {
-        self.gathered_bytes /= 8;
-    }
-
-    /// Bytes of payload that a frame can carry.
-    pub(crate) fn carried_bytes(&self) -> u64 {
-        self.frame_bytes.saturating_sub(HEAD_BYTES as u64)
-    }
-
-    /// Bytes that the payload of a new message may have.
-    pub(crate) fn payload_bytes(&self) -> u64 {
-        self.message_bytes.min(self.carried_bytes())
+        let frame_bytes = or(welcome.frame_bytes_max, u64::MAX);
+        self.packet_bytes = self.packet_bytes.min(frame_bytes as usize);
+        self.carried_bytes = frame_bytes.saturating_sub(HEAD_BYTES as u64);
+        self.payload_bytes = or(welcome.message_bytes_max, u64::MAX).min(self.carried_bytes);
     }
 }

@@ -14,7 +14,7 @@ use tidewire_protocol::hub_frame::{
 use tidewire_protocol::name;
 
 use crate::connection::{Change, Connection};
-use crate::fault::{Broken, ClientCode, Fault};
+use crate::fault::{Broken, ClientCode, Fault, code_of, is_blame};
 use crate::input::{Input, Millis, NEVER};
 use crate::options::{Options, SubscribeOptions};
 use crate::outbox::Outbox;
@@ -24,7 +24,6 @@ use crate::sends::Sends;
 #[cfg(feature = "sends")]
 use crate::sends::Update;
 use crate::subscriptions::Subscriptions;
-use crate::wire::cut;
 
 /// One client of one hub. The crate's documentation says how it is driven.
 #[derive(Debug)]
@@ -34,8 +33,10 @@ pub struct Client {
     subscriptions: Subscriptions,
     outbox: Outbox,
     sends: Sends,
-    /// Frames to send before all messages of the outbox.
+    /// Frames to send before all messages.
     wire: Vec<u8>,
+    /// The time when [`Self::drive`] was called last.
+    now: Millis,
     outputs: Outputs,
 }
 
@@ -49,6 +50,7 @@ impl Client {
             outbox: Outbox::new(options.outbox, options.incarnation.0 > 1),
             sends: Sends::new(),
             wire: Vec::new(),
+            now: 0,
             outputs: Outputs::new(),
             options,
         }
@@ -114,8 +116,8 @@ impl Client {
         self.connect(now);
         let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms));
         let update = Update { topic, content, payload, until };
-        let wire = if self.connection.is_online() { Some(&mut self.wire) } else { None };
-        self.sends.send(now, update, self.outbox.allowance(), wire)
+        let online = self.connection.is_online();
+        self.sends.send(now, update, self.outbox.allowance(), online)
     }
 
     /// Updates that were dropped since the client began.
@@ -186,7 +188,11 @@ impl Client {
         let out = &mut self.outputs;
         let change = match input {
             Input::LinkOpened => self.connection.link_opened(),
-            Input::LinkClosed { code } => self.connection.link_closed(now, code, &self.options, out),
+            Input::LinkClosed { code } => {
+                let code = code_of(code);
+                let is_guilty = is_blame(code) && self.outbox.blamed(code, out);
+                self.connection.link_closed(now, code, is_guilty, &self.options, out)
+            }
             Input::Timeout => self.connection.timeout(now, &self.options, out),
             Input::Suspend => self.connection.suspend(out),
             Input::Online => {
@@ -214,11 +220,10 @@ impl Client {
         if !self.connection.is_up() {
             return None;
         }
-        // A hub takes little before it knows who is there, so what says that goes alone.
-        let alone = self.wire.first() == Some(&Hello::KIND);
-        let bytes_max = if alone { 0 } else { self.outbox.allowance().packet_bytes() };
-        let mut packet = Packet { bytes: cut(&mut self.wire, bytes_max), payloads: Vec::new() };
-        if !alone && self.wire.is_empty() {
+        self.ask();
+        let mut packet = Packet { bytes: core::mem::take(&mut self.wire), payloads: Vec::new() };
+        if !is_hello(&packet.bytes) {
+            self.sends.fill(&mut packet.bytes, self.outbox.allowance());
             self.outbox.fill(&mut packet, self.connection.is_online(), &mut self.outputs);
         }
         if packet.bytes.is_empty() {
@@ -243,12 +248,6 @@ impl Client {
                 self.subscriptions.reset();
             }
             Change::Down => self.reset(),
-            Change::Blamed(code) => {
-                let is_message = self.outbox.blamed(code);
-                self.reset();
-                let change = self.connection.blamed(code, is_message, &mut self.outputs);
-                return self.follow(now, change);
-            }
             Change::Over(fault) => {
                 self.reset();
                 self.outbox.fail_all(fault, &mut self.outputs);
@@ -268,10 +267,18 @@ impl Client {
     }
 
     fn drive(&mut self, now: Millis) {
+        self.now = now;
+        self.ask();
+        self.sends.drive(now, self.connection.is_online());
+    }
+
+    /// Asks for what is wanted of subscriptions, as far as a packet has room for it.
+    fn ask(&mut self) {
+        if is_hello(&self.wire) {
+            return;
+        }
         let wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
-        self.subscriptions.drive(now, wire);
-        let wire = if self.connection.is_online() { Some(&mut self.wire) } else { None };
-        self.sends.drive(now, wire);
+        self.subscriptions.drive(self.now, self.outbox.allowance().packet_bytes, wire);
     }
 
     fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
@@ -282,7 +289,7 @@ impl Client {
             match change {
                 Change::None => {}
                 Change::Up | Change::Online => self.follow(now, change),
-                Change::Down | Change::Blamed(_) | Change::Over(_) => return change,
+                Change::Down | Change::Over(_) => return change,
             }
         }
         Change::None
@@ -344,4 +351,9 @@ impl Client {
         }
         Ok(Change::None)
     }
+}
+
+/// A hub takes little before it knows who is there, so what says that goes alone.
+fn is_hello(packet: &[u8]) -> bool {
+    packet.first() == Some(&Hello::KIND)
 }

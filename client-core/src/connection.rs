@@ -9,7 +9,7 @@ use tidewire_protocol::client_frame::Hello;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Goodbye, Welcome};
 
-use crate::fault::{ClientCode, Fault, code_of};
+use crate::fault::{ClientCode, Fault, is_blame};
 use crate::input::{Millis, NEVER};
 use crate::limits::{
     BACKOFF_MS_FIRST, BACKOFF_MS_MAX, BLAMES_MAX, CLOSE_NORMAL, CONNECT_MS_MAX, HEARTBEAT_MS_DEFAULT,
@@ -69,8 +69,6 @@ pub(crate) enum Change {
     Online,
     /// The link is gone.
     Down,
-    /// The link is gone for something that was sent on it.
-    Blamed(Code),
     /// It is all over, with this reason.
     Over(Fault),
 }
@@ -213,11 +211,12 @@ impl Connection {
         .put(wire);
     }
 
-    /// The link is gone without our doing.
+    /// The link is gone without our doing. `is_guilty` if it may be for a message that was sent on it.
     pub(crate) fn link_closed(
         &mut self,
         now: Millis,
-        close: u16,
+        code: Code,
+        is_guilty: bool,
         options: &Options,
         out: &mut Outputs,
     ) -> Change {
@@ -226,8 +225,10 @@ impl Connection {
         }
         let (code, reconnect_after_ms) = match self.state {
             State::Leaving { code, reconnect_after_ms, .. } => (code, reconnect_after_ms),
-            _ => (code_of(close), 0),
+            _ => (code, 0),
         };
+        // What ended it and was no message will be sent on the next one too.
+        self.blames += u32::from(is_blame(code) && !is_guilty);
         self.part(now, code, reconnect_after_ms, options, out)
     }
 
@@ -292,20 +293,11 @@ impl Connection {
             Code::BadToken | Code::IdentityMismatch | Code::NotSupported | Code::Forbidden | Code::Fenced => {
                 self.end(code.into(), out)
             }
+            _ if self.blames == BLAMES_MAX => self.end(code.into(), out),
             Code::Unknown => self.lose(now, ClientCode::LinkLost.into(), after_ms, out),
-            Code::BadFrame | Code::TooLarge => {
-                let _ = self.lose(now, code.into(), after_ms, out);
-                Change::Blamed(code)
-            }
             // Those that call for a change somewhere are tried again too, ever more rarely: it may have come.
             _ => self.lose(now, code.into(), after_ms, out),
         }
-    }
-
-    /// A link has ended for what was sent on it. If that was no message, it will be sent on the next one too.
-    pub(crate) fn blamed(&mut self, code: Code, is_message: bool, out: &mut Outputs) -> Change {
-        self.blames = if is_message { 0 } else { self.blames + 1 };
-        if self.blames < BLAMES_MAX { Change::None } else { self.end(code.into(), out) }
     }
 
     /// The hub broke the protocol: start afresh, from what is known to be sound.

@@ -40,6 +40,8 @@ pub(crate) struct Load {
     pub count: u32,
     /// Bytes of payload.
     pub bytes: u64,
+    /// So many more outcomes until messages need not go one by one any more: some message ends links.
+    pub suspects: u32,
 }
 
 impl Entry {
@@ -61,5 +63,6 @@ impl Load {
     pub(crate) fn take(&mut self, entry: Entry) {
         self.count -= 1;
         self.bytes -= u64::from(entry.len);
+        self.suspects = self.suspects.saturating_sub(1);
     }
 }

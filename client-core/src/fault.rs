@@ -126,9 +126,13 @@ impl ClientCode {
 pub(crate) const fn code_of(close: u16) -> Code {
     match close {
         1009 => Code::TooLarge,
-        1002 | 1003 | 1007 => Code::BadFrame,
         _ => Code::from_close_code(close),
     }
+}
+
+/// Whether a link that ends with this ends for what was sent on it.
+pub(crate) const fn is_blame(code: Code) -> bool {
+    matches!(code, Code::BadFrame | Code::TooLarge)
 }
 
 impl From<Code> for Fault {

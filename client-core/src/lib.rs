@@ -47,8 +47,6 @@ mod sends;
 
 mod allowance;
 
-mod wire;
-
 mod outputs;
 
 mod queue;

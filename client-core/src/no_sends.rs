@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use tidewire_protocol::hub_frame::{Refused, Welcome};
 use tidewire_protocol::number::Request;
 
+use crate::allowance::Allowance;
 use crate::input::{Millis, NEVER};
 
 /// None, ever.
@@ -26,7 +27,9 @@ impl Sends {
 
     pub(crate) const fn refused(&mut self, _: Millis, _: &Refused<'_>) {}
 
-    pub(crate) const fn drive(&mut self, _: Millis, _: Option<&mut Vec<u8>>) {}
+    pub(crate) const fn drive(&mut self, _: Millis, _: bool) {}
+
+    pub(crate) const fn fill(&mut self, _: &mut Vec<u8>, _: &Allowance) {}
 
     pub(crate) const fn reset(&mut self) {}
 

@@ -36,8 +36,6 @@ pub(crate) struct Outbox {
     forgot: bool,
     wake_at: Millis,
     allowance: Allowance,
-    /// A link ended for something that was sent, and this was the newest message then: up to it they go one by one.
-    suspects: PublishId,
     /// Frames that shut handles, sent before all others.
     shuts: Vec<u8>,
 }
@@ -49,7 +47,7 @@ impl Outbox {
         Self {
             options,
             windows: Vec::new(),
-            load: Load { count: 0, bytes: 0 },
+            load: Load { count: 0, bytes: 0, suspects: 0 },
             last_id: 0,
             recent: 0,
             uses: 0,
@@ -58,7 +56,6 @@ impl Outbox {
             forgot: taken_over,
             wake_at: NEVER,
             allowance: Allowance::new(),
-            suspects: PublishId(0),
             shuts: Vec::new(),
         }
     }
@@ -197,23 +194,26 @@ impl Outbox {
     ///
     /// If several were on their way, each goes alone on the next link, behind all else: should that end too, it is
     /// known whose fault it was. A void then takes that message's place.
-    pub(crate) fn blamed(&mut self, code: Code) -> bool {
+    pub(crate) fn blamed(&mut self, code: Code, out: &mut Outputs) -> bool {
         let careful = self.is_careful();
         let mut is_blamed = false;
-        for window in self.windows.iter_mut().flatten().filter(|window| window.is_unanswered()) {
-            is_blamed = !careful || window.convict(code.into(), &mut self.load);
+        for window in self.windows.iter_mut().flatten().filter(|window| window.flying() > 0) {
+            is_blamed = true;
+            if careful {
+                window.give_up_sent(code.into(), &mut self.load, out);
+            }
         }
         if is_blamed && !careful {
-            self.suspects = PublishId(self.last_id);
+            self.load.suspects = self.load.count;
             if code == Code::TooLarge {
-                self.allowance.gather_less();
+                self.allowance.packet_bytes /= 8;
             }
         }
         is_blamed
     }
 
-    fn is_careful(&self) -> bool {
-        self.windows.iter().flatten().any(|window| window.oldest() <= self.suspects)
+    const fn is_careful(&self) -> bool {
+        self.load.suspects > 0
     }
 
     /// A link begins or ends: no handle is open, nothing is on its way.
@@ -313,13 +313,12 @@ impl Outbox {
         packet.bytes.append(&mut self.shuts);
         let careful = self.is_careful();
         let all_open = self.open_windows(careful, packet);
-        let waits = careful && self.windows.iter().flatten().any(Window::is_unanswered);
-        self.at_rest = all_open && (!online || waits || self.send(careful, packet, out));
+        self.at_rest = all_open && (!online || self.send(careful, packet, out));
     }
 
     /// Appends messages. `false` if there is more to send at once, in another packet.
     fn send(&mut self, careful: bool, packet: &mut Packet, out: &mut Outputs) -> bool {
-        let mut flying: u64 = self.windows.iter().flatten().map(|window| window.flying).sum();
+        let mut flying: u64 = self.windows.iter().flatten().map(Window::flying).sum();
         let mut size = packet.bytes.len();
         let places = self.windows.len();
         for step in 0..places {
@@ -330,22 +329,19 @@ impl Outbox {
                     window.give_up(Code::TooLarge.into(), &mut self.load, out);
                     continue;
                 }
-                if flying > 0 && flying + u64::from(next.len) > IN_FLIGHT_BYTES_MAX {
+                if flying > 0 && (careful || flying + u64::from(next.len) > IN_FLIGHT_BYTES_MAX) {
                     break;
                 }
                 if size > 0
-                    && (careful || size + next.len as usize + HEAD_BYTES > self.allowance.packet_bytes())
+                    && (careful || size + next.len as usize + HEAD_BYTES > self.allowance.packet_bytes)
                 {
                     self.turn = place + 1;
                     return false;
                 }
                 let before = packet.bytes.len();
                 window.send(handle(place), packet);
-                if careful {
-                    return true;
-                }
                 size += packet.bytes.len() - before + next.len as usize;
-                flying += u64::from(next.len);
+                flying += u64::from(next.len) + 1;
             }
         }
         true
@@ -358,8 +354,7 @@ impl Outbox {
             if !self.windows.get(place).and_then(Option::as_ref).is_some_and(Window::wants_handle) {
                 continue;
             }
-            if packet.bytes.len() + OPEN_BYTES_MAX > self.allowance.packet_bytes() && !packet.bytes.is_empty()
-            {
+            if packet.bytes.len() + OPEN_BYTES_MAX > self.allowance.packet_bytes && !packet.bytes.is_empty() {
                 return false;
             }
             if handles >= TOPICS_MAX {

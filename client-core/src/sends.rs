@@ -6,6 +6,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use tidewire_protocol::binary;
 use tidewire_protocol::client_frame::{Heartbeat, Open, Send, Shut};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::feature;
@@ -39,6 +40,8 @@ pub(crate) struct Sends {
     behind: usize,
     probe: Probe,
     dropped: u64,
+    /// Frames to send.
+    wire: Vec<u8>,
 }
 
 /// One update, as it is given.
@@ -96,6 +99,7 @@ impl Sends {
             behind: 0,
             probe: Probe { request: Request(0), at: None, is_answered: true },
             dropped: 0,
+            wire: Vec::new(),
         }
     }
 
@@ -120,7 +124,7 @@ impl Sends {
         }
     }
 
-    /// Sends one, keeps it a while, or drops it. `wire` is there while a link is up and signed in on.
+    /// Sends one if there is a link that takes it, keeps it a while, or drops it.
     ///
     /// # Errors
     /// Why the hub takes none: `too_large`, `not_supported`, or its refusal of the topic. It is dropped then, too.
@@ -129,20 +133,17 @@ impl Sends {
         now: Millis,
         update: Update<'_>,
         allowance: &Allowance,
-        mut wire: Option<&mut Vec<u8>>,
+        online: bool,
     ) -> Result<(), Fault> {
-        let too_large = update.payload.len() as u64 > allowance.payload_bytes();
+        let too_large = update.payload.len() as u64 > allowance.payload_bytes;
         let refusal = if too_large { Some(Code::TooLarge.into()) } else { self.refusal(now, update.topic) };
         if let Some(fault) = refusal {
             self.dropped += 1;
             return Err(fault);
         }
-        self.drive(now, wire.as_deref_mut());
-        if let Some(wire) = wire
-            && self.waiting.is_empty()
-            && self.can_go(now, update.payload.len())
-        {
-            self.put(now, update, wire);
+        self.drive(now, online);
+        if online && self.waiting.is_empty() && self.can_go(now, update.payload.len()) {
+            self.put(now, update);
         } else {
             self.keep(now, update);
         }
@@ -184,28 +185,29 @@ impl Sends {
     }
 
     /// Appends one to what is sent.
-    fn put(&mut self, now: Millis, update: Update<'_>, wire: &mut Vec<u8>) {
-        let before = wire.len();
-        let handle = self.handle(update.topic, wire);
+    fn put(&mut self, now: Millis, update: Update<'_>) {
+        let before = self.wire.len();
+        let handle = self.handle(update.topic);
         let expires_ms = update.until.map_or(0, |until| until.saturating_sub(now));
-        Send { handle, content: update.content, expires_ms, payload: update.payload.into() }.put(wire);
-        let len = wire.len() - before;
+        Send { handle, content: update.content, expires_ms, payload: update.payload.into() }
+            .put(&mut self.wire);
+        let len = self.wire.len() - before;
         self.unread += len;
         self.behind += len;
         if self.probe.is_answered && (self.behind >= PROBE_BYTES || self.probe.is_older(now, PROBE_MS)) {
-            self.ask(now, wire);
+            self.ask(now);
         }
     }
 
-    fn ask(&mut self, now: Millis, wire: &mut Vec<u8>) {
+    fn ask(&mut self, now: Millis) {
         let request = Request(self.probe.request.0 + 1);
-        Heartbeat { request }.put(wire);
+        Heartbeat { request }.put(&mut self.wire);
         self.probe = Probe { request, at: Some(now), is_answered: false };
         self.behind = 0;
     }
 
     /// The handle of a topic, opened if it has none.
-    fn handle(&mut self, topic: &str, wire: &mut Vec<u8>) -> Handle {
+    fn handle(&mut self, topic: &str) -> Handle {
         if let Ok(place) = self.place(topic) {
             let known = &self.topics[place];
             if known.refused.is_none() {
@@ -217,14 +219,14 @@ impl Sends {
             self.leaver = (self.leaver + 1) % self.topics.len();
             let gone = self.topics.remove(self.leaver);
             if gone.refused.is_none() {
-                Shut { handle: gone.handle }.put(wire);
+                Shut { handle: gone.handle }.put(&mut self.wire);
             }
         }
         let place = self.place(topic).unwrap_or_else(|place| place);
         self.handles += 1;
         let handle = Handle(FIRST_HANDLE + self.handles);
         self.topics.insert(place, Topic { name: topic.into(), handle, refused: None });
-        Open { handle, topic: topic.into(), unacknowledged: true, ..Open::default() }.put(wire);
+        Open { handle, topic: topic.into(), unacknowledged: true, ..Open::default() }.put(&mut self.wire);
         handle
     }
 
@@ -245,24 +247,40 @@ impl Sends {
     }
 
     /// Sends what waits, as far as it can go, and drops what is too old.
-    pub(crate) fn drive(&mut self, now: Millis, wire: Option<&mut Vec<u8>>) {
+    pub(crate) fn drive(&mut self, now: Millis, online: bool) {
         if self.waiting.is_empty() {
             return;
         }
         self.drop_waiting(|waiting| waiting.until > now);
-        let Some(wire) = wire else { return };
+        if !online {
+            return;
+        }
         let waiting = core::mem::take(&mut self.waiting);
         for (index, one) in waiting.iter().enumerate() {
             if self.refusal(now, &one.topic).is_some() {
                 self.dropped += 1;
             } else if self.can_go(now, one.payload.len()) {
-                self.put(now, one.update(), wire);
+                self.put(now, one.update());
             } else {
                 self.waiting.extend(waiting.into_iter().skip(index));
                 break;
             }
         }
         self.waiting_bytes = self.waiting.iter().map(Waiting::len).sum();
+    }
+
+    /// Appends to a packet as many frames as fit. The rest goes into others; a frame that is larger goes alone.
+    pub(crate) fn fill(&mut self, packet: &mut Vec<u8>, allowance: &Allowance) {
+        let mut rest = &self.wire[..];
+        let mut end = 0;
+        while binary::take(&mut rest).is_ok() {
+            let upto = self.wire.len() - rest.len();
+            if packet.len() + upto > allowance.packet_bytes && packet.len() + end > 0 {
+                break;
+            }
+            end = upto;
+        }
+        packet.extend(self.wire.drain(..end));
     }
 
     fn drop_waiting(&mut self, stays: impl Fn(&Waiting) -> bool) {
@@ -274,6 +292,7 @@ impl Sends {
 
     /// The link is gone, and all handles with it.
     pub(crate) fn reset(&mut self) {
+        self.wire.clear();
         self.topics.clear();
         self.handles = 0;
         self.unread = 0;

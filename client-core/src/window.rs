@@ -30,7 +30,7 @@ pub(crate) struct Window {
     /// When it was last used, counted in uses.
     pub used: u64,
     /// Payload bytes on their way on this link.
-    pub flying: u64,
+    flying: u64,
     entries: Queue<Entry>,
     base: u64,
     /// How many entries have a seq: they were sent, on this link or an earlier one.
@@ -106,11 +106,6 @@ impl Window {
         self.entries.push(entry);
     }
 
-    /// The oldest message without its outcome; one beyond all if there is none.
-    pub(crate) fn oldest(&self) -> PublishId {
-        self.entries.items().first().map_or(PublishId(u64::MAX), |entry| entry.id)
-    }
-
     /// The oldest message that was never sent; one beyond all if there is none.
     pub(crate) fn oldest_unsent(&self) -> PublishId {
         self.entries.items().get(self.sent).map_or(PublishId(u64::MAX), |entry| entry.id)
@@ -142,18 +137,31 @@ impl Window {
 
     /// Withdraws a message, if it is here.
     pub(crate) fn cancel(&mut self, id: PublishId, load: &mut Load, out: &mut Outputs) {
-        let Some(index) = self.find(id) else { return };
-        if index >= self.sent {
-            self.drop_unsent(index, ClientCode::Cancelled.into(), load, out);
-            return;
+        if let Some(index) = self.find(id) {
+            self.take_out(index, ClientCode::Cancelled.into(), load, out);
         }
-        self.put_void(index, ClientCode::Cancelled.into(), load);
     }
 
-    /// Puts a void in the place of a message that has a seq. What is on its way stays so: the void is for the next time.
-    fn put_void(&mut self, index: usize, fault: Fault, load: &mut Load) {
+    /// Gives up the message that [`Self::peek`] saw.
+    pub(crate) fn give_up(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
+        self.take_out(self.cursor, fault, load, out);
+    }
+
+    /// Gives up the message that was sent last.
+    pub(crate) fn give_up_sent(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
+        self.take_out(self.cursor.wrapping_sub(1), fault, load, out);
+    }
+
+    /// Takes a message out of its place: at once if it has no seq, else a void takes its place, and it fails with that.
+    #[inline(never)]
+    fn take_out(&mut self, index: usize, fault: Fault, load: &mut Load, out: &mut Outputs) {
+        if index >= self.sent {
+            self.drop_unsent(index, fault, load, out);
+            return;
+        }
         let Some(entry) = self.entries.items_mut().get_mut(index).filter(|entry| !entry.done) else { return };
         let len = u64::from(entry.len);
+        // What is on its way stays so; the void is for the next time.
         entry.void = Some(fault);
         entry.len = 0;
         load.bytes -= len;
@@ -162,26 +170,9 @@ impl Window {
         }
     }
 
-    /// Gives up the message that [`Self::peek`] saw.
-    pub(crate) fn give_up(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
-        if self.cursor < self.sent {
-            self.put_void(self.cursor, fault, load);
-        } else {
-            self.drop_oldest_unsent(fault, load, out);
-        }
-    }
-
-    /// The message sent last, the only one on its way, ended the link. `false` if it was a void, which ends none.
-    pub(crate) fn convict(&mut self, fault: Fault, load: &mut Load) -> bool {
-        let Some(index) = self.cursor.checked_sub(1) else { return false };
-        let is_message = self.entries.items().get(index).is_some_and(|entry| entry.void.is_none());
-        self.put_void(index, fault, load);
-        is_message
-    }
-
-    /// Whether publishes sent on this link are not answered.
-    pub(crate) const fn is_unanswered(&self) -> bool {
-        self.unanswered > 0
+    /// What is on its way on this link: bytes of payload, and one for each publish.
+    pub(crate) const fn flying(&self) -> u64 {
+        self.flying + self.unanswered
     }
 
     /// Starts opening a handle; the answer is the lowest unanswered seq. If `careful`, nothing is sent before the hub
@@ -225,7 +216,7 @@ impl Window {
             self.entries.items().get(self.cursor).filter(|_| (self.cursor as u64) < allowance.in_flight)?;
         // The hub answers one that it may have taken when it took larger ones, if only it fits a frame.
         let is_sent = self.cursor < self.sent;
-        let bytes_max = if is_sent { allowance.carried_bytes() } else { allowance.payload_bytes() };
+        let bytes_max = if is_sent { allowance.carried_bytes } else { allowance.payload_bytes };
         Some(Next { len: entry.len, too_large: !entry.done && u64::from(entry.len) > bytes_max })
     }
 

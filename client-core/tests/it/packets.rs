@@ -162,5 +162,9 @@ fn a_question_that_ends_links_is_not_blamed_on_a_message() {
     }
     rig.events.clear();
     rig.input(Input::LinkClosed { code: 4001 });
-    assert_eq!(rig.events[1], "Closed { fault: Some(Protocol(BadFrame)) }");
+    rig.expect_events(&[
+        "Closed { fault: Some(Protocol(BadFrame)) }",
+        "failed 1 bad_frame",
+        "refused 1 bad_frame",
+    ]);
 }
