@@ -23,7 +23,7 @@ use tidewire_protocol::block::{self, Block, Head};
 use tidewire_protocol::client_frame::{ClientFrame, Hello, Open, Publish, Subscribe};
 use tidewire_protocol::code::Content;
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Epoch, Handle, Offset, Participant, ProducerId, Request, Seq, TailNumber};
+use tidewire_protocol::number::{Epoch, Handle, Offset, ProducerId, Request, Seq, TailNumber};
 
 const PAYLOAD: [u8; 128] = [b'.'; 128];
 const NOW: Millis = Millis(1_700_000_000_000);
@@ -151,7 +151,7 @@ fn subscribe() -> ClientFrame<'static> {
 
 fn open() -> ClientFrame<'static> {
     let topic = Cow::Borrowed("bench");
-    ClientFrame::Open(Open { handle: Handle(1), participant: Participant(0), topic, lowest: Seq(1) })
+    ClientFrame::Open(Open { handle: Handle(1), topic, lowest: Seq(1), ..Open::default() })
 }
 
 /// A WebSocket frame with a mask of zeros.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use tidewire_protocol::binary;
 use tidewire_protocol::block::Block;
-use tidewire_protocol::client_frame;
+use tidewire_protocol::client_frame::{self, Hello};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::field::{Field, Fields};
 use tidewire_protocol::hub_frame::{
@@ -14,12 +14,15 @@ use tidewire_protocol::hub_frame::{
 use tidewire_protocol::name;
 
 use crate::connection::{Change, Connection};
-use crate::fault::{Broken, ClientCode, Fault};
+use crate::fault::{Broken, ClientCode, Fault, code_of, is_blame};
 use crate::input::{Input, Millis, NEVER};
 use crate::options::{Options, SubscribeOptions};
 use crate::outbox::Outbox;
 use crate::output::{ListenerId, Output, Packet, PublishId};
 use crate::outputs::Outputs;
+use crate::sends::Sends;
+#[cfg(feature = "sends")]
+use crate::sends::Update;
 use crate::subscriptions::Subscriptions;
 
 /// One client of one hub. The crate's documentation says how it is driven.
@@ -29,8 +32,11 @@ pub struct Client {
     connection: Connection,
     subscriptions: Subscriptions,
     outbox: Outbox,
+    sends: Sends,
     /// Frames to send before all messages.
     wire: Vec<u8>,
+    /// The time when [`Self::drive`] was called last.
+    now: Millis,
     outputs: Outputs,
 }
 
@@ -42,7 +48,9 @@ impl Client {
             connection: Connection::new(options.seed),
             subscriptions: Subscriptions::new(options.linger_ms),
             outbox: Outbox::new(options.outbox, options.incarnation.0 > 1),
+            sends: Sends::new(),
             wire: Vec::new(),
+            now: 0,
             outputs: Outputs::new(),
             options,
         }
@@ -86,6 +94,37 @@ impl Client {
         let id = self.outbox.publish(topic, content, payload_len, &mut self.outputs)?;
         self.connect(now);
         Ok(id)
+    }
+
+    /// Sends an update that may be lost, such as where a pointer is: no outbox keeps it, and no outcome is told.
+    ///
+    /// One that cannot go at once waits for at most `expires_ms`; after that it is dropped. Updates of one topic keep
+    /// their order.
+    ///
+    /// # Errors
+    /// `closed`, `bad_name`, `too_large`, `not_supported` by the hub, or the hub's refusal of the topic. It is dropped.
+    #[cfg(feature = "sends")]
+    pub fn send(
+        &mut self,
+        now: Millis,
+        topic: &str,
+        content: Content,
+        payload: &[u8],
+        expires_ms: Millis,
+    ) -> Result<(), Fault> {
+        self.check(topic, false)?;
+        self.connect(now);
+        let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms));
+        let update = Update { topic, content, payload, until };
+        let online = self.connection.is_online();
+        self.sends.send(now, update, self.outbox.allowance(), online)
+    }
+
+    /// Updates that were dropped since the client began.
+    #[cfg(feature = "sends")]
+    #[must_use]
+    pub const fn sends_dropped(&self) -> u64 {
+        self.sends.dropped()
     }
 
     /// The message was sent before, by a client that is no more: it goes out marked as a possible duplicate.
@@ -149,7 +188,11 @@ impl Client {
         let out = &mut self.outputs;
         let change = match input {
             Input::LinkOpened => self.connection.link_opened(),
-            Input::LinkClosed { code } => self.connection.link_closed(now, code, &self.options, out),
+            Input::LinkClosed { code } => {
+                let code = code_of(code);
+                let is_guilty = is_blame(code) && self.outbox.blamed(code, out);
+                self.connection.link_closed(now, code, is_guilty, &self.options, out)
+            }
             Input::Timeout => self.connection.timeout(now, &self.options, out),
             Input::Suspend => self.connection.suspend(out),
             Input::Online => {
@@ -164,8 +207,8 @@ impl Client {
     /// When [`Input::Timeout`] is due, if nothing else happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        let deadline =
-            self.connection.deadline().min(self.subscriptions.wake_at()).min(self.outbox.wake_at());
+        let deadline = self.connection.deadline().min(self.subscriptions.wake_at());
+        let deadline = deadline.min(self.outbox.wake_at()).min(self.sends.wake_at());
         (deadline != NEVER).then_some(deadline)
     }
 
@@ -177,9 +220,11 @@ impl Client {
         if !self.connection.is_up() {
             return None;
         }
+        self.ask();
         let mut packet = Packet { bytes: core::mem::take(&mut self.wire), payloads: Vec::new() };
-        if self.connection.is_online() {
-            self.outbox.fill(&mut packet, &mut self.outputs);
+        if !is_hello(&packet.bytes) {
+            self.sends.fill(&mut packet.bytes, self.outbox.allowance());
+            self.outbox.fill(&mut packet, self.connection.is_online(), &mut self.outputs);
         }
         if packet.bytes.is_empty() {
             return self.outputs.pop();
@@ -197,14 +242,17 @@ impl Client {
     /// Does what a change of the connection means for everything else.
     fn follow(&mut self, now: Millis, change: Change) {
         match change {
-            Change::None => {}
-            Change::Up => self.connection.put_hello(&self.options, &mut self.wire),
-            Change::Online => self.subscriptions.reset(),
+            Change::None | Change::Online => {}
+            Change::Up => {
+                self.connection.put_hello(&self.options, &mut self.wire);
+                self.subscriptions.reset();
+            }
             Change::Down => self.reset(),
             Change::Over(fault) => {
                 self.reset();
                 self.outbox.fail_all(fault, &mut self.outputs);
                 self.subscriptions.end(fault, &mut self.outputs);
+                self.sends.end();
             }
         }
         self.outbox.tick(now);
@@ -215,11 +263,22 @@ impl Client {
         self.wire.clear();
         self.outbox.reset();
         self.subscriptions.reset();
+        self.sends.reset();
     }
 
     fn drive(&mut self, now: Millis) {
-        let wire = if self.connection.is_online() { Some(&mut self.wire) } else { None };
-        self.subscriptions.drive(now, wire);
+        self.now = now;
+        self.ask();
+        self.sends.drive(now, self.connection.is_online());
+    }
+
+    /// Asks for what is wanted of subscriptions, as far as a packet has room for it.
+    fn ask(&mut self) {
+        if is_hello(&self.wire) {
+            return;
+        }
+        let wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
+        self.subscriptions.drive(self.now, self.outbox.allowance().packet_bytes, wire);
     }
 
     fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
@@ -257,6 +316,7 @@ impl Client {
                 let subject = <&[u8]>::take(fields, Welcome::SUBJECT);
                 let welcome = Welcome::without_texts(fields)?;
                 self.outbox.welcomed(&welcome);
+                self.sends.welcomed(&welcome);
                 self.subscriptions.welcomed(welcome.tag);
                 return Ok(self.connection.welcomed(now, &welcome, subject, &self.options, out));
             }
@@ -265,13 +325,19 @@ impl Client {
                 let heartbeat = Heartbeat::of(fields)?;
                 if heartbeat.request.0 == 0 {
                     client_frame::Heartbeat::default().put(&mut self.wire);
+                } else {
+                    self.sends.echoed(heartbeat.request);
                 }
             }
             // Only participant 0 is ours, and only a hub that will not have it takes it away.
             Detached::KIND => self.outbox.fail_all(Detached::without_texts(fields)?.code.into(), out),
             Opened::KIND => self.outbox.opened(&Opened::of(fields)?),
             Acked::KIND => self.outbox.acked(&Acked::of(fields)?, out),
-            Refused::KIND => self.outbox.refused(now, &Refused::without_texts(fields)?, out)?,
+            Refused::KIND => {
+                let refused = Refused::without_texts(fields)?;
+                self.sends.refused(now, &refused);
+                self.outbox.refused(now, &refused, out)?;
+            }
             Subscribed::KIND => self.subscriptions.subscribed(Subscribed::of(fields)?, out),
             Unsubscribed::KIND => {
                 self.subscriptions.unsubscribed(now, &Unsubscribed::without_texts(fields)?, out)
@@ -285,4 +351,9 @@ impl Client {
         }
         Ok(Change::None)
     }
+}
+
+/// A hub takes little before it knows who is there, so what says that goes alone.
+fn is_hello(packet: &[u8]) -> bool {
+    packet.first() == Some(&Hello::KIND)
 }

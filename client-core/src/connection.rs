@@ -9,11 +9,11 @@ use tidewire_protocol::client_frame::Hello;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Goodbye, Welcome};
 
-use crate::fault::{ClientCode, Fault};
+use crate::fault::{ClientCode, Fault, is_blame};
 use crate::input::{Millis, NEVER};
 use crate::limits::{
-    BACKOFF_MS_FIRST, BACKOFF_MS_MAX, CONNECT_MS_MAX, HEARTBEAT_MS_DEFAULT, LEAVE_MS_MAX, STABLE_MS,
-    TOKEN_MS_MAX,
+    BACKOFF_MS_FIRST, BACKOFF_MS_MAX, BLAMES_MAX, CLOSE_NORMAL, CONNECT_MS_MAX, HEARTBEAT_MS_DEFAULT,
+    LEAVE_MS_MAX, STABLE_MS, TOKEN_MS_MAX,
 };
 use crate::options::Options;
 use crate::output::{Event, Output, Status, TokenReason};
@@ -63,9 +63,9 @@ enum State {
 pub(crate) enum Change {
     /// Nothing.
     None,
-    /// A link is up: say hello, and nothing else yet.
+    /// A link is up: say hello, and ask for everything again.
     Up,
-    /// The hub has welcomed us: ask again for everything.
+    /// The hub has welcomed us: messages can go.
     Online,
     /// The link is gone.
     Down,
@@ -82,6 +82,8 @@ pub(crate) struct Connection {
     token_renewed: bool,
     /// Failed tries in a row.
     failures: u32,
+    /// Links in a row that ended for what was sent on them, when that was no message.
+    blames: u32,
     random: Random,
 }
 
@@ -89,7 +91,14 @@ impl Connection {
     /// One that does nothing yet.
     #[must_use]
     pub(crate) const fn new(seed: u64) -> Self {
-        Self { state: State::Idle, token: None, token_renewed: false, failures: 0, random: Random::new(seed) }
+        Self {
+            state: State::Idle,
+            token: None,
+            token_renewed: false,
+            failures: 0,
+            blames: 0,
+            random: Random::new(seed),
+        }
     }
 
     /// Whether there is a link to send on, if only `hello`.
@@ -202,11 +211,12 @@ impl Connection {
         .put(wire);
     }
 
-    /// The link is gone without our doing.
+    /// The link is gone without our doing. `is_guilty` if it may be for a message that was sent on it.
     pub(crate) fn link_closed(
         &mut self,
         now: Millis,
-        close: u16,
+        code: Code,
+        is_guilty: bool,
         options: &Options,
         out: &mut Outputs,
     ) -> Change {
@@ -215,8 +225,10 @@ impl Connection {
         }
         let (code, reconnect_after_ms) = match self.state {
             State::Leaving { code, reconnect_after_ms, .. } => (code, reconnect_after_ms),
-            _ => (Code::from_close_code(close), 0),
+            _ => (code, 0),
         };
+        // What ended it and was no message will be sent on the next one too.
+        self.blames += u32::from(is_blame(code) && !is_guilty);
         self.part(now, code, reconnect_after_ms, options, out)
     }
 
@@ -281,6 +293,7 @@ impl Connection {
             Code::BadToken | Code::IdentityMismatch | Code::NotSupported | Code::Forbidden | Code::Fenced => {
                 self.end(code.into(), out)
             }
+            _ if self.blames == BLAMES_MAX => self.end(code.into(), out),
             Code::Unknown => self.lose(now, ClientCode::LinkLost.into(), after_ms, out),
             // Those that call for a change somewhere are tried again too, ever more rarely: it may have come.
             _ => self.lose(now, code.into(), after_ms, out),
@@ -310,7 +323,7 @@ impl Connection {
                 self.lose(now, ClientCode::HubSilent.into(), 0, out)
             }
             State::Leaving { code, reconnect_after_ms, .. } => {
-                self.close_link(NORMAL, out);
+                self.close_link(CLOSE_NORMAL, out);
                 self.part(now, code, reconnect_after_ms, options, out)
             }
         }
@@ -321,7 +334,7 @@ impl Connection {
         if matches!(self.state, State::Closed | State::Suspended) {
             return Change::None;
         }
-        self.close_link(NORMAL, out);
+        self.close_link(CLOSE_NORMAL, out);
         self.state = State::Suspended;
         let status = Status::Offline { fault: Some(ClientCode::Suspended.into()), retry_in_ms: None };
         out.tell(Event::Status(status));
@@ -333,14 +346,14 @@ impl Connection {
         if self.is_closed() {
             return Change::None;
         }
-        self.close_link(NORMAL, out);
+        self.close_link(CLOSE_NORMAL, out);
         self.state = State::Closed;
         out.tell(Event::Status(Status::Closed { fault: None }));
         Change::Over(ClientCode::Closed.into())
     }
 
     fn end(&mut self, fault: Fault, out: &mut Outputs) -> Change {
-        self.close_link(NORMAL, out);
+        self.close_link(CLOSE_NORMAL, out);
         self.state = State::Closed;
         out.tell(Event::Status(Status::Closed { fault: Some(fault) }));
         Change::Over(fault)
@@ -373,9 +386,7 @@ impl Connection {
             && now >= since + STABLE_MS
         {
             self.failures = 0;
+            self.blames = 0;
         }
     }
 }
-
-/// The WebSocket close code for "all is well".
-const NORMAL: u16 = 1000;

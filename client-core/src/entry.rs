@@ -2,7 +2,7 @@
 
 use tidewire_protocol::code::Content;
 
-use crate::fault::{ClientCode, Fault};
+use crate::fault::Fault;
 use crate::output::{Event, PublishId};
 
 /// One message.
@@ -16,8 +16,8 @@ pub(crate) struct Entry {
     pub content: Content,
     /// The hub may have stored it and forgotten.
     pub maybe_duplicate: bool,
-    /// The application has withdrawn it.
-    pub void: bool,
+    /// Something took it out of its place, where a void is sent now; this is why.
+    pub void: Option<Fault>,
     /// It has its outcome, and waits for those before it.
     pub done: bool,
     /// It has its outcome, but from a hub that forgot; the seq must be used up once more.
@@ -29,7 +29,7 @@ pub(crate) struct Entry {
 pub(crate) struct Next {
     /// Bytes of payload.
     pub len: u32,
-    /// The hub takes no message of that size.
+    /// The hub takes none of that size.
     pub too_large: bool,
 }
 
@@ -40,18 +40,20 @@ pub(crate) struct Load {
     pub count: u32,
     /// Bytes of payload.
     pub bytes: u64,
+    /// So many more outcomes until messages need not go one by one any more: some message ends links.
+    pub suspects: u32,
 }
 
 impl Entry {
     /// A message that has not been sent.
     #[must_use]
     pub(crate) const fn new(id: PublishId, content: Content, len: u32) -> Self {
-        Self { id, len, content, maybe_duplicate: false, void: false, done: false, refill: false }
+        Self { id, len, content, maybe_duplicate: false, void: None, done: false, refill: false }
     }
 
-    /// What the application hears if it fails; one that it withdrew is cancelled, whatever else befell it.
+    /// What the application hears if it fails; one that was taken out failed for that, whatever else befell it.
     pub(crate) fn failed(self, fault: Fault) -> Event {
-        let fault = if self.void { ClientCode::Cancelled.into() } else { fault };
+        let fault = self.void.unwrap_or(fault);
         Event::Failed { id: self.id, fault, retryable: fault.retryable() }
     }
 }
@@ -61,5 +63,6 @@ impl Load {
     pub(crate) fn take(&mut self, entry: Entry) {
         self.count -= 1;
         self.bytes -= u64::from(entry.len);
+        self.suspects = self.suspects.saturating_sub(1);
     }
 }

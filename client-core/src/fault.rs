@@ -122,6 +122,19 @@ impl ClientCode {
     }
 }
 
+/// What a WebSocket close code says. Whatever stands between us and the hub knows RFC 6455's codes only.
+pub(crate) const fn code_of(close: u16) -> Code {
+    match close {
+        1009 => Code::TooLarge,
+        _ => Code::from_close_code(close),
+    }
+}
+
+/// Whether a link that ends with this ends for what was sent on it.
+pub(crate) const fn is_blame(code: Code) -> bool {
+    matches!(code, Code::BadFrame | Code::TooLarge)
+}
+
 impl From<Code> for Fault {
     fn from(code: Code) -> Self {
         Self::Protocol(code)

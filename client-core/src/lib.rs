@@ -39,6 +39,14 @@ mod window;
 
 mod entry;
 
+#[cfg(feature = "sends")]
+mod sends;
+#[cfg(not(feature = "sends"))]
+#[path = "no_sends.rs"]
+mod sends;
+
+mod allowance;
+
 mod outputs;
 
 mod queue;

@@ -11,6 +11,9 @@ pub(crate) const LEAVE_MS_MAX: Millis = 5_000;
 /// Heartbeat of a hub that told none.
 pub(crate) const HEARTBEAT_MS_DEFAULT: Millis = 30_000;
 
+/// The WebSocket close code for "all is well".
+pub(crate) const CLOSE_NORMAL: u16 = 1_000;
+
 /// The first retry comes within this.
 pub(crate) const BACKOFF_MS_FIRST: Millis = 1_000;
 /// No retry waits longer: a person looks at the page.
@@ -25,12 +28,35 @@ pub(crate) const RETRY_MS_MAX: Millis = 5_000;
 
 /// A WebSocket message gathers this much unless one message is larger: what a hub's block has too.
 pub(crate) const PACKET_BYTES: usize = 16 << 10;
+/// What a publish frame needs besides its payload, generously.
+pub(crate) const HEAD_BYTES: usize = 40;
+/// Links in a row that may be closed for what was sent on them, without a message to blame, before we give up.
+pub(crate) const BLAMES_MAX: u32 = 5;
 /// Payload on its way without an answer, all topics together; more only fills buffers on the way.
 pub(crate) const IN_FLIGHT_BYTES_MAX: u64 = 1 << 20;
 /// Publishes on their way per topic where the hub told no number.
 pub(crate) const IN_FLIGHT_DEFAULT: u64 = 64;
 /// Topics with a handle, and topics whose next seq is remembered while nothing waits for them.
 pub(crate) const TOPICS_MAX: usize = 1_024;
+
+/// Topics that updates go to under a handle; one more makes one of them leave.
+#[cfg(feature = "sends")]
+pub(crate) const SEND_TOPICS_MAX: usize = 1_024;
+/// Bytes of updates sent that the hub is not known to have read: what a fast link needs to stay busy.
+#[cfg(feature = "sends")]
+pub(crate) const UNREAD_BYTES_MAX: usize = 256 << 10;
+/// Behind so many bytes of updates the hub is asked how far it has read.
+#[cfg(feature = "sends")]
+pub(crate) const PROBE_BYTES: usize = 16 << 10;
+/// Or behind the first update after so long.
+#[cfg(feature = "sends")]
+pub(crate) const PROBE_MS: Millis = 1_000;
+/// Without an answer for so long, the link is stalled: what is put on it now comes too late.
+#[cfg(feature = "sends")]
+pub(crate) const STALL_MS: Millis = 2_000;
+/// Bytes of updates that wait for a link that can take them.
+#[cfg(feature = "sends")]
+pub(crate) const WAITING_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of history asked for at once.
 pub(crate) const PAGE_BYTES_MAX: u32 = 256 << 10;

@@ -5,12 +5,13 @@ use alloc::vec::Vec;
 use tidewire_protocol::client_frame::{Open, Shut};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused, Welcome};
-use tidewire_protocol::number::{Handle, Participant};
+use tidewire_protocol::number::Handle;
 
+use crate::allowance::Allowance;
 use crate::entry::{Entry, Load};
 use crate::fault::{Broken, ClientCode, Fault};
 use crate::input::{Millis, NEVER};
-use crate::limits::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_DEFAULT, PACKET_BYTES, TOPICS_MAX};
+use crate::limits::{HEAD_BYTES, IN_FLIGHT_BYTES_MAX, TOPICS_MAX};
 use crate::options::{OutboxOptions, WhenFull};
 use crate::output::{Packet, PublishId};
 use crate::outputs::Outputs;
@@ -34,8 +35,7 @@ pub(crate) struct Outbox {
     /// A window was forgotten, or was an earlier incarnation's, so one not here may be known to the hub.
     forgot: bool,
     wake_at: Millis,
-    in_flight_max: u64,
-    message_bytes_max: u64,
+    allowance: Allowance,
     /// Frames that shut handles, sent before all others.
     shuts: Vec<u8>,
 }
@@ -47,7 +47,7 @@ impl Outbox {
         Self {
             options,
             windows: Vec::new(),
-            load: Load { count: 0, bytes: 0 },
+            load: Load { count: 0, bytes: 0, suspects: 0 },
             last_id: 0,
             recent: 0,
             uses: 0,
@@ -55,8 +55,7 @@ impl Outbox {
             at_rest: true,
             forgot: taken_over,
             wake_at: NEVER,
-            in_flight_max: IN_FLIGHT_DEFAULT,
-            message_bytes_max: u64::MAX,
+            allowance: Allowance::new(),
             shuts: Vec::new(),
         }
     }
@@ -181,10 +180,40 @@ impl Outbox {
 
     /// The hub has said what it takes.
     pub(crate) fn welcomed(&mut self, welcome: &Welcome<'_>) {
-        let or = |told: u64, default: u64| if told == 0 { default } else { told };
-        self.in_flight_max = or(welcome.in_flight_max, IN_FLIGHT_DEFAULT);
-        self.message_bytes_max = or(welcome.message_bytes_max, u64::MAX);
+        self.allowance.welcomed(welcome);
         self.at_rest = false;
+    }
+
+    /// What the hub takes.
+    #[must_use]
+    pub(crate) const fn allowance(&self) -> &Allowance {
+        &self.allowance
+    }
+
+    /// The link has ended for something that was sent on it. Whether it was a message, or may have been.
+    ///
+    /// If several were on their way, each goes alone on the next link, behind all else: should that end too, it is
+    /// known whose fault it was. A void then takes that message's place.
+    pub(crate) fn blamed(&mut self, code: Code, out: &mut Outputs) -> bool {
+        let careful = self.is_careful();
+        let mut is_blamed = false;
+        for window in self.windows.iter_mut().flatten().filter(|window| window.flying() > 0) {
+            is_blamed = true;
+            if careful {
+                window.give_up_sent(code.into(), &mut self.load, out);
+            }
+        }
+        if is_blamed && !careful {
+            self.load.suspects = self.load.count;
+            if code == Code::TooLarge {
+                self.allowance.packet_bytes /= 8;
+            }
+        }
+        is_blamed
+    }
+
+    const fn is_careful(&self) -> bool {
+        self.load.suspects > 0
     }
 
     /// A link begins or ends: no handle is open, nothing is on its way.
@@ -276,60 +305,72 @@ impl Outbox {
         self.windows.get_mut(place(handle))?.as_mut()
     }
 
-    /// Appends what can be sent now to a packet: handles to open, and messages.
-    pub(crate) fn fill(&mut self, packet: &mut Packet, out: &mut Outputs) {
+    /// Appends what can be sent now to a packet: handles to open, and, once the hub has welcomed us, messages.
+    pub(crate) fn fill(&mut self, packet: &mut Packet, online: bool, out: &mut Outputs) {
         if self.at_rest {
             return;
         }
         packet.bytes.append(&mut self.shuts);
-        self.open_windows(packet);
-        let mut flying: u64 = self.windows.iter().flatten().map(|window| window.flying).sum();
+        let careful = self.is_careful();
+        let all_open = self.open_windows(careful, packet);
+        self.at_rest = all_open && (!online || self.send(careful, packet, out));
+    }
+
+    /// Appends messages. `false` if there is more to send at once, in another packet.
+    fn send(&mut self, careful: bool, packet: &mut Packet, out: &mut Outputs) -> bool {
+        let mut flying: u64 = self.windows.iter().flatten().map(Window::flying).sum();
         let mut size = packet.bytes.len();
         let places = self.windows.len();
         for step in 0..places {
             let place = (self.turn + step) % places;
             let Some(Some(window)) = self.windows.get_mut(place) else { continue };
-            while let Some(next) = window.peek(self.in_flight_max, self.message_bytes_max) {
+            while let Some(next) = window.peek(&self.allowance) {
                 if next.too_large {
-                    window.drop_oldest_unsent(Code::TooLarge.into(), &mut self.load, out);
+                    window.give_up(Code::TooLarge.into(), &mut self.load, out);
                     continue;
                 }
-                if flying > 0 && flying + u64::from(next.len) > IN_FLIGHT_BYTES_MAX {
+                if flying > 0 && (careful || flying + u64::from(next.len) > IN_FLIGHT_BYTES_MAX) {
                     break;
                 }
-                if size > 0 && size + next.len as usize + HEAD_BYTES > PACKET_BYTES {
+                if size > 0
+                    && (careful || size + next.len as usize + HEAD_BYTES > self.allowance.packet_bytes)
+                {
                     self.turn = place + 1;
-                    return;
+                    return false;
                 }
                 let before = packet.bytes.len();
                 window.send(handle(place), packet);
                 size += packet.bytes.len() - before + next.len as usize;
-                flying += u64::from(next.len);
+                flying += u64::from(next.len) + 1;
             }
         }
-        self.at_rest = true;
+        true
     }
 
-    fn open_windows(&mut self, packet: &mut Packet) {
+    /// Appends handles to open. `false` if there are more, for another packet.
+    fn open_windows(&mut self, careful: bool, packet: &mut Packet) -> bool {
         let mut handles = self.windows.iter().flatten().filter(|window| window.has_handle()).count();
         for place in 0..self.windows.len() {
             if !self.windows.get(place).and_then(Option::as_ref).is_some_and(Window::wants_handle) {
                 continue;
             }
+            if packet.bytes.len() + OPEN_BYTES_MAX > self.allowance.packet_bytes && !packet.bytes.is_empty() {
+                return false;
+            }
             if handles >= TOPICS_MAX {
-                let Some(idle) = self.longest_idle(true) else { return };
+                let Some(idle) = self.longest_idle(true) else { return true };
                 self.forget(idle);
                 packet.bytes.append(&mut self.shuts);
                 handles -= 1;
             }
             if let Some(Some(window)) = self.windows.get_mut(place) {
-                let lowest = window.opening();
+                let lowest = window.opening(careful);
                 let topic = window.topic.as_str().into();
-                Open { handle: handle(place), participant: Participant(0), topic, lowest }
-                    .put(&mut packet.bytes);
+                Open { handle: handle(place), topic, lowest, ..Open::default() }.put(&mut packet.bytes);
                 handles += 1;
             }
         }
+        true
     }
 }
 
@@ -341,5 +382,5 @@ fn place(handle: Handle) -> usize {
     (handle.0 as usize).wrapping_sub(1)
 }
 
-/// What a publish frame needs besides its payload, generously.
-const HEAD_BYTES: usize = 40;
+/// The longest frame that opens a handle, generously, with one that shuts another.
+const OPEN_BYTES_MAX: usize = 300;

@@ -145,14 +145,19 @@ impl Subscriptions {
         self.wake_at = NEVER;
     }
 
-    /// Asks for what is wanted, and lets go of what is not. `wire` is there while a link is up.
-    pub(crate) fn drive(&mut self, now: Millis, mut wire: Option<&mut Vec<u8>>) {
+    /// Asks for what is wanted, and lets go of what is not. `wire` is there while a link is up; what it has no room for
+    /// is left to the next call.
+    pub(crate) fn drive(&mut self, now: Millis, bytes_max: usize, mut wire: Option<&mut Vec<u8>>) {
         if now < self.wake_at {
             return;
         }
         self.wake_at = NEVER;
         let mut index = 0;
         while let Some(tail) = self.tails.get_mut(index) {
+            if wire.as_ref().is_some_and(|wire| !wire.is_empty() && wire.len() + ASK_BYTES_MAX > bytes_max) {
+                self.wake_at = 0;
+                return;
+            }
             // One that is being asked for goes once its number is known.
             let is_asked = matches!(tail.standing, Standing::Asked { .. });
             if now >= tail.linger_until && !is_asked {
@@ -287,6 +292,9 @@ impl Subscriptions {
         self.tails.iter_mut().find(|tail| tail.standing == Standing::Live { number })
     }
 }
+
+/// The longest question, generously: a name, and places in a few logs.
+const ASK_BYTES_MAX: usize = 400;
 
 /// Asks for a tail, or for the pages that its listeners want. Tells when there is more to ask for.
 fn ask(tail: &mut Tail, now: Millis, last_request: &mut u64, wire: &mut Vec<u8>) -> Millis {

@@ -5,18 +5,20 @@
 use alloc::string::String;
 
 use tidewire_protocol::client_frame::Publish;
-use tidewire_protocol::code::Code;
-use tidewire_protocol::hub_frame::{Acked, Opened, Refused};
-use tidewire_protocol::number::{Handle, Offset, Seq};
+use tidewire_protocol::hub_frame::Opened;
+use tidewire_protocol::number::{Handle, Seq};
 
+use crate::allowance::Allowance;
 use crate::entry::{Entry, Load, Next};
-use crate::fault::{Broken, ClientCode, Fault};
+use crate::fault::{ClientCode, Fault};
 use crate::input::{Millis, NEVER};
-use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
+use crate::limits::RETRY_MS_MIN;
 use crate::mutant::{self, Mutant};
-use crate::output::{Event, Packet, PublishId, Published, Splice};
+use crate::output::{Event, Packet, PublishId, Splice};
 use crate::outputs::Outputs;
 use crate::queue::Queue;
+
+mod answers;
 
 /// A topic's messages from the lowest unanswered on.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ pub(crate) struct Window {
     /// When it was last used, counted in uses.
     pub used: u64,
     /// Payload bytes on their way on this link.
-    pub flying: u64,
+    flying: u64,
     entries: Queue<Entry>,
     base: u64,
     /// How many entries have a seq: they were sent, on this link or an earlier one.
@@ -135,15 +137,32 @@ impl Window {
 
     /// Withdraws a message, if it is here.
     pub(crate) fn cancel(&mut self, id: PublishId, load: &mut Load, out: &mut Outputs) {
-        let Some(index) = self.find(id) else { return };
+        if let Some(index) = self.find(id) {
+            self.take_out(index, ClientCode::Cancelled.into(), load, out);
+        }
+    }
+
+    /// Gives up the message that [`Self::peek`] saw.
+    pub(crate) fn give_up(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
+        self.take_out(self.cursor, fault, load, out);
+    }
+
+    /// Gives up the message that was sent last.
+    pub(crate) fn give_up_sent(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
+        self.take_out(self.cursor.wrapping_sub(1), fault, load, out);
+    }
+
+    /// Takes a message out of its place: at once if it has no seq, else a void takes its place, and it fails with that.
+    #[inline(never)]
+    fn take_out(&mut self, index: usize, fault: Fault, load: &mut Load, out: &mut Outputs) {
         if index >= self.sent {
-            self.drop_unsent(index, ClientCode::Cancelled.into(), load, out);
+            self.drop_unsent(index, fault, load, out);
             return;
         }
         let Some(entry) = self.entries.items_mut().get_mut(index).filter(|entry| !entry.done) else { return };
         let len = u64::from(entry.len);
-        // What is on its way stays so; the void takes its place should it have to be sent again.
-        entry.void = true;
+        // What is on its way stays so; the void is for the next time.
+        entry.void = Some(fault);
         entry.len = 0;
         load.bytes -= len;
         if index < self.cursor {
@@ -151,9 +170,15 @@ impl Window {
         }
     }
 
-    /// Starts opening a handle; the answer is the lowest unanswered seq.
-    pub(crate) fn opening(&mut self) -> Seq {
-        let free = self.known && self.sent == 0 || mutant::active(Mutant::SendBeforeOpened);
+    /// What is on its way on this link: bytes of payload, and one for each publish.
+    pub(crate) const fn flying(&self) -> u64 {
+        self.flying + self.unanswered
+    }
+
+    /// Starts opening a handle; the answer is the lowest unanswered seq. If `careful`, nothing is sent before the hub
+    /// has opened it.
+    pub(crate) fn opening(&mut self, careful: bool) -> Seq {
+        let free = self.known && self.sent == 0 && !careful || mutant::active(Mutant::SendBeforeOpened);
         self.phase = Phase::Opening { free };
         self.lowest_told = self.base;
         Seq(self.base)
@@ -179,17 +204,20 @@ impl Window {
         }
     }
 
-    /// The next message that may be sent: its length, and whether the hub is sure to refuse it for its size.
-    pub(crate) fn peek(&mut self, in_flight_max: u64, message_bytes_max: u64) -> Option<Next> {
+    /// The next message that may be sent: its length, and whether the hub is sure not to take it for its size.
+    pub(crate) fn peek(&mut self, allowance: &Allowance) -> Option<Next> {
         if !matches!(self.phase, Phase::Open | Phase::Opening { free: true }) {
             return None;
         }
         while self.entries.items().get(self.cursor).is_some_and(|entry| entry.done && !entry.refill) {
             self.cursor += 1;
         }
-        let entry = self.entries.items().get(self.cursor).filter(|_| (self.cursor as u64) < in_flight_max)?;
-        let unsent = self.cursor >= self.sent;
-        Some(Next { len: entry.len, too_large: unsent && u64::from(entry.len) > message_bytes_max })
+        let entry =
+            self.entries.items().get(self.cursor).filter(|_| (self.cursor as u64) < allowance.in_flight)?;
+        // The hub answers one that it may have taken when it took larger ones, if only it fits a frame.
+        let is_sent = self.cursor < self.sent;
+        let bytes_max = if is_sent { allowance.carried_bytes } else { allowance.payload_bytes };
+        Some(Next { len: entry.len, too_large: !entry.done && u64::from(entry.len) > bytes_max })
     }
 
     /// Appends the message that [`Self::peek`] saw.
@@ -201,8 +229,8 @@ impl Window {
             lowest: if self.lowest_told == self.base { Seq(0) } else { Seq(self.base) },
             content: entry.content,
             maybe_duplicate: entry.maybe_duplicate,
-            void: entry.void || entry.refill,
-            payload: Default::default(),
+            void: entry.void.is_some() || entry.refill,
+            ..Publish::default()
         };
         let len = if entry.refill { 0 } else { entry.len };
         publish.put_head(len as usize, &mut packet.bytes);
@@ -216,79 +244,6 @@ impl Window {
         self.cursor += 1;
         self.sent = self.sent.max(self.cursor);
         self.unanswered += 1;
-    }
-
-    /// The hub has done some.
-    pub(crate) fn acked(&mut self, acked: &Acked, load: &mut Load, out: &mut Outputs) {
-        self.retry_ms = RETRY_MS_MIN;
-        for index in self.answered(acked.seq, acked.count) {
-            let Some(entry) = self.finish(index, load) else { continue };
-            let seq = self.base + index as u64;
-            // Only a void has no offset; one that does have an offset came too late.
-            if acked.offset.0 == 0 {
-                out.tell(entry.failed(ClientCode::Cancelled.into()));
-                continue;
-            }
-            out.tell(Event::Published(Published {
-                id: entry.id,
-                epoch: acked.epoch,
-                offset: Offset(acked.offset.0 + (seq - acked.seq.0)),
-                duplicate: acked.duplicate,
-                maybe_duplicate: entry.maybe_duplicate,
-                durability: acked.durability,
-            }));
-        }
-        self.trim();
-    }
-
-    /// The hub refuses some, or the handle.
-    ///
-    /// # Errors
-    /// [`Broken`] if the hub refuses as out of order what it should take next.
-    pub(crate) fn refused(
-        &mut self,
-        now: Millis,
-        refused: &Refused<'_>,
-        load: &mut Load,
-        out: &mut Outputs,
-    ) -> Result<(), Broken> {
-        let fault = refused.code.into();
-        if refused.seq.0 == 0 {
-            if !refused.code.retryable() {
-                self.phase = Phase::Shut;
-                self.fail_all(fault, load, out);
-            } else if matches!(self.phase, Phase::Opening { .. }) {
-                self.phase = Phase::Barred { until: now + self.wait_ms(refused) };
-            }
-            return Ok(());
-        }
-        let indices = self.answered(refused.seq, refused.count);
-        match self.phase {
-            // What was sent behind an `open` that was refused.
-            Phase::Shut | Phase::Barred { .. } | Phase::Opening { .. } => return Ok(()),
-            Phase::Open | Phase::Paused { .. } => {}
-        }
-        if refused.consumed {
-            for index in indices {
-                let Some(entry) = self.finish(index, load) else { continue };
-                out.tell(entry.failed(fault));
-            }
-            self.trim();
-        } else if !refused.code.retryable() {
-            // The seq is not used up and never will be, so nothing behind it can be sent either.
-            self.fail_all(fault, load, out);
-        } else if refused.code == Code::OutOfOrder && refused.seq.0 == self.base {
-            return Err(Broken);
-        } else if self.phase == Phase::Open {
-            self.phase = Phase::Paused { until: now + self.wait_ms(refused) };
-        }
-        Ok(())
-    }
-
-    fn wait_ms(&mut self, refused: &Refused<'_>) -> Millis {
-        let wait = self.retry_ms.max(refused.retry_after_ms);
-        self.retry_ms = (self.retry_ms * 2).min(RETRY_MS_MAX);
-        wait
     }
 
     /// Whether it waits, for a time or for answers.
@@ -350,41 +305,6 @@ impl Window {
     /// Whether the hub holds a handle for it.
     pub(crate) const fn has_handle(&self) -> bool {
         matches!(self.phase, Phase::Opening { .. } | Phase::Open | Phase::Paused { .. })
-    }
-
-    /// The entries that an answer is about.
-    fn answered(&mut self, seq: Seq, count: u64) -> core::ops::Range<usize> {
-        let count = count.max(1);
-        self.unanswered = self.unanswered.saturating_sub(count);
-        let index = |seq: u64| (seq.saturating_sub(self.base) as usize).min(self.sent);
-        index(seq.0)..index(seq.0.saturating_add(count))
-    }
-
-    /// Notes that an entry has its outcome; gives it if that is news.
-    fn finish(&mut self, index: usize, load: &mut Load) -> Option<Entry> {
-        let entry = self.entries.items_mut().get_mut(index)?;
-        if entry.done {
-            entry.refill = false;
-            return None;
-        }
-        entry.done = true;
-        let entry = *entry;
-        load.take(entry);
-        if index < self.cursor {
-            self.flying -= u64::from(entry.len);
-        }
-        Some(entry)
-    }
-
-    /// Lets go of the entries at the front that are done.
-    fn trim(&mut self) {
-        let stays = |entry: &Entry| !entry.done || entry.refill;
-        let items = self.entries.items();
-        let count = items.iter().position(stays).unwrap_or(items.len());
-        self.entries.pop(count);
-        self.base += count as u64;
-        self.sent = self.sent.saturating_sub(count);
-        self.cursor = self.cursor.saturating_sub(count);
     }
 
     /// Takes back what is on its way, to send it again, with the lowest seq: a refused publish has not told it.

@@ -75,6 +75,8 @@ pub struct Metrics {
     pub duplicates: Count,
     /// Refusals told, by code: of publishes, questions and identities.
     pub refused: Counts,
+    /// Updates that may be lost, and were.
+    pub updates_dropped: Count,
     /// Blocks written whole to a subscriber.
     pub blocks_sent: Count,
     /// Bytes written to sockets.

@@ -112,6 +112,9 @@ impl Session {
                     desk.replies.put(&HubFrame::Heartbeat(Heartbeat { request: frame.request }));
                 }
             }
+            // No handle takes it, and what may be lost is not answered.
+            ClientFrame::Send(update) => self.send(now, &update, desk),
+            ClientFrame::SignIn(frame) => desk.replies.put(&failed(frame.request, Code::NotSupported)),
         }
         Ok(Demand::Nothing)
     }

@@ -174,6 +174,14 @@ impl Topics {
         opening
     }
 
+    /// The topic of a name that may be published to.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] if there is no room for one more.
+    pub fn topic(&self, name: &Granted<TopicName>, account: &Arc<Account>) -> Result<Arc<Topic>, Code> {
+        lock(&self.names).topic(name, account).ok_or(Code::Overloaded)
+    }
+
     /// Begins to publish: the topic, and a window there unless one is given, are there from now on.
     ///
     /// # Errors
@@ -185,7 +193,7 @@ impl Topics {
         stream: Stream<'_>,
         window: Option<WindowKey>,
     ) -> Result<(Arc<Topic>, WindowKey), Code> {
-        let topic = lock(&self.names).topic(stream.topic, account).ok_or(Code::Overloaded)?;
+        let topic = self.topic(stream.topic, account)?;
         if let Some(window) = window {
             return Ok((topic, window));
         }

@@ -57,6 +57,7 @@ impl MetricsPage {
             published_bytes,
             duplicates,
             refused,
+            updates_dropped,
             blocks_sent,
             bytes_sent,
             blocked,
@@ -75,6 +76,11 @@ impl MetricsPage {
         self.counter("published_bytes_total", "Payload bytes appended.", published_bytes.value());
         self.counter("duplicates_total", "Retried publishes that had landed before.", duplicates.value());
         self.counter_by_code("refused_total", "Refusals told: of publishes, questions, identities.", refused);
+        self.counter(
+            "updates_dropped_total",
+            "Updates without an ack that were not taken.",
+            updates_dropped.value(),
+        );
         self.counter("blocks_sent_total", "Blocks written whole to a subscriber.", blocks_sent.value());
         self.counter("sent_bytes_total", "Bytes written to sockets.", bytes_sent.value());
         self.counter("blocked_total", "Writes that found a socket full.", blocked.value());

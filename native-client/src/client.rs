@@ -18,7 +18,9 @@ use crate::engine::{self, Parts};
 use crate::event::PublishError;
 use crate::options::Options;
 use crate::publishing::Publishing;
+use crate::sending::Sending;
 use crate::subscription::Subscription;
+use crate::topic::Topic;
 
 /// A client of one hub. Clones share it; it ends when the last one and the last subscription are dropped.
 #[derive(Debug, Clone)]
@@ -27,6 +29,7 @@ pub struct Client {
     room: Arc<Room>,
     status: watch::Receiver<Status>,
     last_key: Arc<AtomicU64>,
+    sending: Arc<Sending>,
 }
 
 impl Client {
@@ -45,6 +48,7 @@ impl Client {
             bytes: Semaphore::new(bytes_max),
             bytes_max,
         });
+        let sending = Arc::new(Sending::default());
         let (commands, command_receiver) = mpsc::unbounded_channel();
         let (status_sender, status) = watch::channel(Status::Connecting);
         tokio::spawn(engine::run(Parts {
@@ -52,9 +56,10 @@ impl Client {
             address,
             commands: command_receiver,
             room: Arc::clone(&room),
+            sending: Arc::clone(&sending),
             status: status_sender,
         }));
-        Ok(Self { commands, room, status, last_key: Arc::default() })
+        Ok(Self { commands, room, status, last_key: Arc::default(), sending })
     }
 
     /// Publishes a message, behind all that were published before it. It is in the outbox when this returns;
@@ -105,6 +110,19 @@ impl Client {
         // Without a task the sender is dropped here, and the future says `Closed`.
         let _ = self.commands.send(command);
         Publishing::pending(outcome)
+    }
+
+    /// A topic, to send updates to that may be lost.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Topic {
+        Topic::new(name, Arc::clone(&self.sending), self.commands.clone())
+    }
+
+    /// Updates that came to nothing on this side since the client began, in all topics: there was no link, a stalled
+    /// one, or a hub that takes none. What a hub drops, it counts itself.
+    #[must_use]
+    pub fn sends_dropped(&self) -> u64 {
+        self.sending.dropped()
     }
 
     /// Listens to a topic or pattern. What cannot be subscribed to ends with its reason.

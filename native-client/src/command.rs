@@ -1,5 +1,7 @@
 //! What handles ask of the task that owns the client.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -7,12 +9,15 @@ use tidewire_client_core::options::SubscribeOptions;
 use tidewire_protocol::code::Content;
 
 use crate::event::{Outcome, SubEvent};
+use crate::sending::Target;
 
 /// One thing asked for. All come through one channel, so each comes after what it is about.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Publish a message. Its room in the outbox has been taken.
     Publish { topic: String, content: Content, payload: Bytes, outcome: oneshot::Sender<Outcome> },
+    /// Send an update that may be lost.
+    Send { target: Arc<Target>, content: Content, payload: Bytes, expires_ms: u64 },
     /// Begin a subscription, known by a key of the handle's choice.
     Subscribe { key: u64, name: String, options: SubscribeOptions, events: mpsc::UnboundedSender<SubEvent> },
     /// So many messages and bytes of a subscription have been dealt with.

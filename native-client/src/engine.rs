@@ -16,6 +16,7 @@ use crate::address::Address;
 use crate::command::{Command, Room};
 use crate::event::{Message, Outcome, Published, SubEvent};
 use crate::link::{Link, LinkEvent};
+use crate::sending::Sending;
 
 /// What the task starts with.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct Parts {
     pub address: Address,
     pub commands: mpsc::UnboundedReceiver<Command>,
     pub room: Arc<Room>,
+    pub sending: Arc<Sending>,
     pub status: watch::Sender<Status>,
 }
 
@@ -31,6 +33,7 @@ struct Engine {
     core: Client,
     address: Address,
     room: Arc<Room>,
+    sending: Arc<Sending>,
     status: watch::Sender<Status>,
     started: Instant,
     link: Option<Link>,
@@ -60,11 +63,12 @@ struct Waiting {
 
 /// Runs the client until it is closed, or all its handles are gone.
 pub(crate) async fn run(parts: Parts) {
-    let Parts { core, address, mut commands, room, status } = parts;
+    let Parts { core, address, mut commands, room, sending, status } = parts;
     let mut engine = Engine {
         core,
         address,
         room,
+        sending,
         status,
         started: Instant::now(),
         link: None,
@@ -146,6 +150,10 @@ impl Engine {
                     }
                 }
             }
+            Command::Send { target, content, payload, expires_ms } => {
+                self.sending.taken(payload.len());
+                target.told(self.core.send(now, &target.name, content, &payload, expires_ms));
+            }
             Command::Subscribe { key, name, options, events } => {
                 match self.core.subscribe(now, &name, options) {
                     Ok(listener) => {
@@ -211,6 +219,7 @@ impl Engine {
                 Output::Event(event) => self.event(event, received),
             }
         }
+        self.sending.set_dropped(self.core.sends_dropped());
     }
 
     /// Puts the payloads into a packet.

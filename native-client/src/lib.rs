@@ -25,12 +25,16 @@
 
 mod client;
 
+mod topic;
+
 mod publishing;
 mod subscription;
 
 mod engine;
 
 mod command;
+mod sending;
+
 mod event;
 
 mod link;
@@ -40,6 +44,8 @@ mod address;
 mod options;
 
 pub use client::Client;
+
+pub use topic::Topic;
 
 pub use publishing::Publishing;
 pub use subscription::Subscription;

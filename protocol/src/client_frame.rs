@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use crate::binary::{self, BadFrame, frame};
 use crate::code::{Content, WhenSlow};
-use crate::field::{Field, Fields};
-use crate::number::{Handle, Incarnation, Participant, ProducerId, Request, Seq, TailNumber};
+use crate::field::{self, Field};
+use crate::number::{Handle, Incarnation, Participant, ProducerId, Request, Seq, Tag, TailNumber};
 use crate::position::Start;
 use crate::varint;
 
@@ -33,6 +33,10 @@ pub enum ClientFrame<'a> {
     History(History<'a>),
     /// Says "I live"; the answer to the hub's heartbeat, or a question of its own.
     Heartbeat(Heartbeat),
+    /// Publishes an update that may be lost.
+    Send(Send<'a>),
+    /// Signs in again, before a token ends.
+    SignIn(SignIn<'a>),
 }
 
 frame! {
@@ -80,6 +84,8 @@ frame! {
         3 topic: Cow<'a, str>,
         /// Lowest seq that is not acknowledged, or the next one if all are.
         4 lowest: Seq,
+        /// The handle is for `send` alone: no window, no seq, and no answer unless it is refused.
+        5 unacknowledged: bool,
     }
 }
 
@@ -99,6 +105,23 @@ pub struct Publish<'a> {
     /// (6) Consumes the seq and publishes nothing: how a message that may have been sent is withdrawn.
     pub void: bool,
     /// (7) The message.
+    pub payload: Cow<'a, [u8]>,
+    /// (16) Tag that the message bears, of a participant on this connection; 0 for that of the handle's.
+    pub tag: Tag,
+    /// (17) Of a void: so many seqs from `seq` on are used up; 0 means one.
+    pub count: u64,
+}
+
+/// Publishes one message that may be lost. On the wire: kind 22, these fields in order, `payload` last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Send<'a> {
+    /// (1) A handle opened for this.
+    pub handle: Handle,
+    /// (2) What the payload is.
+    pub content: Content,
+    /// (3) Milliseconds that it is worth anything from now on; 0 for no bound.
+    pub expires_ms: u64,
+    /// (4) The message.
     pub payload: Cow<'a, [u8]>,
 }
 
@@ -157,6 +180,16 @@ frame! {
     }
 }
 
+frame! {
+    /// Signs in again with a new token, on a connection that is signed in.
+    SignIn<'a> = 23 {
+        /// Number of the question.
+        1 request: Request,
+        /// Proof of who signs in; the same subject as before.
+        2 token: Cow<'a, str>,
+    }
+}
+
 impl<'a> Publish<'a> {
     /// The frame's kind in the binary encoding.
     pub const KIND: u8 = 5;
@@ -179,11 +212,9 @@ impl<'a> Publish<'a> {
         self.content.put(4, out);
         self.maybe_duplicate.put(5, out);
         self.void.put(6, out);
-        if payload_len > 0 {
-            varint::put(Self::PAYLOAD << 1 | 1, out);
-            varint::put(payload_len as u64, out);
-        }
-        binary::end(start, payload_len, out);
+        self.tag.put(16, out);
+        self.count.put(17, out);
+        end_with_payload(start, Self::PAYLOAD, payload_len, out);
     }
 
     /// Reads the body of a frame of this kind.
@@ -191,18 +222,76 @@ impl<'a> Publish<'a> {
     /// # Errors
     /// [`BadFrame`] if a field is cut short or of the wrong kind.
     pub fn take(body: &'a [u8]) -> Result<Self, BadFrame> {
-        let fields = &mut Fields::read(body);
-        let frame = Self {
-            handle: Field::take(fields, 1),
-            seq: Field::take(fields, 2),
-            lowest: Field::take(fields, 3),
-            content: Field::take(fields, 4),
-            maybe_duplicate: Field::take(fields, 5),
-            void: Field::take(fields, 6),
-            payload: Field::take(fields, Self::PAYLOAD),
-        };
-        if fields.are_sound() { Ok(frame) } else { Err(BadFrame) }
+        Self::of_fields(body).ok_or(BadFrame)
     }
+
+    fn of_fields(mut body: &'a [u8]) -> Option<Self> {
+        let mut frame = Self::default();
+        while !body.is_empty() {
+            let (number, value) = field::take(&mut body)?;
+            match number {
+                1 => frame.handle = Handle(value.number()?),
+                2 => frame.seq = Seq(value.number()?),
+                3 => frame.lowest = Seq(value.number()?),
+                4 => frame.content = Content::from_number(value.number()?),
+                5 => frame.maybe_duplicate = value.number()? != 0,
+                6 => frame.void = value.number()? != 0,
+                7 => frame.payload = Cow::Borrowed(value.bytes()?),
+                16 => frame.tag = Tag(value.number()?),
+                17 => frame.count = value.number()?,
+                _ => {}
+            }
+        }
+        Some(frame)
+    }
+}
+
+impl<'a> Send<'a> {
+    /// The frame's kind in the binary encoding.
+    pub const KIND: u8 = 22;
+    const PAYLOAD: u64 = 4;
+
+    /// Appends the frame in the binary encoding.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let start = binary::begin(Self::KIND, out);
+        self.handle.put(1, out);
+        self.content.put(2, out);
+        self.expires_ms.put(3, out);
+        end_with_payload(start, Self::PAYLOAD, self.payload.len(), out);
+        out.extend_from_slice(&self.payload);
+    }
+
+    /// Reads the body of a frame of this kind.
+    ///
+    /// # Errors
+    /// [`BadFrame`] if a field is cut short or of the wrong kind.
+    pub fn take(body: &'a [u8]) -> Result<Self, BadFrame> {
+        Self::of_fields(body).ok_or(BadFrame)
+    }
+
+    fn of_fields(mut body: &'a [u8]) -> Option<Self> {
+        let mut frame = Self::default();
+        while !body.is_empty() {
+            let (number, value) = field::take(&mut body)?;
+            match number {
+                1 => frame.handle = Handle(value.number()?),
+                2 => frame.content = Content::from_number(value.number()?),
+                3 => frame.expires_ms = value.number()?,
+                4 => frame.payload = Cow::Borrowed(value.bytes()?),
+                _ => {}
+            }
+        }
+        Some(frame)
+    }
+}
+
+/// Ends a frame whose last field is a payload of `payload_len` bytes, which the caller appends next.
+fn end_with_payload(start: usize, number: u64, payload_len: usize, out: &mut Vec<u8>) {
+    if payload_len > 0 {
+        varint::put(number << 1 | 1, out);
+        varint::put(payload_len as u64, out);
+    }
+    binary::end(start, payload_len, out);
 }
 
 impl<'a> ClientFrame<'a> {
@@ -219,6 +308,8 @@ impl<'a> ClientFrame<'a> {
             Self::Unsubscribe(frame) => frame.put(out),
             Self::History(frame) => frame.put(out),
             Self::Heartbeat(frame) => frame.put(out),
+            Self::Send(frame) => frame.put(out),
+            Self::SignIn(frame) => frame.put(out),
         }
     }
 
@@ -239,6 +330,8 @@ impl<'a> ClientFrame<'a> {
             Unsubscribe::KIND => Self::Unsubscribe(Unsubscribe::take(body)?),
             History::KIND => Self::History(History::take(body)?),
             Heartbeat::KIND => Self::Heartbeat(Heartbeat::take(body)?),
+            Send::KIND => Self::Send(Send::take(body)?),
+            SignIn::KIND => Self::SignIn(SignIn::take(body)?),
             _ => return Ok(None),
         }))
     }

@@ -40,14 +40,32 @@ pub struct Fields<'a> {
 
 /// A field's value as it stands on the wire.
 #[derive(Debug, Clone, Copy)]
-enum Value<'a> {
+pub(crate) enum Value<'a> {
     Absent,
     Number(u64),
     Bytes(&'a [u8]),
 }
 
-/// One more than the highest number of a field.
-const FIELDS_MAX: usize = 8;
+impl<'a> Value<'a> {
+    /// The number that it is, if it is one and in range.
+    pub(crate) fn number(self) -> Option<u64> {
+        match self {
+            Self::Number(n) if n <= NUMBER_MAX => Some(n),
+            Self::Absent | Self::Number(_) | Self::Bytes(_) => None,
+        }
+    }
+
+    /// The bytes that it is, if it is bytes.
+    pub(crate) fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Absent | Self::Number(_) => None,
+        }
+    }
+}
+
+/// One more than the highest number of a field, in frames that are read by [`Fields`].
+const FIELDS_MAX: usize = 9;
 
 impl<'a> Fields<'a> {
     /// Reads them all. Those whose number is unknown are passed over.
@@ -114,7 +132,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Takes one field from the front of a frame's body; `None` if it is cut short.
-fn take<'a>(body: &mut &'a [u8]) -> Option<(usize, Value<'a>)> {
+pub(crate) fn take<'a>(body: &mut &'a [u8]) -> Option<(usize, Value<'a>)> {
     let key = varint::take(body)?;
     let value = if key & 1 == 1 {
         Value::Bytes(varint::take_bytes(body)?)

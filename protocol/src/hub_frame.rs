@@ -40,6 +40,8 @@ pub enum HubFrame<'a> {
     Failed(Failed<'a>),
     /// The connection is about to end.
     Goodbye(Goodbye<'a>),
+    /// Signed in again.
+    SignedIn(SignedIn<'a>),
     /// Messages.
     Block(Block<'a>),
 }
@@ -61,6 +63,8 @@ frame! {
         6 agent: Cow<'a, str>,
         /// Bit set of what this hub can do beyond the base; see "Features" in the protocol's text.
         7 features: u64,
+        /// Bytes a WebSocket message to the hub may have; 0 if it does not say.
+        8 frame_bytes_max: u64,
     }
 }
 
@@ -248,6 +252,18 @@ frame! {
     }
 }
 
+frame! {
+    /// Signed in again; the connection goes on as the same subject.
+    SignedIn<'a> = 81 {
+        /// Number of the question.
+        1 request: Request,
+        /// Who signed in, by the hub's word.
+        2 subject: Cow<'a, str>,
+        /// Milliseconds from now until the token ends; 0 if it does not.
+        3 expires_ms: u64,
+    }
+}
+
 impl Welcome<'_> {
     /// Number of the field `subject`.
     pub const SUBJECT: u64 = 5;
@@ -271,6 +287,7 @@ impl HubFrame<'_> {
             Self::Heartbeat(frame) => frame.put(out),
             Self::Failed(frame) => frame.put(out),
             Self::Goodbye(frame) => frame.put(out),
+            Self::SignedIn(frame) => frame.put(out),
             Self::Block(block) => block.put(out),
         }
     }
@@ -298,6 +315,7 @@ impl<'a> HubFrame<'a> {
             Heartbeat::KIND => Self::Heartbeat(Heartbeat::take(body)?),
             Failed::KIND => Self::Failed(Failed::take(body)?),
             Goodbye::KIND => Self::Goodbye(Goodbye::take(body)?),
+            SignedIn::KIND => Self::SignedIn(SignedIn::take(body)?),
             Block::KIND => Self::Block(Block::take(body)?),
             _ => return Ok(None),
         }))

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::binary::BadFrame;
 use crate::block::{Block, Message, blocks_of_page};
-use crate::client_frame::{ClientFrame, Publish};
+use crate::client_frame::{ClientFrame, Publish, Send};
 use crate::code::Content;
 use crate::field::is_default;
 use crate::hub_frame::{HubFrame, Page};
@@ -102,6 +102,8 @@ pub fn take_client(frame: &str) -> Result<Option<ClientFrame<'_>>, BadFrame> {
         "unsubscribe" => ClientFrame::Unsubscribe(read(frame)?),
         "history" => ClientFrame::History(read(frame)?),
         "heartbeat" => ClientFrame::Heartbeat(read(frame)?),
+        "send" => ClientFrame::Send(read::<JsonSend<'_>>(frame)?.into_frame()?),
+        "sign_in" => ClientFrame::SignIn(read(frame)?),
         _ => return Ok(None),
     }))
 }
@@ -126,6 +128,7 @@ pub fn put_hub(frame: &HubFrame<'_>, out: &mut Vec<u8>) -> Result<(), BadFrame> 
         HubFrame::Heartbeat(frame) => put("heartbeat", frame, out),
         HubFrame::Failed(frame) => put("failed", frame, out),
         HubFrame::Goodbye(frame) => put("goodbye", frame, out),
+        HubFrame::SignedIn(frame) => put("signed_in", frame, out),
         HubFrame::Block(block) => put("block", &JsonBlock::read(block)?, out),
     }
 }
@@ -156,6 +159,25 @@ struct JsonPublish<'a> {
     text: Option<Cow<'a, str>>,
     #[serde(borrow)]
     base64: Option<Cow<'a, str>>,
+    r#as: Tag,
+    #[serde(deserialize_with = "crate::number::within_range")]
+    count: u64,
+}
+
+/// A `send` as JSON has it.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct JsonSend<'a> {
+    handle: Handle,
+    content: Option<Content>,
+    #[serde(deserialize_with = "crate::number::within_range")]
+    expires_ms: u64,
+    #[serde(borrow, deserialize_with = "even_null")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    base64: Option<Cow<'a, str>>,
 }
 
 /// `null` is a message like any other, not the absence of one.
@@ -163,8 +185,17 @@ fn even_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>
     <&RawValue>::deserialize(from).map(Some)
 }
 
-impl<'a> JsonPublish<'a> {
-    fn into_frame(self) -> Result<Publish<'a>, BadFrame> {
+/// A payload as JSON has it: one of three, and what the frame says that it is.
+struct Payload<'a> {
+    content: Option<Content>,
+    data: Option<&'a RawValue>,
+    text: Option<Cow<'a, str>>,
+    base64: Option<Cow<'a, str>>,
+}
+
+impl<'a> Payload<'a> {
+    /// Its content and bytes. Only a void may have none.
+    fn read(self, is_void: bool) -> Result<(Content, Cow<'a, [u8]>), BadFrame> {
         let (content, payload) = match (self.data, self.text, self.base64) {
             (Some(data), None, None) => (Content::Json, Cow::Borrowed(data.get().as_bytes())),
             (None, Some(Cow::Borrowed(text)), None) => (Content::Text, Cow::Borrowed(text.as_bytes())),
@@ -173,12 +204,21 @@ impl<'a> JsonPublish<'a> {
                 let content = self.content.unwrap_or(Content::Binary);
                 (content, Cow::Owned(BASE64.decode(text.as_bytes()).map_err(|_| BadFrame)?))
             }
-            (None, None, None) if self.void => (Content::Json, Cow::Borrowed(&[][..])),
+            (None, None, None) if is_void => (Content::Json, Cow::Borrowed(&[][..])),
             _ => return Err(BadFrame),
         };
         if self.content.is_some_and(|said| said != content) {
             return Err(BadFrame);
         }
+        Ok((content, payload))
+    }
+}
+
+impl<'a> JsonPublish<'a> {
+    fn into_frame(self) -> Result<Publish<'a>, BadFrame> {
+        let payload =
+            Payload { content: self.content, data: self.data, text: self.text, base64: self.base64 };
+        let (content, payload) = payload.read(self.void)?;
         Ok(Publish {
             handle: self.handle,
             seq: self.seq,
@@ -187,7 +227,18 @@ impl<'a> JsonPublish<'a> {
             maybe_duplicate: self.maybe_duplicate,
             void: self.void,
             payload,
+            tag: self.r#as,
+            count: self.count,
         })
+    }
+}
+
+impl<'a> JsonSend<'a> {
+    fn into_frame(self) -> Result<Send<'a>, BadFrame> {
+        let payload =
+            Payload { content: self.content, data: self.data, text: self.text, base64: self.base64 };
+        let (content, payload) = payload.read(false)?;
+        Ok(Send { handle: self.handle, content, expires_ms: self.expires_ms, payload })
     }
 }
 

@@ -6,7 +6,7 @@
 //! The modules, in the order a frame meets them:
 //! `json` (the JSON encoding), [`hub_frame`] and [`client_frame`] (what may be said), [`block`] (runs of
 //! messages), [`binary`] and [`field`] (how a binary frame holds its fields), [`varint`], [`position`], [`name`],
-//! [`code`], [`number`]. Each uses only those after it.
+//! [`code`], [`feature`], [`number`]. Each uses only those after it.
 
 #![no_std]
 
@@ -32,6 +32,8 @@ pub mod position;
 pub mod name;
 
 pub mod code;
+
+pub mod feature;
 
 pub mod number;
 

@@ -89,7 +89,13 @@ fn client_frame() -> impl Strategy<Value = ClientFrame<'static>> {
         n(Participant).prop_map(|participant| F::Detach(client::Detach { participant })),
         of!(
             F::Open,
-            client::Open { handle: n(Handle), participant: n(Participant), topic: text(), lowest: n(Seq) }
+            client::Open {
+                handle: n(Handle),
+                participant: n(Participant),
+                topic: text(),
+                lowest: n(Seq),
+                unacknowledged: any::<bool>(),
+            }
         ),
         of!(
             F::Publish,
@@ -101,8 +107,20 @@ fn client_frame() -> impl Strategy<Value = ClientFrame<'static>> {
                 maybe_duplicate: any::<bool>(),
                 void: any::<bool>(),
                 payload: vec(any::<u8>(), 0..300),
+                tag: n(Tag),
+                count: number(),
             }
         ),
+        of!(
+            F::Send,
+            client::Send {
+                handle: n(Handle),
+                content: one_of(Content::ALL),
+                expires_ms: number(),
+                payload: vec(any::<u8>(), 0..300),
+            }
+        ),
+        of!(F::SignIn, client::SignIn { request: n(Request), token: text() }),
         n(Handle).prop_map(|handle| F::Shut(client::Shut { handle })),
         of!(
             F::Subscribe,
@@ -135,8 +153,10 @@ fn hub_frame() -> impl Strategy<Value = HubFrame<'static>> {
                 subject: text(),
                 agent: text(),
                 features: number(),
+                frame_bytes_max: number(),
             }
         ),
+        of!(F::SignedIn, hub::SignedIn { request: n(Request), subject: text(), expires_ms: number() }),
         of!(F::Attached, hub::Attached { participant: n(Participant), tag: n(Tag) }),
         of!(
             F::Detached,

@@ -56,6 +56,8 @@ fn every_kind_is_in_the_table() {
         (client::Unsubscribe::KIND, "unsubscribe"),
         (client::History::KIND, "history"),
         (client::Heartbeat::KIND, "heartbeat"),
+        (client::Send::KIND, "send"),
+        (client::SignIn::KIND, "sign_in"),
         (hub::Welcome::KIND, "welcome"),
         (hub::Attached::KIND, "attached"),
         (hub::Detached::KIND, "detached"),
@@ -70,6 +72,7 @@ fn every_kind_is_in_the_table() {
         (hub::Heartbeat::KIND, "heartbeat"),
         (hub::Failed::KIND, "failed"),
         (hub::Goodbye::KIND, "goodbye"),
+        (hub::SignedIn::KIND, "signed_in"),
         (block::Block::KIND, "block"),
     ] {
         check_says(&text, &format!("| {kind} | `{name}` | "));

@@ -10,6 +10,8 @@ const RETRYABLE = {
   draining: 15,
 };
 Object.assign(RETRYABLE, { too_slow: 16, resume: 17, silent: 18, overloaded: 19, internal: 21 });
+const SEND = 2 ** 11; // of `features`
+const FIRST_SEND = 2 ** 20; // handles from here on are for `send`
 
 export class Client {
   #socket;
@@ -20,6 +22,7 @@ export class Client {
   #outboxes = []; // by handle
   #subscriptions = []; // by request number, from 1
   #tails = new Map(); // of this connection: tail number to subscription
+  #sends = new Map(); // of this connection: topic to the handle of its updates
 
   /** `onEnd(error)` is called when the hub wants no more of this client. */
   constructor(url, onEnd = () => {}) {
@@ -34,7 +37,7 @@ export class Client {
       const handle = this.#outboxes.length;
       outbox = { handle, topic, entries: new Map(), next: 1 };
       this.#outboxes.push(outbox);
-      if (this.#welcome) this.#open(outbox);
+      if (this.#isUp) this.#open(outbox);
     }
     return new Promise((resolve, reject) => {
       outbox.entries.set(outbox.next++, { data, resolve, reject });
@@ -47,7 +50,20 @@ export class Client {
     const request = this.#subscriptions.length + 1;
     const subscription = { request, name, from, onMessage, onGap, onError };
     this.#subscriptions.push(subscription);
-    if (this.#welcome) this.#subscribe(subscription);
+    if (this.#isUp) this.#subscribe(subscription);
+  }
+
+  /** Sends an update that may be lost. `false` if it is lost already. */
+  send(topic, data) {
+    if (!(this.#welcome?.features & SEND) || this.#socket.bufferedAmount > 65_536) return false;
+    let handle = this.#sends.get(topic);
+    if (handle === undefined) {
+      handle = FIRST_SEND + this.#sends.size;
+      this.#sends.set(topic, handle);
+      this.#send({ type: "open", handle, topic, unacknowledged: true });
+    }
+    this.#send({ type: "send", handle, data });
+    return true;
   }
 
   /** Breaks the link without a word, as a network would. The client comes back by itself. */
@@ -64,8 +80,13 @@ export class Client {
   #connect() {
     const socket = new Socket(this.url, ["tidewire.v1.json"]);
     this.#socket = socket;
-    socket.onopen = () =>
+    socket.onopen = () => {
       this.#send({ type: "hello", producer: this.#producer, agent: "json-client" });
+      this.#tails.clear();
+      this.#sends.clear();
+      for (const subscription of this.#subscriptions) this.#subscribe(subscription);
+      for (const outbox of this.#outboxes) this.#open(outbox);
+    };
     socket.onmessage = ({ data }) => {
       clearTimeout(socket.silence);
       socket.silence = setTimeout(() => this.cut(), 2 * (this.#welcome?.heartbeat_ms ?? 15_000));
@@ -75,12 +96,18 @@ export class Client {
     socket.onclose = ({ code }) => {
       clearTimeout(socket.silence);
       this.#welcome = undefined;
-      if (code > 4000 && !Object.values(RETRYABLE).includes(code - 4000))
+      const isFinal = code > 4000 && !Object.values(RETRYABLE).includes(code - 4000);
+      if (isFinal || code === 1009)
+        // what was too large now will be so again
         return this.onEnd(new Error(`the hub closed with ${code}`));
       const wait =
         socket.reconnectAfter || Math.random() * Math.min(1000 * 2 ** this.#failures++, 30_000);
       this.#retry = setTimeout(() => this.#connect(), wait);
     };
+  }
+
+  get #isUp() {
+    return this.#socket.readyState === Socket.OPEN;
   }
 
   #send(frame) {
@@ -93,6 +120,8 @@ export class Client {
     else if (type === "heartbeat") this.#send({ type: "heartbeat" });
     else if (type === "goodbye") this.#socket.reconnectAfter = frame.reconnect_after_ms;
     else if (type === "opened") this.#opened(this.#outboxes[handle], frame);
+    else if (handle >= FIRST_SEND)
+      return; // the topic's updates are refused: they go nowhere
     else if (type === "acked" || type === "refused") this.#answered(this.#outboxes[handle], frame);
     else if (type === "failed") this.#subscriptions[request - 1].onError?.(new Error(frame.code));
     else if (type === "subscribed") {
@@ -105,9 +134,7 @@ export class Client {
   #signedIn(welcome) {
     this.#welcome = welcome;
     this.#failures = 0;
-    this.#tails.clear();
-    for (const subscription of this.#subscriptions) this.#subscribe(subscription);
-    for (const outbox of this.#outboxes) this.#open(outbox);
+    for (const outbox of this.#outboxes) this.#pump(outbox);
   }
 
   // Subscriptions. `cursor` is a list of positions, one per log.
@@ -183,7 +210,7 @@ export class Client {
     if (!outbox.paused || outbox.flying > 0) return this.#pump(outbox);
     const socket = this.#socket;
     setTimeout(() => {
-      if (socket !== this.#socket || !this.#welcome) return; // a new link begins anew by itself
+      if (socket !== this.#socket || !this.#isUp) return; // a new link begins anew by itself
       if (outbox.open) this.#send({ type: "shut", handle: outbox.handle });
       this.#open(outbox);
     }, outbox.paused);

@@ -127,6 +127,15 @@ test("a refusal reaches whoever asked", { timeout: 20_000 }, async () => {
   await client.publish("a.name", 1);
 });
 
+test("an update that may be lost is lost at a hub that takes none, and harms nothing", {
+  timeout: 20_000,
+}, async () => {
+  const client = connect(() => {});
+  assert.equal(client.send("pointers.ada", [1, 2]), false);
+  await client.publish("a.name", 1);
+  assert.equal(client.send("pointers.ada", [1, 2]), false);
+});
+
 /** What `Promise.withResolvers` gives, which Node 20 does not have. */
 function withResolvers() {
   const parts = {};

@@ -137,6 +137,7 @@ fn open(publisher: &mut Publisher, out: &mut Vec<u8>) {
             participant: Participant(0),
             topic: Cow::Owned(name(*topic)),
             lowest: Seq(1),
+            unacknowledged: false,
         };
         say(&ClientFrame::Open(open), out);
     }

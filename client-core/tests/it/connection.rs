@@ -5,14 +5,14 @@ use tidewire_client_core::options::Options;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Goodbye, Heartbeat, HubFrame, Welcome};
 
-use crate::rig::{Rig, welcome};
+use crate::rig::{Rig, opened, welcome};
 
 fn goodbye(code: Code, reconnect_after_ms: u64) -> HubFrame<'static> {
     HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, ..Goodbye::default() })
 }
 
 #[test]
-fn says_hello_and_nothing_else_before_it_is_welcome() {
+fn asks_in_one_flight_with_hello_and_keeps_messages_until_it_is_welcome() {
     let mut rig = Rig::new(Options::default());
     rig.client.subscribe(rig.now, "a", Default::default()).unwrap();
     rig.publish("b");
@@ -20,12 +20,82 @@ fn says_hello_and_nothing_else_before_it_is_welcome() {
     rig.expect_asked(&["open"]);
     rig.expect_sent(&[]);
     rig.input(Input::LinkOpened);
-    assert_eq!(rig.packets, 1);
-    rig.expect_sent(&["hello "]);
+    // A hub takes little before it knows who is there, so `hello` is a message of its own.
+    assert_eq!(
+        (rig.packets, rig.first_frames.as_slice()),
+        (2, &["hello ".to_owned(), "subscribe 1 a latest".to_owned()][..])
+    );
+    rig.expect_sent(&["hello ", "subscribe 1 a latest", "open 1 b lowest 1"]);
+    rig.client.subscribe(rig.now, "c", Default::default()).unwrap();
+    rig.drain();
+    rig.expect_sent(&["subscribe 2 c latest"]);
     rig.say(welcome());
-    assert_eq!(rig.packets, 2);
-    rig.expect_sent(&["subscribe 1 a latest", "open 1 b lowest 1", "publish 1 #1"]);
+    rig.expect_sent(&["publish 1 #1"]);
     rig.expect_events(&["Connecting", "Online"]);
+}
+
+#[test]
+fn a_link_that_ends_before_it_is_welcome_is_asked_for_everything_again() {
+    let mut rig = Rig::new(Options::default());
+    rig.client.subscribe(rig.now, "a", Default::default()).unwrap();
+    rig.publish("b");
+    rig.drain();
+    rig.input(Input::LinkOpened);
+    rig.input(Input::LinkClosed { code: 1006 });
+    rig.input(Input::Online);
+    rig.sent.clear();
+    rig.sign_in();
+    rig.say(opened(1, true, 1));
+    // Nothing of it was sent before, so it is no duplicate of anything.
+    rig.expect_sent(&["hello ", "subscribe 2 a latest", "open 1 b lowest 1", "publish 1 #1"]);
+}
+
+#[test]
+fn thousands_of_questions_go_in_packets_that_the_hub_takes() {
+    let mut rig = Rig::new(Options::default());
+    for topic in 0..3_000 {
+        let name = format!("a.long.enough.name.for.a.topic.{topic}");
+        rig.client.subscribe(rig.now, &name, Default::default()).unwrap();
+        rig.publish(&name);
+    }
+    rig.drain();
+    rig.input(Input::LinkOpened);
+    assert!(rig.packet_bytes_max <= 16 << 10);
+    let count = |rig: &Rig, word: &str| rig.sent.iter().filter(|frame| frame.starts_with(word)).count();
+    assert_eq!((count(&rig, "subscribe"), count(&rig, "open")), (3_000, 1_024));
+    rig.say(HubFrame::Welcome(Welcome { frame_bytes_max: 2_000, ..Welcome::default() }));
+    rig.packet_bytes_max = 0;
+    rig.sent.clear();
+    rig.reconnect_with(Welcome::default());
+    assert_eq!((count(&rig, "subscribe"), count(&rig, "open")), (3_000, 1_024));
+    assert!(rig.packet_bytes_max <= 2_000, "{}", rig.packet_bytes_max);
+}
+
+#[test]
+fn questions_that_end_every_link_end_the_client() {
+    let mut rig = Rig::online();
+    rig.subscribe("a", Default::default());
+    for _ in 0..4 {
+        rig.input(Input::LinkClosed { code: 4001 });
+        rig.wait();
+        rig.sign_in();
+    }
+    rig.events.clear();
+    rig.input(Input::LinkClosed { code: 4001 });
+    assert_eq!(rig.events, ["Closed { fault: Some(Protocol(BadFrame)) }", "refused 1 bad_frame"]);
+}
+
+#[test]
+fn a_link_that_lasts_clears_what_was_sent_on_it() {
+    let mut rig = Rig::online();
+    rig.subscribe("a", Default::default());
+    for _ in 0..20 {
+        rig.now += 10_000;
+        rig.input(Input::LinkClosed { code: 1009 });
+        rig.wait();
+        rig.sign_in();
+    }
+    assert_eq!(rig.events.last().unwrap(), "Online");
 }
 
 #[test]
@@ -107,7 +177,7 @@ fn bad_token_is_fatal_after_one_refresh() {
     rig.client.set_token(rig.now, "old");
     rig.drain();
     rig.input(Input::LinkOpened);
-    rig.expect_sent(&["hello old"]);
+    rig.expect_sent(&["hello old", "open 1 t lowest 1"]);
     rig.say(goodbye(Code::BadToken, 0));
     rig.input(Input::LinkClosed { code: 4004 });
     rig.expect_asked(&["open", "token Refused"]);

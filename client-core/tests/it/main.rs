@@ -5,4 +5,7 @@ mod rig;
 
 mod connection;
 mod outbox;
+mod packets;
+#[cfg(feature = "sends")]
+mod sends;
 mod subscriptions;

@@ -84,7 +84,7 @@ fn bytes_in_flight_are_bounded() {
     rig.input(Input::LinkOpened);
     rig.sent.clear();
     rig.say(HubFrame::Welcome(Welcome { in_flight_max: 1_000, ..Welcome::default() }));
-    rig.expect_sent(&["open 1 t lowest 1", "publish 1 #1", "publish 1 #2"]);
+    rig.expect_sent(&["publish 1 #1", "publish 1 #2"]);
     rig.say_all(&[opened(1, true, 1), acked(1, 1, 1, 1)]);
     rig.expect_sent(&["publish 1 #3 lowest 2"]);
 }
@@ -272,7 +272,7 @@ fn cancelled_before_it_was_sent_it_is_gone() {
     rig.input(Input::LinkOpened);
     rig.sent.clear();
     rig.say(welcome());
-    rig.expect_sent(&["open 1 t lowest 1", "publish 1 #1"]);
+    rig.expect_sent(&["publish 1 #1"]);
     assert_eq!(second.0, 2);
     assert_eq!(rig.client.outbox_state(), (1, 3));
 }

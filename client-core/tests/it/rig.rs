@@ -30,6 +30,8 @@ pub(crate) struct Rig {
     /// How many WebSocket messages were sent, and the largest.
     pub packets: usize,
     pub packet_bytes_max: usize,
+    /// The first frame of each WebSocket message.
+    pub first_frames: Vec<String>,
     lens: Vec<usize>,
 }
 
@@ -43,6 +45,7 @@ impl Rig {
             asked: Vec::new(),
             packets: 0,
             packet_bytes_max: 0,
+            first_frames: Vec::new(),
             lens: Vec::new(),
         }
     }
@@ -66,6 +69,14 @@ impl Rig {
         self.input(Input::LinkClosed { code: 1006 });
         self.input(Input::Online);
         self.sign_in();
+    }
+
+    /// The same, and this is how it is welcomed.
+    pub(crate) fn reconnect_with(&mut self, welcome: Welcome<'_>) {
+        self.input(Input::LinkClosed { code: 1006 });
+        self.input(Input::Online);
+        self.input(Input::LinkOpened);
+        self.say(HubFrame::Welcome(welcome));
     }
 
     pub(crate) fn input(&mut self, input: Input<'_>) {
@@ -141,9 +152,11 @@ impl Rig {
                     self.packets += 1;
                     self.packet_bytes_max = self.packet_bytes_max.max(bytes.len());
                     let mut rest = &bytes[..];
+                    let first = self.sent.len();
                     while !rest.is_empty() {
                         self.sent.push(said(&ClientFrame::take(&mut rest).unwrap().unwrap()));
                     }
+                    self.first_frames.push(self.sent[first].clone());
                 }
                 Output::OpenLink => self.asked.push("open".into()),
                 Output::CloseLink { code } => self.asked.push(format!("close {code}")),
@@ -175,6 +188,7 @@ impl Rig {
 fn said(frame: &ClientFrame<'_>) -> String {
     match frame {
         ClientFrame::Hello(f) => format!("hello {}", f.token),
+        ClientFrame::Open(f) if f.unacknowledged => format!("open {} {}", f.handle, f.topic),
         ClientFrame::Open(f) => format!("open {} {} lowest {}", f.handle, f.topic, f.lowest),
         ClientFrame::Publish(f) => {
             let mut text = format!("publish {} #{}", f.handle, f.seq);
@@ -193,7 +207,13 @@ fn said(frame: &ClientFrame<'_>) -> String {
         ClientFrame::Subscribe(f) => format!("subscribe {} {} {}", f.request, f.name, start(&f.from)),
         ClientFrame::Unsubscribe(f) => format!("unsubscribe {} tail {}", f.request, f.tail),
         ClientFrame::History(f) => format!("history {} {} {}", f.request, f.name, start(&f.from)),
+        ClientFrame::Heartbeat(f) if f.request.0 > 0 => format!("heartbeat {}", f.request),
         ClientFrame::Heartbeat(_) => "heartbeat".into(),
+        ClientFrame::Send(f) => {
+            let expires = if f.expires_ms > 0 { format!(" for {}", f.expires_ms) } else { String::new() };
+            format!("send {} {}{expires}", f.handle, String::from_utf8_lossy(&f.payload))
+        }
+        ClientFrame::SignIn(_) => "sign_in".into(),
         ClientFrame::Attach(_) | ClientFrame::Detach(_) => "participant".into(),
     }
 }

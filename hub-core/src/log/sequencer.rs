@@ -17,7 +17,7 @@ use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::log::engine::{Engine, Submitted};
 use crate::log::feed::Feed;
-use crate::log::submission::{Pending, Submission, Wish};
+use crate::log::submission::{Numbered, Pending, Submission, Wish};
 use crate::log::window::Verdict;
 use crate::log::window::run::Answer;
 use crate::log::windows::Windows;
@@ -110,29 +110,30 @@ impl Sequencer {
 
     /// Takes a publish. Its outcome goes to its origin's shard with the next [`Self::deliver`].
     pub fn submit(&mut self, now: Millis, submission: &Submission<'_>) {
+        let Some(numbered) = submission.numbered else { return self.admit(now, submission, None) };
         let outcome = Outcome {
             origin: submission.origin,
             handle: submission.handle,
-            seq: submission.seq,
+            seq: numbered.seq,
             log: self.index,
             fate: Fate::Refused { code: Code::Fenced, consumed: false },
         };
-        if submission.producer.is_fenced(submission.incarnation) {
+        if numbered.producer.is_fenced(numbered.incarnation) {
             self.tell(outcome);
             return;
         }
-        match self.judge(submission) {
+        match self.judge(&numbered) {
             Verdict::Refused(code) => {
                 // A forgotten outcome cannot come back: asking again would ask for ever.
                 let fate = Fate::Refused { code, consumed: code == Code::OutcomeForgotten };
                 self.tell(Outcome { fate, ..outcome });
             }
-            Verdict::Seen(Answer::Pending) => self.wait(submission, outcome),
+            Verdict::Seen(Answer::Pending) => self.wait(&numbered, outcome),
             Verdict::Seen(answer) => {
                 self.metrics.duplicates.add(1);
                 self.tell(Outcome { fate: fate(answer, true), ..outcome });
             }
-            Verdict::Next => self.admit(now, submission, outcome),
+            Verdict::Next => self.admit(now, submission, Some(outcome)),
         }
     }
 
@@ -160,8 +161,12 @@ impl Sequencer {
         let failed: Vec<_> = self.pending.drain(from..).collect();
         for pending in failed.into_iter().rev() {
             self.pending_bytes -= pending.record.record().payload.len();
-            self.windows.change(pending.window, |window| window.rewind(pending.seq));
-            self.windows.shut(self.clock, pending.window);
+            if let Some((window, seq)) = pending.numbered {
+                self.windows.change(window, |window| window.rewind(seq));
+                self.windows.shut(self.clock, window);
+            } else {
+                self.metrics.updates_dropped.add(1);
+            }
             for waiter in pending.waiters {
                 let fate = Fate::Refused { code: Code::NotStored, consumed: false };
                 self.tell(Outcome { fate, ..waiter });
@@ -187,7 +192,7 @@ impl Sequencer {
         self.windows.sweep(now);
     }
 
-    fn judge(&mut self, submission: &Submission<'_>) -> Verdict {
+    fn judge(&mut self, submission: &Numbered<'_>) -> Verdict {
         let in_flight_max = self.limits.in_flight_max;
         let judged = self.windows.change(submission.window, |window| {
             if submission.lowest.0 > 0 && submission.lowest <= submission.seq {
@@ -205,19 +210,23 @@ impl Sequencer {
     }
 
     /// A retry of a publish that still waits is answered together with it.
-    fn wait(&mut self, submission: &Submission<'_>, outcome: Outcome) {
-        let original =
-            self.pending.iter_mut().find(|p| p.window == submission.window && p.seq == submission.seq);
+    fn wait(&mut self, submission: &Numbered<'_>, outcome: Outcome) {
+        let which = Some((submission.window, submission.seq));
+        let original = self.pending.iter_mut().find(|pending| pending.numbered == which);
         if let Some(pending) = original {
             pending.waiters.push(Outcome { fate: fate(pending.answer, true), ..outcome });
         }
     }
 
-    /// Numbers a publish, stores it, and shows it as soon as its turn has come.
-    fn admit(&mut self, now: Millis, submission: &Submission<'_>, outcome: Outcome) {
+    /// Numbers a publish, stores it, and shows it as soon as its turn has come. An update that may be lost has nobody
+    /// to be told its outcome.
+    fn admit(&mut self, now: Millis, submission: &Submission<'_>, outcome: Option<Outcome>) {
         if self.pending_bytes + submission.record.payload.len() > self.limits.pending_bytes_max {
             let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
-            self.tell(Outcome { fate, ..outcome });
+            match outcome {
+                Some(outcome) => self.tell(Outcome { fate, ..outcome }),
+                None => self.metrics.updates_dropped.add(1),
+            }
             return;
         }
         self.clock = self.clock.max(now);
@@ -230,24 +239,29 @@ impl Sequencer {
             Wish::Refuse(code) => (Answer::Refused(code), Submitted::Complete),
         };
         let record = Record { offset: self.last, published_at: self.clock, ..submission.record };
+        let outcome = outcome.map(|outcome| Outcome { fate: fate(answer, false), ..outcome });
+        let numbered = submission.numbered.map(|numbered| (numbered.window, numbered.seq));
         if stored == Submitted::Complete && self.pending.is_empty() {
-            self.windows.change(submission.window, |window| window.take(answer));
+            if let Some((window, _)) = numbered {
+                self.windows.change(window, |window| window.take(answer));
+            }
             if let Answer::Done(_) = answer {
                 self.reveal(submission.topic, &record);
             }
-            self.tell(Outcome { fate: fate(answer, false), ..outcome });
+            outcome.into_iter().for_each(|outcome| self.tell(outcome));
             return;
         }
-        self.windows.change(submission.window, |window| window.take(Answer::Pending));
-        self.windows.take_up(submission.window);
+        if let Some((window, _)) = numbered {
+            self.windows.change(window, |window| window.take(Answer::Pending));
+            self.windows.take_up(window);
+        }
         self.pending_bytes += submission.record.payload.len();
         self.pending.push_back(Pending {
             offset: self.last,
             complete: stored == Submitted::Complete,
             answer,
-            seq: submission.seq,
-            window: submission.window,
-            waiters: vec![Outcome { fate: fate(answer, false), ..outcome }],
+            numbered,
+            waiters: outcome.into_iter().collect(),
             topic: Arc::clone(submission.topic),
             record: record.into(),
         });
@@ -257,8 +271,10 @@ impl Sequencer {
     fn reveal_at(&mut self, index: usize) {
         let Some(pending) = self.pending.remove(index) else { return };
         self.pending_bytes -= pending.record.record().payload.len();
-        self.windows.change(pending.window, |window| window.answer(pending.seq, pending.answer));
-        self.windows.shut(self.clock, pending.window);
+        if let Some((window, seq)) = pending.numbered {
+            self.windows.change(window, |window| window.answer(seq, pending.answer));
+            self.windows.shut(self.clock, window);
+        }
         if let Answer::Done(_) = pending.answer {
             self.reveal(&pending.topic, &pending.record.record());
         }

@@ -19,22 +19,29 @@ pub struct Submission<'a> {
     pub origin: Address,
     /// The number that it published with.
     pub handle: Handle,
+    /// Where to.
+    pub topic: &'a Arc<Topic>,
+    /// By whom, and as which of its publishes there; `None` for an update that may be lost.
+    pub numbered: Option<Numbered<'a>>,
+    /// What is to become of it.
+    pub wish: Wish,
+    /// The message.
+    pub record: Record<'a>,
+}
+
+/// One of a producer's publishes to a topic.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbered<'a> {
     /// Who publishes.
     pub producer: &'a Producer,
     /// Its incarnation.
     pub incarnation: Incarnation,
-    /// Where to.
-    pub topic: &'a Arc<Topic>,
     /// Its window there.
     pub window: WindowKey,
     /// Its number.
     pub seq: Seq,
     /// Lowest seq whose outcome is still wanted; 0 if unchanged.
     pub lowest: Seq,
-    /// What is to become of it.
-    pub wish: Wish,
-    /// The message.
-    pub record: Record<'a>,
 }
 
 /// What a publish asks for, by its session's word.
@@ -57,10 +64,8 @@ pub struct Pending {
     pub complete: bool,
     /// What its window will say of it.
     pub answer: Answer,
-    /// Its seq.
-    pub seq: Seq,
-    /// Its window.
-    pub window: WindowKey,
+    /// Its window, and its seq there.
+    pub numbered: Option<(WindowKey, Seq)>,
     /// Whom to tell what.
     pub waiters: Vec<Outcome>,
     /// Where to.

@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidewire_protocol::client_frame::Publish;
+use tidewire_protocol::client_frame::{Publish, Send};
 use tidewire_protocol::number::{Handle, Incarnation, Seq, Tag};
 
 use crate::clock::Millis;
 use crate::letter::Address;
-use crate::log::submission::{Submission, Wish};
+use crate::log::submission::{Numbered, Submission, Wish};
 use crate::log::windows::WindowKey;
 use crate::names::producers::Producer;
 use crate::record::Record;
@@ -30,16 +30,12 @@ pub struct Source {
     pub origin: Address,
     /// The number that it publishes with.
     pub handle: Handle,
-    /// Who publishes.
-    pub producer: Arc<Producer>,
-    /// Its incarnation.
-    pub incarnation: Incarnation,
+    /// Who publishes, in which window; `None` for updates that may be lost.
+    pub numbered: Option<(Arc<Producer>, Incarnation, WindowKey)>,
     /// Its public mark.
     pub tag: Tag,
     /// The topic.
     pub topic: Arc<Topic>,
-    /// The participant's window there.
-    pub window: WindowKey,
 }
 
 #[derive(Debug)]
@@ -67,20 +63,28 @@ impl Batch {
 
     /// Adds a publish of the source that was named last.
     pub fn add(&mut self, publish: &Publish<'_>, wish: Wish) {
+        let payload = if wish == Wish::Append { &*publish.payload } else { &[] };
+        let record = Record {
+            content: publish.content,
+            maybe_duplicate: publish.maybe_duplicate,
+            ..Record::default()
+        };
+        self.push(publish.seq, publish.lowest, wish, record, payload);
+    }
+
+    /// Adds an update of the source that was named last.
+    pub fn add_update(&mut self, update: &Send<'_>) {
+        let record = Record { content: update.content, ..Record::default() };
+        self.push(Seq(0), Seq(0), Wish::Append, record, &update.payload);
+    }
+
+    fn push(&mut self, seq: Seq, lowest: Seq, wish: Wish, record: Record<'static>, payload: &[u8]) {
         let Some(source) = self.sources.last() else { return };
         let start = self.payloads.len();
-        if wish == Wish::Append {
-            self.payloads.extend_from_slice(&publish.payload);
-        }
-        let (content, maybe_duplicate, tag) = (publish.content, publish.maybe_duplicate, source.tag);
-        self.items.push(Item {
-            source: self.sources.len() - 1,
-            seq: publish.seq,
-            lowest: publish.lowest,
-            wish,
-            record: Record { content, maybe_duplicate, tag, ..Record::default() },
-            payload: start..self.payloads.len(),
-        });
+        self.payloads.extend_from_slice(payload);
+        let record = Record { tag: source.tag, ..record };
+        let payload = start..self.payloads.len();
+        self.items.push(Item { source: self.sources.len() - 1, seq, lowest, wish, record, payload });
     }
 
     /// Submits all of them.
@@ -100,15 +104,18 @@ impl Batch {
 
     fn submission<'a>(&'a self, item: &'a Item) -> Submission<'a> {
         let source = &self.sources[item.source];
+        let numbered = source.numbered.as_ref().map(|(producer, incarnation, window)| Numbered {
+            producer,
+            incarnation: *incarnation,
+            window: *window,
+            seq: item.seq,
+            lowest: item.lowest,
+        });
         Submission {
             origin: source.origin,
             handle: source.handle,
-            producer: &source.producer,
-            incarnation: source.incarnation,
             topic: &source.topic,
-            window: source.window,
-            seq: item.seq,
-            lowest: item.lowest,
+            numbered,
             wish: item.wish,
             record: Record { payload: &self.payloads[item.payload.clone()], ..item.record },
         }

@@ -16,7 +16,8 @@ use crate::topic::Topic;
 #[derive(Debug, Default)]
 pub struct Handles {
     pages: BTreeMap<u64, Vec<OpenHandle>>,
-    count: usize,
+    /// Those for publishes, and those for updates.
+    counts: [usize; 2],
     bytes: usize,
 }
 
@@ -53,6 +54,13 @@ pub enum Place {
         /// Which rule let it be opened.
         grant: Grant,
     },
+    /// It is for updates that may be lost.
+    Updates {
+        /// The topic.
+        name: Granted<TopicName>,
+        /// The same, once something was sent.
+        topic: Option<Arc<Topic>>,
+    },
 }
 
 impl Place {
@@ -62,24 +70,37 @@ impl Place {
         match self {
             Self::Opened { window, .. } => *window,
             Self::Used { window, .. } => Some(*window),
+            Self::Updates { .. } => None,
         }
+    }
+
+    fn kind(&self) -> usize {
+        usize::from(matches!(self, Self::Updates { .. }))
     }
 
     /// Bytes that a handle with this place takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Opened { topic, .. } => size_of::<OpenHandle>() + topic.as_str().len() + TEXT_BYTES,
+            Self::Opened { topic: name, .. } | Self::Updates { name, .. } => {
+                size_of::<OpenHandle>() + name.as_str().len() + TEXT_BYTES
+            }
             Self::Used { .. } => size_of::<OpenHandle>(),
         }
     }
 }
 
 impl Handles {
-    /// How many there are.
+    /// How many there are for publishes.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.count
+        self.counts[0]
+    }
+
+    /// How many there are for updates that may be lost.
+    #[must_use]
+    pub fn count_for_updates(&self) -> usize {
+        self.counts[1]
     }
 
     /// Bytes that they take.
@@ -100,7 +121,7 @@ impl Handles {
         let page = self.pages.entry(handle.0 / PAGE).or_default();
         if let Err(index) = page.binary_search_by_key(&handle, |open| open.handle) {
             page.reserve_exact(usize::from(page.is_empty()));
-            self.count += 1;
+            self.counts[place.kind()] += 1;
             self.bytes += place.bytes();
             page.insert(index, OpenHandle { handle, serial, participant, place });
         }
@@ -122,7 +143,7 @@ impl Handles {
         if page.is_empty() {
             self.pages.remove(&(handle.0 / PAGE));
         }
-        self.count -= 1;
+        self.counts[open.place.kind()] -= 1;
         self.bytes -= open.place.bytes();
         Some(open.place)
     }
@@ -130,13 +151,13 @@ impl Handles {
     /// Takes away those of a participant, or all; gives the windows that they used.
     pub fn remove_of(&mut self, participant: Option<Participant>) -> Vec<WindowKey> {
         let mut windows = Vec::new();
-        let (count, bytes) = (&mut self.count, &mut self.bytes);
+        let (counts, bytes) = (&mut self.counts, &mut self.bytes);
         self.pages.retain(|_, page| {
             page.retain(|open| {
                 let stays = participant.is_some_and(|gone| gone != open.participant);
                 if !stays {
                     windows.extend(open.place.window());
-                    *count -= 1;
+                    counts[open.place.kind()] -= 1;
                     *bytes -= open.place.bytes();
                 }
                 stays

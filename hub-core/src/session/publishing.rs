@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidewire_protocol::client_frame::{Open, Publish};
+use tidewire_protocol::client_frame::{Open, Publish, Send};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
 use tidewire_protocol::name::TopicName;
@@ -31,6 +31,9 @@ impl Session {
         if self.handles.get(handle).is_some() {
             return Err(Code::BadFrame);
         }
+        if open.unacknowledged {
+            return self.open_for_updates(open, desk);
+        }
         match self.try_open(now, open, desk) {
             Ok((topic, opening)) => {
                 let (window_new, next) = (opening.window_new, opening.next);
@@ -40,18 +43,68 @@ impl Session {
                 desk.replies.put(&HubFrame::Opened(Opened { handle, window_new, next }));
             }
             Err(code) => {
-                desk.replies.put(&HubFrame::Refused(Refused {
-                    handle,
-                    code,
-                    retry_after_ms: retry_after_ms(code),
-                    message: code.sentence().into(),
-                    ..Refused::default()
-                }));
+                refuse_open(handle, code, desk);
                 if code == Code::Fenced {
                     self.detach(now, open.participant, code, desk.topics, desk.replies);
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Opens a handle for updates that may be lost. Only a refusal is told.
+    fn open_for_updates(&mut self, open: &Open<'_>, desk: &mut Desk<'_>) -> Result<(), Code> {
+        let room = self.handles.count_for_updates() < desk.topics.limits().handles_max;
+        let granted = match self.participant(open.participant) {
+            _ if !room => Err(Code::LimitReached),
+            None => Err(Code::UnknownNumber),
+            Some(_) => grant(open, desk),
+        };
+        match granted {
+            Ok(name) => {
+                let (serial, place) = (desk.serials.give(), Place::Updates { name, topic: None });
+                self.handles.insert(open.handle, serial, open.participant, place);
+                self.charge_handles(desk);
+            }
+            Err(code) => refuse_open(open.handle, code, desk),
+        }
+        Ok(())
+    }
+
+    /// Takes an update that may be lost, or drops and counts it.
+    pub(super) fn send(&mut self, now: Millis, update: &Send<'_>, desk: &mut Desk<'_>) {
+        if self.try_send(now, update, desk).is_err() {
+            desk.topics.metrics().updates_dropped.add(1);
+        }
+    }
+
+    fn try_send(&mut self, now: Millis, update: &Send<'_>, desk: &mut Desk<'_>) -> Result<(), Refusal> {
+        let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
+        let Place::Updates { name, topic } = &open.place else { return Err(Code::UnknownNumber.into()) };
+        let limits = desk.topics.limits();
+        if update.payload.len() > limits.message_bytes_max {
+            return Err(Code::TooLarge.into());
+        }
+        if update.content == Content::Unknown {
+            return Err(Code::NotSupported.into());
+        }
+        self.pace.take_one(now, limits.publishes_per_second_max)?;
+        desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
+        if !desk.batch.continues(update.handle) {
+            let tag = self.participant(open.participant).ok_or(Code::UnknownNumber)?.tag;
+            let origin = desk.address.with(open.serial);
+            let topic = match topic {
+                Some(topic) => Arc::clone(topic),
+                None => {
+                    let (name, topic) = (name.clone(), desk.topics.topic(name, desk.account)?);
+                    let place = Place::Updates { name, topic: Some(Arc::clone(&topic)) };
+                    self.handles.move_to(update.handle, place);
+                    topic
+                }
+            };
+            desk.batch.from(Source { origin, handle: update.handle, numbered: None, tag, topic });
+        }
+        desk.batch.add_update(update);
         Ok(())
     }
 
@@ -62,20 +115,12 @@ impl Session {
         desk: &Desk<'_>,
     ) -> Result<(Granted<TopicName>, Opening), Code> {
         let limits = desk.topics.limits();
-        let topic = TopicName::parse(&open.topic).map_err(|_| Code::BadName)?;
-        if depth(topic.as_str()) > limits.topic_depth_max {
-            return Err(Code::BadName);
-        }
         if self.handles.count() >= limits.handles_max {
             return Err(Code::LimitReached);
         }
         let present = self.participant(open.participant).ok_or(Code::UnknownNumber)?;
         let producer = present.producer.as_ref().ok_or(Code::Forbidden)?;
-        let topic = desk.topics.access().publish(topic)?;
-        let bytes = Place::Opened { topic: topic.clone(), lowest: open.lowest, window: None }.bytes();
-        if !desk.account.may_hold(Kind::Handles, bytes, limits.handles_bytes_max) {
-            return Err(Code::Overloaded);
-        }
+        let topic = grant(open, desk)?;
         let (incarnation, lowest) = (present.incarnation, open.lowest);
         let opened = desk.topics.open(now, Stream { producer, incarnation, topic: &topic, lowest });
         opened.map(|opening| (topic, opening))
@@ -119,7 +164,8 @@ impl Session {
             let (incarnation, tag) = (present.incarnation, present.tag);
             let (topic, window) = self.begin(now, publish, &producer, incarnation, desk)?;
             let (origin, handle) = (desk.address.with(serial), publish.handle);
-            desk.batch.from(Source { origin, handle, producer, incarnation, tag, topic, window });
+            let numbered = Some((producer, incarnation, window));
+            desk.batch.from(Source { origin, handle, numbered, tag, topic });
         }
         desk.batch.add(publish, wish(publish, limits));
         Ok(())
@@ -137,6 +183,7 @@ impl Session {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
         let ((topic, window), grant) = match &open.place {
             Place::Used { topic, window, .. } => return Ok((Arc::clone(topic), *window)),
+            Place::Updates { .. } => return Err(Code::UnknownNumber),
             Place::Opened { topic, lowest, window } => {
                 let lowest = publish.lowest.max(*lowest);
                 let stream = Stream { producer, incarnation, topic, lowest };
@@ -160,6 +207,31 @@ impl Session {
         let bytes = self.handles.bytes();
         self.charge.get_or_insert_with(|| Charge::new(desk.account, Kind::Handles)).set(bytes);
     }
+}
+
+/// Whether a topic may be published to, and its words be kept.
+fn grant(open: &Open<'_>, desk: &Desk<'_>) -> Result<Granted<TopicName>, Code> {
+    let limits = desk.topics.limits();
+    let topic = TopicName::parse(&open.topic).map_err(|_| Code::BadName)?;
+    if depth(topic.as_str()) > limits.topic_depth_max {
+        return Err(Code::BadName);
+    }
+    let topic = desk.topics.access().publish(topic)?;
+    let bytes = Place::Opened { topic: topic.clone(), lowest: open.lowest, window: None }.bytes();
+    if !desk.account.may_hold(Kind::Handles, bytes, limits.handles_bytes_max) {
+        return Err(Code::Overloaded);
+    }
+    Ok(topic)
+}
+
+fn refuse_open(handle: Handle, code: Code, desk: &mut Desk<'_>) {
+    desk.replies.put(&HubFrame::Refused(Refused {
+        handle,
+        code,
+        retry_after_ms: retry_after_ms(code),
+        message: code.sentence().into(),
+        ..Refused::default()
+    }));
 }
 
 /// What the hub makes of a publish by what it looks like.

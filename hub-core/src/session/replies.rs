@@ -100,6 +100,7 @@ impl BadNews {
             | HubFrame::Attached(_)
             | HubFrame::Opened(_)
             | HubFrame::Acked(_)
+            | HubFrame::SignedIn(_)
             | HubFrame::Block(_)
             | HubFrame::Unsubscribed(_)
             | HubFrame::Progress(_)

@@ -2,6 +2,7 @@
 
 use tidewire_protocol::client_frame::{Attach, Hello};
 use tidewire_protocol::code::Code;
+use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Attached, Detached, HubFrame, Welcome};
 use tidewire_protocol::number::Participant;
 
@@ -30,7 +31,8 @@ impl Session {
             in_flight_max: limits.in_flight_max,
             subject: "".into(),
             agent: concat!("tidewire/", env!("CARGO_PKG_VERSION")).into(),
-            features: 0,
+            features: feature::SEND,
+            frame_bytes_max: limits.frame_bytes_max as u64,
         }));
         Ok(())
     }

@@ -11,3 +11,4 @@ mod reading;
 mod rig;
 mod shard;
 mod timers;
+mod updates;

@@ -245,6 +245,7 @@ impl Heard {
             HubFrame::Unsubscribed(_) => Self::Other(71),
             HubFrame::Progress(_) => Self::Other(73),
             HubFrame::Heartbeat(_) => Self::Other(75),
+            HubFrame::SignedIn(_) => Self::Other(81),
         }
     }
 }
@@ -323,6 +324,7 @@ pub fn open_as(handle: u64, participant: u64, topic: &str) -> ClientFrame<'_> {
         participant: Participant(participant),
         topic: topic.into(),
         lowest: Seq(1),
+        ..Open::default()
     })
 }
 

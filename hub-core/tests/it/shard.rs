@@ -15,7 +15,7 @@ use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::client_frame::{
-    Attach, ClientFrame, Detach, Hello, History, Open, Publish, Subscribe, Unsubscribe,
+    Attach, ClientFrame, Detach, Hello, History, Open, Publish, SignIn, Subscribe, Unsubscribe,
 };
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
@@ -242,6 +242,7 @@ impl Heard {
             HubFrame::Goodbye(goodbye) => Self::Goodbye(goodbye.code),
             HubFrame::Welcome(_) => Self::Other(64),
             HubFrame::Heartbeat(_) => Self::Other(75),
+            HubFrame::SignedIn(_) => Self::Other(81),
             HubFrame::Unsubscribed(_) => Self::Other(71),
             HubFrame::Failed(failed) => Self::Goodbye(failed.code),
             HubFrame::Attached(attached) => Self::Attached(attached.participant.0),
@@ -483,7 +484,16 @@ fn participants_of_one_connection_have_windows_of_their_own() {
     assert_eq!(hub.heard(id), [Heard::Attached(1)]);
     for (handle, participant) in [(1, 0), (2, 1)] {
         let (handle, participant) = (Handle(handle), Participant(participant));
-        hub.say(id, &[ClientFrame::Open(Open { handle, participant, topic: "t".into(), lowest: Seq(1) })]);
+        hub.say(
+            id,
+            &[ClientFrame::Open(Open {
+                handle,
+                participant,
+                topic: "t".into(),
+                lowest: Seq(1),
+                ..Open::default()
+            })],
+        );
         assert_eq!(hub.heard(id), [Heard::Opened(true, 1)]);
     }
     let second = Publish { handle: Handle(2), seq: Seq(1), payload: b"b"[..].into(), ..Publish::default() };
@@ -659,4 +669,16 @@ fn a_window_outlives_the_messages_of_its_topic() {
     let open = Open { handle: Handle(1), topic: "t".into(), lowest: Seq(1), ..Open::default() };
     hub.say(id, &[ClientFrame::Open(open), publish(1, "landed, and its ack was lost")]);
     assert_eq!(hub.heard(id), [Heard::Opened(false, 2), Heard::Acked(1, 1, 1, true)]);
+}
+
+#[test]
+fn what_no_feature_announces_is_refused_where_an_answer_is_owed() {
+    let mut hub = Hub::new(Limits::default(), Vec::new());
+    let id = hub.client(1);
+    let sign_in = SignIn { request: Request(9), token: "again".into() };
+    hub.say(id, &[ClientFrame::SignIn(sign_in)]);
+    assert_eq!(hub.heard(id), [Heard::Goodbye(Code::NotSupported)]);
+    hub.open(id, "t");
+    hub.publish(id, 1, "all the same");
+    assert_eq!(hub.heard(id).last().unwrap(), &Heard::Acked(1, 1, 1, false));
 }

@@ -36,6 +36,8 @@ pub(crate) enum Frame {
     Hello { token: String },
     Open { handle: u64, topic: String, lowest: u64 },
     Publish { handle: u64, seq: u64, payload: Vec<u8> },
+    Send { handle: u64, expires_ms: u64, payload: Vec<u8> },
+    Ask { request: u64 },
     Subscribe { request: u64, name: String },
     History { request: u64 },
     Unsubscribe { tail: u64 },
@@ -146,9 +148,14 @@ fn frame(frame: &ClientFrame<'_>) -> Frame {
         }
         ClientFrame::History(f) => Frame::History { request: f.request.0 },
         ClientFrame::Unsubscribe(f) => Frame::Unsubscribe { tail: f.tail.0 },
+        ClientFrame::Send(f) => {
+            Frame::Send { handle: f.handle.0, expires_ms: f.expires_ms, payload: f.payload.to_vec() }
+        }
+        ClientFrame::Heartbeat(f) if f.request.0 > 0 => Frame::Ask { request: f.request.0 },
         ClientFrame::Attach(_)
         | ClientFrame::Detach(_)
         | ClientFrame::Shut(_)
+        | ClientFrame::SignIn(_)
         | ClientFrame::Heartbeat(_) => Frame::Other,
     }
 }

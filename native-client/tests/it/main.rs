@@ -4,4 +4,5 @@
 mod far_end;
 
 mod publishing;
+mod sending;
 mod subscribing;

@@ -1,0 +1,123 @@
+//! What the hub answers to what a window sent.
+
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::{Acked, Refused};
+use tidewire_protocol::number::{Offset, Seq};
+
+use crate::entry::{Entry, Load};
+use crate::fault::{Broken, ClientCode};
+use crate::input::Millis;
+use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
+use crate::output::{Event, Published};
+use crate::outputs::Outputs;
+use crate::window::{Phase, Window};
+
+impl Window {
+    /// The hub has done some.
+    pub(crate) fn acked(&mut self, acked: &Acked, load: &mut Load, out: &mut Outputs) {
+        self.retry_ms = RETRY_MS_MIN;
+        for index in self.answered(acked.seq, acked.count) {
+            let Some(entry) = self.finish(index, load) else { continue };
+            let seq = self.base + index as u64;
+            // Only a void has no offset; one that does have an offset came too late.
+            if acked.offset.0 == 0 {
+                out.tell(entry.failed(ClientCode::Cancelled.into()));
+                continue;
+            }
+            out.tell(Event::Published(Published {
+                id: entry.id,
+                epoch: acked.epoch,
+                offset: Offset(acked.offset.0 + (seq - acked.seq.0)),
+                duplicate: acked.duplicate,
+                maybe_duplicate: entry.maybe_duplicate,
+                durability: acked.durability,
+            }));
+        }
+        self.trim();
+    }
+
+    /// The hub refuses some, or the handle.
+    ///
+    /// # Errors
+    /// [`Broken`] if the hub refuses as out of order what it should take next.
+    pub(crate) fn refused(
+        &mut self,
+        now: Millis,
+        refused: &Refused<'_>,
+        load: &mut Load,
+        out: &mut Outputs,
+    ) -> Result<(), Broken> {
+        let fault = refused.code.into();
+        if refused.seq.0 == 0 {
+            if !refused.code.retryable() {
+                self.phase = Phase::Shut;
+                self.fail_all(fault, load, out);
+            } else if matches!(self.phase, Phase::Opening { .. }) {
+                self.phase = Phase::Barred { until: now + self.wait_ms(refused) };
+            }
+            return Ok(());
+        }
+        let indices = self.answered(refused.seq, refused.count);
+        match self.phase {
+            // What was sent behind an `open` that was refused.
+            Phase::Shut | Phase::Barred { .. } | Phase::Opening { .. } => return Ok(()),
+            Phase::Open | Phase::Paused { .. } => {}
+        }
+        if refused.consumed {
+            for index in indices {
+                let Some(entry) = self.finish(index, load) else { continue };
+                out.tell(entry.failed(fault));
+            }
+            self.trim();
+        } else if !refused.code.retryable() {
+            // The seq is not used up and never will be, so nothing behind it can be sent either.
+            self.fail_all(fault, load, out);
+        } else if refused.code == Code::OutOfOrder && refused.seq.0 == self.base {
+            return Err(Broken);
+        } else if self.phase == Phase::Open {
+            self.phase = Phase::Paused { until: now + self.wait_ms(refused) };
+        }
+        Ok(())
+    }
+
+    fn wait_ms(&mut self, refused: &Refused<'_>) -> Millis {
+        let wait = self.retry_ms.max(refused.retry_after_ms);
+        self.retry_ms = (self.retry_ms * 2).min(RETRY_MS_MAX);
+        wait
+    }
+
+    /// The entries that an answer is about.
+    fn answered(&mut self, seq: Seq, count: u64) -> core::ops::Range<usize> {
+        let count = count.max(1);
+        self.unanswered = self.unanswered.saturating_sub(count);
+        let index = |seq: u64| (seq.saturating_sub(self.base) as usize).min(self.sent);
+        index(seq.0)..index(seq.0.saturating_add(count))
+    }
+
+    /// Notes that an entry has its outcome; gives it if that is news.
+    fn finish(&mut self, index: usize, load: &mut Load) -> Option<Entry> {
+        let entry = self.entries.items_mut().get_mut(index)?;
+        if entry.done {
+            entry.refill = false;
+            return None;
+        }
+        entry.done = true;
+        let entry = *entry;
+        load.take(entry);
+        if index < self.cursor {
+            self.flying -= u64::from(entry.len);
+        }
+        Some(entry)
+    }
+
+    /// Lets go of the entries at the front that are done.
+    fn trim(&mut self) {
+        let stays = |entry: &Entry| !entry.done || entry.refill;
+        let items = self.entries.items();
+        let count = items.iter().position(stays).unwrap_or(items.len());
+        self.entries.pop(count);
+        self.base += count as u64;
+        self.sent = self.sent.saturating_sub(count);
+        self.cursor = self.cursor.saturating_sub(count);
+    }
+}

@@ -1,0 +1,69 @@
+//! Updates that may be lost: no ack, no seq, the same rules, rates and limits.
+
+use tidewire_hub_core::limits::Limits;
+use tidewire_protocol::client_frame::{ClientFrame, Open, Send, Shut};
+use tidewire_protocol::code::{Code, Content, WhenSlow};
+use tidewire_protocol::number::Handle;
+use tidewire_protocol::position::Start;
+
+use crate::rig::*;
+
+fn open_for_updates(handle: u64, topic: &str) -> ClientFrame<'_> {
+    let (handle, topic) = (Handle(handle), topic.into());
+    ClientFrame::Open(Open { handle, topic, unacknowledged: true, ..Open::default() })
+}
+
+fn send(handle: u64, payload: &[u8]) -> ClientFrame<'_> {
+    let (handle, payload) = (Handle(handle), payload.into());
+    ClientFrame::Send(Send { handle, content: Content::Text, expires_ms: 0, payload })
+}
+
+#[test]
+fn updates_arrive_in_order_beside_publishes_and_say_nothing() {
+    for name in ["a.b", "a.*"] {
+        let mut hub = Hub::new(Limits::default(), keep_all());
+        let (writer, reader) = (hub.client(1), hub.client(2));
+        hub.subscribe(reader, name, Start::Latest, WhenSlow::CatchUp);
+        hub.heard(reader);
+        hub.say(writer, &[open_for_updates(1, "a.b"), send(1, b"one"), send(1, b"two")]);
+        hub.say(writer, &[open_as(2, 0, "a.b"), publish_on(2, 1, b"three"), send(1, b"four")]);
+        assert_eq!(hub.heard(writer), [Heard::Opened, Heard::Acked(1, 1)], "only publishes are answered");
+        let heard = hub.heard(reader);
+        let texts: Vec<_> = messages(&heard).iter().map(|told| (told.offset, &*told.text)).collect();
+        assert_eq!(texts, [(1, "one"), (2, "two"), (3, "three"), (4, "four")], "{name}");
+        assert_eq!(hub.kept("a.b"), 4, "kept as the topic keeps its messages");
+    }
+}
+
+#[test]
+fn what_is_not_taken_is_counted() {
+    let mut hub = Hub::new(limits(|l| l.message_bytes_max = 10), vec![]);
+    let writer = hub.client(1);
+    let nowhere = send(7, b"to nowhere");
+    let shut = ClientFrame::Shut(Shut { handle: Handle(1) });
+    hub.say(writer, &[nowhere, open_for_updates(1, "t"), send(1, b"much too large"), shut, send(1, b"shut")]);
+    assert_eq!(hub.heard(writer), []);
+    assert_eq!(hub.topics.metrics().updates_dropped.value(), 3);
+    assert_eq!(hub.topics.metrics().published.value(), 0);
+    // One for updates is none for publishes, and the other way round.
+    hub.say(writer, &[open_for_updates(2, "t"), publish_on(2, 1, b"m"), open_as(3, 0, "t"), send(3, b"m")]);
+    assert_eq!(hub.heard(writer), [Heard::Refused(1, Code::UnknownNumber), Heard::Opened]);
+    assert_eq!(hub.topics.metrics().updates_dropped.value(), 4);
+}
+
+#[test]
+fn they_have_the_rate_and_the_rules_of_publishes() {
+    let mut hub = Hub::new(limits(|l| l.publishes_per_second_max = 1), vec![]);
+    let writer = hub.client(1);
+    hub.say(
+        writer,
+        &[open_for_updates(1, "t"), open_for_updates(2, "$reserved"), open_for_updates(3, "no..name")],
+    );
+    assert_eq!(hub.heard(writer), [Heard::Refused(0, Code::Forbidden), Heard::Refused(0, Code::BadName)]);
+    for _ in 0..100 {
+        hub.say(writer, &[send(1, b"m")]);
+    }
+    let metrics = hub.topics.metrics();
+    assert_eq!(metrics.published.value() + metrics.updates_dropped.value(), 100);
+    assert!(metrics.published.value() <= 11, "{} in no time", metrics.published.value());
+}

@@ -1,0 +1,59 @@
+//! A topic, and the updates that may be lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use tidewire_protocol::code::Content;
+
+use crate::command::Command;
+use crate::event::PublishError;
+use crate::sending::{Sending, Target};
+
+/// A topic that updates are sent to. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    target: Arc<Target>,
+    sending: Arc<Sending>,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Topic {
+    pub(crate) fn new(name: &str, sending: Arc<Sending>, commands: mpsc::UnboundedSender<Command>) -> Self {
+        Self { target: Arc::new(Target::new(name)), sending, commands }
+    }
+
+    /// Sends an update that may be lost, such as where a pointer is: no outbox keeps it and nobody answers. One that
+    /// cannot go at once is dropped and counted; see [`crate::Client::sends_dropped`].
+    ///
+    /// # Errors
+    /// What became of an earlier one: the hub refuses updates to this topic, or takes none at all. This one was tried
+    /// all the same. [`PublishError::Closed`] if the client has ended.
+    pub fn send(&self, content: Content, payload: impl Into<Bytes>) -> Result<(), PublishError> {
+        self.give(content, payload.into(), 0)
+    }
+
+    /// As [`Self::send`], but one that cannot go at once waits for so long, counted in whole milliseconds.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_within(
+        &self,
+        worth: Duration,
+        content: Content,
+        payload: impl Into<Bytes>,
+    ) -> Result<(), PublishError> {
+        self.give(content, payload.into(), u64::try_from(worth.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn give(&self, content: Content, payload: Bytes, expires_ms: u64) -> Result<(), PublishError> {
+        let earlier = self.target.refusal();
+        if self.sending.take(payload.len()) {
+            let command = Command::Send { target: Arc::clone(&self.target), content, payload, expires_ms };
+            self.commands.send(command).map_err(|_| PublishError::Closed)?;
+        }
+        earlier.map_or(Ok(()), Err)
+    }
+}

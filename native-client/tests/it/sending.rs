@@ -1,0 +1,125 @@
+//! Updates that may be lost, over a real socket.
+
+use std::time::Duration;
+
+use tidewire_client::{Client, Code, Content, Options, PublishError};
+use tidewire_protocol::feature;
+use tidewire_protocol::hub_frame::{Heartbeat, HubFrame, Refused, Welcome};
+use tidewire_protocol::number::{Handle, Request};
+
+use crate::far_end::{FarEnd, FarLink, Frame, in_time};
+
+async fn welcome(hub: &FarEnd, features: u64) -> FarLink {
+    let mut link = hub.accept(Some(tidewire_protocol::SUBPROTOCOL_BINARY)).await;
+    assert!(matches!(link.next().await, Frame::Hello { .. }));
+    link.say(HubFrame::Welcome(Welcome { features, heartbeat_ms: 60_000, ..Welcome::default() })).await;
+    link
+}
+
+fn sent(handle: u64, payload: &str) -> Frame {
+    Frame::Send { handle, expires_ms: 0, payload: payload.into() }
+}
+
+/// Waits for the client to have had its welcome.
+async fn online(client: &Client) {
+    let mut status = client.status();
+    in_time(status.wait_for(|status| *status == tidewire_client::Status::Online)).await.unwrap();
+}
+
+#[tokio::test]
+async fn updates_go_out_in_order_and_nobody_answers() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let mut link = welcome(&hub, feature::SEND).await;
+    online(&client).await;
+    let pointer = client.topic("pointers.ada");
+    for n in 0..100 {
+        pointer.send(Content::Text, n.to_string()).unwrap();
+    }
+    let Frame::Open { handle, topic, .. } = link.next().await else { panic!("no open") };
+    assert_eq!(topic, "pointers.ada");
+    assert_eq!(link.next().await, sent(handle, "0"));
+    assert_eq!(link.next().await, Frame::Ask { request: 1 });
+    for n in 1..100 {
+        assert_eq!(link.next().await, sent(handle, &n.to_string()));
+    }
+    link.say(HubFrame::Heartbeat(Heartbeat { request: Request(1) })).await;
+    assert_eq!(client.sends_dropped(), 0);
+    in_time(client.flush()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_go_is_dropped_and_counted_unless_it_may_wait() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let pointer = client.topic("t");
+    pointer.send(Content::Text, "lost").unwrap();
+    pointer.send_within(Duration::from_secs(600), Content::Text, "kept").unwrap();
+    let mut link = welcome(&hub, feature::SEND).await;
+    assert!(matches!(link.next().await, Frame::Open { .. }));
+    let Frame::Send { expires_ms, payload, .. } = link.next().await else { panic!("nothing sent") };
+    assert_eq!(payload, b"kept");
+    assert!((1..=600_000).contains(&expires_ms));
+    assert_eq!(client.sends_dropped(), 1);
+}
+
+#[tokio::test]
+async fn a_hub_that_takes_none_or_refuses_a_topic_is_told_by_the_next_update() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let mut link = welcome(&hub, feature::SEND).await;
+    online(&client).await;
+    let secret = client.topic("secret");
+    secret.send(Content::Text, "1").unwrap();
+    let Frame::Open { handle, .. } = link.next().await else { panic!("no open") };
+    let refused = Refused { handle: Handle(handle), code: Code::Forbidden, ..Refused::default() };
+    link.say(HubFrame::Refused(refused)).await;
+    let told = async {
+        while secret.send(Content::Text, "2") != Err(PublishError::Refused(Code::Forbidden)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(told).await;
+    link.close(4017).await;
+    let _link = welcome(&hub, 0).await;
+    let told = async {
+        while secret.send(Content::Text, "3") != Err(PublishError::Refused(Code::NotSupported)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(told).await;
+    in_time(client.close()).await;
+    assert_eq!(secret.send(Content::Text, "4"), Err(PublishError::Closed));
+}
+
+#[tokio::test]
+async fn a_hub_that_does_not_read_holds_up_nothing_and_costs_little() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let mut link = welcome(&hub, feature::SEND).await;
+    online(&client).await;
+    let pointer = client.topic("t");
+    let payload = vec![b'x'; 1 << 10];
+    for _ in 0..10_000 {
+        pointer.send(Content::Binary, payload.clone()).unwrap();
+    }
+    // Ten megabytes given, and no more than what a fast link needs to be busy is on its way.
+    let publishing = client.publish("done", Content::Text, "1");
+    let mut arrived = 0;
+    let handle = loop {
+        match link.next().await {
+            Frame::Send { payload, .. } => arrived += payload.len(),
+            Frame::Open { handle, topic, .. } if topic == "done" => break handle,
+            _ => {}
+        }
+    };
+    assert!(arrived <= 256 << 10, "{arrived} bytes");
+    assert!(client.sends_dropped() >= 9_000);
+    link.say(HubFrame::Opened(tidewire_protocol::hub_frame::Opened {
+        handle: Handle(handle),
+        ..Default::default()
+    }))
+    .await;
+    link.ack(handle, 1, 1).await;
+    in_time(publishing).await.unwrap();
+}

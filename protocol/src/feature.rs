@@ -1,0 +1,10 @@
+//! The bits of `features` in a `welcome` that this crate has frames or fields for.
+
+/// `send`, and `open` with `unacknowledged`.
+pub const SEND: u64 = 1 << 11;
+/// `sign_in` and `signed_in`.
+pub const SIGN_IN: u64 = 1 << 12;
+/// `count` of a `publish`: voids in runs.
+pub const VOID_RUNS: u64 = 1 << 13;
+/// Several owners behind one connection: `as` of a `publish`, an `attach` that moves, an `open` that takes over.
+pub const PARTIES: u64 = 1 << 14;
