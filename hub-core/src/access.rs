@@ -9,10 +9,12 @@ pub struct Access {
     pub rules: Vec<AccessRule>,
 }
 
-/// What may be done with the topics that a pattern matches. Until there is sign-in by token everybody is
-/// anonymous, so every rule speaks of everybody.
+/// What may be done with the topics that a pattern matches. What a rule does not allow it denies, and a denial holds
+/// for everybody, whoever the rule speaks of: whoever forgets to say it has not opened a door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessRule {
+    /// Whom it allows something.
+    pub who: Who,
     /// Which topics.
     pub pattern: Pattern,
     /// Whether they may be published to.
@@ -21,19 +23,35 @@ pub struct AccessRule {
     pub subscribe: bool,
 }
 
+/// Whom a rule speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// All clients, those that have not signed in among them.
+    Everybody,
+    /// Clients that have signed in by a token. Nobody can yet.
+    SignedIn,
+}
+
+impl AccessRule {
+    /// Whether the rule decides, for an anonymous client, something that it allows or denies.
+    fn decides(&self, allows: bool) -> bool {
+        !allows || self.who == Who::Everybody
+    }
+}
+
 impl Access {
     /// Everybody may do everything: `--dev`.
     #[must_use]
     pub fn open() -> Self {
         let everything = Pattern::parse(">").ok();
-        let rule = |pattern| AccessRule { pattern, publish: true, subscribe: true };
+        let rule = |pattern| AccessRule { who: Who::Everybody, pattern, publish: true, subscribe: true };
         Self { rules: everything.into_iter().map(rule).collect() }
     }
 
     /// Whether a topic may be published to. Reserved topics are the hub's own.
     #[must_use]
     pub fn may_publish(&self, topic: &TopicName) -> bool {
-        let rule = self.rules.iter().find(|rule| rule.pattern.matches(topic));
+        let rule = self.rules.iter().find(|rule| rule.decides(rule.publish) && rule.pattern.matches(topic));
         !topic.is_reserved() && rule.is_some_and(|rule| rule.publish)
     }
 
@@ -41,19 +59,18 @@ impl Access {
     /// earlier rule may take a part of it away.
     #[must_use]
     pub fn may_subscribe(&self, selector: &Selector) -> bool {
+        let mut deciding = self.rules.iter().filter(|rule| rule.decides(rule.subscribe));
         match selector {
             Selector::Topic(topic) => {
-                self.rules.iter().find(|rule| rule.pattern.matches(topic)).is_some_and(|rule| rule.subscribe)
+                deciding.find(|rule| rule.pattern.matches(topic)).is_some_and(|rule| rule.subscribe)
             }
-            Selector::Pattern(pattern) => {
-                let covering = self.rules.iter().position(|rule| rule.pattern.covers(pattern));
-                covering.is_some_and(|at| {
-                    let earlier = self.rules[..at].iter();
-                    let denied =
-                        earlier.filter(|rule| !rule.subscribe).any(|rule| rule.pattern.overlaps(pattern));
-                    self.rules[at].subscribe && !denied
+            // The first rule that either grants all of it or takes a part of it away.
+            Selector::Pattern(pattern) => deciding
+                .find(|rule| match rule.subscribe {
+                    true => rule.pattern.covers(pattern),
+                    false => rule.pattern.overlaps(pattern),
                 })
-            }
+                .is_some_and(|rule| rule.subscribe),
         }
     }
 }
@@ -65,6 +82,7 @@ mod tests {
 
     fn access(rules: &[(&str, bool)]) -> Access {
         let rule = |(pattern, subscribe): &(&str, bool)| AccessRule {
+            who: Who::Everybody,
             pattern: Pattern::parse(pattern).unwrap(),
             publish: *subscribe,
             subscribe: *subscribe,
@@ -87,6 +105,25 @@ mod tests {
         check(&[("a.>", true)], "a.b", true);
         check(&[], "a", false);
         check(&[(">", true)], "$presence.a", false);
+    }
+
+    #[test]
+    fn an_allowance_is_for_whom_it_speaks_of_and_a_denial_for_everybody() {
+        let mut access = access(&[("a.secret.>", false), ("a.team.>", true), ("a.>", true)]);
+        let may = |access: &Access, name: &str| {
+            let subscribe = access.may_subscribe(&Selector::parse(name).unwrap());
+            assert_eq!(subscribe, access.may_publish(&TopicName::parse(name).unwrap()), "{name}");
+            subscribe
+        };
+        for rule in &mut access.rules[..2] {
+            rule.who = Who::SignedIn;
+        }
+        assert!(!may(&access, "a.secret.b") && may(&access, "a.team.b") && may(&access, "a.b"));
+        assert!(!access.may_subscribe(&Selector::parse("a.>").unwrap()));
+        assert!(!access.may_subscribe(&Selector::parse("a.*.b").unwrap()));
+        assert!(access.may_subscribe(&Selector::parse("a.team.*").unwrap()));
+        access.rules.truncate(2);
+        assert!(!may(&access, "a.team.b"), "only those who sign in");
     }
 
     #[test]

@@ -151,6 +151,12 @@ const AGREEMENTS: &[Agreement<Limits>] = &[
         "a message of that size would be refused as overloaded for ever"
     ),
     agreement!(
+        node_bytes_max >= 32,
+        message_bytes_max,
+        0,
+        "a few messages of that size are held at once, in topics and patterns and in either encoding"
+    ),
+    agreement!(
         node_bytes_max >= 1,
         pinned_bytes_max,
         0,
