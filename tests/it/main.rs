@@ -6,6 +6,7 @@
 mod layers;
 
 mod command_line;
+mod configuration;
 mod frames;
 mod handshakes;
 mod subscribers;
