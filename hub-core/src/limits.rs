@@ -18,8 +18,7 @@ pub struct Limits {
     pub sign_in_ms: u64,
     /// Milliseconds between heartbeats. Below the 30 s at which proxies and phones drop idle links.
     pub heartbeat_ms: u64,
-    /// Bytes of answers a client may leave unread before it is disconnected. Twice the largest page, which may be one
-    /// largest message in JSON.
+    /// Bytes of answers a client may leave unread before it is disconnected.
     pub outbox_bytes_max: usize,
     /// Subscriptions of one connection.
     pub subscriptions_max: usize,
@@ -75,7 +74,7 @@ impl Default for Limits {
             fragments_max: 65_536,
             sign_in_ms: 5_000,
             heartbeat_ms: 25_000,
-            outbox_bytes_max: 4 << 20,
+            outbox_bytes_max: 1 << 20,
             subscriptions_max: 1_000,
             patterns_max: 100,
             participants_max: 64,

@@ -67,12 +67,6 @@ impl Limits {
     pub fn check(&self) -> Vec<Contradiction> {
         AGREEMENTS.iter().filter_map(|agreement| agreement.check(self)).collect()
     }
-
-    /// Bytes that one message takes in JSON at most, in a frame, a block or a page, with all that names it.
-    #[must_use]
-    pub fn json_message_bytes_max(&self) -> usize {
-        self.message_bytes_max.saturating_mul(JSON_FACTOR as usize).saturating_add(HEAD_BYTES as usize)
-    }
 }
 
 /// A byte of text becomes six at most in JSON: `\u0001`. Base64 makes four of three.
@@ -106,18 +100,6 @@ const AGREEMENTS: &[Agreement<Limits>] = &[
         first_message_bytes_max,
         0,
         "the first message of a client is one like any other"
-    ),
-    agreement!(
-        outbox_bytes_max >= 2 * JSON_FACTOR,
-        message_bytes_max,
-        2 * HEAD_BYTES,
-        "a page holds one message at least, which may take six times its bytes in JSON, and half of the outbox is kept free for it"
-    ),
-    agreement!(
-        outbox_bytes_max >= 2,
-        page_bytes_max,
-        0,
-        "a page is an answer, and half of the outbox is kept free for it"
     ),
     agreement!(
         lag_bytes_max >= 1,
@@ -177,7 +159,7 @@ mod tests {
     fn either_way_out_of_a_contradiction_works() {
         let wrong = Limits { message_bytes_max: 9 << 20, ..Limits::default() };
         let found = wrong.check();
-        assert!(found.len() >= 5, "{found:?}");
+        assert!(found.len() >= 4, "{found:?}");
         for Contradiction { small, least, most, .. } in found {
             let agreement = |limits: &Limits| {
                 AGREEMENTS.iter().filter_map(|a| a.check(limits)).any(|found| found.small == small)
@@ -190,14 +172,14 @@ mod tests {
 
     #[test]
     fn a_contradiction_says_which_limit_to_change() {
-        let wrong = Limits { outbox_bytes_max: 4 << 20, page_bytes_max: 3 << 20, ..Limits::default() };
+        let wrong = Limits { pinned_bytes_max: 2 << 30, ..Limits::default() };
         let said: Vec<String> = wrong.check().iter().map(ToString::to_string).collect();
         assert_eq!(
             said,
             [
-                "`limits.outbox_bytes_max` is 4194304 and too small for `limits.page_bytes_max`: a page is an answer, \
-             and half of the outbox is kept free for it; raise `outbox_bytes_max` to at least 6291456, or lower \
-             `page_bytes_max` to at most 2097152"
+                "`limits.node_bytes_max` is 1073741824 and too small for `limits.pinned_bytes_max`: what slow connections \
+             pin is part of what the node holds and cannot be let go; raise `node_bytes_max` to at least 2147483648, \
+             or lower `pinned_bytes_max` to at most 1073741824"
             ]
         );
     }

@@ -62,7 +62,7 @@ macro_rules! bounds {
 /// Above these, numbers are slips of the keyboard.
 const COUNT: (u64, u64) = (1, 100_000_000);
 const BYTES: (u64, u64) = (1, 1 << 32);
-/// Twelve times this is still a size that an answer may have.
+/// Six times this is still a size that a frame may have.
 const MESSAGE_BYTES: (u64, u64) = (1, 128 << 20);
 /// What clients gather into one WebSocket message, whatever its messages' sizes, and the last of them.
 const FRAME_BYTES: (u64, u64) = (32 << 10, 1 << 32);
