@@ -13,6 +13,7 @@ use tidewire_hub_core::metrics::Metrics;
 
 use crate::admin::process::Process;
 use crate::gate::Gate;
+use crate::gate::refusals::Refusals;
 use crate::reactor::Reactor;
 
 mod process;
@@ -48,13 +49,7 @@ async fn metrics(State(Hub { gate, reactor, process }): State<Hub>) -> Response 
     page.core(reactor.topics().metrics());
     page.gauge("websockets", "WebSockets open, those that take their leave among them.", gate.connections());
     page.gauge("http_connections", "Connections that speak HTTP.", gate.door().handshakes());
-    let refusals = gate.door().refusals.counts().map(|(reason, count)| (reason.name(), count));
-    page.counters(
-        "handshakes_refused_total",
-        "Clients refused before or at the handshake.",
-        "reason",
-        refusals,
-    );
+    page.refusals(&gate.door().refusals);
     page.process(&process).await;
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.0).into_response()
 }
@@ -114,18 +109,13 @@ impl MetricsPage {
         }
     }
 
-    /// A counter for each value of a label.
-    fn counters<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: impl Iterator<Item = (&'a str, u64)>,
-    ) {
-        let name = format!("tidewire_{name}");
+    /// Whom the gate refused, by reason.
+    fn refusals(&mut self, refusals: &Refusals) {
+        let name = "tidewire_handshakes_refused_total";
+        let help = "Clients refused before or at the handshake.";
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} counter\n");
-        for (value, count) in values {
-            let _ = writeln!(self.0, "{name}{{{label}=\"{value}\"}} {count}");
+        for (reason, count) in refusals.counts() {
+            let _ = writeln!(self.0, "{name}{{reason=\"{}\"}} {count}", reason.name());
         }
     }
 
