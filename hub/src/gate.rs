@@ -187,6 +187,7 @@ fn switching(handshake: &Handshake) -> Response {
 fn refuse(bad: BadHandshake) -> Response {
     let mut answer = (bad.status(), format!("{bad}\n")).into_response();
     let headers = answer.headers_mut();
+    headers.insert(CONNECTION, CLOSE);
     match bad {
         BadHandshake::NotGet => {
             headers.insert(ALLOW, HeaderValue::from_static("GET"));
@@ -207,9 +208,13 @@ fn refuse(bad: BadHandshake) -> Response {
 
 fn come_back_later(why: &str, retry_after: &'static str) -> Response {
     let headers = [(RETRY_AFTER, retry_after), (CONTENT_TYPE, "text/plain; charset=utf-8")];
-    (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{why}\n")).into_response()
+    let mut answer = (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{why}\n")).into_response();
+    answer.headers_mut().insert(CONNECTION, CLOSE);
+    answer
 }
 
+/// Whoever is refused is not to hold the place of one who shakes hands.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// Where a hub speaks WebSocket.
 const PATH: &str = "/v1/ws";
 const WRONG_PATH: &str =

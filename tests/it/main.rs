@@ -9,6 +9,7 @@ mod command_line;
 mod configuration;
 mod frames;
 mod handshakes;
+mod operator;
 mod subscribers;
 
 mod support;
