@@ -10,6 +10,7 @@ mod configuration;
 mod frames;
 mod handshakes;
 mod operator;
+mod proxy;
 mod subscribers;
 
 mod support;
