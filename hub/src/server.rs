@@ -128,8 +128,8 @@ fn raise_open_files(config: &mut Config) {
         return;
     };
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    let own = config.metrics_listen.map_or(0, |_| OPERATORS_MAX);
-    let shortage = open_files::fit(&mut config.gate, files.saturating_sub(own), config.shards);
+    let operators = config.metrics_listen.map_or(0, |_| OPERATORS_MAX);
+    let shortage = open_files::fit(&mut config.gate, files, config.shards, operators);
     if let Some(Shortage { files, connections, wanted }) = shortage {
         report(format_args!(
             "{files} open files leave room for {connections} connections, not {wanted}; raise the limit on open \

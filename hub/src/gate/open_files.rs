@@ -14,9 +14,10 @@ pub struct Shortage {
     pub wanted: usize,
 }
 
-/// Lowers limits so that all connections they allow together fit into the open files; tells if that cost WebSockets.
-pub fn fit(limits: &mut Limits, files: usize, shards: usize) -> Option<Shortage> {
-    let own = OWN_FILES + FILES_PER_SHARD * shards;
+/// Lowers limits so that all connections they allow together fit into the open files, beside those of the shards and
+/// of `operators`; tells if that cost WebSockets.
+pub fn fit(limits: &mut Limits, files: usize, shards: usize, operators: usize) -> Option<Shortage> {
+    let own = OWN_FILES + FILES_PER_SHARD * shards + operators;
     let room = files.saturating_sub(own);
     limits.refusals_max = limits.refusals_max.min(room / 16).max(1);
     let handshakes = limits.handshakes_max.min(room / 8).max(1);
@@ -43,7 +44,7 @@ mod tests {
     #[track_caller]
     fn check(files: usize, limits: &Limits) -> Limits {
         let mut fitted = limits.clone();
-        let shortage = fit(&mut fitted, files, 2);
+        let shortage = fit(&mut fitted, files, 2, 0);
         let all = fitted.connections_max + fitted.handshakes_max + fitted.refusals_max;
         assert!(all + OWN_FILES + 6 <= files.max(OWN_FILES + 9), "{files} files: {fitted:?}");
         assert_eq!(shortage.is_some(), fitted.connections_max < limits.connections_max, "{files} files");
