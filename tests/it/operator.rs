@@ -166,6 +166,7 @@ fn under_nohup_a_hangup_is_ignored() {
     assert!(hub.get("/healthz").starts_with("HTTP/1.1 200 "));
     hub.signal("TERM");
     assert!(hub.wait().success());
+    eventually("the hub says that it has stopped", || hub.errors().contains("stopped"));
     assert_eq!(hub.errors().matches("stopping").count(), 1, "{}", hub.errors());
 }
 
