@@ -25,6 +25,16 @@ export async function prepareChromium() {
   return found;
 }
 
+/** The proxy whose recipe the documentation has, and what makes its certificate; the proxy's path. */
+export async function prepareNginx() {
+  const find = () => NGINX_PATHS.find((path) => existsSync(path));
+  if (find() === undefined || !onPath("openssl"))
+    await aptInstall("nginx", ["nginx-light", "openssl"]);
+  const found = find();
+  if (found === undefined) throw new Missing("nginx", "install it from https://nginx.org");
+  return found;
+}
+
 /** libFuzzer is C++. */
 export async function prepareFuzz() {
   if (!onPath("c++")) await aptInstall("a C++ compiler (c++)", ["g++"]);
@@ -111,6 +121,12 @@ function onPath(program) {
 }
 
 const WASM_TARGET = "wasm32-unknown-unknown";
+const NGINX_PATHS = [
+  "/usr/sbin/nginx",
+  "/usr/bin/nginx",
+  "/usr/local/sbin/nginx",
+  "/opt/homebrew/bin/nginx",
+];
 const CHROMIUM_PATHS = [
   "/usr/bin/chromium",
   "/usr/bin/chromium-browser",

@@ -10,7 +10,7 @@ import { runPackageSourceTests, runTestsIn } from "./js-tests.mjs";
 import { pack } from "./pack.mjs";
 import { checkSize } from "./package.mjs";
 import { at, cargoTarget, hubBinary, jsPackage } from "./paths.mjs";
-import { prepareBuild, prepareChromium } from "./prepare.mjs";
+import { prepareBuild, prepareChromium, prepareNginx } from "./prepare.mjs";
 import { read, run } from "./run.mjs";
 import { runSections } from "./sections.mjs";
 
@@ -70,7 +70,10 @@ const sections = [
   {
     name: "test: Rust",
     needs: "build",
-    run: () => run("cargo", ["test", "--locked", "--workspace"], { env: hub }),
+    run: async () => {
+      const env = { ...hub, TIDEWIRE_NGINX: await prepareNginx() };
+      await run("cargo", ["test", "--locked", "--workspace"], { env });
+    },
   },
   {
     name: "test: wake-ups under loom",

@@ -12,16 +12,27 @@ pub struct Access {
     pub rules: Vec<AccessRule>,
 }
 
-/// What may be done with the topics that a pattern matches. Until there is sign-in by token everybody is
-/// anonymous, so every rule speaks of everybody.
+/// What may be done with the topics that a pattern matches. What a rule does not allow it denies, and a denial holds
+/// for everybody, whoever the rule speaks of: whoever forgets to say it has not opened a door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessRule {
+    /// Whom it allows something.
+    pub who: Who,
     /// Which topics.
     pub pattern: Pattern,
     /// Whether they may be published to.
     pub publish: bool,
     /// Whether they may be read: live, by history, in any way.
     pub subscribe: bool,
+}
+
+/// Whom a rule speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// All clients, those that have not signed in among them.
+    Everybody,
+    /// Clients that have signed in by a token. Nobody can yet.
+    SignedIn,
 }
 
 /// A topic or selector that its holder may use. Only [`Access`] makes it, and topics take nothing else: who has one
@@ -55,12 +66,19 @@ impl<T> Deref for Granted<T> {
     }
 }
 
+impl AccessRule {
+    /// Whether the rule decides, for an anonymous client, something that it allows or denies.
+    fn decides(&self, allows: bool) -> bool {
+        !allows || self.who == Who::Everybody
+    }
+}
+
 impl Access {
     /// Everybody may do everything: `--dev`.
     #[must_use]
     pub fn open() -> Self {
         let everything = Pattern::parse(">").ok();
-        let rule = |pattern| AccessRule { pattern, publish: true, subscribe: true };
+        let rule = |pattern| AccessRule { who: Who::Everybody, pattern, publish: true, subscribe: true };
         Self { rules: everything.into_iter().map(rule).collect() }
     }
 
@@ -69,9 +87,8 @@ impl Access {
     /// # Errors
     /// [`Code::Forbidden`] if no rule allows it.
     pub fn publish(&self, to: TopicName) -> Result<Granted<TopicName>, Code> {
-        let rule = self.rules.iter().position(|rule| rule.pattern.matches(&to));
-        let rule = rule.filter(|_| self.may_publish(&to)).ok_or(Code::Forbidden)?;
-        Ok(Granted { to, grant: Grant { rule: rule as u32 } })
+        let grant = self.publish_rule(&to).ok_or(Code::Forbidden)?;
+        Ok(Granted { to, grant })
     }
 
     /// Grants to read a topic, or all that a pattern matches.
@@ -79,39 +96,42 @@ impl Access {
     /// # Errors
     /// [`Code::Forbidden`] if no rule allows it whole.
     pub fn subscribe(&self, to: Selector) -> Result<Granted<Selector>, Code> {
-        let rule = self.rules.iter().position(|rule| match &to {
-            Selector::Topic(topic) => rule.pattern.matches(topic),
-            Selector::Pattern(pattern) => rule.pattern.covers(pattern),
-        });
-        let rule = rule.filter(|_| self.may_subscribe(&to)).ok_or(Code::Forbidden)?;
-        Ok(Granted { to, grant: Grant { rule: rule as u32 } })
+        let grant = self.subscribe_rule(&to).ok_or(Code::Forbidden)?;
+        Ok(Granted { to, grant })
     }
 
     /// Whether a topic may be published to. Reserved topics are the hub's own.
     #[must_use]
     pub fn may_publish(&self, topic: &TopicName) -> bool {
-        let rule = self.rules.iter().find(|rule| rule.pattern.matches(topic));
-        !topic.is_reserved() && rule.is_some_and(|rule| rule.publish)
+        self.publish_rule(topic).is_some()
     }
 
     /// Whether a topic, or a pattern as a whole, may be read. One rule must cover a pattern whole, and no
     /// earlier rule may take a part of it away.
     #[must_use]
     pub fn may_subscribe(&self, selector: &Selector) -> bool {
-        match selector {
-            Selector::Topic(topic) => {
-                self.rules.iter().find(|rule| rule.pattern.matches(topic)).is_some_and(|rule| rule.subscribe)
-            }
-            Selector::Pattern(pattern) => {
-                let covering = self.rules.iter().position(|rule| rule.pattern.covers(pattern));
-                covering.is_some_and(|at| {
-                    let earlier = self.rules[..at].iter();
-                    let denied =
-                        earlier.filter(|rule| !rule.subscribe).any(|rule| rule.pattern.overlaps(pattern));
-                    self.rules[at].subscribe && !denied
-                })
-            }
-        }
+        self.subscribe_rule(selector).is_some()
+    }
+
+    fn publish_rule(&self, topic: &TopicName) -> Option<Grant> {
+        let mut deciding = self.rules().filter(|(_, rule)| rule.decides(rule.publish));
+        let (grant, rule) = deciding.find(|(_, rule)| rule.pattern.matches(topic))?;
+        (rule.publish && !topic.is_reserved()).then_some(grant)
+    }
+
+    fn subscribe_rule(&self, selector: &Selector) -> Option<Grant> {
+        let mut deciding = self.rules().filter(|(_, rule)| rule.decides(rule.subscribe));
+        let (grant, rule) = deciding.find(|(_, rule)| match selector {
+            Selector::Topic(topic) => rule.pattern.matches(topic),
+            // The first rule that either grants all of it or takes a part of it away.
+            Selector::Pattern(pattern) if rule.subscribe => rule.pattern.covers(pattern),
+            Selector::Pattern(pattern) => rule.pattern.overlaps(pattern),
+        })?;
+        rule.subscribe.then_some(grant)
+    }
+
+    fn rules(&self) -> impl Iterator<Item = (Grant, &AccessRule)> {
+        (0..).map(|rule| Grant { rule }).zip(&self.rules)
     }
 }
 
@@ -122,6 +142,7 @@ mod tests {
 
     fn access(rules: &[(&str, bool)]) -> Access {
         let rule = |(pattern, subscribe): &(&str, bool)| AccessRule {
+            who: Who::Everybody,
             pattern: Pattern::parse(pattern).unwrap(),
             publish: *subscribe,
             subscribe: *subscribe,
@@ -158,6 +179,25 @@ mod tests {
             (write("a.b"), write("a.secret"), write("b")),
             (Ok(1), Err(Code::Forbidden), Err(Code::Forbidden))
         );
+    }
+
+    #[test]
+    fn an_allowance_is_for_whom_it_speaks_of_and_a_denial_for_everybody() {
+        let mut access = access(&[("a.secret.>", false), ("a.team.>", true), ("a.>", true)]);
+        let may = |access: &Access, name: &str| {
+            let subscribe = access.may_subscribe(&Selector::parse(name).unwrap());
+            assert_eq!(subscribe, access.may_publish(&TopicName::parse(name).unwrap()), "{name}");
+            subscribe
+        };
+        for rule in &mut access.rules[..2] {
+            rule.who = Who::SignedIn;
+        }
+        assert!(!may(&access, "a.secret.b") && may(&access, "a.team.b") && may(&access, "a.b"));
+        assert!(!access.may_subscribe(&Selector::parse("a.>").unwrap()));
+        assert!(!access.may_subscribe(&Selector::parse("a.*.b").unwrap()));
+        assert!(access.may_subscribe(&Selector::parse("a.team.*").unwrap()));
+        access.rules.truncate(2);
+        assert!(!may(&access, "a.team.b"), "only those who sign in");
     }
 
     #[test]

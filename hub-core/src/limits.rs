@@ -1,11 +1,14 @@
 //! Every bound of the hub, with its default and the reason for it.
 
+pub mod agreement;
+
 /// What the hub takes and holds at most. Every field can be set in the configuration under `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one message's payload. 256 KiB: a message is an event, not a file.
     pub message_bytes_max: usize,
-    /// Bytes of one WebSocket message from a client. Room for one largest message and its frame, or a batch.
+    /// Bytes of one WebSocket message from a client. Room for one largest message and its frame in JSON, where a
+    /// byte of text may become six, or for a batch.
     pub frame_bytes_max: usize,
     /// Bytes of a client's first message. A token fits, and a stranger holds no more of our memory.
     pub first_message_bytes_max: usize,
@@ -85,7 +88,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes_max: 256 << 10,
-            frame_bytes_max: (256 << 10) + (16 << 10),
+            frame_bytes_max: (1_536 << 10) + (16 << 10),
             first_message_bytes_max: 16 << 10,
             fragments_max: 65_536,
             sign_in_ms: 5_000,

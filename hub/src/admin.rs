@@ -13,17 +13,32 @@ use tidewire_hub_core::ledger::{Kind, Ledger};
 use tidewire_hub_core::metrics::{Counts, Metrics};
 use tidewire_protocol::code::{Code, GapReason};
 
+use crate::admin::process::Process;
 use crate::gate::Gate;
+use crate::gate::refusals::Refusals;
 use crate::reactor::Reactor;
 
-/// Answers `/healthz` and `/metrics`.
+mod process;
+
+/// Answers `/metrics`.
 pub fn router(gate: Arc<Gate>, reactor: Arc<Reactor>) -> Router {
-    Router::new().route("/healthz", get(health)).route("/metrics", get(metrics)).with_state((gate, reactor))
+    let hub = Hub { gate, reactor, process: Arc::default() };
+    Router::new().route("/metrics", get(metrics)).with_state(hub)
 }
 
-type Hub = State<(Arc<Gate>, Arc<Reactor>)>;
+/// Answers `/healthz`.
+pub fn health_router(gate: Arc<Gate>) -> Router {
+    Router::new().route("/healthz", get(health)).with_state(gate)
+}
 
-async fn health(State((gate, _)): Hub) -> Response {
+#[derive(Debug, Clone)]
+struct Hub {
+    gate: Arc<Gate>,
+    reactor: Arc<Reactor>,
+    process: Arc<Process>,
+}
+
+async fn health(State(gate): State<Arc<Gate>>) -> Response {
     if gate.is_shut() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
@@ -31,13 +46,14 @@ async fn health(State((gate, _)): Hub) -> Response {
 }
 
 /// The text format of Prometheus, version 0.0.4.
-async fn metrics(State((gate, reactor)): Hub) -> Response {
+async fn metrics(State(Hub { gate, reactor, process }): State<Hub>) -> Response {
     let mut page = MetricsPage::default();
     page.core(reactor.topics().metrics());
     page.ledger(reactor.topics().ledger());
     page.gauge("websockets", "WebSockets open, those that take their leave among them.", gate.connections());
-    page.gauge("http_connections", "Connections that speak HTTP.", gate.handshakes());
-    page.process();
+    page.gauge("http_connections", "Connections that speak HTTP.", gate.door().handshakes());
+    page.refusals(&gate.door().refusals);
+    page.process(&process).await;
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.0).into_response()
 }
 
@@ -100,15 +116,25 @@ impl MetricsPage {
     }
 
     /// What the system says of this process, where it says so.
-    fn process(&mut self) {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        if let Some(bytes) = resident_bytes(&status) {
+    async fn process(&mut self, process: &Arc<Process>) {
+        if let Some(bytes) = process::resident_bytes() {
             self.sample("process_resident_memory_bytes", "gauge", "Memory of the process.", bytes);
         }
-        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-            // One of them is the folder that is being read.
-            let count = files.count().saturating_sub(1);
-            self.sample("process_open_fds", "gauge", "Open files of the process.", count);
+        if let Some(files) = process.open_files().await {
+            self.sample("process_open_fds", "gauge", "Open files of the process, seconds ago.", files);
+        }
+        if let Ok((max, _)) = rlimit::Resource::NOFILE.get() {
+            self.sample("process_max_fds", "gauge", "Open files that the process may have.", max);
+        }
+    }
+
+    /// Whom the gate refused, by reason.
+    fn refusals(&mut self, refusals: &Refusals) {
+        let name = "tidewire_handshakes_refused_total";
+        let help = "Clients refused before or at the handshake.";
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} counter\n");
+        for (reason, count) in refusals.counts() {
+            let _ = writeln!(self.0, "{name}{{reason=\"{}\"}} {count}", reason.name());
         }
     }
 
@@ -144,25 +170,9 @@ impl MetricsPage {
     }
 }
 
-/// The line `VmRSS:  1234 kB` of `/proc/self/status`.
-fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1_024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn resident_memory_is_read_in_bytes() {
-        assert_eq!(
-            resident_bytes("Name:\ttidewire\nVmRSS:\t    1234 kB\nThreads:\t3\n"),
-            Some(1_234 * 1_024)
-        );
-        assert_eq!(resident_bytes(""), None);
-    }
 
     #[test]
     fn every_sample_has_its_help_and_type() {

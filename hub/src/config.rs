@@ -1,30 +1,37 @@
-//! What was written (file, environment, flags) becomes what it means, here and nowhere else. A wrong key or value
-//! is an error that names the key, the value and what is allowed.
+//! What was written (file, environment, flags) becomes what it means, here and nowhere else. Whatever is wrong is named
+//! at once, with its place and what is allowed; what is allowed and of no use is a warning that says why.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidewire_hub_core::access::{Access, AccessRule};
-use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::topics::Settings;
-use tidewire_protocol::name::Pattern;
 
-use crate::config::raw::{RawAccess, RawConfig, RawRetention, RawTopics};
+use crate::config::problem::{Place, Problem, Warning, Written};
+use crate::config::raw::RawConfig;
 use crate::gate;
-use crate::gate::origin::{AllowedOrigin, Origins};
+use crate::gate::origin::Origins;
+use crate::gate::proxies::Proxies;
 
 mod bounds;
 mod demo;
+mod environment;
+mod fields;
+mod meaning;
+pub mod problem;
 mod raw;
+mod rules;
+mod summary;
+mod warnings;
 
 /// How a hub is to run. Made by [`Config::load`].
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where it listens. 127.0.0.1:7700 by default: to be reachable from elsewhere is a decision.
     pub listen: SocketAddr,
+    /// Where operators ask for `/metrics` and `/healthz`. Without it, where clients connect.
+    pub metrics_listen: Option<SocketAddr>,
     /// Threads that own connections. One fewer than cores, and one at least: handshakes, engines and the kernel's
     /// part of networking need a core as well, and shards that have to share theirs send smaller batches.
     pub shards: usize,
@@ -35,10 +42,14 @@ pub struct Config {
     pub demo: bool,
     /// Which web pages may connect. None by default.
     pub origins: Origins,
+    /// Proxies that are believed whose connection they pass on. None by default.
+    pub proxies: Proxies,
     /// Bounds before and at the handshake.
     pub gate: gate::limits::Limits,
     /// Bounds afterwards, access rules and what topics keep.
     pub core: Settings,
+    /// What is of no use in it, or does something else than it seems to.
+    pub warnings: Vec<Warning>,
 }
 
 /// What the command line says of a configuration.
@@ -58,41 +69,16 @@ pub struct Flags {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
+    #[error("cannot read the configuration {}", path.display())]
     Unreadable {
         /// Which file.
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
     },
-    /// The file is no TOML, or has keys or kinds of values that do not exist.
-    #[error("{}: {source}", path.display())]
-    Malformed {
-        /// Which file.
-        path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
-    },
-    /// Some values are not allowed.
+    /// Some of it is wrong.
     #[error("{}", lines(_0))]
     Wrong(Vec<Problem>),
-}
-
-/// One wrong key or value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The key as it stands in the file, the variable's name, or the flag.
-    pub key: String,
-    /// What was written.
-    pub value: String,
-    /// What may be written.
-    pub allowed: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is {}; allowed: {}", self.key, self.value, self.allowed)
-    }
 }
 
 impl Config {
@@ -100,178 +86,40 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] names everything that is wrong.
-    pub fn load(flags: &Flags, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let raw = match &flags.config {
-            Some(path) => raw::read_file(path)?,
-            None => RawConfig::default(),
+    pub fn load(flags: &Flags, env: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
+        let text = match &flags.config {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?,
+            None => String::new(),
         };
-        Self::read(raw, flags, env)
+        Self::read(&text, flags, env)
     }
 
     fn read(
-        mut raw: RawConfig,
+        text: &str,
         flags: &Flags,
-        env: impl Iterator<Item = (String, String)>,
+        env: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let mut reading = Reading::default();
-        reading.overlay(&mut raw, env);
+        let mut problems = Vec::new();
+        let mut raw = RawConfig::read(text, &mut problems);
+        environment::overlay(&mut raw, env, &mut problems);
         if let Some(listen) = &flags.listen {
-            raw.listen = Some(listen.clone());
-            reading.origin_of.insert("listen".into(), "--listen".into());
+            let place = Place { line: None, key: "--listen".into(), text: format!("\"{listen}\"") };
+            raw.listen = Some(Written { value: listen.clone(), place });
         }
-        let config = reading.interpret(raw, flags);
-        if reading.problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(reading.problems)) }
+        let config = meaning::interpret(raw, flags, &mut problems);
+        let broken: Vec<_> =
+            problems.iter().filter(|problem| problem.is_syntax()).map(Problem::line).collect();
+        // What stands on a line that cannot be read is not what its writer meant.
+        problems.retain(|problem| problem.is_syntax() || !broken.contains(&problem.line()));
+        problems.sort_by_key(|problem| problem.line().unwrap_or(usize::MAX));
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(problems)) }
     }
 
-    /// Whether any rule lets anybody do anything.
+    /// Whether any rule lets anybody do anything who can connect.
     #[must_use]
     pub fn lets_anybody_in(&self) -> bool {
-        self.core.access.rules.iter().any(|rule| rule.publish || rule.subscribe)
-    }
-}
-
-/// Gathers problems instead of stopping at the first.
-#[derive(Debug, Default)]
-struct Reading {
-    problems: Vec<Problem>,
-    /// Variables and flags that stand for a key of the file.
-    origin_of: BTreeMap<String, String>,
-}
-
-impl Reading {
-    fn wrong(&mut self, key: &str, value: impl fmt::Display, allowed: impl Into<String>) {
-        let key = self.origin_of.get(key).cloned().unwrap_or_else(|| key.to_owned());
-        self.problems.push(Problem { key, value: value.to_string(), allowed: allowed.into() });
-    }
-
-    fn interpret(&mut self, raw: RawConfig, flags: &Flags) -> Config {
-        let (mut gate, limits) = self.limits(&raw.limits);
-        let listen = self.listen(raw.listen.as_deref().unwrap_or(LISTEN), flags.dev);
-        let access = if flags.dev {
-            // All clients share this machine's address, and thousands of them are a usual test.
-            gate.connections_per_address_max = gate.connections_max;
-            gate.handshakes_per_address_max = gate.handshakes_max;
-            Access::open()
-        } else {
-            self.access(raw.access)
-        };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let shards = raw.shards.unwrap_or(cores.saturating_sub(1).max(1) as i64);
-        if !(1..=SHARDS_MAX).contains(&shards) {
-            self.wrong("shards", shards, format!("1 to {SHARDS_MAX}"));
-        }
-        let drain_seconds = raw.drain_seconds.unwrap_or(DRAIN_SECONDS);
-        if !(0..=DRAIN_SECONDS_MAX).contains(&drain_seconds) {
-            self.wrong("drain_seconds", drain_seconds, format!("0 to {DRAIN_SECONDS_MAX}"));
-        }
-        let mut rules = self.topic_rules(raw.topics);
-        if flags.demo {
-            rules.extend(demo::rules());
-        }
-        Config {
-            listen,
-            shards: shards.clamp(1, SHARDS_MAX) as usize,
-            drain: Duration::from_secs(drain_seconds.clamp(0, DRAIN_SECONDS_MAX) as u64),
-            demo: flags.demo,
-            origins: Origins {
-                allowed: self.origins(&raw.origins.unwrap_or_default()),
-                loopback: flags.dev,
-                absent: raw.allow_no_origin.unwrap_or(flags.dev),
-            },
-            gate,
-            core: Settings { limits, access, rules },
-        }
-    }
-
-    fn listen(&mut self, text: &str, dev: bool) -> SocketAddr {
-        let fallback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let Some(address) = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next()) else {
-            self.wrong(
-                "listen",
-                format!("\"{text}\""),
-                "HOST:PORT, like 127.0.0.1:7700; port 0 takes a free one",
-            );
-            return fallback;
-        };
-        if dev && !address.ip().is_loopback() {
-            let allowed = "with --dev an address of this machine only, like 127.0.0.1:7700, because everybody may do everything";
-            self.wrong("listen", format!("\"{text}\""), allowed);
-        }
-        address
-    }
-
-    fn origins(&mut self, texts: &[String]) -> Vec<AllowedOrigin> {
-        let mut origins = Vec::new();
-        for text in texts {
-            match AllowedOrigin::parse(text) {
-                Ok(origin) => origins.push(origin),
-                Err(error) => self.wrong("origins", format!("\"{text}\""), error.to_string()),
-            }
-        }
-        origins
-    }
-
-    fn access(&mut self, rules: Vec<RawAccess>) -> Access {
-        let mut access = Access::default();
-        for (at, rule) in rules.into_iter().enumerate() {
-            let pattern = self.pattern(&format!("access[{at}].pattern"), &rule.pattern);
-            // Nobody can sign in yet, so a rule that does not speak of anonymous clients speaks of nobody.
-            if let (Some(pattern), true) = (pattern, rule.anonymous) {
-                access.rules.push(AccessRule { pattern, publish: rule.publish, subscribe: rule.subscribe });
-            }
-        }
-        access
-    }
-
-    fn topic_rules(&mut self, rules: Vec<RawTopics>) -> Vec<TopicRule> {
-        let mut result = Vec::new();
-        for (at, rule) in rules.into_iter().enumerate() {
-            let pattern = self.pattern(&format!("topics[{at}].pattern"), &rule.pattern);
-            let retention = self.retention(&format!("topics[{at}].retention"), rule.retention);
-            if let (Some(pattern), Some(retention)) = (pattern, retention) {
-                result.push(TopicRule { pattern, retention, log: 0 });
-            }
-        }
-        result
-    }
-
-    fn pattern(&mut self, key: &str, text: &str) -> Option<Pattern> {
-        match Pattern::parse(text) {
-            Ok(pattern) => Some(pattern),
-            Err(error) => {
-                let allowed = format!(
-                    "a topic name, in which `*` stands for one token and a last `>` for the rest; {error}"
-                );
-                self.wrong(key, format!("\"{text}\""), allowed);
-                None
-            }
-        }
-    }
-
-    fn retention(&mut self, key: &str, raw: RawRetention) -> Option<Retention> {
-        const ALLOWED: &str = "\"none\", or one or more of { count, bytes, age_seconds }, each at least 1";
-        match raw {
-            RawRetention::Word(word) if word == "none" => {
-                Some(Retention { none: true, count: None, bytes: None, age_ms: None })
-            }
-            RawRetention::Word(word) => {
-                self.wrong(key, format!("\"{word}\""), ALLOWED);
-                None
-            }
-            RawRetention::Bounds(bounds) => {
-                let given = [bounds.count, bounds.bytes, bounds.age_seconds];
-                if given.iter().all(Option::is_none) || given.contains(&Some(0)) {
-                    self.wrong(key, bounds, ALLOWED);
-                    return None;
-                }
-                Some(Retention {
-                    none: false,
-                    count: bounds.count,
-                    bytes: bounds.bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
-                    age_ms: bounds.age_seconds.map(|seconds| seconds.saturating_mul(1_000)),
-                })
-            }
-        }
+        self.core.access.rules.iter().any(rules::is_of_use)
     }
 }
 
@@ -279,21 +127,20 @@ fn lines(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-const LISTEN: &str = "127.0.0.1:7700";
-const DRAIN_SECONDS: i64 = 10;
-const DRAIN_SECONDS_MAX: i64 = 3_600;
-/// More threads than any machine has cores are a slip of the keyboard.
-const SHARDS_MAX: i64 = 1_024;
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use tidewire_hub_core::access::Who;
 
     fn read(toml: &str, env: &[(&str, &str)], flags: &Flags) -> Result<Config, ConfigError> {
-        let raw = raw::read_text(toml, "tidewire.toml".as_ref())?;
         let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        Config::read(raw, flags, env)
+        Config::read(toml, flags, env)
+    }
+
+    #[track_caller]
+    fn right(toml: &str) -> Config {
+        read(toml, &[], &Flags::default()).unwrap()
     }
 
     #[track_caller]
@@ -317,7 +164,7 @@ mod tests {
         check_wrong("listne = \"a\"", &["listne", "listen"]);
         check_wrong("listen = \"nowhere\"", &["`listen`", "\"nowhere\"", "HOST:PORT"]);
         check_wrong("shards = 0", &["`shards` is 0", "1 to 1024"]);
-        check_wrong("shards = \"two\"", &["shards = \"two\""]);
+        check_wrong("shards = \"two\"", &["`shards` is \"two\"", "a whole number"]);
         check_wrong("origins = [\"app.example.com\"]", &["`origins`", "\"app.example.com\"", "https://"]);
         check_wrong("[limits]\nmessage_byte_max = 1", &["limits.message_byte_max", "message_bytes_max"]);
         check_wrong("[limits]\nmessage_bytes_max = 0", &["`limits.message_bytes_max` is 0", "1 to"]);
@@ -327,21 +174,130 @@ mod tests {
             "[[topics]]\npattern = \">\"\nretention = \"all\"",
             &["`topics[0].retention`", "\"none\""],
         );
-        check_wrong("[[topics]]\npattern = \">\"\nretention = { count = 0 }", &["count = 0", "at least 1"]);
+        check_wrong("[[topics]]\npattern = \">\"\nretention = { count = 0 }", &["count` is 0", "at least 1"]);
+        check_wrong(
+            "[[topics]]\npattern = \">\"\nretention = {}",
+            &["`topics[0].retention.count` is missing"],
+        );
+        check_wrong("[[topics]]\npattern = \">\"", &["`topics[0].retention` is missing"]);
+        check_wrong("access = 1\nlimits = 2", &["[[access]]", "[limits]"]);
+        check_wrong("metrics_listen = \"127.0.0.1:7700\"", &["another address"]);
+        check_wrong("trusted_proxies = [\"localhost\"]", &["10.0.0.0/8"]);
     }
 
     #[test]
-    fn a_page_must_fit_among_the_answers() {
-        let limits = |page: usize| format!("[limits]\noutbox_bytes_max = 1000\npage_bytes_max = {page}");
-        assert!(read(&limits(500), &[], &Flags::default()).is_ok());
-        let error = read(&limits(501), &[], &Flags::default()).unwrap_err().to_string();
-        assert!(error.contains("limits.page_bytes_max"), "{error}");
+    fn limits_that_are_not_written_make_room_for_those_that_are() {
+        let limits = right("[limits]\nmessage_bytes_max = 4_000_000").core.limits;
+        assert!(limits.frame_bytes_max >= 24_000_000 && limits.pinned_bytes_max >= 28_000_000);
+        assert_eq!(limits.check(), []);
+        check_wrong(
+            "[limits]\nmessage_bytes_max = 4_000_000\nframe_bytes_max = 5_000_000\npending_bytes_max = 2_000_000",
+            &[
+                "`limits.frame_bytes_max` is 5000000",
+                "at least 24004096",
+                "`message_bytes_max` to at most 832650",
+                "`limits.pending_bytes_max` is 2000000",
+            ],
+        );
     }
 
     #[test]
-    fn all_problems_are_told_at_once() {
-        let error = read("shards = 0\ndrain_seconds = -1", &[], &Flags::default()).unwrap_err();
-        assert!(matches!(error, ConfigError::Wrong(problems) if problems.len() == 2));
+    fn everything_wrong_is_told_at_once_with_its_line() {
+        let toml = "listne = \"a\"\nshards = 0\ndrain_seconds = \"x\"\norigins = [\"b\", 1]\n\
+                    [[access]]\npatern = \"a\"\n[[topics]]\npattern = \"a b\"\nretention = { cuont = 1 }\n\
+                    [limits]\nheartbeat = 5\nmessage_bytes_max = -1\n";
+        let said = read(toml, &[("TIDEWIRE_SHARD", "1")], &Flags::default()).unwrap_err().to_string();
+        for part in [
+            "line 1: there is no `listne`; did you mean `listen`?",
+            "line 2: `shards` is 0",
+            "line 3: `drain_seconds` is \"x\"; allowed: a whole number",
+            "line 4: `origins` is \"b\"",
+            "line 4: `origins` is 1",
+            "line 5: `access[0].pattern` is missing",
+            "line 6: there is no `access[0].patern`; did you mean `pattern`?",
+            "line 8: `topics[0].pattern` is \"a b\"",
+            "line 9: there is no `topics[0].retention.cuont`; did you mean `count`?",
+            "line 11: there is no `limits.heartbeat`",
+            "line 12: `limits.message_bytes_max` is -1; allowed: 1 to",
+            "there is no `TIDEWIRE_SHARD`; did you mean `TIDEWIRE_SHARDS`?",
+        ] {
+            assert!(said.contains(part), "{part:?} is not in:\n{said}");
+        }
+        assert_eq!(said.lines().count(), 12, "{said}");
+    }
+
+    #[test]
+    fn a_line_that_is_no_toml_hides_no_other() {
+        let said = read("shards = = 2\nlisten = \ndrain_seconds = -1\nlistne = 1", &[], &Flags::default());
+        let said = said.unwrap_err().to_string();
+        for part in
+            ["line 1: this is no TOML", "line 2: this is no TOML", "line 3: `drain_seconds`", "line 4: "]
+        {
+            assert!(said.contains(part), "{part:?} is not in:\n{said}");
+        }
+        assert_eq!(said.lines().count(), 4, "{said}");
+    }
+
+    #[track_caller]
+    fn check_warned(toml: &str, parts: &[&str]) {
+        let open = "allow_no_origin = true\n";
+        let warnings: Vec<String> =
+            right(&format!("{open}{toml}")).warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), parts.len(), "{warnings:?}");
+        for (warning, part) in warnings.iter().zip(parts) {
+            assert!(warning.contains(part), "{part:?} is not in {warning:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_use_is_a_warning_that_says_why() {
+        let rule = |pattern: &str, more: &str| format!("[[access]]\npattern = \"{pattern}\"\n{more}\n");
+        let open = "subscribe = true\nanonymous = true";
+        let all = rule(">", open);
+        check_warned(&all, &[]);
+        check_warned("", &["no access rule"]);
+        check_warned(&rule("a", "subscribe = true"), &["no access rule", "nobody can yet"]);
+        check_warned(
+            &format!("{all}{}", rule("a.b", open)),
+            &["`access[1].pattern` is \"a.b\": it is never asked"],
+        );
+        check_warned(&format!("{}{all}", rule("a.b", "")), &[]);
+        check_warned(&format!("{}{all}", rule("a.b", "anonymous = false")), &["denies to everybody"]);
+        check_warned(&format!("{}{all}", rule(">", "subscribe = true")), &["nobody can yet"]);
+        check_warned(&format!("{}{all}", rule(">", "")), &["it is never asked"]);
+    }
+
+    #[test]
+    fn patterns_of_other_brokers_are_told_in_ours() {
+        let rule = |pattern: &str| {
+            format!("[[access]]\npattern = \"{pattern}\"\nsubscribe = true\nanonymous = true\n")
+        };
+        for (foreign, ours) in [
+            ("chat/#", "`chat.>`"),
+            ("chat/+/x", "`chat.*.x`"),
+            ("chat.#", "`chat.>`"),
+            ("a/b", "`a.b`"),
+            ("#", "`>`"),
+        ] {
+            check_warned(&rule(foreign), &[ours]);
+        }
+        check_warned(&rule("$sys.>"), &["the hub's own"]);
+        check_warned(&rule("c#.v1"), &[]);
+        check_warned(&rule(&format!("{}b", "a.".repeat(15))), &[]);
+        check_warned(&rule(&format!("{}b", "a.".repeat(16))), &["17 tokens"]);
+        let topics = "[[topics]]\npattern = \"a.>\"\nretention = \"none\"\n[[topics]]\npattern = \"a.b\"\nretention = \"none\"\n";
+        check_warned(
+            &format!("{}{topics}", rule(">")),
+            &["`topics[1].pattern` is \"a.b\": it is never asked"],
+        );
+    }
+
+    #[test]
+    fn a_hub_that_lets_no_page_and_no_program_in_warns() {
+        let closed = right("[[access]]\npattern = \">\"\nsubscribe = true\nanonymous = true");
+        assert!(closed.warnings.iter().any(|warning| warning.says.contains("allow_no_origin")));
+        let trusting = right("allow_no_origin = true\ntrusted_proxies = [\"0.0.0.0/0\"]");
+        assert!(trusting.warnings.iter().any(|warning| warning.says.contains("trusted_proxies")));
     }
 
     #[test]
@@ -364,8 +320,21 @@ mod tests {
             let error = read("", &[(name, value)], &Flags::default()).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
-        // Orchestrators set variables such as this one by themselves.
-        assert!(read("", &[("TIDEWIRE_SERVICE_HOST", "10.0.0.1")], &Flags::default()).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_variables_of_ours_have_to_be_utf_8() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let read = |name: &str| {
+            let value = std::ffi::OsString::from_vec(b"/srv/caf\xe9".to_vec());
+            Config::read("", &Flags::default(), [(name.into(), value)].into_iter())
+        };
+        assert!(read("SOME_PATH").is_ok());
+        let error = read("TIDEWIRE_LISTEN").unwrap_err().to_string();
+        assert!(error.contains("TIDEWIRE_LISTEN") && error.contains("UTF-8"), "{error}");
+        let name = std::ffi::OsString::from_vec(b"CAF\xe9".to_vec());
+        assert!(Config::read("", &Flags::default(), [(name, "x".into())].into_iter()).is_ok());
     }
 
     #[test]
@@ -382,7 +351,8 @@ mod tests {
                     [[access]]\npattern = \">\"\npublish = true\n\
                     [[topics]]\npattern = \"a.>\"\nretention = { count = 5, age_seconds = 2 }";
         let config = read(toml, &[], &Flags::default()).unwrap();
-        assert_eq!(config.core.access.rules.len(), 1, "the second speaks of nobody");
+        let who: Vec<_> = config.core.access.rules.iter().map(|rule| rule.who).collect();
+        assert_eq!(who, [Who::Everybody, Who::SignedIn]);
         let kept = config.core.rules[0].retention;
         assert_eq!((kept.count, kept.bytes, kept.age_ms), (Some(5), None, Some(2_000)));
     }

@@ -1,7 +1,8 @@
 //! Where clients come in: TCP connections are accepted, HTTP is answered, and WebSockets are shaken hands with and
 //! handed to the reactor. Knows nothing of what is said after the handshake.
 
-use std::net::SocketAddr;
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,8 +10,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
+use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ORIGIN, RETRY_AFTER, UPGRADE};
 use axum::http::{HeaderValue, StatusCode, Version};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use hyper::body::Body as _;
@@ -20,42 +22,48 @@ use hyper_util::rt::TokioIo;
 use tidewire_hub_core::dialect::Dialect;
 use tokio::net::TcpStream;
 
+use crate::gate::door::Door;
 use crate::gate::handshake::{BadHandshake, Handshake};
-use crate::gate::limits::Limits;
-use crate::gate::origin::Origins;
+use crate::gate::origin::{Origins, well_formed};
+use crate::gate::refusals::Reason;
 use crate::reactor::{Newcomer, Reactor};
 use crate::report::report;
-use crate::seats::{Seat, Seats};
+use crate::seats::{NoSeat, Seat, Seats};
 
 pub mod accept;
+pub mod door;
 pub mod handshake;
 pub mod limits;
+pub mod open_files;
 pub mod origin;
+pub mod proxies;
+pub mod refusals;
 
 /// The way in.
 #[derive(Debug)]
 pub struct Gate {
-    limits: Limits,
+    door: Arc<Door>,
     origins: Origins,
     /// Connections that have a dialect and a shard.
     connections: Arc<Seats>,
-    /// Connections that still speak HTTP.
-    handshakes: Arc<Seats>,
     draining: AtomicBool,
     reactor: Arc<Reactor>,
 }
 
 impl Gate {
-    /// An open gate before a reactor.
-    pub fn new(limits: Limits, origins: Origins, reactor: Arc<Reactor>) -> Arc<Self> {
-        let connections = Seats::new(limits.connections_max, limits.connections_per_address_max);
-        let handshakes = Seats::new(limits.handshakes_max, limits.handshakes_per_address_max);
-        Arc::new(Self { limits, origins, connections, handshakes, draining: AtomicBool::new(false), reactor })
+    /// An open gate before a reactor, behind a door.
+    pub fn new(door: Arc<Door>, origins: Origins, reactor: Arc<Reactor>) -> Arc<Self> {
+        let connections = Seats::new(door.limits.connections_max, door.limits.connections_per_address_max);
+        Arc::new(Self { door, origins, connections, draining: AtomicBool::new(false), reactor })
     }
 
     /// Lets nobody in any more. Health is still answered, so that load balancers see it.
     pub fn shut(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    fn refuse(&self, reason: Reason, client: IpAddr, why: impl Display) {
+        self.door.refusals.refuse(reason, format_args!("{client}: {why}"));
     }
 
     /// Whether nobody is let in any more.
@@ -68,15 +76,15 @@ impl Gate {
         self.connections.count()
     }
 
-    /// Connections that speak HTTP now, those in a handshake among them.
-    pub fn handshakes(&self) -> usize {
-        self.handshakes.count()
+    /// The door that it stands behind.
+    pub fn door(&self) -> &Arc<Door> {
+        &self.door
     }
 }
 
 /// Where clients connect.
 pub fn router(gate: Arc<Gate>) -> Router {
-    Router::new().route("/v1/ws", any(upgrade)).with_state(gate)
+    Router::new().route(PATH, any(upgrade)).with_state(gate)
 }
 
 /// Answers a WebSocket handshake.
@@ -85,33 +93,65 @@ async fn upgrade(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
 ) -> Response {
-    let (method, version, headers) = (request.method(), request.version(), request.headers());
-    let handshake = match Handshake::read(method, version, headers, &gate.origins) {
-        Ok(handshake) => handshake,
-        Err(bad) => return refuse(bad),
+    let client = gate.door.proxies.client_of(peer.ip(), request.headers());
+    let (handshake, upgrade) = match read(&gate, &mut request) {
+        Ok(read) => read,
+        Err(bad) => {
+            let origin = request.headers().get(ORIGIN).and_then(|origin| well_formed(origin.as_bytes()));
+            match origin {
+                Some(origin) => gate.refuse(bad.reason(), client, format_args!("{bad} (it is {origin})")),
+                None => gate.refuse(bad.reason(), client, bad),
+            }
+            return refuse(bad);
+        }
     };
-    // A body would be taken for the first frames.
-    if !request.body().is_end_stream() {
-        return (StatusCode::BAD_REQUEST, "a WebSocket handshake has no body\n").into_response();
-    }
     if gate.is_shut() {
-        return come_back_later("the hub is stopping", RETRY_AFTER_DRAIN);
+        gate.refuse(Reason::Draining, client, STOPPING);
+        return come_back_later(STOPPING, RETRY_AFTER_DRAIN);
     }
-    let seat = match gate.connections.take(peer.ip()) {
+    let seat = match gate.connections.take(client) {
         Ok(seat) => seat,
-        Err(no_seat) => return come_back_later(&no_seat.to_string(), RETRY_AFTER_FULL),
-    };
-    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
-        return refuse(BadHandshake::NotUpgrade);
+        Err(no_seat) => {
+            gate.refuse(full(no_seat), client, no_seat);
+            return come_back_later(&no_seat.to_string(), RETRY_AFTER_FULL);
+        }
     };
     let answer = switching(&handshake);
     tokio::spawn(hand_over(gate, upgrade, handshake.dialect, seat));
     answer
 }
 
+fn read(gate: &Gate, request: &mut Request) -> Result<(Handshake, OnUpgrade), BadHandshake> {
+    let (method, version, headers) = (request.method(), request.version(), request.headers());
+    let handshake = Handshake::read(method, version, headers, &gate.origins)?;
+    if !request.body().is_end_stream() {
+        return Err(BadHandshake::HasBody);
+    }
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    upgrade.map(|upgrade| (handshake, upgrade)).ok_or(BadHandshake::NotUpgrade)
+}
+
+/// Which bound on WebSockets is reached.
+fn full(no_seat: NoSeat) -> Reason {
+    match no_seat {
+        NoSeat::Full => Reason::Full,
+        NoSeat::AddressFull => Reason::AddressFull,
+    }
+}
+
+/// Tells a client that shakes hands at the wrong address where the right one is; a proxy may have changed its path.
+pub async fn at_its_path(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let upgrades = request.headers().get(UPGRADE).is_some_and(|upgrade| upgrade == "websocket");
+    if !upgrades || request.uri().path() == PATH {
+        return next.run(request).await;
+    }
+    gate.door.refusals.refuse(Reason::Path, WRONG_PATH);
+    (StatusCode::NOT_FOUND, format!("{WRONG_PATH}\n")).into_response()
+}
+
 /// Waits until the answer is written, takes the socket out of hyper and tokio, and gives it to a shard.
 async fn hand_over(gate: Arc<Gate>, upgrade: OnUpgrade, dialect: Dialect, seat: Seat) {
-    let patience = Duration::from_millis(gate.limits.handshake_ms);
+    let patience = Duration::from_millis(gate.door.limits.handshake_ms);
     let Ok(Ok(upgraded)) = tokio::time::timeout(patience, upgrade).await else { return };
     match take_socket(upgraded) {
         // The bytes that came right behind the handshake are copied: hyper's buffer is 8 KiB or more.
@@ -147,6 +187,7 @@ fn switching(handshake: &Handshake) -> Response {
 fn refuse(bad: BadHandshake) -> Response {
     let mut answer = (bad.status(), format!("{bad}\n")).into_response();
     let headers = answer.headers_mut();
+    headers.insert(CONNECTION, CLOSE);
     match bad {
         BadHandshake::NotGet => {
             headers.insert(ALLOW, HeaderValue::from_static("GET"));
@@ -156,16 +197,29 @@ fn refuse(bad: BadHandshake) -> Response {
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
-        BadHandshake::ForbiddenOrigin | BadHandshake::BadKey | BadHandshake::NoSubprotocol => {}
+        BadHandshake::ForbiddenOrigin
+        | BadHandshake::NoOrigin
+        | BadHandshake::BadKey
+        | BadHandshake::NoSubprotocol
+        | BadHandshake::HasBody => {}
     }
     answer
 }
 
 fn come_back_later(why: &str, retry_after: &'static str) -> Response {
     let headers = [(RETRY_AFTER, retry_after), (CONTENT_TYPE, "text/plain; charset=utf-8")];
-    (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{why}\n")).into_response()
+    let mut answer = (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{why}\n")).into_response();
+    answer.headers_mut().insert(CONNECTION, CLOSE);
+    answer
 }
 
+/// Whoever is refused is not to hold the place of one who shakes hands.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+/// Where a hub speaks WebSocket.
+const PATH: &str = "/v1/ws";
+const WRONG_PATH: &str =
+    "nothing speaks WebSocket at this path; it is /v1/ws, and a proxy that adds a prefix has to take it away";
+const STOPPING: &str = "the hub is stopping";
 /// Seconds after which another hub, or this one anew, will be there.
 const RETRY_AFTER_DRAIN: &str = "2";
 /// Seconds after which a full hub may have room. Clients add their own spread.

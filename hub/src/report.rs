@@ -1,4 +1,5 @@
-//! What the hub tells its operator, on standard error: one line each, nothing that a client could have chosen.
+//! What the hub tells its operator, on standard error: one line each. What a client has chosen is in none of
+//! them unless it cannot be anything but what it looks like, as an address or a well-formed origin.
 
 use std::fmt::Display;
 use std::io::Write as _;

@@ -50,16 +50,28 @@ impl Seats {
     /// # Errors
     /// [`NoSeat`] says which bound is reached.
     pub fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, NoSeat> {
+        self.take_up_to(peer, self.per_address_max)
+    }
+
+    /// Takes a seat for a peer behind whose address many stand: only the bound on all holds.
+    ///
+    /// # Errors
+    /// [`NoSeat::Full`].
+    pub fn take_of_many(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, NoSeat> {
+        self.take_up_to(peer, usize::MAX)
+    }
+
+    fn take_up_to(self: &Arc<Self>, peer: IpAddr, per_address_max: usize) -> Result<Seat, NoSeat> {
         let address = network(peer);
         let mut taken = self.taken();
         if taken.all >= self.max {
             return Err(NoSeat::Full);
         }
-        let from_there = taken.by_address.entry(address).or_default();
-        if *from_there >= self.per_address_max {
+        let from_there = taken.by_address.get(&address).copied().unwrap_or_default();
+        if from_there >= per_address_max {
             return Err(NoSeat::AddressFull);
         }
-        *from_there += 1;
+        taken.by_address.insert(address, from_there + 1);
         taken.all += 1;
         Ok(Seat { seats: Arc::clone(self), address })
     }

@@ -5,10 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::middleware::from_fn_with_state;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::gate::door::Door;
+use crate::gate::open_files::{self, Shortage};
+use crate::gate::proxies::Proxies;
+use crate::gate::refusals::Refusals;
 use crate::gate::{self, Gate, accept};
 use crate::reactor::Reactor;
 use crate::report::report;
@@ -20,7 +26,10 @@ pub struct Server {
     address: SocketAddr,
     gate: Arc<Gate>,
     reactor: Arc<Reactor>,
-    accepting: JoinHandle<()>,
+    metrics_address: Option<SocketAddr>,
+    refusals: Arc<Refusals>,
+    /// What runs until the hub stops: accept loops, and the teller of refusals.
+    tasks: Vec<JoinHandle<()>>,
     drain: Duration,
 }
 
@@ -28,7 +37,7 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Its address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -36,8 +45,8 @@ pub enum StartError {
         source: io::Error,
     },
     /// Its threads do not start.
-    #[error("cannot start the shards: {0}")]
-    Shards(io::Error),
+    #[error("cannot start the shards")]
+    Shards(#[source] io::Error),
 }
 
 impl Server {
@@ -47,25 +56,41 @@ impl Server {
     /// [`StartError`] says what the system refused.
     pub fn start(mut config: Config) -> Result<Self, StartError> {
         raise_open_files(&mut config);
-        if !config.lets_anybody_in() {
-            report(
-                "no access rule lets anybody do anything; add [[access]] rules, or use --dev on your own machine",
-            );
+        for warning in &config.warnings {
+            report(format_args!("warning: {warning}"));
         }
         if config.demo && !page::has_demo() {
             report("the demo's page is not in this binary; `npm run build` makes both");
         }
-        let listener = accept::listen(config.listen)
-            .map_err(|source| StartError::Listen { address: config.listen, source })?;
-        let address =
-            listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let (listener, address) = listen(config.listen)?;
+        let operators = config.metrics_listen.map(listen).transpose()?;
         let reactor = Reactor::start(config.core, config.shards).map_err(StartError::Shards)?;
-        let gate = Gate::new(config.gate, config.origins, Arc::clone(&reactor));
-        let router = gate::router(Arc::clone(&gate))
-            .merge(admin::router(Arc::clone(&gate), Arc::clone(&reactor)))
-            .merge(page::router(config.demo));
-        let accepting = tokio::spawn(accept::serve(listener, router, Arc::clone(&gate)));
-        Ok(Self { address, gate, reactor, accepting, drain: config.drain })
+        let refusals = Arc::new(Refusals::default());
+        let door = Door::new(config.gate.clone(), config.proxies, Arc::clone(&refusals));
+        let gate = Gate::new(Arc::clone(&door), config.origins, Arc::clone(&reactor));
+        let metrics = admin::router(Arc::clone(&gate), Arc::clone(&reactor));
+        let health = admin::health_router(Arc::clone(&gate));
+        let mut router =
+            gate::router(Arc::clone(&gate)).merge(health.clone()).merge(page::router(config.demo));
+        let mut tasks = vec![tokio::spawn(Arc::clone(&refusals).keep_telling())];
+        let metrics_address = operators.as_ref().map(|(_, address)| *address);
+        match operators {
+            Some((listener, _)) => {
+                let limits = gate::limits::Limits { handshakes_max: OPERATORS_MAX, ..config.gate };
+                let door = Door::new(limits, Proxies::default(), Arc::clone(&refusals));
+                tasks.push(tokio::spawn(accept::serve(listener, health.merge(metrics), door)));
+            }
+            None => router = router.merge(metrics),
+        }
+        let router = router.layer(from_fn_with_state(Arc::clone(&gate), gate::at_its_path));
+        tasks.push(tokio::spawn(accept::serve(listener, router, door)));
+        Ok(Self { address, metrics_address, gate, reactor, refusals, tasks, drain: config.drain })
+    }
+
+    /// Where operators ask for metrics, if that is an address of its own.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Where it listens; tells which port was free if 0 was asked for.
@@ -85,7 +110,10 @@ impl Server {
         while self.gate.connections() > 0 && Instant::now() < until {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
-        self.accepting.abort();
+        for task in self.tasks {
+            task.abort();
+        }
+        self.refusals.tell();
         match self.gate.connections() {
             0 => report("stopped"),
             left => report(format_args!("stopped; {left} connections were cut off")),
@@ -99,18 +127,26 @@ fn raise_open_files(config: &mut Config) {
         report("the limit on open files cannot be raised; connections may be refused early");
         return;
     };
-    let room = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(FILES_KEPT).max(1);
-    let limits = &mut config.gate;
-    if limits.connections_max > room {
-        // The default means as many as there is room for.
-        if limits.connections_max != gate::limits::Limits::default().connections_max {
-            report(format_args!("open files allow {room} connections, not {}", limits.connections_max));
-        }
-        limits.connections_max = room;
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let operators = config.metrics_listen.map_or(0, |_| OPERATORS_MAX);
+    let shortage = open_files::fit(&mut config.gate, files, config.shards, operators);
+    if let Some(Shortage { files, connections, wanted }) = shortage {
+        report(format_args!(
+            "{files} open files leave room for {connections} connections, not {wanted}; raise the limit on open \
+             files (ulimit -n, LimitNOFILE) or lower `limits.connections_max`"
+        ));
     }
 }
 
-/// Open files for everything but WebSockets.
-const FILES_KEPT: usize = 256;
+/// Listens on an address, and tells which port was free if 0 was asked for.
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let wrong = |source| StartError::Listen { address, source };
+    let listener = accept::listen(address).map_err(wrong)?;
+    let address = listener.local_addr().map_err(wrong)?;
+    Ok((listener, address))
+}
+
+/// Connections of operators at once.
+const OPERATORS_MAX: usize = 32;
 /// How often a stopping hub looks whether all have gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);

@@ -150,7 +150,7 @@ fn check_names_what_is_wrong() {
     std::fs::write(&file, "shards = 0\n[limits]\nmessage_byte_max = 1\n").unwrap();
     let output = tidewire("check").arg("--config").arg(&file).output().unwrap();
     check_fails(&output, "`shards` is 0; allowed: 1 to 1024");
-    check_fails(&output, "`limits.message_byte_max` is 1");
+    check_fails(&output, "`limits.message_byte_max`; did you mean `message_bytes_max`?");
     std::fs::write(&file, "[[access]]\npattern = \">\"\nsubscribe = true\nanonymous = true\n").unwrap();
     succeed(&tidewire("check").arg("--config").arg(&file).output().unwrap());
     std::fs::remove_file(&file).unwrap();

@@ -6,8 +6,11 @@
 mod layers;
 
 mod command_line;
+mod configuration;
 mod frames;
 mod handshakes;
+mod operator;
+mod proxy;
 mod subscribers;
 
 mod support;

@@ -2,6 +2,7 @@
 
 pub(crate) mod hub;
 pub(crate) mod neighbour;
+pub(crate) mod peer;
 pub(crate) mod socket;
 
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `tidewire check`: reads a configuration as `serve` would, and says what is wrong with it.
+//! `tidewire check`: reads a configuration as `serve` would, and says what is wrong with it, or what it means.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,17 +18,18 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let flags = Flags { config: self.config, ..Flags::default() };
-        match Config::load(&flags, std::env::vars()) {
+        match Config::load(&flags, std::env::vars_os()) {
             Ok(config) => {
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "the configuration is right; a hub would listen on {}", config.listen)?;
-                if !config.lets_anybody_in() {
-                    writeln!(out, "no access rule lets anybody do anything")?;
+                write!(out, "{}", config.summary())?;
+                for warning in &config.warnings {
+                    writeln!(out, "warning: {warning}")?;
                 }
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {
-                writeln!(std::io::stderr().lock(), "{error}")?;
+                writeln!(std::io::stderr().lock(), "{:#}", anyhow::Error::new(error))?;
                 Ok(ExitCode::FAILURE)
             }
         }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use tidewire_hub::config::{Config, Flags};
+use tidewire_hub::report::report;
 use tidewire_hub::server::Server;
 use tokio::runtime;
 
@@ -32,7 +33,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let flags = Flags { config: self.config, listen: self.listen, dev: self.dev, demo: self.demo };
-        let config = Config::load(&flags, std::env::vars())?;
+        let config = Config::load(&flags, std::env::vars_os())?;
         // Handshakes and plain HTTP only: messages are the shards' work, on threads of their own.
         let workers = config.shards.clamp(1, 2);
         let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
@@ -49,6 +50,9 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         let mut out = io::stdout().lock();
         writeln!(out, "tidewire listening on http://{}", server.address())?;
         out.flush()?;
+    }
+    if let Some(address) = server.metrics_address() {
+        report(format_args!("metrics for operators at http://{address}/metrics"));
     }
     let demo = with_demo.then(|| tokio::spawn(publish_host(server.address())));
     signals.next().await;
@@ -68,21 +72,43 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    /// None under `nohup`, which asks that it be ignored.
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup,
+        })
     }
 
     async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = hangup => {}
         }
     }
+}
+
+/// Whether whoever started this process has it ignore SIGHUP: the first bit of `SigIgn` (proc(5)).
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// The signals that ask a process to end.

@@ -1,78 +1,69 @@
 //! A configuration as it is written: kinds of values are right, their meaning is not looked at.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::Path;
 
-use serde::Deserialize;
+use crate::config::bounds;
+use crate::config::fields::Fields;
+use crate::config::problem::{Place, Problem, Written};
 
-use crate::config::{ConfigError, Reading};
-
-/// The file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The file, or what the environment puts in its place.
+#[derive(Debug, Default)]
 pub(super) struct RawConfig {
     /// HOST:PORT.
-    pub(super) listen: Option<String>,
+    pub(super) listen: Option<Written<String>>,
+    /// HOST:PORT for operators.
+    pub(super) metrics_listen: Option<Written<String>>,
     /// Threads that own connections.
-    pub(super) shards: Option<i64>,
+    pub(super) shards: Option<Written<i64>>,
     /// Seconds clients get to leave when the hub stops.
-    pub(super) drain_seconds: Option<i64>,
+    pub(super) drain_seconds: Option<Written<i64>>,
     /// Web pages that may connect.
-    pub(super) origins: Option<Vec<String>>,
+    pub(super) origins: Option<Vec<Written<String>>>,
     /// Whether programs may connect, which name no origin.
-    pub(super) allow_no_origin: Option<bool>,
+    pub(super) allow_no_origin: Option<Written<bool>>,
+    /// Addresses and networks of proxies that are believed whom they speak for.
+    pub(super) trusted_proxies: Option<Vec<Written<String>>>,
     /// Who may do what; the first match counts.
-    #[serde(default)]
     pub(super) access: Vec<RawAccess>,
     /// What topics keep; the first match counts.
-    #[serde(default)]
     pub(super) topics: Vec<RawTopics>,
     /// Bounds by name.
-    #[serde(default)]
-    pub(super) limits: BTreeMap<String, toml::Value>,
+    pub(super) limits: BTreeMap<String, Written<i64>>,
 }
 
 /// `[[access]]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub(super) struct RawAccess {
     /// Which topics.
-    pub(super) pattern: String,
+    pub(super) pattern: Written<String>,
     /// Whether they may be published to.
-    #[serde(default)]
     pub(super) publish: bool,
     /// Whether they may be read.
-    #[serde(default)]
     pub(super) subscribe: bool,
     /// Whether the rule speaks of clients that have not signed in.
-    #[serde(default)]
-    pub(super) anonymous: bool,
+    pub(super) anonymous: Option<bool>,
 }
 
 /// `[[topics]]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub(super) struct RawTopics {
     /// Which topics.
-    pub(super) pattern: String,
-    /// What they keep.
-    pub(super) retention: RawRetention,
+    pub(super) pattern: Written<String>,
+    /// What they keep, unless that is wrong.
+    pub(super) retention: Option<RawRetention>,
 }
 
 /// `"none"` or `{ count, bytes, age_seconds }`
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "retention is \"none\" or a table with count, bytes or age_seconds")]
+#[derive(Debug)]
 pub(super) enum RawRetention {
-    /// A word.
-    Word(String),
+    /// Nothing.
+    None,
     /// Bounds that hold together.
     Bounds(RawBounds),
 }
 
 /// Bounds of retention.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default)]
 pub(super) struct RawBounds {
     /// Newest messages.
     pub(super) count: Option<u64>,
@@ -82,69 +73,104 @@ pub(super) struct RawBounds {
     pub(super) age_seconds: Option<u64>,
 }
 
-impl fmt::Display for RawBounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bounds = [("count", self.count), ("bytes", self.bytes), ("age_seconds", self.age_seconds)];
-        let given = bounds.iter().filter_map(|(name, bound)| bound.map(|bound| format!("{name} = {bound}")));
-        write!(f, "{{ {} }}", given.collect::<Vec<_>>().join(", "))
+impl RawConfig {
+    /// Reads the text of a file.
+    pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Self {
+        let mut file = Fields::of_file(text, problems);
+        let raw = Self {
+            listen: file.string("listen", problems),
+            metrics_listen: file.string("metrics_listen", problems),
+            shards: file.number("shards", problems),
+            drain_seconds: file.number("drain_seconds", problems),
+            origins: file.strings("origins", problems),
+            allow_no_origin: file.flag("allow_no_origin", problems),
+            trusted_proxies: file.strings("trusted_proxies", problems),
+            access: access(file.tables("access", problems), problems),
+            topics: topics(file.tables("topics", problems), problems),
+            limits: limits(&mut file, problems),
+        };
+        file.end(problems);
+        raw
     }
 }
 
-/// Reads a file.
-pub(super) fn read_file(path: &Path) -> Result<RawConfig, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    read_text(&text, path)
+fn access(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawAccess> {
+    let mut rules = Vec::new();
+    for mut table in tables {
+        let pattern = pattern(&mut table, problems);
+        let mut flag = |name| table.flag(name, problems).map(|flag| flag.value);
+        let (publish, subscribe, anonymous) = (flag("publish"), flag("subscribe"), flag("anonymous"));
+        table.end(problems);
+        if let Some(pattern) = pattern {
+            let (publish, subscribe) = (publish.unwrap_or(false), subscribe.unwrap_or(false));
+            rules.push(RawAccess { pattern, publish, subscribe, anonymous });
+        }
+    }
+    rules
 }
 
-/// Reads the text of a file.
-pub(super) fn read_text(text: &str, path: &Path) -> Result<RawConfig, ConfigError> {
-    toml::from_str(text)
-        .map_err(|source| ConfigError::Malformed { path: path.to_owned(), source: Box::new(source) })
-}
-
-impl Reading {
-    /// Puts what the environment says over what the file says. Other variables that begin with `TIDEWIRE_` are
-    /// left alone: orchestrators make some up from the names of services.
-    pub(super) fn overlay(&mut self, raw: &mut RawConfig, env: impl Iterator<Item = (String, String)>) {
-        for (variable, value) in env {
-            let Some(key) = variable.strip_prefix("TIDEWIRE_").map(str::to_ascii_lowercase) else { continue };
-            let known = match key.as_str() {
-                "listen" => {
-                    raw.listen = Some(value.clone());
-                    true
-                }
-                "shards" => self.take(&variable, &value, "a whole number", &mut raw.shards),
-                "drain_seconds" => self.take(&variable, &value, "a whole number", &mut raw.drain_seconds),
-                "allow_no_origin" => self.take(&variable, &value, "true or false", &mut raw.allow_no_origin),
-                "origins" => {
-                    let origins = value.split(',').map(str::trim).filter(|origin| !origin.is_empty());
-                    raw.origins = Some(origins.map(str::to_owned).collect());
-                    true
-                }
-                _ => false,
-            };
-            if known {
-                self.origin_of.insert(key, variable);
-            } else if let Some(limit) = key.strip_prefix("limits_") {
-                self.origin_of.insert(format!("limits.{limit}"), variable);
-                let value = value.parse().map_or(toml::Value::String(value), toml::Value::Integer);
-                raw.limits.insert(limit.to_owned(), value);
+fn topics(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawTopics> {
+    let mut rules = Vec::new();
+    for mut table in tables {
+        let pattern = pattern(&mut table, problems);
+        let retention = match table.table("retention") {
+            Some(Ok(fields)) => retained(fields, problems),
+            Some(Err(Written { value: Some(word), .. })) if word == "none" => Some(RawRetention::None),
+            Some(Err(Written { place, .. })) => {
+                problems.push(place.wrong(RETENTION));
+                None
             }
-        }
+            None => {
+                let (at, key) = (table.line(), table.key("retention"));
+                problems.push(Problem::Missing { at, key, allowed: RETENTION.into() });
+                None
+            }
+        };
+        table.end(problems);
+        rules.extend(pattern.map(|pattern| RawTopics { pattern, retention }));
     }
+    rules
+}
 
-    fn take<T: std::str::FromStr>(
-        &mut self,
-        variable: &str,
-        value: &str,
-        allowed: &str,
-        to: &mut Option<T>,
-    ) -> bool {
-        match value.trim().parse() {
-            Ok(value) => *to = Some(value),
-            Err(_) => self.wrong(variable, format!("\"{value}\""), allowed),
+fn pattern(table: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Written<String>> {
+    let before = problems.len();
+    let pattern = table.string("pattern", problems);
+    if pattern.is_none() && problems.len() == before {
+        let (at, key) = (table.line(), table.key("pattern"));
+        problems.push(Problem::Missing { at, key, allowed: "a topic name or pattern".into() });
+    }
+    pattern
+}
+
+fn retained(mut fields: Fields<'_>, problems: &mut Vec<Problem>) -> Option<RawRetention> {
+    let (at, key, before) = (fields.line(), fields.key("count"), problems.len());
+    let mut bound = |name| {
+        let Written { value, place } = fields.number(name, problems)?;
+        let bound = u64::try_from(value).ok().filter(|bound| *bound > 0);
+        if bound.is_none() {
+            problems.push(place.wrong("a whole number, at least 1"));
         }
-        true
+        bound
+    };
+    let bounds =
+        RawBounds { count: bound("count"), bytes: bound("bytes"), age_seconds: bound("age_seconds") };
+    fields.end(problems);
+    let none = bounds.count.or(bounds.bytes).or(bounds.age_seconds).is_none();
+    if none && problems.len() == before {
+        problems.push(Problem::Missing { at, key, allowed: RETENTION.into() });
+    }
+    (!none).then_some(RawRetention::Bounds(bounds))
+}
+
+fn limits(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String, Written<i64>> {
+    match file.table("limits") {
+        Some(Ok(fields)) => fields.numbers(bounds::NAMES, problems).into_iter().collect(),
+        Some(Err(Written { place, .. })) => {
+            problems.push(Place { key: "limits".into(), ..place }.wrong("a table headed [limits]"));
+            BTreeMap::new()
+        }
+        None => BTreeMap::new(),
     }
 }
+
+const RETENTION: &str = "\"none\", or one or more of { count, bytes, age_seconds }, each at least 1";

@@ -20,8 +20,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::gate::Gate;
-use crate::report::report;
+use crate::gate::door::Door;
+use crate::gate::limits::Limits;
+use crate::gate::refusals::{Reason, Refusals};
 
 /// Listens on an address.
 ///
@@ -36,28 +37,30 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts connections for ever and answers each by `router`.
-pub async fn serve(listener: TcpListener, router: Router, gate: Arc<Gate>) {
-    let room = Arc::new(Semaphore::new(gate.limits.handshakes_max));
-    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>) {
+    let room = Arc::new(Semaphore::new(door.limits.handshakes_max));
+    let refusals = Arc::new(Semaphore::new(door.limits.refusals_max));
     loop {
         // The semaphore lives as long as this loop and is never closed.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                hold_back(&error).await;
+                hold_back(&error, &door.refusals).await;
                 continue;
             }
         };
-        match gate.handshakes.take(peer.ip()) {
+        match door.take(peer.ip()) {
             Ok(seat) => {
-                let (router, gate) = (router.clone(), Arc::clone(&gate));
+                let (router, door) = (router.clone(), Arc::clone(&door));
                 tokio::spawn(async move {
                     let _held = (place, seat);
-                    speak_http(stream, peer, router, &gate).await;
+                    speak_http(stream, peer, router, &door.limits).await;
                 });
             }
             Err(no_seat) => {
+                let why = format_args!("{}: too many connections that speak HTTP", peer.ip());
+                door.refusals.refuse(Reason::AddressHandshakes, why);
                 // Beyond some, not even a refusal is written: it would be another way to hold sockets.
                 if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
                     tokio::spawn(async move {
@@ -71,7 +74,7 @@ pub async fn serve(listener: TcpListener, router: Router, gate: Arc<Gate>) {
 }
 
 /// Answers requests until the client goes, its time is over, or the connection becomes a WebSocket.
-async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, gate: &Gate) {
+async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, limits: &Limits) {
     // Answers and blocks are written whole, so there is nothing to gather.
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(router);
@@ -79,7 +82,6 @@ async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, gate: &
         request.extensions_mut().insert(ConnectInfo(peer));
         service.call(request)
     });
-    let limits = &gate.limits;
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.handshake_ms))
@@ -110,19 +112,17 @@ async fn turn_away(mut stream: TcpStream, why: &str) {
 }
 
 /// After an error that will come again at once (no more open files), others get time to go away.
-async fn hold_back(error: &io::Error) {
+async fn hold_back(error: &io::Error, refusals: &Refusals) {
     let of_the_client = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
     if of_the_client.contains(&error.kind()) {
         return;
     }
-    report(format_args!("cannot accept connections for the moment: {error}"));
+    refusals.refuse(Reason::OpenFiles, format_args!("no connection can be accepted for the moment: {error}"));
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
 /// Connections that wait in the kernel for being accepted; it may allow fewer.
 const BACKLOG: u32 = 4_096;
-/// Refusals being written at once.
-const REFUSALS_MAX: usize = 256;
 /// How long a refused client may take to read why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -13,6 +13,7 @@ use tidewire_hub_core::dialect::Dialect;
 use tidewire_protocol::{SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON};
 
 use crate::gate::origin::Origins;
+use crate::gate::refusals::Reason;
 
 /// A handshake that may be answered with 101.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,8 +28,15 @@ pub struct Handshake {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadHandshake {
     /// The page may not connect.
-    #[error("this origin may not connect; the hub's configuration names those that may under `origins`")]
+    #[error(
+        "this origin may not connect; the hub's configuration names pages that may under `origins`, and lets programs in by `allow_no_origin = true`"
+    )]
     ForbiddenOrigin,
+    /// It names no page, and programs may not connect.
+    #[error(
+        "a client without an origin may not connect; the hub's configuration lets programs in by `allow_no_origin = true`, and names pages that may under `origins`"
+    )]
+    NoOrigin,
     /// A request with some other method.
     #[error("a WebSocket handshake is a GET")]
     NotGet,
@@ -46,6 +54,9 @@ pub enum BadHandshake {
     /// No subprotocol that the hub speaks.
     #[error("offer the subprotocol `tidewire.v1` (binary) or `tidewire.v1.json` in `Sec-WebSocket-Protocol`")]
     NoSubprotocol,
+    /// A body would be taken for the first frames.
+    #[error("a WebSocket handshake has no body")]
+    HasBody,
 }
 
 impl Handshake {
@@ -60,7 +71,8 @@ impl Handshake {
         origins: &Origins,
     ) -> Result<Self, BadHandshake> {
         if !origins.allow(headers.get_all(ORIGIN).iter().map(|origin| origin.as_bytes())) {
-            return Err(BadHandshake::ForbiddenOrigin);
+            let names_one = headers.contains_key(ORIGIN);
+            return Err(if names_one { BadHandshake::ForbiddenOrigin } else { BadHandshake::NoOrigin });
         }
         if method != Method::GET {
             return Err(BadHandshake::NotGet);
@@ -91,13 +103,27 @@ impl Handshake {
 }
 
 impl BadHandshake {
+    /// What it is counted as.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::ForbiddenOrigin => Reason::Origin,
+            Self::NoOrigin => Reason::NoOrigin,
+            Self::NotGet
+            | Self::NotUpgrade
+            | Self::WrongVersion
+            | Self::BadKey
+            | Self::NoSubprotocol
+            | Self::HasBody => Reason::Handshake,
+        }
+    }
+
     /// The status of the answer.
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::ForbiddenOrigin => StatusCode::FORBIDDEN,
+            Self::ForbiddenOrigin | Self::NoOrigin => StatusCode::FORBIDDEN,
             Self::NotGet => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotUpgrade | Self::WrongVersion => StatusCode::UPGRADE_REQUIRED,
-            Self::BadKey | Self::NoSubprotocol => StatusCode::BAD_REQUEST,
+            Self::BadKey | Self::NoSubprotocol | Self::HasBody => StatusCode::BAD_REQUEST,
         }
     }
 }

@@ -55,6 +55,12 @@ impl Origins {
     }
 }
 
+/// An origin as a browser sent it, if it is one: then it holds nothing that could harm whoever reads it in a log.
+pub fn well_formed(header: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(header).ok().filter(|text| text.len() <= SHOWN_BYTES_MAX)?;
+    Origin::parse(text).map(|_| text)
+}
+
 impl AllowedOrigin {
     /// Reads an entry of the allow-list.
     ///
@@ -88,7 +94,8 @@ impl fmt::Display for AllowedOrigin {
             Scheme::Http => "http",
             Scheme::Https => "https",
         };
-        write!(f, "{scheme}://{below}{host}:{port}")
+        write!(f, "{scheme}://{below}{host}")?;
+        if *port == self.origin.scheme.default_port() { Ok(()) } else { write!(f, ":{port}") }
     }
 }
 
@@ -132,6 +139,9 @@ impl Scheme {
         }
     }
 }
+
+/// The longest host name, and its scheme and port.
+const SHOWN_BYTES_MAX: usize = 253 + 14;
 
 /// Browsers send hosts in lower case and in punycode.
 const fn is_host_byte(byte: u8) -> bool {

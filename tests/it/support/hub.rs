@@ -35,7 +35,11 @@ impl Hub {
 
     /// A hub with these flags and variables, on a free port unless the flags name one.
     pub(crate) fn start(flags: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut command = tidewire("serve");
+        Self::start_by(tidewire("serve"), flags, env)
+    }
+
+    /// The same, by a command that runs it.
+    pub(crate) fn start_by(mut command: Command, flags: &[&str], env: &[(&str, &str)]) -> Self {
         if !flags.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
@@ -90,7 +94,12 @@ impl Hub {
 
     /// The whole answer to a GET.
     pub(crate) fn get(&self, path: &str) -> String {
-        let mut socket = TcpStream::connect(self.address).unwrap();
+        Self::get_at(self.address, path)
+    }
+
+    /// The same, at another of its addresses.
+    pub(crate) fn get_at(address: SocketAddr, path: &str) -> String {
+        let mut socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(socket, "GET {path} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();

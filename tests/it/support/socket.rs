@@ -180,6 +180,7 @@ impl RawSocket {
                 count > 0
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.read_some(),
             Err(error) => panic!("the hub neither answers nor closes: {error}"),
         }
     }

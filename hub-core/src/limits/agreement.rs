@@ -1,0 +1,186 @@
+//! Limits that are right one by one and break together: which of them must leave room for which, and why.
+
+use std::fmt;
+
+use crate::limits::Limits;
+
+/// Two limits of which one leaves too little room for the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The limit that is too small.
+    pub small: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// What it has to be at least.
+    pub least: u64,
+    /// The limit that asks for so much.
+    pub large: &'static str,
+    /// What that one may be at most beside the other's value.
+    pub most: u64,
+    /// Why the first has to leave room for the second.
+    pub because: &'static str,
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { small, value, least, large, most, because } = self;
+        write!(f, "`limits.{small}` is {value} and too small for `limits.{large}`: {because}; ")?;
+        write!(f, "raise `{small}` to at least {least}")?;
+        if *most > 0 { write!(f, ", or lower `{large}` to at most {most}") } else { Ok(()) }
+    }
+}
+
+/// One rule: a limit is at least `factor` times another, plus `plus`.
+#[derive(Debug, Clone, Copy)]
+pub struct Agreement<L> {
+    /// The limit that leaves room.
+    pub outer: (&'static str, fn(&L) -> u64),
+    /// The limit that needs it.
+    pub inner: (&'static str, fn(&L) -> u64),
+    /// See above.
+    pub factor: u64,
+    /// See above.
+    pub plus: u64,
+    /// What breaks otherwise, as a clause.
+    pub because: &'static str,
+}
+
+impl<L> Agreement<L> {
+    /// Whether limits keep this rule; if not, how they break it.
+    pub fn check(&self, limits: &L) -> Option<Contradiction> {
+        let (value, wanted) = ((self.outer.1)(limits), (self.inner.1)(limits));
+        let least = wanted.saturating_mul(self.factor).saturating_add(self.plus);
+        (value < least).then(|| Contradiction {
+            small: self.outer.0,
+            value,
+            least,
+            large: self.inner.0,
+            most: value.saturating_sub(self.plus) / self.factor.max(1),
+            because: self.because,
+        })
+    }
+}
+
+impl Limits {
+    /// Every pair of limits that cannot hold together. A hub runs with limits that have none.
+    #[must_use]
+    pub fn check(&self) -> Vec<Contradiction> {
+        AGREEMENTS.iter().filter_map(|agreement| agreement.check(self)).collect()
+    }
+}
+
+/// A byte of text becomes six at most in JSON: `\u0001`. Base64 makes four of three.
+pub const JSON_FACTOR: u64 = 6;
+/// What stands around a payload at most, in either encoding: numbers, and names that have 255 bytes before quotes in
+/// them are escaped.
+pub const HEAD_BYTES: u64 = 4 << 10;
+
+/// Writes a rule as it reads: `outer >= factor * inner + plus`.
+macro_rules! agreement {
+    ($outer:ident >= $factor:expr, $inner:ident, $plus:expr, $because:literal) => {
+        Agreement {
+            outer: (stringify!($outer), |limits| limits.$outer as u64),
+            inner: (stringify!($inner), |limits| limits.$inner as u64),
+            factor: $factor,
+            plus: $plus,
+            because: $because,
+        }
+    };
+}
+
+const AGREEMENTS: &[Agreement<Limits>] = &[
+    agreement!(
+        frame_bytes_max >= JSON_FACTOR,
+        message_bytes_max,
+        HEAD_BYTES,
+        "a message may take six times its bytes in JSON, and its frame some more"
+    ),
+    agreement!(
+        frame_bytes_max >= 1,
+        first_message_bytes_max,
+        0,
+        "the first message of a client is one like any other"
+    ),
+    agreement!(
+        lag_bytes_max >= 1,
+        message_bytes_max,
+        HEAD_BYTES,
+        "one message alone would make a subscriber count as slow"
+    ),
+    agreement!(
+        lag_bytes_max >= 1,
+        block_bytes,
+        HEAD_BYTES,
+        "one block alone would make a subscriber count as slow"
+    ),
+    agreement!(
+        bare_tail_bytes >= 1,
+        message_bytes_max,
+        0,
+        "a topic without retention still bridges a break of one message"
+    ),
+    agreement!(pattern_tail_bytes >= 1, message_bytes_max, 0, "a pattern's tail holds one message at least"),
+    agreement!(
+        pinned_bytes_max >= 1 + JSON_FACTOR,
+        message_bytes_max,
+        HEAD_BYTES,
+        "one half-written message alone would end its connection, in either encoding"
+    ),
+    agreement!(
+        pending_bytes_max >= 1,
+        message_bytes_max,
+        0,
+        "a message of that size would be refused as overloaded for ever"
+    ),
+    agreement!(
+        node_bytes_max >= 32,
+        message_bytes_max,
+        0,
+        "a few messages of that size are held at once, in topics and patterns and in either encoding"
+    ),
+    agreement!(
+        node_bytes_max >= 1,
+        pinned_bytes_max,
+        0,
+        "what slow connections pin is part of what the node holds and cannot be let go"
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_agree() {
+        assert_eq!(Limits::default().check(), []);
+    }
+
+    #[test]
+    fn either_way_out_of_a_contradiction_works() {
+        let wrong = Limits { message_bytes_max: 9 << 20, ..Limits::default() };
+        let found = wrong.check();
+        assert!(found.len() >= 4, "{found:?}");
+        for Contradiction { small, least, most, .. } in found {
+            let agreement = |limits: &Limits| {
+                AGREEMENTS.iter().filter_map(|a| a.check(limits)).any(|found| found.small == small)
+            };
+            assert!(!agreement(&Limits { message_bytes_max: most as usize, ..wrong.clone() }), "{small}");
+            assert!(agreement(&Limits { message_bytes_max: most as usize + 1, ..wrong.clone() }), "{small}");
+            assert!(least > most, "{small}");
+        }
+    }
+
+    #[test]
+    fn a_contradiction_says_which_limit_to_change() {
+        let wrong = Limits { pinned_bytes_max: 2 << 30, ..Limits::default() };
+        let said: Vec<String> = wrong.check().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "`limits.node_bytes_max` is 1073741824 and too small for `limits.pinned_bytes_max`: what slow connections \
+             pin is part of what the node holds and cannot be let go; raise `node_bytes_max` to at least 2147483648, \
+             or lower `pinned_bytes_max` to at most 1073741824"
+            ]
+        );
+    }
+}

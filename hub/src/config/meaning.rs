@@ -1,0 +1,126 @@
+//! What the written values mean.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use tidewire_hub_core::access::Access;
+use tidewire_hub_core::topics::Settings;
+
+use crate::config::bounds::Limits;
+use crate::config::problem::{Problem, Written};
+use crate::config::raw::RawConfig;
+use crate::config::{Config, Flags, demo, rules, warnings};
+use crate::gate::origin::{AllowedOrigin, Origins};
+use crate::gate::proxies::Proxies;
+
+/// Makes a configuration of what is written. What is wrong is told, and a default stands in its place.
+pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Problem>) -> Config {
+    let Limits { mut gate, core: limits } = Limits::read(&raw.limits, problems);
+    let listen = listen(raw.listen, flags.dev, problems);
+    let metrics_listen = metrics_listen(raw.metrics_listen, listen, problems);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let shards = number(raw.shards, cores.saturating_sub(1).max(1) as i64, (1, SHARDS_MAX), problems);
+    let drain = number(raw.drain_seconds, DRAIN_SECONDS, (0, DRAIN_SECONDS_MAX), problems);
+    let (written, access_places) = rules::access(raw.access, problems);
+    let access = if flags.dev {
+        // All clients share this machine's address, and thousands of them are a usual test.
+        gate.connections_per_address_max = gate.connections_max;
+        gate.handshakes_per_address_max = gate.handshakes_max;
+        Access::open()
+    } else {
+        written
+    };
+    let (mut topics, topic_places) = rules::topics(raw.topics, problems);
+    if flags.demo {
+        topics.extend(demo::rules());
+    }
+    let mut config = Config {
+        listen,
+        metrics_listen,
+        shards: shards as usize,
+        drain: Duration::from_secs(drain as u64),
+        demo: flags.demo,
+        origins: Origins {
+            allowed: each(raw.origins, AllowedOrigin::parse, problems),
+            loopback: flags.dev,
+            absent: raw.allow_no_origin.map_or(flags.dev, |allow| allow.value),
+        },
+        proxies: Proxies(each(raw.trusted_proxies, str::parse, problems)),
+        gate,
+        core: Settings { limits, access, rules: topics },
+        warnings: Vec::new(),
+    };
+    config.warnings = warnings::find(&config, flags.dev, &access_places, &topic_places);
+    config
+}
+
+fn number(
+    written: Option<Written<i64>>,
+    default: i64,
+    (min, max): (i64, i64),
+    problems: &mut Vec<Problem>,
+) -> i64 {
+    match written {
+        Some(Written { value, .. }) if (min..=max).contains(&value) => value,
+        Some(Written { place, .. }) => {
+            problems.push(place.wrong(format!("{min} to {max}")));
+            min
+        }
+        None => default.clamp(min, max),
+    }
+}
+
+fn each<T, E: std::fmt::Display>(
+    written: Option<Vec<Written<String>>>,
+    parse: impl Fn(&str) -> Result<T, E>,
+    problems: &mut Vec<Problem>,
+) -> Vec<T> {
+    let mut parsed = Vec::new();
+    for Written { value, place } in written.unwrap_or_default() {
+        match parse(&value) {
+            Ok(value) => parsed.push(value),
+            Err(error) => problems.push(place.wrong(error.to_string())),
+        }
+    }
+    parsed
+}
+
+fn listen(written: Option<Written<String>>, dev: bool, problems: &mut Vec<Problem>) -> SocketAddr {
+    let Some(Written { value, place }) = written else { return LISTEN };
+    match address(&value) {
+        None => problems.push(place.wrong(ADDRESS)),
+        Some(address) if dev && !address.ip().is_loopback() => {
+            let allowed = "with --dev an address of this machine only, like 127.0.0.1:7700, because everybody may do everything";
+            problems.push(place.wrong(allowed));
+        }
+        Some(address) => return address,
+    }
+    LISTEN
+}
+
+fn metrics_listen(
+    written: Option<Written<String>>,
+    listen: SocketAddr,
+    problems: &mut Vec<Problem>,
+) -> Option<SocketAddr> {
+    let Written { value, place } = written?;
+    match address(&value) {
+        None => problems.push(place.wrong(ADDRESS)),
+        Some(address) if address == listen && address.port() != 0 => {
+            problems.push(place.wrong("another address than `listen`, where clients connect"));
+        }
+        Some(address) => return Some(address),
+    }
+    None
+}
+
+fn address(text: &str) -> Option<SocketAddr> {
+    text.to_socket_addrs().ok()?.next()
+}
+
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7_700);
+const ADDRESS: &str = "HOST:PORT, like 127.0.0.1:7700; port 0 takes a free one";
+const DRAIN_SECONDS: i64 = 10;
+const DRAIN_SECONDS_MAX: i64 = 3_600;
+/// More threads than any machine has cores are a slip of the keyboard.
+const SHARDS_MAX: i64 = 1_024;

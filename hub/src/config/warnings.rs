@@ -1,0 +1,127 @@
+//! What a configuration may say and nobody can use, with the reason.
+
+use tidewire_hub_core::access::{AccessRule, Who};
+use tidewire_protocol::name::Pattern;
+
+use crate::config::Config;
+use crate::config::problem::{Place, Warning};
+
+/// Finds all of it.
+pub(super) fn find(config: &Config, dev: bool, access: &[Place], topics: &[Place]) -> Vec<Warning> {
+    let mut found = Warnings { found: Vec::new(), depth_max: config.core.limits.topic_depth_max };
+    if config.origins.allowed.is_empty() && !config.origins.loopback && !config.origins.absent {
+        found.tell(
+            None,
+            "nobody can connect: list the web pages that may in `origins`, and set `allow_no_origin = true` for programs",
+        );
+    }
+    if !config.lets_anybody_in() {
+        found.tell(
+            None,
+            "no access rule lets anybody do anything; add [[access]] rules with `anonymous = true`, or use --dev on your own machine",
+        );
+    }
+    if config.proxies.trust_everybody() {
+        found.tell(None, "`trusted_proxies` trusts everybody: each client can name any address as its own");
+    }
+    // With --dev other rules hold than those that are written.
+    let written = if dev { &[] } else { &config.core.access.rules[..] };
+    for (at, (rule, place)) in written.iter().zip(access).enumerate() {
+        found.access(rule, place, &written[..at], access);
+    }
+    for (at, (rule, place)) in config.core.rules.iter().zip(topics).enumerate() {
+        found.pattern(&rule.pattern, place);
+        let before = config.core.rules[..at].iter().position(|before| before.pattern.covers(&rule.pattern));
+        found.behind(place, before.map(|before| &topics[before]));
+    }
+    found.found
+}
+
+struct Warnings {
+    found: Vec<Warning>,
+    depth_max: usize,
+}
+
+impl Warnings {
+    fn tell(&mut self, place: Option<&Place>, says: impl Into<String>) {
+        self.found.push(Warning { place: place.cloned(), says: says.into() });
+    }
+
+    fn access(&mut self, rule: &AccessRule, place: &Place, before: &[AccessRule], places: &[Place]) {
+        self.pattern(&rule.pattern, place);
+        let allows = rule.publish || rule.subscribe;
+        if allows && rule.who == Who::SignedIn {
+            self.tell(
+                Some(place),
+                "it is for clients that have signed in, and nobody can yet: add `anonymous = true` if everybody may",
+            );
+        } else if rule.who == Who::SignedIn {
+            self.tell(Some(place), "it allows nothing, and what a rule denies it denies to everybody");
+        }
+        let behind = before.iter().position(|before| leaves_nothing(before, rule));
+        self.behind(place, behind.map(|before| &places[before]));
+    }
+
+    fn behind(&mut self, place: &Place, before: Option<&Place>) {
+        if let Some(Place { line, key, text }) = before {
+            let line = line.map_or_else(String::new, |line| format!(" in line {line}"));
+            let says = format!(
+                "it is never asked: the first match counts, and `{key}`{line}, {text}, covers it; put the narrower rule first"
+            );
+            self.tell(Some(place), says);
+        }
+    }
+
+    /// What holds for any pattern.
+    fn pattern(&mut self, pattern: &Pattern, place: &Place) {
+        let text = pattern.as_str();
+        let ours = as_ours(text);
+        if ours != text {
+            let says = format!(
+                "`/`, `+` and `#` are letters like any other here: tokens are parted by dots, `*` stands for one and a last `>` for the rest; did you mean `{ours}`?"
+            );
+            self.tell(Some(place), says);
+        }
+        if text.starts_with('$') {
+            let says = "names that begin with `$` are the hub's own: nobody publishes to them, and so far it does not either";
+            self.tell(Some(place), says);
+        }
+        let tokens = text.split('.').count();
+        if tokens > self.depth_max {
+            let depth_max = self.depth_max;
+            let says = format!(
+                "it matches nothing: it has {tokens} tokens, and `limits.topic_depth_max` is {depth_max}"
+            );
+            self.tell(Some(place), says);
+        }
+    }
+}
+
+/// Whether a rule decides everything that a later one could.
+fn leaves_nothing(before: &AccessRule, rule: &AccessRule) -> bool {
+    // A denial is for everybody, an allowance for whom its rule speaks of.
+    let is_for = |rule: &AccessRule, allows: bool| if allows { rule.who } else { Who::Everybody };
+    let decides = |before_allows, allows| {
+        let (first, then) = (is_for(before, before_allows), is_for(rule, allows));
+        first == Who::Everybody || then == Who::SignedIn
+    };
+    before.pattern.covers(&rule.pattern)
+        && decides(before.publish, rule.publish)
+        && decides(before.subscribe, rule.subscribe)
+}
+
+/// A pattern as other brokers write it, in our way; any other as it is.
+fn as_ours(text: &str) -> String {
+    let foreign = |token: &str| token == "+" || token == "#";
+    let parted_by_slashes = text.contains('/') && !text.contains('.');
+    if !parted_by_slashes && !text.split(['/', '.']).any(foreign) {
+        return text.to_owned();
+    }
+    let tokens = text.split(['/', '.']).filter(|token| !token.is_empty());
+    let ours = tokens.map(|token| match token {
+        "+" => "*",
+        "#" => ">",
+        token => token,
+    });
+    ours.collect::<Vec<_>>().join(".")
+}

@@ -1,0 +1,46 @@
+//! One address on which connections are accepted: how many may speak HTTP there at once, and from where.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::gate::limits::Limits;
+use crate::gate::proxies::Proxies;
+use crate::gate::refusals::Refusals;
+use crate::seats::{NoSeat, Seat, Seats};
+
+/// What an accept loop needs to know.
+#[derive(Debug)]
+pub struct Door {
+    /// Bounds on what is accepted here.
+    pub limits: Limits,
+    /// Proxies that are believed.
+    pub proxies: Proxies,
+    /// Where refusals are counted.
+    pub refusals: Arc<Refusals>,
+    /// Connections that still speak HTTP.
+    handshakes: Arc<Seats>,
+}
+
+impl Door {
+    /// A door with nobody at it.
+    pub fn new(limits: Limits, proxies: Proxies, refusals: Arc<Refusals>) -> Arc<Self> {
+        let handshakes = Seats::new(limits.handshakes_max, limits.handshakes_per_address_max);
+        Arc::new(Self { limits, proxies, refusals, handshakes })
+    }
+
+    /// A seat for a peer that speaks HTTP. A trusted proxy brings everybody's connections.
+    ///
+    /// # Errors
+    /// [`NoSeat`] says which bound is reached.
+    pub fn take(&self, peer: IpAddr) -> Result<Seat, NoSeat> {
+        if self.proxies.trust(peer) {
+            return self.handshakes.take_of_many(peer);
+        }
+        self.handshakes.take(peer)
+    }
+
+    /// Connections that speak HTTP here now.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes.count()
+    }
+}
