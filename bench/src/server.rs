@@ -31,7 +31,7 @@ pub enum Server {
     BunAnswers,
     /// Centrifuge as it comes.
     Centrifuge,
-    /// Centrifuge with a write delay and pooled buffers.
+    /// Centrifuge with a write delay, pooled buffers and small stacks.
     CentrifugeTuned,
     /// NATS, through its WebSocket listener.
     Nats,
