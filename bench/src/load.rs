@@ -278,6 +278,8 @@ impl Load {
     fn drive(&mut self, time: Duration, mut pacer: Option<Pacer>) -> Result<()> {
         let end = self.now_ns() + time.as_nanos() as u64;
         loop {
+            // Answers first: they may be what the next message waits for.
+            self.publishers.turn(self.started)?;
             let now_ns = self.now_ns();
             if now_ns >= end {
                 return Ok(());
@@ -287,7 +289,6 @@ impl Load {
                 None => end,
             };
             let mut wake_ns = wake_ns.min(self.crowd.sip(now_ns, &mut self.ledger)?);
-            self.publishers.turn(self.started)?;
             if let Some(probe) = &mut self.probe {
                 wake_ns = wake_ns.min(probe.turn(now_ns, self.started)?);
             }

@@ -8,7 +8,7 @@ use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame::{self, ClientFrame, Hello, Open, Subscribe};
 use tidewire_protocol::code::{Content, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
-use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, Participant, ProducerId, Request, Seq};
+use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, ProducerId, Request, Seq};
 use tidewire_protocol::position::{Position, Start};
 
 use crate::dialect::{ELSEWHERE, Publish, Publisher, Subscriber, Wants};
@@ -140,14 +140,14 @@ pub(super) fn hear_as_publisher(
     Ok(())
 }
 
-pub(super) fn open(publisher: &mut Publisher, out: &mut Vec<u8>) {
+fn open(publisher: &mut Publisher, out: &mut Vec<u8>) {
     (publisher.unopened, publisher.unknown) = (publisher.topics.len(), 0);
     for (place, topic) in publisher.topics.iter().enumerate() {
         let open = Open {
             handle: Handle(place as u64 + 1),
-            participant: Participant(0),
             topic: Cow::Owned(name(*topic)),
             lowest: Seq(u64::from(publisher.acked[place]) + 1),
+            ..Open::default()
         };
         say(&ClientFrame::Open(open), out);
     }
@@ -177,7 +177,7 @@ pub(super) fn put_void(place: usize, seq: u32, out: &mut Vec<u8>) {
 }
 
 /// What the bench calls a topic on servers where names have tokens.
-fn name(topic: u32) -> String {
+pub(super) fn name(topic: u32) -> String {
     match topic {
         // No pattern of the bench matches it.
         ELSEWHERE => "elsewhere".to_owned(),

@@ -27,4 +27,4 @@ pub(super) fn publish(trial: Trial<'_>, seconds: f64) -> Result<Measured> {
     })
 }
 
-const PACING: Pacing = Pacing::Unanswered(256);
+const PACING: Pacing = Pacing::Unanswered(1_000);

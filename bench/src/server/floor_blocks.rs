@@ -212,11 +212,11 @@ impl Floor {
     /// Writes to the next few subscribers; whoever publishes meanwhile is heard afterwards.
     fn walk(&mut self) {
         let mut sends = 0;
-        while sends < TAKEN_ANEW_EVERY
+        while sends < SENDS_AT_ONCE
             && let Some(&index) = self.walks.front()
         {
             let tail = &mut self.tails[index];
-            let (made, over) = tail.walk(TAKEN_ANEW_EVERY - sends, &mut self.connections);
+            let (made, over) = tail.walk(SENDS_AT_ONCE - sends, &mut self.connections);
             sends += made;
             if over {
                 self.walks.pop_front();
@@ -251,9 +251,8 @@ fn welcome(id: usize) -> HubFrame<'static> {
         heartbeat_ms: 25_000,
         message_bytes_max: 256 << 10,
         in_flight_max: 1_024,
-        subject: Cow::Borrowed(""),
         agent: Cow::Borrowed("floor-blocks"),
-        features: 0,
+        ..Welcome::default()
     })
 }
 
@@ -264,6 +263,6 @@ const fn tag(id: usize) -> Tag {
 
 const LISTENER: Token = Token(usize::MAX);
 const EPOCH: Epoch = Epoch(1);
-/// As in the hub's walk: late subscribers get what has gathered since it began.
-const TAKEN_ANEW_EVERY: usize = 64;
+/// About as many as the hub writes, within its 50 us, before it looks for what has come.
+const SENDS_AT_ONCE: usize = 16;
 const BUFFER_BYTES: usize = 256 << 10;

@@ -89,9 +89,11 @@ impl Tail {
     /// Goes on with the walk along the cursors for at most `sends` writes; returns how many were made, and whether
     /// the walk is over.
     pub(super) fn walk(&mut self, sends: usize, connections: &mut Slab<Connection>) -> (usize, bool) {
-        self.seal();
         let mut made = 0;
         while made < sends {
+            if self.at.is_multiple_of(TAKEN_ANEW_EVERY) {
+                self.seal();
+            }
             let Some(cursor) = self.cursors.get_mut(self.at) else {
                 self.end_walk();
                 return (made, true);
@@ -191,6 +193,8 @@ impl Cursor {
     }
 }
 
+/// As in the hub's walk: late subscribers get what has gathered since it began.
+const TAKEN_ANEW_EVERY: usize = 64;
 /// What the hub bounds a block by, and a write.
 const BLOCK_BYTES: usize = 16 << 10;
 const WRITE_BYTES: usize = 256 << 10;
