@@ -169,3 +169,35 @@ fn progress(text: &str) {
 
 /// A row that only shows how a cost grows has many points beside it.
 const ROUNDS_WITHOUT_GOAL: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(words: &[&str], expected: &[&str]) {
+        let places = Places { hub: PathBuf::new(), peers: PathBuf::new() };
+        let campaign = Campaign {
+            full: false,
+            rounds: 1,
+            only: words.iter().map(|word| (*word).to_owned()).collect(),
+            against: None,
+            list: false,
+            json: None,
+            document: None,
+            places,
+        };
+        let mut names: Vec<_> =
+            campaign.choose(rows()).unwrap_or_default().iter().map(|row| row.name).collect();
+        names.dedup();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_word_stands_for_the_row_of_that_name_or_for_those_that_hold_it() {
+        check(&["idle"], &["idle"]);
+        check(&["pattern-"], &["pattern-join", "pattern-return", "pattern-catch-up"]);
+        check(&["storm", "connect"], &["connect", "storm"]);
+        check(&["idle", "nothing-of-that-name"], &[]);
+    }
+}
