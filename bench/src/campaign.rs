@@ -3,7 +3,7 @@
 //! Contestants take turns, so that a machine that slows down or speeds up does so for all of them, and a ratio is
 //! always between two runs of the same round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::report::{Report, RowResult, document, table};
 use crate::row::{Contestant, Row, rows};
-use crate::scenario;
+use crate::scenario::{self, Trial};
 use crate::server::{Places, Server};
 
 /// What was asked for.
@@ -22,7 +22,7 @@ pub struct Campaign {
     pub full: bool,
     /// Rounds of each row.
     pub rounds: usize,
-    /// Only rows of these names.
+    /// Only rows of these names, or whose names hold these words.
     pub only: Vec<String>,
     /// Only these servers beside ours.
     pub against: Option<Vec<String>>,
@@ -42,8 +42,7 @@ pub struct Campaign {
 /// If nothing can be measured, or a report cannot be written. A contestant that fails is reported and left out.
 #[allow(clippy::print_stdout)]
 pub fn run(campaign: &Campaign) -> Result<()> {
-    let chosen: Vec<Row> = rows().into_iter().filter(|row| campaign.wants(row)).collect();
-    ensure!(!chosen.is_empty(), "no row of that name; --list names them");
+    let chosen = campaign.choose(rows())?;
     if campaign.list {
         for row in &chosen {
             println!("{:16} {}", row.name, row.title);
@@ -78,11 +77,22 @@ pub fn run(campaign: &Campaign) -> Result<()> {
 }
 
 impl Campaign {
-    fn wants(&self, row: &Row) -> bool {
+    /// The rows that were asked for: each word stands for the rows of that name, or else for those whose name holds
+    /// it.
+    fn choose(&self, rows: Vec<Row>) -> Result<Vec<Row>> {
         if self.only.is_empty() {
-            return self.full || self.list || !row.full_only;
+            return Ok(rows.into_iter().filter(|row| self.full || self.list || !row.full_only).collect());
         }
-        self.only.iter().any(|name| row.name == name)
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.name).collect();
+        let means = |word: &str, name: &str| match names.contains(word) {
+            true => name == word,
+            false => name.contains(word),
+        };
+        for word in &self.only {
+            let known = names.iter().any(|name| means(word, name));
+            ensure!(known, "no row's name holds {word:?}; --list names them");
+        }
+        Ok(rows.into_iter().filter(|row| self.only.iter().any(|word| means(word, row.name))).collect())
     }
 
     fn takes_part(&self, contestant: &Contestant) -> bool {
@@ -112,8 +122,13 @@ impl Campaign {
                     rounds,
                     contestant.label
                 ));
-                match scenario::measure(contestant.server, &self.places, contestant.plan, contestant.scenario)
-                {
+                let trial = Trial {
+                    server: contestant.server,
+                    dialect: contestant.dialect,
+                    plan: contestant.plan,
+                    places: &self.places,
+                };
+                match scenario::measure(trial, contestant.scenario) {
                     Ok(measured) => result.contestants[index].rounds.push(measured),
                     Err(error) => {
                         failed.insert(index, format!("{error:#}"));
@@ -154,3 +169,35 @@ fn progress(text: &str) {
 
 /// A row that only shows how a cost grows has many points beside it.
 const ROUNDS_WITHOUT_GOAL: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(words: &[&str], expected: &[&str]) {
+        let places = Places { hub: PathBuf::new(), peers: PathBuf::new() };
+        let campaign = Campaign {
+            full: false,
+            rounds: 1,
+            only: words.iter().map(|word| (*word).to_owned()).collect(),
+            against: None,
+            list: false,
+            json: None,
+            document: None,
+            places,
+        };
+        let mut names: Vec<_> =
+            campaign.choose(rows()).unwrap_or_default().iter().map(|row| row.name).collect();
+        names.dedup();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_word_stands_for_the_row_of_that_name_or_for_those_that_hold_it() {
+        check(&["idle"], &["idle"]);
+        check(&["pattern-"], &["pattern-join", "pattern-return", "pattern-catch-up"]);
+        check(&["storm", "connect"], &["connect", "storm"]);
+        check(&["idle", "nothing-of-that-name"], &[]);
+    }
+}

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::campaign::{self, Campaign};
-use crate::server::{Places, floor, usual};
+use crate::server::{Places, floor, floor_blocks, usual};
 
 /// Measures Tidewire beside others in one run
 #[derive(Debug, Parser)]
@@ -20,8 +20,8 @@ pub struct CommandLine {
     /// Rounds of each row, 3 at most for rows without a goal; each server runs once a round [default: 3; 5 with --full]
     #[arg(long, value_name = "N")]
     pairs: Option<usize>,
-    /// Only rows of this name; --list names them
-    #[arg(long, value_name = "ROW", value_delimiter = ',')]
+    /// Only rows of this name, or whose name holds this word; --list names them
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
     only: Vec<String>,
     /// Only these servers beside Tidewire
     #[arg(long, value_name = "SERVER", value_delimiter = ',')]
@@ -46,9 +46,14 @@ pub struct CommandLine {
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Serve {
     /// Run the bare epoll loop that others are compared with
-    ServeFloor,
+    #[command(name = "serve-floor")]
+    Floor,
+    /// Run the bare epoll loop that writes blocks
+    #[command(name = "serve-floor-blocks")]
+    FloorBlocks,
     /// Run the usual axum server that others are compared with
-    ServeUsual,
+    #[command(name = "serve-usual")]
+    Usual,
 }
 
 impl CommandLine {
@@ -58,8 +63,9 @@ impl CommandLine {
     /// If a measurement cannot be made.
     pub fn run(self) -> Result<()> {
         match self.serve {
-            Some(Serve::ServeFloor) => return floor::serve(),
-            Some(Serve::ServeUsual) => return usual::serve(),
+            Some(Serve::Floor) => return floor::serve(),
+            Some(Serve::FloorBlocks) => return floor_blocks::serve(),
+            Some(Serve::Usual) => return usual::serve(),
             None => {}
         }
         let program = std::env::current_exe()?;

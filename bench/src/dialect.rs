@@ -15,12 +15,17 @@ mod quoted;
 mod socket_io;
 mod tidewire;
 mod tidewire_json;
+mod tidewire_send;
 
 /// A protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// Tidewire's compact encoding.
+    /// Tidewire's compact encoding. A subscriber says `hello` and `subscribe` in one flight.
     Tidewire,
+    /// The same, but a subscriber waits for `welcome` before it subscribes.
+    TidewireStepwise,
+    /// The same, and publishers use `send`, which nobody answers.
+    TidewireSend,
     /// Tidewire's JSON encoding.
     TidewireJson,
     /// A topic in the address, and payloads as they are: `floor`, `usual` and Bun.
@@ -64,7 +69,12 @@ pub enum Wants {
     Topic(u32),
     /// All topics of the bench.
     EveryTopic,
+    /// All topics of the bench, from the oldest message kept on.
+    EverythingKept,
 }
+
+/// Number of a topic that no pattern of the bench matches.
+pub const ELSEWHERE: u32 = u32::MAX;
 
 /// One publisher's side of its conversation.
 #[derive(Debug)]
@@ -79,6 +89,10 @@ pub struct Publisher {
     pub ready: bool,
     /// How many of each topic's messages, by place in `topics`, the server has acknowledged.
     pub acked: Vec<u32>,
+    /// The sum of them.
+    pub answered: u64,
+    /// Topics of which the server said, when they were opened, that it knows nothing of this publisher's messages.
+    pub unknown: usize,
 }
 
 /// One message to publish.
@@ -113,7 +127,9 @@ impl Dialect {
 
     fn request(self) -> Request {
         let (path, subprotocol) = match self {
-            Self::Tidewire => ("/v1/ws", Some(tidewire_protocol::SUBPROTOCOL_BINARY)),
+            Self::Tidewire | Self::TidewireStepwise | Self::TidewireSend => {
+                ("/v1/ws", Some(tidewire_protocol::SUBPROTOCOL_BINARY))
+            }
             Self::TidewireJson => ("/v1/ws", Some(tidewire_protocol::SUBPROTOCOL_JSON)),
             Self::Plain | Self::Nats => ("/", None),
             Self::Centrifuge => ("/connection/websocket", None),
@@ -125,7 +141,8 @@ impl Dialect {
     /// What a subscriber says once its WebSocket is open.
     pub fn greet_as_subscriber(self, subscriber: &mut Subscriber, out: &mut Vec<u8>) {
         match self {
-            Self::Tidewire => tidewire::greet(None, out),
+            Self::Tidewire | Self::TidewireSend => tidewire::greet_and_subscribe(subscriber, out),
+            Self::TidewireStepwise => tidewire::greet(None, out),
             Self::TidewireJson => tidewire_json::greet(out),
             Self::Plain => subscriber.ready = true,
             // These wait for the server to speak first.
@@ -137,7 +154,9 @@ impl Dialect {
     /// What a publisher says once its WebSocket is open.
     pub fn greet_as_publisher(self, publisher: &mut Publisher, out: &mut Vec<u8>) {
         match self {
-            Self::Tidewire | Self::TidewireJson => tidewire::greet(Some(publisher.index), out),
+            Self::Tidewire | Self::TidewireStepwise | Self::TidewireSend | Self::TidewireJson => {
+                tidewire::greet(Some(publisher.index), out);
+            }
             Self::Plain => publisher.ready = true,
             Self::Nats | Self::SocketIo => {}
             Self::Centrifuge => centrifuge::greet(None, out),
@@ -157,7 +176,10 @@ impl Dialect {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         match self {
-            Self::Tidewire => tidewire::hear_as_subscriber(subscriber, frame.payload, ledger, out),
+            Self::Tidewire | Self::TidewireStepwise | Self::TidewireSend => {
+                let stepwise = self == Self::TidewireStepwise;
+                tidewire::hear_as_subscriber(subscriber, stepwise, frame.payload, ledger, out)
+            }
             Self::TidewireJson => tidewire_json::hear(subscriber, frame.payload, ledger, out),
             Self::Plain => {
                 ledger.deliver(subscriber.index as usize, frame.payload);
@@ -180,7 +202,10 @@ impl Dialect {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         match self {
-            Self::Tidewire | Self::TidewireJson => tidewire::hear_as_publisher(publisher, frame.payload, out),
+            Self::Tidewire | Self::TidewireStepwise | Self::TidewireJson => {
+                tidewire::hear_as_publisher(publisher, frame.payload, out)
+            }
+            Self::TidewireSend => tidewire_send::hear_as_publisher(publisher, frame.payload, out),
             Self::Plain => Ok(()),
             Self::Nats => nats::hear_as_publisher(publisher, frame.payload, out),
             Self::Centrifuge => centrifuge::hear_as_publisher(publisher, frame.payload, out),
@@ -192,7 +217,10 @@ impl Dialect {
     pub fn put_publish(self, publisher: &Publisher, publish: Publish<'_>, out: &mut Vec<u8>) {
         let topic = publisher.topics[publish.place];
         match self {
-            Self::Tidewire | Self::TidewireJson => tidewire::put_publish(publisher, publish, out),
+            Self::Tidewire | Self::TidewireStepwise | Self::TidewireJson => {
+                tidewire::put_publish(publisher, publish, out);
+            }
+            Self::TidewireSend => tidewire_send::put(publish, out),
             Self::Plain => plain::put_publish(publish.payload, out),
             Self::Nats => nats::put_publish(topic, publish.payload, out),
             Self::Centrifuge => centrifuge::put_publish(topic, publish.payload, out),
@@ -200,10 +228,23 @@ impl Dialect {
         }
     }
 
+    /// Appends a publish of nothing, which uses up a number. Only where publishes are acknowledged.
+    pub fn put_void(self, place: usize, seq: u32, out: &mut Vec<u8>) {
+        if self.acknowledges() {
+            tidewire::put_void(place, seq, out);
+        }
+    }
+
     /// Whether publishes are acknowledged one by one.
     #[must_use]
     pub const fn acknowledges(self) -> bool {
-        matches!(self, Self::Tidewire | Self::TidewireJson)
+        matches!(self, Self::Tidewire | Self::TidewireStepwise | Self::TidewireJson)
+    }
+
+    /// Whether a subscriber that comes back gets what it missed.
+    #[must_use]
+    pub const fn resumes(self) -> bool {
+        matches!(self, Self::Tidewire | Self::TidewireStepwise | Self::TidewireSend)
     }
 }
 
@@ -212,7 +253,7 @@ impl Publisher {
     #[must_use]
     pub fn new(index: u32, topics: Vec<u32>) -> Self {
         let acked = vec![0; topics.len()];
-        Self { index, topics, unopened: 0, ready: false, acked }
+        Self { index, topics, unopened: 0, ready: false, acked, answered: 0, unknown: 0 }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tidewire's bench: a load generator, servers to compare with, and the rows of the table.
 //!
 //! The modules, in the order a measurement meets them: [`command`] starts a [`campaign`], which takes each [`row`]
-//! through its [`scenario`]s and hands what they show to [`report`]. A scenario starts a [`server`] and brings a
+//! through its [`scenario`]s, holds it against its [`goal`]s and hands what they show to [`report`]. A scenario starts a [`server`] and brings a
 //! [`load`], which speaks the server's [`dialect`] and books what arrives in a [`ledger`].
 
 pub mod command;
@@ -9,6 +9,8 @@ pub mod command;
 pub mod campaign;
 pub mod report;
 pub mod row;
+
+pub mod goal;
 pub mod scenario;
 
 pub mod server;

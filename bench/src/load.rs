@@ -15,34 +15,17 @@ use crate::ledger::Ledger;
 mod crowd;
 mod link;
 mod pacer;
+mod plan;
+mod probe;
 mod publishers;
 
 use crowd::Crowd;
 use link::Distance;
 use pacer::Pacer;
 pub use pacer::Pacing;
-use publishers::Publishers;
-
-/// Who takes part.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Plan {
-    /// Connections that subscribe, one subscription each; spread evenly over the topics.
-    pub subscribers: usize,
-    /// Topics that are published to in turn.
-    pub topics: usize,
-    /// Connections that publish.
-    pub publishers: usize,
-    /// Bytes of a payload.
-    pub payload_bytes: usize,
-    /// Subscribers ask for all topics by a pattern.
-    pub every_topic: bool,
-    /// Every so many-th subscriber uses the JSON encoding; 0 for none.
-    pub json_every: usize,
-    /// Subscribers that read nothing once they have subscribed. Only with one topic, like the next.
-    pub stalled: usize,
-    /// Subscribers that read far less than is published.
-    pub slow: usize,
-}
+pub use plan::{Asks, Plan};
+use probe::Probe;
+use publishers::{Publishers, Voids};
 
 /// One run's connections and what they have seen.
 #[derive(Debug)]
@@ -51,6 +34,7 @@ pub struct Load {
     address: SocketAddr,
     crowd: Crowd,
     publishers: Publishers,
+    probe: Option<Probe>,
     /// What has arrived.
     pub ledger: Ledger,
     started: Instant,
@@ -70,6 +54,7 @@ impl Load {
             ledger: Ledger::new(plan.subscribers, plan.publishers),
             crowd,
             publishers,
+            probe: None,
             plan,
             address,
             started: Instant::now(),
@@ -84,18 +69,42 @@ impl Load {
     /// If the server refuses or is silent too long.
     pub fn gather(&mut self, subscribers: usize) -> Result<Duration> {
         let from = Instant::now();
+        self.invite(subscribers);
+        self.crowd.connect(self.address, &mut self.ledger)?;
+        Ok(from.elapsed())
+    }
+
+    /// The same, but so many a second, while the probe goes on.
+    ///
+    /// # Errors
+    /// If the server refuses or is silent too long.
+    pub fn gather_slowly(&mut self, subscribers: usize, per_second: f64) -> Result<Duration> {
+        let from = Instant::now();
+        self.invite(subscribers);
+        let apart = Duration::from_secs_f64(1.0 / per_second);
+        for (place, index) in (1..).zip(self.crowd.absent()) {
+            self.crowd.connect_one(index, self.address)?;
+            self.listen((apart * place).saturating_sub(from.elapsed()))?;
+        }
+        while !self.crowd.all_ready() {
+            ensure!(from.elapsed() < GATHER_TIMEOUT, "not all have joined after {GATHER_TIMEOUT:?}");
+            self.listen(Duration::from_millis(5))?;
+        }
+        Ok(from.elapsed())
+    }
+
+    fn invite(&mut self, subscribers: usize) {
         for index in self.crowd.len()..subscribers {
-            let wants = match self.plan.every_topic {
-                true => Wants::EveryTopic,
-                false => Wants::Topic((index % self.plan.topics) as u32),
+            let wants = match self.plan.asks {
+                Asks::OneTopic => Wants::Topic((index % self.plan.topics) as u32),
+                Asks::EveryTopic => Wants::EveryTopic,
+                Asks::EverythingKept => Wants::EverythingKept,
             };
             let json = self.plan.json_every != 0 && index % self.plan.json_every == 0;
             let far = index < self.plan.held_back();
             let distance = if far { Distance::Afar } else { Distance::Here };
             self.crowd.invite(wants, distance, json);
         }
-        self.crowd.connect(self.address, &mut self.ledger)?;
-        Ok(from.elapsed())
     }
 
     /// Connects the publishers and waits until all may publish.
@@ -104,6 +113,27 @@ impl Load {
     /// If the server refuses or is silent too long.
     pub fn gather_publishers(&mut self) -> Result<()> {
         self.publishers.connect(self.address)
+    }
+
+    /// Lets publishers of their own, as many as the plan has, use up one number in each topic and go; returns how
+    /// many of those numbers the server still knows when they ask again. `visit` tells their identities apart.
+    ///
+    /// # Errors
+    /// If the server refuses or is silent too long.
+    pub fn visit(&mut self, visit: usize) -> Result<usize> {
+        Voids::of(&self.plan, self.publishers.dialect(), visit)?.visit(self.address)
+    }
+
+    /// From here on one more publisher tells how long its acknowledgements take, on a topic that nobody reads, so
+    /// many a second at random instants: how well the server looks after others.
+    ///
+    /// # Errors
+    /// If the server refuses or is silent too long.
+    pub fn begin_probe(&mut self, per_second: f64) -> Result<()> {
+        let probe = Probe::connect(self.publishers.dialect(), self.address, per_second, self.now_ns())?;
+        self.crowd.wake_for(probe.fd())?;
+        self.probe = Some(probe);
+        Ok(())
     }
 
     /// From here on the stalled subscribers of the plan read nothing, and its slow ones little.
@@ -163,22 +193,54 @@ impl Load {
         self.publishers.flush()
     }
 
+    /// Publishes `messages` as fast as they are acknowledged, and waits for that.
+    ///
+    /// # Errors
+    /// If a connection fails, or the server falls silent.
+    pub fn fill(&mut self, messages: u64) -> Result<()> {
+        let until = self.publishers.published + messages;
+        let (mut answered, mut quiet_since) = (self.publishers.answered(), Instant::now());
+        while self.publishers.answered() < until {
+            let room = FILLING.saturating_sub(self.publishers.unanswered());
+            self.publish(room.min(until - self.publishers.published))?;
+            self.listen(Duration::from_millis(1))?;
+            if self.publishers.answered() != answered {
+                (answered, quiet_since) = (self.publishers.answered(), Instant::now());
+            }
+            ensure!(quiet_since.elapsed() < QUIET, "publishes are not acknowledged");
+        }
+        Ok(())
+    }
+
+    /// What was published so far is owed to nobody.
+    pub fn write_off(&mut self) {
+        self.written_off += self.missing();
+    }
+
     /// Reads until everything published has arrived or nothing has come for a while. Returns how many deliveries
     /// are missing.
     ///
     /// # Errors
     /// If a connection fails.
     pub fn drain(&mut self) -> Result<u64> {
+        Ok(self.drain_timed(Instant::now())?.0)
+    }
+
+    /// The same, and the time from `from` to the last delivery.
+    ///
+    /// # Errors
+    /// If a connection fails.
+    pub fn drain_timed(&mut self, from: Instant) -> Result<(u64, Duration)> {
         let mut before = self.ledger.count.deliveries;
-        let mut quiet_since = Instant::now();
-        while self.missing() > 0 && quiet_since.elapsed() < QUIET {
-            self.listen(Duration::from_millis(20))?;
+        let mut last = Instant::now();
+        while self.missing() > 0 && last.elapsed() < QUIET {
+            self.listen(DRAIN_STEP)?;
             if self.ledger.count.deliveries != before {
                 before = self.ledger.count.deliveries;
-                quiet_since = Instant::now();
+                last = Instant::now();
             }
         }
-        Ok(self.missing())
+        Ok((self.missing(), last - from))
     }
 
     /// Times deliveries from here on, and acknowledgements.
@@ -189,12 +251,16 @@ impl Load {
         // Subscribers of one topic are numbered in steps of the topics; an odd step visits all of them.
         self.ledger.time_every |= 1;
         self.publishers.ack_latency = Some(Histogram::default());
+        if let Some(probe) = &mut self.probe {
+            probe.start_timing();
+        }
     }
 
-    /// Times of acknowledgements, where the server gives them.
+    /// Times of acknowledgements, where the server gives them; with a probe, of the probe's.
     #[must_use]
     pub fn ack_latency(&self) -> Option<&Histogram> {
-        self.publishers.ack_latency.as_ref().filter(|latency| latency.total() > 0)
+        let of_all = self.publishers.ack_latency.as_ref();
+        self.probe.as_ref().map_or(of_all, Probe::ack_latency).filter(|latency| latency.total() > 0)
     }
 
     /// Messages published so far.
@@ -203,9 +269,17 @@ impl Load {
         self.publishers.published
     }
 
+    /// Messages acknowledged so far.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.publishers.answered()
+    }
+
     fn drive(&mut self, time: Duration, mut pacer: Option<Pacer>) -> Result<()> {
         let end = self.now_ns() + time.as_nanos() as u64;
         loop {
+            // Answers first: they may be what the next message waits for.
+            self.publishers.turn(self.started)?;
             let now_ns = self.now_ns();
             if now_ns >= end {
                 return Ok(());
@@ -214,8 +288,10 @@ impl Load {
                 Some(pacer) => self.publish_due(pacer, now_ns)?.min(end),
                 None => end,
             };
-            let wake_ns = wake_ns.min(self.crowd.sip(now_ns, &mut self.ledger)?);
-            self.publishers.turn(self.started)?;
+            let mut wake_ns = wake_ns.min(self.crowd.sip(now_ns, &mut self.ledger)?);
+            if let Some(probe) = &mut self.probe {
+                wake_ns = wake_ns.min(probe.turn(now_ns, self.started)?);
+            }
             // The kernel's poll counts milliseconds: what is due earlier is waited for by looking again.
             let wait = Duration::from_millis(wake_ns.saturating_sub(self.now_ns()) / 1_000_000);
             if wait.is_zero() {
@@ -227,7 +303,10 @@ impl Load {
 
     /// Publishes what is due; returns when to come again.
     fn publish_due(&mut self, pacer: &mut Pacer, now_ns: u64) -> Result<u64> {
-        let mut in_flight = self.missing().div_ceil(self.audience().max(1));
+        let mut in_flight = match pacer.pacing() {
+            Pacing::Unanswered(_) => self.publishers.unanswered(),
+            _ => self.missing().div_ceil(self.audience().max(1)),
+        };
         if pacer.is_stuck(now_ns, self.ledger.count.deliveries) {
             // The server dropped messages; a window that waits for them would wait for ever.
             self.written_off += self.missing();
@@ -252,36 +331,14 @@ impl Load {
     }
 
     /// Subscribers that one message goes to, without those that are held back.
-    const fn audience(&self) -> u64 {
+    fn audience(&self) -> u64 {
         let reading = self.plan.subscribers - self.ledger.held_back;
-        let topics = if self.plan.every_topic { 1 } else { self.plan.topics };
+        let topics = if self.plan.asks == Asks::OneTopic { self.plan.topics } else { 1 };
         (reading / topics) as u64
     }
 
     fn now_ns(&self) -> u64 {
         self.started.elapsed().as_nanos() as u64
-    }
-}
-
-impl Plan {
-    /// One topic, one publisher, 128 bytes.
-    #[must_use]
-    pub const fn one_topic(subscribers: usize) -> Self {
-        Self {
-            subscribers,
-            topics: 1,
-            publishers: 1,
-            payload_bytes: 128,
-            every_topic: false,
-            json_every: 0,
-            stalled: 0,
-            slow: 0,
-        }
-    }
-
-    /// Subscribers that read little or nothing.
-    const fn held_back(&self) -> usize {
-        self.stalled + self.slow
     }
 }
 
@@ -298,3 +355,7 @@ pub fn allow_connections(connections: usize) -> Result<()> {
 
 /// Without a delivery for so long, the rest is not coming.
 const QUIET: Duration = Duration::from_secs(2);
+const DRAIN_STEP: Duration = Duration::from_millis(5);
+/// Messages that wait for their acknowledgement while topics are filled.
+const FILLING: u64 = 1_000;
+const GATHER_TIMEOUT: Duration = Duration::from_secs(120);

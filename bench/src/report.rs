@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::row::{Metric, Row};
+use crate::goal::Metric;
+use crate::row::Row;
 use crate::scenario::Measured;
 use crate::server::{Places, Server};
 
@@ -41,7 +42,7 @@ pub struct RowResult {
     pub title: String,
     /// In the row's order; one that did not take part has no rounds.
     pub contestants: Vec<ContestantResult>,
-    /// Its goals that could be judged.
+    /// Its goals.
     pub verdicts: Vec<Verdict>,
 }
 
@@ -67,8 +68,8 @@ pub struct ContestantResult {
 pub struct Verdict {
     /// The goal in words.
     pub goal: String,
-    /// The figure, or the ratio.
-    pub reached: f64,
+    /// The figure, or the ratio; none if one of the two was not measured.
+    pub reached: Option<f64>,
     /// Whether it is within the goal, or at most 5 % beyond it.
     pub kept: bool,
 }
@@ -113,20 +114,16 @@ impl RowResult {
         }
     }
 
-    /// Judges the row's goals by what was measured.
+    /// Judges the row's goals by what was measured: by medians, but what was lost in any round is lost.
     pub fn judge(&mut self, row: &Row) {
         for goal in &row.goals {
             let reached = match goal.of {
                 Some(other) => self.ratio(goal.metric, other),
+                None if goal.metric == Metric::Lost => self.contestants[0].most(goal.metric),
                 None => self.contestants[0].median(goal.metric),
             };
-            let Some(reached) = reached else { continue };
-            let goal_text = match goal.of {
-                Some(other) => format!("{} <= {} x {other}", goal.metric.name(), short(goal.at_most)),
-                None => format!("{} <= {}", goal.metric.name(), short(goal.at_most)),
-            };
-            let kept = reached <= goal.at_most * TOLERANCE;
-            self.verdicts.push(Verdict { goal: goal_text, reached, kept });
+            let kept = reached.is_some_and(|reached| goal.bound.holds(reached));
+            self.verdicts.push(Verdict { goal: goal.words(short), reached, kept });
         }
     }
 
@@ -143,11 +140,28 @@ impl RowResult {
     }
 }
 
+impl Verdict {
+    /// What the table says of it; `missed` is how it says that.
+    #[must_use]
+    pub fn words(&self, missed: &'static str) -> [String; 2] {
+        match self.reached {
+            Some(reached) => [short(reached), if self.kept { "reached" } else { missed }.to_owned()],
+            None => [String::new(), "not measured".to_owned()],
+        }
+    }
+}
+
 impl ContestantResult {
     /// The median of a figure.
     #[must_use]
     pub fn median(&self, metric: Metric) -> Option<f64> {
         self.median_of(|measured| metric.of(measured))
+    }
+
+    /// The greatest of a figure.
+    #[must_use]
+    pub fn most(&self, metric: Metric) -> Option<f64> {
+        self.rounds.iter().filter_map(|measured| metric.of(measured)).reduce(f64::max)
     }
 
     /// The median of what `figure` reads.
@@ -181,9 +195,6 @@ pub fn short(number: f64) -> String {
         _ => format!("{number:.3}"),
     }
 }
-
-/// One unchanged program ranges by more than this from run to run.
-const TOLERANCE: f64 = 1.05;
 
 #[cfg(test)]
 mod tests {

@@ -1,14 +1,33 @@
 //! What is done to one server, once: start it, bring the crowd, load it, and read what that cost.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde::Serialize;
 
+use crate::dialect::Dialect;
 use crate::histogram::Histogram;
 use crate::load::{self, Load, Pacing, Plan};
-use crate::process;
 use crate::server::{Places, Running, Server};
+
+mod fan_out;
+mod joining;
+mod memory;
+mod patterns;
+mod publishing;
+
+/// Who is tried, and how it is spoken to.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial<'a> {
+    /// The server.
+    pub server: Server,
+    /// What is spoken to it.
+    pub dialect: Dialect,
+    /// Who takes part.
+    pub plan: Plan,
+    /// Where programs are.
+    pub places: &'a Places,
+}
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +47,25 @@ pub enum Scenario {
     Storm,
     /// Publish one message to each topic without subscribers: what does a topic cost?
     Topics,
+    /// Let publishers use up one number in each topic and go: what does the memory of a publisher's place cost?
+    Windows,
+    /// Publish without subscribers, as fast as the server acknowledges.
+    Publish {
+        /// Seconds that are measured.
+        seconds: f64,
+    },
+    /// Publish one message to each topic; then subscribers of all of them come, so many a second.
+    JoinPattern {
+        /// How many a second.
+        per_second: f64,
+        /// Measure not how they come but how they come back, having missed a little.
+        again: bool,
+    },
+    /// Publish so many messages to each topic; then subscribers ask for all of it.
+    CatchUp {
+        /// Messages to each topic.
+        messages_each: u64,
+    },
 }
 
 /// What one run has shown. What does not apply is absent.
@@ -55,7 +93,11 @@ pub struct Measured {
     pub gaps: u64,
     /// Subscribers connected and subscribed per second, or come back per second.
     pub joins_per_second: Option<f64>,
-    /// The server's own memory per connection (with its topic, where each has one) or per topic.
+    /// Messages acknowledged per second, where that is what is measured.
+    pub publishes_per_second: Option<f64>,
+    /// Millions of bytes that subscribers read per second, where that is what is measured.
+    pub megabytes_per_second: Option<f64>,
+    /// The server's own memory per connection (with its topic, where each has one), per topic or per window.
     pub bytes_each: Option<f64>,
     /// The server's own memory at the end.
     pub memory_mib: Option<f64>,
@@ -63,6 +105,8 @@ pub struct Measured {
     pub grown_mib: Option<f64>,
     /// Deliveries that slow and stalled subscribers were behind at the end, before they were let catch up.
     pub behind: u64,
+    /// KiB that the kernel held then to be sent to each of these.
+    pub kernel_kib_each: Option<f64>,
 }
 
 /// Latencies in microseconds.
@@ -84,136 +128,38 @@ pub struct Quantiles {
 ///
 /// # Errors
 /// If the server does not start, refuses, or breaks its protocol.
-pub fn measure(server: Server, places: &Places, plan: Plan, scenario: Scenario) -> Result<Measured> {
-    load::allow_connections(plan.subscribers + plan.publishers)?;
+pub fn measure(trial: Trial<'_>, scenario: Scenario) -> Result<Measured> {
+    load::allow_connections(trial.plan.subscribers + trial.plan.publishers + 1)?;
     match scenario {
-        Scenario::FanOut { pacing, seconds } => fan_out(server, places, plan, pacing, seconds),
-        Scenario::Idle => idle(server, places, plan),
-        Scenario::Connect => connect(server, places, plan),
-        Scenario::Storm => storm(server, places, plan),
-        Scenario::Topics => topics(server, places, plan),
+        Scenario::FanOut { pacing, seconds } => fan_out::fan_out(trial, pacing, seconds),
+        Scenario::Idle => memory::idle(trial),
+        Scenario::Connect => joining::connect(trial),
+        Scenario::Storm => joining::storm(trial),
+        Scenario::Topics => memory::topics(trial),
+        Scenario::Windows => memory::windows(trial),
+        Scenario::Publish { seconds } => publishing::publish(trial, seconds),
+        Scenario::JoinPattern { per_second, again } => patterns::join(trial, per_second, again),
+        Scenario::CatchUp { messages_each } => patterns::catch_up(trial, messages_each),
     }
 }
 
-fn fan_out(server: Server, places: &Places, plan: Plan, pacing: Pacing, seconds: f64) -> Result<Measured> {
-    let (running, mut load, joins_per_second) = begin(server, places, plan)?;
-    let memory_before = process::own_memory(running.pid())?;
-    load.hold_back()?;
-    load.run(WARM_UP, pacing)?;
-    load.start_timing();
-    let before = (load.ledger.count, process::cpu_time(running.pid())?, Instant::now());
-    load.run(Duration::from_secs_f64(seconds), pacing)?;
-    let (cpu, time) = (process::cpu_time(running.pid())? - before.1, before.2.elapsed().as_secs_f64());
-    let count = load.ledger.count;
-    let mut lost = load.drain()?;
-    let latency = Quantiles::of(&load.ledger.latency);
-    let (memory, behind) = (process::own_memory(running.pid())?, load.behind());
-    if behind > 0 {
-        // Who was slow has lost nothing if all of it comes now.
-        load.release()?;
-        lost = load.drain()?;
+impl Trial<'_> {
+    /// A fresh server, and a load that has connected nobody yet.
+    fn start(self) -> Result<(Running, Load)> {
+        let running = self.server.start(self.places)?;
+        let load = Load::new(self.plan, self.dialect, running.address)?;
+        Ok((running, load))
     }
-    let deliveries = count.deliveries - before.0.deliveries;
-    ensure!(deliveries > 0, "nothing was delivered");
-    let each = |total: f64| Some(total / deliveries as f64);
-    Ok(Measured {
-        deliveries,
-        per_second: Some(deliveries as f64 / time),
-        cpu_us: each(cpu.as_secs_f64() * 1e6),
-        cores: Some(cpu.as_secs_f64() / time),
-        latency,
-        ack: load.ack_latency().and_then(Quantiles::of),
-        wire_bytes: each((count.wire_bytes - before.0.wire_bytes) as f64),
-        joins_per_second: Some(joins_per_second),
-        memory_mib: Some(mib(memory)),
-        grown_mib: Some(mib(memory) - mib(memory_before)),
-        behind,
-        ..what_went_wrong(&load, lost)
-    })
-}
 
-/// Two fresh servers, so that nothing of the first crowd is in the second's memory.
-fn idle(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
-    let few = IDLE_FEW.min(plan.subscribers / 2);
-    let few_plan = Plan { subscribers: few, topics: plan.topics.min(few), ..plan };
-    let (less, _) = memory_at_rest(server, places, few_plan)?;
-    let (more, measured) = memory_at_rest(server, places, plan)?;
-    let bytes_each = (more as f64 - less as f64) / (plan.subscribers - few) as f64;
-    Ok(Measured { bytes_each: Some(bytes_each), memory_mib: Some(mib(more)), ..measured })
-}
-
-fn memory_at_rest(server: Server, places: &Places, plan: Plan) -> Result<(u64, Measured)> {
-    let (running, mut load, joins_per_second) = begin(server, places, plan)?;
-    load.publish(plan.topics as u64)?;
-    let lost = load.drain()?;
-    load.listen(REST)?;
-    let measured = Measured { joins_per_second: Some(joins_per_second), ..what_went_wrong(&load, lost) };
-    Ok((process::own_memory(running.pid())?, measured))
-}
-
-fn connect(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
-    let running = server.start(places)?;
-    let mut load = Load::new(plan, server.dialect(), running.address)?;
-    join(&running, &mut load, plan)
-}
-
-fn storm(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
-    let (running, mut load, _) = begin(server, places, plan)?;
-    load.run(WARM_UP, Pacing::Rate(10.0))?;
-    load.drain()?;
-    load.cut_all();
-    let resumes = server.dialect().acknowledges();
-    if resumes {
-        // What the others miss now is gone for good, so they are spared it.
-        load.publish(STORM_MESSAGES)?;
+    /// A fresh server with everybody connected and subscribed, and how many joined a second.
+    fn begin(self) -> Result<(Running, Load, f64)> {
+        let (running, mut load) = self.start()?;
+        let took = load.gather(self.plan.subscribers)?;
+        load.gather_publishers()?;
+        // Servers without an answer to a subscription get a moment for the last ones.
+        load.listen(Duration::from_millis(200))?;
+        Ok((running, load, self.plan.subscribers as f64 / took.as_secs_f64()))
     }
-    join(&running, &mut load, plan)
-}
-
-/// Lets everybody connect at once, and waits for what they are owed.
-fn join(running: &Running, load: &mut Load, plan: Plan) -> Result<Measured> {
-    let before = process::cpu_time(running.pid())?;
-    let took = load.gather(plan.subscribers)?;
-    let lost = load.drain()?;
-    let cpu = process::cpu_time(running.pid())? - before;
-    Ok(Measured {
-        joins_per_second: Some(plan.subscribers as f64 / took.as_secs_f64()),
-        cpu_us: Some(cpu.as_secs_f64() * 1e6 / plan.subscribers as f64),
-        memory_mib: Some(mib(process::own_memory(running.pid())?)),
-        ..what_went_wrong(load, lost)
-    })
-}
-
-fn topics(server: Server, places: &Places, plan: Plan) -> Result<Measured> {
-    let running = server.start(places)?;
-    std::thread::sleep(REST);
-    let before = process::own_memory(running.pid())?;
-    let mut load = Load::new(plan, server.dialect(), running.address)?;
-    load.gather_publishers()?;
-    // In steps, so that no publisher has more under way than it may.
-    for _ in 0..100 {
-        load.publish(plan.topics as u64 / 100)?;
-        load.listen(Duration::from_millis(10))?;
-    }
-    drop(load);
-    std::thread::sleep(UNTIL_TIDY);
-    let after = process::own_memory(running.pid())?;
-    Ok(Measured {
-        bytes_each: Some((after as f64 - before as f64) / plan.topics as f64),
-        memory_mib: Some(mib(after)),
-        ..Measured::default()
-    })
-}
-
-/// A fresh server with everybody connected and subscribed, and how many joined a second.
-fn begin(server: Server, places: &Places, plan: Plan) -> Result<(Running, Load, f64)> {
-    let running = server.start(places)?;
-    let mut load = Load::new(plan, server.dialect(), running.address)?;
-    let took = load.gather(plan.subscribers)?;
-    load.gather_publishers()?;
-    // Servers without an answer to a subscription get a moment for the last ones.
-    load.listen(Duration::from_millis(200))?;
-    Ok((running, load, plan.subscribers as f64 / took.as_secs_f64()))
 }
 
 fn what_went_wrong(load: &Load, lost: u64) -> Measured {
@@ -239,9 +185,3 @@ impl Quantiles {
 }
 
 const WARM_UP: Duration = Duration::from_millis(800);
-/// Long enough for what was queued to be handled, and for allocators to give back what they give back.
-const REST: Duration = Duration::from_millis(1_500);
-/// Long enough for whatever a server does for its topics every few seconds to have been done to all of them.
-const UNTIL_TIDY: Duration = Duration::from_secs(7);
-const IDLE_FEW: usize = 1_000;
-const STORM_MESSAGES: u64 = 100;

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::dialect::Dialect;
 
 pub mod floor;
+pub mod floor_blocks;
 pub mod usual;
 
 /// A server.
@@ -23,6 +24,8 @@ pub enum Server {
     TidewireAllCores,
     /// A bare loop over epoll that writes prepared frames.
     Floor,
+    /// The same, but it writes what the hub writes at saturation: shared blocks, several in one write.
+    FloorBlocks,
     /// axum's WebSocket, and a task and a `broadcast` receiver for each subscriber.
     Usual,
     /// Bun's `server.publish`, which is uWebSockets.
@@ -31,7 +34,7 @@ pub enum Server {
     BunAnswers,
     /// Centrifuge as it comes.
     Centrifuge,
-    /// Centrifuge with a write delay and pooled buffers.
+    /// Centrifuge with a write delay, pooled buffers and small stacks.
     CentrifugeTuned,
     /// NATS, through its WebSocket listener.
     Nats,
@@ -60,10 +63,11 @@ pub struct Running {
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Tidewire,
         Self::TidewireAllCores,
         Self::Floor,
+        Self::FloorBlocks,
         Self::Usual,
         Self::Bun,
         Self::Centrifuge,
@@ -79,6 +83,7 @@ impl Server {
             Self::Tidewire => "tidewire",
             Self::TidewireAllCores => "tidewire-all-cores",
             Self::Floor => "floor",
+            Self::FloorBlocks => "floor-blocks",
             Self::Usual => "usual",
             Self::Bun => "bun",
             Self::BunAnswers => "bun-answers",
@@ -93,7 +98,7 @@ impl Server {
     #[must_use]
     pub const fn dialect(self) -> Dialect {
         match self {
-            Self::Tidewire | Self::TidewireAllCores => Dialect::Tidewire,
+            Self::Tidewire | Self::TidewireAllCores | Self::FloorBlocks => Dialect::Tidewire,
             Self::Floor | Self::Usual | Self::Bun | Self::BunAnswers => Dialect::Plain,
             Self::Centrifuge | Self::CentrifugeTuned => Dialect::Centrifuge,
             Self::Nats => Dialect::Nats,
@@ -106,7 +111,7 @@ impl Server {
     pub fn is_installed(self, places: &Places) -> bool {
         let needed: &[PathBuf] = match self {
             Self::Tidewire | Self::TidewireAllCores => std::slice::from_ref(&places.hub),
-            Self::Floor | Self::Usual => &[],
+            Self::Floor | Self::FloorBlocks | Self::Usual => &[],
             Self::Bun | Self::BunAnswers => &[places.bun(), places.peers.join("bun/server.js")],
             Self::Centrifuge | Self::CentrifugeTuned => &[places.centrifuge()],
             Self::Nats => &[places.nats()],
@@ -120,7 +125,9 @@ impl Server {
     pub fn version(self, places: &Places) -> String {
         match self {
             Self::Tidewire => first_line(Command::new(&places.hub).arg("--version")),
-            Self::TidewireAllCores | Self::BunAnswers | Self::Floor | Self::Usual => String::new(),
+            Self::TidewireAllCores | Self::BunAnswers | Self::Floor | Self::FloorBlocks | Self::Usual => {
+                String::new()
+            }
             Self::Bun => first_line(Command::new(places.bun()).arg("--version")),
             Self::Centrifuge | Self::CentrifugeTuned => {
                 first_line(Command::new(places.centrifuge()).arg("-version"))
@@ -149,7 +156,7 @@ impl Server {
     fn start_on_port_0(self, places: &Places) -> Result<Running> {
         let mut command = match self {
             Self::Tidewire | Self::TidewireAllCores => Command::new(&places.hub),
-            Self::Floor | Self::Usual => Command::new(std::env::current_exe()?),
+            Self::Floor | Self::FloorBlocks | Self::Usual => Command::new(std::env::current_exe()?),
             Self::Bun | Self::BunAnswers => Command::new(places.bun()),
             Self::Centrifuge | Self::CentrifugeTuned | Self::Nats => Command::new(places.centrifuge()),
             Self::SocketIo => Command::new("node"),
@@ -159,6 +166,7 @@ impl Server {
                 command.args(["serve", "--dev", "--listen", "127.0.0.1:0"])
             }
             Self::Floor => command.arg("serve-floor"),
+            Self::FloorBlocks => command.arg("serve-floor-blocks"),
             Self::Usual => command.arg("serve-usual"),
             Self::Bun => command.arg(places.peers.join("bun/server.js")),
             Self::BunAnswers => command.arg(places.peers.join("bun/server.js")).arg("--answers"),

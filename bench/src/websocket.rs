@@ -32,7 +32,7 @@ pub struct Frame<'a> {
 }
 
 /// The answer to [`KEY`] that RFC 6455 prescribes.
-pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// The key of RFC 6455's example; nothing is secret about it.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// The key that masks every frame we send. Real clients draw it, which costs the server nothing.
@@ -46,6 +46,15 @@ pub fn put_request(path: &str, subprotocol: Option<&str>, out: &mut Vec<u8>) {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{offer}\r\n"
     );
     out.extend_from_slice(request.as_bytes());
+}
+
+/// Appends a server's answer to a request with [`KEY`].
+pub fn put_answer(out: &mut Vec<u8>) {
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n"
+    );
+    out.extend_from_slice(answer.as_bytes());
 }
 
 /// Takes a server's answer from the front of `bytes`; false if it has not come whole.

@@ -14,7 +14,7 @@ pub(super) fn greet(wants: Option<Wants>, out: &mut Vec<u8>) {
         let name = match wants {
             Wants::Topic(topic) => stamp::topic_name(topic),
             // Centrifuge has no patterns; the rows with patterns leave it out.
-            Wants::EveryTopic => "*".to_owned(),
+            Wants::EveryTopic | Wants::EverythingKept => "*".to_owned(),
         };
         text += &format!("\n{{\"id\":2,\"subscribe\":{{\"channel\":\"bench.{name}\"}}}}");
     }

@@ -25,7 +25,7 @@ pub(super) fn hear_as_subscriber(
         } else if line.starts_with(b"INFO ") {
             let name = match subscriber.wants {
                 Wants::Topic(topic) => stamp::topic_name(topic),
-                Wants::EveryTopic => "*".to_owned(),
+                Wants::EveryTopic | Wants::EverythingKept => "*".to_owned(),
             };
             say(&format!("{CONNECT}SUB bench.{name} 1\r\nPING\r\n"), out);
         } else {

@@ -8,7 +8,7 @@ pub(super) fn subscriber_request(wants: Wants) -> Request {
     let path = match wants {
         Wants::Topic(topic) => format!("/?topic={}", stamp::topic_name(topic)),
         // These servers have no patterns; the rows with patterns leave them out.
-        Wants::EveryTopic => "/?topic=*".to_owned(),
+        Wants::EveryTopic | Wants::EverythingKept => "/?topic=*".to_owned(),
     };
     Request { path, subprotocol: None }
 }

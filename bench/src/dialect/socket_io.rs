@@ -20,7 +20,7 @@ pub(super) fn hear_as_subscriber(
         let name = match subscriber.wants {
             Wants::Topic(topic) => stamp::topic_name(topic),
             // Rooms have no patterns; the rows with patterns leave Socket.IO out.
-            Wants::EveryTopic => "*".to_owned(),
+            Wants::EveryTopic | Wants::EverythingKept => "*".to_owned(),
         };
         say(&format!(r#"420["sub","{name}"]"#), out);
     } else if packet.starts_with(b"43") {

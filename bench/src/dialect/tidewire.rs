@@ -8,10 +8,10 @@ use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame::{self, ClientFrame, Hello, Open, Subscribe};
 use tidewire_protocol::code::{Content, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
-use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, Participant, ProducerId, Request, Seq};
+use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, ProducerId, Request, Seq};
 use tidewire_protocol::position::{Position, Start};
 
-use crate::dialect::{Publish, Publisher, Subscriber, Wants};
+use crate::dialect::{ELSEWHERE, Publish, Publisher, Subscriber, Wants};
 use crate::ledger::Ledger;
 use crate::stamp;
 use crate::websocket::{self, Opcode};
@@ -33,9 +33,16 @@ pub(super) fn greet(publisher: Option<u32>, out: &mut Vec<u8>) {
     say(&ClientFrame::Hello(hello), out);
 }
 
+/// Says hello and subscribes in one flight.
+pub(super) fn greet_and_subscribe(subscriber: &Subscriber, out: &mut Vec<u8>) {
+    greet(None, out);
+    subscribe(subscriber, out);
+}
+
 #[inline]
 pub(super) fn hear_as_subscriber(
     subscriber: &mut Subscriber,
+    stepwise: bool,
     mut message: &[u8],
     ledger: &mut Ledger,
     out: &mut Vec<u8>,
@@ -48,7 +55,8 @@ pub(super) fn hear_as_subscriber(
             continue;
         }
         match HubFrame::take(&mut &whole[..whole.len() - message.len()])? {
-            Some(HubFrame::Welcome(_)) => subscribe(subscriber, out),
+            Some(HubFrame::Welcome(_)) if stepwise => subscribe(subscriber, out),
+            Some(HubFrame::Welcome(_)) => {}
             Some(HubFrame::Subscribed(subscribed)) => begin(subscriber, &subscribed, ledger)?,
             Some(HubFrame::Heartbeat(beat)) => say(&ClientFrame::Heartbeat(heartbeat(beat.request)), out),
             Some(HubFrame::Progress(progress)) => {
@@ -80,12 +88,13 @@ fn read_block(subscriber: &mut Subscriber, block: &Block<'_>, ledger: &mut Ledge
 
 fn subscribe(subscriber: &Subscriber, out: &mut Vec<u8>) {
     let from = match subscriber.epoch {
+        0 if subscriber.wants == Wants::EverythingKept => Start::Earliest,
         0 => Start::Latest,
         epoch => Start::After(vec![Position { epoch: Epoch(epoch), offset: Offset(subscriber.cursor) }]),
     };
     let name = match subscriber.wants {
         Wants::Topic(topic) => name(topic),
-        Wants::EveryTopic => "bench.*".to_owned(),
+        Wants::EveryTopic | Wants::EverythingKept => "bench.*".to_owned(),
     };
     let subscribe =
         Subscribe { request: Request(1), name: Cow::Owned(name), from, when_slow: WhenSlow::CatchUp };
@@ -111,7 +120,8 @@ pub(super) fn hear_as_publisher(
     while !message.is_empty() {
         match HubFrame::take(&mut message)? {
             Some(HubFrame::Welcome(_)) => open(publisher, out),
-            Some(HubFrame::Opened(_)) => {
+            Some(HubFrame::Opened(opened)) => {
+                publisher.unknown += usize::from(opened.window_new);
                 publisher.unopened = publisher.unopened.saturating_sub(1);
                 publisher.ready = publisher.unopened == 0;
             }
@@ -120,6 +130,7 @@ pub(super) fn hear_as_publisher(
                 let count = publisher.acked.get_mut(place).context("an ack for no handle of ours")?;
                 ensure!(acked.seq.0 == u64::from(*count) + 1, "acks out of order");
                 *count += acked.count as u32;
+                publisher.answered += acked.count;
             }
             Some(HubFrame::Heartbeat(beat)) => say(&ClientFrame::Heartbeat(heartbeat(beat.request)), out),
             Some(other) => bail!("the hub tells a publisher {other:?}"),
@@ -130,14 +141,13 @@ pub(super) fn hear_as_publisher(
 }
 
 fn open(publisher: &mut Publisher, out: &mut Vec<u8>) {
-    publisher.unopened = publisher.topics.len();
+    (publisher.unopened, publisher.unknown) = (publisher.topics.len(), 0);
     for (place, topic) in publisher.topics.iter().enumerate() {
         let open = Open {
             handle: Handle(place as u64 + 1),
-            participant: Participant(0),
             topic: Cow::Owned(name(*topic)),
-            lowest: Seq(1),
-            unacknowledged: false,
+            lowest: Seq(u64::from(publisher.acked[place]) + 1),
+            ..Open::default()
         };
         say(&ClientFrame::Open(open), out);
     }
@@ -155,15 +165,30 @@ pub(super) fn put_publish(publisher: &Publisher, publish: Publish<'_>, out: &mut
     websocket::put_masked(Opcode::Binary, out, |out| frame.put(out));
 }
 
-/// What the bench calls a topic on servers where names have tokens.
-fn name(topic: u32) -> String {
-    format!("bench.{}", stamp::topic_name(topic))
+/// Publishes nothing under the next number.
+pub(super) fn put_void(place: usize, seq: u32, out: &mut Vec<u8>) {
+    let frame = client_frame::Publish {
+        handle: Handle(place as u64 + 1),
+        seq: Seq(u64::from(seq) + 1),
+        void: true,
+        ..client_frame::Publish::default()
+    };
+    websocket::put_masked(Opcode::Binary, out, |out| frame.put(out));
 }
 
-const fn heartbeat(request: Request) -> client_frame::Heartbeat {
+/// What the bench calls a topic on servers where names have tokens.
+pub(super) fn name(topic: u32) -> String {
+    match topic {
+        // No pattern of the bench matches it.
+        ELSEWHERE => "elsewhere".to_owned(),
+        topic => format!("bench.{}", stamp::topic_name(topic)),
+    }
+}
+
+pub(super) const fn heartbeat(request: Request) -> client_frame::Heartbeat {
     client_frame::Heartbeat { request }
 }
 
-fn say(frame: &ClientFrame<'_>, out: &mut Vec<u8>) {
+pub(super) fn say(frame: &ClientFrame<'_>, out: &mut Vec<u8>) {
     websocket::put_masked(Opcode::Binary, out, |out| frame.put(out));
 }

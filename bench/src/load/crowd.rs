@@ -70,19 +70,15 @@ impl Crowd {
     /// Connects all who have no connection, a bounded number at a time, and waits until they are subscribed.
     pub(super) fn connect(&mut self, address: SocketAddr, ledger: &mut Ledger) -> Result<()> {
         let clock = Instant::now();
-        let mut waiting: Vec<usize> =
-            (0..self.members.len()).rev().filter(|index| self.members[*index].link.is_none()).collect();
+        let mut waiting = self.absent();
+        waiting.reverse();
         let wanted = self.ready + waiting.len();
         let mut started = self.ready;
         while self.ready < wanted {
             while started - self.ready < CONNECTING_AT_ONCE
                 && let Some(index) = waiting.pop()
             {
-                let member = &mut self.members[index];
-                let request = member.dialect.subscriber_request(member.subscriber.wants);
-                let registry = self.poll.registry();
-                member.link =
-                    Some(Link::connect(address, member.distance, &request, registry, Token(index))?);
+                self.connect_one(index, address)?;
                 started += 1;
             }
             self.turn(Duration::from_millis(100), clock, ledger)?;
@@ -92,6 +88,25 @@ impl Crowd {
                 self.ready
             );
         }
+        Ok(())
+    }
+
+    /// Those who have no connection.
+    pub(super) fn absent(&self) -> Vec<usize> {
+        (0..self.members.len()).filter(|index| self.members[*index].link.is_none()).collect()
+    }
+
+    /// Whether everybody is subscribed.
+    pub(super) const fn all_ready(&self) -> bool {
+        self.ready == self.members.len()
+    }
+
+    /// Begins to connect one who has no connection.
+    pub(super) fn connect_one(&mut self, index: usize, address: SocketAddr) -> Result<()> {
+        let member = &mut self.members[index];
+        let request = member.dialect.subscriber_request(member.subscriber.wants);
+        let registry = self.poll.registry();
+        member.link = Some(Link::connect(address, member.distance, &request, registry, Token(index))?);
         Ok(())
     }
 

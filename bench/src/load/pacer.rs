@@ -10,6 +10,8 @@ pub enum Pacing {
     Random(f64),
     /// As fast as the server goes: a message is under way until, counted over all, every subscriber has one more.
     InFlight(u64),
+    /// As fast as the server acknowledges: so many messages are unanswered at most.
+    Unanswered(u64),
 }
 
 /// One stretch of publishing.
@@ -28,12 +30,16 @@ impl Pacer {
         Self { pacing, next_ns: now_ns as f64, random: 0, deliveries: 0, moved_ns: now_ns }
     }
 
+    pub(super) const fn pacing(&self) -> Pacing {
+        self.pacing
+    }
+
     /// When the next message should be sent, if that is not later than now.
     pub(super) fn due(&self, now_ns: u64, in_flight: u64) -> Option<u64> {
         let due_ns = match self.pacing {
             Pacing::Rate(_) | Pacing::Random(_) => self.next_ns as u64,
-            Pacing::InFlight(most) if in_flight < most => now_ns,
-            Pacing::InFlight(_) => return None,
+            Pacing::InFlight(most) | Pacing::Unanswered(most) if in_flight < most => now_ns,
+            Pacing::InFlight(_) | Pacing::Unanswered(_) => return None,
         };
         (due_ns <= now_ns).then_some(due_ns)
     }
@@ -43,7 +49,7 @@ impl Pacer {
         self.next_ns += match self.pacing {
             Pacing::Rate(per_second) => 1e9 / per_second,
             Pacing::Random(per_second) => -self.share().ln() * 1e9 / per_second,
-            Pacing::InFlight(_) => 0.0,
+            Pacing::InFlight(_) | Pacing::Unanswered(_) => 0.0,
         };
     }
 
@@ -51,8 +57,8 @@ impl Pacer {
     pub(super) const fn next_ns(&self, now_ns: u64) -> u64 {
         match self.pacing {
             Pacing::Rate(_) | Pacing::Random(_) => self.next_ns as u64,
-            // Deliveries wake the loop.
-            Pacing::InFlight(_) => now_ns + STUCK_NS / 10,
+            // Deliveries and answers wake the loop.
+            Pacing::InFlight(_) | Pacing::Unanswered(_) => now_ns + STUCK_NS / 10,
         }
     }
 

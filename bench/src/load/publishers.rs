@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use mio::{Events, Poll, Token};
 
-use crate::dialect::{Dialect, Publish, Publisher};
+use crate::dialect::{Dialect, ELSEWHERE, Publish, Publisher};
 use crate::histogram::Histogram;
-use crate::load::Plan;
 use crate::load::link::{Distance, Heard, Link};
+use crate::load::{Asks, Plan};
 use crate::stamp::{STAMP_BYTES, Stamp};
 
 /// All publishers of a load.
@@ -31,6 +31,10 @@ pub(super) struct Publishers {
     pub(super) ack_latency: Option<Histogram>,
 }
 
+/// Publishers who publish nothing, but leave in the server what it must know to find their repeats.
+#[derive(Debug)]
+pub(super) struct Voids(Publishers);
+
 #[derive(Debug)]
 struct Member {
     link: Option<Link>,
@@ -45,25 +49,20 @@ struct Member {
 
 impl Publishers {
     pub(super) fn new(plan: &Plan, dialect: Dialect) -> Result<Self> {
+        Self::of(plan, dialect, members(plan, 0))
+    }
+
+    /// One, on a topic that no subscriber asks for.
+    pub(super) fn elsewhere(dialect: Dialect) -> Result<Self> {
+        Self::of(&Plan::one_topic(0), dialect, vec![Member::new(PROBE, vec![ELSEWHERE])])
+    }
+
+    fn of(plan: &Plan, dialect: Dialect, members: Vec<Member>) -> Result<Self> {
         ensure!(plan.payload_bytes >= STAMP_BYTES, "a payload holds {STAMP_BYTES} bytes at least");
-        let mut members = Vec::new();
-        for index in 0..plan.publishers {
-            let topics: Vec<u32> = match plan.topics >= plan.publishers {
-                true => (index..plan.topics).step_by(plan.publishers).map(|topic| topic as u32).collect(),
-                false => (0..plan.topics as u32).collect(),
-            };
-            members.push(Member {
-                link: None,
-                seqs: vec![0; topics.len()],
-                sent: 0,
-                unacked: VecDeque::new(),
-                publisher: Publisher::new(index as u32, topics),
-            });
-        }
         Ok(Self {
             dialect,
             topics: plan.topics,
-            one_sequence: plan.every_topic,
+            one_sequence: plan.asks != Asks::OneTopic,
             poll: Poll::new()?,
             events: Events::with_capacity(64),
             buffer: vec![0; BUFFER_BYTES],
@@ -72,6 +71,20 @@ impl Publishers {
             published: 0,
             ack_latency: None,
         })
+    }
+
+    pub(super) const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Messages acknowledged so far.
+    pub(super) fn answered(&self) -> u64 {
+        self.members.iter().map(|member| member.publisher.answered).sum()
+    }
+
+    /// Messages that are not acknowledged yet.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.published - self.answered()
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -192,7 +205,60 @@ impl Publishers {
     }
 }
 
+/// The publishers of a plan, whose topics they share out; their numbers begin at `first`.
+fn members(plan: &Plan, first: usize) -> Vec<Member> {
+    let topics = |index: usize| match plan.topics >= plan.publishers {
+        true => (index..plan.topics).step_by(plan.publishers).map(|topic| topic as u32).collect(),
+        false => (0..plan.topics as u32).collect(),
+    };
+    (0..plan.publishers).map(|index| Member::new((first + index) as u32, topics(index))).collect()
+}
+
+impl Voids {
+    /// The visitors of a plan; each visit has its own.
+    pub(super) fn of(plan: &Plan, dialect: Dialect, visit: usize) -> Result<Self> {
+        ensure!(dialect.acknowledges(), "only who is answered leaves something behind");
+        Ok(Self(Publishers::of(plan, dialect, members(plan, (visit + 1) * plan.publishers))?))
+    }
+
+    /// Comes, uses up one number in each topic, goes, and comes back to ask; returns how many numbers are known.
+    pub(super) fn visit(mut self, address: SocketAddr) -> Result<usize> {
+        self.0.connect(address)?;
+        for member in &mut self.0.members {
+            let Some(link) = &mut member.link else { continue };
+            for place in 0..member.seqs.len() {
+                self.0.dialect.put_void(place, member.seqs[place], &mut link.unsent);
+                member.seqs[place] += 1;
+            }
+            self.0.published += member.seqs.len() as u64;
+        }
+        self.0.flush()?;
+        let clock = Instant::now();
+        while self.0.unanswered() > 0 {
+            ensure!(clock.elapsed() < CONNECT_TIMEOUT, "voids are not answered after {CONNECT_TIMEOUT:?}");
+            self.0.poll.poll(&mut self.0.events, Some(Duration::from_millis(100)))?;
+            self.0.hear(clock)?;
+        }
+        for member in &mut self.0.members {
+            (member.link, member.publisher.ready) = (None, false);
+        }
+        self.0.connect(address)?;
+        let unknown: usize = self.0.members.iter().map(|member| member.publisher.unknown).sum();
+        Ok(self.0.topics - unknown)
+    }
+}
+
 impl Member {
+    fn new(index: u32, topics: Vec<u32>) -> Self {
+        Self {
+            link: None,
+            seqs: vec![0; topics.len()],
+            sent: 0,
+            unacked: VecDeque::new(),
+            publisher: Publisher::new(index, topics),
+        }
+    }
+
     /// Messages to its only topic that have no answer yet.
     fn unacknowledged(&self) -> u32 {
         match (self.seqs.as_slice(), self.publisher.acked.as_slice()) {
@@ -206,5 +272,7 @@ impl Member {
 const UNACKED_MAX: usize = 1_000;
 /// Beyond this, messages wait where they are due.
 const UNSENT_BYTES_MAX: usize = 1 << 20;
+/// The probe's number: no plan has so many publishers.
+const PROBE: u32 = 60_000;
 const BUFFER_BYTES: usize = 256 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::goal::Metric;
 use crate::report::chart::Chart;
 use crate::report::table::{columns, ratio_to};
 use crate::report::{ContestantResult, Report, RowResult, short};
-use crate::row::{Metric, metric_of};
+use crate::row::metric_of;
 
 /// The results stand between these two lines; what people wrote around them stays.
 const BEGIN: &str = "<!-- results: written by `npm run bench -- --document docs/BENCHMARKS.md` -->\n";
@@ -55,9 +56,8 @@ fn goals(report: &Report) -> String {
             .to_owned();
     for row in &report.rows {
         for verdict in &row.verdicts {
-            let kept = if verdict.kept { "yes" } else { "**no**" };
-            let _ =
-                writeln!(out, "| {} | {} | {} | {kept} |", row.name, verdict.goal, short(verdict.reached));
+            let [reached, kept] = verdict.words("**missed**");
+            let _ = writeln!(out, "| {} | {} | {reached} | {kept} |", row.name, verdict.goal);
         }
     }
     out

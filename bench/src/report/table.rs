@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{ContestantResult, Report, RowResult, short};
-use crate::row::{Metric, Row};
+use crate::goal::Metric;
+use crate::report::{ContestantResult, Report, RowResult, Verdict, short};
+use crate::row::Row;
 use crate::scenario::Measured;
 
 /// Machine, versions, and who is missing.
@@ -21,7 +22,7 @@ pub fn head(report: &Report) -> String {
     out
 }
 
-/// One row: a line for each contestant.
+/// One row: a line for each contestant, and one for each goal.
 #[must_use]
 pub fn row(row: &Row, result: &RowResult) -> String {
     let columns = columns(row.metric, result);
@@ -37,18 +38,22 @@ pub fn row(row: &Row, result: &RowResult) -> String {
         let ratio = ratio_to(row.metric, contestant, result);
         lines.push(cells(&contestant.label, &columns, figure, &ratio));
     }
-    format!("\n{}: {}\n{}", result.name, result.title, aligned(&lines))
+    let goals = result.verdicts.iter().map(|verdict| goal("goal:", verdict));
+    let goals = aligned(&goals.collect::<Vec<_>>());
+    format!("\n{}: {}\n{}{goals}", result.name, result.title, aligned(&lines))
 }
 
-/// Every goal that could be judged.
+fn goal(first: &str, verdict: &Verdict) -> Vec<String> {
+    let [reached, kept] = verdict.words("MISSED");
+    vec![first.to_owned(), verdict.goal.clone(), reached, kept]
+}
+
+/// Every goal.
 #[must_use]
 pub fn goals(report: &Report) -> String {
     let mut lines = Vec::new();
     for row in &report.rows {
-        for verdict in &row.verdicts {
-            let kept = if verdict.kept { "reached" } else { "MISSED" };
-            lines.push(vec![row.name.clone(), verdict.goal.clone(), short(verdict.reached), kept.to_owned()]);
-        }
+        lines.extend(row.verdicts.iter().map(|verdict| goal(&row.name, verdict)));
     }
     if lines.is_empty() {
         String::new()
@@ -74,11 +79,14 @@ pub(crate) fn columns(metric: Metric, result: &RowResult) -> Vec<Column> {
         Column { name: "p99.9 us", figure: |measured| measured.latency.map(|latency| latency.p999) },
         Column { name: "max us", figure: |measured| measured.latency.map(|latency| latency.max) },
         Column { name: "wire bytes", figure: |measured| measured.wire_bytes },
+        Column { name: "MB/s", figure: |measured| measured.megabytes_per_second },
+        Column { name: "publishes/s", figure: |measured| measured.publishes_per_second },
         Column { name: "joins/s", figure: |measured| measured.joins_per_second },
         Column { name: "bytes each", figure: |measured| measured.bytes_each },
         Column { name: "memory MiB", figure: |measured| measured.memory_mib },
         Column { name: "grown MiB", figure: |measured| measured.grown_mib },
         Column { name: "behind", figure: |measured| Some(measured.behind as f64).filter(|many| *many > 0.0) },
+        Column { name: "kernel KiB each", figure: |measured| measured.kernel_kib_each },
         Column { name: "lost", figure: |measured| Some(measured.lost as f64).filter(|lost| *lost > 0.0) },
         Column {
             name: "repeated",

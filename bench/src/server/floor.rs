@@ -149,13 +149,10 @@ impl Connection {
         if let Some(at) = line.windows(7).position(|part| part == b"?topic=") {
             self.topic = line[at + 7..].first_chunk().copied();
         }
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {}\r\n\r\n",
-            websocket::ACCEPT
-        );
+        let mut answer = Vec::new();
+        websocket::put_answer(&mut answer);
         self.open = true;
-        self.send(answer.as_bytes())
+        self.send(&answer)
     }
 
     /// Sends what waits, then `frame`.
