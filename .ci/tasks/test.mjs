@@ -6,6 +6,7 @@ import { autobahn } from "./autobahn.mjs";
 import { build } from "./build.mjs";
 import { checkNpmAdvisories, checkRustDependencies } from "./dependencies.mjs";
 import { fuzz } from "./fuzz.mjs";
+import { hostile } from "./hostile.mjs";
 import { runPackageSourceTests, runTestsIn } from "./js-tests.mjs";
 import { pack } from "./pack.mjs";
 import { checkSize } from "./package.mjs";
@@ -84,6 +85,12 @@ const sections = [
   {
     name: "test: simulation",
     run: () => run("npm", ["run", "--silent", "simulate", "--", "--ci"]),
+  },
+  {
+    // A section of its own, as it measures.
+    name: "test: hostile neighbour",
+    needs: "build",
+    run: () => hostile({}),
   },
   {
     name: "test: npm package sources",

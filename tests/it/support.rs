@@ -1,5 +1,8 @@
 //! What the tests share: a hub in its own process, and sockets that send literal bytes.
 
+// Two binaries share it, and each uses a part of it.
+#![allow(dead_code)]
+
 pub(crate) mod hub;
 pub(crate) mod neighbour;
 pub(crate) mod peer;

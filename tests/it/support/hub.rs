@@ -107,6 +107,11 @@ impl Hub {
         answer
     }
 
+    /// Whether its process has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.process.id().to_string();

@@ -1,7 +1,7 @@
 //! A socket that sends what it is told, byte for byte, and a client on it that knows just enough of WebSocket.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
@@ -59,6 +59,16 @@ impl RawSocket {
         socket.say(json!({"type": "hello", "producer": producer, "incarnation": 1, "agent": "test"}));
         assert_eq!(socket.hear()["type"], "welcome");
         socket
+    }
+
+    /// Another end of the same connection, to speak with while this one listens.
+    pub(crate) fn twin(&self) -> Self {
+        Self { stream: self.stream.try_clone().unwrap(), unread: Vec::new() }
+    }
+
+    /// Ends the connection, for its twin too.
+    pub(crate) fn hang_up(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Sends bytes; a hub that has closed may be noticed here or at the next read.

@@ -19,6 +19,9 @@ pub const SELECTORS: usize = 12;
 /// The pattern that matches everything.
 pub const EVERYTHING: SelectorIndex = 11;
 
+/// A topic that only those name who keep no rule; nobody listens to it but by the pattern for everything.
+pub const FOREIGN: TopicIndex = TopicIndex::MAX;
+
 /// The topic of this name.
 #[must_use]
 pub fn topic_named(name: &str) -> Option<TopicIndex> {
@@ -36,7 +39,7 @@ pub fn selector_named(name: &str) -> Option<SelectorIndex> {
 pub fn audience_of(topic: TopicIndex) -> &'static [SelectorIndex] {
     static TABLE: OnceLock<Vec<Vec<SelectorIndex>>> = OnceLock::new();
     let table = TABLE.get_or_init(|| NAMES[..TOPICS].iter().map(|topic| matching(topic)).collect());
-    &table[usize::from(topic)]
+    table.get(usize::from(topic)).map_or(&[EVERYTHING], Vec::as_slice)
 }
 
 fn matching(topic: &str) -> Vec<SelectorIndex> {

@@ -10,7 +10,7 @@ use tidewire_protocol::block;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Epoch, Offset};
 
-use crate::names::{SELECTORS, TOPICS, TopicIndex, audience_of, topic_named};
+use crate::names::{FOREIGN, SELECTORS, TOPICS, TopicIndex, audience_of, topic_named};
 use crate::oracle::listening::Listening;
 
 pub mod listening;
@@ -105,6 +105,8 @@ pub enum Fate {
     Failed,
     /// It failed, and is not in any log.
     Refused,
+    /// Nobody cares: it is of one who keeps no rule.
+    Hostile,
 }
 
 /// What could make a publish fail.
@@ -151,9 +153,28 @@ impl Oracle {
 
     /// An outbox has taken a message; its payload is that of the answer.
     pub fn published(&mut self, publish: Publish) -> Uid {
-        let bare = self.bare[usize::from(publish.topic)];
+        let bare = self.is_bare(publish.topic);
         self.publishes.push(Publish { bare, ..publish });
         self.publishes.len() as Uid - 1
+    }
+
+    fn is_bare(&self, topic: TopicIndex) -> bool {
+        self.bare.get(usize::from(topic)).copied().unwrap_or(false)
+    }
+
+    /// One who keeps no rule may have published; what comes of it is its own affair, but it lands once at most.
+    pub fn published_by_hostile(&mut self, len: u32) -> Uid {
+        self.published(Publish {
+            actor: usize::MAX,
+            producer: 0,
+            incarnation: 0,
+            topic: FOREIGN,
+            counter: 0,
+            bare: false,
+            len,
+            fate: Fate::Hostile,
+            seen: 0,
+        })
     }
 
     /// A client was welcomed with this incarnation of its producer: older ones are fenced from now on.
@@ -167,10 +188,15 @@ impl Oracle {
 
     /// A message became visible in the log that lives.
     pub fn shown(&mut self, message: &block::Message<'_>) {
-        let Some((uid, publish)) = self.identify(message.payload) else {
+        let Some((uid, mut publish)) = self.identify(message.payload) else {
             return self.object(format_args!("the payload at offset {} was never published", message.offset));
         };
-        if message.topic.and_then(topic_named) != Some(publish.topic) {
+        if publish.fate == Fate::Hostile {
+            // Where it went is known only now.
+            publish.topic = message.topic.and_then(topic_named).unwrap_or(FOREIGN);
+            self.publishes[uid as usize].topic = publish.topic;
+            self.publishes[uid as usize].bare = self.is_bare(publish.topic);
+        } else if message.topic.and_then(topic_named) != Some(publish.topic) {
             self.object(format_args!("#{uid} is in topic {:?}, not {}", message.topic, publish.topic));
         }
         let record = Record {
@@ -196,11 +222,17 @@ impl Oracle {
     /// Lands once unless marked, in its publisher's order, and not from a fenced publisher.
     fn check_publisher(&mut self, record: &Record, publish: &Publish) {
         let uid = record.uid;
+        if publish.fate == Fate::Hostile {
+            if publish.seen > 0 {
+                self.object(format_args!("#{uid} of a hostile client was sent once and is in the log twice"));
+            }
+            return;
+        }
         if publish.seen > 0 && !record.maybe_duplicate {
             self.object(format_args!("#{uid} is in the log twice, unmarked: {record:?} {publish:?}"));
         }
         match publish.fate {
-            Fate::Waiting | Fate::Failed => {}
+            Fate::Waiting | Fate::Failed | Fate::Hostile => {}
             Fate::Done | Fate::Withdrawn | Fate::Refused => {
                 self.object(format_args!("#{uid} became visible after its outcome: {publish:?}"));
             }

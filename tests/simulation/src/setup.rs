@@ -18,6 +18,8 @@ pub struct Setup {
     pub shards: usize,
     /// Clients at the start.
     pub clients: usize,
+    /// Clients that keep no rule.
+    pub hostiles: usize,
     /// Whether the engine completes late, out of step, and not always.
     pub late_engine: bool,
     /// Everything is kept: then no gap but a change of epoch has an excuse.
@@ -52,6 +54,7 @@ impl Setup {
             seed: 1,
             shards: 2,
             clients: 0,
+            hostiles: 0,
             late_engine: false,
             keeps_all: true,
             hub,
@@ -80,6 +83,8 @@ impl Setup {
             seed,
             shards: random.between(2, 3) as usize,
             clients,
+            // From a chance of its own: the rest of a seed's world is the same with them and without.
+            hostiles: Random::new(!seed).below(4).saturating_sub(1) as usize,
             late_engine: random.one_in(2),
             keeps_all,
             hub,

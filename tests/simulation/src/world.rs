@@ -14,6 +14,7 @@ use crate::queue::Queue;
 use crate::random::Random;
 use crate::setup::Setup;
 use crate::world::actor::Actor;
+use crate::world::hostile::Hostile;
 use crate::world::hub::Hub;
 use crate::world::link::{Link, LinkId};
 
@@ -21,6 +22,7 @@ mod application;
 mod weather;
 
 mod clients;
+pub mod hostile;
 mod travel;
 
 pub mod actor;
@@ -42,6 +44,8 @@ pub struct World {
     pub hub: Option<Hub>,
     /// Every client there ever was.
     pub actors: Vec<Actor>,
+    /// Clients that keep no rule.
+    pub hostiles: Vec<Hostile>,
     /// Every link there ever was.
     pub links: Vec<Link>,
     /// What was counted.
@@ -125,6 +129,8 @@ enum Event {
     Online(usize),
     /// An application closes its client.
     Close(usize),
+    /// A hostile client does something.
+    Rage(usize),
 }
 
 impl World {
@@ -137,6 +143,7 @@ impl World {
             oracle: Oracle::new(setup.keeps_all, setup.bare()),
             hub: None,
             actors: Vec::new(),
+            hostiles: Vec::new(),
             links: Vec::new(),
             tally: Tally::default(),
             story: None,
@@ -154,6 +161,9 @@ impl World {
         world.after(5_000, Event::Sweep);
         for _ in 0..world.setup.clients {
             world.new_actor();
+        }
+        for _ in 0..world.setup.hostiles {
+            world.new_hostile();
         }
         world
     }
@@ -216,6 +226,7 @@ impl World {
             Event::Sweep => self.sweep(),
             Event::Online(actor) => self.online_again(actor),
             Event::Close(actor) => self.close(actor),
+            Event::Rage(hostile) => self.rage(hostile),
         }
         self.after_step();
     }
@@ -359,7 +370,8 @@ impl World {
         let limits = hub.topics.limits();
         let block = (limits.block_bytes.max(limits.message_bytes_max) + limits.write_bytes + 1_000) as u64;
         let shared = (limits.node_bytes_max + 4 * limits.pattern_tail_bytes) as u64;
-        let bound = shared + block * (20 + 4 * self.actors.len() as u64);
+        let bound =
+            shared + block * (20 + 4 * (self.actors.len() + hostile::LINKS_MAX * self.hostiles.len()) as u64);
         if held > bound {
             self.oracle.object(format_args!("blocks take {held} bytes, more than {bound}"));
         }
@@ -378,6 +390,7 @@ impl World {
                 self.oracle.object(format_args!("client {index} still has {count} messages, {bytes} bytes"));
             }
         }
+        self.check_hostiles_are_forgotten();
         self.oracle.check_calm(self.now);
     }
 

@@ -132,7 +132,15 @@ impl Tail {
             return;
         }
         let mut header = Vec::with_capacity(block::HEADER_BYTES_MAX);
-        block::put_header(self.number, false, self.prev, self.base_time_ms, self.records.len(), &mut header);
+        block::put_header(
+            self.number,
+            0,
+            false,
+            self.prev,
+            self.base_time_ms,
+            self.records.len(),
+            &mut header,
+        );
         let mut frame = Vec::with_capacity(header.len() + self.records.len() + 10);
         websocket::put_server_header(Opcode::Binary, header.len() + self.records.len(), &mut frame);
         frame.extend_from_slice(&header);

@@ -96,9 +96,9 @@ impl Hub {
     }
 
     /// A client's socket comes to a shard.
-    pub fn accept(&mut self, now: u64, shard: usize, link: LinkId) -> ConnectionId {
+    pub fn accept(&mut self, now: u64, shard: usize, link: LinkId, account: AccountKey) -> ConnectionId {
         let seat = &mut self.seats[shard];
-        let id = seat.shard.accept(Millis(now), Dialect::Binary, AccountKey(1));
+        let id = seat.shard.accept(Millis(now), Dialect::Binary, account);
         let place = id.0 as usize;
         seat.places.resize(seat.places.len().max(place + 1), None);
         seat.places[place] = Some(link);

@@ -5,11 +5,20 @@ use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 /// A link, by its place in the world.
 pub type LinkId = u32;
 
+/// Whose a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// A client's, by its place among the actors.
+    Client(usize),
+    /// A hostile client's, by its place among those.
+    Hostile(usize),
+}
+
 /// A link. Bytes may still travel on one that an end has let go of.
 #[derive(Debug)]
 pub struct Link {
     /// Whose.
-    pub actor: usize,
+    pub owner: Owner,
     /// The shard that has it.
     pub shard: usize,
     /// Its place there, while the hub has it.
@@ -45,9 +54,9 @@ pub struct Link {
 impl Link {
     /// A fresh one.
     #[must_use]
-    pub fn new(actor: usize, shard: usize, hub: ConnectionId, capacity: usize) -> Self {
+    pub fn new(owner: Owner, shard: usize, hub: ConnectionId, capacity: usize) -> Self {
         Self {
-            actor,
+            owner,
             shard,
             hub: Some(hub),
             client: true,

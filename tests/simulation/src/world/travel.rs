@@ -5,7 +5,8 @@ use tidewire_protocol::block::blocks_of_page;
 use tidewire_protocol::hub_frame::{HubFrame, Page};
 
 use crate::websocket::{Cut, cut};
-use crate::world::link::{Link, LinkId};
+use crate::world::hostile::account_of_client;
+use crate::world::link::{Link, LinkId, Owner};
 use crate::world::{Event, World};
 
 impl World {
@@ -22,8 +23,8 @@ impl World {
         let id = self.links.len() as LinkId;
         match &mut self.hub {
             Some(hub) if !refused => {
-                let place = hub.accept(self.now, shard, id);
-                self.links.push(Link::new(actor, shard, place, capacity));
+                let place = hub.accept(self.now, shard, id, account_of_client(actor));
+                self.links.push(Link::new(Owner::Client(actor), shard, place, capacity));
                 self.actors[actor].link = Some(id);
                 self.note(|| format!("client {actor} connects: link {id}, shard {shard}"));
                 self.tell(actor, Input::LinkOpened);
@@ -131,7 +132,11 @@ impl World {
                 link.arrived.clear();
                 return;
             }
-            let actor = link.actor;
+            let actor = match link.owner {
+                Owner::Client(actor) => actor,
+                // It does not care what it is told.
+                Owner::Hostile(_) => return link.arrived.clear(),
+            };
             match cut(&mut link.arrived) {
                 Some(Cut::Message(message)) => {
                     self.note_frames(id, &message);
@@ -185,7 +190,10 @@ impl World {
             return;
         }
         link.client = false;
-        let actor = link.actor;
+        let actor = match link.owner {
+            Owner::Client(actor) => actor,
+            Owner::Hostile(hostile) => return self.hostile_lets_go(hostile, id),
+        };
         self.actors[actor].link = None;
         self.note(|| format!("client {actor} loses link {id}: {code}"));
         self.tell(actor, Input::LinkClosed { code });

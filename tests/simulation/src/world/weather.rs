@@ -11,6 +11,7 @@ impl World {
     /// Trouble from now on.
     pub fn begin_round(&mut self) {
         self.calm = false;
+        self.hostiles_rage();
         if self.setup.hub_fault_ms > 0 {
             let wait = self.random.wait(self.setup.hub_fault_ms);
             self.after(wait, Event::HubFault);
@@ -153,6 +154,7 @@ impl World {
         self.note(|| "calm");
         self.calm = true;
         self.start_hub();
+        self.hostiles_leave();
         for id in 0..self.links.len() {
             let link = &mut self.links[id];
             link.stalled_until = 0;

@@ -1,0 +1,43 @@
+//! The attacks, each a function that does its worst until it is cut off, and is then called anew.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::hostile::stranger::Target;
+
+mod identity;
+mod names;
+mod nonsense;
+mod patterns;
+mod publishing;
+mod reading;
+mod silence;
+mod storms;
+
+/// One attack.
+#[derive(Clone, Copy)]
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    /// What it does, for the table.
+    pub(crate) does: &'static str,
+    /// What others have put there before it.
+    pub(crate) before: fn(SocketAddr),
+    /// How many threads do it side by side.
+    pub(crate) threads: usize,
+    pub(crate) worst: fn(Target) -> io::Result<()>,
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Attack> {
+    [
+        names::ATTACKS,
+        patterns::ATTACKS,
+        reading::ATTACKS,
+        publishing::ATTACKS,
+        identity::ATTACKS,
+        silence::ATTACKS,
+        storms::ATTACKS,
+        nonsense::ATTACKS,
+    ]
+    .concat()
+}

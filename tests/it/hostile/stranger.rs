@@ -1,0 +1,280 @@
+//! A client that means harm: it comes from an address of its own, is not tidy, and is cut off sooner or later.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::hostile::frames::{self, Heard};
+
+/// A hub, and where a stranger comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) hub: SocketAddr,
+    pub(crate) from: IpAddr,
+    /// Bytes that the system takes for it before it must read; as many as usual if not given.
+    pub(crate) receive_buffer: Option<usize>,
+}
+
+/// Connections that this program has made, and bytes that it has sent as WebSocket frames.
+pub(crate) fn done_so_far() -> (u64, u64) {
+    (CONNECTED.load(Ordering::Relaxed), SENT.load(Ordering::Relaxed))
+}
+
+/// How a connection speaks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Speech {
+    Binary,
+    Json,
+}
+
+/// A connection.
+pub(crate) struct Stranger {
+    stream: TcpStream,
+    speech: Speech,
+    unread: Vec<u8>,
+}
+
+impl Target {
+    pub(crate) fn new(hub: SocketAddr, from: [u8; 4]) -> Self {
+        Self { hub, from: IpAddr::V4(Ipv4Addr::from(from)), receive_buffer: None }
+    }
+
+    /// The same for connections that little can be written to while they do not read.
+    pub(crate) fn narrow(self) -> Self {
+        Self { receive_buffer: Some(4_096), ..self }
+    }
+
+    /// A connection that has said nothing.
+    pub(crate) fn tcp(&self) -> io::Result<TcpStream> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        if let Some(bytes) = self.receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        socket.bind(&SocketAddr::from((self.from, 0)).into())?;
+        socket.connect_timeout(&self.hub.into(), PATIENCE)?;
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        CONNECTED.fetch_add(1, Ordering::Relaxed);
+        Ok(stream)
+    }
+
+    /// A WebSocket on which nothing was said.
+    pub(crate) fn websocket(&self, speech: Speech) -> io::Result<Stranger> {
+        let mut stream = self.tcp()?;
+        stream.write_all(handshake(speech).as_bytes())?;
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            if stream.read(&mut byte)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            head.push(byte[0]);
+        }
+        if !head.starts_with(b"HTTP/1.1 101 ") {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        Ok(Stranger { stream, speech, unread: Vec::new() })
+    }
+
+    /// A connection that has signed in as nobody known.
+    pub(crate) fn signed_in(&self, speech: Speech) -> io::Result<Stranger> {
+        self.signed_in_as(speech, &fresh(), 1)
+    }
+
+    pub(crate) fn signed_in_as(
+        &self,
+        speech: Speech,
+        producer: &[u8; 16],
+        incarnation: u64,
+    ) -> io::Result<Stranger> {
+        let mut stranger = self.websocket(speech)?;
+        match speech {
+            Speech::Binary => stranger.say(&frames::hello(producer, incarnation))?,
+            Speech::Json => {
+                let digits: String = producer.iter().map(|byte| format!("{byte:02x}")).collect();
+                let hello =
+                    format!(r#"{{"type":"hello","producer":"{digits}","incarnation":{incarnation}}}"#);
+                stranger.say(hello.as_bytes())?;
+            }
+        }
+        stranger.message()?;
+        Ok(stranger)
+    }
+
+    pub(crate) fn binary(&self) -> io::Result<Stranger> {
+        self.signed_in(Speech::Binary)
+    }
+
+    pub(crate) fn json(&self) -> io::Result<Stranger> {
+        self.signed_in(Speech::Json)
+    }
+}
+
+impl Stranger {
+    /// Sends bytes as they are.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)?;
+        SENT.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Sends a message.
+    pub(crate) fn say(&mut self, message: &[u8]) -> io::Result<()> {
+        let first = match self.speech {
+            Speech::Binary => 0x82,
+            Speech::Json => 0x81,
+        };
+        self.push(&masked(first, message))
+    }
+
+    /// The next message; control frames are passed over.
+    pub(crate) fn message(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            let head = self.take(2)?;
+            let length = match head[1] {
+                126 => self.take(2)?.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
+                127 => self.take(8)?.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
+                length => u64::from(length),
+            };
+            let payload = self.take(length as usize)?;
+            match head[0] {
+                0x81 | 0x82 => return Ok(payload),
+                0x88 => return Err(io::ErrorKind::ConnectionAborted.into()),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next frames in binary.
+    pub(crate) fn hear(&mut self) -> io::Result<Vec<Heard>> {
+        Ok(frames::heard(&self.message()?))
+    }
+
+    /// The next frame of a kind; a goodbye ends the wait.
+    pub(crate) fn hear_of(&mut self, kind: u8) -> io::Result<Heard> {
+        loop {
+            for frame in self.hear()? {
+                if frame.kind == kind {
+                    return Ok(frame);
+                }
+                if matches!(frame.kind, frames::GOODBYE | frames::FAILED | frames::REFUSED) {
+                    return Err(io::ErrorKind::PermissionDenied.into());
+                }
+            }
+        }
+    }
+
+    /// Publishes what was composed, and waits until so many publishes are answered.
+    pub(crate) fn publish(&mut self, message: &[u8], mut count: u64) -> io::Result<()> {
+        self.say(message)?;
+        while count > 0 {
+            for frame in self.hear()? {
+                match frame.kind {
+                    frames::ACKED => count = count.saturating_sub(frame.number(3)),
+                    frames::REFUSED | frames::GOODBYE => return Err(io::ErrorKind::PermissionDenied.into()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads and throws away whatever comes, on a thread of its own.
+    pub(crate) fn drain(&self) -> io::Result<()> {
+        let mut stream = self.stream.try_clone()?;
+        stream.set_read_timeout(None)?;
+        thread::spawn(move || {
+            let mut bytes = vec![0; 1 << 16];
+            while matches!(stream.read(&mut bytes), Ok(count) if count > 0) {}
+            // Whoever still writes learns of the end.
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        });
+        Ok(())
+    }
+
+    /// Reads so much, or until nothing has come for a while.
+    pub(crate) fn swallow(&mut self, mut count: usize) -> io::Result<()> {
+        let mut bytes = vec![0; 1 << 16];
+        while count > 0 {
+            let read = self.stream.read(&mut bytes)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            count = count.saturating_sub(read);
+        }
+        Ok(())
+    }
+
+    /// Closes without a word, with a reset.
+    pub(crate) fn reset(self) -> io::Result<()> {
+        Socket::from(self.stream).set_linger(Some(Duration::ZERO))
+    }
+
+    fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; 1 << 16];
+        while self.unread.len() < count {
+            let read = self.stream.read(&mut bytes)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.unread.extend_from_slice(&bytes[..read]);
+        }
+        let rest = self.unread.split_off(count);
+        Ok(std::mem::replace(&mut self.unread, rest))
+    }
+}
+
+/// A frame whose mask is all zeros.
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(payload.len() + 14);
+    frame.push(first);
+    match payload.len() {
+        length @ 0..126 => frame.push(0x80 | length as u8),
+        length @ 126..65_536 => {
+            frame.push(0x80 | 126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// A producer that nobody has used.
+pub(crate) fn fresh() -> [u8; 16] {
+    (u128::from(unique()) << 64 | u128::from(unique())).to_be_bytes()
+}
+
+/// A number that this program has not given before, and that other runs hardly give.
+pub(crate) fn unique() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    now.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn handshake(speech: Speech) -> String {
+    let protocol = match speech {
+        Speech::Binary => "tidewire.v1",
+        Speech::Json => "tidewire.v1.json",
+    };
+    format!(
+        "GET /v1/ws HTTP/1.1\r\nhost: hub\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         sec-websocket-protocol: {protocol}\r\n\r\n"
+    )
+}
+
+static CONNECTED: AtomicU64 = AtomicU64::new(0);
+static SENT: AtomicU64 = AtomicU64::new(0);
+/// A stranger waits so long for anything, and then begins anew.
+const PATIENCE: Duration = Duration::from_secs(5);
