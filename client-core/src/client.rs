@@ -1,5 +1,6 @@
 //! The client: what the application may ask, and where each input goes.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use tidewire_protocol::binary;
@@ -12,9 +13,11 @@ use tidewire_protocol::hub_frame::{
     Unsubscribed, Welcome,
 };
 use tidewire_protocol::name;
+use tidewire_protocol::position::Start;
 
 use crate::connection::{Change, Connection};
 use crate::fault::{Broken, ClientCode, Fault};
+use crate::history::{Asking, History, Question};
 use crate::input::{Input, Millis, NEVER};
 use crate::options::{Options, SubscribeOptions};
 use crate::outbox::Outbox;
@@ -28,6 +31,8 @@ pub struct Client {
     options: Options,
     connection: Connection,
     subscriptions: Subscriptions,
+    /// There once a page is asked for.
+    history: Option<Box<dyn Asking>>,
     outbox: Outbox,
     /// Frames to send before all messages.
     wire: Vec<u8>,
@@ -41,6 +46,7 @@ impl Client {
         Self {
             connection: Connection::new(options.seed),
             subscriptions: Subscriptions::new(options.linger_ms),
+            history: None,
             outbox: Outbox::new(options.outbox, options.incarnation.0 > 1),
             wire: Vec::new(),
             outputs: Outputs::new(),
@@ -117,8 +123,34 @@ impl Client {
         Ok(id)
     }
 
+    /// Asks for a page of a topic's or pattern's history, with at most so many messages. They come as messages of
+    /// the number that this gives, with `Page` behind them, or `Refused` instead; [`Self::unsubscribe`] drops the
+    /// question. It is asked anew on each link until it has its answer.
+    ///
+    /// # Errors
+    /// `closed` or `bad_name`.
+    pub fn history(
+        &mut self,
+        now: Millis,
+        name: &str,
+        from: Start,
+        messages_max: u32,
+    ) -> Result<ListenerId, Fault> {
+        self.check(name, true)?;
+        let id = self.subscriptions.following();
+        let history = self.history.get_or_insert_with(History::asking);
+        history.ask(Question::new(id, name, from, messages_max));
+        self.connect(now);
+        self.drive(now);
+        Ok(id)
+    }
+
     /// Ends a listener. No event of it comes after this returns.
     pub fn unsubscribe(&mut self, now: Millis, listener: ListenerId) {
+        if let Some(history) = &mut self.history {
+            history.forget(listener);
+            self.outputs.forget(listener);
+        }
         self.subscriptions.unsubscribe(now, listener, &mut self.outputs);
         self.drive(now);
     }
@@ -164,8 +196,16 @@ impl Client {
     /// When [`Input::Timeout`] is due, if nothing else happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        let deadline =
-            self.connection.deadline().min(self.subscriptions.wake_at()).min(self.outbox.wake_at());
+        let history = match &self.history {
+            Some(history) if self.connection.is_online() => history.wake_at(),
+            Some(_) | None => NEVER,
+        };
+        let deadline = self
+            .connection
+            .deadline()
+            .min(self.subscriptions.wake_at())
+            .min(self.outbox.wake_at())
+            .min(history);
         (deadline != NEVER).then_some(deadline)
     }
 
@@ -199,12 +239,15 @@ impl Client {
         match change {
             Change::None => {}
             Change::Up => self.connection.put_hello(&self.options, &mut self.wire),
-            Change::Online => self.subscriptions.reset(),
+            Change::Online => self.ask_again(),
             Change::Down => self.reset(),
             Change::Over(fault) => {
                 self.reset();
                 self.outbox.fail_all(fault, &mut self.outputs);
                 self.subscriptions.end(fault, &mut self.outputs);
+                if let Some(history) = &mut self.history {
+                    history.end(fault, &mut self.outputs);
+                }
             }
         }
         self.outbox.tick(now);
@@ -214,12 +257,22 @@ impl Client {
     fn reset(&mut self) {
         self.wire.clear();
         self.outbox.reset();
+        self.ask_again();
+    }
+
+    fn ask_again(&mut self) {
         self.subscriptions.reset();
+        if let Some(history) = &mut self.history {
+            history.reset();
+        }
     }
 
     fn drive(&mut self, now: Millis) {
-        let wire = if self.connection.is_online() { Some(&mut self.wire) } else { None };
-        self.subscriptions.drive(now, wire);
+        let mut wire = if self.connection.is_online() { Some(&mut self.wire) } else { None };
+        self.subscriptions.drive(now, wire.as_deref_mut());
+        if let (Some(history), Some(wire)) = (&mut self.history, wire) {
+            history.drive(now, &mut self.subscriptions.requests, wire);
+        }
     }
 
     fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
@@ -276,10 +329,22 @@ impl Client {
             Unsubscribed::KIND => {
                 self.subscriptions.unsubscribed(now, &Unsubscribed::without_texts(fields)?, out)
             }
-            Failed::KIND => self.subscriptions.failed(now, &Failed::without_texts(fields)?, out),
+            Failed::KIND => {
+                let failed = Failed::without_texts(fields)?;
+                self.subscriptions.failed(now, &failed, out);
+                if let Some(history) = &mut self.history {
+                    history.failed(now, &failed, out);
+                }
+            }
             Missing::KIND => self.subscriptions.missing(&Missing::of(fields)?, out)?,
             Progress::KIND => self.subscriptions.progress(&Progress::of(fields)?),
-            Page::KIND => self.subscriptions.page(now, &Page::of(fields)?, bytes, out)?,
+            Page::KIND => {
+                let page = Page::of(fields)?;
+                self.subscriptions.page(now, &page, bytes, out)?;
+                if let Some(history) = &mut self.history {
+                    history.page(&page, bytes, out)?;
+                }
+            }
             // A kind that this version does not know is passed over, by rule; `attached` is asked for by nobody.
             _ => {}
         }

@@ -27,6 +27,8 @@ mod connection;
 
 mod subscriptions;
 
+mod history;
+
 mod tail;
 
 mod listener;
@@ -42,6 +44,8 @@ mod entry;
 mod outputs;
 
 mod queue;
+
+mod request;
 
 pub mod output;
 

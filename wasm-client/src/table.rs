@@ -137,6 +137,8 @@ impl Table {
             }
             // The status that follows says why the link is gone and when it will be back.
             Event::Goodbye { .. } => {}
+            // JavaScript asks for no pages.
+            Event::Page { .. } => {}
         }
     }
 

@@ -4,5 +4,6 @@
 mod rig;
 
 mod connection;
+mod history;
 mod outbox;
 mod subscriptions;
