@@ -9,13 +9,20 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 use tidewire_client_core::client::Client;
+use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
-use tidewire_client_core::output::{self, Event, ListenerId, Output, Packet, PublishId, Span, Status};
+use tidewire_client_core::output::{self, Event as Told, ListenerId, Output, Packet, PublishId};
+use tidewire_protocol::position::Start;
 
 use crate::address::Address;
 use crate::command::{Command, Room};
-use crate::event::{Message, Outcome, Published, SubEvent};
+use crate::event::{Event, Message};
+use crate::history::Page;
 use crate::link::{Link, LinkEvent};
+use crate::outcome::{Outcome, Published};
+use crate::payload::Payload;
+use crate::standing::Standing;
+use crate::status::Status;
 
 /// What the task starts with.
 #[derive(Debug)]
@@ -31,15 +38,17 @@ struct Engine {
     core: Client,
     address: Address,
     room: Arc<Room>,
-    status: watch::Sender<Status>,
+    standing: Standing,
     started: Instant,
     link: Option<Link>,
     /// The last link, while it says goodbye.
     closing: Option<tokio::task::JoinHandle<()>>,
     waiting: HashMap<PublishId, Waiting>,
+    /// Publishes that wait, by the keys of their handles.
+    publishes: HashMap<u64, PublishId>,
     /// Listeners by the keys of their handles.
     listeners: HashMap<u64, ListenerId>,
-    readers: HashMap<ListenerId, mpsc::UnboundedSender<SubEvent>>,
+    readers: HashMap<ListenerId, Reader>,
     /// The newest publish.
     last_id: PublishId,
     flushes: Vec<Flush>,
@@ -54,8 +63,24 @@ struct Flush {
 
 /// A publish without its outcome.
 struct Waiting {
+    key: u64,
     payload: Bytes,
     outcome: oneshot::Sender<Outcome>,
+}
+
+/// Where the events of a listener or a question go.
+struct Reader {
+    name: Arc<str>,
+    to: To,
+}
+
+enum To {
+    Subscription(mpsc::UnboundedSender<Event<()>>),
+    /// A page gathers until it is whole.
+    Page {
+        messages: Vec<Message<()>>,
+        answer: oneshot::Sender<Result<Page<()>, Fault>>,
+    },
 }
 
 /// Runs the client until it is closed, or all its handles are gone.
@@ -65,11 +90,12 @@ pub(crate) async fn run(parts: Parts) {
         core,
         address,
         room,
-        status,
+        standing: Standing::new(status),
         started: Instant::now(),
         link: None,
         closing: None,
         waiting: HashMap::new(),
+        publishes: HashMap::new(),
         listeners: HashMap::new(),
         readers: HashMap::new(),
         last_id: PublishId(0),
@@ -128,32 +154,28 @@ impl Engine {
     }
 
     fn is_closed(&self) -> bool {
-        matches!(*self.status.borrow(), Status::Closed { .. })
+        self.standing.is_closed()
     }
 
     fn command(&mut self, command: Command) {
         let now = self.now();
         match command {
-            Command::Publish { topic, content, payload, outcome } => {
-                match self.core.publish(now, &topic, content, payload.len() as u32) {
-                    Ok(id) => {
-                        self.last_id = id;
-                        self.waiting.insert(id, Waiting { payload, outcome });
-                    }
-                    Err(fault) => {
-                        self.give_back(payload.len());
-                        let _ = outcome.send(Err(fault.into()));
-                    }
+            Command::Publish { key, topic, payload, outcome } => {
+                self.publish(key, &topic, payload, outcome);
+            }
+            Command::Cancel { key } => {
+                if let Some(id) = self.publishes.get(&key) {
+                    self.core.cancel(now, *id);
                 }
             }
             Command::Subscribe { key, name, options, events } => {
                 match self.core.subscribe(now, &name, options) {
                     Ok(listener) => {
                         self.listeners.insert(key, listener);
-                        self.readers.insert(listener, events);
+                        self.readers.insert(listener, Reader { name, to: To::Subscription(events) });
                     }
                     Err(fault) => {
-                        let _ = events.send(SubEvent::Ended(fault));
+                        let _ = events.send(Event::Ended(fault));
                     }
                 }
             }
@@ -168,12 +190,59 @@ impl Engine {
                     self.core.unsubscribe(now, listener);
                 }
             }
+            Command::History { name, from, messages_max, answer } => {
+                self.history(name, from, messages_max, answer);
+            }
+            Command::RetryNow => self.core.handle(now, Input::Online),
             Command::Flush { done } => {
                 let flush = Flush { upto: self.last_id, left: self.waiting.len(), done };
                 self.flushes.push(flush);
                 self.flushed();
             }
             Command::Close => self.core.close(now),
+        }
+    }
+
+    fn publish(&mut self, key: u64, topic: &str, payload: Payload, outcome: oneshot::Sender<Outcome>) {
+        let content = payload.content();
+        let payload = payload.into_bytes();
+        match self.core.publish(self.now(), topic, content, payload.len() as u32) {
+            Ok(id) => {
+                self.last_id = id;
+                self.publishes.insert(key, id);
+                self.waiting.insert(id, Waiting { key, payload, outcome });
+            }
+            Err(fault) => {
+                self.give_back(payload.len());
+                let _ = outcome.send(Err(fault.into()));
+            }
+        }
+    }
+
+    fn history(
+        &mut self,
+        name: Arc<str>,
+        from: Start,
+        messages_max: u32,
+        answer: oneshot::Sender<Result<Page<()>, Fault>>,
+    ) {
+        // Whoever asked may have stopped waiting; such questions are not asked again.
+        let core = &mut self.core;
+        let now = self.started.elapsed().as_millis() as Millis;
+        self.readers.retain(|question, reader| {
+            let left = matches!(&reader.to, To::Page { answer, .. } if answer.is_closed());
+            if left {
+                core.unsubscribe(now, *question);
+            }
+            !left
+        });
+        match self.core.history(now, &name, from, messages_max) {
+            Ok(question) => {
+                self.readers.insert(question, Reader { name, to: To::Page { messages: Vec::new(), answer } });
+            }
+            Err(fault) => {
+                let _ = answer.send(Err(fault));
+            }
         }
     }
 
@@ -186,9 +255,10 @@ impl Engine {
                 received = bytes;
                 self.core.handle(now, Input::Received(&received));
             }
-            LinkEvent::Closed(code) => {
+            LinkEvent::Closed(end) => {
                 self.link = None;
-                self.core.handle(now, Input::LinkClosed { code });
+                self.standing.lost(end.why);
+                self.core.handle(now, Input::LinkClosed { code: end.code });
             }
         }
         self.drain(&received);
@@ -231,12 +301,10 @@ impl Engine {
         message.freeze()
     }
 
-    fn event(&mut self, event: Event, received: &Bytes) {
+    fn event(&mut self, event: Told, received: &Bytes) {
         match event {
-            Event::Status(status) => {
-                self.status.send_replace(status);
-            }
-            Event::Published(output::Published {
+            Told::Status(status) => self.standing.tell(status),
+            Told::Published(output::Published {
                 id,
                 epoch,
                 offset,
@@ -246,32 +314,52 @@ impl Engine {
             }) => {
                 self.settle(id, Ok(Published { epoch, offset, duplicate, maybe_duplicate, durability }));
             }
-            Event::Failed { id, fault, .. } => self.settle(id, Err(fault.into())),
-            Event::Ready { listener, outcome, positions, gap } => {
-                self.tell(listener, SubEvent::Ready { outcome, positions, gap });
+            Told::Failed { id, fault, .. } => self.settle(id, Err(fault.into())),
+            Told::Ready { listener, outcome, positions, gap } => {
+                self.tell(listener, Event::Ready { outcome, positions, gap });
             }
-            Event::Gap { listener, gap } => self.tell(listener, SubEvent::Gap(gap)),
-            Event::Message(message) => {
-                self.tell(message.listener, SubEvent::Message(taken(&message, received)))
+            Told::Gap { listener, gap } => self.tell(listener, Event::Gap(gap)),
+            Told::Message(message) => {
+                let Some(reader) = self.readers.get_mut(&message.listener) else { return };
+                let taken = Message::new(&message, &reader.name, received);
+                match &mut reader.to {
+                    To::Page { messages, .. } => messages.push(taken),
+                    To::Subscription(_) => self.tell(message.listener, Event::Message(taken)),
+                }
             }
-            Event::Refused { listener, fault } => {
-                self.tell(listener, SubEvent::Ended(fault));
-                self.readers.remove(&listener);
+            Told::Page { listener, positions, gap, more } => {
+                if let Some(Reader { to: To::Page { messages, answer }, .. }) = self.readers.remove(&listener)
+                {
+                    let messages = messages.into_iter().map(Ok).collect();
+                    // Nobody has to wait for a page.
+                    let _ = answer.send(Ok(Page { messages, gap, positions, more }));
+                }
             }
-            // The status says the same.
-            Event::Goodbye { .. } => {}
+            Told::Refused { listener, fault } => match self.readers.remove(&listener).map(|it| it.to) {
+                Some(To::Subscription(events)) => {
+                    let _ = events.send(Event::Ended(fault));
+                }
+                Some(To::Page { answer, .. }) => {
+                    let _ = answer.send(Err(fault));
+                }
+                None => {}
+            },
+            Told::Goodbye { code, reconnect_after_ms } => {
+                self.standing.goodbye(code, reconnect_after_ms, received);
+            }
         }
     }
 
-    fn tell(&self, listener: ListenerId, event: SubEvent) {
-        if let Some(reader) = self.readers.get(&listener) {
+    fn tell(&self, listener: ListenerId, event: Event<()>) {
+        if let Some(Reader { to: To::Subscription(events), .. }) = self.readers.get(&listener) {
             // A reader that is gone says so by a notice of its own.
-            let _ = reader.send(event);
+            let _ = events.send(event);
         }
     }
 
     fn settle(&mut self, id: PublishId, outcome: Outcome) {
         if let Some(waiting) = self.waiting.remove(&id) {
+            self.publishes.remove(&waiting.key);
             self.give_back(waiting.payload.len());
             // Nobody has to wait for an outcome.
             let _ = waiting.outcome.send(outcome);
@@ -291,22 +379,6 @@ impl Engine {
     fn give_back(&self, payload_len: usize) {
         self.room.messages.add_permits(1);
         self.room.bytes.add_permits(payload_len);
-    }
-}
-
-/// A message as programs get it: parts of what was received, without a copy.
-fn taken(message: &output::Message, received: &Bytes) -> Message {
-    let part = |span: Span| received.slice_ref(span.of(received));
-    Message {
-        offset: message.offset,
-        epoch: message.epoch,
-        published_at_ms: message.published_at_ms,
-        content: message.content,
-        maybe_duplicate: message.maybe_duplicate,
-        tag: message.tag,
-        payload: part(message.payload),
-        sender: part(message.sender),
-        topic: part(message.topic),
     }
 }
 

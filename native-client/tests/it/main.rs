@@ -3,5 +3,6 @@
 
 mod far_end;
 
+mod connecting;
 mod publishing;
 mod subscribing;
