@@ -1,5 +1,5 @@
 //! A shop that publishes an order and a kitchen that hears it: `cargo run --example orders http://127.0.0.1:7700`.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // That is what it is for.
+#![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub)] // That is what it is for.
 
 use serde::{Deserialize, Serialize};
 use tidewire_client::{Client, Event, Options, Start, SubscribeOptions};

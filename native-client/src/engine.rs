@@ -16,11 +16,12 @@ use tidewire_protocol::position::Start;
 
 use crate::address::Address;
 use crate::command::{Command, Room};
-use crate::event::{Event, Message};
+use crate::event::Event;
 use crate::history::Page;
 use crate::link::{Link, LinkEvent};
 use crate::outcome::{Outcome, Published};
 use crate::payload::Payload;
+use crate::readers::Readers;
 use crate::standing::Standing;
 use crate::status::Status;
 
@@ -48,7 +49,7 @@ struct Engine {
     publishes: HashMap<u64, PublishId>,
     /// Listeners by the keys of their handles.
     listeners: HashMap<u64, ListenerId>,
-    readers: HashMap<ListenerId, Reader>,
+    readers: Readers,
     /// The newest publish.
     last_id: PublishId,
     flushes: Vec<Flush>,
@@ -68,21 +69,6 @@ struct Waiting {
     outcome: oneshot::Sender<Outcome>,
 }
 
-/// Where the events of a listener or a question go.
-struct Reader {
-    name: Arc<str>,
-    to: To,
-}
-
-enum To {
-    Subscription(mpsc::UnboundedSender<Event<()>>),
-    /// A page gathers until it is whole.
-    Page {
-        messages: Vec<Message<()>>,
-        answer: oneshot::Sender<Result<Page<()>, Fault>>,
-    },
-}
-
 /// Runs the client until it is closed, or all its handles are gone.
 pub(crate) async fn run(parts: Parts) {
     let Parts { core, address, mut commands, room, status } = parts;
@@ -97,7 +83,7 @@ pub(crate) async fn run(parts: Parts) {
         waiting: HashMap::new(),
         publishes: HashMap::new(),
         listeners: HashMap::new(),
-        readers: HashMap::new(),
+        readers: Readers::default(),
         last_id: PublishId(0),
         flushes: Vec::new(),
     };
@@ -172,7 +158,7 @@ impl Engine {
                 match self.core.subscribe(now, &name, options) {
                     Ok(listener) => {
                         self.listeners.insert(key, listener);
-                        self.readers.insert(listener, Reader { name, to: To::Subscription(events) });
+                        self.readers.add_subscription(listener, name, events);
                     }
                     Err(fault) => {
                         let _ = events.send(Event::Ended(fault));
@@ -186,7 +172,7 @@ impl Engine {
             }
             Command::Unsubscribe { key } => {
                 if let Some(listener) = self.listeners.remove(&key) {
-                    self.readers.remove(&listener);
+                    self.readers.remove(listener);
                     self.core.unsubscribe(now, listener);
                 }
             }
@@ -226,20 +212,13 @@ impl Engine {
         messages_max: u32,
         answer: oneshot::Sender<Result<Page<()>, Fault>>,
     ) {
+        let now = self.now();
         // Whoever asked may have stopped waiting; such questions are not asked again.
-        let core = &mut self.core;
-        let now = self.started.elapsed().as_millis() as Millis;
-        self.readers.retain(|question, reader| {
-            let left = matches!(&reader.to, To::Page { answer, .. } if answer.is_closed());
-            if left {
-                core.unsubscribe(now, *question);
-            }
-            !left
-        });
+        for question in self.readers.take_left_pages() {
+            self.core.unsubscribe(now, question);
+        }
         match self.core.history(now, &name, from, messages_max) {
-            Ok(question) => {
-                self.readers.insert(question, Reader { name, to: To::Page { messages: Vec::new(), answer } });
-            }
+            Ok(question) => self.readers.add_page(question, name, answer),
             Err(fault) => {
                 let _ = answer.send(Err(fault));
             }
@@ -316,44 +295,17 @@ impl Engine {
             }
             Told::Failed { id, fault, .. } => self.settle(id, Err(fault.into())),
             Told::Ready { listener, outcome, positions, gap } => {
-                self.tell(listener, Event::Ready { outcome, positions, gap });
+                self.readers.tell(listener, Event::Ready { outcome, positions, gap });
             }
-            Told::Gap { listener, gap } => self.tell(listener, Event::Gap(gap)),
-            Told::Message(message) => {
-                let Some(reader) = self.readers.get_mut(&message.listener) else { return };
-                let taken = Message::new(&message, &reader.name, received);
-                match &mut reader.to {
-                    To::Page { messages, .. } => messages.push(taken),
-                    To::Subscription(_) => self.tell(message.listener, Event::Message(taken)),
-                }
-            }
+            Told::Gap { listener, gap } => self.readers.tell(listener, Event::Gap(gap)),
+            Told::Message(message) => self.readers.give(&message, received),
             Told::Page { listener, positions, gap, more } => {
-                if let Some(Reader { to: To::Page { messages, answer }, .. }) = self.readers.remove(&listener)
-                {
-                    let messages = messages.into_iter().map(Ok).collect();
-                    // Nobody has to wait for a page.
-                    let _ = answer.send(Ok(Page { messages, gap, positions, more }));
-                }
+                self.readers.finish_page(listener, positions, gap, more);
             }
-            Told::Refused { listener, fault } => match self.readers.remove(&listener).map(|it| it.to) {
-                Some(To::Subscription(events)) => {
-                    let _ = events.send(Event::Ended(fault));
-                }
-                Some(To::Page { answer, .. }) => {
-                    let _ = answer.send(Err(fault));
-                }
-                None => {}
-            },
+            Told::Refused { listener, fault } => self.readers.end(listener, fault),
             Told::Goodbye { code, reconnect_after_ms } => {
                 self.standing.goodbye(code, reconnect_after_ms, received);
             }
-        }
-    }
-
-    fn tell(&self, listener: ListenerId, event: Event<()>) {
-        if let Some(Reader { to: To::Subscription(events), .. }) = self.readers.get(&listener) {
-            // A reader that is gone says so by a notice of its own.
-            let _ = events.send(event);
         }
     }
 

@@ -14,6 +14,7 @@ mod subscription;
 
 mod engine;
 
+mod readers;
 mod standing;
 
 mod command;

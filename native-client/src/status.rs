@@ -124,6 +124,7 @@ fn refusal(status: u16, text: &str) -> String {
     match (status, text) {
         (..=399, _) => format!("what answers there is no hub (HTTP {status})"),
         (404 | 410, "") => format!("there is no hub at this path (HTTP {status})"),
+        (404 | 410, _) => format!("there is no hub at this path: {text} (HTTP {status})"),
         (_, "") => format!("the hub, or a proxy before it, refuses the connection (HTTP {status})"),
         _ => format!("{text} (HTTP {status})"),
     }

@@ -8,6 +8,9 @@ mod layers;
 mod command_line;
 mod frames;
 mod handshakes;
+mod history;
+mod native_client;
+mod refusals;
 mod subscribers;
 
 mod support;

@@ -6,8 +6,13 @@ use tidewire_client::{HistoryError, NoConnection, PublishError};
 
 /// The exit codes, for the help of each command. Scripts decide by them: they stay as they are.
 pub(crate) const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 anything not named here; 2 wrong arguments, or a message that is not what --content says; \
-3 no hub answered in time; 4 the hub refused the connection, the name or a message; 130 interrupted";
+Exit codes:
+  0    done
+  1    anything not named here
+  2    wrong arguments, or a message that is not what --content says
+  3    no hub answered in time
+  4    the hub refused the connection, the name or a message
+  130  interrupted";
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

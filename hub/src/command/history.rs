@@ -58,7 +58,7 @@ impl History {
         // Where it ends now: what is published meanwhile could go on for ever.
         let end = self.page(client, Start::Latest, 1).await?.positions;
         let mut left = self.limit.unwrap_or(u64::MAX);
-        let mut from = self.from.0.clone();
+        let mut from = self.from.start.clone();
         loop {
             let page = self.page(client, from, u32::try_from(left).unwrap_or(PAGE_MAX).min(PAGE_MAX)).await?;
             page.gap.iter().for_each(tell_gap);
@@ -68,8 +68,10 @@ impl History {
                 if lies_behind(&message, &end) {
                     return Ok(());
                 }
-                print_message(&message, self.json, out)?;
-                left -= 1;
+                if self.from.holds(message.published_at_ms) {
+                    print_message(&message, self.json, out)?;
+                    left -= 1;
+                }
             }
             if !more || left == 0 {
                 return Ok(());

@@ -15,7 +15,7 @@ pub(crate) struct HubAddress {
     /// The hub's address
     #[arg(long, env = "TIDEWIRE_URL", default_value = "http://127.0.0.1:7700")]
     url: String,
-    /// Give up after so many seconds without a connection, counted from when the hub asked to be back if it did; 0 never
+    /// Give up after so many seconds without a connection, or after the time when the hub asked to be back; 0 never
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     wait: u64,
 }
@@ -50,12 +50,16 @@ impl HubAddress {
                         return self.refused(&why);
                     }
                     if let NoConnection::Goodbye { back_in: Some(back_in), .. } = &why {
-                        deadline = Some(Instant::now() + *back_in + patience);
-                        report(format_args!("{why}; coming back in {} s", back_in.as_secs()));
+                        report(format_args!(
+                            "{why}; coming back in {} s",
+                            back_in.as_millis().div_ceil(1_000)
+                        ));
                     } else if self.wait == 0 && last.as_ref().is_none_or(|last| differs(last, &why)) {
                         report(format_args!("{}: {why}; trying again", self.url));
                     }
-                    deadline.get_or_insert_with(|| Instant::now() + patience);
+                    let asked = asked_to_stay_away(&why).filter(|_| was_online);
+                    let from_now = Instant::now() + asked.unwrap_or_default() + patience;
+                    deadline = Some(deadline.filter(|_| asked.is_none()).unwrap_or(from_now));
                     last = Some(why);
                 }
                 Status::Closed { why: Some(why) } => return self.refused(&why),
@@ -81,6 +85,19 @@ impl HubAddress {
         };
         let reason = why.map_or_else(|| "no connection".into(), ToString::to_string);
         Failure::unconnected(format!("{told}: {reason}; gave up after {} s", self.wait), why)
+    }
+}
+
+/// How long the hub itself wants us to wait.
+const fn asked_to_stay_away(why: &NoConnection) -> Option<Duration> {
+    match why {
+        NoConnection::Goodbye { back_in, .. } => *back_in,
+        NoConnection::Refused { retry_after, .. } => *retry_after,
+        NoConnection::NameNotResolved { .. }
+        | NoConnection::ConnectionRefused { .. }
+        | NoConnection::Unreachable { .. }
+        | NoConnection::NoHub { .. }
+        | NoConnection::Lost(_) => None,
     }
 }
 

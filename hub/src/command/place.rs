@@ -4,10 +4,16 @@ use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidewire_client::{Epoch, Offset, Position, Start};
+use tidewire_protocol::number::NUMBER_MAX;
 
 /// A start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place(pub(crate) Start);
+pub(crate) struct Place {
+    /// What to ask the hub for.
+    pub start: Start,
+    /// What was published before this time, in milliseconds since 1970, is not meant.
+    not_before_ms: u64,
+}
 
 /// Why a text is no start.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,33 +27,48 @@ pub(crate) enum BadPlace {
     Future,
 }
 
+impl Place {
+    /// Whether a message with this time is meant.
+    pub(crate) const fn holds(&self, published_at_ms: u64) -> bool {
+        published_at_ms >= self.not_before_ms
+    }
+}
+
+impl From<Start> for Place {
+    fn from(start: Start) -> Self {
+        Self { start, not_before_ms: 0 }
+    }
+}
+
 impl FromStr for Place {
     type Err = BadPlace;
 
     fn from_str(text: &str) -> Result<Self, BadPlace> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        parse(text, now).map(Self)
+        parse(text, now)
     }
 }
 
 /// Reads a start; `now_ms` is the time since 1970.
-fn parse(text: &str, now_ms: u64) -> Result<Start, BadPlace> {
-    if let Some(time_ms) = time(text) {
-        // The hub counts back from its own clock, so that the two need not agree on the date.
-        return now_ms.checked_sub(time_ms).map(Start::SinceMs).ok_or(BadPlace::Future);
+fn parse(text: &str, now_ms: u64) -> Result<Place, BadPlace> {
+    if let Some(not_before_ms) = time(text) {
+        // The hub counts back from its own clock, and from a moment later.
+        let span_ms = now_ms.checked_sub(not_before_ms).ok_or(BadPlace::Future)? + CLOCKS_DIFFER_MS_MAX;
+        return Ok(Place { start: Start::SinceMs(span_ms), not_before_ms });
     }
-    match (text, text.split_once(':')) {
-        ("latest", _) => Ok(Start::Latest),
-        ("earliest", _) => Ok(Start::Earliest),
-        (_, Some(("last", count))) => count.parse().map(Start::Last).map_err(|_| BadPlace::Unknown),
-        (_, Some(("since", span))) => span_ms(span).map(Start::SinceMs).ok_or(BadPlace::Unknown),
+    let start = match (text, text.split_once(':')) {
+        ("latest", _) => Start::Latest,
+        ("earliest", _) => Start::Earliest,
+        (_, Some(("last", count))) => Start::Last(digits(count).ok_or(BadPlace::Unknown)?),
+        (_, Some(("since", span))) => Start::SinceMs(span_ms(span).ok_or(BadPlace::Unknown)?),
         (_, Some((epoch, offset))) => {
             let epoch = Epoch::from_str(epoch).map_err(|_| BadPlace::Unknown)?;
-            let offset = Offset(offset.parse().map_err(|_| BadPlace::Unknown)?);
-            Ok(Start::After(vec![Position { epoch, offset }]))
+            let offset = Offset(digits(offset).ok_or(BadPlace::Unknown)?);
+            Start::After(vec![Position { epoch, offset }])
         }
-        (_, None) => Err(BadPlace::Unknown),
-    }
+        (_, None) => return Err(BadPlace::Unknown),
+    };
+    Ok(start.into())
 }
 
 /// A duration such as `10m`.
@@ -109,12 +130,14 @@ fn millis(fraction: &str) -> Option<u64> {
     digits(&format!("{fraction:0<3}")[..3])
 }
 
-/// A number without a sign.
+/// A number without a sign that may travel.
 fn digits(text: &str) -> Option<u64> {
-    let is_number = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
-    is_number.then(|| text.parse().ok()).flatten()
+    let is_number = text.bytes().all(|digit| digit.is_ascii_digit());
+    text.parse().ok().filter(|number| is_number && *number <= NUMBER_MAX)
 }
 
+/// Our clock and the hub's may be so far apart, and a question on its way so long.
+const CLOCKS_DIFFER_MS_MAX: u64 = 600_000;
 const DAY_MS: u64 = 86_400_000;
 /// A thousand years, which any hub's clock can count back.
 const SPAN_MS_MAX: u64 = 365_000 * DAY_MS;
@@ -129,7 +152,13 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Start) {
-        assert_eq!(parse(text, NOW), Ok(expected), "{text}");
+        assert_eq!(parse(text, NOW), Ok(expected.into()), "{text}");
+    }
+
+    #[track_caller]
+    fn check_time(text: &str, not_before_ms: u64) {
+        let start = Start::SinceMs(NOW - not_before_ms + CLOCKS_DIFFER_MS_MAX);
+        assert_eq!(parse(text, NOW), Ok(Place { start, not_before_ms }), "{text}");
     }
 
     #[test]
@@ -141,27 +170,40 @@ mod tests {
         check("since:2d", Start::SinceMs(172_800_000));
         let after = Position { epoch: Epoch(0x3115_4360_0d01_64c3), offset: Offset(7) };
         check("311543600d0164c3:7", Start::After(vec![after]));
-        for wrong in
-            ["", "first", "last:", "last:-1", "xyz:1", "0:", "since:", "since:m", "since:10", "since:1y"]
-        {
+        for wrong in [
+            "",
+            "first",
+            "last:",
+            "last:-1",
+            "xyz:1",
+            "0:",
+            "since:",
+            "since:m",
+            "since:10",
+            "since:1y",
+            "since:é",
+            "last:99999999999999999",
+            "last:+1",
+        ] {
             assert_eq!(parse(wrong, NOW), Err(BadPlace::Unknown), "{wrong}");
         }
     }
 
     #[test]
-    fn times_are_counted_back_from_now() {
+    fn times_are_read() {
         // `date -u -d @1800000000` says 2027-01-15T08:00:00Z.
-        check("2027-01-15T08:00:00Z", Start::SinceMs(0));
-        check("2027-01-15T07:59:59.25Z", Start::SinceMs(750));
-        check("2027-01-15T09:30:00+02:00", Start::SinceMs(1_800_000));
-        check("2027-01-15t03:00:00.1234567-04:59", Start::SinceMs(59_877));
-        check("1970-01-01T00:00:00Z", Start::SinceMs(NOW));
+        check_time("2027-01-15T08:00:00Z", NOW);
+        check_time("2027-01-15T07:59:59.25Z", NOW - 750);
+        check_time("2027-01-15T09:30:00+02:00", NOW - 1_800_000);
+        check_time("2027-01-15t03:00:00.1234567-04:59", NOW - 59_877);
+        check_time("1970-01-01T00:00:00Z", 0);
         // `date -u -d 2024-02-29T12:00:00Z +%s` says 1709208000.
-        check("2024-02-29T12:00:00Z", Start::SinceMs(NOW - 1_709_208_000_000));
+        check_time("2024-02-29T12:00:00Z", 1_709_208_000_000);
         assert_eq!(parse("2027-01-15T08:00:01Z", NOW), Err(BadPlace::Future));
         let wrong =
             ["2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-02T24:00:00Z", "2026-01-02T03:04:05"];
-        for wrong in wrong.into_iter().chain(["2026-1-02T03:04:05Z", "2026-01-02", "2026-01-02T03:04Z", "T"])
+        for wrong in
+            wrong.into_iter().chain(["2026-1-02T03:04:05Z", "2026-01-02", "2026-01-02T03:04Z", "T", "1T+é"])
         {
             assert_eq!(parse(wrong, NOW), Err(BadPlace::Unknown), "{wrong}");
         }

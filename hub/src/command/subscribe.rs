@@ -42,12 +42,12 @@ impl Subscribe {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         if self.until_now {
             let Self { pattern: topic, from, count: limit, json, hub, .. } = self;
-            let from = from.unwrap_or(Place(Start::Earliest));
+            let from = from.unwrap_or(Start::Earliest.into());
             return History { topic, from, limit, json, hub }.run().await;
         }
         let client = self.hub.client()?;
-        let from = self.from.as_ref().map_or(Start::Latest, |place| place.0.clone());
-        let options = SubscribeOptions { from, ..SubscribeOptions::default() };
+        let place = self.from.clone().unwrap_or(Start::Latest.into());
+        let options = SubscribeOptions { from: place.start.clone(), ..SubscribeOptions::default() };
         let mut subscription = client.subscribe_payloads(&self.pattern, options);
         let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout());
         let interrupted = tokio::signal::ctrl_c();
@@ -58,7 +58,7 @@ impl Subscribe {
                 return Ok(ExitCode::from(INTERRUPTED));
             }
             failure = self.hub.lost(&client) => Err(failure.into()),
-            result = self.print(&mut subscription, &mut out) => result,
+            result = self.print(&place, &mut subscription, &mut out) => result,
         };
         // What was heard is worth seeing, however it ended.
         let flushed = out.flush();
@@ -73,6 +73,7 @@ impl Subscribe {
 
     async fn print(
         &self,
+        place: &Place,
         subscription: &mut Subscription<Bytes>,
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
@@ -88,6 +89,7 @@ impl Subscribe {
                 }
             };
             match event {
+                Some(Event::Message(message)) if !place.holds(message.published_at_ms) => {}
                 Some(Event::Message(message)) => {
                     print_message(&message, self.json, out)?;
                     left -= 1;
