@@ -1,6 +1,5 @@
 //! The client: what the application may ask, and where each input goes.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use tidewire_protocol::binary;
@@ -17,7 +16,7 @@ use tidewire_protocol::position::Start;
 
 use crate::connection::{Change, Connection};
 use crate::fault::{Broken, ClientCode, Fault};
-use crate::history::{Asking, History, Question};
+use crate::history::{ASKS, History, Question};
 use crate::input::{Input, Millis, NEVER};
 use crate::options::{Options, SubscribeOptions};
 use crate::outbox::Outbox;
@@ -31,8 +30,7 @@ pub struct Client {
     options: Options,
     connection: Connection,
     subscriptions: Subscriptions,
-    /// There once a page is asked for.
-    history: Option<Box<dyn Asking>>,
+    history: History,
     outbox: Outbox,
     /// Frames to send before all messages.
     wire: Vec<u8>,
@@ -46,7 +44,7 @@ impl Client {
         Self {
             connection: Connection::new(options.seed),
             subscriptions: Subscriptions::new(options.linger_ms),
-            history: None,
+            history: History::new(),
             outbox: Outbox::new(options.outbox, options.incarnation.0 > 1),
             wire: Vec::new(),
             outputs: Outputs::new(),
@@ -128,7 +126,7 @@ impl Client {
     /// question. It is asked anew on each link until it has its answer.
     ///
     /// # Errors
-    /// `closed` or `bad_name`.
+    /// `closed`, `bad_name`, or `not_supported` without this crate's feature `history`.
     pub fn history(
         &mut self,
         now: Millis,
@@ -137,9 +135,11 @@ impl Client {
         messages_max: u32,
     ) -> Result<ListenerId, Fault> {
         self.check(name, true)?;
+        if !ASKS {
+            return Err(Code::NotSupported.into());
+        }
         let id = self.subscriptions.following();
-        let history = self.history.get_or_insert_with(History::asking);
-        history.ask(Question::new(id, name, from, messages_max));
+        self.history.ask(Question::new(id, name, from, messages_max));
         self.connect(now);
         self.drive(now);
         Ok(id)
@@ -147,11 +147,11 @@ impl Client {
 
     /// Ends a listener. No event of it comes after this returns.
     pub fn unsubscribe(&mut self, now: Millis, listener: ListenerId) {
-        if let Some(history) = &mut self.history {
-            history.forget(listener);
-            self.outputs.forget(listener);
+        self.subscriptions.unsubscribe(now, listener);
+        if ASKS {
+            self.history.forget(listener);
         }
-        self.subscriptions.unsubscribe(now, listener, &mut self.outputs);
+        self.outputs.forget(listener);
         self.drive(now);
     }
 
@@ -196,16 +196,8 @@ impl Client {
     /// When [`Input::Timeout`] is due, if nothing else happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        let history = match &self.history {
-            Some(history) if self.connection.is_online() => history.wake_at(),
-            Some(_) | None => NEVER,
-        };
-        let deadline = self
-            .connection
-            .deadline()
-            .min(self.subscriptions.wake_at())
-            .min(self.outbox.wake_at())
-            .min(history);
+        let deadline =
+            self.connection.deadline().min(self.subscriptions.wake_at()).min(self.outbox.wake_at());
         (deadline != NEVER).then_some(deadline)
     }
 
@@ -239,14 +231,14 @@ impl Client {
         match change {
             Change::None => {}
             Change::Up => self.connection.put_hello(&self.options, &mut self.wire),
-            Change::Online => self.ask_again(),
+            Change::Online => self.subscriptions.reset(),
             Change::Down => self.reset(),
             Change::Over(fault) => {
                 self.reset();
                 self.outbox.fail_all(fault, &mut self.outputs);
                 self.subscriptions.end(fault, &mut self.outputs);
-                if let Some(history) = &mut self.history {
-                    history.end(fault, &mut self.outputs);
+                if ASKS {
+                    self.history.end(fault, &mut self.outputs);
                 }
             }
         }
@@ -257,21 +249,15 @@ impl Client {
     fn reset(&mut self) {
         self.wire.clear();
         self.outbox.reset();
-        self.ask_again();
-    }
-
-    fn ask_again(&mut self) {
         self.subscriptions.reset();
-        if let Some(history) = &mut self.history {
-            history.reset();
-        }
     }
 
     fn drive(&mut self, now: Millis) {
         let mut wire = if self.connection.is_online() { Some(&mut self.wire) } else { None };
         self.subscriptions.drive(now, wire.as_deref_mut());
-        if let (Some(history), Some(wire)) = (&mut self.history, wire) {
-            history.drive(now, &mut self.subscriptions.requests, wire);
+        if ASKS {
+            let wake_at = self.history.drive(now, &mut self.subscriptions.requests, wire);
+            self.subscriptions.wake(wake_at);
         }
     }
 
@@ -332,8 +318,8 @@ impl Client {
             Failed::KIND => {
                 let failed = Failed::without_texts(fields)?;
                 self.subscriptions.failed(now, &failed, out);
-                if let Some(history) = &mut self.history {
-                    history.failed(now, &failed, out);
+                if ASKS {
+                    self.history.failed(now, &failed, out);
                 }
             }
             Missing::KIND => self.subscriptions.missing(&Missing::of(fields)?, out)?,
@@ -341,8 +327,8 @@ impl Client {
             Page::KIND => {
                 let page = Page::of(fields)?;
                 self.subscriptions.page(now, &page, bytes, out)?;
-                if let Some(history) = &mut self.history {
-                    history.page(&page, bytes, out)?;
+                if ASKS {
+                    self.history.page(&page, bytes, out)?;
                 }
             }
             // A kind that this version does not know is passed over, by rule; `attached` is asked for by nobody.

@@ -1,12 +1,7 @@
 //! Pages of history that the application asks for, each a question with one answer, beside all subscriptions.
-//!
-//! The client holds this behind a trait object that [`History::asking`] alone makes: a program that never asks
-//! for a page has nothing of it linked.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Debug;
 
 use tidewire_protocol::block;
 use tidewire_protocol::client_frame;
@@ -23,28 +18,8 @@ use crate::outputs::Outputs;
 use crate::request::Requests;
 use crate::tail::given;
 
-/// What the client needs of its questions.
-pub(crate) trait Asking: Debug + Send + Sync {
-    /// When [`Self::drive`] is due.
-    fn wake_at(&self) -> Millis;
-    /// Takes a question.
-    fn ask(&mut self, question: Question);
-    /// Drops a question.
-    fn forget(&mut self, id: ListenerId);
-    /// Asks the hub what was not asked yet.
-    fn drive(&mut self, now: Millis, requests: &mut Requests, wire: &mut Vec<u8>);
-    /// A link begins or ends: everything has to be asked again.
-    fn reset(&mut self);
-    /// It is all over.
-    fn end(&mut self, fault: Fault, out: &mut Outputs);
-    /// The hub refuses, if it is one of these questions.
-    fn failed(&mut self, now: Millis, frame: &Failed<'_>, out: &mut Outputs);
-    /// The hub answers, if it is one of these questions.
-    ///
-    /// # Errors
-    /// [`Broken`] if there is a hole in the page, or it cannot be read. The question stays then.
-    fn page(&mut self, page: &Page<'_>, bytes: &[u8], out: &mut Outputs) -> Result<(), Broken>;
-}
+/// Whether pages can be asked for; where they cannot, nothing of this is linked.
+pub(crate) const ASKS: bool = cfg!(feature = "history");
 
 /// A page that is wanted.
 #[derive(Debug)]
@@ -69,18 +44,6 @@ enum Stage {
 /// The questions without an answer.
 #[derive(Debug)]
 pub(crate) struct History(Vec<Question>);
-
-impl History {
-    /// None yet.
-    pub(crate) fn asking() -> Box<dyn Asking> {
-        Box::new(Self(Vec::new()))
-    }
-
-    fn asked(&mut self, request: Request) -> Option<(usize, &mut Question)> {
-        let asked = Stage::Asked { request };
-        self.0.iter_mut().enumerate().find(|(_, question)| question.stage == asked)
-    }
-}
 
 impl Question {
     /// A page of `name` with at most so many messages, one at least.
@@ -126,27 +89,43 @@ impl Question {
     }
 }
 
-impl Asking for History {
-    fn wake_at(&self) -> Millis {
-        let times = self.0.iter().map(|question| match question.stage {
-            Stage::Wanted { ask_at } => ask_at,
-            Stage::Asked { .. } => NEVER,
-        });
-        times.min().unwrap_or(NEVER)
+impl History {
+    /// None yet.
+    #[must_use]
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
     }
 
-    fn ask(&mut self, question: Question) {
+    /// Takes a question.
+    pub(crate) fn ask(&mut self, question: Question) {
         self.0.push(question);
     }
 
-    fn forget(&mut self, id: ListenerId) {
+    /// Drops a question.
+    pub(crate) fn forget(&mut self, id: ListenerId) {
         self.0.retain(|question| question.id != id);
     }
 
-    fn drive(&mut self, now: Millis, requests: &mut Requests, wire: &mut Vec<u8>) {
+    /// Asks the hub what was not asked yet, and gives the time when that is due again. Without a `wire`, there is no
+    /// link, and everything has to be asked again on the next.
+    pub(crate) fn drive(
+        &mut self,
+        now: Millis,
+        requests: &mut Requests,
+        wire: Option<&mut Vec<u8>>,
+    ) -> Millis {
+        let Some(wire) = wire else {
+            for question in &mut self.0 {
+                question.stage = Stage::Wanted { ask_at: 0 };
+                question.retry_ms = RETRY_MS_MIN;
+            }
+            return NEVER;
+        };
+        let mut wake_at = NEVER;
         for question in &mut self.0 {
             let Stage::Wanted { ask_at } = question.stage else { continue };
             if now < ask_at {
+                wake_at = wake_at.min(ask_at);
                 continue;
             }
             let request = requests.following();
@@ -155,22 +134,18 @@ impl Asking for History {
             client_frame::History { request, name, from, bytes_max }.put(wire);
             question.stage = Stage::Asked { request };
         }
+        wake_at
     }
 
-    fn reset(&mut self) {
-        for question in &mut self.0 {
-            question.stage = Stage::Wanted { ask_at: 0 };
-            question.retry_ms = RETRY_MS_MIN;
-        }
-    }
-
-    fn end(&mut self, fault: Fault, out: &mut Outputs) {
+    /// It is all over.
+    pub(crate) fn end(&mut self, fault: Fault, out: &mut Outputs) {
         for question in self.0.drain(..) {
             out.tell(Event::Refused { listener: question.id, fault });
         }
     }
 
-    fn failed(&mut self, now: Millis, frame: &Failed<'_>, out: &mut Outputs) {
+    /// The hub refuses, if it is one of these questions.
+    pub(crate) fn failed(&mut self, now: Millis, frame: &Failed<'_>, out: &mut Outputs) {
         let Some((index, question)) = self.asked(frame.request) else { return };
         if frame.retryable {
             let ask_at = now + question.retry_ms.max(frame.retry_after_ms);
@@ -182,7 +157,11 @@ impl Asking for History {
         }
     }
 
-    fn page(&mut self, page: &Page<'_>, bytes: &[u8], out: &mut Outputs) -> Result<(), Broken> {
+    /// The hub answers, if it is one of these questions.
+    ///
+    /// # Errors
+    /// [`Broken`] if there is a hole in the page, or it cannot be read. The question stays then.
+    pub(crate) fn page(&mut self, page: &Page<'_>, bytes: &[u8], out: &mut Outputs) -> Result<(), Broken> {
         let Some((index, question)) = self.asked(page.request) else { return Ok(()) };
         if question.answer(page, bytes, out).is_err() {
             // It is asked again on the next link; half a page is none.
@@ -191,5 +170,10 @@ impl Asking for History {
         }
         self.0.swap_remove(index);
         Ok(())
+    }
+
+    fn asked(&mut self, request: Request) -> Option<(usize, &mut Question)> {
+        let asked = Stage::Asked { request };
+        self.0.iter_mut().enumerate().find(|(_, question)| question.stage == asked)
     }
 }

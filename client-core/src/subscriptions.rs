@@ -54,7 +54,8 @@ impl Subscriptions {
         self.wake_at
     }
 
-    fn wake(&mut self, at: Millis) {
+    /// Makes [`Self::drive`] due at some time, or before.
+    pub(crate) fn wake(&mut self, at: Millis) {
         self.wake_at = self.wake_at.min(at);
     }
 
@@ -104,12 +105,11 @@ impl Subscriptions {
         id
     }
 
-    /// Takes a listener away, with what it has not been told yet.
-    pub(crate) fn unsubscribe(&mut self, now: Millis, id: ListenerId, out: &mut Outputs) {
+    /// Takes a listener away.
+    pub(crate) fn unsubscribe(&mut self, now: Millis, id: ListenerId) {
         let Some((tail, index)) = self.find(|of| of.0 == id) else { return };
         tail.listeners.remove(index);
         self.linger(now);
-        out.forget(id);
     }
 
     /// The application is done with some of a listener's messages. Whether it reads on now.
