@@ -144,13 +144,15 @@ fn a_hub_that_is_not_there_is_not_waited_for_too_long() {
 fn a_reader_that_has_seen_enough_is_no_error() {
     let hub = Hub::dev();
     succeed(&run(&hub, &["pub", "t", "-"], &"line\n".repeat(50_000)));
-    let mut subscriber = start(&hub, &["sub", "t", "--from", "earliest"]);
-    let mut output = BufReader::new(subscriber.stdout.take().unwrap());
-    output.read_line(&mut String::new()).unwrap();
-    drop(output);
-    let output = subscriber.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    for arguments in [&["sub", "t", "--from", "earliest"][..], &["history", "t"]] {
+        let mut reader = start(&hub, arguments);
+        let mut output = BufReader::new(reader.stdout.take().unwrap());
+        output.read_line(&mut String::new()).unwrap();
+        drop(output);
+        let output = reader.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
 }
 
 #[test]

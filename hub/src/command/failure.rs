@@ -33,9 +33,10 @@ impl Failure {
     pub(crate) fn unpublished(what: &str, error: &PublishError) -> Self {
         let told = format!("{what}: {error}");
         match error {
-            PublishError::NotJson(_) => Self::Input(told),
+            // One message is larger than all that may wait.
+            PublishError::NotJson(_) | PublishError::OutboxFull => Self::Input(told),
             PublishError::Refused(_) => Self::Refused(told),
-            PublishError::OutboxFull | PublishError::Cancelled | PublishError::Closed => Self::NoHub(told),
+            PublishError::Cancelled | PublishError::Closed => Self::NoHub(told),
         }
     }
 
