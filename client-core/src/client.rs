@@ -12,9 +12,11 @@ use tidewire_protocol::hub_frame::{
     Unsubscribed, Welcome,
 };
 use tidewire_protocol::name;
+use tidewire_protocol::position::Start;
 
 use crate::connection::{Change, Connection};
 use crate::fault::{Broken, ClientCode, Fault, code_of, is_blame};
+use crate::history::{ASKS, History, Question};
 use crate::input::{Input, Millis, NEVER};
 use crate::options::{Options, SubscribeOptions};
 use crate::outbox::Outbox;
@@ -31,6 +33,7 @@ pub struct Client {
     options: Options,
     connection: Connection,
     subscriptions: Subscriptions,
+    history: History,
     outbox: Outbox,
     sends: Sends,
     /// Frames to send before all messages.
@@ -47,6 +50,7 @@ impl Client {
         Self {
             connection: Connection::new(options.seed),
             subscriptions: Subscriptions::new(options.linger_ms),
+            history: History::new(),
             outbox: Outbox::new(options.outbox, options.incarnation.0 > 1),
             sends: Sends::new(),
             wire: Vec::new(),
@@ -156,9 +160,37 @@ impl Client {
         Ok(id)
     }
 
+    /// Asks for a page of a topic's or pattern's history, with at most so many messages. They come as messages of
+    /// the number that this gives, with `Page` behind them, or `Refused` instead; [`Self::unsubscribe`] drops the
+    /// question. It is asked anew on each link until it has its answer.
+    ///
+    /// # Errors
+    /// `closed`, `bad_name`, or `not_supported` without this crate's feature `history`.
+    pub fn history(
+        &mut self,
+        now: Millis,
+        name: &str,
+        from: Start,
+        messages_max: u32,
+    ) -> Result<ListenerId, Fault> {
+        self.check(name, true)?;
+        if !ASKS {
+            return Err(Code::NotSupported.into());
+        }
+        let id = self.subscriptions.following();
+        self.history.ask(Question::new(id, name, from, messages_max));
+        self.connect(now);
+        self.drive(now);
+        Ok(id)
+    }
+
     /// Ends a listener. No event of it comes after this returns.
     pub fn unsubscribe(&mut self, now: Millis, listener: ListenerId) {
-        self.subscriptions.unsubscribe(now, listener, &mut self.outputs);
+        self.subscriptions.unsubscribe(now, listener);
+        if ASKS {
+            self.history.forget(listener);
+        }
+        self.outputs.forget(listener);
         self.drive(now);
     }
 
@@ -253,6 +285,9 @@ impl Client {
                 self.outbox.fail_all(fault, &mut self.outputs);
                 self.subscriptions.end(fault, &mut self.outputs);
                 self.sends.end();
+                if ASKS {
+                    self.history.end(fault, &mut self.outputs);
+                }
             }
         }
         self.outbox.tick(now);
@@ -277,8 +312,13 @@ impl Client {
         if is_hello(&self.wire) {
             return;
         }
-        let wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
-        self.subscriptions.drive(self.now, self.outbox.allowance().packet_bytes, wire);
+        let mut wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
+        let packet_bytes = self.outbox.allowance().packet_bytes;
+        self.subscriptions.drive(self.now, packet_bytes, wire.as_deref_mut());
+        if ASKS {
+            let wake_at = self.history.drive(self.now, &mut self.subscriptions.requests, wire);
+            self.subscriptions.wake(wake_at);
+        }
     }
 
     fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
@@ -342,10 +382,22 @@ impl Client {
             Unsubscribed::KIND => {
                 self.subscriptions.unsubscribed(now, &Unsubscribed::without_texts(fields)?, out)
             }
-            Failed::KIND => self.subscriptions.failed(now, &Failed::without_texts(fields)?, out),
+            Failed::KIND => {
+                let failed = Failed::without_texts(fields)?;
+                self.subscriptions.failed(now, &failed, out);
+                if ASKS {
+                    self.history.failed(now, &failed, out);
+                }
+            }
             Missing::KIND => self.subscriptions.missing(&Missing::of(fields)?, out)?,
             Progress::KIND => self.subscriptions.progress(&Progress::of(fields)?),
-            Page::KIND => self.subscriptions.page(now, &Page::of(fields)?, bytes, out)?,
+            Page::KIND => {
+                let page = Page::of(fields)?;
+                self.subscriptions.page(now, &page, bytes, out)?;
+                if ASKS {
+                    self.history.page(&page, bytes, out)?;
+                }
+            }
             // A kind that this version does not know is passed over, by rule; `attached` is asked for by nobody.
             _ => {}
         }

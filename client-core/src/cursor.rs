@@ -22,6 +22,12 @@ impl Cursor {
         &self.0
     }
 
+    /// Its places, when nothing more comes.
+    #[must_use]
+    pub(crate) fn into_positions(self) -> Vec<Position> {
+        self.0
+    }
+
     /// Whether it stands anywhere yet.
     #[must_use]
     pub(crate) const fn is_known(&self) -> bool {

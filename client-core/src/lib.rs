@@ -27,6 +27,8 @@ mod connection;
 
 mod subscriptions;
 
+mod history;
+
 mod tail;
 
 mod listener;
@@ -50,6 +52,8 @@ mod allowance;
 mod outputs;
 
 mod queue;
+
+mod request;
 
 pub mod output;
 

@@ -60,7 +60,7 @@ pub struct Splice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublishId(pub u64);
 
-/// Number of a listener, never used twice by one client, increasing from 1 with each.
+/// Number of a listener or a question, never used twice by one client, increasing from 1 with each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(pub u32);
 
@@ -110,7 +110,7 @@ pub enum Event {
         /// What is missing, if something is.
         gap: Option<Gap>,
     },
-    /// A listener ends, for this reason.
+    /// A listener or a question ends, for this reason.
     Refused {
         /// Which.
         listener: ListenerId,
@@ -125,6 +125,17 @@ pub enum Event {
         listener: ListenerId,
         /// What is gone.
         gap: Gap,
+    },
+    /// A page of history is whole: its messages came before this, under the number that the question got.
+    Page {
+        /// Which.
+        listener: ListenerId,
+        /// The page reaches up to these places, one per log; the next one starts after them.
+        positions: Vec<Position>,
+        /// What is missing before the first message, if something is.
+        gap: Option<Gap>,
+        /// Whether there was more to read.
+        more: bool,
     },
     /// A publish is done. Its payload is not needed any more.
     Published(Published),

@@ -62,6 +62,7 @@ fn is_of(output: &Output, id: ListenerId) -> bool {
         Event::Message(Message { listener, .. })
         | Event::Ready { listener, .. }
         | Event::Refused { listener, .. }
+        | Event::Page { listener, .. }
         | Event::Gap { listener, .. } => *listener == id,
         Event::Status(_) | Event::Published(_) | Event::Failed { .. } | Event::Goodbye { .. } => false,
     }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
 use tidewire_protocol::hub_frame::{Failed, Missing, Page, Progress, Subscribed, Unsubscribed};
-use tidewire_protocol::number::{Epoch, Request, Tag, TailNumber};
+use tidewire_protocol::number::{Epoch, Tag, TailNumber};
 use tidewire_protocol::position::Position;
 
 use crate::fault::{Broken, Fault};
@@ -15,6 +15,7 @@ use crate::listener::Stage;
 use crate::options::SubscribeOptions;
 use crate::output::ListenerId;
 use crate::outputs::Outputs;
+use crate::request::Requests;
 use crate::tail::{Received, Standing, Tail};
 
 /// Tails and their listeners.
@@ -22,7 +23,8 @@ use crate::tail::{Received, Standing, Tail};
 pub(crate) struct Subscriptions {
     tails: Vec<Tail>,
     last_listener: u32,
-    last_request: u64,
+    /// Numbers of questions, those of others too.
+    pub requests: Requests,
     linger_ms: Millis,
     wake_at: Millis,
     /// This client's tags, the newest last.
@@ -38,7 +40,7 @@ impl Subscriptions {
         Self {
             tails: Vec::new(),
             last_listener: 0,
-            last_request: 0,
+            requests: Requests::new(),
             linger_ms,
             wake_at: NEVER,
             own_tags: Vec::new(),
@@ -52,7 +54,8 @@ impl Subscriptions {
         self.wake_at
     }
 
-    fn wake(&mut self, at: Millis) {
+    /// Makes [`Self::drive`] due at some time, or before.
+    pub(crate) fn wake(&mut self, at: Millis) {
         self.wake_at = self.wake_at.min(at);
     }
 
@@ -81,10 +84,15 @@ impl Subscriptions {
         }
     }
 
+    /// A number that no listener had.
+    pub(crate) fn following(&mut self) -> ListenerId {
+        self.last_listener += 1;
+        ListenerId(self.last_listener)
+    }
+
     /// Adds a listener.
     pub(crate) fn subscribe(&mut self, name: &str, options: SubscribeOptions) -> ListenerId {
-        self.last_listener += 1;
-        let id = ListenerId(self.last_listener);
+        let id = self.following();
         match self.tails.iter_mut().find(|tail| tail.name == name) {
             Some(tail) => tail.join(id, options),
             None => {
@@ -97,12 +105,11 @@ impl Subscriptions {
         id
     }
 
-    /// Takes a listener away, with what it has not been told yet.
-    pub(crate) fn unsubscribe(&mut self, now: Millis, id: ListenerId, out: &mut Outputs) {
+    /// Takes a listener away.
+    pub(crate) fn unsubscribe(&mut self, now: Millis, id: ListenerId) {
         let Some((tail, index)) = self.find(|of| of.0 == id) else { return };
         tail.listeners.remove(index);
         self.linger(now);
-        out.forget(id);
     }
 
     /// The application is done with some of a listener's messages. Whether it reads on now.
@@ -162,7 +169,7 @@ impl Subscriptions {
             let is_asked = matches!(tail.standing, Standing::Asked { .. });
             if now >= tail.linger_until && !is_asked {
                 if let (Standing::Live { number: tail }, Some(wire)) = (tail.standing, wire.as_mut()) {
-                    Unsubscribe { request: following(&mut self.last_request), tail }.put(wire);
+                    Unsubscribe { request: self.requests.following(), tail }.put(wire);
                 }
                 self.tails.remove(index);
                 continue;
@@ -171,7 +178,7 @@ impl Subscriptions {
                 self.wake_at = self.wake_at.min(tail.linger_until);
             }
             if let Some(wire) = wire.as_mut() {
-                self.wake_at = self.wake_at.min(ask(tail, now, &mut self.last_request, wire));
+                self.wake_at = self.wake_at.min(ask(tail, now, &mut self.requests, wire));
             }
             index += 1;
         }
@@ -297,13 +304,13 @@ impl Subscriptions {
 const ASK_BYTES_MAX: usize = 400;
 
 /// Asks for a tail, or for the pages that its listeners want. Tells when there is more to ask for.
-fn ask(tail: &mut Tail, now: Millis, last_request: &mut u64, wire: &mut Vec<u8>) -> Millis {
+fn ask(tail: &mut Tail, now: Millis, requests: &mut Requests, wire: &mut Vec<u8>) -> Millis {
     let mut wake_at = NEVER;
     match tail.standing {
         Standing::Asked { .. } => {}
         Standing::Wanted { ask_at } if now < ask_at => wake_at = ask_at,
         Standing::Wanted { .. } => {
-            let request = following(last_request);
+            let request = requests.following();
             let name = tail.name.as_str().into();
             Subscribe { request, name, from: tail.start(), when_slow: tail.when_slow }.put(wire);
             tail.standing = Standing::Asked { request };
@@ -316,7 +323,7 @@ fn ask(tail: &mut Tail, now: Millis, last_request: &mut u64, wire: &mut Vec<u8>)
                     wake_at = wake_at.min(ask_at);
                     continue;
                 }
-                let request = following(last_request);
+                let request = requests.following();
                 let from = listener.cursor.start(&listener.from);
                 let name = tail.name.as_str().into();
                 History { request, name, from, bytes_max: listener.page_bytes() }.put(wire);
@@ -325,9 +332,4 @@ fn ask(tail: &mut Tail, now: Millis, last_request: &mut u64, wire: &mut Vec<u8>)
         }
     }
     wake_at
-}
-
-fn following(last_request: &mut u64) -> Request {
-    *last_request += 1;
-    Request(*last_request)
 }

@@ -237,7 +237,7 @@ impl Tail {
 }
 
 /// A message as listeners get it, but for whose it is.
-fn given(message: &block::Record<'_>, epoch: Epoch, received: &[u8]) -> Message {
+pub(crate) fn given(message: &block::Record<'_>, epoch: Epoch, received: &[u8]) -> Message {
     let text = |text: Option<&[u8]>| text.map_or_else(Span::default, |text| span(text, received));
     Message {
         listener: ListenerId(0),

@@ -10,7 +10,15 @@ mod publish;
 mod serve;
 mod subscribe;
 
+mod history;
+
 mod hub_address;
+mod place;
+mod printing;
+
+mod failure;
+
+pub(crate) use failure::exit_code;
 
 /// A realtime hub: publish to topics, subscribe from any point, in order and without silent holes.
 #[derive(Debug, Parser)]
@@ -31,6 +39,8 @@ pub(crate) enum Command {
     Pub(publish::Publish),
     /// Print messages as they come, one a line
     Sub(subscribe::Subscribe),
+    /// Print what is kept, one message a line, and end
+    History(history::History),
 }
 
 impl Command {
@@ -41,6 +51,7 @@ impl Command {
             Self::Check(check) => check.run(),
             Self::Pub(publish) => client_runtime()?.block_on(publish.run()),
             Self::Sub(subscribe) => client_runtime()?.block_on(subscribe.run()),
+            Self::History(history) => client_runtime()?.block_on(history.run()),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tidewire_client::{Client, Content, Options};
+use tidewire_client::{Client, Options};
 use tidewire_hub::report::report;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -28,8 +28,7 @@ async fn publish(url: &str) -> anyhow::Result<()> {
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         seconds.tick().await;
-        let sample = serde_json::to_vec(&meter.sample()?)?;
-        client.publish(TOPIC, Content::Json, sample).await?;
+        client.publish(TOPIC, &meter.sample()?).await?;
     }
 }
 

@@ -1,4 +1,4 @@
-//! The command line: `tidewire serve`, `check`, `pub` and `sub`.
+//! The command line: `tidewire serve`, `check`, `pub`, `sub` and `history`.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             tidewire_hub::report::report(format_args!("{error:#}"));
-            ExitCode::FAILURE
+            command::exit_code(&error)
         }
     }
 }

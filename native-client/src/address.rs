@@ -1,5 +1,7 @@
 //! Where the hub is: what the program writes, and what the socket needs.
 
+use std::fmt;
+
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// A hub's address, ready to connect to.
@@ -13,6 +15,15 @@ pub(crate) struct Address {
     pub uri: Uri,
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.uri.authority() {
+            Some(authority) if authority.port().is_some() => authority.fmt(f),
+            Some(_) | None => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
 /// Why a URL cannot be connected to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
@@ -24,34 +35,54 @@ pub enum AddressError {
     Scheme(String),
     /// It asks for TLS, which this client does not speak.
     #[error(
-        "`{0}` asks for TLS, which this client does not speak yet; put a TLS proxy in front, or use http"
+        "`{0}` asks for TLS, which this client does not speak yet; connect by http to the hub itself, or to a \
+         tunnel that ends here"
     )]
     Tls(String),
 }
 
-/// Where a hub's WebSocket is, unless the URL says so itself.
+impl AddressError {
+    /// A stable name for the reason, for programs to decide by.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoUrl(_) => "no_url",
+            Self::Scheme(_) => "unknown_scheme",
+            Self::Tls(_) => "tls_not_supported",
+        }
+    }
+}
+
+/// Where a hub's WebSocket is, behind what the URL names.
 const PATH: &str = "/v1/ws";
 
 impl Address {
-    /// Reads `http://host:port`, with `ws` for `http` and a path as one likes.
+    /// Reads `http://host:port`, with a path where a proxy has the hub under one. With `ws` for `http`, a path names
+    /// the WebSocket itself.
     pub(crate) fn parse(url: &str) -> Result<Self, AddressError> {
         let no_url = || AddressError::NoUrl(url.into());
         let uri: Uri = url.parse().map_err(|_| no_url())?;
-        match uri.scheme_str() {
-            Some("http" | "ws") => {}
+        let names_hub = match uri.scheme_str() {
+            Some("http") => true,
+            Some("ws") => false,
             Some("https" | "wss") => return Err(AddressError::Tls(url.into())),
             Some(_) => return Err(AddressError::Scheme(url.into())),
             None => return Err(no_url()),
-        }
+        };
         let authority = uri.authority().ok_or_else(no_url)?;
         // The URI keeps the brackets of an IPv6 number; name resolution wants none.
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(80);
-        let path = match uri.path_and_query().map_or("/", |path| path.as_str()) {
-            "/" | "" => PATH,
-            path => path,
-        };
-        let uri = Uri::builder().scheme("ws").authority(authority.as_str()).path_and_query(path).build();
+        let mut path = uri.path().trim_end_matches('/').to_owned();
+        if path.is_empty() || names_hub && !path.ends_with(PATH) {
+            path.push_str(PATH);
+        }
+        if let Some(query) = uri.query() {
+            path = format!("{path}?{query}");
+        }
+        // A name and password before the host would go nowhere: the hub takes tokens.
+        let place = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let uri = Uri::builder().scheme("ws").authority(place).path_and_query(path).build();
         Ok(Self { host, port, uri: uri.map_err(|_| no_url())? })
     }
 }
@@ -75,6 +106,10 @@ mod tests {
         check("http://127.0.0.1:7700", "127.0.0.1", 7700, "ws://127.0.0.1:7700/v1/ws");
         check("http://hub.local/", "hub.local", 80, "ws://hub.local/v1/ws");
         check("ws://[::1]:7700/x/ws?a=b", "::1", 7700, "ws://[::1]:7700/x/ws?a=b");
+        check("ws://hub.local", "hub.local", 80, "ws://hub.local/v1/ws");
+        check("http://hub.local/rt/", "hub.local", 80, "ws://hub.local/rt/v1/ws");
+        check("http://hub.local/rt/v1/ws?a=b", "hub.local", 80, "ws://hub.local/rt/v1/ws?a=b");
+        check("http://me:secret@hub.local", "hub.local", 80, "ws://hub.local/v1/ws");
     }
 
     #[test]

@@ -4,25 +4,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use tidewire_client_core::client::Client as Core;
+use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::options::{self, OutboxOptions, SubscribeOptions, WhenFull};
-use tidewire_client_core::output::Status;
-use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Incarnation, ProducerId};
+use tidewire_protocol::position::Start;
 
 use crate::address::{Address, AddressError};
 use crate::command::{Command, Room};
 use crate::engine::{self, Parts};
-use crate::event::PublishError;
+use crate::event::{Decode, as_bytes, from_json};
+use crate::history::{HistoryError, Page};
 use crate::options::Options;
+use crate::outcome::PublishError;
+use crate::payload::Payload;
 use crate::publishing::Publishing;
 use crate::sending::Sending;
+use crate::status::{NoConnection, Status};
 use crate::subscription::Subscription;
 use crate::topic::Topic;
 
-/// A client of one hub. Clones share it; it ends when the last one and the last subscription are dropped.
+/// A client of one hub. Clones share it; it ends when the last one, the last subscription and the last outcome
+/// that somebody waits for are dropped.
 #[derive(Debug, Clone)]
 pub struct Client {
     commands: mpsc::UnboundedSender<Command>,
@@ -62,11 +70,42 @@ impl Client {
         Ok(Self { commands, room, status, last_key: Arc::default(), sending })
     }
 
-    /// Publishes a message, behind all that were published before it. It is in the outbox when this returns;
-    /// the future says what becomes of it.
-    pub fn publish(&self, topic: &str, content: Content, payload: impl Into<Bytes>) -> Publishing {
-        let payload = payload.into();
-        let Ok(len) = u32::try_from(payload.len()) else {
+    /// Waits for the hub.
+    ///
+    /// # Errors
+    /// [`NoConnection`] once a try has failed, with the reason. The client tries again all the same, unless its
+    /// status is [`Status::Closed`].
+    pub async fn connected(&self) -> Result<(), NoConnection> {
+        let mut status = self.status.clone();
+        loop {
+            match &*status.borrow_and_update() {
+                Status::Online => return Ok(()),
+                Status::Connecting => {}
+                Status::Offline { why, .. } => return Err(why.clone()),
+                Status::Closed { why } => return Err(why.clone().unwrap_or(CLOSED)),
+            }
+            status.changed().await.map_err(|_| CLOSED)?;
+        }
+    }
+
+    /// Connects at once if the client waits to try again; else does nothing.
+    pub fn retry_now(&self) {
+        // Without a task nothing waits.
+        let _ = self.commands.send(Command::RetryNow);
+    }
+
+    /// Publishes data as JSON, behind all that was published before it. It is in the outbox when this returns; the
+    /// future says what becomes of it.
+    pub fn publish<T: Serialize + ?Sized>(&self, topic: &str, data: &T) -> Publishing {
+        match Payload::json(data) {
+            Ok(payload) => self.publish_payload(topic, payload),
+            Err(error) => Publishing::failed(error.into()),
+        }
+    }
+
+    /// As [`Self::publish`], with a text or bytes.
+    pub fn publish_payload(&self, topic: &str, payload: Payload) -> Publishing {
+        let Ok(len) = u32::try_from(payload.bytes().len()) else {
             return Publishing::failed(PublishError::Refused(Code::TooLarge));
         };
         let Ok(message) = self.room.messages.try_acquire() else { return self.no_room() };
@@ -74,29 +113,24 @@ impl Client {
         // The task gives them back with the outcome.
         message.forget();
         bytes.forget();
-        self.enqueue(topic, content, payload)
+        self.enqueue(topic, payload)
     }
 
-    /// As [`Self::publish`], but waits for room in the outbox first. Calls get room in their order.
+    /// As [`Self::publish_payload`], but waits for room in the outbox first. Calls get room in their order.
     ///
     /// # Errors
     /// [`PublishError`] if there will never be room.
-    pub async fn publish_when_room(
-        &self,
-        topic: &str,
-        content: Content,
-        payload: impl Into<Bytes>,
-    ) -> Result<Publishing, PublishError> {
-        let payload = payload.into();
-        let len = u32::try_from(payload.len()).map_err(|_| PublishError::Refused(Code::TooLarge))?;
-        if payload.len() > self.room.bytes_max {
+    pub async fn publish_when_room(&self, topic: &str, payload: Payload) -> Result<Publishing, PublishError> {
+        let len = payload.bytes().len();
+        if len > self.room.bytes_max {
             return Err(PublishError::OutboxFull);
         }
+        let len = u32::try_from(len).map_err(|_| PublishError::Refused(Code::TooLarge))?;
         let message = self.room.messages.acquire().await.map_err(|_| PublishError::Closed)?;
         let bytes = self.room.bytes.acquire_many(len).await.map_err(|_| PublishError::Closed)?;
         message.forget();
         bytes.forget();
-        Ok(self.enqueue(topic, content, payload))
+        Ok(self.enqueue(topic, payload))
     }
 
     fn no_room(&self) -> Publishing {
@@ -104,12 +138,12 @@ impl Client {
         Publishing::failed(if closed { PublishError::Closed } else { PublishError::OutboxFull })
     }
 
-    fn enqueue(&self, topic: &str, content: Content, payload: Bytes) -> Publishing {
+    fn enqueue(&self, topic: &str, payload: Payload) -> Publishing {
+        let key = self.following();
         let (sender, outcome) = oneshot::channel();
-        let command = Command::Publish { topic: topic.into(), content, payload, outcome: sender };
         // Without a task the sender is dropped here, and the future says `Closed`.
-        let _ = self.commands.send(command);
-        Publishing::pending(outcome)
+        let _ = self.commands.send(Command::Publish { key, topic: topic.into(), payload, outcome: sender });
+        Publishing::pending(key, outcome, self.commands.clone())
     }
 
     /// A topic, to send updates to that may be lost.
@@ -125,15 +159,73 @@ impl Client {
         self.sending.dropped()
     }
 
-    /// Listens to a topic or pattern. What cannot be subscribed to ends with its reason.
-    #[must_use]
-    pub fn subscribe(&self, name: &str, options: SubscribeOptions) -> Subscription {
-        let key = self.last_key.fetch_add(1, Ordering::Relaxed) + 1;
+    /// Listens to a topic or pattern whose messages are `T` in JSON, or texts where `T` is one. What cannot be
+    /// subscribed to ends with its reason.
+    pub fn subscribe<T: DeserializeOwned>(&self, name: &str, options: SubscribeOptions) -> Subscription<T> {
+        self.listen(name, options, from_json)
+    }
+
+    /// As [`Self::subscribe`], for payloads as they are: messages' data are their bytes.
+    pub fn subscribe_payloads(&self, name: &str, options: SubscribeOptions) -> Subscription<Bytes> {
+        self.listen(name, options, as_bytes)
+    }
+
+    fn listen<T>(&self, name: &str, options: SubscribeOptions, decode: Decode<T>) -> Subscription<T> {
+        let key = self.following();
         // Bounded by the subscription's own bound, which the state machine keeps.
         let (events, receiver) = mpsc::unbounded_channel();
-        let subscription = Subscription::new(key, &options, receiver, self.commands.clone());
+        let subscription = Subscription::new(key, &options, receiver, self.commands.clone(), decode);
         let _ = self.commands.send(Command::Subscribe { key, name: name.into(), options, events });
         subscription
+    }
+
+    /// Reads a page of what is kept of a topic or pattern, oldest first, with at most so many messages. Waits while
+    /// there is no connection; dropping the future stops the waiting.
+    ///
+    /// # Errors
+    /// [`HistoryError`] if the hub refuses, or the client is closed.
+    pub async fn history<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        from: Start,
+        messages_max: u32,
+    ) -> Result<Page<T>, HistoryError> {
+        self.page(name, from, messages_max, from_json).await
+    }
+
+    /// As [`Self::history`], for payloads as they are.
+    ///
+    /// # Errors
+    /// As [`Self::history`].
+    pub async fn history_payloads(
+        &self,
+        name: &str,
+        from: Start,
+        messages_max: u32,
+    ) -> Result<Page<Bytes>, HistoryError> {
+        self.page(name, from, messages_max, as_bytes).await
+    }
+
+    async fn page<T>(
+        &self,
+        name: &str,
+        from: Start,
+        messages_max: u32,
+        decode: Decode<T>,
+    ) -> Result<Page<T>, HistoryError> {
+        let (answer, page) = oneshot::channel();
+        let name = name.into();
+        let _ = self.commands.send(Command::History { name, from, messages_max, answer });
+        match page.await {
+            Ok(Ok(page)) => Ok(page.decoded(decode)),
+            Ok(Err(fault)) => Err(HistoryError(fault)),
+            Err(_) => Err(HistoryError(Fault::Client(ClientCode::Closed))),
+        }
+    }
+
+    /// A number that no publish and no subscription had.
+    fn following(&self) -> u64 {
+        self.last_key.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Waits until every publish before this has its outcome.
@@ -190,6 +282,9 @@ fn random() -> ([u8; 16], u64) {
     let seed = getrandom::u64().expect("the system gives random numbers");
     (bytes, seed)
 }
+
+/// The reason once the client is closed.
+const CLOSED: NoConnection = NoConnection::Lost(Fault::Client(ClientCode::Closed));
 
 /// As many permits as a semaphore can have, if it is to have more.
 fn permits(bytes: u64) -> usize {

@@ -5,25 +5,46 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use tidewire_client_core::fault::Fault;
 use tidewire_client_core::options::SubscribeOptions;
 use tidewire_protocol::code::Content;
+use tidewire_protocol::position::Start;
 
-use crate::event::{Outcome, SubEvent};
+use crate::event::Event;
+use crate::history::Page;
+use crate::outcome::Outcome;
+use crate::payload::Payload;
 use crate::sending::Target;
 
 /// One thing asked for. All come through one channel, so each comes after what it is about.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Publish a message. Its room in the outbox has been taken.
-    Publish { topic: String, content: Content, payload: Bytes, outcome: oneshot::Sender<Outcome> },
+    /// Publish a message, known by a key of the handle's choice. Its room in the outbox has been taken.
+    Publish { key: u64, topic: String, payload: Payload, outcome: oneshot::Sender<Outcome> },
+    /// Withdraw a message.
+    Cancel { key: u64 },
     /// Send an update that may be lost.
     Send { target: Arc<Target>, content: Content, payload: Bytes, expires_ms: u64 },
     /// Begin a subscription, known by a key of the handle's choice.
-    Subscribe { key: u64, name: String, options: SubscribeOptions, events: mpsc::UnboundedSender<SubEvent> },
+    Subscribe {
+        key: u64,
+        name: Arc<str>,
+        options: SubscribeOptions,
+        events: mpsc::UnboundedSender<Event<()>>,
+    },
     /// So many messages and bytes of a subscription have been dealt with.
     Settled { key: u64, messages: u32, bytes: u32 },
     /// A subscription is dropped.
     Unsubscribe { key: u64 },
+    /// Ask for a page of history.
+    History {
+        name: Arc<str>,
+        from: Start,
+        messages_max: u32,
+        answer: oneshot::Sender<Result<Page<()>, Fault>>,
+    },
+    /// Connect at once, if it waits to.
+    RetryNow,
     /// Say when every publish before this has its outcome.
     Flush { done: oneshot::Sender<()> },
     /// End.

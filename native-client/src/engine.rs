@@ -9,14 +9,22 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 use tidewire_client_core::client::Client;
+use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
-use tidewire_client_core::output::{self, Event, ListenerId, Output, Packet, PublishId, Span, Status};
+use tidewire_client_core::output::{self, Event as Told, ListenerId, Output, Packet, PublishId};
+use tidewire_protocol::position::Start;
 
 use crate::address::Address;
 use crate::command::{Command, Room};
-use crate::event::{Message, Outcome, Published, SubEvent};
+use crate::event::Event;
+use crate::history::Page;
 use crate::link::{Link, LinkEvent};
+use crate::outcome::{Outcome, Published};
+use crate::payload::Payload;
+use crate::readers::Readers;
 use crate::sending::Sending;
+use crate::standing::Standing;
+use crate::status::Status;
 
 /// What the task starts with.
 #[derive(Debug)]
@@ -34,15 +42,17 @@ struct Engine {
     address: Address,
     room: Arc<Room>,
     sending: Arc<Sending>,
-    status: watch::Sender<Status>,
+    standing: Standing,
     started: Instant,
     link: Option<Link>,
     /// The last link, while it says goodbye.
     closing: Option<tokio::task::JoinHandle<()>>,
     waiting: HashMap<PublishId, Waiting>,
+    /// Publishes that wait, by the keys of their handles.
+    publishes: HashMap<u64, PublishId>,
     /// Listeners by the keys of their handles.
     listeners: HashMap<u64, ListenerId>,
-    readers: HashMap<ListenerId, mpsc::UnboundedSender<SubEvent>>,
+    readers: Readers,
     /// The newest publish.
     last_id: PublishId,
     flushes: Vec<Flush>,
@@ -57,6 +67,7 @@ struct Flush {
 
 /// A publish without its outcome.
 struct Waiting {
+    key: u64,
     payload: Bytes,
     outcome: oneshot::Sender<Outcome>,
 }
@@ -69,13 +80,14 @@ pub(crate) async fn run(parts: Parts) {
         address,
         room,
         sending,
-        status,
+        standing: Standing::new(status),
         started: Instant::now(),
         link: None,
         closing: None,
         waiting: HashMap::new(),
+        publishes: HashMap::new(),
         listeners: HashMap::new(),
-        readers: HashMap::new(),
+        readers: Readers::default(),
         last_id: PublishId(0),
         flushes: Vec::new(),
     };
@@ -132,22 +144,18 @@ impl Engine {
     }
 
     fn is_closed(&self) -> bool {
-        matches!(*self.status.borrow(), Status::Closed { .. })
+        self.standing.is_closed()
     }
 
     fn command(&mut self, command: Command) {
         let now = self.now();
         match command {
-            Command::Publish { topic, content, payload, outcome } => {
-                match self.core.publish(now, &topic, content, payload.len() as u32) {
-                    Ok(id) => {
-                        self.last_id = id;
-                        self.waiting.insert(id, Waiting { payload, outcome });
-                    }
-                    Err(fault) => {
-                        self.give_back(payload.len());
-                        let _ = outcome.send(Err(fault.into()));
-                    }
+            Command::Publish { key, topic, payload, outcome } => {
+                self.publish(key, &topic, payload, outcome);
+            }
+            Command::Cancel { key } => {
+                if let Some(id) = self.publishes.get(&key) {
+                    self.core.cancel(now, *id);
                 }
             }
             Command::Send { target, content, payload, expires_ms } => {
@@ -158,10 +166,10 @@ impl Engine {
                 match self.core.subscribe(now, &name, options) {
                     Ok(listener) => {
                         self.listeners.insert(key, listener);
-                        self.readers.insert(listener, events);
+                        self.readers.add_subscription(listener, name, events);
                     }
                     Err(fault) => {
-                        let _ = events.send(SubEvent::Ended(fault));
+                        let _ = events.send(Event::Ended(fault));
                     }
                 }
             }
@@ -172,16 +180,56 @@ impl Engine {
             }
             Command::Unsubscribe { key } => {
                 if let Some(listener) = self.listeners.remove(&key) {
-                    self.readers.remove(&listener);
+                    self.readers.remove(listener);
                     self.core.unsubscribe(now, listener);
                 }
             }
+            Command::History { name, from, messages_max, answer } => {
+                self.history(name, from, messages_max, answer);
+            }
+            Command::RetryNow => self.core.handle(now, Input::Online),
             Command::Flush { done } => {
                 let flush = Flush { upto: self.last_id, left: self.waiting.len(), done };
                 self.flushes.push(flush);
                 self.flushed();
             }
             Command::Close => self.core.close(now),
+        }
+    }
+
+    fn publish(&mut self, key: u64, topic: &str, payload: Payload, outcome: oneshot::Sender<Outcome>) {
+        let content = payload.content();
+        let payload = payload.into_bytes();
+        match self.core.publish(self.now(), topic, content, payload.len() as u32) {
+            Ok(id) => {
+                self.last_id = id;
+                self.publishes.insert(key, id);
+                self.waiting.insert(id, Waiting { key, payload, outcome });
+            }
+            Err(fault) => {
+                self.give_back(payload.len());
+                let _ = outcome.send(Err(fault.into()));
+            }
+        }
+    }
+
+    fn history(
+        &mut self,
+        name: Arc<str>,
+        from: Start,
+        messages_max: u32,
+        answer: oneshot::Sender<Result<Page<()>, Fault>>,
+    ) {
+        let now = self.now();
+        // Whoever asked may have stopped waiting; such questions are not asked again.
+        for question in self.readers.take_left_pages() {
+            self.core.unsubscribe(now, question);
+        }
+        match self.core.history(now, &name, from, messages_max) {
+            Ok(question) => self.readers.add_page(question, name, answer),
+            Err(fault) => {
+                let _ = answer.send(Err(fault));
+            }
         }
     }
 
@@ -194,9 +242,10 @@ impl Engine {
                 received = bytes;
                 self.core.handle(now, Input::Received(&received));
             }
-            LinkEvent::Closed(code) => {
+            LinkEvent::Closed(end) => {
                 self.link = None;
-                self.core.handle(now, Input::LinkClosed { code });
+                self.standing.lost(end.why);
+                self.core.handle(now, Input::LinkClosed { code: end.code });
             }
         }
         self.drain(&received);
@@ -240,12 +289,10 @@ impl Engine {
         message.freeze()
     }
 
-    fn event(&mut self, event: Event, received: &Bytes) {
+    fn event(&mut self, event: Told, received: &Bytes) {
         match event {
-            Event::Status(status) => {
-                self.status.send_replace(status);
-            }
-            Event::Published(output::Published {
+            Told::Status(status) => self.standing.tell(status),
+            Told::Published(output::Published {
                 id,
                 epoch,
                 offset,
@@ -255,32 +302,25 @@ impl Engine {
             }) => {
                 self.settle(id, Ok(Published { epoch, offset, duplicate, maybe_duplicate, durability }));
             }
-            Event::Failed { id, fault, .. } => self.settle(id, Err(fault.into())),
-            Event::Ready { listener, outcome, positions, gap } => {
-                self.tell(listener, SubEvent::Ready { outcome, positions, gap });
+            Told::Failed { id, fault, .. } => self.settle(id, Err(fault.into())),
+            Told::Ready { listener, outcome, positions, gap } => {
+                self.readers.tell(listener, Event::Ready { outcome, positions, gap });
             }
-            Event::Gap { listener, gap } => self.tell(listener, SubEvent::Gap(gap)),
-            Event::Message(message) => {
-                self.tell(message.listener, SubEvent::Message(taken(&message, received)))
+            Told::Gap { listener, gap } => self.readers.tell(listener, Event::Gap(gap)),
+            Told::Message(message) => self.readers.give(&message, received),
+            Told::Page { listener, positions, gap, more } => {
+                self.readers.finish_page(listener, positions, gap, more);
             }
-            Event::Refused { listener, fault } => {
-                self.tell(listener, SubEvent::Ended(fault));
-                self.readers.remove(&listener);
+            Told::Refused { listener, fault } => self.readers.end(listener, fault),
+            Told::Goodbye { code, reconnect_after_ms } => {
+                self.standing.goodbye(code, reconnect_after_ms, received);
             }
-            // The status says the same.
-            Event::Goodbye { .. } => {}
-        }
-    }
-
-    fn tell(&self, listener: ListenerId, event: SubEvent) {
-        if let Some(reader) = self.readers.get(&listener) {
-            // A reader that is gone says so by a notice of its own.
-            let _ = reader.send(event);
         }
     }
 
     fn settle(&mut self, id: PublishId, outcome: Outcome) {
         if let Some(waiting) = self.waiting.remove(&id) {
+            self.publishes.remove(&waiting.key);
             self.give_back(waiting.payload.len());
             // Nobody has to wait for an outcome.
             let _ = waiting.outcome.send(outcome);
@@ -300,22 +340,6 @@ impl Engine {
     fn give_back(&self, payload_len: usize) {
         self.room.messages.add_permits(1);
         self.room.bytes.add_permits(payload_len);
-    }
-}
-
-/// A message as programs get it: parts of what was received, without a copy.
-fn taken(message: &output::Message, received: &Bytes) -> Message {
-    let part = |span: Span| received.slice_ref(span.of(received));
-    Message {
-        offset: message.offset,
-        epoch: message.epoch,
-        published_at_ms: message.published_at_ms,
-        content: message.content,
-        maybe_duplicate: message.maybe_duplicate,
-        tag: message.tag,
-        payload: part(message.payload),
-        sender: part(message.sender),
-        topic: part(message.topic),
     }
 }
 

@@ -1,15 +1,21 @@
-//! What programs hear: messages, gaps, outcomes.
+//! What programs hear of a topic: messages, gaps, the end.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::StrDeserializer;
 
-use tidewire_client_core::fault::{ClientCode, Fault};
-use tidewire_protocol::code::{self, Code, Content, Durability};
+use tidewire_client_core::fault::Fault;
+use tidewire_client_core::output::{self, Span};
+use tidewire_protocol::code::{self, Content};
 use tidewire_protocol::number::{Epoch, Offset, Tag};
 use tidewire_protocol::position::{Gap, Position};
 
 /// Something that a subscription hears.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SubEvent {
+#[derive(Debug)]
+pub enum Event<T> {
     /// It has its place; comes once, before the first message.
     Ready {
         /// What it got.
@@ -20,16 +26,20 @@ pub enum SubEvent {
         gap: Option<Gap>,
     },
     /// A message.
-    Message(Message),
+    Message(Message<T>),
+    /// A message that is no `T`. The ones after it come all the same.
+    BadMessage(BadMessage),
     /// Messages are gone; the next one comes after them.
     Gap(Gap),
-    /// It is over, for this reason.
+    /// It is over, for this reason. Nothing follows.
     Ended(Fault),
 }
 
-/// A message. Its parts share the memory of what it was received in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+/// A message with its data. Its payload shares the memory of what it was received in.
+#[derive(Debug, Clone)]
+pub struct Message<T> {
+    /// What was published.
+    pub data: T,
     /// Position in the log.
     pub offset: Offset,
     /// Identity of the log.
@@ -45,16 +55,43 @@ pub struct Message {
     /// The bytes.
     pub payload: Bytes,
     /// Who published it, where the topic's rule has the hub say so.
-    pub(crate) sender: Bytes,
-    /// Its topic, for a pattern.
-    pub(crate) topic: Bytes,
+    sender: Bytes,
+    /// Its topic, where it is not the name that was asked for.
+    topic: Bytes,
+    name: Arc<str>,
 }
 
-impl Message {
-    /// Its topic, in a subscription to a pattern.
+/// A message that is not what was expected.
+#[derive(Debug)]
+pub struct BadMessage {
+    /// The message, undecoded.
+    pub message: Box<Message<()>>,
+    /// What is wrong with its payload.
+    pub error: DecodeError,
+}
+
+/// Why a payload is not the data that was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// It is broken JSON, or JSON of another shape.
+    #[error("not the JSON that was expected: {0}")]
+    Json(serde_json::Error),
+    /// It is a text, and no text was expected.
+    #[error("not the text that was expected: {0}")]
+    Text(serde::de::value::Error),
+    /// It is neither JSON nor text.
+    #[error("the payload is {0}, neither JSON nor text")]
+    Content(Content),
+}
+
+/// How a payload becomes data.
+pub(crate) type Decode<T> = fn(Content, &Bytes) -> Result<T, DecodeError>;
+
+impl<T> Message<T> {
+    /// Its topic.
     #[must_use]
-    pub fn topic(&self) -> Option<&str> {
-        text(&self.topic)
+    pub fn topic(&self) -> &str {
+        text(&self.topic).unwrap_or(&self.name)
     }
 
     /// Who published it, by the hub's word, where the topic's rule has the hub say so.
@@ -62,60 +99,107 @@ impl Message {
     pub fn sender(&self) -> Option<&str> {
         text(&self.sender)
     }
-}
 
-/// The protocol's decoder lets only UTF-8 through; none is none.
-fn text(bytes: &Bytes) -> Option<&str> {
-    std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
-}
-
-/// A publish that is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// Identity of the log that has it.
-    pub epoch: Epoch,
-    /// Where in the log.
-    pub offset: Offset,
-    /// An earlier try had stored it.
-    pub duplicate: bool,
-    /// It may be stored twice: once in what the hub no longer knows.
-    pub maybe_duplicate: bool,
-    /// What holds.
-    pub durability: Durability,
-}
-
-/// Why a message was not published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PublishError {
-    /// Too much waits for its outcome already.
-    #[error("the outbox is full")]
-    OutboxFull,
-    /// The client was closed before the hub had the message, or ended for a reason that its status tells.
-    #[error("the client is closed")]
-    Closed,
-    /// The message cannot be published like this.
-    #[error("{}", .0.sentence())]
-    Refused(Code),
-}
-
-impl From<Fault> for PublishError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Protocol(code) => Self::Refused(code),
-            Fault::Client(ClientCode::OutboxFull | ClientCode::Dropped) => Self::OutboxFull,
-            Fault::Client(
-                ClientCode::Closed
-                | ClientCode::Cancelled
-                | ClientCode::LinkLost
-                | ClientCode::HubSilent
-                | ClientCode::HubMisbehaved
-                | ClientCode::NoToken
-                | ClientCode::TokenRefused
-                | ClientCode::Suspended,
-            ) => Self::Closed,
+    fn with<U>(self, data: U) -> Message<U> {
+        Message {
+            data,
+            offset: self.offset,
+            epoch: self.epoch,
+            published_at_ms: self.published_at_ms,
+            content: self.content,
+            maybe_duplicate: self.maybe_duplicate,
+            tag: self.tag,
+            payload: self.payload,
+            sender: self.sender,
+            topic: self.topic,
+            name: self.name,
         }
     }
 }
 
-/// What becomes of a publish.
-pub(crate) type Outcome = Result<Published, PublishError>;
+impl Message<()> {
+    /// A message as the core tells of it: parts of what was received, without a copy.
+    pub(crate) fn new(message: &output::Message, name: &Arc<str>, received: &Bytes) -> Self {
+        let part = |span: Span| received.slice_ref(span.of(received));
+        Self {
+            data: (),
+            offset: message.offset,
+            epoch: message.epoch,
+            published_at_ms: message.published_at_ms,
+            content: message.content,
+            maybe_duplicate: message.maybe_duplicate,
+            tag: message.tag,
+            payload: part(message.payload),
+            sender: part(message.sender),
+            topic: part(message.topic),
+            name: Arc::clone(name),
+        }
+    }
+
+    /// The message with its data.
+    pub(crate) fn decoded<T>(self, decode: Decode<T>) -> Result<Message<T>, BadMessage> {
+        match decode(self.content, &self.payload) {
+            Ok(data) => Ok(self.with(data)),
+            Err(error) => Err(BadMessage { message: Box::new(self), error }),
+        }
+    }
+}
+
+impl Event<()> {
+    /// The event with the message's data.
+    pub(crate) fn decoded<T>(self, decode: Decode<T>) -> Event<T> {
+        match self {
+            Self::Message(message) => match message.decoded(decode) {
+                Ok(message) => Event::Message(message),
+                Err(bad) => Event::BadMessage(bad),
+            },
+            Self::Ready { outcome, positions, gap } => Event::Ready { outcome, positions, gap },
+            Self::BadMessage(bad) => Event::BadMessage(bad),
+            Self::Gap(gap) => Event::Gap(gap),
+            Self::Ended(fault) => Event::Ended(fault),
+        }
+    }
+}
+
+/// Data from JSON, or from a text where data can be one.
+pub(crate) fn from_json<T: DeserializeOwned>(content: Content, payload: &Bytes) -> Result<T, DecodeError> {
+    match (content, text(payload)) {
+        (Content::Json, _) => serde_json::from_slice(payload).map_err(DecodeError::Json),
+        (Content::Text, text) => {
+            let text: StrDeserializer<'_, _> = text.unwrap_or_default().into_deserializer();
+            T::deserialize(text).map_err(DecodeError::Text)
+        }
+        (Content::Binary | Content::Cbor | Content::Unknown, _) => Err(DecodeError::Content(content)),
+    }
+}
+
+/// The payload as it is.
+#[allow(clippy::unnecessary_wraps)] // It is one of several ways to decode.
+pub(crate) fn as_bytes(_: Content, payload: &Bytes) -> Result<Bytes, DecodeError> {
+    Ok(payload.clone())
+}
+
+/// The protocol's decoder lets only UTF-8 through; none is none.
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{DecodeError, from_json};
+    use bytes::Bytes;
+    use tidewire_protocol::code::Content;
+
+    #[test]
+    fn data_comes_from_json_or_text() {
+        let decode = |content, payload: &'static str| from_json::<String>(content, &Bytes::from(payload));
+        assert_eq!(decode(Content::Json, r#""x""#).unwrap(), "x");
+        assert_eq!(decode(Content::Text, "x").unwrap(), "x");
+        assert_eq!(decode(Content::Text, "").unwrap(), "");
+        assert!(matches!(decode(Content::Json, "{x"), Err(DecodeError::Json(_))));
+        assert!(matches!(decode(Content::Binary, "x"), Err(DecodeError::Content(Content::Binary))));
+        let number = from_json::<u32>(Content::Text, &Bytes::from("7"));
+        assert!(matches!(number, Err(DecodeError::Text(_))));
+    }
+}

@@ -4,24 +4,8 @@
 //! owns it, and [`Client`], [`Publishing`] and [`Subscription`] talk to that task. What the client does when,
 //! this crate does not know.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use tidewire_client::{Client, Content, Options, SubEvent, SubscribeOptions};
-//!
-//! let client = Client::connect("http://127.0.0.1:7700", Options::default())?;
-//! let mut orders = client.subscribe("orders.*", SubscribeOptions::default());
-//! let done = client.publish("orders.eu", Content::Json, br#"{"id":4711}"#.to_vec());
-//! println!("stored at {}", done.await?.offset);
-//! while let Some(event) = orders.next().await {
-//!     if let SubEvent::Message(message) = event {
-//!         println!("{:?}: {} bytes", message.topic(), message.payload.len());
-//!     }
-//! }
-//! # Ok(())
-//! # }
-//! ```
-//!
 //! The modules, in the order a call meets them; each uses only those below it.
+#![doc = include_str!("../../docs/NATIVE-CLIENT.md")]
 
 mod client;
 
@@ -32,12 +16,25 @@ mod subscription;
 
 mod engine;
 
+mod readers;
+mod standing;
+
 mod command;
 mod sending;
 
+mod history;
+
+mod outcome;
+
 mod event;
 
+mod payload;
+
 mod link;
+
+mod handshake;
+
+mod status;
 
 mod address;
 
@@ -50,14 +47,21 @@ pub use topic::Topic;
 pub use publishing::Publishing;
 pub use subscription::Subscription;
 
-pub use event::{Message, PublishError, Published, SubEvent};
+pub use history::{HistoryError, Page};
+
+pub use outcome::{PublishError, Published};
+
+pub use event::{BadMessage, DecodeError, Event, Message};
+
+pub use payload::{NotJson, Payload};
+
+pub use status::{NoConnection, Status, sentence};
 
 pub use address::AddressError;
 
 pub use options::Options;
 pub use tidewire_client_core::fault::{ClientCode, Fault};
 pub use tidewire_client_core::options::SubscribeOptions;
-pub use tidewire_client_core::output::Status;
 pub use tidewire_protocol::code::{Code, Content, Durability, GapReason, Outcome, WhenSlow};
 pub use tidewire_protocol::number::{Epoch, Offset, ProducerId, Tag};
 pub use tidewire_protocol::position::{Gap, Position, Start};

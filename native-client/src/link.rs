@@ -7,17 +7,15 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::client_async_with_config;
-use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
 
-use tidewire_protocol::SUBPROTOCOL_BINARY;
 use tidewire_protocol::code::Code;
 
 use crate::address::Address;
+use crate::handshake::{self, Failed};
+use crate::status::NoConnection;
 
 /// What comes from a link.
 #[derive(Debug)]
@@ -26,8 +24,17 @@ pub(crate) enum LinkEvent {
     Opened,
     /// A binary message.
     Received(Bytes),
-    /// It is gone, with this close code.
-    Closed(u16),
+    /// It is gone, or never was.
+    Closed(Closed),
+}
+
+/// How a link ended.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    /// The close code.
+    pub code: u16,
+    /// Why it never was a WebSocket.
+    pub why: Option<NoConnection>,
 }
 
 /// What goes into a link.
@@ -57,7 +64,7 @@ impl Link {
 
     /// The next event. Safe to drop and ask again.
     pub(crate) async fn next(&mut self) -> LinkEvent {
-        self.events.recv().await.unwrap_or(LinkEvent::Closed(ABNORMAL))
+        self.events.recv().await.unwrap_or(LinkEvent::Closed(closed(ABNORMAL)))
     }
 
     /// Sends one binary message.
@@ -73,49 +80,60 @@ impl Link {
     }
 }
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket<'a> = WebSocketStream<&'a mut TcpStream>;
 
 async fn run(address: Address, events: mpsc::Sender<LinkEvent>, outgoing: mpsc::UnboundedReceiver<Outgoing>) {
     let connected = tokio::select! {
-        connected = connect(&address) => connected,
+        connected = handshake::connect(&address) => connected,
         // The client has given up waiting.
         () = events.closed() => return,
     };
-    let close_code = match connected {
-        Ok(socket) => {
-            if events.send(LinkEvent::Opened).await.is_err() {
-                return;
-            }
-            let (sink, stream) = socket.split();
-            tokio::select! {
-                code = read(stream, &events) => code,
-                () = write(sink, outgoing) => ABNORMAL,
-            }
-        }
-        // Whoever listens there does not speak this protocol, and will not the next time either.
-        Err(Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_))) => {
-            Code::NotSupported.close_code()
-        }
-        Err(_) => ABNORMAL,
+    let end = match connected {
+        Ok(stream) => talk(&address, stream, &events, outgoing).await,
+        Err(why) => Closed { code: ABNORMAL, why: Some(why) },
     };
-    let _ = events.send(LinkEvent::Closed(close_code)).await;
+    let _ = events.send(LinkEvent::Closed(end)).await;
 }
 
-/// The client's own deadline ends a connect that takes too long.
-async fn connect(address: &Address) -> Result<Socket, Error> {
-    let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(Error::Io)?;
-    // Messages are gathered before they are written; the kernel would only hold them back.
-    stream.set_nodelay(true).map_err(Error::Io)?;
-    let request = ClientRequestBuilder::new(address.uri.clone()).with_sub_protocol(SUBPROTOCOL_BINARY);
-    // The hub sends a message of any size that it takes in one frame.
-    let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
-    let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
-    Ok(socket)
+/// Talks over a connection until it ends.
+async fn talk(
+    address: &Address,
+    mut stream: TcpStream,
+    events: &mpsc::Sender<LinkEvent>,
+    outgoing: mpsc::UnboundedReceiver<Outgoing>,
+) -> Closed {
+    let upgraded = tokio::select! {
+        upgraded = handshake::upgrade(address, &mut stream) => upgraded,
+        () = events.closed() => return closed(ABNORMAL),
+    };
+    let answer = match upgraded {
+        Ok(socket) => {
+            if events.send(LinkEvent::Opened).await.is_err() {
+                return closed(ABNORMAL);
+            }
+            let (sink, stream) = socket.split();
+            let code = tokio::select! {
+                code = read(stream, events) => code,
+                () = write(sink, outgoing) => ABNORMAL,
+            };
+            return closed(code);
+        }
+        Err(Failed::Stranger(why)) => {
+            return Closed { code: Code::NotSupported.close_code(), why: Some(why) };
+        }
+        Err(Failed::Broken(why)) => return Closed { code: ABNORMAL, why: Some(why) },
+        Err(Failed::Answered(answer)) => answer,
+    };
+    Closed { code: ABNORMAL, why: Some(handshake::explain(*answer, &mut stream).await) }
+}
+
+const fn closed(code: u16) -> Closed {
+    Closed { code, why: None }
 }
 
 /// Reads until the link ends; gives its close code.
 async fn read(
-    mut stream: futures_util::stream::SplitStream<Socket>,
+    mut stream: futures_util::stream::SplitStream<Socket<'_>>,
     events: &mpsc::Sender<LinkEvent>,
 ) -> u16 {
     while let Some(message) = stream.next().await {
@@ -137,7 +155,7 @@ async fn read(
 
 /// Writes what comes until the link is to be closed. What has gathered is written at once.
 async fn write(
-    mut sink: futures_util::stream::SplitSink<Socket, Message>,
+    mut sink: futures_util::stream::SplitSink<Socket<'_>, Message>,
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
 ) {
     let mut batch = Vec::new();

@@ -1,25 +1,57 @@
-//! A publish on its way.
+//! A publish on its way: waiting for its outcome, and withdrawing it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::event::{Outcome, PublishError};
+use crate::command::Command;
+use crate::outcome::{Outcome, PublishError};
 
-/// The outcome of a publish, online now or whenever the hub is back. Dropping it does not stop the message.
+/// The outcome of a publish, online now or whenever the hub is back.
+///
+/// Dropping it only stops the waiting: the message still goes out. [`Self::cancel`] withdraws it.
 #[derive(Debug)]
-pub struct Publishing(Result<oneshot::Receiver<Outcome>, PublishError>);
+pub struct Publishing(State);
+
+#[derive(Debug)]
+enum State {
+    /// The client's task will tell.
+    Pending {
+        key: u64,
+        outcome: oneshot::Receiver<Outcome>,
+        commands: mpsc::UnboundedSender<Command>,
+        cancelled: bool,
+    },
+    /// It came to nothing.
+    Failed(PublishError),
+}
 
 impl Publishing {
     /// One that the client's task will answer.
-    pub(crate) const fn pending(outcome: oneshot::Receiver<Outcome>) -> Self {
-        Self(Ok(outcome))
+    pub(crate) const fn pending(
+        key: u64,
+        outcome: oneshot::Receiver<Outcome>,
+        commands: mpsc::UnboundedSender<Command>,
+    ) -> Self {
+        Self(State::Pending { key, outcome, commands, cancelled: false })
     }
 
     /// One that came to nothing.
     pub(crate) const fn failed(error: PublishError) -> Self {
-        Self(Err(error))
+        Self(State::Failed(error))
+    }
+
+    /// Withdraws the message: at once if it was never sent, else as soon as the hub confirms. The outcome is then
+    /// [`PublishError::Cancelled`], or as if nothing had been said where that came too late.
+    pub fn cancel(&mut self) {
+        if let State::Pending { key, commands, cancelled, .. } = &mut self.0
+            && !*cancelled
+        {
+            *cancelled = true;
+            // Without a task there is nothing to withdraw.
+            let _ = commands.send(Command::Cancel { key: *key });
+        }
     }
 }
 
@@ -29,10 +61,10 @@ impl Future for Publishing {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         match &mut self.0 {
             // A task that ends without an answer has been closed.
-            Ok(outcome) => {
+            State::Pending { outcome, .. } => {
                 Pin::new(outcome).poll(context).map(|told| told.unwrap_or(Err(PublishError::Closed)))
             }
-            Err(error) => Poll::Ready(Err(*error)),
+            State::Failed(error) => Poll::Ready(Err(error.clone())),
         }
     }
 }

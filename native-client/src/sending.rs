@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tidewire_client_core::fault::Fault;
 use tidewire_protocol::code::Code;
 
-use crate::event::PublishError;
+use crate::outcome::PublishError;
 
 /// How many updates are on their way to the task, and how many came to nothing.
 #[derive(Debug, Default)]

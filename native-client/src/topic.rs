@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tidewire_protocol::code::Content;
 
 use crate::command::Command;
-use crate::event::PublishError;
+use crate::outcome::PublishError;
 use crate::sending::{Sending, Target};
 
 /// A topic that updates are sent to. Clones share it.

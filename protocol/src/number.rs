@@ -69,7 +69,7 @@ number! {
 /// Identity of a log. A new one means that offsets under the old one mean nothing.
 ///
 /// 64 random bits, written as 16 lower-case hexadecimal digits where people or JSON see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch(pub u64);
 
 /// Secret 128-bit identity of a publisher, written as 32 hexadecimal digits in JSON.
@@ -93,6 +93,12 @@ impl core::error::Error for NotHex {}
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Epoch({self})")
     }
 }
 

@@ -10,17 +10,17 @@ use serde_json::Value;
 use crate::support::PATIENCE;
 use crate::support::hub::{Hub, tidewire};
 
-fn run(hub: &Hub, arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run(hub: &Hub, arguments: &[&str], input: &str) -> Output {
     let mut child = start(hub, arguments);
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
 
-fn start(hub: &Hub, arguments: &[&str]) -> Child {
+pub(crate) fn start(hub: &Hub, arguments: &[&str]) -> Child {
     command(hub, arguments).spawn().unwrap()
 }
 
-fn command(hub: &Hub, arguments: &[&str]) -> Command {
+pub(crate) fn command(hub: &Hub, arguments: &[&str]) -> Command {
     let mut command = tidewire(arguments[0]);
     command.args(&arguments[1..]).env("TIDEWIRE_URL", hub.url());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -28,19 +28,28 @@ fn command(hub: &Hub, arguments: &[&str]) -> Command {
 }
 
 #[track_caller]
-fn succeed(output: &Output) -> String {
+pub(crate) fn succeed(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[track_caller]
-fn check_fails(output: &Output, says: &str) {
+pub(crate) fn check_fails(output: &Output, says: &str) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && errors.contains(says), "{says:?} is not in {errors:?}");
 }
 
+/// A failure is told once, on one line, with the exit code that the help names.
+#[track_caller]
+pub(crate) fn check_exit(output: &Output, code: i32, says: &str) {
+    check_fails(output, says);
+    assert_eq!(output.status.code(), Some(code));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+}
+
 /// Waits until the hub has so many subscriptions.
-fn subscribed(hub: &Hub, count: u64) {
+pub(crate) fn subscribed(hub: &Hub, count: u64) {
     crate::support::eventually("the subscription stands", || hub.metric("tidewire_subscriptions") == count);
 }
 
@@ -135,13 +144,15 @@ fn a_hub_that_is_not_there_is_not_waited_for_too_long() {
 fn a_reader_that_has_seen_enough_is_no_error() {
     let hub = Hub::dev();
     succeed(&run(&hub, &["pub", "t", "-"], &"line\n".repeat(50_000)));
-    let mut subscriber = start(&hub, &["sub", "t", "--from", "earliest"]);
-    let mut output = BufReader::new(subscriber.stdout.take().unwrap());
-    output.read_line(&mut String::new()).unwrap();
-    drop(output);
-    let output = subscriber.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    for arguments in [&["sub", "t", "--from", "earliest"][..], &["history", "t"]] {
+        let mut reader = start(&hub, arguments);
+        let mut output = BufReader::new(reader.stdout.take().unwrap());
+        output.read_line(&mut String::new()).unwrap();
+        drop(output);
+        let output = reader.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
 }
 
 #[test]

@@ -9,8 +9,11 @@ mod command_line;
 mod configuration;
 mod frames;
 mod handshakes;
+mod history;
+mod native_client;
 mod operator;
 mod proxy;
+mod refusals;
 mod subscribers;
 
 mod support;

@@ -135,8 +135,9 @@ impl Table {
                 row[1] = pair(fault.number().into(), (*retryable).into());
                 row[3] = id.0;
             }
-            // The status that follows says why the link is gone and when it will be back.
-            Event::Goodbye { .. } => {}
+            // The status that follows a goodbye says why the link is gone and when it will be back; JavaScript asks
+            // for no pages.
+            Event::Goodbye { .. } | Event::Page { .. } => {}
         }
     }
 

@@ -4,6 +4,7 @@
 mod rig;
 
 mod connection;
+mod history;
 mod outbox;
 mod packets;
 #[cfg(feature = "sends")]

@@ -126,6 +126,12 @@ impl Rig {
         id
     }
 
+    pub(crate) fn history(&mut self, name: &str, from: Start, messages_max: u32) -> ListenerId {
+        let id = self.client.history(self.now, name, from, messages_max).unwrap();
+        self.drain();
+        id
+    }
+
     pub(crate) fn forget(&mut self) {
         self.events.clear();
         self.sent.clear();
@@ -245,6 +251,11 @@ fn told(event: &Event, received: &[u8]) -> String {
             told
         }
         Event::Gap { listener, gap } => format!("gap {} {}", listener.0, gap_text(gap)),
+        Event::Page { listener, positions, gap, more } => {
+            let gap = gap.as_ref().map_or(String::new(), |gap| format!(" gap {}", gap_text(gap)));
+            let more = if *more { " more" } else { "" };
+            format!("page {} upto {}{gap}{more}", listener.0, positions_text(positions))
+        }
         Event::Published(p) => {
             let mut text = format!("published {} at {}", p.id.0, p.offset);
             if p.duplicate {
@@ -380,6 +391,21 @@ impl Rig {
             upto: at(upto),
             gap,
             blocks: Cow::Owned(blocks),
+        }));
+    }
+
+    /// The hub sends a page after `after` whose only block says that it follows `prev`.
+    pub(crate) fn page_of(&mut self, request: u64, after: u64, prev: u64, offsets: &[u64], upto: u64) {
+        let records = records(prev, offsets, Tag(0), None);
+        let mut blocks = Vec::new();
+        let block = Block { prev: Offset(prev), records: &records, ..Block::default() };
+        put_on_page(&block, &mut Vec::new(), &mut blocks);
+        self.say(HubFrame::Page(Page {
+            request: Request(request),
+            after: at(after),
+            upto: at(upto),
+            blocks: Cow::Owned(blocks),
+            ..Page::default()
         }));
     }
 }

@@ -1,67 +1,109 @@
-//! What `pub` and `sub` share: which hub they talk to, and how long they wait for one that does not answer.
+//! What the commands that talk to a hub share: which hub it is, and how long they wait for it.
 
 use std::time::Duration;
 
-use anyhow::anyhow;
 use clap::Args;
-use tidewire_client::{AddressError, Client, Fault, Options, Status};
+use tidewire_client::{Client, NoConnection, Options, Status};
+use tidewire_hub::report::report;
+use tokio::time::{Instant, timeout_at};
 
-/// The options that both have.
+use crate::command::failure::Failure;
+
+/// The options that they all have.
 #[derive(Debug, Args)]
 pub(crate) struct HubAddress {
     /// The hub's address
     #[arg(long, env = "TIDEWIRE_URL", default_value = "http://127.0.0.1:7700")]
     url: String,
-    /// Give up after so many seconds without a connection to the hub; 0 never
+    /// Give up after so many seconds without a connection, or after the time when the hub asked to be back; 0 never
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     wait: u64,
 }
 
 impl HubAddress {
     /// A client of the hub; it connects in the background.
-    pub(crate) fn client(&self) -> Result<Client, AddressError> {
-        Client::connect(&self.url, Options { agent: AGENT.into(), ..Options::default() })
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let options = Options { agent: AGENT.into(), ..Options::default() };
+        Client::connect(&self.url, options).map_err(|error| Failure::Input(error.to_string()))
     }
 
     /// Returns when the client has been without a connection for too long, or for good: with the reason.
-    pub(crate) async fn lost(&self, client: &Client) -> anyhow::Error {
-        let mut status = client.status();
-        let mut last = None;
+    pub(crate) async fn lost(&self, client: &Client) -> Failure {
         let patience = Duration::from_secs(if self.wait == 0 { FOREVER } else { self.wait });
+        let mut status = client.status();
+        let mut was_online = false;
+        let mut last = None;
+        let mut deadline = Some(Instant::now() + patience);
         loop {
-            let now = *status.borrow_and_update();
-            let changed = match now {
-                Status::Closed { fault } => return anyhow!("{}: {}", self.url, words(fault)),
-                Status::Online => status.changed().await,
-                Status::Connecting | Status::Offline { .. } => {
-                    let settled = status.wait_for(|status| match status {
-                        Status::Online | Status::Closed { .. } => true,
-                        Status::Connecting => false,
-                        Status::Offline { fault, .. } => {
-                            last = fault.or(last);
-                            false
-                        }
-                    });
-                    let Ok(settled) = tokio::time::timeout(patience, settled).await else {
-                        return anyhow!("no hub answers at {}: {}", self.url, words(last));
-                    };
-                    settled.map(|_| ())
+            let now = status.borrow_and_update().clone();
+            match now {
+                Status::Online => {
+                    was_online = true;
+                    deadline = None;
                 }
-            };
-            if changed.is_err() {
-                return anyhow!("{}: the client has ended", self.url);
+                Status::Connecting => {
+                    deadline.get_or_insert_with(|| Instant::now() + patience);
+                }
+                Status::Offline { why, .. } => {
+                    // One that never was there will not come by waiting; one that was may be about to start again.
+                    if !was_online && !why.retryable() {
+                        return self.refused(&why);
+                    }
+                    if let NoConnection::Goodbye { back_in: Some(back_in), .. } = &why {
+                        report(format_args!(
+                            "{why}; coming back in {} s",
+                            back_in.as_millis().div_ceil(1_000)
+                        ));
+                    } else if self.wait == 0 && last.as_ref().is_none_or(|last| differs(last, &why)) {
+                        report(format_args!("{}: {why}; trying again", self.url));
+                    }
+                    let asked = asked_to_stay_away(&why).filter(|_| was_online);
+                    let from_now = Instant::now() + asked.unwrap_or_default() + patience;
+                    deadline = Some(deadline.filter(|_| asked.is_none()).unwrap_or(from_now));
+                    last = Some(why);
+                }
+                Status::Closed { why: Some(why) } => return self.refused(&why),
+                Status::Closed { why: None } => return self.gave_up(last.as_ref()),
+            }
+            let until = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(FOREVER));
+            match timeout_at(until, status.changed()).await {
+                Ok(Ok(())) => {}
+                // Nobody tells any more, or it was time.
+                Ok(Err(_)) | Err(_) => return self.gave_up(last.as_ref()),
             }
         }
     }
+
+    fn refused(&self, why: &NoConnection) -> Failure {
+        Failure::unconnected(format!("{}: {why}", self.url), Some(why))
+    }
+
+    fn gave_up(&self, why: Option<&NoConnection>) -> Failure {
+        let told = match why {
+            Some(NoConnection::Refused { .. } | NoConnection::Goodbye { .. }) | None => self.url.clone(),
+            Some(_) => format!("no hub answers at {}", self.url),
+        };
+        let reason = why.map_or_else(|| "no connection".into(), ToString::to_string);
+        Failure::unconnected(format!("{told}: {reason}; gave up after {} s", self.wait), why)
+    }
 }
 
-/// A fault as a sentence.
-pub(crate) fn words(fault: Option<Fault>) -> String {
-    match fault {
-        Some(Fault::Protocol(code)) => code.sentence().into(),
-        Some(Fault::Client(code)) => code.name().replace('_', " "),
-        None => "no connection".into(),
+/// How long the hub itself wants us to wait.
+const fn asked_to_stay_away(why: &NoConnection) -> Option<Duration> {
+    match why {
+        NoConnection::Goodbye { back_in, .. } => *back_in,
+        NoConnection::Refused { retry_after, .. } => *retry_after,
+        NoConnection::NameNotResolved { .. }
+        | NoConnection::ConnectionRefused { .. }
+        | NoConnection::Unreachable { .. }
+        | NoConnection::NoHub { .. }
+        | NoConnection::Lost(_) => None,
     }
+}
+
+/// Whether it is another reason, and not the same in other words.
+fn differs(a: &NoConnection, b: &NoConnection) -> bool {
+    a.code() != b.code()
 }
 
 const AGENT: &str = concat!("tidewire/", env!("CARGO_PKG_VERSION"));

@@ -4,23 +4,25 @@ use std::io::{BufRead as _, BufReader};
 use std::process::ExitCode;
 use std::thread;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use tidewire_client::{Client, Content, Publishing};
+use tidewire_client::{Client, Payload, PublishError, Publishing};
 use tokio::sync::mpsc;
 
+use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::hub_address::HubAddress;
 
 /// The options of `pub`.
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Publish {
     /// The topic to publish to
     topic: String,
     /// The message; `-` publishes each line of the standard input as a message of its own
     #[arg(default_value = "-", allow_hyphen_values = true)]
     data: String,
-    /// What the messages are; text and JSON are checked
-    #[arg(long, value_enum, default_value_t = Kind::Text)]
+    /// What the messages are
+    #[arg(long, value_enum, default_value_t = Kind::Auto)]
     content: Kind,
     #[command(flatten)]
     hub: HubAddress,
@@ -29,12 +31,16 @@ pub(crate) struct Publish {
 /// What a message may be said to be.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
-    /// UTF-8 text
-    Text,
-    /// A JSON value
+    /// A JSON object or array is JSON, any other UTF-8 is text, and the rest is binary
+    Auto,
+    /// A JSON value, numbers and quoted strings among them; anything else is refused
     Json,
+    /// UTF-8; anything else is refused
+    Text,
     /// Any bytes
     Binary,
+    /// CBOR, which is not checked
+    Cbor,
 }
 
 impl Publish {
@@ -45,16 +51,16 @@ impl Publish {
             async { if self.data == "-" { self.lines(&client).await } else { self.one(&client).await } };
         tokio::select! {
             result = published => result?,
-            error = self.hub.lost(&client) => return Err(error),
+            failure = self.hub.lost(&client) => return Err(failure.into()),
         }
         client.close().await;
         Ok(ExitCode::SUCCESS)
     }
 
     async fn one(&self, client: &Client) -> anyhow::Result<()> {
-        let payload = self.data.clone().into_bytes();
-        self.content.check(&payload)?;
-        client.publish(&self.topic, self.content.into(), payload).await?;
+        let payload = self.content.payload(self.data.clone().into_bytes())?;
+        let published = client.publish_payload(&self.topic, payload).await;
+        published.map_err(|error| Failure::unpublished(&self.topic, &error))?;
         Ok(())
     }
 
@@ -67,8 +73,9 @@ impl Publish {
         while let Some(line) = lines.recv().await {
             number += 1;
             let line = line.context("cannot read the standard input")?;
-            self.content.check(&line).with_context(|| format!("line {number}"))?;
-            let publishing = client.publish_when_room(&self.topic, self.content.into(), line).await?;
+            let payload = self.content.payload(line).with_context(|| format!("line {number}"))?;
+            let publishing = client.publish_when_room(&self.topic, payload).await;
+            let publishing = publishing.map_err(|error| unpublished(number, &error))?;
             // Nobody listens any more: a line was refused, and the outcomes say which.
             if sent.send(publishing).is_err() {
                 break;
@@ -80,28 +87,31 @@ impl Publish {
 }
 
 impl Kind {
-    fn check(self, payload: &[u8]) -> anyhow::Result<()> {
+    /// The bytes as this kind of message.
+    fn payload(self, bytes: Vec<u8>) -> Result<Payload, Failure> {
         match self {
-            Self::Text if std::str::from_utf8(payload).is_err() => {
-                bail!("this is not UTF-8; `--content binary` publishes any bytes")
-            }
-            Self::Json => {
-                serde_json::from_slice::<serde::de::IgnoredAny>(payload).context("this is not JSON")?;
-                Ok(())
-            }
-            Self::Text | Self::Binary => Ok(()),
+            Self::Auto => Ok(recognised(bytes)),
+            Self::Json => Payload::json_text(bytes).map_err(|error| {
+                Failure::Input(format!("this is {error}; `--content text` publishes any text"))
+            }),
+            Self::Text => String::from_utf8(bytes).map(Payload::text).map_err(|_| {
+                Failure::Input("this is not UTF-8; `--content binary` publishes any bytes".into())
+            }),
+            Self::Binary => Ok(Payload::binary(bytes)),
+            Self::Cbor => Ok(Payload::cbor(bytes)),
         }
     }
 }
 
-impl From<Kind> for Content {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Text => Self::Text,
-            Kind::Json => Self::Json,
-            Kind::Binary => Self::Binary,
-        }
+/// A number or `true` may be meant as a text, as most lines of most files are; an object or array hardly is.
+fn recognised(bytes: Vec<u8>) -> Payload {
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if matches!(first, Some(b'{' | b'['))
+        && let Ok(payload) = Payload::json_text(bytes.clone())
+    {
+        return payload;
     }
+    String::from_utf8(bytes).map_or_else(|error| Payload::binary(error.into_bytes()), Payload::text)
 }
 
 /// Waits for each outcome; fails with the first line that was not published.
@@ -109,9 +119,13 @@ async fn settle(mut sent: mpsc::UnboundedReceiver<Publishing>) -> anyhow::Result
     let mut number = 0_u64;
     while let Some(publishing) = sent.recv().await {
         number += 1;
-        publishing.await.map_err(|error| anyhow!("line {number} was not published: {error}"))?;
+        publishing.await.map_err(|error| unpublished(number, &error))?;
     }
     Ok(())
+}
+
+fn unpublished(line: u64, error: &PublishError) -> Failure {
+    Failure::unpublished(&format!("line {line} was not published"), error)
 }
 
 /// Reads the standard input on a thread of its own, since that blocks. The thread ends with the process.

@@ -3,6 +3,7 @@
 
 mod far_end;
 
+mod connecting;
 mod publishing;
 mod sending;
 mod subscribing;

@@ -104,7 +104,7 @@ async fn a_hub_that_does_not_read_holds_up_nothing_and_costs_little() {
         pointer.send(Content::Binary, payload.clone()).unwrap();
     }
     // Ten megabytes given, and no more than what a fast link needs to be busy is on its way.
-    let publishing = client.publish("done", Content::Text, "1");
+    let publishing = client.publish("done", "1");
     let mut arrived = 0;
     let handle = loop {
         match link.next().await {

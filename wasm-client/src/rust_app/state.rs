@@ -190,6 +190,8 @@ impl State {
             }
             // The status says the same.
             output::Event::Goodbye { .. } => {}
+            // This face asks for no pages.
+            output::Event::Page { .. } => {}
         }
     }
 

@@ -158,6 +158,8 @@ impl World {
             }
             ClientEvent::Goodbye { code: Code::Fenced, .. } => self.fenced(actor),
             ClientEvent::Goodbye { code, .. } => self.check_goodbye(actor, *code),
+            // Nobody here asks for pages.
+            ClientEvent::Page { .. } => {}
         }
         if let Some(story) = &mut self.story {
             story.push(Told { actor, event, uid });

@@ -1,0 +1,124 @@
+//! Pages of history, each a question with one answer.
+
+use tidewire_client_core::input::Input;
+use tidewire_client_core::options::Options;
+use tidewire_client_core::output::ListenerId;
+use tidewire_protocol::code::{Code, GapReason, Outcome};
+use tidewire_protocol::number::Offset;
+use tidewire_protocol::position::{Gap, Start};
+
+use crate::rig::{EPOCH, Rig, at, failed, subscribed};
+
+fn asked(from: Start, messages_max: u32) -> Rig {
+    let mut rig = Rig::online();
+    rig.history("t", from, messages_max);
+    rig.sent.clear();
+    rig
+}
+
+#[test]
+fn a_page_comes_whole_with_its_end_behind_it() {
+    let mut rig = Rig::online();
+    assert_eq!(rig.history("t", Start::Last(3), 10), ListenerId(1));
+    rig.expect_sent(&["history 1 t last(3)"]);
+    rig.page(1, 4, &[5, 7], 9, false, None);
+    rig.expect_events(&["message 1 m5", "message 1 m7", "page 1 upto 7:9"]);
+    // It has its answer, and a second one is nobody's.
+    rig.page(1, 4, &[5, 7], 9, false, None);
+    rig.expect_events(&[]);
+}
+
+#[test]
+fn a_page_holds_no_more_than_was_asked_for_and_says_that_there_is_more() {
+    let mut rig = asked(Start::Earliest, 2);
+    rig.page(1, 0, &[1, 2, 3], 3, false, None);
+    rig.expect_events(&["message 1 m1", "message 1 m2", "page 1 upto 7:2 more"]);
+    rig.history("t", Start::After(at(2)), 2);
+    rig.expect_sent(&["history 2 t after 7:2"]);
+    // A block comes whole, with what lies before the page.
+    rig.page(2, 2, &[3], 3, false, None);
+    rig.expect_events(&["message 2 m3", "page 2 upto 7:3"]);
+}
+
+#[test]
+fn what_is_missing_is_told_with_the_page() {
+    let mut rig = asked(Start::After(at(2)), 10);
+    let gap = Gap { epoch: EPOCH, from: Offset(3), to: Offset(8), reason: GapReason::Retention };
+    rig.page(1, 8, &[9], 9, true, Some(gap));
+    rig.expect_events(&["message 1 m9", "page 1 upto 7:9 gap 3..8 retention more"]);
+}
+
+#[test]
+fn questions_and_subscriptions_share_one_series_of_numbers() {
+    let mut rig = Rig::online();
+    rig.subscribe("t", Start::Latest);
+    rig.history("t", Start::Earliest, 10);
+    rig.history("u.*", Start::Earliest, 10);
+    rig.expect_sent(&["subscribe 1 t latest", "history 2 t earliest", "history 3 u.* earliest"]);
+    rig.say(subscribed(1, 9, Outcome::Live, 2));
+    rig.page(3, 0, &[], 0, false, None);
+    rig.page(2, 0, &[1, 2], 2, false, None);
+    let ready = "ready 1 live 7:2";
+    rig.expect_events(&[ready, "page 3 upto 7:0", "message 2 m1", "message 2 m2", "page 2 upto 7:2"]);
+}
+
+#[test]
+fn a_question_is_asked_again_on_a_new_link() {
+    let mut rig = asked(Start::Earliest, 10);
+    rig.reconnect();
+    rig.expect_sent(&["hello ", "history 2 t earliest"]);
+    rig.events.clear();
+    rig.page(1, 0, &[1], 1, false, None);
+    rig.page(2, 0, &[1], 1, false, None);
+    rig.expect_events(&["message 1 m1", "page 1 upto 7:1"]);
+}
+
+#[test]
+fn a_page_with_a_hole_is_no_page() {
+    let mut rig = asked(Start::Earliest, 10);
+    rig.page_of(1, 0, 3, &[4], 4);
+    rig.expect_asked(&["close 4001"]);
+    assert!(!rig.events.iter().any(|event| event.starts_with("message") || event.starts_with("page")));
+    rig.input(Input::Online);
+    rig.sign_in();
+    rig.expect_sent(&["hello ", "history 2 t earliest"]);
+}
+
+#[test]
+fn a_refusal_ends_a_question_unless_a_retry_can_help() {
+    let mut rig = asked(Start::Earliest, 10);
+    rig.say(failed(1, Code::Overloaded, true));
+    rig.expect_events(&[]);
+    rig.wait();
+    rig.expect_sent(&["history 2 t earliest"]);
+    rig.say(failed(2, Code::Forbidden, false));
+    rig.expect_events(&["refused 1 forbidden"]);
+    rig.reconnect();
+    rig.expect_sent(&["hello "]);
+}
+
+#[test]
+fn a_dropped_question_has_no_answer() {
+    let mut rig = asked(Start::Earliest, 10);
+    rig.client.unsubscribe(rig.now, ListenerId(1));
+    rig.page(1, 0, &[1], 1, false, None);
+    rig.expect_events(&[]);
+}
+
+#[test]
+fn questions_end_with_the_client() {
+    let mut rig = Rig::new(Options::default());
+    rig.history("t", Start::Earliest, 10);
+    rig.expect_asked(&["open"]);
+    rig.events.clear();
+    rig.client.close(rig.now);
+    rig.drain();
+    assert_eq!(rig.events.last().unwrap(), "refused 1 closed");
+    assert!(rig.client.history(rig.now, "t", Start::Earliest, 10).is_err());
+}
+
+#[test]
+fn what_is_no_name_is_not_asked_for() {
+    let mut rig = Rig::online();
+    assert!(rig.client.history(rig.now, "a b", Start::Earliest, 10).is_err());
+}

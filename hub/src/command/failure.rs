@@ -1,0 +1,75 @@
+//! What the commands that talk to a hub end with when they fail, and the exit code for it.
+
+use std::process::ExitCode;
+
+use tidewire_client::{HistoryError, NoConnection, PublishError};
+
+/// The exit codes, for the help of each command. Scripts decide by them: they stay as they are.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    anything not named here
+  2    wrong arguments, or a message that is not what --content says
+  3    no hub answered in time
+  4    the hub refused the connection, the name or a message
+  130  interrupted";
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// What the user gave is wrong.
+    #[error("{0}")]
+    Input(String),
+    /// No hub answers.
+    #[error("{0}")]
+    NoHub(String),
+    /// The hub said no.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Failure {
+    /// A message was not published.
+    pub(crate) fn unpublished(what: &str, error: &PublishError) -> Self {
+        let told = format!("{what}: {error}");
+        match error {
+            // One message is larger than all that may wait.
+            PublishError::NotJson(_) | PublishError::OutboxFull => Self::Input(told),
+            PublishError::Refused(_) => Self::Refused(told),
+            PublishError::Cancelled | PublishError::Closed => Self::NoHub(told),
+        }
+    }
+
+    /// History was not read.
+    pub(crate) fn unread(name: &str, error: HistoryError) -> Self {
+        Self::Refused(format!("{name}: {error}"))
+    }
+
+    /// There was no connection, and nothing is waited for any more.
+    pub(crate) fn unconnected(told: String, why: Option<&NoConnection>) -> Self {
+        match why {
+            Some(NoConnection::Refused { .. } | NoConnection::Goodbye { .. }) => Self::Refused(told),
+            Some(
+                NoConnection::NameNotResolved { .. }
+                | NoConnection::ConnectionRefused { .. }
+                | NoConnection::Unreachable { .. }
+                | NoConnection::NoHub { .. }
+                | NoConnection::Lost(_),
+            )
+            | None => Self::NoHub(told),
+        }
+    }
+
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Input(_) => 2,
+            Self::NoHub(_) => 3,
+            Self::Refused(_) => 4,
+        }
+    }
+}
+
+/// The exit code of a command that failed.
+pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    error.downcast_ref::<Failure>().map_or(ExitCode::FAILURE, |failure| ExitCode::from(failure.code()))
+}

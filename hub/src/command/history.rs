@@ -1,0 +1,101 @@
+//! `tidewire history`: prints what is kept of a topic, and ends.
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use tidewire_client::{Client, Message, Page, Position, Start};
+
+use crate::command::failure::{EXIT_CODES, Failure};
+use crate::command::hub_address::HubAddress;
+use crate::command::place::Place;
+use crate::command::printing::{pipe_closed, print_message, tell_gap};
+
+/// The options of `history`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct History {
+    /// A topic, or a pattern: `*` stands for one token between dots, a last `>` for one or more
+    pub(crate) topic: String,
+    /// Where to start: earliest, last:N, since:10m (s, m, h or d), a time such as 2026-01-02T03:04:05Z, or after
+    /// EPOCH:OFFSET
+    #[arg(long, value_name = "PLACE", default_value = "earliest")]
+    pub(crate) from: Place,
+    /// Print at most so many messages, the oldest first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Print each message as a JSON object with its topic, offset, epoch and time
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) hub: HubAddress,
+}
+
+impl History {
+    /// Ends when everything is printed that was there at the start, or nobody reads the output any more.
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let client = self.hub.client()?;
+        let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout());
+        let ended = tokio::select! {
+            biased;
+            failure = self.hub.lost(&client) => Err(failure.into()),
+            result = self.print(&client, &mut out) => result,
+        };
+        // What was read is worth seeing, however it ended.
+        let flushed = out.flush();
+        match ended.map_err(|error| error.downcast::<io::Error>()) {
+            Ok(()) => flushed.or_else(pipe_closed)?,
+            Err(Ok(error)) => pipe_closed(error)?,
+            Err(Err(error)) => return Err(error),
+        }
+        client.close().await;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn print(&self, client: &Client, out: &mut impl Write) -> anyhow::Result<()> {
+        // Where it ends now: what is published meanwhile could go on for ever.
+        let end = self.page(client, Start::Latest, 1).await?.positions;
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        let mut from = self.from.start.clone();
+        loop {
+            let page = self.page(client, from, u32::try_from(left).unwrap_or(PAGE_MAX).min(PAGE_MAX)).await?;
+            page.gap.iter().for_each(tell_gap);
+            from = page.next();
+            let (more, is_empty) = (page.more, page.messages.is_empty());
+            for message in page.messages.into_iter().flatten() {
+                if lies_behind(&message, &end) {
+                    return Ok(());
+                }
+                if self.from.holds(message.published_at_ms) {
+                    print_message(&message, self.json, out)?;
+                    left -= 1;
+                }
+            }
+            if !more || left == 0 {
+                return Ok(());
+            }
+            out.flush()?;
+            if is_empty {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    async fn page(&self, client: &Client, from: Start, max: u32) -> Result<Page<Bytes>, Failure> {
+        let page = client.history_payloads(&self.topic, from, max).await;
+        page.map_err(|error| Failure::unread(&self.topic, error))
+    }
+}
+
+/// Whether a message was published after the log had this end.
+fn lies_behind(message: &Message<Bytes>, end: &[Position]) -> bool {
+    end.iter().any(|place| place.epoch == message.epoch && place.offset < message.offset)
+}
+
+const OUTPUT_BYTES: usize = 64 << 10;
+/// Messages asked for at once; the hub bounds their bytes.
+const PAGE_MAX: u32 = 4_096;
+/// A page that brought nothing and is not the last: the hub is at work on it.
+const PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,88 @@
+//! What becomes of a publish.
+
+use tidewire_client_core::fault::{ClientCode, Fault};
+use tidewire_protocol::code::{Code, Durability};
+use tidewire_protocol::number::{Epoch, Offset};
+
+use crate::payload::NotJson;
+
+/// A publish that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Identity of the log that has it.
+    pub epoch: Epoch,
+    /// Where in the log.
+    pub offset: Offset,
+    /// An earlier try had stored it.
+    pub duplicate: bool,
+    /// It may be stored twice: once in what the hub no longer knows.
+    pub maybe_duplicate: bool,
+    /// What holds.
+    pub durability: Durability,
+}
+
+/// Why a message was not published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The data cannot be written as JSON.
+    #[error("the data is {0}")]
+    NotJson(#[from] NotJson),
+    /// Too much waits for its outcome already.
+    #[error("the outbox is full; wait for outcomes, or for room")]
+    OutboxFull,
+    /// The program withdrew it in time.
+    #[error("the message was withdrawn")]
+    Cancelled,
+    /// The client was closed before the hub had the message, or ended for a reason that its status tells.
+    #[error("the client is closed")]
+    Closed,
+    /// The message cannot be published like this.
+    #[error("{}", .0.sentence())]
+    Refused(Code),
+}
+
+impl PublishError {
+    /// A stable name for the reason, for programs to decide by.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotJson(_) => "not_json",
+            Self::OutboxFull => ClientCode::OutboxFull.name(),
+            Self::Cancelled => ClientCode::Cancelled.name(),
+            Self::Closed => ClientCode::Closed.name(),
+            Self::Refused(code) => code.name(),
+        }
+    }
+
+    /// Whether publishing the same again can help without anyone changing anything.
+    #[must_use]
+    pub const fn retryable(&self) -> bool {
+        match self {
+            Self::OutboxFull => true,
+            Self::NotJson(_) | Self::Cancelled | Self::Closed => false,
+            Self::Refused(code) => code.retryable(),
+        }
+    }
+}
+
+impl From<Fault> for PublishError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Protocol(code) => Self::Refused(code),
+            Fault::Client(ClientCode::OutboxFull | ClientCode::Dropped) => Self::OutboxFull,
+            Fault::Client(ClientCode::Cancelled) => Self::Cancelled,
+            Fault::Client(
+                ClientCode::Closed
+                | ClientCode::LinkLost
+                | ClientCode::HubSilent
+                | ClientCode::HubMisbehaved
+                | ClientCode::NoToken
+                | ClientCode::TokenRefused
+                | ClientCode::Suspended,
+            ) => Self::Closed,
+        }
+    }
+}
+
+/// What becomes of a publish.
+pub(crate) type Outcome = Result<Published, PublishError>;

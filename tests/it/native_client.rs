@@ -1,0 +1,67 @@
+//! The native client's page: its program is the example, and does against a hub what the page says.
+
+use std::fs;
+use std::path::Path;
+
+use tidewire_client::{Client, Options, Payload, Start, SubscribeOptions};
+
+use crate::support::PATIENCE;
+use crate::support::hub::Hub;
+
+#[path = "../../native-client/examples/orders.rs"]
+#[allow(dead_code)] // Its `main` is for people.
+mod orders;
+
+#[test]
+fn the_page_shows_the_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let example = fs::read_to_string(root.join("native-client/examples/orders.rs")).unwrap();
+    let program = &example[example.find("use serde").unwrap()..];
+    let page = fs::read_to_string(root.join("docs/NATIVE-CLIENT.md")).unwrap();
+    assert!(page.contains(program), "docs/NATIVE-CLIENT.md shows another program than the example");
+}
+
+#[tokio::test]
+async fn the_example_does_what_it_says() {
+    let hub = Hub::dev();
+    assert_eq!(orders::run(&hub.url()).await.unwrap(), 4711);
+}
+
+#[tokio::test]
+async fn history_and_what_comes_after_it_join_without_a_seam() {
+    let hub = Hub::dev();
+    let client = Client::connect(&hub.url(), Options::default()).unwrap();
+    for n in 0..10 {
+        client.publish("t", &n).await.unwrap();
+    }
+    let mut heard = Vec::new();
+    let mut from = Start::Last(9);
+    loop {
+        let page = client.history::<u32>("t", from, 4).await.unwrap();
+        heard.extend(page.messages.iter().flatten().map(|message| message.data));
+        from = page.next();
+        if !page.more {
+            break;
+        }
+    }
+    let options = SubscribeOptions { from, ..SubscribeOptions::default() };
+    let mut live = client.subscribe::<u32>("t", options);
+    let done = client.publish_payload("t", Payload::json_text("10").unwrap());
+    while heard.last() != Some(&10) {
+        let event = tokio::time::timeout(PATIENCE, live.next()).await.unwrap();
+        if let Some(tidewire_client::Event::Message(message)) = event {
+            heard.push(message.data);
+        }
+    }
+    assert_eq!(heard, (1..=10).collect::<Vec<_>>());
+    done.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_origin_is_told_with_the_hubs_words() {
+    let hub = Hub::start(&[], &[]);
+    let client = Client::connect(&hub.url(), Options::default()).unwrap();
+    let why = client.connected().await.unwrap_err();
+    assert_eq!(why.code(), "handshake_forbidden");
+    assert!(why.to_string().contains("`origins`"), "{why}");
+}

@@ -1,0 +1,115 @@
+//! A hub that says no, and none that is there: what the command line tells of it, and how it ends.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::Output;
+use std::thread;
+
+use serde_json::Value;
+
+use crate::command_line::{check_exit, command, run, start, subscribed, succeed};
+use crate::support::hub::{Hub, tidewire};
+
+/// What `pub` says of the address.
+fn publish_to(url: &str) -> Output {
+    tidewire("pub").args(["t", "x", "--wait", "1", "--url", url]).output().unwrap()
+}
+
+#[test]
+fn the_hubs_own_words_are_told_once() {
+    let hub = Hub::start(&[], &[]);
+    for arguments in [&["pub", "t", "x"][..], &["sub", "t"], &["history", "t"]] {
+        let output = run(&hub, arguments, "");
+        check_exit(&output, 4, "origin");
+        check_exit(&output, 4, "(HTTP 403)");
+    }
+    let hub = Hub::dev_with(&[("connections_max", 1)]);
+    let mut seated = start(&hub, &["sub", "t"]);
+    subscribed(&hub, 1);
+    let output = run(&hub, &["pub", "t", "x", "--wait", "1"], "");
+    check_exit(&output, 4, "the hub has no room");
+    check_exit(&output, 4, "(HTTP 503); gave up after 1 s");
+    seated.kill().unwrap();
+    seated.wait().unwrap();
+}
+
+#[test]
+fn who_is_no_hub_is_told_apart_from_silence() {
+    let hub = Hub::dev();
+    check_exit(&publish_to(&format!("{}/elsewhere", hub.url())), 4, "there is no hub at this path");
+    let address = hub.address;
+    drop(hub);
+    check_exit(&publish_to(&format!("http://{address}")), 3, "nothing listens at");
+    check_exit(&publish_to("https://127.0.0.1"), 2, "TLS");
+    check_exit(&publish_to("127.0.0.1:7700"), 2, "http://host:port");
+    check_exit(&publish_to(&format!("http://{}", "x".repeat(64))), 3, "does not resolve");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 1_024]);
+            let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n");
+        }
+    });
+    check_exit(&publish_to(&url), 3, "is no hub");
+}
+
+#[test]
+fn subscribers_wait_as_long_as_the_hub_told_them() {
+    let mut hub = Hub::start(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "5")]);
+    let subscribers: Vec<_> =
+        (0..6).map(|_| start(&hub, &["sub", "t", "--wait", "1", "--count", "1"])).collect();
+    subscribed(&hub, 6);
+    hub.signal("TERM");
+    assert!(hub.wait().success());
+    let hub = Hub::start(&["--dev", "--listen", &hub.address.to_string()], &[]);
+    subscribed(&hub, 6);
+    succeed(&run(&hub, &["pub", "t", "back"], ""));
+    for subscriber in subscribers {
+        let output = subscriber.wait_with_output().unwrap();
+        assert_eq!(succeed(&output), "back\n");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(errors.matches("the hub is stopping; coming back in").count(), 1, "{errors}");
+    }
+}
+
+#[test]
+fn messages_are_what_they_look_like_unless_told_otherwise() {
+    let hub = Hub::dev();
+    let lines = "{\"id\": 1}\n [2]\n3\n{four\n\n\"5\"\n";
+    succeed(&run(&hub, &["pub", "t", "-"], lines));
+    succeed(&run(&hub, &["pub", "t", "6", "--content", "json"], ""));
+    succeed(&run(&hub, &["pub", "t", "[7]", "--content", "text"], ""));
+    succeed(&run(&hub, &["pub", "t", "8", "--content", "cbor"], ""));
+    let mut bytes = command(&hub, &["pub", "t"]).spawn().unwrap();
+    bytes.stdin.take().unwrap().write_all(b"\xff9\n").unwrap();
+    succeed(&bytes.wait_with_output().unwrap());
+    let json = succeed(&run(&hub, &["history", "t", "--json"], ""));
+    let told = json.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let kind = ["data", "text", "base64"].into_iter().find(|kind| !line[kind].is_null()).unwrap();
+        format!("{kind} {}", line[kind])
+    });
+    let expected = [
+        "data {\"id\":1}",
+        "data [2]",
+        "text \"3\"",
+        "text \"{four\"",
+        "text \"\"",
+        "text \"\\\"5\\\"\"",
+        "data 6",
+        "text \"[7]\"",
+        "base64 \"OA==\"",
+        "base64 \"/zk=\"",
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    check_exit(&run(&hub, &["pub", "t", "{not json", "--content", "json"], ""), 2, "not JSON");
+}
+
+#[test]
+fn the_help_names_the_exit_codes() {
+    for name in ["pub", "sub", "history"] {
+        let help = succeed(&tidewire(name).arg("--help").output().unwrap());
+        assert!(help.contains("3    no hub answered in time"), "{help}");
+    }
+}
