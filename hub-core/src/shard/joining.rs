@@ -20,7 +20,7 @@ use crate::shard::following::{Ahead, Followee};
 use crate::shard::walk::Entry;
 use crate::shard::wire::ConnectionId;
 use crate::tail::TailKey;
-use crate::topics::Joined;
+use crate::topics::joining::Joined;
 
 /// What a client wants to listen to.
 #[derive(Debug)]
