@@ -3,7 +3,7 @@
 //! In the memory engine a topic's tail is its whole history. Only sealed blocks are visible; whoever looks
 //! first seals what has gathered. A tail knows no subscribers, only which shards have cursors on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tidewire_protocol::name::{Pattern, TopicName};
 use tidewire_protocol::number::{Epoch, Offset, TailNumber};
@@ -367,8 +367,10 @@ impl State {
 
 impl Drop for Tail {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        self.discard_open(&mut state);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = state.open.take() {
+            self.terms.ledger.release(Kind::Messages, open.held_bytes());
+        }
     }
 }
 
