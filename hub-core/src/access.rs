@@ -46,7 +46,7 @@ pub struct Granted<T> {
 /// Which rule granted something: stays with what was granted, so that it can be ended with the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    /// The rule's place in [`Access::rules`].
+    /// The rule's place among those of its [`Access`].
     pub rule: u32,
 }
 

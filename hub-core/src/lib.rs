@@ -5,11 +5,15 @@
 //! no more to do; the shard writes through a [`shard::wire::Wire`] that it is lent.
 //!
 //! The modules, in the order a message meets them; each uses only those after it:
-//! [`shard`] (the loop: marks, walks, writes), [`session`] (what one connection may say and is told),
-//! [`topics`] (name to topic, the sequencer's order), [`access`] (who may do what), [`window`] (which publishes
-//! have been seen), [`engine`] (where messages are stored), [`letter`] (what threads leave for each other),
-//! [`dialect`] (how it is framed for one connection), [`tail`] (the newest part of a log), [`block`] (what a tail is
-//! made of), then leaves.
+//! [`shard`] (the loop: what comes in, walks, what lags), [`session`] (what one connection may say and is told),
+//! [`topics`] (all of a hub's topics, logs and names, shared by its shards), [`reading`] (where a reader starts, and
+//! what a pattern's topics hold), [`log`] (one order: sequencer, windows, engine), [`access`] (who may do what),
+//! [`names`] (topics, patterns, producers), [`topic`] (a name, its tail, the tails it feeds), [`dialect`] (how blocks
+//! and answers are framed for one connection), [`tail`] (the newest part of a log), [`mark`] (which shards have yet to
+//! look at a tail), [`block`] (what a tail is made of), [`letter`] (what threads leave for a shard), [`record`] (a
+//! message in its one form), [`websocket`] (frames, read and written), [`trie`] (names by token), [`shelf`] (what is
+//! kept while there is room), [`ledger`] (whose every byte is), then leaves: [`pace`], [`metrics`], [`wheel`],
+//! [`clock`], [`limits`], [`mutant`].
 
 pub mod shard;
 
@@ -17,13 +21,13 @@ pub mod session;
 
 pub mod topics;
 
-pub mod access;
-
 pub mod reading;
 
-pub mod names;
-
 pub mod log;
+
+pub mod access;
+
+pub mod names;
 
 pub mod topic;
 
@@ -36,6 +40,7 @@ pub mod mark;
 pub mod block;
 
 pub mod letter;
+
 pub mod record;
 
 pub mod websocket;

@@ -29,7 +29,8 @@ pub struct Limits {
     pub pattern_shapes_max: usize,
     /// Participants on one connection: tabs of one browser.
     pub participants_max: usize,
-    /// Handles (producer and topic) open on one connection. A back end may publish to 100,000 topics over one.
+    /// Handles (producer and topic) open on one connection, and as many for updates that may be lost. A back end may
+    /// publish to 100,000 topics over one.
     pub handles_max: usize,
     /// Bytes of all connections' handles. Below 64 each, and the name until it is published to; one address may have
     /// half of all at most.
@@ -42,7 +43,8 @@ pub struct Limits {
     pub publishes_per_second_per_address_max: u64,
     /// Tokens between dots in a topic name.
     pub topic_depth_max: usize,
-    /// Topics that the hub knows at once. At 1 KiB each a million fits 1 GiB.
+    /// Topics that the hub knows at once, patterns that are listened to counted in. At 1 KiB each a million fits 1 GiB;
+    /// one address may have half of all at most.
     pub topics_max: usize,
     /// Bytes of producers' windows. 64 MiB are some 700,000; the oldest unused one of the address that has most goes
     /// first, and one address may use half of all at most.
@@ -53,7 +55,7 @@ pub struct Limits {
     pub window_ms: u64,
     /// Bytes that reads of many topics may keep so as to go on where they were.
     pub reading_bytes_max: usize,
-    /// Bytes that all tails may take together before the oldest history goes early.
+    /// Bytes of all that is held (messages, what is kept about clients, answers) before the oldest history goes early.
     pub node_bytes_max: usize,
     /// Bytes a block gathers before it is sealed, unless one message is larger.
     pub block_bytes: usize,

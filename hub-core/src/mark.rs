@@ -76,9 +76,11 @@ mod loom {
     use ::loom::sync::Notify;
     use ::loom::thread;
     use tidewire_protocol::block::Head;
-    use tidewire_protocol::number::{Offset, TailNumber};
+    use tidewire_protocol::name::TopicName;
+    use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 
     use crate::block::Entry;
+    use crate::clock::{Millis, NEVER};
     use crate::letter::{Inbox, Mail};
     use crate::tail::{Keep, Source, Tail, Terms};
 
@@ -99,18 +101,21 @@ mod loom {
             let waker = Arc::clone(&notify);
             let inbox = Arc::new(Inbox::new(Box::new(move || waker.notify())));
             let keep = Keep { count: 9, bytes: 9_999, age_ms: 9, readable: true, block_bytes: 99 };
-            let terms = Arc::new(Terms { keep, shards: 1, metrics: Arc::default() });
-            let tail = Arc::new(Tail::new(TailNumber(1), Source::Topic, &terms, Offset(0)));
-            tail.join(0);
+            let (epoch, ledger) = (Epoch(1), Arc::default());
+            let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes: 9_999, epoch, ledger });
+            let source = Source::Topic(TopicName::parse("t").unwrap());
+            let tail = Arc::new(Tail::new(TailNumber(1), 0, source, &terms, Offset(0)));
+            tail.join(Millis(0), 0);
 
             let publisher = {
                 let (tail, inbox) = (Arc::clone(&tail), Arc::clone(&inbox));
                 thread::spawn(move || {
                     for offset in 1..=LAST.0 {
                         let head = Head::default();
-                        let entry = Entry { offset: Offset(offset), head, topic: None, payload: b"x" };
+                        let offset = Offset(offset);
+                        let entry = Entry { offset, head, stale_at: NEVER, topic: None, payload: b"x" };
                         let mut wake = false;
-                        tail.append(&entry, |_| wake |= inbox.leave_tail(tail.number));
+                        let _ = tail.append(&entry, |_| wake |= inbox.leave_tail(tail.number));
                         if wake {
                             inbox.wake();
                         }

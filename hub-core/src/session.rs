@@ -28,6 +28,10 @@ use crate::session::replies::Replies;
 use crate::session::telling::{continues, failed, outcome_frame};
 use crate::topics::Topics;
 
+mod sign_in;
+
+mod publishing;
+
 pub mod asking;
 
 pub mod telling;
@@ -37,10 +41,6 @@ pub mod desk;
 pub mod batch;
 
 pub mod handles;
-
-mod sign_in;
-
-mod publishing;
 
 pub mod replies;
 

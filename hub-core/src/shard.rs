@@ -54,8 +54,6 @@ pub mod audiences;
 
 pub mod walk;
 
-pub mod audience;
-
 pub mod connection;
 
 pub mod ending;

@@ -3,7 +3,7 @@
 //! In the memory engine a topic's tail is its whole history. Only sealed blocks are visible; whoever looks
 //! first seals what has gathered. A tail knows no subscribers, only which shards have cursors on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tidewire_protocol::name::{Pattern, TopicName};
 use tidewire_protocol::number::{Epoch, Offset, TailNumber};
@@ -18,6 +18,8 @@ use crate::sync::{Mutex, lock};
 use crate::tail::sealed::Sealed;
 
 pub mod heavy;
+
+mod letting_go;
 
 pub mod sealed;
 
@@ -259,23 +261,6 @@ impl Tail {
         (state.last, state.cached_from, state.begun_at) = (end, end, end);
     }
 
-    /// Drops all that it holds.
-    pub fn clear(&self) {
-        let mut state = lock(&self.state);
-        self.discard_open(&mut state);
-        while state.sealed.drop_front().is_some() {}
-        state.cached_from = state.last;
-    }
-
-    /// Bytes of a heavy tail. `None` if it is not heavy any more, and may become so again.
-    #[must_use]
-    pub fn heavy_bytes(&self) -> Option<usize> {
-        let mut state = lock(&self.state);
-        let bytes = usize::try_from(state.sealed.bytes()).unwrap_or(usize::MAX);
-        state.heavy = bytes >= self.terms.heavy_bytes;
-        state.heavy.then_some(bytes)
-    }
-
     /// Nothing that is owed lies between `from` and where this tail began: it holds all from there on, if it has
     /// dropped nothing since.
     pub fn reach_back(&self, from: Offset) {
@@ -283,20 +268,6 @@ impl Tail {
         if state.cached_from == state.begun_at && from < state.begun_at {
             state.cached_from = from;
         }
-    }
-
-    /// Drops what is too old and tells (gone, last). A small open block stays open until it is old: nobody looks,
-    /// and sealed it would only take more room.
-    pub fn age(&self, now: Millis) -> (Offset, Offset) {
-        let mut state = lock(&self.state);
-        let age_ms = self.terms.keep.age_ms;
-        let is_old = |open: &Open| now.0.saturating_sub(open.first_time_ms()) > age_ms;
-        if state.open.as_ref().is_some_and(|open| open.len() > SMALL_BYTES || is_old(open)) {
-            self.seal(&mut state);
-        }
-        self.drop_old(&mut state, now);
-        state.trim_front(now, &self.terms.keep);
-        (state.cached_from, state.last)
     }
 
     /// Whether what is kept may be asked for.
@@ -349,21 +320,6 @@ impl Tail {
         if older > state.cached_from { older } else { Offset(0) }
     }
 
-    /// Drops the older half of the blocks, because the node has no room. Tells how many bytes that freed.
-    pub fn halve(&self) -> usize {
-        let mut state = lock(&self.state);
-        let mut freed = 0;
-        for _ in 0..state.sealed.len().div_ceil(2) {
-            freed += self.drop_front(&mut state);
-        }
-        freed
-    }
-
-    /// Drops other encodings of what nobody is writing at the moment. Tells how many bytes that freed.
-    pub fn drop_derived(&self) -> usize {
-        lock(&self.state).sealed.drop_derived()
-    }
-
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -401,73 +357,29 @@ impl Tail {
             self.terms.ledger.release(Kind::Messages, open.held_bytes());
         }
     }
-
-    /// Drops whole blocks that no bound keeps; the newest stays unless it is too old.
-    fn drop_old(&self, state: &mut State, now: Millis) {
-        let keep = &self.terms.keep;
-        while let Some(front) = state.sealed.front() {
-            let rest = state.sealed.count() - u64::from(front.count);
-            let crowded = rest >= keep.count || state.sealed.bytes() > keep.bytes as u64;
-            let old = now.0.saturating_sub(front.last_time_ms) > keep.age_ms;
-            if !(old || crowded && state.sealed.len() > 1) {
-                break;
-            }
-            self.drop_front(state);
-        }
-    }
-
-    /// Drops what some topic of a pattern keeps no longer, and all before it: what is kept of that is still with the
-    /// topics, each of which keeps its messages for its own time.
-    fn drop_stale(&self, state: &mut State, now: Millis) {
-        for _ in 0..state.sealed.stale(now) {
-            self.drop_front(state);
-        }
-    }
-
-    fn drop_front(&self, state: &mut State) -> usize {
-        let Some(block) = state.sealed.drop_front() else { return 0 };
-        state.cached_from = state.cached_from.max(block.last);
-        block.size()
-    }
 }
 
 impl State {
     fn open_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.len())
     }
-
-    /// Moves `cached_from` into the oldest block, up to the first message that the bounds keep.
-    fn trim_front(&mut self, now: Millis, keep: &Keep) {
-        let surplus = self.sealed.count().saturating_sub(keep.count);
-        let oldest_ms = now.0.saturating_sub(keep.age_ms);
-        let Some(front) = self.sealed.front() else { return };
-        if self.trimmed == (surplus, oldest_ms) || surplus == 0 && front.first_time_ms() >= oldest_ms {
-            return;
-        }
-        self.trimmed = (surplus, oldest_ms);
-        let messages = front.wire().messages().flatten().zip(0u64..);
-        let gone = messages.take_while(|(m, i)| *i < surplus || m.published_at_ms < oldest_ms).last();
-        if let Some((message, _)) = gone {
-            self.cached_from = self.cached_from.max(message.offset);
-        }
-    }
 }
 
 impl Drop for Tail {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        self.discard_open(&mut state);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = state.open.take() {
+            self.terms.ledger.release(Kind::Messages, open.held_bytes());
+        }
     }
 }
-
-/// An open block of so few bytes counts as part of its topic and not as history.
-const SMALL_BYTES: usize = 512;
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::clock::NEVER;
+    use crate::tail::letting_go::SMALL_BYTES;
     use tidewire_protocol::block::Head;
 
     const AGE_MS: u64 = 1_000;

@@ -14,16 +14,25 @@ use crate::gate;
 use crate::gate::origin::Origins;
 use crate::gate::proxies::Proxies;
 
-mod bounds;
-mod demo;
 mod environment;
-mod fields;
+
 mod meaning;
-pub mod problem;
-mod raw;
+
+mod demo;
+
 mod rules;
+
+mod raw;
+
+mod fields;
+
 mod summary;
+
+mod bounds;
+
 mod warnings;
+
+pub mod problem;
 
 /// How a hub is to run. Made by [`Config::load`].
 #[derive(Debug, Clone)]

@@ -31,12 +31,19 @@ use crate::report::report;
 use crate::seats::{NoSeat, Seat, Seats};
 
 pub mod accept;
+
 pub mod door;
+
 pub mod handshake;
-pub mod limits;
+
 pub mod open_files;
+
+pub mod limits;
+
 pub mod origin;
+
 pub mod proxies;
+
 pub mod refusals;
 
 /// The way in.

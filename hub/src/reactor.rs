@@ -21,10 +21,13 @@ use crate::reactor::event_loop::{EventLoop, WAKER};
 use crate::report::report;
 use crate::seats::Seat;
 
-mod clock;
 mod event_loop;
-mod farewell;
+
+mod clock;
+
 mod sockets;
+
+mod farewell;
 
 /// The threads that own all WebSockets.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 //! The rules of the code's shape that a machine can check: which crate knows which, that imports inside a crate
-//! point one way, and how long files and functions are.
+//! and inside a module point one way, and how long files and functions are.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,7 +42,7 @@ fn modules_use_only_modules_listed_below_them() {
         let place: BTreeMap<&str, usize> = order.iter().map(String::as_str).zip(0..).collect();
         for (at, module) in order.iter().enumerate() {
             for file in files_of(&source, module) {
-                for (line, used) in crate_paths(&own_code(&file)) {
+                for (line, used) in paths_below("crate::", &own_code(&file)) {
                     match place.get(used.as_str()) {
                         Some(other) if *other >= at => {}
                         Some(_) => {
@@ -56,6 +56,33 @@ fn modules_use_only_modules_listed_below_them() {
             }
         }
     }
+    assert_none(&wrong);
+}
+
+#[test]
+fn files_use_only_siblings_listed_below_them() {
+    let mut wrong = Vec::new();
+    let mut parents = 0;
+    for (name, _) in CRATES {
+        let source = root().join(name).join("src");
+        for parent in rust_files(&source) {
+            let folder = parent.with_extension("");
+            let order = modules(&parent);
+            let Some(prefix) = prefix_of(&source, &folder).filter(|_| order.len() > 1) else { continue };
+            parents += 1;
+            for (at, module) in order.iter().enumerate() {
+                for file in files_of(&folder, module) {
+                    let used = paths_below(&prefix, &own_code(&file)).into_iter();
+                    // What is no child is the parent's own.
+                    let above = used.filter(|(_, used)| order[..at].contains(used));
+                    wrong.extend(above.map(|(line, used)| {
+                        format!("{}:{line} uses {prefix}{used}, which is above it", short(&file))
+                    }));
+                }
+            }
+        }
+    }
+    assert!(parents > 10, "modules with files of their own are not found");
     assert_none(&wrong);
 }
 
@@ -111,9 +138,16 @@ fn files_and_functions_are_short() {
 #[test]
 fn the_checks_see_what_they_look_for() {
     let code = [(1, "use crate::a::B;".to_owned()), (2, "x(crate::c::d, $crate::e)".to_owned())];
-    assert_eq!(crate_paths(&code), [(1, "a".to_owned()), (2, "c".to_owned())]);
-    let grouped = [(1, "use crate::{a, b::C};".to_owned())];
-    assert_eq!(crate_paths(&grouped), [(1, "a".to_owned()), (1, "b".to_owned())]);
+    assert_eq!(paths_below("crate::", &code), [(1, "a".to_owned()), (2, "c".to_owned())]);
+    let grouped = [(1, "use crate::{a, b::C};".to_owned()), (2, "use crate::a::{b::C, d};".to_owned())];
+    let used = |prefix| paths_below(prefix, &grouped).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+    assert_eq!(used("crate::"), ["a", "b", "a"]);
+    assert_eq!(used("crate::a::"), ["b", "d"]);
+    let long = ["use crate::a::{", "    b::C,", "    d,", "};"];
+    let long: Vec<_> = (1..).zip(long.map(str::to_owned)).collect();
+    assert_eq!(paths_below("crate::a::", &long), [(1, "b".to_owned()), (1, "d".to_owned())]);
+    let folder = Path::new("src/a/b");
+    assert_eq!(prefix_of(Path::new("src"), folder).as_deref(), Some("crate::a::b::"));
     assert_eq!(functions(&["    pub(crate) async fn f() {", "        x", "    }"]), [(1, "f".to_owned(), 3)]);
     let manifest = "[dependencies]\na.workspace = true\nb = { x }\n[dev-dependencies]\nc = 1";
     assert_eq!(dependencies(manifest), ["a", "b"]);
@@ -191,25 +225,55 @@ fn own_code(file: &Path) -> Vec<(usize, String)> {
     (1..).zip(without_comments).collect()
 }
 
-/// The first names of paths that begin at the crate's root.
-fn crate_paths(code: &[(usize, String)]) -> Vec<(usize, String)> {
+/// How paths begin that lead below the module of this folder; `None` for the crate's root.
+fn prefix_of(source: &Path, folder: &Path) -> Option<String> {
+    let path = folder.strip_prefix(source).ok()?.to_str()?.replace('/', "::");
+    (!["lib", "main"].contains(&path.as_str())).then(|| format!("crate::{path}::"))
+}
+
+/// The names that follow a prefix, alone or in braces, with the lines where the prefix stands.
+fn paths_below(prefix: &str, code: &[(usize, String)]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
-    for (line, text) in code {
-        for (at, start) in text.match_indices("crate::") {
+    for (index, (line, text)) in code.iter().enumerate() {
+        for (at, start) in text.match_indices(prefix) {
             if text[..at].ends_with('$') {
                 continue;
             }
             let rest = &text[at + start.len()..];
-            let names = match rest.strip_prefix('{') {
-                Some(group) => {
-                    group.split('}').next().unwrap_or_default().split(", ").map(first_name).collect()
-                }
-                None => vec![first_name(rest)],
+            let Some(group) = rest.strip_prefix('{') else {
+                found.push((*line, first_name(rest)));
+                continue;
             };
-            found.extend(names.into_iter().map(|name| (*line, name)));
+            let mut group = group.to_owned();
+            let further = code[index + 1..].iter().take_while(|_| !text.ends_with(';'));
+            for (_, text) in further {
+                group.push_str(text.trim_start());
+                group.push(' ');
+                if text.ends_with(';') {
+                    break;
+                }
+            }
+            found.extend(outermost(&group).into_iter().map(|name| (*line, name)));
         }
     }
     found
+}
+
+/// The first names of a group's paths, up to the brace that closes it.
+fn outermost(group: &str) -> Vec<String> {
+    let mut depth = 0;
+    let mut names = vec![String::new()];
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(String::new()),
+            c if depth == 0 => names.last_mut().into_iter().for_each(|name| name.push(c)),
+            _ => {}
+        }
+    }
+    names.iter().map(|name| first_name(name.trim())).filter(|name| !name.is_empty()).collect()
 }
 
 fn first_name(path: &str) -> String {

@@ -11,9 +11,9 @@ use crate::log::window::run::{Answer, Run};
 use crate::log::window::runs::Runs;
 use crate::mutant::{self, Mutant};
 
-pub mod run;
-
 pub mod runs;
+
+pub mod run;
 
 /// Which seqs of one (producer, topic) have been seen.
 #[derive(Debug)]

@@ -265,10 +265,10 @@ impl Directory {
     }
 
     /// Forgets a topic that nobody needs: it holds no message, and nobody has it open or listens.
-    pub fn dismiss(&mut self, topic: Arc<Topic>, now: Millis) {
+    pub fn dismiss(&mut self, topic: &Arc<Topic>, now: Millis) {
         let (gone, last) = topic.tail.bounds(now);
-        // One reference is the directory's, one is this one; a handle or a reader elsewhere would hold another.
-        let needed = Arc::strong_count(&topic) > 2 || Arc::strong_count(&topic.tail) > 1;
+        // One reference is the directory's, one the caller's; a handle or a reader elsewhere would hold another.
+        let needed = Arc::strong_count(topic) > 2 || Arc::strong_count(&topic.tail) > 1;
         if needed || gone < last || topic.tail.marks.watched() {
             return;
         }
@@ -343,7 +343,7 @@ mod tests {
         let mut now = Millis(ROUND_MS);
         let sweep = |directory: &mut Directory, now| {
             for topic in directory.next_to_age(now).0 {
-                directory.dismiss(topic, now);
+                directory.dismiss(&topic, now);
             }
         };
         for left in [2 * STEP_TOPICS_MIN, STEP_TOPICS_MIN, 1] {

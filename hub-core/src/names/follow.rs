@@ -67,8 +67,7 @@ impl Following {
     #[must_use]
     pub fn has_room(&self, pattern: &Pattern, account: &Account, shapes_max: usize) -> bool {
         let theirs = self.shapes_of.get(&account.key()).copied().unwrap_or(0);
-        self.shapes.contains_key(&shape(pattern))
-            || theirs + 1 <= shapes_max.saturating_sub(self.shapes.len())
+        self.shapes.contains_key(&shape(pattern)) || theirs < shapes_max.saturating_sub(self.shapes.len())
     }
 
     /// Adds one.

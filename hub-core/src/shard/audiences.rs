@@ -8,9 +8,8 @@ use tidewire_protocol::number::TailNumber;
 
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
-use crate::shard::audience::{Audience, Entry};
 use crate::shard::connection::{Connection, Subscription};
-use crate::shard::walk::{Stopped, Walk};
+use crate::shard::walk::{Audience, Entry, Stopped, Walk};
 use crate::shard::wire::Wire;
 use crate::tail::{Tail, TailKey};
 

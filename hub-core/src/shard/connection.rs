@@ -14,7 +14,6 @@ use crate::ledger::Account;
 use crate::letter::Serials;
 use crate::session::Session;
 use crate::shard::following::Following;
-use crate::shard::holding::Held;
 use crate::tail::TailKey;
 use crate::websocket::reader::Reader;
 
@@ -63,6 +62,17 @@ pub struct Connection {
     pub following: Following,
     /// Those that lag and take turns.
     pub lagging: VecDeque<TailKey>,
+}
+
+/// What a connection is charged with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Bytes of answers.
+    pub unread: usize,
+    /// Bytes of a message that is not whole.
+    pub half_received: usize,
+    /// Whether it keeps a block alive, too.
+    pub pins: bool,
 }
 
 /// A subscription of a connection. Its cursor stands in the audience.

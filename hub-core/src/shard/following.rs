@@ -12,7 +12,11 @@ use crate::names::follow::Followed;
 use crate::reading::merge::{Merge, Part};
 use crate::tail::TailKey;
 
-/// All patterns of a connection. Boxed: most connections have none.
+/// All patterns of a connection.
+#[expect(
+    clippy::box_collection,
+    reason = "most connections have none, and each byte here counts once for each"
+)]
 #[derive(Debug, Default)]
 pub struct Following(Option<Box<Vec<Followee>>>);
 

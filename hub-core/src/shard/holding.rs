@@ -8,7 +8,7 @@ use tidewire_protocol::code::Code;
 use crate::clock::Millis;
 use crate::ledger::Kind;
 use crate::shard::Shard;
-use crate::shard::connection::{Connection, Half, HalfSource};
+use crate::shard::connection::{Connection, Half, HalfSource, Held};
 use crate::shard::ending::Ending;
 use crate::shard::wire::{ConnectionId, Wire};
 
@@ -19,17 +19,6 @@ pub struct Holding {
     holders: BTreeSet<ConnectionId>,
     /// Somebody took more while the hub held too much.
     crowded: bool,
-}
-
-/// What a connection is charged with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Held {
-    /// Bytes of answers.
-    pub unread: usize,
-    /// Bytes of a message that is not whole.
-    pub half_received: usize,
-    /// Whether it keeps a block alive, too.
-    pub pins: bool,
 }
 
 /// Bytes that are held in all, of one kind.

@@ -15,12 +15,12 @@ use crate::reading::job::{Answer, Ask, Begun};
 use crate::session::replies::Replies;
 use crate::session::telling::failed;
 use crate::shard::Shard;
-use crate::shard::audience::Entry;
 use crate::shard::connection::{Connection, Subscription};
 use crate::shard::following::{Ahead, Followee};
+use crate::shard::walk::Entry;
 use crate::shard::wire::ConnectionId;
 use crate::tail::TailKey;
-use crate::topics::Joined;
+use crate::topics::joining::Joined;
 
 /// What a client wants to listen to.
 #[derive(Debug)]

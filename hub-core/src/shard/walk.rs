@@ -1,4 +1,5 @@
-//! The walk along the cursors of one tail: each gets the blocks it has not had, straight from the tail.
+//! The cursors of one shard on one tail, dense, and the walk along them: each gets the blocks it has not had, straight
+//! from the tail.
 
 use std::sync::Arc;
 
@@ -6,9 +7,38 @@ use tidewire_protocol::number::Offset;
 
 use crate::block::Block;
 use crate::dialect::Dialect;
-use crate::shard::audience::Audience;
 use crate::shard::wire::{ConnectionId, Sent, Wire};
-use crate::tail::TailKey;
+use crate::tail::{Tail, TailKey};
+
+/// The cursors on a tail.
+#[derive(Debug)]
+pub struct Audience {
+    /// The tail.
+    pub tail: Arc<Tail>,
+    /// The cursors, in no order.
+    pub entries: Vec<Entry>,
+    /// No live cursor stands before this.
+    pub low: Offset,
+    /// Whether it waits for a slice of a walk.
+    pub queued: bool,
+    /// Whether it needs another walk after the one under way.
+    pub again: bool,
+    /// The walk under way.
+    pub walk: Option<Box<Walk>>,
+}
+
+/// A cursor. This is all that a walk touches of a subscriber.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Everything up to here is written.
+    pub cursor: Offset,
+    /// Whose it is.
+    pub connection: ConnectionId,
+    /// How its connection is spoken to.
+    pub dialect: Dialect,
+    /// Its connection serves it from its own list: it lags, or something else must be written first.
+    pub parked: bool,
+}
 
 /// A round along the cursors of one tail, done in slices.
 #[derive(Debug, Default)]
@@ -54,6 +84,21 @@ pub struct Written {
     pub bytes: usize,
     /// Set if the socket took less than it was offered.
     pub stopped: Option<StopReason>,
+}
+
+impl Audience {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(tail: &Arc<Tail>) -> Self {
+        Self {
+            tail: Arc::clone(tail),
+            entries: Vec::new(),
+            low: Offset(0),
+            queued: false,
+            again: false,
+            walk: None,
+        }
+    }
 }
 
 impl Walk {

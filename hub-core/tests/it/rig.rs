@@ -27,6 +27,7 @@ use tidewire_protocol::position::{Position, Start};
 pub struct Sockets {
     pub written: BTreeMap<ConnectionId, Vec<u8>>,
     pub room: BTreeMap<ConnectionId, usize>,
+    pub closed: Vec<ConnectionId>,
 }
 
 impl Wire for Sockets {
@@ -42,7 +43,9 @@ impl Wire for Sockets {
         Sent::Bytes(taken)
     }
 
-    fn close(&mut self, _: ConnectionId) {}
+    fn close(&mut self, id: ConnectionId) {
+        self.closed.push(id);
+    }
 }
 
 pub struct Hub {
@@ -133,18 +136,28 @@ impl Hub {
 
     /// Takes the frames that a connection was sent.
     pub fn heard(&mut self, id: ConnectionId) -> Vec<Heard> {
+        self.heard_as(id, Heard::Close, Heard::new)
+    }
+
+    /// The same, for a test that looks at something else in them.
+    pub fn heard_as<T>(
+        &mut self,
+        id: ConnectionId,
+        close: impl Fn(u16) -> T,
+        told: impl Fn(&HubFrame<'_>) -> T,
+    ) -> Vec<T> {
         let bytes = std::mem::take(self.sockets.written.entry(id).or_default());
         let mut rest = &bytes[..];
         let mut heard = Vec::new();
         while let Some((opcode, payload)) = websocket_message(&mut rest) {
             if opcode == 8 {
-                heard.push(Heard::Close(u16::from_be_bytes([payload[0], payload[1]])));
+                heard.push(close(u16::from_be_bytes([payload[0], payload[1]])));
                 continue;
             }
             assert_eq!(opcode, 2);
             let mut frames = payload;
             while !frames.is_empty() {
-                heard.push(Heard::new(&HubFrame::take(&mut frames).unwrap().unwrap()));
+                heard.push(told(&HubFrame::take(&mut frames).unwrap().unwrap()));
             }
         }
         assert!(rest.is_empty(), "a frame is cut short");

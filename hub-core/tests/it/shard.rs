@@ -1,21 +1,14 @@
 //! A shard, spoken to as a client would through a socket whose capacity the test sets.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
 
-use tidewire_hub_core::access::Access;
-use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
-use tidewire_hub_core::ledger::{AccountKey, Kind};
-use tidewire_hub_core::letter::Inbox;
+use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
-use tidewire_hub_core::log::engine::Engine;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
-use tidewire_hub_core::shard::Shard;
-use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
-use tidewire_hub_core::topics::{Settings, Topics};
+use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{
-    Attach, ClientFrame, Detach, Hello, History, Open, Publish, SignIn, Subscribe, Unsubscribe,
+    Attach, ClientFrame, Detach, Hello, History, Open, Publish, SignIn, Unsubscribe,
 };
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
@@ -23,49 +16,14 @@ use tidewire_protocol::name::Pattern;
 use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, Participant, ProducerId, Request, Seq};
 use tidewire_protocol::position::{Position, Start};
 
-/// Sockets in memory: what was written, and how much more each takes.
-#[derive(Default)]
-struct Sockets {
-    written: BTreeMap<ConnectionId, Vec<u8>>,
-    room: BTreeMap<ConnectionId, usize>,
-    closed: Vec<ConnectionId>,
-}
+use crate::rig::{self, after, limits, websocket_message};
 
-impl Wire for Sockets {
-    fn send(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Sent {
-        let room = self.room.entry(id).or_insert(usize::MAX);
-        let mut taken = 0;
-        for part in parts {
-            let n = part.len().min(*room);
-            self.written.entry(id).or_default().extend_from_slice(&part[..n]);
-            *room -= n;
-            taken += n;
-        }
-        Sent::Bytes(taken)
-    }
-
-    fn close(&mut self, id: ConnectionId) {
-        self.closed.push(id);
-    }
-}
-
-struct Hub {
-    topics: Arc<Topics>,
-    shard: Shard,
-    sockets: Sockets,
-    now: Millis,
-}
-
-const EPOCH: Epoch = Epoch(7);
+/// The rig's hub; of frames these tests look at more.
+struct Hub(rig::Hub);
 
 impl Hub {
     fn new(limits: Limits, rules: Vec<TopicRule>) -> Self {
-        let inbox = Arc::new(Inbox::new(Box::new(|| ())));
-        let settings = Settings { limits, access: Access::open(), rules };
-        let topics = Arc::new(Topics::new(settings, EPOCH, Engine::Memory, vec![Arc::clone(&inbox)]));
-        let now = Millis(1_000_000);
-        let shard = Shard::new(now, 0, Arc::clone(&topics), inbox);
-        Self { topics, shard, sockets: Sockets::default(), now }
+        Self(rig::Hub::new(limits, rules))
     }
 
     /// Bytes of all blocks, in whatever tail.
@@ -73,126 +31,32 @@ impl Hub {
         self.topics.ledger().held(Kind::Messages) as u64
     }
 
-    fn connect(&mut self, dialect: Dialect) -> ConnectionId {
-        self.shard.accept(self.now, dialect, AccountKey(1))
-    }
-
-    /// Connects and signs in.
-    fn client(&mut self, producer: u8) -> ConnectionId {
-        let id = self.connect(Dialect::Binary);
-        let producer = ProducerId([producer; 16]);
-        self.say(
-            id,
-            &[ClientFrame::Hello(Hello { producer, incarnation: Incarnation(1), ..Hello::default() })],
-        );
-        assert!(matches!(self.heard(id)[..], [Heard::Other(64)]));
-        id
-    }
-
-    fn say(&mut self, id: ConnectionId, frames: &[ClientFrame<'_>]) {
-        let mut payload = Vec::new();
-        for frame in frames {
-            frame.put(&mut payload);
-        }
-        self.send(id, 2, &payload);
-    }
-
-    /// Sends one masked WebSocket frame and lets the shard work.
-    fn send(&mut self, id: ConnectionId, opcode: u8, payload: &[u8]) {
-        self.deliver(id, opcode, payload);
-        self.work();
-    }
-
-    /// Sends one masked WebSocket frame (all-zero mask).
-    fn deliver(&mut self, id: ConnectionId, opcode: u8, payload: &[u8]) {
-        let mut bytes = vec![0x80 | opcode];
-        match payload.len() {
-            len @ 0..=125 => bytes.push(0x80 | len as u8),
-            len => {
-                bytes.push(0x80 | 126);
-                bytes.extend_from_slice(&u16::try_from(len).unwrap().to_be_bytes());
-            }
-        }
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(payload);
-        self.shard.received(self.now, id, &mut bytes, &mut self.sockets);
-    }
-
-    fn work(&mut self) {
-        while self.shard.turn(self.now, &mut self.sockets) || self.topics.read_on(self.now) {}
-    }
-
-    /// Lets the socket take so many more bytes.
-    fn room(&mut self, id: ConnectionId, bytes: usize) {
-        self.sockets.room.insert(id, bytes);
-        self.shard.writable(id);
-        self.work();
-    }
-
-    fn wait(&mut self, ms: u64) {
-        self.now = self.now.plus(ms);
-        self.work();
-        self.work();
-    }
-
-    /// Takes the frames that a connection was sent.
     fn heard(&mut self, id: ConnectionId) -> Vec<Heard> {
-        let bytes = std::mem::take(self.sockets.written.entry(id).or_default());
-        let mut rest = &bytes[..];
-        let mut heard = Vec::new();
-        while let Some((opcode, payload)) = websocket_message(&mut rest) {
-            if opcode == 8 {
-                heard.push(Heard::Close(u16::from_be_bytes([payload[0], payload[1]])));
-                continue;
-            }
-            assert_eq!(opcode, 2);
-            let mut frames = payload;
-            while !frames.is_empty() {
-                heard.push(Heard::new(&HubFrame::take(&mut frames).unwrap().unwrap()));
-            }
-        }
-        assert!(rest.is_empty(), "a frame is cut short");
-        heard
-    }
-
-    fn open(&mut self, id: ConnectionId, topic: &str) {
-        self.say(
-            id,
-            &[ClientFrame::Open(Open {
-                handle: Handle(1),
-                topic: topic.into(),
-                lowest: Seq(1),
-                ..Open::default()
-            })],
-        );
-        assert_eq!(self.heard(id), [Heard::Opened(true, 1)]);
+        self.0.heard_as(id, Heard::Close, Heard::new)
     }
 
     fn publish(&mut self, id: ConnectionId, seq: u64, payload: &str) {
         self.say(id, &[publish(seq, payload)]);
     }
+}
 
-    fn subscribe(&mut self, id: ConnectionId, name: &str, from: Start, when_slow: WhenSlow) {
-        let frame = Subscribe { request: Request(9), name: name.into(), from, when_slow };
-        self.say(id, &[ClientFrame::Subscribe(frame)]);
+impl Deref for Hub {
+    type Target = rig::Hub;
+
+    fn deref(&self) -> &rig::Hub {
+        &self.0
+    }
+}
+
+impl DerefMut for Hub {
+    fn deref_mut(&mut self) -> &mut rig::Hub {
+        &mut self.0
     }
 }
 
 fn publish(seq: u64, payload: &str) -> ClientFrame<'_> {
     let payload = payload.as_bytes().into();
     ClientFrame::Publish(Publish { handle: Handle(1), seq: Seq(seq), payload, ..Publish::default() })
-}
-
-fn websocket_message<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
-    let (&[first, second], body) = rest.split_first_chunk::<2>()?;
-    let (len, body) = match second {
-        126 => body.split_first_chunk::<2>().map(|(n, body)| (usize::from(u16::from_be_bytes(*n)), body))?,
-        127 => body.split_first_chunk::<8>().map(|(n, body)| (u64::from_be_bytes(*n) as usize, body))?,
-        len => (usize::from(len), body),
-    };
-    let (payload, after) = body.split_at_checked(len)?;
-    *rest = after;
-    Some((first & 15, payload))
 }
 
 /// What a test looks at in a frame.
@@ -260,16 +124,6 @@ fn named(offset: u64, topic: &str, text: &str) -> (u64, Option<String>, String) 
     (offset, Some(topic.to_owned()), text.to_owned())
 }
 
-fn after(offset: u64) -> Start {
-    Start::After(vec![Position { epoch: EPOCH, offset: Offset(offset) }])
-}
-
-fn small(change: impl FnOnce(&mut Limits)) -> Limits {
-    let mut limits = Limits::default();
-    change(&mut limits);
-    limits
-}
-
 #[test]
 fn a_message_reaches_every_subscriber_and_is_acknowledged() {
     let mut hub = Hub::new(Limits::default(), Vec::new());
@@ -305,12 +159,12 @@ fn an_ack_does_not_queue_behind_heartbeats() {
     let others: Vec<_> = (0..100).map(|_| hub.client(2)).collect();
     hub.open(alice, "t");
     hub.now = hub.now.plus(Limits::default().heartbeat_ms + 1_000);
-    hub.shard.turn(hub.now, &mut hub.sockets);
+    hub.0.shard.turn(hub.0.now, &mut hub.0.sockets);
     let mut payload = Vec::new();
     publish(1, "m").put(&mut payload);
     hub.deliver(alice, 2, &payload);
     for _ in 0..2 {
-        hub.shard.turn(hub.now, &mut hub.sockets);
+        hub.0.shard.turn(hub.0.now, &mut hub.0.sockets);
     }
     assert!(hub.heard(alice).contains(&Heard::Acked(1, 1, 1, false)));
     let beats = others.iter().filter(|id| !hub.sockets.written[id].is_empty()).count();
@@ -372,7 +226,7 @@ fn a_pattern_gets_messages_of_its_topics_with_their_names() {
 
 #[test]
 fn a_full_socket_finishes_its_frame_first_and_then_catches_up() {
-    let mut hub = Hub::new(small(|limits| limits.block_bytes = 1), Vec::new());
+    let mut hub = Hub::new(limits(|limits| limits.block_bytes = 1), Vec::new());
     let (alice, bob) = (hub.client(1), hub.client(2));
     hub.subscribe(bob, "t", Start::Latest, WhenSlow::CatchUp);
     hub.heard(bob);
@@ -401,7 +255,7 @@ fn a_full_socket_finishes_its_frame_first_and_then_catches_up() {
 fn retention_is_told_as_a_gap_to_who_lags_and_to_who_resumes() {
     let pattern = Pattern::parse(">").unwrap();
     let retention = Retention { count: Some(2), none: false, bytes: None, age_ms: None };
-    let limits = small(|limits| limits.block_bytes = 1);
+    let limits = limits(|limits| limits.block_bytes = 1);
     let mut hub = Hub::new(limits, vec![TopicRule { pattern, retention, log: 0 }]);
     let (alice, bob, carol) = (hub.client(1), hub.client(2), hub.client(3));
     hub.subscribe(bob, "t", Start::Latest, WhenSlow::CatchUp);
@@ -443,7 +297,7 @@ fn a_cursor_of_another_epoch_or_beyond_the_end_gets_a_gap() {
 
 #[test]
 fn the_last_n_and_pages_of_history() {
-    let mut hub = Hub::new(small(|limits| limits.block_bytes = 1), Vec::new());
+    let mut hub = Hub::new(limits(|limits| limits.block_bytes = 1), Vec::new());
     let (alice, bob) = (hub.client(1), hub.client(2));
     hub.open(alice, "t");
     for seq in 1..=5 {
@@ -508,7 +362,7 @@ fn participants_of_one_connection_have_windows_of_their_own() {
 
 #[test]
 fn voids_and_final_refusals_use_up_their_seq() {
-    let mut hub = Hub::new(small(|limits| limits.message_bytes_max = 3), Vec::new());
+    let mut hub = Hub::new(limits(|limits| limits.message_bytes_max = 3), Vec::new());
     let id = hub.client(1);
     hub.open(id, "t");
     let void = Publish { handle: Handle(1), seq: Seq(1), void: true, ..Publish::default() };
@@ -526,7 +380,7 @@ fn voids_and_final_refusals_use_up_their_seq() {
 
 #[test]
 fn limits_on_questions_are_refusals_and_not_the_end() {
-    let limits = small(|limits| {
+    let limits = limits(|limits| {
         limits.subscriptions_max = 2;
         limits.patterns_max = 1;
         limits.topic_depth_max = 2;
@@ -554,7 +408,7 @@ fn limits_on_questions_are_refusals_and_not_the_end() {
 
 #[test]
 fn a_slow_subscriber_that_asked_for_it_skips_or_is_let_go() {
-    let limits = small(|limits| {
+    let limits = limits(|limits| {
         limits.block_bytes = 1;
         limits.lag_bytes_max = 100;
     });
@@ -631,7 +485,7 @@ fn silence_before_and_after_sign_in_ends_a_connection() {
 
 #[test]
 fn a_full_node_drops_old_history_and_says_so() {
-    let limits = small(|limits| {
+    let limits = limits(|limits| {
         limits.block_bytes = 1;
         limits.node_bytes_max = 4_000;
     });
@@ -658,7 +512,7 @@ fn a_window_outlives_the_messages_of_its_topic() {
     let id = hub.client(1);
     hub.open(id, "t");
     hub.publish(id, 1, "landed, and its ack was lost");
-    hub.shard.gone(hub.now, id);
+    hub.0.shard.gone(hub.0.now, id);
     hub.sockets.written.clear();
     // Ten minutes are kept by default; then nothing holds the topic.
     for _ in 0..200 {

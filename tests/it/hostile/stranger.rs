@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use socket2::{Domain, Socket, Type};
 
 use crate::hostile::frames::{self, Heard};
+use crate::support::socket::frame_head;
 
 /// A hub, and where a stranger comes from.
 #[derive(Debug, Clone, Copy)]
@@ -232,20 +233,7 @@ impl Stranger {
 
 /// A frame whose mask is all zeros.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(payload.len() + 14);
-    frame.push(first);
-    match payload.len() {
-        length @ 0..126 => frame.push(0x80 | length as u8),
-        length @ 126..65_536 => {
-            frame.push(0x80 | 126);
-            frame.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            frame.push(0x80 | 127);
-            frame.extend((length as u64).to_be_bytes());
-        }
-    }
-    frame.extend([0; 4]);
+    let mut frame = frame_head(first, payload.len(), [0; 4]);
     frame.extend(payload);
     frame
 }

@@ -205,22 +205,29 @@ pub(crate) fn handshake(lines: &str) -> String {
     )
 }
 
-/// A masked frame whose first byte is `first`.
-pub(crate) fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        length @ 0..126 => frame.push(0x80 | length as u8),
+/// What stands before the payload of a masked frame.
+pub(crate) fn frame_head(first: u8, payload_bytes: usize, mask: [u8; 4]) -> Vec<u8> {
+    let mut head = Vec::with_capacity(payload_bytes + 14);
+    head.push(first);
+    match payload_bytes {
+        length @ 0..126 => head.push(0x80 | length as u8),
         length @ 126..65_536 => {
-            frame.push(0x80 | 126);
-            frame.extend((length as u16).to_be_bytes());
+            head.push(0x80 | 126);
+            head.extend((length as u16).to_be_bytes());
         }
         length => {
-            frame.push(0x80 | 127);
-            frame.extend((length as u64).to_be_bytes());
+            head.push(0x80 | 127);
+            head.extend((length as u64).to_be_bytes());
         }
     }
+    head.extend(mask);
+    head
+}
+
+/// A masked frame whose first byte is `first`.
+pub(crate) fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
-    frame.extend(mask);
+    let mut frame = frame_head(first, payload.len(), mask);
     frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame
 }

@@ -1,0 +1,105 @@
+//! What a tail lets go: what is too old or too much by its own bounds, or because the node has no room.
+
+use tidewire_protocol::number::Offset;
+
+use crate::block::Open;
+use crate::clock::Millis;
+use crate::sync::lock;
+use crate::tail::{Keep, State, Tail};
+
+impl Tail {
+    /// Drops all that it holds.
+    pub fn clear(&self) {
+        let mut state = lock(&self.state);
+        self.discard_open(&mut state);
+        while state.sealed.drop_front().is_some() {}
+        state.cached_from = state.last;
+    }
+
+    /// Bytes of a heavy tail. `None` if it is not heavy any more, and may become so again.
+    #[must_use]
+    pub fn heavy_bytes(&self) -> Option<usize> {
+        let mut state = lock(&self.state);
+        let bytes = usize::try_from(state.sealed.bytes()).unwrap_or(usize::MAX);
+        state.heavy = bytes >= self.terms.heavy_bytes;
+        state.heavy.then_some(bytes)
+    }
+
+    /// Drops what is too old and tells (gone, last). A small open block stays open until it is old: nobody looks,
+    /// and sealed it would only take more room.
+    pub fn age(&self, now: Millis) -> (Offset, Offset) {
+        let mut state = lock(&self.state);
+        let age_ms = self.terms.keep.age_ms;
+        let is_old = |open: &Open| now.0.saturating_sub(open.first_time_ms()) > age_ms;
+        if state.open.as_ref().is_some_and(|open| open.len() > SMALL_BYTES || is_old(open)) {
+            self.seal(&mut state);
+        }
+        self.drop_old(&mut state, now);
+        state.trim_front(now, &self.terms.keep);
+        (state.cached_from, state.last)
+    }
+
+    /// Drops the older half of the blocks, because the node has no room. Tells how many bytes that freed.
+    pub fn halve(&self) -> usize {
+        let mut state = lock(&self.state);
+        let mut freed = 0;
+        for _ in 0..state.sealed.len().div_ceil(2) {
+            freed += self.drop_front(&mut state);
+        }
+        freed
+    }
+
+    /// Drops other encodings of what nobody is writing at the moment. Tells how many bytes that freed.
+    pub fn drop_derived(&self) -> usize {
+        lock(&self.state).sealed.drop_derived()
+    }
+
+    /// Drops whole blocks that no bound keeps; the newest stays unless it is too old.
+    pub(super) fn drop_old(&self, state: &mut State, now: Millis) {
+        let keep = &self.terms.keep;
+        while let Some(front) = state.sealed.front() {
+            let rest = state.sealed.count() - u64::from(front.count);
+            let crowded = rest >= keep.count || state.sealed.bytes() > keep.bytes as u64;
+            let old = now.0.saturating_sub(front.last_time_ms) > keep.age_ms;
+            if !(old || crowded && state.sealed.len() > 1) {
+                break;
+            }
+            self.drop_front(state);
+        }
+    }
+
+    /// Drops what some topic of a pattern keeps no longer, and all before it: what is kept of that is still with the
+    /// topics, each of which keeps its messages for its own time.
+    pub(super) fn drop_stale(&self, state: &mut State, now: Millis) {
+        for _ in 0..state.sealed.stale(now) {
+            self.drop_front(state);
+        }
+    }
+
+    fn drop_front(&self, state: &mut State) -> usize {
+        let Some(block) = state.sealed.drop_front() else { return 0 };
+        state.cached_from = state.cached_from.max(block.last);
+        block.size()
+    }
+}
+
+impl State {
+    /// Moves `cached_from` into the oldest block, up to the first message that the bounds keep.
+    pub(super) fn trim_front(&mut self, now: Millis, keep: &Keep) {
+        let surplus = self.sealed.count().saturating_sub(keep.count);
+        let oldest_ms = now.0.saturating_sub(keep.age_ms);
+        let Some(front) = self.sealed.front() else { return };
+        if self.trimmed == (surplus, oldest_ms) || surplus == 0 && front.first_time_ms() >= oldest_ms {
+            return;
+        }
+        self.trimmed = (surplus, oldest_ms);
+        let messages = front.wire().messages().flatten().zip(0u64..);
+        let gone = messages.take_while(|(m, i)| *i < surplus || m.published_at_ms < oldest_ms).last();
+        if let Some((message, _)) = gone {
+            self.cached_from = self.cached_from.max(message.offset);
+        }
+    }
+}
+
+/// An open block of so few bytes counts as part of its topic and not as history.
+pub(super) const SMALL_BYTES: usize = 512;
