@@ -2,6 +2,7 @@
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::log::windows::WINDOW_BYTES;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::topics::Settings;
 use tidewire_protocol::name::{Pattern, TopicName};
@@ -75,7 +76,7 @@ impl Setup {
         let random = &mut Random::new(seed);
         let keeps_all = random.one_in(3);
         let clients = random.between(3, 16) as usize;
-        let limits = limits(random, clients, keeps_all);
+        let limits = limits(seed, random, clients, keeps_all);
         let rules = if keeps_all { vec![rule(">", EVERYTHING_KEPT)] } else { rules(random) };
         let hub = Settings { limits, access: Access::open(), rules };
         let fault_ms = random.magnitude(20_000, 600_000);
@@ -112,7 +113,18 @@ impl Setup {
     }
 }
 
-fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
+/// Room for windows: plenty, or hardly more than for those in use in a calm.
+fn windows_bytes_max(seed: u64, clients: usize) -> usize {
+    // From a chance of its own: the rest of a seed's world is the same whatever it says.
+    let random = &mut Random::new(seed ^ WINDOWS_SEED);
+    if random.one_in(2) {
+        return (clients * TOPICS * 4 + 100) * 1_000;
+    }
+    let streams = (clients + 2) * TOPICS;
+    streams * WINDOW_BYTES * random.between(10, 20) as usize / 10
+}
+
+fn limits(seed: u64, random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
     let block_bytes = random.magnitude(64, 16 << 10) as usize;
     let message_bytes_max = random.magnitude(200, 4_000) as usize;
     let page_bytes_max = random.magnitude(200, 64 << 10) as usize;
@@ -126,7 +138,7 @@ fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
         outbox_bytes_max: random.magnitude(outbox_bytes_min, 1 << 20) as usize,
         in_flight_max: random.magnitude(1, 200),
         publishes_per_second_max: if random.one_in(4) { random.between(10, 40) } else { 0 },
-        windows_bytes_max: (clients * TOPICS * 4 + 100) * 1_000,
+        windows_bytes_max: windows_bytes_max(seed, clients),
         window_ms: if keeps_all { 24 * 3_600_000 } else { random.magnitude(5_000, 24 * 3_600_000) },
         node_bytes_max: if keeps_all { 1 << 30 } else { random.magnitude(20_000, 1 << 30) as usize },
         block_bytes,
@@ -164,6 +176,8 @@ pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
     TopicRule { pattern: Pattern::parse(pattern).expect("a pattern"), retention, log: 0 }
 }
 
+/// Sets the chance for windows apart from the others of a seed.
+const WINDOWS_SEED: u64 = 0x71d3;
 /// Nothing is ever dropped.
 pub const EVERYTHING_KEPT: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
 /// Long enough for windows to run out, short enough for client-hours to stay eventful.

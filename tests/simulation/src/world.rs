@@ -182,6 +182,7 @@ impl World {
             let night = self.random.below(self.setup.night_ms + 1);
             self.pass(night);
         }
+        self.end_hub();
         self.tally.heard = self.oracle.heard;
         self.tally.steps = self.queue.count();
     }
@@ -306,6 +307,14 @@ impl World {
         self.oracle.begin_log(epoch);
         self.note(|| format!("hub starts, epoch {epoch}"));
         self.hub = Some(Hub::start(self.now, &self.setup, epoch));
+    }
+
+    /// The hub goes; what it counted as held goes with it.
+    pub(crate) fn end_hub(&mut self) {
+        let held = self.hub.take().map(Hub::end).unwrap_or_default();
+        if !held.is_empty() {
+            self.oracle.object(format_args!("the hub has gone, and still counts {held:?}"));
+        }
     }
 
     /// The next hubs keep the epoch of the one before: a seeded bug.

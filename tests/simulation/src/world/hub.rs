@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
-use tidewire_hub_core::ledger::{Account, AccountKey};
+use tidewire_hub_core::ledger::{Account, AccountKey, Kind};
 use tidewire_hub_core::letter::{Inbox, Mail};
 use tidewire_hub_core::log::engine::{Engine, Simulated};
 use tidewire_hub_core::names::follow::Followed;
@@ -93,6 +93,17 @@ impl Hub {
         let inbox = Arc::clone(&inboxes[index]);
         let ear = Ear { index, inbox, account, followed, tail, cursor: Offset(0) };
         Self { topics, seats, ear, touched: Vec::new(), misused: false }
+    }
+
+    /// It goes with all that it has. Tells what is still counted then, which nothing holds.
+    #[must_use]
+    pub fn end(self) -> Vec<(Kind, usize)> {
+        let ledger = Arc::clone(self.topics.ledger());
+        drop(self);
+        // What connections and shelves hold is counted in their place, which goes without being emptied.
+        let counted = [Kind::Messages, Kind::Derived, Kind::Names, Kind::Handles, Kind::Reading];
+        let held = counted.map(|kind| (kind, ledger.held(kind)));
+        held.into_iter().filter(|(_, bytes)| *bytes > 0).collect()
     }
 
     /// A client's socket comes to a shard.

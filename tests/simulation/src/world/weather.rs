@@ -129,7 +129,7 @@ impl World {
     /// The hub dies with all it knew.
     pub fn crash_hub(&mut self) {
         self.note(|| "hub crashes");
-        self.hub = None;
+        self.end_hub();
         self.engine_due = false;
         for id in 0..self.links.len() {
             let link = &mut self.links[id];
