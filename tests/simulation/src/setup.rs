@@ -21,8 +21,12 @@ pub struct Setup {
     pub clients: usize,
     /// Clients that keep no rule.
     pub hostiles: usize,
-    /// Whether the engine completes late, out of step, and not always.
+    /// Logs of the hub.
+    pub logs: usize,
+    /// Whether an engine completes late, out of step, and not always.
     pub late_engine: bool,
+    /// The log whose engine that is.
+    pub late_log: u8,
     /// Everything is kept: then no gap but a change of epoch has an excuse.
     pub keeps_all: bool,
     /// Limits and rules of the hub.
@@ -56,7 +60,9 @@ impl Setup {
             shards: 2,
             clients: 0,
             hostiles: 0,
+            logs: 1,
             late_engine: false,
+            late_log: 0,
             keeps_all: true,
             hub,
             socket_bytes: 1 << 16,
@@ -77,7 +83,12 @@ impl Setup {
         let keeps_all = random.one_in(3);
         let clients = random.between(3, 16) as usize;
         let limits = limits(seed, random, clients, keeps_all);
-        let rules = if keeps_all { vec![rule(">", EVERYTHING_KEPT)] } else { rules(random) };
+        let mut rules = if keeps_all { everything_kept() } else { rules(random) };
+        // From a chance of its own, too.
+        let apart = &mut Random::new(seed ^ LOGS_SEED);
+        let logs = if apart.one_in(3) { 2 } else { 1 };
+        rules.iter_mut().for_each(|rule| rule.log = apart.below(logs) as u8);
+        let (logs, late_log) = (logs as usize, apart.below(logs) as u8);
         let hub = Settings { limits, access: Access::open(), rules };
         let fault_ms = random.magnitude(20_000, 600_000);
         Self {
@@ -86,7 +97,9 @@ impl Setup {
             clients,
             // From a chance of its own: the rest of a seed's world is the same with them and without.
             hostiles: Random::new(!seed).below(4).saturating_sub(1) as usize,
+            logs,
             late_engine: random.one_in(2),
+            late_log,
             keeps_all,
             hub,
             socket_bytes: random.magnitude(40, 60_000),
@@ -105,11 +118,18 @@ impl Setup {
     /// Which topics keep nothing to be asked for.
     #[must_use]
     pub fn bare(&self) -> [bool; TOPICS] {
-        std::array::from_fn(|topic| {
-            let topic = TopicName::parse(NAMES[topic]).ok();
-            let matches = |rule: &&TopicRule| topic.as_ref().is_some_and(|topic| rule.pattern.matches(topic));
-            self.hub.rules.iter().find(matches).is_some_and(|rule| rule.retention.none)
-        })
+        std::array::from_fn(|topic| self.rule_of(topic).is_some_and(|rule| rule.retention.none))
+    }
+
+    /// In which log each topic is.
+    #[must_use]
+    pub fn log_of(&self) -> [u8; TOPICS] {
+        std::array::from_fn(|topic| self.rule_of(topic).map_or(0, |rule| rule.log))
+    }
+
+    fn rule_of(&self, topic: usize) -> Option<&TopicRule> {
+        let topic = TopicName::parse(NAMES[topic]).ok()?;
+        self.hub.rules.iter().find(|rule| rule.pattern.matches(&topic))
     }
 }
 
@@ -167,6 +187,11 @@ fn rules(random: &mut Random) -> Vec<TopicRule> {
     NAMES[..TOPICS].iter().map(|name| one(random, name)).collect()
 }
 
+/// A rule for each topic, for they may be in different logs.
+fn everything_kept() -> Vec<TopicRule> {
+    NAMES[..TOPICS].iter().chain(&[">"]).map(|name| rule(name, EVERYTHING_KEPT)).collect()
+}
+
 /// A rule for a pattern.
 ///
 /// # Panics
@@ -178,6 +203,8 @@ pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
 
 /// Sets the chance for windows apart from the others of a seed.
 const WINDOWS_SEED: u64 = 0x71d3;
+/// Sets the chance for logs apart.
+const LOGS_SEED: u64 = 0x1095;
 /// Nothing is ever dropped.
 pub const EVERYTHING_KEPT: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
 /// Long enough for windows to run out, short enough for client-hours to stay eventful.
