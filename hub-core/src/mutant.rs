@@ -27,6 +27,14 @@ pub enum Mutant {
     FencingOff,
     /// A topic whose state was dropped is resumed as if nothing had been there.
     ForgottenNotRemembered,
+    /// Room is made by dropping any window, also one that a client publishes by.
+    WindowEvictedWhileAttached,
+    /// A sealed block is charged while the bytes that it was made of still are.
+    BytesCountedTwice,
+    /// What was read for one pattern's cursor goes to another of the same connection.
+    PageJoinedToWrongCursor,
+    /// A pattern's cursor that its tail has left behind goes on with what the tail has.
+    TailBehindNotRead,
 }
 
 impl Mutant {
@@ -43,6 +51,10 @@ impl Mutant {
         Self::SeqHoleAccepted,
         Self::FencingOff,
         Self::ForgottenNotRemembered,
+        Self::WindowEvictedWhileAttached,
+        Self::BytesCountedTwice,
+        Self::PageJoinedToWrongCursor,
+        Self::TailBehindNotRead,
     ];
 }
 

@@ -259,7 +259,11 @@ impl Windows {
             if self.shelf.bytes() <= self.shelf.bytes_max() {
                 return;
             }
-            let Some(key) = self.shelf.first_to_go() else { return };
+            let mut victim = self.shelf.first_to_go();
+            if mutant::active(Mutant::WindowEvictedWhileAttached) {
+                victim = (0..u32::MAX).find_map(|slot| self.shelf.key_at(slot));
+            }
+            let Some(key) = victim else { return };
             self.drop(key);
         }
     }
@@ -273,7 +277,7 @@ impl Windows {
 }
 
 /// What a window takes that keeps one run of outcomes or none.
-const WINDOW_BYTES: usize = Shelf::<Kept>::BYTES_EACH + Index::BYTES_EACH;
+pub const WINDOW_BYTES: usize = Shelf::<Kept>::BYTES_EACH + Index::BYTES_EACH;
 /// Dropped at once. Each call adds one at most.
 const STEP: usize = 4;
 /// Accounts or windows looked at in one step: bounds how long publishing waits.

@@ -17,7 +17,7 @@ use crate::names::directory::Directory;
 use crate::names::follow::Followed;
 use crate::reading::gather::{Found, Gather, Search};
 use crate::reading::merge::{Form, Merge, Part};
-use crate::reading::start::{Asked, Stand};
+use crate::reading::start::{Asked, Stand, asked_place};
 use crate::sync::Mutex;
 
 /// What a read looks at.
@@ -211,7 +211,7 @@ impl Job {
             }
             Stage::Placing(log, stand, mut merge) => {
                 if merge.place(now) {
-                    self.placed(log, stand, merge);
+                    self.placed(hub, log, stand, merge);
                 } else {
                     self.stage = Stage::Placing(log, stand, merge);
                 }
@@ -312,14 +312,19 @@ impl Job {
     }
 
     /// All sources of a log stand at their places.
-    fn placed(&mut self, log: u8, stand: Stand, merge: Box<Merge>) {
+    fn placed(&mut self, hub: &Hub<'_>, log: u8, stand: Stand, merge: Box<Merge>) {
         match &self.ask {
             Ask::Start { .. } => {
                 let bare_from = merge.bare_from();
                 self.started[usize::from(log)] = Some(Begun { stand, bare_from, merge: Some(merge) });
                 self.stage = Stage::Next;
             }
-            Ask::Page { .. } => {
+            Ask::Page { start, .. } => {
+                if self.page.gap.is_some() && stand.gap.is_some() {
+                    // A page has room for one gap: in this log the reader stays where it is, and asks again.
+                    let place = asked_place(start, hub.logs, log);
+                    return self.stay(place);
+                }
                 self.page.gap = self.page.gap.or(stand.gap);
                 self.stage = Stage::Reading(log, merge);
             }
@@ -339,19 +344,24 @@ impl Job {
         match &self.ask {
             Ask::Page { bytes_max, .. } => {
                 form.bytes_max = bytes_max.saturating_sub(self.page.blocks.len());
-                self.page.after.push(position(merge.cursor()));
+                let place = position(merge.cursor());
                 let full = !self.page.blocks.is_empty() && form.bytes_max == 0;
                 let mut part = Part { upto: merge.cursor(), ..Part::default() };
                 if !full {
                     part = merge.read(now, &form);
                 }
                 while let (Some(lost), true) = (part.lost, part.blocks.is_empty()) {
+                    if self.page.gap.is_some_and(|told| told.epoch != place.epoch) {
+                        self.stay(place);
+                        return None;
+                    }
                     let (epoch, from) = (hub.logs[usize::from(log)].epoch, part.upto.next());
                     let gap = Gap { epoch, from, to: lost, reason: GapReason::Retention };
                     let told = self.page.gap.filter(|told| told.epoch == epoch);
                     self.page.gap = Some(told.map_or(gap, |told| Gap { to: told.to.max(lost), ..told }));
                     part = merge.read(now, &form);
                 }
+                self.page.after.push(place);
                 let mut scratch = Vec::new();
                 for block in &part.blocks {
                     put_on_page(&block.wire(), &mut scratch, &mut self.page.blocks);
@@ -369,6 +379,13 @@ impl Job {
             }
             Ask::Start { .. } => None,
         }
+    }
+
+    /// The page brings nothing of a log.
+    fn stay(&mut self, place: Position) {
+        self.page.after.push(place);
+        self.page.upto.push(place);
+        self.page.more = true;
     }
 
     fn end(&mut self) -> Answer {

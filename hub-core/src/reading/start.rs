@@ -131,3 +131,14 @@ pub fn asked(log: &Log, positions: &[Position]) -> Asked {
     }
     Asked::After(position.offset)
 }
+
+/// Where a reader stands in a log by its own word: in it, or in the one that was there before.
+#[must_use]
+pub fn asked_place(start: &Start, logs: &[Log], log: u8) -> Position {
+    let Start::After(positions) = start else { return Position::default() };
+    let epoch = logs[usize::from(log)].epoch;
+    let same = positions.iter().find(|position| position.epoch == epoch);
+    let is_other = |position: &&Position| logs.iter().all(|log| log.epoch != position.epoch);
+    let former = || positions.get(usize::from(log)).filter(is_other);
+    same.or_else(former).copied().unwrap_or_default()
+}

@@ -11,23 +11,29 @@ use crate::limits::ESCAPED_BYTES_MAX;
 /// The page with as many of its messages as fit into so many bytes of JSON, but one at least; what is left out is to be
 /// asked for after its `upto`. Messages that the asker has already go first.
 pub fn cut_for_json(page: Page<'_>, bytes_max: usize) -> Page<'_> {
-    let after = page.after.first().map_or(Offset(0), |position| position.offset);
+    let after = |log: usize| page.after.get(log).map_or(Offset(0), |position| position.offset);
     let mut room = Room { left: bytes_max, has_some: false };
     let mut blocks = Vec::new();
     let mut scratch = Vec::new();
     let mut cut_at = None;
     for block in blocks_of_page(&page.blocks).flatten() {
-        let part = room.take(&block, after);
+        let log = usize::try_from(block.log).unwrap_or(usize::MAX);
+        let part = room.take(&block, after(log));
         if part.last.is_some() {
             put_on_page(&part.block, &mut scratch, &mut blocks);
         }
         if part.is_cut {
-            cut_at = Some(part.last.unwrap_or(part.block.prev).max(after));
+            cut_at = Some((log, part.last.unwrap_or(part.block.prev).max(after(log))));
             break;
         }
     }
     let mut page = Page { more: page.more || cut_at.is_some(), blocks: blocks.into(), ..page };
-    if let (Some(upto), Some(position)) = (cut_at, page.upto.first_mut()) {
+    let Some((log, upto)) = cut_at else { return page };
+    // Blocks come log by log: those before are whole, of those behind nothing is left.
+    for (position, after) in page.upto.iter_mut().zip(&page.after).skip(log + 1) {
+        *position = *after;
+    }
+    if let Some(position) = page.upto.get_mut(log) {
         position.offset = upto;
     }
     page

@@ -96,6 +96,11 @@ impl Audiences {
             connection.lagging.push_front(tail);
             return Step::Go(0);
         }
+        if mutant::active(Mutant::TailBehindNotRead) {
+            self.progress(connection, subscription, found.cached_from, topics);
+            connection.lagging.push_front(tail);
+            return Step::Go(0);
+        }
         self.ask_more(connection, subscription, topics, id);
         Step::Go(0)
     }

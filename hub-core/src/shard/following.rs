@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tidewire_protocol::number::{Offset, Request, TailNumber};
 
 use crate::letter::Serial;
+use crate::mutant::{self, Mutant};
 use crate::names::follow::Followed;
 use crate::reading::merge::{Merge, Part};
 use crate::tail::TailKey;
@@ -57,6 +58,7 @@ impl Following {
     /// The one that waits for the read of this serial.
     pub fn waiting(&mut self, serial: Serial) -> Option<&mut Followee> {
         let waits = |followee: &&mut Followee| match followee.ahead {
+            Ahead::Asked(_) if mutant::active(Mutant::PageJoinedToWrongCursor) => true,
             Ahead::Asked(asked) | Ahead::Start(asked, _) => asked == serial,
             Ahead::Tail | Ahead::Part(_) => false,
         };

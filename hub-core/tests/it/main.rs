@@ -4,6 +4,7 @@
 mod ends;
 mod fairness;
 mod letters;
+mod logs;
 mod memory;
 mod pages;
 mod publishers;

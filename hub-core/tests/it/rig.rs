@@ -67,9 +67,24 @@ impl Hub {
 
     /// A hub of several shards; all but the first are given apart.
     pub fn with_shards(limits: Limits, rules: Vec<TopicRule>, shards: usize) -> (Self, Vec<Shard>) {
+        Self::assemble(limits, rules, &[EPOCH], shards)
+    }
+
+    /// A hub with logs of these epochs.
+    pub fn with_logs(limits: Limits, rules: Vec<TopicRule>, epochs: &[Epoch]) -> Self {
+        Self::assemble(limits, rules, epochs, 1).0
+    }
+
+    fn assemble(
+        limits: Limits,
+        rules: Vec<TopicRule>,
+        epochs: &[Epoch],
+        shards: usize,
+    ) -> (Self, Vec<Shard>) {
         let inboxes: Vec<_> = (0..shards).map(|_| Arc::new(Inbox::new(Box::new(|| ())))).collect();
         let settings = Settings { limits, access: Access::open(), rules };
-        let topics = Arc::new(Topics::new(settings, EPOCH, Engine::Memory, inboxes.clone()));
+        let logs = epochs.iter().map(|epoch| (*epoch, Engine::Memory)).collect();
+        let topics = Arc::new(Topics::with_logs(settings, logs, inboxes.clone()));
         let (now, inbox) = (Millis(1_000_000), Arc::clone(&inboxes[0]));
         let mut shards: Vec<_> = (0..)
             .zip(inboxes)

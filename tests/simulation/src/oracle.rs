@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use std::ops::Range;
 
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::output::{Message, Published};
@@ -10,7 +11,7 @@ use tidewire_protocol::block;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Epoch, Offset};
 
-use crate::names::{FOREIGN, SELECTORS, TOPICS, TopicIndex, audience_of, topic_named};
+use crate::names::{FOREIGN, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
 use crate::oracle::listening::Listening;
 
 pub mod listening;
@@ -21,8 +22,12 @@ pub type Uid = u32;
 /// Everything that is known to be true.
 #[derive(Debug, Default)]
 pub struct Oracle {
-    /// One per life of the hub.
+    /// One or several per life of the hub, those of the last life last.
     pub logs: Vec<Log>,
+    /// How many the hub has.
+    pub logs_each: usize,
+    /// The log of each topic, by its place among them.
+    pub log_of: [u8; TOPICS],
     /// Every publish that an outbox took.
     pub publishes: Vec<Publish>,
     /// Every listener.
@@ -41,9 +46,11 @@ pub struct Oracle {
     pub heard: u64,
 }
 
-/// One life of the log.
+/// One life of a log.
 #[derive(Debug)]
 pub struct Log {
+    /// Its place among those of its life.
+    pub index: usize,
     /// Its identity.
     pub epoch: Epoch,
     /// What became visible, in order.
@@ -121,8 +128,8 @@ pub struct Cause {
 impl Oracle {
     /// One that knows nothing yet.
     #[must_use]
-    pub fn new(keeps_all: bool, bare: [bool; TOPICS]) -> Self {
-        Self { keeps_all, bare, ..Self::default() }
+    pub fn new(keeps_all: bool, bare: [bool; TOPICS], logs_each: usize, log_of: [u8; TOPICS]) -> Self {
+        Self { keeps_all, bare, logs_each, log_of, ..Self::default() }
     }
 
     /// The first thing that did not fit.
@@ -138,11 +145,34 @@ impl Oracle {
         }
     }
 
-    /// The hub begins a life.
-    pub fn begin_log(&mut self, epoch: Epoch) {
+    /// The hub begins a life, with logs of these identities.
+    pub fn begin_life(&mut self, epochs: &[Epoch]) {
         self.attached.clear();
-        let by_selector = std::array::from_fn(|_| Vec::new());
-        self.logs.push(Log { epoch, records: Vec::new(), by_selector, visible: 0, has_unseen: false });
+        let log = |(index, epoch): (usize, &Epoch)| Log {
+            index,
+            epoch: *epoch,
+            records: Vec::new(),
+            by_selector: std::array::from_fn(|_| Vec::new()),
+            visible: 0,
+            has_unseen: false,
+        };
+        self.logs.extend(epochs.iter().enumerate().map(log));
+    }
+
+    /// The logs of the life that was `back` lives ago; none if there was none.
+    #[must_use]
+    pub fn life(&self, back: usize) -> Range<usize> {
+        let end = self.logs.len().saturating_sub(back * self.logs_each);
+        end.saturating_sub(self.logs_each)..end
+    }
+
+    /// Which of the logs of a life a selector's messages are in: a topic's in one, a pattern's in all.
+    #[must_use]
+    pub fn logs_of(&self, selector: SelectorIndex) -> Range<usize> {
+        match self.log_of.get(usize::from(selector)) {
+            Some(log) => usize::from(*log)..usize::from(*log) + 1,
+            None => 0..self.logs_each,
+        }
     }
 
     /// The place of a log.
@@ -186,8 +216,8 @@ impl Oracle {
         }
     }
 
-    /// A message became visible in the log that lives.
-    pub fn shown(&mut self, message: &block::Message<'_>) {
+    /// A message became visible in one of the logs that live.
+    pub fn shown(&mut self, log: usize, message: &block::Message<'_>) {
         let Some((uid, mut publish)) = self.identify(message.payload) else {
             return self.object(format_args!("the payload at offset {} was never published", message.offset));
         };
@@ -206,7 +236,11 @@ impl Oracle {
             maybe_duplicate: message.maybe_duplicate,
         };
         self.check_publisher(&record, &publish);
-        let Some(log) = self.logs.last_mut() else { return };
+        if self.log_of.get(usize::from(publish.topic)).is_some_and(|of| usize::from(*of) != log) {
+            self.object(format_args!("#{uid} of topic {} is in log {log}", publish.topic));
+        }
+        let place = self.life(0).start + log;
+        let log = &mut self.logs[place];
         if record.offset <= log.visible {
             let visible = log.visible;
             return self.object(format_args!("offset {} became visible after {visible}", record.offset));
@@ -255,10 +289,9 @@ impl Oracle {
     }
 
     /// Some of what became visible was dropped before the oracle could look.
-    pub fn missed_some(&mut self) {
-        if let Some(log) = self.logs.last_mut() {
-            log.has_unseen = true;
-        }
+    pub fn missed_some(&mut self, log: usize) {
+        let place = self.life(0).start + log;
+        self.logs[place].has_unseen = true;
     }
 
     /// A publisher hears that its message is in the log.
@@ -318,11 +351,19 @@ impl Oracle {
         }
     }
 
+    /// A client gets a page: it may be full of what it published itself, and listeners without echo hear nothing of it.
+    pub fn reads_on(&mut self, now: u64, actor: usize) {
+        for listening in self.listeners.iter_mut().filter(|one| one.actor == actor && !one.echo) {
+            listening.heard_ms = now;
+        }
+    }
+
     /// What listeners must have when all is calm. Tells the first who does not.
     pub fn check_calm(&mut self, now: u64) {
+        let life = self.life(0);
         let Self { listeners, logs, publishes, .. } = self;
         let late = listeners.iter().enumerate().find_map(|(index, listening)| {
-            let objection = listening.lacks(now, logs, publishes)?;
+            let objection = listening.lacks(now, logs, &life, publishes)?;
             Some(format!("listener {index} in calm: {objection}\n  {listening:?}"))
         });
         if let Some(late) = late {

@@ -2,6 +2,7 @@
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::log::windows::WINDOW_BYTES;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::topics::Settings;
 use tidewire_protocol::name::{Pattern, TopicName};
@@ -20,8 +21,12 @@ pub struct Setup {
     pub clients: usize,
     /// Clients that keep no rule.
     pub hostiles: usize,
-    /// Whether the engine completes late, out of step, and not always.
+    /// Logs of the hub.
+    pub logs: usize,
+    /// Whether an engine completes late, out of step, and not always.
     pub late_engine: bool,
+    /// The log whose engine that is.
+    pub late_log: u8,
     /// Everything is kept: then no gap but a change of epoch has an excuse.
     pub keeps_all: bool,
     /// Limits and rules of the hub.
@@ -55,7 +60,9 @@ impl Setup {
             shards: 2,
             clients: 0,
             hostiles: 0,
+            logs: 1,
             late_engine: false,
+            late_log: 0,
             keeps_all: true,
             hub,
             socket_bytes: 1 << 16,
@@ -75,8 +82,13 @@ impl Setup {
         let random = &mut Random::new(seed);
         let keeps_all = random.one_in(3);
         let clients = random.between(3, 16) as usize;
-        let limits = limits(random, clients, keeps_all);
-        let rules = if keeps_all { vec![rule(">", EVERYTHING_KEPT)] } else { rules(random) };
+        let limits = limits(seed, random, clients, keeps_all);
+        let mut rules = if keeps_all { everything_kept() } else { rules(random) };
+        // From a chance of its own, too.
+        let apart = &mut Random::new(seed ^ LOGS_SEED);
+        let logs = if apart.one_in(3) { 2 } else { 1 };
+        rules.iter_mut().for_each(|rule| rule.log = apart.below(logs) as u8);
+        let (logs, late_log) = (logs as usize, apart.below(logs) as u8);
         let hub = Settings { limits, access: Access::open(), rules };
         let fault_ms = random.magnitude(20_000, 600_000);
         Self {
@@ -85,7 +97,9 @@ impl Setup {
             clients,
             // From a chance of its own: the rest of a seed's world is the same with them and without.
             hostiles: Random::new(!seed).below(4).saturating_sub(1) as usize,
+            logs,
             late_engine: random.one_in(2),
+            late_log,
             keeps_all,
             hub,
             socket_bytes: random.magnitude(40, 60_000),
@@ -104,15 +118,33 @@ impl Setup {
     /// Which topics keep nothing to be asked for.
     #[must_use]
     pub fn bare(&self) -> [bool; TOPICS] {
-        std::array::from_fn(|topic| {
-            let topic = TopicName::parse(NAMES[topic]).ok();
-            let matches = |rule: &&TopicRule| topic.as_ref().is_some_and(|topic| rule.pattern.matches(topic));
-            self.hub.rules.iter().find(matches).is_some_and(|rule| rule.retention.none)
-        })
+        std::array::from_fn(|topic| self.rule_of(topic).is_some_and(|rule| rule.retention.none))
+    }
+
+    /// In which log each topic is.
+    #[must_use]
+    pub fn log_of(&self) -> [u8; TOPICS] {
+        std::array::from_fn(|topic| self.rule_of(topic).map_or(0, |rule| rule.log))
+    }
+
+    fn rule_of(&self, topic: usize) -> Option<&TopicRule> {
+        let topic = TopicName::parse(NAMES[topic]).ok()?;
+        self.hub.rules.iter().find(|rule| rule.pattern.matches(&topic))
     }
 }
 
-fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
+/// Room for windows: plenty, or hardly more than for those in use in a calm.
+fn windows_bytes_max(seed: u64, clients: usize) -> usize {
+    // From a chance of its own: the rest of a seed's world is the same whatever it says.
+    let random = &mut Random::new(seed ^ WINDOWS_SEED);
+    if random.one_in(2) {
+        return (clients * TOPICS * 4 + 100) * 1_000;
+    }
+    let streams = (clients + 2) * TOPICS;
+    streams * WINDOW_BYTES * random.between(10, 20) as usize / 10
+}
+
+fn limits(seed: u64, random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
     let block_bytes = random.magnitude(64, 16 << 10) as usize;
     let message_bytes_max = random.magnitude(200, 4_000) as usize;
     let page_bytes_max = random.magnitude(200, 64 << 10) as usize;
@@ -126,7 +158,7 @@ fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
         outbox_bytes_max: random.magnitude(outbox_bytes_min, 1 << 20) as usize,
         in_flight_max: random.magnitude(1, 200),
         publishes_per_second_max: if random.one_in(4) { random.between(10, 40) } else { 0 },
-        windows_bytes_max: (clients * TOPICS * 4 + 100) * 1_000,
+        windows_bytes_max: windows_bytes_max(seed, clients),
         window_ms: if keeps_all { 24 * 3_600_000 } else { random.magnitude(5_000, 24 * 3_600_000) },
         node_bytes_max: if keeps_all { 1 << 30 } else { random.magnitude(20_000, 1 << 30) as usize },
         block_bytes,
@@ -155,6 +187,11 @@ fn rules(random: &mut Random) -> Vec<TopicRule> {
     NAMES[..TOPICS].iter().map(|name| one(random, name)).collect()
 }
 
+/// A rule for each topic, for they may be in different logs.
+fn everything_kept() -> Vec<TopicRule> {
+    NAMES[..TOPICS].iter().chain(&[">"]).map(|name| rule(name, EVERYTHING_KEPT)).collect()
+}
+
 /// A rule for a pattern.
 ///
 /// # Panics
@@ -164,6 +201,10 @@ pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
     TopicRule { pattern: Pattern::parse(pattern).expect("a pattern"), retention, log: 0 }
 }
 
+/// Sets the chance for windows apart from the others of a seed.
+const WINDOWS_SEED: u64 = 0x71d3;
+/// Sets the chance for logs apart.
+const LOGS_SEED: u64 = 0x1095;
 /// Nothing is ever dropped.
 pub const EVERYTHING_KEPT: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
 /// Long enough for windows to run out, short enough for client-hours to stay eventful.

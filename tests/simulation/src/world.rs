@@ -7,7 +7,6 @@ use std::fmt;
 
 use tidewire_client_core::output::Event as ClientEvent;
 use tidewire_hub_core::ledger::Kind;
-use tidewire_protocol::number::Epoch;
 
 use crate::oracle::{Oracle, Uid};
 use crate::queue::Queue;
@@ -140,7 +139,7 @@ impl World {
         let mut world = Self {
             now: BEGINNING_MS,
             random: Random::new(setup.seed ^ 0x5eed),
-            oracle: Oracle::new(setup.keeps_all, setup.bare()),
+            oracle: Oracle::new(setup.keeps_all, setup.bare(), setup.logs, setup.log_of()),
             hub: None,
             actors: Vec::new(),
             hostiles: Vec::new(),
@@ -182,6 +181,7 @@ impl World {
             let night = self.random.below(self.setup.night_ms + 1);
             self.pass(night);
         }
+        self.end_hub();
         self.tally.heard = self.oracle.heard;
         self.tally.steps = self.queue.count();
     }
@@ -294,25 +294,6 @@ impl World {
         self.queue.push(self.now + ms, chance, event);
     }
 
-    /// Starts a hub, with a log of its own.
-    pub fn start_hub(&mut self) {
-        if self.hub.is_some() {
-            return;
-        }
-        let epoch = match self.oracle.logs.last() {
-            Some(log) if self.epoch_kept => log.epoch,
-            Some(_) | None => Epoch(self.random.number() >> 1 | 1),
-        };
-        self.oracle.begin_log(epoch);
-        self.note(|| format!("hub starts, epoch {epoch}"));
-        self.hub = Some(Hub::start(self.now, &self.setup, epoch));
-    }
-
-    /// The next hubs keep the epoch of the one before: a seeded bug.
-    pub fn keep_epoch(&mut self) {
-        self.epoch_kept = true;
-    }
-
     fn store(&mut self) {
         self.engine_due = false;
         if self.engine_held {
@@ -369,7 +350,7 @@ impl World {
         let held = hub.topics.ledger().held(Kind::Messages) as u64;
         let limits = hub.topics.limits();
         let block = (limits.block_bytes.max(limits.message_bytes_max) + limits.write_bytes + 1_000) as u64;
-        let shared = (limits.node_bytes_max + 4 * limits.pattern_tail_bytes) as u64;
+        let shared = (limits.node_bytes_max + 4 * self.setup.logs * limits.pattern_tail_bytes) as u64;
         let bound =
             shared + block * (20 + 4 * (self.actors.len() + hostile::LINKS_MAX * self.hostiles.len()) as u64);
         if held > bound {

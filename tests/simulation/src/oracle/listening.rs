@@ -1,12 +1,16 @@
 //! What one listener was promised and told, and what that means for what it must hear next.
 
+use std::ops::Range;
+
 use tidewire_client_core::output::Message;
 use tidewire_protocol::code::{GapReason, Outcome, WhenSlow};
-use tidewire_protocol::number::Offset;
+
 use tidewire_protocol::position::{Gap, Position, Start};
 
-use crate::names::{SelectorIndex, TOPICS};
+use crate::names::SelectorIndex;
 use crate::oracle::{Log, Publish, Uid};
+
+mod start;
 
 /// A listener, as it must be.
 #[derive(Debug)]
@@ -21,22 +25,33 @@ pub struct Listening {
     pub echo: bool,
     /// Whether some listener of its client and name asked to skip when slow.
     pub when_slow: WhenSlow,
-    /// Lives of the log, and records of its selector, when it began.
-    pub began: (usize, usize),
+    /// The logs that lived when it began, and records of its selector in each.
+    pub began: Vec<(usize, usize)>,
+    /// In which of the logs of a life its messages are.
+    pub logs: Range<usize>,
     /// Whether it takes only a few messages at a time, and so may need long for many.
     pub bounded: bool,
     /// When it last got a message.
     pub heard_ms: u64,
-    /// Where it stands: log, and offset of the last message.
-    pub place: Option<(usize, u64)>,
+    /// Where it stands, in each of its logs; nowhere until it was told.
+    places: Vec<Place>,
+    /// Whether it has ended.
+    pub ended: bool,
+}
+
+/// Where a listener stands in one of its logs.
+#[derive(Debug, Default)]
+struct Place {
+    /// Which log, of which life; none if it was never told of any.
+    log: Option<usize>,
+    /// Offset of the last message.
+    cursor: u64,
     /// Next among the records of its selector.
     next: usize,
     /// Offsets from..=to that it was told are gone.
     excused: Vec<(u64, u64)>,
     /// It asked for what is kept: up to here topics owe it nothing that keep nothing.
     bare_upto: u64,
-    /// Whether it has ended.
-    pub ended: bool,
 }
 
 /// Why something does not fit.
@@ -52,15 +67,19 @@ impl Listening {
             start,
             echo,
             when_slow,
-            began: (0, 0),
+            began: Vec::new(),
+            logs: 0..1,
             bounded: false,
             heard_ms: 0,
-            place: None,
-            next: 0,
-            excused: Vec::new(),
-            bare_upto: 0,
+            places: Vec::new(),
             ended: false,
         }
+    }
+
+    /// Whether it was told its place.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.places.is_empty()
     }
 
     /// It is told its place.
@@ -76,120 +95,26 @@ impl Listening {
         logs: &[Log],
         keeps_all: bool,
     ) -> Result<(), Objection> {
-        let [position] = positions else { return Err("ready without a place".into()) };
-        if self.place.is_some() {
-            return Err("ready twice".into());
+        if positions.len() != self.logs.len() {
+            return Err(format!("ready with {} places in {:?}", positions.len(), self.logs));
         }
-        let Some(log) = logs.iter().rposition(|log| log.epoch == position.epoch) else {
-            return Err("ready in a log that never was".into());
-        };
-        let known = &logs[log];
-        if position.offset.0 > known.visible {
-            return Err(format!("ready at {}, beyond {}", position.offset, known.visible));
+        if self.is_ready() {
+            return Err("ready twice".into());
         }
         if (outcome == Outcome::Gap) != gap.is_some() {
             return Err(format!("ready with {outcome} and {gap:?}"));
         }
-        let mut cursor = position.offset.0;
-        if let Some(gap) = gap {
-            cursor = self.gap_at_start(gap, *position, keeps_all)?;
-        } else {
-            match (&self.start, outcome) {
-                (Start::After(asked), Outcome::Resumed) => match asked.first() {
-                    Some(asked) if asked.epoch == position.epoch => cursor = asked.offset.0,
-                    Some(_) | None => return Err("resumed in another log than asked".into()),
-                },
-                (Start::Earliest, _) if keeps_all => cursor = 0,
-                (Start::Earliest | Start::Last(_) | Start::SinceMs(_), Outcome::Resumed | Outcome::Live) => {
-                    self.check_reach(now, log, known, cursor, keeps_all)?;
-                }
-                (Start::Latest, Outcome::Live) => self.check_latest(log, known, cursor)?,
-                (_, outcome) => return Err(format!("ready with {outcome}")),
-            }
+        if gap.is_some_and(|gap| positions.iter().all(|position| position.epoch != gap.epoch)) {
+            return Err(format!("ready with a gap in another log: {gap:?}"));
         }
-        if matches!(self.start, Start::Earliest | Start::Last(_) | Start::SinceMs(_)) {
-            self.bare_upto = known.visible;
-            if !keeps_all && usize::from(self.selector) >= TOPICS {
-                // Topics had lost some each at its own time, before anybody asked for what is left.
-                self.excused.push((0, known.visible));
-            }
+        let (mut places, slots) = (Vec::new(), self.logs.clone());
+        for (slot, position) in slots.zip(positions) {
+            let gap = gap.filter(|gap| gap.epoch == position.epoch);
+            let place = self.ready_in(now, outcome, slot, *position, gap, logs, keeps_all)?;
+            places.push(place);
         }
-        self.stand(log, cursor, known);
+        self.places = places;
         Ok(())
-    }
-
-    /// "Latest" is not before what was there when it was asked for.
-    fn check_latest(&self, log: usize, known: &Log, cursor: u64) -> Result<(), Objection> {
-        let (began_log, began_count) = self.began;
-        let own = &known.by_selector[usize::from(self.selector)];
-        if began_log == log
-            && let Some(last) = began_count.checked_sub(1).and_then(|last| own.get(last))
-            && known.records[*last as usize].offset > cursor
-        {
-            return Err(format!("live at {cursor}, before what there was when it asked"));
-        }
-        Ok(())
-    }
-
-    /// "The last N" and "since" reach back far enough, where nothing is ever dropped.
-    fn check_reach(
-        &self,
-        now: u64,
-        log: usize,
-        known: &Log,
-        cursor: u64,
-        keeps_all: bool,
-    ) -> Result<(), Objection> {
-        if !keeps_all {
-            return Ok(());
-        }
-        let own = &known.by_selector[usize::from(self.selector)];
-        let before = own.partition_point(|index| known.records[*index as usize].offset <= cursor);
-        match self.start {
-            Start::Last(count) => {
-                let given = (own.len() - before) as u64;
-                if before > 0 && given < count {
-                    return Err(format!("last {count} gives {given} although there are more"));
-                }
-                let at_start = if self.began.0 == log { self.began.1 as u64 } else { 0 };
-                if (before as u64) < at_start.saturating_sub(count) {
-                    return Err(format!("last {count} begins after only {before} of {at_start}"));
-                }
-            }
-            Start::SinceMs(ms) => {
-                let newest_skipped = before.checked_sub(1).map(|last| own[last] as usize);
-                if let Some(skipped) = newest_skipped
-                    && known.records[skipped].published_at_ms >= now - ms
-                {
-                    return Err(format!("since {ms} ms skips what is newer"));
-                }
-            }
-            Start::Latest | Start::Earliest | Start::After(_) => {}
-        }
-        Ok(())
-    }
-
-    /// A gap at the very start. Gives where the listener stands.
-    fn gap_at_start(&mut self, gap: Gap, position: Position, keeps_all: bool) -> Result<u64, Objection> {
-        let asked = match &self.start {
-            Start::After(asked) => asked.first().copied().unwrap_or_default(),
-            // Topics of a pattern lose what they held each at its own time.
-            Start::Earliest | Start::Last(_) | Start::SinceMs(_) => position,
-            Start::Latest => return Err("a gap where nothing was asked for".into()),
-        };
-        let same_log = asked.epoch == position.epoch;
-        self.excused.push((gap.from.0, gap.to.0));
-        match gap.reason {
-            GapReason::EpochChanged if !same_log && gap.from == Offset(1) => Ok(0),
-            GapReason::BeyondEnd if same_log && asked.offset > position.offset => Ok(position.offset.0),
-            GapReason::Retention | GapReason::Forgotten if same_log && !keeps_all => Ok(asked.offset.0),
-            GapReason::EpochChanged
-            | GapReason::BeyondEnd
-            | GapReason::Retention
-            | GapReason::Forgotten
-            | GapReason::TooSlow
-            | GapReason::Unknown => Err(format!("ready with {gap:?}")),
-        }
     }
 
     /// It is told that messages are gone.
@@ -197,21 +122,22 @@ impl Listening {
     /// # Errors
     /// Why that cannot be.
     pub fn gap(&mut self, gap: Gap, logs: &[Log], keeps_all: bool) -> Result<(), Objection> {
-        let Some((log, _)) = self.place else { return Err("a gap before it was ready".into()) };
+        if !self.is_ready() {
+            return Err("a gap before it was ready".into());
+        }
         let Some(of) = logs.iter().rposition(|log| log.epoch == gap.epoch) else {
             return Err("a gap in a log that never was".into());
         };
         if gap.to.0 > logs[of].visible {
             return Err(format!("a gap up to {}, beyond {}", gap.to, logs[of].visible));
         }
+        let slot = self.logs.clone().position(|slot| slot == logs[of].index);
+        let Some(slot) = slot else { return Err(format!("a gap in the log of others: {gap:?}")) };
+        let log = self.places[slot].log;
         match gap.reason {
-            GapReason::EpochChanged if of > log => {
-                self.excused.clear();
-                self.bare_upto = 0;
-                self.stand(of, 0, &logs[of]);
-            }
-            GapReason::Retention | GapReason::Forgotten if of == log && !keeps_all => {}
-            GapReason::TooSlow if of == log && self.when_slow == WhenSlow::Gap => {}
+            GapReason::EpochChanged if Some(of) > log => self.places[slot] = self.stand(of, 0, &logs[of]),
+            GapReason::Retention | GapReason::Forgotten if Some(of) == log && !keeps_all => {}
+            GapReason::TooSlow if Some(of) == log && self.when_slow == WhenSlow::Gap => {}
             GapReason::EpochChanged
             | GapReason::Retention
             | GapReason::Forgotten
@@ -219,7 +145,7 @@ impl Listening {
             | GapReason::TooSlow
             | GapReason::Unknown => return Err(format!("a gap that has no cause: {gap:?}")),
         }
-        self.excused.push((gap.from.0, gap.to.0));
+        self.places[slot].excused.push((gap.from.0, gap.to.0));
         Ok(())
     }
 
@@ -234,21 +160,25 @@ impl Listening {
         logs: &[Log],
         publishes: &[Publish],
     ) -> Result<(), Objection> {
-        let Some((log, cursor)) = self.place else { return Err("a message before it was ready".into()) };
+        if !self.is_ready() {
+            return Err("a message before it was ready".into());
+        }
         if self.ended {
             return Err("a message after its end".into());
         }
+        let is_of = |place: &Place| place.log.is_some_and(|log| logs[log].epoch == message.epoch);
+        let Some(slot) = self.places.iter().position(is_of) else {
+            return Err("a message of another log, without a gap".into());
+        };
+        let Place { log: Some(log), cursor, mut next, .. } = self.places[slot] else { return Ok(()) };
         let known = &logs[log];
         let offset = message.offset.0;
-        if message.epoch != known.epoch {
-            return Err("a message of another log, without a gap".into());
-        }
         if offset <= cursor {
             return Err(format!("a message seen before, or out of order: {offset} after {cursor}"));
         }
         let own = &known.by_selector[usize::from(self.selector)];
         loop {
-            let Some(index) = own.get(self.next) else {
+            let Some(index) = own.get(next) else {
                 return if known.has_unseen {
                     Ok(())
                 } else {
@@ -263,7 +193,7 @@ impl Listening {
                     Err("a message that is not in its log".into())
                 };
             }
-            self.next += 1;
+            next += 1;
             if record.offset == offset {
                 if Some(record.uid) != uid
                     || record.published_at_ms != message.published_at_ms
@@ -273,44 +203,56 @@ impl Listening {
                 }
                 break;
             }
-            if !self.is_excused(record.offset, record.uid, publishes) {
+            if !self.is_excused(&self.places[slot], record.offset, record.uid, publishes) {
                 return Err(format!("a hole that no gap covers: {record:?}"));
             }
         }
-        self.place = Some((log, offset));
-        self.excused.retain(|(_, to)| *to > offset);
+        let place = &mut self.places[slot];
+        (place.cursor, place.next) = (offset, next);
+        place.excused.retain(|(_, to)| *to > offset);
         Ok(())
     }
 
     /// What it should have by now and has not.
     #[must_use]
-    pub fn lacks(&self, now: u64, logs: &[Log], publishes: &[Publish]) -> Option<Objection> {
+    pub fn lacks(
+        &self,
+        now: u64,
+        logs: &[Log],
+        life: &Range<usize>,
+        publishes: &[Publish],
+    ) -> Option<Objection> {
         let reads_on = now - self.heard_ms < READS_ON_MS;
         if self.ended || reads_on {
             return None;
         }
-        let Some((log, _)) = self.place else { return Some("it never was ready".into()) };
-        if log + 1 != logs.len() {
-            return Some("it was not told of the new log".into());
+        if !self.is_ready() {
+            return Some("it never was ready".into());
         }
-        let known = &logs[log];
-        let rest = &known.by_selector[usize::from(self.selector)][self.next..];
-        let records = rest.iter().map(|index| &known.records[*index as usize]);
-        let mut lacking = records.filter(|record| !self.is_excused(record.offset, record.uid, publishes));
-        lacking.next().map(|record| format!("it never got {record:?}"))
+        self.places.iter().find_map(|place| {
+            let Some(log) = place.log.filter(|log| life.contains(log)) else {
+                return Some("it was not told of the new log".into());
+            };
+            let known = &logs[log];
+            let rest = &known.by_selector[usize::from(self.selector)][place.next..];
+            let records = rest.iter().map(|index| &known.records[*index as usize]);
+            let mut lacking =
+                records.filter(|record| !self.is_excused(place, record.offset, record.uid, publishes));
+            lacking.next().map(|record| format!("it never got {record:?}"))
+        })
     }
 
-    fn is_excused(&self, offset: u64, uid: Uid, publishes: &[Publish]) -> bool {
+    fn is_excused(&self, place: &Place, offset: u64, uid: Uid, publishes: &[Publish]) -> bool {
         let publish = &publishes[uid as usize];
         let own = !self.echo && publish.actor == self.actor;
-        let bare = publish.bare && offset <= self.bare_upto;
-        own || bare || self.excused.iter().any(|(from, to)| (*from..=*to).contains(&offset))
+        let bare = publish.bare && offset <= place.bare_upto;
+        own || bare || place.excused.iter().any(|(from, to)| (*from..=*to).contains(&offset))
     }
 
-    fn stand(&mut self, log: usize, cursor: u64, known: &Log) {
-        self.place = Some((log, cursor));
+    fn stand(&self, log: usize, cursor: u64, known: &Log) -> Place {
         let own = &known.by_selector[usize::from(self.selector)];
-        self.next = own.partition_point(|index| known.records[*index as usize].offset <= cursor);
+        let next = own.partition_point(|index| known.records[*index as usize].offset <= cursor);
+        Place { log: Some(log), cursor, next, ..Place::default() }
     }
 }
 

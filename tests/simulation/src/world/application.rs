@@ -119,19 +119,26 @@ impl World {
             3 => Start::Last(self.random.magnitude(1, 100)),
             4 => Start::SinceMs(self.random.magnitude(10, 300_000)),
             _ => {
-                let logs = &self.oracle.logs;
-                let back = if self.random.one_in(6) { 2 } else { 1 };
-                let Some(log) = logs.len().checked_sub(back).map(|index| &logs[index]) else {
+                let back = usize::from(self.random.one_in(6));
+                let life = self.oracle.life(back);
+                let places = life.skip(self.oracle.logs_of(selector).start);
+                let places: Vec<_> = places.take(self.oracle.logs_of(selector).len()).collect();
+                if places.is_empty() {
                     return Start::Earliest;
-                };
-                let own = &log.by_selector[usize::from(selector)];
-                let among = own.len() as u64 + 1;
-                let place = (self.random.below(among) as usize).checked_sub(1);
-                let record = place.map(|place| &log.records[own[place] as usize]);
-                let offset = Offset(record.map_or(0, |record| record.offset));
-                Start::After(vec![Position { epoch: log.epoch, offset }])
+                }
+                Start::After(places.into_iter().map(|log| self.some_place(log, selector)).collect())
             }
         }
+    }
+
+    /// A place in a log: its beginning, or that of a message of a selector.
+    fn some_place(&mut self, log: usize, selector: SelectorIndex) -> Position {
+        let log = &self.oracle.logs[log];
+        let own = &log.by_selector[usize::from(selector)];
+        let among = own.len() as u64 + 1;
+        let place = (self.random.below(among) as usize).checked_sub(1);
+        let record = place.map(|place| &log.records[own[place] as usize]);
+        Position { epoch: log.epoch, offset: Offset(record.map_or(0, |record| record.offset)) }
     }
 
     /// Listens; gives the listener's place in the oracle.
@@ -146,8 +153,9 @@ impl World {
         let when_slow = if this.skips[usize::from(selector)] { WhenSlow::Gap } else { WhenSlow::CatchUp };
         let mut listening = Listening::new(actor, selector, options.from.clone(), options.echo, when_slow);
         listening.bounded = options.messages_max < SubscribeOptions::default().messages_max;
-        let log = self.oracle.logs.len() - 1;
-        listening.began = (log, self.oracle.logs[log].by_selector[usize::from(selector)].len());
+        listening.logs = self.oracle.logs_of(selector);
+        let counted = |log: usize| (log, self.oracle.logs[log].by_selector[usize::from(selector)].len());
+        listening.began = self.oracle.life(0).map(counted).collect();
         // One that wants the same as one that is being asked for shares its answer.
         if let Some(began) = self.asking_for(actor, selector, &options.from) {
             listening.began = began;
@@ -168,10 +176,15 @@ impl World {
     }
 
     /// When a listener of the client began that wants the same, and whose question may not have been answered.
-    fn asking_for(&self, actor: usize, selector: SelectorIndex, start: &Start) -> Option<(usize, usize)> {
+    fn asking_for(
+        &self,
+        actor: usize,
+        selector: SelectorIndex,
+        start: &Start,
+    ) -> Option<Vec<(usize, usize)>> {
         let listeners = self.actors[actor].listeners.iter().map(|index| &self.oracle.listeners[*index]);
         let mut same = listeners.filter(|other| other.selector == selector && other.start == *start);
-        same.find(|other| other.place.is_none()).map(|other| other.began)
+        same.find(|other| !other.is_ready()).map(|other| other.began.clone())
     }
 
     fn stop_listening(&mut self, actor: usize) {

@@ -1,11 +1,11 @@
-//! The hub of a world: one log, its shards, and the oracle's ear on everything that becomes visible.
+//! The hub of a world: its logs, its shards, and the oracle's ear on everything that becomes visible.
 
 use std::sync::Arc;
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
-use tidewire_hub_core::ledger::{Account, AccountKey};
+use tidewire_hub_core::ledger::{Account, AccountKey, Kind};
 use tidewire_hub_core::letter::{Inbox, Mail};
 use tidewire_hub_core::log::engine::{Engine, Simulated};
 use tidewire_hub_core::names::follow::Followed;
@@ -30,6 +30,7 @@ pub struct Hub {
     /// Its shards.
     pub seats: Vec<Seat>,
     ear: Ear,
+    late_log: u8,
     /// Links that the hub wrote to or closed in the last step.
     pub touched: Vec<LinkId>,
     /// Whether a shard used a connection that it does not have.
@@ -58,8 +59,8 @@ struct Ear {
     inbox: Arc<Inbox>,
     account: Arc<Account>,
     followed: Arc<Followed>,
-    tail: Arc<Tail>,
-    cursor: Offset,
+    /// The pattern's tail in each log, and how far it was heard.
+    tails: Vec<(Arc<Tail>, Offset)>,
 }
 
 impl Hub {
@@ -68,11 +69,15 @@ impl Hub {
     /// # Panics
     /// If the limits leave no room for one pattern.
     #[must_use]
-    pub fn start(now: u64, setup: &Setup, epoch: Epoch) -> Self {
+    pub fn start(now: u64, setup: &Setup, epochs: &[Epoch]) -> Self {
         let inbox = || Arc::new(Inbox::new(Box::new(|| {})));
         let inboxes: Vec<_> = (0..=setup.shards).map(|_| inbox()).collect();
-        let engine = if setup.late_engine { Engine::Simulated(Simulated::default()) } else { Engine::Memory };
-        let topics = Arc::new(Topics::new(setup.hub.clone(), epoch, engine, inboxes.clone()));
+        let log = |(index, epoch): (u8, &Epoch)| {
+            let is_late = setup.late_engine && index == setup.late_log;
+            (*epoch, if is_late { Engine::Simulated(Simulated::default()) } else { Engine::Memory })
+        };
+        let logs = (0..).zip(epochs).map(log).collect();
+        let topics = Arc::new(Topics::with_logs(setup.hub.clone(), logs, inboxes.clone()));
         let seat = |(index, inbox): (usize, &Arc<Inbox>)| Seat {
             shard: Shard::new(Millis(now), index, Arc::clone(&topics), Arc::clone(inbox)),
             inbox: Arc::clone(inbox),
@@ -89,10 +94,22 @@ impl Hub {
         let joined = topics.join(Millis(now), index, &all, &Start::Latest, &account);
         let joined = joined.expect("a new hub has room for one pattern");
         let followed = joined.followed.expect("a pattern is followed");
-        let tail = Arc::clone(&joined.tails[0]);
+        let tails = joined.tails.into_iter().map(|tail| (tail, Offset(0))).collect();
         let inbox = Arc::clone(&inboxes[index]);
-        let ear = Ear { index, inbox, account, followed, tail, cursor: Offset(0) };
-        Self { topics, seats, ear, touched: Vec::new(), misused: false }
+        let ear = Ear { index, inbox, account, followed, tails };
+        let late_log = setup.late_log;
+        Self { topics, seats, ear, late_log, touched: Vec::new(), misused: false }
+    }
+
+    /// It goes with all that it has. Tells what is still counted then, which nothing holds.
+    #[must_use]
+    pub fn end(self) -> Vec<(Kind, usize)> {
+        let ledger = Arc::clone(self.topics.ledger());
+        drop(self);
+        // What connections and shelves hold is counted in their place, which goes without being emptied.
+        let counted = [Kind::Messages, Kind::Derived, Kind::Names, Kind::Handles, Kind::Reading];
+        let held = counted.map(|kind| (kind, ledger.held(kind)));
+        held.into_iter().filter(|(_, bytes)| *bytes > 0).collect()
     }
 
     /// A client's socket comes to a shard.
@@ -144,7 +161,7 @@ impl Hub {
 
     /// One step of a late engine: something that waits is stored, or fails. `false` if nothing waits.
     pub fn store_one(&mut self, chance: u64, fails: bool) -> bool {
-        self.topics.with_log(0, |log| {
+        self.topics.with_log(self.late_log, |log| {
             let Engine::Simulated(engine) = &mut log.engine else { return false };
             let Some(offset) = engine.pick(chance as usize) else { return false };
             if fails {
@@ -162,38 +179,46 @@ impl Hub {
             return;
         }
         self.ear.inbox.take(&mut Mail::default());
-        self.ear.tail.marks.of(self.ear.index).take();
+        for log in 0..self.ear.tails.len() {
+            self.listen_to(now, log, oracle);
+        }
+    }
+
+    fn listen_to(&mut self, now: u64, log: usize, oracle: &mut Oracle) {
+        let (tail, cursor) = &self.ear.tails[log];
+        let cursor = *cursor;
+        tail.marks.of(self.ear.index).take();
         let mut blocks = Vec::new();
-        let end = self.ear.tail.take_after(self.ear.cursor, &mut blocks);
+        let end = tail.take_after(cursor, &mut blocks);
         let beginning = blocks.first().map_or(end, |block| block.prev);
-        if beginning > self.ear.cursor {
-            self.read_back(now, &beginning, oracle);
+        if beginning > cursor {
+            self.read_back(now, log, beginning, oracle);
         }
         for block in &blocks {
-            for message in block.wire().messages().flatten().filter(|m| m.offset > self.ear.cursor) {
-                oracle.shown(&message);
+            for message in block.wire().messages().flatten().filter(|message| message.offset > cursor) {
+                oracle.shown(log, &message);
             }
         }
-        self.ear.cursor = end;
+        self.ear.tails[log].1 = end;
     }
 
     /// The pattern's tail has dropped some before the look: what the topics still have is read from there.
-    fn read_back(&self, now: u64, upto: &Offset, oracle: &mut Oracle) {
-        oracle.missed_some();
-        let mut cursor = self.ear.cursor;
+    fn read_back(&self, now: u64, log: usize, upto: Offset, oracle: &mut Oracle) {
+        oracle.missed_some(log);
+        let mut cursor = self.ear.tails[log].1;
         let mut merge = None;
         loop {
             let followed = Arc::clone(&self.ear.followed);
             let told = Offset(u64::MAX);
-            let more = More { followed, log: 0, cursor, told, bare_from: Offset(0), merge };
+            let more = More { followed, log: log as u8, cursor, told, bare_from: Offset(0), merge };
             let answer = self.topics.read_at_once(Millis(now), &self.ear.account, Ask::More(more));
             let Answer::More { part, merge: rest, .. } = answer else { return };
             for block in &part.blocks {
-                for message in block.wire().messages().flatten().filter(|message| message.offset <= *upto) {
-                    oracle.shown(&message);
+                for message in block.wire().messages().flatten().filter(|message| message.offset <= upto) {
+                    oracle.shown(log, &message);
                 }
             }
-            if part.done || part.upto >= *upto {
+            if part.done || part.upto >= upto {
                 return;
             }
             (cursor, merge) = (part.upto, rest);

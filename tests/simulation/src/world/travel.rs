@@ -140,6 +140,9 @@ impl World {
             match cut(&mut link.arrived) {
                 Some(Cut::Message(message)) => {
                     self.note_frames(id, &message);
+                    if self.calm && has_page(&message) {
+                        self.oracle.reads_on(self.now, actor);
+                    }
                     self.tell(actor, Input::Received(&message));
                 }
                 Some(Cut::Close(code)) => link.close_code = code,
@@ -208,6 +211,15 @@ impl World {
             self.note(|| format!("hub loses link {id}"));
         }
     }
+}
+
+fn has_page(mut message: &[u8]) -> bool {
+    while let Ok(Some(frame)) = HubFrame::take(&mut message) {
+        if matches!(frame, HubFrame::Page(_)) {
+            return true;
+        }
+    }
+    false
 }
 
 /// What a shell reads at once, at most. Less than the least that a late engine may hold.

@@ -2,7 +2,9 @@
 
 use tidewire_client_core::input::Input;
 use tidewire_hub_core::clock::Millis;
+use tidewire_protocol::number::Epoch;
 
+use crate::world::hub::Hub;
 use crate::world::link::LinkId;
 use crate::world::travel::CALM_SOCKET_BYTES;
 use crate::world::{Event, World};
@@ -129,7 +131,7 @@ impl World {
     /// The hub dies with all it knew.
     pub fn crash_hub(&mut self) {
         self.note(|| "hub crashes");
-        self.hub = None;
+        self.end_hub();
         self.engine_due = false;
         for id in 0..self.links.len() {
             let link = &mut self.links[id];
@@ -171,7 +173,7 @@ impl World {
             }
         }
         for actor in (0..self.actors.len()).filter(|actor| !self.actors[*actor].closed).collect::<Vec<_>>() {
-            for wait in [100, 5_000, 10_000] {
+            for wait in [100, 5_000, 10_000, 20_000] {
                 self.after(wait, Event::Online(actor));
             }
             if self.actors[actor].taken_over {
@@ -179,5 +181,34 @@ impl World {
             }
         }
         self.plan_engine();
+    }
+
+    /// Starts a hub, with logs of its own.
+    pub fn start_hub(&mut self) {
+        if self.hub.is_some() {
+            return;
+        }
+        let former = &self.oracle.logs[self.oracle.life(0)];
+        let epochs: Vec<Epoch> = if self.epoch_kept && !former.is_empty() {
+            former.iter().map(|log| log.epoch).collect()
+        } else {
+            (0..self.setup.logs).map(|_| Epoch(self.random.number() >> 1 | 1)).collect()
+        };
+        self.oracle.begin_life(&epochs);
+        self.note(|| format!("hub starts, epochs {epochs:?}"));
+        self.hub = Some(Hub::start(self.now, &self.setup, &epochs));
+    }
+
+    /// The hub goes; what it counted as held goes with it.
+    pub(crate) fn end_hub(&mut self) {
+        let held = self.hub.take().map(Hub::end).unwrap_or_default();
+        if !held.is_empty() {
+            self.oracle.object(format_args!("the hub has gone, and still counts {held:?}"));
+        }
+    }
+
+    /// The next hubs keep the epoch of the one before: a seeded bug.
+    pub fn keep_epoch(&mut self) {
+        self.epoch_kept = true;
     }
 }
