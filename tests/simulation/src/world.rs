@@ -181,7 +181,6 @@ impl World {
             let night = self.random.below(self.setup.night_ms + 1);
             self.pass(night);
         }
-        self.end_hub();
         self.tally.heard = self.oracle.heard;
         self.tally.steps = self.queue.count();
     }
