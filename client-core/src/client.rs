@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use tidewire_protocol::binary;
 use tidewire_protocol::block::Block;
-use tidewire_protocol::client_frame::{self, Hello};
+use tidewire_protocol::client_frame;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::field::{Field, Fields};
 use tidewire_protocol::hub_frame::{
@@ -26,6 +26,8 @@ use crate::sends::Sends;
 #[cfg(feature = "sends")]
 use crate::sends::Update;
 use crate::subscriptions::Subscriptions;
+
+mod driving;
 
 /// One client of one hub. The crate's documentation says how it is driven.
 #[derive(Debug)]
@@ -254,7 +256,7 @@ impl Client {
         }
         self.ask();
         let mut packet = Packet { bytes: core::mem::take(&mut self.wire), payloads: Vec::new() };
-        if !is_hello(&packet.bytes) {
+        if !driving::is_hello(&packet.bytes) {
             self.sends.fill(&mut packet.bytes, self.outbox.allowance());
             self.outbox.fill(&mut packet, self.connection.is_online(), &mut self.outputs);
         }
@@ -299,26 +301,6 @@ impl Client {
         self.outbox.reset();
         self.subscriptions.reset();
         self.sends.reset();
-    }
-
-    fn drive(&mut self, now: Millis) {
-        self.now = now;
-        self.ask();
-        self.sends.drive(now, self.connection.is_online());
-    }
-
-    /// Asks for what is wanted of subscriptions, as far as a packet has room for it.
-    fn ask(&mut self) {
-        if is_hello(&self.wire) {
-            return;
-        }
-        let mut wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
-        let packet_bytes = self.outbox.allowance().packet_bytes;
-        self.subscriptions.drive(self.now, packet_bytes, wire.as_deref_mut());
-        if ASKS {
-            let wake_at = self.history.drive(self.now, &mut self.subscriptions.requests, wire);
-            self.subscriptions.wake(wake_at);
-        }
     }
 
     fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
@@ -403,9 +385,4 @@ impl Client {
         }
         Ok(Change::None)
     }
-}
-
-/// A hub takes little before it knows who is there, so what says that goes alone.
-fn is_hello(packet: &[u8]) -> bool {
-    packet.first() == Some(&Hello::KIND)
 }

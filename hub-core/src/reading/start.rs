@@ -35,6 +35,13 @@ impl Stand {
         Self { cursor, outcome: Outcome::Resumed, gap: None, told }
     }
 
+    /// What is gone went with all that was known of the topic.
+    pub fn was_forgotten(&mut self) {
+        if let Some(gap) = self.gap.as_mut().filter(|gap| gap.reason == GapReason::Retention) {
+            gap.reason = GapReason::Forgotten;
+        }
+    }
+
     /// Some of `from..=to` is gone, reading goes on after `cursor`.
     #[must_use]
     pub fn gap(log: &Log, from: Offset, to: Offset, reason: GapReason, cursor: Offset) -> Self {

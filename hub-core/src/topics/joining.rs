@@ -45,14 +45,18 @@ impl Topics {
     ) -> Result<Joined, Code> {
         match &**selector {
             Selector::Topic(name) => {
-                let topic = {
+                let (topic, known) = {
                     let mut names = lock(&self.names);
+                    let known = names.find(name).is_some();
                     let topic = names.topic(name, account).ok_or(Code::Overloaded)?;
                     // Joined before it can be dismissed for want of anybody who needs it.
                     topic.tail.join(now, shard);
-                    topic
+                    (topic, known)
                 };
-                let stand = start::of_topic(self.log(topic.log), now, Some(&topic), Offset(0), start);
+                let mut stand = start::of_topic(self.log(topic.log), now, Some(&topic), Offset(0), start);
+                if !known {
+                    stand.was_forgotten();
+                }
                 let tails = vec![Arc::clone(&topic.tail)];
                 Ok(Joined { tails, stands: vec![Some(stand)], followed: None })
             }

@@ -2,7 +2,7 @@
 //! told. It sees more than any client may, and objects to the first thing that does not fit.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::ops::Range;
 
 use tidewire_client_core::fault::{ClientCode, Fault};
@@ -378,18 +378,6 @@ impl Oracle {
         let rest = payload.get(4..)?;
         let whole = payload.len() == publish.len as usize && rest.iter().all(|byte| *byte == filler(uid));
         whole.then_some((uid, publish))
-    }
-
-    /// What is known of a log, for people who look for the cause.
-    #[must_use]
-    pub fn describe(&self, epoch: Epoch, around: Offset) -> String {
-        let mut text = String::new();
-        let Some(log) = self.log(epoch).map(|log| &self.logs[log]) else { return text };
-        for record in log.records.iter().filter(|record| record.offset.abs_diff(around.0) < 8) {
-            let publish = &self.publishes[record.uid as usize];
-            let _ = writeln!(text, "  {record:?} of {publish:?}");
-        }
-        text
     }
 }
 

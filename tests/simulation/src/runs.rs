@@ -69,7 +69,11 @@ pub fn live(seed: u64, mutant: Option<Mutant>, traced: bool) -> Verdict {
     if mutant == Some(Mutant::Hub(hub::Mutant::EpochKeptOverRestart)) {
         world.keep_epoch();
     }
-    let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).err().map(|panic| {
+    let run = || {
+        world.run();
+        world.end_hub();
+    };
+    let panicked = catch_unwind(AssertUnwindSafe(run)).err().map(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         format!("panic: {}", text.unwrap_or_default())

@@ -82,7 +82,7 @@ impl Setup {
         let random = &mut Random::new(seed);
         let keeps_all = random.one_in(3);
         let clients = random.between(3, 16) as usize;
-        let limits = limits(seed, random, clients, keeps_all);
+        let limits = limits(random, clients, keeps_all);
         let mut rules = if keeps_all { everything_kept() } else { rules(random) };
         // From a chance of its own, too.
         let apart = &mut Random::new(seed ^ LOGS_SEED);
@@ -91,7 +91,7 @@ impl Setup {
         let (logs, late_log) = (logs as usize, apart.below(logs) as u8);
         let hub = Settings { limits, access: Access::open(), rules };
         let fault_ms = random.magnitude(20_000, 600_000);
-        Self {
+        let setup = Self {
             seed,
             shards: random.between(2, 3) as usize,
             clients,
@@ -110,7 +110,17 @@ impl Setup {
             rounds: random.between(2, 6),
             round_ms: random.magnitude(60_000, 600_000),
             night_ms: NIGHT_MS_MAX,
-        }
+        };
+        if Random::new(seed ^ WINDOWS_SEED).one_in(2) { setup.with_little_room() } else { setup }
+    }
+
+    /// Hardly more room for windows than those take that are in use in a calm, log by log.
+    fn with_little_room(mut self) -> Self {
+        let logs = self.log_of();
+        let topics_in = |log: usize| logs.iter().filter(|of| usize::from(**of) == log).count();
+        let topics = (0..self.logs).map(topics_in).max().unwrap_or(TOPICS);
+        self.hub.limits.windows_bytes_max = (self.clients + 2) * topics * WINDOW_BYTES;
+        self
     }
 }
 
@@ -133,18 +143,7 @@ impl Setup {
     }
 }
 
-/// Room for windows: plenty, or hardly more than for those in use in a calm.
-fn windows_bytes_max(seed: u64, clients: usize) -> usize {
-    // From a chance of its own: the rest of a seed's world is the same whatever it says.
-    let random = &mut Random::new(seed ^ WINDOWS_SEED);
-    if random.one_in(2) {
-        return (clients * TOPICS * 4 + 100) * 1_000;
-    }
-    let streams = (clients + 2) * TOPICS;
-    streams * WINDOW_BYTES * random.between(10, 20) as usize / 10
-}
-
-fn limits(seed: u64, random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
+fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
     let block_bytes = random.magnitude(64, 16 << 10) as usize;
     let message_bytes_max = random.magnitude(200, 4_000) as usize;
     let page_bytes_max = random.magnitude(200, 64 << 10) as usize;
@@ -158,7 +157,7 @@ fn limits(seed: u64, random: &mut Random, clients: usize, keeps_all: bool) -> Li
         outbox_bytes_max: random.magnitude(outbox_bytes_min, 1 << 20) as usize,
         in_flight_max: random.magnitude(1, 200),
         publishes_per_second_max: if random.one_in(4) { random.between(10, 40) } else { 0 },
-        windows_bytes_max: windows_bytes_max(seed, clients),
+        windows_bytes_max: (clients * TOPICS * 4 + 100) * 1_000,
         window_ms: if keeps_all { 24 * 3_600_000 } else { random.magnitude(5_000, 24 * 3_600_000) },
         node_bytes_max: if keeps_all { 1 << 30 } else { random.magnitude(20_000, 1 << 30) as usize },
         block_bytes,

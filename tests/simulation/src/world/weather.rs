@@ -200,7 +200,7 @@ impl World {
     }
 
     /// The hub goes; what it counted as held goes with it.
-    pub(crate) fn end_hub(&mut self) {
+    pub fn end_hub(&mut self) {
         let held = self.hub.take().map(Hub::end).unwrap_or_default();
         if !held.is_empty() {
             self.oracle.object(format_args!("the hub has gone, and still counts {held:?}"));
