@@ -9,7 +9,7 @@ use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::output::{Message, Published};
 use tidewire_protocol::block;
 use tidewire_protocol::code::Code;
-use tidewire_protocol::number::{Epoch, Offset};
+use tidewire_protocol::number::Epoch;
 
 use crate::names::{FOREIGN, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
 use crate::oracle::listening::Listening;
