@@ -351,11 +351,10 @@ impl Oracle {
         }
     }
 
-    /// A client gets a page: it may be full of what it published itself, and listeners without echo hear nothing of it.
+    /// A client still gets messages: some may be its own, or known to those who share their flow and wait in it.
     pub fn reads_on(&mut self, now: u64, actor: usize) {
-        for listening in self.listeners.iter_mut().filter(|one| one.actor == actor && !one.echo) {
-            listening.heard_ms = now;
-        }
+        let theirs = self.listeners.iter_mut().filter(|listening| listening.actor == actor);
+        theirs.for_each(|listening| listening.heard_ms = now);
     }
 
     /// What listeners must have when all is calm. Tells the first who does not.

@@ -197,6 +197,10 @@ impl World {
             Status::Offline { fault: Some(Fault::Client(ClientCode::HubMisbehaved)), .. } => {
                 self.oracle.object(format_args!("client {actor} finds that the hub misbehaves"));
             }
+            Status::Offline { fault: Some(Fault::Protocol(Code::TooSlow)), .. } if self.calm => {
+                // Its own wait may be longer than the calm.
+                self.after(2_000, Event::Online(actor));
+            }
             Status::Closed { fault: Some(Fault::Protocol(Code::Fenced)) } => self.fenced(actor),
             Status::Closed { fault: Some(fault) } => {
                 self.oracle.object(format_args!("client {actor} is closed for ever: {}", fault.name()));

@@ -140,7 +140,7 @@ impl World {
             match cut(&mut link.arrived) {
                 Some(Cut::Message(message)) => {
                     self.note_frames(id, &message);
-                    if self.calm && has_page(&message) {
+                    if self.calm && has_messages(&message) {
                         self.oracle.reads_on(self.now, actor);
                     }
                     self.tell(actor, Input::Received(&message));
@@ -213,9 +213,9 @@ impl World {
     }
 }
 
-fn has_page(mut message: &[u8]) -> bool {
+fn has_messages(mut message: &[u8]) -> bool {
     while let Ok(Some(frame)) = HubFrame::take(&mut message) {
-        if matches!(frame, HubFrame::Page(_)) {
+        if matches!(frame, HubFrame::Page(_) | HubFrame::Block(_)) {
             return true;
         }
     }

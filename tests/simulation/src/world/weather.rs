@@ -173,7 +173,7 @@ impl World {
             }
         }
         for actor in (0..self.actors.len()).filter(|actor| !self.actors[*actor].closed).collect::<Vec<_>>() {
-            for wait in [100, 5_000, 10_000, 20_000] {
+            for wait in [100, 5_000, 10_000] {
                 self.after(wait, Event::Online(actor));
             }
             if self.actors[actor].taken_over {
