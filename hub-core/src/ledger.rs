@@ -137,8 +137,9 @@ impl Ledger {
     /// Who holds most of a kind. Looks at every account, so ask seldom.
     #[must_use]
     pub fn heaviest(&self, kind: Kind) -> Option<Arc<Account>> {
-        let accounts = lock(&self.accounts);
-        accounts.values().filter_map(Weak::upgrade).max_by_key(|account| account.held(kind))
+        // Those that are looked at may be the last to hold their account, which takes this lock when it goes.
+        let accounts: Vec<_> = lock(&self.accounts).values().filter_map(Weak::upgrade).collect();
+        accounts.into_iter().max_by_key(|account| account.held(kind))
     }
 }
 

@@ -1,11 +1,10 @@
-//! What threads leave for a shard: numbers of tails to look at, outcomes of publishes, and letters. Knows neither tails
+//! What threads leave for a shard: numbers of tails to look at, and outcomes of publishes. Knows neither tails
 //! nor connections: a tail is a number here, and whoever is written to is an address.
 
 use std::fmt;
 use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
-use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::{Handle, Offset, Seq, TailNumber};
 
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
@@ -25,8 +24,6 @@ pub struct Mail {
     pub dirty: Vec<TailNumber>,
     /// Outcomes of publishes.
     pub outcomes: Vec<Outcome>,
-    /// All else that came late.
-    pub letters: Vec<Letter>,
 }
 
 /// Who waits for something that comes late. Whoever finds nobody there drops what he brings.
@@ -84,18 +81,6 @@ pub enum Fate {
     },
 }
 
-/// What comes late and is no outcome of a publish.
-#[derive(Debug)]
-pub enum Letter {
-    /// The answer to a question that had to wait, as it is to be told.
-    Answer {
-        /// Who asked.
-        to: Address,
-        /// The answer.
-        frame: Box<HubFrame<'static>>,
-    },
-}
-
 /// Shards to wake once all locks are given back: a system call under a lock would hold up everybody else.
 #[derive(Debug, Default)]
 #[must_use]
@@ -121,21 +106,11 @@ impl Serials {
     }
 }
 
-impl Letter {
-    /// Whom it is for.
-    #[must_use]
-    pub fn to(&self) -> Address {
-        match self {
-            Self::Answer { to, .. } => *to,
-        }
-    }
-}
-
 impl Mail {
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.dirty.is_empty() && self.outcomes.is_empty() && self.letters.is_empty()
+        self.dirty.is_empty() && self.outcomes.is_empty()
     }
 }
 
@@ -186,13 +161,6 @@ impl Inbox {
     #[must_use]
     pub fn leave_outcomes(&self, outcomes: &mut Vec<Outcome>) -> bool {
         lock(&self.mail).outcomes.append(outcomes);
-        self.signal()
-    }
-
-    /// Leaves a letter. `true` if the shard has to be woken, once no lock is held any more.
-    #[must_use]
-    pub fn leave_letter(&self, letter: Letter) -> bool {
-        lock(&self.mail).letters.push(letter);
         self.signal()
     }
 

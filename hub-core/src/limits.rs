@@ -32,7 +32,7 @@ pub struct Limits {
     /// Handles (producer and topic) open on one connection, and as many for updates that may be lost. A back end may
     /// publish to 100,000 topics over one.
     pub handles_max: usize,
-    /// Bytes of all connections' handles. Below 64 each, and the name until it is published to; one address may have
+    /// Bytes of all connections' handles. About 72 each, and the name until it is published to; one address may have
     /// half of all at most.
     pub handles_bytes_max: usize,
     /// Unacknowledged publishes of one producer on one topic.

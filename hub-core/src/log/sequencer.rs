@@ -13,6 +13,7 @@ use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::block::Entry;
 use crate::clock::{Millis, NEVER};
+use crate::ledger::{Kind, Ledger};
 use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::log::engine::{Engine, Submitted};
@@ -54,6 +55,7 @@ pub struct Sequencer {
     wakes: Wakes,
     inboxes: Vec<Arc<Inbox>>,
     heavy: Arc<Heavy>,
+    ledger: Arc<Ledger>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
 }
@@ -63,10 +65,10 @@ impl Sequencer {
     #[must_use]
     pub fn new(
         index: u8,
-        epoch: Epoch,
-        engine: Engine,
+        (epoch, engine): (Epoch, Engine),
         inboxes: Vec<Arc<Inbox>>,
         heavy: &Arc<Heavy>,
+        ledger: &Arc<Ledger>,
         limits: &Arc<Limits>,
         metrics: &Arc<Metrics>,
     ) -> Self {
@@ -85,6 +87,7 @@ impl Sequencer {
             wakes: Wakes::default(),
             inboxes,
             heavy: Arc::clone(heavy),
+            ledger: Arc::clone(ledger),
             limits: Arc::clone(limits),
             metrics: Arc::clone(metrics),
         }
@@ -160,7 +163,7 @@ impl Sequencer {
         let Some(from) = self.pending.iter().position(|pending| pending.offset >= offset) else { return };
         let failed: Vec<_> = self.pending.drain(from..).collect();
         for pending in failed.into_iter().rev() {
-            self.pending_bytes -= pending.record.record().payload.len();
+            self.release(&pending);
             if let Some((window, seq)) = pending.numbered {
                 self.windows.change(window, |window| window.rewind(seq));
                 self.windows.shut(self.clock, window);
@@ -255,8 +258,7 @@ impl Sequencer {
             self.windows.change(window, |window| window.take(Answer::Pending));
             self.windows.take_up(window);
         }
-        self.pending_bytes += submission.record.payload.len();
-        self.pending.push_back(Pending {
+        let pending = Pending {
             offset: self.last,
             complete: stored == Submitted::Complete,
             answer,
@@ -264,13 +266,22 @@ impl Sequencer {
             waiters: outcome.into_iter().collect(),
             topic: Arc::clone(submission.topic),
             record: record.into(),
-        });
+        };
+        self.pending_bytes += pending.payload_len();
+        self.ledger.charge(Kind::Staged, pending.bytes());
+        self.pending.push_back(pending);
+    }
+
+    /// What waited does so no more.
+    fn release(&mut self, pending: &Pending) {
+        self.pending_bytes -= pending.payload_len();
+        self.ledger.release(Kind::Staged, pending.bytes());
     }
 
     /// Takes a completed publish out of the waiting ones and shows it.
     fn reveal_at(&mut self, index: usize) {
         let Some(pending) = self.pending.remove(index) else { return };
-        self.pending_bytes -= pending.record.record().payload.len();
+        self.release(&pending);
         if let Some((window, seq)) = pending.numbered {
             self.windows.change(window, |window| window.answer(seq, pending.answer));
             self.windows.shut(self.clock, window);

@@ -73,3 +73,17 @@ pub struct Pending {
     /// The message.
     pub record: OwnRecord,
 }
+
+impl Pending {
+    /// Bytes of its payload.
+    #[must_use]
+    pub fn payload_len(&self) -> usize {
+        self.record.record().payload.len()
+    }
+
+    /// Bytes that it takes, but for retries that wait with it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.payload_len()
+    }
+}

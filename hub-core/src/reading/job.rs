@@ -84,8 +84,6 @@ pub enum Answer {
     Page(PageRead),
     /// What comes after a cursor.
     More {
-        /// In which log.
-        log: u8,
         /// The messages.
         part: Part,
         /// The way from there.
@@ -181,11 +179,11 @@ impl Job {
                 if let Ask::More(More { merge, log, .. }) = &mut self.ask
                     && let Some(merge) = merge.take()
                 {
-                    self.stage = Stage::Reading(*log, merge);
-                } else {
-                    self.stage = Stage::Gathering(Gather::new(self.pattern(), hub.logs));
+                    let log = *log;
+                    return self.read(now, hub, log, merge);
                 }
-                self.step_if_reading(now, hub)
+                self.stage = Stage::Gathering(Gather::new(self.pattern(), hub.logs));
+                None
             }
             Stage::Gathering(mut gather) => {
                 let done = gather.step(now, hub.names);
@@ -218,17 +216,6 @@ impl Job {
                 None
             }
             Stage::Reading(log, merge) => self.read(now, hub, log, merge),
-        }
-    }
-
-    /// The first step of one who goes on where he was is the only one.
-    fn step_if_reading(&mut self, now: Millis, hub: &Hub<'_>) -> Option<Answer> {
-        match std::mem::replace(&mut self.stage, Stage::Next) {
-            Stage::Reading(log, merge) => self.read(now, hub, log, merge),
-            stage => {
-                self.stage = stage;
-                None
-            }
         }
     }
 
@@ -283,7 +270,7 @@ impl Job {
                 if stand.told > more.cursor.max(more.told) {
                     // Told first; what follows is read next time.
                     let part = Part { upto: more.cursor, lost: Some(stand.told), ..Part::default() };
-                    return Some(Answer::More { log, part, merge: None });
+                    return Some(Answer::More { part, merge: None });
                 }
                 let charge = Charge::new(account, Kind::Reading);
                 let merge = Merge::new(found, more.cursor, more.bare_from, charge);
@@ -375,7 +362,7 @@ impl Job {
                 form.tail = more.followed.tails[usize::from(log)].number;
                 let part = merge.read(now, &form);
                 let merge = (!part.done).then_some(merge);
-                Some(Answer::More { log, part, merge })
+                Some(Answer::More { part, merge })
             }
             Ask::Start { .. } => None,
         }

@@ -1,13 +1,12 @@
-//! What other threads left for a shard: outcomes are told, tails with news wait for their walk, letters are handed over.
+//! What other threads left for a shard: outcomes are told, tails with news wait for their walk, what was read is handed over.
 //! A bounded part of it at a time, in the order in which it came.
 
 use std::collections::VecDeque;
-use tidewire_protocol::hub_frame::HubFrame;
 
 use tidewire_protocol::number::TailNumber;
 
 use crate::clock::Millis;
-use crate::letter::{Address, Letter, Mail, Outcome};
+use crate::letter::{Address, Mail, Outcome};
 use crate::reading::job::Answer;
 use crate::session::replies::Replies;
 use crate::shard::Shard;
@@ -45,12 +44,6 @@ impl Post {
         &self.mail.dirty[from..self.looked]
     }
 
-    /// The next letters.
-    fn letters(&mut self) -> Vec<Letter> {
-        let count = self.mail.letters.len().min(LETTERS_A_TURN);
-        self.mail.letters.drain(..count).collect()
-    }
-
     /// Forgets what is done, and keeps some of its memory for the next mail.
     fn tidy(&mut self) {
         if self.told == self.mail.outcomes.len() {
@@ -80,10 +73,7 @@ impl Shard {
         for tail in post.tails() {
             self.audiences.look_at(*tail);
         }
-        for letter in post.letters() {
-            self.hand_over(now, letter);
-        }
-        for _ in 0..LETTERS_A_TURN {
+        for _ in 0..READS_A_TURN {
             let Some((address, answer)) = post.read.pop_front() else { break };
             self.hand_over_read(now, address, answer);
         }
@@ -99,21 +89,6 @@ impl Shard {
         connection.session.tell(now, outcomes, &self.topics, &mut replies);
         replies.seal(&mut connection.outbox, self.topics.metrics());
         self.was_told(now, ConnectionId(first.origin.slot));
-    }
-
-    fn hand_over(&mut self, now: Millis, letter: Letter) {
-        let to = letter.to();
-        let Some(connection) = addressed(&mut self.connections, to) else { return };
-        let mut replies = Replies::new(connection.dialect);
-        match letter {
-            Letter::Answer { frame, .. } => match *frame {
-                HubFrame::Page(page) => replies.put_page(page, self.topics.limits().page_bytes_max),
-                frame => replies.put(&frame),
-            },
-        }
-        connection.page_bytes = connection.page_bytes.max(replies.page_bytes());
-        replies.seal(&mut connection.outbox, self.topics.metrics());
-        self.was_told(now, ConnectionId(to.slot));
     }
 
     /// A connection has something new in its outbox, which it waited for.
@@ -150,4 +125,4 @@ fn same_connection(a: &Outcome, b: &Outcome) -> bool {
 /// What is done of the mail in one turn: about as long as a slice of a walk.
 const OUTCOMES_A_TURN: usize = 512;
 const TAILS_A_TURN: usize = 256;
-const LETTERS_A_TURN: usize = 8;
+const READS_A_TURN: usize = 8;

@@ -1,13 +1,10 @@
 //! What comes late finds whom it is for, or nobody: never whoever has the place or the number now.
 
-use tidewire_hub_core::dialect::Dialect;
-use tidewire_hub_core::letter::{Address, Letter, Serial};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, Detach, Shut};
 use tidewire_protocol::code::Code;
-use tidewire_protocol::hub_frame::{Heartbeat, HubFrame};
-use tidewire_protocol::number::{Handle, Participant, Request};
+use tidewire_protocol::number::{Handle, Participant};
 
 use crate::rig::{Heard, Hub, attach, open_as, publish_on};
 
@@ -52,29 +49,4 @@ fn a_handle_that_was_given_back_is_still_answered_unless_its_number_is_anothers(
         hub.say(id, &frames);
         assert_eq!(hub.heard(id), expected);
     }
-}
-
-#[test]
-fn a_letter_reaches_its_connection_and_no_later_one_in_its_place() {
-    let mut hub = Hub::new(Limits::default(), vec![]);
-    let inbox = std::sync::Arc::clone(&hub.inbox);
-    let first = hub.client(1);
-    let address = |generation| Address { shard: 0, slot: first.0, generation, serial: Serial(1) };
-    let letter = |generation| Letter::Answer {
-        to: address(generation),
-        frame: Box::new(HubFrame::Heartbeat(Heartbeat { request: Request(5) })),
-    };
-    assert!(inbox.leave_letter(letter(1)), "the shard slept");
-    assert!(!inbox.leave_letter(letter(1)), "and is woken once");
-    hub.work();
-    assert_eq!(hub.heard(first).len(), 2);
-
-    hub.shard.gone(hub.now, first);
-    let next = hub.connect(Dialect::Binary);
-    assert_eq!(next, first, "the place is taken again");
-    for generation in [1, 2, 2] {
-        let _ = inbox.leave_letter(letter(generation));
-    }
-    hub.work();
-    assert_eq!(hub.heard(next).len(), 2);
 }

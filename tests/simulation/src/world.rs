@@ -364,8 +364,7 @@ impl World {
             return;
         }
         for (index, actor) in self.actors.iter().enumerate().filter(|(_, actor)| !actor.closed) {
-            let may_leave = self.oracle.listeners.iter().any(|listening| listening.leaves(index));
-            if !actor.online && !may_leave {
+            if !actor.online {
                 self.oracle.object(format_args!("client {index} is not online in calm"));
             }
             let (count, bytes) = actor.client.outbox_state();

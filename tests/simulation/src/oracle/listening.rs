@@ -213,12 +213,6 @@ impl Listening {
         Ok(())
     }
 
-    /// Whether it has its client sent away when that is slow, so that the client may be on its way back.
-    #[must_use]
-    pub fn leaves(&self, actor: usize) -> bool {
-        self.actor == actor && !self.ended && self.when_slow == WhenSlow::Disconnect
-    }
-
     /// What it should have by now and has not.
     #[must_use]
     pub fn lacks(
