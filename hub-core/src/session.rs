@@ -103,7 +103,7 @@ impl Session {
             ClientFrame::History(history) => {
                 if self.asked.len() >= READS_MAX {
                     desk.replies.put(&failed(history.request, Code::Overloaded));
-                } else if let Some((serial, bytes_max)) = page(now, &history, desk) {
+                } else if let Some((serial, bytes_max)) = page(now, &history, self.under_way(), desk) {
                     self.asked.push((serial, history.request, bytes_max));
                 }
             }
@@ -156,6 +156,11 @@ impl Session {
         for producer in self.participants.drain(..).filter_map(|present| present.producer) {
             topics.detach(now, &producer);
         }
+    }
+
+    /// Bytes of pages that are being read.
+    fn under_way(&self) -> usize {
+        self.asked.iter().map(|(.., bytes_max)| bytes_max).sum()
     }
 
     fn participant(&self, number: Participant) -> Option<&Present> {

@@ -202,6 +202,12 @@ impl Shard {
         }
     }
 
+    /// Whether answers wait to be told, so that nothing more should be read that causes others.
+    #[must_use]
+    pub fn is_backed_up(&self) -> bool {
+        self.post.is_backed_up()
+    }
+
     /// When [`Self::turn`] must be called at the latest.
     #[must_use]
     pub fn deadline(&self) -> Millis {

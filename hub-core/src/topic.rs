@@ -33,7 +33,7 @@ impl Topic {
     /// A topic that `account` had the hub remember.
     #[must_use]
     pub fn new(name: TopicName, log: u8, tail: Arc<Tail>, account: &Arc<Account>) -> Self {
-        account.charge(Kind::Names, NAME_BYTES);
+        account.charge(Kind::Names, name_bytes(&name));
         Self { name, log, tail, fed: Mutex::default(), account: Arc::clone(account) }
     }
 
@@ -63,9 +63,17 @@ impl Topic {
 
 impl Drop for Topic {
     fn drop(&mut self) {
-        self.account.release(Kind::Names, NAME_BYTES);
+        self.account.release(Kind::Names, name_bytes(&self.name));
     }
 }
 
 /// What a name takes in the hub, about: the topic, its tail, its place in the tree of names.
 pub const NAME_BYTES: usize = 768;
+/// What each further token takes, if no other name shares it.
+const TOKEN_BYTES: usize = 512;
+
+/// What a name takes in the hub, about.
+#[must_use]
+pub fn name_bytes(name: &TopicName) -> usize {
+    NAME_BYTES + name.as_str().bytes().filter(|byte| *byte == b'.').count() * TOKEN_BYTES
+}

@@ -59,6 +59,8 @@ pub struct Topics {
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
+    /// Of copies that are charged to those who wait for them, and not as messages.
+    copies: Arc<Ledger>,
     inboxes: Vec<Arc<Inbox>>,
     next_tag: AtomicU64,
 }
@@ -92,6 +94,7 @@ impl Topics {
             limits,
             metrics,
             ledger,
+            copies: Arc::default(),
             inboxes,
             next_tag: AtomicU64::new(1),
         }
@@ -298,7 +301,7 @@ impl Topics {
     }
 
     fn hub(&self) -> Hub<'_> {
-        Hub { logs: &self.logs, names: &self.names, limits: &self.limits, ledger: &self.ledger }
+        Hub { logs: &self.logs, names: &self.names, limits: &self.limits, copies: &self.copies }
     }
 
     /// Takes what was read for a shard.

@@ -14,7 +14,7 @@ use crate::mutant::{self, Mutant};
 use crate::names::follow::{FOLLOWED_BYTES, Followed, Following};
 use crate::names::forgotten::Forgotten;
 use crate::tail::{Keep, Source, Tail, Terms};
-use crate::topic::{NAME_BYTES, Topic};
+use crate::topic::{NAME_BYTES, Topic, name_bytes};
 use crate::trie::{Progress, Trie};
 
 /// What topics keep, by pattern; the first match counts.
@@ -61,6 +61,8 @@ pub struct Directory {
     metrics: Arc<Metrics>,
     /// How far the round of ageing has come.
     swept_to: Progress,
+    /// The last pattern that was looked at in it; the outer `None` once all are.
+    patterns_to: Option<Option<Box<str>>>,
     /// When that round, or the last one, began.
     round_at: Millis,
 }
@@ -137,10 +139,11 @@ impl Directory {
             rules: rules.into_iter().map(of_rule).collect(),
             usual: terms(Retention::default().keep(limits), epochs[0]),
             pattern_terms: epochs.iter().map(|epoch| terms(of_patterns, *epoch)).collect(),
-            room: limits.topics_max.saturating_mul(NAME_BYTES),
+            room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.node_bytes_max / 2),
             shapes_max: limits.pattern_shapes_max,
             metrics: Arc::clone(metrics),
             swept_to: Progress::Done,
+            patterns_to: None,
             round_at: Millis(0),
         }
     }
@@ -185,7 +188,7 @@ impl Directory {
         if let Some(topic) = self.find(name) {
             return Some(Arc::clone(topic));
         }
-        if !account.may_hold(Kind::Names, NAME_BYTES, self.room) {
+        if !account.may_hold(Kind::Names, name_bytes(name), self.room) {
             return None;
         }
         let (log, terms) = self.rule(name);
@@ -246,13 +249,19 @@ impl Directory {
     /// that nobody listens to. A round begins so long after the one before it at the earliest.
     pub fn next_to_age(&mut self, now: Millis) -> (Vec<Arc<Topic>>, Vec<Arc<Followed>>) {
         let mut idle = Vec::new();
-        if self.swept_to == Progress::Done {
-            if now.since(self.round_at) < ROUND_MS {
-                return (Vec::new(), idle);
-            }
+        let is_done = self.swept_to == Progress::Done && self.patterns_to.is_none();
+        if is_done && now.since(self.round_at) >= ROUND_MS {
             self.round_at = now;
             self.swept_to = Progress::Start;
-            idle = self.following.take_idle();
+            self.patterns_to = Some(None);
+        }
+        if let Some(after) = self.patterns_to.take() {
+            let (gone, last) = self.following.take_idle(after.as_deref());
+            idle = gone;
+            self.patterns_to = last.map(Some);
+        }
+        if self.swept_to == Progress::Done {
+            return (Vec::new(), idle);
         }
         let step = (self.count / STEPS_A_ROUND).clamp(STEP_TOPICS_MIN, STEP_TOPICS_MAX);
         let mut topics = Vec::new();

@@ -1,6 +1,7 @@
 //! Patterns that somebody listens to: for each a tail in every log, found by its text.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use tidewire_protocol::name::Pattern;
@@ -81,13 +82,23 @@ impl Following {
         self.by_text.insert(followed.pattern.as_str().into(), followed);
     }
 
-    /// Takes away those that nobody listens to.
-    pub fn take_idle(&mut self) -> Vec<Arc<Followed>> {
-        let idle: Vec<_> = self.by_text.values().filter(|followed| !followed.watched()).cloned().collect();
+    /// Takes away those that nobody listens to among the next few after a text; gives the last that was looked at, if
+    /// there are more.
+    pub fn take_idle(&mut self, after: Option<&str>) -> (Vec<Arc<Followed>>, Option<Box<str>>) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut next = self.by_text.range::<str, _>((from, Bound::Unbounded));
+        let (mut idle, mut last) = (Vec::new(), None);
+        for (text, followed) in next.by_ref().take(STEP_PATTERNS) {
+            last = Some(text);
+            if !followed.watched() {
+                idle.push(Arc::clone(followed));
+            }
+        }
+        let last = last.filter(|_| next.next().is_some()).cloned();
         for followed in &idle {
             self.remove(&followed.pattern);
         }
-        idle
+        (idle, last)
     }
 
     fn remove(&mut self, pattern: &Pattern) {
@@ -115,8 +126,10 @@ fn shape(pattern: &Pattern) -> Box<str> {
     tokens.collect::<Vec<_>>().join(".").into()
 }
 
+/// Patterns looked at in one step, while names wait.
+const STEP_PATTERNS: usize = 256;
 /// What a pattern takes in the hub besides the messages in its tails, about.
-pub const FOLLOWED_BYTES: usize = 1_024;
+pub const FOLLOWED_BYTES: usize = 2_048;
 
 #[cfg(test)]
 mod tests {
@@ -145,7 +158,7 @@ mod tests {
         following.insert(followed("e.>", &two));
         assert!(!may(&following, "*.*", &two));
         assert!(may(&following, "f.>", &one), "of a shape that there is");
-        assert_eq!(following.take_idle().len(), 5);
+        assert_eq!(following.take_idle(None).0.len(), 5);
         assert!(following.shapes.is_empty() && following.shapes_of.is_empty());
     }
 }

@@ -29,8 +29,8 @@ pub struct Hub<'a> {
     pub names: &'a Mutex<Directory>,
     /// Every bound.
     pub limits: &'a Limits,
-    /// Where memory is counted.
-    pub ledger: &'a Arc<Ledger>,
+    /// Where what is made for one reader is counted: with that reader, and not as messages.
+    pub copies: &'a Arc<Ledger>,
 }
 
 /// What was asked for.
@@ -326,7 +326,7 @@ impl Job {
             log,
             bytes_max: hub.limits.page_bytes_max,
             block_bytes: hub.limits.block_bytes,
-            ledger: hub.ledger,
+            ledger: hub.copies,
         };
         match &self.ask {
             Ask::Page { bytes_max, .. } => {

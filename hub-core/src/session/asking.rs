@@ -5,6 +5,7 @@ use tidewire_protocol::code::{Code, WhenSlow};
 use tidewire_protocol::hub_frame::Page;
 use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::Request;
+use tidewire_protocol::position::Start;
 
 use crate::access::Granted;
 use crate::clock::Millis;
@@ -27,6 +28,7 @@ pub fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
         if frame.when_slow == WhenSlow::Latest || frame.when_slow == WhenSlow::Unknown {
             return Err(Code::NotSupported);
         }
+        few(&frame.from)?;
         Ok(selector)
     });
     match checked {
@@ -41,12 +43,18 @@ pub fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
     }
 }
 
-/// Answers with a page of history, at once or when it was read. Gives the serial of a read that was asked
+/// Answers with a page of history, at once or when it was read; so many bytes of others are `under_way`. Gives the serial of a read that was asked
 /// for, and the bytes that its page may have.
-pub fn page(now: Millis, frame: &History<'_>, desk: &mut Desk<'_>) -> Option<(Serial, usize)> {
+pub fn page(
+    now: Millis,
+    frame: &History<'_>,
+    under_way: usize,
+    desk: &mut Desk<'_>,
+) -> Option<(Serial, usize)> {
     let asked = readable(&frame.name, desk.topics).and_then(|selector| {
+        few(&frame.from)?;
         let limits = desk.topics.limits();
-        if desk.unread_bytes + desk.replies.len() > limits.outbox_bytes_max / 2 {
+        if desk.unread_bytes + desk.replies.len() + under_way > limits.outbox_bytes_max / 2 {
             // A page is much larger than its question: many at once would overrun the bound on answers.
             return Err(Code::Overloaded);
         }
@@ -91,3 +99,13 @@ fn readable(name: &str, topics: &Topics) -> Result<Granted<Selector>, Code> {
 pub fn depth(name: &str) -> usize {
     name.split('.').count()
 }
+
+/// A reader has a place in each log, and may have kept those of some that are gone.
+fn few(start: &Start) -> Result<(), Code> {
+    match start {
+        Start::After(positions) if positions.len() > POSITIONS_MAX => Err(Code::LimitReached),
+        _ => Ok(()),
+    }
+}
+
+const POSITIONS_MAX: usize = 64;

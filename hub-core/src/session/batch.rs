@@ -52,8 +52,9 @@ struct Item {
 impl Batch {
     /// Whether the last publish came by this handle. Handles do not change while there are publishes here.
     #[must_use]
-    pub fn continues(&self, handle: Handle) -> bool {
-        self.sources.last().is_some_and(|source| source.handle == handle)
+    pub fn continues(&self, handle: Handle, numbered: bool) -> bool {
+        let same = |source: &Source| source.handle == handle && source.numbered.is_some() == numbered;
+        self.sources.last().is_some_and(same)
     }
 
     /// What is added from here on comes from there.

@@ -1,7 +1,7 @@
 //! The handles of one connection, in pages of consecutive numbers: whichever numbers its client takes, and however
 //! many, adding one costs little and none is far from its neighbours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidewire_protocol::name::TopicName;
@@ -16,6 +16,8 @@ use crate::topic::Topic;
 #[derive(Debug, Default)]
 pub struct Handles {
     pages: BTreeMap<u64, Vec<OpenHandle>>,
+    /// Those of participants that come and go.
+    of_others: BTreeSet<(Participant, Handle)>,
     /// Those for publishes, and those for updates.
     counts: [usize; 2],
     bytes: usize,
@@ -123,6 +125,9 @@ impl Handles {
             page.reserve_exact(usize::from(page.is_empty()));
             self.counts[place.kind()] += 1;
             self.bytes += place.bytes();
+            if participant != Participant(0) {
+                self.of_others.insert((participant, handle));
+            }
             page.insert(index, OpenHandle { handle, serial, participant, place });
         }
     }
@@ -145,11 +150,17 @@ impl Handles {
         }
         self.counts[open.place.kind()] -= 1;
         self.bytes -= open.place.bytes();
+        self.of_others.remove(&(open.participant, handle));
         Some(open.place)
     }
 
     /// Takes away those of a participant, or all; gives the windows that they used.
     pub fn remove_of(&mut self, participant: Option<Participant>) -> Vec<WindowKey> {
+        if let Some(participant) = participant.filter(|participant| *participant != Participant(0)) {
+            let theirs = (participant, Handle(0))..=(participant, Handle(u64::MAX));
+            let theirs: Vec<_> = self.of_others.range(theirs).map(|(_, handle)| *handle).collect();
+            return theirs.into_iter().filter_map(|handle| self.remove(handle)?.window()).collect();
+        }
         let mut windows = Vec::new();
         let (counts, bytes) = (&mut self.counts, &mut self.bytes);
         self.pages.retain(|_, page| {
@@ -164,6 +175,9 @@ impl Handles {
             });
             !page.is_empty()
         });
+        if participant.is_none() {
+            self.of_others.clear();
+        }
         windows
     }
 }

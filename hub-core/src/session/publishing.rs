@@ -90,7 +90,7 @@ impl Session {
         }
         self.pace.take_one(now, limits.publishes_per_second_max)?;
         desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
-        if !desk.batch.continues(update.handle) {
+        if !desk.batch.continues(update.handle, false) {
             let tag = self.participant(open.participant).ok_or(Code::UnknownNumber)?.tag;
             let origin = desk.address.with(open.serial);
             let topic = match topic {
@@ -158,7 +158,7 @@ impl Session {
         let limits = desk.topics.limits();
         self.pace.take_one(now, limits.publishes_per_second_max)?;
         desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
-        if !desk.batch.continues(publish.handle) {
+        if !desk.batch.continues(publish.handle, true) {
             let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
             let producer = present.producer.ok_or(Code::UnknownNumber)?;
             let (incarnation, tag) = (present.incarnation, present.tag);

@@ -158,7 +158,9 @@ impl Audiences {
             return self.wrote(connection, tail, written);
         }
         if let Some(lost) = part.lost.take() {
-            self.miss(connection, subscription, lost, cursor, GapReason::Retention, topics);
+            if lost > cursor.max(subscription.told_gone) {
+                self.miss(connection, subscription, lost, cursor, GapReason::Retention, topics);
+            }
             part.blocks.clear();
             if let Some(followee) = connection.following.get(tail) {
                 followee.ahead = Ahead::Part(part);
@@ -238,7 +240,7 @@ impl Audiences {
         let epoch = self.of(subscription).tail.epoch();
         let from = cursor.max(subscription.told_gone).next();
         if let Some(subscription) = connection.subscription_mut(subscription.tail) {
-            subscription.told_gone = lost;
+            subscription.told_gone = subscription.told_gone.max(lost);
         }
         if mutant::active(Mutant::GapNotTold) {
             return;

@@ -56,6 +56,8 @@ pub struct Connection {
     pub page_bytes: usize,
     /// Its subscriptions, by tail; one to a pattern has a tail in each log.
     pub subscriptions: Vec<Subscription>,
+    /// Names that it is subscribed to.
+    pub names: usize,
     /// How many of them are patterns.
     pub patterns: usize,
     /// What else there is to know of those to patterns.
@@ -137,6 +139,7 @@ impl Connection {
             outbox: Vec::new(),
             page_bytes: 0,
             subscriptions: Vec::new(),
+            names: 0,
             patterns: 0,
             following: Following::default(),
             lagging: VecDeque::new(),
@@ -177,7 +180,8 @@ impl Connection {
             Some(Half { source: HalfSource::Block(..), .. }) => (0, true),
             None => (0, false),
         };
-        Held { unread: half + self.outbox.capacity(), half_received: self.reader.held_bytes(), pins }
+        let unread = half + self.outbox.capacity() + self.following.bytes();
+        Held { unread, half_received: self.reader.held_bytes(), pins }
     }
 
     /// Gives up what waits to be written, but for the rest of a frame that has begun.
@@ -220,6 +224,7 @@ impl Connection {
         let search = self.subscriptions.binary_search_by_key(&subscription.tail, |known| known.tail);
         let (Ok(index) | Err(index)) = search;
         self.subscriptions.reserve_exact(usize::from(self.subscriptions.is_empty()));
+        self.names += usize::from(subscription.tail.log == 0);
         self.subscriptions.insert(index, subscription);
     }
 
@@ -227,12 +232,6 @@ impl Connection {
     #[must_use]
     pub fn is_subscribed(&self, number: TailNumber) -> bool {
         self.subscription(TailKey { number, log: 0 }).is_some()
-    }
-
-    /// Names that it is subscribed to.
-    #[must_use]
-    pub fn names(&self) -> usize {
-        self.subscriptions.iter().filter(|subscription| subscription.tail.log == 0).count()
     }
 
     /// Takes a subscription away, in all its logs.
@@ -246,6 +245,7 @@ impl Connection {
         }
         self.following.remove(number);
         let taken: Vec<_> = self.subscriptions.extract_if(.., |known| known.tail.number == number).collect();
+        self.names -= usize::from(!taken.is_empty());
         self.patterns -= usize::from(taken.first().is_some_and(|subscription| subscription.pattern));
         taken
     }

@@ -70,6 +70,16 @@ impl Following {
         self.0.get_or_insert_default().push(followee);
     }
 
+    /// Bytes that were read and not written yet.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let parts = self.0.iter().flat_map(|all| all.iter()).filter_map(|followee| match &followee.ahead {
+            Ahead::Part(part) => Some(part.blocks.iter().map(|block| block.size()).sum::<usize>()),
+            Ahead::Tail | Ahead::Start(..) | Ahead::Asked(_) => None,
+        });
+        parts.sum()
+    }
+
     /// Takes a pattern away.
     pub fn remove(&mut self, number: TailNumber) {
         if let Some(all) = &mut self.0 {

@@ -110,11 +110,11 @@ impl Shard {
         replies: &mut Replies,
     ) -> Result<(), Ending> {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return Ok(()) };
-        if !matches!(frame, ClientFrame::Publish(_)) {
+        if !matches!(frame, ClientFrame::Publish(_) | ClientFrame::Send(_)) {
             // What a client said first happens first.
             self.batch.publish(now, &self.topics);
         }
-        let subscriptions = connection.names();
+        let subscriptions = connection.names;
         let unread_bytes = connection.unread_bytes();
         let mut desk = Desk {
             topics: &self.topics,

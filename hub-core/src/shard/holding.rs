@@ -94,6 +94,8 @@ impl Shard {
             Bound::Unread => limits.unread_bytes_max,
             Bound::HalfReceived => limits.half_received_bytes_max,
         };
+        // Others' history is not to make room for it.
+        let max = max.min(limits.node_bytes_max / 2);
         self.topics.ledger().held(bound.kind()).saturating_sub(max)
     }
 

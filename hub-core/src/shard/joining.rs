@@ -208,6 +208,7 @@ impl Shard {
             replies.seal(&mut connection.outbox, self.topics.metrics());
             self.was_told(now, id);
         }
+        self.settle(id);
         self.make_ready(id);
     }
 

@@ -44,6 +44,12 @@ impl Post {
         &self.mail.dirty[from..self.looked]
     }
 
+    /// Whether more outcomes wait than are told in a turn.
+    #[must_use]
+    pub fn is_backed_up(&self) -> bool {
+        self.mail.outcomes.len() - self.told > OUTCOMES_A_TURN
+    }
+
     /// Forgets what is done, and keeps some of its memory for the next mail.
     fn tidy(&mut self) {
         if self.told == self.mail.outcomes.len() {

@@ -3,7 +3,8 @@
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::names::directory::Retention;
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
-use tidewire_protocol::position::Start;
+use tidewire_protocol::number::{Epoch, Offset};
+use tidewire_protocol::position::{Position, Start};
 
 use crate::rig::*;
 
@@ -146,4 +147,16 @@ fn copies_in_json_do_not_push_out_a_neighbours_history() {
         1_000,
         "of a megabyte, beside 80,000 messages of one byte, with room for 8 MiB"
     );
+}
+
+#[test]
+fn a_reader_names_a_few_places_and_not_thousands() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let reader = hub.client(1);
+    for (count, is_refused) in [(64, false), (65, true)] {
+        let places = (0..count).map(|n| Position { epoch: Epoch(1_000 + n), offset: Offset(1) }).collect();
+        hub.subscribe(reader, &format!("t{count}.*"), Start::After(places), WhenSlow::CatchUp);
+        let refused = hub.heard(reader).contains(&Heard::Failed(Code::LimitReached));
+        assert_eq!(refused, is_refused, "{count} places");
+    }
 }

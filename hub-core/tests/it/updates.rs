@@ -67,3 +67,12 @@ fn they_have_the_rate_and_the_rules_of_publishes() {
     assert_eq!(metrics.published.value() + metrics.updates_dropped.value(), 100);
     assert!(metrics.published.value() <= 11, "{} in no time", metrics.published.value());
 }
+
+#[test]
+fn a_publish_behind_an_update_of_the_same_handle_is_refused_all_the_same() {
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let writer = hub.client(1);
+    hub.say(writer, &[open_for_updates(1, "t"), send(1, b"update"), publish_on(1, 1, b"publish")]);
+    assert_eq!(hub.heard(writer), [Heard::Refused(1, Code::UnknownNumber)]);
+    assert_eq!(hub.topics.metrics().published.value(), 1);
+}

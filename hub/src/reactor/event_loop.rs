@@ -97,6 +97,9 @@ impl EventLoop {
 
     /// Reads each waiting socket once, for a slice of time; `true` if some still wait.
     fn read_round(&mut self, now: Millis) -> bool {
+        if self.shard.is_backed_up() {
+            return self.sockets.waiting() > 0;
+        }
         let began = Instant::now();
         for place in 1..=self.sockets.waiting() {
             let Some(id) = self.sockets.next_to_read() else { break };
@@ -108,7 +111,8 @@ impl EventLoop {
                 Read::Nothing => {}
                 Read::End => self.forget(now, id),
             }
-            if place % READS_PER_LOOK == 0 && began.elapsed() >= READ_SLICE {
+            // One who publishes faster than answers can be told waits for them.
+            if self.shard.is_backed_up() || place % READS_PER_LOOK == 0 && began.elapsed() >= READ_SLICE {
                 break;
             }
         }

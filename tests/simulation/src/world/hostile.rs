@@ -164,12 +164,11 @@ impl World {
             }
         }
         // What they named stays only where there is a message, or somebody else listens.
-        let topics = hub.topics.metrics().topics.value() as usize * NAME_BYTES;
-        let patterns = ledger.held(Kind::Names).checked_sub(topics);
-        let is_right = patterns
-            .is_some_and(|bytes| bytes % FOLLOWED_BYTES == 0 && bytes / FOLLOWED_BYTES <= SELECTORS - TOPICS);
-        if !is_right {
-            wrong.push(format!("{patterns:?} bytes of names beside {topics} of topics"));
+        let topics = hub.topics.metrics().topics.value() as usize;
+        let patterns = (SELECTORS - TOPICS) * FOLLOWED_BYTES;
+        let (names, most) = (ledger.held(Kind::Names), topics * 3 * NAME_BYTES + patterns);
+        if names < topics * NAME_BYTES || names > most {
+            wrong.push(format!("{names} bytes of names for {topics} topics"));
         }
         if !wrong.is_empty() {
             self.oracle.object(format_args!("the hub still holds {}", wrong.join(", ")));
