@@ -129,6 +129,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Bytes that one kind of thing besides messages may take: others' history is not to make room for it. A node that
+    /// may hold next to nothing holds that much all the same.
+    #[must_use]
+    pub fn half_a_node(&self) -> usize {
+        (self.node_bytes_max / 2).max(LEAST_BYTES)
+    }
+
     /// Bytes of the longest single answer: a page, or one largest message in the encoding that makes it longest. A client
     /// may leave one of them unread beyond [`Self::outbox_bytes_max`], or it could never read that message.
     #[must_use]
@@ -142,3 +149,5 @@ impl Limits {
 pub const ESCAPED_BYTES_MAX: usize = 6;
 /// Bytes of everything else in an answer with one message: positions, names, the frame.
 const ANSWER_FIELDS_BYTES: usize = 8 << 10;
+
+const LEAST_BYTES: usize = 1 << 20;

@@ -139,7 +139,7 @@ impl Directory {
             rules: rules.into_iter().map(of_rule).collect(),
             usual: terms(Retention::default().keep(limits), epochs[0]),
             pattern_terms: epochs.iter().map(|epoch| terms(of_patterns, *epoch)).collect(),
-            room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.node_bytes_max / 2),
+            room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.half_a_node()),
             shapes_max: limits.pattern_shapes_max,
             metrics: Arc::clone(metrics),
             swept_to: Progress::Done,

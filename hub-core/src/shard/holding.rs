@@ -95,7 +95,7 @@ impl Shard {
             Bound::HalfReceived => limits.half_received_bytes_max,
         };
         // Others' history is not to make room for it.
-        let max = max.min(limits.node_bytes_max / 2);
+        let max = max.min(limits.half_a_node());
         self.topics.ledger().held(bound.kind()).saturating_sub(max)
     }
 
