@@ -72,7 +72,12 @@ impl Address {
         let authority = uri.authority().ok_or_else(no_url)?;
         // The URI keeps the brackets of an IPv6 number; name resolution wants none.
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().unwrap_or(80);
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if authority.as_str().ends_with(authority.host()) => 80,
+            // A port that is none is a slip of the pen, and no wish for 80.
+            None => return Err(no_url()),
+        };
         let mut path = uri.path().trim_end_matches('/').to_owned();
         if path.is_empty() || names_hub && !path.ends_with(PATH) {
             path.push_str(PATH);
@@ -106,6 +111,7 @@ mod tests {
         check("http://127.0.0.1:7700", "127.0.0.1", 7700, "ws://127.0.0.1:7700/v1/ws");
         check("http://hub.local/", "hub.local", 80, "ws://hub.local/v1/ws");
         check("ws://[::1]:7700/x/ws?a=b", "::1", 7700, "ws://[::1]:7700/x/ws?a=b");
+        check("http://[::1]", "::1", 80, "ws://[::1]/v1/ws");
         check("ws://hub.local", "hub.local", 80, "ws://hub.local/v1/ws");
         check("http://hub.local/rt/", "hub.local", 80, "ws://hub.local/rt/v1/ws");
         check("http://hub.local/rt/v1/ws?a=b", "hub.local", 80, "ws://hub.local/rt/v1/ws?a=b");
@@ -118,5 +124,7 @@ mod tests {
         assert!(matches!(Address::parse("ftp://a").unwrap_err(), AddressError::Scheme(_)));
         assert!(matches!(Address::parse("wss://a").unwrap_err(), AddressError::Tls(_)));
         assert!(matches!(Address::parse("").unwrap_err(), AddressError::NoUrl(_)));
+        assert!(matches!(Address::parse("http://a:99999").unwrap_err(), AddressError::NoUrl(_)));
+        assert!(matches!(Address::parse("ws://[::1]:77o0/v1/ws").unwrap_err(), AddressError::NoUrl(_)));
     }
 }

@@ -19,8 +19,8 @@ use crate::command::printing::{pipe_closed, print_message, tell_gap};
 pub(crate) struct History {
     /// A topic, or a pattern: `*` stands for one token between dots, a last `>` for one or more
     pub(crate) topic: String,
-    /// Where to start: earliest, last:N, since:10m (s, m, h or d), a time such as 2026-01-02T03:04:05Z, or after
-    /// EPOCH:OFFSET
+    /// Where to start: earliest, last:N, since:10m (s, m, h or d), a time such as 2026-01-02T03:04:05Z, or
+    /// EPOCH:OFFSET for what comes after it, both as --json prints them
     #[arg(long, value_name = "PLACE", default_value = "earliest")]
     pub(crate) from: Place,
     /// Print at most so many messages, the oldest first

@@ -21,7 +21,7 @@ pub(crate) struct Subscribe {
     /// A topic, or a pattern: `*` stands for one token between dots, a last `>` for one or more
     pattern: String,
     /// Where to start: latest, earliest, last:N, since:10m (s, m, h or d), a time such as 2026-01-02T03:04:05Z, or
-    /// after EPOCH:OFFSET [default: latest, with --until-now earliest]
+    /// EPOCH:OFFSET for what comes after it, both as --json prints them [default: latest, with --until-now earliest]
     #[arg(long, value_name = "PLACE")]
     from: Option<Place>,
     /// End after so many messages

@@ -101,9 +101,12 @@ impl EventLoop {
             return self.sockets.waiting() > 0;
         }
         let began = Instant::now();
-        for place in 1..=self.sockets.waiting() {
+        let waiting = self.sockets.waiting();
+        // The more wait, the less one is read at a time: the last in line waits for a round of bytes, not of buffers.
+        let portion = (READ_ROUND_BYTES / waiting.max(1)).clamp(READ_BYTES_MIN, READ_BYTES);
+        for place in 1..=waiting {
             let Some(id) = self.sockets.next_to_read() else { break };
-            match self.sockets.read(id, &mut self.buffer) {
+            match self.sockets.read(id, &mut self.buffer[..portion]) {
                 Read::Bytes(count) => {
                     self.shard.received(now, id, &mut self.buffer[..count], &mut self.sockets);
                     self.let_go(now);
@@ -180,6 +183,10 @@ impl EventLoop {
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// Bytes read from one socket before others have their turn.
 const READ_BYTES: usize = 64 << 10;
+/// As much is read of one socket however many wait: less costs more calls than it spares.
+const READ_BYTES_MIN: usize = 2 << 10;
+/// About so much is read in one round of all that wait.
+const READ_ROUND_BYTES: usize = 1 << 20;
 /// Events taken at once.
 const EVENTS_MAX: usize = 1_024;
 /// How long sockets are read before the shard may write: acks gather meanwhile, and must not wait for a herd.

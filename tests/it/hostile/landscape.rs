@@ -61,5 +61,5 @@ fn client(hub: SocketAddr, from: u64) -> Target {
     Target::new(hub, [127, 0, 1, 1 + (from % 100) as u8])
 }
 
-const TOPICS_MANY: u64 = 50_000;
+const TOPICS_MANY: u64 = 10_000;
 const TINY: u64 = 40_000;

@@ -11,21 +11,21 @@ use crate::hostile::stranger::{Target, unique};
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "pattern-history",
-        does: "asks for the history of a pattern over 50,000 topics, 400 times a message",
+        does: "asks for the history of a pattern over 10,000 topics, 400 times a message",
         before: landscape::many_topics,
         threads: 1,
         worst: pattern_history,
     },
     Attack {
         name: "pattern-resume",
-        does: "resumes a pattern over 50,000 topics, 300 times a message, with nothing missed",
+        does: "resumes a pattern over 10,000 topics, 300 times a message, with nothing missed",
         before: landscape::many_topics,
         threads: 1,
         worst: pattern_resume,
     },
     Attack {
         name: "pattern-churn",
-        does: "subscribes to new patterns among 50,000 topics, 100 a connection, and leaves",
+        does: "subscribes to new patterns among 10,000 topics, 100 a connection, and leaves",
         before: landscape::many_topics,
         threads: 2,
         worst: pattern_churn,
@@ -77,7 +77,7 @@ fn pattern_churn(target: Target) -> io::Result<()> {
         let mut stranger = target.binary()?;
         let one = |request| {
             let name = match request % 3 {
-                0 => format!("*.t{:06}", unique() % 50_000),
+                0 => format!("*.t{:06}", unique() % 10_000),
                 1 => format!("*.x{:x}", unique()),
                 _ => format!("x{:x}.*", unique()),
             };
