@@ -16,8 +16,12 @@ use crate::seats::Seat;
 pub(super) struct Sockets {
     registry: Registry,
     slots: Vec<Option<Socket>>,
-    /// Sockets that may hold something to read.
-    to_read: VecDeque<ConnectionId>,
+    /// Sockets that something arrived at since they were last found empty.
+    arrived: VecDeque<ConnectionId>,
+    /// Sockets that held more than was read of them.
+    busy: VecDeque<ConnectionId>,
+    /// How many were taken from `arrived` since the last one from `busy`.
+    in_a_row: usize,
     /// Sockets that failed in a write.
     failed: Vec<ConnectionId>,
     /// Sockets that the shard closed since somebody asked.
@@ -38,6 +42,9 @@ struct Socket {
     full: bool,
 }
 
+/// Sockets that something arrived at are read before one that is always full has its next turn.
+const ARRIVED_IN_A_ROW: usize = 16;
+
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Read {
@@ -55,7 +62,9 @@ impl Sockets {
         Self {
             registry,
             slots: Vec::new(),
-            to_read: VecDeque::new(),
+            arrived: VecDeque::new(),
+            busy: VecDeque::new(),
+            in_a_row: 0,
             failed: Vec::new(),
             closed: 0,
             farewells: Farewells::default(),
@@ -90,18 +99,26 @@ impl Sockets {
         socket.ending |= ending;
         if !socket.queued {
             socket.queued = true;
-            self.to_read.push_back(id);
+            self.arrived.push_back(id);
         }
     }
 
     /// Sockets in the queue.
     pub(super) fn waiting(&self) -> usize {
-        self.to_read.len()
+        self.arrived.len() + self.busy.len()
     }
 
-    /// The next socket in the queue.
+    /// The next socket in the queue: one that says little before those that always have more, and now and then one of
+    /// those.
     pub(super) fn next_to_read(&mut self) -> Option<ConnectionId> {
-        self.to_read.pop_front()
+        if (self.in_a_row < ARRIVED_IN_A_ROW || self.busy.is_empty())
+            && let Some(id) = self.arrived.pop_front()
+        {
+            self.in_a_row += 1;
+            return Some(id);
+        }
+        self.in_a_row = 0;
+        self.busy.pop_front()
     }
 
     /// Reads once. A short read means that the socket is empty, unless its end is to come.
@@ -118,7 +135,8 @@ impl Sockets {
             Err(_) => (Read::End, false),
         };
         if again {
-            self.queue(id, false);
+            socket.queued = true;
+            self.busy.push_back(id);
         }
         result
     }
