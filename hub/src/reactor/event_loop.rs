@@ -104,7 +104,7 @@ impl EventLoop {
         let waiting = self.sockets.waiting();
         // The more wait, the less one is read at a time: the last in line waits for a round of bytes, not of buffers.
         let portion = (READ_ROUND_BYTES / waiting.max(1)).clamp(READ_BYTES_MIN, READ_BYTES);
-        for place in 1..=waiting {
+        for _ in 0..waiting {
             let Some(id) = self.sockets.next_to_read() else { break };
             match self.sockets.read(id, &mut self.buffer[..portion]) {
                 Read::Bytes(count) => {
@@ -115,7 +115,7 @@ impl EventLoop {
                 Read::End => self.forget(now, id),
             }
             // One who publishes faster than answers can be told waits for them.
-            if self.shard.is_backed_up() || place % READS_PER_LOOK == 0 && began.elapsed() >= READ_SLICE {
+            if self.shard.is_backed_up() || began.elapsed() >= READ_SLICE {
                 break;
             }
         }
@@ -191,8 +191,6 @@ const READ_ROUND_BYTES: usize = 1 << 20;
 const EVENTS_MAX: usize = 1_024;
 /// How long sockets are read before the shard may write: acks gather meanwhile, and must not wait for a herd.
 const READ_SLICE: Duration = Duration::from_millis(1);
-/// Reads between two looks at the clock.
-const READS_PER_LOOK: usize = 16;
 /// Newcomers that are welcomed before sockets have their turn.
 const ORDERS_A_ROUND: usize = 64;
 /// How long the shard may write before reads have their turn.
