@@ -127,13 +127,21 @@ test("a refusal reaches whoever asked", { timeout: 20_000 }, async () => {
   await client.publish("a.name", 1);
 });
 
-test("an update that may be lost is lost at a hub that takes none, and harms nothing", {
+test("an update that may be lost arrives where a link stands, and is lost where none does", {
   timeout: 20_000,
 }, async () => {
   const client = connect(() => {});
-  assert.equal(client.send("pointers.ada", [1, 2]), false);
+  assert.equal(client.send("pointers.ada", "lost"), false);
+  const update = new Promise((resolve, reject) =>
+    client.subscribe("pointers.ada", {
+      onMessage: (message) => resolve(message),
+      onError: reject,
+    }),
+  );
+  // Its answer comes after that of the subscription.
   await client.publish("a.name", 1);
-  assert.equal(client.send("pointers.ada", [1, 2]), false);
+  assert.equal(client.send("pointers.ada", [1, 2]), true);
+  assert.deepEqual((await update).data, [1, 2]);
 });
 
 /** What `Promise.withResolvers` gives, which Node 20 does not have. */
