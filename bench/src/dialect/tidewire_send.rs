@@ -1,11 +1,14 @@
 //! Tidewire's updates that may be lost, for publishers: `open` with `unacknowledged` gives a topic its handle, then
-//! `send` goes without number, window or answer. Both are written by hand here.
+//! `send` goes without number, window or answer.
+
+use std::borrow::Cow;
 
 use anyhow::{Result, bail, ensure};
-use tidewire_protocol::client_frame::ClientFrame;
+use tidewire_protocol::client_frame::{ClientFrame, Open, Send};
 use tidewire_protocol::code::Content;
+use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::HubFrame;
-use tidewire_protocol::varint;
+use tidewire_protocol::number::Handle;
 
 use crate::dialect::{Publish, Publisher, tidewire};
 use crate::websocket::{self, Opcode};
@@ -18,7 +21,7 @@ pub(super) fn hear_as_publisher(
     while !message.is_empty() {
         match HubFrame::take(&mut message)? {
             Some(HubFrame::Welcome(welcome)) => {
-                ensure!(welcome.features & FEATURE != 0, "this hub takes no `send` (feature 11)");
+                ensure!(welcome.features & feature::SEND != 0, "this hub takes no `send` (feature 11)");
                 open(publisher, out);
                 publisher.ready = true;
             }
@@ -35,51 +38,25 @@ pub(super) fn hear_as_publisher(
 /// Nobody answers, so that messages may follow at once.
 fn open(publisher: &Publisher, out: &mut Vec<u8>) {
     for (place, topic) in publisher.topics.iter().enumerate() {
-        let mut fields = Vec::with_capacity(32);
-        put_number(HANDLE, place as u64 + 1, &mut fields);
-        put_bytes_key(OPEN_TOPIC, &mut fields);
-        varint::put_bytes(tidewire::name(*topic).as_bytes(), &mut fields);
-        put_number(OPEN_UNACKNOWLEDGED, 1, &mut fields);
-        put_frame(OPEN, &fields, &[], out);
+        let open = Open {
+            handle: Handle(place as u64 + 1),
+            topic: Cow::Owned(tidewire::name(*topic)),
+            unacknowledged: true,
+            ..Open::default()
+        };
+        tidewire::say(&ClientFrame::Open(open), out);
     }
 }
 
 pub(super) fn put(publish: Publish<'_>, out: &mut Vec<u8>) {
-    let mut fields = Vec::with_capacity(16);
-    put_number(HANDLE, publish.place as u64 + 1, &mut fields);
-    put_number(SEND_CONTENT, Content::Text.number(), &mut fields);
-    put_bytes_key(SEND_PAYLOAD, &mut fields);
-    varint::put(publish.payload.len() as u64, &mut fields);
-    put_frame(SEND, &fields, publish.payload, out);
+    let send = Send {
+        handle: Handle(publish.place as u64 + 1),
+        content: Content::Text,
+        payload: Cow::Borrowed(publish.payload),
+        ..Send::default()
+    };
+    websocket::put_masked(Opcode::Binary, out, |out| send.put(out));
 }
-
-fn put_frame(kind: u8, fields: &[u8], payload: &[u8], out: &mut Vec<u8>) {
-    websocket::put_masked(Opcode::Binary, out, |out| {
-        out.push(kind);
-        varint::put((fields.len() + payload.len()) as u64, out);
-        out.extend_from_slice(fields);
-        out.extend_from_slice(payload);
-    });
-}
-
-fn put_bytes_key(field: u64, out: &mut Vec<u8>) {
-    varint::put(field * 2 + 1, out);
-}
-
-fn put_number(field: u64, value: u64, out: &mut Vec<u8>) {
-    varint::put(field * 2, out);
-    varint::put(value, out);
-}
-
-const FEATURE: u64 = 1 << 11;
-const OPEN: u8 = 4;
-const OPEN_TOPIC: u64 = 3;
-const OPEN_UNACKNOWLEDGED: u64 = 5;
-const SEND: u8 = 22;
-const SEND_CONTENT: u64 = 2;
-const SEND_PAYLOAD: u64 = 4;
-/// In both.
-const HANDLE: u64 = 1;
 
 #[cfg(test)]
 mod tests {
