@@ -92,18 +92,16 @@ fn small_messages_with_long_names_come_page_by_page() {
 
 #[test]
 fn what_json_blows_up_is_cut_and_the_largest_message_still_comes() {
-    for (message, pages_of) in [(0x01, 3), (b'"', 3), (0xff, 3), (b'x', 3)] {
+    for message in [0x01, b'"', 0xff, b'x'] {
         let mut hub = Hub::new(limits(|limits| limits.message_bytes_max = 300_000), keep_all());
         let writer = hub.client(1);
         hub.open(writer, "sensors.a");
-        for seq in 1..=pages_of {
+        for seq in 1..=3 {
             let len = [300_000, 10, 12_000][seq as usize % 3];
-            // A client's message has to fit into one WebSocket message.
-            let len = len.min(hub.topics.limits().frame_bytes_max - 100).min(260_000);
             hub.say(writer, &[text(seq, vec![message; len])]);
         }
-        read_all(&mut hub, "sensors.a", pages_of);
-        read_all(&mut hub, "sensors.>", pages_of);
+        read_all(&mut hub, "sensors.a", 3);
+        read_all(&mut hub, "sensors.>", 3);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::hostile::stranger::{Speech, Target, fresh};
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "attach-storm",
-        does: "attaches and detaches 64 participants",
+        does: "attaches and detaches 63 participants",
         before: landscape::empty,
         threads: 2,
         worst: attach_storm,

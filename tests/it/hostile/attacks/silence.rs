@@ -25,14 +25,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "silent-websockets",
-        does: "shakes hands 1,000 times and does not sign in",
+        does: "shakes hands 990 times and does not sign in",
         before: landscape::empty,
         threads: 1,
         worst: silent_websockets,
     },
     Attack {
         name: "half-messages",
-        does: "sends 260 KB of a message on each of 1,000 connections, and not the rest",
+        does: "sends 1.5 MB of a message on each of 990 connections, and not the rest",
         before: landscape::empty,
         threads: 1,
         worst: half_messages,
@@ -75,9 +75,9 @@ fn silent_websockets(target: Target) -> io::Result<()> {
 
 fn half_messages(target: Target) -> io::Result<()> {
     let mut half = vec![0x82, 0xff];
-    half.extend((270_000_u64).to_be_bytes());
+    half.extend((1_550_000_u64).to_be_bytes());
     half.extend([0; 4]);
-    half.extend(vec![b'x'; 260_000]);
+    half.extend(vec![b'x'; 1_500_000]);
     let mut halves: Vec<Stranger> = Vec::new();
     while halves.len() < CONNECTIONS {
         let mut stranger = target.binary()?;
