@@ -192,6 +192,7 @@ fn updates_that_waited_go_before_newer_ones() {
     rig.send("a", "3", 0);
     let sent: Vec<_> = (1..4).map(|n| format!("send {FIRST} {n}")).collect();
     let found: Vec<_> = rig.sent.iter().filter(|frame| frame.starts_with("send")).collect();
+    assert_eq!(found.len(), sent.len(), "{found:?}");
     assert!(found.iter().zip(&sent).all(|(found, sent)| found.starts_with(sent)), "{found:?}");
 }
 

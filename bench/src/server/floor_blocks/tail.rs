@@ -18,7 +18,7 @@ use crate::websocket::{self, Opcode};
 pub(super) struct Tail {
     number: TailNumber,
     records: Vec<u8>,
-    /// Offset before the open block, and the newest.
+    /// Offset before the open block.
     prev: Offset,
     /// Offset of the newest message.
     pub(super) last: Offset,
