@@ -42,10 +42,14 @@ impl Nginx {
         );
         fs::write(folder.join("nginx.conf"), config).unwrap();
         let mut command = Command::new(program);
-        command.arg("-p").arg(&folder).arg("-c").arg(folder.join("nginx.conf")).stderr(Stdio::null());
+        command.arg("-p").arg(&folder).arg("-c").arg(folder.join("nginx.conf"));
         let process = command.spawn().unwrap();
-        let nginx = Self { process, folder, port };
-        eventually("nginx listens", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+        let mut nginx = Self { process, folder, port };
+        eventually("nginx listens", || {
+            let ended = nginx.process.try_wait().unwrap();
+            assert!(ended.is_none(), "nginx ended: {ended:?}");
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        });
         nginx
     }
 
