@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
 use crate::names::follow::{FOLLOWED_BYTES, Followed, Following};
-use crate::names::forgotten::Forgotten;
+use crate::names::forgotten::{Forgotten, Going};
 use crate::tail::{Keep, Source, Tail, Terms};
 use crate::topic::{NAME_BYTES, Topic, name_bytes};
 use crate::trie::{Progress, Trie};
@@ -71,8 +71,8 @@ pub struct Directory {
 #[derive(Debug)]
 enum Leaf {
     Topic(Arc<Topic>),
-    /// Its state was dropped; its log, and the offset of its last message.
-    Gone(u8, Offset),
+    /// Its state was dropped; its log, the offset of its last message, and when it went.
+    Gone(u8, Offset, Going),
 }
 
 /// What is at a name, or at names that a pattern matches.
@@ -171,7 +171,7 @@ impl Directory {
             return Offset(0);
         }
         match self.topics.get(name.as_str()) {
-            Some(Leaf::Gone(_, last)) => *last,
+            Some(Leaf::Gone(_, last, _)) => *last,
             Some(Leaf::Topic(_)) => Offset(0),
             None => self.forgotten.floor(log),
         }
@@ -197,7 +197,11 @@ impl Directory {
         let number = self.next_number();
         let tail = Arc::new(Tail::new(number, 0, Source::Topic(name.clone()), &terms, gone));
         let topic = Arc::new(Topic::new(name.clone(), log, tail, account));
-        self.topics.insert(name.as_str(), Leaf::Topic(Arc::clone(&topic)));
+        if let Some(Leaf::Gone(_, _, going)) =
+            self.topics.insert(name.as_str(), Leaf::Topic(Arc::clone(&topic)))
+        {
+            self.forgotten.came_back(going);
+        }
         self.count += 1;
         self.metrics.topics.add(1);
         Some(topic)
@@ -241,7 +245,7 @@ impl Directory {
     ) -> Progress {
         self.topics.list(pattern.as_str(), progress, steps, |leaf| match leaf {
             Leaf::Topic(topic) => listed.topics.push(Arc::clone(topic)),
-            Leaf::Gone(log, last) => listed.gone.push((*log, *last)),
+            Leaf::Gone(log, last, _) => listed.gone.push((*log, *last)),
         })
     }
 
@@ -287,13 +291,7 @@ impl Directory {
             self.topics.remove(topic.name.as_str());
             return;
         }
-        self.topics.insert(topic.name.as_str(), Leaf::Gone(topic.log, last));
-        if let Some(name) = self.forgotten.add(topic.name.clone())
-            && let Some(Leaf::Gone(log, last)) = self.topics.get(name.as_str())
-        {
-            self.forgotten.raise(*log, *last);
-            self.topics.remove(name.as_str());
-        }
+        self.went(&topic.name, topic.log, last);
     }
 
     /// Topics known.
@@ -306,6 +304,18 @@ impl Directory {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Remembers of a name only its last offset.
+    fn went(&mut self, name: &TopicName, log: u8, last: Offset) {
+        let (going, oldest) = self.forgotten.add(name.clone());
+        self.topics.insert(name.as_str(), Leaf::Gone(log, last, going));
+        if let Some(name) = oldest
+            && let Some(Leaf::Gone(log, last, _)) = self.topics.get(name.as_str())
+        {
+            self.forgotten.raise(*log, *last);
+            self.topics.remove(name.as_str());
+        }
     }
 
     fn rule(&self, name: &TopicName) -> (u8, &Arc<Terms>) {
@@ -334,6 +344,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ledger::AccountKey;
+    use crate::names::forgotten::NAMES_MAX;
 
     fn name(number: usize) -> TopicName {
         TopicName::parse(&format!("t{number}")).unwrap()
@@ -368,5 +379,27 @@ mod tests {
         sweep(&mut directory, now);
         assert_eq!(directory.len(), 0);
         assert_eq!(ledger.total(), 0);
+    }
+
+    #[test]
+    fn a_name_that_comes_and_goes_pushes_no_other_out() {
+        let ledger = Arc::new(Ledger::default());
+        let account = ledger.account(AccountKey(1));
+        let mut directory =
+            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &ledger);
+        directory.went(&name(1), 0, Offset(9));
+        directory.went(&name(2), 0, Offset(5));
+        for _ in 0..=NAMES_MAX {
+            let topic = directory.topic(&name(2), &account).unwrap();
+            directory.dismiss(&topic, Millis(0));
+        }
+        assert_eq!(directory.floor(0), Offset(0), "nothing is forgotten altogether");
+        assert_eq!(directory.gone(&name(1), 0), Offset(9));
+        assert_eq!(directory.gone(&name(2), 0), Offset(5));
+        for number in 3..=NAMES_MAX + 1 {
+            directory.went(&name(number), 0, Offset(1));
+        }
+        assert_eq!(directory.gone(&name(2), 0), Offset(5), "it went last before those");
+        assert_eq!(directory.floor(0), Offset(9), "what went longest ago makes room");
     }
 }

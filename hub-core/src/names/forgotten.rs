@@ -1,7 +1,7 @@
 //! Names that went: where each log stood with them, so that whoever comes back is told a gap if and only if something
 //! may be lost. Bounded: of those that went longest ago only the highest offset is kept, for all together.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::Offset;
@@ -10,22 +10,36 @@ use tidewire_protocol::number::Offset;
 /// names themselves.
 #[derive(Debug)]
 pub struct Forgotten {
-    order: VecDeque<TopicName>,
+    /// Names that are gone, each once; those that went longest ago first.
+    order: BTreeMap<Going, TopicName>,
+    next: Going,
     /// For each log, the highest offset of any topic that is not even remembered as gone.
     floors: Vec<Offset>,
 }
+
+/// Tells when a name went, before which others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Going(u64);
 
 impl Forgotten {
     /// Nothing went yet, of so many logs.
     #[must_use]
     pub fn new(logs: usize) -> Self {
-        Self { order: VecDeque::new(), floors: vec![Offset(0); logs] }
+        Self { order: BTreeMap::new(), next: Going::default(), floors: vec![Offset(0); logs] }
     }
 
-    /// A name went. Gives one that is to be forgotten altogether.
-    pub fn add(&mut self, name: TopicName) -> Option<TopicName> {
-        self.order.push_back(name);
-        if self.order.len() > NAMES_MAX { self.order.pop_front() } else { None }
+    /// A name went, which was not gone. Gives also one that is to be forgotten altogether.
+    pub fn add(&mut self, name: TopicName) -> (Going, Option<TopicName>) {
+        let going = self.next;
+        self.next.0 += 1;
+        self.order.insert(going, name);
+        let oldest = if self.order.len() > NAMES_MAX { self.order.pop_first() } else { None };
+        (going, oldest.map(|(_, name)| name))
+    }
+
+    /// A name that went is a topic again: it leaves its place to others.
+    pub fn came_back(&mut self, going: Going) {
+        self.order.remove(&going);
     }
 
     /// A topic of a log is forgotten altogether that had messages up to `last`.
@@ -43,4 +57,4 @@ impl Forgotten {
 }
 
 /// Names of which it is remembered that they went: some 10 MB.
-const NAMES_MAX: usize = 65_536;
+pub const NAMES_MAX: usize = 65_536;
