@@ -114,11 +114,17 @@ impl Gather {
     /// Bytes that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.found.iter().map(|found| found.topics.capacity() * size_of::<Held>()).sum()
+        self.found.iter().map(Found::bytes).sum()
     }
 }
 
 impl Found {
+    /// Bytes that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.topics.capacity() * size_of::<Held>()
+    }
+
     /// The highest offset that may be lost.
     #[must_use]
     pub fn lost(&self) -> Offset {

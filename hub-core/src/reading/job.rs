@@ -274,7 +274,7 @@ impl Job {
                 }
                 let charge = Charge::new(account, Kind::Reading);
                 let merge = Merge::new(found, more.cursor, more.bare_from, charge);
-                self.charge = None;
+                self.charge_ahead();
                 self.stage = Stage::Placing(log, stand, Box::new(merge));
                 None
             }
@@ -295,7 +295,16 @@ impl Job {
         // Who resumes within the tail of a topic that keeps nothing gets it; who asks for what is kept does not.
         let bare_from = if matches!(start, Start::After(_)) { Offset(0) } else { found.upto };
         let merge = Merge::new(found, stand.cursor, bare_from, Charge::new(account, Kind::Reading));
+        self.charge_ahead();
         self.stage = Stage::Placing(log, stand, Box::new(merge));
+    }
+
+    /// A merge is charged for what was found in its log; what is still ahead stays charged here.
+    fn charge_ahead(&mut self) {
+        let bytes = self.ahead.iter().map(|(_, found)| found.bytes()).sum();
+        if let Some(charge) = &mut self.charge {
+            charge.set(bytes);
+        }
     }
 
     /// All sources of a log stand at their places.
