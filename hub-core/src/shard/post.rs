@@ -69,7 +69,8 @@ impl Shard {
     /// Does some of the mail.
     pub(super) fn take_mail(&mut self, now: Millis) {
         let mut post = std::mem::take(&mut self.post);
-        if post.is_done() {
+        // What was read before may still wait: acks do not wait behind it.
+        if post.mail.is_empty() && self.inbox.has_mail() {
             self.inbox.take(&mut post.mail);
             post.read.extend(self.topics.take_read(self.index));
         }

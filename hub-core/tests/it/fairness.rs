@@ -4,7 +4,7 @@ use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
-use tidewire_protocol::client_frame::{ClientFrame, Subscribe, Unsubscribe};
+use tidewire_protocol::client_frame::{ClientFrame, History, Subscribe, Unsubscribe};
 use tidewire_protocol::code::WhenSlow;
 use tidewire_protocol::number::{Request, TailNumber};
 use tidewire_protocol::position::Start;
@@ -91,6 +91,32 @@ fn publishes_of_another_shard_do_not_starve_a_subscriber() {
     }
     let got = written(&hub, reader);
     assert!(got > 10_000, "of 10,000 messages, one between two turns, the subscriber got {got} bytes");
+}
+
+#[test]
+fn acks_do_not_wait_behind_what_was_read_for_others() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let writer = hub.client(1);
+    hub.open(writer, "s.t");
+    hub.publish(writer, 1, b"m");
+    let readers: Vec<_> = (0..400).map(|_| hub.client(2)).collect();
+    hub.sockets.written.clear();
+    for reader in readers {
+        let (name, from) = ("s.*".into(), Start::Earliest);
+        let question = History { request: Request(4), name, from, bytes_max: 0 };
+        hub.deliver(reader, 2, &bytes_of(&[ClientFrame::History(question)]));
+        while hub.topics.read_on(hub.now) {}
+    }
+    let turns = |hub: &mut Hub| {
+        for _ in 0..16 {
+            hub.shard.turn(hub.now, &mut hub.sockets);
+        }
+    };
+    turns(&mut hub);
+    hub.deliver(writer, 2, &bytes_of(&[publish_on(1, 2, b"m")]));
+    turns(&mut hub);
+    assert!(hub.sockets.written.len() < 400, "the others still wait");
+    assert!(written(&hub, writer) > 0);
 }
 
 #[test]
