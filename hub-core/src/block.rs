@@ -135,12 +135,6 @@ impl Open {
         self.base_time_ms
     }
 
-    /// Some message in it is kept no longer than until then.
-    #[must_use]
-    pub fn stale_at(&self) -> Millis {
-        self.stale_at
-    }
-
     /// Bytes that it takes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {

@@ -25,8 +25,6 @@ pub mod feed;
 /// A log.
 #[derive(Debug)]
 pub struct Log {
-    /// Its place among the hub's logs.
-    pub index: u8,
     /// Its identity.
     pub epoch: Epoch,
     /// What holds when a publish to it is acknowledged.
@@ -38,10 +36,10 @@ pub struct Log {
 impl Log {
     /// A log around its sequencer.
     #[must_use]
-    pub fn new(index: u8, sequencer: Sequencer) -> Self {
+    pub fn new(sequencer: Sequencer) -> Self {
         let (epoch, durability) = (sequencer.epoch, sequencer.engine.durability());
         let visible = Arc::clone(sequencer.visible());
-        Self { index, epoch, durability, visible, sequencer: Mutex::new(sequencer) }
+        Self { epoch, durability, visible, sequencer: Mutex::new(sequencer) }
     }
 
     /// Everything up to here is in the tails that it belongs to. More may be, by now.

@@ -320,13 +320,6 @@ impl Tail {
         if older > state.cached_from { older } else { Offset(0) }
     }
 
-    /// Bytes held.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let state = lock(&self.state);
-        usize::try_from(state.sealed.bytes()).unwrap_or(usize::MAX) + state.open_bytes()
-    }
-
     /// Seals, and drops what is kept no longer, to the message.
     fn look(&self, state: &mut State, now: Millis) {
         self.seal(state);

@@ -82,7 +82,7 @@ impl Topics {
         let epochs: Vec<Epoch> = logs.iter().map(|(epoch, _)| *epoch).collect();
         let names = Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &ledger);
         let log = |(index, log): (u8, (Epoch, Engine))| {
-            Log::new(index, Sequencer::new(index, log, inboxes.clone(), &heavy, &ledger, &limits, &metrics))
+            Log::new(Sequencer::new(index, log, inboxes.clone(), &heavy, &ledger, &limits, &metrics))
         };
         Self {
             producers: Mutex::new(Producers::new(limits.producers_bytes_max)),

@@ -195,7 +195,7 @@ impl Shard {
                 let (number, request) = (tail.number, *request);
                 self.begin(id, number, request, begun, &mut replies);
             }
-            Answer::More { part, merge, .. } => {
+            Answer::More { part, merge } => {
                 let Some(followee) = connection.following.waiting(address.serial) else { return };
                 (followee.merge, followee.ahead) = (merge, Ahead::Part(part));
                 let tail = followee.tail;

@@ -1,5 +1,4 @@
 //! A hub in memory: shards, sockets whose capacity the test sets, and clients that say frames and hear them.
-#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +50,6 @@ impl Wire for Sockets {
 pub struct Hub {
     pub topics: Arc<Topics>,
     pub shard: Shard,
-    pub inbox: Arc<Inbox>,
     pub sockets: Sockets,
     pub now: Millis,
 }
@@ -85,13 +83,13 @@ impl Hub {
         let settings = Settings { limits, access: Access::open(), rules };
         let logs = epochs.iter().map(|epoch| (*epoch, Engine::Memory)).collect();
         let topics = Arc::new(Topics::with_logs(settings, logs, inboxes.clone()));
-        let (now, inbox) = (Millis(1_000_000), Arc::clone(&inboxes[0]));
+        let now = Millis(1_000_000);
         let mut shards: Vec<_> = (0..)
             .zip(inboxes)
             .map(|(index, inbox)| Shard::new(now, index, Arc::clone(&topics), inbox))
             .collect();
         let shard = shards.remove(0);
-        (Self { topics, shard, inbox, sockets: Sockets::default(), now }, shards)
+        (Self { topics, shard, sockets: Sockets::default(), now }, shards)
     }
 
     pub fn connect(&mut self, dialect: Dialect) -> ConnectionId {
