@@ -112,7 +112,7 @@ impl Session {
                     desk.replies.put(&HubFrame::Heartbeat(Heartbeat { request: frame.request }));
                 }
             }
-            // No handle takes it, and what may be lost is not answered.
+            // What may be lost is not answered, whether a handle takes it or not.
             ClientFrame::Send(update) => self.send(now, &update, desk),
             ClientFrame::SignIn(frame) => desk.replies.put(&failed(frame.request, Code::NotSupported)),
         }

@@ -166,9 +166,7 @@ impl Shard {
             Some(Work::Walk) => self.walk_on(wire),
             Some(Work::Ends) => self.part(now, wire),
         }
-        [Work::Answered, Work::Walk, Work::Ready, Work::Mail, Work::Ends, Work::Time]
-            .into_iter()
-            .any(|work| self.waits(now, work))
+        Turns::any(|work| self.waits(now, work))
     }
 
     /// Whether there is work of a kind.

@@ -173,7 +173,7 @@ impl Directory {
         match self.topics.get(name.as_str()) {
             Some(Leaf::Gone(_, last, _)) => *last,
             Some(Leaf::Topic(_)) => Offset(0),
-            None => self.forgotten.floor(log),
+            None => self.floor(log),
         }
     }
 

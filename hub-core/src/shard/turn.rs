@@ -32,6 +32,11 @@ impl Turns {
         self.at = place;
         Some(ORDER[place])
     }
+
+    /// Whether any kind of work `waits`.
+    pub fn any(waits: impl Fn(Work) -> bool) -> bool {
+        ORDER.into_iter().any(waits)
+    }
 }
 
 /// Acks come twice a round, so that between two of their turns lies little: one slice of a walk, or one connection that
