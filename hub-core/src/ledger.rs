@@ -1,5 +1,5 @@
-//! What the hub's memory is held by: every byte that outlives a call is charged once, to a kind and, where one client
-//! causes it, to an account. The node's limit is compared with the total; whoever holds most is asked first.
+//! What the hub's memory is held by: what outlives a call and is not bounded by its number is charged once, to a kind and,
+//! where one client causes it, to an account. The node's limit is compared with the total; whoever holds most is asked first.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};

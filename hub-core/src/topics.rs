@@ -1,8 +1,9 @@
 //! All topics of a hub, shared by its shards: what is published goes to a log, what is read comes from tails or, where
 //! that takes longer, by [`Reads`].
 //!
-//! Locks: names, then a log, then a tail, then an inbox; never two logs. The producers' lock is taken with none of
-//! these, so after a log's only once that is given back.
+//! Locks: names, then a log, then a topic's list of the tails that it feeds, then the list of heavy tails, then a tail,
+//! then an inbox, and the ledger's accounts last; never two of a kind. The producers' lock is taken with none of these, so
+//! after a log's only once that is given back.
 
 use std::ops::DerefMut;
 use std::sync::Arc;
