@@ -1,13 +1,16 @@
 //! `tidewire pub`: publishes one message, or each line that it reads.
 
 use std::io::{BufRead as _, BufReader};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tidewire_client::{Client, Payload, PublishError, Publishing};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::hub_address::HubAddress;
@@ -49,9 +52,15 @@ impl Publish {
         let client = self.hub.client()?;
         let published =
             async { if self.data == "-" { self.lines(&client).await } else { self.one(&client).await } };
+        let mut published = pin!(published);
         tokio::select! {
-            result = published => result?,
-            failure = self.hub.lost(&client) => return Err(failure.into()),
+            biased;
+            // What was acknowledged before is published all the same.
+            failure = self.hub.lost(&client) => match timeout(LAST_OUTCOMES, published).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(failure.into()),
+            },
+            result = &mut published => result?,
         }
         client.close().await;
         Ok(ExitCode::SUCCESS)
@@ -156,3 +165,5 @@ fn read_lines() -> mpsc::Receiver<std::io::Result<Vec<u8>>> {
 /// Lines read and not yet in the client's outbox.
 const LINES_AHEAD: usize = 4_096;
 const INPUT_BYTES: usize = 64 << 10;
+/// For outcomes that are there, and only have to be looked at.
+const LAST_OUTCOMES: Duration = Duration::from_millis(100);
