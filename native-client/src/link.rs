@@ -115,6 +115,7 @@ async fn talk(
             let code = tokio::select! {
                 code = read(stream, events) => code,
                 () = write(sink, outgoing) => ABNORMAL,
+                () = abandoned(events) => ABNORMAL,
             };
             return closed(code);
         }
@@ -165,9 +166,7 @@ async fn write(
                 Outgoing::Message(bytes) => sink.feed(Message::Binary(bytes)).await,
                 Outgoing::Close(code) => {
                     let frame = CloseFrame { code: code.into(), reason: "".into() };
-                    let close = sink.send(Message::Close(Some(frame)));
-                    // A hub that does not read must not keep the task for ever.
-                    let _ = tokio::time::timeout(CLOSE_TIME_MAX, close).await;
+                    let _ = sink.send(Message::Close(Some(frame))).await;
                     return;
                 }
             };
@@ -182,11 +181,18 @@ async fn write(
     }
 }
 
+/// Nobody listens any more, and what was still to be sent had its time: a hub that does not read must not keep the task
+/// for ever.
+async fn abandoned(events: &mpsc::Sender<LinkEvent>) {
+    events.closed().await;
+    tokio::time::sleep(CLOSE_TIME_MAX).await;
+}
+
 /// The close code of a link that ended without one (RFC 6455, 7.1.5).
 const ABNORMAL: u16 = 1006;
 /// Messages that wait between socket and client: enough to keep both busy.
 const EVENTS_MAX: usize = 64;
 /// Messages written between two flushes.
 const BATCH_MAX: usize = 256;
-/// What a close may take.
+/// What a close may take, with all that is sent before it.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);

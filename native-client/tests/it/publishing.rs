@@ -1,5 +1,7 @@
 //! Publishing over a real socket.
 
+use std::time::Duration;
+
 use tidewire_client::{Client, Code, NoConnection, Options, Payload, PublishError, Status};
 use tidewire_protocol::SUBPROTOCOL_BINARY;
 use tidewire_protocol::hub_frame::{Goodbye, HubFrame};
@@ -202,4 +204,17 @@ async fn an_outcome_that_is_waited_for_keeps_the_client_alive() {
     link.next().await;
     link.ack(handle, 1, 1).await;
     assert_eq!(in_time(publishing).await.unwrap().offset.0, 1);
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_a_hub_that_reads_nothing() {
+    let hub = FarEnd::new().await;
+    let client =
+        Client::connect(&hub.url, Options { outbox_bytes_max: 64 << 20, ..Options::default() }).unwrap();
+    let _publishing = client.publish_payload("t", Payload::binary(vec![0; 32 << 20]));
+    let mut link = hub.welcome().await;
+    link.opened("t", true).await;
+    // More than the system takes on the way: the link is in the midst of writing it.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    in_time(client.close()).await;
 }
