@@ -11,7 +11,7 @@ use tidewire_protocol::client_frame::{Heartbeat, Open, Send, Shut};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Refused, Welcome};
-use tidewire_protocol::number::{Handle, Request};
+use tidewire_protocol::number::{Handle, NUMBER_MAX, Request};
 
 use crate::allowance::Allowance;
 use crate::fault::Fault;
@@ -188,7 +188,7 @@ impl Sends {
     fn put(&mut self, now: Millis, update: Update<'_>) {
         let before = self.wire.len();
         let handle = self.handle(update.topic);
-        let expires_ms = update.until.map_or(0, |until| until.saturating_sub(now));
+        let expires_ms = update.until.map_or(0, |until| until.saturating_sub(now).min(NUMBER_MAX));
         Send { handle, content: update.content, expires_ms, payload: update.payload.into() }
             .put(&mut self.wire);
         let len = self.wire.len() - before;

@@ -297,7 +297,8 @@ impl<'a> Field<'a> for Vec<Position> {
     }
 }
 
-/// One byte that says which start, then its amount as a varint, or its positions.
+/// One byte that says which start, then its amount as a varint, or its positions. Programs name any amount; one beyond
+/// [`NUMBER_MAX`] means everything, as that does.
 impl<'a> Field<'a> for Start {
     fn put(&self, number: u64, out: &mut Vec<u8>) {
         if *self == Self::Latest {
@@ -309,11 +310,11 @@ impl<'a> Field<'a> for Start {
             Self::Earliest => out.push(1),
             Self::Last(count) => {
                 out.push(2);
-                varint::put(*count, out);
+                varint::put((*count).min(NUMBER_MAX), out);
             }
             Self::SinceMs(ms) => {
                 out.push(3);
-                varint::put(*ms, out);
+                varint::put((*ms).min(NUMBER_MAX), out);
             }
             Self::After(positions) => {
                 out.push(4);

@@ -5,7 +5,8 @@ use tidewire_client_core::options::Options;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Heartbeat, HubFrame, Welcome};
-use tidewire_protocol::number::Request;
+use tidewire_protocol::number::{NUMBER_MAX, Request};
+use tidewire_protocol::position::Start;
 
 use crate::rig::{Rig, refused};
 
@@ -280,4 +281,17 @@ fn what_no_packet_carries_and_names_that_are_none_are_refused() {
     rig.client.close(rig.now);
     rig.drain();
     assert_eq!(rig.send_refused("a", "1"), "closed");
+}
+
+#[test]
+fn amounts_without_end_are_numbers_that_the_hub_reads() {
+    let mut rig = online();
+    rig.send("a", "1", u64::MAX);
+    let (open, sent) = (format!("open {FIRST} a"), format!("send {FIRST} 1 for {NUMBER_MAX}"));
+    rig.expect_sent(&[&open, &sent, "heartbeat 1"]);
+    rig.history("t", Start::Last(u64::MAX), 1);
+    rig.history("t", Start::SinceMs(u64::MAX), 1);
+    let (last, since) =
+        (format!("history 1 t last({NUMBER_MAX})"), format!("history 2 t sincems({NUMBER_MAX})"));
+    rig.expect_sent(&[&last, &since]);
 }
