@@ -97,7 +97,7 @@ pub(crate) async fn explain(answer: Response, stream: &mut TcpStream) -> NoConne
         let _ = timeout(ANSWER_TIME_MAX, stream.take(missing).read_to_end(&mut body)).await;
         text = first_line(&body);
     }
-    let retry_after = number(RETRY_AFTER).map(Duration::from_secs);
+    let retry_after = number(RETRY_AFTER).map(|seconds| Duration::from_secs(seconds.min(RETRY_AFTER_MAX)));
     NoConnection::Refused { status: head.status.as_u16(), text, retry_after }
 }
 
@@ -112,5 +112,7 @@ fn first_line(body: &[u8]) -> String {
 const ANSWER_BYTES_MAX: u64 = 4 << 10;
 /// Characters of it that are told.
 const ANSWER_CHARS_MAX: usize = 300;
+/// Seconds, a year: clocks overflow by more.
+const RETRY_AFTER_MAX: u64 = 365 * 86_400;
 /// What reading it may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);

@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::command_line::{check_exit, command, run, start, subscribed, succeed};
+use crate::command_line::{check_exit, check_fails, command, run, start, subscribed, succeed};
 use crate::support::hub::{Hub, tidewire};
 
 /// What `pub` says of the address.
@@ -40,6 +40,9 @@ fn who_is_no_hub_is_told_apart_from_silence() {
     let address = hub.address;
     drop(hub);
     check_exit(&publish_to(&format!("http://{address}")), 3, "nothing listens at");
+    let forever = u64::MAX.to_string();
+    let output = tidewire("pub").args(["t", "x", "--wait", &forever]).output().unwrap();
+    check_fails(&output, "invalid value");
     check_exit(&publish_to("https://127.0.0.1"), 2, "TLS");
     check_exit(&publish_to("127.0.0.1:7700"), 2, "http://host:port");
     check_exit(&publish_to(&format!("http://{}", "x".repeat(64))), 3, "does not resolve");

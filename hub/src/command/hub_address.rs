@@ -16,7 +16,7 @@ pub(crate) struct HubAddress {
     #[arg(long, env = "TIDEWIRE_URL", default_value = "http://127.0.0.1:7700")]
     url: String,
     /// Give up after so many seconds without a connection, or after the time when the hub asked to be back; 0 never
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=FOREVER))]
     wait: u64,
 }
 

@@ -52,6 +52,9 @@ async fn refusals_carry_their_status_and_the_hubs_words() {
     let after = Some(Duration::from_secs(5));
     assert_eq!(why, NoConnection::Refused { status: 503, text: "no room".into(), retry_after: after });
     check(&why, "hub_unavailable", true, "no room (HTTP 503)");
+    let why = met(&["HTTP/1.1 503 Busy\r\nretry-after: 18446744073709551615\r\n\r\n"]).await;
+    let NoConnection::Refused { retry_after, .. } = why else { panic!("{why:?}") };
+    assert_eq!(retry_after, Some(Duration::from_secs(365 * 86_400)));
     let why =
         met(&["HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: 3\r\n\r\n<p>"]).await;
     check(&why, "wrong_path", false, "there is no hub at this path (HTTP 404)");
