@@ -49,10 +49,17 @@ impl Topic {
     }
 
     fn give(&self, content: Content, payload: Bytes, expires_ms: u64) -> Result<(), PublishError> {
+        if self.commands.is_closed() {
+            return Err(PublishError::Closed);
+        }
         let earlier = self.target.refusal();
-        if self.sending.take(payload.len()) {
+        let len = payload.len();
+        if self.sending.take(len) {
             let command = Command::Send { target: Arc::clone(&self.target), content, payload, expires_ms };
-            self.commands.send(command).map_err(|_| PublishError::Closed)?;
+            if self.commands.send(command).is_err() {
+                self.sending.taken(len);
+                return Err(PublishError::Closed);
+            }
         }
         earlier.map_or(Ok(()), Err)
     }
