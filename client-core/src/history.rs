@@ -12,7 +12,7 @@ use tidewire_protocol::position::Start;
 use crate::cursor::Cursor;
 use crate::fault::{Broken, Fault};
 use crate::input::{Millis, NEVER};
-use crate::limits::{PAGE_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN};
+use crate::limits::{ASK_BYTES_MAX, PAGE_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN};
 use crate::output::{Event, ListenerId, Message};
 use crate::outputs::Outputs;
 use crate::request::Requests;
@@ -106,11 +106,12 @@ impl History {
         self.0.retain(|question| question.id != id);
     }
 
-    /// Asks the hub what was not asked yet, and gives the time when that is due again. Without a `wire`, there is no
-    /// link, and everything has to be asked again on the next.
+    /// Asks the hub what was not asked yet, and gives the time when that is due again; what the packet has no room for
+    /// is left to the next call. Without a `wire`, there is no link, and everything has to be asked again on the next.
     pub(crate) fn drive(
         &mut self,
         now: Millis,
+        bytes_max: usize,
         requests: &mut Requests,
         wire: Option<&mut Vec<u8>>,
     ) -> Millis {
@@ -127,6 +128,9 @@ impl History {
             if now < ask_at {
                 wake_at = wake_at.min(ask_at);
                 continue;
+            }
+            if !wire.is_empty() && wire.len() + ASK_BYTES_MAX > bytes_max {
+                return 0;
             }
             let request = requests.following();
             let (name, from) = (question.name.as_str().into(), question.from.clone());

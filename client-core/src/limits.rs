@@ -64,3 +64,5 @@ pub(crate) const PAGE_BYTES_MAX: u32 = 256 << 10;
 pub(crate) const FORMER_TAGS_MAX: usize = 8;
 /// Logs whose former tags are known; a hub has few, and a forgotten one costs an echo.
 pub(crate) const LOGS_MAX: usize = 64;
+/// The longest question, generously: a name, and places in a few logs.
+pub(crate) const ASK_BYTES_MAX: usize = 400;

@@ -10,7 +10,7 @@ use tidewire_protocol::position::Position;
 
 use crate::fault::{Broken, Fault};
 use crate::input::{Millis, NEVER};
-use crate::limits::{FORMER_TAGS_MAX, LOGS_MAX};
+use crate::limits::{ASK_BYTES_MAX, FORMER_TAGS_MAX, LOGS_MAX};
 use crate::listener::Stage;
 use crate::options::SubscribeOptions;
 use crate::output::ListenerId;
@@ -299,9 +299,6 @@ impl Subscriptions {
         self.tails.iter_mut().find(|tail| tail.standing == Standing::Live { number })
     }
 }
-
-/// The longest question, generously: a name, and places in a few logs.
-const ASK_BYTES_MAX: usize = 400;
 
 /// Asks for a tail, or for the pages that its listeners want. Tells when there is more to ask for.
 fn ask(tail: &mut Tail, now: Millis, requests: &mut Requests, wire: &mut Vec<u8>) -> Millis {

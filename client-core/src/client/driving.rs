@@ -22,7 +22,7 @@ impl Client {
         let packet_bytes = self.outbox.allowance().packet_bytes;
         self.subscriptions.drive(self.now, packet_bytes, wire.as_deref_mut());
         if ASKS {
-            let wake_at = self.history.drive(self.now, &mut self.subscriptions.requests, wire);
+            let wake_at = self.history.drive(self.now, packet_bytes, &mut self.subscriptions.requests, wire);
             self.subscriptions.wake(wake_at);
         }
     }

@@ -3,6 +3,7 @@
 use tidewire_client_core::input::Input;
 use tidewire_client_core::options::Options;
 use tidewire_protocol::hub_frame::{HubFrame, Welcome};
+use tidewire_protocol::position::Start;
 
 use crate::rig::{Rig, acked, duplicate, opened};
 
@@ -167,4 +168,15 @@ fn a_question_that_ends_links_is_not_blamed_on_a_message() {
         "failed 1 bad_frame",
         "refused 1 bad_frame",
     ]);
+}
+
+#[test]
+fn questions_share_packets_within_what_the_hub_takes() {
+    let mut rig = online(500);
+    for _ in 0..100 {
+        rig.client.history(rig.now, "t", Start::Earliest, 1).unwrap();
+    }
+    rig.drain();
+    assert_eq!(rig.sent.len(), 100);
+    assert!(rig.packet_bytes_max <= 500, "{}", rig.packet_bytes_max);
 }
