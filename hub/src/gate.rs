@@ -23,7 +23,7 @@ use tidewire_hub_core::dialect::Dialect;
 use tokio::net::TcpStream;
 
 use crate::gate::door::Door;
-use crate::gate::handshake::{BadHandshake, Handshake};
+use crate::gate::handshake::{BadHandshake, Handshake, words};
 use crate::gate::origin::{Origins, well_formed};
 use crate::gate::refusals::Reason;
 use crate::reactor::{Newcomer, Reactor};
@@ -147,13 +147,19 @@ fn full(no_seat: NoSeat) -> Reason {
 }
 
 /// Tells a client that shakes hands at the wrong address where the right one is; a proxy may have changed its path.
-pub async fn at_its_path(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let upgrades = request.headers().get(UPGRADE).is_some_and(|upgrade| upgrade == "websocket");
+pub async fn at_its_path(
+    State(gate): State<Arc<Gate>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let upgrades = words(request.headers(), &UPGRADE).any(|word| word.eq_ignore_ascii_case("websocket"));
     if !upgrades || request.uri().path() == PATH {
         return next.run(request).await;
     }
-    gate.door.refusals.refuse(Reason::Path, WRONG_PATH);
-    (StatusCode::NOT_FOUND, format!("{WRONG_PATH}\n")).into_response()
+    let client = gate.door.proxies.client_of(peer.ip(), request.headers());
+    gate.refuse(Reason::Path, client, WRONG_PATH);
+    (StatusCode::NOT_FOUND, [(CONNECTION, CLOSE)], format!("{WRONG_PATH}\n")).into_response()
 }
 
 /// Waits until the answer is written, takes the socket out of hyper and tokio, and gives it to a shard.

@@ -227,10 +227,12 @@ fn a_flood_of_refusals_is_no_flood_of_lines() {
 fn a_handshake_at_a_wrong_path_is_told_the_right_one() {
     let hub = Hub::dev();
     let mut socket = RawSocket::connect(hub.address);
-    let head = socket.ask(&handshake("connection: close\r\n").replace("/v1/ws", "/rt/v1/ws"));
+    let elsewhere = handshake("").replace("/v1/ws", "/rt/v1/ws");
+    let head = socket.ask(&elsewhere.replace("upgrade: websocket", "upgrade: h2c, WebSocket"));
     assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
     assert!(String::from_utf8(socket.rest()).unwrap().contains("it is /v1/ws"));
     assert_eq!(hub.metric("tidewire_handshakes_refused_total{reason=\"path\"}"), 1);
+    eventually("who it was is told", || hub.errors().contains("refused (path): 127.0.0.1: nothing speaks"));
 }
 
 #[test]

@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::gate::RETRY_AFTER_FULL;
 use crate::gate::door::Door;
 use crate::gate::limits::Limits;
 use crate::gate::refusals::{Reason, Refusals};
@@ -97,7 +98,7 @@ async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, limits:
 /// Says "503" without reading the request, and waits a little so that the answer is not lost in a reset.
 async fn turn_away(mut stream: TcpStream, why: &str) {
     let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: {RETRY_AFTER_FULL}\r\nconnection: close\r\n\
          content-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\r\n{why}\n",
         why.len() + 1
     );

@@ -138,7 +138,7 @@ fn dialect_of(subprotocol: &str) -> Option<Dialect> {
 }
 
 /// The comma-separated words of a header, over all its lines.
-fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+pub(crate) fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(|word| word.trim_matches([' ', '\t']))
 }
