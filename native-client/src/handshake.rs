@@ -40,9 +40,16 @@ pub(crate) async fn connect(address: &Address) -> Result<TcpStream, NoConnection
     };
     let not_resolved = |error: String| NoConnection::NameNotResolved { host: host.clone(), error };
     let found = lookup_host((host.as_str(), *port)).await.map_err(|error| not_resolved(error.to_string()))?;
+    let mut found = found.peekable();
     let mut failed = not_resolved("it has no address".into());
-    for place in found {
-        match TcpStream::connect(place).await {
+    while let Some(place) = found.next() {
+        let connecting = TcpStream::connect(place);
+        // One that does not answer leaves time for those behind it.
+        let connected = match found.peek() {
+            Some(_) => timeout(CONNECT_TIME_MAX, connecting).await.unwrap_or_else(|late| Err(late.into())),
+            None => connecting.await,
+        };
+        match connected {
             Ok(stream) => {
                 // Messages are gathered before they are written; the kernel would only hold them back.
                 stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
@@ -108,6 +115,8 @@ fn first_line(body: &[u8]) -> String {
     line.chars().filter(|c| !c.is_control()).take(ANSWER_CHARS_MAX).collect()
 }
 
+/// What connecting may take while there is another address.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 /// Bytes of an answer that are waited for.
 const ANSWER_BYTES_MAX: u64 = 4 << 10;
 /// Characters of it that are told.
