@@ -81,7 +81,13 @@ impl FromStr for Network {
         if bits > bits_max {
             return Err(BadNetwork);
         }
-        Ok(Self { address, bits })
+        // Peers are compared in this form.
+        match (address.to_canonical(), bits.checked_sub(MAPPED_BITS)) {
+            (canonical @ IpAddr::V4(_), Some(bits)) if address.is_ipv6() => {
+                Ok(Self { address: canonical, bits })
+            }
+            _ => Ok(Self { address, bits }),
+        }
     }
 }
 
@@ -102,6 +108,8 @@ fn address_of(hop: &str) -> Option<IpAddr> {
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Bits of `::ffff:0:0`, before an IPv4 address that is written as IPv6.
+const MAPPED_BITS: u8 = 96;
 /// More proxies in a row than anybody has; a client may send many more.
 const HOPS_MAX: usize = 32;
 
@@ -149,6 +157,8 @@ mod tests {
         for (text, again) in [("127.0.0.1", "127.0.0.1/32"), ("::1", "::1/128"), ("0.0.0.0/0", "0.0.0.0/0")] {
             assert_eq!(text.parse::<Network>().unwrap().to_string(), again);
         }
+        assert_eq!("::ffff:10.0.0.1".parse::<Network>().unwrap().to_string(), "10.0.0.1/32");
+        assert_eq!("::ffff:10.0.0.0/104".parse::<Network>().unwrap().to_string(), "10.0.0.0/8");
         for text in ["", "localhost", "10.0.0.0/33", "10.0.0.0/", "::/129", "10.0.0/8"] {
             assert_eq!(text.parse::<Network>().unwrap_err(), BadNetwork, "{text}");
         }
