@@ -1,5 +1,6 @@
 //! What the hub takes, as far as it has said or shown.
 
+use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::Welcome;
 
 use crate::limits::{HEAD_BYTES, IN_FLIGHT_DEFAULT, PACKET_BYTES};
@@ -16,6 +17,8 @@ pub(crate) struct Allowance {
     /// Bytes that a packet gathers, unless a single frame is larger. Never more than before: what is on the way may take
     /// less than the hub.
     pub packet_bytes: usize,
+    /// Whether one frame may say that a whole run of seqs is void.
+    pub void_runs: bool,
 }
 
 impl Allowance {
@@ -26,12 +29,14 @@ impl Allowance {
             payload_bytes: u64::MAX,
             carried_bytes: u64::MAX,
             packet_bytes: PACKET_BYTES,
+            void_runs: false,
         }
     }
 
     /// The hub says what it takes.
     pub(crate) fn welcomed(&mut self, welcome: &Welcome<'_>) {
         let or = |told: u64, default: u64| if told == 0 { default } else { told };
+        self.void_runs = welcome.features & feature::VOID_RUNS > 0;
         self.in_flight = or(welcome.in_flight_max, IN_FLIGHT_DEFAULT);
         let frame_bytes = or(welcome.frame_bytes_max, u64::MAX);
         self.packet_bytes = self.packet_bytes.min(frame_bytes as usize);

@@ -12,6 +12,7 @@ use tidewire_protocol::hub_frame::{
     Unsubscribed, Welcome,
 };
 use tidewire_protocol::name;
+use tidewire_protocol::number::Seq;
 use tidewire_protocol::position::Start;
 
 use crate::connection::{Change, Connection};
@@ -96,10 +97,38 @@ impl Client {
         content: Content,
         payload_len: u32,
     ) -> Result<PublishId, Fault> {
-        self.check(topic, false)?;
-        let id = self.outbox.publish(topic, content, payload_len, &mut self.outputs)?;
-        self.connect(now);
+        let id = self.outbox.following();
+        self.take(now, id, topic, content, payload_len)?;
         Ok(id)
+    }
+
+    /// As [`Self::publish`], under a number of the shell's, higher than all before it. So its numbers outlive a client:
+    /// the next one is told of [`Self::window`]s, and takes in their messages again in their order.
+    ///
+    /// # Errors
+    /// Those of [`Self::publish`].
+    pub fn take(
+        &mut self,
+        now: Millis,
+        id: PublishId,
+        topic: &str,
+        content: Content,
+        payload_len: u32,
+    ) -> Result<(), Fault> {
+        self.check(topic, false)?;
+        self.outbox.take(id, topic, content, payload_len, &mut self.outputs)?;
+        self.connect(now);
+        Ok(())
+    }
+
+    /// Goes on where a client before this one was, with the same producer in a lower incarnation: the message that is
+    /// taken in next for the topic has this seq, and so many from it on may have been sent. Seqs that this leaves out,
+    /// behind what was taken in before, are void.
+    ///
+    /// What a packet's [`crate::output::Splice`] tells is enough for that: the seq of each message that was sent and has
+    /// no outcome. What was never sent needs no window: the hub knows what comes before it.
+    pub fn window(&mut self, topic: &str, lowest: Seq, sent: u64) {
+        self.outbox.resume(topic, lowest, sent);
     }
 
     /// Sends an update that may be lost, such as where a pointer is: no outbox keeps it, and no outcome is told.
@@ -133,14 +162,8 @@ impl Client {
         self.sends.dropped()
     }
 
-    /// The message was sent before, by a client that is no more: it goes out marked as a possible duplicate.
-    /// To be said right after its `publish`.
-    pub fn doubt(&mut self, id: PublishId) {
-        self.outbox.doubt(id);
-    }
-
-    /// Withdraws a message: at once if it was never sent, else by a void in its place. It then ends as
-    /// `cancelled`, or as published if that came too late.
+    /// Withdraws a message: a void takes its place. It ends as `cancelled`, at once if it was never sent, else with the
+    /// void, or as published if that came too late.
     pub fn cancel(&mut self, _now: Millis, id: PublishId) {
         self.outbox.cancel(id, &mut self.outputs);
     }

@@ -1,15 +1,19 @@
-//! One message of the outbox, and how much there is of them.
+//! One place of the outbox, a message or voids, and how much there is of them.
 
 use tidewire_protocol::code::Content;
 
 use crate::fault::Fault;
 use crate::output::{Event, PublishId};
 
-/// One message.
+/// One message, or a run of voids that goes out as such.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
-    /// Its number.
+    /// Its number; of a run, that of the first message whose place it takes.
     pub id: PublishId,
+    /// Its number among the topic's messages, or the first one of a run.
+    pub seq: u64,
+    /// How many seqs it takes: one, unless it is a run.
+    pub count: u64,
     /// Bytes of its payload.
     pub len: u32,
     /// What the payload is.
@@ -20,7 +24,8 @@ pub(crate) struct Entry {
     pub void: Option<Fault>,
     /// It has its outcome, and waits for those before it.
     pub done: bool,
-    /// It has its outcome, but from a hub that forgot; the seq must be used up once more.
+    /// It has its outcome, but its seq must still be used up by a void before those behind it can go: it was never sent,
+    /// or to a hub that forgot.
     pub refill: bool,
 }
 
@@ -45,10 +50,26 @@ pub(crate) struct Load {
 }
 
 impl Entry {
-    /// A message that has not been sent.
+    /// A message that has not been sent. It gets its seq with its place.
     #[must_use]
     pub(crate) const fn new(id: PublishId, content: Content, len: u32) -> Self {
-        Self { id, len, content, maybe_duplicate: false, void: None, done: false, refill: false }
+        Self {
+            id,
+            seq: 0,
+            count: 1,
+            len,
+            content,
+            maybe_duplicate: false,
+            void: None,
+            done: false,
+            refill: false,
+        }
+    }
+
+    /// The first seq behind it.
+    #[must_use]
+    pub(crate) const fn end(&self) -> u64 {
+        self.seq + self.count
     }
 
     /// What the application hears if it fails; one that was taken out failed for that, whatever else befell it.

@@ -17,6 +17,8 @@ pub enum Mutant {
     MaybeDuplicateUnmarked,
     /// A listener's cursor moves past a message that it had no room for.
     CursorBeforeMessage,
+    /// A message that is withdrawn leaves no void, and those behind it move up.
+    CancelMovesSeqs,
 }
 
 impl Mutant {
@@ -28,6 +30,7 @@ impl Mutant {
         Self::SendBeforeOpened,
         Self::MaybeDuplicateUnmarked,
         Self::CursorBeforeMessage,
+        Self::CancelMovesSeqs,
     ];
 }
 

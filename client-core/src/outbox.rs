@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use tidewire_protocol::client_frame::{Open, Shut};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused, Welcome};
-use tidewire_protocol::number::Handle;
+use tidewire_protocol::number::{Handle, Seq};
 
 use crate::allowance::Allowance;
 use crate::entry::{Entry, Load};
@@ -16,6 +16,7 @@ use crate::options::{OutboxOptions, WhenFull};
 use crate::output::{Packet, PublishId};
 use crate::outputs::Outputs;
 use crate::window::Window;
+use crate::window::places::CANCELLED;
 
 /// All windows of a client.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Outbox {
     /// The handle of a window is its place plus one.
     windows: Vec<Option<Window>>,
     load: Load,
-    last_id: u64,
+    last_id: PublishId,
     /// Place of the window used last; most programs publish to one topic many times.
     recent: usize,
     uses: u64,
@@ -48,7 +49,7 @@ impl Outbox {
             options,
             windows: Vec::new(),
             load: Load { count: 0, bytes: 0, suspects: 0 },
-            last_id: 0,
+            last_id: PublishId(0),
             recent: 0,
             uses: 0,
             turn: 0,
@@ -72,17 +73,28 @@ impl Outbox {
         self.wake_at
     }
 
+    /// The number that comes next where the shell has none of its own.
+    pub(crate) const fn following(&self) -> PublishId {
+        PublishId(self.last_id.0 + 1)
+    }
+
+    /// Goes on where a client before this one was.
+    pub(crate) fn resume(&mut self, topic: &str, lowest: Seq, sent: u64) {
+        self.window(topic).resume(lowest.0, sent);
+    }
+
     /// Takes a message in.
     ///
     /// # Errors
     /// `outbox_full`.
-    pub(crate) fn publish(
+    pub(crate) fn take(
         &mut self,
+        id: PublishId,
         topic: &str,
         content: Content,
         len: u32,
         out: &mut Outputs,
-    ) -> Result<PublishId, Fault> {
+    ) -> Result<(), Fault> {
         if u64::from(len) > self.options.bytes_max {
             return Err(ClientCode::OutboxFull.into());
         }
@@ -93,8 +105,7 @@ impl Outbox {
                 return Err(ClientCode::OutboxFull.into());
             }
         }
-        self.last_id += 1;
-        let id = PublishId(self.last_id);
+        self.last_id = id;
         self.load.count += 1;
         self.load.bytes += u64::from(len);
         self.uses += 1;
@@ -103,7 +114,7 @@ impl Outbox {
         window.used = uses;
         window.push(Entry::new(id, content, len));
         self.at_rest = false;
-        Ok(id)
+        Ok(())
     }
 
     fn drop_oldest(&mut self, out: &mut Outputs) -> bool {
@@ -112,11 +123,9 @@ impl Outbox {
             oldest = oldest.min(window.oldest_unsent());
         }
         for window in self.windows.iter_mut().flatten() {
-            if window.oldest_unsent() == oldest {
-                return window.drop_oldest_unsent(ClientCode::Dropped.into(), &mut self.load, out);
-            }
+            window.cancel(oldest, ClientCode::Dropped.into(), &mut self.load, out);
         }
-        false
+        oldest.0 < u64::MAX
     }
 
     /// The window of a topic, made if there is none.
@@ -166,15 +175,10 @@ impl Outbox {
         }
     }
 
-    /// Marks a message as one that may have been stored before.
-    pub(crate) fn doubt(&mut self, id: PublishId) {
-        self.windows.iter_mut().flatten().for_each(|window| window.doubt(id));
-    }
-
     /// Withdraws a message.
     pub(crate) fn cancel(&mut self, id: PublishId, out: &mut Outputs) {
         for window in self.windows.iter_mut().flatten() {
-            window.cancel(id, &mut self.load, out);
+            window.cancel(id, CANCELLED, &mut self.load, out);
         }
     }
 
@@ -339,7 +343,7 @@ impl Outbox {
                     return false;
                 }
                 let before = packet.bytes.len();
-                window.send(handle(place), packet);
+                window.send(handle(place), &self.allowance, packet);
                 size += packet.bytes.len() - before + next.len as usize;
                 flying += u64::from(next.len) + 1;
             }

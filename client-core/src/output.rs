@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use tidewire_protocol::code::{Code, Content, Durability, Outcome};
-use tidewire_protocol::number::{Epoch, Offset, Tag};
+use tidewire_protocol::number::{Epoch, Offset, Seq, Tag};
 use tidewire_protocol::position::{Gap, Position};
 
 use crate::fault::Fault;
@@ -54,9 +54,11 @@ pub struct Splice {
     pub at: u32,
     /// Whose payload.
     pub id: PublishId,
+    /// The seq that it goes out under, from now on for good.
+    pub seq: Seq,
 }
 
-/// Number of a publish, never used twice by one client, increasing from 1 with each.
+/// Number of a publish: never used twice, each higher than those before. The shell's own, or counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublishId(pub u64);
 

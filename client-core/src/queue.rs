@@ -34,9 +34,16 @@ impl<T: Copy> Queue<T> {
         self.items.push(item);
     }
 
-    /// Takes out the item at this place, counted from the front.
+    /// Takes out the item at this place, counted from the front. The fewer ones move: those before it, or those behind.
     pub(crate) fn remove(&mut self, index: usize) {
-        self.close(self.first + index, self.first + index + 1);
+        if index > self.items().len() / 2 {
+            self.close(self.first + index, self.first + index + 1);
+            return;
+        }
+        for index in (self.first..self.first + index).rev() {
+            self.items[index + 1] = self.items[index];
+        }
+        self.pop(1);
     }
 
     /// Lets the first `count` go. Moves the others only once more have left than stay.

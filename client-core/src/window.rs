@@ -1,6 +1,8 @@
 //! What one topic still has to send, and what of it the hub has answered.
 //!
-//! Entry `i` has seq `base + i`, fixed when it is first sent: before that, entries may still leave.
+//! A message has its place among the topic's messages from when it is taken in, and with it its seq; only where the hub
+//! has yet to say what came before, the seqs of all that was never sent move together. Nothing leaves the middle: what
+//! is taken out leaves a void in its place.
 
 use alloc::string::String;
 
@@ -10,15 +12,17 @@ use tidewire_protocol::number::{Handle, Seq};
 
 use crate::allowance::Allowance;
 use crate::entry::{Entry, Load, Next};
-use crate::fault::{ClientCode, Fault};
+use crate::fault::Fault;
 use crate::input::{Millis, NEVER};
 use crate::limits::RETRY_MS_MIN;
 use crate::mutant::{self, Mutant};
-use crate::output::{Event, Packet, PublishId, Splice};
+use crate::output::{Event, Packet, Splice};
 use crate::outputs::Outputs;
 use crate::queue::Queue;
 
 mod answers;
+
+pub(crate) mod places;
 
 /// A topic's messages from the lowest unanswered on.
 #[derive(Debug)]
@@ -32,17 +36,18 @@ pub(crate) struct Window {
     /// Payload bytes on their way on this link.
     flying: u64,
     entries: Queue<Entry>,
-    base: u64,
-    /// How many entries have a seq: they were sent, on this link or an earlier one.
-    sent: usize,
-    /// How many are on their way on this link.
-    cursor: usize,
+    /// The seq of the next message that is taken in.
+    next: u64,
+    /// The lowest seq that was never sent, on this link or an earlier one.
+    sent: u64,
+    /// The seq that is sent next on this link.
+    cursor: u64,
     /// Lowest unanswered seq that the hub was told of.
     lowest_told: u64,
-    /// Publishes sent on this link and not answered. Each is answered once.
+    /// Seqs sent on this link and not answered. Each is answered once.
     unanswered: u64,
     retry_ms: Millis,
-    /// Whether `base` is known to be right. If not, the hub says what comes next.
+    /// Whether the seqs of what was never sent are known to be right. If not, the hub says what comes next.
     known: bool,
 }
 
@@ -79,9 +84,9 @@ impl Window {
             used: 0,
             flying: 0,
             entries: Queue::new(),
-            base: 1,
-            sent: 0,
-            cursor: 0,
+            next: 1,
+            sent: 1,
+            cursor: 1,
             lowest_told: 0,
             unanswered: 0,
             retry_ms: RETRY_MS_MIN,
@@ -91,83 +96,12 @@ impl Window {
 
     /// Whether it may be forgotten: nothing waits, no answer is to come.
     pub(crate) fn is_idle(&self) -> bool {
-        self.entries.items().is_empty()
-            && self.unanswered == 0
-            && matches!(self.phase, Phase::Shut | Phase::Open)
+        !self.waits_from(0) && self.unanswered == 0 && matches!(self.phase, Phase::Shut | Phase::Open)
     }
 
     /// Whether it wants a handle.
     pub(crate) fn wants_handle(&self) -> bool {
-        self.phase == Phase::Shut && self.unanswered == 0 && !self.entries.items().is_empty()
-    }
-
-    /// Puts a message behind the others.
-    pub(crate) fn push(&mut self, entry: Entry) {
-        self.entries.push(entry);
-    }
-
-    /// The oldest message that was never sent; one beyond all if there is none.
-    pub(crate) fn oldest_unsent(&self) -> PublishId {
-        self.entries.items().get(self.sent).map_or(PublishId(u64::MAX), |entry| entry.id)
-    }
-
-    /// Takes out the oldest message that was never sent, if there is one.
-    pub(crate) fn drop_oldest_unsent(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) -> bool {
-        self.drop_unsent(self.sent, fault, load, out)
-    }
-
-    fn find(&self, id: PublishId) -> Option<usize> {
-        self.entries.items().iter().position(|entry| entry.id == id)
-    }
-
-    fn drop_unsent(&mut self, index: usize, fault: Fault, load: &mut Load, out: &mut Outputs) -> bool {
-        let Some(&entry) = self.entries.items().get(index) else { return false };
-        self.entries.remove(index);
-        load.take(entry);
-        out.tell(entry.failed(fault));
-        true
-    }
-
-    /// Marks a message as one that may have been stored before, if it is here.
-    pub(crate) fn doubt(&mut self, id: PublishId) {
-        if let Some(entry) = self.find(id).and_then(|index| self.entries.items_mut().get_mut(index)) {
-            entry.maybe_duplicate = true;
-        }
-    }
-
-    /// Withdraws a message, if it is here.
-    pub(crate) fn cancel(&mut self, id: PublishId, load: &mut Load, out: &mut Outputs) {
-        if let Some(index) = self.find(id) {
-            self.take_out(index, ClientCode::Cancelled.into(), load, out);
-        }
-    }
-
-    /// Gives up the message that [`Self::peek`] saw.
-    pub(crate) fn give_up(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
-        self.take_out(self.cursor, fault, load, out);
-    }
-
-    /// Gives up the message that was sent last.
-    pub(crate) fn give_up_sent(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
-        self.take_out(self.cursor.wrapping_sub(1), fault, load, out);
-    }
-
-    /// Takes a message out of its place: at once if it has no seq, else a void takes its place, and it fails with that.
-    #[inline(never)]
-    fn take_out(&mut self, index: usize, fault: Fault, load: &mut Load, out: &mut Outputs) {
-        if index >= self.sent {
-            self.drop_unsent(index, fault, load, out);
-            return;
-        }
-        let Some(entry) = self.entries.items_mut().get_mut(index).filter(|entry| !entry.done) else { return };
-        let len = u64::from(entry.len);
-        // What is on its way stays so; the void is for the next time.
-        entry.void = Some(fault);
-        entry.len = 0;
-        load.bytes -= len;
-        if index < self.cursor {
-            self.flying -= len;
-        }
+        self.phase == Phase::Shut && self.unanswered == 0 && self.waits_from(0)
     }
 
     /// What is on its way on this link: bytes of payload, and one for each publish.
@@ -178,10 +112,11 @@ impl Window {
     /// Starts opening a handle; the answer is the lowest unanswered seq. If `careful`, nothing is sent before the hub
     /// has opened it.
     pub(crate) fn opening(&mut self, careful: bool) -> Seq {
-        let free = self.known && self.sent == 0 && !careful || mutant::active(Mutant::SendBeforeOpened);
+        let lowest = self.lowest();
+        let free = self.known && self.sent <= lowest && !careful || mutant::active(Mutant::SendBeforeOpened);
         self.phase = Phase::Opening { free };
-        self.lowest_told = self.base;
-        Seq(self.base)
+        self.lowest_told = lowest;
+        Seq(lowest)
     }
 
     /// The hub has opened the handle.
@@ -191,17 +126,19 @@ impl Window {
         if free {
             return;
         }
-        if self.sent == 0 && !self.known {
-            self.base = self.base.max(opened.next.0);
+        if !self.known {
+            self.move_unsent(opened.next.0);
         }
         self.known = true;
         // Below our lowest means a hub restored from an older state: it knows no more than a new one.
-        let forgot = opened.window_new || opened.next.0 < self.base;
+        let forgot = opened.window_new || opened.next.0 < self.lowest();
         let marks = forgot && !mutant::active(Mutant::MaybeDuplicateUnmarked);
-        for (entry, seq) in self.entries.items_mut().iter_mut().zip(self.base..).take(self.sent) {
+        let sent = self.sent;
+        for entry in self.entries.items_mut().iter_mut().take_while(|entry| entry.seq < sent) {
             entry.maybe_duplicate |= marks && !entry.done;
-            entry.refill = entry.done && seq >= opened.next.0;
+            entry.refill |= entry.done && entry.end() > opened.next.0;
         }
+        self.trim();
     }
 
     /// The next message that may be sent: its length, and whether the hub is sure not to take it for its size.
@@ -209,41 +146,53 @@ impl Window {
         if !matches!(self.phase, Phase::Open | Phase::Opening { free: true }) {
             return None;
         }
-        while self.entries.items().get(self.cursor).is_some_and(|entry| entry.done && !entry.refill) {
-            self.cursor += 1;
+        let mut index = self.index(self.cursor);
+        while let Some(entry) = self.entries.items().get(index)
+            && entry.done
+            && !entry.refill
+        {
+            self.cursor = entry.end();
+            index += 1;
         }
-        let entry =
-            self.entries.items().get(self.cursor).filter(|_| (self.cursor as u64) < allowance.in_flight)?;
+        let entry = self.entries.items().get(index)?;
+        self.cursor = self.cursor.max(entry.seq);
+        // A void is there for those behind it only.
+        if self.cursor - self.lowest() >= allowance.in_flight || entry.done && !self.waits_from(index) {
+            return None;
+        }
         // The hub answers one that it may have taken when it took larger ones, if only it fits a frame.
         let is_sent = self.cursor < self.sent;
         let bytes_max = if is_sent { allowance.carried_bytes } else { allowance.payload_bytes };
         Some(Next { len: entry.len, too_large: !entry.done && u64::from(entry.len) > bytes_max })
     }
 
-    /// Appends the message that [`Self::peek`] saw.
-    pub(crate) fn send(&mut self, handle: Handle, packet: &mut Packet) {
-        let Some(entry) = self.entries.items().get(self.cursor) else { return };
+    /// Appends the message that [`Self::peek`] saw, or as much of a run of voids as may go.
+    pub(crate) fn send(&mut self, handle: Handle, allowance: &Allowance, packet: &mut Packet) {
+        let Some(entry) = self.entries.items().get(self.index(self.cursor)) else { return };
+        let lowest = self.lowest();
+        let room = if allowance.void_runs { lowest + allowance.in_flight - self.cursor } else { 1 };
+        let count = (entry.end() - self.cursor).min(room);
+        let void = entry.void.is_some() || entry.done;
         let publish = Publish {
             handle,
-            seq: Seq(self.base + self.cursor as u64),
-            lowest: if self.lowest_told == self.base { Seq(0) } else { Seq(self.base) },
+            seq: Seq(self.cursor),
+            lowest: if self.lowest_told == lowest { Seq(0) } else { Seq(lowest) },
             content: entry.content,
             maybe_duplicate: entry.maybe_duplicate,
-            void: entry.void.is_some() || entry.refill,
+            void,
+            count: if count > 1 { count } else { 0 },
             ..Publish::default()
         };
-        let len = if entry.refill { 0 } else { entry.len };
+        let len = if void { 0 } else { entry.len };
         publish.put_head(len as usize, &mut packet.bytes);
-        if len > 0 {
-            packet.payloads.push(Splice { at: packet.bytes.len() as u32, id: entry.id });
+        if !void {
+            packet.payloads.push(Splice { at: packet.bytes.len() as u32, id: entry.id, seq: publish.seq });
         }
-        if !entry.done {
-            self.flying += u64::from(len);
-        }
-        self.lowest_told = self.base;
-        self.cursor += 1;
+        self.flying += u64::from(len);
+        self.lowest_told = lowest;
+        self.cursor += count;
         self.sent = self.sent.max(self.cursor);
-        self.unanswered += 1;
+        self.unanswered += count;
     }
 
     /// Whether it waits, for a time or for answers.
@@ -283,16 +232,19 @@ impl Window {
             // Also one that the application withdrew: nobody knows whether it had landed before.
             out.tell(Event::Failed { id: entry.id, fault, retryable: fault.retryable() });
         }
+        self.next = self.lowest();
         self.entries.clear();
-        self.sent = 0;
-        self.cursor = 0;
+        self.sent = self.next;
+        self.cursor = self.next;
         self.flying = 0;
         self.known = false;
     }
 
     /// Whether it has failed, so that its next seq is not known any more.
     pub(crate) fn has_failed(&self) -> bool {
-        !self.known && self.sent == 0 && !matches!(self.phase, Phase::Opening { .. } | Phase::Barred { .. })
+        !self.known
+            && self.sent <= self.lowest()
+            && !matches!(self.phase, Phase::Opening { .. } | Phase::Barred { .. })
     }
 
     /// Lets go of its handle; `true` if it had one.
@@ -311,6 +263,6 @@ impl Window {
     fn rewind(&mut self) {
         self.flying = 0;
         self.lowest_told = 0;
-        self.cursor = 0;
+        self.cursor = self.lowest();
     }
 }

@@ -6,8 +6,9 @@ use tidewire_client_core::client::Client;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
 use tidewire_client_core::options::{Options, SubscribeOptions};
+use tidewire_client_core::output::PublishId;
 use tidewire_protocol::code::Content;
-use tidewire_protocol::number::{Epoch, Offset};
+use tidewire_protocol::number::{Epoch, Offset, Seq};
 use tidewire_protocol::position::{Position, Start};
 
 use crate::table::Table;
@@ -51,21 +52,22 @@ impl Engine {
         self.table.len()
     }
 
-    /// The input is a topic.
+    /// The input is a topic. `seq` is that under which an engine before this one sent it; 0 if none did.
     pub(crate) fn publish(
         &mut self,
         now: Millis,
+        id: PublishId,
         topic_len: usize,
         content: Content,
         payload_len: u32,
-        again: bool,
+        seq: Seq,
     ) -> Result<f64, Fault> {
         let topic = text(&self.input, topic_len);
-        let id = self.client.publish(now, topic, content, payload_len)?;
-        if again {
-            self.client.doubt(id);
+        if seq.0 > 0 {
+            self.client.window(topic, seq, 1);
         }
-        Ok(id.0 as f64)
+        self.client.take(now, id, topic, content, payload_len)?;
+        Ok(0.0)
     }
 
     /// The input is a name, then `positions` times an epoch and an offset of eight bytes each.

@@ -9,7 +9,7 @@ use tidewire_client_core::input::{Input, Millis};
 use tidewire_client_core::options::{Options, OutboxOptions, SubscribeOptions, WhenFull};
 use tidewire_client_core::output::{ListenerId, PublishId};
 use tidewire_protocol::code::{Content, WhenSlow};
-use tidewire_protocol::number::ProducerId;
+use tidewire_protocol::number::{Incarnation, ProducerId, Seq};
 use tidewire_protocol::position::Start;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -23,15 +23,23 @@ fn engine() -> AtomicRefMut<'static, Engine> {
 }
 
 /// Sets the client up; the first call. The two halves of `producer`, 128 random bits, are the publisher's secret
-/// identity.
+/// identity, and `incarnation` is higher than that of any engine that had it before.
 #[wasm_bindgen]
-pub fn start(producer: u64, producer_rest: u64, count_max: u32, bytes_max: f64, drop_oldest: bool) {
+pub fn start(
+    producer: u64,
+    producer_rest: u64,
+    incarnation: u32,
+    count_max: u32,
+    bytes_max: f64,
+    drop_oldest: bool,
+) {
     let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::Reject };
     let producer = u128::from(producer) << 64 | u128::from(producer_rest);
     // Not set anew: the code that drops an engine would be there for nothing else.
     ENGINE.borrow_mut().get_or_insert_with(|| {
         Engine::new(Options {
             producer: ProducerId(producer.to_le_bytes()),
+            incarnation: Incarnation(incarnation.into()),
             agent: AGENT.into(),
             outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
             seed: producer_rest,
@@ -59,7 +67,7 @@ pub fn call(kind: u8, now: f64, a: f64, b: f64, c: f64, d: f64) -> f64 {
 }
 
 /// Calls that bring an input of bytes find them at the address that [`input`] gave. A call that can be refused
-/// answers with a number above zero, or with minus twice the fault's number, less one if trying again can help.
+/// answers with a number from zero on, or with minus twice the fault's number, less one if trying again can help.
 fn dispatch(engine: &mut Engine, kind: u8, now: Millis, [a, b, c, d]: [f64; 4]) -> f64 {
     let client = &mut engine.client;
     match kind {
@@ -67,9 +75,12 @@ fn dispatch(engine: &mut Engine, kind: u8, now: Millis, [a, b, c, d]: [f64; 4]) 
         0 => return engine.drain() as f64,
         // One whole binary WebSocket message is in the first `a` bytes of the input. Drains.
         1 => return engine.received(now, a as usize) as f64,
-        // The topic is in the first `a` bytes of the input, `b` is its content, `c` the payload's length; `d` is 1
-        // if an engine before this one may have sent it. Answers with the publish's number.
-        2 => return answer(engine.publish(now, a as usize, content(b), c as u32, d > 0.0)),
+        // The topic is in the first `a` bytes of the input, `b` is the publish's number, `c` the payload's length; `d` is
+        // its content, and eight times the seq under which an engine before this one sent it.
+        2 => {
+            let (content, seq) = (Content::from_number(d as u64 & 7), Seq(d as u64 >> 3));
+            return answer(engine.publish(now, PublishId(b as u64), a as usize, content, c as u32, seq));
+        }
         // The name is in the first `a` bytes of the input; `b` and `c` are where to start, `d` the options. Answers
         // with the listener's number.
         3 => return answer(engine.subscribe(now, a as usize, positions(b, c), options(b, c, d as u8))),
@@ -95,10 +106,6 @@ fn dispatch(engine: &mut Engine, kind: u8, now: Millis, [a, b, c, d]: [f64; 4]) 
 
 fn answer(result: Result<f64, Fault>) -> f64 {
     result.unwrap_or_else(|fault| -f64::from(fault.number() * 2 + u16::from(fault.retryable())))
-}
-
-fn content(number: f64) -> Content {
-    Content::from_number(number as u64)
 }
 
 /// `from`: 0 latest, 1 earliest, 2 the last `amount`, 3 the last `amount` milliseconds, 4 after `amount` positions,

@@ -27,7 +27,7 @@ enum Kind {
     NeedToken = 3,
     /// A packet. Upper half: the address of its bytes. 1: how many.
     Send = 4,
-    /// A payload of the packet before. Upper half: its place in the packet's bytes. 1: its publish.
+    /// A payload of the packet before. Upper half: its place in the packet's bytes. 1: its publish. 2: its seq.
     Splice = 5,
     /// Upper half: the standing. 1: fault. 2: milliseconds to the next try, or [`NONE`].
     Status = 6,
@@ -102,7 +102,9 @@ impl Table {
         let address = packet.bytes.as_ptr() as usize as u32;
         self.row(Kind::Send, address)[1] = packet.bytes.len() as u64;
         for splice in &packet.payloads {
-            self.row(Kind::Splice, splice.at)[1] = splice.id.0;
+            let row = self.row(Kind::Splice, splice.at);
+            row[1] = splice.id.0;
+            row[2] = splice.seq.0;
         }
         self.packets.push(packet);
     }

@@ -5,11 +5,12 @@ use tidewire_protocol::hub_frame::{Acked, Refused};
 use tidewire_protocol::number::{Offset, Seq};
 
 use crate::entry::{Entry, Load};
-use crate::fault::{Broken, ClientCode};
+use crate::fault::Broken;
 use crate::input::Millis;
 use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
 use crate::output::{Event, Published};
 use crate::outputs::Outputs;
+use crate::window::places::CANCELLED;
 use crate::window::{Phase, Window};
 
 impl Window {
@@ -17,17 +18,16 @@ impl Window {
     pub(crate) fn acked(&mut self, acked: &Acked, load: &mut Load, out: &mut Outputs) {
         self.retry_ms = RETRY_MS_MIN;
         for index in self.answered(acked.seq, acked.count) {
-            let Some(entry) = self.finish(index, load) else { continue };
-            let seq = self.base + index as u64;
+            let Some(entry) = self.finish(index, acked.seq, acked.count, load) else { continue };
             // Only a void has no offset; one that does have an offset came too late.
             if acked.offset.0 == 0 {
-                out.tell(entry.failed(ClientCode::Cancelled.into()));
+                out.tell(entry.failed(CANCELLED));
                 continue;
             }
             out.tell(Event::Published(Published {
                 id: entry.id,
                 epoch: acked.epoch,
-                offset: Offset(acked.offset.0 + (seq - acked.seq.0)),
+                offset: Offset(acked.offset.0 + (entry.seq - acked.seq.0)),
                 duplicate: acked.duplicate,
                 maybe_duplicate: entry.maybe_duplicate,
                 durability: acked.durability,
@@ -65,14 +65,14 @@ impl Window {
         }
         if refused.consumed {
             for index in indices {
-                let Some(entry) = self.finish(index, load) else { continue };
+                let Some(entry) = self.finish(index, refused.seq, refused.count, load) else { continue };
                 out.tell(entry.failed(fault));
             }
             self.trim();
         } else if !refused.code.retryable() {
             // The seq is not used up and never will be, so nothing behind it can be sent either.
             self.fail_all(fault, load, out);
-        } else if refused.code == Code::OutOfOrder && refused.seq.0 == self.base {
+        } else if refused.code == Code::OutOfOrder && refused.seq.0 == self.lowest() {
             return Err(Broken);
         } else if self.phase == Phase::Open {
             self.phase = Phase::Paused { until: now + self.wait_ms(refused) };
@@ -86,38 +86,33 @@ impl Window {
         wait
     }
 
-    /// The entries that an answer is about.
+    /// The places of the entries that an answer is about.
     fn answered(&mut self, seq: Seq, count: u64) -> core::ops::Range<usize> {
         let count = count.max(1);
         self.unanswered = self.unanswered.saturating_sub(count);
-        let index = |seq: u64| (seq.saturating_sub(self.base) as usize).min(self.sent);
-        index(seq.0)..index(seq.0.saturating_add(count))
+        let end = seq.0.saturating_add(count).min(self.sent);
+        self.index(seq.0)..self.entries.items().partition_point(|entry| entry.seq < end)
     }
 
-    /// Notes that an entry has its outcome; gives it if that is news.
-    fn finish(&mut self, index: usize, load: &mut Load) -> Option<Entry> {
+    /// Notes that an entry has its outcome; gives it if that is news. Of a run of voids, some may be answered.
+    fn finish(&mut self, index: usize, seq: Seq, count: u64, load: &mut Load) -> Option<Entry> {
         let entry = self.entries.items_mut().get_mut(index)?;
         if entry.done {
-            entry.refill = false;
+            let end = seq.0.saturating_add(count.max(1)).min(self.sent);
+            if seq.0 <= entry.seq && end >= entry.end() {
+                entry.refill = false;
+            } else if seq.0 <= entry.seq {
+                entry.count = entry.end() - end;
+                entry.seq = end;
+            }
             return None;
         }
         entry.done = true;
         let entry = *entry;
         load.take(entry);
-        if index < self.cursor {
+        if entry.seq < self.cursor {
             self.flying -= u64::from(entry.len);
         }
         Some(entry)
-    }
-
-    /// Lets go of the entries at the front that are done.
-    fn trim(&mut self) {
-        let stays = |entry: &Entry| !entry.done || entry.refill;
-        let items = self.entries.items();
-        let count = items.iter().position(stays).unwrap_or(items.len());
-        self.entries.pop(count);
-        self.base += count as u64;
-        self.sent = self.sent.saturating_sub(count);
-        self.cursor = self.cursor.saturating_sub(count);
     }
 }

@@ -5,8 +5,9 @@ use tidewire_client_core::options::{Options, OutboxOptions, WhenFull};
 use tidewire_protocol::code::{Code, Content};
 
 use crate::rig::{Rig, acked, duplicate, opened, refused, welcome};
+use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{HubFrame, Welcome};
-use tidewire_protocol::number::Incarnation;
+use tidewire_protocol::number::{Incarnation, Seq};
 
 /// Online, with messages 1 to `count` of topic `t` sent as far as the hub lets them.
 fn publishing(count: u64) -> Rig {
@@ -253,28 +254,130 @@ fn a_hub_that_never_takes_its_next_seq_is_left() {
 }
 
 #[test]
-fn what_is_too_large_fails_without_a_seq() {
+fn what_is_too_large_fails_at_once_and_a_void_takes_its_place() {
     let mut rig = Rig::online();
     rig.publish_bytes("t", 1_001);
     rig.publish_bytes("t", 1_000);
     rig.drain();
     rig.expect_events(&["failed 1 too_large"]);
-    rig.expect_sent(&["open 1 t lowest 1", "publish 1 #1"]);
+    rig.expect_sent(&["open 1 t lowest 1", "publish 1 #1 void", "publish 1 #2"]);
 }
 
 #[test]
-fn cancelled_before_it_was_sent_it_is_gone() {
+fn cancelled_before_it_was_sent_it_fails_at_once_and_a_void_takes_its_place() {
     let mut rig = Rig::new(Options::default());
     let (first, second) = (rig.publish("t"), rig.publish("t"));
     rig.client.cancel(rig.now, first);
     rig.drain();
     rig.expect_events(&["Connecting", "failed 1 cancelled"]);
+    assert_eq!(rig.client.outbox_state(), (1, 3));
     rig.input(Input::LinkOpened);
     rig.sent.clear();
     rig.say(welcome());
-    rig.expect_sent(&["publish 1 #1"]);
-    assert_eq!(second.0, 2);
-    assert_eq!(rig.client.outbox_state(), (1, 3));
+    rig.expect_sent(&["publish 1 #1 void", "publish 1 #2"]);
+    rig.say_all(&[acked(1, 1, 1, 0), acked(1, 2, 1, 9)]);
+    assert_eq!((rig.events.last().unwrap().as_str(), second.0), ("published 2 at 9", 2));
+    assert!(rig.client.is_flushed());
+}
+
+#[test]
+fn voids_are_sent_only_for_those_behind_them() {
+    let mut rig = Rig::online();
+    let ids: Vec<_> = (0..3).map(|_| rig.publish("t")).collect();
+    ids.iter().for_each(|id| rig.client.cancel(rig.now, *id));
+    rig.drain();
+    rig.expect_sent(&[]);
+    rig.publish("t");
+    rig.drain();
+    let sent = ["publish 1 #1 void", "publish 1 #2 void", "publish 1 #3 void", "publish 1 #4"];
+    rig.expect_sent(&[&["open 1 t lowest 1"][..], &sent].concat());
+}
+
+#[test]
+fn a_hub_that_knows_runs_of_voids_hears_of_them_in_one_frame_each() {
+    let mut rig = Rig::new(Options::default());
+    let ids: Vec<_> = (0..12).map(|_| rig.publish("t")).collect();
+    for place in [1, 4, 2, 3, 5, 6, 7, 8, 10] {
+        rig.client.cancel(rig.now, ids[place]);
+    }
+    rig.drain();
+    rig.input(Input::LinkOpened);
+    rig.forget();
+    let features = feature::VOID_RUNS;
+    rig.say(HubFrame::Welcome(Welcome { in_flight_max: 6, features, ..Welcome::default() }));
+    // No more seqs are in flight than the hub takes.
+    rig.expect_sent(&["publish 1 #1", "publish 1 #2 void of 5"]);
+    rig.say_all(&[opened(1, true, 1), acked(1, 1, 1, 10), acked(1, 2, 5, 0)]);
+    rig.expect_sent(&[
+        "publish 1 #7 lowest 7 void of 3",
+        "publish 1 #10",
+        "publish 1 #11 void",
+        "publish 1 #12",
+    ]);
+}
+
+#[test]
+fn a_full_outbox_that_drops_for_days_takes_no_more_room_and_still_goes_out_in_order() {
+    let outbox = OutboxOptions { count_max: 3, when_full: WhenFull::DropOldest, ..OutboxOptions::default() };
+    let mut rig = Rig::new(Options { outbox, ..Options::default() });
+    for _ in 0..200_000 {
+        rig.publish("t");
+    }
+    rig.drain();
+    rig.input(Input::LinkOpened);
+    rig.forget();
+    let features = feature::VOID_RUNS;
+    rig.say(HubFrame::Welcome(Welcome { in_flight_max: 1 << 20, features, ..Welcome::default() }));
+    rig.expect_sent(&[
+        "publish 1 #1 void of 199997",
+        "publish 1 #199998",
+        "publish 1 #199999",
+        "publish 1 #200000",
+    ]);
+}
+
+#[test]
+fn a_client_that_takes_over_sends_again_under_the_seqs_of_the_one_before() {
+    let mut rig = publishing(4);
+    assert_eq!(rig.seqs, [1, 2, 3, 4]);
+    // The third has its outcome, and the fifth and sixth were never sent; what the first client sent last was a void.
+    let options = Options { incarnation: Incarnation(2), ..Options::default() };
+    rig = Rig::new(options);
+    for (id, seq) in [(1, 1), (2, 2), (4, 4)] {
+        rig.client.window("t", Seq(seq), 1);
+        rig.take(id, "t");
+    }
+    rig.take(6, "t");
+    rig.take(7, "u");
+    rig.drain();
+    rig.sign_in();
+    rig.expect_sent(&["hello ", "open 1 t lowest 1", "open 2 u lowest 1"]);
+    rig.say_all(&[opened(1, false, 6), opened(2, true, 1)]);
+    rig.expect_sent(&["publish 1 #1", "publish 1 #2", "publish 1 #4", "publish 2 #1"]);
+    rig.events.clear();
+    rig.say_all(&[duplicate(1, 1, 10), duplicate(1, 2, 11), duplicate(1, 4, 13)]);
+    rig.expect_events(&[
+        "published 1 at 10 duplicate",
+        "published 2 at 11 duplicate",
+        "published 4 at 13 duplicate",
+    ]);
+    rig.expect_sent(&["publish 1 #6 lowest 6"]);
+    assert_eq!(rig.publish("t").0, 8);
+}
+
+#[test]
+fn a_client_that_takes_over_at_a_hub_that_forgot_marks_what_was_sent() {
+    let mut rig = Rig::new(Options { incarnation: Incarnation(2), ..Options::default() });
+    rig.client.window("t", Seq(5), 1);
+    rig.take(1, "t");
+    rig.client.window("t", Seq(7), 1);
+    rig.take(3, "t");
+    rig.take(4, "t");
+    rig.drain();
+    rig.sign_in();
+    rig.say(opened(1, true, 5));
+    let sent = ["publish 1 #5 maybe", "publish 1 #6 void", "publish 1 #7 maybe", "publish 1 #8"];
+    rig.expect_sent(&[&["hello ", "open 1 t lowest 5"][..], &sent].concat());
 }
 
 #[test]
@@ -362,14 +465,4 @@ fn a_topic_that_the_hub_may_know_waits_like_any_other_when_it_is_refused() {
     rig.expect_sent(&["open 1 t lowest 1"]);
     rig.say(opened(1, false, 5));
     rig.expect_sent(&["publish 1 #5 lowest 5"]);
-}
-
-#[test]
-fn what_a_client_before_this_one_had_sent_goes_out_marked() {
-    let mut rig = Rig::online();
-    let id = rig.publish("t");
-    rig.client.doubt(id);
-    rig.publish("t");
-    rig.drain();
-    rig.expect_sent(&["open 1 t lowest 1", "publish 1 #1 maybe", "publish 1 #2"]);
 }

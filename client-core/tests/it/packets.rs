@@ -50,7 +50,7 @@ fn a_message_that_no_packet_can_carry_fails_alone() {
     rig.publish_bytes("t", 10);
     rig.drain();
     rig.expect_events(&["failed 2 too_large"]);
-    rig.expect_sent(&["open 1 t lowest 1", "publish 1 #1", "publish 1 #2"]);
+    rig.expect_sent(&["open 1 t lowest 1", "publish 1 #1", "publish 1 #2 void", "publish 1 #3"]);
 }
 
 #[test]

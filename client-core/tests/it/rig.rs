@@ -32,6 +32,8 @@ pub(crate) struct Rig {
     pub packet_bytes_max: usize,
     /// The first frame of each WebSocket message.
     pub first_frames: Vec<String>,
+    /// Seqs that messages were said to go out under.
+    pub seqs: Vec<u64>,
     lens: Vec<usize>,
 }
 
@@ -46,6 +48,7 @@ impl Rig {
             packets: 0,
             packet_bytes_max: 0,
             first_frames: Vec::new(),
+            seqs: Vec::new(),
             lens: Vec::new(),
         }
     }
@@ -116,6 +119,12 @@ impl Rig {
         id
     }
 
+    /// Publishes under a number of the shell's own.
+    pub(crate) fn take(&mut self, id: u64, topic: &str) {
+        self.client.take(self.now, PublishId(id), topic, Content::Text, 3).unwrap();
+        self.lens.resize(id as usize + 1, 3);
+    }
+
     pub(crate) fn subscribe(&mut self, name: &str, from: Start) -> ListenerId {
         self.subscribe_with(name, SubscribeOptions { from, ..SubscribeOptions::default() })
     }
@@ -152,6 +161,7 @@ impl Rig {
                     for splice in &packet.payloads {
                         bytes.extend_from_slice(&packet.bytes[from..splice.at as usize]);
                         from = splice.at as usize;
+                        self.seqs.push(splice.seq.0);
                         bytes.extend(std::iter::repeat_n(b'x', self.lens[splice.id.0 as usize]));
                     }
                     bytes.extend_from_slice(&packet.bytes[from..]);
@@ -206,6 +216,9 @@ fn said(frame: &ClientFrame<'_>) -> String {
             }
             if f.void {
                 text += " void";
+            }
+            if f.count > 0 {
+                text += &format!(" of {}", f.count);
             }
             text
         }

@@ -13,8 +13,11 @@ use tidewire_protocol::number::Epoch;
 
 use crate::names::{FOREIGN, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
 use crate::oracle::listening::Listening;
+use crate::oracle::places::Places;
 
 pub mod listening;
+
+mod places;
 
 /// A publish, by its place in the oracle's list: what its payload says.
 pub type Uid = u32;
@@ -40,6 +43,8 @@ pub struct Oracle {
     attached: BTreeMap<u64, (u64, u64)>,
     /// Highest counter shown by (client, topic).
     shown: BTreeMap<(usize, TopicIndex), u32>,
+    /// Which seqs messages go out under.
+    places: Places,
     /// The first thing that did not fit.
     violation: Option<String>,
     /// Messages given to listeners.
@@ -123,6 +128,8 @@ pub struct Cause {
     pub too_large: bool,
     /// Its client's producer was taken over, so its handles are gone.
     pub taken_over: bool,
+    /// Its client took over from one before it, which may have sent it. A log that then fails to store it asks nobody.
+    pub rebuilt: bool,
 }
 
 impl Oracle {
@@ -319,6 +326,7 @@ impl Oracle {
             Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
             Fault::Protocol(Code::UnknownNumber) if cause.taken_over => Fate::Failed,
             Fault::Protocol(Code::TooLarge) if cause.too_large => Fate::Refused,
+            Fault::Protocol(Code::NotStored) if cause.rebuilt => Fate::Refused,
             Fault::Client(_) | Fault::Protocol(_) => {
                 return self.object(format_args!("#{uid} failed with {}", fault.name()));
             }

@@ -44,7 +44,7 @@ export function dispatch(driver: Driver, rows: Rows, frame: Uint8Array): void {
 }
 
 function settle(driver: Driver, rows: Rows, row: number): void {
-  const entry = driver.entries.byNumber(rows.number(row, 3));
+  const entry = driver.entries.find(rows.number(row, 3));
   if (!entry) return;
   if (rows.lower(row, 0) === Kind.Published) {
     driver.entries.remove(entry);

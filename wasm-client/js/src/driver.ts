@@ -3,7 +3,7 @@
 
 import { dispatch } from "./dispatch.js";
 import { Emitter } from "./emitter.js";
-import { Call, Engine, instantiate, now } from "./engine/engine.js";
+import { Call, Engine, instantiate, newProducer, now, type Producer } from "./engine/engine.js";
 import { Kind, type Rows } from "./engine/rows.js";
 import { codeOf, TidewireError } from "./errors.js";
 import { Link } from "./link.js";
@@ -29,6 +29,7 @@ export class Driver implements Owner {
   readonly #settled = new Set<Listener>();
   readonly #ended = new AbortController();
   readonly #batches: [Rows, Uint8Array][] = [];
+  #producer: Producer | undefined;
   #link: Link | undefined;
   #engine: Engine | undefined;
   #started = false;
@@ -61,7 +62,10 @@ export class Driver implements Owner {
       });
       this.#load()
         .then(instantiate)
-        .then((wasm) => this.#boot(new Engine(wasm, this.#options.outbox ?? {})))
+        .then((wasm) => {
+          this.#producer ??= newProducer();
+          this.#boot(new Engine(wasm, this.#producer, this.#options.outbox ?? {}));
+        })
         .catch((cause) => this.#fail("engine_failed", cause));
     } catch (cause) {
       this.#fail("no_websocket", cause);
@@ -77,7 +81,7 @@ export class Driver implements Owner {
 
   cancel(id: number): void {
     const entry = this.entries.find(id);
-    if (entry?.number) this.#tell((engine) => engine.tell(Call.Cancel, entry.number));
+    if (this.#engine) this.#tell((engine) => engine.tell(Call.Cancel, id));
     else if (entry) this.drop(entry, "cancelled");
   }
 
@@ -172,13 +176,9 @@ export class Driver implements Owner {
   }
 
   #hand(engine: Engine, entry: Entry): void {
-    const { topic, content, payload, sent } = entry;
-    const number = engine.publish(topic, content, payload.length, sent);
-    if (number > 0) {
-      this.entries.number(entry, number);
-      return;
-    }
-    const { code, retryable } = refusal(number, topic);
+    const answer = engine.publish(entry);
+    if (answer >= 0) return;
+    const { code, retryable } = refusal(answer, entry.topic);
     this.drop(entry, code, retryable);
   }
 
@@ -261,11 +261,11 @@ export class Driver implements Owner {
     let taken = 0;
     for (let next = row + 1; rows.lower(next, 0) === Kind.Splice; next++) {
       const at = rows.upper(next, 0);
-      const entry = this.entries.byNumber(rows.number(next, 1));
+      const entry = this.entries.find(rows.number(next, 1));
       parts.push(bytes.subarray(taken, at));
       taken = at;
       if (!entry) continue;
-      entry.sent = true;
+      entry.seq = rows.number(next, 2);
       parts.push(entry.payload);
     }
     if (!parts.length) return bytes;
@@ -299,7 +299,6 @@ export class Driver implements Owner {
     this.#batches.length = 0;
     this.#settled.clear();
     this.listeners.clear();
-    this.entries.forgetNumbers();
     for (const listener of this.#subscribed) listener.orphan();
     if (now() - this.#stoppedAt < 10_000) {
       this.#fail("engine_failed", cause);

@@ -5,10 +5,8 @@ import { type ErrorCode, TidewireError } from "./errors.js";
 import type { Published } from "./types.js";
 
 export class Entry {
-  /** The engine's number for it; 0 if the engine has not been told. */
-  number = 0;
-  /** Whether it may have reached the hub. */
-  sent = false;
+  /** The seq under which it was sent; 0 as long as it was not. */
+  seq = 0;
   readonly outcome: Promise<Published>;
   resolve!: (published: Published) => void;
   reject!: (reason: unknown) => void;
@@ -33,8 +31,7 @@ export class Entry {
 export class Entries {
   bytes = 0;
   readonly #byId = new Map<number, Entry>();
-  readonly #byNumber = new Map<number, Entry>();
-  #flushes: { upto: number; done: () => void }[] = [];
+  #flushes: { upto: number; left: number; done: () => void }[] = [];
   #lastId = 0;
 
   get count(): number {
@@ -57,35 +54,20 @@ export class Entries {
     return this.#byId.get(id);
   }
 
-  byNumber(number: number): Entry | undefined {
-    return this.#byNumber.get(number);
-  }
-
-  /** The engine has taken the entry in. */
-  number(entry: Entry, number: number): void {
-    entry.number = number;
-    this.#byNumber.set(number, entry);
-  }
-
-  /** There is no engine any more. */
-  forgetNumbers(): void {
-    this.#byNumber.clear();
-    for (const entry of this.#byId.values()) entry.number = 0;
-  }
-
   /** The entry has its outcome. */
-  remove(entry: Entry): void {
-    this.#byNumber.delete(entry.number);
-    if (this.#byId.delete(entry.id)) this.bytes -= entry.payload.length;
-    const [oldest = Number.POSITIVE_INFINITY] = this.#byId.keys();
-    this.#flushes = this.#flushes.filter(({ upto, done }) => oldest <= upto || done());
+  remove({ id, payload }: Entry): void {
+    if (!this.#byId.delete(id)) return;
+    this.bytes -= payload.length;
+    this.#flushes = this.#flushes.filter(
+      (flush) => id > flush.upto || --flush.left > 0 || flush.done(),
+    );
   }
 
   /** Resolves when all that is here now has its outcome. */
   flushed(): Promise<void> {
     return new Promise((done) => {
       if (this.count === 0) done();
-      else this.#flushes.push({ upto: this.#lastId, done });
+      else this.#flushes.push({ upto: this.#lastId, left: this.count, done });
     });
   }
 }

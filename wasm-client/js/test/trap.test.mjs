@@ -49,14 +49,16 @@ test("after a trap a new engine goes on from the cursor and the outbox", async (
   const unsent = tide.topic("t").publish("unsent");
 
   const second = await hub.welcome();
-  assert.notDeepEqual(second.fields[1], first.fields[1], "the producer is another one");
+  assert.deepEqual(second.fields[1], first.fields[1], "the producer is the same");
+  assert.deepEqual([first.fields[2], second.fields[2]], [1, 2], "the incarnation is a higher one");
   const asked = await hub.begin(6, 2, 2);
   assert.deepEqual(asked.fields[3], Buffer.from([4, ...epochBytes(epoch), 2]));
   const handle = await hub.opened(1, 1);
   const again = await hub.next(Client.publish);
   const fresh = await hub.next(Client.publish);
-  assert.deepEqual([again.fields[7].toString(), again.fields[5]], ['"sent"', 1]);
-  assert.deepEqual([fresh.fields[7].toString(), fresh.fields[5]], ['"unsent"', undefined]);
+  const told = ({ fields }) => [fields[7].toString(), fields[2], fields[5]];
+  assert.deepEqual(told(again), ['"sent"', 1, 1], "the hub knows nothing of it");
+  assert.deepEqual(told(fresh), ['"unsent"', 2, undefined]);
   hub.send(
     frame(Hub.acked, { 1: handle, 2: 1, 3: 2, 4: epochBytes(epoch), 5: 3, 6: 1 }),
     block(6, 2, [

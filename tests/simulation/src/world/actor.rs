@@ -28,8 +28,10 @@ pub struct Actor {
     pub listeners: Vec<usize>,
     /// Those that have not ended.
     pub listening: Vec<Seat>,
-    /// What it published, by the client's numbers from 1.
+    /// What it published, by its own numbers from 1.
     pub published: Vec<Uid>,
+    /// The seqs that those went out under; 0 for what was never sent.
+    pub seqs: Vec<u64>,
     /// How much it published to each topic.
     pub counters: [u32; TOPICS],
     /// Names for which some listener asked to skip when slow.
@@ -40,6 +42,9 @@ pub struct Actor {
     pub closed: bool,
     /// Whether a newer incarnation has taken over.
     pub taken_over: bool,
+    /// Whether its client is not the first one: it has lost one on the way.
+    pub rebuilt: bool,
+    outbox_count_max: u32,
 }
 
 /// A listener as the application sees it.
@@ -55,23 +60,8 @@ impl Actor {
     /// A client that has done nothing yet.
     #[must_use]
     pub fn new(producer: u64, incarnation: u64, seed: u64, outbox_count_max: u32) -> Self {
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&producer.to_be_bytes());
-        let outbox = OutboxOptions {
-            count_max: outbox_count_max,
-            bytes_max: 1 << 20,
-            when_full: WhenFull::DropOldest,
-        };
-        let options = Options {
-            producer: ProducerId(id),
-            incarnation: Incarnation(incarnation),
-            agent: "simulation".into(),
-            outbox,
-            seed,
-            ..Options::default()
-        };
         Self {
-            client: Client::new(options),
+            client: client(producer, incarnation, seed, outbox_count_max),
             producer,
             incarnation,
             link: None,
@@ -80,12 +70,25 @@ impl Actor {
             listeners: Vec::new(),
             listening: Vec::new(),
             published: Vec::new(),
+            seqs: Vec::new(),
             counters: [0; TOPICS],
             skips: [false; SELECTORS],
             online: false,
             closed: false,
             taken_over: false,
+            rebuilt: false,
+            outbox_count_max,
         }
+    }
+
+    /// Its client is gone with all that it knew, and another one takes its place, which knows nothing yet.
+    pub fn rebuild(&mut self, seed: u64) {
+        self.incarnation += 1;
+        self.client = client(self.producer, self.incarnation, seed, self.outbox_count_max);
+        self.timer_at = u64::MAX;
+        self.listeners.clear();
+        self.listening.clear();
+        self.rebuilt = true;
     }
 
     /// A packet with its payloads in their places.
@@ -102,4 +105,19 @@ impl Actor {
         bytes.extend_from_slice(&packet.bytes[from..]);
         bytes
     }
+}
+
+fn client(producer: u64, incarnation: u64, seed: u64, outbox_count_max: u32) -> Client {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&producer.to_be_bytes());
+    let outbox =
+        OutboxOptions { count_max: outbox_count_max, bytes_max: 1 << 20, when_full: WhenFull::DropOldest };
+    Client::new(Options {
+        producer: ProducerId(id),
+        incarnation: Incarnation(incarnation),
+        agent: "simulation".into(),
+        outbox,
+        seed,
+        ..Options::default()
+    })
 }

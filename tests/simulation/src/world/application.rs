@@ -4,7 +4,7 @@ use tidewire_client_core::fault::Fault;
 use tidewire_client_core::options::SubscribeOptions;
 use tidewire_client_core::output::{ListenerId, PublishId};
 use tidewire_protocol::code::{Content, WhenSlow};
-use tidewire_protocol::number::Offset;
+use tidewire_protocol::number::{Offset, Seq};
 use tidewire_protocol::position::{Position, Start};
 
 use crate::names::{NAMES, SELECTORS, SelectorIndex, TOPICS, TopicIndex};
@@ -65,7 +65,8 @@ impl World {
     pub fn publish(&mut self, actor: usize, topic: TopicIndex, len: u32) -> Option<Uid> {
         let now = self.now;
         let this = &mut self.actors[actor];
-        let id = this.client.publish(now, NAMES[usize::from(topic)], Content::Binary, len).ok()?;
+        let id = PublishId(this.published.len() as u64 + 1);
+        this.client.take(now, id, NAMES[usize::from(topic)], Content::Binary, len).ok()?;
         this.counters[usize::from(topic)] += 1;
         let counter = this.counters[usize::from(topic)];
         let Actor { producer, incarnation, .. } = *this;
@@ -74,11 +75,8 @@ impl World {
             Publish { actor, producer, incarnation, topic, counter, bare: false, len, fate, seen: 0 };
         let uid = self.oracle.published(publish);
         let this = &mut self.actors[actor];
-        if id.0 as usize != this.published.len() + 1 {
-            self.oracle.object(format_args!("client {actor} gives publish {uid} the id {}", id.0));
-            return None;
-        }
         this.published.push(uid);
+        this.seqs.push(0);
         self.tally.published += 1;
         self.note(|| format!("client {actor} publishes #{uid}, id {}, topic {topic}, {len} bytes", id.0));
         Some(uid)
@@ -232,6 +230,40 @@ impl World {
 
     pub(crate) fn settle(&mut self, actor: usize, listener: usize, bytes: u32) {
         self.actors[actor].client.settled(self.now, ListenerId(listener as u32), 1, bytes);
+        self.drain(actor, &[]);
+    }
+
+    /// A client is gone, as when its engine traps. Its application makes another one from what it keeps: what it
+    /// published without an outcome, and the seqs of what was sent of that.
+    pub fn rebuild(&mut self, actor: usize) {
+        if self.actors[actor].taken_over {
+            return;
+        }
+        self.note(|| format!("client {actor} loses its engine"));
+        self.close_link(actor, 1000);
+        let seed = self.random.number();
+        let this = &mut self.actors[actor];
+        for index in this.listeners.iter() {
+            self.oracle.listeners[*index].ended = true;
+        }
+        this.rebuild(seed);
+        self.oracle.lost_places(actor, &this.counters);
+        this.client.connect(self.now);
+        for (index, uid) in this.published.iter().enumerate() {
+            let publish = &mut self.oracle.publishes[*uid as usize];
+            if publish.fate != Fate::Waiting {
+                continue;
+            }
+            publish.incarnation = this.incarnation;
+            let (name, seq) = (NAMES[usize::from(publish.topic)], this.seqs[index]);
+            if seq > 0 {
+                this.client.window(name, Seq(seq), 1);
+            }
+            let id = PublishId(index as u64 + 1);
+            if this.client.take(self.now, id, name, Content::Binary, publish.len).is_err() {
+                self.oracle.object(format_args!("client {actor} does not take #{uid} in again"));
+            }
+        }
         self.drain(actor, &[]);
     }
 

@@ -2,7 +2,7 @@
 
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::input::Input;
-use tidewire_client_core::output::{Event as ClientEvent, Output, Status};
+use tidewire_client_core::output::{Event as ClientEvent, Output, Packet, Status};
 use tidewire_protocol::code::Code;
 
 use crate::oracle::Cause;
@@ -74,6 +74,7 @@ impl World {
                 Output::CloseLink { code } => self.close_link(actor, code),
                 Output::NeedToken { .. } => self.actors[actor].client.set_token(self.now, ""),
                 Output::Send(packet) => {
+                    self.going_out(actor, &packet);
                     let message = self.actors[actor].compose(&packet, &self.oracle.publishes);
                     self.send(actor, BINARY, &message);
                 }
@@ -87,6 +88,19 @@ impl World {
         }
     }
 
+    /// Notes under which seqs messages go out.
+    fn going_out(&mut self, actor: usize, packet: &Packet) {
+        let this = &mut self.actors[actor];
+        for splice in &packet.payloads {
+            let index = splice.id.0 as usize - 1;
+            this.seqs[index] = splice.seq.0;
+            // Once it is fenced, its seqs are another's.
+            if !this.taken_over {
+                self.oracle.sent(this.published[index], splice.seq.0);
+            }
+        }
+    }
+
     fn send(&mut self, actor: usize, opcode: u8, payload: &[u8]) {
         let Some(id) = self.actors[actor].link else {
             return self.oracle.object(format_args!("client {actor} sends without a link"));
@@ -96,7 +110,7 @@ impl World {
     }
 
     /// The client lets go of its link. The hub reads on, and learns of it late or by what it reads.
-    fn close_link(&mut self, actor: usize, code: u16) {
+    pub(crate) fn close_link(&mut self, actor: usize, code: u16) {
         self.actors[actor].online = false;
         self.actors[actor].attempt += 1;
         let Some(id) = self.actors[actor].link else { return };
@@ -150,6 +164,7 @@ impl World {
                 let cause = Cause {
                     too_large: len > self.setup.hub.limits.message_bytes_max,
                     taken_over: self.actors[actor].taken_over,
+                    rebuilt: self.actors[actor].rebuilt,
                 };
                 self.oracle.failed(uid, *fault, cause);
                 if *fault == Fault::Protocol(Code::Fenced) {

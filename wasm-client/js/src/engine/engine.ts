@@ -2,6 +2,7 @@
 // wants done it writes into a table, which is read after the call.
 
 import type { Wasm } from "#wasm";
+import type { Entry } from "../outbox.js";
 import type { From, OutboxOptions, Position, SubscribeOptions } from "../types.js";
 import { Rows, width } from "./rows.js";
 
@@ -38,6 +39,17 @@ export async function instantiate(module: WebAssembly.Module): Promise<Wasm> {
   return exports as unknown as Wasm;
 }
 
+/** Who publishes: secret random bits, and how many engines have had them. */
+export interface Producer {
+  readonly secret: BigUint64Array;
+  engines: number;
+}
+
+export const newProducer = (): Producer => ({
+  secret: crypto.getRandomValues(new BigUint64Array(2)),
+  engines: 0,
+});
+
 /** Milliseconds on a clock that never goes back. */
 export const now = (): number => performance.now();
 
@@ -50,11 +62,13 @@ export class Engine {
   #name = new Uint8Array(0);
 
   /** @internal */
-  constructor(wasm: Wasm, outbox: OutboxOptions) {
+  constructor(wasm: Wasm, producer: Producer, outbox: OutboxOptions) {
     this.#wasm = wasm;
     const { maxCount = 10_000, maxBytes = 1 << 24, whenFull } = outbox;
-    const [secret = 0n, rest = 0n] = crypto.getRandomValues(new BigUint64Array(2));
-    wasm.start(secret, rest, maxCount, maxBytes, whenFull === "drop_oldest");
+    const [secret = 0n, rest = 0n] = producer.secret;
+    // Each engine of a producer shuts out those before it.
+    const incarnation = ++producer.engines;
+    wasm.start(secret, rest, incarnation, maxCount, maxBytes, whenFull === "drop_oldest");
   }
 
   /** Tells the engine something, now. */
@@ -77,12 +91,13 @@ export class Engine {
     return this.#rows(this.tell(Call.Received, this.#put(frame)));
   }
 
-  /** The number of the publish, or below zero a refusal. */
-  publish(topic: string, content: number, length: number, again: boolean): number {
+  /** Below zero a refusal. */
+  publish({ id, topic, content, payload, seq }: Entry): number {
     // Most go where the last one went.
     if (topic !== this.#topic) this.#name = utf8.encode(topic);
     this.#topic = topic;
-    return this.tell(Call.Publish, this.#put(this.#name), content, length, Number(again));
+    const name = this.#put(this.#name);
+    return this.tell(Call.Publish, name, id, payload.length, content + 8 * seq);
   }
 
   /** The number of the listener, or below zero a refusal. */

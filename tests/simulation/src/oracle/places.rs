@@ -1,0 +1,43 @@
+//! Which seq each message goes out under: that of its place among all that was published to its topic.
+
+use std::collections::BTreeMap;
+
+use crate::names::{TOPICS, TopicIndex};
+use crate::oracle::{Oracle, Publish, Uid};
+
+/// What is known of seqs.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// The latest message that went out by (client, topic): its counter and its seq.
+    latest: BTreeMap<(usize, TopicIndex), (u32, u64)>,
+    /// The seq of each message that went out.
+    seqs: BTreeMap<Uid, u64>,
+}
+
+impl Oracle {
+    /// A message goes out under a seq. Those that were withdrawn before it, sent or not, had their own. Only the hub may
+    /// move it further back, for what it knows of this publisher.
+    pub fn sent(&mut self, uid: Uid, seq: u64) {
+        let before = *self.places.seqs.entry(uid).or_insert(seq);
+        if before != seq {
+            return self.object(format_args!("#{uid} goes out under seq {seq}, and before under {before}"));
+        }
+        let Publish { actor, topic, counter, .. } = self.publishes[uid as usize];
+        let latest = self.places.latest.entry((actor, topic)).or_insert((counter, seq));
+        if counter <= latest.0 {
+            return;
+        }
+        let (places, seqs) = (u64::from(counter - latest.0), seq.saturating_sub(latest.1));
+        *latest = (counter, seq);
+        if seqs < places {
+            self.object(format_args!("#{uid} is {places} places behind the last, and {seqs} seqs"));
+        }
+    }
+
+    /// A client has lost its engine. Nobody kept the places of what was withdrawn before it was sent.
+    pub fn lost_places(&mut self, actor: usize, counters: &[u32; TOPICS]) {
+        for (topic, counter) in (0..).zip(counters) {
+            self.places.latest.insert((actor, topic), (*counter, 0));
+        }
+    }
+}
