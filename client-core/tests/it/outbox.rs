@@ -353,9 +353,9 @@ fn a_client_that_takes_over_sends_again_under_the_seqs_of_the_one_before() {
     rig.sign_in();
     rig.expect_sent(&["hello ", "open 1 t lowest 1", "open 2 u lowest 1"]);
     rig.say_all(&[opened(1, false, 6), opened(2, true, 1)]);
-    rig.expect_sent(&["publish 1 #1", "publish 1 #2", "publish 1 #4", "publish 2 #1"]);
+    rig.expect_sent(&["publish 1 #1", "publish 1 #2", "publish 1 #3 void", "publish 1 #4", "publish 2 #1"]);
     rig.events.clear();
-    rig.say_all(&[duplicate(1, 1, 10), duplicate(1, 2, 11), duplicate(1, 4, 13)]);
+    rig.say_all(&[duplicate(1, 1, 10), duplicate(1, 2, 11), duplicate(1, 3, 12), duplicate(1, 4, 13)]);
     rig.expect_events(&[
         "published 1 at 10 duplicate",
         "published 2 at 11 duplicate",
