@@ -2,33 +2,29 @@
 
 use alloc::vec::Vec;
 
-use tidewire_protocol::binary;
-use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame;
 use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::field::{Field, Fields};
-use tidewire_protocol::hub_frame::{
-    Acked, Detached, Failed, Goodbye, Heartbeat, Missing, Opened, Page, Progress, Refused, Subscribed,
-    Unsubscribed, Welcome,
-};
 use tidewire_protocol::name;
 use tidewire_protocol::number::Seq;
 use tidewire_protocol::position::Start;
 
 use crate::connection::{Change, Connection};
-use crate::fault::{Broken, ClientCode, Fault, code_of, is_blame};
+use crate::fault::{ClientCode, Fault, code_of, is_blame};
 use crate::history::{ASKS, History, Question};
 use crate::input::{Input, Millis, NEVER};
 use crate::options::{Options, SubscribeOptions};
 use crate::outbox::Outbox;
 use crate::output::{ListenerId, Output, Packet, PublishId};
 use crate::outputs::Outputs;
+use crate::request::Requests;
 use crate::sends::Sends;
 #[cfg(feature = "sends")]
 use crate::sends::Update;
 use crate::subscriptions::Subscriptions;
 
 mod driving;
+
+mod receiving;
 
 /// One client of one hub. The crate's documentation says how it is driven.
 #[derive(Debug)]
@@ -39,6 +35,8 @@ pub struct Client {
     history: History,
     outbox: Outbox,
     sends: Sends,
+    /// Numbers of questions, whoever asks.
+    requests: Requests,
     /// Frames to send before all messages.
     wire: Vec<u8>,
     /// The time when [`Self::drive`] was called last.
@@ -56,6 +54,7 @@ impl Client {
             history: History::new(),
             outbox: Outbox::new(options.outbox, options.incarnation.0 > 1),
             sends: Sends::new(),
+            requests: Requests::new(),
             wire: Vec::new(),
             now: 0,
             outputs: Outputs::new(),
@@ -63,8 +62,20 @@ impl Client {
         }
     }
 
-    /// Starts connecting, if that has not been done.
+    /// Starts connecting, or tries again at once. A link that is there is tried by [`Self::probe`].
     pub fn connect(&mut self, now: Millis) {
+        let change = self.connection.retry_now(now, &self.options, &mut self.outputs);
+        self.follow(now, change);
+    }
+
+    /// Asks the hub for a heartbeat, if there is a link: without a word for four seconds, it counts as dead.
+    pub fn probe(&mut self, now: Millis) {
+        if self.connection.probe(now, self.outbox.flying()) {
+            client_frame::Heartbeat { request: self.requests.following() }.put(&mut self.wire);
+        }
+    }
+
+    fn start(&mut self, now: Millis) {
         self.connection.start(now, &self.options, &mut self.outputs);
     }
 
@@ -117,7 +128,7 @@ impl Client {
     ) -> Result<(), Fault> {
         self.check(topic, false)?;
         self.outbox.take(id, topic, content, payload_len, &mut self.outputs)?;
-        self.connect(now);
+        self.start(now);
         Ok(())
     }
 
@@ -148,11 +159,11 @@ impl Client {
         expires_ms: Millis,
     ) -> Result<(), Fault> {
         self.check(topic, false)?;
-        self.connect(now);
+        self.start(now);
         let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms));
         let update = Update { topic, content, payload, until };
         let online = self.connection.is_online();
-        self.sends.send(now, update, self.outbox.allowance(), online)
+        self.sends.send(now, update, self.outbox.allowance(), online, &mut self.requests)
     }
 
     /// Updates that were dropped since the client began.
@@ -180,7 +191,7 @@ impl Client {
     ) -> Result<ListenerId, Fault> {
         self.check(name, true)?;
         let id = self.subscriptions.subscribe(name, options);
-        self.connect(now);
+        self.start(now);
         self.drive(now);
         Ok(id)
     }
@@ -204,7 +215,7 @@ impl Client {
         }
         let id = self.subscriptions.following();
         self.history.ask(Question::new(id, name, from, messages_max));
-        self.connect(now);
+        self.start(now);
         self.drive(now);
         Ok(id)
     }
@@ -252,10 +263,7 @@ impl Client {
             }
             Input::Timeout => self.connection.timeout(now, &self.options, out),
             Input::Suspend => self.connection.suspend(out),
-            Input::Online => {
-                self.connection.retry_now(now, &self.options, out);
-                Change::None
-            }
+            Input::Online => self.connection.online(now, &self.options, out),
             Input::Received(bytes) => self.received(now, bytes),
         };
         self.follow(now, change);
@@ -277,6 +285,8 @@ impl Client {
         if !self.connection.is_up() {
             return None;
         }
+        // An answer to a heartbeat is not answered.
+        let is_echo = self.wire.first() == Some(&client_frame::Heartbeat::KIND);
         self.ask();
         let mut packet = Packet { bytes: core::mem::take(&mut self.wire), payloads: Vec::new() };
         if !driving::is_hello(&packet.bytes) {
@@ -285,6 +295,9 @@ impl Client {
         }
         if packet.bytes.is_empty() {
             return self.outputs.pop();
+        }
+        if !is_echo {
+            self.connection.sent(self.now);
         }
         Some(Output::Send(packet))
     }
@@ -300,6 +313,7 @@ impl Client {
     fn follow(&mut self, now: Millis, change: Change) {
         match change {
             Change::None | Change::Online => {}
+            Change::Doubt => self.probe(now),
             Change::Up => {
                 self.connection.put_hello(&self.options, &mut self.wire);
                 self.subscriptions.reset();
@@ -324,88 +338,5 @@ impl Client {
         self.outbox.reset();
         self.subscriptions.reset();
         self.sends.reset();
-    }
-
-    fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
-        self.connection.heard(now);
-        let mut rest = bytes;
-        while !rest.is_empty() && self.connection.is_heard() {
-            let change = self.frame(now, &mut rest, bytes).unwrap_or_else(|Broken| self.broken(now));
-            match change {
-                Change::None => {}
-                Change::Up | Change::Online => self.follow(now, change),
-                Change::Down | Change::Over(_) => return change,
-            }
-        }
-        Change::None
-    }
-
-    fn broken(&mut self, now: Millis) -> Change {
-        self.connection.misbehaved(now, &mut self.outputs)
-    }
-
-    /// Takes in one frame, from the front of `rest`.
-    ///
-    /// Each is read where its kind is told apart, never as a `HubFrame`: moving that costs the wasm client more
-    /// than all that is done with the frames.
-    fn frame(&mut self, now: Millis, rest: &mut &[u8], bytes: &[u8]) -> Result<Change, Broken> {
-        let out = &mut self.outputs;
-        let (kind, body) = binary::take(rest)?;
-        if kind == Block::KIND {
-            self.subscriptions.block(&Block::take(body)?, bytes, out)?;
-            return Ok(Change::None);
-        }
-        let fields = &mut Fields::read(body);
-        match kind {
-            Welcome::KIND => {
-                let subject = <&[u8]>::take(fields, Welcome::SUBJECT);
-                let welcome = Welcome::without_texts(fields)?;
-                self.outbox.welcomed(&welcome);
-                self.sends.welcomed(&welcome);
-                self.subscriptions.welcomed(welcome.tag);
-                return Ok(self.connection.welcomed(now, &welcome, subject, &self.options, out));
-            }
-            Goodbye::KIND => self.connection.goodbye(now, &Goodbye::without_texts(fields)?, out),
-            Heartbeat::KIND => {
-                let heartbeat = Heartbeat::of(fields)?;
-                if heartbeat.request.0 == 0 {
-                    client_frame::Heartbeat::default().put(&mut self.wire);
-                } else {
-                    self.sends.echoed(heartbeat.request);
-                }
-            }
-            // Only participant 0 is ours, and only a hub that will not have it takes it away.
-            Detached::KIND => self.outbox.fail_all(Detached::without_texts(fields)?.code.into(), out),
-            Opened::KIND => self.outbox.opened(&Opened::of(fields)?),
-            Acked::KIND => self.outbox.acked(&Acked::of(fields)?, out),
-            Refused::KIND => {
-                let refused = Refused::without_texts(fields)?;
-                self.sends.refused(now, &refused);
-                self.outbox.refused(now, &refused, out)?;
-            }
-            Subscribed::KIND => self.subscriptions.subscribed(Subscribed::of(fields)?, out),
-            Unsubscribed::KIND => {
-                self.subscriptions.unsubscribed(now, &Unsubscribed::without_texts(fields)?, out)
-            }
-            Failed::KIND => {
-                let failed = Failed::without_texts(fields)?;
-                self.subscriptions.failed(now, &failed, out);
-                if ASKS {
-                    self.history.failed(now, &failed, out);
-                }
-            }
-            Missing::KIND => self.subscriptions.missing(&Missing::of(fields)?, out)?,
-            Progress::KIND => self.subscriptions.progress(&Progress::of(fields)?),
-            Page::KIND => {
-                let page = Page::of(fields)?;
-                self.subscriptions.page(now, &page, bytes, out)?;
-                if ASKS {
-                    self.history.page(&page, bytes, out)?;
-                }
-            }
-            // A kind that this version does not know is passed over, by rule; `attached` is asked for by nobody.
-            _ => {}
-        }
-        Ok(Change::None)
     }
 }

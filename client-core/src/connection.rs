@@ -13,12 +13,14 @@ use crate::fault::{ClientCode, Fault, is_blame};
 use crate::input::{Millis, NEVER};
 use crate::limits::{
     BACKOFF_MS_FIRST, BACKOFF_MS_MAX, BLAMES_MAX, CLOSE_NORMAL, CONNECT_MS_MAX, HEARTBEAT_MS_DEFAULT,
-    LEAVE_MS_MAX, STABLE_MS, TOKEN_MS_MAX,
+    LEAVE_MS_MAX, TOKEN_MS_MAX,
 };
 use crate::options::Options;
 use crate::output::{Event, Output, Status, TokenReason};
 use crate::outputs::Outputs;
 use crate::random::Random;
+
+mod life;
 
 /// Where the connection stands.
 ///
@@ -26,13 +28,13 @@ use crate::random::Random;
 ///          start            token              link opened
 ///   Idle ───────► Fetching ───────► Opening ───────────────► SigningIn
 ///                    ▲ │  (no token needed: at once)             │ welcome
-///   time, or Online  │ │ no token   │ closed, too long           ▼
+///   time, or retried │ │ no token   │ closed, too long           ▼
 ///                    │ ▼            ▼                          Online
 ///                  Waiting ◄─────────────── closed, silent ──────┤
 ///                    ▲                                           │ goodbye
 ///                    └────────────── closed, too long ──── Leaving
 ///
-///   any ── Suspend ──► Suspended ── Online ──► Fetching or Opening
+///   any ── Suspend ──► Suspended ── Online, or retried ──► Fetching or Opening
 ///   any ── close, or a refusal that no retry can help ──► Closed
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +48,19 @@ enum State {
     /// `hello` is sent.
     SigningIn { until: Millis },
     /// Signed in.
-    Online { since: Millis, silent_at: Millis, silence_ms: Millis },
+    Online {
+        since: Millis,
+        /// The link counts as dead then, unless something is heard before.
+        silent_at: Millis,
+        silence_ms: Millis,
+        /// The hub is asked for a heartbeat then; never while it is asked.
+        probe_at: Millis,
+        is_probed: bool,
+    },
     /// The hub has said goodbye; what it still says is heard, and nothing is sent.
     Leaving { until: Millis, code: Code, reconnect_after_ms: Millis },
-    /// Not connected until then.
-    Waiting { until: Millis },
+    /// Not connected until then; `asked` if that is the hub's wish.
+    Waiting { until: Millis, asked: bool },
     /// Not connected until the shell says `Online`.
     Suspended,
     /// For good.
@@ -67,6 +77,8 @@ pub(crate) enum Change {
     Up,
     /// The hub has welcomed us: messages can go.
     Online,
+    /// The link may be dead: ask for a heartbeat.
+    Doubt,
     /// The link is gone.
     Down,
     /// It is all over, with this reason.
@@ -139,21 +151,20 @@ impl Connection {
             | State::Opening { until }
             | State::SigningIn { until }
             | State::Leaving { until, .. }
-            | State::Waiting { until } => until,
-            State::Online { silent_at, .. } => silent_at,
+            | State::Waiting { until, .. } => until,
+            State::Online { silent_at, probe_at, .. } => {
+                if probe_at < silent_at {
+                    probe_at
+                } else {
+                    silent_at
+                }
+            }
         }
     }
 
     /// The first use.
     pub(crate) fn start(&mut self, now: Millis, options: &Options, out: &mut Outputs) {
         if self.state == State::Idle {
-            self.begin(now, options, out);
-        }
-    }
-
-    /// The network is back, or a suspension ends: no reason to wait any longer.
-    pub(crate) fn retry_now(&mut self, now: Millis, options: &Options, out: &mut Outputs) {
-        if matches!(self.state, State::Waiting { .. } | State::Suspended) {
             self.begin(now, options, out);
         }
     }
@@ -252,16 +263,15 @@ impl Connection {
             if welcome.heartbeat_ms == 0 { HEARTBEAT_MS_DEFAULT } else { welcome.heartbeat_ms };
         let silence_ms = 2 * heartbeat_ms;
         self.token_renewed = false;
-        self.state = State::Online { since: now, silent_at: now + silence_ms, silence_ms };
+        self.state = State::Online {
+            since: now,
+            silent_at: now + silence_ms,
+            silence_ms,
+            probe_at: NEVER,
+            is_probed: false,
+        };
         out.tell(Event::Status(Status::Online));
         Change::Online
-    }
-
-    /// Something was heard.
-    pub(crate) const fn heard(&mut self, now: Millis) {
-        if let State::Online { silent_at, silence_ms, .. } = &mut self.state {
-            *silent_at = now + *silence_ms;
-        }
     }
 
     /// The hub is about to close the link.
@@ -282,7 +292,7 @@ impl Connection {
         out: &mut Outputs,
     ) -> Change {
         self.note_stable(now);
-        self.state = State::Waiting { until: now };
+        self.state = State::Waiting { until: now, asked: false };
         match code {
             Code::BadToken if options.asks_tokens && !self.token_renewed => {
                 self.token = None;
@@ -318,6 +328,7 @@ impl Connection {
                 Change::None
             }
             State::Fetching { .. } => self.lose(now, ClientCode::NoToken.into(), 0, out),
+            State::Online { silent_at, .. } if now < silent_at => Change::Doubt,
             State::Opening { .. } | State::SigningIn { .. } | State::Online { .. } => {
                 self.close_link(Code::Silent.close_code(), out);
                 self.lose(now, ClientCode::HubSilent.into(), 0, out)
@@ -375,18 +386,9 @@ impl Connection {
             self.random.up_to(cap)
         };
         self.failures = self.failures.saturating_add(1);
-        self.state = State::Waiting { until: now + retry_in_ms };
+        self.state = State::Waiting { until: now + retry_in_ms, asked: after_ms > 0 };
         let status = Status::Offline { fault: Some(fault), retry_in_ms: Some(retry_in_ms) };
         out.tell(Event::Status(status));
         Change::Down
-    }
-
-    fn note_stable(&mut self, now: Millis) {
-        if let State::Online { since, .. } = self.state
-            && now >= since + STABLE_MS
-        {
-            self.failures = 0;
-            self.blames = 0;
-        }
     }
 }

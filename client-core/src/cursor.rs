@@ -73,6 +73,13 @@ impl Cursor {
         }
     }
 
+    /// Keeps no more than so many logs: those that came last.
+    pub(crate) fn forget_oldest(&mut self, logs_max: usize) {
+        if self.0.len() > logs_max {
+            self.0.remove(0);
+        }
+    }
+
     /// Stays as far as `former` was in the logs that both have.
     pub(crate) fn keep(&mut self, former: &Self) {
         for place in &mut self.0 {

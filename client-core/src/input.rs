@@ -20,7 +20,8 @@ pub enum Input<'a> {
     Received(&'a [u8]),
     /// The time that [`crate::client::Client::deadline`] told has come.
     Timeout,
-    /// The network is back, or the page is shown again: try at once, and end a [`Self::Suspend`].
+    /// The network is back, or the page is shown again: try at once, unless the hub asked to stay away, and end a
+    /// [`Self::Suspend`]. A link that is there is given up unless the hub answers within seconds.
     Online,
     /// Close the link and stay away until [`Self::Online`]: the page is hidden for good, or a user wants quiet.
     Suspend,

@@ -11,6 +11,13 @@ pub(crate) const LEAVE_MS_MAX: Millis = 5_000;
 /// Heartbeat of a hub that told none.
 pub(crate) const HEARTBEAT_MS_DEFAULT: Millis = 30_000;
 
+/// A hub that was asked for a heartbeat answers within this, or the link is dead: a person waits no longer for a page.
+pub(crate) const PROBE_MS_MAX: Millis = 4_000;
+/// Or later by what lies on the way: a link that carries so many bytes a millisecond is slow, not dead.
+pub(crate) const PROBE_BYTES_PER_MS: u64 = 16;
+/// What was sent has been without an answer, or any other word, for so long: ask whether the hub is there.
+pub(crate) const UNANSWERED_MS_MAX: Millis = 5_000;
+
 /// The WebSocket close code for "all is well".
 pub(crate) const CLOSE_NORMAL: u16 = 1_000;
 

@@ -25,6 +25,8 @@ pub(crate) struct Listener {
     /// Where it wanted to start.
     pub from: Start,
     echo: bool,
+    /// Up to here its client's own messages are from before it.
+    own: Cursor,
     messages_max: u32,
     bytes_max: u32,
     /// Messages given and not settled.
@@ -60,13 +62,14 @@ pub(crate) enum Stage {
 impl Listener {
     /// One that has got nothing yet.
     #[must_use]
-    pub(crate) fn new(id: ListenerId, options: SubscribeOptions, stage: Stage) -> Self {
+    pub(crate) fn new(id: ListenerId, options: SubscribeOptions, own: Cursor, stage: Stage) -> Self {
         Self {
             id,
             stage,
             cursor: Cursor::default(),
             from: options.from,
             echo: options.echo,
+            own,
             messages_max: options.messages_max.max(1),
             bytes_max: options.bytes_max,
             held: 0,
@@ -139,7 +142,8 @@ impl Listener {
         if known && !mutant::active(Mutant::SkipDuplicateDrop) {
             return true;
         }
-        if self.echo || !is_own(tag, own_tags) {
+        let is_before = || self.own.offset(epoch).is_some_and(|upto| offset <= upto);
+        if self.echo || !is_own(tag, own_tags) || is_before() {
             if !self.has_room(payload.len) {
                 if mutant::active(Mutant::CursorBeforeMessage) {
                     self.cursor.raise(epoch, offset);

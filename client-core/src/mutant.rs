@@ -19,6 +19,8 @@ pub enum Mutant {
     CursorBeforeMessage,
     /// A message that is withdrawn leaves no void, and those behind it move up.
     CancelMovesSeqs,
+    /// A link on which the hub was asked for a heartbeat counts as one on which it answered.
+    ProbeCountsAsLife,
 }
 
 impl Mutant {
@@ -31,6 +33,7 @@ impl Mutant {
         Self::MaybeDuplicateUnmarked,
         Self::CursorBeforeMessage,
         Self::CancelMovesSeqs,
+        Self::ProbeCountsAsLife,
     ];
 }
 

@@ -7,6 +7,7 @@ use tidewire_protocol::number::Request;
 
 use crate::allowance::Allowance;
 use crate::input::{Millis, NEVER};
+use crate::request::Requests;
 
 /// None, ever.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl Sends {
 
     pub(crate) const fn refused(&mut self, _: Millis, _: &Refused<'_>) {}
 
-    pub(crate) const fn drive(&mut self, _: Millis, _: bool) {}
+    pub(crate) const fn drive(&mut self, _: Millis, _: bool, _: &mut Requests) {}
 
     pub(crate) const fn fill(&mut self, _: &mut Vec<u8>, _: &Allowance) {}
 

@@ -56,7 +56,7 @@ pub struct SubscribeOptions {
     /// What the hub does when the connection cannot keep up. Listeners of one name share one subscription on
     /// the wire, and the first of them decides.
     pub when_slow: WhenSlow,
-    /// Whether it hears what this client itself publishes.
+    /// Whether it hears what this client itself publishes from now on; what it had published before is history as any.
     pub echo: bool,
     /// Messages it may have been given and not settled.
     pub messages_max: u32,

@@ -216,6 +216,11 @@ impl Outbox {
         is_blamed
     }
 
+    /// What is on its way on this link: bytes of payload, and one for each publish.
+    pub(crate) fn flying(&self) -> u64 {
+        self.windows.iter().flatten().map(Window::flying).sum()
+    }
+
     const fn is_careful(&self) -> bool {
         self.load.suspects > 0
     }
@@ -322,7 +327,7 @@ impl Outbox {
 
     /// Appends messages. `false` if there is more to send at once, in another packet.
     fn send(&mut self, careful: bool, packet: &mut Packet, out: &mut Outputs) -> bool {
-        let mut flying: u64 = self.windows.iter().flatten().map(Window::flying).sum();
+        let mut flying = self.flying();
         let mut size = packet.bytes.len();
         let places = self.windows.len();
         for step in 0..places {

@@ -19,6 +19,7 @@ use crate::input::{Millis, NEVER};
 use crate::limits::{
     PROBE_BYTES, PROBE_MS, RETRY_MS_MAX, SEND_TOPICS_MAX, STALL_MS, UNREAD_BYTES_MAX, WAITING_BYTES_MAX,
 };
+use crate::request::Requests;
 
 /// All updates of a client.
 #[derive(Debug)]
@@ -134,6 +135,7 @@ impl Sends {
         update: Update<'_>,
         allowance: &Allowance,
         online: bool,
+        requests: &mut Requests,
     ) -> Result<(), Fault> {
         let too_large = update.payload.len() as u64 > allowance.payload_bytes;
         let refusal = if too_large { Some(Code::TooLarge.into()) } else { self.refusal(now, update.topic) };
@@ -141,9 +143,9 @@ impl Sends {
             self.dropped += 1;
             return Err(fault);
         }
-        self.drive(now, online);
+        self.drive(now, online, requests);
         if online && self.waiting.is_empty() && self.can_go(now, update.payload.len()) {
-            self.put(now, update);
+            self.put(now, update, requests);
         } else {
             self.keep(now, update);
         }
@@ -185,7 +187,7 @@ impl Sends {
     }
 
     /// Appends one to what is sent.
-    fn put(&mut self, now: Millis, update: Update<'_>) {
+    fn put(&mut self, now: Millis, update: Update<'_>, requests: &mut Requests) {
         let before = self.wire.len();
         let handle = self.handle(update.topic);
         let expires_ms = update.until.map_or(0, |until| until.saturating_sub(now).min(NUMBER_MAX));
@@ -195,12 +197,11 @@ impl Sends {
         self.unread += len;
         self.behind += len;
         if self.probe.is_answered && (self.behind >= PROBE_BYTES || self.probe.is_older(now, PROBE_MS)) {
-            self.ask(now);
+            self.ask(now, requests.following());
         }
     }
 
-    fn ask(&mut self, now: Millis) {
-        let request = Request(self.probe.request.0 + 1);
+    fn ask(&mut self, now: Millis, request: Request) {
         Heartbeat { request }.put(&mut self.wire);
         self.probe = Probe { request, at: Some(now), is_answered: false };
         self.behind = 0;
@@ -247,7 +248,7 @@ impl Sends {
     }
 
     /// Sends what waits, as far as it can go, and drops what is too old.
-    pub(crate) fn drive(&mut self, now: Millis, online: bool) {
+    pub(crate) fn drive(&mut self, now: Millis, online: bool, requests: &mut Requests) {
         if self.waiting.is_empty() {
             return;
         }
@@ -260,7 +261,7 @@ impl Sends {
             if self.refusal(now, &one.topic).is_some() {
                 self.dropped += 1;
             } else if self.can_go(now, one.payload.len()) {
-                self.put(now, one.update());
+                self.put(now, one.update(), requests);
             } else {
                 self.waiting.extend(waiting.into_iter().skip(index));
                 break;

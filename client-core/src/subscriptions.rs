@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
 use tidewire_protocol::hub_frame::{Failed, Missing, Page, Progress, Subscribed, Unsubscribed};
-use tidewire_protocol::number::{Epoch, Tag, TailNumber};
+use tidewire_protocol::number::{Epoch, Offset, Tag, TailNumber};
 use tidewire_protocol::position::Position;
 
+use crate::cursor::Cursor;
 use crate::fault::{Broken, Fault};
 use crate::input::{Millis, NEVER};
 use crate::limits::{ASK_BYTES_MAX, FORMER_TAGS_MAX, LOGS_MAX};
@@ -23,14 +24,14 @@ use crate::tail::{Received, Standing, Tail};
 pub(crate) struct Subscriptions {
     tails: Vec<Tail>,
     last_listener: u32,
-    /// Numbers of questions, those of others too.
-    pub requests: Requests,
     linger_ms: Millis,
     wake_at: Millis,
     /// This client's tags, the newest last.
     own_tags: Vec<Tag>,
     /// Logs that those tags speak of.
     logs: Vec<Epoch>,
+    /// How far this client's own messages are known to go.
+    own_upto: Cursor,
 }
 
 impl Subscriptions {
@@ -40,11 +41,11 @@ impl Subscriptions {
         Self {
             tails: Vec::new(),
             last_listener: 0,
-            requests: Requests::new(),
             linger_ms,
             wake_at: NEVER,
             own_tags: Vec::new(),
             logs: Vec::new(),
+            own_upto: Cursor::at(Vec::new()),
         }
     }
 
@@ -84,6 +85,12 @@ impl Subscriptions {
         }
     }
 
+    /// Messages of this client are in the log, up to this one.
+    pub(crate) fn landed(&mut self, epoch: Epoch, offset: Offset) {
+        self.own_upto.raise(epoch, offset);
+        self.own_upto.forget_oldest(LOGS_MAX);
+    }
+
     /// A number that no listener had.
     pub(crate) fn following(&mut self) -> ListenerId {
         self.last_listener += 1;
@@ -93,11 +100,12 @@ impl Subscriptions {
     /// Adds a listener.
     pub(crate) fn subscribe(&mut self, name: &str, options: SubscribeOptions) -> ListenerId {
         let id = self.following();
+        let own = self.own_upto.clone();
         match self.tails.iter_mut().find(|tail| tail.name == name) {
-            Some(tail) => tail.join(id, options),
+            Some(tail) => tail.join(id, options, own),
             None => {
                 let mut tail = Tail::new(name, &options);
-                tail.join(id, options);
+                tail.join(id, options, own);
                 self.tails.push(tail);
             }
         }
@@ -154,7 +162,13 @@ impl Subscriptions {
 
     /// Asks for what is wanted, and lets go of what is not. `wire` is there while a link is up; what it has no room for
     /// is left to the next call.
-    pub(crate) fn drive(&mut self, now: Millis, bytes_max: usize, mut wire: Option<&mut Vec<u8>>) {
+    pub(crate) fn drive(
+        &mut self,
+        now: Millis,
+        bytes_max: usize,
+        requests: &mut Requests,
+        mut wire: Option<&mut Vec<u8>>,
+    ) {
         if now < self.wake_at {
             return;
         }
@@ -169,7 +183,7 @@ impl Subscriptions {
             let is_asked = matches!(tail.standing, Standing::Asked { .. });
             if now >= tail.linger_until && !is_asked {
                 if let (Standing::Live { number: tail }, Some(wire)) = (tail.standing, wire.as_mut()) {
-                    Unsubscribe { request: self.requests.following(), tail }.put(wire);
+                    Unsubscribe { request: requests.following(), tail }.put(wire);
                 }
                 self.tails.remove(index);
                 continue;
@@ -178,7 +192,7 @@ impl Subscriptions {
                 self.wake_at = self.wake_at.min(tail.linger_until);
             }
             if let Some(wire) = wire.as_mut() {
-                self.wake_at = self.wake_at.min(ask(tail, now, &mut self.requests, wire));
+                self.wake_at = self.wake_at.min(ask(tail, now, requests, wire));
             }
             index += 1;
         }

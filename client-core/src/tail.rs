@@ -74,11 +74,12 @@ impl Tail {
     }
 
     /// Adds a listener. One that wants what is being asked for shares the answer; any other reads history.
-    pub(crate) fn join(&mut self, id: ListenerId, options: SubscribeOptions) {
+    /// `own` is how far this client's own messages go, which are history to it.
+    pub(crate) fn join(&mut self, id: ListenerId, options: SubscribeOptions, own: Cursor) {
         self.linger_until = NEVER;
         let shares = !self.cursor.is_known() && options.from == self.from;
         let stage = if shares { Stage::Starting } else { Stage::Reading { ask_at: 0 } };
-        self.listeners.push(Listener::new(id, options, stage));
+        self.listeners.push(Listener::new(id, options, own, stage));
     }
 
     /// Where to ask from.

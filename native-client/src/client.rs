@@ -88,7 +88,8 @@ impl Client {
         }
     }
 
-    /// Connects at once if the client waits to try again; else does nothing.
+    /// Connects at once if the client waits to try again. A connection that is there is given up unless the hub answers
+    /// within four seconds.
     pub fn retry_now(&self) {
         // Without a task nothing waits.
         let _ = self.commands.send(Command::RetryNow);

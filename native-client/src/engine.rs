@@ -187,7 +187,7 @@ impl Engine {
             Command::History { name, from, messages_max, answer } => {
                 self.history(name, from, messages_max, answer);
             }
-            Command::RetryNow => self.core.handle(now, Input::Online),
+            Command::RetryNow => self.core.connect(now),
             Command::Flush { done } => {
                 let flush = Flush { upto: self.last_id, left: self.waiting.len(), done };
                 self.flushes.push(flush);

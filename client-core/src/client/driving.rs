@@ -10,7 +10,7 @@ impl Client {
     pub(super) fn drive(&mut self, now: Millis) {
         self.now = now;
         self.ask();
-        self.sends.drive(now, self.connection.is_online());
+        self.sends.drive(now, self.connection.is_online(), &mut self.requests);
     }
 
     /// Asks for what is wanted of subscriptions, as far as a packet has room for it.
@@ -20,9 +20,9 @@ impl Client {
         }
         let mut wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
         let packet_bytes = self.outbox.allowance().packet_bytes;
-        self.subscriptions.drive(self.now, packet_bytes, wire.as_deref_mut());
+        self.subscriptions.drive(self.now, packet_bytes, &mut self.requests, wire.as_deref_mut());
         if ASKS {
-            let wake_at = self.history.drive(self.now, packet_bytes, &mut self.subscriptions.requests, wire);
+            let wake_at = self.history.drive(self.now, packet_bytes, &mut self.requests, wire);
             self.subscriptions.wake(wake_at);
         }
     }

@@ -4,8 +4,9 @@ use tidewire_client_core::input::Input;
 use tidewire_client_core::options::Options;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Goodbye, Heartbeat, HubFrame, Welcome};
+use tidewire_protocol::number::Request;
 
-use crate::rig::{Rig, opened, welcome};
+use crate::rig::{Rig, acked, opened, progress, welcome};
 
 fn goodbye(code: Code, reconnect_after_ms: u64) -> HubFrame<'static> {
     HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, ..Goodbye::default() })
@@ -138,6 +139,97 @@ fn answers_heartbeats_and_gives_up_a_silent_link() {
     rig.expect_asked(&["close 4018"]);
     assert!(rig.events[0].contains("HubSilent"), "{:?}", rig.events);
     assert!(rig.wait() <= 1_000);
+    rig.expect_asked(&["open"]);
+}
+
+#[test]
+fn a_link_that_may_be_dead_is_given_up_unless_the_hub_answers_within_seconds() {
+    let mut rig = Rig::online();
+    rig.input(Input::Online);
+    rig.expect_sent(&["heartbeat 1"]);
+    // Asking again is no sign of life.
+    rig.now += 3_000;
+    rig.input(Input::Online);
+    rig.client.probe(rig.now);
+    rig.drain();
+    rig.expect_sent(&[]);
+    assert_eq!(rig.wait(), 1_000);
+    rig.expect_asked(&["close 4018"]);
+    assert!(rig.events[0].contains("HubSilent"), "{:?}", rig.events);
+}
+
+#[test]
+fn any_word_of_the_hub_is_a_sign_of_life() {
+    let mut rig = Rig::online();
+    for frame in [HubFrame::Heartbeat(Heartbeat { request: Request(1) }), progress(9, 1)] {
+        rig.client.connect(rig.now);
+        rig.drain();
+        rig.now += 3_999;
+        rig.say(frame);
+        assert_eq!(rig.client.deadline(), Some(rig.now + 20_000));
+    }
+    rig.expect_sent(&["heartbeat 1", "heartbeat 2"]);
+    rig.expect_asked(&[]);
+}
+
+#[test]
+fn what_is_not_answered_within_seconds_puts_the_link_in_doubt() {
+    let mut rig = Rig::online();
+    rig.publish("t");
+    rig.drain();
+    rig.sent.clear();
+    rig.now += 1_000;
+    // It is open, and the message is still on its way.
+    rig.say(opened(1, true, 1));
+    assert_eq!(rig.wait(), 5_000);
+    rig.expect_sent(&["heartbeat 1"]);
+    rig.say(HubFrame::Heartbeat(Heartbeat { request: Request(1) }));
+    assert_eq!(rig.wait(), 5_000);
+    rig.expect_sent(&["heartbeat 2"]);
+    rig.say(acked(1, 1, 1, 1));
+    assert_eq!(rig.client.deadline(), Some(rig.now + 20_000));
+    rig.subscribe("a", Default::default());
+    assert_eq!(rig.wait(), 5_000);
+    assert_eq!(rig.wait(), 4_000);
+    rig.expect_asked(&["close 4018"]);
+}
+
+#[test]
+fn a_link_that_carries_much_has_longer_to_answer() {
+    let mut rig = Rig::new(Options::default());
+    rig.publish_bytes("t", 160_000);
+    rig.drain();
+    rig.input(Input::LinkOpened);
+    rig.say(HubFrame::Welcome(Welcome::default()));
+    assert_eq!(rig.wait(), 5_000);
+    assert_eq!(rig.wait(), 4_000 + 10_000);
+}
+
+#[test]
+fn a_try_that_hangs_ends_soon_when_somebody_wants_it_now() {
+    let mut rig = Rig::new(Options::default());
+    rig.client.connect(rig.now);
+    rig.drain();
+    rig.input(Input::Online);
+    assert_eq!(rig.wait(), 4_000);
+    rig.expect_asked(&["open", "close 4018"]);
+    rig.client.connect(rig.now);
+    rig.drain();
+    rig.expect_asked(&["open"]);
+    rig.input(Input::LinkOpened);
+    rig.client.connect(rig.now);
+    assert_eq!(rig.wait(), 4_000);
+}
+
+#[test]
+fn a_hub_that_asks_to_stay_away_is_left_alone_unless_somebody_wants_it_now() {
+    let mut rig = Rig::online();
+    rig.say(goodbye(Code::Draining, 7_000));
+    rig.input(Input::LinkClosed { code: 4015 });
+    rig.input(Input::Online);
+    rig.expect_asked(&[]);
+    rig.client.connect(rig.now);
+    rig.drain();
     rig.expect_asked(&["open"]);
 }
 

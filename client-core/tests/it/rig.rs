@@ -170,7 +170,8 @@ impl Rig {
                     let mut rest = &bytes[..];
                     let first = self.sent.len();
                     while !rest.is_empty() {
-                        self.sent.push(said(&ClientFrame::take(&mut rest).unwrap().unwrap()));
+                        let frame = ClientFrame::take(&mut rest).unwrap_or_else(|_| panic!("{bytes:?}"));
+                        self.sent.push(said(&frame.unwrap()));
                     }
                     self.first_frames.push(self.sent[first].clone());
                 }

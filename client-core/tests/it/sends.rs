@@ -292,6 +292,6 @@ fn amounts_without_end_are_numbers_that_the_hub_reads() {
     rig.history("t", Start::Last(u64::MAX), 1);
     rig.history("t", Start::SinceMs(u64::MAX), 1);
     let (last, since) =
-        (format!("history 1 t last({NUMBER_MAX})"), format!("history 2 t sincems({NUMBER_MAX})"));
+        (format!("history 2 t last({NUMBER_MAX})"), format!("history 3 t sincems({NUMBER_MAX})"));
     rig.expect_sent(&[&last, &since]);
 }

@@ -9,7 +9,7 @@ use tidewire_protocol::hub_frame::{HubFrame, Missing, Subscribed, Unsubscribed};
 use tidewire_protocol::number::{Epoch, Offset, Request, Tag, TailNumber};
 use tidewire_protocol::position::{Gap, Position, Start};
 
-use crate::rig::{EPOCH, OWN_TAG, Rig, at, block, failed, progress, records, subscribed};
+use crate::rig::{EPOCH, OWN_TAG, Rig, acked, at, block, failed, opened, progress, records, subscribed};
 
 /// Online, with listener 1 live on topic `t`, tail 9, at offset 10.
 fn listening() -> Rig {
@@ -341,6 +341,28 @@ fn own_messages_are_spared_to_those_who_ask_for_that() {
     rig.say(block(9, 10, &records(10, &[11], OWN_TAG, None)));
     rig.say(block(9, 11, &records(11, &[12], Tag(6), None)));
     rig.expect_events(&["message 1 m12"]);
+}
+
+#[test]
+fn own_messages_from_before_a_listener_are_history_to_it() {
+    let mut rig = Rig::online();
+    rig.publish("t");
+    rig.drain();
+    rig.say_all(&[opened(1, true, 1), acked(1, 1, 1, 11)]);
+    let from = Start::Last(50);
+    rig.subscribe_with("t", SubscribeOptions { from, echo: false, ..SubscribeOptions::default() });
+    rig.say(subscribed(1, 9, Outcome::Resumed, 10));
+    rig.publish("t");
+    rig.drain();
+    rig.events.clear();
+    rig.say(block(9, 10, &records(10, &[11, 12], OWN_TAG, None)));
+    rig.say(acked(1, 2, 1, 12));
+    rig.expect_events(&["message 1 m11", "published 2 at 12"]);
+    // A page tells the same.
+    let from = Start::Earliest;
+    rig.subscribe_with("t", SubscribeOptions { from, echo: false, ..SubscribeOptions::default() });
+    rig.page(2, 10, &[11, 12, 13], 13, false, None);
+    assert_eq!(rig.events.iter().filter(|event| event.starts_with("message 2")).count(), 3);
 }
 
 #[test]

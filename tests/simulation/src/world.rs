@@ -126,6 +126,8 @@ enum Event {
     Sweep,
     /// The network tells a client that it is back.
     Online(usize),
+    /// A client that had reason to doubt its link has had its time.
+    Doubted { actor: usize, link: LinkId },
     /// An application closes its client.
     Close(usize),
     /// A hostile client does something.
@@ -224,6 +226,7 @@ impl World {
             Event::Read => self.read_on(),
             Event::Sweep => self.sweep(),
             Event::Online(actor) => self.online_again(actor),
+            Event::Doubted { actor, link } => self.doubted(actor, link),
             Event::Close(actor) => self.close(actor),
             Event::Rage(hostile) => self.rage(hostile),
         }

@@ -96,7 +96,7 @@ export interface SubscribeOptions {
   readonly from?: From;
   /** What the hub does when this connection cannot keep up; `"catch_up"` if not given. */
   readonly whenSlow?: "catch_up" | "gap" | "disconnect";
-  /** `false` spares this client its own messages. */
+  /** `false` spares this client what it publishes itself from then on. */
   readonly echo?: boolean;
   /** Unsubscribes when aborted. */
   readonly signal?: AbortSignal;

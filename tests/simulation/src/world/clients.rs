@@ -8,6 +8,7 @@ use tidewire_protocol::code::Code;
 use crate::oracle::Cause;
 use crate::websocket::{BINARY, CLOSE, put_masked};
 use crate::world::actor::Actor;
+use crate::world::link::LinkId;
 use crate::world::{Event, Told, World};
 
 impl World {
@@ -56,6 +57,20 @@ impl World {
 
     pub(crate) fn online_again(&mut self, actor: usize) {
         self.tell(actor, Input::Online);
+        let link = self.actors[actor].link.filter(|_| self.actors[actor].online);
+        if let Some(link) = link.filter(|link| self.links[*link as usize].dead_down) {
+            // What had passed before may still arrive.
+            let wait = self.setup.latency_ms + DOUBT_MS_MAX;
+            self.after(wait, Event::Doubted { actor, link });
+        }
+    }
+
+    /// A client had reason to doubt a link long ago, and nothing came through since.
+    pub(crate) fn doubted(&mut self, actor: usize, link: LinkId) {
+        let this = &self.actors[actor];
+        if this.online && this.link == Some(link) {
+            self.oracle.object(format_args!("client {actor} does not see that link {link} is dead"));
+        }
     }
 
     /// Does what a client asks for.
@@ -263,3 +278,6 @@ impl World {
         }
     }
 }
+
+/// A dead link is found out within this once there is reason to doubt it, whatever lies on the way.
+const DOUBT_MS_MAX: u64 = 10_000;

@@ -78,6 +78,12 @@ impl World {
         let link = &mut self.links[id as usize];
         link.dead_up = true;
         link.dead_down = true;
+        let Some(actor) = self.actors.iter().position(|actor| actor.link == Some(id)) else { return };
+        if self.random.one_in(2) {
+            // A page is shown again, or the network is another one: the client has reason to look.
+            let wait = self.random.magnitude(10, 20_000);
+            self.after(wait, Event::Online(actor));
+        }
     }
 
     /// The client reads nothing for a while.
