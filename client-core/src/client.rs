@@ -5,17 +5,17 @@ use alloc::vec::Vec;
 use tidewire_protocol::client_frame;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::name;
-use tidewire_protocol::number::Seq;
+use tidewire_protocol::number::{Incarnation, ProducerId, Seq};
 use tidewire_protocol::position::Start;
 
 use crate::connection::{Change, Connection};
 use crate::fault::{ClientCode, Fault, code_of, is_blame};
 use crate::history::{ASKS, History, Question};
 use crate::input::{Input, Millis, NEVER};
-use crate::options::{Options, SubscribeOptions};
-use crate::outbox::Outbox;
+use crate::options::{Options, PartyId, SubscribeOptions};
 use crate::output::{ListenerId, Output, Packet, PublishId};
 use crate::outputs::Outputs;
+use crate::parties::Parties;
 use crate::request::Requests;
 use crate::sends::Sends;
 #[cfg(feature = "sends")]
@@ -33,7 +33,7 @@ pub struct Client {
     connection: Connection,
     subscriptions: Subscriptions,
     history: History,
-    outbox: Outbox,
+    parties: Parties,
     sends: Sends,
     /// Numbers of questions, whoever asks.
     requests: Requests,
@@ -47,12 +47,12 @@ pub struct Client {
 impl Client {
     /// A client that has done nothing yet; it connects with [`Self::connect`] or the first use.
     #[must_use]
-    pub const fn new(options: Options) -> Self {
+    pub fn new(options: Options) -> Self {
         Self {
             connection: Connection::new(options.seed),
             subscriptions: Subscriptions::new(options.linger_ms),
             history: History::new(),
-            outbox: Outbox::new(options.outbox, options.incarnation.0 > 1),
+            parties: Parties::new(&options),
             sends: Sends::new(),
             requests: Requests::new(),
             wire: Vec::new(),
@@ -70,7 +70,7 @@ impl Client {
 
     /// Asks the hub for a heartbeat, if there is a link: without a word for four seconds, it counts as dead.
     pub fn probe(&mut self, now: Millis) {
-        if self.connection.probe(now, self.outbox.flying()) {
+        if self.connection.probe(now, self.parties.flying()) {
             client_frame::Heartbeat { request: self.requests.following() }.put(&mut self.wire);
         }
     }
@@ -96,8 +96,23 @@ impl Client {
         self.follow(now, change);
     }
 
-    /// Takes a message of `payload_len` bytes into the outbox. The shell keeps the payload under the id until
-    /// `Published` or `Failed` says what became of it.
+    /// One more who publishes through this client, until [`Self::detach`] or `Detached`: 128 random bits that are a
+    /// secret, and an incarnation as in [`Options`]. It has an outbox of its own, as large as the client's.
+    pub fn attach(&mut self, now: Millis, producer: ProducerId, incarnation: Incarnation) -> PartyId {
+        let party = self.parties.attach(producer, incarnation, self.options.outbox);
+        self.drive(now);
+        party
+    }
+
+    /// A party goes. What waits in its outbox fails with `closed`.
+    pub fn detach(&mut self, now: Millis, party: PartyId) {
+        self.parties.detach(party, ClientCode::Closed.into(), &mut self.outputs);
+        self.subscriptions.forget_party(party);
+        self.drive(now);
+    }
+
+    /// Takes a message of `payload_len` bytes into the client's own outbox. The shell keeps the payload under the id
+    /// until `Published` or `Failed` says what became of it.
     ///
     /// # Errors
     /// `closed`, `bad_name` or `outbox_full`; nothing was taken then.
@@ -108,38 +123,43 @@ impl Client {
         content: Content,
         payload_len: u32,
     ) -> Result<PublishId, Fault> {
-        let id = self.outbox.following();
-        self.take(now, id, topic, content, payload_len)?;
+        let party = PartyId::default();
+        let id = self.parties.outbox(party).map_or(PublishId(1), |outbox| outbox.following());
+        self.take(now, party, id, topic, content, payload_len)?;
         Ok(id)
     }
 
-    /// As [`Self::publish`], under a number of the shell's, higher than all before it. So its numbers outlive a client:
-    /// the next one is told of [`Self::window`]s, and takes in their messages again in their order.
+    /// As [`Self::publish`], for any party, under a number of the shell's, higher than all before it. So its numbers
+    /// outlive a client: the next one is told of [`Self::window`]s, and takes in their messages again in their order.
     ///
     /// # Errors
-    /// Those of [`Self::publish`].
+    /// Those of [`Self::publish`]; `closed` also if the party is gone.
     pub fn take(
         &mut self,
         now: Millis,
+        party: PartyId,
         id: PublishId,
         topic: &str,
         content: Content,
         payload_len: u32,
     ) -> Result<(), Fault> {
         self.check(topic, false)?;
-        self.outbox.take(id, topic, content, payload_len, &mut self.outputs)?;
+        let outbox = self.parties.outbox(party).ok_or(ClientCode::Closed)?;
+        outbox.take(id, topic, content, payload_len, &mut self.outputs)?;
         self.start(now);
         Ok(())
     }
 
-    /// Goes on where a client before this one was, with the same producer in a lower incarnation: the message that is
+    /// Goes on where a client before this one was, with the party's producer in a lower incarnation: the message that is
     /// taken in next for the topic has this seq, and so many from it on may have been sent. Seqs that this leaves out,
     /// behind what was taken in before, are void.
     ///
     /// What a packet's [`crate::output::Splice`] tells is enough for that: the seq of each message that was sent and has
     /// no outcome. What was never sent needs no window: the hub knows what comes before it.
-    pub fn window(&mut self, topic: &str, lowest: Seq, sent: u64) {
-        self.outbox.resume(topic, lowest, sent);
+    pub fn window(&mut self, party: PartyId, topic: &str, lowest: Seq, sent: u64) {
+        if let Some(outbox) = self.parties.outbox(party) {
+            outbox.resume(topic, lowest, sent);
+        }
     }
 
     /// Sends an update that may be lost, such as where a pointer is: no outbox keeps it, and no outcome is told.
@@ -163,7 +183,7 @@ impl Client {
         let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms));
         let update = Update { topic, content, payload, until };
         let online = self.connection.is_online();
-        self.sends.send(now, update, self.outbox.allowance(), online, &mut self.requests)
+        self.sends.send(now, update, self.parties.allowance(), online, &mut self.requests)
     }
 
     /// Updates that were dropped since the client began.
@@ -175,8 +195,10 @@ impl Client {
 
     /// Withdraws a message: a void takes its place. It ends as `cancelled`, at once if it was never sent, else with the
     /// void, or as published if that came too late.
-    pub fn cancel(&mut self, _now: Millis, id: PublishId) {
-        self.outbox.cancel(id, &mut self.outputs);
+    pub fn cancel(&mut self, _now: Millis, party: PartyId, id: PublishId) {
+        if let Some(outbox) = self.parties.outbox(party) {
+            outbox.cancel(id, &mut self.outputs);
+        }
     }
 
     /// Listens to a topic or pattern.
@@ -238,17 +260,17 @@ impl Client {
         goes_on
     }
 
-    /// Messages and payload bytes that wait for their outcome.
+    /// Messages and payload bytes that wait for their outcome, of all parties.
     #[must_use]
-    pub const fn outbox_state(&self) -> (u32, u64) {
-        let load = self.outbox.load();
-        (load.count, load.bytes)
+    pub fn outbox_state(&self) -> (u32, u64) {
+        let loads = self.parties.outboxes().map(|outbox| outbox.load());
+        loads.fold((0, 0), |(count, bytes), load| (count + load.count, bytes + load.bytes))
     }
 
     /// Whether every publish has its outcome.
     #[must_use]
-    pub const fn is_flushed(&self) -> bool {
-        self.outbox.load().count == 0
+    pub fn is_flushed(&self) -> bool {
+        !self.parties.waits()
     }
 
     /// Takes in what happened.
@@ -258,7 +280,7 @@ impl Client {
             Input::LinkOpened => self.connection.link_opened(),
             Input::LinkClosed { code } => {
                 let code = code_of(code);
-                let is_guilty = is_blame(code) && self.outbox.blamed(code, out);
+                let is_guilty = is_blame(code) && self.parties.blamed(code, out);
                 self.connection.link_closed(now, code, is_guilty, &self.options, out)
             }
             Input::Timeout => self.connection.timeout(now, &self.options, out),
@@ -273,7 +295,7 @@ impl Client {
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         let deadline = self.connection.deadline().min(self.subscriptions.wake_at());
-        let deadline = deadline.min(self.outbox.wake_at()).min(self.sends.wake_at());
+        let deadline = deadline.min(self.parties.wake_at()).min(self.sends.wake_at());
         (deadline != NEVER).then_some(deadline)
     }
 
@@ -290,8 +312,8 @@ impl Client {
         self.ask();
         let mut packet = Packet { bytes: core::mem::take(&mut self.wire), payloads: Vec::new() };
         if !driving::is_hello(&packet.bytes) {
-            self.sends.fill(&mut packet.bytes, self.outbox.allowance());
-            self.outbox.fill(&mut packet, self.connection.is_online(), &mut self.outputs);
+            self.sends.fill(&mut packet.bytes, self.parties.allowance());
+            self.parties.fill(&mut packet, self.connection.is_online(), &mut self.outputs);
         }
         if packet.bytes.is_empty() {
             return self.outputs.pop();
@@ -321,7 +343,7 @@ impl Client {
             Change::Down => self.reset(),
             Change::Over(fault) => {
                 self.reset();
-                self.outbox.fail_all(fault, &mut self.outputs);
+                self.parties.fail_all(fault, &mut self.outputs);
                 self.subscriptions.end(fault, &mut self.outputs);
                 self.sends.end();
                 if ASKS {
@@ -329,13 +351,13 @@ impl Client {
                 }
             }
         }
-        self.outbox.tick(now);
+        self.parties.tick(now);
         self.drive(now);
     }
 
     fn reset(&mut self) {
         self.wire.clear();
-        self.outbox.reset();
+        self.parties.reset();
         self.subscriptions.reset();
         self.sends.reset();
     }

@@ -3,6 +3,7 @@
 use tidewire_protocol::code::Content;
 
 use crate::fault::Fault;
+use crate::options::PartyId;
 use crate::output::{Event, PublishId};
 
 /// One message, or a run of voids that goes out as such.
@@ -38,9 +39,11 @@ pub(crate) struct Next {
     pub too_large: bool,
 }
 
-/// How much waits for its outcome, in all windows.
-#[derive(Debug, Clone, Copy, Default)]
+/// How much of a party's waits for its outcome, in all windows.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
+    /// Whose.
+    pub party: PartyId,
     /// Messages.
     pub count: u32,
     /// Bytes of payload.
@@ -71,15 +74,15 @@ impl Entry {
     pub(crate) const fn end(&self) -> u64 {
         self.seq + self.count
     }
-
-    /// What the application hears if it fails; one that was taken out failed for that, whatever else befell it.
-    pub(crate) fn failed(self, fault: Fault) -> Event {
-        let fault = self.void.unwrap_or(fault);
-        Event::Failed { id: self.id, fault, retryable: fault.retryable() }
-    }
 }
 
 impl Load {
+    /// What the application hears of one that fails; if it was taken out, it fails for that, whatever else befell it.
+    pub(crate) fn failed(&self, entry: &Entry, fault: Fault) -> Event {
+        let fault = entry.void.unwrap_or(fault);
+        Event::Failed { party: self.party, id: entry.id, fault, retryable: fault.retryable() }
+    }
+
     /// One has its outcome.
     pub(crate) fn take(&mut self, entry: Entry) {
         self.count -= 1;

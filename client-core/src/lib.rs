@@ -35,6 +35,8 @@ mod listener;
 
 mod cursor;
 
+mod parties;
+
 mod outbox;
 
 mod window;

@@ -46,6 +46,9 @@ pub(crate) const IN_FLIGHT_DEFAULT: u64 = 64;
 /// Topics with a handle, and topics whose next seq is remembered while nothing waits for them.
 pub(crate) const TOPICS_MAX: usize = 1_024;
 
+/// Numbers of handles for each party, one behind another.
+pub(crate) const HANDLES_MAX: u64 = 1 << 20;
+
 /// Topics that updates go to under a handle; one more makes one of them leave.
 #[cfg(feature = "sends")]
 pub(crate) const SEND_TOPICS_MAX: usize = 1_024;

@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::input::Millis;
 use crate::limits::PAGE_BYTES_MAX;
 use crate::mutant::{self, Mutant};
-use crate::options::SubscribeOptions;
+use crate::options::{PartyId, SubscribeOptions};
 use crate::output::{Event, ListenerId, Message};
 use crate::outputs::Outputs;
 
@@ -24,6 +24,8 @@ pub(crate) struct Listener {
     pub cursor: Cursor,
     /// Where it wanted to start.
     pub from: Start,
+    /// Who listens.
+    party: PartyId,
     echo: bool,
     /// Up to here its client's own messages are from before it.
     own: Cursor,
@@ -68,6 +70,7 @@ impl Listener {
             stage,
             cursor: Cursor::default(),
             from: options.from,
+            party: options.party,
             echo: options.echo,
             own,
             messages_max: options.messages_max.max(1),
@@ -136,14 +139,19 @@ impl Listener {
     /// Offers a message; the listener takes it, drops it as known, or has no room and leaves the live flow.
     ///
     /// `false` if there was no room.
-    pub(crate) fn offer(&mut self, message: &Message, own_tags: &[Tag], out: &mut Outputs) -> bool {
+    pub(crate) fn offer(
+        &mut self,
+        message: &Message,
+        own_tags: &[(PartyId, Tag)],
+        out: &mut Outputs,
+    ) -> bool {
         let Message { epoch, offset, tag, payload, .. } = *message;
         let known = self.cursor.offset(epoch).is_some_and(|seen| offset <= seen);
         if known && !mutant::active(Mutant::SkipDuplicateDrop) {
             return true;
         }
         let is_before = || self.own.offset(epoch).is_some_and(|upto| offset <= upto);
-        if self.echo || !is_own(tag, own_tags) || is_before() {
+        if self.echo || !self.is_own(tag, own_tags) || is_before() {
             if !self.has_room(payload.len) {
                 if mutant::active(Mutant::CursorBeforeMessage) {
                     self.cursor.raise(epoch, offset);
@@ -157,6 +165,10 @@ impl Listener {
         }
         self.cursor.raise(epoch, offset);
         true
+    }
+
+    fn is_own(&self, tag: Tag, own_tags: &[(PartyId, Tag)]) -> bool {
+        tag.0 != 0 && own_tags.contains(&(self.party, tag))
     }
 
     /// A page has been taken whole. `live` is how far the live flow is.
@@ -183,8 +195,4 @@ impl Listener {
     pub(crate) fn end(&self, fault: Fault, out: &mut Outputs) {
         out.tell(Event::Refused { listener: self.id, fault });
     }
-}
-
-fn is_own(tag: Tag, own_tags: &[Tag]) -> bool {
-    tag.0 != 0 && own_tags.contains(&tag)
 }

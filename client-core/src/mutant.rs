@@ -21,6 +21,8 @@ pub enum Mutant {
     CancelMovesSeqs,
     /// A link on which the hub was asked for a heartbeat counts as one on which it answered.
     ProbeCountsAsLife,
+    /// What becomes of a party's messages is told to another.
+    OutcomeOfAnother,
 }
 
 impl Mutant {
@@ -34,6 +36,7 @@ impl Mutant {
         Self::CursorBeforeMessage,
         Self::CancelMovesSeqs,
         Self::ProbeCountsAsLife,
+        Self::OutcomeOfAnother,
     ];
 }
 

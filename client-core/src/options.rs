@@ -27,6 +27,10 @@ pub struct Options {
     pub seed: u64,
 }
 
+/// One of those who publish through a client: 0 for the client itself, those that are attached from 1, none twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct PartyId(pub u32);
+
 /// Bounds of the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutboxOptions {
@@ -56,7 +60,9 @@ pub struct SubscribeOptions {
     /// What the hub does when the connection cannot keep up. Listeners of one name share one subscription on
     /// the wire, and the first of them decides.
     pub when_slow: WhenSlow,
-    /// Whether it hears what this client itself publishes from now on; what it had published before is history as any.
+    /// Whose listener it is.
+    pub party: PartyId,
+    /// Whether it hears what its party itself publishes from now on; what that had published before is history as any.
     pub echo: bool,
     /// Messages it may have been given and not settled.
     pub messages_max: u32,
@@ -92,6 +98,7 @@ impl Default for SubscribeOptions {
         Self {
             from: Start::Latest,
             when_slow: WhenSlow::CatchUp,
+            party: PartyId::default(),
             echo: true,
             messages_max: 10_000,
             bytes_max: 8 << 20,

@@ -1,28 +1,28 @@
-//! The outbox: what the application has published and the hub has not answered, by topic.
+//! The outbox of a party: what it has published and the hub has not answered, by topic.
 
 use alloc::vec::Vec;
 
 use tidewire_protocol::client_frame::{Open, Shut};
 use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::hub_frame::{Acked, Opened, Refused, Welcome};
-use tidewire_protocol::number::{Handle, Seq};
+use tidewire_protocol::hub_frame::{Acked, Opened, Refused};
+use tidewire_protocol::number::{Handle, Participant, Seq};
 
 use crate::allowance::Allowance;
 use crate::entry::{Entry, Load};
 use crate::fault::{Broken, ClientCode, Fault};
 use crate::input::{Millis, NEVER};
-use crate::limits::{HEAD_BYTES, IN_FLIGHT_BYTES_MAX, TOPICS_MAX};
-use crate::options::{OutboxOptions, WhenFull};
+use crate::limits::{HANDLES_MAX, HEAD_BYTES, IN_FLIGHT_BYTES_MAX, TOPICS_MAX};
+use crate::options::{OutboxOptions, PartyId, WhenFull};
 use crate::output::{Packet, PublishId};
 use crate::outputs::Outputs;
 use crate::window::Window;
 use crate::window::places::CANCELLED;
 
-/// All windows of a client.
+/// All windows of a party.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     options: OutboxOptions,
-    /// The handle of a window is its place plus one.
+    /// The handle of a window is its place, counted from [`Self::first_handle`].
     windows: Vec<Option<Window>>,
     load: Load,
     last_id: PublishId,
@@ -36,19 +36,36 @@ pub(crate) struct Outbox {
     /// A window was forgotten, or was an earlier incarnation's, so one not here may be known to the hub.
     forgot: bool,
     wake_at: Millis,
-    allowance: Allowance,
     /// Frames that shut handles, sent before all others.
     shuts: Vec<u8>,
+    first_handle: u64,
+}
+
+/// A packet in the making.
+#[derive(Debug)]
+pub(crate) struct Filling<'a> {
+    /// What there is of it.
+    pub packet: &'a mut Packet,
+    /// Its length, with payloads.
+    pub size: usize,
+    /// What is on its way on this link, with what is in it: bytes of payload, and one for each publish.
+    pub flying: u64,
+    /// Whether messages go one by one: some message ends links.
+    pub careful: bool,
+    /// What the hub takes.
+    pub allowance: &'a Allowance,
 }
 
 impl Outbox {
     /// An empty one. The hub may know windows of a producer that was taken over from an earlier incarnation.
     #[must_use]
-    pub(crate) const fn new(options: OutboxOptions, taken_over: bool) -> Self {
+    pub(crate) const fn new(options: OutboxOptions, taken_over: bool, party: PartyId) -> Self {
         Self {
+            // Those of the second million are taken by updates.
+            first_handle: if party.0 == 0 { 1 } else { (party.0 as u64 + 1) * HANDLES_MAX + 1 },
             options,
             windows: Vec::new(),
-            load: Load { count: 0, bytes: 0, suspects: 0 },
+            load: Load { party, count: 0, bytes: 0, suspects: 0 },
             last_id: PublishId(0),
             recent: 0,
             uses: 0,
@@ -56,7 +73,6 @@ impl Outbox {
             at_rest: true,
             forgot: taken_over,
             wake_at: NEVER,
-            allowance: Allowance::new(),
             shuts: Vec::new(),
         }
     }
@@ -170,7 +186,7 @@ impl Outbox {
         if let Some(window) = self.windows.get_mut(place).and_then(Option::take) {
             self.forgot = true;
             if window.has_handle() {
-                Shut { handle: handle(place) }.put(&mut self.shuts);
+                Shut { handle: self.handle(place) }.put(&mut self.shuts);
             }
         }
     }
@@ -182,38 +198,21 @@ impl Outbox {
         }
     }
 
-    /// The hub has said what it takes.
-    pub(crate) fn welcomed(&mut self, welcome: &Welcome<'_>) {
-        self.allowance.welcomed(welcome);
+    /// Something has happened: there may be something to send.
+    pub(crate) const fn rouse(&mut self) {
         self.at_rest = false;
     }
 
-    /// What the hub takes.
-    #[must_use]
-    pub(crate) const fn allowance(&self) -> &Allowance {
-        &self.allowance
+    /// What was sent last, and alone, has ended the link. A void takes its place.
+    pub(crate) fn give_up_sent(&mut self, code: Code, out: &mut Outputs) {
+        for window in self.windows.iter_mut().flatten().filter(|window| window.flying() > 0) {
+            window.give_up_sent(code.into(), &mut self.load, out);
+        }
     }
 
-    /// The link has ended for something that was sent on it. Whether it was a message, or may have been.
-    ///
-    /// If several were on their way, each goes alone on the next link, behind all else: should that end too, it is
-    /// known whose fault it was. A void then takes that message's place.
-    pub(crate) fn blamed(&mut self, code: Code, out: &mut Outputs) -> bool {
-        let careful = self.is_careful();
-        let mut is_blamed = false;
-        for window in self.windows.iter_mut().flatten().filter(|window| window.flying() > 0) {
-            is_blamed = true;
-            if careful {
-                window.give_up_sent(code.into(), &mut self.load, out);
-            }
-        }
-        if is_blamed && !careful {
-            self.load.suspects = self.load.count;
-            if code == Code::TooLarge {
-                self.allowance.packet_bytes /= 8;
-            }
-        }
-        is_blamed
+    /// Something has ended the link that may be among what waits here.
+    pub(crate) const fn suspect_all(&mut self) {
+        self.load.suspects = self.load.count;
     }
 
     /// What is on its way on this link: bytes of payload, and one for each publish.
@@ -221,7 +220,8 @@ impl Outbox {
         self.windows.iter().flatten().map(Window::flying).sum()
     }
 
-    const fn is_careful(&self) -> bool {
+    /// Whether something here may end links.
+    pub(crate) const fn is_careful(&self) -> bool {
         self.load.suspects > 0
     }
 
@@ -246,10 +246,12 @@ impl Outbox {
     /// Gives back the handle of a window that failed, and forgets it once nothing sent on it is unanswered.
     fn tidy(&mut self, place: usize) {
         let Some(Some(window)) = self.windows.get_mut(place) else { return };
-        if window.has_failed() && window.give_back() {
-            Shut { handle: handle(place) }.put(&mut self.shuts);
+        let gives_back = window.has_failed() && window.give_back();
+        let goes = window.has_failed() && window.is_idle();
+        if gives_back {
+            Shut { handle: self.handle(place) }.put(&mut self.shuts);
         }
-        if window.has_failed() && window.is_idle() {
+        if goes {
             self.forget(place);
         }
     }
@@ -306,89 +308,92 @@ impl Outbox {
         if self.by_handle(handle).is_some_and(|window| window.is_waiting()) {
             self.wake_at = 0;
         }
-        self.tidy(place(handle));
+        self.tidy(self.place(handle));
     }
 
     fn by_handle(&mut self, handle: Handle) -> Option<&mut Window> {
         self.at_rest = false;
-        self.windows.get_mut(place(handle))?.as_mut()
+        let place = self.place(handle);
+        self.windows.get_mut(place)?.as_mut()
+    }
+
+    const fn handle(&self, place: usize) -> Handle {
+        Handle(self.first_handle + place as u64)
+    }
+
+    const fn place(&self, handle: Handle) -> usize {
+        handle.0.wrapping_sub(self.first_handle) as usize
     }
 
     /// Appends what can be sent now to a packet: handles to open, and, once the hub has welcomed us, messages.
-    pub(crate) fn fill(&mut self, packet: &mut Packet, online: bool, out: &mut Outputs) {
+    pub(crate) fn fill(&mut self, filling: &mut Filling<'_>, online: bool, out: &mut Outputs) {
         if self.at_rest {
             return;
         }
-        packet.bytes.append(&mut self.shuts);
-        let careful = self.is_careful();
-        let all_open = self.open_windows(careful, packet);
-        self.at_rest = all_open && (!online || self.send(careful, packet, out));
+        let before = filling.packet.bytes.len();
+        filling.packet.bytes.append(&mut self.shuts);
+        let all_open = self.open_windows(filling);
+        filling.size += filling.packet.bytes.len() - before;
+        self.at_rest = all_open && (!online || self.send(filling, out));
     }
 
     /// Appends messages. `false` if there is more to send at once, in another packet.
-    fn send(&mut self, careful: bool, packet: &mut Packet, out: &mut Outputs) -> bool {
-        let mut flying = self.flying();
-        let mut size = packet.bytes.len();
+    fn send(&mut self, filling: &mut Filling<'_>, out: &mut Outputs) -> bool {
         let places = self.windows.len();
+        let (party, allowance) = (self.load.party, filling.allowance);
         for step in 0..places {
             let place = (self.turn + step) % places;
+            let handle = self.handle(place);
             let Some(Some(window)) = self.windows.get_mut(place) else { continue };
-            while let Some(next) = window.peek(&self.allowance) {
+            while let Some(next) = window.peek(allowance) {
                 if next.too_large {
                     window.give_up(Code::TooLarge.into(), &mut self.load, out);
                     continue;
                 }
+                let Filling { size, flying, careful, .. } = *filling;
                 if flying > 0 && (careful || flying + u64::from(next.len) > IN_FLIGHT_BYTES_MAX) {
                     break;
                 }
-                if size > 0
-                    && (careful || size + next.len as usize + HEAD_BYTES > self.allowance.packet_bytes)
-                {
+                if size > 0 && (careful || size + next.len as usize + HEAD_BYTES > allowance.packet_bytes) {
                     self.turn = place + 1;
                     return false;
                 }
-                let before = packet.bytes.len();
-                window.send(handle(place), &self.allowance, packet);
-                size += packet.bytes.len() - before + next.len as usize;
-                flying += u64::from(next.len) + 1;
+                let before = filling.packet.bytes.len();
+                window.send(party, handle, allowance, filling.packet);
+                filling.size += filling.packet.bytes.len() - before + next.len as usize;
+                filling.flying += u64::from(next.len) + 1;
             }
         }
         true
     }
 
     /// Appends handles to open. `false` if there are more, for another packet.
-    fn open_windows(&mut self, careful: bool, packet: &mut Packet) -> bool {
+    fn open_windows(&mut self, filling: &mut Filling<'_>) -> bool {
+        let bytes = &mut filling.packet.bytes;
         let mut handles = self.windows.iter().flatten().filter(|window| window.has_handle()).count();
         for place in 0..self.windows.len() {
             if !self.windows.get(place).and_then(Option::as_ref).is_some_and(Window::wants_handle) {
                 continue;
             }
-            if packet.bytes.len() + OPEN_BYTES_MAX > self.allowance.packet_bytes && !packet.bytes.is_empty() {
+            if bytes.len() + OPEN_BYTES_MAX > filling.allowance.packet_bytes && !bytes.is_empty() {
                 return false;
             }
             if handles >= TOPICS_MAX {
                 let Some(idle) = self.longest_idle(true) else { return true };
                 self.forget(idle);
-                packet.bytes.append(&mut self.shuts);
+                bytes.append(&mut self.shuts);
                 handles -= 1;
             }
+            let (handle, participant) = (self.handle(place), Participant(self.load.party.0.into()));
             if let Some(Some(window)) = self.windows.get_mut(place) {
-                let lowest = window.opening(careful);
+                let lowest = window.opening(filling.careful);
                 let topic = window.topic.as_str().into();
-                Open { handle: handle(place), topic, lowest, ..Open::default() }.put(&mut packet.bytes);
+                Open { handle, participant, topic, lowest, ..Open::default() }.put(bytes);
                 handles += 1;
             }
         }
         true
     }
-}
-
-fn handle(place: usize) -> Handle {
-    Handle(place as u64 + 1)
-}
-
-fn place(handle: Handle) -> usize {
-    (handle.0 as usize).wrapping_sub(1)
 }
 
 /// The longest frame that opens a handle, generously, with one that shuts another.

@@ -7,6 +7,7 @@ use tidewire_protocol::number::{Epoch, Offset, Seq, Tag};
 use tidewire_protocol::position::{Gap, Position};
 
 use crate::fault::Fault;
+use crate::options::PartyId;
 
 /// One thing for the shell to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,13 +53,15 @@ pub struct Packet {
 pub struct Splice {
     /// How many of the packet's own bytes come before it.
     pub at: u32,
+    /// Who publishes it.
+    pub party: PartyId,
     /// Whose payload.
     pub id: PublishId,
     /// The seq that it goes out under, from now on for good.
     pub seq: Seq,
 }
 
-/// Number of a publish: never used twice, each higher than those before. The shell's own, or counted from 1.
+/// Number of a publish: never used twice by a party, each higher than those before. The shell's own, or counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublishId(pub u64);
 
@@ -143,12 +146,21 @@ pub enum Event {
     Published(Published),
     /// A publish has failed. Its payload is not needed any more.
     Failed {
+        /// Whose.
+        party: PartyId,
         /// Which.
         id: PublishId,
         /// Why.
         fault: Fault,
         /// Whether publishing the same again can help.
         retryable: bool,
+    },
+    /// The hub will not have a party, or not any longer. What it had published and has no outcome has failed.
+    Detached {
+        /// Which.
+        party: PartyId,
+        /// Why.
+        fault: Fault,
     },
     /// The hub ends the connection.
     Goodbye {
@@ -162,6 +174,8 @@ pub enum Event {
 /// A publish that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
+    /// Whose.
+    pub party: PartyId,
     /// Which.
     pub id: PublishId,
     /// Identity of the log that has it.

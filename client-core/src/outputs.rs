@@ -64,6 +64,7 @@ fn is_of(output: &Output, id: ListenerId) -> bool {
         | Event::Refused { listener, .. }
         | Event::Page { listener, .. }
         | Event::Gap { listener, .. } => *listener == id,
-        Event::Status(_) | Event::Published(_) | Event::Failed { .. } | Event::Goodbye { .. } => false,
+        Event::Status(_) | Event::Published(_) | Event::Failed { .. } => false,
+        Event::Detached { .. } | Event::Goodbye { .. } => false,
     }
 }

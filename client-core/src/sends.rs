@@ -17,7 +17,8 @@ use crate::allowance::Allowance;
 use crate::fault::Fault;
 use crate::input::{Millis, NEVER};
 use crate::limits::{
-    PROBE_BYTES, PROBE_MS, RETRY_MS_MAX, SEND_TOPICS_MAX, STALL_MS, UNREAD_BYTES_MAX, WAITING_BYTES_MAX,
+    HANDLES_MAX, PROBE_BYTES, PROBE_MS, RETRY_MS_MAX, SEND_TOPICS_MAX, STALL_MS, UNREAD_BYTES_MAX,
+    WAITING_BYTES_MAX,
 };
 use crate::request::Requests;
 
@@ -325,7 +326,7 @@ impl Waiting {
     }
 }
 
-/// Handles up to here are for windows, which are numbered by their places.
-const FIRST_HANDLE: u64 = 1 << 20;
+/// Handles up to here, and from twice that, are for the windows of parties.
+const FIRST_HANDLE: u64 = HANDLES_MAX;
 /// Updates that wait, however small.
 const WAITING_MAX: usize = 1_024;

@@ -13,7 +13,7 @@ use crate::fault::{Broken, Fault};
 use crate::input::{Millis, NEVER};
 use crate::limits::{ASK_BYTES_MAX, FORMER_TAGS_MAX, LOGS_MAX};
 use crate::listener::Stage;
-use crate::options::SubscribeOptions;
+use crate::options::{PartyId, SubscribeOptions};
 use crate::output::ListenerId;
 use crate::outputs::Outputs;
 use crate::request::Requests;
@@ -26,8 +26,8 @@ pub(crate) struct Subscriptions {
     last_listener: u32,
     linger_ms: Millis,
     wake_at: Millis,
-    /// This client's tags, the newest last.
-    own_tags: Vec<Tag>,
+    /// The parties' tags, the newest last.
+    own_tags: Vec<(PartyId, Tag)>,
     /// Logs that those tags speak of.
     logs: Vec<Epoch>,
     /// How far this client's own messages are known to go.
@@ -60,13 +60,21 @@ impl Subscriptions {
         self.wake_at = self.wake_at.min(at);
     }
 
-    /// The hub has given us a tag.
-    pub(crate) fn welcomed(&mut self, tag: Tag) {
-        let known = self.own_tags.iter().position(|own| *own == tag);
-        if let Some(index) = known.or((self.own_tags.len() > FORMER_TAGS_MAX).then_some(0)) {
-            self.own_tags.remove(index);
+    /// The hub has given a party a tag.
+    pub(crate) fn tagged(&mut self, party: PartyId, tag: Tag) {
+        self.own_tags.retain(|own| own.1 != tag);
+        let mut former = self.own_tags.iter().filter(|own| own.0 == party);
+        if former.clone().count() > FORMER_TAGS_MAX
+            && let Some(oldest) = former.next().copied()
+        {
+            self.own_tags.retain(|own| *own != oldest);
         }
-        self.own_tags.push(tag);
+        self.own_tags.push((party, tag));
+    }
+
+    /// A party is gone.
+    pub(crate) fn forget_party(&mut self, party: PartyId) {
+        self.own_tags.retain(|own| own.0 != party);
     }
 
     /// The hub speaks of these places. One with a new log may have given this client's former tags to others.
@@ -75,9 +83,14 @@ impl Subscriptions {
             if self.logs.contains(&place.epoch) {
                 continue;
             }
-            let newest = self.own_tags.pop();
-            self.own_tags.clear();
-            self.own_tags.extend(newest);
+            let mut index = 0;
+            while let Some((own, newer)) = self.own_tags[index..].split_first() {
+                if newer.iter().any(|newer| newer.0 == own.0) {
+                    self.own_tags.remove(index);
+                } else {
+                    index += 1;
+                }
+            }
             if self.logs.len() > LOGS_MAX {
                 self.logs.remove(0);
             }

@@ -15,7 +15,7 @@ use crate::input::{Millis, NEVER};
 use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
 use crate::listener::{Listener, Stage};
 use crate::mutant::{self, Mutant};
-use crate::options::SubscribeOptions;
+use crate::options::{PartyId, SubscribeOptions};
 use crate::output::{ListenerId, Message, Span};
 use crate::outputs::Outputs;
 
@@ -53,8 +53,8 @@ pub(crate) enum Standing {
 pub(crate) struct Received<'a> {
     /// The whole WebSocket message.
     pub bytes: &'a [u8],
-    /// This client's tags, now and before.
-    pub own_tags: &'a [Tag],
+    /// The parties' tags, now and before.
+    pub own_tags: &'a [(PartyId, Tag)],
 }
 
 impl Tail {

@@ -16,6 +16,7 @@ use crate::fault::Fault;
 use crate::input::{Millis, NEVER};
 use crate::limits::RETRY_MS_MIN;
 use crate::mutant::{self, Mutant};
+use crate::options::PartyId;
 use crate::output::{Event, Packet, Splice};
 use crate::outputs::Outputs;
 use crate::queue::Queue;
@@ -167,7 +168,13 @@ impl Window {
     }
 
     /// Appends the message that [`Self::peek`] saw, or as much of a run of voids as may go.
-    pub(crate) fn send(&mut self, handle: Handle, allowance: &Allowance, packet: &mut Packet) {
+    pub(crate) fn send(
+        &mut self,
+        party: PartyId,
+        handle: Handle,
+        allowance: &Allowance,
+        packet: &mut Packet,
+    ) {
         let Some(entry) = self.entries.items().get(self.index(self.cursor)) else { return };
         let lowest = self.lowest();
         let room = if allowance.void_runs { lowest + allowance.in_flight - self.cursor } else { 1 };
@@ -186,7 +193,8 @@ impl Window {
         let len = if void { 0 } else { entry.len };
         publish.put_head(len as usize, &mut packet.bytes);
         if !void {
-            packet.payloads.push(Splice { at: packet.bytes.len() as u32, id: entry.id, seq: publish.seq });
+            let at = packet.bytes.len() as u32;
+            packet.payloads.push(Splice { at, party, id: entry.id, seq: publish.seq });
         }
         self.flying += u64::from(len);
         self.lowest_told = lowest;
@@ -230,7 +238,7 @@ impl Window {
         for entry in self.entries.items().iter().filter(|entry| !entry.done) {
             load.take(*entry);
             // Also one that the application withdrew: nobody knows whether it had landed before.
-            out.tell(Event::Failed { id: entry.id, fault, retryable: fault.retryable() });
+            out.tell(Event::Failed { party: load.party, id: entry.id, fault, retryable: fault.retryable() });
         }
         self.next = self.lowest();
         self.entries.clear();

@@ -11,6 +11,7 @@ use tokio::time::sleep_until;
 use tidewire_client_core::client::Client;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
+use tidewire_client_core::options::PartyId;
 use tidewire_client_core::output::{self, Event as Told, ListenerId, Output, Packet, PublishId};
 use tidewire_protocol::position::Start;
 
@@ -155,7 +156,7 @@ impl Engine {
             }
             Command::Cancel { key } => {
                 if let Some(id) = self.publishes.get(&key) {
-                    self.core.cancel(now, *id);
+                    self.core.cancel(now, PartyId::default(), *id);
                 }
             }
             Command::Send { target, content, payload, expires_ms } => {
@@ -295,6 +296,7 @@ impl Engine {
             Told::Published(output::Published {
                 id,
                 epoch,
+                party: _,
                 offset,
                 duplicate,
                 maybe_duplicate,
@@ -312,6 +314,8 @@ impl Engine {
                 self.readers.finish_page(listener, positions, gap, more);
             }
             Told::Refused { listener, fault } => self.readers.end(listener, fault),
+            // The status says so, or the outcomes do.
+            Told::Detached { .. } => {}
             Told::Goodbye { code, reconnect_after_ms } => {
                 self.standing.goodbye(code, reconnect_after_ms, received);
             }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use tidewire_client_core::client::Client;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
-use tidewire_client_core::options::{Options, SubscribeOptions};
+use tidewire_client_core::options::{Options, PartyId, SubscribeOptions};
 use tidewire_client_core::output::PublishId;
 use tidewire_protocol::code::Content;
 use tidewire_protocol::number::{Epoch, Offset, Seq};
@@ -22,7 +22,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) const fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         Self { client: Client::new(options), input: Vec::new(), table: Table::new() }
     }
 
@@ -64,9 +64,9 @@ impl Engine {
     ) -> Result<f64, Fault> {
         let topic = text(&self.input, topic_len);
         if seq.0 > 0 {
-            self.client.window(topic, seq, 1);
+            self.client.window(OWN, topic, seq, 1);
         }
-        self.client.take(now, id, topic, content, payload_len)?;
+        self.client.take(now, OWN, id, topic, content, payload_len)?;
         Ok(0.0)
     }
 
@@ -110,5 +110,7 @@ fn text(input: &[u8], len: usize) -> &str {
     bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
+/// The only party there is.
+pub(crate) const OWN: PartyId = PartyId(0);
 /// Room that is kept between messages: large messages are rare, and their room goes back.
 const INPUT_KEPT_MAX: usize = 256 << 10;

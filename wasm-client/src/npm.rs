@@ -13,7 +13,7 @@ use tidewire_protocol::number::{Incarnation, ProducerId, Seq};
 use tidewire_protocol::position::Start;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, OWN};
 
 /// Lives as long as the wasm instance does, which JavaScript drops whole.
 static ENGINE: AtomicRefCell<Option<Engine>> = AtomicRefCell::new(None);
@@ -85,7 +85,7 @@ fn dispatch(engine: &mut Engine, kind: u8, now: Millis, [a, b, c, d]: [f64; 4]) 
         // with the listener's number.
         3 => return answer(engine.subscribe(now, a as usize, positions(b, c), options(b, c, d as u8))),
         // The number of a publish.
-        4 => client.cancel(now, PublishId(a as u64)),
+        4 => client.cancel(now, OWN, PublishId(a as u64)),
         // The number of a listener.
         5 => client.unsubscribe(now, ListenerId(a as u32)),
         // A listener, messages, and bytes of payload. Answers with 1 if a drain is due for it.

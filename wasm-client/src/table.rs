@@ -132,14 +132,14 @@ impl Table {
             Event::Message(message) => self.put_message(message),
             Event::Gap { listener, gap } => put_gap(self.row(Kind::Gap, listener.0), gap),
             Event::Published(published) => self.put_published(published),
-            Event::Failed { id, fault, retryable } => {
+            Event::Failed { id, fault, retryable, party: _ } => {
                 let row = self.row(Kind::Failed, 0);
                 row[1] = pair(fault.number().into(), (*retryable).into());
                 row[3] = id.0;
             }
             // The status that follows a goodbye says why the link is gone and when it will be back; JavaScript asks
-            // for no pages.
-            Event::Goodbye { .. } | Event::Page { .. } => {}
+            // for no pages, and has one party, whose outcomes say what becomes of it.
+            Event::Goodbye { .. } | Event::Page { .. } | Event::Detached { .. } => {}
         }
     }
 

@@ -19,7 +19,7 @@ impl Client {
             return;
         }
         let mut wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
-        let packet_bytes = self.outbox.allowance().packet_bytes;
+        let packet_bytes = self.parties.allowance().packet_bytes;
         self.subscriptions.drive(self.now, packet_bytes, &mut self.requests, wire.as_deref_mut());
         if ASKS {
             let wake_at = self.history.drive(self.now, packet_bytes, &mut self.requests, wire);

@@ -5,8 +5,8 @@ use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame;
 use tidewire_protocol::field::{Field, Fields};
 use tidewire_protocol::hub_frame::{
-    Acked, Detached, Failed, Goodbye, Heartbeat, Missing, Opened, Page, Progress, Refused, Subscribed,
-    Unsubscribed, Welcome,
+    Acked, Attached, Detached, Failed, Goodbye, Heartbeat, Missing, Opened, Page, Progress, Refused,
+    Subscribed, Unsubscribed, Welcome,
 };
 use tidewire_protocol::number::Offset;
 
@@ -15,6 +15,7 @@ use crate::connection::Change;
 use crate::fault::Broken;
 use crate::history::ASKS;
 use crate::input::Millis;
+use crate::options::PartyId;
 
 impl Client {
     pub(super) fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
@@ -27,12 +28,20 @@ impl Client {
                 Change::Down | Change::Over(_) => return change,
             }
         }
-        self.connection.heard(now, self.outbox.load().count > 0);
+        self.connection.heard(now, self.parties.waits());
         Change::None
     }
 
     fn broken(&mut self, now: Millis) -> Change {
         self.connection.misbehaved(now, &mut self.outputs)
+    }
+
+    fn acked(&mut self, acked: &Acked) {
+        if acked.offset.0 > 0 {
+            let last = Offset(acked.offset.0 + acked.count.saturating_sub(1));
+            self.subscriptions.landed(acked.epoch, last);
+        }
+        self.parties.acked(acked, &mut self.outputs);
     }
 
     /// Takes in one frame, from the front of `rest`.
@@ -51,9 +60,9 @@ impl Client {
             Welcome::KIND => {
                 let subject = <&[u8]>::take(fields, Welcome::SUBJECT);
                 let welcome = Welcome::without_texts(fields)?;
-                self.outbox.welcomed(&welcome);
+                self.parties.welcomed(&welcome);
                 self.sends.welcomed(&welcome);
-                self.subscriptions.welcomed(welcome.tag);
+                self.subscriptions.tagged(PartyId::default(), welcome.tag);
                 return Ok(self.connection.welcomed(now, &welcome, subject, &self.options, out));
             }
             Goodbye::KIND => self.connection.goodbye(now, &Goodbye::without_texts(fields)?, out),
@@ -65,21 +74,19 @@ impl Client {
                     self.sends.echoed(heartbeat.request);
                 }
             }
-            // Only participant 0 is ours, and only a hub that will not have it takes it away.
-            Detached::KIND => self.outbox.fail_all(Detached::without_texts(fields)?.code.into(), out),
-            Opened::KIND => self.outbox.opened(&Opened::of(fields)?),
-            Acked::KIND => {
-                let acked = Acked::of(fields)?;
-                if acked.offset.0 > 0 {
-                    let last = Offset(acked.offset.0 + acked.count.saturating_sub(1));
-                    self.subscriptions.landed(acked.epoch, last);
+            Attached::KIND => {
+                let attached = Attached::of(fields)?;
+                if let Some(party) = self.parties.attached(&attached) {
+                    self.subscriptions.tagged(party, attached.tag);
                 }
-                self.outbox.acked(&acked, out);
             }
+            Detached::KIND => self.parties.detached(now, &Detached::without_texts(fields)?, out),
+            Opened::KIND => self.parties.opened(&Opened::of(fields)?),
+            Acked::KIND => self.acked(&Acked::of(fields)?),
             Refused::KIND => {
                 let refused = Refused::without_texts(fields)?;
                 self.sends.refused(now, &refused);
-                self.outbox.refused(now, &refused, out)?;
+                self.parties.refused(now, &refused, out)?;
             }
             Subscribed::KIND => self.subscriptions.subscribed(Subscribed::of(fields)?, out),
             Unsubscribed::KIND => {
@@ -101,7 +108,7 @@ impl Client {
                     self.history.page(&page, bytes, out)?;
                 }
             }
-            // A kind that this version does not know is passed over, by rule; `attached` is asked for by nobody.
+            // A kind that this version does not know is passed over, by rule.
             _ => {}
         }
         Ok(Change::None)

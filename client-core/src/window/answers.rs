@@ -21,10 +21,11 @@ impl Window {
             let Some(entry) = self.finish(index, acked.seq, acked.count, load) else { continue };
             // Only a void has no offset; one that does have an offset came too late.
             if acked.offset.0 == 0 {
-                out.tell(entry.failed(CANCELLED));
+                out.tell(load.failed(&entry, CANCELLED));
                 continue;
             }
             out.tell(Event::Published(Published {
+                party: load.party,
                 id: entry.id,
                 epoch: acked.epoch,
                 offset: Offset(acked.offset.0 + (entry.seq - acked.seq.0)),
@@ -66,7 +67,7 @@ impl Window {
         if refused.consumed {
             for index in indices {
                 let Some(entry) = self.finish(index, refused.seq, refused.count, load) else { continue };
-                out.tell(entry.failed(fault));
+                out.tell(load.failed(&entry, fault));
             }
             self.trim();
         } else if !refused.code.retryable() {

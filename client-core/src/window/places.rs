@@ -90,7 +90,7 @@ impl Window {
         let Some(entry) = self.entries.items_mut().get_mut(index).filter(|entry| !entry.done) else { return };
         if entry.seq >= sent {
             load.take(*entry);
-            out.tell(entry.failed(fault));
+            out.tell(load.failed(entry, fault));
             entry.done = true;
             entry.refill = true;
             entry.len = 0;

@@ -7,6 +7,7 @@ mod connection;
 mod history;
 mod outbox;
 mod packets;
+mod parties;
 #[cfg(feature = "sends")]
 mod sends;
 mod subscriptions;

@@ -4,7 +4,7 @@ use tidewire_client_core::input::Input;
 use tidewire_client_core::options::{Options, OutboxOptions, WhenFull};
 use tidewire_protocol::code::{Code, Content};
 
-use crate::rig::{Rig, acked, duplicate, opened, refused, welcome};
+use crate::rig::{OWN, Rig, acked, duplicate, opened, refused, welcome};
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{HubFrame, Welcome};
 use tidewire_protocol::number::{Incarnation, Seq};
@@ -267,7 +267,7 @@ fn what_is_too_large_fails_at_once_and_a_void_takes_its_place() {
 fn cancelled_before_it_was_sent_it_fails_at_once_and_a_void_takes_its_place() {
     let mut rig = Rig::new(Options::default());
     let (first, second) = (rig.publish("t"), rig.publish("t"));
-    rig.client.cancel(rig.now, first);
+    rig.client.cancel(rig.now, OWN, first);
     rig.drain();
     rig.expect_events(&["Connecting", "failed 1 cancelled"]);
     assert_eq!(rig.client.outbox_state(), (1, 3));
@@ -284,7 +284,7 @@ fn cancelled_before_it_was_sent_it_fails_at_once_and_a_void_takes_its_place() {
 fn voids_are_sent_only_for_those_behind_them() {
     let mut rig = Rig::online();
     let ids: Vec<_> = (0..3).map(|_| rig.publish("t")).collect();
-    ids.iter().for_each(|id| rig.client.cancel(rig.now, *id));
+    ids.iter().for_each(|id| rig.client.cancel(rig.now, OWN, *id));
     rig.drain();
     rig.expect_sent(&[]);
     rig.publish("t");
@@ -298,7 +298,7 @@ fn a_hub_that_knows_runs_of_voids_hears_of_them_in_one_frame_each() {
     let mut rig = Rig::new(Options::default());
     let ids: Vec<_> = (0..12).map(|_| rig.publish("t")).collect();
     for place in [1, 4, 2, 3, 5, 6, 7, 8, 10] {
-        rig.client.cancel(rig.now, ids[place]);
+        rig.client.cancel(rig.now, OWN, ids[place]);
     }
     rig.drain();
     rig.input(Input::LinkOpened);
@@ -344,7 +344,7 @@ fn a_client_that_takes_over_sends_again_under_the_seqs_of_the_one_before() {
     let options = Options { incarnation: Incarnation(2), ..Options::default() };
     rig = Rig::new(options);
     for (id, seq) in [(1, 1), (2, 2), (4, 4)] {
-        rig.client.window("t", Seq(seq), 1);
+        rig.client.window(OWN, "t", Seq(seq), 1);
         rig.take(id, "t");
     }
     rig.take(6, "t");
@@ -368,9 +368,9 @@ fn a_client_that_takes_over_sends_again_under_the_seqs_of_the_one_before() {
 #[test]
 fn a_client_that_takes_over_at_a_hub_that_forgot_marks_what_was_sent() {
     let mut rig = Rig::new(Options { incarnation: Incarnation(2), ..Options::default() });
-    rig.client.window("t", Seq(5), 1);
+    rig.client.window(OWN, "t", Seq(5), 1);
     rig.take(1, "t");
-    rig.client.window("t", Seq(7), 1);
+    rig.client.window(OWN, "t", Seq(7), 1);
     rig.take(3, "t");
     rig.take(4, "t");
     rig.drain();
@@ -383,8 +383,8 @@ fn a_client_that_takes_over_at_a_hub_that_forgot_marks_what_was_sent() {
 #[test]
 fn cancelled_after_it_was_sent_a_void_takes_its_place() {
     let mut rig = publishing(3);
-    rig.client.cancel(rig.now, tidewire_client_core::output::PublishId(1));
-    rig.client.cancel(rig.now, tidewire_client_core::output::PublishId(2));
+    rig.client.cancel(rig.now, OWN, tidewire_client_core::output::PublishId(1));
+    rig.client.cancel(rig.now, OWN, tidewire_client_core::output::PublishId(2));
     rig.drain();
     rig.sent.clear();
     rig.events.clear();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tidewire_client_core::client::Client;
 use tidewire_client_core::input::{Input, Millis};
-use tidewire_client_core::options::{Options, SubscribeOptions};
+use tidewire_client_core::options::{Options, PartyId, SubscribeOptions};
 use tidewire_client_core::output::{Event, ListenerId, Output, PublishId};
 use tidewire_protocol::block::{Block, Head, put_message, put_on_page};
 use tidewire_protocol::client_frame::ClientFrame;
@@ -17,6 +17,8 @@ use tidewire_protocol::position::{Gap, Position, Start};
 
 pub(crate) const EPOCH: Epoch = Epoch(7);
 pub(crate) const OWN_TAG: Tag = Tag(5);
+/// The client itself.
+pub(crate) const OWN: PartyId = PartyId(0);
 
 pub(crate) struct Rig {
     pub client: Client,
@@ -121,8 +123,12 @@ impl Rig {
 
     /// Publishes under a number of the shell's own.
     pub(crate) fn take(&mut self, id: u64, topic: &str) {
-        self.client.take(self.now, PublishId(id), topic, Content::Text, 3).unwrap();
-        self.lens.resize(id as usize + 1, 3);
+        self.take_for(OWN, id, topic);
+    }
+
+    pub(crate) fn take_for(&mut self, party: PartyId, id: u64, topic: &str) {
+        self.client.take(self.now, party, PublishId(id), topic, Content::Text, 3).unwrap();
+        self.lens.resize(self.lens.len().max(id as usize + 1), 3);
     }
 
     pub(crate) fn subscribe(&mut self, name: &str, from: Start) -> ListenerId {
@@ -206,6 +212,9 @@ fn said(frame: &ClientFrame<'_>) -> String {
     match frame {
         ClientFrame::Hello(f) => format!("hello {}", f.token),
         ClientFrame::Open(f) if f.unacknowledged => format!("open {} {}", f.handle, f.topic),
+        ClientFrame::Open(f) if f.participant.0 > 0 => {
+            format!("open {} {} lowest {} for {}", f.handle, f.topic, f.lowest, f.participant)
+        }
         ClientFrame::Open(f) => format!("open {} {} lowest {}", f.handle, f.topic, f.lowest),
         ClientFrame::Publish(f) => {
             let mut text = format!("publish {} #{}", f.handle, f.seq);
@@ -234,7 +243,8 @@ fn said(frame: &ClientFrame<'_>) -> String {
             format!("send {} {}{expires}", f.handle, String::from_utf8_lossy(&f.payload))
         }
         ClientFrame::SignIn(_) => "sign_in".into(),
-        ClientFrame::Attach(_) | ClientFrame::Detach(_) => "participant".into(),
+        ClientFrame::Attach(f) => format!("attach {} {}", f.participant, f.incarnation),
+        ClientFrame::Detach(f) => format!("detach {}", f.participant),
     }
 }
 
@@ -243,6 +253,11 @@ fn start(start: &Start) -> String {
         Start::After(places) => format!("after {}", positions_text(places)),
         other => format!("{other:?}").to_lowercase(),
     }
+}
+
+/// Which other party.
+fn of(party: PartyId) -> String {
+    if party == OWN { String::new() } else { format!("{}/", party.0) }
 }
 
 /// An event in a few words.
@@ -271,7 +286,7 @@ fn told(event: &Event, received: &[u8]) -> String {
             format!("page {} upto {}{gap}{more}", listener.0, positions_text(positions))
         }
         Event::Published(p) => {
-            let mut text = format!("published {} at {}", p.id.0, p.offset);
+            let mut text = format!("published {}{} at {}", of(p.party), p.id.0, p.offset);
             if p.duplicate {
                 text += " duplicate";
             }
@@ -280,7 +295,8 @@ fn told(event: &Event, received: &[u8]) -> String {
             }
             text
         }
-        Event::Failed { id, fault, .. } => format!("failed {} {}", id.0, fault.name()),
+        Event::Failed { party, id, fault, .. } => format!("failed {}{} {}", of(*party), id.0, fault.name()),
+        Event::Detached { party, fault } => format!("detached {} {}", party.0, fault.name()),
         Event::Goodbye { code, reconnect_after_ms } => format!("goodbye {code} {reconnect_after_ms}"),
     }
 }

@@ -12,10 +12,13 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::number::Epoch;
 
 use crate::names::{FOREIGN, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
+use crate::oracle::fate::{Cause, Fate};
 use crate::oracle::listening::Listening;
 use crate::oracle::places::Places;
 
 pub mod listening;
+
+pub mod fate;
 
 mod places;
 
@@ -41,8 +44,8 @@ pub struct Oracle {
     pub bare: [bool; TOPICS],
     /// Incarnations that were signed in by this log: (producer, incarnation, time).
     attached: BTreeMap<u64, (u64, u64)>,
-    /// Highest counter shown by (client, topic).
-    shown: BTreeMap<(usize, TopicIndex), u32>,
+    /// Highest counter shown by (client, party, topic).
+    shown: BTreeMap<(usize, u32, TopicIndex), u32>,
     /// Which seqs messages go out under.
     places: Places,
     /// The first thing that did not fit.
@@ -86,13 +89,15 @@ pub struct Record {
 pub struct Publish {
     /// Whose.
     pub actor: usize,
+    /// As which of its parties.
+    pub party: u32,
     /// The publisher's identity.
     pub producer: u64,
     /// And incarnation.
     pub incarnation: u64,
     /// Where to.
     pub topic: TopicIndex,
-    /// Its number among the actor's publishes to that topic, from 1.
+    /// Its number among the party's publishes to that topic, from 1.
     pub counter: u32,
     /// Whether that topic keeps nothing to be asked for.
     pub bare: bool,
@@ -102,34 +107,6 @@ pub struct Publish {
     pub fate: Fate,
     /// How often it became visible.
     pub seen: u32,
-}
-
-/// What a publisher was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// Nothing yet.
-    Waiting,
-    /// It is in the log.
-    Done,
-    /// It was withdrawn, and so must not be seen from then on.
-    Withdrawn,
-    /// It failed; whether it is in the log is not known.
-    Failed,
-    /// It failed, and is not in any log.
-    Refused,
-    /// Nobody cares: it is of one who keeps no rule.
-    Hostile,
-}
-
-/// What could make a publish fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cause {
-    /// It is too large for the hub.
-    pub too_large: bool,
-    /// Its client's producer was taken over, so its handles are gone.
-    pub taken_over: bool,
-    /// Its client took over from one before it, which may have sent it. A log that then fails to store it asks nobody.
-    pub rebuilt: bool,
 }
 
 impl Oracle {
@@ -203,6 +180,7 @@ impl Oracle {
     pub fn published_by_hostile(&mut self, len: u32) -> Uid {
         self.published(Publish {
             actor: usize::MAX,
+            party: 0,
             producer: 0,
             incarnation: 0,
             topic: FOREIGN,
@@ -278,7 +256,7 @@ impl Oracle {
                 self.object(format_args!("#{uid} became visible after its outcome: {publish:?}"));
             }
         }
-        let shown = self.shown.entry((publish.actor, publish.topic)).or_default();
+        let shown = self.shown.entry((publish.actor, publish.party, publish.topic)).or_default();
         let before = *shown;
         *shown = before.max(publish.counter);
         if publish.counter <= before && !record.maybe_duplicate {

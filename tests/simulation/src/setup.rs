@@ -119,7 +119,7 @@ impl Setup {
         let logs = self.log_of();
         let topics_in = |log: usize| logs.iter().filter(|of| usize::from(**of) == log).count();
         let topics = (0..self.logs).map(topics_in).max().unwrap_or(TOPICS);
-        self.hub.limits.windows_bytes_max = (self.clients + 2) * topics * WINDOW_BYTES;
+        self.hub.limits.windows_bytes_max = (PARTIES_MAX * self.clients + 2) * topics * WINDOW_BYTES;
         self
     }
 }
@@ -200,6 +200,8 @@ pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
     TopicRule { pattern: Pattern::parse(pattern).expect("a pattern"), retention, log: 0 }
 }
 
+/// Each client has one party more at times.
+const PARTIES_MAX: usize = 2;
 /// Sets the chance for windows apart from the others of a seed.
 const WINDOWS_SEED: u64 = 0x71d3;
 /// Sets the chance for logs apart.

@@ -22,6 +22,7 @@ mod weather;
 
 mod clients;
 pub mod hostile;
+mod parties;
 mod travel;
 
 pub mod actor;

@@ -172,7 +172,7 @@ impl State {
                 self.told.push_back(Told::Status(status));
             }
             output::Event::Published(published) => {
-                let output::Published { id, epoch, offset, duplicate, maybe_duplicate, durability } =
+                let output::Published { id, epoch, offset, duplicate, maybe_duplicate, durability, .. } =
                     published;
                 self.done(id, Ok(Published { epoch, offset, duplicate, maybe_duplicate, durability }));
             }
@@ -188,8 +188,8 @@ impl State {
                     self.tell(message.listener, event);
                 }
             }
-            // The status says the same.
-            output::Event::Goodbye { .. } => {}
+            // The status says the same, or the outcomes do.
+            output::Event::Goodbye { .. } | output::Event::Detached { .. } => {}
             // This face asks for no pages.
             output::Event::Page { .. } => {}
         }

@@ -8,8 +8,8 @@ use crate::oracle::{Oracle, Publish, Uid};
 /// What is known of seqs.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    /// The latest message that went out by (client, topic): its counter and its seq.
-    latest: BTreeMap<(usize, TopicIndex), (u32, u64)>,
+    /// The latest message that went out by (client, party, topic): its counter and its seq.
+    latest: BTreeMap<(usize, u32, TopicIndex), (u32, u64)>,
     /// The seq of each message that went out.
     seqs: BTreeMap<Uid, u64>,
 }
@@ -22,8 +22,8 @@ impl Oracle {
         if before != seq {
             return self.object(format_args!("#{uid} goes out under seq {seq}, and before under {before}"));
         }
-        let Publish { actor, topic, counter, .. } = self.publishes[uid as usize];
-        let latest = self.places.latest.entry((actor, topic)).or_insert((counter, seq));
+        let Publish { actor, party, topic, counter, .. } = self.publishes[uid as usize];
+        let latest = self.places.latest.entry((actor, party, topic)).or_insert((counter, seq));
         if counter <= latest.0 {
             return;
         }
@@ -35,9 +35,9 @@ impl Oracle {
     }
 
     /// A client has lost its engine. Nobody kept the places of what was withdrawn before it was sent.
-    pub fn lost_places(&mut self, actor: usize, counters: &[u32; TOPICS]) {
+    pub fn lost_places(&mut self, actor: usize, party: u32, counters: &[u32; TOPICS]) {
         for (topic, counter) in (0..).zip(counters) {
-            self.places.latest.insert((actor, topic), (*counter, 0));
+            self.places.latest.insert((actor, party, topic), (*counter, 0));
         }
     }
 }

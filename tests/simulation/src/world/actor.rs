@@ -1,7 +1,7 @@
 //! One client, the application on top of it, and what both know of each other.
 
 use tidewire_client_core::client::Client;
-use tidewire_client_core::options::{Options, OutboxOptions, WhenFull};
+use tidewire_client_core::options::{Options, OutboxOptions, PartyId, WhenFull};
 use tidewire_client_core::output::{ListenerId, Packet};
 use tidewire_protocol::number::{Incarnation, ProducerId};
 
@@ -18,6 +18,10 @@ pub struct Actor {
     pub producer: u64,
     /// Its incarnation.
     pub incarnation: u64,
+    /// A second party on its connection.
+    pub side: Option<Side>,
+    /// How many second parties it had.
+    pub sides: u32,
     /// Its link, while it has one.
     pub link: Option<LinkId>,
     /// Number of its last try to connect; answers to earlier ones are void.
@@ -34,6 +38,8 @@ pub struct Actor {
     pub seqs: Vec<u64>,
     /// How much it published to each topic.
     pub counters: [u32; TOPICS],
+    /// As which party it published that.
+    pub parties: Vec<PartyId>,
     /// Names for which some listener asked to skip when slow.
     pub skips: [bool; SELECTORS],
     /// Whether it is signed in.
@@ -45,6 +51,21 @@ pub struct Actor {
     /// Whether its client is not the first one: it has lost one on the way.
     pub rebuilt: bool,
     outbox_count_max: u32,
+}
+
+/// Another party on a client's connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Side {
+    /// The client's number for it.
+    pub party: PartyId,
+    /// Its number among the actor's.
+    pub number: u32,
+    /// Its identity as publisher.
+    pub producer: u64,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// How much it published to each topic.
+    pub counters: [u32; TOPICS],
 }
 
 /// A listener as the application sees it.
@@ -64,6 +85,8 @@ impl Actor {
             client: client(producer, incarnation, seed, outbox_count_max),
             producer,
             incarnation,
+            side: None,
+            sides: 0,
             link: None,
             attempt: 0,
             timer_at: u64::MAX,
@@ -72,6 +95,7 @@ impl Actor {
             published: Vec::new(),
             seqs: Vec::new(),
             counters: [0; TOPICS],
+            parties: Vec::new(),
             skips: [false; SELECTORS],
             online: false,
             closed: false,
@@ -107,13 +131,19 @@ impl Actor {
     }
 }
 
-fn client(producer: u64, incarnation: u64, seed: u64, outbox_count_max: u32) -> Client {
+/// The secret of a producer.
+#[must_use]
+pub fn secret(producer: u64) -> ProducerId {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&producer.to_be_bytes());
+    ProducerId(id)
+}
+
+fn client(producer: u64, incarnation: u64, seed: u64, outbox_count_max: u32) -> Client {
     let outbox =
         OutboxOptions { count_max: outbox_count_max, bytes_max: 1 << 20, when_full: WhenFull::DropOldest };
     Client::new(Options {
-        producer: ProducerId(id),
+        producer: secret(producer),
         incarnation: Incarnation(incarnation),
         agent: "simulation".into(),
         outbox,

@@ -1,15 +1,16 @@
 //! What applications do: publish in bursts, listen, stop listening, withdraw, settle, close.
 
 use tidewire_client_core::fault::Fault;
-use tidewire_client_core::options::SubscribeOptions;
+use tidewire_client_core::options::{PartyId, SubscribeOptions};
 use tidewire_client_core::output::{ListenerId, PublishId};
 use tidewire_protocol::code::{Content, WhenSlow};
-use tidewire_protocol::number::{Offset, Seq};
+use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Position, Start};
 
 use crate::names::{NAMES, SELECTORS, SelectorIndex, TOPICS, TopicIndex};
+use crate::oracle::fate::Fate;
 use crate::oracle::listening::Listening;
-use crate::oracle::{Fate, Publish, Uid};
+use crate::oracle::{Publish, Uid};
 use crate::world::actor::{Actor, Seat};
 use crate::world::{Event, World};
 
@@ -64,15 +65,34 @@ impl World {
     /// Publishes; the outputs wait for [`Self::flush`] or whatever happens next to the client.
     pub fn publish(&mut self, actor: usize, topic: TopicIndex, len: u32) -> Option<Uid> {
         let now = self.now;
+        let as_side = self.actors[actor].side.is_some() && self.random.one_in(2);
         let this = &mut self.actors[actor];
         let id = PublishId(this.published.len() as u64 + 1);
-        this.client.take(now, id, NAMES[usize::from(topic)], Content::Binary, len).ok()?;
-        this.counters[usize::from(topic)] += 1;
-        let counter = this.counters[usize::from(topic)];
+        let name = NAMES[usize::from(topic)];
         let Actor { producer, incarnation, .. } = *this;
+        let (party, number, producer, incarnation, counters) = match &mut this.side {
+            Some(side) if as_side => {
+                (side.party, side.number, side.producer, side.incarnation, &mut side.counters)
+            }
+            Some(_) | None => (PartyId(0), 0, producer, incarnation, &mut this.counters),
+        };
+        this.client.take(now, party, id, name, Content::Binary, len).ok()?;
+        counters[usize::from(topic)] += 1;
+        let counter = counters[usize::from(topic)];
+        this.parties.push(party);
         let fate = Fate::Waiting;
-        let publish =
-            Publish { actor, producer, incarnation, topic, counter, bare: false, len, fate, seen: 0 };
+        let publish = Publish {
+            actor,
+            party: number,
+            producer,
+            incarnation,
+            topic,
+            counter,
+            bare: false,
+            len,
+            fate,
+            seen: 0,
+        };
         let uid = self.oracle.published(publish);
         let this = &mut self.actors[actor];
         this.published.push(uid);
@@ -217,7 +237,9 @@ impl World {
     /// Withdraws a message.
     pub fn cancel(&mut self, actor: usize, id: PublishId) {
         self.note(|| format!("client {actor} withdraws {}", id.0));
-        self.actors[actor].client.cancel(self.now, id);
+        let this = &mut self.actors[actor];
+        let party = this.parties[id.0 as usize - 1];
+        this.client.cancel(self.now, party, id);
         self.drain(actor, &[]);
     }
 
@@ -230,40 +252,6 @@ impl World {
 
     pub(crate) fn settle(&mut self, actor: usize, listener: usize, bytes: u32) {
         self.actors[actor].client.settled(self.now, ListenerId(listener as u32), 1, bytes);
-        self.drain(actor, &[]);
-    }
-
-    /// A client is gone, as when its engine traps. Its application makes another one from what it keeps: what it
-    /// published without an outcome, and the seqs of what was sent of that.
-    pub fn rebuild(&mut self, actor: usize) {
-        if self.actors[actor].taken_over {
-            return;
-        }
-        self.note(|| format!("client {actor} loses its engine"));
-        self.close_link(actor, 1000);
-        let seed = self.random.number();
-        let this = &mut self.actors[actor];
-        for index in this.listeners.iter() {
-            self.oracle.listeners[*index].ended = true;
-        }
-        this.rebuild(seed);
-        self.oracle.lost_places(actor, &this.counters);
-        this.client.connect(self.now);
-        for (index, uid) in this.published.iter().enumerate() {
-            let publish = &mut self.oracle.publishes[*uid as usize];
-            if publish.fate != Fate::Waiting {
-                continue;
-            }
-            publish.incarnation = this.incarnation;
-            let (name, seq) = (NAMES[usize::from(publish.topic)], this.seqs[index]);
-            if seq > 0 {
-                this.client.window(name, Seq(seq), 1);
-            }
-            let id = PublishId(index as u64 + 1);
-            if this.client.take(self.now, id, name, Content::Binary, publish.len).is_err() {
-                self.oracle.object(format_args!("client {actor} does not take #{uid} in again"));
-            }
-        }
         self.drain(actor, &[]);
     }
 

@@ -2,10 +2,11 @@
 
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::input::Input;
-use tidewire_client_core::output::{Event as ClientEvent, Output, Packet, Status};
+use tidewire_client_core::options::PartyId;
+use tidewire_client_core::output::{Event as ClientEvent, Output, Status};
 use tidewire_protocol::code::Code;
 
-use crate::oracle::Cause;
+use crate::oracle::fate::Cause;
 use crate::websocket::{BINARY, CLOSE, put_masked};
 use crate::world::actor::Actor;
 use crate::world::link::LinkId;
@@ -103,19 +104,6 @@ impl World {
         }
     }
 
-    /// Notes under which seqs messages go out.
-    fn going_out(&mut self, actor: usize, packet: &Packet) {
-        let this = &mut self.actors[actor];
-        for splice in &packet.payloads {
-            let index = splice.id.0 as usize - 1;
-            this.seqs[index] = splice.seq.0;
-            // Once it is fenced, its seqs are another's.
-            if !this.taken_over {
-                self.oracle.sent(this.published[index], splice.seq.0);
-            }
-        }
-    }
-
     fn send(&mut self, actor: usize, opcode: u8, payload: &[u8]) {
         let Some(id) = self.actors[actor].link else {
             return self.oracle.object(format_args!("client {actor} sends without a link"));
@@ -170,11 +158,11 @@ impl World {
                 self.listener_refused(actor, listener.0 as usize, *fault);
             }
             ClientEvent::Published(published) => {
-                let uid = self.actors[actor].published[published.id.0 as usize - 1];
+                let uid = self.publish_of(actor, published.party, published.id);
                 self.oracle.acknowledged(uid, published);
             }
-            ClientEvent::Failed { id, fault, .. } => {
-                let uid = self.actors[actor].published[id.0 as usize - 1];
+            ClientEvent::Failed { party, id, fault, .. } => {
+                let uid = self.publish_of(actor, *party, *id);
                 let len = self.oracle.publishes[uid as usize].len as usize;
                 let cause = Cause {
                     too_large: len > self.setup.hub.limits.message_bytes_max,
@@ -185,6 +173,13 @@ impl World {
                 if *fault == Fault::Protocol(Code::Fenced) {
                     self.fenced(actor);
                 }
+            }
+            ClientEvent::Detached { party: PartyId(0), fault: Fault::Protocol(Code::Fenced) } => {
+                self.fenced(actor)
+            }
+            ClientEvent::Detached { party, fault } => {
+                let what = format!("client {actor}: {party:?} is sent away: {}", fault.name());
+                self.oracle.object(what);
             }
             ClientEvent::Goodbye { code: Code::Fenced, .. } => self.fenced(actor),
             ClientEvent::Goodbye { code, .. } => self.check_goodbye(actor, *code),

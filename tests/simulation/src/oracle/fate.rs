@@ -1,0 +1,29 @@
+//! What became of a publish, as far as its publisher knows.
+
+/// What a publisher was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing yet.
+    Waiting,
+    /// It is in the log.
+    Done,
+    /// It was withdrawn, and so must not be seen from then on.
+    Withdrawn,
+    /// It failed; whether it is in the log is not known.
+    Failed,
+    /// It failed, and is not in any log.
+    Refused,
+    /// Nobody cares: it is of one who keeps no rule.
+    Hostile,
+}
+
+/// What could make a publish fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cause {
+    /// It is too large for the hub.
+    pub too_large: bool,
+    /// Its client's producer was taken over, so its handles are gone.
+    pub taken_over: bool,
+    /// Its client took over from one before it, which may have sent it. A log that then fails to store it asks nobody.
+    pub rebuilt: bool,
+}
