@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use tidewire_protocol::client_frame;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::name;
-use tidewire_protocol::number::{Incarnation, ProducerId, Seq};
+use tidewire_protocol::number::Seq;
+#[cfg(feature = "parties")]
+use tidewire_protocol::number::{Incarnation, ProducerId};
 use tidewire_protocol::position::Start;
 
 use crate::connection::{Change, Connection};
@@ -98,6 +100,7 @@ impl Client {
 
     /// One more who publishes through this client, until [`Self::detach`] or `Detached`: 128 random bits that are a
     /// secret, and an incarnation as in [`Options`]. It has an outbox of its own, as large as the client's.
+    #[cfg(feature = "parties")]
     pub fn attach(&mut self, now: Millis, producer: ProducerId, incarnation: Incarnation) -> PartyId {
         let party = self.parties.attach(producer, incarnation, self.options.outbox);
         self.drive(now);
@@ -105,6 +108,7 @@ impl Client {
     }
 
     /// A party goes. What waits in its outbox fails with `closed`.
+    #[cfg(feature = "parties")]
     pub fn detach(&mut self, now: Millis, party: PartyId) {
         self.parties.detach(party, ClientCode::Closed.into(), &mut self.outputs);
         self.subscriptions.forget_party(party);

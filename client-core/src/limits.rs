@@ -70,8 +70,8 @@ pub(crate) const WAITING_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of history asked for at once.
 pub(crate) const PAGE_BYTES_MAX: u32 = 256 << 10;
-/// Tags of this client's former connections that still count as its own.
-pub(crate) const FORMER_TAGS_MAX: usize = 8;
+/// Tags that the parties have and had and that still count as theirs; a forgotten one costs an echo.
+pub(crate) const TAGS_MAX: usize = 64;
 /// Logs whose former tags are known; a hub has few, and a forgotten one costs an echo.
 pub(crate) const LOGS_MAX: usize = 64;
 /// The longest question, generously: a name, and places in a few logs.

@@ -3,7 +3,9 @@
 
 use alloc::vec::Vec;
 
-use tidewire_protocol::client_frame::{Attach, Detach};
+use tidewire_protocol::client_frame::Attach;
+#[cfg(feature = "parties")]
+use tidewire_protocol::client_frame::Detach;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Acked, Attached, Detached, Opened, Refused, Welcome};
 use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId};
@@ -18,11 +20,16 @@ use crate::outbox::{Filling, Outbox};
 use crate::output::{Event, Packet};
 use crate::outputs::Outputs;
 
-/// All who publish; the client itself comes first.
+/// Whether others than the client itself can be attached; where they cannot, little of this is linked.
+pub(crate) const JOINS: bool = cfg!(feature = "parties");
+
+/// All who publish.
 #[derive(Debug)]
 pub(crate) struct Parties {
     list: Vec<Party>,
     last: u32,
+    /// Place of the party that may send first.
+    turn: usize,
     allowance: Allowance,
     /// Frames to send.
     wire: Vec<u8>,
@@ -50,7 +57,8 @@ impl Parties {
     /// The client itself.
     #[must_use]
     pub(crate) fn new(options: &Options) -> Self {
-        let mut parties = Self { list: Vec::new(), last: 0, allowance: Allowance::new(), wire: Vec::new() };
+        let mut parties =
+            Self { list: Vec::new(), last: 0, turn: 0, allowance: Allowance::new(), wire: Vec::new() };
         parties.join(options.producer, options.incarnation, options.outbox, Stage::Here);
         parties
     }
@@ -62,6 +70,7 @@ impl Parties {
     }
 
     /// One more.
+    #[cfg(feature = "parties")]
     pub(crate) fn attach(
         &mut self,
         producer: ProducerId,
@@ -73,7 +82,8 @@ impl Parties {
         PartyId(self.last)
     }
 
-    /// A party goes; what waits in its outbox fails. Those that stay are not the client itself.
+    /// A party goes; what waits in its outbox fails. The client itself stays.
+    #[cfg(feature = "parties")]
     pub(crate) fn detach(&mut self, id: PartyId, fault: Fault, out: &mut Outputs) {
         let Some(index) = self.list.iter().position(|party| party.id == id && id.0 > 0) else { return };
         let mut party = self.list.remove(index);
@@ -95,7 +105,7 @@ impl Parties {
         // One that was asked to go is not here any more.
         let Some(index) = self.list.iter().position(is_it) else { return };
         let party = &mut self.list[index];
-        if frame.code.retryable() && party.id.0 > 0 {
+        if JOINS && frame.code.retryable() && party.id.0 > 0 {
             party.outbox.reset();
             party.stage = Stage::Wanted { ask_at: now + RETRY_MS_MAX };
             return;
@@ -103,7 +113,7 @@ impl Parties {
         let (id, fault) = (party.id, frame.code.into());
         party.outbox.fail_all(fault, out);
         out.tell(Event::Detached { party: id, fault });
-        if id.0 > 0 {
+        if JOINS && id.0 > 0 {
             self.list.remove(index);
         }
         self.rouse();
@@ -180,7 +190,7 @@ impl Parties {
         self.wire.clear();
         for party in &mut self.list {
             party.outbox.reset();
-            if party.id.0 > 0 {
+            if JOINS && party.id.0 > 0 {
                 party.stage = Stage::Wanted { ask_at: 0 };
             }
         }
@@ -195,7 +205,7 @@ impl Parties {
     #[must_use]
     pub(crate) fn wake_at(&self) -> Millis {
         let ask_at = |party: &Party| match party.stage {
-            Stage::Wanted { ask_at } if ask_at > 0 => ask_at,
+            Stage::Wanted { ask_at } if JOINS && ask_at > 0 => ask_at,
             Stage::Wanted { .. } | Stage::Here => NEVER,
         };
         let wakes = self.list.iter().map(|party| party.outbox.wake_at().min(ask_at(party)));
@@ -206,7 +216,8 @@ impl Parties {
     pub(crate) fn tick(&mut self, now: Millis) {
         for party in &mut self.list {
             party.outbox.tick(now);
-            if let Stage::Wanted { ask_at } = &mut party.stage
+            if JOINS
+                && let Stage::Wanted { ask_at } = &mut party.stage
                 && *ask_at <= now
             {
                 *ask_at = 0;
@@ -244,7 +255,8 @@ impl Parties {
     /// Whose handle that is. What it is answered may let all others go on.
     fn by_handle(&mut self, handle: Handle) -> Option<&mut Outbox> {
         self.rouse();
-        let mut id = PartyId((handle.0.wrapping_sub(1) / HANDLES_MAX).saturating_sub(1) as u32);
+        let number = if JOINS { (handle.0.wrapping_sub(1) / HANDLES_MAX).saturating_sub(1) } else { 0 };
+        let mut id = PartyId(number as u32);
         if mutant::active(Mutant::OutcomeOfAnother) && self.last > 0 {
             id.0 = self.last;
         }
@@ -260,8 +272,11 @@ impl Parties {
         let allowance = &self.allowance;
         let size = packet.bytes.len();
         let mut filling = Filling { packet, size, flying, careful, allowance };
-        for party in &mut self.list {
-            if let Stage::Wanted { ask_at } = party.stage {
+        let places = self.list.len();
+        self.turn += 1;
+        for step in 0..places {
+            let Some(party) = self.list.get_mut((self.turn + step) % places) else { continue };
+            if JOINS && let Stage::Wanted { ask_at } = party.stage {
                 if ask_at > 0 || filling.size > 0 && filling.size + ASK_BYTES_MAX > allowance.packet_bytes {
                     continue;
                 }
@@ -273,10 +288,6 @@ impl Parties {
                 party.stage = Stage::Here;
             }
             party.outbox.fill(&mut filling, online, out);
-        }
-        // Whoever sent first lets the others go first the next time.
-        if self.list.len() > 1 {
-            self.list.rotate_left(1);
         }
     }
 }

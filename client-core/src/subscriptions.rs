@@ -11,7 +11,7 @@ use tidewire_protocol::position::Position;
 use crate::cursor::Cursor;
 use crate::fault::{Broken, Fault};
 use crate::input::{Millis, NEVER};
-use crate::limits::{ASK_BYTES_MAX, FORMER_TAGS_MAX, LOGS_MAX};
+use crate::limits::{ASK_BYTES_MAX, LOGS_MAX, TAGS_MAX};
 use crate::listener::Stage;
 use crate::options::{PartyId, SubscribeOptions};
 use crate::output::ListenerId;
@@ -28,6 +28,8 @@ pub(crate) struct Subscriptions {
     wake_at: Millis,
     /// The parties' tags, the newest last.
     own_tags: Vec<(PartyId, Tag)>,
+    /// How many of them are of former links.
+    former_tags: usize,
     /// Logs that those tags speak of.
     logs: Vec<Epoch>,
     /// How far this client's own messages are known to go.
@@ -44,6 +46,7 @@ impl Subscriptions {
             linger_ms,
             wake_at: NEVER,
             own_tags: Vec::new(),
+            former_tags: 0,
             logs: Vec::new(),
             own_upto: Cursor::at(Vec::new()),
         }
@@ -60,20 +63,29 @@ impl Subscriptions {
         self.wake_at = self.wake_at.min(at);
     }
 
-    /// The hub has given a party a tag.
+    /// The hub has given a party a tag; that of the client itself comes first on a link.
     pub(crate) fn tagged(&mut self, party: PartyId, tag: Tag) {
-        self.own_tags.retain(|own| own.1 != tag);
-        let mut former = self.own_tags.iter().filter(|own| own.0 == party);
-        if former.clone().count() > FORMER_TAGS_MAX
-            && let Some(oldest) = former.next().copied()
-        {
-            self.own_tags.retain(|own| *own != oldest);
+        if party.0 == 0 {
+            self.former_tags = self.own_tags.len();
         }
         self.own_tags.push((party, tag));
+        if self.own_tags.len() > TAGS_MAX {
+            self.forget_tags(1);
+        }
+    }
+
+    fn forget_tags(&mut self, count: usize) {
+        for _ in 0..count {
+            self.own_tags.remove(0);
+        }
+        self.former_tags = self.former_tags.saturating_sub(count);
     }
 
     /// A party is gone.
+    #[cfg(feature = "parties")]
     pub(crate) fn forget_party(&mut self, party: PartyId) {
+        let is_former = |own: &&(PartyId, Tag)| own.0 == party;
+        self.former_tags -= self.own_tags[..self.former_tags].iter().filter(is_former).count();
         self.own_tags.retain(|own| own.0 != party);
     }
 
@@ -83,14 +95,7 @@ impl Subscriptions {
             if self.logs.contains(&place.epoch) {
                 continue;
             }
-            let mut index = 0;
-            while let Some((own, newer)) = self.own_tags[index..].split_first() {
-                if newer.iter().any(|newer| newer.0 == own.0) {
-                    self.own_tags.remove(index);
-                } else {
-                    index += 1;
-                }
-            }
+            self.forget_tags(self.former_tags);
             if self.logs.len() > LOGS_MAX {
                 self.logs.remove(0);
             }

@@ -16,6 +16,7 @@ use crate::fault::Broken;
 use crate::history::ASKS;
 use crate::input::Millis;
 use crate::options::PartyId;
+use crate::parties::JOINS;
 
 impl Client {
     pub(super) fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
@@ -74,7 +75,7 @@ impl Client {
                     self.sends.echoed(heartbeat.request);
                 }
             }
-            Attached::KIND => {
+            Attached::KIND if JOINS => {
                 let attached = Attached::of(fields)?;
                 if let Some(party) = self.parties.attached(&attached) {
                     self.subscriptions.tagged(party, attached.tag);

@@ -35,7 +35,7 @@ fn each_party_has_its_own_numbers_and_its_own_outcomes() {
     rig.drain();
     let (second, third) =
         (format!("open {HANDLE} t lowest 1 for 1"), format!("open {} u lowest 1 for 1", HANDLE + 1));
-    rig.expect_sent(&["open 1 t lowest 1", "publish 1 #1", "attach 1 3", &second, &third]);
+    rig.expect_sent(&["attach 1 3", &second, &third, "open 1 t lowest 1", "publish 1 #1"]);
     // It has had incarnations before, so the hub says what comes next.
     rig.say_all(&[attached(Tag(6)), opened(1, true, 1), acked(1, 1, 1, 9), opened(HANDLE, false, 4)]);
     rig.expect_events(&["published 1 at 9"]);

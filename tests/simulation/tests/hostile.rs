@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use tidewire_hub_core::ledger::Kind;
-use tidewire_simulation::oracle::Fate;
+use tidewire_simulation::oracle::fate::Fate;
 use tidewire_simulation::setup::Setup;
 use tidewire_simulation::world::World;
 use tidewire_simulation::world::hostile::account_of;
