@@ -120,8 +120,11 @@ impl Window {
 
     /// Goes back: `seq` and all after it were not stored after all.
     pub fn rewind(&mut self, seq: Seq) {
-        self.answer(seq, Answer::Refused(Code::NotStored));
+        // First, as what is used up is known only as long as something waits.
         self.next.0 -= self.runs.drop_last(self.next.0.saturating_sub(seq.0));
+        if seq < self.next {
+            self.answer(seq, Answer::Refused(Code::NotStored));
+        }
     }
 }
 
@@ -182,6 +185,18 @@ mod tests {
         assert_eq!(window.next(), Seq(4));
         assert_eq!(window.check(Seq(3), 10), Verdict::Seen(Answer::Refused(Code::NotStored)));
         assert_eq!(window.check(Seq(4), 10), Verdict::Next);
+    }
+
+    #[test]
+    fn what_was_handed_over_is_used_up_even_if_nothing_of_it_is_stored() {
+        let mut window = Window::new(Seq(1));
+        (0..3).for_each(|_| window.take(Answer::Pending));
+        window.hand_over();
+        for seq in [3, 2, 1] {
+            window.rewind(Seq(seq));
+            assert_eq!(window.next(), Seq(4));
+        }
+        assert_eq!(window.check(Seq(1), 10), Verdict::Seen(Answer::Refused(Code::NotStored)));
     }
 
     #[test]
