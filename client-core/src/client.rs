@@ -342,6 +342,7 @@ impl Client {
             Change::Doubt => self.probe(now),
             Change::Up => {
                 self.connection.put_hello(&self.options, &mut self.wire);
+                self.requests.cut();
                 self.subscriptions.reset();
             }
             Change::Down => self.reset(),
@@ -361,6 +362,7 @@ impl Client {
 
     fn reset(&mut self) {
         self.wire.clear();
+        self.requests.cut();
         self.parties.reset();
         self.subscriptions.reset();
         self.sends.reset();

@@ -6,16 +6,15 @@ use alloc::vec::Vec;
 use tidewire_protocol::block;
 use tidewire_protocol::client_frame;
 use tidewire_protocol::hub_frame::{Failed, Page};
-use tidewire_protocol::number::Request;
 use tidewire_protocol::position::Start;
 
 use crate::cursor::Cursor;
 use crate::fault::{Broken, Fault};
 use crate::input::{Millis, NEVER};
-use crate::limits::{ASK_BYTES_MAX, PAGE_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN};
+use crate::limits::{ASK_BYTES_MAX, PAGE_BYTES_MAX, PAGES_AT_ONCE_MAX, RETRY_MS_MAX, RETRY_MS_MIN};
 use crate::output::{Event, ListenerId, Message};
 use crate::outputs::Outputs;
-use crate::request::Requests;
+use crate::request::{Asker, Requests};
 use crate::tail::given;
 
 /// Whether pages can be asked for; where they cannot, nothing of this is linked.
@@ -38,7 +37,7 @@ enum Stage {
     /// To be asked, not before this time.
     Wanted { ask_at: Millis },
     /// Asked.
-    Asked { request: Request },
+    Asked,
 }
 
 /// The questions without an answer.
@@ -132,11 +131,14 @@ impl History {
             if !wire.is_empty() && wire.len() + ASK_BYTES_MAX > bytes_max {
                 return 0;
             }
-            let request = requests.following();
+            if requests.pages(false) >= PAGES_AT_ONCE_MAX {
+                return wake_at;
+            }
+            let request = requests.ask(Asker::Question(question.id));
             let (name, from) = (question.name.as_str().into(), question.from.clone());
             let bytes_max = u64::from(PAGE_BYTES_MAX);
             client_frame::History { request, name, from, bytes_max }.put(wire);
-            question.stage = Stage::Asked { request };
+            question.stage = Stage::Asked;
         }
         wake_at
     }
@@ -148,36 +150,42 @@ impl History {
         }
     }
 
-    /// The hub refuses, if it is one of these questions.
-    pub(crate) fn failed(&mut self, now: Millis, frame: &Failed<'_>, out: &mut Outputs) {
-        let Some((index, question)) = self.asked(frame.request) else { return };
+    /// The hub refuses a question.
+    pub(crate) fn failed(&mut self, now: Millis, id: ListenerId, frame: &Failed<'_>, out: &mut Outputs) {
+        let Some(index) = self.place(id) else { return };
+        let question = &mut self.0[index];
         if frame.retryable {
             let ask_at = now + question.retry_ms.max(frame.retry_after_ms);
             question.retry_ms = (question.retry_ms * 2).min(RETRY_MS_MAX);
             question.stage = Stage::Wanted { ask_at };
         } else {
             out.tell(Event::Refused { listener: question.id, fault: frame.code.into() });
-            self.0.swap_remove(index);
+            self.0.remove(index);
         }
     }
 
-    /// The hub answers, if it is one of these questions.
+    /// The hub answers a question.
     ///
     /// # Errors
     /// [`Broken`] if there is a hole in the page, or it cannot be read. The question stays then.
-    pub(crate) fn page(&mut self, page: &Page<'_>, bytes: &[u8], out: &mut Outputs) -> Result<(), Broken> {
-        let Some((index, question)) = self.asked(page.request) else { return Ok(()) };
-        if question.answer(page, bytes, out).is_err() {
+    pub(crate) fn page(
+        &mut self,
+        id: ListenerId,
+        page: &Page<'_>,
+        bytes: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Broken> {
+        let Some(index) = self.place(id) else { return Ok(()) };
+        if self.0[index].answer(page, bytes, out).is_err() {
             // It is asked again on the next link; half a page is none.
-            out.forget(question.id);
+            out.forget(id);
             return Err(Broken);
         }
-        self.0.swap_remove(index);
+        self.0.remove(index);
         Ok(())
     }
 
-    fn asked(&mut self, request: Request) -> Option<(usize, &mut Question)> {
-        let asked = Stage::Asked { request };
-        self.0.iter_mut().enumerate().find(|(_, question)| question.stage == asked)
+    fn place(&self, id: ListenerId) -> Option<usize> {
+        self.0.iter().position(|question| question.id == id)
     }
 }

@@ -1,7 +1,7 @@
 //! One listener: a cursor of its own, a bound of its own, and a way back to the live flow.
 
 use tidewire_protocol::code::{GapReason, Outcome};
-use tidewire_protocol::number::{Request, Tag};
+use tidewire_protocol::number::Tag;
 use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::cursor::Cursor;
@@ -56,7 +56,7 @@ pub(crate) enum Stage {
     /// Wants the next page of history, not before this time.
     Reading { ask_at: Millis },
     /// Waits for a page.
-    Asked { request: Request },
+    Asked,
     /// Has all it may hold.
     Full,
 }
@@ -186,7 +186,7 @@ impl Listener {
 
     /// The link is gone: a page that was asked for is asked for again.
     pub(crate) fn reset(&mut self) {
-        if matches!(self.stage, Stage::Asked { .. } | Stage::Reading { .. }) {
+        if matches!(self.stage, Stage::Asked | Stage::Reading { .. }) {
             self.stage = Stage::Reading { ask_at: 0 };
         }
     }

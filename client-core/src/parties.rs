@@ -121,7 +121,12 @@ impl Parties {
 
     /// Its outbox.
     pub(crate) fn outbox(&mut self, id: PartyId) -> Option<&mut Outbox> {
-        self.list.iter_mut().find(|party| party.id == id).map(|party| &mut party.outbox)
+        self.party(id).map(|party| &mut party.outbox)
+    }
+
+    fn party(&mut self, id: PartyId) -> Option<&mut Party> {
+        let place = if JOINS { self.list.iter().position(|party| party.id == id)? } else { 0 };
+        self.list.get_mut(place)
     }
 
     /// All outboxes.
@@ -261,8 +266,7 @@ impl Parties {
             id.0 = self.last;
         }
         // What is still answered to one that is not here any more means nothing.
-        let is_it = |party: &&mut Party| party.id == id && party.stage == Stage::Here;
-        self.list.iter_mut().find(is_it).map(|party| &mut party.outbox)
+        self.party(id).filter(|party| party.stage == Stage::Here).map(|party| &mut party.outbox)
     }
 
     /// Appends what can be sent now to a packet.

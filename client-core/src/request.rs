@@ -1,21 +1,67 @@
-//! The numbers of questions to the hub: one series, whoever asks.
+//! Questions to the hub: their numbers, one series whoever asks, and who waits for which answer.
+
+use alloc::vec::Vec;
 
 use tidewire_protocol::number::Request;
 
-/// Counts questions.
+use crate::output::ListenerId;
+
+/// The questions of a link.
 #[derive(Debug)]
-pub(crate) struct Requests(u64);
+pub(crate) struct Requests {
+    last: u64,
+    open: Vec<(Request, Asker)>,
+}
+
+/// Who waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A tail, for its live flow.
+    Tail(ListenerId),
+    /// A listener, for a page.
+    Reader(ListenerId),
+    /// A question of the application, for a page.
+    Question(ListenerId),
+}
 
 impl Requests {
     /// No question yet.
     #[must_use]
     pub(crate) const fn new() -> Self {
-        Self(0)
+        Self { last: 0, open: Vec::new() }
     }
 
-    /// A number that no question had.
-    pub(crate) fn following(&mut self) -> Request {
-        self.0 += 1;
-        Request(self.0)
+    /// A number that no question had. Nobody waits for the answer.
+    pub(crate) const fn following(&mut self) -> Request {
+        self.last += 1;
+        Request(self.last)
+    }
+
+    /// The number of a question that somebody asks.
+    pub(crate) fn ask(&mut self, asker: Asker) -> Request {
+        let request = self.following();
+        self.open.push((request, asker));
+        request
+    }
+
+    /// There is the answer: who waits for it.
+    pub(crate) fn answered(&mut self, request: Request) -> Option<Asker> {
+        let index = self.open.iter().position(|open| open.0 == request)?;
+        Some(self.open.swap_remove(index).1)
+    }
+
+    /// How many listeners, or else questions, wait for pages.
+    pub(crate) fn pages(&self, of_listeners: bool) -> usize {
+        let counts = |asker: &Asker| match asker {
+            Asker::Tail(_) => false,
+            Asker::Reader(_) => of_listeners,
+            Asker::Question(_) => !of_listeners,
+        };
+        self.open.iter().filter(|open| counts(&open.1)).count()
+    }
+
+    /// The link is gone, and no answer comes any more.
+    pub(crate) fn cut(&mut self) {
+        self.open.clear();
     }
 }

@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 
 use tidewire_protocol::block::Block;
-use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
 use tidewire_protocol::hub_frame::{Failed, Missing, Page, Progress, Subscribed, Unsubscribed};
 use tidewire_protocol::number::{Epoch, Offset, Tag, TailNumber};
 use tidewire_protocol::position::Position;
@@ -11,13 +10,14 @@ use tidewire_protocol::position::Position;
 use crate::cursor::Cursor;
 use crate::fault::{Broken, Fault};
 use crate::input::{Millis, NEVER};
-use crate::limits::{ASK_BYTES_MAX, LOGS_MAX, TAGS_MAX};
+use crate::limits::{LOGS_MAX, RETRY_MS_MAX, RETRY_MS_MIN, TAGS_MAX};
 use crate::listener::Stage;
 use crate::options::{PartyId, SubscribeOptions};
 use crate::output::ListenerId;
 use crate::outputs::Outputs;
-use crate::request::Requests;
 use crate::tail::{Received, Standing, Tail};
+
+mod asking;
 
 /// Tails and their listeners.
 #[derive(Debug)]
@@ -34,6 +34,11 @@ pub(crate) struct Subscriptions {
     logs: Vec<Epoch>,
     /// How far this client's own messages are known to go.
     own_upto: Cursor,
+    /// The listener that asked for a page last: those behind it come first.
+    turn: ListenerId,
+    /// No page is asked for before this time.
+    pages_at: Millis,
+    pages_retry_ms: Millis,
 }
 
 impl Subscriptions {
@@ -49,6 +54,9 @@ impl Subscriptions {
             former_tags: 0,
             logs: Vec::new(),
             own_upto: Cursor::at(Vec::new()),
+            turn: ListenerId(0),
+            pages_at: 0,
+            pages_retry_ms: RETRY_MS_MIN,
         }
     }
 
@@ -90,7 +98,7 @@ impl Subscriptions {
     }
 
     /// The hub speaks of these places. One with a new log may have given this client's former tags to others.
-    fn entered(&mut self, places: &[Position]) {
+    pub(crate) fn entered(&mut self, places: &[Position]) {
         for place in places {
             if self.logs.contains(&place.epoch) {
                 continue;
@@ -122,7 +130,7 @@ impl Subscriptions {
         match self.tails.iter_mut().find(|tail| tail.name == name) {
             Some(tail) => tail.join(id, options, own),
             None => {
-                let mut tail = Tail::new(name, &options);
+                let mut tail = Tail::new(id, name, &options);
                 tail.join(id, options, own);
                 self.tails.push(tail);
             }
@@ -133,14 +141,14 @@ impl Subscriptions {
 
     /// Takes a listener away.
     pub(crate) fn unsubscribe(&mut self, now: Millis, id: ListenerId) {
-        let Some((tail, index)) = self.find(|of| of.0 == id) else { return };
+        let Some((tail, index)) = self.find(id) else { return };
         tail.listeners.remove(index);
         self.linger(now);
     }
 
     /// The application is done with some of a listener's messages. Whether it reads on now.
     pub(crate) fn settled(&mut self, id: ListenerId, messages: u32, bytes: u32) -> bool {
-        let Some((tail, index)) = self.find(|of| of.0 == id) else { return false };
+        let Some((tail, index)) = self.find(id) else { return false };
         let goes_on = tail.listeners.get_mut(index).is_some_and(|listener| listener.settle(messages, bytes));
         if goes_on {
             self.wake(0);
@@ -157,10 +165,10 @@ impl Subscriptions {
         self.wake(until);
     }
 
-    /// The tail and the place in it of the listener with this number or stage.
-    fn find(&mut self, is_it: impl Fn((ListenerId, Stage)) -> bool) -> Option<(&mut Tail, usize)> {
+    /// The tail and the place in it of a listener.
+    fn find(&mut self, id: ListenerId) -> Option<(&mut Tail, usize)> {
         self.tails.iter_mut().find_map(|tail| {
-            let index = tail.listeners.iter().position(|listener| is_it((listener.id, listener.stage)))?;
+            let index = tail.listeners.iter().position(|listener| listener.id == id)?;
             Some((tail, index))
         })
     }
@@ -168,6 +176,8 @@ impl Subscriptions {
     /// A link begins or ends: everything has to be asked for again.
     pub(crate) fn reset(&mut self) {
         self.tails.iter_mut().for_each(Tail::reset);
+        self.pages_at = 0;
+        self.pages_retry_ms = RETRY_MS_MIN;
         self.wake(0);
     }
 
@@ -178,49 +188,10 @@ impl Subscriptions {
         self.wake_at = NEVER;
     }
 
-    /// Asks for what is wanted, and lets go of what is not. `wire` is there while a link is up; what it has no room for
-    /// is left to the next call.
-    pub(crate) fn drive(
-        &mut self,
-        now: Millis,
-        bytes_max: usize,
-        requests: &mut Requests,
-        mut wire: Option<&mut Vec<u8>>,
-    ) {
-        if now < self.wake_at {
-            return;
-        }
-        self.wake_at = NEVER;
-        let mut index = 0;
-        while let Some(tail) = self.tails.get_mut(index) {
-            if wire.as_ref().is_some_and(|wire| !wire.is_empty() && wire.len() + ASK_BYTES_MAX > bytes_max) {
-                self.wake_at = 0;
-                return;
-            }
-            // One that is being asked for goes once its number is known.
-            let is_asked = matches!(tail.standing, Standing::Asked { .. });
-            if now >= tail.linger_until && !is_asked {
-                if let (Standing::Live { number: tail }, Some(wire)) = (tail.standing, wire.as_mut()) {
-                    Unsubscribe { request: requests.following(), tail }.put(wire);
-                }
-                self.tails.remove(index);
-                continue;
-            }
-            if now < tail.linger_until {
-                self.wake_at = self.wake_at.min(tail.linger_until);
-            }
-            if let Some(wire) = wire.as_mut() {
-                self.wake_at = self.wake_at.min(ask(tail, now, requests, wire));
-            }
-            index += 1;
-        }
-    }
-
     /// The hub begins a subscription.
-    pub(crate) fn subscribed(&mut self, subscribed: Subscribed, out: &mut Outputs) {
+    pub(crate) fn subscribed(&mut self, id: ListenerId, subscribed: Subscribed, out: &mut Outputs) {
         self.entered(&subscribed.positions);
-        let asked = Standing::Asked { request: subscribed.request };
-        if let Some(tail) = self.tails.iter_mut().find(|tail| tail.standing == asked) {
+        if let Some(tail) = self.tails.iter_mut().find(|tail| tail.id == id) {
             tail.subscribed(subscribed, out);
             self.wake(0);
         }
@@ -238,25 +209,32 @@ impl Subscriptions {
         }
     }
 
-    /// The hub refuses a question.
-    pub(crate) fn failed(&mut self, now: Millis, frame: &Failed<'_>, out: &mut Outputs) {
-        let request = frame.request;
-        let fault = frame.code.into();
-        let asked = Standing::Asked { request };
-        if let Some(index) = self.tails.iter().position(|tail| tail.standing == asked) {
-            self.turned_down(now, index, frame.retryable, frame.retry_after_ms, fault, out);
-            return;
+    /// The hub refuses a subscription.
+    pub(crate) fn refused(&mut self, now: Millis, id: ListenerId, frame: &Failed<'_>, out: &mut Outputs) {
+        if let Some(index) = self.tails.iter().position(|tail| tail.id == id) {
+            self.turned_down(now, index, frame.retryable, frame.retry_after_ms, frame.code.into(), out);
         }
-        let Some((tail, index)) = self.find(|of| of.1 == Stage::Asked { request }) else { return };
-        if frame.retryable {
-            let ask_at = tail.retry_at(now, frame.retry_after_ms);
-            if let Some(listener) = tail.listeners.get_mut(index) {
-                listener.stage = Stage::Reading { ask_at };
-            }
-            self.wake(ask_at);
-        } else {
-            tail.listeners.remove(index).end(fault, out);
+    }
+
+    /// The hub refuses a page to a listener. If it has no room now, all wait for the same time, and take turns then.
+    pub(crate) fn page_refused(
+        &mut self,
+        now: Millis,
+        id: ListenerId,
+        frame: &Failed<'_>,
+        out: &mut Outputs,
+    ) {
+        if frame.retryable && now >= self.pages_at {
+            self.pages_at = now + self.pages_retry_ms.max(frame.retry_after_ms);
+            self.pages_retry_ms = (self.pages_retry_ms * 2).min(RETRY_MS_MAX);
+        }
+        self.wake(0);
+        let Some((tail, index)) = self.find(id) else { return };
+        if !frame.retryable {
+            tail.listeners.remove(index).end(frame.code.into(), out);
             self.linger(now);
+        } else if let Some(listener) = tail.listeners.get_mut(index) {
+            listener.stage = Stage::Reading { ask_at: 0 };
         }
     }
 
@@ -307,58 +285,31 @@ impl Subscriptions {
         tail.block(block, Received { bytes, own_tags: &self.own_tags }, out)
     }
 
-    /// A page of history.
+    /// A page of history for a listener.
     ///
     /// # Errors
     /// [`Broken`] if there is a hole in it, or it cannot be read.
     pub(crate) fn page(
         &mut self,
         now: Millis,
+        id: ListenerId,
         page: &Page<'_>,
         bytes: &[u8],
         out: &mut Outputs,
     ) -> Result<(), Broken> {
         self.entered(&page.after);
+        self.pages_retry_ms = RETRY_MS_MIN;
+        self.wake(0);
         let received = Received { bytes, own_tags: &self.own_tags };
         for tail in &mut self.tails {
-            tail.page(now, page, received, out)?;
+            if let Some(index) = tail.listeners.iter().position(|listener| listener.id == id) {
+                return tail.page(now, index, page, received, out);
+            }
         }
-        self.wake(0);
         Ok(())
     }
 
     fn live(&mut self, number: TailNumber) -> Option<&mut Tail> {
         self.tails.iter_mut().find(|tail| tail.standing == Standing::Live { number })
     }
-}
-
-/// Asks for a tail, or for the pages that its listeners want. Tells when there is more to ask for.
-fn ask(tail: &mut Tail, now: Millis, requests: &mut Requests, wire: &mut Vec<u8>) -> Millis {
-    let mut wake_at = NEVER;
-    match tail.standing {
-        Standing::Asked { .. } => {}
-        Standing::Wanted { ask_at } if now < ask_at => wake_at = ask_at,
-        Standing::Wanted { .. } => {
-            let request = requests.following();
-            let name = tail.name.as_str().into();
-            Subscribe { request, name, from: tail.start(), when_slow: tail.when_slow }.put(wire);
-            tail.standing = Standing::Asked { request };
-        }
-        // Pages are asked for once the live flow's place is known, for they are joined to it.
-        Standing::Live { .. } => {
-            for listener in &mut tail.listeners {
-                let Stage::Reading { ask_at } = listener.stage else { continue };
-                if now < ask_at {
-                    wake_at = wake_at.min(ask_at);
-                    continue;
-                }
-                let request = requests.following();
-                let from = listener.cursor.start(&listener.from);
-                let name = tail.name.as_str().into();
-                History { request, name, from, bytes_max: listener.page_bytes() }.put(wire);
-                listener.stage = Stage::Asked { request };
-            }
-        }
-    }
-    wake_at
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use tidewire_protocol::block::{self, Block};
 use tidewire_protocol::code::{Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{Page, Subscribed};
-use tidewire_protocol::number::{Epoch, Offset, Request, Tag, TailNumber};
+use tidewire_protocol::number::{Epoch, Offset, Tag, TailNumber};
 use tidewire_protocol::position::{Gap, Start};
 
 use crate::cursor::Cursor;
@@ -22,6 +22,8 @@ use crate::outputs::Outputs;
 /// A topic or pattern that somebody listens to, or did a moment ago.
 #[derive(Debug)]
 pub(crate) struct Tail {
+    /// Its number: that of its first listener.
+    pub id: ListenerId,
     /// Topic or pattern.
     pub name: String,
     /// How it stands to the hub.
@@ -43,7 +45,7 @@ pub(crate) enum Standing {
     /// To be asked for, not before this time.
     Wanted { ask_at: Millis },
     /// Asked for.
-    Asked { request: Request },
+    Asked,
     /// Blocks of this number are its messages.
     Live { number: TailNumber },
 }
@@ -60,8 +62,9 @@ pub(crate) struct Received<'a> {
 impl Tail {
     /// One that its first listener is about to join.
     #[must_use]
-    pub(crate) fn new(name: &str, options: &SubscribeOptions) -> Self {
+    pub(crate) fn new(id: ListenerId, name: &str, options: &SubscribeOptions) -> Self {
         Self {
+            id,
             name: name.into(),
             standing: Standing::Wanted { ask_at: 0 },
             listeners: Vec::new(),
@@ -108,7 +111,7 @@ impl Tail {
                 }
                 (Stage::Live, Some(gap)) => listener.pass_gap(gap, positions, out),
                 (Stage::Live, None) => listener.cursor.raise_to(positions),
-                (Stage::Reading { .. } | Stage::Asked { .. } | Stage::Full, _) => {}
+                (Stage::Reading { .. } | Stage::Asked | Stage::Full, _) => {}
             }
         }
     }
@@ -166,21 +169,19 @@ impl Tail {
         Ok(())
     }
 
-    /// A page of history for one listener.
+    /// A page of history for the listener in this place.
     ///
     /// # Errors
     /// [`Broken`] if there is a hole in it, or it cannot be read.
     pub(crate) fn page(
         &mut self,
         now: Millis,
+        index: usize,
         page: &Page<'_>,
         received: Received<'_>,
         out: &mut Outputs,
     ) -> Result<(), Broken> {
-        let asked = Stage::Asked { request: page.request };
-        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.stage == asked) else {
-            return Ok(());
-        };
+        let Some(listener) = self.listeners.get_mut(index) else { return Ok(()) };
         let before = listener.cursor.clone();
         if page.gap.is_some() || !before.is_known() {
             listener.cursor = Cursor::at(page.after.clone());

@@ -17,6 +17,7 @@ use crate::history::ASKS;
 use crate::input::Millis;
 use crate::options::PartyId;
 use crate::parties::JOINS;
+use crate::request::Asker;
 
 impl Client {
     pub(super) fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
@@ -43,6 +44,30 @@ impl Client {
             self.subscriptions.landed(acked.epoch, last);
         }
         self.parties.acked(acked, &mut self.outputs);
+    }
+
+    /// A question is refused to whoever asked it.
+    fn failed(&mut self, now: Millis, frame: &Failed<'_>) {
+        let out = &mut self.outputs;
+        match self.requests.answered(frame.request) {
+            Some(Asker::Tail(id)) => self.subscriptions.refused(now, id, frame, out),
+            Some(Asker::Reader(id)) => self.subscriptions.page_refused(now, id, frame, out),
+            Some(Asker::Question(id)) if ASKS => self.history.failed(now, id, frame, out),
+            Some(Asker::Question(_)) | None => {}
+        }
+    }
+
+    /// A page comes for whoever asked for it.
+    fn page(&mut self, now: Millis, page: &Page<'_>, bytes: &[u8]) -> Result<(), Broken> {
+        let out = &mut self.outputs;
+        match self.requests.answered(page.request) {
+            Some(Asker::Reader(id)) => self.subscriptions.page(now, id, page, bytes, out),
+            Some(Asker::Question(id)) if ASKS => {
+                self.subscriptions.entered(&page.after);
+                self.history.page(id, page, bytes, out)
+            }
+            Some(Asker::Question(_) | Asker::Tail(_)) | None => Ok(()),
+        }
     }
 
     /// Takes in one frame, from the front of `rest`.
@@ -89,26 +114,19 @@ impl Client {
                 self.sends.refused(now, &refused);
                 self.parties.refused(now, &refused, out)?;
             }
-            Subscribed::KIND => self.subscriptions.subscribed(Subscribed::of(fields)?, out),
+            Subscribed::KIND => {
+                let subscribed = Subscribed::of(fields)?;
+                if let Some(Asker::Tail(id)) = self.requests.answered(subscribed.request) {
+                    self.subscriptions.subscribed(id, subscribed, out);
+                }
+            }
             Unsubscribed::KIND => {
                 self.subscriptions.unsubscribed(now, &Unsubscribed::without_texts(fields)?, out)
             }
-            Failed::KIND => {
-                let failed = Failed::without_texts(fields)?;
-                self.subscriptions.failed(now, &failed, out);
-                if ASKS {
-                    self.history.failed(now, &failed, out);
-                }
-            }
+            Failed::KIND => self.failed(now, &Failed::without_texts(fields)?),
             Missing::KIND => self.subscriptions.missing(&Missing::of(fields)?, out)?,
             Progress::KIND => self.subscriptions.progress(&Progress::of(fields)?),
-            Page::KIND => {
-                let page = Page::of(fields)?;
-                self.subscriptions.page(now, &page, bytes, out)?;
-                if ASKS {
-                    self.history.page(&page, bytes, out)?;
-                }
-            }
+            Page::KIND => self.page(now, &Page::of(fields)?, bytes)?,
             // A kind that this version does not know is passed over, by rule.
             _ => {}
         }

@@ -173,10 +173,14 @@ fn a_question_that_ends_links_is_not_blamed_on_a_message() {
 #[test]
 fn questions_share_packets_within_what_the_hub_takes() {
     let mut rig = online(500);
+    let name = "a.topic.with.a.rather.long.name.".repeat(5) + "x";
     for _ in 0..100 {
-        rig.client.history(rig.now, "t", Start::Earliest, 1).unwrap();
+        rig.client.history(rig.now, &name, Start::Earliest, 1).unwrap();
     }
     rig.drain();
-    assert_eq!(rig.sent.len(), 100);
+    assert_eq!((rig.sent.len(), rig.packets > 2), (8, true));
     assert!(rig.packet_bytes_max <= 500, "{}", rig.packet_bytes_max);
+    // The next is asked when one has its answer.
+    rig.page(1, 10, &[11], 11, false, None);
+    assert_eq!(rig.sent.len(), 9);
 }

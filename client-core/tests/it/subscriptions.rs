@@ -366,6 +366,57 @@ fn own_messages_from_before_a_listener_are_history_to_it() {
 }
 
 #[test]
+fn many_readers_take_turns_and_wait_together_where_the_hub_has_no_room() {
+    let mut rig = Rig::online();
+    rig.subscribe("t", Start::Latest);
+    rig.say(subscribed(1, 9, Outcome::Live, 100));
+    for _ in 0..40 {
+        rig.subscribe("t", Start::Earliest);
+    }
+    let asked =
+        |rig: &mut Rig| std::mem::take(&mut rig.sent).iter().filter(|f| f.starts_with("history")).count();
+    assert_eq!(asked(&mut rig), 8);
+    // One that goes on reading comes behind those that have read nothing.
+    rig.page(2, 0, &[10], 10, true, None);
+    assert_eq!(rig.sent, ["history 10 t earliest"]);
+    assert_eq!(asked(&mut rig), 1);
+    (3..=10).for_each(|request| rig.say(failed(request, Code::Overloaded, true)));
+    assert_eq!(asked(&mut rig), 0);
+    assert_eq!(rig.wait(), 50);
+    assert_eq!(rig.sent[0], "history 11 t earliest");
+    for request in 11.. {
+        if rig.sent.is_empty() {
+            break;
+        }
+        rig.sent.remove(0);
+        rig.page(request, 0, &[10, 100], 100, false, None);
+    }
+    // Each has its one message or two, and none waits on.
+    assert_eq!(rig.events.iter().filter(|event| event.ends_with(" m100")).count(), 40);
+    assert_eq!(rig.events.iter().filter(|event| event.ends_with(" m10")).count(), 40);
+}
+
+#[test]
+fn an_answer_means_something_only_to_whoever_asked_and_on_its_link() {
+    let mut rig = Rig::online();
+    rig.subscribe("a", Start::Latest);
+    rig.history("b", Start::Earliest, 5);
+    rig.events.clear();
+    // Each is asked by another, and by nobody.
+    rig.page(1, 0, &[1], 1, false, None);
+    rig.say_all(&[subscribed(2, 9, Outcome::Live, 10), failed(77, Code::Forbidden, false)]);
+    rig.expect_events(&[]);
+    rig.sent.clear();
+    rig.reconnect();
+    rig.expect_sent(&["hello ", "subscribe 3 a latest", "history 4 b earliest"]);
+    rig.events.clear();
+    rig.say_all(&[subscribed(1, 9, Outcome::Live, 10), failed(2, Code::Forbidden, false)]);
+    rig.expect_events(&[]);
+    rig.say_all(&[failed(3, Code::Forbidden, false), failed(4, Code::Forbidden, false)]);
+    rig.expect_events(&["refused 1 forbidden", "refused 2 forbidden"]);
+}
+
+#[test]
 fn a_patterns_messages_name_their_topics_and_its_logs_count_apart() {
     let mut rig = Rig::online();
     rig.subscribe("a.*", Start::Latest);

@@ -1,0 +1,103 @@
+//! What subscriptions ask the hub for, as far as a packet has room for it.
+
+use alloc::vec::Vec;
+
+use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
+
+use crate::input::{Millis, NEVER};
+use crate::limits::{ASK_BYTES_MAX, PAGES_AT_ONCE_MAX};
+use crate::listener::Stage;
+use crate::request::{Asker, Requests};
+use crate::subscriptions::Subscriptions;
+use crate::tail::Standing;
+
+impl Subscriptions {
+    /// Asks for what is wanted, and lets go of what is not. `wire` is there while a link is up; what it has no room for
+    /// is left to the next call.
+    pub(crate) fn drive(
+        &mut self,
+        now: Millis,
+        bytes_max: usize,
+        requests: &mut Requests,
+        mut wire: Option<&mut Vec<u8>>,
+    ) {
+        if now < self.wake_at {
+            return;
+        }
+        self.wake_at = NEVER;
+        let mut index = 0;
+        while let Some(tail) = self.tails.get_mut(index) {
+            if wire.as_ref().is_some_and(|wire| is_full(wire, bytes_max)) {
+                self.wake_at = 0;
+                return;
+            }
+            // One that is being asked for goes once its number is known.
+            if now >= tail.linger_until && tail.standing != Standing::Asked {
+                if let (Standing::Live { number: tail }, Some(wire)) = (tail.standing, wire.as_mut()) {
+                    Unsubscribe { request: requests.following(), tail }.put(wire);
+                }
+                self.tails.remove(index);
+                continue;
+            }
+            if now < tail.linger_until {
+                self.wake_at = self.wake_at.min(tail.linger_until);
+            }
+            match (tail.standing, wire.as_mut()) {
+                (Standing::Wanted { ask_at }, Some(_)) if now < ask_at => {
+                    self.wake_at = self.wake_at.min(ask_at);
+                }
+                (Standing::Wanted { .. }, Some(wire)) => {
+                    let request = requests.ask(Asker::Tail(tail.id));
+                    let name = tail.name.as_str().into();
+                    Subscribe { request, name, from: tail.start(), when_slow: tail.when_slow }.put(wire);
+                    tail.standing = Standing::Asked;
+                }
+                (Standing::Wanted { .. } | Standing::Asked | Standing::Live { .. }, _) => {}
+            }
+            index += 1;
+        }
+        if let Some(wire) = wire {
+            let wake_at = self.read(now, bytes_max, requests, wire);
+            self.wake(wake_at);
+        }
+    }
+
+    /// Asks for pages that listeners want, a few at once, and whoever had one last comes last. Tells when to go on, if
+    /// that is not with the next answer.
+    fn read(&mut self, now: Millis, bytes_max: usize, requests: &mut Requests, wire: &mut Vec<u8>) -> Millis {
+        if now < self.pages_at {
+            return self.pages_at;
+        }
+        let (turn, mut wake_at) = (self.turn, NEVER);
+        for is_later in [true, false] {
+            // Pages are asked for once the live flow's place is known, for they are joined to it.
+            let is_live = |standing| matches!(standing, Standing::Live { .. });
+            for tail in self.tails.iter_mut().filter(|tail| is_live(tail.standing)) {
+                for listener in tail.listeners.iter_mut().filter(|of| (of.id > turn) == is_later) {
+                    let Stage::Reading { ask_at } = listener.stage else { continue };
+                    if now < ask_at {
+                        wake_at = wake_at.min(ask_at);
+                        continue;
+                    }
+                    if requests.pages(true) >= PAGES_AT_ONCE_MAX {
+                        return wake_at;
+                    }
+                    if is_full(wire, bytes_max) {
+                        return 0;
+                    }
+                    let request = requests.ask(Asker::Reader(listener.id));
+                    let from = listener.cursor.start(&listener.from);
+                    let name = tail.name.as_str().into();
+                    History { request, name, from, bytes_max: listener.page_bytes() }.put(wire);
+                    listener.stage = Stage::Asked;
+                    self.turn = listener.id;
+                }
+            }
+        }
+        wake_at
+    }
+}
+
+fn is_full(wire: &[u8], bytes_max: usize) -> bool {
+    !wire.is_empty() && wire.len() + ASK_BYTES_MAX > bytes_max
+}
