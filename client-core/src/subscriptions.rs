@@ -10,7 +10,7 @@ use tidewire_protocol::position::Position;
 use crate::cursor::Cursor;
 use crate::fault::{Broken, Fault};
 use crate::input::{Millis, NEVER};
-use crate::limits::{LOGS_MAX, RETRY_MS_MAX, RETRY_MS_MIN, TAGS_MAX};
+use crate::limits::{LOGS_MAX, RETRY_MS_MIN, TAGS_MAX};
 use crate::listener::Stage;
 use crate::options::{PartyId, SubscribeOptions};
 use crate::output::ListenerId;
@@ -38,7 +38,6 @@ pub(crate) struct Subscriptions {
     turn: ListenerId,
     /// No page is asked for before this time.
     pages_at: Millis,
-    pages_retry_ms: Millis,
 }
 
 impl Subscriptions {
@@ -56,7 +55,6 @@ impl Subscriptions {
             own_upto: Cursor::at(Vec::new()),
             turn: ListenerId(0),
             pages_at: 0,
-            pages_retry_ms: RETRY_MS_MIN,
         }
     }
 
@@ -177,7 +175,6 @@ impl Subscriptions {
     pub(crate) fn reset(&mut self) {
         self.tails.iter_mut().for_each(Tail::reset);
         self.pages_at = 0;
-        self.pages_retry_ms = RETRY_MS_MIN;
         self.wake(0);
     }
 
@@ -224,9 +221,8 @@ impl Subscriptions {
         frame: &Failed<'_>,
         out: &mut Outputs,
     ) {
-        if frame.retryable && now >= self.pages_at {
-            self.pages_at = now + self.pages_retry_ms.max(frame.retry_after_ms);
-            self.pages_retry_ms = (self.pages_retry_ms * 2).min(RETRY_MS_MAX);
+        if frame.retryable {
+            self.pages_at = now + frame.retry_after_ms.max(RETRY_MS_MIN);
         }
         self.wake(0);
         let Some((tail, index)) = self.find(id) else { return };
@@ -298,7 +294,6 @@ impl Subscriptions {
         out: &mut Outputs,
     ) -> Result<(), Broken> {
         self.entered(&page.after);
-        self.pages_retry_ms = RETRY_MS_MIN;
         self.wake(0);
         let received = Received { bytes, own_tags: &self.own_tags };
         for tail in &mut self.tails {

@@ -28,7 +28,7 @@ fn engine() -> AtomicRefMut<'static, Engine> {
 pub fn start(
     producer: u64,
     producer_rest: u64,
-    incarnation: u32,
+    incarnation: u64,
     count_max: u32,
     bytes_max: f64,
     drop_oldest: bool,
@@ -39,7 +39,7 @@ pub fn start(
     ENGINE.borrow_mut().get_or_insert_with(|| {
         Engine::new(Options {
             producer: ProducerId(producer.to_le_bytes()),
-            incarnation: Incarnation(incarnation.into()),
+            incarnation: Incarnation(incarnation),
             agent: AGENT.into(),
             outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
             seed: producer_rest,

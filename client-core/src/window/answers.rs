@@ -92,9 +92,9 @@ impl Window {
         let count = count.max(1);
         self.unanswered = self.unanswered.saturating_sub(count);
         let end = seq.0.saturating_add(count).min(self.sent);
-        let first = self.index(seq.0);
-        let items = self.entries.items().get(first..).unwrap_or_default();
-        first..first + items.iter().take_while(|entry| entry.seq < end).count()
+        let last = self.index(end);
+        let is_partly = self.entries.items().get(last).is_some_and(|entry| entry.seq < end);
+        self.index(seq.0)..last + usize::from(is_partly)
     }
 
     /// Notes that an entry has its outcome; gives it if that is news. Of a run of voids, some may be answered.

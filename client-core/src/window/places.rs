@@ -114,15 +114,15 @@ impl Window {
     /// Makes one run of the voids at this place and before it, where neither was ever sent.
     fn merge(&mut self, index: usize) {
         let sent = self.sent;
-        let Some([before, void]) = index
-            .checked_sub(1)
-            .and_then(|before| self.entries.items_mut().get_mut(before..=index))
-            .filter(|pair| pair.iter().all(|entry| entry.refill && entry.seq >= sent))
-        else {
-            return;
-        };
-        before.count += void.count;
-        self.entries.remove(index);
+        let pair = self.entries.items_mut().get_mut(index.wrapping_sub(1)..).unwrap_or_default();
+        if let [before, void, ..] = pair
+            && before.refill
+            && void.refill
+            && before.seq >= sent
+        {
+            before.count += void.count;
+            self.entries.remove(index);
+        }
     }
 
     /// A seeded bug: those behind a void that was never sent move up.

@@ -3,7 +3,7 @@
 
 import { dispatch } from "./dispatch.js";
 import { Emitter } from "./emitter.js";
-import { Call, Engine, instantiate, newProducer, now, type Producer } from "./engine/engine.js";
+import { Call, Engine, instantiate, now } from "./engine/engine.js";
 import { Kind, type Rows } from "./engine/rows.js";
 import { codeOf, TidewireError } from "./errors.js";
 import { Link } from "./link.js";
@@ -29,7 +29,8 @@ export class Driver implements Owner {
   readonly #settled = new Set<Listener>();
   readonly #ended = new AbortController();
   readonly #batches: [Rows, Uint8Array][] = [];
-  #producer: Producer | undefined;
+  /** Who publishes: 128 random bits that are a secret, and how many engines have had them. */
+  readonly #producer = new BigUint64Array(3);
   #link: Link | undefined;
   #engine: Engine | undefined;
   #started = false;
@@ -63,7 +64,9 @@ export class Driver implements Owner {
       this.#load()
         .then(instantiate)
         .then((wasm) => {
-          this.#producer ??= newProducer();
+          const [, , engines = 0n] = this.#producer;
+          if (!engines) crypto.getRandomValues(this.#producer.subarray(0, 2));
+          this.#producer[2] = engines + 1n;
           this.#boot(new Engine(wasm, this.#producer, this.#options.outbox ?? {}));
         })
         .catch((cause) => this.#fail("engine_failed", cause));

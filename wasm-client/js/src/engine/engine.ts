@@ -39,17 +39,6 @@ export async function instantiate(module: WebAssembly.Module): Promise<Wasm> {
   return exports as unknown as Wasm;
 }
 
-/** Who publishes: secret random bits, and how many engines have had them. */
-export interface Producer {
-  readonly secret: BigUint64Array;
-  engines: number;
-}
-
-export const newProducer = (): Producer => ({
-  secret: crypto.getRandomValues(new BigUint64Array(2)),
-  engines: 0,
-});
-
 /** Milliseconds on a clock that never goes back. */
 export const now = (): number => performance.now();
 
@@ -62,12 +51,10 @@ export class Engine {
   #name = new Uint8Array(0);
 
   /** @internal */
-  constructor(wasm: Wasm, producer: Producer, outbox: OutboxOptions) {
+  constructor(wasm: Wasm, producer: BigUint64Array, outbox: OutboxOptions) {
     this.#wasm = wasm;
     const { maxCount = 10_000, maxBytes = 1 << 24, whenFull } = outbox;
-    const [secret = 0n, rest = 0n] = producer.secret;
-    // Each engine of a producer shuts out those before it.
-    const incarnation = ++producer.engines;
+    const [secret = 0n, rest = 0n, incarnation = 0n] = producer;
     wasm.start(secret, rest, incarnation, maxCount, maxBytes, whenFull === "drop_oldest");
   }
 
