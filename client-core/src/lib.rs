@@ -57,6 +57,8 @@ mod queue;
 
 mod request;
 
+pub mod outcome;
+
 pub mod output;
 
 mod limits;

@@ -12,7 +12,7 @@ use tidewire_client_core::client::Client;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
 use tidewire_client_core::options::PartyId;
-use tidewire_client_core::output::{self, Event as Told, ListenerId, Output, Packet, PublishId};
+use tidewire_client_core::output::{Event as Told, ListenerId, Output, Packet, PublishId};
 use tidewire_protocol::position::Start;
 
 use crate::address::Address;
@@ -20,7 +20,7 @@ use crate::command::{Command, Room};
 use crate::event::Event;
 use crate::history::Page;
 use crate::link::{Link, LinkEvent};
-use crate::outcome::{Outcome, Published};
+use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::readers::Readers;
 use crate::sending::Sending;
@@ -293,17 +293,7 @@ impl Engine {
     fn event(&mut self, event: Told, received: &Bytes) {
         match event {
             Told::Status(status) => self.standing.tell(status),
-            Told::Published(output::Published {
-                id,
-                epoch,
-                party: _,
-                offset,
-                duplicate,
-                maybe_duplicate,
-                durability,
-            }) => {
-                self.settle(id, Ok(Published { epoch, offset, duplicate, maybe_duplicate, durability }));
-            }
+            Told::Published(published) => self.settle(published.id, Ok(published.into())),
             Told::Failed { id, fault, .. } => self.settle(id, Err(fault.into())),
             Told::Ready { listener, outcome, positions, gap } => {
                 self.readers.tell(listener, Event::Ready { outcome, positions, gap });

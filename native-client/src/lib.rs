@@ -49,7 +49,8 @@ pub use subscription::Subscription;
 
 pub use history::{HistoryError, Page};
 
-pub use outcome::{PublishError, Published};
+pub use outcome::PublishError;
+pub use tidewire_client_core::outcome::Published;
 
 pub use event::{BadMessage, DecodeError, Event, Message};
 

@@ -1,25 +1,10 @@
 //! What becomes of a publish.
 
 use tidewire_client_core::fault::{ClientCode, Fault};
-use tidewire_protocol::code::{Code, Durability};
-use tidewire_protocol::number::{Epoch, Offset};
+use tidewire_client_core::outcome::{Published, Unpublished};
+use tidewire_protocol::code::Code;
 
 use crate::payload::NotJson;
-
-/// A publish that is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// Identity of the log that has it.
-    pub epoch: Epoch,
-    /// Where in the log.
-    pub offset: Offset,
-    /// An earlier try had stored it.
-    pub duplicate: bool,
-    /// It may be stored twice: once in what the hub no longer knows.
-    pub maybe_duplicate: bool,
-    /// What holds.
-    pub durability: Durability,
-}
 
 /// Why a message was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,19 +52,11 @@ impl PublishError {
 
 impl From<Fault> for PublishError {
     fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Protocol(code) => Self::Refused(code),
-            Fault::Client(ClientCode::OutboxFull | ClientCode::Dropped) => Self::OutboxFull,
-            Fault::Client(ClientCode::Cancelled) => Self::Cancelled,
-            Fault::Client(
-                ClientCode::Closed
-                | ClientCode::LinkLost
-                | ClientCode::HubSilent
-                | ClientCode::HubMisbehaved
-                | ClientCode::NoToken
-                | ClientCode::TokenRefused
-                | ClientCode::Suspended,
-            ) => Self::Closed,
+        match fault.into() {
+            Unpublished::OutboxFull => Self::OutboxFull,
+            Unpublished::Cancelled => Self::Cancelled,
+            Unpublished::Closed => Self::Closed,
+            Unpublished::Refused(code) => Self::Refused(code),
         }
     }
 }

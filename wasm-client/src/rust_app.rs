@@ -58,7 +58,8 @@ pub use subscription::{StatusWatch, Subscription};
 
 pub use event::{BadMessage, Event, Message};
 
-pub use publishing::{PublishError, Published, Publishing};
+pub use publishing::{PublishError, Publishing};
+pub use tidewire_client_core::outcome::Published;
 
 pub use tidewire_client_core::fault::{ClientCode, Fault};
 pub use tidewire_client_core::options::SubscribeOptions;

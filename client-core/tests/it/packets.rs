@@ -1,8 +1,7 @@
 //! What a packet may hold, and messages that end the links they are sent on.
 
 use tidewire_client_core::input::Input;
-use tidewire_client_core::options::Options;
-use tidewire_protocol::hub_frame::{HubFrame, Welcome};
+use tidewire_protocol::hub_frame::Welcome;
 use tidewire_protocol::position::Start;
 
 use crate::rig::{Rig, acked, duplicate, opened};
@@ -13,13 +12,7 @@ fn takes(frame_bytes_max: u64) -> Welcome<'static> {
 
 /// Online at a hub that takes frames of this size, with nothing sent yet.
 fn online(frame_bytes_max: u64) -> Rig {
-    let mut rig = Rig::new(Options::default());
-    rig.client.connect(rig.now);
-    rig.drain();
-    rig.input(Input::LinkOpened);
-    rig.say(HubFrame::Welcome(takes(frame_bytes_max)));
-    rig.forget();
-    rig
+    Rig::online_with(takes(frame_bytes_max))
 }
 
 /// The link is closed with this code, and the next one begins.
@@ -27,8 +20,7 @@ fn closed(rig: &mut Rig, code: u16, frame_bytes_max: u64) {
     rig.input(Input::LinkClosed { code });
     rig.wait();
     rig.forget();
-    rig.input(Input::LinkOpened);
-    rig.say(HubFrame::Welcome(takes(frame_bytes_max)));
+    rig.sign_in_with(takes(frame_bytes_max));
 }
 
 #[test]

@@ -56,32 +56,38 @@ impl Rig {
     }
 
     pub(crate) fn online() -> Self {
+        Self::online_with(WELCOME)
+    }
+
+    /// Online at a hub that welcomes like this, with nothing sent yet.
+    pub(crate) fn online_with(welcome: Welcome<'_>) -> Self {
         let mut rig = Self::new(Options::default());
         rig.client.connect(rig.now);
         rig.drain();
-        rig.sign_in();
+        rig.sign_in_with(welcome);
         rig.forget();
         rig
     }
 
     pub(crate) fn sign_in(&mut self) {
+        self.sign_in_with(WELCOME);
+    }
+
+    pub(crate) fn sign_in_with(&mut self, welcome: Welcome<'_>) {
         self.input(Input::LinkOpened);
-        self.say(welcome());
+        self.say(HubFrame::Welcome(welcome));
     }
 
     /// The link breaks, and comes back as soon as the client wants it.
     pub(crate) fn reconnect(&mut self) {
-        self.input(Input::LinkClosed { code: 1006 });
-        self.input(Input::Online);
-        self.sign_in();
+        self.reconnect_with(WELCOME);
     }
 
     /// The same, and this is how it is welcomed.
     pub(crate) fn reconnect_with(&mut self, welcome: Welcome<'_>) {
         self.input(Input::LinkClosed { code: 1006 });
         self.input(Input::Online);
-        self.input(Input::LinkOpened);
-        self.say(HubFrame::Welcome(welcome));
+        self.sign_in_with(welcome);
     }
 
     pub(crate) fn input(&mut self, input: Input<'_>) {
@@ -306,14 +312,20 @@ fn positions_text(places: &[Position]) -> String {
 }
 
 pub(crate) fn welcome() -> HubFrame<'static> {
-    HubFrame::Welcome(Welcome {
-        tag: OWN_TAG,
-        heartbeat_ms: 10_000,
-        message_bytes_max: 1_000,
-        in_flight_max: 4,
-        ..Welcome::default()
-    })
+    HubFrame::Welcome(WELCOME)
 }
+
+/// How most hubs here welcome.
+const WELCOME: Welcome<'static> = Welcome {
+    tag: OWN_TAG,
+    heartbeat_ms: 10_000,
+    message_bytes_max: 1_000,
+    in_flight_max: 4,
+    subject: Cow::Borrowed(""),
+    agent: Cow::Borrowed(""),
+    features: 0,
+    frame_bytes_max: 0,
+};
 
 pub(crate) fn at(offset: u64) -> Vec<Position> {
     vec![Position { epoch: EPOCH, offset: Offset(offset) }]

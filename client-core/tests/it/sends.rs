@@ -18,13 +18,7 @@ fn welcome() -> Welcome<'static> {
 }
 
 fn online() -> Rig {
-    let mut rig = Rig::new(Options::default());
-    rig.client.connect(rig.now);
-    rig.drain();
-    rig.input(Input::LinkOpened);
-    rig.say(HubFrame::Welcome(welcome()));
-    rig.forget();
-    rig
+    Rig::online_with(welcome())
 }
 
 impl Rig {

@@ -5,24 +5,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use tidewire_client_core::fault::{ClientCode, Fault};
-use tidewire_protocol::code::{Code, Durability};
-use tidewire_protocol::number::{Epoch, Offset};
-
-/// A publish that is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// Identity of the log that has it.
-    pub epoch: Epoch,
-    /// Where in the log.
-    pub offset: Offset,
-    /// An earlier try had stored it.
-    pub duplicate: bool,
-    /// It may be stored twice: once in what the hub no longer knows.
-    pub maybe_duplicate: bool,
-    /// What holds.
-    pub durability: Durability,
-}
+use tidewire_client_core::fault::Fault;
+use tidewire_client_core::outcome::{Published, Unpublished};
+use tidewire_protocol::code::Code;
 
 /// Why a message was not published.
 #[derive(Debug, thiserror::Error)]
@@ -46,19 +31,11 @@ pub enum PublishError {
 
 impl From<Fault> for PublishError {
     fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Protocol(code) => Self::Refused(code),
-            Fault::Client(ClientCode::OutboxFull | ClientCode::Dropped) => Self::OutboxFull,
-            Fault::Client(
-                ClientCode::Closed
-                | ClientCode::Cancelled
-                | ClientCode::LinkLost
-                | ClientCode::HubSilent
-                | ClientCode::HubMisbehaved
-                | ClientCode::NoToken
-                | ClientCode::TokenRefused
-                | ClientCode::Suspended,
-            ) => Self::Closed,
+        match fault.into() {
+            Unpublished::OutboxFull => Self::OutboxFull,
+            // This face withdraws nothing.
+            Unpublished::Closed | Unpublished::Cancelled => Self::Closed,
+            Unpublished::Refused(code) => Self::Refused(code),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::rust_app::event::{Event, Message};
 use crate::rust_app::global;
 use crate::rust_app::handler::Handler;
 use crate::rust_app::link::Link;
-use crate::rust_app::publishing::{Outcome, Promise, Published};
+use crate::rust_app::publishing::{Outcome, Promise};
 use crate::rust_app::timer::Timer;
 
 /// One client's state.
@@ -171,11 +171,7 @@ impl State {
                 self.status = status;
                 self.told.push_back(Told::Status(status));
             }
-            output::Event::Published(published) => {
-                let output::Published { id, epoch, offset, duplicate, maybe_duplicate, durability, .. } =
-                    published;
-                self.done(id, Ok(Published { epoch, offset, duplicate, maybe_duplicate, durability }));
-            }
+            output::Event::Published(published) => self.done(published.id, Ok(published.into())),
             output::Event::Failed { id, fault, .. } => self.done(id, Err(fault.into())),
             output::Event::Ready { listener, outcome, positions, gap } => {
                 self.tell(listener, Event::Ready { outcome, positions, gap });
