@@ -9,7 +9,7 @@ use tidewire_protocol::client_frame::Hello;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Goodbye, Welcome};
 
-use crate::fault::{ClientCode, Fault, is_blame};
+use crate::fault::{ClientCode, Fault, is_ours};
 use crate::input::{Millis, NEVER};
 use crate::limits::{
     BACKOFF_MS_FIRST, BACKOFF_MS_MAX, BLAMES_MAX, CLOSE_NORMAL, CONNECT_MS_MAX, HEARTBEAT_MS_DEFAULT,
@@ -239,7 +239,7 @@ impl Connection {
             _ => (code, 0),
         };
         // What ended it and was no message will be sent on the next one too.
-        self.blames += u32::from(is_blame(code) && !is_guilty);
+        self.blames += u32::from(is_ours(code) && !is_guilty);
         self.part(now, code, reconnect_after_ms, options, out)
     }
 

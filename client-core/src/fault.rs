@@ -135,6 +135,12 @@ pub(crate) const fn is_blame(code: Code) -> bool {
     matches!(code, Code::BadFrame | Code::TooLarge)
 }
 
+/// Whether a link that ends with this, again and again, ends for what this client says on each.
+pub(crate) const fn is_ours(code: Code) -> bool {
+    is_blame(code)
+        || matches!(code, Code::NotSignedIn | Code::BadName | Code::UnknownNumber | Code::OutcomeForgotten)
+}
+
 impl From<Code> for Fault {
     fn from(code: Code) -> Self {
         Self::Protocol(code)

@@ -73,17 +73,20 @@ fn thousands_of_questions_go_in_packets_that_the_hub_takes() {
 }
 
 #[test]
-fn questions_that_end_every_link_end_the_client() {
-    let mut rig = Rig::online();
-    rig.subscribe("a", Default::default());
-    for _ in 0..4 {
-        rig.input(Input::LinkClosed { code: 4001 });
-        rig.wait();
-        rig.sign_in();
+fn what_ends_every_link_ends_the_client() {
+    for code in [Code::BadFrame, Code::NotSignedIn, Code::UnknownNumber] {
+        let mut rig = Rig::online();
+        rig.subscribe("a", Default::default());
+        for _ in 0..4 {
+            rig.input(Input::LinkClosed { code: code.close_code() });
+            rig.wait();
+            rig.sign_in();
+        }
+        rig.events.clear();
+        rig.input(Input::LinkClosed { code: code.close_code() });
+        let closed = format!("Closed {{ fault: Some(Protocol({code:?})) }}");
+        assert_eq!(rig.events, [closed, format!("refused 1 {}", code.name())]);
     }
-    rig.events.clear();
-    rig.input(Input::LinkClosed { code: 4001 });
-    assert_eq!(rig.events, ["Closed { fault: Some(Protocol(BadFrame)) }", "refused 1 bad_frame"]);
 }
 
 #[test]

@@ -367,6 +367,52 @@ fn rule_12_a_duplicate_is_answered_when_the_original_is_stored() {
 }
 
 #[test]
+fn rule_12_a_client_that_loses_its_engine_lands_each_message_once_and_in_order() {
+    let mut script = Script::new(late);
+    script.world.engine_held = true;
+    let (client, reader) = (script.client(), script.client());
+    let listener = script.listen(reader, "a", Start::Latest);
+    let stored = script.publish(client, "a");
+    script.pass(50);
+    // It is stored, and the answer is lost with the engine; the second is on its way, and the void was sent last.
+    let pending = script.publish(client, "a");
+    let gone = script.publish(client, "a");
+    script.pass(50);
+    script.world.cancel(client, PublishId(u64::from(gone) + 1));
+    let unsent = script.publish(client, "a");
+    script.world.rebuild(client);
+    script.world.engine_held = false;
+    (0..4).for_each(|_| _ = script.world.store_one(0, false));
+    script.pass(5_000);
+    let heard = script.heard(reader, listener);
+    let live: Vec<_> = heard.into_iter().filter(|uid| *uid != gone).collect();
+    assert_eq!(live, [stored, pending, unsent]);
+    let (waiting, _) = script.world.actors[client].client.outbox_state();
+    assert_eq!(waiting, 0);
+}
+
+#[test]
+fn rule_12_what_a_lost_engine_had_sent_is_marked_only_where_the_hub_forgot() {
+    let mut script = Script::new(late);
+    script.world.engine_held = true;
+    let client = script.client();
+    script.publish(client, "a");
+    script.pass(50);
+    script.world.rebuild(client);
+    script.pass(1_000);
+    script.publish(client, "a");
+    script.world.engine_held = false;
+    script.restart_hub();
+    script.world.rebuild(client);
+    script.pass(2_000);
+    while script.world.store_one(0, false) {}
+    let published = script.published(client);
+    let marks: Vec<_> = published.iter().map(|published| published.maybe_duplicate).collect();
+    assert_eq!(marks.len(), 2);
+    assert!(marks[0], "it was sent to the hub that is gone");
+}
+
+#[test]
 fn rule_13_a_newer_incarnation_fences_the_older_on_every_topic() {
     let mut script = Script::new(|_| {});
     let old = script.client();

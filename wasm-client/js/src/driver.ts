@@ -299,7 +299,6 @@ export class Driver implements Owner {
     this.#engine = undefined;
     this.#started = false;
     this.#link?.close(1000);
-    this.#batches.length = 0;
     this.#settled.clear();
     this.listeners.clear();
     for (const listener of this.#subscribed) listener.orphan();
