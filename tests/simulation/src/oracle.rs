@@ -279,6 +279,12 @@ impl Oracle {
         self.logs[place].has_unseen = true;
     }
 
+    /// So far it has become visible, of which the last may have been among what was dropped.
+    pub fn reached(&mut self, log: usize, offset: u64) {
+        let place = self.life(0).start + log;
+        self.logs[place].visible = self.logs[place].visible.max(offset);
+    }
+
     /// A publisher hears that its message is in the log.
     pub fn acknowledged(&mut self, uid: Uid, published: &Published) {
         let Some(log) = self.log(published.epoch) else {

@@ -200,6 +200,9 @@ impl Hub {
             }
         }
         self.ear.tails[log].1 = end;
+        if beginning > cursor {
+            oracle.reached(log, end.0);
+        }
     }
 
     /// The pattern's tail has dropped some before the look: what the topics still have is read from there.
