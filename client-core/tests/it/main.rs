@@ -7,6 +7,7 @@ mod connection;
 mod history;
 mod outbox;
 mod packets;
+#[cfg(feature = "parties")]
 mod parties;
 #[cfg(feature = "sends")]
 mod sends;
