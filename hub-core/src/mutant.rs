@@ -35,6 +35,8 @@ pub enum Mutant {
     PageJoinedToWrongCursor,
     /// A pattern's cursor that its tail has left behind goes on with what the tail has.
     TailBehindNotRead,
+    /// A subscription goes on though the rule that granted it is gone.
+    GrantOutlivesItsRule,
 }
 
 impl Mutant {
@@ -55,6 +57,7 @@ impl Mutant {
         Self::BytesCountedTwice,
         Self::PageJoinedToWrongCursor,
         Self::TailBehindNotRead,
+        Self::GrantOutlivesItsRule,
     ];
 }
 

@@ -15,7 +15,7 @@ use tidewire_protocol::name::{Selector, TopicName};
 use tidewire_protocol::number::{Epoch, Incarnation, ProducerId, Tag};
 use tidewire_protocol::position::Start;
 
-use crate::access::{Access, Granted};
+use crate::access::{Access, Granted, InForce};
 use crate::clock::Millis;
 use crate::ledger::{Account, Ledger};
 use crate::letter::{Address, Inbox, Wakes};
@@ -56,7 +56,7 @@ pub struct Topics {
     logs: Vec<Log>,
     reads: Reads,
     heavy: Arc<Heavy>,
-    access: Access,
+    access: InForce,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
@@ -91,7 +91,7 @@ impl Topics {
             logs: (0..).zip(logs).map(log).collect(),
             reads: Reads::new(inboxes.len(), limits.reading_bytes_max),
             heavy,
-            access: settings.access,
+            access: InForce::new(settings.access),
             limits,
             metrics,
             ledger,
@@ -109,8 +109,21 @@ impl Topics {
 
     /// Who may do what.
     #[must_use]
-    pub fn access(&self) -> &Access {
+    pub fn access(&self) -> &InForce {
         &self.access
+    }
+
+    /// From now on other rules hold. What they do not allow ends: each shard lets go of its connections' subscriptions, and
+    /// whoever uses a handle has it asked for anew.
+    pub fn change_access(&self, access: Access) {
+        self.access.change(access);
+        let mut wakes = Wakes::default();
+        for (shard, inbox) in self.inboxes.iter().enumerate() {
+            if inbox.nudge() {
+                wakes.note(shard);
+            }
+        }
+        wakes.wake(&self.inboxes);
     }
 
     /// Every bound.

@@ -53,7 +53,7 @@ pub enum Place {
         topic: Arc<Topic>,
         /// The producer's window there.
         window: WindowKey,
-        /// Which rule let it be opened.
+        /// What the rules say of it.
         grant: Grant,
     },
     /// It is for updates that may be lost.
@@ -73,6 +73,31 @@ impl Place {
             Self::Opened { window, .. } => *window,
             Self::Used { window, .. } => Some(*window),
             Self::Updates { .. } => None,
+        }
+    }
+
+    /// The topic's name.
+    #[must_use]
+    pub fn name(&self) -> &TopicName {
+        match self {
+            Self::Opened { topic: name, .. } | Self::Updates { name, .. } => name,
+            Self::Used { topic, .. } => &topic.name,
+        }
+    }
+
+    /// What the rules said of it when they were asked last.
+    #[must_use]
+    pub fn grant(&self) -> Grant {
+        match self {
+            Self::Opened { topic: name, .. } | Self::Updates { name, .. } => name.grant(),
+            Self::Used { grant, .. } => *grant,
+        }
+    }
+
+    fn regrant(&mut self, new: Grant) {
+        match self {
+            Self::Opened { topic: name, .. } | Self::Updates { name, .. } => name.regrant(new),
+            Self::Used { grant, .. } => *grant = new,
         }
     }
 
@@ -138,6 +163,14 @@ impl Handles {
         if let Ok(index) = page.binary_search_by_key(&handle, |open| open.handle) {
             let before = std::mem::replace(&mut page[index].place, place);
             self.bytes = self.bytes + page[index].place.bytes() - before.bytes();
+        }
+    }
+
+    /// Keeps what other rules said of a handle.
+    pub fn regrant(&mut self, handle: Handle, grant: Grant) {
+        let Some(page) = self.pages.get_mut(&(handle.0 / PAGE)) else { return };
+        if let Ok(index) = page.binary_search_by_key(&handle, |open| open.handle) {
+            page[index].place.regrant(grant);
         }
     }
 

@@ -8,7 +8,7 @@ use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, Incarnation};
 
-use crate::access::Granted;
+use crate::access::{Grant, Granted};
 use crate::clock::Millis;
 use crate::ledger::{Charge, Kind};
 use crate::limits::Limits;
@@ -80,7 +80,13 @@ impl Session {
 
     fn try_send(&mut self, now: Millis, update: &Send<'_>, desk: &mut Desk<'_>) -> Result<(), Refusal> {
         let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
-        let Place::Updates { name, topic } = &open.place else { return Err(Code::UnknownNumber.into()) };
+        let Place::Updates { .. } = open.place else { return Err(Code::UnknownNumber.into()) };
+        if !self.may_use(update.handle, open.place.grant(), desk) {
+            // Told once, as if the handle could not have been opened.
+            self.shut(now, update.handle, desk);
+            refuse_open(update.handle, Code::Forbidden, desk);
+            return Err(Code::Forbidden.into());
+        }
         let limits = desk.topics.limits();
         if update.payload.len() > limits.message_bytes_max {
             return Err(Code::TooLarge.into());
@@ -91,6 +97,8 @@ impl Session {
         self.pace.take_one(now, limits.publishes_per_second_max)?;
         desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
         if !desk.batch.continues(update.handle, false) {
+            let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
+            let Place::Updates { name, topic } = &open.place else { return Err(Code::UnknownNumber.into()) };
             let tag = self.participant(open.participant).ok_or(Code::UnknownNumber)?.tag;
             let origin = desk.address.with(open.serial);
             let topic = match topic {
@@ -155,6 +163,7 @@ impl Session {
     ) -> Result<(), Refusal> {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
         let (participant, serial) = (open.participant, open.serial);
+        let granted = self.may_use(publish.handle, open.place.grant(), desk);
         let limits = desk.topics.limits();
         self.pace.take_one(now, limits.publishes_per_second_max)?;
         desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
@@ -167,7 +176,7 @@ impl Session {
             let numbered = Some((producer, incarnation, window));
             desk.batch.from(Source { origin, handle, numbered, tag, topic });
         }
-        desk.batch.add(publish, wish(publish, limits));
+        desk.batch.add(publish, if granted { wish(publish, limits) } else { Wish::Refuse(Code::Forbidden) });
         Ok(())
     }
 
@@ -203,6 +212,18 @@ impl Session {
         self.charge_handles(desk);
     }
 
+    /// Whether the rules let a handle be used: asked anew when others hold than those that said so last.
+    fn may_use(&mut self, handle: Handle, grant: Grant, desk: &Desk<'_>) -> bool {
+        let rules = desk.topics.access();
+        if grant.edition == rules.edition() {
+            return grant.holds;
+        }
+        let Some(place) = self.handles.get(handle).map(|open| &open.place) else { return false };
+        let grant = rules.now().publish_grant(place.name());
+        self.handles.regrant(handle, grant);
+        grant.holds
+    }
+
     fn charge_handles(&mut self, desk: &Desk<'_>) {
         let bytes = self.handles.bytes();
         self.charge.get_or_insert_with(|| Charge::new(desk.account, Kind::Handles)).set(bytes);
@@ -216,7 +237,7 @@ fn grant(open: &Open<'_>, desk: &Desk<'_>) -> Result<Granted<TopicName>, Code> {
     if depth(topic.as_str()) > limits.topic_depth_max {
         return Err(Code::BadName);
     }
-    let topic = desk.topics.access().publish(topic)?;
+    let topic = desk.topics.access().now().publish(topic)?;
     let bytes = Place::Opened { topic: topic.clone(), lowest: open.lowest, window: None }.bytes();
     if !desk.account.may_hold(Kind::Handles, bytes, limits.handles_bytes_max) {
         return Err(Code::Overloaded);

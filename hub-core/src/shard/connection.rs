@@ -92,7 +92,7 @@ pub struct Subscription {
     pub pattern: bool,
     /// Losses up to here have been told.
     pub told_gone: Offset,
-    /// Which rule let it begin.
+    /// What the rules say of it.
     pub grant: Grant,
     /// Whether it once had all there was. Until then it is not slow, only late.
     pub caught_up: bool,

@@ -65,6 +65,14 @@ impl Following {
         self.0.as_mut()?.iter_mut().find(waits)
     }
 
+    /// The question that waits for the start of one.
+    pub fn asked_by(&mut self, tail: TailKey) -> Option<Request> {
+        match self.get(tail)?.ahead {
+            Ahead::Start(_, request) => Some(request),
+            Ahead::Tail | Ahead::Asked(_) | Ahead::Part(_) => None,
+        }
+    }
+
     /// Adds one.
     pub fn insert(&mut self, followee: Followee) {
         self.0.get_or_insert_default().push(followee);

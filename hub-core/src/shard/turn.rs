@@ -15,6 +15,8 @@ pub enum Work {
     Walk,
     /// Connections that end.
     Ends,
+    /// Subscriptions that rules which changed may allow no longer.
+    Rules,
 }
 
 /// The order of turns, and where in it the shard is.
@@ -41,14 +43,24 @@ impl Turns {
 
 /// Acks come twice a round, so that between two of their turns lies little: one slice of a walk, or one connection that
 /// is merely ready and what is seldom.
-const ORDER: [Work; 8] =
-    [Work::Time, Work::Mail, Work::Answered, Work::Walk, Work::Mail, Work::Answered, Work::Ready, Work::Ends];
+const ORDER: [Work; 9] = [
+    Work::Time,
+    Work::Mail,
+    Work::Answered,
+    Work::Walk,
+    Work::Rules,
+    Work::Mail,
+    Work::Answered,
+    Work::Ready,
+    Work::Ends,
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [Work; 6] = [Work::Time, Work::Mail, Work::Answered, Work::Ready, Work::Walk, Work::Ends];
+    const ALL: [Work; 7] =
+        [Work::Time, Work::Mail, Work::Answered, Work::Ready, Work::Walk, Work::Ends, Work::Rules];
 
     /// The most turns that each kind waits while all of a set wait all the time.
     fn longest_waits(set: &[Work]) -> Vec<usize> {

@@ -10,6 +10,7 @@ mod pages;
 mod publishers;
 mod reading;
 mod rig;
+mod rules;
 mod shard;
 mod timers;
 mod updates;
