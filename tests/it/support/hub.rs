@@ -46,13 +46,13 @@ impl Hub {
         if !flags.contains(&"--config") {
             command.args(["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/it/support/hub.toml")]);
         }
-        let mut process = command
-            .args(flags)
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.args(flags).envs(env.iter().copied());
+        Self::run(command)
+    }
+
+    /// The same, by a command with all that it needs.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = Arc::new(Mutex::new(String::new()));
         let (pipe, kept) = (process.stderr.take().unwrap(), Arc::clone(&errors));
         thread::spawn(move || {
