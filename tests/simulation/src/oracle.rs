@@ -12,9 +12,14 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::number::Epoch;
 
 use crate::names::{FOREIGN, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
+use crate::oracle::closing::Closing;
 use crate::oracle::listening::Listening;
 
 pub mod listening;
+
+pub mod closing;
+
+pub mod payload;
 
 /// A publish, by its place in the oracle's list: what its payload says.
 pub type Uid = u32;
@@ -36,6 +41,8 @@ pub struct Oracle {
     pub keeps_all: bool,
     /// Topics that keep nothing to be asked for.
     pub bare: [bool; TOPICS],
+    /// Topics that rules closed.
+    pub closing: Closing,
     /// Incarnations that were signed in by this log: (producer, incarnation, time).
     attached: BTreeMap<u64, (u64, u64)>,
     /// Highest counter shown by (client, topic).
@@ -313,11 +320,14 @@ impl Oracle {
 
     /// A publisher hears that its message has failed.
     pub fn failed(&mut self, uid: Uid, fault: Fault, cause: Cause) {
+        let topic = self.publishes[uid as usize].topic;
         let fate = match fault {
             Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
             Fault::Client(ClientCode::Dropped) => Fate::Refused,
             Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
             Fault::Protocol(Code::UnknownNumber) if cause.taken_over => Fate::Failed,
+            // It may be on its way to the log all the same, if only its sending again was refused.
+            Fault::Protocol(Code::Forbidden) if self.closing.may_refuse(topic) => Fate::Failed,
             Fault::Protocol(Code::TooLarge) if cause.too_large => Fate::Refused,
             Fault::Client(_) | Fault::Protocol(_) => {
                 return self.object(format_args!("#{uid} failed with {}", fault.name()));
@@ -342,7 +352,13 @@ impl Oracle {
     pub fn heard(&mut self, now: u64, listener: usize, message: &Message, payload: &[u8]) {
         self.heard += 1;
         self.listeners[listener].heard_ms = now;
-        let uid = self.identify(payload).map(|(uid, _)| uid);
+        let known = self.identify(payload);
+        if let Some((uid, publish)) = known
+            && self.closing.hides(publish.topic, message.published_at_ms)
+        {
+            self.object(format_args!("listener {listener} hears #{uid} of a topic that is closed"));
+        }
+        let uid = known.map(|(uid, _)| uid);
         let Self { listeners, logs, publishes, .. } = self;
         if let Err(objection) = listeners[listener].message(message, uid, logs, publishes) {
             let listening = &self.listeners[listener];
@@ -372,20 +388,9 @@ impl Oracle {
 
     /// The publish of this payload, if it is that of one, byte for byte.
     fn identify(&self, payload: &[u8]) -> Option<(Uid, Publish)> {
-        let uid = Uid::from_le_bytes(*payload.first_chunk()?);
+        let uid = payload::uid_of(payload)?;
         let publish = *self.publishes.get(uid as usize)?;
-        let rest = payload.get(4..)?;
-        let whole = payload.len() == publish.len as usize && rest.iter().all(|byte| *byte == filler(uid));
+        let whole = payload.len() == publish.len as usize && payload::is_whole(payload, uid);
         whole.then_some((uid, publish))
     }
-}
-
-/// Appends the payload of a publish.
-pub fn put_payload(uid: Uid, len: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(&uid.to_le_bytes());
-    out.resize(out.len() + len - 4, filler(uid));
-}
-
-fn filler(uid: Uid) -> u8 {
-    (uid as u8).wrapping_mul(31) ^ 0x5a
 }

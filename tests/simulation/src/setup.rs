@@ -41,6 +41,8 @@ pub struct Setup {
     pub fault_ms: u64,
     /// Mean time between two faults of the hub, milliseconds.
     pub hub_fault_ms: u64,
+    /// Mean time between two changes of the access rules, milliseconds; 0 if they never change.
+    pub rules_ms: u64,
     /// Rounds of trouble, each followed by a calm in which everything must arrive.
     pub rounds: u64,
     /// Length of a round, milliseconds.
@@ -70,6 +72,7 @@ impl Setup {
             act_ms: 0,
             fault_ms: 0,
             hub_fault_ms: 0,
+            rules_ms: 0,
             rounds: 0,
             round_ms: 0,
             night_ms: 0,
@@ -90,6 +93,8 @@ impl Setup {
         rules.iter_mut().for_each(|rule| rule.log = apart.below(logs) as u8);
         let (logs, late_log) = (logs as usize, apart.below(logs) as u8);
         let hub = Settings { limits, access: Access::open(), rules };
+        let closing = &mut Random::new(seed ^ RULES_SEED);
+        let rules_ms = if closing.one_in(3) { closing.magnitude(20_000, 300_000) } else { 0 };
         let fault_ms = random.magnitude(20_000, 600_000);
         let setup = Self {
             seed,
@@ -107,6 +112,7 @@ impl Setup {
             act_ms: random.magnitude(4_000, 100_000),
             fault_ms,
             hub_fault_ms: random.magnitude(40_000, 900_000),
+            rules_ms,
             rounds: random.between(2, 6),
             round_ms: random.magnitude(60_000, 600_000),
             night_ms: NIGHT_MS_MAX,
@@ -202,6 +208,8 @@ pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
 
 /// Sets the chance for windows apart from the others of a seed.
 const WINDOWS_SEED: u64 = 0x71d3;
+/// Sets the chance for rules that change apart.
+const RULES_SEED: u64 = 0x2c1e5;
 /// Sets the chance for logs apart.
 const LOGS_SEED: u64 = 0x1095;
 /// Nothing is ever dropped.

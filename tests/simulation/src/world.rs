@@ -118,6 +118,8 @@ enum Event {
     HubFault,
     /// The hub starts again.
     HubUp,
+    /// The access rules change.
+    Rules,
     /// The engine stores something.
     Engine,
     /// A step of a read of many topics.
@@ -220,6 +222,7 @@ impl World {
             Event::Fault(actor) => self.befall_client(actor),
             Event::HubFault => self.befall_hub(),
             Event::HubUp => self.start_hub(),
+            Event::Rules => self.change_rules(),
             Event::Engine => self.store(),
             Event::Read => self.read_on(),
             Event::Sweep => self.sweep(),
