@@ -9,7 +9,7 @@ use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::output::{Message, Published};
 use tidewire_protocol::block;
 use tidewire_protocol::code::Code;
-use tidewire_protocol::number::Epoch;
+use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::names::{FOREIGN, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
 use crate::oracle::closing::Closing;
@@ -295,10 +295,12 @@ impl Oracle {
         }
     }
 
-    /// Some of what became visible was dropped before the oracle could look.
-    pub fn missed_some(&mut self, log: usize) {
+    /// Some of what became visible, up to an offset, was dropped before the oracle could look.
+    pub fn missed_some(&mut self, log: usize, upto: Offset) {
         let place = self.life(0).start + log;
-        self.logs[place].has_unseen = true;
+        let log = &mut self.logs[place];
+        log.has_unseen = true;
+        log.visible = log.visible.max(upto.0);
     }
 
     /// A publisher hears that its message is in the log.

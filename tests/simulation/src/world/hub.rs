@@ -199,12 +199,14 @@ impl Hub {
                 oracle.shown(log, &message);
             }
         }
+        if beginning > cursor {
+            oracle.missed_some(log, end);
+        }
         self.ear.tails[log].1 = end;
     }
 
     /// The pattern's tail has dropped some before the look: what the topics still have is read from there.
     fn read_back(&self, now: u64, log: usize, upto: Offset, oracle: &mut Oracle) {
-        oracle.missed_some(log);
         let mut cursor = self.ear.tails[log].1;
         let mut merge = None;
         loop {
