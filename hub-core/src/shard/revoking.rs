@@ -44,7 +44,9 @@ impl Shard {
         if self.revoking.edition != access.edition() {
             self.revoking = Revoking { edition: access.edition(), at: Some((0, TailNumber(0))) };
         }
-        for _ in 0..LOOKS_A_TURN {
+        // Each look may ask every rule.
+        let looks = (RULES_A_TURN / access.rules.len().max(1)).clamp(1, LOOKS_A_TURN);
+        for _ in 0..looks {
             let Some((slot, from)) = self.revoking.at else { return };
             if slot >= self.connections.capacity() {
                 self.revoking.at = None;
@@ -100,5 +102,6 @@ fn unsubscribed(tail: TailNumber) -> HubFrame<'static> {
     HubFrame::Unsubscribed(Unsubscribed { tail, code, message, ..Unsubscribed::default() })
 }
 
-/// Subscriptions looked at in one turn: about as long as a slice of a walk.
+/// Subscriptions looked at, and rules asked, in one turn: about as long as a slice of a walk.
 const LOOKS_A_TURN: usize = 256;
+const RULES_A_TURN: usize = 4_096;
