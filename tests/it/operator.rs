@@ -107,6 +107,9 @@ fn variables_that_are_not_ours_may_hold_anything() {
     let bytes = || OsString::from_vec(b"/srv/caf\xe9".to_vec());
     let output = tidewire("check").env("SOME_PATH", bytes()).env(bytes(), "x").output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    let output = tidewire("check").env("TIDEWIRE_PORT", "8080").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("warning: `TIDEWIRE_PORT` is \"8080\": "), "{said}");
     let hub = Hub::start_by(
         {
             let mut serve = tidewire("serve");
@@ -246,6 +249,14 @@ fn refusals_reach_the_client_the_log_and_the_metrics() {
     assert!(head.starts_with("HTTP/1.1 101 "));
     assert!(enter(&open, 5, "").1.starts_with("HTTP/1.1 503 "));
     eventually("the log has it", || open.errors().contains("refused (full): 127.0.0.5: "));
+    let errors = open.errors();
+    for (reason, limit) in [
+        ("full", "there are 2: raise `limits.connections_max`"),
+        ("address_full", "there are 1: raise `limits.connections_per_address_max`"),
+    ] {
+        let line = errors.lines().find(|line| line.contains(&format!("refused ({reason}): "))).unwrap();
+        assert!(line.contains(limit), "{line}");
+    }
 }
 
 #[test]
@@ -310,6 +321,9 @@ fn few_open_files_are_told_and_leave_health_reachable() {
         (0..FILES).map(|_| RawSocket::connect_from([127, 0, 0, 2].into(), hub.address)).collect();
     assert!(hub.get("/healthz").starts_with("HTTP/1.1 200 "));
     assert!(hub.metric("tidewire_handshakes_refused_total{reason=\"address_handshakes\"}") > 0);
+    eventually("the log names the limit", || {
+        hub.errors().contains(": raise `limits.handshakes_per_address_max`")
+    });
     assert_eq!(hub.metric("tidewire_handshakes_refused_total{reason=\"open_files\"}"), 0);
     drop(silent);
     // As many WebSockets as there is room for, from many addresses, and health is still answered.
