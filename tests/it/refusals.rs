@@ -36,7 +36,7 @@ fn the_hubs_own_words_are_told_once() {
 #[test]
 fn who_is_no_hub_is_told_apart_from_silence() {
     let hub = Hub::dev();
-    check_exit(&publish_to(&format!("{}/elsewhere", hub.url())), 4, "there is no hub at this path");
+    check_exit(&publish_to(&format!("{}/elsewhere", hub.url())), 3, "there is no hub at this path");
     let address = hub.address;
     drop(hub);
     check_exit(&publish_to(&format!("http://{address}")), 3, "nothing listens at");
@@ -46,15 +46,44 @@ fn who_is_no_hub_is_told_apart_from_silence() {
     check_exit(&publish_to("https://127.0.0.1"), 2, "TLS");
     check_exit(&publish_to("127.0.0.1:7700"), 2, "http://host:port");
     check_exit(&publish_to(&format!("http://{}", "x".repeat(64))), 3, "does not resolve");
+}
+
+/// A server that answers everybody with these bytes; its URL.
+fn server(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let _ = stream.read(&mut [0; 1_024]);
-            let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n");
+            let _ = stream.write_all(answer.as_bytes());
         }
     });
-    check_exit(&publish_to(&url), 3, "is no hub");
+    url
+}
+
+#[test]
+fn whatever_is_no_hub_ends_with_the_same_code() {
+    let page = "content-type: text/html\r\ncontent-length: 0\r\n\r\n";
+    for (answer, says) in [
+        ("HTTP/1.1 200 OK", "no hub (HTTP 200)"),
+        ("HTTP/1.1 302 Found", "no hub (HTTP 302)"),
+        ("HTTP/1.1 404 Not Found", "no hub at this path (HTTP 404)"),
+        ("HTTP/1.0 404 Not Found", "no hub"),
+        ("HTTP/1.1 405 Method Not Allowed", "no hub (HTTP 405)"),
+        // What nginx says where TLS is wanted.
+        ("HTTP/1.1 400 Bad Request", "wants TLS (HTTP 400)"),
+        ("HTTP/1.1 501 Not Implemented", "no hub (HTTP 501)"),
+    ] {
+        check_exit(&publish_to(&server(format!("{answer}\r\n{page}").leak())), 3, says);
+    }
+    // What others say there: an alert of TLS, or nothing.
+    check_exit(&publish_to(&server("\x15\x03\x01\0\x02\x02\x46")), 3, "is no hub");
+    check_exit(&publish_to(&server("")), 3, "cannot be reached");
+    check_exit(&publish_to(&server("SSH-2.0-OpenSSH_9.2\r\n")), 3, "is no hub");
+    // Proxies that have no hub, and hubs that say no, are another matter.
+    for status in ["403 Forbidden", "502 Bad Gateway", "503 Service Unavailable"] {
+        check_exit(&publish_to(&server(format!("HTTP/1.1 {status}\r\n{page}").leak())), 4, "refuses");
+    }
 }
 
 #[test]
@@ -115,6 +144,6 @@ fn messages_are_what_they_look_like_unless_told_otherwise() {
 fn the_help_names_the_exit_codes() {
     for name in ["pub", "sub", "history"] {
         let help = succeed(&tidewire(name).arg("--help").output().unwrap());
-        assert!(help.contains("3    no hub answered in time"), "{help}");
+        assert!(help.contains("3    no hub: none answered in time"), "{help}");
     }
 }

@@ -10,8 +10,8 @@ Exit codes:
   0    done
   1    anything not named here
   2    wrong arguments, or a message that is not what --content says
-  3    no hub answered in time
-  4    the hub refused the connection, the name or a message
+  3    no hub: none answered in time, or what answers is none (HTTP 200 or 404, TLS, anything else)
+  4    the hub, or a proxy before it, refused the connection, the name or a message
   130  interrupted";
 
 /// Why a command failed.
@@ -48,6 +48,8 @@ impl Failure {
     /// There was no connection, and nothing is waited for any more.
     pub(crate) fn unconnected(told: String, why: Option<&NoConnection>) -> Self {
         match why {
+            // Whoever answers in HTTP may be anybody.
+            Some(why) if matches!(why.code(), "no_hub" | "wrong_path") => Self::NoHub(told),
             Some(NoConnection::Refused { .. } | NoConnection::Goodbye { .. }) => Self::Refused(told),
             Some(
                 NoConnection::NameNotResolved { .. }
