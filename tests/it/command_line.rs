@@ -114,7 +114,20 @@ fn a_change_of_epoch_is_told_as_a_gap() {
 fn json_is_checked_and_kept_as_it_was_written() {
     let hub = Hub::dev();
     check_fails(&run(&hub, &["pub", "t", "{", "--content", "json"], ""), "not JSON");
-    check_fails(&run(&hub, &["pub", "t", "-", "--content", "json"], "1\n{\n"), "line 2");
+    for (lines, says) in [
+        ("1\n{\n", "published before it: 1 line"),
+        ("2\n3\n4\n}\n5\n", "published before it: 3 lines"),
+        ("\n", "line 1: "),
+    ] {
+        let output = run(&hub, &["pub", "u", "-", "--content", "json"], lines);
+        check_exit(&output, 2, says);
+        check_exit(
+            &output,
+            2,
+            &format!("line {}: this is not JSON", lines.find(['{', '}']).unwrap_or(0) / 2 + 1),
+        );
+    }
+    assert_eq!(succeed(&run(&hub, &["history", "u"], "")), "1\n2\n3\n4\n");
     succeed(&run(&hub, &["pub", "t", "{\"a\": 1.0}", "--content", "json"], ""));
     let json = succeed(&run(&hub, &["sub", "t", "--from", "last:1", "--count", "1", "--json"], ""));
     assert!(json.contains("\"data\":{\"a\": 1.0}"), "{json}");
@@ -126,7 +139,10 @@ fn failures_are_told_and_change_the_exit_code() {
     check_fails(&run(&hub, &["pub", "a b", "x"], ""), "topic name");
     check_fails(&run(&hub, &["sub", "a..b"], ""), "topic name");
     let large = format!("ok\n{}\n", "x".repeat(300 << 10));
-    check_fails(&run(&hub, &["pub", "t", "-"], &large), "line 2");
+    let output = run(&hub, &["pub", "t", "-"], &large);
+    check_exit(&output, 4, "line 2 was not published");
+    check_exit(&output, 4, "it has 307200 bytes, and the hub takes 262144");
+    check_exit(&output, 4, "published before it: 1 line");
     let closed = Hub::start(&[], &[("TIDEWIRE_ALLOW_NO_ORIGIN", "true")]);
     check_fails(&run(&closed, &["pub", "t", "x"], ""), "no rule allows this");
     check_fails(&run(&closed, &["sub", "t"], ""), "no rule allows this");

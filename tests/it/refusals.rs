@@ -1,6 +1,6 @@
 //! A hub that says no, and none that is there: what the command line tells of it, and how it ends.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Output;
 use std::thread;
@@ -8,6 +8,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::command_line::{check_exit, check_fails, command, run, start, subscribed, succeed};
+use crate::support::eventually;
 use crate::support::hub::{Hub, tidewire};
 
 /// What `pub` says of the address.
@@ -84,6 +85,43 @@ fn whatever_is_no_hub_ends_with_the_same_code() {
     for status in ["403 Forbidden", "502 Bad Gateway", "503 Service Unavailable"] {
         check_exit(&publish_to(&server(format!("HTTP/1.1 {status}\r\n{page}").leak())), 4, "refuses");
     }
+}
+
+#[test]
+fn a_hub_that_refuses_for_now_is_told_once_and_not_waited_for_too_long() {
+    let hub = Hub::dev_with(&[("topics_max", 1)]);
+    succeed(&run(&hub, &["pub", "t", "x"], ""));
+    for (arguments, more) in [
+        (&["pub", "u", "x"][..], "after 2 s\n"),
+        (&["pub", "u", "-"], "after 2 s; published: no line\n"),
+        (&["sub", "u"], "after 2 s\n"),
+    ] {
+        let output = run(&hub, &[arguments, &["--wait", "2"]].concat(), "1\n2\n");
+        check_fails(&output, &format!("no room for this now (overloaded); gave up {more}"));
+        assert_eq!(output.status.code(), Some(4));
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(errors.matches("no room for this now (overloaded); trying again").count(), 1, "{errors}");
+    }
+    // It is told while the command still waits.
+    let mut waiting = start(&hub, &["pub", "u", "x", "--wait", "0"]);
+    let mut line = String::new();
+    BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("trying again"), "{line}");
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+}
+
+#[test]
+fn a_hub_that_goes_leaves_a_publisher_knowing_what_is_published() {
+    let hub = Hub::dev();
+    let mut publisher = start(&hub, &["pub", "t", "-", "--wait", "1"]);
+    let mut input = publisher.stdin.take().unwrap();
+    input.write_all(b"1\n2\n").unwrap();
+    eventually("both lines are there", || succeed(&run(&hub, &["history", "t"], "")) == "1\n2\n");
+    drop(hub);
+    let output = publisher.wait_with_output().unwrap();
+    check_exit(&output, 3, "; published: ");
+    drop(input);
 }
 
 #[test]

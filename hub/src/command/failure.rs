@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tidewire_client::{HistoryError, NoConnection, PublishError};
+use tidewire_client::{Client, Code, HistoryError, NoConnection, PublishError};
 
 /// The exit codes, for the help of each command. Scripts decide by them: they stay as they are.
 pub(crate) const EXIT_CODES: &str = "\
@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// What the user gave is wrong.
     #[error("{0}")]
     Input(String),
+    /// What the user gave cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
     /// No hub answers.
     #[error("{0}")]
     NoHub(String),
@@ -29,14 +32,39 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// A message was not published.
-    pub(crate) fn unpublished(what: &str, error: &PublishError) -> Self {
-        let told = format!("{what}: {error}");
+    /// A message of this size was not published.
+    pub(crate) fn unpublished(what: &str, error: &PublishError, size: usize, client: &Client) -> Self {
+        let mut told = format!("{what}: {error}");
+        if *error == PublishError::Refused(Code::TooLarge) {
+            told.push_str(&format!("; it has {size} bytes"));
+            if let Some(max) = client.message_bytes_max() {
+                told.push_str(&format!(", and the hub takes {max} (its `limits.message_bytes_max`)"));
+            }
+        }
         match error {
             // One message is larger than all that may wait.
             PublishError::NotJson(_) | PublishError::OutboxFull => Self::Input(told),
             PublishError::Refused(_) => Self::Refused(told),
             PublishError::Cancelled | PublishError::Closed => Self::NoHub(told),
+        }
+    }
+
+    /// The same, of something.
+    pub(crate) fn of(self, what: &str) -> Self {
+        self.told(|told| format!("{what}: {told}"))
+    }
+
+    /// The same, and something else.
+    pub(crate) fn and(self, more: &str) -> Self {
+        self.told(|told| format!("{told}; {more}"))
+    }
+
+    fn told(self, tell: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Input(told) => Self::Input(tell(told)),
+            Self::Unreadable(told) => Self::Unreadable(tell(told)),
+            Self::NoHub(told) => Self::NoHub(tell(told)),
+            Self::Refused(told) => Self::Refused(tell(told)),
         }
     }
 
@@ -64,6 +92,7 @@ impl Failure {
 
     const fn code(&self) -> u8 {
         match self {
+            Self::Unreadable(_) => 1,
             Self::Input(_) => 2,
             Self::NoHub(_) => 3,
             Self::Refused(_) => 4,
