@@ -8,7 +8,9 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::PATIENCE;
+use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
+use crate::support::port::Port;
 
 pub(crate) fn run(hub: &Hub, arguments: &[&str], input: &str) -> Output {
     let mut child = start(hub, arguments);
@@ -150,10 +152,9 @@ fn failures_are_told_and_change_the_exit_code() {
 
 #[test]
 fn a_hub_that_is_not_there_is_not_waited_for_too_long() {
-    let hub = Hub::dev();
-    let mut command = command(&hub, &["pub", "t", "x", "--wait", "1"]);
-    drop(hub);
-    check_fails(&command.output().unwrap(), "no hub answers");
+    let (port, mut publish) = (Port::keep(), tidewire("pub"));
+    publish.args(["t", "x", "--wait", "1", "--url", &format!("http://{}", port.address())]);
+    check_fails(&publish.output().unwrap(), "no hub answers");
 }
 
 #[test]
@@ -173,14 +174,14 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 
 #[test]
 fn check_names_what_is_wrong() {
-    let file = std::env::temp_dir().join(format!("tidewire-check-{}.toml", std::process::id()));
-    std::fs::write(&file, "shards = 0\n[limits]\nmessage_byte_max = 1\n").unwrap();
-    let output = tidewire("check").arg("--config").arg(&file).output().unwrap();
+    let check = |toml| {
+        let file = File::new(toml);
+        tidewire("check").args(["--config", file.path()]).output().unwrap()
+    };
+    let output = check("shards = 0\n[limits]\nmessage_byte_max = 1\n");
     check_fails(&output, "`shards` is 0; allowed: 1 to 1024");
     check_fails(&output, "`limits.message_byte_max`; did you mean `message_bytes_max`?");
-    std::fs::write(&file, "[[access]]\npattern = \">\"\nsubscribe = true\nanonymous = true\n").unwrap();
-    succeed(&tidewire("check").arg("--config").arg(&file).output().unwrap());
-    std::fs::remove_file(&file).unwrap();
+    succeed(&check("[[access]]\npattern = \">\"\nsubscribe = true\nanonymous = true\n"));
 }
 
 #[test]

@@ -3,42 +3,21 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
 
 use crate::support::eventually;
+use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
 use crate::support::socket::{RawSocket, handshake};
 
 const OPEN: &str = "allow_no_origin = true\n\
     [[access]]\npattern = \">\"\nsubscribe = true\npublish = true\nanonymous = true\n";
 
-/// A configuration file that ends with its test.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, toml: &str) -> Self {
-        let file = std::env::temp_dir().join(format!("tidewire-{name}-{}.toml", std::process::id()));
-        std::fs::write(&file, toml).unwrap();
-        Self(file)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 /// Runs `check`; its exit code and all that it says.
-fn check(name: &str, toml: &str) -> (Option<i32>, String) {
-    let file = File::new(name, toml);
+fn check(toml: &str) -> (Option<i32>, String) {
+    let file = File::new(toml);
     let output = tidewire("check").args(["--config", file.path()]).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(said).unwrap())
@@ -54,7 +33,6 @@ fn enter(hub: &Hub, from: u8, lines: &str) -> (RawSocket, String) {
 #[test]
 fn check_says_who_may_do_what_and_warns() {
     let (code, said) = check(
-        "who",
         "origins = [\"https://*.example.com\"]\nmetrics_listen = \"127.0.0.1:7701\"\n\
          [[access]]\npattern = \"a.secret\"\n\
          [[access]]\npattern = \"a.>\"\nsubscribe = true\nanonymous = true\n\
@@ -74,14 +52,13 @@ fn check_says_who_may_do_what_and_warns() {
         assert!(said.lines().any(|said| said == line), "{line:?} is not in\n{said}");
     }
     assert!(said.contains("warning: ") && said.contains("did you mean `chat.>`?"), "{said}");
-    let (code, said) = check("wrong", "shard = 1\n[limits]\nheartbeat_ms = 1\n");
+    let (code, said) = check("shard = 1\n[limits]\nheartbeat_ms = 1\n");
     assert_eq!((code, said.lines().count()), (Some(1), 2), "{said}");
 }
 
 #[test]
 fn what_a_rule_denies_stays_denied() {
     let file = File::new(
-        "denied",
         "allow_no_origin = true\n\
          [[access]]\npattern = \"public.secret.>\"\nsubscribe = false\n\
          [[access]]\npattern = \"public.>\"\nsubscribe = true\npublish = true\nanonymous = true\n",
@@ -314,7 +291,7 @@ fn with_files(count: usize, flags: &[&str]) -> Hub {
 #[test]
 fn few_open_files_are_told_and_leave_health_reachable() {
     const FILES: usize = 600;
-    let file = File::new("files", &format!("{OPEN}[limits]\nhandshake_ms = 20000\nsign_in_ms = 60000\n"));
+    let file = File::new(&format!("{OPEN}[limits]\nhandshake_ms = 20000\nsign_in_ms = 60000\n"));
     let hub = with_files(FILES, &["--config", file.path()]);
     eventually("the hub says so", || hub.errors().contains("600 open files leave room for "));
     let silent: Vec<_> =
@@ -335,12 +312,9 @@ fn few_open_files_are_told_and_leave_health_reachable() {
 
 #[test]
 fn a_trusted_proxy_says_whose_connection_it_is_and_nobody_else_does() {
-    let file = File::new(
-        "proxies",
-        &format!(
-            "trusted_proxies = [\"127.0.0.8\"]\n{OPEN}[limits]\nconnections_per_address_max = 1\nhandshakes_per_address_max = 1\nsign_in_ms = 60000\n"
-        ),
-    );
+    let file = File::new(&format!(
+        "trusted_proxies = [\"127.0.0.8\"]\n{OPEN}[limits]\nconnections_per_address_max = 1\nhandshakes_per_address_max = 1\nsign_in_ms = 60000\n"
+    ));
     let hub = Hub::start(&["--config", file.path()], &[]);
     let forwarded = |from, whom: &str| enter(&hub, from, &format!("x-forwarded-for: {whom}\r\n"));
     let is_in = |(_, head): &(RawSocket, String)| head.starts_with("HTTP/1.1 101 ");

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::command_line::{check_exit, check_fails, command, run, start, subscribed, succeed};
 use crate::support::eventually;
 use crate::support::hub::{Hub, tidewire};
+use crate::support::port::Port;
 
 /// What `pub` says of the address.
 fn publish_to(url: &str) -> Output {
@@ -38,9 +39,8 @@ fn the_hubs_own_words_are_told_once() {
 fn who_is_no_hub_is_told_apart_from_silence() {
     let hub = Hub::dev();
     check_exit(&publish_to(&format!("{}/elsewhere", hub.url())), 3, "there is no hub at this path");
-    let address = hub.address;
-    drop(hub);
-    check_exit(&publish_to(&format!("http://{address}")), 3, "nothing listens at");
+    let port = Port::keep();
+    check_exit(&publish_to(&format!("http://{}", port.address())), 3, "nothing listens at");
     let forever = u64::MAX.to_string();
     let output = tidewire("pub").args(["t", "x", "--wait", &forever]).output().unwrap();
     check_fails(&output, "invalid value");
