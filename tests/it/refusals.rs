@@ -128,7 +128,7 @@ fn a_hub_that_goes_leaves_a_publisher_knowing_what_is_published() {
 fn subscribers_wait_as_long_as_the_hub_told_them() {
     // The first are told to come back at once, and must find a hub within their patience on a busy machine too; the last
     // are told to come back when it would be over.
-    let mut hub = Hub::start(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "12")]);
+    let mut hub = Hub::start(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "12"), ("TIDEWIRE_SHARDS", "1")]);
     let subscribers: Vec<_> =
         (0..6).map(|_| start(&hub, &["sub", "t", "--wait", "6", "--count", "1"])).collect();
     subscribed(&hub, 6);
@@ -137,12 +137,17 @@ fn subscribers_wait_as_long_as_the_hub_told_them() {
     let hub = Hub::start(&["--dev", "--listen", &hub.address.to_string()], &[]);
     subscribed(&hub, 6);
     succeed(&run(&hub, &["pub", "t", "back"], ""));
+    let mut told = 0;
     for subscriber in subscribers {
         let output = subscriber.wait_with_output().unwrap();
         assert_eq!(succeed(&output), "back\n");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(errors.matches("the hub is stopping; coming back in").count(), 1, "{errors}");
+        let count = errors.matches("the hub is stopping; coming back in").count();
+        assert!(count <= 1, "{errors}");
+        told += count;
     }
+    // The first may be on its way back before it can say so.
+    assert!(told >= 5, "{told} of 6 said it");
 }
 
 #[test]
