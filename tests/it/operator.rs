@@ -136,7 +136,7 @@ fn each_signal_that_asks_to_end_lets_clients_leave() {
 
 #[test]
 fn a_hangup_has_the_rules_of_the_file_read_again() {
-    let file = File::new("again", OPEN);
+    let file = File::new(OPEN);
     let hub = Hub::start(&["--config", file.path()], &[]);
     let mut client = RawSocket::json(hub.address);
     client.say(json!({ "type": "hello", "producer": "ab".repeat(16), "incarnation": 1 }));

@@ -51,7 +51,9 @@ impl Hub {
             command.args(["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/it/support/hub.toml")]);
         }
         command.args(flags).envs(env.iter().copied());
-        Self::run(command)
+        let mut hub = Self::run(command);
+        hub.port = port;
+        hub
     }
 
     /// The same, by a command with all that it needs.
@@ -69,7 +71,7 @@ impl Hub {
             let _ = process.kill();
             panic!("the hub said {line:?} and {:?}", errors.lock().unwrap());
         };
-        Self { process, address: address.parse().unwrap(), errors, port }
+        Self { process, address: address.parse().unwrap(), errors, port: None }
     }
 
     pub(crate) fn url(&self) -> String {
