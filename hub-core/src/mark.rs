@@ -101,8 +101,8 @@ mod loom {
             let waker = Arc::clone(&notify);
             let inbox = Arc::new(Inbox::new(Box::new(move || waker.notify())));
             let keep = Keep { count: 9, bytes: 9_999, age_ms: 9, readable: true, block_bytes: 99 };
-            let (epoch, ledger) = (Epoch(1), Arc::default());
-            let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes: 9_999, epoch, ledger });
+            let (epoch, ledger, calendar) = (Epoch(1), Arc::default(), Arc::default());
+            let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes: 9_999, epoch, ledger, calendar });
             let source = Source::Topic(TopicName::parse("t").unwrap());
             let tail = Arc::new(Tail::new(TailNumber(1), 0, source, &terms, Offset(0)));
             tail.join(Millis(0), 0);
@@ -115,7 +115,7 @@ mod loom {
                         let offset = Offset(offset);
                         let entry = Entry { offset, head, stale_at: NEVER, topic: None, payload: b"x" };
                         let mut wake = false;
-                        let _ = tail.append(&entry, |_| wake |= inbox.leave_tail(tail.number));
+                        let _ = tail.append(Millis(0), &entry, |_| wake |= inbox.leave_tail(tail.number));
                         if wake {
                             inbox.wake();
                         }

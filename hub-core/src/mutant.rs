@@ -37,6 +37,10 @@ pub enum Mutant {
     TailBehindNotRead,
     /// A subscription goes on though the rule that granted it is gone.
     GrantOutlivesItsRule,
+    /// Messages get the system's time at once, also where its clock was put back.
+    TimeGoesBack,
+    /// What is kept goes by the times that messages were given, as if nobody had corrected the clock since.
+    AgedByGivenTime,
 }
 
 impl Mutant {
@@ -58,6 +62,8 @@ impl Mutant {
         Self::PageJoinedToWrongCursor,
         Self::TailBehindNotRead,
         Self::GrantOutlivesItsRule,
+        Self::TimeGoesBack,
+        Self::AgedByGivenTime,
     ];
 }
 

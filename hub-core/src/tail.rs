@@ -10,6 +10,7 @@ use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 use tidewire_protocol::position::Position;
 
 use crate::block::{Block, Entry, Open};
+use crate::calendar::Calendar;
 use crate::clock::Millis;
 use crate::ledger::{Kind, Ledger};
 use crate::mark::Marks;
@@ -69,6 +70,8 @@ pub struct Terms {
     pub epoch: Epoch,
     /// Where their bytes are counted.
     pub ledger: Arc<Ledger>,
+    /// Which time their messages are given.
+    pub calendar: Arc<Calendar>,
 }
 
 /// What a tail keeps. Whichever bound is reached first counts.
@@ -158,9 +161,16 @@ impl Tail {
         Position { epoch: self.terms.epoch, offset }
     }
 
-    /// Appends a message and calls `wake` for each shard that has to look. `true` if that has made it heavy.
+    /// The time that is given to a message that is taken `now`, behind one that was given `before`.
     #[must_use]
-    pub fn append(&self, entry: &Entry<'_>, wake: impl FnMut(usize)) -> bool {
+    pub fn time_after(&self, before: Millis, now: Millis) -> Millis {
+        let time = self.terms.calendar.at(now);
+        if mutant::active(Mutant::TimeGoesBack) { time } else { time.max(before) }
+    }
+
+    /// Appends a message that was taken `now` and calls `wake` for each shard that has to look. `true` if that has made it heavy.
+    #[must_use]
+    pub fn append(&self, now: Millis, entry: &Entry<'_>, wake: impl FnMut(usize)) -> bool {
         let mut state = lock(&self.state);
         if entry.offset <= state.last {
             debug_assert!(mutant::active(Mutant::VisibleOutOfOrder), "the sequencer reveals in offset order");
@@ -171,7 +181,7 @@ impl Tail {
             self.seal(&mut state);
         }
         // Where each message is sent at once, blocks are sealed by those who read and are never full here.
-        self.drop_old(&mut state, Millis(entry.head.published_at_ms));
+        self.drop_old(&mut state, now);
         let prev = state.last;
         let open = state.open.get_or_insert_default();
         let before = if open.is_empty() { 0 } else { open.held_bytes() };
@@ -308,7 +318,7 @@ impl Tail {
     pub fn before_time(&self, now: Millis, time: Millis) -> Offset {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        state.sealed.before_time(time).max(state.cached_from)
+        state.sealed.before_time(self.terms.calendar.at(time)).max(state.cached_from)
     }
 
     /// The newest offset that is kept and was published before `time`; 0 if there is none.
@@ -316,7 +326,7 @@ impl Tail {
     pub fn older_than(&self, now: Millis, time: Millis) -> Offset {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        let older = state.sealed.before_time(time);
+        let older = state.sealed.before_time(self.terms.calendar.at(time));
         if older > state.cached_from { older } else { Offset(0) }
     }
 
@@ -325,7 +335,7 @@ impl Tail {
         self.seal(state);
         self.drop_old(state, now);
         self.drop_stale(state, now);
-        state.trim_front(now, &self.terms.keep);
+        state.trim_front(self.oldest(now), &self.terms.keep);
     }
 
     /// Makes what has gathered visible.
@@ -382,15 +392,25 @@ mod tests {
     fn tail(block_bytes: usize) -> Tail {
         let keep = Keep { count: u64::MAX, bytes: usize::MAX, age_ms: AGE_MS, readable: true, block_bytes };
         let (heavy_bytes, epoch) = (usize::MAX, Epoch(1));
-        let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, ledger: Arc::default() });
+        let terms = Arc::new(Terms {
+            keep,
+            shards: 1,
+            heavy_bytes,
+            epoch,
+            ledger: Arc::default(),
+            calendar: Arc::default(),
+        });
         let source = Source::Topic(TopicName::parse("t").unwrap());
         Tail::new(TailNumber(1), 0, source, &terms, Offset(0))
     }
 
     fn append(tail: &Tail, offset: u64, time: u64, payload: &[u8]) {
         let head = Head { published_at_ms: time, ..Head::default() };
-        let _ = tail
-            .append(&Entry { offset: Offset(offset), head, stale_at: NEVER, topic: None, payload }, |_| ());
+        let _ = tail.append(
+            Millis(time),
+            &Entry { offset: Offset(offset), head, stale_at: NEVER, topic: None, payload },
+            |_| (),
+        );
     }
 
     /// Whether a block stands open once a message has been there for `age_ms`, and how much is gone.

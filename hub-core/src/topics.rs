@@ -16,6 +16,7 @@ use tidewire_protocol::number::{Epoch, Incarnation, ProducerId, Tag};
 use tidewire_protocol::position::Start;
 
 use crate::access::{Access, Granted, InForce};
+use crate::calendar::Calendar;
 use crate::clock::Millis;
 use crate::ledger::{Account, Ledger};
 use crate::letter::{Address, Inbox, Wakes};
@@ -60,6 +61,7 @@ pub struct Topics {
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
+    calendar: Arc<Calendar>,
     /// Of copies that are charged to those who wait for them, and not as messages.
     copies: Arc<Ledger>,
     inboxes: Vec<Arc<Inbox>>,
@@ -80,8 +82,10 @@ impl Topics {
         let metrics = Arc::new(Metrics::default());
         let ledger = Arc::new(Ledger::default());
         let heavy = Arc::new(Heavy::default());
+        let calendar = Arc::new(Calendar::default());
         let epochs: Vec<Epoch> = logs.iter().map(|(epoch, _)| *epoch).collect();
-        let names = Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &ledger);
+        let names =
+            Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &ledger, &calendar);
         let log = |(index, log): (u8, (Epoch, Engine))| {
             Log::new(Sequencer::new(index, log, inboxes.clone(), &heavy, &ledger, &limits, &metrics))
         };
@@ -95,6 +99,7 @@ impl Topics {
             limits,
             metrics,
             ledger,
+            calendar,
             copies: Arc::default(),
             inboxes,
             next_tag: AtomicU64::new(1),
@@ -142,6 +147,12 @@ impl Topics {
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
+    }
+
+    /// Which time messages are given.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
     }
 
     /// Reads that take longer.

@@ -47,6 +47,8 @@ pub struct Sequencer {
     /// Last offset that is visible.
     visible: Arc<AtomicU64>,
     clock: Millis,
+    /// The time that its newest message was given.
+    given: Millis,
     pending: VecDeque<Pending>,
     pending_bytes: usize,
     /// Outcomes to leave at each shard when the lock is given back.
@@ -80,6 +82,7 @@ impl Sequencer {
             last: Offset(0),
             visible: Arc::default(),
             clock: Millis(0),
+            given: Millis(0),
             pending: VecDeque::new(),
             pending_bytes: 0,
             windows: Windows::new(index, limits),
@@ -241,7 +244,9 @@ impl Sequencer {
             Wish::Void => (Answer::Void, Submitted::Complete),
             Wish::Refuse(code) => (Answer::Refused(code), Submitted::Complete),
         };
-        let record = Record { offset: self.last, published_at: self.clock, ..submission.record };
+        self.given = submission.topic.tail.time_after(self.given, self.clock);
+        let (offset, published_at, taken_at) = (self.last, self.given, self.clock);
+        let record = Record { offset, published_at, taken_at, ..submission.record };
         let outcome = outcome.map(|outcome| Outcome { fate: fate(answer, false), ..outcome });
         let numbered = submission.numbered.map(|numbered| (numbered.window, numbered.seq));
         if stored == Submitted::Complete && self.pending.is_empty() {
@@ -296,7 +301,7 @@ impl Sequencer {
 
     /// Shows a message to everybody: the topic's tail, then those of matching patterns.
     fn reveal(&mut self, topic: &Arc<Topic>, record: &Record<'_>) {
-        let (offset, payload) = (record.offset, record.payload);
+        let Record { offset, payload, taken_at, .. } = *record;
         self.metrics.published.add(1);
         self.metrics.published_bytes.add(payload.len() as u64);
         let (inboxes, wakes, heavy, patterns) = (&self.inboxes, &mut self.wakes, &self.heavy, &self.feed);
@@ -306,10 +311,10 @@ impl Sequencer {
             }
         };
         let entry = Entry { offset, head: record.head(), stale_at: NEVER, topic: None, payload };
-        if topic.tail.append(&entry, |shard| leave(shard, &topic.tail)) {
+        if topic.tail.append(taken_at, &entry, |shard| leave(shard, &topic.tail)) {
             heavy.add(&topic.tail);
         }
-        let stale_at = record.published_at.plus(topic.tail.age_ms());
+        let stale_at = taken_at.plus(topic.tail.age_ms());
         let entry = Entry { stale_at, topic: Some(topic.name.text()), ..entry };
         topic.feed(
             patterns.generation(),
@@ -322,7 +327,7 @@ impl Sequencer {
                         continue;
                     }
                     room -= payload.len();
-                    if tail.append(&entry, |shard| leave(shard, tail)) {
+                    if tail.append(taken_at, &entry, |shard| leave(shard, tail)) {
                         heavy.add(tail);
                     }
                 }

@@ -6,6 +6,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Pattern, TopicName};
 use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 
+use crate::calendar::Calendar;
 use crate::clock::Millis;
 use crate::ledger::{Account, Kind, Ledger};
 use crate::limits::Limits;
@@ -115,10 +116,13 @@ impl Directory {
         limits: &Limits,
         metrics: &Arc<Metrics>,
         ledger: &Arc<Ledger>,
+        calendar: &Arc<Calendar>,
     ) -> Self {
         let heavy_bytes = (limits.node_bytes_max / HEAVY_TAILS_MAX).max(1);
-        let terms =
-            |keep, epoch| Arc::new(Terms { keep, shards, heavy_bytes, epoch, ledger: Arc::clone(ledger) });
+        let terms = |keep, epoch| {
+            let (ledger, calendar) = (Arc::clone(ledger), Arc::clone(calendar));
+            Arc::new(Terms { keep, shards, heavy_bytes, epoch, ledger, calendar })
+        };
         let of_rule = |rule: TopicRule| {
             let log = rule.log.min(epochs.len().saturating_sub(1) as u8);
             (rule.pattern, log, terms(rule.retention.keep(limits), epochs[usize::from(log)]))
@@ -354,8 +358,15 @@ mod tests {
     fn a_round_of_ageing_takes_several_steps_and_meets_every_topic() {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
-        let mut directory =
-            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &ledger);
+        let mut directory = Directory::new(
+            Vec::new(),
+            &[Epoch(1)],
+            1,
+            &Limits::default(),
+            &Arc::default(),
+            &ledger,
+            &Arc::default(),
+        );
         for number in 0..3 * STEP_TOPICS_MIN {
             directory.topic(&name(number), &account).unwrap();
         }
@@ -385,8 +396,15 @@ mod tests {
     fn a_name_that_comes_and_goes_pushes_no_other_out() {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
-        let mut directory =
-            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &ledger);
+        let mut directory = Directory::new(
+            Vec::new(),
+            &[Epoch(1)],
+            1,
+            &Limits::default(),
+            &Arc::default(),
+            &ledger,
+            &Arc::default(),
+        );
         directory.went(&name(1), 0, Offset(9));
         directory.went(&name(2), 0, Offset(5));
         for _ in 0..=NAMES_MAX {
