@@ -14,8 +14,10 @@ use tidewire_protocol::number::{Epoch, Offset};
 use crate::names::{FOREIGN, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
 use crate::oracle::closing::Closing;
 use crate::oracle::listening::Listening;
+use crate::oracle::timekeeping::Timekeeping;
 
 pub mod listening;
+pub mod timekeeping;
 
 pub mod closing;
 
@@ -49,6 +51,8 @@ pub struct Oracle {
     shown: BTreeMap<(usize, TopicIndex), u32>,
     /// The first thing that did not fit.
     violation: Option<String>,
+    /// The system's clock.
+    pub time: Timekeeping,
     /// Messages given to listeners.
     pub heard: u64,
 }
@@ -77,8 +81,10 @@ pub struct Record {
     pub offset: u64,
     /// Which.
     pub uid: Uid,
-    /// When, by the hub's clock.
+    /// The time that it was given.
     pub published_at_ms: u64,
+    /// When it was taken, by the steady clock, if that is known.
+    pub taken_ms: Option<u64>,
     /// Whether it is marked.
     pub maybe_duplicate: bool,
 }
@@ -130,6 +136,15 @@ pub struct Cause {
     pub too_large: bool,
     /// Its client's producer was taken over, so its handles are gone.
     pub taken_over: bool,
+}
+
+impl Log {
+    /// The message at an offset, if it was seen.
+    #[must_use]
+    pub fn record(&self, offset: Offset) -> Option<Record> {
+        let found = self.records.binary_search_by_key(&offset.0, |record| record.offset);
+        found.ok().map(|index| self.records[index])
+    }
 }
 
 impl Oracle {
@@ -223,8 +238,8 @@ impl Oracle {
         }
     }
 
-    /// A message became visible in one of the logs that live.
-    pub fn shown(&mut self, log: usize, message: &block::Message<'_>) {
+    /// A message became visible in one of the logs that live. When it was taken is known unless that may be long ago.
+    pub fn shown(&mut self, log: usize, taken_ms: Option<u64>, message: &block::Message<'_>) {
         let Some((uid, mut publish)) = self.identify(message.payload) else {
             return self.object(format_args!("the payload at offset {} was never published", message.offset));
         };
@@ -240,6 +255,7 @@ impl Oracle {
             offset: message.offset.0,
             uid,
             published_at_ms: message.published_at_ms,
+            taken_ms: self.time.taken_ms(taken_ms, message.published_at_ms),
             maybe_duplicate: message.maybe_duplicate,
         };
         self.check_publisher(&record, &publish);
@@ -248,11 +264,13 @@ impl Oracle {
         }
         let place = self.life(0).start + log;
         let log = &mut self.logs[place];
-        if record.offset <= log.visible {
-            let visible = log.visible;
+        if let Err(objection) = self.time.check(&record, log.records.last()) {
+            return self.object(objection);
+        }
+        let visible = std::mem::replace(&mut log.visible, record.offset);
+        if record.offset <= visible {
             return self.object(format_args!("offset {} became visible after {visible}", record.offset));
         }
-        log.visible = record.offset;
         for selector in audience_of(publish.topic) {
             log.by_selector[usize::from(*selector)].push(log.records.len() as u32);
         }
@@ -289,7 +307,7 @@ impl Oracle {
         }
         if let Some((incarnation, since)) = self.attached.get(&publish.producer).copied()
             && incarnation > publish.incarnation
-            && record.published_at_ms > since
+            && record.taken_ms.is_some_and(|taken| taken > since)
         {
             self.object(format_args!("#{uid} is of incarnation {}, fenced at {since}", publish.incarnation));
         }
@@ -310,10 +328,8 @@ impl Oracle {
                 .object(format_args!("#{uid} is acknowledged in a log that never was: {published:?}"));
         };
         let log = &self.logs[log];
-        let offset = published.offset.0;
-        let found = log.records.binary_search_by_key(&offset, |record| record.offset);
-        let stored = found.ok().map(|index| log.records[index]);
-        let unseen_excuse = stored.is_none() && log.has_unseen && offset <= log.visible;
+        let stored = log.record(published.offset);
+        let unseen_excuse = stored.is_none() && log.has_unseen && published.offset.0 <= log.visible;
         if stored.is_none_or(|record| record.uid != uid) && !unseen_excuse {
             self.object(format_args!("#{uid} is acknowledged, but the log has {stored:?}: {published:?}"));
         }
@@ -354,13 +370,13 @@ impl Oracle {
     pub fn heard(&mut self, now: u64, listener: usize, message: &Message, payload: &[u8]) {
         self.heard += 1;
         self.listeners[listener].heard_ms = now;
-        let known = self.identify(payload);
-        if let Some((uid, publish)) = known
-            && self.closing.hides(publish.topic, message.published_at_ms)
+        let uid = self.identify(payload).map(|(uid, _)| uid);
+        let record = self.log(message.epoch).and_then(|log| self.logs[log].record(message.offset));
+        if let Some(Record { uid, taken_ms: Some(taken_ms), .. }) = record
+            && self.closing.hides(self.publishes[uid as usize].topic, taken_ms)
         {
             self.object(format_args!("listener {listener} hears #{uid} of a topic that is closed"));
         }
-        let uid = known.map(|(uid, _)| uid);
         let Self { listeners, logs, publishes, .. } = self;
         if let Err(objection) = listeners[listener].message(message, uid, logs, publishes) {
             let listening = &self.listeners[listener];

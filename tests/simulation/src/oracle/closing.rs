@@ -50,10 +50,10 @@ impl Closing {
         self.to_publishers.get(usize::from(topic)).is_some_and(|closed| *closed)
     }
 
-    /// Whether nobody may be given a message that was published then.
+    /// Whether nobody may be given a message that was taken then.
     #[must_use]
-    pub fn hides(&self, topic: TopicIndex, published_at_ms: u64) -> bool {
-        self.now.is_some_and(|now| now.topic == topic && published_at_ms > now.since + RULES_MS)
+    pub fn hides(&self, topic: TopicIndex, taken_ms: u64) -> bool {
+        self.now.is_some_and(|now| now.topic == topic && taken_ms > now.since + RULES_MS)
     }
 }
 

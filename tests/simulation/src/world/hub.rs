@@ -31,6 +31,7 @@ pub struct Hub {
     pub seats: Vec<Seat>,
     ear: Ear,
     late_log: u8,
+    is_late: bool,
     /// Links that the hub wrote to or closed in the last step.
     pub touched: Vec<LinkId>,
     /// Whether a shard used a connection that it does not have.
@@ -97,8 +98,8 @@ impl Hub {
         let tails = joined.tails.into_iter().map(|tail| (tail, Offset(0))).collect();
         let inbox = Arc::clone(&inboxes[index]);
         let ear = Ear { index, inbox, account, followed, tails };
-        let late_log = setup.late_log;
-        Self { topics, seats, ear, late_log, touched: Vec::new(), misused: false }
+        let (late_log, is_late) = (setup.late_log, setup.late_engine);
+        Self { topics, seats, ear, late_log, is_late, touched: Vec::new(), misused: false }
     }
 
     /// It goes with all that it has. Tells what is still counted then, which nothing holds.
@@ -190,13 +191,14 @@ impl Hub {
         tail.marks.of(self.ear.index).take();
         let mut blocks = Vec::new();
         let end = tail.take_after(cursor, &mut blocks);
+        let taken_ms = self.taken_ms(now, log);
         let beginning = blocks.first().map_or(end, |block| block.prev);
         if beginning > cursor {
             self.read_back(now, log, beginning, oracle);
         }
         for block in &blocks {
             for message in block.wire().messages().flatten().filter(|message| message.offset > cursor) {
-                oracle.shown(log, &message);
+                oracle.shown(log, taken_ms, &message);
             }
         }
         if beginning > cursor {
@@ -205,8 +207,14 @@ impl Hub {
         self.ear.tails[log].1 = end;
     }
 
+    /// When what becomes visible now was taken: now, unless its engine is late.
+    fn taken_ms(&self, now: u64, log: usize) -> Option<u64> {
+        (!self.is_late || usize::from(self.late_log) != log).then_some(now)
+    }
+
     /// The pattern's tail has dropped some before the look: what the topics still have is read from there.
     fn read_back(&self, now: u64, log: usize, upto: Offset, oracle: &mut Oracle) {
+        let taken_ms = self.taken_ms(now, log);
         let mut cursor = self.ear.tails[log].1;
         let mut merge = None;
         loop {
@@ -217,7 +225,7 @@ impl Hub {
             let Answer::More { part, merge: rest, .. } = answer else { return };
             for block in &part.blocks {
                 for message in block.wire().messages().flatten().filter(|message| message.offset <= upto) {
-                    oracle.shown(log, &message);
+                    oracle.shown(log, taken_ms, &message);
                 }
             }
             if part.done || part.upto >= upto {

@@ -26,6 +26,10 @@ impl World {
             let wait = self.random.wait(self.setup.rules_ms);
             self.after(wait, Event::Rules);
         }
+        if self.setup.clock_ms > 0 {
+            let wait = self.random.wait(self.setup.clock_ms);
+            self.after(wait, Event::Correct);
+        }
     }
 
     /// A topic is closed to readers, or to everybody, for a while; or the one that was is open again.
@@ -243,6 +247,8 @@ impl World {
         self.oracle.begin_life(&epochs);
         self.note(|| format!("hub starts, epochs {epochs:?}"));
         self.hub = Some(Hub::start(self.now, &self.setup, &epochs));
+        self.oracle.time.begin_life(self.now);
+        self.compare_clocks();
     }
 
     /// The hub goes; what it counted as held goes with it.

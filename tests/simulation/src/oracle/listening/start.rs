@@ -124,7 +124,7 @@ impl Listening {
             Start::SinceMs(ms) => {
                 let newest_skipped = before.checked_sub(1).map(|last| own[last] as usize);
                 if let Some(skipped) = newest_skipped
-                    && known.records[skipped].published_at_ms >= now - ms
+                    && known.records[skipped].taken_ms.is_some_and(|taken| taken >= now - ms)
                 {
                     return Err(format!("since {ms} ms skips what is newer"));
                 }
