@@ -13,7 +13,7 @@ use tidewire_protocol::json;
 use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::clock::{Millis, NEVER};
-use crate::ledger::{Kind, Ledger};
+use crate::ledger::{Account, Kind};
 use crate::websocket::opcode::Opcode;
 use crate::websocket::writer::Header;
 
@@ -37,7 +37,7 @@ pub struct Block {
     /// Some message in it is kept no longer than until then.
     pub stale_at: Millis,
     derived: OnceLock<Box<Derived>>,
-    ledger: Arc<Ledger>,
+    account: Arc<Account>,
 }
 
 /// Other encodings of a block. Boxed in it: most blocks are never asked for any.
@@ -135,6 +135,12 @@ impl Open {
         self.base_time_ms
     }
 
+    /// Time of its last message.
+    #[must_use]
+    pub fn last_time_ms(&self) -> u64 {
+        self.last_time_ms
+    }
+
     /// Bytes that it takes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
@@ -155,7 +161,7 @@ impl Open {
 
     /// Makes it immutable, as a block of the tail with this number, in the `log`th of its logs. Must not be empty.
     #[must_use]
-    pub fn seal(&self, tail: TailNumber, log: u8, ledger: &Arc<Ledger>) -> Block {
+    pub fn seal(&self, tail: TailNumber, log: u8, account: &Arc<Account>) -> Block {
         let named = !self.topics.is_empty();
         let mut header = Vec::with_capacity(wire::HEADER_BYTES_MAX);
         wire::put_header(
@@ -169,7 +175,7 @@ impl Open {
         );
         let outer = Header::new(Opcode::Binary, header.len() + self.records.len());
         let bytes = [outer.as_bytes(), &header, &self.records].concat();
-        ledger.charge(Kind::Messages, bytes.len() + OVERHEAD_BYTES);
+        account.charge(Kind::Messages, bytes.len() + OVERHEAD_BYTES);
         Block {
             bytes: bytes.into_boxed_slice(),
             body_at: (outer.as_bytes().len() + frame_prefix(&header)) as u16,
@@ -180,7 +186,7 @@ impl Open {
             last_time_ms: self.last_time_ms,
             stale_at: self.stale_at,
             derived: OnceLock::new(),
-            ledger: Arc::clone(ledger),
+            account: Arc::clone(account),
         }
     }
 }
@@ -203,7 +209,7 @@ impl Block {
             debug_assert!(written.is_ok());
             let header = Header::new(Opcode::Text, text.len());
             let frame = [header.as_bytes(), &text].concat();
-            self.ledger.charge(Kind::Derived, frame.len());
+            self.account.charge(Kind::Derived, frame.len());
             Box::new(Derived { json: frame.into_boxed_slice() })
         });
         &derived.json
@@ -236,7 +242,7 @@ impl Block {
     /// Drops other encodings, which can be made again. Tells how many bytes that freed.
     pub fn drop_derived(&mut self) -> usize {
         let bytes = self.derived.take().map_or(0, |derived| derived.json.len());
-        self.ledger.release(Kind::Derived, bytes);
+        self.account.release(Kind::Derived, bytes);
         bytes
     }
 }
@@ -244,7 +250,7 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         self.drop_derived();
-        self.ledger.release(Kind::Messages, self.size());
+        self.account.release(Kind::Messages, self.size());
     }
 }
 

@@ -81,6 +81,7 @@ mod loom {
 
     use crate::block::Entry;
     use crate::clock::{Millis, NEVER};
+    use crate::ledger::Ledger;
     use crate::letter::{Inbox, Mail};
     use crate::tail::{Keep, Source, Tail, Terms};
 
@@ -101,10 +102,17 @@ mod loom {
             let waker = Arc::clone(&notify);
             let inbox = Arc::new(Inbox::new(Box::new(move || waker.notify())));
             let keep = Keep { count: 9, bytes: 9_999, age_ms: 9, readable: true, block_bytes: 99 };
-            let (epoch, ledger, calendar) = (Epoch(1), Arc::default(), Arc::default());
-            let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes: 9_999, epoch, ledger, calendar });
+            let (epoch, calendar) = (Epoch(1), Arc::default());
+            let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes: 9_999, epoch, calendar });
             let source = Source::Topic(TopicName::parse("t").unwrap());
-            let tail = Arc::new(Tail::new(TailNumber(1), 0, source, &terms, Offset(0)));
+            let tail = Arc::new(Tail::new(
+                TailNumber(1),
+                0,
+                source,
+                &terms,
+                &Arc::new(Ledger::default()).nobody(),
+                Offset(0),
+            ));
             tail.join(Millis(0), 0);
 
             let publisher = {

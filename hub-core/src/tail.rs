@@ -12,7 +12,7 @@ use tidewire_protocol::position::Position;
 use crate::block::{Block, Entry, Open};
 use crate::calendar::Calendar;
 use crate::clock::Millis;
-use crate::ledger::{Kind, Ledger};
+use crate::ledger::{Account, Kind};
 use crate::mark::Marks;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
@@ -36,6 +36,7 @@ pub struct Tail {
     /// Which shards have cursors here.
     pub marks: Marks,
     terms: Arc<Terms>,
+    account: Arc<Account>,
     state: Mutex<State>,
 }
 
@@ -68,8 +69,6 @@ pub struct Terms {
     pub heavy_bytes: usize,
     /// The log that they are of.
     pub epoch: Epoch,
-    /// Where their bytes are counted.
-    pub ledger: Arc<Ledger>,
     /// Which time their messages are given.
     pub calendar: Arc<Calendar>,
 }
@@ -136,11 +135,25 @@ pub struct Next {
 }
 
 impl Tail {
-    /// An empty tail, as if everything up to `gone` had been there and was dropped.
+    /// An empty tail, as if everything up to `gone` had been there and was dropped. Its bytes are charged to `account`.
     #[must_use]
-    pub fn new(number: TailNumber, log: u8, source: Source, terms: &Arc<Terms>, gone: Offset) -> Self {
+    pub fn new(
+        number: TailNumber,
+        log: u8,
+        source: Source,
+        terms: &Arc<Terms>,
+        account: &Arc<Account>,
+        gone: Offset,
+    ) -> Self {
+        let (terms, account) = (Arc::clone(terms), Arc::clone(account));
         let state = Mutex::new(State { last: gone, cached_from: gone, ..State::default() });
-        Self { number, log, source, marks: Marks::default(), terms: Arc::clone(terms), state }
+        Self { number, log, source, marks: Marks::default(), terms, account, state }
+    }
+
+    /// Who had the hub make it.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
     }
 
     /// Which it is.
@@ -186,7 +199,7 @@ impl Tail {
         let open = state.open.get_or_insert_default();
         let before = if open.is_empty() { 0 } else { open.held_bytes() };
         open.append(prev, entry);
-        self.terms.ledger.charge(Kind::Messages, open.held_bytes() - before);
+        self.account.charge(Kind::Messages, open.held_bytes() - before);
         state.last = entry.offset;
         self.marks.raise(wake);
         let becomes_heavy = !state.heavy && state.sealed.bytes() >= self.terms.heavy_bytes as u64;
@@ -341,26 +354,21 @@ impl Tail {
     /// Makes what has gathered visible.
     fn seal(&self, state: &mut State) {
         if let Some(open) = state.open.take() {
-            let block = open.seal(self.number, self.log, &self.terms.ledger);
+            let block = open.seal(self.number, self.log, &self.account);
             if !mutant::active(Mutant::BytesCountedTwice) {
-                self.terms.ledger.release(Kind::Messages, open.held_bytes());
+                self.account.release(Kind::Messages, open.held_bytes());
             }
             state.sealed.push(Arc::new(block));
             if matches!(self.source, Source::Topic(_)) {
-                state.sealed.merge_cold(
-                    self.number,
-                    self.log,
-                    self.terms.keep.block_bytes,
-                    &self.terms.ledger,
-                );
+                state.sealed.merge_cold(self.number, self.log, self.terms.keep.block_bytes, &self.account);
             }
         }
     }
 
-    fn discard_open(&self, state: &mut State) {
-        if let Some(open) = state.open.take() {
-            self.terms.ledger.release(Kind::Messages, open.held_bytes());
-        }
+    fn discard_open(&self, state: &mut State) -> usize {
+        let bytes = state.open.take().map_or(0, |open| open.held_bytes());
+        self.account.release(Kind::Messages, bytes);
+        bytes
     }
 }
 
@@ -374,7 +382,7 @@ impl Drop for Tail {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = state.open.take() {
-            self.terms.ledger.release(Kind::Messages, open.held_bytes());
+            self.account.release(Kind::Messages, open.held_bytes());
         }
     }
 }
@@ -384,6 +392,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::clock::NEVER;
+    use crate::ledger::Ledger;
     use crate::tail::letting_go::SMALL_BYTES;
     use tidewire_protocol::block::Head;
 
@@ -392,16 +401,9 @@ mod tests {
     fn tail(block_bytes: usize) -> Tail {
         let keep = Keep { count: u64::MAX, bytes: usize::MAX, age_ms: AGE_MS, readable: true, block_bytes };
         let (heavy_bytes, epoch) = (usize::MAX, Epoch(1));
-        let terms = Arc::new(Terms {
-            keep,
-            shards: 1,
-            heavy_bytes,
-            epoch,
-            ledger: Arc::default(),
-            calendar: Arc::default(),
-        });
+        let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, calendar: Arc::default() });
         let source = Source::Topic(TopicName::parse("t").unwrap());
-        Tail::new(TailNumber(1), 0, source, &terms, Offset(0))
+        Tail::new(TailNumber(1), 0, source, &terms, &Arc::new(Ledger::default()).nobody(), Offset(0))
     }
 
     fn append(tail: &Tail, offset: u64, time: u64, payload: &[u8]) {
@@ -456,10 +458,10 @@ mod tests {
         assert_eq!(tail.count_between(now, Offset(300), Offset(600)), 100);
         assert_eq!(tail.before_last(now, 10), Some(Offset(15_000 - 30)));
         assert_eq!(tail.before_time(now, Millis(31)), Offset(3 * 2_999));
-        let held = tail.terms.ledger.total();
+        let held = tail.account.held(Kind::Messages);
         assert!(held < 5_000 * 60, "{held} bytes for 5,000 messages of 15 bytes");
-        let ledger = Arc::clone(&tail.terms.ledger);
+        let account = Arc::clone(&tail.account);
         drop(tail);
-        assert_eq!(ledger.total(), 0);
+        assert_eq!(account.held(Kind::Messages), 0);
     }
 }

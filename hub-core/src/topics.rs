@@ -7,7 +7,7 @@
 
 use std::ops::DerefMut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tidewire_protocol::block::put_on_page;
 use tidewire_protocol::code::Code;
@@ -38,6 +38,8 @@ use crate::topic::Topic;
 
 pub mod joining;
 
+mod room;
+
 /// What a hub is set up with.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -58,12 +60,14 @@ pub struct Topics {
     reads: Reads,
     heavy: Arc<Heavy>,
     access: InForce,
+    /// The last look for room found too little: until the next sweep nobody looks again.
+    is_short: AtomicBool,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
     calendar: Arc<Calendar>,
     /// Of copies that are charged to those who wait for them, and not as messages.
-    copies: Arc<Ledger>,
+    copies: Arc<Account>,
     inboxes: Vec<Arc<Inbox>>,
     next_tag: AtomicU64,
 }
@@ -96,11 +100,12 @@ impl Topics {
             reads: Reads::new(inboxes.len(), limits.reading_bytes_max),
             heavy,
             access: InForce::new(settings.access),
+            is_short: AtomicBool::new(false),
             limits,
             metrics,
             ledger,
             calendar,
-            copies: Arc::default(),
+            copies: Arc::new(Ledger::default()).nobody(),
             inboxes,
             next_tag: AtomicU64::new(1),
         }
@@ -332,48 +337,6 @@ impl Topics {
     /// Takes what was read for a shard.
     pub fn take_read(&self, shard: usize) -> Vec<(Address, Answer)> {
         self.reads.take(shard)
-    }
-
-    /// Drops some of what is too old, and what nobody needs. To be called a few times a second.
-    pub fn sweep(&self, now: Millis) {
-        let (topics, idle) = lock(&self.names).next_to_age(now);
-        for followed in idle {
-            for (log, tail) in self.logs.iter().zip(&followed.tails) {
-                log.lock().feed.remove(followed.pattern.as_str(), tail);
-                tail.clear();
-            }
-        }
-        let generations: Vec<u64> = self.logs.iter().map(Log::generation).collect();
-        let pressed = self.ledger.total() > self.limits.node_bytes_max;
-        let mut unneeded = Vec::new();
-        for topic in topics {
-            topic.forget_fed(generations[usize::from(topic.log)]);
-            let (gone, last) = topic.tail.age(now);
-            if pressed {
-                topic.tail.drop_derived();
-            }
-            if gone == last {
-                unneeded.push(topic);
-            }
-        }
-        if !unneeded.is_empty() {
-            let mut names = lock(&self.names);
-            unneeded.iter().for_each(|topic| names.dismiss(topic, now));
-        }
-        for log in &self.logs {
-            let mut log = log.lock();
-            log.sweep(now);
-            self.settle(now, log);
-        }
-        self.relieve();
-    }
-
-    /// Makes room if the node is full.
-    fn relieve(&self) {
-        let (held, max) = (self.ledger.total(), self.limits.node_bytes_max);
-        if held > max {
-            self.heavy.relieve(held - max + max / 16);
-        }
     }
 
     /// Lets the engine of a simulated log complete or fail what it holds.

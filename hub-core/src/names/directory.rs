@@ -56,6 +56,8 @@ pub struct Directory {
     usual: Arc<Terms>,
     /// Terms of patterns' tails, by log.
     pattern_terms: Vec<Arc<Terms>>,
+    /// Patterns' tails hold what is charged with topics: nobody is to answer for it twice.
+    nobody: Arc<Account>,
     /// Bytes that names may take.
     room: usize,
     shapes_max: usize,
@@ -83,6 +85,17 @@ pub struct Listed {
     pub topics: Vec<Arc<Topic>>,
     /// Names that went: their logs and last offsets.
     pub gone: Vec<(u8, Offset)>,
+}
+
+/// What is looked at in one step of ageing.
+#[derive(Debug, Default)]
+pub struct Aging {
+    /// Topics.
+    pub topics: Vec<Arc<Topic>>,
+    /// Patterns that nobody listens to, and that are gone from the directory.
+    pub idle: Vec<Arc<Followed>>,
+    /// Patterns that somebody listens to.
+    pub watched: Vec<Arc<Followed>>,
 }
 
 impl Default for Retention {
@@ -120,8 +133,8 @@ impl Directory {
     ) -> Self {
         let heavy_bytes = (limits.node_bytes_max / HEAVY_TAILS_MAX).max(1);
         let terms = |keep, epoch| {
-            let (ledger, calendar) = (Arc::clone(ledger), Arc::clone(calendar));
-            Arc::new(Terms { keep, shards, heavy_bytes, epoch, ledger, calendar })
+            let calendar = Arc::clone(calendar);
+            Arc::new(Terms { keep, shards, heavy_bytes, epoch, calendar })
         };
         let of_rule = |rule: TopicRule| {
             let log = rule.log.min(epochs.len().saturating_sub(1) as u8);
@@ -143,6 +156,7 @@ impl Directory {
             rules: rules.into_iter().map(of_rule).collect(),
             usual: terms(Retention::default().keep(limits), epochs[0]),
             pattern_terms: epochs.iter().map(|epoch| terms(of_patterns, *epoch)).collect(),
+            nobody: ledger.nobody(),
             room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.half_a_node()),
             shapes_max: limits.pattern_shapes_max,
             metrics: Arc::clone(metrics),
@@ -199,8 +213,8 @@ impl Directory {
         let terms = Arc::clone(terms);
         let gone = self.gone(name, log);
         let number = self.next_number();
-        let tail = Arc::new(Tail::new(number, 0, Source::Topic(name.clone()), &terms, gone));
-        let topic = Arc::new(Topic::new(name.clone(), log, tail, account));
+        let tail = Arc::new(Tail::new(number, 0, Source::Topic(name.clone()), &terms, account, gone));
+        let topic = Arc::new(Topic::new(name.clone(), log, tail));
         if let Some(Leaf::Gone(_, _, going)) =
             self.topics.insert(name.as_str(), Leaf::Topic(Arc::clone(&topic)))
         {
@@ -231,7 +245,7 @@ impl Directory {
         }
         let number = self.next_number();
         let tail = |(log, terms): (u8, &Arc<Terms>)| {
-            Arc::new(Tail::new(number, log, Source::Pattern(pattern.clone()), terms, Offset(0)))
+            Arc::new(Tail::new(number, log, Source::Pattern(pattern.clone()), terms, &self.nobody, Offset(0)))
         };
         let tails = (0..).zip(&self.pattern_terms).map(tail).collect();
         let followed = Arc::new(Followed::new(pattern.clone(), tails, account));
@@ -254,31 +268,33 @@ impl Directory {
     }
 
     /// Takes the next topics to be aged, going on where the last call ended, and at the start of a round the patterns
-    /// that nobody listens to. A round begins so long after the one before it at the earliest.
-    pub fn next_to_age(&mut self, now: Millis) -> (Vec<Arc<Topic>>, Vec<Arc<Followed>>) {
-        let mut idle = Vec::new();
+    /// that nobody listens to. A round begins so long after the one before it at the earliest; where the node is full
+    /// it begins at once, and takes longer steps.
+    pub fn next_to_age(&mut self, now: Millis, is_full: bool) -> Aging {
+        let mut aging = Aging::default();
         let is_done = self.swept_to == Progress::Done && self.patterns_to.is_none();
-        if is_done && now.since(self.round_at) >= ROUND_MS {
+        if is_done && (is_full || now.since(self.round_at) >= ROUND_MS) {
             self.round_at = now;
             self.swept_to = Progress::Start;
             self.patterns_to = Some(None);
         }
         if let Some(after) = self.patterns_to.take() {
-            let (gone, last) = self.following.take_idle(after.as_deref());
-            idle = gone;
+            let last;
+            (aging.idle, aging.watched, last) = self.following.take_idle(after.as_deref());
             self.patterns_to = last.map(Some);
         }
         if self.swept_to == Progress::Done {
-            return (Vec::new(), idle);
+            return aging;
         }
-        let step = (self.count / STEPS_A_ROUND).clamp(STEP_TOPICS_MIN, STEP_TOPICS_MAX);
-        let mut topics = Vec::new();
+        let step = if is_full { STEP_TOPICS_MAX } else { self.count / STEPS_A_ROUND };
+        let step = step.clamp(STEP_TOPICS_MIN, STEP_TOPICS_MAX);
+        let topics = &mut aging.topics;
         self.swept_to = self.topics.list_all(&self.swept_to, step, |leaf| {
             if let Leaf::Topic(topic) = leaf {
                 topics.push(Arc::clone(topic));
             }
         });
-        (topics, idle)
+        aging
     }
 
     /// Forgets a topic that nobody needs: it holds no message, and nobody has it open or listens.
@@ -373,7 +389,7 @@ mod tests {
         let held = directory.topic(&name(7), &account).unwrap();
         let mut now = Millis(ROUND_MS);
         let sweep = |directory: &mut Directory, now| {
-            for topic in directory.next_to_age(now).0 {
+            for topic in directory.next_to_age(now, false).topics {
                 directory.dismiss(&topic, now);
             }
         };

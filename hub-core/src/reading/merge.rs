@@ -10,7 +10,7 @@ use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::{Block, Entry, Open};
 use crate::clock::Millis;
-use crate::ledger::{Charge, Ledger};
+use crate::ledger::{Account, Charge};
 use crate::reading::gather::{Found, Held, STEP_NAMES};
 use crate::topic::Topic;
 
@@ -77,7 +77,7 @@ pub struct Form<'a> {
     /// Bytes of a block.
     pub block_bytes: usize,
     /// Where blocks are counted.
-    pub ledger: &'a Arc<Ledger>,
+    pub account: &'a Arc<Account>,
 }
 
 /// A part while it is filled.
@@ -268,9 +268,9 @@ impl Filling<'_> {
     }
 
     fn seal(&mut self) {
-        let Form { tail, log, ledger, .. } = *self.form;
+        let Form { tail, log, account, .. } = *self.form;
         if !self.open.is_empty() {
-            self.blocks.push(Arc::new(std::mem::take(&mut self.open).seal(tail, log, ledger)));
+            self.blocks.push(Arc::new(std::mem::take(&mut self.open).seal(tail, log, account)));
         }
     }
 

@@ -50,6 +50,25 @@ impl Tail {
         freed
     }
 
+    /// The same for any tail, however small: one block at least goes, or what has gathered for one. What came just now
+    /// stays, since those who listen are about to get it.
+    pub fn shrink(&self, now: Millis) -> usize {
+        let mut state = lock(&self.state);
+        let Millis(settled_ms) = self.terms.calendar.at(Millis(now.0.saturating_sub(SETTLED_MS)));
+        if state.sealed.is_empty() && state.open.as_ref().is_some_and(|open| open.last_time_ms() < settled_ms)
+        {
+            state.cached_from = state.last;
+            return self.discard_open(&mut state);
+        }
+        let mut freed = 0;
+        for _ in 0..state.sealed.len().div_ceil(2) {
+            if state.sealed.front().is_some_and(|front| front.last_time_ms < settled_ms) {
+                freed += self.drop_front(&mut state);
+            }
+        }
+        freed
+    }
+
     /// Drops other encodings of what nobody is writing at the moment. Tells how many bytes that freed.
     pub fn drop_derived(&self) -> usize {
         lock(&self.state).sealed.drop_derived()
@@ -114,5 +133,7 @@ impl State {
     }
 }
 
+/// What is older has reached those who listen live, or they are not about to take it.
+const SETTLED_MS: u64 = 1_000;
 /// An open block of so few bytes counts as part of its topic and not as history.
 pub(super) const SMALL_BYTES: usize = 512;

@@ -8,7 +8,7 @@ use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::{Block, Entry, Open};
 use crate::clock::{Millis, NEVER};
-use crate::ledger::Ledger;
+use crate::ledger::Account;
 
 /// Sealed blocks in order.
 #[derive(Debug, Default)]
@@ -164,7 +164,7 @@ impl Sealed {
 
     /// Merges the oldest of many small blocks that live cursors have left behind: a topic that is heard live has a
     /// block for each message, which cost a reader who comes later a write each, and memory all the time.
-    pub fn merge_cold(&mut self, tail: TailNumber, log: u8, bytes_max: usize, ledger: &Arc<Ledger>) {
+    pub fn merge_cold(&mut self, tail: TailNumber, log: u8, bytes_max: usize, account: &Arc<Account>) {
         if self.held.len() < self.settled + COLD_BLOCKS + HOT_BLOCKS {
             return;
         }
@@ -184,7 +184,7 @@ impl Sealed {
         }
         if taken > 1 {
             let merged = Held {
-                block: Arc::new(open.seal(tail, log, ledger)),
+                block: Arc::new(open.seal(tail, log, account)),
                 upto: self.held[self.settled + taken - 1].upto,
             };
             let saved = self.bytes_of(self.settled, taken) - merged.block.size() as u64;

@@ -12,6 +12,7 @@ mod publishers;
 mod reading;
 mod rig;
 mod rules;
+mod room;
 mod shard;
 mod timers;
 mod updates;
