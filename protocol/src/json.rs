@@ -143,31 +143,6 @@ fn put<T: Serialize>(kind: &'static str, frame: &T, out: &mut Vec<u8>) -> Result
     serde_json::to_writer(out, &Tagged { r#type: kind, frame }).map_err(|_| BadFrame)
 }
 
-/// Reads a name. Half a surrogate pair in it makes it one that nothing can have, so that it is refused as such names are
-/// and does not end the link.
-pub(crate) fn take_name<'de, 'a, D: Deserializer<'de>>(from: D) -> Result<Cow<'a, str>, D::Error> {
-    struct Name;
-    impl Visitor<'_> for Name {
-        type Value = String;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a name")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<String, E> {
-            Ok(name.into())
-        }
-
-        fn visit_bytes<E: serde::de::Error>(self, name: &[u8]) -> Result<String, E> {
-            Ok(core::str::from_utf8(name).unwrap_or(NO_NAME).into())
-        }
-    }
-    from.deserialize_bytes(Name).map(Cow::Owned)
-}
-
-/// A text that is no name.
-const NO_NAME: &str = "\0";
-
 /// A `publish` as JSON has it.
 #[derive(Deserialize, Default)]
 #[serde(default)]
