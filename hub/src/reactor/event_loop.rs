@@ -72,6 +72,7 @@ impl EventLoop {
             }
             // Reads go before writes: an ack waits for a slice of a walk at most.
             more = self.read_round(now);
+            more |= self.sockets.farewells.read_round(READ_SLICE);
             if told {
                 told = self.obey(now);
                 more |= told;
