@@ -57,6 +57,8 @@ struct Place {
 pub struct Part {
     /// Messages.
     pub blocks: Vec<Arc<Block>>,
+    /// Bytes that these take.
+    pub bytes: usize,
     /// Everything up to here is in this part, or in those before.
     pub upto: Offset,
     /// Messages up to here are gone that this reader had still to get: some after `upto`. Told before it goes on.
@@ -87,6 +89,14 @@ struct Filling<'a> {
     blocks: Vec<Arc<Block>>,
     bytes: usize,
     cursor: Offset,
+}
+
+impl Part {
+    /// Lets go of the blocks that end at `cursor` or before.
+    pub fn pass(&mut self, cursor: Offset) {
+        let passed = self.blocks.partition_point(|block| block.last <= cursor);
+        self.bytes -= self.blocks.drain(..passed).map(|block| block.size()).sum::<usize>();
+    }
 }
 
 impl Merge {
@@ -144,7 +154,7 @@ impl Merge {
             let others = self.next.peek().map_or(Offset(u64::MAX), |Reverse((other, _))| *other);
             // One message at least, though another source may have lost its own at the same place.
             let end = others.max(due.next()).min(self.upto.next());
-            let went_on = match source.look(now) {
+            let (went_on, next) = match source.look(now) {
                 // Told in its order: behind what was read before, so in the next part.
                 Look::Lost(_) if filling.bytes > 0 => {
                     self.next.push(Reverse((due, place)));
@@ -153,12 +163,13 @@ impl Merge {
                 Look::Lost(upto) => {
                     (source.before, source.place) = (upto, Place::default());
                     part.lost = Some(upto);
-                    false
+                    (false, None)
                 }
                 Look::Block(block) => source.run(&block, end, &mut filling),
-                Look::Nothing => true,
+                Look::Nothing => (true, None),
             };
-            if let Some(due) = source.due(now) {
+            // What the block at hand has next need not be looked for.
+            if let Some(due) = next.or_else(|| source.due(now)) {
                 self.next.push(Reverse((due, place)));
             }
             if !went_on {
@@ -168,6 +179,7 @@ impl Merge {
         part.upto = if part.done { self.upto } else { filling.cursor };
         self.cursor = part.upto;
         part.blocks = filling.end();
+        part.bytes = part.blocks.iter().map(|block| block.size()).sum();
         part
     }
 
@@ -211,8 +223,8 @@ impl Source {
         found.block.map_or(Look::Nothing, Look::Block)
     }
 
-    /// Reads on in a block up to `end`; `false` if the part is full.
-    fn run(&mut self, block: &Block, end: Offset, filling: &mut Filling<'_>) -> bool {
+    /// Reads on in a block up to `end`; `false` if the part is full. Gives also the next message, if the block has it.
+    fn run(&mut self, block: &Block, end: Offset, filling: &mut Filling<'_>) -> (bool, Option<Offset>) {
         let wire = block.wire();
         let mut records = self.records(block, &wire);
         let mut behind =
@@ -221,17 +233,17 @@ impl Source {
             let left = records.rest_bytes() as u32;
             let Some(Ok(record)) = records.next() else {
                 (self.before, self.place) = (self.before.max(block.last), Place::default());
-                return true;
+                return (true, None);
             };
             if record.offset > self.before {
                 let place = Place { block: (block.prev, block.last), behind, left };
                 if record.offset >= end {
                     self.place = place;
-                    return true;
+                    return (true, Some(record.offset));
                 }
                 if !filling.add(self.topic.name.text(), &record) {
                     self.place = place;
-                    return false;
+                    return (false, Some(record.offset));
                 }
                 self.before = record.offset;
             }

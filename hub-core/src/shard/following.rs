@@ -82,10 +82,10 @@ impl Following {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let parts = self.0.iter().flat_map(|all| all.iter()).filter_map(|followee| match &followee.ahead {
-            Ahead::Part(part) => Some(part.blocks.iter().map(|block| block.size()).sum::<usize>()),
+            Ahead::Part(part) => Some(part.bytes),
             Ahead::Tail | Ahead::Start(..) | Ahead::Asked(_) => None,
         });
-        parts.sum()
+        parts.sum::<usize>()
     }
 
     /// Takes a pattern away.
