@@ -319,7 +319,9 @@ impl Topics {
         self.reads.turn(now, &self.hub(), &self.inboxes)
     }
 
-    /// Reads what takes a look at many topics, whatever else waits to be read.
+    /// Reads what takes a look at many topics, whatever else waits to be read: for the simulation's oracle, which must not
+    /// do the work of others.
+    #[cfg(feature = "mutants")]
     #[must_use]
     pub fn read_at_once(&self, now: Millis, account: &Arc<Account>, ask: Ask) -> Answer {
         let mut job = Job::new(ask);

@@ -341,7 +341,7 @@ impl World {
 
     /// Reads of many topics come late, and step by step, as from a disk.
     fn plan_read(&mut self) {
-        let waits = self.hub.as_ref().is_some_and(|hub| hub.topics.reads().has_work());
+        let waits = self.hub.as_ref().is_some_and(|hub| hub.read_waits());
         if waits && !self.read_due {
             self.read_due = true;
             let late = if self.random.one_in(10) && !self.calm { 1_000 } else { 4 };

@@ -1,6 +1,7 @@
 //! The hub of a world: its logs, its shards, and the oracle's ear on everything that becomes visible.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
@@ -30,6 +31,8 @@ pub struct Hub {
     /// Its shards.
     pub seats: Vec<Seat>,
     ear: Ear,
+    /// What the reader's thread would be woken for.
+    read_waits: Arc<AtomicBool>,
     late_log: u8,
     is_late: bool,
     /// Links that the hub wrote to or closed in the last step.
@@ -79,6 +82,9 @@ impl Hub {
         };
         let logs = (0..).zip(epochs).map(log).collect();
         let topics = Arc::new(Topics::with_logs(setup.hub.clone(), logs, inboxes.clone()));
+        let read_waits = Arc::new(AtomicBool::new(false));
+        let wakes = Arc::clone(&read_waits);
+        topics.reads().on_work(Box::new(move || wakes.store(true, Ordering::Relaxed)));
         let seat = |(index, inbox): (usize, &Arc<Inbox>)| Seat {
             shard: Shard::new(Millis(now), index, Arc::clone(&topics), Arc::clone(inbox)),
             inbox: Arc::clone(inbox),
@@ -99,7 +105,7 @@ impl Hub {
         let inbox = Arc::clone(&inboxes[index]);
         let ear = Ear { index, inbox, account, followed, tails };
         let (late_log, is_late) = (setup.late_log, setup.late_engine);
-        Self { topics, seats, ear, late_log, is_late, touched: Vec::new(), misused: false }
+        Self { topics, seats, ear, read_waits, late_log, is_late, touched: Vec::new(), misused: false }
     }
 
     /// It goes with all that it has. Tells what is still counted then, which nothing holds.
@@ -237,6 +243,14 @@ impl Hub {
 
     /// One step of a read of many topics. `false` if none is under way.
     pub fn read_on(&self, now: u64) -> bool {
-        self.topics.read_on(Millis(now))
+        let more = self.topics.read_on(Millis(now));
+        self.read_waits.store(more, Ordering::Relaxed);
+        more
+    }
+
+    /// Whether somebody asked for such a read since there was none.
+    #[must_use]
+    pub fn read_waits(&self) -> bool {
+        self.read_waits.load(Ordering::Relaxed)
     }
 }
