@@ -22,6 +22,8 @@ pub mod heavy;
 
 mod letting_go;
 
+mod of_pattern;
+
 pub mod sealed;
 
 /// The newest messages of a topic or pattern.
@@ -36,7 +38,6 @@ pub struct Tail {
     /// Which shards have cursors here.
     pub marks: Marks,
     terms: Arc<Terms>,
-    account: Arc<Account>,
     state: Mutex<State>,
 }
 
@@ -88,8 +89,10 @@ pub struct Keep {
     pub block_bytes: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// What its messages are charged to.
+    account: Arc<Account>,
     /// What has come since the newest block was sealed. Boxed, because a topic at rest has none.
     open: Option<Box<Open>>,
     sealed: Sealed,
@@ -145,15 +148,33 @@ impl Tail {
         account: &Arc<Account>,
         gone: Offset,
     ) -> Self {
-        let (terms, account) = (Arc::clone(terms), Arc::clone(account));
-        let state = Mutex::new(State { last: gone, cached_from: gone, ..State::default() });
-        Self { number, log, source, marks: Marks::default(), terms, account, state }
+        let state = State {
+            account: Arc::clone(account),
+            open: None,
+            sealed: Sealed::default(),
+            last: gone,
+            cached_from: gone,
+            begun_at: Offset(0),
+            trimmed: (0, 0),
+            heavy: false,
+            passed_by: Offset(0),
+        };
+        let (marks, terms, state) = (Marks::default(), Arc::clone(terms), Mutex::new(state));
+        Self { number, log, source, marks, terms, state }
     }
 
-    /// Who had the hub make it.
+    /// Whose its messages are.
     #[must_use]
-    pub fn account(&self) -> &Arc<Account> {
-        &self.account
+    pub fn account(&self) -> Arc<Account> {
+        Arc::clone(&lock(&self.state).account)
+    }
+
+    /// Somebody begins to publish here, and answers for what it will hold, unless it holds something already.
+    pub fn belong_to(&self, account: &Arc<Account>) {
+        let mut state = lock(&self.state);
+        if state.open.is_none() && state.sealed.is_empty() {
+            state.account = Arc::clone(account);
+        }
     }
 
     /// Which it is.
@@ -199,23 +220,13 @@ impl Tail {
         let open = state.open.get_or_insert_default();
         let before = if open.is_empty() { 0 } else { open.held_bytes() };
         open.append(prev, entry);
-        self.account.charge(Kind::Messages, open.held_bytes() - before);
+        let more = open.held_bytes() - before;
+        state.account.charge(Kind::Messages, more);
         state.last = entry.offset;
         self.marks.raise(wake);
         let becomes_heavy = !state.heavy && state.sealed.bytes() >= self.terms.heavy_bytes as u64;
         state.heavy |= becomes_heavy;
         becomes_heavy
-    }
-
-    /// A message came that this tail does not take: whoever wants it reads it from its topic.
-    pub fn pass_by(&self, offset: Offset, wake: impl FnMut(usize)) {
-        let mut state = lock(&self.state);
-        self.discard_open(&mut state);
-        while state.sealed.drop_front().is_some() {}
-        state.last = offset;
-        state.cached_from = offset;
-        state.passed_by = offset;
-        self.marks.raise(wake);
     }
 
     /// Takes the blocks after `cursor`, all of them, and tells the tail's end.
@@ -278,21 +289,6 @@ impl Tail {
         (state.cached_from, state.last)
     }
 
-    /// An empty tail begins here.
-    pub fn begin_at(&self, end: Offset) {
-        let mut state = lock(&self.state);
-        (state.last, state.cached_from, state.begun_at) = (end, end, end);
-    }
-
-    /// Nothing that is owed lies between `from` and where this tail began: it holds all from there on, if it has
-    /// dropped nothing since.
-    pub fn reach_back(&self, from: Offset) {
-        let mut state = lock(&self.state);
-        if state.cached_from == state.begun_at && from < state.begun_at {
-            state.cached_from = from;
-        }
-    }
-
     /// Whether what is kept may be asked for.
     #[must_use]
     pub fn readable(&self) -> bool {
@@ -353,21 +349,22 @@ impl Tail {
 
     /// Makes what has gathered visible.
     fn seal(&self, state: &mut State) {
-        if let Some(open) = state.open.take() {
-            let block = open.seal(self.number, self.log, &self.account);
+        let State { open, sealed, account, .. } = state;
+        if let Some(open) = open.take() {
+            let block = open.seal(self.number, self.log, account);
             if !mutant::active(Mutant::BytesCountedTwice) {
-                self.account.release(Kind::Messages, open.held_bytes());
+                account.release(Kind::Messages, open.held_bytes());
             }
-            state.sealed.push(Arc::new(block));
+            sealed.push(Arc::new(block));
             if matches!(self.source, Source::Topic(_)) {
-                state.sealed.merge_cold(self.number, self.log, self.terms.keep.block_bytes, &self.account);
+                sealed.merge_cold(self.number, self.log, self.terms.keep.block_bytes, account);
             }
         }
     }
 
     fn discard_open(&self, state: &mut State) -> usize {
         let bytes = state.open.take().map_or(0, |open| open.held_bytes());
-        self.account.release(Kind::Messages, bytes);
+        state.account.release(Kind::Messages, bytes);
         bytes
     }
 }
@@ -382,7 +379,7 @@ impl Drop for Tail {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = state.open.take() {
-            self.account.release(Kind::Messages, open.held_bytes());
+            state.account.release(Kind::Messages, open.held_bytes());
         }
     }
 }
@@ -458,9 +455,9 @@ mod tests {
         assert_eq!(tail.count_between(now, Offset(300), Offset(600)), 100);
         assert_eq!(tail.before_last(now, 10), Some(Offset(15_000 - 30)));
         assert_eq!(tail.before_time(now, Millis(31)), Offset(3 * 2_999));
-        let held = tail.account.held(Kind::Messages);
+        let held = tail.account().held(Kind::Messages);
         assert!(held < 5_000 * 60, "{held} bytes for 5,000 messages of 15 bytes");
-        let account = Arc::clone(&tail.account);
+        let account = tail.account();
         drop(tail);
         assert_eq!(account.held(Kind::Messages), 0);
     }

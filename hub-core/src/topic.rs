@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidewire_protocol::name::TopicName;
 
-use crate::ledger::Kind;
+use crate::ledger::{Account, Kind};
 use crate::sync::{Mutex, lock};
 use crate::tail::Tail;
 
@@ -18,6 +18,8 @@ pub struct Topic {
     /// Its messages.
     pub tail: Arc<Tail>,
     fed: Mutex<Fed>,
+    /// Who had the hub remember it.
+    account: Arc<Account>,
 }
 
 /// Tails of the patterns that match a topic, as of a generation of its log's patterns.
@@ -28,11 +30,11 @@ struct Fed {
 }
 
 impl Topic {
-    /// A topic, which its tail's account had the hub remember.
+    /// A topic that `account` had the hub remember.
     #[must_use]
-    pub fn new(name: TopicName, log: u8, tail: Arc<Tail>) -> Self {
-        tail.account().charge(Kind::Names, name_bytes(&name));
-        Self { name, log, tail, fed: Mutex::default() }
+    pub fn new(name: TopicName, log: u8, tail: Arc<Tail>, account: &Arc<Account>) -> Self {
+        account.charge(Kind::Names, name_bytes(&name));
+        Self { name, log, tail, fed: Mutex::default(), account: Arc::clone(account) }
     }
 
     /// Calls `each` with the tail of every pattern that matches. `find` is asked for them if patterns have come or gone
@@ -61,7 +63,7 @@ impl Topic {
 
 impl Drop for Topic {
     fn drop(&mut self) {
-        self.tail.account().release(Kind::Names, name_bytes(&self.name));
+        self.account.release(Kind::Names, name_bytes(&self.name));
     }
 }
 

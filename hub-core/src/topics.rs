@@ -199,12 +199,14 @@ impl Topics {
         opening
     }
 
-    /// The topic of a name that may be published to.
+    /// The topic of a name that may be published to, by somebody who begins to.
     ///
     /// # Errors
     /// [`Code::Overloaded`] if there is no room for one more.
     pub fn topic(&self, name: &Granted<TopicName>, account: &Arc<Account>) -> Result<Arc<Topic>, Code> {
-        lock(&self.names).topic(name, account).ok_or(Code::Overloaded)
+        let topic = lock(&self.names).topic(name, account).ok_or(Code::Overloaded)?;
+        topic.tail.belong_to(account);
+        Ok(topic)
     }
 
     /// Begins to publish: the topic, and a window there unless one is given, are there from now on.

@@ -214,7 +214,7 @@ impl Directory {
         let gone = self.gone(name, log);
         let number = self.next_number();
         let tail = Arc::new(Tail::new(number, 0, Source::Topic(name.clone()), &terms, account, gone));
-        let topic = Arc::new(Topic::new(name.clone(), log, tail));
+        let topic = Arc::new(Topic::new(name.clone(), log, tail, account));
         if let Some(Leaf::Gone(_, _, going)) =
             self.topics.insert(name.as_str(), Leaf::Topic(Arc::clone(&topic)))
         {

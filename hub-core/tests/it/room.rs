@@ -37,6 +37,7 @@ fn wait(hub: &mut Hub, ids: &[ConnectionId], seconds: u64) {
     for _ in 0..seconds {
         hub.wait(1_000);
         for id in ids {
+            hub.sockets.written.remove(id);
             hub.say(*id, &[ClientFrame::Heartbeat(Heartbeat::default())]);
         }
     }
@@ -47,13 +48,18 @@ fn wait(hub: &mut Hub, ids: &[ConnectionId], seconds: u64) {
 #[track_caller]
 fn check(accounts: u64, topics: u64, messages_each: u64, bytes: usize) {
     let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    // Who only listens does not answer for what comes.
+    let greedy = client_of(&mut hub, 100, 9);
+    for name in ["innocent.large", "innocent.small.1"] {
+        hub.subscribe(greedy, name, Start::Latest, WhenSlow::CatchUp);
+    }
     let innocent = client_of(&mut hub, 1, 1);
     fill(&mut hub, innocent, "innocent.small", 50, 4, 500);
     hub.say(innocent, &[open_as(99, 0, "innocent.large")]);
     for seq in 1..=200 {
         hub.say(innocent, &[publish_on(99, seq, &[b'i'; 500])]);
     }
-    let mut ids = vec![innocent];
+    let mut ids = vec![innocent, greedy];
     for account in 0..accounts {
         let id = client_of(&mut hub, 100 + u128::from(account), 10 + account as u8);
         fill(&mut hub, id, &format!("fill.{account}"), topics, messages_each, bytes);
