@@ -11,12 +11,15 @@ use tidewire_protocol::block;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Epoch, Offset};
 
-use crate::names::{FOREIGN, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
+use crate::names::{FOREIGN, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
 use crate::oracle::closing::Closing;
 use crate::oracle::listening::Listening;
+use crate::oracle::log::{Log, Record};
 use crate::oracle::timekeeping::Timekeeping;
 
 pub mod listening;
+
+pub mod log;
 pub mod timekeeping;
 
 pub mod closing;
@@ -55,38 +58,6 @@ pub struct Oracle {
     pub time: Timekeeping,
     /// Messages given to listeners.
     pub heard: u64,
-}
-
-/// One life of a log.
-#[derive(Debug)]
-pub struct Log {
-    /// Its place among those of its life.
-    pub index: usize,
-    /// Its identity.
-    pub epoch: Epoch,
-    /// What became visible, in order.
-    pub records: Vec<Record>,
-    /// For each selector the places of its records.
-    pub by_selector: [Vec<u32>; SELECTORS],
-    /// Highest offset that became visible.
-    pub visible: u64,
-    /// Whether records were dropped before the oracle saw them.
-    pub has_unseen: bool,
-}
-
-/// A message that became visible.
-#[derive(Debug, Clone, Copy)]
-pub struct Record {
-    /// Where.
-    pub offset: u64,
-    /// Which.
-    pub uid: Uid,
-    /// The time that it was given.
-    pub published_at_ms: u64,
-    /// When it was taken, by the steady clock, if that is known.
-    pub taken_ms: Option<u64>,
-    /// Whether it is marked.
-    pub maybe_duplicate: bool,
 }
 
 /// A publish.
@@ -136,15 +107,6 @@ pub struct Cause {
     pub too_large: bool,
     /// Its client's producer was taken over, so its handles are gone.
     pub taken_over: bool,
-}
-
-impl Log {
-    /// The message at an offset, if it was seen.
-    #[must_use]
-    pub fn record(&self, offset: Offset) -> Option<Record> {
-        let found = self.records.binary_search_by_key(&offset.0, |record| record.offset);
-        found.ok().map(|index| self.records[index])
-    }
 }
 
 impl Oracle {

@@ -1,7 +1,7 @@
 //! The system's clock, which somebody corrects, and the times that messages may be given.
 
-use crate::oracle::Record;
 use crate::oracle::listening::Objection;
+use crate::oracle::log::Record;
 
 /// What is known of the clock of the hub that lives.
 #[derive(Debug, Default)]

@@ -5,8 +5,8 @@ use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::names::TOPICS;
-use crate::oracle::Log;
 use crate::oracle::listening::{Listening, Objection, Place};
+use crate::oracle::log::Log;
 
 impl Listening {
     /// It is told its place in one log.
