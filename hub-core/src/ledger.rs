@@ -47,6 +47,8 @@ pub struct Ledger {
 #[derive(Debug)]
 pub struct Account {
     key: AccountKey,
+    /// Whether it can be found by that.
+    is_listed: bool,
     held: [Count; Kind::COUNT],
     ledger: Arc<Ledger>,
     /// How fast its connections publish together.
@@ -104,6 +106,7 @@ impl Ledger {
         }
         let account = Arc::new(Account {
             key,
+            is_listed: true,
             held: Default::default(),
             ledger: Arc::clone(self),
             pace: Pace::default(),
@@ -116,7 +119,7 @@ impl Ledger {
     #[must_use]
     pub fn nobody(self: &Arc<Self>) -> Arc<Account> {
         let (key, held, pace) = (AccountKey::default(), Default::default(), Pace::default());
-        Arc::new(Account { key, held, ledger: Arc::clone(self), pace })
+        Arc::new(Account { key, is_listed: false, held, ledger: Arc::clone(self), pace })
     }
 
     /// Charges what belongs to nobody in particular.
@@ -241,6 +244,9 @@ impl Drop for Charge {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        if !self.is_listed {
+            return;
+        }
         let mut accounts = lock(&self.ledger.accounts);
         // One of the same key may have been opened since the last reference to this one went.
         if accounts.get(&self.key).is_some_and(|known| known.strong_count() == 0) {
