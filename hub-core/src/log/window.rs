@@ -120,8 +120,9 @@ impl Window {
 
     /// Goes back: `seq` and all after it were not stored after all.
     pub fn rewind(&mut self, seq: Seq) {
-        self.answer(seq, Answer::Refused(Code::NotStored));
         self.next.0 -= self.runs.drop_last(self.next.0.saturating_sub(seq.0));
+        // It is still here if it was used up: only now, since with nothing that waits that is not known any more.
+        self.answer(seq, Answer::Refused(Code::NotStored));
     }
 }
 
@@ -182,6 +183,20 @@ mod tests {
         assert_eq!(window.next(), Seq(4));
         assert_eq!(window.check(Seq(3), 10), Verdict::Seen(Answer::Refused(Code::NotStored)));
         assert_eq!(window.check(Seq(4), 10), Verdict::Next);
+    }
+
+    #[test]
+    fn what_was_handed_over_stays_used_up_if_nothing_else_waits() {
+        for (count, lowest) in [(1, 1), (3, 1), (3, 3), (3, 2)] {
+            let mut window = Window::new(Seq(1));
+            (0..count).for_each(|_| window.take(Answer::Pending));
+            assert!(window.forget_below(Seq(lowest)));
+            window.hand_over();
+            (lowest..=count).rev().for_each(|seq| window.rewind(Seq(seq)));
+            assert_eq!(window.next(), Seq(count + 1), "{count} from {lowest} on");
+            let refused = Verdict::Seen(Answer::Refused(Code::NotStored));
+            assert!((lowest..=count).all(|seq| window.check(Seq(seq), 10) == refused));
+        }
     }
 
     #[test]
