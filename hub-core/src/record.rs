@@ -46,7 +46,11 @@ impl<'a> Record<'a> {
             maybe_duplicate: self.maybe_duplicate,
             tag: self.tag,
             sender: self.sender,
-            ..Head::default()
+            // The block's own.
+            prev: Offset(0),
+            offset: Offset(0),
+            base_time_ms: 0,
+            topic: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, Participant, Seq};
 
-use crate::access::{Grant, Granted};
+use crate::access::{Access, Grant, Granted};
 use crate::letter::Serial;
 use crate::log::windows::WindowKey;
 use crate::topic::Topic;
@@ -76,15 +76,6 @@ impl Place {
         }
     }
 
-    /// The topic's name.
-    #[must_use]
-    pub fn name(&self) -> &TopicName {
-        match self {
-            Self::Opened { topic: name, .. } | Self::Updates { name, .. } => name,
-            Self::Used { topic, .. } => &topic.name,
-        }
-    }
-
     /// What the rules said of it when they were asked last.
     #[must_use]
     pub fn grant(&self) -> Grant {
@@ -94,11 +85,18 @@ impl Place {
         }
     }
 
-    fn regrant(&mut self, new: Grant) {
+    /// Keeps what other rules, which allow it, said of one that nothing came by yet, and of any other whatever they said.
+    fn regrant(&mut self, access: &Access) -> bool {
         match self {
-            Self::Opened { topic: name, .. } | Self::Updates { name, .. } => name.regrant(new),
-            Self::Used { grant, .. } => *grant = new,
+            Self::Opened { topic: name, .. } | Self::Updates { name, .. } => {
+                match access.publish((**name).clone()) {
+                    Ok(granted) => *name = granted,
+                    Err(_) => return false,
+                }
+            }
+            Self::Used { topic, grant, .. } => *grant = access.publish_grant(&topic.name),
         }
+        true
     }
 
     fn kind(&self) -> usize {
@@ -166,12 +164,13 @@ impl Handles {
         }
     }
 
-    /// Keeps what other rules said of a handle.
-    pub fn regrant(&mut self, handle: Handle, grant: Grant) {
-        let Some(page) = self.pages.get_mut(&(handle.0 / PAGE)) else { return };
-        if let Ok(index) = page.binary_search_by_key(&handle, |open| open.handle) {
-            page[index].place.regrant(grant);
-        }
+    /// Asks the rules that hold now of a handle. `None` if they leave nothing of it: by those that publishes came by, each is
+    /// to have its answer.
+    pub fn regrant(&mut self, handle: Handle, access: &Access) -> Option<Grant> {
+        let page = self.pages.get_mut(&(handle.0 / PAGE))?;
+        let index = page.binary_search_by_key(&handle, |open| open.handle).ok()?;
+        let place = &mut page[index].place;
+        place.regrant(access).then(|| place.grant())
     }
 
     /// Takes a handle away.
@@ -224,7 +223,6 @@ const TEXT_BYTES: usize = 32;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::access::Access;
 
     fn place() -> Place {
         let topic = Access::open().publish(TopicName::parse("a.topic").unwrap()).unwrap();

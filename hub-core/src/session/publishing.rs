@@ -81,10 +81,7 @@ impl Session {
     fn try_send(&mut self, now: Millis, update: &Send<'_>, desk: &mut Desk<'_>) -> Result<(), Refusal> {
         let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
         let Place::Updates { .. } = open.place else { return Err(Code::UnknownNumber.into()) };
-        if !self.may_use(update.handle, open.place.grant(), desk) {
-            // Told once, as if the handle could not have been opened.
-            self.shut(now, update.handle, desk);
-            refuse_open(update.handle, Code::Forbidden, desk);
+        if self.may_use(now, update.handle, open.place.grant(), desk).is_none() {
             return Err(Code::Forbidden.into());
         }
         let limits = desk.topics.limits();
@@ -110,7 +107,8 @@ impl Session {
                     topic
                 }
             };
-            desk.batch.from(Source { origin, handle: update.handle, numbered: None, tag, topic });
+            let account = Arc::clone(desk.account);
+            desk.batch.from(Source { origin, handle: update.handle, numbered: None, tag, account, topic });
         }
         desk.batch.add_update(update);
         Ok(())
@@ -163,7 +161,9 @@ impl Session {
     ) -> Result<(), Refusal> {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
         let (participant, serial) = (open.participant, open.serial);
-        let granted = self.may_use(publish.handle, open.place.grant(), desk);
+        let Some(granted) = self.may_use(now, publish.handle, open.place.grant(), desk) else {
+            return Ok(());
+        };
         let limits = desk.topics.limits();
         self.pace.take_one(now, limits.publishes_per_second_max)?;
         desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
@@ -174,7 +174,8 @@ impl Session {
             let (topic, window) = self.begin(now, publish, &producer, incarnation, desk)?;
             let (origin, handle) = (desk.address.with(serial), publish.handle);
             let numbered = Some((producer, incarnation, window));
-            desk.batch.from(Source { origin, handle, numbered, tag, topic });
+            let account = Arc::clone(desk.account);
+            desk.batch.from(Source { origin, handle, numbered, tag, account, topic });
         }
         desk.batch.add(publish, if granted { wish(publish, limits) } else { Wish::Refuse(Code::Forbidden) });
         Ok(())
@@ -212,16 +213,19 @@ impl Session {
         self.charge_handles(desk);
     }
 
-    /// Whether the rules let a handle be used: asked anew when others hold than those that said so last.
-    fn may_use(&mut self, handle: Handle, grant: Grant, desk: &Desk<'_>) -> bool {
+    /// Whether the rules let a handle be used: asked anew when others hold than those that said so last. `None` if it is
+    /// gone with its grant, because nothing had come by it: that is told as if it could not have been opened.
+    fn may_use(&mut self, now: Millis, handle: Handle, grant: Grant, desk: &mut Desk<'_>) -> Option<bool> {
         let rules = desk.topics.access();
         if grant.edition == rules.edition() {
-            return grant.holds;
+            return Some(grant.holds);
         }
-        let Some(place) = self.handles.get(handle).map(|open| &open.place) else { return false };
-        let grant = rules.now().publish_grant(place.name());
-        self.handles.regrant(handle, grant);
-        grant.holds
+        let grant = self.handles.regrant(handle, &rules.now());
+        if grant.is_none() {
+            self.shut(now, handle, desk);
+            refuse_open(handle, Code::Forbidden, desk);
+        }
+        grant.map(|grant| grant.holds)
     }
 
     fn charge_handles(&mut self, desk: &Desk<'_>) {

@@ -65,7 +65,7 @@ impl Shard {
                 when_slow: wish.when_slow,
                 pattern: joined.followed.is_some(),
                 told_gone: Offset(0),
-                grant: wish.selector.grant(),
+                asked: wish.selector.grant().edition,
                 caught_up: false,
             });
         }

@@ -69,13 +69,13 @@ impl Shard {
         let next = connection.subscriptions.partition_point(|known| known.tail.number < from);
         let subscription = connection.subscriptions.get_mut(next)?;
         let number = subscription.tail.number;
-        if subscription.grant.edition != access.edition() {
+        if subscription.asked != access.edition() {
+            subscription.asked = access.edition();
             let selector = match &self.audiences.of(subscription).tail.source {
                 Source::Topic(name) => Selector::Topic(name.clone()),
                 Source::Pattern(pattern) => Selector::Pattern(pattern.clone()),
             };
-            subscription.grant = access.subscribe_grant(&selector);
-            if !subscription.grant.holds && !mutant::active(Mutant::GrantOutlivesItsRule) {
+            if !access.may_subscribe(&selector) && !mutant::active(Mutant::GrantOutlivesItsRule) {
                 self.end_revoked(now, ConnectionId(slot as u32), number);
             }
         }

@@ -19,6 +19,13 @@ pub enum Work {
     Rules,
 }
 
+impl Work {
+    /// All kinds.
+    #[cfg(test)]
+    const ALL: [Self; 7] =
+        [Self::Time, Self::Mail, Self::Answered, Self::Ready, Self::Walk, Self::Ends, Self::Rules];
+}
+
 /// The order of turns, and where in it the shard is.
 #[derive(Debug, Default)]
 pub struct Turns {
@@ -59,9 +66,6 @@ const ORDER: [Work; 9] = [
 mod tests {
     use super::*;
 
-    const ALL: [Work; 7] =
-        [Work::Time, Work::Mail, Work::Answered, Work::Ready, Work::Walk, Work::Ends, Work::Rules];
-
     /// The most turns that each kind waits while all of a set wait all the time.
     fn longest_waits(set: &[Work]) -> Vec<usize> {
         let mut turns = Turns::default();
@@ -78,9 +82,26 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_has_a_place_in_the_order() {
+        // A new kind needs a place here, in the list of all and in the order.
+        let place = |work: Work| match work {
+            Work::Time => 0,
+            Work::Mail => 1,
+            Work::Answered => 2,
+            Work::Ready => 3,
+            Work::Walk => 4,
+            Work::Ends => 5,
+            Work::Rules => 6,
+        };
+        assert_eq!(Work::ALL.map(place), std::array::from_fn(|at| at));
+        assert!(Work::ALL.iter().all(|work| ORDER.contains(work)));
+    }
+
+    #[test]
     fn whatever_else_waits_each_kind_gets_its_turn() {
-        for set in 1..1_u32 << ALL.len() {
-            let set: Vec<_> = (0..).zip(ALL).filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, w)| w).collect();
+        for set in 1..1_u32 << Work::ALL.len() {
+            let set: Vec<_> =
+                (0..).zip(Work::ALL).filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, w)| w).collect();
             for (work, waited) in set.iter().zip(longest_waits(&set)) {
                 let bound = if matches!(work, Work::Mail | Work::Answered) { 4 } else { ORDER.len() - 1 };
                 assert!(waited <= bound, "{work:?} waits {waited} turns beside {set:?}");
