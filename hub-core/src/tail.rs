@@ -91,8 +91,6 @@ pub struct Keep {
 
 #[derive(Debug)]
 struct State {
-    /// What its messages are charged to.
-    account: Arc<Account>,
     /// What has come since the newest block was sealed. Boxed, because a topic at rest has none.
     open: Option<Box<Open>>,
     sealed: Sealed,
@@ -138,18 +136,10 @@ pub struct Next {
 }
 
 impl Tail {
-    /// An empty tail, as if everything up to `gone` had been there and was dropped. Its bytes are charged to `account`.
+    /// An empty tail, as if everything up to `gone` had been there and was dropped.
     #[must_use]
-    pub fn new(
-        number: TailNumber,
-        log: u8,
-        source: Source,
-        terms: &Arc<Terms>,
-        account: &Arc<Account>,
-        gone: Offset,
-    ) -> Self {
+    pub fn new(number: TailNumber, log: u8, source: Source, terms: &Arc<Terms>, gone: Offset) -> Self {
         let state = State {
-            account: Arc::clone(account),
             open: None,
             sealed: Sealed::default(),
             last: gone,
@@ -163,18 +153,11 @@ impl Tail {
         Self { number, log, source, marks, terms, state }
     }
 
-    /// Whose its messages are.
+    /// Who answers for most of what it holds.
     #[must_use]
-    pub fn account(&self) -> Arc<Account> {
-        Arc::clone(&lock(&self.state).account)
-    }
-
-    /// Somebody begins to publish here, and answers for what it will hold, unless it holds something already.
-    pub fn belong_to(&self, account: &Arc<Account>) {
-        let mut state = lock(&self.state);
-        if state.open.is_none() && state.sealed.is_empty() {
-            state.account = Arc::clone(account);
-        }
+    pub fn owner(&self) -> Option<Arc<Account>> {
+        let state = lock(&self.state);
+        state.sealed.owner().or_else(|| state.open.as_ref().map(|open| Arc::clone(open.owner())))
     }
 
     /// Which it is.
@@ -202,9 +185,16 @@ impl Tail {
         if mutant::active(Mutant::TimeGoesBack) { time } else { time.max(before) }
     }
 
-    /// Appends a message that was taken `now` and calls `wake` for each shard that has to look. `true` if that has made it heavy.
+    /// Appends a message that was taken `now` and that `account` answers for, and calls `wake` for each shard that has to
+    /// look. `true` if that has made it heavy.
     #[must_use]
-    pub fn append(&self, now: Millis, entry: &Entry<'_>, wake: impl FnMut(usize)) -> bool {
+    pub fn append(
+        &self,
+        now: Millis,
+        entry: &Entry<'_>,
+        account: &Arc<Account>,
+        wake: impl FnMut(usize),
+    ) -> bool {
         let mut state = lock(&self.state);
         if entry.offset <= state.last {
             debug_assert!(mutant::active(Mutant::VisibleOutOfOrder), "the sequencer reveals in offset order");
@@ -217,11 +207,23 @@ impl Tail {
         // Where each message is sent at once, blocks are sealed by those who read and are never full here.
         self.drop_old(&mut state, now);
         let prev = state.last;
-        let open = state.open.get_or_insert_default();
-        let before = if open.is_empty() { 0 } else { open.held_bytes() };
-        open.append(prev, entry);
-        let more = open.held_bytes() - before;
-        state.account.charge(Kind::Messages, more);
+        match &mut state.open {
+            Some(open) => {
+                let (owner, before) = (Arc::clone(open.owner()), open.held_bytes());
+                open.append(prev, entry, account);
+                if Arc::ptr_eq(&owner, open.owner()) {
+                    owner.charge(Kind::Messages, open.held_bytes() - before);
+                } else {
+                    owner.release(Kind::Messages, before);
+                    open.owner().charge(Kind::Messages, open.held_bytes());
+                }
+            }
+            none => {
+                let open = none.insert(Box::new(Open::new(account)));
+                open.append(prev, entry, account);
+                account.charge(Kind::Messages, open.held_bytes());
+            }
+        }
         state.last = entry.offset;
         self.marks.raise(wake);
         let becomes_heavy = !state.heavy && state.sealed.bytes() >= self.terms.heavy_bytes as u64;
@@ -349,23 +351,17 @@ impl Tail {
 
     /// Makes what has gathered visible.
     fn seal(&self, state: &mut State) {
-        let State { open, sealed, account, .. } = state;
+        let State { open, sealed, .. } = state;
         if let Some(open) = open.take() {
-            let block = open.seal(self.number, self.log, account);
+            let block = open.seal(self.number, self.log);
             if !mutant::active(Mutant::BytesCountedTwice) {
-                account.release(Kind::Messages, open.held_bytes());
+                open.owner().release(Kind::Messages, open.held_bytes());
             }
             sealed.push(Arc::new(block));
             if matches!(self.source, Source::Topic(_)) {
-                sealed.merge_cold(self.number, self.log, self.terms.keep.block_bytes, account);
+                sealed.merge_cold(self.number, self.log, self.terms.keep.block_bytes);
             }
         }
-    }
-
-    fn discard_open(&self, state: &mut State) -> usize {
-        let bytes = state.open.take().map_or(0, |open| open.held_bytes());
-        state.account.release(Kind::Messages, bytes);
-        bytes
     }
 }
 
@@ -373,14 +369,18 @@ impl State {
     fn open_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.len())
     }
+
+    /// Lets go of what has gathered. Tells how many bytes that freed.
+    fn discard_open(&mut self) -> usize {
+        let Some(open) = self.open.take() else { return 0 };
+        open.owner().release(Kind::Messages, open.held_bytes());
+        open.held_bytes()
+    }
 }
 
 impl Drop for Tail {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = state.open.take() {
-            state.account.release(Kind::Messages, open.held_bytes());
-        }
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).discard_open();
     }
 }
 
@@ -400,14 +400,16 @@ mod tests {
         let (heavy_bytes, epoch) = (usize::MAX, Epoch(1));
         let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, calendar: Arc::default() });
         let source = Source::Topic(TopicName::parse("t").unwrap());
-        Tail::new(TailNumber(1), 0, source, &terms, &Arc::new(Ledger::default()).nobody(), Offset(0))
+        Tail::new(TailNumber(1), 0, source, &terms, Offset(0))
     }
 
     fn append(tail: &Tail, offset: u64, time: u64, payload: &[u8]) {
+        let owner = tail.owner().unwrap_or_else(|| Arc::new(Ledger::default()).nobody());
         let head = Head { published_at_ms: time, ..Head::default() };
         let _ = tail.append(
             Millis(time),
             &Entry { offset: Offset(offset), head, stale_at: NEVER, topic: None, payload },
+            &owner,
             |_| (),
         );
     }
@@ -455,9 +457,9 @@ mod tests {
         assert_eq!(tail.count_between(now, Offset(300), Offset(600)), 100);
         assert_eq!(tail.before_last(now, 10), Some(Offset(15_000 - 30)));
         assert_eq!(tail.before_time(now, Millis(31)), Offset(3 * 2_999));
-        let held = tail.account().held(Kind::Messages);
+        let account = tail.owner().unwrap();
+        let held = account.held(Kind::Messages);
         assert!(held < 5_000 * 60, "{held} bytes for 5,000 messages of 15 bytes");
-        let account = tail.account();
         drop(tail);
         assert_eq!(account.held(Kind::Messages), 0);
     }

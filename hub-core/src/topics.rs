@@ -88,8 +88,7 @@ impl Topics {
         let heavy = Arc::new(Heavy::default());
         let calendar = Arc::new(Calendar::default());
         let epochs: Vec<Epoch> = logs.iter().map(|(epoch, _)| *epoch).collect();
-        let names =
-            Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &ledger, &calendar);
+        let names = Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &calendar);
         let log = |(index, log): (u8, (Epoch, Engine))| {
             Log::new(Sequencer::new(index, log, inboxes.clone(), &heavy, &ledger, &limits, &metrics))
         };
@@ -204,9 +203,7 @@ impl Topics {
     /// # Errors
     /// [`Code::Overloaded`] if there is no room for one more.
     pub fn topic(&self, name: &Granted<TopicName>, account: &Arc<Account>) -> Result<Arc<Topic>, Code> {
-        let topic = lock(&self.names).topic(name, account).ok_or(Code::Overloaded)?;
-        topic.tail.belong_to(account);
-        Ok(topic)
+        lock(&self.names).topic(name, account).ok_or(Code::Overloaded)
     }
 
     /// Begins to publish: the topic, and a window there unless one is given, are there from now on.

@@ -13,7 +13,7 @@ use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::block::Entry;
 use crate::clock::{Millis, NEVER};
-use crate::ledger::{Kind, Ledger};
+use crate::ledger::{Account, Kind, Ledger};
 use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::log::engine::{Engine, Submitted};
@@ -58,6 +58,8 @@ pub struct Sequencer {
     inboxes: Vec<Arc<Inbox>>,
     heavy: Arc<Heavy>,
     ledger: Arc<Ledger>,
+    /// Answers for what tails of patterns hold, which topics hold too.
+    nobody: Arc<Account>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
 }
@@ -90,6 +92,7 @@ impl Sequencer {
             wakes: Wakes::default(),
             inboxes,
             heavy: Arc::clone(heavy),
+            nobody: ledger.nobody(),
             ledger: Arc::clone(ledger),
             limits: Arc::clone(limits),
             metrics: Arc::clone(metrics),
@@ -254,7 +257,7 @@ impl Sequencer {
                 self.windows.change(window, |window| window.take(answer));
             }
             if let Answer::Done(_) = answer {
-                self.reveal(submission.topic, &record);
+                self.reveal(submission.topic, &record, submission.account);
             }
             outcome.into_iter().for_each(|outcome| self.tell(outcome));
             return;
@@ -269,6 +272,7 @@ impl Sequencer {
             answer,
             numbered,
             waiters: outcome.into_iter().collect(),
+            account: Arc::clone(submission.account),
             topic: Arc::clone(submission.topic),
             record: record.into(),
         };
@@ -292,7 +296,7 @@ impl Sequencer {
             self.windows.shut(self.clock, window);
         }
         if let Answer::Done(_) = pending.answer {
-            self.reveal(&pending.topic, &pending.record.record());
+            self.reveal(&pending.topic, &pending.record.record(), &pending.account);
         }
         for waiter in pending.waiters {
             self.tell(waiter);
@@ -300,18 +304,19 @@ impl Sequencer {
     }
 
     /// Shows a message to everybody: the topic's tail, then those of matching patterns.
-    fn reveal(&mut self, topic: &Arc<Topic>, record: &Record<'_>) {
+    fn reveal(&mut self, topic: &Arc<Topic>, record: &Record<'_>, account: &Arc<Account>) {
         let Record { offset, payload, taken_at, .. } = *record;
         self.metrics.published.add(1);
         self.metrics.published_bytes.add(payload.len() as u64);
         let (inboxes, wakes, heavy, patterns) = (&self.inboxes, &mut self.wakes, &self.heavy, &self.feed);
+        let nobody = &self.nobody;
         let mut leave = |shard: usize, tail: &Tail| {
             if inboxes[shard].leave_tail(tail.number) {
                 wakes.note(shard);
             }
         };
         let entry = Entry { offset, head: record.head(), stale_at: NEVER, topic: None, payload };
-        if topic.tail.append(taken_at, &entry, |shard| leave(shard, &topic.tail)) {
+        if topic.tail.append(taken_at, &entry, account, |shard| leave(shard, &topic.tail)) {
             heavy.add(&topic.tail);
         }
         let stale_at = taken_at.plus(topic.tail.age_ms());
@@ -327,7 +332,7 @@ impl Sequencer {
                         continue;
                     }
                     room -= payload.len();
-                    if tail.append(taken_at, &entry, |shard| leave(shard, tail)) {
+                    if tail.append(taken_at, &entry, nobody, |shard| leave(shard, tail)) {
                         heavy.add(tail);
                     }
                 }

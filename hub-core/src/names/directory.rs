@@ -8,7 +8,7 @@ use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 
 use crate::calendar::Calendar;
 use crate::clock::Millis;
-use crate::ledger::{Account, Kind, Ledger};
+use crate::ledger::{Account, Kind};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
@@ -56,8 +56,6 @@ pub struct Directory {
     usual: Arc<Terms>,
     /// Terms of patterns' tails, by log.
     pattern_terms: Vec<Arc<Terms>>,
-    /// Patterns' tails hold what is charged with topics: nobody is to answer for it twice.
-    nobody: Arc<Account>,
     /// Bytes that names may take.
     room: usize,
     shapes_max: usize,
@@ -128,7 +126,6 @@ impl Directory {
         shards: usize,
         limits: &Limits,
         metrics: &Arc<Metrics>,
-        ledger: &Arc<Ledger>,
         calendar: &Arc<Calendar>,
     ) -> Self {
         let heavy_bytes = (limits.node_bytes_max / HEAVY_TAILS_MAX).max(1);
@@ -156,7 +153,6 @@ impl Directory {
             rules: rules.into_iter().map(of_rule).collect(),
             usual: terms(Retention::default().keep(limits), epochs[0]),
             pattern_terms: epochs.iter().map(|epoch| terms(of_patterns, *epoch)).collect(),
-            nobody: ledger.nobody(),
             room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.half_a_node()),
             shapes_max: limits.pattern_shapes_max,
             metrics: Arc::clone(metrics),
@@ -213,7 +209,7 @@ impl Directory {
         let terms = Arc::clone(terms);
         let gone = self.gone(name, log);
         let number = self.next_number();
-        let tail = Arc::new(Tail::new(number, 0, Source::Topic(name.clone()), &terms, account, gone));
+        let tail = Arc::new(Tail::new(number, 0, Source::Topic(name.clone()), &terms, gone));
         let topic = Arc::new(Topic::new(name.clone(), log, tail, account));
         if let Some(Leaf::Gone(_, _, going)) =
             self.topics.insert(name.as_str(), Leaf::Topic(Arc::clone(&topic)))
@@ -245,7 +241,7 @@ impl Directory {
         }
         let number = self.next_number();
         let tail = |(log, terms): (u8, &Arc<Terms>)| {
-            Arc::new(Tail::new(number, log, Source::Pattern(pattern.clone()), terms, &self.nobody, Offset(0)))
+            Arc::new(Tail::new(number, log, Source::Pattern(pattern.clone()), terms, Offset(0)))
         };
         let tails = (0..).zip(&self.pattern_terms).map(tail).collect();
         let followed = Arc::new(Followed::new(pattern.clone(), tails, account));
@@ -363,7 +359,7 @@ const STEP_TOPICS_MAX: usize = 4_096;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ledger::AccountKey;
+    use crate::ledger::{AccountKey, Ledger};
     use crate::names::forgotten::NAMES_MAX;
 
     fn name(number: usize) -> TopicName {
@@ -374,15 +370,8 @@ mod tests {
     fn a_round_of_ageing_takes_several_steps_and_meets_every_topic() {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
-        let mut directory = Directory::new(
-            Vec::new(),
-            &[Epoch(1)],
-            1,
-            &Limits::default(),
-            &Arc::default(),
-            &ledger,
-            &Arc::default(),
-        );
+        let mut directory =
+            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &Arc::default());
         for number in 0..3 * STEP_TOPICS_MIN {
             directory.topic(&name(number), &account).unwrap();
         }
@@ -412,15 +401,8 @@ mod tests {
     fn a_name_that_comes_and_goes_pushes_no_other_out() {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
-        let mut directory = Directory::new(
-            Vec::new(),
-            &[Epoch(1)],
-            1,
-            &Limits::default(),
-            &Arc::default(),
-            &ledger,
-            &Arc::default(),
-        );
+        let mut directory =
+            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &Arc::default());
         directory.went(&name(1), 0, Offset(9));
         directory.went(&name(2), 0, Offset(5));
         for _ in 0..=NAMES_MAX {

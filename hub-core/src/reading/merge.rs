@@ -138,8 +138,13 @@ impl Merge {
 
     /// Reads the next part.
     pub fn read(&mut self, now: Millis, form: &Form<'_>) -> Part {
-        let mut filling =
-            Filling { form, open: Open::default(), blocks: Vec::new(), bytes: 0, cursor: self.cursor };
+        let mut filling = Filling {
+            form,
+            open: Open::new(form.account),
+            blocks: Vec::new(),
+            bytes: 0,
+            cursor: self.cursor,
+        };
         let mut part = Part::default();
         loop {
             let Some(Reverse((due, place))) = self.next.pop() else {
@@ -273,7 +278,8 @@ impl Filling<'_> {
         if !self.open.is_empty() && self.open.len() + size > self.form.block_bytes {
             self.seal();
         }
-        self.open.append(self.cursor, &Entry { topic: Some(topic), ..Entry::of(record) });
+        let entry = Entry { topic: Some(topic), ..Entry::of(record) };
+        self.open.append(self.cursor, &entry, self.form.account);
         self.cursor = record.offset;
         self.bytes += size;
         true
@@ -282,7 +288,8 @@ impl Filling<'_> {
     fn seal(&mut self) {
         let Form { tail, log, account, .. } = *self.form;
         if !self.open.is_empty() {
-            self.blocks.push(Arc::new(std::mem::take(&mut self.open).seal(tail, log, account)));
+            let open = std::mem::replace(&mut self.open, Open::new(account));
+            self.blocks.push(Arc::new(open.seal(tail, log)));
         }
     }
 

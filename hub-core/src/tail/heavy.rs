@@ -34,7 +34,8 @@ impl Heavy {
             freed += tail.halve();
         }
         let mut topics = std::collections::BinaryHeap::new();
-        let holds_too_much = |tail: &Tail| tail.account().held(Kind::Messages) > may_keep;
+        let holds_too_much =
+            |tail: &Tail| tail.owner().is_some_and(|owner| owner.held(Kind::Messages) > may_keep);
         let of_many = weighed[patterns..].iter().enumerate().filter(|(_, (_, tail))| holds_too_much(tail));
         topics.extend(of_many.map(|(at, (bytes, _))| (*bytes, at)));
         for _ in 0..HALVINGS_MAX {

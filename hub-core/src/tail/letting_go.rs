@@ -12,7 +12,7 @@ impl Tail {
     /// Drops all that it holds.
     pub fn clear(&self) {
         let mut state = lock(&self.state);
-        self.discard_open(&mut state);
+        state.discard_open();
         while state.sealed.drop_front().is_some() {}
         state.cached_from = state.last;
     }
@@ -58,7 +58,7 @@ impl Tail {
         if state.sealed.is_empty() && state.open.as_ref().is_some_and(|open| open.last_time_ms() < settled_ms)
         {
             state.cached_from = state.last;
-            return self.discard_open(&mut state);
+            return state.discard_open();
         }
         let mut freed = 0;
         for _ in 0..state.sealed.len().div_ceil(2) {

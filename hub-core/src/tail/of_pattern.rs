@@ -9,7 +9,7 @@ impl Tail {
     /// A message came that this tail does not take: whoever wants it reads it from its topic.
     pub fn pass_by(&self, offset: Offset, wake: impl FnMut(usize)) {
         let mut state = lock(&self.state);
-        self.discard_open(&mut state);
+        state.discard_open();
         while state.sealed.drop_front().is_some() {}
         state.last = offset;
         state.cached_from = offset;

@@ -32,7 +32,8 @@ impl Topics {
             topic.forget_fed(generations[usize::from(topic.log)]);
             if let Some(level) = level {
                 topic.tail.drop_derived();
-                if self.excess() > 0 && topic.tail.account().held(Kind::Messages) > level {
+                let owner = if self.excess() > 0 { topic.tail.owner() } else { None };
+                if owner.is_some_and(|owner| owner.held(Kind::Messages) > level) {
                     topic.tail.shrink(now);
                 }
             }

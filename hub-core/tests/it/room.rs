@@ -91,6 +91,22 @@ fn heavy_topics_give_room_back_whoevers_others_are() {
 }
 
 #[test]
+fn whoever_wrote_first_to_a_topic_does_not_pay_for_what_others_write_there() {
+    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let (innocent, greedy) = (client_of(&mut hub, 1, 1), client_of(&mut hub, 2, 2));
+    fill(&mut hub, innocent, "innocent", 50, 4, 500);
+    fill(&mut hub, innocent, "shared", 4_000, 1, 5);
+    wait(&mut hub, &[innocent, greedy], 2);
+    fill(&mut hub, greedy, "shared", 4_000, 4, 1_100);
+    let held = |key| hub.topics.ledger().account(AccountKey(key)).held(Kind::Messages);
+    assert!(held(2) > 10 * held(1), "{} bytes of one who wrote much, {} of the other", held(2), held(1));
+    wait(&mut hub, &[innocent, greedy], 10);
+    assert!(hub.topics.ledger().total() <= NODE_BYTES);
+    let kept: usize = (1..=50).map(|number| hub.kept(&format!("innocent.{number}"))).sum();
+    assert_eq!(kept, 50 * 4);
+}
+
+#[test]
 fn who_listens_live_misses_nothing_while_room_is_made() {
     let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
     let (filler, writer, reader) =
