@@ -1,20 +1,21 @@
-// The client as the application holds it: a share in a driver, and the listeners that it opened.
+// The client as the application holds it: a share in a session, and the listeners that it opened.
 
 import { dispose } from "./dispose.js";
-import { Driver, type Loader } from "./driver.js";
+import type { Loader } from "./engine/engine.js";
 import { TidewireError } from "./errors.js";
-import { socketUrl } from "./link.js";
+import { SocketLink, socketUrl } from "./link.js";
 import type { Listener } from "./listener.js";
+import { Session } from "./session.js";
 import { type Home, NamedPattern, NamedTopic } from "./topic.js";
 import type { Client, ClientEvents, ClientOptions, Off, Outbox, Status } from "./types.js";
 
 interface Share {
-  readonly driver: Driver;
+  readonly session: Session;
   readonly options: string;
   clients: number;
 }
 
-/** Drivers by address and identity: clients that are equal in both share one. */
+/** Sessions by address and identity: clients that are equal in both share one. */
 const shares = new Map<string, Share>();
 
 /** A client that connects with its first use. Does no I/O itself. */
@@ -23,8 +24,14 @@ export function openClient(load: Loader, address: string, options: ClientOptions
   const key = JSON.stringify([url, options.identity]);
   const written = JSON.stringify(options);
   let share = shares.get(key);
-  if (!share || share.driver.closed) {
-    share = { driver: new Driver(load, url, options), options: written, clients: 0 };
+  if (!share || share.session.closed) {
+    const session = new Session(
+      load,
+      url,
+      (events) => new SocketLink(url, options.WebSocket, events),
+      options,
+    );
+    share = { session, options: written, clients: 0 };
     shares.set(key, share);
   }
   if (share.options !== written) throw new TidewireError("options_differ", url);
@@ -33,7 +40,7 @@ export function openClient(load: Loader, address: string, options: ClientOptions
 }
 
 class Tide implements Client, Home {
-  readonly driver: Driver;
+  readonly session: Session;
   readonly outbox: Outbox;
   readonly #share: Share;
   readonly #last: () => void;
@@ -42,23 +49,23 @@ class Tide implements Client, Home {
   #closed = false;
 
   constructor(share: Share, last: () => void) {
-    const { driver } = share;
-    this.driver = driver;
+    const { session } = share;
+    this.session = session;
     this.#share = share;
     this.#last = last;
     this.outbox = {
       get count() {
-        return driver.entries.count;
+        return session.entries.count;
       },
       get bytes() {
-        return driver.entries.bytes;
+        return session.entries.bytes;
       },
-      cancel: (id) => driver.cancel(id),
+      cancel: (id) => session.cancel(id),
     };
   }
 
   get status(): Status {
-    return this.#closed ? { state: "closed", storage: "memory" } : this.driver.status;
+    return this.#closed ? { state: "closed", storage: "memory" } : this.session.status;
   }
 
   topic<T>(name: string): NamedTopic<T> {
@@ -70,28 +77,28 @@ class Tide implements Client, Home {
   }
 
   on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => void): Off {
-    const off = this.driver.events.on(event, handler);
+    const off = this.session.events.on(event, handler);
     this.#offs.add(off);
     return off;
   }
 
   listen(listener: Listener): () => void {
-    if (this.#closed || this.driver.closed) throw new TidewireError("closed", listener.name);
+    if (this.#closed || this.session.closed) throw new TidewireError("closed", listener.name);
     const stop = () => {
       this.#stops.delete(stop);
-      this.driver.unsubscribe(listener);
+      this.session.unsubscribe(listener);
     };
     this.#stops.add(stop);
-    this.driver.subscribe(listener);
+    this.session.subscribe(listener);
     return stop;
   }
 
   connect(): void {
-    this.driver.start();
+    this.session.start();
   }
 
   flush(): Promise<void> {
-    return this.driver.entries.flushed();
+    return this.session.entries.flushed();
   }
 
   close(): void {
@@ -100,7 +107,7 @@ class Tide implements Client, Home {
     for (const stop of this.#stops) stop();
     if (--this.#share.clients === 0) {
       this.#last();
-      this.driver.close();
+      this.session.close();
     }
     for (const off of this.#offs) off();
   }

@@ -1,6 +1,6 @@
 // What can go wrong, as one small class with a stable code.
 
-import { type FaultCode, faultCodes } from "./engine/faults.js";
+import type { FaultCode } from "./engine/faults.js";
 
 /** Codes of the hub and of the engine, then those that only this package can give. */
 export type ErrorCode =
@@ -34,9 +34,4 @@ export class TidewireError extends Error {
     this.code = code;
     this.retryable = retryable;
   }
-}
-
-/** The code behind an engine's fault number. */
-export function codeOf(number: number): ErrorCode {
-  return faultCodes[number > 99 ? number - 78 : number - 1] ?? "unknown";
 }

@@ -1,11 +1,11 @@
 // Topics and patterns: names that can be listened to, and for topics published to.
 
 import { dispose } from "./dispose.js";
-import type { Driver } from "./driver.js";
 import { Emitter } from "./emitter.js";
 import { TidewireError } from "./errors.js";
 import { Iteration } from "./iteration.js";
 import { type Item, Listener } from "./listener.js";
+import type { Session } from "./session.js";
 import type {
   Handler,
   Message,
@@ -23,7 +23,7 @@ import type {
 
 /** What names need of the client that made them. */
 export interface Home {
-  readonly driver: Driver;
+  readonly session: Session;
   /** Ends with the client. Throws if the client is closed. */
   listen(listener: Listener): () => void;
 }
@@ -59,7 +59,7 @@ export class NamedPattern<T> implements Pattern<T> {
     const { home, name } = this;
     options.signal?.throwIfAborted();
     const pattern = !(this instanceof NamedTopic);
-    const listener = new Listener(home.driver, name, pattern, options, consume, refused);
+    const listener = new Listener(home.session, name, pattern, options, consume, refused);
     const stop = home.listen(listener);
     options.signal?.addEventListener("abort", stop, { once: true });
     return [listener, stop];
@@ -75,9 +75,9 @@ export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
       signal?.throwIfAborted();
       const about = `publish to ${name}`;
       if (options.until === "stored") throw new TidewireError("memory_only", about);
-      if (home.driver.closed) throw new TidewireError("closed", about);
+      if (home.session.closed) throw new TidewireError("closed", about);
       const binary = value instanceof Uint8Array;
-      const entry = home.driver.publish(
+      const entry = home.session.publish(
         name,
         binary ? 3 : 1,
         binary ? value.slice() : json(value, about),

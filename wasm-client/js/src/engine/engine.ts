@@ -28,6 +28,9 @@ export const enum Call {
 const utf8 = new TextEncoder();
 const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
 
+/** Gives the compiled engine, the same each time. */
+export type Loader = () => Promise<WebAssembly.Module>;
+
 /**
  * A new engine, which shares nothing with those before it.
  * @internal
