@@ -3,7 +3,9 @@
 
 import { Call, Engine, instantiate, type Loader, now } from "./engine/engine.js";
 import { Kind, type Rows } from "./engine/rows.js";
-import type { Link, LinkEvents } from "./link.js";
+import { heartbeatAsked, overhear } from "./engine/words.js";
+import { type ErrorCode, TidewireError } from "./errors.js";
+import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
 import { watchPage } from "./page.js";
 import type { OutboxOptions } from "./types.js";
 
@@ -17,10 +19,28 @@ export interface Guest {
   take(rows: Rows, frame: Uint8Array): void;
   /** All rows that there were are taken. */
   taken(): void;
-  /** The engine is gone, and another one comes. */
-  orphaned(cause: unknown): void;
+  /** The engine is gone, and what it was told with it. */
+  orphaned(): void;
+  /** Another engine comes. */
+  restarts(cause: unknown): void;
   /** There is no engine any more, and none will come. */
-  failed(code: "engine_failed" | "no_websocket", cause: unknown): void;
+  failed(code: ErrorCode, cause: unknown): void;
+  /** What the hub says of a code in words. */
+  said(code: number, sentence: string): void;
+  /** A connection ended; what is known of it besides its close code. */
+  lost(end: LinkEnd): void;
+  /** Whether a connection that seems to be up is in doubt. */
+  doubted(isDoubted: boolean): void;
+}
+
+/** A question for a sign of life. */
+interface Beat {
+  readonly request: number;
+  readonly at: number;
+  readonly waits: { resolve(ms: number): void; reject(error: TidewireError): void }[];
+  timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether anything came since the timer was set. */
+  heard: boolean;
 }
 
 /** Makes the link, closed yet. Throws if there can be none. */
@@ -35,10 +55,15 @@ export class Host {
   readonly #batches: [Rows, Uint8Array][] = [];
   #link: Link | undefined;
   #engine: Engine | undefined;
+  #beat: Beat | undefined;
+  #lastRequest = 0;
+  #isDoubted = false;
+  #isOnline = false;
   #started = false;
   #drainDue = false;
   #stoppedAt = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #sleepTimer: ReturnType<typeof setInterval> | undefined;
   /** When the timer rings. */
   #due = Number.POSITIVE_INFINITY;
   /** Whether the guest takes rows just now. */
@@ -52,23 +77,37 @@ export class Host {
   }
 
   /** Loads the engine and connects, if that has not been done. */
-  start(): void {
+  begin(): void {
     if (this.#started || this.#ended.signal.aborted) return;
     this.#started = true;
-    try {
-      this.#link ??= this.#transport({
-        opened: () => this.tell((engine) => engine.tell(Call.LinkOpened)),
-        closed: (code) => this.tell((engine) => engine.tell(Call.LinkClosed, code)),
-        received: (frame) => this.#take((engine) => engine.received(frame), frame),
-      });
-    } catch (cause) {
-      this.#guest.failed("no_websocket", cause);
-      return;
-    }
+    if (!this.#link && !this.#move()) return;
     this.#load()
       .then(instantiate)
       .then((wasm) => this.#boot(new Engine(wasm, this.#outbox)))
-      .catch((cause) => this.#guest.failed("engine_failed", cause));
+      .catch((cause) => {
+        const isBlocked = /CSP|Content.Security/i.test(String(cause));
+        this.#guest.failed(isBlocked ? "wasm_blocked" : "engine_failed", cause);
+      });
+  }
+
+  /** Finds out whether the link is what it seems, or makes one without waiting any longer. */
+  probe(): void {
+    if (!this.#isOnline) {
+      this.tell((engine) => engine.tell(Call.Online));
+      return;
+    }
+    this.#ask();
+    if (this.#isDoubted) return;
+    this.#isDoubted = true;
+    this.#guest.doubted(true);
+  }
+
+  /** Milliseconds to the hub and back. */
+  ping(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.#isOnline) this.#ask().waits.push({ resolve, reject });
+      else reject(lost());
+    });
   }
 
   /** Calls the engine. Several calls in one turn share one drain, and their publishes one packet. */
@@ -105,18 +144,118 @@ export class Host {
   end(): void {
     this.#ended.abort();
     clearTimeout(this.#timer);
+    clearInterval(this.#sleepTimer);
+    this.#offline();
     this.#engine = undefined;
     this.#link?.close(1000);
+  }
+
+  /** Moves in: what is done once, and lasts until the end. Whether there is a way to the hub at all. */
+  #move(): boolean {
+    try {
+      this.#link = this.#transport({
+        opened: () => this.tell((engine) => engine.tell(Call.LinkOpened)),
+        closed: (code, end) => this.#lose(code, end),
+        received: (frame) => this.#receive(frame),
+      });
+    } catch (cause) {
+      this.#guest.failed("no_websocket", cause);
+      return false;
+    }
+    watchPage(this.#ended.signal, {
+      shown: () => this.probe(),
+      offline: () => this.#isOnline && this.probe(),
+      // At once: the page may not live to see the end of this turn.
+      hidden: () => {
+        this.drain();
+        this.#take((engine) => engine.suspend());
+      },
+    });
+    let last = Date.now();
+    const wake = () => {
+      const slept = Date.now() - last;
+      last = Date.now();
+      // Hidden pages have their timers ring once a minute.
+      if (slept > 70_000) this.probe();
+    };
+    this.#sleepTimer = unheld(setInterval(wake, 5_000));
+    return true;
+  }
+
+  #receive(frame: Uint8Array): void {
+    const beat = this.#beat;
+    let isAnswer = false;
+    overhear(
+      frame,
+      (code, sentence) => this.#guest.said(code, sentence),
+      (request) => {
+        isAnswer ||= request === beat?.request;
+      },
+    );
+    if (beat) {
+      beat.heard = true;
+      if (isAnswer) for (const { resolve } of beat.waits.splice(0)) resolve(now() - beat.at);
+      if (!beat.waits.length) this.#settle();
+      else this.#trust();
+    }
+    this.#take((engine) => engine.received(frame), frame);
+  }
+
+  #lose(code: number, end: LinkEnd): void {
+    this.#guest.lost(end);
+    this.#offline();
+    this.tell((engine) => engine.tell(Call.LinkClosed, code));
+  }
+
+  /** Asks the hub for a sign of life, unless that is being done. */
+  #ask(): Beat {
+    let beat = this.#beat;
+    if (beat) return beat;
+    this.#lastRequest = (this.#lastRequest % 127) + 1;
+    beat = { request: this.#lastRequest, at: now(), waits: [], timer: undefined, heard: false };
+    this.#beat = beat;
+    this.#watch(beat);
+    this.#link?.send(heartbeatAsked(beat.request));
+    return beat;
+  }
+
+  #watch(beat: Beat): void {
+    const begin = Date.now();
+    beat.heard = false;
+    beat.timer = setTimeout(() => {
+      // Who slept meanwhile has heard nothing either way.
+      if (beat.heard || Date.now() - begin > 2 * patience) {
+        this.#watch(beat);
+        return;
+      }
+      this.#link?.close(1000);
+      this.#lose(1006, { reason: "hub_silent" });
+      this.probe();
+    }, patience);
+  }
+
+  /** There is no link to ask, or to doubt: the status that follows says so. */
+  #offline(): void {
+    this.#isOnline = this.#isDoubted = false;
+    for (const { reject } of this.#beat?.waits.splice(0) ?? []) reject(lost());
+    this.#settle();
+  }
+
+  #settle(): void {
+    clearTimeout(this.#beat?.timer);
+    this.#beat = undefined;
+    this.#trust();
+  }
+
+  #trust(): void {
+    if (!this.#isDoubted) return;
+    this.#isDoubted = false;
+    this.#guest.doubted(false);
   }
 
   #boot(engine: Engine): void {
     if (this.#ended.signal.aborted) return;
     this.#engine = engine;
-    watchPage(this.#ended.signal, {
-      shown: () => this.tell((engine) => engine.tell(Call.Online)),
-      // At once: the page may not live to see the end of this turn.
-      hidden: () => this.#take((engine) => engine.suspend()),
-    });
     this.tell((engine) => {
       engine.tell(Call.Connect);
       this.#guest.boot(engine);
@@ -142,11 +281,16 @@ export class Host {
 
   /** Does what rows want of link and timer. */
   #operate(rows: Rows): void {
-    for (let row = 0; row < rows.count; row++) {
+    const engine = this.#engine;
+    for (let row = 0; row < rows.count && engine === this.#engine; row++) {
       const upper = rows.upper(row, 0);
       switch (rows.lower(row, 0)) {
         case Kind.Deadline:
           this.#wake(rows.number(row, 1));
+          break;
+        case Kind.Status:
+          if (upper === online) this.#isOnline = true;
+          else this.#offline();
           break;
         case Kind.OpenLink:
           this.#link?.open();
@@ -205,16 +349,29 @@ export class Host {
     this.#engine = undefined;
     this.#started = false;
     this.#link?.close(1000);
+    this.#offline();
     this.#batches.length = 0;
     const again = now() - this.#stoppedAt < 10_000;
     this.#stoppedAt = now();
-    if (again) {
-      this.#guest.failed("engine_failed", cause);
-      return;
-    }
-    this.#guest.orphaned(cause);
-    this.start();
+    this.#guest.orphaned();
+    // Later: this may be inside a call of the application's.
+    queueMicrotask(() => {
+      if (again) {
+        this.#guest.failed("engine_failed", cause);
+      } else {
+        this.#guest.restarts(cause);
+        this.begin();
+      }
+    });
   }
 }
 
+function lost(): TidewireError {
+  return new TidewireError("link_lost", "ping", true, undefined, "there is no connection");
+}
+
 const none = new Uint8Array(0);
+/** The standing of a `Kind.Status` row. */
+const online = 1;
+/** How long a link that is in doubt may be silent, milliseconds. */
+const patience = 4_000;

@@ -2,40 +2,58 @@
 // here, so that another engine can take over.
 
 import { type ErrorCode, TidewireError } from "./errors.js";
-import type { Published } from "./types.js";
+import { Publication } from "./publication.js";
+
+/** Whose entry it is. */
+export interface Publisher {
+  /** Its entries without an outcome. */
+  unsettled: number;
+  /** Tells of a failure that nobody waits for. */
+  report(error: TidewireError): void;
+}
 
 export class Entry {
   /** The engine's number for it; 0 if the engine has not been told. */
   number = 0;
   /** Whether it may have reached the hub. */
   sent = false;
-  readonly outcome: Promise<Published>;
-  resolve!: (published: Published) => void;
-  reject!: (reason: unknown) => void;
+  readonly promise: Publication;
 
   constructor(
+    readonly publisher: Publisher,
     readonly id: number,
     readonly topic: string,
     readonly content: number,
     readonly payload: Uint8Array,
   ) {
-    this.outcome = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
+    this.promise = new Publication(id);
   }
 
-  fail(code: ErrorCode, retryable = false): void {
-    this.reject(new TidewireError(code, `publish to ${this.topic}`, retryable));
+  /** It has failed; `quiet` if that is not to be told to anyone but those who wait. */
+  fail(code: ErrorCode, retryable: boolean, words: string | undefined, quiet = false): void {
+    const error = new TidewireError(code, `publish to ${this.topic}`, retryable, undefined, words);
+    this.promise.fail(error, () => quiet || this.publisher.report(error));
   }
+}
+
+interface Flush {
+  readonly publisher: Publisher;
+  readonly upto: number;
+  left: number;
+  release(): void;
 }
 
 export class Entries {
   bytes = 0;
+  readonly #changed: () => void;
   readonly #byId = new Map<number, Entry>();
   readonly #byNumber = new Map<number, Entry>();
-  #flushes: { upto: number; done: () => void }[] = [];
+  #flushes: Flush[] = [];
   #lastId = 0;
+
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
 
   get count(): number {
     return this.#byId.size;
@@ -46,10 +64,12 @@ export class Entries {
     return [...this.#byId.values()];
   }
 
-  add(topic: string, content: number, payload: Uint8Array): Entry {
-    const entry = new Entry(++this.#lastId, topic, content, payload);
+  add(publisher: Publisher, topic: string, content: number, payload: Uint8Array): Entry {
+    const entry = new Entry(publisher, ++this.#lastId, topic, content, payload);
     this.#byId.set(entry.id, entry);
     this.bytes += payload.length;
+    publisher.unsettled++;
+    this.#changed();
     return entry;
   }
 
@@ -75,17 +95,33 @@ export class Entries {
 
   /** The entry has its outcome. */
   remove(entry: Entry): void {
+    const { publisher, id } = entry;
     this.#byNumber.delete(entry.number);
-    if (this.#byId.delete(entry.id)) this.bytes -= entry.payload.length;
-    const [oldest = Number.POSITIVE_INFINITY] = this.#byId.keys();
-    this.#flushes = this.#flushes.filter(({ upto, done }) => oldest <= upto || done());
+    if (!this.#byId.delete(id)) return;
+    this.bytes -= entry.payload.length;
+    publisher.unsettled--;
+    this.#settle(
+      (flush) => flush.publisher === publisher && id <= flush.upto && --flush.left === 0,
+    );
+    this.#changed();
   }
 
-  /** Resolves when all that is here now has its outcome. */
-  flushed(): Promise<void> {
-    return new Promise((done) => {
-      if (this.count === 0) done();
-      else this.#flushes.push({ upto: this.#lastId, done });
+  /** Resolves when all that is here now of a publisher has its outcome. */
+  flushed(publisher: Publisher): Promise<void> {
+    return new Promise((release) => {
+      const left = publisher.unsettled;
+      if (left === 0) release();
+      else this.#flushes.push({ publisher, upto: this.#lastId, left, release });
     });
+  }
+
+  /** The publisher is gone, and waits for nothing any more. */
+  release(gone: Publisher): void {
+    this.#settle(({ publisher }) => publisher === gone);
+  }
+
+  #settle(isDone: (flush: Flush) => boolean): void {
+    if (!this.#flushes.length) return;
+    this.#flushes = this.#flushes.filter((flush) => !isDone(flush) || flush.release());
   }
 }

@@ -41,6 +41,9 @@ export async function instantiate(module: WebAssembly.Module): Promise<Wasm> {
   return exports as unknown as Wasm;
 }
 
+/** Bytes of payload that an outbox takes if nothing else is said. */
+export const bytesMaxDefault = 1 << 24;
+
 /** Milliseconds on a clock that never goes back. */
 export const now = (): number => performance.now();
 
@@ -55,9 +58,11 @@ export class Engine {
   /** @internal */
   constructor(wasm: Wasm, outbox: OutboxOptions) {
     this.#wasm = wasm;
-    const { maxCount = 10_000, maxBytes = 1 << 24, whenFull } = outbox;
+    const { maxCount = 10_000, maxBytes = bytesMaxDefault, whenFull } = outbox;
     const [secret = 0n, rest = 0n] = crypto.getRandomValues(new BigUint64Array(2));
-    wasm.start(secret, rest, maxCount, maxBytes, whenFull === "drop_oldest");
+    const count = Math.min(maxCount, 2 ** 32 - 1);
+    const bytes = Math.min(maxBytes, Number.MAX_SAFE_INTEGER);
+    wasm.start(secret, rest, count, bytes, whenFull === "drop_oldest");
   }
 
   /** Tells the engine something, now. */
