@@ -51,6 +51,9 @@ async function bundle() {
   const { default: text } = await import(inlineText);
   writeFileSync(entry, readFileSync(entry, "utf8").replace(`"${placeholder}"`, `"${text}"\n`));
   copyFileSync(resolve(wasmOut, "tidewire.wasm"), resolve(dist, "tidewire.wasm"));
+  for (const name of ["index", "slim"]) {
+    copyFileSync(resolve(jsPackage, "src", `${name}.d.cts`), resolve(dist, `${name}.d.cts`));
+  }
   await run(process.execPath, [TSC, "-p", resolve(jsPackage, "tsconfig.json")]);
 }
 
