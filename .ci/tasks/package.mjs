@@ -95,7 +95,9 @@ const INTERNAL = [
     "ask begin boot busy doubted drain drainSoon failed keep lost lower orphaned restarts said",
   ),
   ...words("suspend take taken tell upper"),
-  ...words("at end heard hidden offline open opened received request shown timer waits"),
+  ...words(
+    "at dead doubt end heard hidden offline online open opened received request shown timer waits",
+  ),
   ...words("byNumber entries fail find flushed forgetNumbers left number over payload publisher"),
   ...words("release remove sent succeed unsettled upto"),
   ...words(

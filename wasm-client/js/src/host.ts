@@ -3,10 +3,11 @@
 
 import { Call, Engine, instantiate, type Loader, now } from "./engine/engine.js";
 import { Kind, type Rows } from "./engine/rows.js";
-import { heartbeatAsked, overhear } from "./engine/words.js";
-import { type ErrorCode, TidewireError } from "./errors.js";
+import { overhear } from "./engine/words.js";
+import type { ErrorCode } from "./errors.js";
 import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
 import { watchPage } from "./page.js";
+import { Pulse } from "./pulse.js";
 import type { OutboxOptions } from "./types.js";
 
 /** Whom the host serves: it outlives engines. */
@@ -33,16 +34,6 @@ export interface Guest {
   doubted(isDoubted: boolean): void;
 }
 
-/** A question for a sign of life. */
-interface Beat {
-  readonly request: number;
-  readonly at: number;
-  readonly waits: { resolve(ms: number): void; reject(error: TidewireError): void }[];
-  timer: ReturnType<typeof setTimeout> | undefined;
-  /** Whether anything came since the timer was set. */
-  heard: boolean;
-}
-
 /** Makes the link, closed yet. Throws if there can be none. */
 export type Transport = (events: LinkEvents) => Link;
 
@@ -52,13 +43,17 @@ export class Host {
   readonly #outbox: OutboxOptions;
   readonly #guest: Guest;
   readonly #ended = new AbortController();
+  readonly #pulse = new Pulse({
+    send: (bytes) => this.#link?.send(bytes),
+    dead: () => {
+      this.#abandon({ reason: "hub_silent" });
+      this.probe();
+    },
+    doubted: (isDoubted) => this.#guest.doubted(isDoubted),
+  });
   readonly #batches: [Rows, Uint8Array][] = [];
   #link: Link | undefined;
   #engine: Engine | undefined;
-  #beat: Beat | undefined;
-  #lastRequest = 0;
-  #isDoubted = false;
-  #isOnline = false;
   #started = false;
   #drainDue = false;
   #stoppedAt = Number.NEGATIVE_INFINITY;
@@ -92,22 +87,13 @@ export class Host {
 
   /** Finds out whether the link is what it seems, or makes one without waiting any longer. */
   probe(): void {
-    if (!this.#isOnline) {
-      this.tell((engine) => engine.tell(Call.Online));
-      return;
-    }
-    this.#ask();
-    if (this.#isDoubted) return;
-    this.#isDoubted = true;
-    this.#guest.doubted(true);
+    if (this.#pulse.online) this.#pulse.doubt();
+    else this.tell((engine) => engine.tell(Call.Online));
   }
 
   /** Milliseconds to the hub and back. */
   ping(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      if (this.#isOnline) this.#ask().waits.push({ resolve, reject });
-      else reject(lost());
-    });
+    return this.#pulse.ping();
   }
 
   /** Calls the engine. Several calls in one turn share one drain, and their publishes one packet. */
@@ -145,7 +131,7 @@ export class Host {
     this.#ended.abort();
     clearTimeout(this.#timer);
     clearInterval(this.#sleepTimer);
-    this.#offline();
+    this.#pulse.online = false;
     this.#engine = undefined;
     this.#link?.close(1000);
   }
@@ -159,12 +145,17 @@ export class Host {
         received: (frame) => this.#receive(frame),
       });
     } catch (cause) {
-      this.#guest.failed("no_websocket", cause);
+      // Later: this is inside a call of the application's.
+      queueMicrotask(() => this.#guest.failed("no_websocket", cause));
       return false;
     }
     watchPage(this.#ended.signal, {
+      online: () => {
+        if (!this.#pulse.online) this.#abandon({});
+        this.probe();
+      },
       shown: () => this.probe(),
-      offline: () => this.#isOnline && this.probe(),
+      offline: () => this.#pulse.online && this.probe(),
       // At once: the page may not live to see the end of this turn.
       hidden: () => {
         this.drain();
@@ -183,74 +174,26 @@ export class Host {
   }
 
   #receive(frame: Uint8Array): void {
-    const beat = this.#beat;
-    let isAnswer = false;
+    const answers: number[] = [];
     overhear(
       frame,
       (code, sentence) => this.#guest.said(code, sentence),
-      (request) => {
-        isAnswer ||= request === beat?.request;
-      },
+      (request) => answers.push(request),
     );
-    if (beat) {
-      beat.heard = true;
-      if (isAnswer) for (const { resolve } of beat.waits.splice(0)) resolve(now() - beat.at);
-      if (!beat.waits.length) this.#settle();
-      else this.#trust();
-    }
+    this.#pulse.heard(answers);
     this.#take((engine) => engine.received(frame), frame);
   }
 
   #lose(code: number, end: LinkEnd): void {
     this.#guest.lost(end);
-    this.#offline();
+    this.#pulse.online = false;
     this.tell((engine) => engine.tell(Call.LinkClosed, code));
   }
 
-  /** Asks the hub for a sign of life, unless that is being done. */
-  #ask(): Beat {
-    let beat = this.#beat;
-    if (beat) return beat;
-    this.#lastRequest = (this.#lastRequest % 127) + 1;
-    beat = { request: this.#lastRequest, at: now(), waits: [], timer: undefined, heard: false };
-    this.#beat = beat;
-    this.#watch(beat);
-    this.#link?.send(heartbeatAsked(beat.request));
-    return beat;
-  }
-
-  #watch(beat: Beat): void {
-    const begin = Date.now();
-    beat.heard = false;
-    beat.timer = setTimeout(() => {
-      // Who slept meanwhile has heard nothing either way.
-      if (beat.heard || Date.now() - begin > 2 * patience) {
-        this.#watch(beat);
-        return;
-      }
-      this.#link?.close(1000);
-      this.#lose(1006, { reason: "hub_silent" });
-      this.probe();
-    }, patience);
-  }
-
-  /** There is no link to ask, or to doubt: the status that follows says so. */
-  #offline(): void {
-    this.#isOnline = this.#isDoubted = false;
-    for (const { reject } of this.#beat?.waits.splice(0) ?? []) reject(lost());
-    this.#settle();
-  }
-
-  #settle(): void {
-    clearTimeout(this.#beat?.timer);
-    this.#beat = undefined;
-    this.#trust();
-  }
-
-  #trust(): void {
-    if (!this.#isDoubted) return;
-    this.#isDoubted = false;
-    this.#guest.doubted(false);
+  /** Gives up a link that may wait for ever, if there is one. */
+  #abandon(end: LinkEnd): void {
+    this.#link?.close(1000);
+    this.#lose(1006, end);
   }
 
   #boot(engine: Engine): void {
@@ -289,8 +232,7 @@ export class Host {
           this.#wake(rows.number(row, 1));
           break;
         case Kind.Status:
-          if (upper === online) this.#isOnline = true;
-          else this.#offline();
+          this.#pulse.online = upper === online;
           break;
         case Kind.OpenLink:
           this.#link?.open();
@@ -349,7 +291,7 @@ export class Host {
     this.#engine = undefined;
     this.#started = false;
     this.#link?.close(1000);
-    this.#offline();
+    this.#pulse.online = false;
     this.#batches.length = 0;
     const again = now() - this.#stoppedAt < 10_000;
     this.#stoppedAt = now();
@@ -366,12 +308,6 @@ export class Host {
   }
 }
 
-function lost(): TidewireError {
-  return new TidewireError("link_lost", "ping", true, undefined, "there is no connection");
-}
-
 const none = new Uint8Array(0);
 /** The standing of a `Kind.Status` row. */
 const online = 1;
-/** How long a link that is in doubt may be silent, milliseconds. */
-const patience = 4_000;

@@ -1,7 +1,9 @@
 // What a browser tells of its network and its pages. Elsewhere these events never come.
 
 export interface PageEvents {
-  /** The network is back, or the page is seen again: whatever waits need not wait, and what is up may be dead. */
+  /** The network is back, perhaps another one: what is up, or being set up, may be dead. */
+  online(): void;
+  /** The page is seen again: whatever waits need not wait, and what is up may be dead. */
   shown(): void;
   /** The browser believes that there is no network, which it may be wrong about. */
   offline(): void;
@@ -20,7 +22,7 @@ export function watchPage(signal: AbortSignal, events: PageEvents): void {
     target: EventTarget | undefined = globalThis,
     capture = false,
   ) => target?.addEventListener?.(type, tell, { signal, capture });
-  on("online", events.shown);
+  on("online", events.online);
   on("offline", events.offline);
   on("pageshow", () => {
     isLeaving = false;

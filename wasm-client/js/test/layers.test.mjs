@@ -25,6 +25,7 @@ const order = [
   "readings.ts",
   "link.ts",
   "page.ts",
+  "pulse.ts",
   "host.ts",
   "listener.ts",
   "iteration.ts",

@@ -72,6 +72,24 @@ test("a link that does not answer is given up, and another one made", async () =
   await hub.stop();
 });
 
+test("a connection that is being set up on a network that is gone is set up anew", async () => {
+  const page = enterPage();
+  const server = createServer().listen(0, "127.0.0.1");
+  const asked = [];
+  server.on("upgrade", (_, socket) => asked.push(socket));
+  await once(server, "listening");
+  const tide = createClient(`127.0.0.1:${server.address().port}`, { WebSocket });
+  tide.connect();
+  await until(() => asked.length === 1);
+  page.tell("online");
+  await until(() => asked.length === 2);
+  assert.equal(tide.status.state, "connecting");
+  tide.close();
+  page.leave();
+  for (const socket of asked) socket.destroy();
+  server.close();
+});
+
 test("a ping gives the time to the hub and back", async () => {
   const hub = await ScriptedHub.start();
   const tide = createClient(hub.url, { WebSocket });
