@@ -93,10 +93,10 @@ export class Listener {
     if (ready.gap) this.give(ready.gap);
   }
 
-  /** It is over, by the application's wish, or because of a refusal. */
-  end(reason: unknown, refused?: TidewireError): void {
+  /** It is over, by the application's wish, or because of a refusal, which may be told already. */
+  end(reason: unknown, refused?: TidewireError, told = false): void {
     if (this.ended) return;
-    const isTold = this.#awaited && this.state === "starting";
+    const isTold = told || (this.#awaited && this.state === "starting");
     this.state = "ended";
     this.#waiting.length = 0;
     this.#reject(reason);

@@ -301,7 +301,7 @@ export class Session implements Guest {
     for (const listener of [...this.#subscribed]) {
       this.#forget(listener);
       const error = new TidewireError(code, `subscribe to ${listener.name}`, false, cause, words);
-      listener.end(error, code === "closed" ? undefined : error);
+      listener.end(error, code === "closed" ? undefined : error, true);
     }
   }
 }

@@ -198,6 +198,23 @@ test("a failed publish or subscription that nobody waits for is an error event, 
   assert.equal(errors.length, 2);
 });
 
+test("an end for good is told once, however many it ends", async () => {
+  const errors = [];
+  tide.on("error", ({ code }) => errors.push(code));
+  const refused = [];
+  for (const name of ["a", "b", "c"]) {
+    const sub = tide.topic(name).subscribe(() => {});
+    sub.on("refused", ({ code }) => refused.push(code));
+    tide.topic(name).subscribe(() => {});
+    tide.topic(name).publish(1);
+  }
+  await hub.welcome();
+  hub.send(frame(Hub.goodbye, { 1: 4 }));
+  hub.cut();
+  await until(() => tide.status.state === "closed");
+  assert.deepEqual([errors, refused], [["bad_token"], ["bad_token", "bad_token", "bad_token"]]);
+});
+
 test("what is larger than the outbox is refused for good", async () => {
   const small = createClient(hub.url, { WebSocket, identity: "small", outbox: { maxBytes: 4 } });
   const large = small.topic("t").publish("large");
