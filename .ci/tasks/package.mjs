@@ -38,6 +38,8 @@ async function bundle() {
     entryPoints: ENTRIES.map((name) => resolve(jsPackage, "src", `${name}.ts`)),
     outdir: dist,
     minify: true,
+    // Fields that a constructor sets are not declared once more.
+    tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
     // Node prints the whole line that threw an error which nobody caught.
     lineLimit: LINE_CHARACTERS,
     alias: { "#wasm-inline": at(".ci/tasks/wasm-text.js") },
