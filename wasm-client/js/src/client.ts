@@ -106,7 +106,7 @@ class Tide implements Client, Home {
   }
 
   flush(): Promise<void> {
-    return this.session.entries.flushed(this);
+    return this.closed ? Promise.resolve() : this.session.entries.flushed(this);
   }
 
   close(): void {

@@ -118,7 +118,11 @@ export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
       return promise;
     } catch (error) {
       const promise = new Publication(0);
-      promise.fail(error, () => home.report(error as TidewireError));
+      promise.fail(error, () => {
+        if (error instanceof TidewireError) home.report(error);
+        // A mistake. What the application itself has aborted is none.
+        else if (!options?.signal?.aborted) console.error(error);
+      });
       return promise;
     }
   }

@@ -198,6 +198,25 @@ test("a failed publish or subscription that nobody waits for is an error event, 
   assert.equal(errors.length, 2);
 });
 
+test("a mistake that nobody waits for goes to the console, an abort of one's own nowhere", async () => {
+  const { error } = console;
+  const told = [];
+  console.error = ({ code }) => told.push(code);
+  const heard = [];
+  tide.on("error", (error) => heard.push(error));
+  try {
+    tide.topic("t").publish(undefined);
+    tide.topic("t").publish(1, { signal: AbortSignal.abort() });
+    const controller = new AbortController();
+    tide.topic("t").publish(1, { signal: controller.signal });
+    controller.abort();
+    await hub.welcome();
+    assert.deepEqual([told, heard], [["bad_value"], []]);
+  } finally {
+    console.error = error;
+  }
+});
+
 test("an end for good is told once, however many it ends", async () => {
   const errors = [];
   tide.on("error", ({ code }) => errors.push(code));

@@ -122,6 +122,7 @@ test("one of two clients that share takes its messages, handlers and waits with 
   one.close();
   assert.equal((await settled(mine, "the publish"))[1].code, "closed");
   assert.equal((await settled(flushed, "the flush"))[0], "fulfilled");
+  assert.equal((await settled(one.flush(), "another flush"))[0], "fulfilled");
   assert.equal(states.at(-1), "closed");
   await hub.welcome();
   await hub.opened();
