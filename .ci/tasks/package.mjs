@@ -1,12 +1,13 @@
 // Bundles the npm package: one file per entry in `wasm-client/js/dist`, with types beside it.
 
-import { copyFileSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { at, jsPackage, wasmOut } from "./paths.mjs";
 import { run } from "./run.mjs";
 import { stepIfChanged } from "./steps.mjs";
 import { wasmFiles } from "./wasm.mjs";
+import placeholder from "./wasm-text.js";
 
 export async function buildPackage() {
   const outputs = [
@@ -21,6 +22,7 @@ export async function buildPackage() {
         resolve(jsPackage, "package.json"),
         resolve(jsPackage, "tsconfig.json"),
         at(".ci/tasks/package.mjs"),
+        at(".ci/tasks/wasm-text.js"),
         at("package-lock.json"),
         ...wasmFiles,
       ],
@@ -36,12 +38,24 @@ async function bundle() {
     entryPoints: ENTRIES.map((name) => resolve(jsPackage, "src", `${name}.ts`)),
     outdir: dist,
     minify: true,
+    // Fields that a constructor sets are not declared once more.
+    tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
+    // Node prints the whole line that threw an error which nobody caught.
+    lineLimit: LINE_CHARACTERS,
+    alias: { "#wasm-inline": at(".ci/tasks/wasm-text.js") },
     // What `#private` cannot hide, since other modules of the package use it, is shortened here.
     mangleProps: new RegExp(`^(${INTERNAL.join("|")})$`),
     define: { "Number.POSITIVE_INFINITY": "Infinity" },
     external: ["*.wasm", "*.wasm?module"],
   });
+  // Put in afterwards: as one line it takes less, and nothing throws there.
+  const entry = resolve(dist, "index.js");
+  const { default: text } = await import(inlineText);
+  writeFileSync(entry, readFileSync(entry, "utf8").replace(`"${placeholder}"`, `"${text}"\n`));
   copyFileSync(resolve(wasmOut, "tidewire.wasm"), resolve(dist, "tidewire.wasm"));
+  for (const name of ["index", "slim"]) {
+    copyFileSync(resolve(jsPackage, "src", `${name}.d.cts`), resolve(dist, `${name}.d.cts`));
+  }
   await run(process.execPath, [TSC, "-p", resolve(jsPackage, "tsconfig.json")]);
 }
 
@@ -57,7 +71,7 @@ export async function bundleWith(options) {
     legalComments: "none",
     logLevel: "warning",
     alias: {
-      "#wasm-inline": resolve(wasmOut, "tidewire_wasm_inline.js"),
+      "#wasm-inline": inlineText,
     },
     ...options,
   });
@@ -66,44 +80,43 @@ export async function bundleWith(options) {
 /** Prints what each entry costs a page; throws when the default one costs more than we allow ourselves. */
 export function checkSize() {
   for (const name of ENTRIES) {
-    const bytes = gzipSync(readFileSync(resolve(dist, `${name}.js`)), { level: 9 }).length;
-    console.log(`build: @tidewire/client ${name}.js: ${bytes.toLocaleString("en")} bytes gzip`);
-    if (name === "index" && bytes > DEFAULT_ENTRY_BYTES_MAX) {
-      throw new Error(`index.js may have ${DEFAULT_ENTRY_BYTES_MAX} bytes gzip; it has ${bytes}`);
+    const bytes = readFileSync(resolve(dist, `${name}.js`));
+    const gzip = gzipSync(bytes, GZIP_9).length;
+    const brotli = brotliCompressSync(bytes).length;
+    const sizes = `${gzip.toLocaleString("en")} bytes gzip -9, ${brotli.toLocaleString("en")} brotli`;
+    console.log(`build: @tidewire/client ${name}.js: ${sizes}`);
+    if (name === "index" && gzip > DEFAULT_ENTRY_BYTES_MAX) {
+      throw new Error(`index.js may have ${DEFAULT_ENTRY_BYTES_MAX} bytes gzip -9; it has ${gzip}`);
     }
   }
 }
 
 /** Members of the package's own classes: neither its public API, nor what the engine exports, nor the platform's. */
 const INTERNAL = [
-  ...[
-    "settledMessages",
-    "settledBytes",
-    "settled",
-    "orphan",
-    "places",
-    "begin",
-    "give",
-    "consume",
-    "refused",
-  ],
-  ...[
-    "owner",
-    "home",
-    "driver",
-    "listen",
-    "listeners",
-    "forget",
-    "refuse",
-    "drop",
-    "report",
-    "setStatus",
-  ],
-  ...["entries", "number", "seq", "fail", "flushed", "upto", "events", "ended"],
-  ...["lower", "upper", "tell", "drain", "suspend", "received", "opened", "shown", "hidden"],
+  ...words(
+    "ask begin boot busy doubted drain drainSoon failed keep lost lower orphaned restarts said",
+  ),
+  ...words("suspend take taken tell upper"),
+  ...words(
+    "at dead doubt end heard hidden offline online open opened received request shown timer waits",
+  ),
+  ...words("entries fail find flushed left number over payload publisher running seq withdrawn"),
+  ...words("release remove succeed unsettled upto"),
+  ...words(
+    "consume consumer ended give listen members orphan owner places read refused report session",
+  ),
+  ...words("settled settledBytes settledMessages choices closed emit home leave"),
 ];
 
+function words(text) {
+  return text.split(" ");
+}
+
+const LINE_CHARACTERS = 250;
+const inlineText = resolve(wasmOut, "tidewire_wasm_inline.js");
 const ENTRIES = ["index", "slim", "workerd", "edge"];
-const DEFAULT_ENTRY_BYTES_MAX = 23_040;
+/** As the program `gzip -9` counts, but for some bytes: its blocks are twice as long as those of zlib's own default. */
+const GZIP_9 = { level: 9, memLevel: 9 };
+const DEFAULT_ENTRY_BYTES_MAX = 27_648;
 const dist = resolve(jsPackage, "dist");
 const TSC = at("node_modules/typescript/bin/tsc");

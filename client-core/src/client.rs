@@ -190,6 +190,13 @@ impl Client {
         self.sends.send(now, update, self.parties.allowance(), online, &mut self.requests)
     }
 
+    /// Why updates to a topic would be dropped now, as far as the hub has said.
+    #[cfg(feature = "sends")]
+    #[must_use]
+    pub fn send_refusal(&self, now: Millis, topic: &str) -> Option<Fault> {
+        self.sends.refusal(now, topic)
+    }
+
     /// Updates that were dropped since the client began.
     #[cfg(feature = "sends")]
     #[must_use]

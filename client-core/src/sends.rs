@@ -153,7 +153,9 @@ impl Sends {
         Ok(())
     }
 
-    fn refusal(&self, now: Millis, topic: &str) -> Option<Fault> {
+    /// Why the hub would take none now.
+    #[must_use]
+    pub(crate) fn refusal(&self, now: Millis, topic: &str) -> Option<Fault> {
         if self.supported == Some(false) {
             return Some(Code::NotSupported.into());
         }

@@ -1,15 +1,31 @@
-//! Who may do what: rules by pattern, first match wins.
+//! Who may do what: rules by pattern, first match wins. They may change while the hub runs.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Pattern, Selector, TopicName};
+
+use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 
 /// The access rules of a hub.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
     /// In the order in which they are asked.
     pub rules: Vec<AccessRule>,
+    edition: Edition,
+}
+
+/// Tells rules from those that held before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Edition(pub u32);
+
+/// The rules that hold now.
+#[derive(Debug)]
+pub struct InForce {
+    access: Mutex<Arc<Access>>,
+    /// The edition of those in there, for all who only want to know whether others hold by now.
+    edition: AtomicU32,
 }
 
 /// What may be done with the topics that a pattern matches. What a rule does not allow it denies, and a denial holds
@@ -43,15 +59,18 @@ pub struct Granted<T> {
     grant: Grant,
 }
 
-/// Which rule granted something: stays with what was granted, so that it can be ended with the rule.
+/// What the rules of an edition said of something. It stays with what was granted, and is asked for anew when other rules
+/// hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    /// The rule's place among those of its [`Access`].
-    pub rule: u32,
+    /// Of which rules.
+    pub edition: Edition,
+    /// Whether they allow it.
+    pub holds: bool,
 }
 
 impl<T> Granted<T> {
-    /// Which rule granted it.
+    /// What the rules said of it.
     #[must_use]
     pub fn grant(&self) -> Grant {
         self.grant
@@ -79,7 +98,19 @@ impl Access {
     pub fn open() -> Self {
         let everything = Pattern::parse(">").ok();
         let rule = |pattern| AccessRule { who: Who::Everybody, pattern, publish: true, subscribe: true };
-        Self { rules: everything.into_iter().map(rule).collect() }
+        Self::of(everything.into_iter().map(rule).collect())
+    }
+
+    /// These rules, in the order in which they are asked.
+    #[must_use]
+    pub fn of(rules: Vec<AccessRule>) -> Self {
+        Self { rules, edition: Edition::default() }
+    }
+
+    /// Which rules these are.
+    #[must_use]
+    pub fn edition(&self) -> Edition {
+        self.edition
     }
 
     /// Grants to publish to a topic.
@@ -87,8 +118,8 @@ impl Access {
     /// # Errors
     /// [`Code::Forbidden`] if no rule allows it.
     pub fn publish(&self, to: TopicName) -> Result<Granted<TopicName>, Code> {
-        let grant = self.publish_rule(&to).ok_or(Code::Forbidden)?;
-        Ok(Granted { to, grant })
+        let grant = self.publish_grant(&to);
+        grant.holds.then_some(Granted { to, grant }).ok_or(Code::Forbidden)
     }
 
     /// Grants to read a topic, or all that a pattern matches.
@@ -96,42 +127,64 @@ impl Access {
     /// # Errors
     /// [`Code::Forbidden`] if no rule allows it whole.
     pub fn subscribe(&self, to: Selector) -> Result<Granted<Selector>, Code> {
-        let grant = self.subscribe_rule(&to).ok_or(Code::Forbidden)?;
-        Ok(Granted { to, grant })
+        let grant = Grant { edition: self.edition, holds: self.may_subscribe(&to) };
+        grant.holds.then_some(Granted { to, grant }).ok_or(Code::Forbidden)
+    }
+
+    /// What the rules say of publishing to a topic.
+    #[must_use]
+    pub fn publish_grant(&self, topic: &TopicName) -> Grant {
+        Grant { edition: self.edition, holds: self.may_publish(topic) }
     }
 
     /// Whether a topic may be published to. Reserved topics are the hub's own.
     #[must_use]
     pub fn may_publish(&self, topic: &TopicName) -> bool {
-        self.publish_rule(topic).is_some()
+        let mut deciding = self.rules.iter().filter(|rule| rule.decides(rule.publish));
+        let rule = deciding.find(|rule| rule.pattern.matches(topic));
+        rule.is_some_and(|rule| rule.publish) && !topic.is_reserved()
     }
 
     /// Whether a topic, or a pattern as a whole, may be read. One rule must cover a pattern whole, and no
     /// earlier rule may take a part of it away.
     #[must_use]
     pub fn may_subscribe(&self, selector: &Selector) -> bool {
-        self.subscribe_rule(selector).is_some()
-    }
-
-    fn publish_rule(&self, topic: &TopicName) -> Option<Grant> {
-        let mut deciding = self.rules().filter(|(_, rule)| rule.decides(rule.publish));
-        let (grant, rule) = deciding.find(|(_, rule)| rule.pattern.matches(topic))?;
-        (rule.publish && !topic.is_reserved()).then_some(grant)
-    }
-
-    fn subscribe_rule(&self, selector: &Selector) -> Option<Grant> {
-        let mut deciding = self.rules().filter(|(_, rule)| rule.decides(rule.subscribe));
-        let (grant, rule) = deciding.find(|(_, rule)| match selector {
+        let mut deciding = self.rules.iter().filter(|rule| rule.decides(rule.subscribe));
+        let rule = deciding.find(|rule| match selector {
             Selector::Topic(topic) => rule.pattern.matches(topic),
             // The first rule that either grants all of it or takes a part of it away.
             Selector::Pattern(pattern) if rule.subscribe => rule.pattern.covers(pattern),
             Selector::Pattern(pattern) => rule.pattern.overlaps(pattern),
-        })?;
-        rule.subscribe.then_some(grant)
+        });
+        rule.is_some_and(|rule| rule.subscribe)
+    }
+}
+
+impl InForce {
+    /// The first.
+    #[must_use]
+    pub fn new(access: Access) -> Self {
+        Self { edition: AtomicU32::new(access.edition.0), access: Mutex::new(Arc::new(access)) }
     }
 
-    fn rules(&self) -> impl Iterator<Item = (Grant, &AccessRule)> {
-        (0..).map(|rule| Grant { rule }).zip(&self.rules)
+    /// Which they are.
+    #[must_use]
+    pub fn now(&self) -> Arc<Access> {
+        Arc::clone(&*lock(&self.access))
+    }
+
+    /// Tells them from those that held before.
+    #[must_use]
+    pub fn edition(&self) -> Edition {
+        Edition(self.edition.load(Ordering::Acquire))
+    }
+
+    /// From now on others hold.
+    pub fn change(&self, access: Access) {
+        let mut now = lock(&self.access);
+        let edition = Edition(now.edition.0.wrapping_add(1));
+        *now = Arc::new(Access { edition, ..access });
+        self.edition.store(edition.0, Ordering::Release);
     }
 }
 
@@ -147,7 +200,7 @@ mod tests {
             publish: *subscribe,
             subscribe: *subscribe,
         };
-        Access { rules: rules.iter().map(rule).collect() }
+        Access::of(rules.iter().map(rule).collect())
     }
 
     #[track_caller]
@@ -168,17 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_names_its_rule() {
-        let access = access(&[("a.secret", false), ("a.*", true), ("a.>", true)]);
-        let read =
-            |wanted: &str| access.subscribe(Selector::parse(wanted).unwrap()).map(|it| it.grant().rule);
-        assert_eq!((read("a.b"), read("a.b.*"), read("a.secret")), (Ok(1), Ok(2), Err(Code::Forbidden)));
-        let write =
-            |wanted: &str| access.publish(TopicName::parse(wanted).unwrap()).map(|it| it.grant().rule);
-        assert_eq!(
-            (write("a.b"), write("a.secret"), write("b")),
-            (Ok(1), Err(Code::Forbidden), Err(Code::Forbidden))
-        );
+    fn what_is_granted_tells_of_which_rules() {
+        let rules = InForce::new(access(&[("a.>", true)]));
+        let granted = rules.now().publish(TopicName::parse("a.b").unwrap()).unwrap();
+        assert_eq!(granted.grant(), Grant { edition: rules.edition(), holds: true });
+        rules.change(access(&[("a.b", false), ("a.>", true)]));
+        assert_ne!(granted.grant().edition, rules.edition());
+        assert_eq!(rules.now().publish_grant(&granted), Grant { edition: rules.edition(), holds: false });
+        assert_eq!(rules.now().publish(TopicName::parse("a.b").unwrap()), Err(Code::Forbidden));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tidewire_protocol::json;
 use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::clock::{Millis, NEVER};
-use crate::ledger::{Kind, Ledger};
+use crate::ledger::{Account, Kind};
 use crate::websocket::opcode::Opcode;
 use crate::websocket::writer::Header;
 
@@ -37,7 +37,7 @@ pub struct Block {
     /// Some message in it is kept no longer than until then.
     pub stale_at: Millis,
     derived: OnceLock<Box<Derived>>,
-    ledger: Arc<Ledger>,
+    account: Arc<Account>,
 }
 
 /// Other encodings of a block. Boxed in it: most blocks are never asked for any.
@@ -47,7 +47,7 @@ struct Derived {
 }
 
 /// A block that still grows. Nobody but its tail sees it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Open {
     /// Messages, encoded.
     records: Vec<u8>,
@@ -57,10 +57,14 @@ pub struct Open {
     last: Offset,
     base_time_ms: u64,
     last_time_ms: u64,
-    /// Some message is kept no longer than until then; 0 while that was not said of any.
+    /// Some message is kept no longer than until then.
     stale_at: Millis,
     /// Names in the order in which the block named them; only in a pattern's tail.
     topics: Vec<Arc<str>>,
+    /// Who answers for it: the account that brought more than half of its bytes, or the last to lead the others.
+    owner: Arc<Account>,
+    /// By how many bytes.
+    lead: u32,
 }
 
 /// What a tail knows of a message besides its payload.
@@ -82,22 +86,74 @@ impl<'a> Entry<'a> {
     /// A message that a block of its topic holds.
     #[must_use]
     pub fn of(message: &wire::Record<'a>) -> Self {
+        let wire::Record {
+            offset,
+            published_at_ms,
+            content,
+            maybe_duplicate,
+            tag,
+            sender,
+            topic: _,
+            payload,
+        } = *message;
+        // The hub wrote it as a text itself.
+        let sender = sender.and_then(|sender| std::str::from_utf8(sender).ok()).unwrap_or_default();
         let head = wire::Head {
-            published_at_ms: message.published_at_ms,
-            content: message.content,
-            maybe_duplicate: message.maybe_duplicate,
-            tag: message.tag,
-            // The hub wrote it as a text itself.
-            sender: message.sender.and_then(|sender| std::str::from_utf8(sender).ok()).unwrap_or_default(),
-            ..wire::Head::default()
+            prev: Offset(0),
+            offset,
+            base_time_ms: 0,
+            published_at_ms,
+            content,
+            maybe_duplicate,
+            tag,
+            sender,
+            topic: None,
         };
-        Self { offset: message.offset, head, stale_at: NEVER, topic: None, payload: message.payload }
+        Self { offset, head, stale_at: NEVER, topic: None, payload }
     }
 }
 
 impl Open {
-    /// Appends a message after `prev`, the tail's last offset.
-    pub fn append(&mut self, prev: Offset, entry: &Entry<'_>) {
+    /// An empty one, of whoever comes first.
+    #[must_use]
+    pub fn new(owner: &Arc<Account>) -> Self {
+        Self {
+            records: Vec::new(),
+            count: 0,
+            prev: Offset(0),
+            first: Offset(0),
+            last: Offset(0),
+            base_time_ms: 0,
+            last_time_ms: 0,
+            stale_at: NEVER,
+            topics: Vec::new(),
+            owner: Arc::clone(owner),
+            lead: 0,
+        }
+    }
+
+    /// Who answers for it.
+    #[must_use]
+    pub fn owner(&self) -> &Arc<Account> {
+        &self.owner
+    }
+
+    /// Somebody brings so many bytes: whoever brings most of a block answers for it, and nobody for much that others bring.
+    fn weigh(&mut self, account: &Arc<Account>, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        if Arc::ptr_eq(&self.owner, account) {
+            self.lead = self.lead.saturating_add(bytes);
+        } else if self.lead >= bytes {
+            self.lead -= bytes;
+        } else {
+            self.owner = Arc::clone(account);
+            self.lead = bytes - self.lead;
+        }
+    }
+
+    /// Appends a message that `account` brought, after `prev`, the tail's last offset.
+    pub fn append(&mut self, prev: Offset, entry: &Entry<'_>, account: &Arc<Account>) {
+        self.weigh(account, entry.payload.len() + HEAD_BYTES);
         let time = entry.head.published_at_ms;
         if self.count == 0 {
             self.records.reserve_exact(entry.payload.len() + HEAD_BYTES);
@@ -105,7 +161,6 @@ impl Open {
             self.first = entry.offset;
             self.last = prev;
             self.base_time_ms = time;
-            self.stale_at = NEVER;
         }
         let name =
             entry.topic.map(|topic| match self.topics.iter().position(|known| Arc::ptr_eq(known, topic)) {
@@ -135,6 +190,12 @@ impl Open {
         self.base_time_ms
     }
 
+    /// Time of its last message.
+    #[must_use]
+    pub fn last_time_ms(&self) -> u64 {
+        self.last_time_ms
+    }
+
     /// Bytes that it takes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
@@ -155,7 +216,7 @@ impl Open {
 
     /// Makes it immutable, as a block of the tail with this number, in the `log`th of its logs. Must not be empty.
     #[must_use]
-    pub fn seal(&self, tail: TailNumber, log: u8, ledger: &Arc<Ledger>) -> Block {
+    pub fn seal(&self, tail: TailNumber, log: u8) -> Block {
         let named = !self.topics.is_empty();
         let mut header = Vec::with_capacity(wire::HEADER_BYTES_MAX);
         wire::put_header(
@@ -169,7 +230,7 @@ impl Open {
         );
         let outer = Header::new(Opcode::Binary, header.len() + self.records.len());
         let bytes = [outer.as_bytes(), &header, &self.records].concat();
-        ledger.charge(Kind::Messages, bytes.len() + OVERHEAD_BYTES);
+        self.owner.charge(Kind::Messages, bytes.len() + OVERHEAD_BYTES);
         Block {
             bytes: bytes.into_boxed_slice(),
             body_at: (outer.as_bytes().len() + frame_prefix(&header)) as u16,
@@ -180,12 +241,18 @@ impl Open {
             last_time_ms: self.last_time_ms,
             stale_at: self.stale_at,
             derived: OnceLock::new(),
-            ledger: Arc::clone(ledger),
+            account: Arc::clone(&self.owner),
         }
     }
 }
 
 impl Block {
+    /// Who answers for it.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
     /// The WebSocket message, header included.
     #[must_use]
     pub fn frame(&self) -> &[u8] {
@@ -203,7 +270,7 @@ impl Block {
             debug_assert!(written.is_ok());
             let header = Header::new(Opcode::Text, text.len());
             let frame = [header.as_bytes(), &text].concat();
-            self.ledger.charge(Kind::Derived, frame.len());
+            self.account.charge(Kind::Derived, frame.len());
             Box::new(Derived { json: frame.into_boxed_slice() })
         });
         &derived.json
@@ -236,7 +303,7 @@ impl Block {
     /// Drops other encodings, which can be made again. Tells how many bytes that freed.
     pub fn drop_derived(&mut self) -> usize {
         let bytes = self.derived.take().map_or(0, |derived| derived.json.len());
-        self.ledger.release(Kind::Derived, bytes);
+        self.account.release(Kind::Derived, bytes);
         bytes
     }
 }
@@ -244,7 +311,7 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         self.drop_derived();
-        self.ledger.release(Kind::Messages, self.size());
+        self.account.release(Kind::Messages, self.size());
     }
 }
 

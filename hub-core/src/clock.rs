@@ -1,6 +1,7 @@
 //! The one kind of time the pure code knows: milliseconds, given from outside.
 
-/// Milliseconds since 1970, as the shell's clock has them. Never goes back within a process.
+/// Milliseconds of the shell's steady clock: it begins with the milliseconds since 1970 and goes on evenly, whatever the
+/// system's clock is corrected by. What is given to messages is a time of its [`Calendar`](crate::calendar::Calendar).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Millis(pub u64);
 

@@ -1,6 +1,7 @@
 //! What the hub's memory is held by: what outlives a call and is not bounded by its number is charged once, to a kind and,
 //! where one client causes it, to an account. The node's limit is compared with the total; whoever holds most is asked first.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
@@ -46,6 +47,8 @@ pub struct Ledger {
 #[derive(Debug)]
 pub struct Account {
     key: AccountKey,
+    /// Whether it can be found by that.
+    is_listed: bool,
     held: [Count; Kind::COUNT],
     ledger: Arc<Ledger>,
     /// How fast its connections publish together.
@@ -103,12 +106,20 @@ impl Ledger {
         }
         let account = Arc::new(Account {
             key,
+            is_listed: true,
             held: Default::default(),
             ledger: Arc::clone(self),
             pace: Pace::default(),
         });
         accounts.insert(key, Arc::downgrade(&account));
         account
+    }
+
+    /// An account of nobody: what is charged to it counts in the totals alone.
+    #[must_use]
+    pub fn nobody(self: &Arc<Self>) -> Arc<Account> {
+        let (key, held, pace) = (AccountKey::default(), Default::default(), Pace::default());
+        Arc::new(Account { key, is_listed: false, held, ledger: Arc::clone(self), pace })
     }
 
     /// Charges what belongs to nobody in particular.
@@ -132,6 +143,25 @@ impl Ledger {
     pub fn total(&self) -> usize {
         let total: u64 = self.totals.iter().map(Count::value).sum();
         usize::try_from(total).unwrap_or(usize::MAX)
+    }
+
+    /// How much of a kind an account may keep, if those that hold more are to give back so many bytes together: whoever
+    /// holds less is let be. Looks at every account, so ask seldom.
+    #[must_use]
+    pub fn level(&self, kind: Kind, excess: usize) -> usize {
+        let accounts: Vec<_> = lock(&self.accounts).values().filter_map(Weak::upgrade).collect();
+        let mut held: Vec<usize> = accounts.iter().map(|account| account.held(kind)).collect();
+        held.sort_unstable_by_key(|held| Reverse(*held));
+        let mut sum = 0usize;
+        for (index, most) in held.iter().enumerate() {
+            sum = sum.saturating_add(*most);
+            let next = held.get(index + 1).copied().unwrap_or(0);
+            let count = index + 1;
+            if sum.saturating_sub(next.saturating_mul(count)) >= excess {
+                return (sum - excess) / count;
+            }
+        }
+        0
     }
 
     /// Who holds most of a kind. Looks at every account, so ask seldom.
@@ -214,6 +244,9 @@ impl Drop for Charge {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        if !self.is_listed {
+            return;
+        }
         let mut accounts = lock(&self.ledger.accounts);
         // One of the same key may have been opened since the last reference to this one went.
         if accounts.get(&self.key).is_some_and(|known| known.strong_count() == 0) {
@@ -241,5 +274,29 @@ mod tests {
         drop(two);
         assert_eq!(lock(&ledger.accounts).len(), 1);
         assert_eq!(ledger.total(), 15);
+    }
+
+    #[track_caller]
+    fn check_level(held: &[usize], excess: usize, level: usize) {
+        let ledger = Arc::new(Ledger::default());
+        let accounts = (1..).zip(held).map(|(key, bytes)| {
+            let account = ledger.account(AccountKey(key));
+            account.charge(Kind::Messages, *bytes);
+            account
+        });
+        let accounts: Vec<_> = accounts.collect();
+        ledger.nobody().charge(Kind::Messages, 1_000);
+        assert_eq!(ledger.level(Kind::Messages, excess), level, "{held:?} less {excess}");
+        drop(accounts);
+    }
+
+    #[test]
+    fn those_who_hold_most_give_back_before_others() {
+        check_level(&[], 10, 0);
+        check_level(&[100], 10, 90);
+        check_level(&[10, 100, 20], 80, 20);
+        check_level(&[10, 100, 20], 90, 15);
+        check_level(&[10, 100, 20], 110, 6);
+        check_level(&[10, 100, 20], 131, 0);
     }
 }

@@ -12,8 +12,8 @@
 //! and answers are framed for one connection), [`tail`] (the newest part of a log), [`mark`] (which shards have yet to
 //! look at a tail), [`block`] (what a tail is made of), [`letter`] (what threads leave for a shard), [`record`] (a
 //! message in its one form), [`websocket`] (frames, read and written), [`trie`] (names by token), [`shelf`] (what is
-//! kept while there is room), [`ledger`] (whose every byte is), then leaves: [`pace`], [`metrics`], [`wheel`],
-//! [`clock`], [`limits`], [`mutant`].
+//! kept while there is room), [`ledger`] (whose every byte is), then leaves: [`calendar`] (which time
+//! messages are given), [`pace`], [`metrics`], [`wheel`], [`clock`], [`limits`], [`mutant`].
 
 pub mod shard;
 
@@ -50,6 +50,8 @@ pub mod trie;
 pub mod shelf;
 
 pub mod ledger;
+
+pub mod calendar;
 
 pub mod pace;
 

@@ -81,6 +81,7 @@ mod loom {
 
     use crate::block::Entry;
     use crate::clock::{Millis, NEVER};
+    use crate::ledger::Ledger;
     use crate::letter::{Inbox, Mail};
     use crate::tail::{Keep, Source, Tail, Terms};
 
@@ -101,21 +102,23 @@ mod loom {
             let waker = Arc::clone(&notify);
             let inbox = Arc::new(Inbox::new(Box::new(move || waker.notify())));
             let keep = Keep { count: 9, bytes: 9_999, age_ms: 9, readable: true, block_bytes: 99 };
-            let (epoch, ledger) = (Epoch(1), Arc::default());
-            let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes: 9_999, epoch, ledger });
+            let (epoch, calendar) = (Epoch(1), Arc::default());
+            let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes: 9_999, epoch, calendar });
             let source = Source::Topic(TopicName::parse("t").unwrap());
             let tail = Arc::new(Tail::new(TailNumber(1), 0, source, &terms, Offset(0)));
             tail.join(Millis(0), 0);
 
             let publisher = {
                 let (tail, inbox) = (Arc::clone(&tail), Arc::clone(&inbox));
+                let nobody = Arc::new(Ledger::default()).nobody();
                 thread::spawn(move || {
                     for offset in 1..=LAST.0 {
                         let head = Head::default();
                         let offset = Offset(offset);
                         let entry = Entry { offset, head, stale_at: NEVER, topic: None, payload: b"x" };
                         let mut wake = false;
-                        let _ = tail.append(&entry, |_| wake |= inbox.leave_tail(tail.number));
+                        let _ = tail
+                            .append(Millis(0), &entry, &nobody, |_| wake |= inbox.leave_tail(tail.number));
                         if wake {
                             inbox.wake();
                         }

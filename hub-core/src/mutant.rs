@@ -35,6 +35,12 @@ pub enum Mutant {
     PageJoinedToWrongCursor,
     /// A pattern's cursor that its tail has left behind goes on with what the tail has.
     TailBehindNotRead,
+    /// A subscription goes on though the rule that granted it is gone.
+    GrantOutlivesItsRule,
+    /// Messages get the system's time at once, also where its clock was put back.
+    TimeGoesBack,
+    /// What is kept goes by the times that messages were given, as if nobody had corrected the clock since.
+    AgedByGivenTime,
 }
 
 impl Mutant {
@@ -55,6 +61,9 @@ impl Mutant {
         Self::BytesCountedTwice,
         Self::PageJoinedToWrongCursor,
         Self::TailBehindNotRead,
+        Self::GrantOutlivesItsRule,
+        Self::TimeGoesBack,
+        Self::AgedByGivenTime,
     ];
 }
 

@@ -11,8 +11,10 @@ use crate::clock::Millis;
 pub struct Record<'a> {
     /// Its place in the log; 0 until it has one.
     pub offset: Offset,
-    /// The log's clock when it got that.
+    /// The time that it was given with that.
     pub published_at: Millis,
+    /// The steady clock then.
+    pub taken_at: Millis,
     /// What the payload is.
     pub content: Content,
     /// An earlier life of the hub may have stored it already.
@@ -44,7 +46,11 @@ impl<'a> Record<'a> {
             maybe_duplicate: self.maybe_duplicate,
             tag: self.tag,
             sender: self.sender,
-            ..Head::default()
+            // The block's own.
+            prev: Offset(0),
+            offset: Offset(0),
+            base_time_ms: 0,
+            topic: None,
         }
     }
 }
@@ -73,6 +79,7 @@ mod tests {
         let record = Record {
             offset: Offset(7),
             published_at: Millis(8),
+            taken_at: Millis(6),
             content: Content::Cbor,
             maybe_duplicate: true,
             tag: Tag(9),

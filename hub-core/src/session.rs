@@ -13,15 +13,17 @@ use std::sync::Arc;
 use tidewire_protocol::client_frame::{ClientFrame, Detach, Shut};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Heartbeat, HubFrame};
+use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Incarnation, Participant, Request, Tag};
 
+use crate::access::Granted;
 use crate::clock::Millis;
 use crate::ledger::Charge;
 use crate::letter::{Fate, Outcome, Serial};
 use crate::names::producers::Producer;
 use crate::pace::Pace;
 use crate::reading::job::PageRead;
-use crate::session::asking::{page, page_of, subscription};
+use crate::session::asking::{page, page_of, still_readable, subscription};
 use crate::session::desk::{Demand, Desk};
 use crate::session::handles::Handles;
 use crate::session::replies::Replies;
@@ -52,11 +54,24 @@ pub struct Session {
     signed_in: bool,
     participants: Vec<Present>,
     handles: Handles,
-    /// Pages of history that are being read: their serials, requests, and how long they may be.
-    asked: Vec<(Serial, Request, usize)>,
+    /// Pages of history that are being read.
+    asked: Vec<AskedPage>,
     /// What they take, on the connection's account.
     charge: Option<Charge>,
     pace: Pace,
+}
+
+/// A page of history that is being read.
+#[derive(Debug)]
+pub struct AskedPage {
+    /// What its answer comes with.
+    serial: Serial,
+    /// Number of the question.
+    request: Request,
+    /// Of which topics.
+    selector: Granted<Selector>,
+    /// How long it may be.
+    bytes_max: usize,
 }
 
 /// A participant that is attached.
@@ -103,8 +118,9 @@ impl Session {
             ClientFrame::History(history) => {
                 if self.asked.len() >= READS_MAX {
                     desk.replies.put(&failed(history.request, Code::Overloaded));
-                } else if let Some((serial, bytes_max)) = page(now, &history, self.under_way(), desk) {
-                    self.asked.push((serial, history.request, bytes_max));
+                } else {
+                    let asked = page(now, &history, self.under_way(), desk);
+                    self.asked.extend(asked);
                 }
             }
             ClientFrame::Heartbeat(frame) => {
@@ -142,10 +158,13 @@ impl Session {
     }
 
     /// Tells a page of history that had to be read.
-    pub fn tell_page(&mut self, serial: Serial, page: PageRead, replies: &mut Replies) {
-        if let Some(at) = self.asked.iter().position(|(asked, ..)| *asked == serial) {
-            let (_, request, bytes_max) = self.asked.swap_remove(at);
+    pub fn tell_page(&mut self, serial: Serial, page: PageRead, topics: &Topics, replies: &mut Replies) {
+        let Some(at) = self.asked.iter().position(|asked| asked.serial == serial) else { return };
+        let AskedPage { request, selector, bytes_max, .. } = self.asked.swap_remove(at);
+        if still_readable(&selector, topics) {
             replies.put_page(page_of(request, page), bytes_max);
+        } else {
+            replies.put(&failed(request, Code::Forbidden));
         }
     }
 
@@ -160,7 +179,7 @@ impl Session {
 
     /// Bytes of pages that are being read.
     fn under_way(&self) -> usize {
-        self.asked.iter().map(|(.., bytes_max)| bytes_max).sum()
+        self.asked.iter().map(|asked| asked.bytes_max).sum()
     }
 
     fn participant(&self, number: Participant) -> Option<&Present> {

@@ -24,6 +24,7 @@ use crate::shard::ending::Ending;
 use crate::shard::holding::Holding;
 use crate::shard::parting::{Living, Parting};
 use crate::shard::post::Post;
+use crate::shard::revoking::Revoking;
 use crate::shard::serving::{Served, serve};
 use crate::shard::turn::{Turns, Work};
 use crate::shard::walk::{StopReason, Stopped};
@@ -47,6 +48,8 @@ pub mod parting;
 pub mod holding;
 
 mod timing;
+
+mod revoking;
 
 pub mod serving;
 
@@ -74,6 +77,7 @@ pub struct Shard {
     parting: Parting,
     holding: Holding,
     post: Post,
+    revoking: Revoking,
     /// Connections that were told what became of their publishes: they get more turns than those that are only ready.
     answered: VecDeque<ConnectionId>,
     /// Connections with something to write that nobody holds up.
@@ -116,6 +120,7 @@ impl Shard {
             parting: Parting::default(),
             holding: Holding::default(),
             post: Post::default(),
+            revoking: Revoking::new(topics.access().edition()),
             answered: VecDeque::new(),
             ready: VecDeque::new(),
             batch: Batch::default(),
@@ -165,6 +170,7 @@ impl Shard {
             Some(Work::Ready) => self.serve_ready(now, wire),
             Some(Work::Walk) => self.walk_on(wire),
             Some(Work::Ends) => self.part(now, wire),
+            Some(Work::Rules) => self.revoke(now),
         }
         Turns::any(|work| self.waits(now, work))
     }
@@ -178,6 +184,7 @@ impl Shard {
             Work::Ready => !self.ready.is_empty(),
             Work::Walk => self.audiences.has_work(),
             Work::Ends => self.parting.has_work() || self.holding.has_work(),
+            Work::Rules => self.revoking.has_work(self.topics.access().edition()),
         }
     }
 

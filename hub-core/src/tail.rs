@@ -10,8 +10,9 @@ use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 use tidewire_protocol::position::Position;
 
 use crate::block::{Block, Entry, Open};
+use crate::calendar::Calendar;
 use crate::clock::Millis;
-use crate::ledger::{Kind, Ledger};
+use crate::ledger::{Account, Kind};
 use crate::mark::Marks;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
@@ -20,6 +21,8 @@ use crate::tail::sealed::Sealed;
 pub mod heavy;
 
 mod letting_go;
+
+mod of_pattern;
 
 pub mod sealed;
 
@@ -67,8 +70,8 @@ pub struct Terms {
     pub heavy_bytes: usize,
     /// The log that they are of.
     pub epoch: Epoch,
-    /// Where their bytes are counted.
-    pub ledger: Arc<Ledger>,
+    /// Which time their messages are given.
+    pub calendar: Arc<Calendar>,
 }
 
 /// What a tail keeps. Whichever bound is reached first counts.
@@ -86,7 +89,7 @@ pub struct Keep {
     pub block_bytes: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// What has come since the newest block was sealed. Boxed, because a topic at rest has none.
     open: Option<Box<Open>>,
@@ -136,8 +139,25 @@ impl Tail {
     /// An empty tail, as if everything up to `gone` had been there and was dropped.
     #[must_use]
     pub fn new(number: TailNumber, log: u8, source: Source, terms: &Arc<Terms>, gone: Offset) -> Self {
-        let state = Mutex::new(State { last: gone, cached_from: gone, ..State::default() });
-        Self { number, log, source, marks: Marks::default(), terms: Arc::clone(terms), state }
+        let state = State {
+            open: None,
+            sealed: Sealed::default(),
+            last: gone,
+            cached_from: gone,
+            begun_at: Offset(0),
+            trimmed: (0, 0),
+            heavy: false,
+            passed_by: Offset(0),
+        };
+        let (marks, terms, state) = (Marks::default(), Arc::clone(terms), Mutex::new(state));
+        Self { number, log, source, marks, terms, state }
+    }
+
+    /// Who answers for most of what it holds.
+    #[must_use]
+    pub fn owner(&self) -> Option<Arc<Account>> {
+        let state = lock(&self.state);
+        state.sealed.owner().or_else(|| state.open.as_ref().map(|open| Arc::clone(open.owner())))
     }
 
     /// Which it is.
@@ -158,9 +178,23 @@ impl Tail {
         Position { epoch: self.terms.epoch, offset }
     }
 
-    /// Appends a message and calls `wake` for each shard that has to look. `true` if that has made it heavy.
+    /// The time that is given to a message that is taken `now`, behind one that was given `before`.
     #[must_use]
-    pub fn append(&self, entry: &Entry<'_>, wake: impl FnMut(usize)) -> bool {
+    pub fn time_after(&self, before: Millis, now: Millis) -> Millis {
+        let time = self.terms.calendar.at(now);
+        if mutant::active(Mutant::TimeGoesBack) { time } else { time.max(before) }
+    }
+
+    /// Appends a message that was taken `now` and that `account` answers for, and calls `wake` for each shard that has to
+    /// look. `true` if that has made it heavy.
+    #[must_use]
+    pub fn append(
+        &self,
+        now: Millis,
+        entry: &Entry<'_>,
+        account: &Arc<Account>,
+        wake: impl FnMut(usize),
+    ) -> bool {
         let mut state = lock(&self.state);
         if entry.offset <= state.last {
             debug_assert!(mutant::active(Mutant::VisibleOutOfOrder), "the sequencer reveals in offset order");
@@ -171,28 +205,30 @@ impl Tail {
             self.seal(&mut state);
         }
         // Where each message is sent at once, blocks are sealed by those who read and are never full here.
-        self.drop_old(&mut state, Millis(entry.head.published_at_ms));
+        self.drop_old(&mut state, now);
         let prev = state.last;
-        let open = state.open.get_or_insert_default();
-        let before = if open.is_empty() { 0 } else { open.held_bytes() };
-        open.append(prev, entry);
-        self.terms.ledger.charge(Kind::Messages, open.held_bytes() - before);
+        match &mut state.open {
+            Some(open) => {
+                let (owner, before) = (Arc::clone(open.owner()), open.held_bytes());
+                open.append(prev, entry, account);
+                if Arc::ptr_eq(&owner, open.owner()) {
+                    owner.charge(Kind::Messages, open.held_bytes() - before);
+                } else {
+                    owner.release(Kind::Messages, before);
+                    open.owner().charge(Kind::Messages, open.held_bytes());
+                }
+            }
+            none => {
+                let open = none.insert(Box::new(Open::new(account)));
+                open.append(prev, entry, account);
+                account.charge(Kind::Messages, open.held_bytes());
+            }
+        }
         state.last = entry.offset;
         self.marks.raise(wake);
         let becomes_heavy = !state.heavy && state.sealed.bytes() >= self.terms.heavy_bytes as u64;
         state.heavy |= becomes_heavy;
         becomes_heavy
-    }
-
-    /// A message came that this tail does not take: whoever wants it reads it from its topic.
-    pub fn pass_by(&self, offset: Offset, wake: impl FnMut(usize)) {
-        let mut state = lock(&self.state);
-        self.discard_open(&mut state);
-        while state.sealed.drop_front().is_some() {}
-        state.last = offset;
-        state.cached_from = offset;
-        state.passed_by = offset;
-        self.marks.raise(wake);
     }
 
     /// Takes the blocks after `cursor`, all of them, and tells the tail's end.
@@ -255,21 +291,6 @@ impl Tail {
         (state.cached_from, state.last)
     }
 
-    /// An empty tail begins here.
-    pub fn begin_at(&self, end: Offset) {
-        let mut state = lock(&self.state);
-        (state.last, state.cached_from, state.begun_at) = (end, end, end);
-    }
-
-    /// Nothing that is owed lies between `from` and where this tail began: it holds all from there on, if it has
-    /// dropped nothing since.
-    pub fn reach_back(&self, from: Offset) {
-        let mut state = lock(&self.state);
-        if state.cached_from == state.begun_at && from < state.begun_at {
-            state.cached_from = from;
-        }
-    }
-
     /// Whether what is kept may be asked for.
     #[must_use]
     pub fn readable(&self) -> bool {
@@ -308,7 +329,7 @@ impl Tail {
     pub fn before_time(&self, now: Millis, time: Millis) -> Offset {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        state.sealed.before_time(time).max(state.cached_from)
+        state.sealed.before_time(self.terms.calendar.at(time)).max(state.cached_from)
     }
 
     /// The newest offset that is kept and was published before `time`; 0 if there is none.
@@ -316,7 +337,7 @@ impl Tail {
     pub fn older_than(&self, now: Millis, time: Millis) -> Offset {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        let older = state.sealed.before_time(time);
+        let older = state.sealed.before_time(self.terms.calendar.at(time));
         if older > state.cached_from { older } else { Offset(0) }
     }
 
@@ -325,31 +346,21 @@ impl Tail {
         self.seal(state);
         self.drop_old(state, now);
         self.drop_stale(state, now);
-        state.trim_front(now, &self.terms.keep);
+        state.trim_front(self.oldest(now), &self.terms.keep);
     }
 
     /// Makes what has gathered visible.
     fn seal(&self, state: &mut State) {
-        if let Some(open) = state.open.take() {
-            let block = open.seal(self.number, self.log, &self.terms.ledger);
+        let State { open, sealed, .. } = state;
+        if let Some(open) = open.take() {
+            let block = open.seal(self.number, self.log);
             if !mutant::active(Mutant::BytesCountedTwice) {
-                self.terms.ledger.release(Kind::Messages, open.held_bytes());
+                open.owner().release(Kind::Messages, open.held_bytes());
             }
-            state.sealed.push(Arc::new(block));
+            sealed.push(Arc::new(block));
             if matches!(self.source, Source::Topic(_)) {
-                state.sealed.merge_cold(
-                    self.number,
-                    self.log,
-                    self.terms.keep.block_bytes,
-                    &self.terms.ledger,
-                );
+                sealed.merge_cold(self.number, self.log, self.terms.keep.block_bytes);
             }
-        }
-    }
-
-    fn discard_open(&self, state: &mut State) {
-        if let Some(open) = state.open.take() {
-            self.terms.ledger.release(Kind::Messages, open.held_bytes());
         }
     }
 }
@@ -358,14 +369,18 @@ impl State {
     fn open_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.len())
     }
+
+    /// Lets go of what has gathered. Tells how many bytes that freed.
+    fn discard_open(&mut self) -> usize {
+        let Some(open) = self.open.take() else { return 0 };
+        open.owner().release(Kind::Messages, open.held_bytes());
+        open.held_bytes()
+    }
 }
 
 impl Drop for Tail {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = state.open.take() {
-            self.terms.ledger.release(Kind::Messages, open.held_bytes());
-        }
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).discard_open();
     }
 }
 
@@ -374,6 +389,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::clock::NEVER;
+    use crate::ledger::Ledger;
     use crate::tail::letting_go::SMALL_BYTES;
     use tidewire_protocol::block::Head;
 
@@ -382,15 +398,20 @@ mod tests {
     fn tail(block_bytes: usize) -> Tail {
         let keep = Keep { count: u64::MAX, bytes: usize::MAX, age_ms: AGE_MS, readable: true, block_bytes };
         let (heavy_bytes, epoch) = (usize::MAX, Epoch(1));
-        let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, ledger: Arc::default() });
+        let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, calendar: Arc::default() });
         let source = Source::Topic(TopicName::parse("t").unwrap());
         Tail::new(TailNumber(1), 0, source, &terms, Offset(0))
     }
 
     fn append(tail: &Tail, offset: u64, time: u64, payload: &[u8]) {
+        let owner = tail.owner().unwrap_or_else(|| Arc::new(Ledger::default()).nobody());
         let head = Head { published_at_ms: time, ..Head::default() };
-        let _ = tail
-            .append(&Entry { offset: Offset(offset), head, stale_at: NEVER, topic: None, payload }, |_| ());
+        let _ = tail.append(
+            Millis(time),
+            &Entry { offset: Offset(offset), head, stale_at: NEVER, topic: None, payload },
+            &owner,
+            |_| (),
+        );
     }
 
     /// Whether a block stands open once a message has been there for `age_ms`, and how much is gone.
@@ -436,10 +457,10 @@ mod tests {
         assert_eq!(tail.count_between(now, Offset(300), Offset(600)), 100);
         assert_eq!(tail.before_last(now, 10), Some(Offset(15_000 - 30)));
         assert_eq!(tail.before_time(now, Millis(31)), Offset(3 * 2_999));
-        let held = tail.terms.ledger.total();
+        let account = tail.owner().unwrap();
+        let held = account.held(Kind::Messages);
         assert!(held < 5_000 * 60, "{held} bytes for 5,000 messages of 15 bytes");
-        let ledger = Arc::clone(&tail.terms.ledger);
         drop(tail);
-        assert_eq!(ledger.total(), 0);
+        assert_eq!(account.held(Kind::Messages), 0);
     }
 }

@@ -2,12 +2,12 @@
 //! that takes longer, by [`Reads`].
 //!
 //! Locks: names, then a log, then a topic's list of the tails that it feeds, then the list of heavy tails, then a tail,
-//! then an inbox, and the ledger's accounts last; never two of a kind. The producers' lock is taken with none of these, so
-//! after a log's only once that is given back.
+//! then an inbox, and the calendar or the ledger's accounts last; never two of a kind. The producers' lock is taken with none
+//! of these, so after a log's only once that is given back.
 
 use std::ops::DerefMut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tidewire_protocol::block::put_on_page;
 use tidewire_protocol::code::Code;
@@ -15,7 +15,8 @@ use tidewire_protocol::name::{Selector, TopicName};
 use tidewire_protocol::number::{Epoch, Incarnation, ProducerId, Tag};
 use tidewire_protocol::position::Start;
 
-use crate::access::{Access, Granted};
+use crate::access::{Access, Granted, InForce};
+use crate::calendar::Calendar;
 use crate::clock::Millis;
 use crate::ledger::{Account, Ledger};
 use crate::letter::{Address, Inbox, Wakes};
@@ -37,6 +38,8 @@ use crate::topic::Topic;
 
 pub mod joining;
 
+mod room;
+
 /// What a hub is set up with.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -56,12 +59,15 @@ pub struct Topics {
     logs: Vec<Log>,
     reads: Reads,
     heavy: Arc<Heavy>,
-    access: Access,
+    access: InForce,
+    /// The last look for room found too little: until the next sweep nobody looks again.
+    is_short: AtomicBool,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
+    calendar: Arc<Calendar>,
     /// Of copies that are charged to those who wait for them, and not as messages.
-    copies: Arc<Ledger>,
+    copies: Arc<Account>,
     inboxes: Vec<Arc<Inbox>>,
     next_tag: AtomicU64,
 }
@@ -80,8 +86,9 @@ impl Topics {
         let metrics = Arc::new(Metrics::default());
         let ledger = Arc::new(Ledger::default());
         let heavy = Arc::new(Heavy::default());
+        let calendar = Arc::new(Calendar::default());
         let epochs: Vec<Epoch> = logs.iter().map(|(epoch, _)| *epoch).collect();
-        let names = Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &ledger);
+        let names = Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &calendar);
         let log = |(index, log): (u8, (Epoch, Engine))| {
             Log::new(Sequencer::new(index, log, inboxes.clone(), &heavy, &ledger, &limits, &metrics))
         };
@@ -91,11 +98,13 @@ impl Topics {
             logs: (0..).zip(logs).map(log).collect(),
             reads: Reads::new(inboxes.len(), limits.reading_bytes_max),
             heavy,
-            access: settings.access,
+            access: InForce::new(settings.access),
+            is_short: AtomicBool::new(false),
             limits,
             metrics,
             ledger,
-            copies: Arc::default(),
+            calendar,
+            copies: Arc::new(Ledger::default()).nobody(),
             inboxes,
             next_tag: AtomicU64::new(1),
         }
@@ -109,8 +118,21 @@ impl Topics {
 
     /// Who may do what.
     #[must_use]
-    pub fn access(&self) -> &Access {
+    pub fn access(&self) -> &InForce {
         &self.access
+    }
+
+    /// From now on other rules hold. What they do not allow ends: each shard lets go of its connections' subscriptions, and
+    /// whoever uses a handle has it asked for anew.
+    pub fn change_access(&self, access: Access) {
+        self.access.change(access);
+        let mut wakes = Wakes::default();
+        for (shard, inbox) in self.inboxes.iter().enumerate() {
+            if inbox.nudge() {
+                wakes.note(shard);
+            }
+        }
+        wakes.wake(&self.inboxes);
     }
 
     /// Every bound.
@@ -129,6 +151,12 @@ impl Topics {
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
+    }
+
+    /// Which time messages are given.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
     }
 
     /// Reads that take longer.
@@ -170,7 +198,7 @@ impl Topics {
         opening
     }
 
-    /// The topic of a name that may be published to.
+    /// The topic of a name that may be published to, by somebody who begins to.
     ///
     /// # Errors
     /// [`Code::Overloaded`] if there is no room for one more.
@@ -290,7 +318,9 @@ impl Topics {
         self.reads.turn(now, &self.hub(), &self.inboxes)
     }
 
-    /// Reads what takes a look at many topics, whatever else waits to be read.
+    /// Reads what takes a look at many topics, whatever else waits to be read: for the simulation's oracle, which must not
+    /// do the work of others.
+    #[cfg(feature = "mutants")]
     #[must_use]
     pub fn read_at_once(&self, now: Millis, account: &Arc<Account>, ask: Ask) -> Answer {
         let mut job = Job::new(ask);
@@ -308,48 +338,6 @@ impl Topics {
     /// Takes what was read for a shard.
     pub fn take_read(&self, shard: usize) -> Vec<(Address, Answer)> {
         self.reads.take(shard)
-    }
-
-    /// Drops some of what is too old, and what nobody needs. To be called a few times a second.
-    pub fn sweep(&self, now: Millis) {
-        let (topics, idle) = lock(&self.names).next_to_age(now);
-        for followed in idle {
-            for (log, tail) in self.logs.iter().zip(&followed.tails) {
-                log.lock().feed.remove(followed.pattern.as_str(), tail);
-                tail.clear();
-            }
-        }
-        let generations: Vec<u64> = self.logs.iter().map(Log::generation).collect();
-        let pressed = self.ledger.total() > self.limits.node_bytes_max;
-        let mut unneeded = Vec::new();
-        for topic in topics {
-            topic.forget_fed(generations[usize::from(topic.log)]);
-            let (gone, last) = topic.tail.age(now);
-            if pressed {
-                topic.tail.drop_derived();
-            }
-            if gone == last {
-                unneeded.push(topic);
-            }
-        }
-        if !unneeded.is_empty() {
-            let mut names = lock(&self.names);
-            unneeded.iter().for_each(|topic| names.dismiss(topic, now));
-        }
-        for log in &self.logs {
-            let mut log = log.lock();
-            log.sweep(now);
-            self.settle(now, log);
-        }
-        self.relieve();
-    }
-
-    /// Makes room if the node is full.
-    fn relieve(&self) {
-        let (held, max) = (self.ledger.total(), self.limits.node_bytes_max);
-        if held > max {
-            self.heavy.relieve(held - max + max / 16);
-        }
     }
 
     /// Lets the engine of a simulated log complete or fail what it holds.

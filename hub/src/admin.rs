@@ -101,18 +101,13 @@ impl MetricsPage {
         self.counter("sent_bytes_total", "Bytes written to sockets.", bytes_sent.value());
         self.counter("blocked_total", "Writes that found a socket full.", blocked.value());
         let reasons = GapReason::ALL.iter().map(|reason| (reason.name(), gaps.of(reason.number())));
-        self.counters("gaps_total", "Gaps told to readers.", "reason", reasons);
+        self.samples("gaps_total", "counter", "Gaps told to readers.", "reason", reasons);
     }
 
     /// What the hub's memory is held by, as far as it is counted.
     fn ledger(&mut self, ledger: &Ledger) {
-        let _ = write!(
-            self.0,
-            "# HELP tidewire_held_bytes Memory by what it is held for.\n# TYPE tidewire_held_bytes gauge\n"
-        );
-        for kind in Kind::ALL {
-            let _ = writeln!(self.0, "tidewire_held_bytes{{kind=\"{}\"}} {}", kind.name(), ledger.held(kind));
-        }
+        let held = Kind::ALL.into_iter().map(|kind| (kind.name(), ledger.held(kind)));
+        self.samples("held_bytes", "gauge", "Memory by what it is held for.", "kind", held);
     }
 
     /// What the system says of this process, where it says so.
@@ -130,12 +125,9 @@ impl MetricsPage {
 
     /// Whom the gate refused, by reason.
     fn refusals(&mut self, refusals: &Refusals) {
-        let name = "tidewire_handshakes_refused_total";
         let help = "Clients refused before or at the handshake.";
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} counter\n");
-        for (reason, count) in refusals.counts() {
-            let _ = writeln!(self.0, "{name}{{reason=\"{}\"}} {count}", reason.name());
-        }
+        let counts = refusals.counts().map(|(reason, count)| (reason.name(), count));
+        self.samples("handshakes_refused_total", "counter", help, "reason", counts);
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
@@ -148,18 +140,19 @@ impl MetricsPage {
 
     fn counter_by_code(&mut self, name: &str, help: &str, counts: &Counts) {
         let codes = Code::ALL.iter().map(|code| (code.name(), counts.of(code.number())));
-        self.counters(name, help, "code", codes);
+        self.samples(name, "counter", help, "code", codes);
     }
 
-    /// A counter for each value of a label.
-    fn counters<'a>(
+    /// A sample for each value of a label.
+    fn samples<'a>(
         &mut self,
         name: &str,
+        kind: &str,
         help: &str,
         label: &str,
-        values: impl Iterator<Item = (&'a str, u64)>,
+        values: impl Iterator<Item = (&'a str, impl Display)>,
     ) {
-        let _ = write!(self.0, "# HELP tidewire_{name} {help}\n# TYPE tidewire_{name} counter\n");
+        let _ = write!(self.0, "# HELP tidewire_{name} {help}\n# TYPE tidewire_{name} {kind}\n");
         for (label_value, value) in values {
             let _ = writeln!(self.0, "tidewire_{name}{{{label}=\"{label_value}\"}} {value}");
         }

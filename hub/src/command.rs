@@ -12,9 +12,14 @@ mod subscribe;
 
 mod history;
 
+mod updates;
+
 mod hub_address;
+mod lines;
 mod place;
 mod printing;
+
+mod content;
 
 mod failure;
 

@@ -86,8 +86,13 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Some of it is wrong.
-    #[error("{}", lines(_0))]
-    Wrong(Vec<Problem>),
+    #[error("{}", lines(problems, warnings))]
+    Wrong {
+        /// What is wrong.
+        problems: Vec<Problem>,
+        /// What is of no use in the rest.
+        warnings: Vec<Warning>,
+    },
 }
 
 impl Config {
@@ -111,18 +116,27 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let mut raw = RawConfig::read(text, &mut problems);
-        environment::overlay(&mut raw, env, &mut problems);
+        let unheard = environment::overlay(&mut raw, env, &mut problems);
         if let Some(listen) = &flags.listen {
             let place = Place { line: None, key: "--listen".into(), text: format!("\"{listen}\"") };
             raw.listen = Some(Written { value: listen.clone(), place });
         }
-        let config = meaning::interpret(raw, flags, &mut problems);
+        let mut config = meaning::interpret(raw, flags, &mut problems);
+        config.warnings.extend(unheard);
         let broken: Vec<_> =
             problems.iter().filter(|problem| problem.is_syntax()).map(Problem::line).collect();
         // What stands on a line that cannot be read is not what its writer meant.
         problems.retain(|problem| problem.is_syntax() || !broken.contains(&problem.line()));
         problems.sort_by_key(|problem| problem.line().unwrap_or(usize::MAX));
-        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(problems)) }
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        let mut warnings = config.warnings;
+        // What is wrong may be what would let somebody in.
+        if problems.iter().any(Problem::may_be_about_access) {
+            warnings.retain(|warning| warning.place.is_some());
+        }
+        Err(ConfigError::Wrong { problems, warnings })
     }
 
     /// Whether any rule lets anybody do anything who can connect.
@@ -132,8 +146,9 @@ impl Config {
     }
 }
 
-fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+fn lines(problems: &[Problem], warnings: &[Warning]) -> String {
+    let warnings = warnings.iter().map(|warning| format!("warning: {warning}"));
+    problems.iter().map(ToString::to_string).chain(warnings).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -171,7 +186,10 @@ mod tests {
     #[test]
     fn wrong_keys_and_values_are_named_with_what_is_allowed() {
         check_wrong("listne = \"a\"", &["listne", "listen"]);
-        check_wrong("listen = \"nowhere\"", &["`listen`", "\"nowhere\"", "HOST:PORT"]);
+        check_wrong("listen = \"nowhere\"", &["`listen`", "\"nowhere\"", "HOST:PORT, like"]);
+        let nowhere = format!("{}:7700", "x".repeat(64));
+        check_wrong(&format!("listen = \"{nowhere}\""), &["`listen`", "x` does not resolve: "]);
+        check_wrong(&format!("metrics_listen = \"{nowhere}\""), &["x` does not resolve: "]);
         check_wrong("shards = 0", &["`shards` is 0", "1 to 1024"]);
         check_wrong("shards = \"two\"", &["`shards` is \"two\"", "a whole number"]);
         check_wrong("origins = [\"app.example.com\"]", &["`origins`", "\"app.example.com\"", "https://"]);
@@ -183,7 +201,7 @@ mod tests {
             "[[topics]]\npattern = \">\"\nretention = \"all\"",
             &["`topics[0].retention`", "\"none\""],
         );
-        check_wrong("[[topics]]\npattern = \">\"\nretention = { count = 0 }", &["count` is 0", "at least 1"]);
+        check_wrong("[[topics]]\npattern = \">\"\nretention = { count = 0 }", &["count` is 0", "1 to"]);
         check_wrong(
             "[[topics]]\npattern = \">\"\nretention = {}",
             &["`topics[0].retention.count` is missing"],
@@ -208,6 +226,50 @@ mod tests {
                 "`limits.pending_bytes_max` is 2000000",
             ],
         );
+    }
+
+    #[test]
+    fn numbers_beyond_all_numbers_are_told_what_is_allowed() {
+        let huge = "9".repeat(60);
+        let sections = [
+            ("shards", ""),
+            ("drain_seconds", ""),
+            ("heartbeat_ms", "[limits]\n"),
+            ("count", "[[topics]]\npattern = \">\"\n[topics.retention]\n"),
+        ];
+        for (key, head) in sections {
+            for number in [huge.clone(), format!("-{huge}")] {
+                check_wrong(&format!("{head}{key} = {number}"), &[" to ", &number]);
+            }
+        }
+        for name in ["TIDEWIRE_SHARDS", "TIDEWIRE_DRAIN_SECONDS", "TIDEWIRE_LIMITS_HEARTBEAT_MS"] {
+            let said = read("", &[(name, &huge)], &Flags::default()).unwrap_err().to_string();
+            assert!(said.contains(name) && said.contains(" to "), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_contradiction_names_its_places() {
+        let toml = "[limits]\nfrag = 1\nmessage_bytes_max = 4_000_000\nframe_bytes_max = 5_000_000";
+        check_wrong(toml, &["line 4 and line 3: `limits.frame_bytes_max` is 5000000"]);
+        let env = [("TIDEWIRE_LIMITS_FRAME_BYTES_MAX", "5000000")];
+        let toml = "[limits]\nmessage_bytes_max = 4_000_000";
+        let said = read(toml, &env, &Flags::default()).unwrap_err().to_string();
+        let places = "`TIDEWIRE_LIMITS_FRAME_BYTES_MAX` and line 2: `limits.frame_bytes_max`";
+        assert!(said.contains(places), "{said}");
+    }
+
+    #[test]
+    fn an_error_hides_no_warning_and_causes_none() {
+        let rule = "[[access]]\npattern = \"chat/#\"\nsubscribe = true\nanonymous = true\n";
+        check_wrong(
+            &format!("shards = 0\n{rule}"),
+            &["`shards` is 0", "warning: nobody can connect", "warning: line 3: `access[0].pattern`"],
+        );
+        for wrong in ["allow_no_origin = 1\n", "origns = []\n", "shards = = 1\n"] {
+            let said = read(&format!("{wrong}{rule}"), &[], &Flags::default()).unwrap_err().to_string();
+            assert!(said.contains("chat.>") && !said.contains("nobody can connect"), "{said}");
+        }
     }
 
     #[test]
@@ -246,6 +308,8 @@ mod tests {
         }
         assert_eq!(said.lines().count(), 4, "{said}");
     }
+
+    const ALL: &str = "[[access]]\npattern = \">\"\nsubscribe = true\nanonymous = true\n";
 
     #[track_caller]
     fn check_warned(toml: &str, parts: &[&str]) {
@@ -305,6 +369,14 @@ mod tests {
     fn a_hub_that_lets_no_page_and_no_program_in_warns() {
         let closed = right("[[access]]\npattern = \">\"\nsubscribe = true\nanonymous = true");
         assert!(closed.warnings.iter().any(|warning| warning.says.contains("allow_no_origin")));
+        let lopsided = "[limits]\nconnections_max = 100\n";
+        check_warned(&format!("{ALL}{lopsided}"), &["`connections_max` is 100: one address may take all"]);
+        let lopsided =
+            format!("{lopsided}connections_per_address_max = 200\nhandshakes_per_address_max = 9000\n");
+        check_warned(
+            &format!("{ALL}{lopsided}"),
+            &["`limits.connections_per_address_max` is 200", "`limits.handshakes_per_address_max` is 9000"],
+        );
         let trusting = right("allow_no_origin = true\ntrusted_proxies = [\"0.0.0.0/0\"]");
         assert!(trusting.warnings.iter().any(|warning| warning.says.contains("trusted_proxies")));
     }

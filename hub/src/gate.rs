@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 
 use crate::gate::door::Door;
 use crate::gate::handshake::{BadHandshake, Handshake, words};
+use crate::gate::limits::Limits;
 use crate::gate::origin::{Origins, well_formed};
 use crate::gate::refusals::Reason;
 use crate::reactor::{Newcomer, Reactor};
@@ -119,7 +120,11 @@ async fn upgrade(
     let seat = match gate.connections.take(client) {
         Ok(seat) => seat,
         Err(no_seat) => {
-            gate.refuse(full(no_seat), client, no_seat);
+            gate.refuse(
+                full(no_seat),
+                client,
+                format_args!("{no_seat}; {}", remedy(no_seat, &gate.door.limits)),
+            );
             return come_back_later(&no_seat.to_string(), RETRY_AFTER_FULL);
         }
     };
@@ -143,6 +148,20 @@ fn full(no_seat: NoSeat) -> Reason {
     match no_seat {
         NoSeat::Full => Reason::Full,
         NoSeat::AddressFull => Reason::AddressFull,
+    }
+}
+
+/// What an operator may do about it. With few open files the hub itself lowers what holds of `connections_max`.
+fn remedy(no_seat: NoSeat, limits: &Limits) -> String {
+    match no_seat {
+        NoSeat::Full => format!(
+            "there are {}: raise `limits.connections_max`, or the open files that the hub may have",
+            limits.connections_max
+        ),
+        NoSeat::AddressFull => format!(
+            "there are {}: raise `limits.connections_per_address_max`, or name a proxy in `trusted_proxies`",
+            limits.connections_per_address_max
+        ),
     }
 }
 

@@ -89,7 +89,7 @@ impl Reactor {
             let (orders, taken) = mpsc::channel();
             let load = Arc::new(AtomicUsize::new(0));
             let shard = Shard::new(clock.now(), index, Arc::clone(&topics), inbox);
-            let events = EventLoop::new(poll, shard, taken, clock, Arc::clone(&load))?;
+            let events = EventLoop::new(poll, shard, taken, clock, Arc::clone(&topics), Arc::clone(&load))?;
             thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
                 let _fatal = FatalEnd;
                 SHARD.set(Some(index));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
+use tidewire_hub_core::access::Access;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -97,6 +98,11 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on others may do what these rules say; what they do not allow ends.
+    pub fn change_access(&self, access: Access) {
+        self.reactor.topics().change_access(access);
     }
 
     /// Lets nobody in any more, sends all clients away with a time to come back, and waits until they have gone or

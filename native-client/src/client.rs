@@ -22,6 +22,7 @@ use crate::event::{Decode, as_bytes, from_json};
 use crate::history::{HistoryError, Page};
 use crate::options::Options;
 use crate::outcome::PublishError;
+use crate::overheard::{NotNow, Overheard};
 use crate::payload::Payload;
 use crate::publishing::Publishing;
 use crate::sending::Sending;
@@ -38,6 +39,7 @@ pub struct Client {
     status: watch::Receiver<Status>,
     last_key: Arc<AtomicU64>,
     sending: Arc<Sending>,
+    overheard: Arc<Overheard>,
 }
 
 impl Client {
@@ -57,6 +59,7 @@ impl Client {
             bytes_max,
         });
         let sending = Arc::new(Sending::default());
+        let overheard = Arc::new(Overheard::default());
         let (commands, command_receiver) = mpsc::unbounded_channel();
         let (status_sender, status) = watch::channel(Status::Connecting);
         tokio::spawn(engine::run(Parts {
@@ -65,9 +68,10 @@ impl Client {
             commands: command_receiver,
             room: Arc::clone(&room),
             sending: Arc::clone(&sending),
+            overheard: Arc::clone(&overheard),
             status: status_sender,
         }));
-        Ok(Self { commands, room, status, last_key: Arc::default(), sending })
+        Ok(Self { commands, room, status, last_key: Arc::default(), sending, overheard })
     }
 
     /// Waits for the hub.
@@ -243,6 +247,19 @@ impl Client {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// What the hub refuses for now while there is a connection, and as it changes; none once it takes something again.
+    /// What was asked for waits, and is asked for again.
+    #[must_use]
+    pub fn not_now(&self) -> watch::Receiver<Option<NotNow>> {
+        self.overheard.not_now()
+    }
+
+    /// Bytes of the largest message that the hub takes; none before the first connection.
+    #[must_use]
+    pub fn message_bytes_max(&self) -> Option<u64> {
+        self.overheard.message_bytes_max()
     }
 
     /// Ends the client. What waits in the outbox fails; [`Self::flush`] first if it should not.

@@ -11,6 +11,7 @@ use tidewire_protocol::code::Content;
 use tidewire_protocol::position::Start;
 
 use crate::event::Event;
+use crate::fences::Flushed;
 use crate::history::Page;
 use crate::outcome::Outcome;
 use crate::payload::Payload;
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Cancel { key: u64 },
     /// Send an update that may be lost.
     Send { target: Arc<Target>, content: Content, payload: Bytes, expires_ms: u64 },
+    /// Say when the hub has read the updates before this, and what it refuses of a topic.
+    FlushSends { target: Arc<Target>, done: oneshot::Sender<Flushed> },
     /// Begin a subscription, known by a key of the handle's choice.
     Subscribe {
         key: u64,

@@ -18,12 +18,14 @@ use tidewire_protocol::position::Start;
 use crate::address::Address;
 use crate::command::{Command, Room};
 use crate::event::Event;
+use crate::fences::Fences;
 use crate::history::Page;
 use crate::link::{Link, LinkEvent};
 use crate::outcome::Outcome;
+use crate::overheard::Overheard;
 use crate::payload::Payload;
 use crate::readers::Readers;
-use crate::sending::Sending;
+use crate::sending::{Sending, Target};
 use crate::standing::Standing;
 use crate::status::Status;
 
@@ -35,6 +37,7 @@ pub(crate) struct Parts {
     pub commands: mpsc::UnboundedReceiver<Command>,
     pub room: Arc<Room>,
     pub sending: Arc<Sending>,
+    pub overheard: Arc<Overheard>,
     pub status: watch::Sender<Status>,
 }
 
@@ -43,6 +46,8 @@ struct Engine {
     address: Address,
     room: Arc<Room>,
     sending: Arc<Sending>,
+    overheard: Arc<Overheard>,
+    fences: Fences,
     standing: Standing,
     started: Instant,
     link: Option<Link>,
@@ -75,12 +80,14 @@ struct Waiting {
 
 /// Runs the client until it is closed, or all its handles are gone.
 pub(crate) async fn run(parts: Parts) {
-    let Parts { core, address, mut commands, room, sending, status } = parts;
+    let Parts { core, address, mut commands, room, sending, overheard, status } = parts;
     let mut engine = Engine {
         core,
         address,
         room,
         sending,
+        overheard,
+        fences: Fences::default(),
         standing: Standing::new(status),
         started: Instant::now(),
         link: None,
@@ -163,6 +170,7 @@ impl Engine {
                 self.sending.taken(payload.len());
                 target.told(self.core.send(now, &target.name, content, &payload, expires_ms));
             }
+            Command::FlushSends { target, done } => self.fences.add(target, done),
             Command::Subscribe { key, name, options, events } => {
                 match self.core.subscribe(now, &name, options) {
                     Ok(listener) => {
@@ -241,10 +249,19 @@ impl Engine {
             LinkEvent::Opened => self.core.handle(now, Input::LinkOpened),
             LinkEvent::Received(bytes) => {
                 received = bytes;
+                let read = self.overheard.listen(&received);
                 self.core.handle(now, Input::Received(&received));
+                if let Some(upto) = read {
+                    let refusal = |target: &Target| {
+                        self.core.send_refusal(now, &target.name).map(Into::into).or(target.refusal())
+                    };
+                    self.fences.passed(upto, refusal);
+                }
             }
             LinkEvent::Closed(end) => {
                 self.link = None;
+                self.fences.reset();
+                self.overheard.goes_on();
                 self.standing.lost(end.why);
                 self.core.handle(now, Input::LinkClosed { code: end.code });
             }
@@ -257,7 +274,11 @@ impl Engine {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::OpenLink => self.link = Some(Link::open(self.address.clone())),
-                Output::CloseLink { code } => self.closing = self.link.take().map(|link| link.close(code)),
+                Output::CloseLink { code } => {
+                    self.fences.reset();
+                    self.overheard.goes_on();
+                    self.closing = self.link.take().map(|link| link.close(code));
+                }
                 Output::Send(packet) => {
                     let message = self.splice(&packet);
                     if let Some(link) = &self.link {
@@ -270,6 +291,12 @@ impl Engine {
             }
         }
         self.sending.set_dropped(self.core.sends_dropped());
+        if self.standing.is_online()
+            && let Some(link) = &self.link
+            && let Some(question) = self.fences.ask()
+        {
+            link.send(question.into());
+        }
     }
 
     /// Puts the payloads into a packet.

@@ -20,6 +20,7 @@ mod readers;
 mod standing;
 
 mod command;
+mod fences;
 mod sending;
 
 mod history;
@@ -27,6 +28,8 @@ mod history;
 mod outcome;
 
 mod event;
+
+mod overheard;
 
 mod payload;
 
@@ -53,6 +56,8 @@ pub use outcome::PublishError;
 pub use tidewire_client_core::outcome::Published;
 
 pub use event::{BadMessage, DecodeError, Event, Message};
+
+pub use overheard::NotNow;
 
 pub use payload::{NotJson, Payload};
 

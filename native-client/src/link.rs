@@ -140,10 +140,8 @@ async fn read(
     while let Some(message) = stream.next().await {
         match message {
             Ok(Message::Binary(bytes)) => {
-                if events.send(LinkEvent::Received(bytes)).await.is_err() {
-                    // Nobody listens any more; what is still to be sent, a close at least, goes out yet.
-                    return std::future::pending().await;
-                }
+                // Once nobody listens any more, what is still to be sent, a close at least, goes out yet.
+                let _ = events.send(LinkEvent::Received(bytes)).await;
             }
             Ok(Message::Close(frame)) => return frame.map_or(ABNORMAL, |frame| frame.code.into()),
             Ok(Message::Text(_)) => return CloseCode::Unsupported.into(),
@@ -167,7 +165,8 @@ async fn write(
                 Outgoing::Close(code) => {
                     let frame = CloseFrame { code: code.into(), reason: "".into() };
                     let _ = sink.send(Message::Close(Some(frame))).await;
-                    return;
+                    // A socket that is let go with something unread in it takes back what was just written.
+                    return std::future::pending().await;
                 }
             };
             if written.is_err() {

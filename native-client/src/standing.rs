@@ -9,6 +9,7 @@ use tidewire_client_core::output;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::HubFrame;
 
+use crate::overheard::words;
 use crate::status::{NoConnection, Status};
 
 /// How the client stands to its hub, told to whoever watches.
@@ -22,6 +23,10 @@ pub(crate) struct Standing {
 impl Standing {
     pub(crate) const fn new(status: watch::Sender<Status>) -> Self {
         Self { status, why: None }
+    }
+
+    pub(crate) fn is_online(&self) -> bool {
+        matches!(*self.status.borrow(), Status::Online)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -56,12 +61,11 @@ impl Standing {
     }
 }
 
-/// The hub's words, which the core passes over; for people, so without what moves a terminal's cursor.
+/// The hub's words, which the core passes over.
 fn goodbye_text(mut received: &[u8]) -> Option<String> {
     while !received.is_empty() {
         if let Some(HubFrame::Goodbye(goodbye)) = HubFrame::take(&mut received).ok()? {
-            let text: String = goodbye.message.chars().filter(|c| !c.is_control()).collect();
-            return Some(text).filter(|text| !text.is_empty());
+            return words(&goodbye.message);
         }
     }
     None

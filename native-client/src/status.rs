@@ -94,7 +94,7 @@ impl NoConnection {
             Self::NameNotResolved { .. } => "name_not_resolved",
             Self::ConnectionRefused { .. } => "connection_refused",
             Self::Unreachable { .. } => "unreachable",
-            Self::Refused { status: ..=399, .. } => "no_hub",
+            Self::Refused { status, text, .. } if is_of_no_hub(*status, text.as_str()) => "no_hub",
             Self::Refused { status: 401 | 403, .. } => "handshake_forbidden",
             Self::Refused { status: 404 | 410, .. } => "wrong_path",
             Self::Refused { status: 429 | 502..=504, .. } => "hub_unavailable",
@@ -111,7 +111,7 @@ impl NoConnection {
     pub const fn retryable(&self) -> bool {
         match self {
             Self::NameNotResolved { .. } | Self::ConnectionRefused { .. } | Self::Unreachable { .. } => true,
-            Self::Refused { status, .. } => matches!(*status, 408 | 425 | 429 | 500..),
+            Self::Refused { status, .. } => matches!(*status, 408 | 425 | 429 | 500 | 502..),
             Self::NoHub { .. } => false,
             Self::Goodbye { code, .. } => code.retryable(),
             Self::Lost(fault) => fault.retryable(),
@@ -119,10 +119,17 @@ impl NoConnection {
     }
 }
 
+/// Whether neither a hub nor a proxy before one answers so: a hub that calls a request bad says why, and ports that want
+/// TLS do not.
+const fn is_of_no_hub(status: u16, text: &str) -> bool {
+    matches!(status, 0..=399 | 405 | 501) || status == 400 && text.is_empty()
+}
+
 /// A refused handshake in words.
 fn refusal(status: u16, text: &str) -> String {
     match (status, text) {
-        (..=399, _) => format!("what answers there is no hub (HTTP {status})"),
+        (400, "") => "what answers there is no hub, or wants TLS (HTTP 400)".into(),
+        _ if is_of_no_hub(status, text) => format!("what answers there is no hub (HTTP {status})"),
         (404 | 410, "") => format!("there is no hub at this path (HTTP {status})"),
         (404 | 410, _) => format!("there is no hub at this path: {text} (HTTP {status})"),
         (_, "") => format!("the hub, or a proxy before it, refuses the connection (HTTP {status})"),
@@ -164,6 +171,9 @@ mod tests {
     fn refused_handshakes_are_told_apart() {
         check(403, "not you", "handshake_forbidden", false, "not you (HTTP 403)");
         check(404, "", "wrong_path", false, "there is no hub at this path (HTTP 404)");
+        check(400, "", "no_hub", false, "what answers there is no hub, or wants TLS (HTTP 400)");
+        check(400, "no key", "handshake_refused", false, "no key (HTTP 400)");
+        check(501, "what?", "no_hub", false, "what answers there is no hub (HTTP 501)");
         check(503, "full", "hub_unavailable", true, "full (HTTP 503)");
         let words = "the hub, or a proxy before it, refuses the connection (HTTP 418)";
         check(418, "", "handshake_refused", false, words);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use tidewire_protocol::code::Content;
 
@@ -46,6 +46,19 @@ impl Topic {
         payload: impl Into<Bytes>,
     ) -> Result<(), PublishError> {
         self.give(content, payload.into(), u64::try_from(worth.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Waits until the hub has read the updates that went out before this. What was on its way when a connection broke is
+    /// lost, and not waited for.
+    ///
+    /// # Errors
+    /// Why the hub refuses updates to this topic, or what became of the last one. [`PublishError::Closed`] if the client
+    /// has ended.
+    pub async fn flush(&self) -> Result<(), PublishError> {
+        let (done, flushed) = oneshot::channel();
+        // Without a task the sender is dropped here.
+        let _ = self.commands.send(Command::FlushSends { target: Arc::clone(&self.target), done });
+        flushed.await.unwrap_or(Err(PublishError::Closed))
     }
 
     fn give(&self, content: Content, payload: Bytes, expires_ms: u64) -> Result<(), PublishError> {

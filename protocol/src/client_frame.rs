@@ -81,6 +81,7 @@ frame! {
         /// Who publishes.
         2 participant: Participant,
         /// Where to.
+        #[cfg_attr(feature = "json", serde(deserialize_with = "crate::name::as_text::deserialize"))]
         3 topic: Cow<'a, str>,
         /// Lowest seq that is not acknowledged, or the next one if all are.
         4 lowest: Seq,
@@ -139,6 +140,7 @@ frame! {
         /// Number of the question.
         1 request: Request,
         /// Topic name or pattern.
+        #[cfg_attr(feature = "json", serde(deserialize_with = "crate::name::as_text::deserialize"))]
         2 name: Cow<'a, str>,
         /// Where to start.
         3 from: Start,
@@ -163,6 +165,7 @@ frame! {
         /// Number of the question.
         1 request: Request,
         /// Topic name or pattern.
+        #[cfg_attr(feature = "json", serde(deserialize_with = "crate::name::as_text::deserialize"))]
         2 name: Cow<'a, str>,
         /// Where to start.
         3 from: Start,

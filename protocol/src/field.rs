@@ -336,7 +336,7 @@ fn take_start(bytes: &[u8]) -> Option<Start> {
         1 => Start::Earliest,
         2 => Start::Last(take_number(&mut rest)?),
         3 => Start::SinceMs(take_number(&mut rest)?),
-        4 => return take_positions(rest).filter(|p| !p.is_empty()).map(Start::After),
+        4 => return take_positions(rest).map(Start::After),
         _ => return None,
     };
     rest.is_empty().then_some(start)
@@ -371,7 +371,8 @@ fn take_gap(mut bytes: &[u8]) -> Option<Gap> {
 fn put_positions(positions: &[Position], out: &mut Vec<u8>) {
     for position in positions {
         out.extend_from_slice(&position.epoch.0.to_le_bytes());
-        varint::put(position.offset.0, out);
+        // One that no log reaches is beyond the end however large it is.
+        varint::put(position.offset.0.min(NUMBER_MAX), out);
     }
 }
 

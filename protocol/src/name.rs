@@ -237,6 +237,44 @@ fn is_space(c: char) -> bool {
     )
 }
 
+#[cfg(feature = "json")]
+pub(crate) mod as_text {
+    //! Names in JSON. Half a surrogate pair in one makes it a name that nothing can have, so that it is refused as such
+    //! names are and does not end the link.
+
+    use alloc::borrow::Cow;
+    use alloc::string::String;
+    use core::fmt;
+
+    use serde::Deserializer;
+    use serde::de::{Error, Visitor};
+
+    pub(crate) fn deserialize<'de, 'a, D: Deserializer<'de>>(from: D) -> Result<Cow<'a, str>, D::Error> {
+        from.deserialize_bytes(Name).map(Cow::Owned)
+    }
+
+    struct Name;
+
+    impl Visitor<'_> for Name {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a name")
+        }
+
+        fn visit_str<E: Error>(self, name: &str) -> Result<String, E> {
+            Ok(name.into())
+        }
+
+        fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<String, E> {
+            Ok(core::str::from_utf8(name).unwrap_or(NO_NAME).into())
+        }
+    }
+
+    /// A text that is no name.
+    const NO_NAME: &str = "\0";
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -28,8 +28,8 @@ pub enum Start {
     Last(#[cfg_attr(feature = "json", serde(deserialize_with = "crate::number::within_range"))] u64),
     /// With the first message published within this many milliseconds before now.
     SinceMs(#[cfg_attr(feature = "json", serde(deserialize_with = "crate::number::within_range"))] u64),
-    /// After these places: one for a topic; for a pattern one per log.
-    After(#[cfg_attr(feature = "json", serde(deserialize_with = "not_empty"))] Vec<Position>),
+    /// After these places: one for a topic; for a pattern one per log. None at all: before the first message of each.
+    After(Vec<Position>),
 }
 
 /// Messages are gone: some or all of those at `from..=to`. Where delivery goes on stands beside the gap.
@@ -47,14 +47,4 @@ pub struct Gap {
     pub to: Offset,
     /// Why.
     pub reason: GapReason,
-}
-
-/// A start after no place at all would mean whatever its reader takes it for.
-#[cfg(feature = "json")]
-fn not_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Position>, D::Error> {
-    let positions = <Vec<Position> as serde::Deserialize>::deserialize(from)?;
-    if positions.is_empty() {
-        return Err(serde::de::Error::custom("no position"));
-    }
-    Ok(positions)
 }

@@ -8,7 +8,9 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::PATIENCE;
+use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
+use crate::support::port::Port;
 
 pub(crate) fn run(hub: &Hub, arguments: &[&str], input: &str) -> Output {
     let mut child = start(hub, arguments);
@@ -114,7 +116,20 @@ fn a_change_of_epoch_is_told_as_a_gap() {
 fn json_is_checked_and_kept_as_it_was_written() {
     let hub = Hub::dev();
     check_fails(&run(&hub, &["pub", "t", "{", "--content", "json"], ""), "not JSON");
-    check_fails(&run(&hub, &["pub", "t", "-", "--content", "json"], "1\n{\n"), "line 2");
+    for (lines, says) in [
+        ("1\n{\n", "published before it: 1 line"),
+        ("2\n3\n4\n}\n5\n", "published before it: 3 lines"),
+        ("\n", "line 1: "),
+    ] {
+        let output = run(&hub, &["pub", "u", "-", "--content", "json"], lines);
+        check_exit(&output, 2, says);
+        check_exit(
+            &output,
+            2,
+            &format!("line {}: this is not JSON", lines.find(['{', '}']).unwrap_or(0) / 2 + 1),
+        );
+    }
+    assert_eq!(succeed(&run(&hub, &["history", "u"], "")), "1\n2\n3\n4\n");
     succeed(&run(&hub, &["pub", "t", "{\"a\": 1.0}", "--content", "json"], ""));
     let json = succeed(&run(&hub, &["sub", "t", "--from", "last:1", "--count", "1", "--json"], ""));
     assert!(json.contains("\"data\":{\"a\": 1.0}"), "{json}");
@@ -126,7 +141,10 @@ fn failures_are_told_and_change_the_exit_code() {
     check_fails(&run(&hub, &["pub", "a b", "x"], ""), "topic name");
     check_fails(&run(&hub, &["sub", "a..b"], ""), "topic name");
     let large = format!("ok\n{}\n", "x".repeat(300 << 10));
-    check_fails(&run(&hub, &["pub", "t", "-"], &large), "line 2");
+    let output = run(&hub, &["pub", "t", "-"], &large);
+    check_exit(&output, 4, "line 2 was not published");
+    check_exit(&output, 4, "it has 307200 bytes, and the hub takes 262144");
+    check_exit(&output, 4, "published before it: 1 line");
     let closed = Hub::start(&[], &[("TIDEWIRE_ALLOW_NO_ORIGIN", "true")]);
     check_fails(&run(&closed, &["pub", "t", "x"], ""), "no rule allows this");
     check_fails(&run(&closed, &["sub", "t"], ""), "no rule allows this");
@@ -134,10 +152,9 @@ fn failures_are_told_and_change_the_exit_code() {
 
 #[test]
 fn a_hub_that_is_not_there_is_not_waited_for_too_long() {
-    let hub = Hub::dev();
-    let mut command = command(&hub, &["pub", "t", "x", "--wait", "1"]);
-    drop(hub);
-    check_fails(&command.output().unwrap(), "no hub answers");
+    let (port, mut publish) = (Port::keep(), tidewire("pub"));
+    publish.args(["t", "x", "--wait", "1", "--url", &format!("http://{}", port.address())]);
+    check_fails(&publish.output().unwrap(), "no hub answers");
 }
 
 #[test]
@@ -157,14 +174,14 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 
 #[test]
 fn check_names_what_is_wrong() {
-    let file = std::env::temp_dir().join(format!("tidewire-check-{}.toml", std::process::id()));
-    std::fs::write(&file, "shards = 0\n[limits]\nmessage_byte_max = 1\n").unwrap();
-    let output = tidewire("check").arg("--config").arg(&file).output().unwrap();
+    let check = |toml| {
+        let file = File::new(toml);
+        tidewire("check").args(["--config", file.path()]).output().unwrap()
+    };
+    let output = check("shards = 0\n[limits]\nmessage_byte_max = 1\n");
     check_fails(&output, "`shards` is 0; allowed: 1 to 1024");
     check_fails(&output, "`limits.message_byte_max`; did you mean `message_bytes_max`?");
-    std::fs::write(&file, "[[access]]\npattern = \">\"\nsubscribe = true\nanonymous = true\n").unwrap();
-    succeed(&tidewire("check").arg("--config").arg(&file).output().unwrap());
-    std::fs::remove_file(&file).unwrap();
+    succeed(&check("[[access]]\npattern = \">\"\nsubscribe = true\nanonymous = true\n"));
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! A configuration that `check` accepts works: drawn at random, with the largest messages and the smallest limits.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::thread;
 
 use tidewire_protocol::code::Code;
 use tidewire_protocol::position::Start;
 
+use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
 use crate::support::peer::{Dialect, Heard, Peer};
 
@@ -54,8 +53,8 @@ fn a_configuration_that_check_accepts_works() {
     let (mut accepted, mut refused) = (Vec::new(), 0);
     while accepted.len() < ACCEPTED {
         let toml = draw(&mut random);
-        let file = file(accepted.len(), &toml);
-        let check = tidewire("check").arg("--config").arg(&file).output().unwrap();
+        let file = File::new(&toml);
+        let check = tidewire("check").args(["--config", file.path()]).output().unwrap();
         let said = String::from_utf8(check.stderr).unwrap();
         if check.status.success() {
             accepted.push((file, toml));
@@ -77,8 +76,8 @@ fn a_configuration_that_check_accepts_works() {
 }
 
 /// Runs a hub, and everything that its clients may do.
-fn live(file: &Path, toml: &str) {
-    let hub = Hub::start(&["--config", file.to_str().unwrap()], &[]);
+fn live(file: &File, toml: &str) {
+    let hub = Hub::start(&["--config", file.path()], &[]);
     thread::scope(|scope| {
         let address = hub.address;
         for dialect in [Dialect::Json, Dialect::Binary] {
@@ -89,7 +88,6 @@ fn live(file: &Path, toml: &str) {
         }
     });
     assert!(!hub.errors().contains("panicked"), "{toml}\n{}", hub.errors());
-    fs::remove_file(file).unwrap();
 }
 
 /// Says nothing but what heartbeats ask for, and stays.
@@ -157,12 +155,6 @@ fn draw(random: &mut Random) -> String {
         }
     }
     toml
-}
-
-fn file(number: usize, toml: &str) -> PathBuf {
-    let file = std::env::temp_dir().join(format!("tidewire-drawn-{}-{number}.toml", std::process::id()));
-    fs::write(&file, toml).unwrap();
-    file
 }
 
 /// SplitMix64.

@@ -15,5 +15,6 @@ mod operator;
 mod proxy;
 mod refusals;
 mod subscribers;
+mod updates;
 
 mod support;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tidewire_client::{Client, Options, Payload, Start, SubscribeOptions};
+use tidewire_client::{Client, Event, Offset, Options, Payload, Position, Start, SubscribeOptions};
 
 use crate::support::PATIENCE;
 use crate::support::hub::Hub;
@@ -49,12 +49,38 @@ async fn history_and_what_comes_after_it_join_without_a_seam() {
     let done = client.publish_payload("t", Payload::json_text("10").unwrap());
     while heard.last() != Some(&10) {
         let event = tokio::time::timeout(PATIENCE, live.next()).await.unwrap();
-        if let Some(tidewire_client::Event::Message(message)) = event {
+        if let Some(Event::Message(message)) = event {
             heard.push(message.data);
         }
     }
     assert_eq!(heard, (1..=10).collect::<Vec<_>>());
     done.await.unwrap();
+}
+
+#[tokio::test]
+async fn after_no_place_comes_all_and_after_one_that_no_log_has_comes_what_is_new() {
+    let hub = Hub::dev();
+    let client = Client::connect(&hub.url(), Options::default()).unwrap();
+    for n in 0..3 {
+        client.publish("t", &n).await.unwrap();
+    }
+    let page = client.history::<u32>("t", Start::After(vec![]), 9).await.unwrap();
+    assert_eq!(page.messages.len(), 3);
+    let beyond = Position { epoch: page.positions[0].epoch, offset: Offset(u64::MAX) };
+    for (place, expected) in [(vec![], vec![0, 1, 2, 3]), (vec![beyond], vec![4])] {
+        let options = SubscribeOptions { from: Start::After(place), ..SubscribeOptions::default() };
+        let mut live = client.subscribe::<u32>("t", options);
+        let mut heard = Vec::new();
+        while heard != expected {
+            match tokio::time::timeout(PATIENCE, live.next()).await.unwrap() {
+                Some(Event::Ready { .. }) => {
+                    client.publish("t", expected.last().unwrap()).await.map(drop).unwrap()
+                }
+                Some(Event::Message(message)) => heard.push(message.data),
+                other => assert!(matches!(other, Some(Event::Gap(_))), "{other:?}"),
+            }
+        }
+    }
 }
 
 #[tokio::test]

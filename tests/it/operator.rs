@@ -3,42 +3,21 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
 
 use crate::support::eventually;
+use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
 use crate::support::socket::{RawSocket, handshake};
 
 const OPEN: &str = "allow_no_origin = true\n\
     [[access]]\npattern = \">\"\nsubscribe = true\npublish = true\nanonymous = true\n";
 
-/// A configuration file that ends with its test.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, toml: &str) -> Self {
-        let file = std::env::temp_dir().join(format!("tidewire-{name}-{}.toml", std::process::id()));
-        std::fs::write(&file, toml).unwrap();
-        Self(file)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 /// Runs `check`; its exit code and all that it says.
-fn check(name: &str, toml: &str) -> (Option<i32>, String) {
-    let file = File::new(name, toml);
+fn check(toml: &str) -> (Option<i32>, String) {
+    let file = File::new(toml);
     let output = tidewire("check").args(["--config", file.path()]).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(said).unwrap())
@@ -54,7 +33,6 @@ fn enter(hub: &Hub, from: u8, lines: &str) -> (RawSocket, String) {
 #[test]
 fn check_says_who_may_do_what_and_warns() {
     let (code, said) = check(
-        "who",
         "origins = [\"https://*.example.com\"]\nmetrics_listen = \"127.0.0.1:7701\"\n\
          [[access]]\npattern = \"a.secret\"\n\
          [[access]]\npattern = \"a.>\"\nsubscribe = true\nanonymous = true\n\
@@ -74,14 +52,13 @@ fn check_says_who_may_do_what_and_warns() {
         assert!(said.lines().any(|said| said == line), "{line:?} is not in\n{said}");
     }
     assert!(said.contains("warning: ") && said.contains("did you mean `chat.>`?"), "{said}");
-    let (code, said) = check("wrong", "shard = 1\n[limits]\nheartbeat_ms = 1\n");
+    let (code, said) = check("shard = 1\n[limits]\nheartbeat_ms = 1\n");
     assert_eq!((code, said.lines().count()), (Some(1), 2), "{said}");
 }
 
 #[test]
 fn what_a_rule_denies_stays_denied() {
     let file = File::new(
-        "denied",
         "allow_no_origin = true\n\
          [[access]]\npattern = \"public.secret.>\"\nsubscribe = false\n\
          [[access]]\npattern = \"public.>\"\nsubscribe = true\npublish = true\nanonymous = true\n",
@@ -107,6 +84,9 @@ fn variables_that_are_not_ours_may_hold_anything() {
     let bytes = || OsString::from_vec(b"/srv/caf\xe9".to_vec());
     let output = tidewire("check").env("SOME_PATH", bytes()).env(bytes(), "x").output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    let output = tidewire("check").env("TIDEWIRE_PORT", "8080").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("warning: `TIDEWIRE_PORT` is \"8080\": "), "{said}");
     let hub = Hub::start_by(
         {
             let mut serve = tidewire("serve");
@@ -145,13 +125,50 @@ fn a_failed_start_gives_the_systems_reason_once() {
 
 #[test]
 fn each_signal_that_asks_to_end_lets_clients_leave() {
-    for signal in ["TERM", "INT", "HUP"] {
+    for signal in ["TERM", "INT"] {
         let mut hub = Hub::start(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "5")]);
         let mut client = RawSocket::signed_in(hub.address);
         hub.signal(signal);
         assert_eq!(client.hear()["code"], "draining", "{signal}");
         assert!(hub.wait().success(), "{signal}");
     }
+}
+
+#[test]
+fn a_hangup_has_the_rules_of_the_file_read_again() {
+    let file = File::new(OPEN);
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let mut client = RawSocket::json(hub.address);
+    client.say(json!({ "type": "hello", "producer": "ab".repeat(16), "incarnation": 1 }));
+    client.say(json!({ "type": "subscribe", "request": 1, "name": "a.b" }));
+    let tail = client.hear_of("subscribed")["tail"].clone();
+    client.say(json!({ "type": "open", "handle": 1, "topic": "a.b", "lowest": 1 }));
+    client.hear_of("opened");
+    std::fs::write(file.path(), "[[access]]\npattern = ?\n").unwrap();
+    hub.signal("HUP");
+    let kept = "the access rules stay as they are, for the configuration is wrong";
+    eventually("the file is found to be wrong", || hub.errors().contains(kept));
+    let (before, rules) = OPEN.split_once("[[").unwrap();
+    std::fs::write(file.path(), format!("{before}[[access]]\npattern = \"a.b\"\n[[{rules}")).unwrap();
+    hub.signal("HUP");
+    let ended = client.hear_of("unsubscribed");
+    assert_eq!((&ended["code"], &ended["tail"]), (&json!("forbidden"), &tail));
+    client.say(json!({ "type": "publish", "handle": 1, "seq": 1, "data": 1 }));
+    let refused = client.hear_of("refused");
+    assert_eq!((&refused["code"], &refused["consumed"]), (&json!("forbidden"), &json!(true)));
+    let told = "2 access rules were read and hold from now on";
+    eventually("the log tells of the rules", || hub.errors().contains(told));
+}
+
+#[test]
+fn without_a_file_a_hangup_lets_clients_leave() {
+    let mut serve = tidewire("serve");
+    serve.args(["--dev", "--listen", "127.0.0.1:0"]);
+    let mut hub = Hub::run(serve);
+    let mut client = RawSocket::signed_in(hub.address);
+    hub.signal("HUP");
+    assert_eq!(client.hear()["code"], "draining");
+    assert!(hub.wait().success());
 }
 
 #[test]
@@ -209,6 +226,14 @@ fn refusals_reach_the_client_the_log_and_the_metrics() {
     assert!(head.starts_with("HTTP/1.1 101 "));
     assert!(enter(&open, 5, "").1.starts_with("HTTP/1.1 503 "));
     eventually("the log has it", || open.errors().contains("refused (full): 127.0.0.5: "));
+    let errors = open.errors();
+    for (reason, limit) in [
+        ("full", "there are 2: raise `limits.connections_max`"),
+        ("address_full", "there are 1: raise `limits.connections_per_address_max`"),
+    ] {
+        let line = errors.lines().find(|line| line.contains(&format!("refused ({reason}): "))).unwrap();
+        assert!(line.contains(limit), "{line}");
+    }
 }
 
 #[test]
@@ -266,13 +291,16 @@ fn with_files(count: usize, flags: &[&str]) -> Hub {
 #[test]
 fn few_open_files_are_told_and_leave_health_reachable() {
     const FILES: usize = 600;
-    let file = File::new("files", &format!("{OPEN}[limits]\nhandshake_ms = 20000\nsign_in_ms = 60000\n"));
+    let file = File::new(&format!("{OPEN}[limits]\nhandshake_ms = 20000\nsign_in_ms = 60000\n"));
     let hub = with_files(FILES, &["--config", file.path()]);
     eventually("the hub says so", || hub.errors().contains("600 open files leave room for "));
     let silent: Vec<_> =
         (0..FILES).map(|_| RawSocket::connect_from([127, 0, 0, 2].into(), hub.address)).collect();
     assert!(hub.get("/healthz").starts_with("HTTP/1.1 200 "));
     assert!(hub.metric("tidewire_handshakes_refused_total{reason=\"address_handshakes\"}") > 0);
+    eventually("the log names the limit", || {
+        hub.errors().contains(": raise `limits.handshakes_per_address_max`")
+    });
     assert_eq!(hub.metric("tidewire_handshakes_refused_total{reason=\"open_files\"}"), 0);
     drop(silent);
     // As many WebSockets as there is room for, from many addresses, and health is still answered.
@@ -284,12 +312,9 @@ fn few_open_files_are_told_and_leave_health_reachable() {
 
 #[test]
 fn a_trusted_proxy_says_whose_connection_it_is_and_nobody_else_does() {
-    let file = File::new(
-        "proxies",
-        &format!(
-            "trusted_proxies = [\"127.0.0.8\"]\n{OPEN}[limits]\nconnections_per_address_max = 1\nhandshakes_per_address_max = 1\nsign_in_ms = 60000\n"
-        ),
-    );
+    let file = File::new(&format!(
+        "trusted_proxies = [\"127.0.0.8\"]\n{OPEN}[limits]\nconnections_per_address_max = 1\nhandshakes_per_address_max = 1\nsign_in_ms = 60000\n"
+    ));
     let hub = Hub::start(&["--config", file.path()], &[]);
     let forwarded = |from, whom: &str| enter(&hub, from, &format!("x-forwarded-for: {whom}\r\n"));
     let is_in = |(_, head): &(RawSocket, String)| head.starts_with("HTTP/1.1 101 ");

@@ -9,7 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use crate::support::eventually;
+use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
+use crate::support::port::Port;
 use crate::support::socket::{RawSocket, handshake};
 
 /// nginx with the recipe, in a folder of its own.
@@ -17,6 +19,7 @@ struct Nginx {
     process: Child,
     folder: PathBuf,
     port: u16,
+    _kept: Port,
 }
 
 impl Nginx {
@@ -24,7 +27,8 @@ impl Nginx {
         let folder = std::env::temp_dir().join(format!("tidewire-nginx-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         make_certificate(&folder);
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let kept = Port::keep();
+        let port = kept.address().port();
         let path = folder.display();
         let mut recipe = recipe();
         for (written, here) in [
@@ -44,7 +48,7 @@ impl Nginx {
         let mut command = Command::new(program);
         command.arg("-p").arg(&folder).arg("-c").arg(folder.join("nginx.conf"));
         let process = command.spawn().unwrap();
-        let mut nginx = Self { process, folder, port };
+        let mut nginx = Self { process, folder, port, _kept: kept };
         eventually("nginx listens", || {
             let ended = nginx.process.try_wait().unwrap();
             assert!(ended.is_none(), "nginx ended: {ended:?}");
@@ -139,12 +143,11 @@ fn clients_speak_through_nginx_as_documented() {
         eprintln!("nginx or openssl is not installed: the documented recipe is not tried");
         return;
     };
-    let config = std::env::temp_dir().join(format!("tidewire-behind-nginx-{}.toml", std::process::id()));
     let rules = "allow_no_origin = true\ntrusted_proxies = [\"127.0.0.1\"]\n\
          [[access]]\npattern = \">\"\npublish = true\nsubscribe = true\nanonymous = true\n\
          [limits]\nheartbeat_ms = 1000\nconnections_per_address_max = 2\n";
-    fs::write(&config, rules).unwrap();
-    let hub = Hub::start(&["--config", config.to_str().unwrap()], &[]);
+    let config = File::new(rules);
+    let hub = Hub::start(&["--config", config.path()], &[]);
     let nginx = Nginx::before(&hub, &program);
     let (one, two) = (nginx.without_tls("127.0.0.2"), nginx.without_tls("127.0.0.3"));
     let url = |address: SocketAddr| format!("http://{address}/realtime/v1/ws");
@@ -173,7 +176,6 @@ fn clients_speak_through_nginx_as_documented() {
     for outside in ["/metrics", "/healthz", "/realtime/metrics"] {
         assert!(!Hub::get_at(one, outside).starts_with("HTTP/1.1 200 "), "{outside}");
     }
-    fs::remove_file(config).unwrap();
 }
 
 /// Publishes a line, which may be too long for an argument.

@@ -8,6 +8,9 @@ pub(crate) mod neighbour;
 pub(crate) mod peer;
 pub(crate) mod socket;
 
+pub(crate) mod file;
+pub(crate) mod port;
+
 use std::time::{Duration, Instant};
 
 /// How long anything may take. Long, because a test must fail for what it tests and not for a busy machine.

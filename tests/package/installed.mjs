@@ -31,6 +31,17 @@ export function runNode(folder, script, ...args) {
   return execFileSync(process.execPath, [script, ...args], { cwd: folder, encoding: "utf8" });
 }
 
+/** Compiles programs of the application as `tsc` does for Node; throws with what is wrong. */
+export function checkTypes(folder, ...programs) {
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  const options =
+    "--module node16 --target es2022 --lib es2022,dom --strict --noEmit --types".split(" ");
+  execFileSync(process.execPath, [tsc, ...options, "--ignoreConfig", ...programs], {
+    cwd: folder,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+}
+
 /** Builds the application as Vite does without being told anything. */
 export function viteBuild(folder) {
   const vite = join(root, "node_modules/vite/bin/vite.js");

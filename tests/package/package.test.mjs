@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Browser } from "../browser/support/browser.mjs";
 import { Hub } from "../browser/support/hub.mjs";
-import { install, remove, runNode, serve, viteBuild } from "./installed.mjs";
+import { checkTypes, install, remove, runNode, serve, viteBuild } from "./installed.mjs";
 
 const expected = { outcome: "live", data: [{ n: 1 }, "grüße", [0, 255]], state: "closed" };
 
@@ -32,6 +32,12 @@ test("Node", () => {
 test("Node, slim", () => {
   assert.deepEqual(JSON.parse(runNode(folder, "slim.js", hub.url)), expected);
 });
+
+test("Node, CommonJS", () => {
+  assert.deepEqual(JSON.parse(runNode(folder, "commonjs.cjs", hub.url)), expected);
+});
+
+test("types, for modules and for CommonJS", () => checkTypes(folder, "types.mts", "types.cts"));
 
 test("a page without a bundler", () => checkPage(folder, "page.html"));
 

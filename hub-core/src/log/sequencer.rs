@@ -13,7 +13,7 @@ use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::block::Entry;
 use crate::clock::{Millis, NEVER};
-use crate::ledger::{Kind, Ledger};
+use crate::ledger::{Account, Kind, Ledger};
 use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::log::engine::{Engine, Submitted};
@@ -47,6 +47,8 @@ pub struct Sequencer {
     /// Last offset that is visible.
     visible: Arc<AtomicU64>,
     clock: Millis,
+    /// The time that its newest message was given.
+    given: Millis,
     pending: VecDeque<Pending>,
     pending_bytes: usize,
     /// Outcomes to leave at each shard when the lock is given back.
@@ -56,6 +58,8 @@ pub struct Sequencer {
     inboxes: Vec<Arc<Inbox>>,
     heavy: Arc<Heavy>,
     ledger: Arc<Ledger>,
+    /// Answers for what tails of patterns hold, which topics hold too.
+    nobody: Arc<Account>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
 }
@@ -80,6 +84,7 @@ impl Sequencer {
             last: Offset(0),
             visible: Arc::default(),
             clock: Millis(0),
+            given: Millis(0),
             pending: VecDeque::new(),
             pending_bytes: 0,
             windows: Windows::new(index, limits),
@@ -87,6 +92,7 @@ impl Sequencer {
             wakes: Wakes::default(),
             inboxes,
             heavy: Arc::clone(heavy),
+            nobody: ledger.nobody(),
             ledger: Arc::clone(ledger),
             limits: Arc::clone(limits),
             metrics: Arc::clone(metrics),
@@ -241,7 +247,9 @@ impl Sequencer {
             Wish::Void => (Answer::Void, Submitted::Complete),
             Wish::Refuse(code) => (Answer::Refused(code), Submitted::Complete),
         };
-        let record = Record { offset: self.last, published_at: self.clock, ..submission.record };
+        self.given = submission.topic.tail.time_after(self.given, self.clock);
+        let (offset, published_at, taken_at) = (self.last, self.given, self.clock);
+        let record = Record { offset, published_at, taken_at, ..submission.record };
         let outcome = outcome.map(|outcome| Outcome { fate: fate(answer, false), ..outcome });
         let numbered = submission.numbered.map(|numbered| (numbered.window, numbered.seq));
         if stored == Submitted::Complete && self.pending.is_empty() {
@@ -249,7 +257,7 @@ impl Sequencer {
                 self.windows.change(window, |window| window.take(answer));
             }
             if let Answer::Done(_) = answer {
-                self.reveal(submission.topic, &record);
+                self.reveal(submission.topic, &record, submission.account);
             }
             outcome.into_iter().for_each(|outcome| self.tell(outcome));
             return;
@@ -264,6 +272,7 @@ impl Sequencer {
             answer,
             numbered,
             waiters: outcome.into_iter().collect(),
+            account: Arc::clone(submission.account),
             topic: Arc::clone(submission.topic),
             record: record.into(),
         };
@@ -287,7 +296,7 @@ impl Sequencer {
             self.windows.shut(self.clock, window);
         }
         if let Answer::Done(_) = pending.answer {
-            self.reveal(&pending.topic, &pending.record.record());
+            self.reveal(&pending.topic, &pending.record.record(), &pending.account);
         }
         for waiter in pending.waiters {
             self.tell(waiter);
@@ -295,21 +304,22 @@ impl Sequencer {
     }
 
     /// Shows a message to everybody: the topic's tail, then those of matching patterns.
-    fn reveal(&mut self, topic: &Arc<Topic>, record: &Record<'_>) {
-        let (offset, payload) = (record.offset, record.payload);
+    fn reveal(&mut self, topic: &Arc<Topic>, record: &Record<'_>, account: &Arc<Account>) {
+        let Record { offset, payload, taken_at, .. } = *record;
         self.metrics.published.add(1);
         self.metrics.published_bytes.add(payload.len() as u64);
         let (inboxes, wakes, heavy, patterns) = (&self.inboxes, &mut self.wakes, &self.heavy, &self.feed);
+        let nobody = &self.nobody;
         let mut leave = |shard: usize, tail: &Tail| {
             if inboxes[shard].leave_tail(tail.number) {
                 wakes.note(shard);
             }
         };
         let entry = Entry { offset, head: record.head(), stale_at: NEVER, topic: None, payload };
-        if topic.tail.append(&entry, |shard| leave(shard, &topic.tail)) {
+        if topic.tail.append(taken_at, &entry, account, |shard| leave(shard, &topic.tail)) {
             heavy.add(&topic.tail);
         }
-        let stale_at = record.published_at.plus(topic.tail.age_ms());
+        let stale_at = taken_at.plus(topic.tail.age_ms());
         let entry = Entry { stale_at, topic: Some(topic.name.text()), ..entry };
         topic.feed(
             patterns.generation(),
@@ -322,7 +332,7 @@ impl Sequencer {
                         continue;
                     }
                     room -= payload.len();
-                    if tail.append(&entry, |shard| leave(shard, tail)) {
+                    if tail.append(taken_at, &entry, nobody, |shard| leave(shard, tail)) {
                         heavy.add(tail);
                     }
                 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Handle, Incarnation, Offset, Seq};
 
+use crate::ledger::Account;
 use crate::letter::{Address, Outcome};
 use crate::log::window::run::Answer;
 use crate::log::windows::WindowKey;
@@ -19,6 +20,8 @@ pub struct Submission<'a> {
     pub origin: Address,
     /// The number that it published with.
     pub handle: Handle,
+    /// Who answers for what it takes.
+    pub account: &'a Arc<Account>,
     /// Where to.
     pub topic: &'a Arc<Topic>,
     /// By whom, and as which of its publishes there; `None` for an update that may be lost.
@@ -68,6 +71,8 @@ pub struct Pending {
     pub numbered: Option<(WindowKey, Seq)>,
     /// Whom to tell what.
     pub waiters: Vec<Outcome>,
+    /// Who answers for what it takes.
+    pub account: Arc<Account>,
     /// Where to.
     pub topic: Arc<Topic>,
     /// The message.

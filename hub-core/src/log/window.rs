@@ -120,11 +120,9 @@ impl Window {
 
     /// Goes back: `seq` and all after it were not stored after all.
     pub fn rewind(&mut self, seq: Seq) {
-        // First, as what is used up is known only as long as something waits.
         self.next.0 -= self.runs.drop_last(self.next.0.saturating_sub(seq.0));
-        if seq < self.next {
-            self.answer(seq, Answer::Refused(Code::NotStored));
-        }
+        // It is still here if it was used up: only now, since with nothing that waits that is not known any more.
+        self.answer(seq, Answer::Refused(Code::NotStored));
     }
 }
 
@@ -188,15 +186,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_handed_over_is_used_up_even_if_nothing_of_it_is_stored() {
-        let mut window = Window::new(Seq(1));
-        (0..3).for_each(|_| window.take(Answer::Pending));
-        window.hand_over();
-        for seq in [3, 2, 1] {
-            window.rewind(Seq(seq));
-            assert_eq!(window.next(), Seq(4));
+    fn what_was_handed_over_stays_used_up_if_nothing_else_waits() {
+        for (count, lowest) in [(1, 1), (3, 1), (3, 3), (3, 2)] {
+            let mut window = Window::new(Seq(1));
+            (0..count).for_each(|_| window.take(Answer::Pending));
+            assert!(window.forget_below(Seq(lowest)));
+            window.hand_over();
+            (lowest..=count).rev().for_each(|seq| window.rewind(Seq(seq)));
+            assert_eq!(window.next(), Seq(count + 1), "{count} from {lowest} on");
+            let refused = Verdict::Seen(Answer::Refused(Code::NotStored));
+            assert!((lowest..=count).all(|seq| window.check(Seq(seq), 10) == refused));
         }
-        assert_eq!(window.check(Seq(1), 10), Verdict::Seen(Answer::Refused(Code::NotStored)));
     }
 
     #[test]

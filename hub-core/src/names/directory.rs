@@ -6,8 +6,9 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Pattern, TopicName};
 use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 
+use crate::calendar::Calendar;
 use crate::clock::Millis;
-use crate::ledger::{Account, Kind, Ledger};
+use crate::ledger::{Account, Kind};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
@@ -84,6 +85,17 @@ pub struct Listed {
     pub gone: Vec<(u8, Offset)>,
 }
 
+/// What is looked at in one step of ageing.
+#[derive(Debug, Default)]
+pub struct Aging {
+    /// Topics.
+    pub topics: Vec<Arc<Topic>>,
+    /// Patterns that nobody listens to, and that are gone from the directory.
+    pub idle: Vec<Arc<Followed>>,
+    /// Patterns that somebody listens to.
+    pub watched: Vec<Arc<Followed>>,
+}
+
 impl Default for Retention {
     /// What a topic keeps without a rule: 10 minutes or 16 MiB, whichever is less.
     fn default() -> Self {
@@ -114,11 +126,13 @@ impl Directory {
         shards: usize,
         limits: &Limits,
         metrics: &Arc<Metrics>,
-        ledger: &Arc<Ledger>,
+        calendar: &Arc<Calendar>,
     ) -> Self {
         let heavy_bytes = (limits.node_bytes_max / HEAVY_TAILS_MAX).max(1);
-        let terms =
-            |keep, epoch| Arc::new(Terms { keep, shards, heavy_bytes, epoch, ledger: Arc::clone(ledger) });
+        let terms = |keep, epoch| {
+            let calendar = Arc::clone(calendar);
+            Arc::new(Terms { keep, shards, heavy_bytes, epoch, calendar })
+        };
         let of_rule = |rule: TopicRule| {
             let log = rule.log.min(epochs.len().saturating_sub(1) as u8);
             (rule.pattern, log, terms(rule.retention.keep(limits), epochs[usize::from(log)]))
@@ -250,31 +264,33 @@ impl Directory {
     }
 
     /// Takes the next topics to be aged, going on where the last call ended, and at the start of a round the patterns
-    /// that nobody listens to. A round begins so long after the one before it at the earliest.
-    pub fn next_to_age(&mut self, now: Millis) -> (Vec<Arc<Topic>>, Vec<Arc<Followed>>) {
-        let mut idle = Vec::new();
+    /// that nobody listens to. A round begins so long after the one before it at the earliest; where the node is full
+    /// it begins at once, and takes longer steps.
+    pub fn next_to_age(&mut self, now: Millis, is_full: bool) -> Aging {
+        let mut aging = Aging::default();
         let is_done = self.swept_to == Progress::Done && self.patterns_to.is_none();
-        if is_done && now.since(self.round_at) >= ROUND_MS {
+        if is_done && (is_full || now.since(self.round_at) >= ROUND_MS) {
             self.round_at = now;
             self.swept_to = Progress::Start;
             self.patterns_to = Some(None);
         }
         if let Some(after) = self.patterns_to.take() {
-            let (gone, last) = self.following.take_idle(after.as_deref());
-            idle = gone;
+            let last;
+            (aging.idle, aging.watched, last) = self.following.take_idle(after.as_deref());
             self.patterns_to = last.map(Some);
         }
         if self.swept_to == Progress::Done {
-            return (Vec::new(), idle);
+            return aging;
         }
-        let step = (self.count / STEPS_A_ROUND).clamp(STEP_TOPICS_MIN, STEP_TOPICS_MAX);
-        let mut topics = Vec::new();
+        let step = if is_full { STEP_TOPICS_MAX } else { self.count / STEPS_A_ROUND };
+        let step = step.clamp(STEP_TOPICS_MIN, STEP_TOPICS_MAX);
+        let topics = &mut aging.topics;
         self.swept_to = self.topics.list_all(&self.swept_to, step, |leaf| {
             if let Leaf::Topic(topic) = leaf {
                 topics.push(Arc::clone(topic));
             }
         });
-        (topics, idle)
+        aging
     }
 
     /// Forgets a topic that nobody needs: it holds no message, and nobody has it open or listens.
@@ -343,7 +359,7 @@ const STEP_TOPICS_MAX: usize = 4_096;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ledger::AccountKey;
+    use crate::ledger::{AccountKey, Ledger};
     use crate::names::forgotten::NAMES_MAX;
 
     fn name(number: usize) -> TopicName {
@@ -355,14 +371,14 @@ mod tests {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
         let mut directory =
-            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &ledger);
+            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &Arc::default());
         for number in 0..3 * STEP_TOPICS_MIN {
             directory.topic(&name(number), &account).unwrap();
         }
         let held = directory.topic(&name(7), &account).unwrap();
         let mut now = Millis(ROUND_MS);
         let sweep = |directory: &mut Directory, now| {
-            for topic in directory.next_to_age(now).0 {
+            for topic in directory.next_to_age(now, false).topics {
                 directory.dismiss(&topic, now);
             }
         };
@@ -386,7 +402,7 @@ mod tests {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
         let mut directory =
-            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &ledger);
+            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &Arc::default());
         directory.went(&name(1), 0, Offset(9));
         directory.went(&name(2), 0, Offset(5));
         for _ in 0..=NAMES_MAX {

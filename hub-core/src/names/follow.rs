@@ -82,23 +82,26 @@ impl Following {
         self.by_text.insert(followed.pattern.as_str().into(), followed);
     }
 
-    /// Takes away those that nobody listens to among the next few after a text; gives the last that was looked at, if
-    /// there are more.
-    pub fn take_idle(&mut self, after: Option<&str>) -> (Vec<Arc<Followed>>, Option<Box<str>>) {
+    /// Takes away those that nobody listens to among the next few after a text; gives also the others, and the last that
+    /// was looked at, if there are more.
+    #[expect(clippy::type_complexity)]
+    pub fn take_idle(
+        &mut self,
+        after: Option<&str>,
+    ) -> (Vec<Arc<Followed>>, Vec<Arc<Followed>>, Option<Box<str>>) {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut next = self.by_text.range::<str, _>((from, Bound::Unbounded));
-        let (mut idle, mut last) = (Vec::new(), None);
+        let (mut idle, mut watched, mut last) = (Vec::new(), Vec::new(), None);
         for (text, followed) in next.by_ref().take(STEP_PATTERNS) {
             last = Some(text);
-            if !followed.watched() {
-                idle.push(Arc::clone(followed));
-            }
+            let kind = if followed.watched() { &mut watched } else { &mut idle };
+            kind.push(Arc::clone(followed));
         }
         let last = last.filter(|_| next.next().is_some()).cloned();
         for followed in &idle {
             self.remove(&followed.pattern);
         }
-        (idle, last)
+        (idle, watched, last)
     }
 
     fn remove(&mut self, pattern: &Pattern) {

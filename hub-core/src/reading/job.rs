@@ -10,7 +10,7 @@ use tidewire_protocol::number::{Offset, TailNumber};
 use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::clock::Millis;
-use crate::ledger::{Account, Charge, Kind, Ledger};
+use crate::ledger::{Account, Charge, Kind};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::names::directory::Directory;
@@ -30,7 +30,7 @@ pub struct Hub<'a> {
     /// Every bound.
     pub limits: &'a Limits,
     /// Where what is made for one reader is counted: with that reader, and not as messages.
-    pub copies: &'a Arc<Ledger>,
+    pub copies: &'a Arc<Account>,
 }
 
 /// What was asked for.
@@ -335,7 +335,7 @@ impl Job {
             log,
             bytes_max: hub.limits.page_bytes_max,
             block_bytes: hub.limits.block_bytes,
-            ledger: hub.copies,
+            account: hub.copies,
         };
         match &self.ask {
             Ask::Page { bytes_max, .. } => {

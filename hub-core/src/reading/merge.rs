@@ -10,7 +10,7 @@ use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::{Block, Entry, Open};
 use crate::clock::Millis;
-use crate::ledger::{Charge, Ledger};
+use crate::ledger::{Account, Charge};
 use crate::reading::gather::{Found, Held, STEP_NAMES};
 use crate::topic::Topic;
 
@@ -57,6 +57,8 @@ struct Place {
 pub struct Part {
     /// Messages.
     pub blocks: Vec<Arc<Block>>,
+    /// Bytes that these take.
+    pub bytes: usize,
     /// Everything up to here is in this part, or in those before.
     pub upto: Offset,
     /// Messages up to here are gone that this reader had still to get: some after `upto`. Told before it goes on.
@@ -77,7 +79,7 @@ pub struct Form<'a> {
     /// Bytes of a block.
     pub block_bytes: usize,
     /// Where blocks are counted.
-    pub ledger: &'a Arc<Ledger>,
+    pub account: &'a Arc<Account>,
 }
 
 /// A part while it is filled.
@@ -87,6 +89,14 @@ struct Filling<'a> {
     blocks: Vec<Arc<Block>>,
     bytes: usize,
     cursor: Offset,
+}
+
+impl Part {
+    /// Lets go of the blocks that end at `cursor` or before.
+    pub fn pass(&mut self, cursor: Offset) {
+        let passed = self.blocks.partition_point(|block| block.last <= cursor);
+        self.bytes -= self.blocks.drain(..passed).map(|block| block.size()).sum::<usize>();
+    }
 }
 
 impl Merge {
@@ -128,8 +138,13 @@ impl Merge {
 
     /// Reads the next part.
     pub fn read(&mut self, now: Millis, form: &Form<'_>) -> Part {
-        let mut filling =
-            Filling { form, open: Open::default(), blocks: Vec::new(), bytes: 0, cursor: self.cursor };
+        let mut filling = Filling {
+            form,
+            open: Open::new(form.account),
+            blocks: Vec::new(),
+            bytes: 0,
+            cursor: self.cursor,
+        };
         let mut part = Part::default();
         loop {
             let Some(Reverse((due, place))) = self.next.pop() else {
@@ -144,7 +159,7 @@ impl Merge {
             let others = self.next.peek().map_or(Offset(u64::MAX), |Reverse((other, _))| *other);
             // One message at least, though another source may have lost its own at the same place.
             let end = others.max(due.next()).min(self.upto.next());
-            let went_on = match source.look(now) {
+            let (went_on, next) = match source.look(now) {
                 // Told in its order: behind what was read before, so in the next part.
                 Look::Lost(_) if filling.bytes > 0 => {
                     self.next.push(Reverse((due, place)));
@@ -153,12 +168,13 @@ impl Merge {
                 Look::Lost(upto) => {
                     (source.before, source.place) = (upto, Place::default());
                     part.lost = Some(upto);
-                    false
+                    (false, None)
                 }
                 Look::Block(block) => source.run(&block, end, &mut filling),
-                Look::Nothing => true,
+                Look::Nothing => (true, None),
             };
-            if let Some(due) = source.due(now) {
+            // What the block at hand has next need not be looked for.
+            if let Some(due) = next.or_else(|| source.due(now)) {
                 self.next.push(Reverse((due, place)));
             }
             if !went_on {
@@ -168,6 +184,7 @@ impl Merge {
         part.upto = if part.done { self.upto } else { filling.cursor };
         self.cursor = part.upto;
         part.blocks = filling.end();
+        part.bytes = part.blocks.iter().map(|block| block.size()).sum();
         part
     }
 
@@ -211,8 +228,8 @@ impl Source {
         found.block.map_or(Look::Nothing, Look::Block)
     }
 
-    /// Reads on in a block up to `end`; `false` if the part is full.
-    fn run(&mut self, block: &Block, end: Offset, filling: &mut Filling<'_>) -> bool {
+    /// Reads on in a block up to `end`; `false` if the part is full. Gives also the next message, if the block has it.
+    fn run(&mut self, block: &Block, end: Offset, filling: &mut Filling<'_>) -> (bool, Option<Offset>) {
         let wire = block.wire();
         let mut records = self.records(block, &wire);
         let mut behind =
@@ -221,17 +238,17 @@ impl Source {
             let left = records.rest_bytes() as u32;
             let Some(Ok(record)) = records.next() else {
                 (self.before, self.place) = (self.before.max(block.last), Place::default());
-                return true;
+                return (true, None);
             };
             if record.offset > self.before {
                 let place = Place { block: (block.prev, block.last), behind, left };
                 if record.offset >= end {
                     self.place = place;
-                    return true;
+                    return (true, Some(record.offset));
                 }
                 if !filling.add(self.topic.name.text(), &record) {
                     self.place = place;
-                    return false;
+                    return (false, Some(record.offset));
                 }
                 self.before = record.offset;
             }
@@ -261,16 +278,18 @@ impl Filling<'_> {
         if !self.open.is_empty() && self.open.len() + size > self.form.block_bytes {
             self.seal();
         }
-        self.open.append(self.cursor, &Entry { topic: Some(topic), ..Entry::of(record) });
+        let entry = Entry { topic: Some(topic), ..Entry::of(record) };
+        self.open.append(self.cursor, &entry, self.form.account);
         self.cursor = record.offset;
         self.bytes += size;
         true
     }
 
     fn seal(&mut self) {
-        let Form { tail, log, ledger, .. } = *self.form;
+        let Form { tail, log, account, .. } = *self.form;
         if !self.open.is_empty() {
-            self.blocks.push(Arc::new(std::mem::take(&mut self.open).seal(tail, log, ledger)));
+            let open = std::mem::replace(&mut self.open, Open::new(account));
+            self.blocks.push(Arc::new(open.seal(tail, log)));
         }
     }
 

@@ -98,12 +98,6 @@ impl Reads {
     pub fn take(&self, shard: usize) -> Vec<(Address, Answer)> {
         self.answers.get(shard).map_or_else(Vec::new, |answers| std::mem::take(&mut *lock(answers)))
     }
-
-    /// Whether something waits to be read.
-    #[must_use]
-    pub fn has_work(&self) -> bool {
-        !lock(&self.queue).turns.is_empty()
-    }
 }
 
 impl Queue {

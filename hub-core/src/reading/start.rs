@@ -126,9 +126,12 @@ pub enum Asked {
     OtherEpoch,
 }
 
-/// What positions ask of a log.
+/// What positions ask of a log. A reader that has none has seen nothing of any.
 #[must_use]
 pub fn asked(log: &Log, positions: &[Position]) -> Asked {
+    if positions.is_empty() {
+        return Asked::After(Offset(0));
+    }
     let Some(position) = positions.iter().find(|position| position.epoch == log.epoch) else {
         return Asked::OtherEpoch;
     };
@@ -144,6 +147,9 @@ pub fn asked(log: &Log, positions: &[Position]) -> Asked {
 pub fn asked_place(start: &Start, logs: &[Log], log: u8) -> Position {
     let Start::After(positions) = start else { return Position::default() };
     let epoch = logs[usize::from(log)].epoch;
+    if positions.is_empty() {
+        return Position { epoch, offset: Offset(0) };
+    }
     let same = positions.iter().find(|position| position.epoch == epoch);
     let is_other = |position: &&Position| logs.iter().all(|log| log.epoch != position.epoch);
     let former = || positions.get(usize::from(log)).filter(is_other);

@@ -9,8 +9,8 @@ use tidewire_protocol::position::Start;
 
 use crate::access::Granted;
 use crate::clock::Millis;
-use crate::letter::Serial;
 use crate::reading::job::{Ask, PageRead};
+use crate::session::AskedPage;
 use crate::session::desk::{Demand, Desk};
 use crate::session::telling::failed;
 use crate::topics::Topics;
@@ -43,14 +43,9 @@ pub fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
     }
 }
 
-/// Answers with a page of history, at once or when it was read; so many bytes of others are `under_way`. Gives the serial of a read that was asked
-/// for, and the bytes that its page may have.
-pub fn page(
-    now: Millis,
-    frame: &History<'_>,
-    under_way: usize,
-    desk: &mut Desk<'_>,
-) -> Option<(Serial, usize)> {
+/// Answers with a page of history, at once or when it was read: then gives what was asked for. So many bytes of others are
+/// `under_way`.
+pub fn page(now: Millis, frame: &History<'_>, under_way: usize, desk: &mut Desk<'_>) -> Option<AskedPage> {
     let asked = readable(&frame.name, desk.topics).and_then(|selector| {
         few(&frame.from)?;
         let limits = desk.topics.limits();
@@ -71,7 +66,7 @@ pub fn page(
         let serial = desk.serials.give();
         let ask = Ask::Page { pattern, start: frame.from.clone(), bytes_max };
         desk.topics.read(desk.address.with(serial), desk.account, ask)?;
-        Ok(Some((serial, bytes_max)))
+        Ok(Some(AskedPage { serial, request: frame.request, selector, bytes_max }))
     });
     asked.unwrap_or_else(|code| {
         desk.replies.put(&failed(frame.request, code));
@@ -92,7 +87,14 @@ fn readable(name: &str, topics: &Topics) -> Result<Granted<Selector>, Code> {
     if depth(name) > topics.limits().topic_depth_max {
         return Err(Code::BadName);
     }
-    topics.access().subscribe(selector)
+    topics.access().now().subscribe(selector)
+}
+
+/// Whether the rules that hold now still allow what was granted.
+#[must_use]
+pub fn still_readable(selector: &Granted<Selector>, topics: &Topics) -> bool {
+    let rules = topics.access();
+    selector.grant().edition == rules.edition() || rules.now().may_subscribe(selector)
 }
 
 /// Tokens of a name.

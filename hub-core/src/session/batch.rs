@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tidewire_protocol::client_frame::{Publish, Send};
-use tidewire_protocol::number::{Handle, Incarnation, Seq, Tag};
+use tidewire_protocol::code::Content;
+use tidewire_protocol::number::{Handle, Incarnation, Offset, Seq, Tag};
 
 use crate::clock::Millis;
+use crate::ledger::Account;
 use crate::letter::Address;
 use crate::log::submission::{Numbered, Submission, Wish};
 use crate::log::windows::WindowKey;
@@ -34,6 +36,8 @@ pub struct Source {
     pub numbered: Option<(Arc<Producer>, Incarnation, WindowKey)>,
     /// Its public mark.
     pub tag: Tag,
+    /// Who answers for what it takes.
+    pub account: Arc<Account>,
     /// The topic.
     pub topic: Arc<Topic>,
 }
@@ -65,25 +69,36 @@ impl Batch {
     /// Adds a publish of the source that was named last.
     pub fn add(&mut self, publish: &Publish<'_>, wish: Wish) {
         let payload = if wish == Wish::Append { &*publish.payload } else { &[] };
-        let record = Record {
-            content: publish.content,
-            maybe_duplicate: publish.maybe_duplicate,
-            ..Record::default()
-        };
+        let record = self.unplaced(publish.content, publish.maybe_duplicate);
         self.push(publish.seq, publish.lowest, wish, record, payload);
     }
 
     /// Adds an update of the source that was named last.
     pub fn add_update(&mut self, update: &Send<'_>) {
-        let record = Record { content: update.content, ..Record::default() };
+        let record = self.unplaced(update.content, false);
         self.push(Seq(0), Seq(0), Wish::Append, record, &update.payload);
     }
 
+    /// A message as its publisher gives it; the log adds its place and time.
+    fn unplaced(&self, content: Content, maybe_duplicate: bool) -> Record<'static> {
+        Record {
+            offset: Offset(0),
+            published_at: Millis(0),
+            taken_at: Millis(0),
+            content,
+            maybe_duplicate,
+            tag: self.sources.last().map(|source| source.tag).unwrap_or_default(),
+            sender: "",
+            payload: &[],
+        }
+    }
+
     fn push(&mut self, seq: Seq, lowest: Seq, wish: Wish, record: Record<'static>, payload: &[u8]) {
-        let Some(source) = self.sources.last() else { return };
+        if self.sources.is_empty() {
+            return;
+        }
         let start = self.payloads.len();
         self.payloads.extend_from_slice(payload);
-        let record = Record { tag: source.tag, ..record };
         let payload = start..self.payloads.len();
         self.items.push(Item { source: self.sources.len() - 1, seq, lowest, wish, record, payload });
     }
@@ -115,6 +130,7 @@ impl Batch {
         Submission {
             origin: source.origin,
             handle: source.handle,
+            account: &source.account,
             topic: &source.topic,
             numbered,
             wish: item.wish,

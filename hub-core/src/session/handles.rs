@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, Participant, Seq};
 
-use crate::access::{Grant, Granted};
+use crate::access::{Access, Grant, Granted};
 use crate::letter::Serial;
 use crate::log::windows::WindowKey;
 use crate::topic::Topic;
@@ -53,7 +53,7 @@ pub enum Place {
         topic: Arc<Topic>,
         /// The producer's window there.
         window: WindowKey,
-        /// Which rule let it be opened.
+        /// What the rules say of it.
         grant: Grant,
     },
     /// It is for updates that may be lost.
@@ -74,6 +74,29 @@ impl Place {
             Self::Used { window, .. } => Some(*window),
             Self::Updates { .. } => None,
         }
+    }
+
+    /// What the rules said of it when they were asked last.
+    #[must_use]
+    pub fn grant(&self) -> Grant {
+        match self {
+            Self::Opened { topic: name, .. } | Self::Updates { name, .. } => name.grant(),
+            Self::Used { grant, .. } => *grant,
+        }
+    }
+
+    /// Keeps what other rules, which allow it, said of one that nothing came by yet, and of any other whatever they said.
+    fn regrant(&mut self, access: &Access) -> bool {
+        match self {
+            Self::Opened { topic: name, .. } | Self::Updates { name, .. } => {
+                match access.publish((**name).clone()) {
+                    Ok(granted) => *name = granted,
+                    Err(_) => return false,
+                }
+            }
+            Self::Used { topic, grant, .. } => *grant = access.publish_grant(&topic.name),
+        }
+        true
     }
 
     fn kind(&self) -> usize {
@@ -141,6 +164,15 @@ impl Handles {
         }
     }
 
+    /// Asks the rules that hold now of a handle. `None` if they leave nothing of it: by those that publishes came by, each is
+    /// to have its answer.
+    pub fn regrant(&mut self, handle: Handle, access: &Access) -> Option<Grant> {
+        let page = self.pages.get_mut(&(handle.0 / PAGE))?;
+        let index = page.binary_search_by_key(&handle, |open| open.handle).ok()?;
+        let place = &mut page[index].place;
+        place.regrant(access).then(|| place.grant())
+    }
+
     /// Takes a handle away.
     pub fn remove(&mut self, handle: Handle) -> Option<Place> {
         let page = self.pages.get_mut(&(handle.0 / PAGE))?;
@@ -191,7 +223,6 @@ const TEXT_BYTES: usize = 32;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::access::Access;
 
     fn place() -> Place {
         let topic = Access::open().publish(TopicName::parse("a.topic").unwrap()).unwrap();

@@ -8,7 +8,7 @@ use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, Incarnation};
 
-use crate::access::Granted;
+use crate::access::{Grant, Granted};
 use crate::clock::Millis;
 use crate::ledger::{Charge, Kind};
 use crate::limits::Limits;
@@ -80,7 +80,10 @@ impl Session {
 
     fn try_send(&mut self, now: Millis, update: &Send<'_>, desk: &mut Desk<'_>) -> Result<(), Refusal> {
         let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
-        let Place::Updates { name, topic } = &open.place else { return Err(Code::UnknownNumber.into()) };
+        let Place::Updates { .. } = open.place else { return Err(Code::UnknownNumber.into()) };
+        if self.may_use(now, update.handle, open.place.grant(), desk).is_none() {
+            return Err(Code::Forbidden.into());
+        }
         let limits = desk.topics.limits();
         if update.payload.len() > limits.message_bytes_max {
             return Err(Code::TooLarge.into());
@@ -91,6 +94,8 @@ impl Session {
         self.pace.take_one(now, limits.publishes_per_second_max)?;
         desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
         if !desk.batch.continues(update.handle, false) {
+            let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
+            let Place::Updates { name, topic } = &open.place else { return Err(Code::UnknownNumber.into()) };
             let tag = self.participant(open.participant).ok_or(Code::UnknownNumber)?.tag;
             let origin = desk.address.with(open.serial);
             let topic = match topic {
@@ -102,7 +107,8 @@ impl Session {
                     topic
                 }
             };
-            desk.batch.from(Source { origin, handle: update.handle, numbered: None, tag, topic });
+            let account = Arc::clone(desk.account);
+            desk.batch.from(Source { origin, handle: update.handle, numbered: None, tag, account, topic });
         }
         desk.batch.add_update(update);
         Ok(())
@@ -155,6 +161,9 @@ impl Session {
     ) -> Result<(), Refusal> {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
         let (participant, serial) = (open.participant, open.serial);
+        let Some(granted) = self.may_use(now, publish.handle, open.place.grant(), desk) else {
+            return Ok(());
+        };
         let limits = desk.topics.limits();
         self.pace.take_one(now, limits.publishes_per_second_max)?;
         desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
@@ -165,9 +174,10 @@ impl Session {
             let (topic, window) = self.begin(now, publish, &producer, incarnation, desk)?;
             let (origin, handle) = (desk.address.with(serial), publish.handle);
             let numbered = Some((producer, incarnation, window));
-            desk.batch.from(Source { origin, handle, numbered, tag, topic });
+            let account = Arc::clone(desk.account);
+            desk.batch.from(Source { origin, handle, numbered, tag, account, topic });
         }
-        desk.batch.add(publish, wish(publish, limits));
+        desk.batch.add(publish, if granted { wish(publish, limits) } else { Wish::Refuse(Code::Forbidden) });
         Ok(())
     }
 
@@ -203,6 +213,21 @@ impl Session {
         self.charge_handles(desk);
     }
 
+    /// Whether the rules let a handle be used: asked anew when others hold than those that said so last. `None` if it is
+    /// gone with its grant, because nothing had come by it: that is told as if it could not have been opened.
+    fn may_use(&mut self, now: Millis, handle: Handle, grant: Grant, desk: &mut Desk<'_>) -> Option<bool> {
+        let rules = desk.topics.access();
+        if grant.edition == rules.edition() {
+            return Some(grant.holds);
+        }
+        let grant = self.handles.regrant(handle, &rules.now());
+        if grant.is_none() {
+            self.shut(now, handle, desk);
+            refuse_open(handle, Code::Forbidden, desk);
+        }
+        grant.map(|grant| grant.holds)
+    }
+
     fn charge_handles(&mut self, desk: &Desk<'_>) {
         let bytes = self.handles.bytes();
         self.charge.get_or_insert_with(|| Charge::new(desk.account, Kind::Handles)).set(bytes);
@@ -216,7 +241,7 @@ fn grant(open: &Open<'_>, desk: &Desk<'_>) -> Result<Granted<TopicName>, Code> {
     if depth(topic.as_str()) > limits.topic_depth_max {
         return Err(Code::BadName);
     }
-    let topic = desk.topics.access().publish(topic)?;
+    let topic = desk.topics.access().now().publish(topic)?;
     let bytes = Place::Opened { topic: topic.clone(), lowest: open.lowest, window: None }.bytes();
     if !desk.account.may_hold(Kind::Handles, bytes, limits.handles_bytes_max) {
         return Err(Code::Overloaded);

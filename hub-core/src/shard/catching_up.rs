@@ -147,9 +147,8 @@ impl Audiences {
         let Ahead::Part(mut part) = std::mem::replace(&mut followee.ahead, Ahead::Tail) else {
             return Step::Go(0);
         };
-        let rest = part.blocks.partition_point(|block| block.last <= cursor);
-        if rest < part.blocks.len() {
-            part.blocks.drain(..rest);
+        part.pass(cursor);
+        if !part.blocks.is_empty() {
             let written = self.write(id, connection, subscription, &part.blocks, topics, wire);
             if let Some(followee) = connection.following.get(tail) {
                 followee.ahead = Ahead::Part(part);
@@ -161,7 +160,6 @@ impl Audiences {
             if lost > cursor.max(subscription.told_gone) {
                 self.miss(connection, subscription, lost, cursor, GapReason::Retention, topics);
             }
-            part.blocks.clear();
             if let Some(followee) = connection.following.get(tail) {
                 followee.ahead = Ahead::Part(part);
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidewire_protocol::code::WhenSlow;
 use tidewire_protocol::number::{Offset, TailNumber};
 
-use crate::access::Grant;
+use crate::access::Edition;
 use crate::block::Block;
 use crate::clock::Millis;
 use crate::dialect::Dialect;
@@ -92,8 +92,8 @@ pub struct Subscription {
     pub pattern: bool,
     /// Losses up to here have been told.
     pub told_gone: Offset,
-    /// Which rule let it begin.
-    pub grant: Grant,
+    /// Which rules were asked last whether it may be; in the first of its logs.
+    pub asked: Edition,
     /// Whether it once had all there was. Until then it is not slow, only late.
     pub caught_up: bool,
 }

@@ -65,6 +65,14 @@ impl Following {
         self.0.as_mut()?.iter_mut().find(waits)
     }
 
+    /// The question that waits for the start of one.
+    pub fn asked_by(&mut self, tail: TailKey) -> Option<Request> {
+        match self.get(tail)?.ahead {
+            Ahead::Start(_, request) => Some(request),
+            Ahead::Tail | Ahead::Asked(_) | Ahead::Part(_) => None,
+        }
+    }
+
     /// Adds one.
     pub fn insert(&mut self, followee: Followee) {
         self.0.get_or_insert_default().push(followee);
@@ -74,10 +82,10 @@ impl Following {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let parts = self.0.iter().flat_map(|all| all.iter()).filter_map(|followee| match &followee.ahead {
-            Ahead::Part(part) => Some(part.blocks.iter().map(|block| block.size()).sum::<usize>()),
+            Ahead::Part(part) => Some(part.bytes),
             Ahead::Tail | Ahead::Start(..) | Ahead::Asked(_) => None,
         });
-        parts.sum()
+        parts.sum::<usize>()
     }
 
     /// Takes a pattern away.

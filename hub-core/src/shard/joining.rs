@@ -65,7 +65,7 @@ impl Shard {
                 when_slow: wish.when_slow,
                 pattern: joined.followed.is_some(),
                 told_gone: Offset(0),
-                grant: wish.selector.grant(),
+                asked: wish.selector.grant().edition,
                 caught_up: false,
             });
         }
@@ -166,7 +166,7 @@ impl Shard {
         });
     }
 
-    fn end_subscription(&mut self, now: Millis, id: ConnectionId, number: TailNumber) {
+    pub(super) fn end_subscription(&mut self, now: Millis, id: ConnectionId, number: TailNumber) {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
         let subscriptions = connection.unsubscribe(number);
         self.topics.metrics().subscriptions.sub(u64::from(!subscriptions.is_empty()));
@@ -185,10 +185,11 @@ impl Shard {
     /// Hands over what was read for a connection.
     pub(super) fn hand_over_read(&mut self, now: Millis, address: Address, answer: Answer) {
         let id = ConnectionId(address.slot);
+        let topics = Arc::clone(&self.topics);
         let Some(connection) = self.addressed(address) else { return };
         let mut replies = Replies::new(connection.dialect);
         match answer {
-            Answer::Page(page) => connection.session.tell_page(address.serial, page, &mut replies),
+            Answer::Page(page) => connection.session.tell_page(address.serial, page, &topics, &mut replies),
             Answer::Started(begun) => {
                 let waiting = connection.following.waiting(address.serial);
                 let Some(Followee { tail, ahead: Ahead::Start(_, request), .. }) = waiting else { return };

@@ -15,6 +15,15 @@ pub enum Work {
     Walk,
     /// Connections that end.
     Ends,
+    /// Subscriptions that rules which changed may allow no longer.
+    Rules,
+}
+
+impl Work {
+    /// All kinds.
+    #[cfg(test)]
+    const ALL: [Self; 7] =
+        [Self::Time, Self::Mail, Self::Answered, Self::Ready, Self::Walk, Self::Ends, Self::Rules];
 }
 
 /// The order of turns, and where in it the shard is.
@@ -41,14 +50,21 @@ impl Turns {
 
 /// Acks come twice a round, so that between two of their turns lies little: one slice of a walk, or one connection that
 /// is merely ready and what is seldom.
-const ORDER: [Work; 8] =
-    [Work::Time, Work::Mail, Work::Answered, Work::Walk, Work::Mail, Work::Answered, Work::Ready, Work::Ends];
+const ORDER: [Work; 9] = [
+    Work::Time,
+    Work::Mail,
+    Work::Answered,
+    Work::Walk,
+    Work::Rules,
+    Work::Mail,
+    Work::Answered,
+    Work::Ready,
+    Work::Ends,
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ALL: [Work; 6] = [Work::Time, Work::Mail, Work::Answered, Work::Ready, Work::Walk, Work::Ends];
 
     /// The most turns that each kind waits while all of a set wait all the time.
     fn longest_waits(set: &[Work]) -> Vec<usize> {
@@ -66,9 +82,26 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_has_a_place_in_the_order() {
+        // A new kind needs a place here, in the list of all and in the order.
+        let place = |work: Work| match work {
+            Work::Time => 0,
+            Work::Mail => 1,
+            Work::Answered => 2,
+            Work::Ready => 3,
+            Work::Walk => 4,
+            Work::Ends => 5,
+            Work::Rules => 6,
+        };
+        assert_eq!(Work::ALL.map(place), std::array::from_fn(|at| at));
+        assert!(Work::ALL.iter().all(|work| ORDER.contains(work)));
+    }
+
+    #[test]
     fn whatever_else_waits_each_kind_gets_its_turn() {
-        for set in 1..1_u32 << ALL.len() {
-            let set: Vec<_> = (0..).zip(ALL).filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, w)| w).collect();
+        for set in 1..1_u32 << Work::ALL.len() {
+            let set: Vec<_> =
+                (0..).zip(Work::ALL).filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, w)| w).collect();
             for (work, waited) in set.iter().zip(longest_waits(&set)) {
                 let bound = if matches!(work, Work::Mail | Work::Answered) { 4 } else { ORDER.len() - 1 };
                 assert!(waited <= bound, "{work:?} waits {waited} turns beside {set:?}");

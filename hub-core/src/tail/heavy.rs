@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use crate::ledger::Kind;
 use crate::sync::{Mutex, lock};
 use crate::tail::{Source, Tail};
 
@@ -18,8 +19,8 @@ impl Heavy {
     }
 
     /// Frees about so many bytes, if they can be found here: what can be made again goes first, then what a pattern's
-    /// topics hold too, then the older half of whoever holds most.
-    pub fn relieve(&self, excess: usize) {
+    /// topics hold too, then the older half of the heaviest topics, but of accounts that hold no more than `may_keep`.
+    pub fn relieve(&self, excess: usize, may_keep: usize) {
         let mut weighed = self.weigh();
         let mut freed: usize = weighed.iter().map(|(_, tail)| tail.drop_derived()).sum();
         weighed.sort_by_key(|(bytes, tail)| {
@@ -33,10 +34,17 @@ impl Heavy {
             freed += tail.halve();
         }
         let mut topics = std::collections::BinaryHeap::new();
-        topics.extend(weighed[patterns..].iter().enumerate().map(|(at, (bytes, _))| (*bytes, at)));
+        let holds_too_much =
+            |tail: &Tail| tail.owner().is_some_and(|owner| owner.held(Kind::Messages) > may_keep);
+        let of_many = weighed[patterns..].iter().enumerate().filter(|(_, (_, tail))| holds_too_much(tail));
+        topics.extend(of_many.map(|(at, (bytes, _))| (*bytes, at)));
         for _ in 0..HALVINGS_MAX {
             let Some((bytes, at)) = topics.pop().filter(|_| freed < excess) else { return };
-            let halved = weighed[patterns + at].1.halve();
+            let tail = &weighed[patterns + at].1;
+            if !holds_too_much(tail) {
+                continue;
+            }
+            let halved = tail.halve();
             freed += halved;
             if halved > 0 {
                 topics.push((bytes.saturating_sub(halved), at));

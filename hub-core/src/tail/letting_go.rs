@@ -4,6 +4,7 @@ use tidewire_protocol::number::Offset;
 
 use crate::block::Open;
 use crate::clock::Millis;
+use crate::mutant::{self, Mutant};
 use crate::sync::lock;
 use crate::tail::{Keep, State, Tail};
 
@@ -11,7 +12,7 @@ impl Tail {
     /// Drops all that it holds.
     pub fn clear(&self) {
         let mut state = lock(&self.state);
-        self.discard_open(&mut state);
+        state.discard_open();
         while state.sealed.drop_front().is_some() {}
         state.cached_from = state.last;
     }
@@ -29,13 +30,13 @@ impl Tail {
     /// and sealed it would only take more room.
     pub fn age(&self, now: Millis) -> (Offset, Offset) {
         let mut state = lock(&self.state);
-        let age_ms = self.terms.keep.age_ms;
-        let is_old = |open: &Open| now.0.saturating_sub(open.first_time_ms()) > age_ms;
+        let oldest = self.oldest(now);
+        let is_old = |open: &Open| open.first_time_ms() < oldest.0;
         if state.open.as_ref().is_some_and(|open| open.len() > SMALL_BYTES || is_old(open)) {
             self.seal(&mut state);
         }
         self.drop_old(&mut state, now);
-        state.trim_front(now, &self.terms.keep);
+        state.trim_front(oldest, &self.terms.keep);
         (state.cached_from, state.last)
     }
 
@@ -49,6 +50,25 @@ impl Tail {
         freed
     }
 
+    /// The same for any tail, however small: one block at least goes, or what has gathered for one. What came just now
+    /// stays, since those who listen are about to get it.
+    pub fn shrink(&self, now: Millis) -> usize {
+        let mut state = lock(&self.state);
+        let Millis(settled_ms) = self.terms.calendar.at(Millis(now.0.saturating_sub(SETTLED_MS)));
+        if state.sealed.is_empty() && state.open.as_ref().is_some_and(|open| open.last_time_ms() < settled_ms)
+        {
+            state.cached_from = state.last;
+            return state.discard_open();
+        }
+        let mut freed = 0;
+        for _ in 0..state.sealed.len().div_ceil(2) {
+            if state.sealed.front().is_some_and(|front| front.last_time_ms < settled_ms) {
+                freed += self.drop_front(&mut state);
+            }
+        }
+        freed
+    }
+
     /// Drops other encodings of what nobody is writing at the moment. Tells how many bytes that freed.
     pub fn drop_derived(&self) -> usize {
         lock(&self.state).sealed.drop_derived()
@@ -56,11 +76,14 @@ impl Tail {
 
     /// Drops whole blocks that no bound keeps; the newest stays unless it is too old.
     pub(super) fn drop_old(&self, state: &mut State, now: Millis) {
-        let keep = &self.terms.keep;
+        if state.sealed.is_empty() {
+            return;
+        }
+        let (keep, oldest) = (&self.terms.keep, self.oldest(now));
         while let Some(front) = state.sealed.front() {
             let rest = state.sealed.count() - u64::from(front.count);
             let crowded = rest >= keep.count || state.sealed.bytes() > keep.bytes as u64;
-            let old = now.0.saturating_sub(front.last_time_ms) > keep.age_ms;
+            let old = front.last_time_ms < oldest.0;
             if !(old || crowded && state.sealed.len() > 1) {
                 break;
             }
@@ -76,6 +99,15 @@ impl Tail {
         }
     }
 
+    /// The time that messages were given which are just not too old.
+    pub(super) fn oldest(&self, now: Millis) -> Millis {
+        let age_ms = self.terms.keep.age_ms;
+        if mutant::active(Mutant::AgedByGivenTime) {
+            return Millis(self.terms.calendar.at(now).0.saturating_sub(age_ms));
+        }
+        self.terms.calendar.at(Millis(now.0.saturating_sub(age_ms)))
+    }
+
     fn drop_front(&self, state: &mut State) -> usize {
         let Some(block) = state.sealed.drop_front() else { return 0 };
         state.cached_from = state.cached_from.max(block.last);
@@ -85,9 +117,9 @@ impl Tail {
 
 impl State {
     /// Moves `cached_from` into the oldest block, up to the first message that the bounds keep.
-    pub(super) fn trim_front(&mut self, now: Millis, keep: &Keep) {
+    pub(super) fn trim_front(&mut self, oldest: Millis, keep: &Keep) {
         let surplus = self.sealed.count().saturating_sub(keep.count);
-        let oldest_ms = now.0.saturating_sub(keep.age_ms);
+        let Millis(oldest_ms) = oldest;
         let Some(front) = self.sealed.front() else { return };
         if self.trimmed == (surplus, oldest_ms) || surplus == 0 && front.first_time_ms() >= oldest_ms {
             return;
@@ -101,5 +133,7 @@ impl State {
     }
 }
 
+/// What is older has reached those who listen live, or they are not about to take it.
+const SETTLED_MS: u64 = 1_000;
 /// An open block of so few bytes counts as part of its topic and not as history.
 pub(super) const SMALL_BYTES: usize = 512;

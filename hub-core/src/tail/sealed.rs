@@ -8,7 +8,7 @@ use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::{Block, Entry, Open};
 use crate::clock::{Millis, NEVER};
-use crate::ledger::Ledger;
+use crate::ledger::Account;
 
 /// Sealed blocks in order.
 #[derive(Debug, Default)]
@@ -156,6 +156,20 @@ impl Sealed {
         count
     }
 
+    /// Who answers for most of it, by some blocks of it that lie evenly.
+    #[must_use]
+    pub fn owner(&self) -> Option<Arc<Account>> {
+        let step = self.held.len().div_ceil(OWNERS_ASKED).max(1);
+        let mut shares: Vec<(&Arc<Account>, usize)> = Vec::new();
+        for block in self.held.iter().step_by(step).map(|held| &held.block) {
+            match shares.iter_mut().find(|(account, _)| Arc::ptr_eq(account, block.account())) {
+                Some((_, bytes)) => *bytes += block.size(),
+                None => shares.push((block.account(), block.size())),
+            }
+        }
+        shares.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(account, _)| Arc::clone(account))
+    }
+
     /// Drops other encodings of blocks that nobody else holds. Tells how many bytes that freed.
     pub fn drop_derived(&mut self) -> usize {
         let blocks = self.held.iter_mut().filter_map(|held| Arc::get_mut(&mut held.block));
@@ -164,11 +178,11 @@ impl Sealed {
 
     /// Merges the oldest of many small blocks that live cursors have left behind: a topic that is heard live has a
     /// block for each message, which cost a reader who comes later a write each, and memory all the time.
-    pub fn merge_cold(&mut self, tail: TailNumber, log: u8, bytes_max: usize, ledger: &Arc<Ledger>) {
+    pub fn merge_cold(&mut self, tail: TailNumber, log: u8, bytes_max: usize) {
         if self.held.len() < self.settled + COLD_BLOCKS + HOT_BLOCKS {
             return;
         }
-        let mut open = Open::default();
+        let mut open = Open::new(self.held[self.settled].block.account());
         let mut taken = 0;
         while let Some(held) = self.held.get(self.settled + taken)
             && taken < COLD_BLOCKS
@@ -177,14 +191,14 @@ impl Sealed {
             let block = held.block.wire();
             let mut prev = held.block.prev;
             for message in block.records().flatten() {
-                open.append(prev, &Entry::of(&message));
+                open.append(prev, &Entry::of(&message), held.block.account());
                 prev = message.offset;
             }
             taken += 1;
         }
         if taken > 1 {
             let merged = Held {
-                block: Arc::new(open.seal(tail, log, ledger)),
+                block: Arc::new(open.seal(tail, log)),
                 upto: self.held[self.settled + taken - 1].upto,
             };
             let saved = self.bytes_of(self.settled, taken) - merged.block.size() as u64;
@@ -212,6 +226,8 @@ impl Sealed {
     }
 }
 
+/// So many blocks tell whose a tail is.
+const OWNERS_ASKED: usize = 64;
 /// So many blocks are merged at once, so that each byte is copied once.
 const COLD_BLOCKS: usize = 64;
 /// The newest stay as they are: live cursors stand among them, and would get a merged block's beginning again.

@@ -11,6 +11,7 @@ use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::{Epoch, Offset, Request};
 use tidewire_protocol::position::{Gap, Position, Start};
 
+use crate::pages::ask;
 use crate::rig::{ALL, Hub, limits, open_as, publish_on, rule, websocket_message};
 
 const EPOCHS: [Epoch; 2] = [Epoch(7), Epoch(8)];
@@ -78,19 +79,13 @@ fn json_pages_are_cut_in_the_log_where_they_are_full() {
     let reader = hub.json_client();
     let (mut from, mut seen) = (r#""earliest""#.to_owned(), 0);
     for _ in 0..100 {
-        let frame = format!(r#"{{"type":"history","request":1,"name":"a.*","from":{from}}}"#);
-        hub.send(reader, 1, frame.as_bytes());
-        let written = hub.sockets.written.remove(&reader).unwrap_or_default();
-        let (_, payload) = websocket_message(&mut &written[..]).unwrap();
-        let text = std::str::from_utf8(payload).unwrap();
-        let (head, blocks) = text.split_once(r#""blocks":"#).unwrap();
-        seen += blocks.matches(r#"{"offset":"#).count();
-        if !head.contains(r#""more":true"#) {
+        let page = ask(&mut hub, reader, "a.*", &from);
+        seen += page.offsets.len();
+        if !page.more {
             assert_eq!(seen, 40);
             return;
         }
-        let upto = head.split_once(r#""upto":"#).unwrap().1.split_once(']').unwrap().0;
-        from = format!(r#"{{"after":{upto}]}}"#);
+        from = page.next;
     }
     panic!("there is always more");
 }

@@ -1,15 +1,19 @@
 //! The hub's core, spoken to as clients would through sockets whose capacity the test sets.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod clock;
 mod ends;
 mod fairness;
 mod letters;
 mod logs;
 mod memory;
+mod oddities;
 mod pages;
 mod publishers;
 mod reading;
 mod rig;
+mod room;
+mod rules;
 mod shard;
 mod timers;
 mod updates;

@@ -18,10 +18,6 @@ fn client_of(hub: &mut Hub, account: u128) -> ConnectionId {
     id
 }
 
-fn held(hub: &Hub, kind: Kind) -> usize {
-    hub.topics.ledger().held(kind)
-}
-
 /// A hub with a topic that fills pages of about 50 KB.
 fn hub_with_pages(set: Limits) -> Hub {
     let mut hub = Hub::new(set, keep_all());
@@ -54,16 +50,16 @@ fn answers_are_charged_until_they_are_read_or_nobody_can() {
     for id in [reads, goes] {
         leave_unread(&mut hub, id, 4);
     }
-    assert!(held(&hub, Kind::Unread) >= 2 * 4 * 48_000);
+    assert!(hub.held(Kind::Unread) >= 2 * 4 * 48_000);
     for account in [5, 6] {
         assert!(hub.topics.ledger().account(AccountKey(account)).held(Kind::Unread) >= 4 * 48_000);
     }
     hub.room(reads, 100_000);
-    assert!(held(&hub, Kind::Unread) >= 4 * 48_000);
+    assert!(hub.held(Kind::Unread) >= 4 * 48_000);
     hub.room(reads, usize::MAX);
     assert_eq!(hub.topics.ledger().account(AccountKey(5)).held(Kind::Unread), 0);
     hub.shard.gone(hub.now, goes);
-    assert_eq!(held(&hub, Kind::Unread), 0);
+    assert_eq!(hub.held(Kind::Unread), 0);
 }
 
 #[test]
@@ -73,13 +69,13 @@ fn unfinished_messages_are_charged_until_they_are_whole_or_nobody_goes_on() {
     for id in &clients {
         leave_unfinished(&mut hub, *id, 100_000);
     }
-    assert!(held(&hub, Kind::HalfReceived) >= 300_000 - 100);
+    assert!(hub.held(Kind::HalfReceived) >= 300_000 - 100);
     let mut rest = vec![0; 200_000 + 14 - 100_000];
     hub.shard.received(hub.now, clients[0], &mut rest, &mut hub.sockets);
     hub.shard.gone(hub.now, clients[1]);
     hub.wait(60_000);
     assert_eq!(hub.shard.connections(), 0, "the third is silent");
-    assert_eq!(held(&hub, Kind::HalfReceived), 0);
+    assert_eq!(hub.held(Kind::HalfReceived), 0);
 }
 
 /// `fill` has each client hold about 100 KB or more; the bound is 1 MB.
@@ -92,16 +88,16 @@ fn check_bounded(kind: Kind, code: Code, fill: impl Fn(&mut Hub, ConnectionId)) 
     }));
     let neighbour = client_of(&mut hub, 2);
     fill(&mut hub, neighbour);
-    let each = held(&hub, kind);
+    let each = hub.held(kind);
     assert!(each >= 100_000);
     let greedy: Vec<_> = (0..30).map(|_| client_of(&mut hub, 3)).collect();
     for id in &greedy {
         fill(&mut hub, *id);
         hub.work();
-        assert!(held(&hub, kind) <= BOUND + 2 * each, "{} are held", held(&hub, kind));
+        assert!(hub.held(kind) <= BOUND + 2 * each, "{} are held", hub.held(kind));
     }
     hub.wait(3_000);
-    assert!(held(&hub, kind) <= BOUND);
+    assert!(hub.held(kind) <= BOUND);
     let left = hub.shard.connections();
     assert!((5..31).contains(&left), "{left} are left: too few had to go, or too many");
     assert_eq!(hub.topics.metrics().disconnected.of(code.number()), 32 - left as u64);
@@ -185,6 +181,6 @@ fn a_flood_of_questions_holds_no_more_than_the_bound_and_a_page() {
         leave_unread(&mut hub, id, 10);
         hub.send(id, 9, b"ping");
         hub.send(id, 2, &bytes_of(&[ClientFrame::Heartbeat(Default::default())]));
-        assert!(held(&hub, Kind::Unread) <= bound);
+        assert!(hub.held(Kind::Unread) <= bound);
     }
 }

@@ -12,11 +12,14 @@ use crate::rig::{Hub, keep_all, limits, publish_on, websocket_message};
 
 /// What a page in JSON holds.
 #[derive(Debug)]
-struct JsonPage {
-    bytes: usize,
-    offsets: Vec<u64>,
-    upto: u64,
-    more: bool,
+pub struct JsonPage {
+    pub bytes: usize,
+    pub offsets: Vec<u64>,
+    /// In the first log.
+    pub upto: u64,
+    /// Where the next page starts.
+    pub next: String,
+    pub more: bool,
 }
 
 /// Numbers behind a key, wherever it stands.
@@ -25,7 +28,7 @@ fn numbers(text: &str, key: &str) -> Vec<u64> {
     text.split(key).skip(1).filter_map(number).collect()
 }
 
-fn ask(hub: &mut Hub, id: ConnectionId, name: &str, from: &str) -> JsonPage {
+pub fn ask(hub: &mut Hub, id: ConnectionId, name: &str, from: &str) -> JsonPage {
     let frame = format!(r#"{{"type":"history","request":1,"name":"{name}","from":{from}}}"#);
     hub.send(id, 1, frame.as_bytes());
     let written = hub.sockets.written.remove(&id).unwrap_or_default();
@@ -34,9 +37,11 @@ fn ask(hub: &mut Hub, id: ConnectionId, name: &str, from: &str) -> JsonPage {
     let begin = &text[..text.len().min(200)];
     assert!(opcode == 1 && begin.contains(r#""type":"page""#), "{begin}");
     let (head, blocks) = text.split_once(r#""blocks":"#).unwrap();
-    let upto = numbers(head.split_once(r#""upto":"#).unwrap().1, r#""offset":"#)[0];
+    let places = head.split_once(r#""upto":"#).unwrap().1.split_once(']').unwrap().0;
+    let upto = numbers(places, r#""offset":"#)[0];
+    let next = format!(r#"{{"after":{places}]}}"#);
     let offsets = numbers(blocks, r#"{"offset":"#);
-    JsonPage { bytes: text.len(), offsets, upto, more: head.contains(r#""more":true"#) }
+    JsonPage { bytes: text.len(), offsets, upto, next, more: head.contains(r#""more":true"#) }
 }
 
 /// Asks page by page until there is no more; every message must come, on pages within the bound or of one message.
@@ -56,7 +61,7 @@ fn read_all(hub: &mut Hub, name: &str, count: u64) {
             return;
         }
         assert!(seen.len() > before, "a page brings something new");
-        from = format!(r#"{{"after":[{{"epoch":"0000000000000007","offset":{}}}]}}"#, page.upto);
+        from = page.next;
     }
     panic!("there is always more");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
-use tidewire_hub_core::ledger::AccountKey;
+use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Engine;
@@ -145,6 +145,11 @@ impl Hub {
             self.now = self.now.plus(250.min(until.since(self.now)));
             self.work();
         }
+    }
+
+    /// Bytes of a kind that are counted.
+    pub fn held(&self, kind: Kind) -> usize {
+        self.topics.ledger().held(kind)
     }
 
     /// Takes the frames that a connection was sent.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tidewire_client::{HistoryError, NoConnection, PublishError};
+use tidewire_client::{Client, Code, HistoryError, NoConnection, PublishError};
 
 /// The exit codes, for the help of each command. Scripts decide by them: they stay as they are.
 pub(crate) const EXIT_CODES: &str = "\
@@ -10,8 +10,8 @@ Exit codes:
   0    done
   1    anything not named here
   2    wrong arguments, or a message that is not what --content says
-  3    no hub answered in time
-  4    the hub refused the connection, the name or a message
+  3    no hub: none answered in time, or what answers is none (HTTP 200 or 404, TLS, anything else)
+  4    the hub, or a proxy before it, refused the connection, the name or a message
   130  interrupted";
 
 /// Why a command failed.
@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// What the user gave is wrong.
     #[error("{0}")]
     Input(String),
+    /// What the user gave cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
     /// No hub answers.
     #[error("{0}")]
     NoHub(String),
@@ -29,14 +32,39 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// A message was not published.
-    pub(crate) fn unpublished(what: &str, error: &PublishError) -> Self {
-        let told = format!("{what}: {error}");
+    /// A message of this size was not published.
+    pub(crate) fn unpublished(what: &str, error: &PublishError, size: usize, client: &Client) -> Self {
+        let mut told = format!("{what}: {error}");
+        if *error == PublishError::Refused(Code::TooLarge) {
+            told.push_str(&format!("; it has {size} bytes"));
+            if let Some(max) = client.message_bytes_max() {
+                told.push_str(&format!(", and the hub takes {max} (its `limits.message_bytes_max`)"));
+            }
+        }
         match error {
             // One message is larger than all that may wait.
             PublishError::NotJson(_) | PublishError::OutboxFull => Self::Input(told),
             PublishError::Refused(_) => Self::Refused(told),
             PublishError::Cancelled | PublishError::Closed => Self::NoHub(told),
+        }
+    }
+
+    /// The same, of something.
+    pub(crate) fn of(self, what: &str) -> Self {
+        self.told(|told| format!("{what}: {told}"))
+    }
+
+    /// The same, and something else.
+    pub(crate) fn and(self, more: &str) -> Self {
+        self.told(|told| format!("{told}; {more}"))
+    }
+
+    fn told(self, tell: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Input(told) => Self::Input(tell(told)),
+            Self::Unreadable(told) => Self::Unreadable(tell(told)),
+            Self::NoHub(told) => Self::NoHub(tell(told)),
+            Self::Refused(told) => Self::Refused(tell(told)),
         }
     }
 
@@ -48,6 +76,8 @@ impl Failure {
     /// There was no connection, and nothing is waited for any more.
     pub(crate) fn unconnected(told: String, why: Option<&NoConnection>) -> Self {
         match why {
+            // Whoever answers in HTTP may be anybody.
+            Some(why) if matches!(why.code(), "no_hub" | "wrong_path") => Self::NoHub(told),
             Some(NoConnection::Refused { .. } | NoConnection::Goodbye { .. }) => Self::Refused(told),
             Some(
                 NoConnection::NameNotResolved { .. }
@@ -62,6 +92,7 @@ impl Failure {
 
     const fn code(&self) -> u8 {
         match self {
+            Self::Unreadable(_) => 1,
             Self::Input(_) => 2,
             Self::NoHub(_) => 3,
             Self::Refused(_) => 4,

@@ -11,7 +11,7 @@ use tidewire_client::{Client, Message, Page, Position, Start};
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::hub_address::HubAddress;
 use crate::command::place::Place;
-use crate::command::printing::{pipe_closed, print_message, tell_gap};
+use crate::command::printing::{finish, print_message, tell_gap};
 
 /// The options of `history`.
 #[derive(Debug, Args)]
@@ -40,16 +40,10 @@ impl History {
         let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout());
         let ended = tokio::select! {
             biased;
-            failure = self.hub.lost(&client) => Err(failure.into()),
+            failure = self.hub.given_up(&client) => Err(failure.into()),
             result = self.print(&client, &mut out) => result,
         };
-        // What was read is worth seeing, however it ended.
-        let flushed = out.flush();
-        match ended.map_err(|error| error.downcast::<io::Error>()) {
-            Ok(()) => flushed.or_else(pipe_closed)?,
-            Err(Ok(error)) => pipe_closed(error)?,
-            Err(Err(error)) => return Err(error),
-        }
+        finish(ended, &mut out)?;
         client.close().await;
         Ok(ExitCode::SUCCESS)
     }

@@ -15,7 +15,8 @@ pub(crate) struct HubAddress {
     /// The hub's address
     #[arg(long, env = "TIDEWIRE_URL", default_value = "http://127.0.0.1:7700")]
     url: String,
-    /// Give up after so many seconds without a connection, or after the time when the hub asked to be back; 0 never
+    /// Give up after so many seconds without a connection, or on one where the hub refuses everything for now; where it
+    /// said when to come back, after that time; 0 never
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=FOREVER))]
     wait: u64,
 }
@@ -27,9 +28,56 @@ impl HubAddress {
         Client::connect(&self.url, options).map_err(|error| Failure::Input(error.to_string()))
     }
 
+    /// Returns when nothing is to be waited for any more: with the reason.
+    pub(crate) async fn given_up(&self, client: &Client) -> Failure {
+        tokio::select! {
+            biased;
+            failure = self.lost(client) => failure,
+            failure = self.held_up(client) => failure,
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(if self.wait == 0 { FOREVER } else { self.wait })
+    }
+
+    /// Returns when the hub has taken nothing for too long, and refused it for now. Says so before, once for each code.
+    async fn held_up(&self, client: &Client) -> Failure {
+        let mut not_now = client.not_now();
+        let mut told = Vec::new();
+        loop {
+            let refusal = not_now.borrow_and_update().clone();
+            let until = refusal.map_or_else(
+                || Ok(far()),
+                |refusal| {
+                    let (code, since) = (refusal.code, Instant::from_std(refusal.since));
+                    let end = since + refusal.retry_after + self.patience();
+                    if Instant::now() >= end {
+                        let words = format!("{refusal} ({code}); gave up after {} s", self.wait);
+                        return Err(Failure::Refused(format!("{}: {words}", self.url)));
+                    }
+                    if told.contains(&code) {
+                        return Ok(end);
+                    }
+                    if Instant::now() < since + SILENCE_MAX {
+                        return Ok(since + SILENCE_MAX);
+                    }
+                    told.push(code);
+                    report(format_args!("{}: {refusal} ({code}); trying again", self.url));
+                    Ok(end)
+                },
+            );
+            match until {
+                // Whatever it was, a change or the time: it is looked at anew.
+                Ok(until) => drop(timeout_at(until, not_now.changed()).await),
+                Err(failure) => return failure,
+            }
+        }
+    }
+
     /// Returns when the client has been without a connection for too long, or for good: with the reason.
-    pub(crate) async fn lost(&self, client: &Client) -> Failure {
-        let patience = Duration::from_secs(if self.wait == 0 { FOREVER } else { self.wait });
+    async fn lost(&self, client: &Client) -> Failure {
+        let patience = self.patience();
         let mut status = client.status();
         let mut was_online = false;
         let mut last = None;
@@ -65,7 +113,7 @@ impl HubAddress {
                 Status::Closed { why: Some(why) } => return self.refused(&why),
                 Status::Closed { why: None } => return self.gave_up(last.as_ref()),
             }
-            let until = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(FOREVER));
+            let until = deadline.unwrap_or_else(far);
             match timeout_at(until, status.changed()).await {
                 Ok(Ok(())) => {}
                 // Nobody tells any more, or it was time.
@@ -88,6 +136,11 @@ impl HubAddress {
     }
 }
 
+/// A time that does not come.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(FOREVER)
+}
+
 /// How long the hub itself wants us to wait.
 const fn asked_to_stay_away(why: &NoConnection) -> Option<Duration> {
     match why {
@@ -107,5 +160,7 @@ fn differs(a: &NoConnection, b: &NoConnection) -> bool {
 }
 
 const AGENT: &str = concat!("tidewire/", env!("CARGO_PKG_VERSION"));
+/// How long nothing may go on before people are told why.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// A year: longer than any shell waits.
 const FOREVER: u64 = 365 * 86_400;

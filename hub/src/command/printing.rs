@@ -40,6 +40,16 @@ pub(crate) fn tell_gap(gap: &Gap) {
     }
 }
 
+/// Writes out what is left, since what was heard is worth seeing however it ended. Gives that end.
+pub(crate) fn finish(ended: anyhow::Result<()>, out: &mut impl Write) -> anyhow::Result<()> {
+    let flushed = out.flush();
+    match ended.map_err(|error| error.downcast::<io::Error>()) {
+        Ok(()) => Ok(flushed.or_else(pipe_closed)?),
+        Err(Ok(error)) => Ok(pipe_closed(error)?),
+        Err(Err(error)) => Err(error),
+    }
+}
+
 /// Whoever closes our output has seen enough: `sub | head` is no error.
 pub(crate) fn pipe_closed(error: io::Error) -> io::Result<()> {
     if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }

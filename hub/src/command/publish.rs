@@ -1,19 +1,21 @@
 //! `tidewire pub`: publishes one message, or each line that it reads.
 
-use std::io::{BufRead as _, BufReader};
 use std::pin::pin;
 use std::process::ExitCode;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use clap::{Args, ValueEnum};
-use tidewire_client::{Client, Payload, PublishError, Publishing};
+use clap::Args;
+use tidewire_client::{Client, Publishing};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::command::content::Kind;
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::hub_address::HubAddress;
+use crate::command::lines::{Lines, counted};
+use crate::command::updates::Updates;
 
 /// The options of `pub`.
 #[derive(Debug, Args)]
@@ -27,143 +29,133 @@ pub(crate) struct Publish {
     /// What the messages are
     #[arg(long, value_enum, default_value_t = Kind::Auto)]
     content: Kind,
+    /// Send updates that are worth something only now: none is acknowledged, kept back or sent again. What cannot go at
+    /// once is dropped, and told at the end with its number; what is on its way when a connection breaks is lost
+    #[arg(long)]
+    no_ack: bool,
     #[command(flatten)]
     hub: HubAddress,
 }
 
-/// What a message may be said to be.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
-    /// A JSON object or array is JSON, any other UTF-8 is text, and the rest is binary
-    Auto,
-    /// A JSON value, numbers and quoted strings among them; anything else is refused
-    Json,
-    /// UTF-8; anything else is refused
-    Text,
-    /// Any bytes
-    Binary,
-    /// CBOR, which is not checked
-    Cbor,
-}
-
 impl Publish {
-    /// Succeeds when the hub has acknowledged every message.
+    /// Succeeds when the hub has acknowledged every message, or with `--no-ack` when it has read what was sent.
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.hub.client()?;
-        let published =
-            async { if self.data == "-" { self.lines(&client).await } else { self.one(&client).await } };
-        let mut published = pin!(published);
-        tokio::select! {
-            biased;
-            // What was acknowledged before is published all the same.
-            failure = self.hub.lost(&client) => match timeout(LAST_OUTCOMES, published).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return Err(failure.into()),
-            },
-            result = &mut published => result?,
-        }
+        let done = if self.no_ack { self.send(&client).await } else { self.publish(&client).await };
+        done?;
         client.close().await;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn one(&self, client: &Client) -> anyhow::Result<()> {
+    async fn send(&self, client: &Client) -> Result<(), Failure> {
+        let updates = Updates::to(client, &self.topic);
+        let sent = async {
+            match &*self.data {
+                "-" => updates.lines(Lines::read(self.content)).await,
+                data => updates.one(self.content.payload(data.into())?).await,
+            }
+        };
+        let sent = tokio::select! {
+            biased;
+            failure = self.hub.given_up(client) => Err(failure),
+            sent = sent => sent,
+        };
+        updates.end(sent)
+    }
+
+    async fn publish(&self, client: &Client) -> Result<(), Failure> {
+        let acked = Arc::new(AtomicU64::new(0));
+        let published = async {
+            match &*self.data {
+                "-" => self.lines(client, &acked).await,
+                _ => self.one(client).await,
+            }
+        };
+        let mut published = pin!(published);
+        tokio::select! {
+            biased;
+            // What was acknowledged before is published all the same.
+            failure = self.hub.given_up(client) => match timeout(LAST_OUTCOMES, published).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) | Err(_) if self.data == "-" => {
+                    Err(failure.and(&format!("published: {}", counted(acked.load(Relaxed)))))
+                }
+                Ok(Err(_)) | Err(_) => Err(failure),
+            },
+            result = &mut published => result,
+        }
+    }
+
+    async fn one(&self, client: &Client) -> Result<(), Failure> {
         let payload = self.content.payload(self.data.clone().into_bytes())?;
+        let size = payload.bytes().len();
         let published = client.publish_payload(&self.topic, payload).await;
-        published.map_err(|error| Failure::unpublished(&self.topic, &error))?;
+        published.map_err(|error| Failure::unpublished(&self.topic, &error, size, client))?;
         Ok(())
     }
 
     /// Many lines are on their way at once; what becomes of them is looked at beside, in their order.
-    async fn lines(&self, client: &Client) -> anyhow::Result<()> {
-        let mut lines = read_lines();
+    async fn lines(&self, client: &Client, acked: &Arc<AtomicU64>) -> Result<(), Failure> {
+        let mut lines = Lines::read(self.content);
         let (sent, outcomes) = mpsc::unbounded_channel();
-        let outcomes = tokio::spawn(settle(outcomes));
-        let mut number = 0_u64;
-        while let Some(line) = lines.recv().await {
-            number += 1;
-            let line = line.context("cannot read the standard input")?;
-            let payload = self.content.payload(line).with_context(|| format!("line {number}"))?;
-            let publishing = client.publish_when_room(&self.topic, payload).await;
-            let publishing = publishing.map_err(|error| unpublished(number, &error))?;
-            // Nobody listens any more: a line was refused, and the outcomes say which.
-            if sent.send(publishing).is_err() {
-                break;
+        let outcomes = tokio::spawn(settle(client.clone(), outcomes, Arc::clone(acked)));
+        let mut bad = Ok(());
+        while let Some(line) = lines.next().await {
+            let payload = match line {
+                Ok(payload) => payload,
+                Err(failure) => {
+                    bad = Err(failure);
+                    break;
+                }
+            };
+            let size = payload.bytes().len();
+            match client.publish_when_room(&self.topic, payload).await {
+                Ok(publishing) => {
+                    // Nobody listens any more: a line was refused, and the outcomes say which.
+                    if sent.send((size, publishing)).is_err() {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    let what = unpublished(lines.number());
+                    bad = Err(Failure::unpublished(&what, &error, size, client));
+                    break;
+                }
             }
         }
         drop(sent);
-        outcomes.await?
+        // Lines before a bad one are published, or say themselves why not.
+        outcomes.await.map_err(|error| Failure::Unreadable(error.to_string()))??;
+        bad.map_err(|failure| after(failure, acked.load(Relaxed)))
     }
-}
-
-impl Kind {
-    /// The bytes as this kind of message.
-    fn payload(self, bytes: Vec<u8>) -> Result<Payload, Failure> {
-        match self {
-            Self::Auto => Ok(recognised(bytes)),
-            Self::Json => Payload::json_text(bytes).map_err(|error| {
-                Failure::Input(format!("this is {error}; `--content text` publishes any text"))
-            }),
-            Self::Text => String::from_utf8(bytes).map(Payload::text).map_err(|_| {
-                Failure::Input("this is not UTF-8; `--content binary` publishes any bytes".into())
-            }),
-            Self::Binary => Ok(Payload::binary(bytes)),
-            Self::Cbor => Ok(Payload::cbor(bytes)),
-        }
-    }
-}
-
-/// A number or `true` may be meant as a text, as most lines of most files are; an object or array hardly is.
-fn recognised(bytes: Vec<u8>) -> Payload {
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    if matches!(first, Some(b'{' | b'['))
-        && let Ok(payload) = Payload::json_text(bytes.clone())
-    {
-        return payload;
-    }
-    String::from_utf8(bytes).map_or_else(|error| Payload::binary(error.into_bytes()), Payload::text)
 }
 
 /// Waits for each outcome; fails with the first line that was not published.
-async fn settle(mut sent: mpsc::UnboundedReceiver<Publishing>) -> anyhow::Result<()> {
-    let mut number = 0_u64;
-    while let Some(publishing) = sent.recv().await {
-        number += 1;
-        publishing.await.map_err(|error| unpublished(number, &error))?;
+async fn settle(
+    client: Client,
+    mut sent: mpsc::UnboundedReceiver<(usize, Publishing)>,
+    acked: Arc<AtomicU64>,
+) -> Result<(), Failure> {
+    while let Some((size, publishing)) = sent.recv().await {
+        if let Err(error) = publishing.await {
+            let before = acked.load(Relaxed);
+            let failure = Failure::unpublished(&unpublished(before + 1), &error, size, &client);
+            let failure = after(failure, before);
+            return Err(if sent.is_empty() { failure } else { failure.and("lines after it may be, too") });
+        }
+        acked.fetch_add(1, Relaxed);
     }
     Ok(())
 }
 
-fn unpublished(line: u64, error: &PublishError) -> Failure {
-    Failure::unpublished(&format!("line {line} was not published"), error)
+fn unpublished(line: u64) -> String {
+    format!("line {line} was not published")
 }
 
-/// Reads the standard input on a thread of its own, since that blocks. The thread ends with the process.
-fn read_lines() -> mpsc::Receiver<std::io::Result<Vec<u8>>> {
-    let (give, lines) = mpsc::channel(LINES_AHEAD);
-    thread::spawn(move || {
-        let mut input = BufReader::with_capacity(INPUT_BYTES, std::io::stdin().lock());
-        loop {
-            let mut line = Vec::new();
-            let result = input.read_until(b'\n', &mut line);
-            let end = matches!(result, Ok(0) | Err(_));
-            if line.last() == Some(&b'\n') {
-                line.pop();
-            }
-            let line = match result {
-                Ok(0) => return,
-                Ok(_) => Ok(line),
-                Err(error) => Err(error),
-            };
-            if give.blocking_send(line).is_err() || end {
-                return;
-            }
-        }
-    });
-    lines
+/// A line's failure, with what became of those before it.
+fn after(failure: Failure, before: u64) -> Failure {
+    if before == 0 { failure } else { failure.and(&format!("published before it: {}", counted(before))) }
 }
 
-/// Lines read and not yet in the client's outbox.
-const LINES_AHEAD: usize = 4_096;
-const INPUT_BYTES: usize = 64 << 10;
 /// For outcomes that are there, and only have to be looked at.
 const LAST_OUTCOMES: Duration = Duration::from_millis(100);

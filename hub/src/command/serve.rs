@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use tidewire_hub::config::{Config, Flags};
+use tidewire_hub::config::{Config, ConfigError, Flags};
 use tidewire_hub::report::report;
 use tidewire_hub::server::Server;
 use tokio::runtime;
@@ -33,15 +33,19 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let flags = Flags { config: self.config, listen: self.listen, dev: self.dev, demo: self.demo };
-        let config = Config::load(&flags, std::env::vars_os())?;
+        let config = load(&flags)?;
         // Handshakes and plain HTTP only: messages are the shards' work, on threads of their own.
         let workers = config.shards.clamp(1, 2);
         let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-        runtime.block_on(serve(config))
+        runtime.block_on(serve(config, &flags))
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+fn load(flags: &Flags) -> Result<Config, ConfigError> {
+    Config::load(flags, std::env::vars_os())
+}
+
+async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
     // Listened to from here on, so that a signal during the start is not lost.
     let mut signals = Signals::new().context("cannot listen to signals")?;
     let with_demo = config.demo;
@@ -55,7 +59,9 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         report(format_args!("metrics for operators at http://{address}/metrics"));
     }
     let demo = with_demo.then(|| tokio::spawn(publish_host(server.address())));
-    signals.next().await;
+    while signals.next().await == Asked::Hangup && flags.config.is_some() {
+        read_rules_again(&server, flags);
+    }
     // It would try to come back to a hub that waits for everybody to leave.
     if let Some(demo) = demo {
         demo.abort();
@@ -63,11 +69,40 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     tokio::select! {
         () = server.stop() => Ok(ExitCode::SUCCESS),
         // Whoever asks twice does not want to wait.
-        () = signals.next() => Ok(ExitCode::FAILURE),
+        _ = signals.next() => Ok(ExitCode::FAILURE),
     }
 }
 
-/// The signals that ask a process to end.
+/// Takes the access rules anew from the file. A wrong file changes nothing.
+fn read_rules_again(server: &Server, flags: &Flags) {
+    let config = match load(flags) {
+        Ok(config) => config,
+        Err(error) => {
+            return report(format_args!(
+                "the access rules stay as they are, for the configuration is wrong: {error}"
+            ));
+        }
+    };
+    for warning in &config.warnings {
+        report(format_args!("warning: {warning}"));
+    }
+    let count = config.core.access.rules.len();
+    server.change_access(config.core.access);
+    report(format_args!(
+        "{count} access rules were read and hold from now on; all other keys wait for the next start"
+    ));
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// To end.
+    End,
+    /// To end as well, for want of a terminal, or of a hub with a file to read it again.
+    Hangup,
+}
+
+/// The signals that a hub listens to.
 #[cfg(unix)]
 struct Signals {
     terminate: tokio::signal::unix::Signal,
@@ -88,7 +123,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -96,9 +131,9 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = hangup => {}
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = hangup => Asked::Hangup,
         }
     }
 }
@@ -111,7 +146,7 @@ fn hangup_is_ignored() -> bool {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
-/// The signals that ask a process to end.
+/// The signals that a hub listens to.
 #[cfg(not(unix))]
 struct Signals;
 
@@ -121,10 +156,11 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         // An error means that no signal can ever come.
         if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
+        Asked::End
     }
 }

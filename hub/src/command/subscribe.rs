@@ -12,7 +12,7 @@ use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::history::History;
 use crate::command::hub_address::HubAddress;
 use crate::command::place::Place;
-use crate::command::printing::{pipe_closed, print_message, tell_gap};
+use crate::command::printing::{finish, pipe_closed, print_message, tell_gap};
 
 /// The options of `sub`.
 #[derive(Debug, Args)]
@@ -57,16 +57,10 @@ impl Subscribe {
                 out.flush().or_else(pipe_closed)?;
                 return Ok(ExitCode::from(INTERRUPTED));
             }
-            failure = self.hub.lost(&client) => Err(failure.into()),
+            failure = self.hub.given_up(&client) => Err(failure.into()),
             result = self.print(&place, &mut subscription, &mut out) => result,
         };
-        // What was heard is worth seeing, however it ended.
-        let flushed = out.flush();
-        match ended.map_err(|error| error.downcast::<io::Error>()) {
-            Ok(()) => flushed.or_else(pipe_closed)?,
-            Err(Ok(error)) => pipe_closed(error)?,
-            Err(Err(error)) => return Err(error),
-        }
+        finish(ended, &mut out)?;
         client.close().await;
         Ok(ExitCode::SUCCESS)
     }

@@ -149,7 +149,11 @@ impl Limits {
             match contradictions.iter().find(gives_way) {
                 Some(found) => limits.set(found.small, found.least),
                 None => {
-                    problems.extend(contradictions.into_iter().map(Problem::Contradiction));
+                    let place = |name| Some(written.get(name)?.place.clone());
+                    problems.extend(contradictions.into_iter().map(|found| {
+                        let written = [found.small, found.large].into_iter().filter_map(place).collect();
+                        Problem::Contradiction { written, found }
+                    }));
                     return limits;
                 }
             }

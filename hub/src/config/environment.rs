@@ -4,25 +4,31 @@
 use std::ffi::OsString;
 
 use crate::config::bounds;
-use crate::config::problem::{Place, Problem, Written, nearest};
+use crate::config::fields::whole_number;
+use crate::config::problem::{Place, Problem, Warning, Written, nearest};
 use crate::config::raw::RawConfig;
 
-/// Puts what the environment says over what the file says.
+/// Puts what the environment says over what the file says. What nobody will hear is a warning.
 pub(super) fn overlay(
     raw: &mut RawConfig,
     env: impl Iterator<Item = (OsString, OsString)>,
     problems: &mut Vec<Problem>,
-) {
+) -> Vec<Warning> {
+    let mut unheard = Vec::new();
     for (variable, value) in env {
         let variable = variable.to_string_lossy();
         let Some(key) = variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else { continue };
-        if is_of_an_orchestrator(&key) || OF_OTHERS.contains(&&*key) {
-            continue;
-        }
         let place = |text: &str| Place { line: None, key: variable.to_string(), text: format!("\"{text}\"") };
-        let limit = key.strip_prefix("limits_");
+        let limit = key.strip_prefix(LIMITS);
         if !KEYS.contains(&&*key) && limit.is_none_or(|limit| !bounds::NAMES.contains(&limit)) {
-            problems.extend(unknown(&key, place(&value.to_string_lossy())));
+            let text = value.to_string_lossy();
+            if OF_OTHERS.contains(&&*key) || is_of_an_orchestrator(&key, &text) {
+                continue;
+            }
+            match unknown(&key, place(&text)) {
+                Ok(problem) => problems.push(problem),
+                Err(warning) => unheard.push(warning),
+            }
             continue;
         }
         let Some(text) = value.to_str() else {
@@ -31,6 +37,7 @@ pub(super) fn overlay(
         };
         set(raw, &key, text, &place(text), problems);
     }
+    unheard
 }
 
 fn set(raw: &mut RawConfig, key: &str, text: &str, place: &Place, problems: &mut Vec<Problem>) {
@@ -46,56 +53,71 @@ fn set(raw: &mut RawConfig, key: &str, text: &str, place: &Place, problems: &mut
     match key {
         "listen" => raw.listen = string(),
         "metrics_listen" => raw.metrics_listen = string(),
-        "shards" => take(text, place, "a whole number", &mut raw.shards, problems),
-        "drain_seconds" => take(text, place, "a whole number", &mut raw.drain_seconds, problems),
-        "allow_no_origin" => take(text, place, "true or false", &mut raw.allow_no_origin, problems),
+        "shards" => raw.shards = number(text, place, problems).or(raw.shards.take()),
+        "drain_seconds" => raw.drain_seconds = number(text, place, problems).or(raw.drain_seconds.take()),
+        "allow_no_origin" => match text.trim().parse() {
+            Ok(value) => raw.allow_no_origin = Some(Written { value, place: place.clone() }),
+            Err(_) => problems.push(place.wrong("true or false")),
+        },
         "origins" => raw.origins = list(),
         "trusted_proxies" => raw.trusted_proxies = list(),
         _ => {
-            let mut number = None;
-            take(text, place, "a whole number", &mut number, problems);
-            let limit = key.strip_prefix("limits_").unwrap_or(key);
-            raw.limits.extend(number.map(|number| (limit.to_owned(), number)));
+            let limit = key.strip_prefix(LIMITS).unwrap_or(key);
+            raw.limits.extend(number(text, place, problems).map(|number| (limit.to_owned(), number)));
         }
     }
 }
 
-fn take<T: std::str::FromStr>(
-    text: &str,
-    place: &Place,
-    allowed: &str,
-    to: &mut Option<Written<T>>,
-    problems: &mut Vec<Problem>,
-) {
-    match text.trim().parse() {
-        Ok(value) => *to = Some(Written { value, place: place.clone() }),
-        Err(_) => problems.push(place.wrong(allowed)),
+fn number(text: &str, place: &Place, problems: &mut Vec<Problem>) -> Option<Written<i64>> {
+    let number = whole_number(text.trim(), 10);
+    if number.is_none() {
+        problems.push(place.wrong("a whole number"));
     }
+    Some(Written { value: number?, place: place.clone() })
 }
 
-/// A name that is not ours is passed over unless it looks like a slip of the keyboard, or can only be a limit.
-fn unknown(key: &str, place: Place) -> Option<Problem> {
-    let limits: Vec<String> = bounds::NAMES.iter().map(|limit| format!("limits_{limit}")).collect();
-    let ours = KEYS.iter().chain(OF_OTHERS).copied().chain(limits.iter().map(String::as_str));
-    let nearest = nearest(key, ours).map(|key| format!("{PREFIX}{}", key.to_ascii_uppercase()));
-    let known = bounds::NAMES.iter().map(|limit| format!("{PREFIX}LIMITS_{}", limit.to_ascii_uppercase()));
-    let may_be_ours = nearest.is_some() || key.starts_with("limits_");
-    may_be_ours.then(|| Problem::Unknown { place, nearest, known: known.collect() })
+/// A name that is none of ours: an error if it looks like one or can only be a limit, else a warning.
+fn unknown(key: &str, place: Place) -> Result<Problem, Warning> {
+    let limits: Vec<String> = bounds::NAMES.iter().map(|limit| format!("{LIMITS}{limit}")).collect();
+    let ours = || KEYS.iter().chain(OF_OTHERS).copied().chain(limits.iter().map(String::as_str));
+    let variable = |key: &str| format!("{PREFIX}{}", key.to_ascii_uppercase());
+    let meant = nearest(key, ours()).or_else(|| shortened(key, ours())).map(variable);
+    if meant.is_some() || key.starts_with(LIMITS) {
+        let known = limits.iter().map(|limit| variable(limit)).collect();
+        return Ok(Problem::Unknown { place, nearest: meant, known });
+    }
+    let ours: Vec<String> = KEYS.iter().chain(OF_OTHERS).map(|key| variable(key)).collect();
+    let says = format!(
+        "it means nothing to the hub; there are {}, and {PREFIX}LIMITS_ with a limit's name",
+        ours.join(", ")
+    );
+    Err(Warning { place: Some(place), says })
+}
+
+/// The one name that begins or ends with this one, such as `drain_seconds` for `drain`.
+fn shortened<'a>(key: &str, mut known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (head, tail) = (format!("{key}_"), format!("_{key}"));
+    let is_longer = |known: &&str| !key.is_empty() && (known.starts_with(&head) || known.ends_with(&tail));
+    let found = known.by_ref().find(is_longer)?;
+    known.find(is_longer).is_none().then_some(found)
 }
 
 /// Kubernetes and Docker make variables up from the names and ports of services, such as `TIDEWIRE_SERVICE_HOST`,
-/// `TIDEWIRE_PORT` and `TIDEWIRE_PORT_7700_TCP_ADDR`.
-fn is_of_an_orchestrator(key: &str) -> bool {
-    let of_a_port = |rest: &str| {
-        rest.is_empty()
-            || rest.strip_prefix('_').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+/// `TIDEWIRE_PORT=tcp://10.0.0.1:7700` and `TIDEWIRE_PORT_7700_TCP_ADDR`.
+fn is_of_an_orchestrator(key: &str, value: &str) -> bool {
+    let of_a_port = |rest: &str| match rest.strip_prefix('_') {
+        Some(number) => number.starts_with(|c: char| c.is_ascii_digit()),
+        None => rest.is_empty() && value.contains("://"),
     };
-    format!("_{key}").split_once("_port").is_some_and(|(_, rest)| of_a_port(rest))
-        || format!("_{key}").contains("_service_host")
-        || format!("_{key}").contains("_service_port")
+    let key = format!("_{key}");
+    key.split_once("_port").is_some_and(|(_, rest)| of_a_port(rest))
+        || key.contains("_service_host")
+        || key.contains("_service_port")
 }
 
 const PREFIX: &str = "TIDEWIRE_";
+/// What stands before a limit's name.
+const LIMITS: &str = "limits_";
 const KEYS: &[&str] =
     &["listen", "metrics_listen", "shards", "drain_seconds", "origins", "allow_no_origin", "trusted_proxies"];
 /// Variables that the command line reads.
@@ -105,47 +127,67 @@ const OF_OTHERS: &[&str] = &["config", "url"];
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(variable: &str, problem: Option<&str>) {
+    /// Reads a variable; what is wrong with it, and what it is warned of.
+    fn read(variable: &str, value: &str) -> (String, String) {
         let mut problems = Vec::new();
-        let env = [(variable.into(), "1".into())].into_iter();
-        overlay(&mut RawConfig::default(), env, &mut problems);
-        match problem {
-            None => assert_eq!(problems, [], "{variable}"),
-            Some(says) => {
-                let said = problems.first().map(ToString::to_string).unwrap_or_default();
-                assert!(said.contains(variable) && said.contains(says), "{variable}: {said:?}");
-            }
-        }
+        let env = [(variable.into(), value.into())].into_iter();
+        let warnings = overlay(&mut RawConfig::default(), env, &mut problems);
+        let first = |said: Option<String>| said.unwrap_or_default();
+        (first(problems.first().map(ToString::to_string)), first(warnings.first().map(ToString::to_string)))
+    }
+
+    #[track_caller]
+    fn check(variable: &str, says: &str) {
+        let (said, _) = read(variable, "1");
+        assert!(said.contains(variable) && said.contains(says), "{variable}: {said:?}");
+    }
+
+    #[track_caller]
+    fn check_unheard(variable: &str, value: &str) {
+        let (said, warning) = read(variable, value);
+        assert_eq!(said, "", "{variable}");
+        let names = [variable, "TIDEWIRE_LISTEN", "TIDEWIRE_LIMITS_"];
+        assert!(names.iter().all(|name| warning.contains(name)), "{variable}: {warning:?}");
     }
 
     #[test]
     fn a_misspelt_variable_is_named_with_the_nearest() {
-        check("TIDEWIRE_LISTNE", Some("`TIDEWIRE_LISTEN`"));
-        check("TIDEWIRE_ORIGIN", Some("`TIDEWIRE_ORIGINS`"));
-        check("TIDEWIRE_CONFG", Some("`TIDEWIRE_CONFIG`"));
-        check("TIDEWIRE_LIMITS_MESSAGE_BYTE_MAX", Some("`TIDEWIRE_LIMITS_MESSAGE_BYTES_MAX`"));
-        check("TIDEWIRE_LIMITS_NO_SUCH", Some("TIDEWIRE_LIMITS_HEARTBEAT_MS"));
-        check("TIDEWIRE_LIMIT_HEARTBEAT_MS", Some("`TIDEWIRE_LIMITS_HEARTBEAT_MS`"));
+        check("TIDEWIRE_LISTNE", "`TIDEWIRE_LISTEN`");
+        check("TIDEWIRE_ORIGIN", "`TIDEWIRE_ORIGINS`");
+        check("TIDEWIRE_CONFG", "`TIDEWIRE_CONFIG`");
+        check("TIDEWIRE_LIMITS_MESSAGE_BYTE_MAX", "`TIDEWIRE_LIMITS_MESSAGE_BYTES_MAX`");
+        check("TIDEWIRE_LIMITS_NO_SUCH", "TIDEWIRE_LIMITS_HEARTBEAT_MS");
+        check("TIDEWIRE_LIMITS_PORT", "TIDEWIRE_LIMITS_HEARTBEAT_MS");
+        check("TIDEWIRE_LIMIT_HEARTBEAT_MS", "`TIDEWIRE_LIMITS_HEARTBEAT_MS`");
+        check("TIDEWIRE_HEARTBEAT_MS", "`TIDEWIRE_LIMITS_HEARTBEAT_MS`");
+        check("TIDEWIRE_PROXIES", "`TIDEWIRE_TRUSTED_PROXIES`");
+        check("TIDEWIRE_DRAIN", "`TIDEWIRE_DRAIN_SECONDS`");
+    }
+
+    #[test]
+    fn a_variable_that_means_nothing_is_a_warning() {
+        for variable in ["TIDEWIRE_HOST", "TIDEWIRE_PORT", "TIDEWIRE_BIN", "TIDEWIRE_", "TIDEWIRE_MAX"] {
+            check_unheard(variable, "7700");
+        }
     }
 
     #[test]
     fn variables_that_others_make_up_are_passed_over() {
-        for variable in [
-            "TIDEWIRE_SERVICE_HOST",
-            "TIDEWIRE_SERVICE_PORT",
-            "TIDEWIRE_SERVICE_PORT_HTTP",
-            "TIDEWIRE_PORT",
-            "TIDEWIRE_PORT_7700_TCP",
-            "TIDEWIRE_PORT_7700_TCP_ADDR",
-            "TIDEWIRE_METRICS_SERVICE_HOST",
-            "TIDEWIRE_BIN",
-            "TIDEWIRE_CONFIG",
-            "TIDEWIRE_URL",
-            "TIDEWIRED_LISTNE",
-            "LISTNE",
+        for (variable, value) in [
+            ("TIDEWIRE_SERVICE_HOST", "10.0.0.1"),
+            ("TIDEWIRE_SERVICE_PORT", "7700"),
+            ("TIDEWIRE_SERVICE_PORT_HTTP", "7700"),
+            ("TIDEWIRE_PORT", "tcp://10.0.0.1:7700"),
+            ("TIDEWIRE_PORT_7700_TCP", "tcp://10.0.0.1:7700"),
+            ("TIDEWIRE_PORT_7700_TCP_ADDR", "10.0.0.1"),
+            ("TIDEWIRE_METRICS_PORT", "tcp://10.0.0.1:7701"),
+            ("TIDEWIRE_METRICS_SERVICE_HOST", "10.0.0.1"),
+            ("TIDEWIRE_CONFIG", "hub.toml"),
+            ("TIDEWIRE_URL", "http://hub"),
+            ("TIDEWIRED_LISTNE", "1"),
+            ("LISTNE", "1"),
         ] {
-            check(variable, None);
+            assert_eq!(read(variable, value), (String::new(), String::new()), "{variable}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! TOML read in such a way that one mistake hides no other: what is asked for is taken out of a table, and what
 //! nobody asked for is named as unknown.
 
+use std::num::IntErrorKind;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -179,8 +180,21 @@ impl<'a> Fields<'a> {
 
 fn number_of(value: &DeValue<'_>) -> Option<i64> {
     match value {
-        DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix()).ok(),
+        DeValue::Integer(digits) => whole_number(digits.as_str(), digits.radix()),
         _ => None,
+    }
+}
+
+/// A number as it is written. One that is beyond all numbers is beyond what is allowed, too: it becomes the last one
+/// there is, so that whoever knows what is allowed can say so.
+pub(super) fn whole_number(digits: &str, radix: u32) -> Option<i64> {
+    match i64::from_str_radix(digits, radix) {
+        Ok(number) => Some(number),
+        Err(error) => match error.kind() {
+            IntErrorKind::PosOverflow => Some(i64::MAX),
+            IntErrorKind::NegOverflow => Some(i64::MIN),
+            _ => None,
+        },
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         core: Settings { limits, access, rules: topics },
         warnings: Vec::new(),
     };
-    config.warnings = warnings::find(&config, flags.dev, &access_places, &topic_places);
+    config.warnings = warnings::find(&config, flags.dev, &access_places, &topic_places, &raw.limits);
     config
 }
 
@@ -88,12 +88,12 @@ fn each<T, E: std::fmt::Display>(
 fn listen(written: Option<Written<String>>, dev: bool, problems: &mut Vec<Problem>) -> SocketAddr {
     let Some(Written { value, place }) = written else { return LISTEN };
     match address(&value) {
-        None => problems.push(place.wrong(ADDRESS)),
-        Some(address) if dev && !address.ip().is_loopback() => {
+        Err(allowed) => problems.push(place.wrong(allowed)),
+        Ok(address) if dev && !address.ip().is_loopback() => {
             let allowed = "with --dev an address of this machine only, like 127.0.0.1:7700, because everybody may do everything";
             problems.push(place.wrong(allowed));
         }
-        Some(address) => return address,
+        Ok(address) => return address,
     }
     LISTEN
 }
@@ -105,17 +105,30 @@ fn metrics_listen(
 ) -> Option<SocketAddr> {
     let Written { value, place } = written?;
     match address(&value) {
-        None => problems.push(place.wrong(ADDRESS)),
-        Some(address) if address == listen && address.port() != 0 => {
+        Err(allowed) => problems.push(place.wrong(allowed)),
+        Ok(address) if address == listen && address.port() != 0 => {
             problems.push(place.wrong("another address than `listen`, where clients connect"));
         }
-        Some(address) => return Some(address),
+        Ok(address) => return Some(address),
     }
     None
 }
 
-fn address(text: &str) -> Option<SocketAddr> {
-    text.to_socket_addrs().ok()?.next()
+/// The address that a text names, or what is allowed instead.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let why = match text.to_socket_addrs() {
+        Ok(mut found) => match found.next() {
+            Some(address) => return Ok(address),
+            None => "it has no address".to_owned(),
+        },
+        Err(error) => error.to_string(),
+    };
+    Err(match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+            format!("HOST:PORT with a host of this machine, and the name `{host}` does not resolve: {why}")
+        }
+        Some(_) | None => ADDRESS.to_owned(),
+    })
 }
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7_700);

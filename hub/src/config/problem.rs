@@ -64,8 +64,13 @@ pub enum Problem {
         says: String,
     },
     /// Values that are right one by one and break together.
-    #[error("{0}")]
-    Contradiction(Contradiction),
+    #[error("{}{found}", places(written))]
+    Contradiction {
+        /// Where those of the two are written that are.
+        written: Vec<Place>,
+        /// Which, and what to change.
+        found: Contradiction,
+    },
 }
 
 /// Something that is allowed and of no use, or does something else than it seems to.
@@ -95,7 +100,22 @@ impl Problem {
         match self {
             Self::Wrong { place, .. } | Self::Unknown { place, .. } => place.line,
             Self::Missing { at, .. } | Self::Syntax { at, .. } => *at,
-            Self::Contradiction(_) => None,
+            Self::Contradiction { written, .. } => written.iter().find_map(|place| place.line),
+        }
+    }
+
+    /// Whether what it spoils may be what lets anybody in: then nobody can say that nobody is.
+    pub(super) fn may_be_about_access(&self) -> bool {
+        let is_about = |key: &str| {
+            let key = key.to_ascii_lowercase();
+            key.contains("access") || key.contains("origin")
+        };
+        match self {
+            Self::Syntax { .. } => true,
+            Self::Unknown { place, .. } => !place.key.contains('.') || is_about(&place.key),
+            Self::Wrong { place, .. } => is_about(&place.key),
+            Self::Missing { key, .. } => is_about(key),
+            Self::Contradiction { .. } => false,
         }
     }
 }
@@ -117,6 +137,16 @@ impl fmt::Display for Warning {
 
 fn line(number: Option<usize>) -> String {
     number.map_or_else(String::new, |number| format!("line {number}: "))
+}
+
+/// Variables by their names, since they have no line.
+fn places(written: &[Place]) -> String {
+    let name = |place: &Place| match place.line {
+        Some(line) => format!("line {line}"),
+        None => format!("`{}`", place.key),
+    };
+    let names: Vec<String> = written.iter().map(name).collect();
+    if names.is_empty() { String::new() } else { format!("{}: ", names.join(" and ")) }
 }
 
 fn hint(nearest: Option<&str>, known: &[String]) -> String {

@@ -146,9 +146,9 @@ fn retained(mut fields: Fields<'_>, problems: &mut Vec<Problem>) -> Option<RawRe
     let (at, key, before) = (fields.line(), fields.key("count"), problems.len());
     let mut bound = |name| {
         let Written { value, place } = fields.number(name, problems)?;
-        let bound = u64::try_from(value).ok().filter(|bound| *bound > 0);
+        let bound = u64::try_from(value).ok().filter(|bound| (1..=RETAINED_MAX).contains(bound));
         if bound.is_none() {
-            problems.push(place.wrong("a whole number, at least 1"));
+            problems.push(place.wrong(format!("1 to {RETAINED_MAX}")));
         }
         bound
     };
@@ -173,4 +173,6 @@ fn limits(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String
     }
 }
 
+/// What is said of more messages, bytes or seconds than that is a slip of the keyboard.
+const RETAINED_MAX: u64 = 1_000_000_000_000_000;
 const RETENTION: &str = "\"none\", or one or more of { count, bytes, age_seconds }, each at least 1";

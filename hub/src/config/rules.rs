@@ -9,17 +9,17 @@ use crate::config::raw::{RawAccess, RawRetention, RawTopics};
 
 /// The access rules, and the place of each.
 pub(super) fn access(raw: Vec<RawAccess>, problems: &mut Vec<Problem>) -> (Access, Vec<Place>) {
-    let (mut access, mut places) = (Access::default(), Vec::new());
+    let (mut rules, mut places) = (Vec::new(), Vec::new());
     for RawAccess { pattern, publish, subscribe, anonymous } in raw {
         // What a rule allows is for those who sign in unless it says otherwise; what it denies, for everybody.
         let allows = publish || subscribe;
         let who = if anonymous.unwrap_or(!allows) { Who::Everybody } else { Who::SignedIn };
         if let Some(parsed) = parse(&pattern, problems) {
-            access.rules.push(AccessRule { who, pattern: parsed, publish, subscribe });
+            rules.push(AccessRule { who, pattern: parsed, publish, subscribe });
             places.push(pattern.place);
         }
     }
-    (access, places)
+    (Access::of(rules), places)
 }
 
 /// What topics keep, and the place of each rule.

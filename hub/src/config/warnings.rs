@@ -1,13 +1,22 @@
 //! What a configuration may say and nobody can use, with the reason.
 
+use std::collections::BTreeMap;
+
 use tidewire_hub_core::access::{AccessRule, Who};
 use tidewire_protocol::name::Pattern;
 
 use crate::config::Config;
-use crate::config::problem::{Place, Warning};
+use crate::config::problem::{Place, Warning, Written};
+use crate::gate::limits::Limits;
 
 /// Finds all of it.
-pub(super) fn find(config: &Config, dev: bool, access: &[Place], topics: &[Place]) -> Vec<Warning> {
+pub(super) fn find(
+    config: &Config,
+    dev: bool,
+    access: &[Place],
+    topics: &[Place],
+    limits: &BTreeMap<String, Written<i64>>,
+) -> Vec<Warning> {
     let mut found = Warnings { found: Vec::new(), depth_max: config.core.limits.topic_depth_max };
     if config.origins.allowed.is_empty() && !config.origins.loopback && !config.origins.absent {
         found.tell(
@@ -23,6 +32,9 @@ pub(super) fn find(config: &Config, dev: bool, access: &[Place], topics: &[Place
     }
     if config.proxies.trust_everybody() {
         found.tell(None, "`trusted_proxies` trusts everybody: each client can name any address as its own");
+    }
+    if !dev {
+        found.lopsided(&config.gate, limits);
     }
     // With --dev other rules hold than those that are written.
     let written = if dev { &[] } else { &config.core.access.rules[..] };
@@ -45,6 +57,32 @@ struct Warnings {
 impl Warnings {
     fn tell(&mut self, place: Option<&Place>, says: impl Into<String>) {
         self.found.push(Warning { place: place.cloned(), says: says.into() });
+    }
+
+    /// Bounds on one address that leave nothing for others, where somebody has chosen one of the two.
+    fn lopsided(&mut self, gate: &Limits, written: &BTreeMap<String, Written<i64>>) {
+        for (of_one, one_max, of_all, all_max) in [
+            (
+                "connections_per_address_max",
+                gate.connections_per_address_max,
+                "connections_max",
+                gate.connections_max,
+            ),
+            (
+                "handshakes_per_address_max",
+                gate.handshakes_per_address_max,
+                "handshakes_max",
+                gate.handshakes_max,
+            ),
+        ] {
+            let chosen = written.get(of_one).or_else(|| written.get(of_all));
+            if let Some(Written { place, .. }) = chosen.filter(|_| one_max > all_max) {
+                let says = format!(
+                    "`{of_one}` is {one_max} and `{of_all}` is {all_max}: one address may take all of them; lower the first below the second"
+                );
+                self.tell(Some(place), says);
+            }
+        }
     }
 
     fn access(&mut self, rule: &AccessRule, place: &Place, before: &[AccessRule], places: &[Place]) {

@@ -60,8 +60,14 @@ pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>) {
                 });
             }
             Err(no_seat) => {
-                let why = format_args!("{}: too many connections that speak HTTP", peer.ip());
-                door.refusals.refuse(Reason::AddressHandshakes, why);
+                let (ip, max) = (peer.ip(), door.limits.handshakes_per_address_max);
+                door.refusals.refuse(
+                    Reason::AddressHandshakes,
+                    format_args!(
+                        "{ip}: too many connections that speak HTTP; there are {max}: raise \
+                         `limits.handshakes_per_address_max`, or name a proxy in `trusted_proxies`"
+                    ),
+                );
                 // Beyond some, not even a refusal is written: it would be another way to hold sockets.
                 if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
                     tokio::spawn(async move {

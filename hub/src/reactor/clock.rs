@@ -1,4 +1,5 @@
-//! The hub's clock: starts at the system's time and then only goes forward, at the pace of the monotonic clock.
+//! The hub's steady clock: starts at the system's time and then goes at the pace of the monotonic clock. Beside it, the
+//! system's, which people and programs correct.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,11 +15,16 @@ pub(super) struct Clock {
 impl Clock {
     /// A clock that has the system's time now.
     pub(super) fn start() -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { started: Instant::now(), started_at_ms: since_1970.as_millis() as u64 }
+        Self { started: Instant::now(), started_at_ms: Self::system().0 }
     }
 
-    /// The time.
+    /// What the system's clock says.
+    pub(super) fn system() -> Millis {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis(since_1970.as_millis() as u64)
+    }
+
+    /// The steady time.
     pub(super) fn now(self) -> Millis {
         Millis(self.started_at_ms + self.started.elapsed().as_millis() as u64)
     }

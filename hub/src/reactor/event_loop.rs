@@ -10,6 +10,7 @@ use mio::{Events, Poll, Token};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_hub_core::topics::Topics;
 
 use crate::reactor::clock::Clock;
 use crate::reactor::sockets::{Read, Sockets};
@@ -24,6 +25,9 @@ pub(super) struct EventLoop {
     sockets: Sockets,
     orders: mpsc::Receiver<Order>,
     clock: Clock,
+    /// When the system's clock was looked at.
+    compared_at: Millis,
+    topics: Arc<Topics>,
     load: Arc<AtomicUsize>,
     /// Every socket is read into this one; what must be kept of it, the shard copies.
     buffer: Box<[u8]>,
@@ -36,11 +40,12 @@ impl EventLoop {
         shard: Shard,
         orders: mpsc::Receiver<Order>,
         clock: Clock,
+        topics: Arc<Topics>,
         load: Arc<AtomicUsize>,
     ) -> io::Result<Self> {
         let sockets = Sockets::new(poll.registry().try_clone()?);
         let buffer = vec![0; READ_BYTES].into_boxed_slice();
-        Ok(Self { poll, shard, sockets, orders, clock, load, buffer })
+        Ok(Self { poll, shard, sockets, orders, clock, compared_at: Millis(0), topics, load, buffer })
     }
 
     /// Runs until the process ends, or this thread does with a report.
@@ -67,12 +72,25 @@ impl EventLoop {
             }
             // Reads go before writes: an ack waits for a slice of a walk at most.
             more = self.read_round(now);
+            more |= self.sockets.farewells.read_round(READ_SLICE);
             if told {
                 told = self.obey(now);
                 more |= told;
             }
             more |= self.work();
             self.sockets.farewells.end();
+            self.compare_clocks(now);
+        }
+    }
+
+    /// Has messages get the system's time where that was corrected.
+    fn compare_clocks(&mut self, now: Millis) {
+        if now.since(self.compared_at) < COMPARE_MS {
+            return;
+        }
+        self.compared_at = now;
+        if let Some(by_ms) = self.topics.calendar().follow(self.clock.now(), Clock::system()) {
+            report_correction(by_ms);
         }
     }
 
@@ -179,6 +197,22 @@ impl EventLoop {
     }
 }
 
+/// Says that somebody has corrected the system's clock, or that the machine slept.
+fn report_correction(by_ms: i64) {
+    let seconds = by_ms.unsigned_abs() as f64 / 1_000.0;
+    if by_ms > 0 {
+        report(format_args!(
+            "the system's clock went ahead by {seconds:.1} s; messages are given its time, and what topics keep goes by the \
+             time that has passed"
+        ));
+    } else {
+        report(format_args!(
+            "the system's clock went back by {seconds:.1} s; the times of messages go on slowly until it has come up to \
+             them, and what topics keep goes by the time that has passed"
+        ));
+    }
+}
+
 /// The token of the thread's waker; connections have their ids.
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// Bytes read from one socket before others have their turn.
@@ -187,6 +221,8 @@ const READ_BYTES: usize = 64 << 10;
 const READ_BYTES_MIN: usize = 2 << 10;
 /// About so much is read in one round of all that wait.
 const READ_ROUND_BYTES: usize = 1 << 20;
+/// Between two looks at the system's clock; a thread wakes that often for its shard's timers.
+const COMPARE_MS: u64 = 1_000;
 /// Events taken at once.
 const EVENTS_MAX: usize = 1_024;
 /// How long sockets are read before the shard may write: acks gather meanwhile, and must not wait for a herd.

@@ -1,7 +1,7 @@
 //! Closed sockets that are read a little longer. A socket that is dropped with bytes unread is reset, and the
 //! reset overtakes our last frame: the client would never learn why it was sent away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read as _};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -11,10 +11,22 @@ use mio::{Interest, Registry, Token};
 
 use crate::seats::Seat;
 
+/// What a closed socket has still to say.
+enum Left {
+    /// There may be more.
+    More,
+    /// Nothing for now.
+    Nothing,
+    /// The end has come, or too much.
+    All,
+}
+
 /// The sockets, by token; tokens grow, so the oldest comes first.
 #[derive(Debug, Default)]
 pub(super) struct Farewells {
     sockets: BTreeMap<usize, Leaving>,
+    /// Those that something arrived at and that were not found empty since.
+    arrived: VecDeque<usize>,
     begun: usize,
 }
 
@@ -25,6 +37,7 @@ struct Leaving {
     _seat: Seat,
     until: Instant,
     bytes_left: usize,
+    queued: bool,
 }
 
 impl Farewells {
@@ -37,19 +50,40 @@ impl Farewells {
         self.begun += 1;
         if registry.reregister(&mut stream, Token(token), Interest::READABLE).is_ok() {
             let until = Instant::now() + TIME;
-            self.sockets.insert(token, Leaving { stream, _seat: seat, until, bytes_left: BYTES_MAX });
+            let leaving = Leaving { stream, _seat: seat, until, bytes_left: BYTES_MAX, queued: false };
+            self.sockets.insert(token, leaving);
         }
     }
 
-    /// Looks at the socket that a token stands for; `false` if it is none of ours.
+    /// Something arrived at the socket that a token stands for; `false` if it is none of ours.
     pub(super) fn note(&mut self, token: Token) -> bool {
         if token.0 < FIRST_TOKEN {
             return false;
         }
-        if self.sockets.get_mut(&token.0).is_some_and(|leaving| leaving.has_left()) {
-            self.sockets.remove(&token.0);
+        if let Some(leaving) = self.sockets.get_mut(&token.0)
+            && !leaving.queued
+        {
+            leaving.queued = true;
+            self.arrived.push_back(token.0);
         }
         true
+    }
+
+    /// Reads a little of each that waits, for a slice of time; `true` if some still wait.
+    pub(super) fn read_round(&mut self, slice: Duration) -> bool {
+        let began = Instant::now();
+        for _ in 0..self.arrived.len() {
+            let Some(token) = self.arrived.pop_front() else { break };
+            match self.sockets.get_mut(&token).map(Leaving::read) {
+                Some(Left::More) => self.arrived.push_back(token),
+                Some(Left::Nothing) | None => {}
+                Some(Left::All) => drop(self.sockets.remove(&token)),
+            }
+            if began.elapsed() >= slice {
+                break;
+            }
+        }
+        !self.arrived.is_empty()
     }
 
     /// How long until [`Self::end`] has something to do.
@@ -70,18 +104,19 @@ impl Farewells {
 }
 
 impl Leaving {
-    /// Throws away what came; `true` when the end has come too, or too much.
-    fn has_left(&mut self) -> bool {
+    /// Throws away some of what came.
+    fn read(&mut self) -> Left {
         let mut ignored = [0; 4_096];
-        while self.bytes_left > 0 {
-            match self.stream.read(&mut ignored) {
-                Ok(0) => return true,
-                Ok(count) => self.bytes_left = self.bytes_left.saturating_sub(count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+        match self.stream.read(&mut ignored) {
+            Ok(count) if count > 0 && count < self.bytes_left => self.bytes_left -= count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.queued = false;
+                return Left::Nothing;
             }
+            Ok(_) | Err(_) => return Left::All,
         }
-        true
+        Left::More
     }
 }
 

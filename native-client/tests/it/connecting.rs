@@ -6,7 +6,7 @@ use tidewire_client::{Client, Code, NoConnection, Options, Status};
 use tidewire_protocol::SUBPROTOCOL_BINARY;
 use tidewire_protocol::hub_frame::{Goodbye, HubFrame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::far_end::{FarEnd, in_time};
 
@@ -72,7 +72,10 @@ async fn who_speaks_no_http_is_no_hub() {
 
 #[tokio::test]
 async fn who_is_not_there_is_told_by_the_reason() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Kept, and nobody listens.
+    let kept = TcpSocket::new_v4().unwrap();
+    kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = kept.local_addr().unwrap();
     let client = Client::connect(&format!("http://{free}"), Options::default()).unwrap();
     let why = in_time(client.connected()).await.unwrap_err();
     assert_eq!(why, NoConnection::ConnectionRefused { address: free.to_string() });

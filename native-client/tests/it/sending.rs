@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tidewire_client::{Client, Code, Content, Options, PublishError};
 use tidewire_protocol::feature;
-use tidewire_protocol::hub_frame::{Heartbeat, HubFrame, Refused, Welcome};
-use tidewire_protocol::number::{Handle, Request};
+use tidewire_protocol::hub_frame::{Heartbeat, HubFrame, Opened, Refused, Welcome};
+use tidewire_protocol::number::{Handle, Request, Seq};
 
 use crate::far_end::{FarEnd, FarLink, Frame, in_time};
 
@@ -117,11 +117,101 @@ async fn a_hub_that_does_not_read_holds_up_nothing_and_costs_little() {
     };
     assert!(arrived <= 256 << 10, "{arrived} bytes");
     assert!(client.sends_dropped() >= 9_000);
-    link.say(HubFrame::Opened(tidewire_protocol::hub_frame::Opened {
-        handle: Handle(handle),
-        ..Default::default()
-    }))
-    .await;
+    link.say(HubFrame::Opened(Opened { handle: Handle(handle), ..Default::default() })).await;
     link.ack(handle, 1, 1).await;
     in_time(publishing).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flush_ends_when_the_hub_has_read_all_and_tells_what_it_refused() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let mut link = welcome(&hub, feature::SEND).await;
+    online(&client).await;
+    let (open, secret) = (client.topic("open"), client.topic("secret"));
+    open.send(Content::Text, "1").unwrap();
+    secret.send(Content::Text, "2").unwrap();
+    let flushes = tokio::spawn(async move { (open.flush().await, secret.flush().await) });
+    let (mut handles, mut last) = (Vec::new(), 0);
+    while last < 1 << 20 {
+        match link.next().await {
+            Frame::Open { handle, .. } => handles.push(handle),
+            Frame::Ask { request } => last = request,
+            _ => {}
+        }
+    }
+    // What is asked on a link that breaks is asked again on the next.
+    drop(link);
+    let mut link = welcome(&hub, feature::SEND).await;
+    let next_ask = async |link: &mut FarLink| loop {
+        if let Frame::Ask { request } = link.next().await {
+            break request;
+        }
+    };
+    let request = next_ask(&mut link).await;
+    link.say(HubFrame::Heartbeat(Heartbeat { request: Request(request) })).await;
+    let _second = next_ask(&mut link).await;
+    link.close(4017).await;
+    let mut link = welcome(&hub, 0).await;
+    let request = next_ask(&mut link).await;
+    link.say(HubFrame::Heartbeat(Heartbeat { request: Request(request) })).await;
+    let refused = Err(PublishError::Refused(Code::NotSupported));
+    assert_eq!(in_time(flushes).await.unwrap(), (Ok(()), refused));
+    let topic = client.topic("open");
+    in_time(client.close()).await;
+    assert_eq!(in_time(topic.flush()).await, Err(PublishError::Closed));
+}
+
+#[tokio::test]
+async fn a_client_that_closes_waits_for_the_hub_to_have_read_all() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let mut link = welcome(&hub, feature::SEND).await;
+    online(&client).await;
+    let pointer = client.topic("t");
+    for _ in 0..100 {
+        pointer.send(Content::Text, "x".repeat(1 << 10)).unwrap();
+    }
+    let closing = tokio::spawn(async move { client.close().await });
+    // Unread bytes in a socket that is let go would take back what was written.
+    link.say(HubFrame::Heartbeat(Heartbeat::default())).await;
+    let mut arrived = 0;
+    while arrived < 100 {
+        arrived += usize::from(matches!(link.next().await, Frame::Send { .. }));
+    }
+    assert_eq!(link.closed().await, 1_000);
+    in_time(closing).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_refused_for_now_is_told_with_the_hubs_words() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let mut link = hub.welcome().await;
+    let mut not_now = client.not_now();
+    assert_eq!(*not_now.borrow(), None);
+    let publishing = client.publish("t", "1");
+    let Frame::Open { handle, .. } = link.next().await else { panic!("no open") };
+    let (handle, message) = (Handle(handle), "come back later".into());
+    let code = Code::Overloaded;
+    link.say(HubFrame::Refused(Refused { handle, code, message, retry_after_ms: 70, ..Refused::default() }))
+        .await;
+    let told = in_time(not_now.wait_for(Option::is_some)).await.unwrap().clone().unwrap();
+    assert_eq!((told.code, told.to_string().as_str()), (code, "come back later"));
+    assert_eq!(told.retry_after, Duration::from_millis(70));
+    loop {
+        match link.next().await {
+            Frame::Open { handle, lowest, .. } => {
+                let opened = Opened { handle: Handle(handle), next: Seq(lowest), ..Opened::default() };
+                link.say(HubFrame::Opened(opened)).await;
+            }
+            Frame::Publish { handle, seq, .. } => {
+                link.ack(handle, seq, 1).await;
+                break;
+            }
+            _ => {}
+        }
+    }
+    in_time(publishing).await.unwrap();
+    assert_eq!(*not_now.borrow(), None);
 }

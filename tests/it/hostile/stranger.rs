@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use socket2::{Domain, Socket, Type};
 
 use crate::hostile::frames::{self, Heard};
-use crate::support::socket::frame_head;
+use crate::support::socket::{frame_head, handshake_for};
 
 /// A hub, and where a stranger comes from.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +68,11 @@ impl Target {
     /// A WebSocket on which nothing was said.
     pub(crate) fn websocket(&self, speech: Speech) -> io::Result<Stranger> {
         let mut stream = self.tcp()?;
-        stream.write_all(handshake(speech).as_bytes())?;
+        let subprotocol = match speech {
+            Speech::Binary => "tidewire.v1",
+            Speech::Json => "tidewire.v1.json",
+        };
+        stream.write_all(handshake_for(subprotocol, "").as_bytes())?;
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -248,18 +252,6 @@ pub(crate) fn unique() -> u64 {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     now.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
-fn handshake(speech: Speech) -> String {
-    let protocol = match speech {
-        Speech::Binary => "tidewire.v1",
-        Speech::Json => "tidewire.v1.json",
-    };
-    format!(
-        "GET /v1/ws HTTP/1.1\r\nhost: hub\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         sec-websocket-protocol: {protocol}\r\n\r\n"
-    )
 }
 
 static CONNECTED: AtomicU64 = AtomicU64::new(0);

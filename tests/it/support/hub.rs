@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 
+use crate::support::port::Port;
 use crate::support::{PATIENCE, eventually};
 
 /// A hub that ends with its test.
@@ -15,6 +16,8 @@ pub(crate) struct Hub {
     process: Child,
     pub(crate) address: SocketAddr,
     errors: Arc<Mutex<String>>,
+    /// Where it listens, unless it was told another address: nobody else gets that before this is dropped.
+    port: Option<Port>,
 }
 
 impl Hub {
@@ -33,26 +36,29 @@ impl Hub {
         Self::start(&["--dev"], &env)
     }
 
-    /// A hub with these flags and variables, on a free port unless the flags name one.
+    /// A hub with these flags and variables, on a port of its own unless the flags name one.
     pub(crate) fn start(flags: &[&str], env: &[(&str, &str)]) -> Self {
         Self::start_by(tidewire("serve"), flags, env)
     }
 
     /// The same, by a command that runs it.
     pub(crate) fn start_by(mut command: Command, flags: &[&str], env: &[(&str, &str)]) -> Self {
-        if !flags.contains(&"--listen") {
-            command.args(["--listen", "127.0.0.1:0"]);
+        let port = (!flags.contains(&"--listen")).then(Port::keep);
+        if let Some(port) = &port {
+            command.args(["--listen", &port.address().to_string()]);
         }
         if !flags.contains(&"--config") {
             command.args(["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/it/support/hub.toml")]);
         }
-        let mut process = command
-            .args(flags)
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.args(flags).envs(env.iter().copied());
+        let mut hub = Self::run(command);
+        hub.port = port;
+        hub
+    }
+
+    /// The same, by a command with all that it needs.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = Arc::new(Mutex::new(String::new()));
         let (pipe, kept) = (process.stderr.take().unwrap(), Arc::clone(&errors));
         thread::spawn(move || {
@@ -65,7 +71,7 @@ impl Hub {
             let _ = process.kill();
             panic!("the hub said {line:?} and {:?}", errors.lock().unwrap());
         };
-        Self { process, address: address.parse().unwrap(), errors }
+        Self { process, address: address.parse().unwrap(), errors, port: None }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -133,7 +139,11 @@ impl Hub {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         let listen = self.address.to_string();
-        Self::start(&["--dev", "--listen", &listen], &[])
+        // Kept meanwhile, and as long as the new one lives.
+        let port = self.port.take();
+        let mut hub = Self::start(&["--dev", "--listen", &listen], &[]);
+        hub.port = port;
+        hub
     }
 }
 

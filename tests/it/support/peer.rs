@@ -11,7 +11,7 @@ use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::{Handle, Incarnation, ProducerId, Request, Seq};
 use tidewire_protocol::position::{Position, Start};
 
-use crate::support::socket::{RawSocket, Received, client_frame, handshake};
+use crate::support::socket::{RawSocket, Received, client_frame, handshake, handshake_for};
 
 /// What both ends speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Peer {
         let mut socket = RawSocket::connect(to);
         let request = match dialect {
             Dialect::Json => handshake(""),
-            Dialect::Binary => handshake("").replace("tidewire.v1.json", "tidewire.v1"),
+            Dialect::Binary => handshake_for("tidewire.v1", ""),
         };
         let head = socket.ask(&request);
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");

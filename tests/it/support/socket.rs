@@ -198,10 +198,15 @@ impl RawSocket {
 
 /// A handshake for JSON, with further lines (each ended by CR LF).
 pub(crate) fn handshake(lines: &str) -> String {
+    handshake_for("tidewire.v1.json", lines)
+}
+
+/// The same for any subprotocol.
+pub(crate) fn handshake_for(subprotocol: &str, lines: &str) -> String {
     format!(
         "GET /v1/ws HTTP/1.1\r\nhost: hub\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         sec-websocket-protocol: tidewire.v1.json\r\n{lines}\r\n"
+         sec-websocket-protocol: {subprotocol}\r\n{lines}\r\n"
     )
 }
 

@@ -9,16 +9,25 @@ use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::output::{Message, Published};
 use tidewire_protocol::block;
 use tidewire_protocol::code::Code;
-use tidewire_protocol::number::Epoch;
+use tidewire_protocol::number::{Epoch, Offset};
 
-use crate::names::{FOREIGN, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
+use crate::names::{FOREIGN, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
+use crate::oracle::closing::Closing;
 use crate::oracle::fate::{Cause, Fate};
 use crate::oracle::listening::Listening;
+use crate::oracle::log::{Log, Record};
 use crate::oracle::places::Places;
+use crate::oracle::timekeeping::Timekeeping;
 
 pub mod listening;
 
+pub mod log;
+pub mod timekeeping;
+
+pub mod closing;
+
 pub mod fate;
+pub mod payload;
 
 mod places;
 
@@ -42,6 +51,8 @@ pub struct Oracle {
     pub keeps_all: bool,
     /// Topics that keep nothing to be asked for.
     pub bare: [bool; TOPICS],
+    /// Topics that rules closed.
+    pub closing: Closing,
     /// Incarnations that were signed in by this log: (producer, incarnation, time).
     attached: BTreeMap<u64, (u64, u64)>,
     /// Highest counter shown by (client, party, topic).
@@ -50,38 +61,10 @@ pub struct Oracle {
     places: Places,
     /// The first thing that did not fit.
     violation: Option<String>,
+    /// The system's clock.
+    pub time: Timekeeping,
     /// Messages given to listeners.
     pub heard: u64,
-}
-
-/// One life of a log.
-#[derive(Debug)]
-pub struct Log {
-    /// Its place among those of its life.
-    pub index: usize,
-    /// Its identity.
-    pub epoch: Epoch,
-    /// What became visible, in order.
-    pub records: Vec<Record>,
-    /// For each selector the places of its records.
-    pub by_selector: [Vec<u32>; SELECTORS],
-    /// Highest offset that became visible.
-    pub visible: u64,
-    /// Whether records were dropped before the oracle saw them.
-    pub has_unseen: bool,
-}
-
-/// A message that became visible.
-#[derive(Debug, Clone, Copy)]
-pub struct Record {
-    /// Where.
-    pub offset: u64,
-    /// Which.
-    pub uid: Uid,
-    /// When, by the hub's clock.
-    pub published_at_ms: u64,
-    /// Whether it is marked.
-    pub maybe_duplicate: bool,
 }
 
 /// A publish.
@@ -201,8 +184,8 @@ impl Oracle {
         }
     }
 
-    /// A message became visible in one of the logs that live.
-    pub fn shown(&mut self, log: usize, message: &block::Message<'_>) {
+    /// A message became visible in one of the logs that live. When it was taken is known unless that may be long ago.
+    pub fn shown(&mut self, log: usize, taken_ms: Option<u64>, message: &block::Message<'_>) {
         let Some((uid, mut publish)) = self.identify(message.payload) else {
             return self.object(format_args!("the payload at offset {} was never published", message.offset));
         };
@@ -218,6 +201,7 @@ impl Oracle {
             offset: message.offset.0,
             uid,
             published_at_ms: message.published_at_ms,
+            taken_ms: self.time.taken_ms(taken_ms, message.published_at_ms),
             maybe_duplicate: message.maybe_duplicate,
         };
         self.check_publisher(&record, &publish);
@@ -226,11 +210,13 @@ impl Oracle {
         }
         let place = self.life(0).start + log;
         let log = &mut self.logs[place];
-        if record.offset <= log.visible {
-            let visible = log.visible;
+        if let Err(objection) = self.time.check(&record, log.records.last()) {
+            return self.object(objection);
+        }
+        let visible = std::mem::replace(&mut log.visible, record.offset);
+        if record.offset <= visible {
             return self.object(format_args!("offset {} became visible after {visible}", record.offset));
         }
-        log.visible = record.offset;
         for selector in audience_of(publish.topic) {
             log.by_selector[usize::from(*selector)].push(log.records.len() as u32);
         }
@@ -267,16 +253,18 @@ impl Oracle {
         }
         if let Some((incarnation, since)) = self.attached.get(&publish.producer).copied()
             && incarnation > publish.incarnation
-            && record.published_at_ms > since
+            && record.taken_ms.is_some_and(|taken| taken > since)
         {
             self.object(format_args!("#{uid} is of incarnation {}, fenced at {since}", publish.incarnation));
         }
     }
 
-    /// Some of what became visible was dropped before the oracle could look.
-    pub fn missed_some(&mut self, log: usize) {
+    /// Some of what became visible, up to an offset, was dropped before the oracle could look.
+    pub fn missed_some(&mut self, log: usize, upto: Offset) {
         let place = self.life(0).start + log;
-        self.logs[place].has_unseen = true;
+        let log = &mut self.logs[place];
+        log.has_unseen = true;
+        log.visible = log.visible.max(upto.0);
     }
 
     /// So far it has become visible, of which the last may have been among what was dropped.
@@ -292,10 +280,8 @@ impl Oracle {
                 .object(format_args!("#{uid} is acknowledged in a log that never was: {published:?}"));
         };
         let log = &self.logs[log];
-        let offset = published.offset.0;
-        let found = log.records.binary_search_by_key(&offset, |record| record.offset);
-        let stored = found.ok().map(|index| log.records[index]);
-        let unseen_excuse = stored.is_none() && log.has_unseen && offset <= log.visible;
+        let stored = log.record(published.offset);
+        let unseen_excuse = stored.is_none() && log.has_unseen && published.offset.0 <= log.visible;
         if stored.is_none_or(|record| record.uid != uid) && !unseen_excuse {
             self.object(format_args!("#{uid} is acknowledged, but the log has {stored:?}: {published:?}"));
         }
@@ -304,11 +290,14 @@ impl Oracle {
 
     /// A publisher hears that its message has failed.
     pub fn failed(&mut self, uid: Uid, fault: Fault, cause: Cause) {
+        let topic = self.publishes[uid as usize].topic;
         let fate = match fault {
             Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
             Fault::Client(ClientCode::Dropped) => Fate::Refused,
             Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
             Fault::Protocol(Code::UnknownNumber) if cause.taken_over => Fate::Failed,
+            // It may be on its way to the log all the same, if only its sending again was refused.
+            Fault::Protocol(Code::Forbidden) if self.closing.may_refuse(topic) => Fate::Failed,
             Fault::Protocol(Code::TooLarge) if cause.too_large => Fate::Refused,
             Fault::Protocol(Code::NotStored) if cause.rebuilt => Fate::Refused,
             Fault::Client(_) | Fault::Protocol(_) => {
@@ -335,6 +324,12 @@ impl Oracle {
         self.heard += 1;
         self.listeners[listener].heard_ms = now;
         let uid = self.identify(payload).map(|(uid, _)| uid);
+        let record = self.log(message.epoch).and_then(|log| self.logs[log].record(message.offset));
+        if let Some(Record { uid, taken_ms: Some(taken_ms), .. }) = record
+            && self.closing.hides(self.publishes[uid as usize].topic, taken_ms)
+        {
+            self.object(format_args!("listener {listener} hears #{uid} of a topic that is closed"));
+        }
         let Self { listeners, logs, publishes, .. } = self;
         if let Err(objection) = listeners[listener].message(message, uid, logs, publishes) {
             let listening = &self.listeners[listener];
@@ -364,20 +359,9 @@ impl Oracle {
 
     /// The publish of this payload, if it is that of one, byte for byte.
     fn identify(&self, payload: &[u8]) -> Option<(Uid, Publish)> {
-        let uid = Uid::from_le_bytes(*payload.first_chunk()?);
+        let uid = payload::uid_of(payload)?;
         let publish = *self.publishes.get(uid as usize)?;
-        let rest = payload.get(4..)?;
-        let whole = payload.len() == publish.len as usize && rest.iter().all(|byte| *byte == filler(uid));
+        let whole = payload.len() == publish.len as usize && payload::is_whole(payload, uid);
         whole.then_some((uid, publish))
     }
-}
-
-/// Appends the payload of a publish.
-pub fn put_payload(uid: Uid, len: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(&uid.to_le_bytes());
-    out.resize(out.len() + len - 4, filler(uid));
-}
-
-fn filler(uid: Uid) -> u8 {
-    (uid as u8).wrapping_mul(31) ^ 0x5a
 }

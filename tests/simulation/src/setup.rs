@@ -41,6 +41,10 @@ pub struct Setup {
     pub fault_ms: u64,
     /// Mean time between two faults of the hub, milliseconds.
     pub hub_fault_ms: u64,
+    /// Mean time between two changes of the access rules, milliseconds; 0 if they never change.
+    pub rules_ms: u64,
+    /// Mean time between two corrections of the system's clock, milliseconds; 0 for none.
+    pub clock_ms: u64,
     /// Rounds of trouble, each followed by a calm in which everything must arrive.
     pub rounds: u64,
     /// Length of a round, milliseconds.
@@ -70,6 +74,8 @@ impl Setup {
             act_ms: 0,
             fault_ms: 0,
             hub_fault_ms: 0,
+            rules_ms: 0,
+            clock_ms: 0,
             rounds: 0,
             round_ms: 0,
             night_ms: 0,
@@ -89,7 +95,10 @@ impl Setup {
         let logs = if apart.one_in(3) { 2 } else { 1 };
         rules.iter_mut().for_each(|rule| rule.log = apart.below(logs) as u8);
         let (logs, late_log) = (logs as usize, apart.below(logs) as u8);
+        let clocks = &mut Random::new(seed ^ CLOCKS_SEED);
         let hub = Settings { limits, access: Access::open(), rules };
+        let closing = &mut Random::new(seed ^ RULES_SEED);
+        let rules_ms = if closing.one_in(3) { closing.magnitude(20_000, 300_000) } else { 0 };
         let fault_ms = random.magnitude(20_000, 600_000);
         let setup = Self {
             seed,
@@ -107,11 +116,24 @@ impl Setup {
             act_ms: random.magnitude(4_000, 100_000),
             fault_ms,
             hub_fault_ms: random.magnitude(40_000, 900_000),
+            rules_ms,
+            clock_ms: if clocks.one_in(3) { clocks.magnitude(20_000, 900_000) } else { 0 },
             rounds: random.between(2, 6),
             round_ms: random.magnitude(60_000, 600_000),
             night_ms: NIGHT_MS_MAX,
         };
+        let setup = setup.with_a_topic_of_an_age();
         if Random::new(seed ^ WINDOWS_SEED).one_in(2) { setup.with_little_room() } else { setup }
+    }
+
+    /// Where the clock is corrected, a topic that loses nothing but by its age, so that what goes too early is noticed.
+    fn with_a_topic_of_an_age(mut self) -> Self {
+        if self.clock_ms > 0 && !self.keeps_all {
+            let retention = &mut self.hub.rules[0].retention;
+            let age_ms = retention.age_ms.or(Some(60_000));
+            *retention = Retention { none: false, count: None, bytes: None, age_ms };
+        }
+        self
     }
 
     /// Hardly more room for windows than those take that are in use in a calm, log by log.
@@ -119,7 +141,8 @@ impl Setup {
         let logs = self.log_of();
         let topics_in = |log: usize| logs.iter().filter(|of| usize::from(**of) == log).count();
         let topics = (0..self.logs).map(topics_in).max().unwrap_or(TOPICS);
-        self.hub.limits.windows_bytes_max = (PARTIES_MAX * self.clients + 2) * topics * WINDOW_BYTES;
+        // One account may have as many as are left for others, and some keep outcomes beside.
+        self.hub.limits.windows_bytes_max = (PARTIES_MAX * self.clients + 4) * topics * WINDOW_BYTES;
         self
     }
 }
@@ -137,7 +160,9 @@ impl Setup {
         std::array::from_fn(|topic| self.rule_of(topic).map_or(0, |rule| rule.log))
     }
 
-    fn rule_of(&self, topic: usize) -> Option<&TopicRule> {
+    /// What a topic keeps, if that is said.
+    #[must_use]
+    pub fn rule_of(&self, topic: usize) -> Option<&TopicRule> {
         let topic = TopicName::parse(NAMES[topic]).ok()?;
         self.hub.rules.iter().find(|rule| rule.pattern.matches(&topic))
     }
@@ -204,6 +229,10 @@ pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
 const PARTIES_MAX: usize = 2;
 /// Sets the chance for windows apart from the others of a seed.
 const WINDOWS_SEED: u64 = 0x71d3;
+/// Sets the chance for rules that change apart.
+const RULES_SEED: u64 = 0x2c1e5;
+/// Sets the chance for corrections of the clock apart.
+const CLOCKS_SEED: u64 = 0xc10c;
 /// Sets the chance for logs apart.
 const LOGS_SEED: u64 = 0x1095;
 /// Nothing is ever dropped.

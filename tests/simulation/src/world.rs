@@ -6,7 +6,6 @@
 use std::fmt;
 
 use tidewire_client_core::output::Event as ClientEvent;
-use tidewire_hub_core::ledger::Kind;
 
 use crate::oracle::{Oracle, Uid};
 use crate::queue::Queue;
@@ -18,6 +17,7 @@ use crate::world::hub::Hub;
 use crate::world::link::{Link, LinkId};
 
 mod application;
+mod upkeep;
 mod weather;
 
 mod clients;
@@ -117,8 +117,12 @@ enum Event {
     Fault(usize),
     /// Something befalls the hub.
     HubFault,
+    /// Somebody sets the system's clock.
+    Correct,
     /// The hub starts again.
     HubUp,
+    /// The access rules change.
+    Rules,
     /// The engine stores something.
     Engine,
     /// A step of a read of many topics.
@@ -222,7 +226,9 @@ impl World {
             Event::Settle { actor, listener, bytes } => self.settle(actor, listener, bytes),
             Event::Fault(actor) => self.befall_client(actor),
             Event::HubFault => self.befall_hub(),
+            Event::Correct => self.befall_clock(),
             Event::HubUp => self.start_hub(),
+            Event::Rules => self.change_rules(),
             Event::Engine => self.store(),
             Event::Read => self.read_on(),
             Event::Sweep => self.sweep(),
@@ -339,27 +345,12 @@ impl World {
 
     /// Reads of many topics come late, and step by step, as from a disk.
     fn plan_read(&mut self) {
-        let waits = self.hub.as_ref().is_some_and(|hub| hub.topics.reads().has_work());
+        let waits = self.hub.as_ref().is_some_and(|hub| hub.read_waits());
         if waits && !self.read_due {
             self.read_due = true;
             let late = if self.random.one_in(10) && !self.calm { 1_000 } else { 4 };
             let wait = self.random.below(late);
             self.after(wait, Event::Read);
-        }
-    }
-
-    fn sweep(&mut self) {
-        self.after(5_000, Event::Sweep);
-        let Some(hub) = &self.hub else { return };
-        hub.sweep(self.now);
-        let held = hub.topics.ledger().held(Kind::Messages) as u64;
-        let limits = hub.topics.limits();
-        let block = (limits.block_bytes.max(limits.message_bytes_max) + limits.write_bytes + 1_000) as u64;
-        let shared = (limits.node_bytes_max + 4 * self.setup.logs * limits.pattern_tail_bytes) as u64;
-        let bound =
-            shared + block * (20 + 4 * (self.actors.len() + hostile::LINKS_MAX * self.hostiles.len()) as u64);
-        if held > bound {
-            self.oracle.object(format_args!("blocks take {held} bytes, more than {bound}"));
         }
     }
 

@@ -1,111 +1,170 @@
-// The client as the application holds it: a share in a driver, and the listeners that it opened.
+// The client as the application holds it: a share in a session, and the listeners that it opened.
 
+import { checkClient, checkFunction, checkName, checkTopic } from "./check.js";
 import { dispose } from "./dispose.js";
-import { Driver, type Loader } from "./driver.js";
+import { Emitter } from "./emitter.js";
+import type { Loader } from "./engine/engine.js";
 import { TidewireError } from "./errors.js";
-import { socketUrl } from "./link.js";
+import { SocketLink, socketUrl } from "./link.js";
 import type { Listener } from "./listener.js";
+import { Names } from "./names.js";
+import { Session } from "./session.js";
 import { type Home, NamedPattern, NamedTopic } from "./topic.js";
-import type { Client, ClientEvents, ClientOptions, Off, Outbox, Status } from "./types.js";
+import type { Client, ClientEvents, ClientOptions, Gap, Off, Outbox, Status } from "./types.js";
 
 interface Share {
-  readonly driver: Driver;
-  readonly options: string;
-  clients: number;
+  readonly session: Session;
+  /** What was chosen, by value. */
+  readonly choices: string;
 }
 
-/** Drivers by address and identity: clients that are equal in both share one. */
+/** Sessions by address and identity: clients that are equal in both share one. */
 const shares = new Map<string, Share>();
 
 /** A client that connects with its first use. Does no I/O itself. */
 export function openClient(load: Loader, address: string, options: ClientOptions): Client {
+  checkClient(options);
   const url = socketUrl(address);
-  const key = JSON.stringify([url, options.identity]);
-  const written = JSON.stringify(options);
+  const { identity, outbox = {}, WebSocket } = options;
+  const key = JSON.stringify([url, identity]);
+  const choices = `${[outbox.maxCount, outbox.maxBytes, outbox.whenFull ?? "reject"]}`;
   let share = shares.get(key);
-  if (!share || share.driver.closed) {
-    share = { driver: new Driver(load, url, options), options: written, clients: 0 };
+  if (!share || share.session.closed) {
+    const session = new Session(
+      load,
+      url,
+      (events) => new SocketLink(url, WebSocket, events),
+      outbox,
+    );
+    share = { session, choices };
     shares.set(key, share);
   }
-  if (share.options !== written) throw new TidewireError("options_differ", url);
-  share.clients++;
-  return new Tide(share, () => shares.get(key) === share && shares.delete(key));
+  if (share.choices !== choices) {
+    const words = "another client of this address and identity has another outbox";
+    throw new TidewireError("options_differ", url, false, undefined, words);
+  }
+  const { session } = share;
+  return new Tide(session, options.onGap, () => {
+    if (!session.members.size && shares.get(key)?.session === session) shares.delete(key);
+  });
 }
 
 class Tide implements Client, Home {
-  readonly driver: Driver;
+  readonly session: Session;
   readonly outbox: Outbox;
-  readonly #share: Share;
-  readonly #last: () => void;
-  readonly #stops = new Set<() => void>();
-  readonly #offs = new Set<Off>();
-  #closed = false;
+  unsettled = 0;
+  closed = false;
+  readonly #onGap: ClientOptions["onGap"];
+  readonly #left: () => void;
+  readonly #events = new Emitter<ClientEvents>();
+  readonly #listeners = new Set<Listener>();
+  readonly #topics = new Names((name) => new NamedTopic<never>(this, name));
+  readonly #patterns = new Names((name) => new NamedPattern<never>(this, name));
+  #isGapTold = false;
 
-  constructor(share: Share, last: () => void) {
-    const { driver } = share;
-    this.driver = driver;
-    this.#share = share;
-    this.#last = last;
+  constructor(session: Session, onGap: ClientOptions["onGap"], left: () => void) {
+    this.session = session;
+    this.#onGap = onGap;
+    this.#left = left;
     this.outbox = {
       get count() {
-        return driver.entries.count;
+        return session.entries.count;
       },
       get bytes() {
-        return driver.entries.bytes;
+        return session.entries.bytes;
       },
-      cancel: (id) => driver.cancel(id),
+      cancel: (id) => session.cancel(id),
     };
+    session.members.add(this);
   }
 
   get status(): Status {
-    return this.#closed ? { state: "closed", storage: "memory" } : this.driver.status;
+    return this.closed ? closedStatus : this.session.status;
   }
 
-  topic<T>(name: string): NamedTopic<T> {
-    return new NamedTopic(this, name);
+  topic(name: string): NamedTopic<never> {
+    checkTopic(name);
+    return this.#topics.get(name);
   }
 
-  pattern<T>(name: string): NamedPattern<T> {
-    return new NamedPattern(this, name);
+  pattern(name: string): NamedPattern<never> {
+    checkName(name);
+    return this.#patterns.get(name);
   }
 
-  on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => void): Off {
-    const off = this.driver.events.on(event, handler);
-    this.#offs.add(off);
-    return off;
-  }
-
-  listen(listener: Listener): () => void {
-    if (this.#closed || this.driver.closed) throw new TidewireError("closed", listener.name);
-    const stop = () => {
-      this.#stops.delete(stop);
-      this.driver.unsubscribe(listener);
-    };
-    this.#stops.add(stop);
-    this.driver.subscribe(listener);
-    return stop;
+  on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => unknown): Off {
+    checkFunction(handler, event);
+    return this.#events.on(event, handler);
   }
 
   connect(): void {
-    this.driver.start();
+    if (!this.closed) this.session.connect();
+  }
+
+  ping(): Promise<number> {
+    return this.closed ? Promise.reject(new TidewireError("closed", "ping")) : this.session.ping();
   }
 
   flush(): Promise<void> {
-    return this.driver.entries.flushed();
+    return this.closed ? Promise.resolve() : this.session.entries.flushed(this);
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    for (const stop of this.#stops) stop();
-    if (--this.#share.clients === 0) {
-      this.#last();
-      this.driver.close();
+    if (this.closed) return;
+    this.closed = true;
+    for (const listener of [...this.#listeners]) {
+      this.session.unsubscribe(listener, new TidewireError("closed", listener.name));
     }
-    for (const off of this.#offs) off();
+    this.session.leave(this);
+    this.#left();
+    this.#events.emit("status", closedStatus);
+    this.#events.clear();
   }
 
   [dispose](): void {
     this.close();
   }
+
+  get [Symbol.toStringTag](): string {
+    return `TidewireClient ${this.status.state}`;
+  }
+
+  listen(listener: Listener): void {
+    if (this.closed || this.session.closed) throw new TidewireError("closed", listener.name);
+    this.#listeners.add(listener);
+    this.session.subscribe(listener);
+  }
+
+  left(listener: Listener): void {
+    this.#listeners.delete(listener);
+  }
+
+  settled(listener: Listener, bytes: number): void {
+    this.session.settled(listener, bytes);
+  }
+
+  report(error: TidewireError): void {
+    if (!this.closed && !this.tell("error", error)) console.error(error);
+  }
+
+  tell(event: keyof ClientEvents, value: unknown = this.outbox): boolean {
+    const failed = (cause: unknown) => {
+      const error = new TidewireError("handler_failed", event, false, cause);
+      if (event === "error") console.error(error);
+      else this.report(error);
+    };
+    return this.#events.emit(event, value as never, failed) !== undefined;
+  }
+
+  gap(gap: Gap, name: string): unknown {
+    if (this.#onGap) return this.#onGap(gap, name);
+    if (this.#isGapTold) return undefined;
+    this.#isGapTold = true;
+    console.warn(
+      `tidewire: messages of ${name} are gone (${gap.reason}): listen by subscription.on("gap"), or the option onGap`,
+    );
+    return undefined;
+  }
 }
+
+const closedStatus: Status = Object.freeze({ state: "closed", storage: "memory" });

@@ -1,6 +1,6 @@
 // What can go wrong, as one small class with a stable code.
 
-import { type FaultCode, faultCodes } from "./engine/faults.js";
+import type { FaultCode } from "./engine/faults.js";
 
 /** Codes of the hub and of the engine, then those that only this package can give. */
 export type ErrorCode =
@@ -9,34 +9,43 @@ export type ErrorCode =
   | "unknown"
   /** `until: "stored"` was asked of an outbox that lives in memory. */
   | "memory_only"
-  /** The value to publish is nothing that JSON can say. */
-  | "bad_value"
   /** What was received is not the JSON that it says it is. */
   | "bad_payload"
   /** A handler of the application threw; `cause` is what it threw. */
   | "handler_failed"
   /** The WebAssembly engine could not be loaded, or stopped; `cause` says why. */
   | "engine_failed"
+  /** The page's Content-Security-Policy keeps WebAssembly from being compiled. */
+  | "wasm_blocked"
   /** There is no global `WebSocket`, and none was given. */
   | "no_websocket"
+  /** The page may not open this connection: mixed content, or its Content-Security-Policy. */
+  | "link_blocked"
+  /** No connection came about: the address, its path, the page's origin, a certificate, or the network. */
+  | "not_reached"
+  /** What answers there speaks another protocol. */
+  | "wrong_protocol"
+  /** What was given as an address is none. */
+  | "bad_address"
   /** A client of the same address and identity exists, with other options. */
   | "options_differ";
 
-/** Everything that this package throws or rejects with, but for an `AbortSignal`'s own reason. */
+/** What the package throws or rejects with, but for an `AbortSignal`'s own reason and the `TypeError`s of mistakes. */
 export class TidewireError extends Error {
   override readonly name = "TidewireError";
   readonly code: ErrorCode;
   /** Whether doing the same again can help without anyone changing anything. */
   readonly retryable: boolean;
 
-  constructor(code: ErrorCode, about: string, retryable = false, cause?: unknown) {
-    super(`${about}: ${code}`, { cause });
+  /** `words` are a sentence for people, the hub's own where it said one. */
+  constructor(code: ErrorCode, about: string, retryable = false, cause?: unknown, words?: string) {
+    super(`${about}: ${code}${words ? `: ${words}` : ""}`, cause === undefined ? {} : { cause });
     this.code = code;
     this.retryable = retryable;
   }
 }
 
-/** The code behind an engine's fault number. */
-export function codeOf(number: number): ErrorCode {
-  return faultCodes[number > 99 ? number - 78 : number - 1] ?? "unknown";
+/** A mistake of the caller's, told where it is made. */
+export function misuse(code: "bad_argument" | "bad_value", text: string): TypeError {
+  return Object.assign(new TypeError(text), { code });
 }

@@ -2,31 +2,23 @@
 
 import { dispose } from "./dispose.js";
 import type { TidewireError } from "./errors.js";
-import type { Item, Listener } from "./listener.js";
+import type { Consumer, Item, Listener } from "./listener.js";
 import type { Messages, Ready } from "./types.js";
 
 type Step = IteratorResult<Item, undefined>;
 
-export class Iteration implements Messages<unknown> {
+export class Iteration implements Messages<unknown>, Consumer {
   readonly #listener: Listener;
   readonly #stop: () => void;
-  /** Consumers that wait, or items that do: never both. */
+  /** Those who ask and wait, or an item that does: never both. */
   readonly #asking: { resolve(step: Step): void; reject(error: unknown): void }[] = [];
   #item: Item | undefined;
   #release: (() => void) | undefined;
-  #error: TidewireError | undefined;
+  #refused: TidewireError | undefined;
 
   /** `open` begins to listen; it gives the listener, and how to leave. */
-  constructor(
-    open: (
-      consume: (item: Item) => unknown,
-      refused: (error: TidewireError) => void,
-    ) => [Listener, () => void],
-  ) {
-    [this.#listener, this.#stop] = open(
-      (item) => this.#take(item),
-      (error) => this.#refused(error),
-    );
+  constructor(open: (consumer: Consumer) => [Listener, () => void]) {
+    [this.#listener, this.#stop] = open(this);
   }
 
   get ready(): Promise<Ready> {
@@ -46,7 +38,6 @@ export class Iteration implements Messages<unknown> {
 
   return(): Promise<Step> {
     this.#stop();
-    this.#finish();
     return Promise.resolve({ done: true, value: undefined });
   }
 
@@ -55,30 +46,34 @@ export class Iteration implements Messages<unknown> {
   }
 
   [dispose](): void {
-    this.return();
+    this.#stop();
   }
 
-  #take(item: Item): unknown {
+  /** @internal */
+  consume(item: Item): unknown {
+    const asking = this.#asking.shift();
+    if (asking) asking.resolve({ done: false, value: item });
+    else this.#item = item;
     return new Promise<void>((resolve) => {
       this.#release = resolve;
-      const asking = this.#asking.shift();
-      if (asking) asking.resolve({ done: false, value: item });
-      else this.#item = item;
     });
   }
 
-  #refused(error: TidewireError): void {
-    this.#error = error;
+  /** @internal */
+  over(refused?: TidewireError): boolean {
+    if (!refused) this.#item = undefined;
+    this.#refused = refused;
+    this.#release?.();
     this.#finish();
+    return true;
   }
 
   /** Tells the first who asks of the refusal, and everyone else of the end. */
   #finish(): void {
-    this.#release?.();
     for (const { resolve, reject } of this.#asking.splice(0)) {
-      if (this.#error) reject(this.#error);
+      if (this.#refused) reject(this.#refused);
       else resolve({ done: true, value: undefined });
-      this.#error = undefined;
+      this.#refused = undefined;
     }
   }
 }

@@ -1,48 +1,67 @@
-// One WebSocket at a time. What a socket says after it was given up is not heard.
+// The way to the hub, as a host drives it, and the one by WebSocket: one socket at a time, and what a socket says
+// after it was given up is not heard.
 
-import { TidewireError } from "./errors.js";
-import type { WebSocketConstructor } from "./types.js";
+import { type ErrorCode, TidewireError } from "./errors.js";
+import type { SocketLike, WebSocketConstructor } from "./types.js";
+import { bytesOf } from "./values.js";
+
+/** One connection after another, by whatever carries messages. */
+export interface Link {
+  /** Answers with `opened` or `closed`, later. */
+  open(): void;
+  send(bytes: Uint8Array<ArrayBuffer>): void;
+  /** Gives the connection up; nothing more is told of it. */
+  close(code: number): void;
+}
 
 export interface LinkEvents {
   opened(): void;
-  closed(code: number): void;
+  /** It ended, or could not be had, and that was not our doing. */
+  closed(code: number, end: LinkEnd): void;
   received(frame: Uint8Array): void;
 }
 
-export class Link {
+/** What is known of a connection's end besides its close code. */
+export interface LinkEnd {
+  /** Given where it never was one. */
+  readonly reason?: ErrorCode | undefined;
+  readonly detail?: string | undefined;
+}
+
+export class SocketLink implements Link {
   readonly #url: string;
   readonly #WebSocket: WebSocketConstructor;
   readonly #events: LinkEvents;
-  #socket: WebSocket | undefined;
+  /** Counts connections: what is older than the newest is not heard. */
+  #newest = 0;
+  #socket: SocketLike | undefined;
 
   /** Opens nothing yet. Throws if there is no WebSocket to open. */
   constructor(url: string, given: WebSocketConstructor | undefined, events: LinkEvents) {
     const socket = given ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
-    if (!socket) throw new TidewireError("no_websocket", url);
+    if (!socket) throw new Error("there is no WebSocket: give createClient(url, { WebSocket })");
     this.#url = url;
     this.#WebSocket = socket;
     this.#events = events;
   }
 
   open(): void {
-    const socket = new this.#WebSocket(this.#url, ["tidewire.v1"]) as WebSocket;
-    this.#socket = socket;
-    socket.binaryType = "arraybuffer";
-    const on = <E>(type: string, tell: (event: E) => void) =>
-      socket.addEventListener(type, (event) => {
-        if (this.#socket === socket) tell(event as E);
-      });
-    on("open", () => this.#events.opened());
-    on<MessageEvent>("message", ({ data }) => {
-      // The hub sends no text; what is none of its messages is for the engine to refuse.
-      this.#events.received(new Uint8Array(data instanceof ArrayBuffer ? data : []));
-    });
-    on<CloseEvent>("close", ({ code }) => {
+    const number = ++this.#newest;
+    const closed = (code: number, end: LinkEnd) => {
+      if (number !== this.#newest) return;
+      this.#newest++;
       this.#socket = undefined;
-      this.#events.closed(code);
-    });
-    // The close that follows tells; without a listener `ws` would throw.
-    on("error", () => {});
+      this.#events.closed(code, end);
+    };
+    try {
+      const socket = new this.#WebSocket(this.#url, [subprotocol]);
+      socket.binaryType = "arraybuffer";
+      this.#socket = socket;
+      this.#hear(socket, closed);
+    } catch (cause) {
+      // What a page's policy forbids now it may allow later. The host waits for an answer.
+      queueMicrotask(() => closed(1006, { reason: "link_blocked", detail: String(cause) }));
+    }
   }
 
   send(bytes: Uint8Array<ArrayBuffer>): void {
@@ -50,16 +69,77 @@ export class Link {
   }
 
   close(code: number): void {
-    const socket = this.#socket;
+    const socket = this.#socket as (SocketLike & { terminate?(): void }) | undefined;
+    this.#newest++;
     this.#socket = undefined;
     socket?.close(code);
+    // `ws` would wait half a minute for a peer that may be gone, and Node with it.
+    if (socket?.terminate) unheld(setTimeout(() => socket.terminate?.(), 500));
+  }
+
+  #hear(socket: SocketLike, closed: (code: number, end: LinkEnd) => void): void {
+    let isOpen = false;
+    let detail: string | undefined;
+    const on: SocketLike["addEventListener"] = (type, tell) =>
+      socket.addEventListener(type, (event) => {
+        if (this.#socket === socket) tell(event);
+      });
+    on("open", () => {
+      const { protocol = subprotocol } = socket;
+      if (protocol !== subprotocol) {
+        socket.close();
+        closed(1002, { reason: "wrong_protocol", detail: `"${protocol}", not "${subprotocol}"` });
+        return;
+      }
+      isOpen = true;
+      this.#events.opened();
+    });
+    on("message", ({ data }: MessageEvent) => {
+      // The hub sends no text; what is none of its messages is for the engine to refuse.
+      this.#events.received(bytesOf(data) ?? new Uint8Array(0));
+    });
+    on("close", ({ code, reason }: CloseEvent) =>
+      closed(code, {
+        reason: isOpen ? undefined : "not_reached",
+        detail: reason || (isOpen ? undefined : detail),
+      }),
+    );
+    // The close that follows tells; without a listener `ws` would throw. Browsers say nothing here.
+    on("error", ({ message }: ErrorEvent) => {
+      detail = message;
+    });
   }
 }
 
-/** The address of a hub's WebSocket: the path may be left out, and http stands for ws. */
+/** The address of a hub's WebSocket: the scheme and the path may be left out, and http stands for ws. */
 export function socketUrl(address: string): string {
-  const url = new URL(address, globalThis.location?.href);
-  url.protocol = url.protocol.replace("http", "ws");
-  if (url.pathname === "/") url.pathname = "/v1/ws";
-  return url.href;
+  const page = globalThis.location?.href;
+  try {
+    // "localhost:7700" is no address of the scheme "localhost".
+    const isBare =
+      /^(\[[\da-f:.]+\]|[\w.-]+)(:\d+)?(\/|$)/i.test(address) && !/^\w+:\/\//.test(address);
+    const scheme = page?.startsWith("http:") || isLocal(address) ? "ws" : "wss";
+    const url = new URL(isBare ? `${scheme}://${address}` : address, page);
+    url.protocol = url.protocol.replace("http", "ws");
+    if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`${url.protocol} is not ws or wss`);
+    url.hash = "";
+    if (!url.pathname.endsWith("/v1/ws")) url.pathname = url.pathname.replace(/\/*$/, "/v1/ws");
+    return url.href;
+  } catch (cause) {
+    const words = "give a hub's address, such as wss://hub.example.com";
+    throw new TidewireError("bad_address", `"${address}"`, false, cause, words);
+  }
 }
+
+/** Whether a bare address is this machine's, where nobody has certificates. */
+function isLocal(address: string): boolean {
+  return /^(localhost|127\.|\[::1\])/.test(address);
+}
+
+/** A timer that keeps no process alive. */
+export function unheld<T>(timer: T): T {
+  (timer as { unref?(): void }).unref?.();
+  return timer;
+}
+
+const subprotocol = "tidewire.v1";

@@ -1,26 +1,39 @@
 // One listener: its place, and what waits for its handler. The bound on what waits is the engine's, which is
 // told of everything that is settled.
 
+import { guard } from "./emitter.js";
 import { TidewireError } from "./errors.js";
-import type { Gap, Message, Position, Ready, SubscribeOptions } from "./types.js";
+import type { ReceivedMessage } from "./message.js";
+import type { Gap, Position, Ready, SubscribeOptions, Subscription } from "./types.js";
 
 /** What a listener is given, in order. */
-export type Item = Message | Gap;
+export type Item = ReceivedMessage | Gap;
 
 /** What a listener needs of its client. */
 export interface Owner {
   settled(listener: Listener, bytes: number): void;
   report(error: TidewireError): void;
+  /** The listener has ended. */
+  left(listener: Listener): void;
+}
+
+/** What becomes of what a listener is given. */
+export interface Consumer {
+  /** A promise if it takes its time. */
+  consume(item: Item): unknown;
+  /** Nothing comes any more; `refused` says why, if that was not the application's wish. Whether it is heard. */
+  over(refused?: TidewireError): boolean;
 }
 
 export class Listener {
   /** The engine's number for it; 0 if the engine has not been told. */
   number = 0;
-  ended = false;
+  state: Subscription["state"] = "starting";
   /** Told to the engine with the next call. */
   settledMessages = 0;
   settledBytes = 0;
-  readonly ready: Promise<Ready>;
+  readonly #ready: Promise<Ready>;
+  #awaited = false;
   readonly #places = new Map<string, number>();
   readonly #waiting: Item[] = [];
   /** What the handler has, and has not settled. */
@@ -28,22 +41,35 @@ export class Listener {
   /** Messages that an engine before this one gave, and that this one must not hear of. */
   #foreign = 0;
   #resolve!: (ready: Ready) => void;
-  #reject!: (error: TidewireError) => void;
+  #reject!: (reason: unknown) => void;
 
   constructor(
     readonly owner: Owner,
     readonly name: string,
     readonly pattern: boolean,
     readonly options: SubscribeOptions,
-    readonly consume: (item: Item) => unknown,
-    readonly refused: (error: TidewireError) => void,
+    readonly consumer: Consumer,
   ) {
-    this.ready = new Promise((resolve, reject) => {
+    this.#ready = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // Whoever does not wait for it hears of a refusal by its event.
-    this.ready.catch(() => {});
+    // Whoever does not look at it hears of a refusal in another way.
+    this.#ready.catch(() => {});
+  }
+
+  get ready(): Promise<Ready> {
+    this.#awaited = true;
+    return this.#ready;
+  }
+
+  get ended(): boolean {
+    return this.state === "ended";
+  }
+
+  /** Messages and gaps that came and wait for the handler. */
+  get lag(): number {
+    return this.#waiting.length;
   }
 
   /** Where another engine goes on: what this listener was given last, in each log. */
@@ -62,15 +88,20 @@ export class Listener {
   begin(ready: Ready): void {
     this.#places.clear();
     for (const { epoch, offset } of ready.positions) this.#places.set(epoch, offset);
+    this.state = "live";
     this.#resolve(ready);
     if (ready.gap) this.give(ready.gap);
   }
 
-  end(error: TidewireError): void {
-    this.ended = true;
+  /** It is over, by the application's wish, or because of a refusal, which may be told already. */
+  end(reason: unknown, refused?: TidewireError, told = false): void {
+    if (this.ended) return;
+    const isTold = told || (this.#awaited && this.state === "starting");
+    this.state = "ended";
     this.#waiting.length = 0;
-    this.#reject(error);
-    this.refused(error);
+    this.#reject(reason);
+    this.owner.left(this);
+    if (!this.consumer.over(refused) && refused && !isTold) this.owner.report(refused);
   }
 
   give(item: Item): void {
@@ -82,14 +113,13 @@ export class Listener {
   }
 
   #run(): void {
-    for (;;) {
-      const item = this.ended ? undefined : this.#waiting.shift();
-      if (!item) return;
+    for (let item = this.#waiting.shift(); item; item = this.#waiting.shift()) {
       this.#current = item;
-      const result = this.#call(item);
-      if (result instanceof Promise) {
-        result.then(() => {
-          this.#settle(item);
+      const wait = this.#call(item);
+      if (wait) {
+        const given = item;
+        wait.then(() => {
+          this.#settle(given);
           this.#run();
         });
         return;
@@ -98,19 +128,21 @@ export class Listener {
     }
   }
 
-  /** What the handler gives back; a promise that never rejects if it takes its time. */
-  #call(item: Item): unknown {
-    const failed = (cause: unknown) => {
-      const own = cause instanceof TidewireError && cause.code === "bad_payload";
-      this.owner.report(own ? cause : new TidewireError("handler_failed", this.name, false, cause));
-    };
+  /** A promise that never rejects if the handler takes its time. */
+  #call(item: Item): Promise<unknown> | undefined {
     try {
-      const result = this.consume(item);
-      return isThenable(result) ? Promise.resolve(result).catch(failed) : undefined;
-    } catch (cause) {
-      return failed(cause);
+      if (isMessage(item)) item.read();
+    } catch (error) {
+      this.owner.report(error as TidewireError);
+      return undefined;
     }
+    return guard(() => this.consumer.consume(item), this.failed);
   }
+
+  /** A handler has thrown. */
+  readonly failed = (cause: unknown): void => {
+    this.owner.report(new TidewireError("handler_failed", this.name, false, cause));
+  };
 
   #settle(item: Item): void {
     this.#current = undefined;
@@ -120,10 +152,6 @@ export class Listener {
   }
 }
 
-function isMessage(item: Item): item is Message {
+function isMessage(item: Item): item is ReceivedMessage {
   return item.type === "message";
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
 }

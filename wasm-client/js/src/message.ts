@@ -1,4 +1,4 @@
-// A received message: spans of the buffer it came in, turned into values when asked for.
+// A received message: a plain record, whose value is read when its turn has come, over the bytes it came in.
 
 import { TidewireError } from "./errors.js";
 import type { Message } from "./types.js";
@@ -9,9 +9,9 @@ export const utf8 = new TextDecoder();
 export class ReceivedMessage implements Message {
   readonly type = "message";
   readonly content: Message["content"];
+  /** A field like the others, so that copies of a message have it too. */
+  data: unknown;
   readonly #bytes: Uint8Array;
-  #data: unknown;
-  #parsed = false;
 
   constructor(
     readonly topic: string,
@@ -27,26 +27,23 @@ export class ReceivedMessage implements Message {
     this.#bytes = bytes;
   }
 
-  get data(): unknown {
-    if (!this.#parsed) {
-      this.#data = this.#read();
-      this.#parsed = true;
-    }
-    return this.#data;
-  }
-
   view(): Uint8Array {
     return this.#bytes;
   }
 
-  #read(): unknown {
-    if (this.content === "binary" || this.content === "cbor") return this.#bytes.slice();
-    const text = utf8.decode(this.#bytes);
-    if (this.content === "text") return text;
+  /** Makes `data` of the bytes. Throws if they are not what they say. */
+  read(): void {
+    const { content } = this;
+    const bytes = this.#bytes;
+    if (content === "binary" || content === "cbor") {
+      this.data = bytes.slice();
+      return;
+    }
+    const text = utf8.decode(bytes);
     try {
-      return JSON.parse(text);
+      this.data = content === "text" ? text : JSON.parse(text);
     } catch (cause) {
-      throw new TidewireError("bad_payload", `${this.topic} ${this.offset}`, false, cause);
+      throw new TidewireError("bad_payload", `${this.topic} at ${this.offset}`, false, cause);
     }
   }
 }

@@ -2,37 +2,57 @@
 // here, so that another engine can take over.
 
 import { type ErrorCode, TidewireError } from "./errors.js";
-import type { Published } from "./types.js";
+import { Publication } from "./publication.js";
+
+/** Whose entry it is. */
+export interface Publisher {
+  /** Its entries without an outcome. */
+  unsettled: number;
+  /** Tells of a failure that nobody waits for. */
+  report(error: TidewireError): void;
+}
 
 export class Entry {
   /** The seq under which it was sent; 0 as long as it was not. */
   seq = 0;
-  readonly outcome: Promise<Published>;
-  resolve!: (published: Published) => void;
-  reject!: (reason: unknown) => void;
+  /** The application wants it no more. */
+  withdrawn = false;
+  readonly promise: Publication;
 
   constructor(
+    readonly publisher: Publisher,
     readonly id: number,
     readonly topic: string,
     readonly content: number,
     readonly payload: Uint8Array,
   ) {
-    this.outcome = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
+    this.promise = new Publication(id);
   }
 
-  fail(code: ErrorCode, retryable = false): void {
-    this.reject(new TidewireError(code, `publish to ${this.topic}`, retryable));
+  /** It has failed; `quiet` if that is not to be told to anyone but those who wait. */
+  fail(code: ErrorCode, retryable: boolean, words: string | undefined, quiet = false): void {
+    const error = new TidewireError(code, `publish to ${this.topic}`, retryable, undefined, words);
+    this.promise.fail(error, () => quiet || this.publisher.report(error));
   }
+}
+
+interface Flush {
+  readonly publisher: Publisher;
+  readonly upto: number;
+  left: number;
+  release(): void;
 }
 
 export class Entries {
   bytes = 0;
+  readonly #changed: () => void;
   readonly #byId = new Map<number, Entry>();
-  #flushes: { upto: number; left: number; done: () => void }[] = [];
+  #flushes: Flush[] = [];
   #lastId = 0;
+
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
 
   get count(): number {
     return this.#byId.size;
@@ -43,10 +63,12 @@ export class Entries {
     return [...this.#byId.values()];
   }
 
-  add(topic: string, content: number, payload: Uint8Array): Entry {
-    const entry = new Entry(++this.#lastId, topic, content, payload);
+  add(publisher: Publisher, topic: string, content: number, payload: Uint8Array): Entry {
+    const entry = new Entry(publisher, ++this.#lastId, topic, content, payload);
     this.#byId.set(entry.id, entry);
     this.bytes += payload.length;
+    publisher.unsettled++;
+    this.#changed();
     return entry;
   }
 
@@ -55,19 +77,32 @@ export class Entries {
   }
 
   /** The entry has its outcome. */
-  remove({ id, payload }: Entry): void {
+  remove({ publisher, id, payload }: Entry): void {
     if (!this.#byId.delete(id)) return;
     this.bytes -= payload.length;
-    this.#flushes = this.#flushes.filter(
-      (flush) => id > flush.upto || --flush.left > 0 || flush.done(),
+    publisher.unsettled--;
+    this.#settle(
+      (flush) => flush.publisher === publisher && id <= flush.upto && --flush.left === 0,
     );
+    this.#changed();
   }
 
-  /** Resolves when all that is here now has its outcome. */
-  flushed(): Promise<void> {
-    return new Promise((done) => {
-      if (this.count === 0) done();
-      else this.#flushes.push({ upto: this.#lastId, left: this.count, done });
+  /** Resolves when all that is here now of a publisher has its outcome. */
+  flushed(publisher: Publisher): Promise<void> {
+    return new Promise((release) => {
+      const left = publisher.unsettled;
+      if (left === 0) release();
+      else this.#flushes.push({ publisher, upto: this.#lastId, left, release });
     });
+  }
+
+  /** The publisher is gone, and waits for nothing any more. */
+  release(gone: Publisher): void {
+    this.#settle(({ publisher }) => publisher === gone);
+  }
+
+  #settle(isDone: (flush: Flush) => boolean): void {
+    if (!this.#flushes.length) return;
+    this.#flushes = this.#flushes.filter((flush) => !isDone(flush) || flush.release());
   }
 }

@@ -33,6 +33,17 @@ async function load(): Promise<WebAssembly.Module> {
 async function compile(source: WasmSource): Promise<WebAssembly.Module> {
   if (source instanceof WebAssembly.Module) return source;
   if (typeof source === "string" || source instanceof URL) return compile(await fetch(source));
-  if (source instanceof Response) return WebAssembly.compile(await source.arrayBuffer());
+  if (source instanceof Response) {
+    if (!source.ok) {
+      throw new TidewireError(
+        "engine_failed",
+        source.url,
+        true,
+        undefined,
+        `HTTP ${source.status}`,
+      );
+    }
+    return WebAssembly.compile(await source.arrayBuffer());
+  }
   return WebAssembly.compile(source);
 }

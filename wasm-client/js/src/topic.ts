@@ -1,17 +1,19 @@
 // Topics and patterns: names that can be listened to, and for topics published to.
 
+import { checkFunction, checkPublish, checkSubscribe } from "./check.js";
 import { dispose } from "./dispose.js";
-import type { Driver } from "./driver.js";
 import { Emitter } from "./emitter.js";
 import { TidewireError } from "./errors.js";
 import { Iteration } from "./iteration.js";
-import { type Item, Listener } from "./listener.js";
+import { type Consumer, type Item, Listener } from "./listener.js";
+import { Publication } from "./publication.js";
+import type { Member, Session } from "./session.js";
 import type {
+  Gap,
   Handler,
   Message,
   Messages,
   Pattern,
-  Published,
   Publishing,
   PublishOptions,
   Ready,
@@ -20,102 +22,148 @@ import type {
   SubscriptionEvents,
   Topic,
 } from "./types.js";
+import { encode } from "./values.js";
 
 /** What names need of the client that made them. */
-export interface Home {
-  readonly driver: Driver;
-  /** Ends with the client. Throws if the client is closed. */
-  listen(listener: Listener): () => void;
+export interface Home extends Member {
+  readonly session: Session;
+  readonly closed: boolean;
+  /** Begins. Throws if the client is closed. */
+  listen(listener: Listener): void;
+  /** A gap in a subscription without a handler for it. */
+  gap(gap: Gap, name: string): unknown;
 }
 
-const utf8 = new TextEncoder();
-
 export class NamedPattern<T> implements Pattern<T> {
+  readonly #home: Home;
+
   constructor(
-    readonly home: Home,
+    home: Home,
     readonly name: string,
-  ) {}
+  ) {
+    this.#home = home;
+  }
 
   subscribe(handler: Handler<T>, options: SubscribeOptions = {}): Subscription {
+    checkFunction(handler, "handler");
+    const { name } = this;
+    const home = this.#home;
     const events = new Emitter<SubscriptionEvents>();
-    const [{ ready }, unsubscribe] = this.#open(
-      options,
-      (item) => (item.type === "gap" ? void events.emit("gap", item) : handler(item as Message<T>)),
-      (error) => events.emit("refused", error),
-    );
-    return new Listening(this.name, ready, events, unsubscribe);
+    const failed = (cause: unknown) => listener.failed(cause);
+    const [listener, stop] = this.#open(options, {
+      consume(item: Item) {
+        if (item.type === "message") return handler(item as Message<T>);
+        const waits = events.emit("gap", item, failed);
+        if (!waits) return home.gap(item, name);
+        return waits.length ? Promise.all(waits) : undefined;
+      },
+      over: (refused) => {
+        const isHeard = refused && events.emit("refused", refused, failed);
+        events.clear();
+        return !!isHeard;
+      },
+    });
+    return new Listening(listener, events, stop);
   }
 
   messages(options: SubscribeOptions = {}): Messages<T> {
-    const iteration = new Iteration((consume, refused) => this.#open(options, consume, refused));
+    const iteration = new Iteration((consumer) => this.#open(options, consumer));
     return iteration as Messages<unknown> as Messages<T>;
   }
 
-  #open(
-    options: SubscribeOptions,
-    consume: (item: Item) => unknown,
-    refused: (error: TidewireError) => void,
-  ): [Listener, () => void] {
-    const { home, name } = this;
-    options.signal?.throwIfAborted();
-    const pattern = !(this instanceof NamedTopic);
-    const listener = new Listener(home.driver, name, pattern, options, consume, refused);
-    const stop = home.listen(listener);
-    options.signal?.addEventListener("abort", stop, { once: true });
-    return [listener, stop];
+  #open(options: SubscribeOptions, consumer: Consumer): [Listener, () => void] {
+    const { name } = this;
+    const home = this.#home;
+    checkSubscribe(options);
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const leave = (reason: unknown) => home.session.unsubscribe(listener, reason);
+    const abort = () => leave(signal?.reason);
+    const listener = new Listener(home, name, !(this instanceof NamedTopic), options, {
+      consume: (item) => consumer.consume(item),
+      over(refused) {
+        signal?.removeEventListener("abort", abort);
+        return consumer.over(refused);
+      },
+    });
+    home.listen(listener);
+    signal?.addEventListener("abort", abort);
+    return [listener, () => leave(new TidewireError("cancelled", `subscribe to ${name}`))];
+  }
+
+  /** The client, for topics. */
+  protected get home(): Home {
+    return this.#home;
   }
 }
 
 export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
   publish(value: T, options: PublishOptions = {}): Publishing {
     const { home, name } = this;
-    const { signal } = options;
-    let id = 0;
-    const outcome = new Promise<Published>((resolve, reject) => {
+    const about = `publish to ${name}`;
+    try {
+      checkPublish(options);
+      const { signal, until } = options;
       signal?.throwIfAborted();
-      const about = `publish to ${name}`;
-      if (options.until === "stored") throw new TidewireError("memory_only", about);
-      if (home.driver.closed) throw new TidewireError("closed", about);
-      const binary = value instanceof Uint8Array;
-      const entry = home.driver.publish(
-        name,
-        binary ? 3 : 1,
-        binary ? value.slice() : json(value, about),
-      );
-      id = entry.id;
-      entry.outcome.then(resolve, reject);
-      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
-    return Object.assign(outcome, { id });
+      if (home.closed || home.session.closed) throw new TidewireError("closed", about);
+      if (until === "stored") {
+        throw new TidewireError("memory_only", about, false, undefined, "this outbox is in memory");
+      }
+      const { promise } = home.session.publish(home, name, ...encode(value, about));
+      if (signal) {
+        const abort = () => promise.fail(signal.reason, () => {});
+        signal.addEventListener("abort", abort);
+        promise.over(() => signal.removeEventListener("abort", abort));
+      }
+      return promise;
+    } catch (error) {
+      const promise = new Publication(0);
+      promise.fail(error, () => {
+        if (error instanceof TidewireError) home.report(error);
+        // A mistake. What the application itself has aborted is none.
+        else if (!options?.signal?.aborted) console.error(error);
+      });
+      return promise;
+    }
   }
 }
 
 /** A subscription as the application holds it. */
 class Listening implements Subscription {
+  readonly #listener: Listener;
   readonly #events: Emitter<SubscriptionEvents>;
 
   constructor(
-    readonly name: string,
-    readonly ready: Promise<Ready>,
+    listener: Listener,
     events: Emitter<SubscriptionEvents>,
     readonly unsubscribe: () => void,
   ) {
+    this.#listener = listener;
     this.#events = events;
   }
 
-  on: Subscription["on"] = (event, handler) => this.#events.on(event, handler);
+  get name(): string {
+    return this.#listener.name;
+  }
+
+  get ready(): Promise<Ready> {
+    return this.#listener.ready;
+  }
+
+  get state(): Subscription["state"] {
+    return this.#listener.state;
+  }
+
+  get lag(): number {
+    return this.#listener.lag;
+  }
+
+  on: Subscription["on"] = (event, handler) => {
+    checkFunction(handler, event);
+    return this.#events.on(event, handler);
+  };
 
   [dispose](): void {
     this.unsubscribe();
   }
-}
-
-function json(value: unknown, about: string): Uint8Array {
-  try {
-    const text = JSON.stringify(value);
-    if (text !== undefined) return utf8.encode(text);
-  } catch (cause) {
-    throw new TidewireError("bad_value", about, false, cause);
-  }
-  throw new TidewireError("bad_value", about);
 }

@@ -9,11 +9,22 @@ declare global {
   }
 }
 
+/** What the client uses of a WebSocket. */
+export interface SocketLike {
+  binaryType: string;
+  /** The subprotocol that was agreed on. */
+  readonly protocol?: string;
+  send(data: Uint8Array<ArrayBuffer>): void;
+  close(code?: number): void;
+  addEventListener(
+    type: "open" | "message" | "close" | "error",
+    // biome-ignore lint/suspicious/noExplicitAny: every library has events of its own.
+    listener: (event: any) => void,
+  ): void;
+}
+
 /** The WebSocket class of a runtime without a global one, such as that of `ws` on Node 20. */
-export type WebSocketConstructor = new (
-  url: string,
-  protocols: string[],
-) => { binaryType: string; send(data: Uint8Array): void; close(code?: number): void };
+export type WebSocketConstructor = new (url: string, protocols: string[]) => SocketLike;
 
 export interface ClientOptions {
   /** Whose client this is. Clients of one address and identity in one realm share one connection. */
@@ -22,10 +33,12 @@ export interface ClientOptions {
   readonly outbox?: OutboxOptions;
   /** Where there is no global `WebSocket`. */
   readonly WebSocket?: WebSocketConstructor;
+  /** Hears of gaps in subscriptions without a handler for them; without it the console is told, once. */
+  readonly onGap?: (gap: Gap, name: string) => unknown;
 }
 
 export interface OutboxOptions {
-  /** Messages that may wait; 10,000 if not given. */
+  /** Messages that may wait; 10,000 if not given, and `Infinity` is no bound. */
   readonly maxCount?: number;
   /** Bytes of payload that may wait; 16 MiB if not given. */
   readonly maxBytes?: number;
@@ -43,7 +56,7 @@ export interface Position {
 export interface Message<T = unknown> {
   readonly type: "message";
   readonly topic: string;
-  /** The value: parsed once, when first asked for, if it is JSON; a copy of the bytes if it is binary. */
+  /** The value, if it is JSON; a copy of the bytes, if it is binary. Copies of the message have it too. */
   readonly data: T;
   readonly content: "json" | "text" | "binary" | "cbor";
   /** Strictly increasing in a topic, not dense. */
@@ -98,12 +111,12 @@ export interface SubscribeOptions {
   readonly whenSlow?: "catch_up" | "gap" | "disconnect";
   /** `false` spares this client what it publishes itself from then on. */
   readonly echo?: boolean;
-  /** Unsubscribes when aborted. */
+  /** Unsubscribes when aborted; `ready`, if it has not settled, rejects with its reason. */
   readonly signal?: AbortSignal;
 }
 
 export interface SubscriptionEvents {
-  /** Told in order with the messages. */
+  /** Told in order with the messages; a handler that returns a promise is waited for. */
   gap: Gap;
   /** The subscription has ended, and not because the application asked. */
   refused: TidewireError;
@@ -114,18 +127,22 @@ export type Off = () => void;
 
 export interface Subscription {
   readonly name: string;
-  /** Settles once: with what the subscriber got, or with the refusal. */
+  /** Settles once: with what the subscriber got, or with what ended it before: a refusal, `cancelled`, `closed`. */
   readonly ready: Promise<Ready>;
+  /** `starting` until `ready`, `ended` after `unsubscribe` or a refusal. */
+  readonly state: "starting" | "live" | "ended";
+  /** Messages and gaps that came and wait for the handler. */
+  readonly lag: number;
   on<E extends keyof SubscriptionEvents>(
     event: E,
-    handler: (value: SubscriptionEvents[E]) => void,
+    handler: (value: SubscriptionEvents[E]) => unknown,
   ): Off;
   /** Nothing is delivered after this returns. */
   unsubscribe(): void;
   [Symbol.dispose](): void;
 }
 
-/** Messages and gaps, one after another; leaving the loop unsubscribes. */
+/** Messages and gaps, one after another; leaving the loop, and an abort, unsubscribe and end it. */
 export interface Messages<T> extends AsyncIterableIterator<Message<T> | Gap> {
   readonly ready: Promise<Ready>;
   return(): Promise<IteratorResult<Message<T> | Gap>>;
@@ -144,7 +161,10 @@ export interface Pattern<T = unknown> {
 }
 
 export interface Topic<T = unknown> extends Pattern<T> {
-  /** Publishes; settles when the hub has it or refuses it, online now or later. */
+  /**
+   * Publishes; settles when the hub has it or refuses it, online now or later. Buffers and views of them travel as
+   * their bytes, which are copied at once; all else as JSON, and what JSON cannot say rejects with a `TypeError`.
+   */
   publish(value: T, options?: PublishOptions): Publishing;
 }
 
@@ -177,68 +197,114 @@ export interface Outbox {
   cancel(id: number): void;
 }
 
+/** Another object whenever anything in it changes, and the same until then. */
 export interface Status {
   readonly state: "idle" | "connecting" | "online" | "offline" | "closed";
   /** Why it is offline or closed. */
   readonly reason?: ErrorCode;
+  /** The reason in words, where someone said them: the hub, the WebSocket, the engine's loader. */
+  readonly detail?: string;
   /** Milliseconds until the next try. */
   readonly retryInMs?: number;
+  /** Tries to connect since it was online, with the one that goes on. */
+  readonly attempts?: number;
+  /** It is in doubt, and the hub is asked for a sign of life. */
+  readonly probing?: boolean;
   /** Where the outbox is. */
   readonly storage: "memory";
 }
 
 export interface ClientEvents {
   status: Status;
-  /** What no promise is left to tell: failed handlers, ended subscriptions, a stopped engine. */
+  /** There are more or fewer messages in it; told once a turn. */
+  outbox: Outbox;
+  /** What no promise and no handler is left to tell: failed handlers, refusals, a stopped engine. */
   error: TidewireError;
 }
 
 /** Maps names and patterns to what their messages are. */
 export type Contract = object;
 
-/** The type that a contract gives to a name: its own entry's, else that of the patterns that match. */
-export type DataOf<C extends Contract, N extends string> = N extends keyof C
-  ? C[N]
-  : { [P in keyof C & string]: Matches<P, N> extends true ? C[P] : never }[keyof C & string];
+/** What the data of a topic is that no entry of the contract matches: nothing is assignable to it. */
+export interface NoSuchTopic<N extends string> {
+  readonly "the contract has no topic or pattern that matches": N;
+  readonly [unmatched]: never;
+}
+declare const unmatched: unique symbol;
 
-type Matches<P extends string, N extends string> = P extends `${infer PHead}.${infer PRest}`
-  ? N extends `${infer NHead}.${infer NRest}`
-    ? PHead extends "*" | NHead
-      ? Matches<PRest, NRest>
-      : false
-    : false
-  : P extends ">"
+/**
+ * The type that a contract gives to a name: its own entry's, else that of the patterns that match, and for a pattern
+ * of all entries that it may meet. A name that is any string may be any entry's, or none: `unknown`.
+ */
+export type DataOf<C extends Contract, N extends string> = (() => C) extends () => never
+  ? unknown
+  : string extends N
+    ? unknown
+    : N extends keyof C
+      ? IsPattern<N> extends true
+        ? Met<C, N>
+        : C[N]
+      : [Met<C, N>] extends [never]
+        ? NoSuchTopic<N>
+        : Met<C, N>;
+
+type IsPattern<N extends string> = N extends
+  | ">"
+  | "*"
+  | `${string}.>`
+  | `${"" | `${string}.`}*.${string}`
+  | `${string}.*`
+  ? true
+  : false;
+
+type Met<C extends Contract, N extends string> = {
+  [P in keyof C & string]: Meets<P, N> extends true ? C[P] : never;
+}[keyof C & string];
+
+/** Whether a topic can match both. */
+type Meets<A extends string, B extends string> = A extends ">"
+  ? true
+  : B extends ">"
     ? true
-    : N extends `${string}.${string}`
-      ? false
-      : P extends "*" | N
-        ? true
-        : false;
+    : A extends `${infer AHead}.${infer ARest}`
+      ? B extends `${infer BHead}.${infer BRest}`
+        ? Alike<AHead, BHead> extends true
+          ? Meets<ARest, BRest>
+          : false
+        : false
+      : B extends `${string}.${string}`
+        ? false
+        : Alike<A, B>;
 
-/** Without a contract the type is said where the topic is named. */
-export interface Naming {
-  topic<T = unknown>(name: string): Topic<T>;
-  pattern<T = unknown>(name: string): Pattern<T>;
-}
+type Alike<A extends string, B extends string> = A extends "*" | B
+  ? true
+  : B extends "*"
+    ? true
+    : false;
 
-/** With a contract the name says the type. */
-export interface ContractNaming<C extends Contract> {
-  topic<N extends string>(name: N): Topic<DataOf<C, N>>;
-  pattern<N extends string>(name: N): Pattern<DataOf<C, N>>;
-}
-
-interface ClientBase {
+/** With a contract the name says the type; without one, or against it, the caller does. */
+export interface Client<C extends Contract = never> {
+  /** The same object until something in it changes. */
   readonly status: Status;
   readonly outbox: Outbox;
-  on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => void): Off;
-  /** Connects now rather than with the first use. */
+  /** The same object for the same name, as long as anyone holds it. */
+  topic<T = never, N extends string = string>(
+    name: N,
+  ): Topic<[T] extends [never] ? DataOf<C, N> : NoInfer<T>>;
+  pattern<T = never, N extends string = string>(
+    name: N,
+  ): Pattern<[T] extends [never] ? DataOf<C, N> : NoInfer<T>>;
+  on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => unknown): Off;
+  /** Connects now: with no first use, without waiting for the next try; and asks a link that is up whether it is. */
   connect(): void;
-  /** Resolves when everything published so far has its outcome. */
+  /** Milliseconds to the hub and back. Rejects if there is no connection; one that does not answer is given up. */
+  ping(): Promise<number>;
+  /** Resolves when everything that this client has published so far has its outcome. */
   flush(): Promise<void>;
-  /** Ends this client; the last of those that share a connection ends that too. */
+  /**
+   * Ends this client: what it waits for rejects with `closed`. The last of those that share a connection ends that
+   * too.
+   */
   close(): void;
   [Symbol.dispose](): void;
 }
-
-export type Client<C extends Contract = never> = ClientBase &
-  ([C] extends [never] ? Naming : ContractNaming<C>);

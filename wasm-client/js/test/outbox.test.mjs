@@ -5,11 +5,14 @@ import { test } from "node:test";
 import { Entries } from "../src/outbox.ts";
 
 const count = 200_000;
+const publisher = { unsettled: 0 };
 
 test("an outcome looks at no other entry, whoever waits for all of them", async (context) => {
-  const entries = new Entries();
-  const all = Array.from({ length: count }, () => entries.add("t", 1, new Uint8Array(1)));
-  const [early, late] = [entries.flushed(), entries.flushed()];
+  const entries = new Entries(() => {});
+  const all = Array.from({ length: count }, () =>
+    entries.add(publisher, "t", 1, new Uint8Array(1)),
+  );
+  const [early, late] = [entries.flushed(publisher), entries.flushed(publisher)];
   let walks = 0;
   for (const way of ["keys", "values", "entries", "forEach", Symbol.iterator]) {
     const walk = Map.prototype[way];
@@ -25,10 +28,10 @@ test("an outcome looks at no other entry, whoever waits for all of them", async 
 });
 
 test("whoever waits waits for what was there, and for nothing that came later", async () => {
-  const entries = new Entries();
-  const [first, second] = [1, 2].map(() => entries.add("t", 1, new Uint8Array(1)));
-  const flushed = entries.flushed();
-  const third = entries.add("t", 1, new Uint8Array(1));
+  const entries = new Entries(() => {});
+  const [first, second] = [1, 2].map(() => entries.add(publisher, "t", 1, new Uint8Array(1)));
+  const flushed = entries.flushed(publisher);
+  const third = entries.add(publisher, "t", 1, new Uint8Array(1));
   entries.remove(second);
   entries.remove(second);
   entries.remove(first);

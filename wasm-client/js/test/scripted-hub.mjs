@@ -5,7 +5,15 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { WebSocketServer } from "ws";
 
-export const Client = { hello: 1, open: 4, publish: 5, subscribe: 7, unsubscribe: 8, history: 9 };
+export const Client = {
+  hello: 1,
+  open: 4,
+  publish: 5,
+  subscribe: 7,
+  unsubscribe: 8,
+  history: 9,
+  heartbeat: 10,
+};
 export const Hub = {
   welcome: 64,
   opened: 67,
@@ -14,7 +22,9 @@ export const Hub = {
   subscribed: 70,
   unsubscribed: 71,
   missing: 72,
+  heartbeat: 75,
   failed: 76,
+  goodbye: 77,
   block: 96,
 };
 
@@ -81,6 +91,16 @@ export class ScriptedHub {
     const open = await this.next(Client.open);
     this.send(frame(Hub.opened, { 1: open.fields[1] ?? 0, 2: windowNew, 3: next }));
     return open.fields[1] ?? 0;
+  }
+
+  /** From now on the newest connection swallows everything, and nobody is told. */
+  freeze() {
+    this.#sockets.at(-1).pause();
+  }
+
+  /** Closes the newest connection with a code. */
+  close(code) {
+    this.#sockets.at(-1).close(code);
   }
 
   /** Breaks the newest connection without a word. */

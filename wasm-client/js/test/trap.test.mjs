@@ -5,18 +5,7 @@ import { test } from "node:test";
 import { WebSocket } from "ws";
 import { createClient } from "../src/index.ts";
 import { block, Client, epoch, epochBytes, frame, Hub, ScriptedHub } from "./scripted-hub.mjs";
-
-/** The memories of all engines, by order of their making. */
-const memories = [];
-const instantiate = WebAssembly.instantiate;
-WebAssembly.instantiate = async (...given) => {
-  const instance = await instantiate(...given);
-  memories.push(instance.exports.memory);
-  return instance;
-};
-
-/** Makes the next call of the newest engine trap. */
-const corrupt = () => new Uint8Array(memories.at(-1).buffer).fill(0xff);
+import { corrupt } from "./support.mjs";
 
 test("after a trap a new engine goes on from the cursor and the outbox", async () => {
   const hub = await ScriptedHub.start();

@@ -1,6 +1,16 @@
 // What the package's types promise. Compiled against the built package, never run.
 
-import { createClient, type Message, TidewireError } from "@tidewire/client";
+import {
+  type Client,
+  type Contract,
+  createClient,
+  type DataOf,
+  type Message,
+  type Off,
+  type Status,
+  TidewireError,
+  type Topic,
+} from "@tidewire/client";
 
 type Order = { id: number; state: "new" | "paid" };
 
@@ -38,3 +48,69 @@ try {
 } catch (error) {
   if (error instanceof TidewireError && error.code === "outbox_full") free.close();
 }
+
+// Names and contracts.
+
+interface Topics {
+  "orders.*": Order;
+  "orders.*.items": { sku: string };
+  motto: string;
+}
+declare const anyName: string;
+declare const region: "eu" | "us";
+const contracted = createClient<Topics>("http://127.0.0.1:7700");
+contracted.topic("orders.eu").subscribe((message): Order => message.data);
+contracted.topic(`orders.${region}`).subscribe((message): Order => message.data);
+contracted.topic("orders.eu.items").subscribe((message): { sku: string } => message.data);
+contracted.pattern("orders.*").subscribe((message): Order => message.data);
+contracted.pattern("orders.>").subscribe((message): Order | { sku: string } => message.data);
+contracted.pattern(">").subscribe((message): Order | { sku: string } | string => message.data);
+contracted.pattern("*").subscribe((message): string => message.data);
+contracted.topic(anyName).subscribe((message): unknown => message.data);
+contracted.topic<Order>(anyName).subscribe((message): Order => message.data);
+// @ts-expect-error it need not be the motto
+contracted.topic(anyName).subscribe((message): string => message.data);
+// @ts-expect-error it may be the items of one
+contracted.pattern("orders.>").subscribe((message): Order => message.data);
+// @ts-expect-error nothing of the contract matches
+contracted.topic("ordesr.eu").publish({ id: 1, state: "new" });
+// @ts-expect-error nothing of the contract matches
+contracted.topic("ordesr.eu").subscribe((message): Order => message.data);
+// @ts-expect-error nor is it anything else
+contracted.topic("ordesr.eu").subscribe((message): string => message.data);
+
+/** Takes any client. */
+export function statusOf(client: Client): Status["state"] {
+  return client.status.state;
+}
+statusOf(contracted);
+statusOf(free);
+
+/** What a hook of a framework does. */
+export function useTopic<C extends Contract, N extends string>(
+  from: Client<C>,
+  name: N,
+): Topic<DataOf<C, N>> {
+  return from.topic(name);
+}
+useTopic(contracted, "motto").subscribe((message): string => message.data);
+
+// Sockets.
+
+createClient("http://127.0.0.1:7700", { WebSocket });
+class Fake {
+  binaryType = "";
+  send(_data: Uint8Array) {}
+  close() {}
+}
+// @ts-expect-error it has no addEventListener
+createClient("http://127.0.0.1:7700", { WebSocket: Fake });
+
+// What bindings use.
+
+const stop: Off = free.on("outbox", ({ count }) => count);
+stop();
+export const shown: string = subscription.state + subscription.lag;
+export const roundTrip: Promise<number> = free.ping();
+// @ts-expect-error there is no such event
+free.on("open", () => {});

@@ -15,10 +15,10 @@ export function startStatus(
   traffic: Traffic,
 ): void {
   const show = () => {
-    const { state, reason } = tide.status;
+    const { state, reason, detail } = tide.status;
     byId("status").dataset.state = link.isCut ? "cut" : state;
     write("state", link.isCut ? "cut by you" : (WORDS[state] ?? state));
-    byId("state").title = reason ?? "";
+    byId("state").title = detail ?? reason ?? "";
     const isLive = state === "online" && !link.isCut;
     const latencyMs = clock.latencyMs;
     write("latency", isLive && latencyMs !== undefined ? duration(latencyMs) : "–");

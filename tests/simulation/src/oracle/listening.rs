@@ -8,7 +8,8 @@ use tidewire_protocol::code::{GapReason, Outcome, WhenSlow};
 use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::names::SelectorIndex;
-use crate::oracle::{Log, Publish, Uid};
+use crate::oracle::log::Log;
+use crate::oracle::{Publish, Uid};
 
 mod start;
 

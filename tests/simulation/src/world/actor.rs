@@ -6,7 +6,8 @@ use tidewire_client_core::output::{ListenerId, Packet};
 use tidewire_protocol::number::{Incarnation, ProducerId};
 
 use crate::names::{SELECTORS, SelectorIndex, TOPICS};
-use crate::oracle::{Publish, Uid, put_payload};
+use crate::oracle::payload::put_payload;
+use crate::oracle::{Publish, Uid};
 use crate::world::link::LinkId;
 
 /// A client and its application.

@@ -203,7 +203,10 @@ impl World {
         let index = self.actors[actor].listeners[listener - 1];
         self.oracle.listeners[index].ended = true;
         self.actors[actor].listening.retain(|seat| seat.id.0 as usize != listener);
-        if fault != Fault::Client(ClientCode::Closed) && fault != Fault::Protocol(Code::Fenced) {
+        let is_closed = fault == Fault::Protocol(Code::Forbidden)
+            && self.oracle.closing.may_end(self.oracle.listeners[index].selector);
+        if fault != Fault::Client(ClientCode::Closed) && fault != Fault::Protocol(Code::Fenced) && !is_closed
+        {
             self.oracle.object(format_args!("client {actor}: a listener is refused: {}", fault.name()));
         }
     }

@@ -16,7 +16,7 @@ use tidewire_protocol::number::{
 use tidewire_protocol::position::{Position, Start};
 
 use crate::names::{NAMES, SELECTORS, TOPICS};
-use crate::oracle::put_payload;
+use crate::oracle::payload::put_payload;
 use crate::websocket::{BINARY, CLOSE, put_masked};
 use crate::world::link::{Link, LinkId, Owner};
 use crate::world::{Event, World};

@@ -1,6 +1,7 @@
 //! The hub of a world: its logs, its shards, and the oracle's ear on everything that becomes visible.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::clock::Millis;
@@ -30,7 +31,10 @@ pub struct Hub {
     /// Its shards.
     pub seats: Vec<Seat>,
     ear: Ear,
+    /// What the reader's thread would be woken for.
+    read_waits: Arc<AtomicBool>,
     late_log: u8,
+    is_late: bool,
     /// Links that the hub wrote to or closed in the last step.
     pub touched: Vec<LinkId>,
     /// Whether a shard used a connection that it does not have.
@@ -78,6 +82,9 @@ impl Hub {
         };
         let logs = (0..).zip(epochs).map(log).collect();
         let topics = Arc::new(Topics::with_logs(setup.hub.clone(), logs, inboxes.clone()));
+        let read_waits = Arc::new(AtomicBool::new(false));
+        let wakes = Arc::clone(&read_waits);
+        topics.reads().on_work(Box::new(move || wakes.store(true, Ordering::Relaxed)));
         let seat = |(index, inbox): (usize, &Arc<Inbox>)| Seat {
             shard: Shard::new(Millis(now), index, Arc::clone(&topics), Arc::clone(inbox)),
             inbox: Arc::clone(inbox),
@@ -97,8 +104,8 @@ impl Hub {
         let tails = joined.tails.into_iter().map(|tail| (tail, Offset(0))).collect();
         let inbox = Arc::clone(&inboxes[index]);
         let ear = Ear { index, inbox, account, followed, tails };
-        let late_log = setup.late_log;
-        Self { topics, seats, ear, late_log, touched: Vec::new(), misused: false }
+        let (late_log, is_late) = (setup.late_log, setup.late_engine);
+        Self { topics, seats, ear, read_waits, late_log, is_late, touched: Vec::new(), misused: false }
     }
 
     /// It goes with all that it has. Tells what is still counted then, which nothing holds.
@@ -190,14 +197,18 @@ impl Hub {
         tail.marks.of(self.ear.index).take();
         let mut blocks = Vec::new();
         let end = tail.take_after(cursor, &mut blocks);
+        let taken_ms = self.taken_ms(now, log);
         let beginning = blocks.first().map_or(end, |block| block.prev);
         if beginning > cursor {
             self.read_back(now, log, beginning, oracle);
         }
         for block in &blocks {
             for message in block.wire().messages().flatten().filter(|message| message.offset > cursor) {
-                oracle.shown(log, &message);
+                oracle.shown(log, taken_ms, &message);
             }
+        }
+        if beginning > cursor {
+            oracle.missed_some(log, end);
         }
         self.ear.tails[log].1 = end;
         if beginning > cursor {
@@ -205,9 +216,14 @@ impl Hub {
         }
     }
 
+    /// When what becomes visible now was taken: now, unless its engine is late.
+    fn taken_ms(&self, now: u64, log: usize) -> Option<u64> {
+        (!self.is_late || usize::from(self.late_log) != log).then_some(now)
+    }
+
     /// The pattern's tail has dropped some before the look: what the topics still have is read from there.
     fn read_back(&self, now: u64, log: usize, upto: Offset, oracle: &mut Oracle) {
-        oracle.missed_some(log);
+        let taken_ms = self.taken_ms(now, log);
         let mut cursor = self.ear.tails[log].1;
         let mut merge = None;
         loop {
@@ -218,7 +234,7 @@ impl Hub {
             let Answer::More { part, merge: rest, .. } = answer else { return };
             for block in &part.blocks {
                 for message in block.wire().messages().flatten().filter(|message| message.offset <= upto) {
-                    oracle.shown(log, &message);
+                    oracle.shown(log, taken_ms, &message);
                 }
             }
             if part.done || part.upto >= upto {
@@ -230,6 +246,14 @@ impl Hub {
 
     /// One step of a read of many topics. `false` if none is under way.
     pub fn read_on(&self, now: u64) -> bool {
-        self.topics.read_on(Millis(now))
+        let more = self.topics.read_on(Millis(now));
+        self.read_waits.store(more, Ordering::Relaxed);
+        more
+    }
+
+    /// Whether somebody asked for such a read since there was none.
+    #[must_use]
+    pub fn read_waits(&self) -> bool {
+        self.read_waits.load(Ordering::Relaxed)
     }
 }

@@ -1,9 +1,13 @@
 //! What befalls clients, links and the hub, and the calm after it.
 
 use tidewire_client_core::input::Input;
+use tidewire_hub_core::access::{Access, AccessRule, Who};
 use tidewire_hub_core::clock::Millis;
+use tidewire_protocol::name::Pattern;
 use tidewire_protocol::number::Epoch;
 
+use crate::names::{NAMES, TOPICS, TopicIndex};
+use crate::oracle::closing::Closed;
 use crate::world::hub::Hub;
 use crate::world::link::LinkId;
 use crate::world::travel::CALM_SOCKET_BYTES;
@@ -18,6 +22,49 @@ impl World {
             let wait = self.random.wait(self.setup.hub_fault_ms);
             self.after(wait, Event::HubFault);
         }
+        if self.setup.rules_ms > 0 {
+            let wait = self.random.wait(self.setup.rules_ms);
+            self.after(wait, Event::Rules);
+        }
+        if self.setup.clock_ms > 0 {
+            let wait = self.random.wait(self.setup.clock_ms);
+            self.after(wait, Event::Correct);
+        }
+    }
+
+    /// A topic is closed to readers, or to everybody, for a while; or the one that was is open again.
+    pub(crate) fn change_rules(&mut self) {
+        if self.calm {
+            return;
+        }
+        let wait = self.random.wait(self.setup.rules_ms);
+        if self.oracle.closing.is_any() {
+            self.close_topic(None);
+            self.after(wait, Event::Rules);
+            return;
+        }
+        let topic = self.random.below(TOPICS as u64) as TopicIndex;
+        let publish = self.random.one_in(2);
+        self.close_topic(Some(Closed { topic, publish, since: self.now }));
+        let wait = self.random.magnitude(500, 30_000);
+        self.after(wait, Event::Rules);
+    }
+
+    /// From now on this topic is closed, and no other.
+    pub fn close_topic(&mut self, closed: Option<Closed>) {
+        self.note(|| format!("closed by rules: {closed:?}"));
+        let deny = closed.map(|closed| AccessRule {
+            who: Who::Everybody,
+            pattern: Pattern::parse(NAMES[usize::from(closed.topic)]).expect("a name is a pattern"),
+            publish: !closed.publish,
+            subscribe: false,
+        });
+        let access = Access::of(deny.into_iter().chain(Access::open().rules).collect());
+        self.setup.hub.access = access.clone();
+        if let Some(hub) = &self.hub {
+            hub.topics.change_access(access);
+        }
+        self.oracle.closing.close(closed);
     }
 
     pub(crate) fn befall_client(&mut self, actor: usize) {
@@ -163,6 +210,9 @@ impl World {
     pub fn become_calm(&mut self) {
         self.note(|| "calm");
         self.calm = true;
+        if self.oracle.closing.is_any() {
+            self.close_topic(None);
+        }
         self.start_hub();
         self.hostiles_leave();
         for id in 0..self.links.len() {
@@ -205,6 +255,8 @@ impl World {
         self.oracle.begin_life(&epochs);
         self.note(|| format!("hub starts, epochs {epochs:?}"));
         self.hub = Some(Hub::start(self.now, &self.setup, &epochs));
+        self.oracle.time.begin_life(self.now);
+        self.compare_clocks();
     }
 
     /// The hub goes; what it counted as held goes with it.

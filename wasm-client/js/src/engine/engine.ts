@@ -2,7 +2,6 @@
 // wants done it writes into a table, which is read after the call.
 
 import type { Wasm } from "#wasm";
-import type { Entry } from "../outbox.js";
 import type { From, OutboxOptions, Position, SubscribeOptions } from "../types.js";
 import { Rows, width } from "./rows.js";
 
@@ -29,6 +28,9 @@ export const enum Call {
 const utf8 = new TextEncoder();
 const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
 
+/** Gives the compiled engine, the same each time. */
+export type Loader = () => Promise<WebAssembly.Module>;
+
 /**
  * A new engine, which shares nothing with those before it.
  * @internal
@@ -38,6 +40,19 @@ export async function instantiate(module: WebAssembly.Module): Promise<Wasm> {
   const { exports } = await WebAssembly.instantiate(module);
   return exports as unknown as Wasm;
 }
+
+/** A publish as the engine is told of it. */
+interface Outgoing {
+  readonly id: number;
+  readonly topic: string;
+  readonly content: number;
+  readonly payload: Uint8Array;
+  /** That under which an engine before sent it; 0 if none did. */
+  readonly seq: number;
+}
+
+/** Bytes of payload that an outbox takes if nothing else is said. */
+export const bytesMaxDefault = 1 << 24;
 
 /** Milliseconds on a clock that never goes back. */
 export const now = (): number => performance.now();
@@ -53,9 +68,11 @@ export class Engine {
   /** @internal */
   constructor(wasm: Wasm, producer: BigUint64Array, outbox: OutboxOptions) {
     this.#wasm = wasm;
-    const { maxCount = 10_000, maxBytes = 1 << 24, whenFull } = outbox;
+    const { maxCount = 10_000, maxBytes = bytesMaxDefault, whenFull } = outbox;
     const [secret = 0n, rest = 0n, incarnation = 0n] = producer;
-    wasm.start(secret, rest, incarnation, maxCount, maxBytes, whenFull === "drop_oldest");
+    const count = Math.min(maxCount, 2 ** 32 - 1);
+    const bytes = Math.min(maxBytes, Number.MAX_SAFE_INTEGER);
+    wasm.start(secret, rest, incarnation, count, bytes, whenFull === "drop_oldest");
   }
 
   /** Tells the engine something, now. */
@@ -79,7 +96,7 @@ export class Engine {
   }
 
   /** Below zero a refusal. */
-  publish({ id, topic, content, payload, seq }: Entry): number {
+  publish({ id, topic, content, payload, seq }: Outgoing): number {
     // Most go where the last one went.
     if (topic !== this.#topic) this.#name = utf8.encode(topic);
     this.#topic = topic;

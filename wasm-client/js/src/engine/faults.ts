@@ -38,3 +38,8 @@ export const faultCodes = [
 ] as const;
 
 export type FaultCode = (typeof faultCodes)[number];
+
+/** The code behind a fault's number; `unknown` is one that this version does not know. */
+export function codeOf(number: number): FaultCode | "unknown" {
+  return faultCodes[number > 99 ? number - 78 : number - 1] ?? "unknown";
+}

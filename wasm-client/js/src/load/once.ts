@@ -1,6 +1,6 @@
 // Compiles the engine once per realm, and again only if that failed.
 
-import type { Loader } from "../driver.js";
+import type { Loader } from "../engine/engine.js";
 
 export function once(compile: Loader): Loader {
   let module: Promise<WebAssembly.Module> | undefined;

@@ -5,8 +5,8 @@ use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::names::TOPICS;
-use crate::oracle::Log;
 use crate::oracle::listening::{Listening, Objection, Place};
+use crate::oracle::log::Log;
 
 impl Listening {
     /// It is told its place in one log.
@@ -124,7 +124,7 @@ impl Listening {
             Start::SinceMs(ms) => {
                 let newest_skipped = before.checked_sub(1).map(|last| own[last] as usize);
                 if let Some(skipped) = newest_skipped
-                    && known.records[skipped].published_at_ms >= now - ms
+                    && known.records[skipped].taken_ms.is_some_and(|taken| taken >= now - ms)
                 {
                     return Err(format!("since {ms} ms skips what is newer"));
                 }

@@ -1,8 +1,7 @@
-// From the engine's rows to the application: statuses, outcomes, messages and gaps, in the engine's order.
+// What the engine's rows say, as values that an application sees.
 
-import type { Driver } from "./driver.js";
+import { codeOf } from "./engine/faults.js";
 import { Kind, type Rows } from "./engine/rows.js";
-import { codeOf, TidewireError } from "./errors.js";
 import { ReceivedMessage, utf8 } from "./message.js";
 import type { Gap, Position, Published, Ready, Status } from "./types.js";
 
@@ -11,50 +10,13 @@ const outcomes = ["live", "resumed", "gap"] as const;
 const reasons = ["retention", "epoch_changed", "forgotten", "beyond_end", "too_slow"] as const;
 const durabilities = ["memory", "synced", "replicated", "replicated_synced"] as const;
 
-/** Tells the application what the rows say; spans count in `frame`. */
-export function dispatch(driver: Driver, rows: Rows, frame: Uint8Array): void {
-  for (let row = 0; row < rows.count && !driver.closed; row++) {
-    const listener = driver.listeners.get(rows.upper(row, 0));
-    switch (rows.lower(row, 0)) {
-      case Kind.Message:
-        listener?.give(message(rows, row, frame, listener.name));
-        break;
-      case Kind.Gap:
-        listener?.give(gap(rows, row));
-        break;
-      case Kind.Ready:
-        listener?.begin(ready(rows, row));
-        break;
-      case Kind.Refused:
-        if (listener) {
-          const about = `subscribe to ${listener.name}`;
-          const code = codeOf(rows.lower(row, 1));
-          driver.refuse(listener, new TidewireError(code, about, rows.upper(row, 1) > 0));
-        }
-        break;
-      case Kind.Published:
-      case Kind.Failed:
-        settle(driver, rows, row);
-        break;
-      case Kind.Status:
-        driver.setStatus(status(rows, row));
-        break;
-    }
-  }
-}
-
-function settle(driver: Driver, rows: Rows, row: number): void {
-  const entry = driver.entries.find(rows.number(row, 3));
-  if (!entry) return;
-  if (rows.lower(row, 0) === Kind.Published) {
-    driver.entries.remove(entry);
-    entry.resolve(published(rows, row));
-  } else {
-    driver.drop(entry, codeOf(rows.lower(row, 1)), rows.upper(row, 1) > 0);
-  }
-}
-
-function message(rows: Rows, row: number, frame: Uint8Array, name: string): ReceivedMessage {
+/** A message; spans count in `frame`. */
+export function messageOf(
+  rows: Rows,
+  row: number,
+  frame: Uint8Array,
+  name: string,
+): ReceivedMessage {
   const bytes = (column: number) => {
     const start = rows.lower(row, column);
     return frame.subarray(start, start + rows.upper(row, column));
@@ -74,7 +36,7 @@ function message(rows: Rows, row: number, frame: Uint8Array, name: string): Rece
   );
 }
 
-function gap(rows: Rows, row: number): Gap {
+export function gapOf(rows: Rows, row: number): Gap {
   return {
     type: "gap",
     reason: reasons[rows.number(row, 2) - 1] ?? "unknown",
@@ -84,17 +46,17 @@ function gap(rows: Rows, row: number): Gap {
   };
 }
 
-function ready(rows: Rows, row: number): Ready {
+export function readyOf(rows: Rows, row: number): Ready {
   const positions: Position[] = [];
   for (let next = row + 1; rows.lower(next, 0) === Kind.Position; next++) {
     positions.push({ offset: rows.number(next, 1), epoch: rows.epoch(next, 2) });
   }
   const outcome = outcomes[rows.number(row, 1) - 1] ?? "gap";
   const whole = rows.number(row, 2) === Number.POSITIVE_INFINITY;
-  return { outcome, positions, ...(!whole && { gap: gap(rows, row) }) };
+  return { outcome, positions, ...(!whole && { gap: gapOf(rows, row) }) };
 }
 
-function published(rows: Rows, row: number): Published {
+export function publishedOf(rows: Rows, row: number): Published {
   const doubts = rows.upper(row, 4);
   return {
     offset: rows.number(row, 1),
@@ -105,7 +67,7 @@ function published(rows: Rows, row: number): Published {
   };
 }
 
-function status(rows: Rows, row: number): Omit<Status, "storage"> {
+export function statusOf(rows: Rows, row: number): Omit<Status, "storage"> {
   const reason = rows.number(row, 1);
   const retryInMs = rows.number(row, 2);
   return {

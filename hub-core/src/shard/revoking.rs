@@ -1,0 +1,107 @@
+//! What rules that changed allow no longer: subscriptions end, some at a time, in the middle of whatever they do.
+
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::{HubFrame, Unsubscribed};
+use tidewire_protocol::name::Selector;
+use tidewire_protocol::number::TailNumber;
+
+use crate::access::{Access, Edition};
+use crate::clock::Millis;
+use crate::mutant::{self, Mutant};
+use crate::session::replies::Replies;
+use crate::session::telling::failed;
+use crate::shard::Shard;
+use crate::shard::wire::ConnectionId;
+use crate::tail::{Source, TailKey};
+
+/// How far a shard has asked anew what its subscriptions were granted.
+#[derive(Debug, Default)]
+pub(super) struct Revoking {
+    /// By these rules.
+    edition: Edition,
+    /// The next connection's slot, and the next number among its subscriptions; `None` if all were looked at.
+    at: Option<(usize, TailNumber)>,
+}
+
+impl Revoking {
+    /// All of a shard that begins under these rules.
+    #[must_use]
+    pub(super) fn new(edition: Edition) -> Self {
+        Self { edition, at: None }
+    }
+
+    /// Whether there is something to ask, while these rules hold.
+    #[must_use]
+    pub(super) fn has_work(&self, edition: Edition) -> bool {
+        self.at.is_some() || self.edition != edition
+    }
+}
+
+impl Shard {
+    /// Looks at some subscriptions, and ends those that the rules that hold now do not allow.
+    pub(super) fn revoke(&mut self, now: Millis) {
+        let access = self.topics.access().now();
+        if self.revoking.edition != access.edition() {
+            self.revoking = Revoking { edition: access.edition(), at: Some((0, TailNumber(0))) };
+        }
+        // Each look may ask every rule.
+        let looks = (RULES_A_TURN / access.rules.len().max(1)).clamp(1, LOOKS_A_TURN);
+        for _ in 0..looks {
+            let Some((slot, from)) = self.revoking.at else { return };
+            if slot >= self.connections.capacity() {
+                self.revoking.at = None;
+                return;
+            }
+            let number = self.revoke_next(now, slot, from, &access);
+            self.revoking.at = Some(number.map_or((slot + 1, TailNumber(0)), |number| (slot, number)));
+        }
+    }
+
+    /// Looks at the next subscription of a connection from a number on; gives the number to go on from, if there may be more.
+    fn revoke_next(
+        &mut self,
+        now: Millis,
+        slot: usize,
+        from: TailNumber,
+        access: &Access,
+    ) -> Option<TailNumber> {
+        let connection = self.connections.get_mut(slot).filter(|it| it.closing.is_none())?;
+        let next = connection.subscriptions.partition_point(|known| known.tail.number < from);
+        let subscription = connection.subscriptions.get_mut(next)?;
+        let number = subscription.tail.number;
+        if subscription.asked != access.edition() {
+            subscription.asked = access.edition();
+            let selector = match &self.audiences.of(subscription).tail.source {
+                Source::Topic(name) => Selector::Topic(name.clone()),
+                Source::Pattern(pattern) => Selector::Pattern(pattern.clone()),
+            };
+            if !access.may_subscribe(&selector) && !mutant::active(Mutant::GrantOutlivesItsRule) {
+                self.end_revoked(now, ConnectionId(slot as u32), number);
+            }
+        }
+        Some(TailNumber(number.0 + 1))
+    }
+
+    /// Ends a subscription, and says so: whoever still waits for its start is answered instead.
+    fn end_revoked(&mut self, now: Millis, id: ConnectionId, number: TailNumber) {
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        let asked = connection.following.asked_by(TailKey { number, log: 0 });
+        let mut replies = Replies::new(connection.dialect);
+        replies.put(&asked.map_or_else(|| unsubscribed(number), |request| failed(request, Code::Forbidden)));
+        self.end_subscription(now, id, number);
+        if let Some(connection) = self.connections.get_mut(id.0 as usize) {
+            replies.seal(&mut connection.outbox, self.topics.metrics());
+        }
+        self.was_told(now, id);
+    }
+}
+
+fn unsubscribed(tail: TailNumber) -> HubFrame<'static> {
+    let code = Code::Forbidden;
+    let message = code.sentence().into();
+    HubFrame::Unsubscribed(Unsubscribed { tail, code, message, ..Unsubscribed::default() })
+}
+
+/// Subscriptions looked at, and rules asked, in one turn: about as long as a slice of a walk.
+const LOOKS_A_TURN: usize = 256;
+const RULES_A_TURN: usize = 4_096;

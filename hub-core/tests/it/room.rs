@@ -1,0 +1,129 @@
+//! Where the node is full: who fills it gives back, by many small topics as by one that is heavy.
+
+use tidewire_hub_core::dialect::Dialect;
+use tidewire_hub_core::ledger::{AccountKey, Kind};
+use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_protocol::client_frame::{ClientFrame, Heartbeat};
+use tidewire_protocol::code::WhenSlow;
+use tidewire_protocol::position::Start;
+
+use crate::rig::{Heard, Hub, hello, keep_all, limits, messages, open_as, publish_on};
+
+const NODE_BYTES: usize = 16 << 20;
+
+fn client_of(hub: &mut Hub, account: u128, producer: u8) -> ConnectionId {
+    let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(account));
+    hub.say(id, &[hello(producer, 1)]);
+    hub.heard(id);
+    id
+}
+
+/// Publishes so many messages to each of so many topics.
+fn fill(hub: &mut Hub, id: ConnectionId, prefix: &str, topics: u64, messages: u64, bytes: usize) {
+    for number in 1..=topics {
+        let name = format!("{prefix}.{number}");
+        hub.say(id, &[open_as(number, 0, &name)]);
+        let payload = vec![b'x'; bytes];
+        let frames: Vec<_> = (1..=messages).map(|seq| publish_on(number, seq, &payload)).collect();
+        for frames in frames.chunks(1_000) {
+            hub.say(id, frames);
+        }
+        hub.sockets.written.remove(&id);
+    }
+}
+
+/// Time passes, and clients say that they live.
+fn wait(hub: &mut Hub, ids: &[ConnectionId], seconds: u64) {
+    for _ in 0..seconds {
+        hub.wait(1_000);
+        for id in ids {
+            hub.sockets.written.remove(id);
+            hub.say(*id, &[ClientFrame::Heartbeat(Heartbeat::default())]);
+        }
+    }
+}
+
+/// One who keeps little, in a topic that counts as heavy and in small ones, and others who fill the node from so many
+/// accounts. All that the first keeps stays, and the node has room again soon.
+#[track_caller]
+fn check(accounts: u64, topics: u64, messages_each: u64, bytes: usize) {
+    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    // Who only listens does not answer for what comes.
+    let greedy = client_of(&mut hub, 100, 9);
+    for name in ["innocent.large", "innocent.small.1"] {
+        hub.subscribe(greedy, name, Start::Latest, WhenSlow::CatchUp);
+    }
+    let innocent = client_of(&mut hub, 1, 1);
+    fill(&mut hub, innocent, "innocent.small", 50, 4, 500);
+    hub.say(innocent, &[open_as(99, 0, "innocent.large")]);
+    for seq in 1..=200 {
+        hub.say(innocent, &[publish_on(99, seq, &[b'i'; 500])]);
+    }
+    let mut ids = vec![innocent, greedy];
+    for account in 0..accounts {
+        let id = client_of(&mut hub, 100 + u128::from(account), 10 + account as u8);
+        fill(&mut hub, id, &format!("fill.{account}"), topics, messages_each, bytes);
+        ids.push(id);
+    }
+    wait(&mut hub, &ids, 10);
+    let held = hub.topics.ledger().total();
+    assert!(held <= NODE_BYTES, "{held} bytes are held, of {NODE_BYTES}");
+    assert!(held >= NODE_BYTES / 3, "only {held} bytes are left, of {NODE_BYTES}");
+    assert_eq!(hub.kept("innocent.large"), 200);
+    for number in 1..=50 {
+        assert_eq!(hub.kept(&format!("innocent.small.{number}")), 4);
+    }
+    assert!(hub.topics.ledger().held(Kind::Messages) > 0);
+}
+
+#[test]
+fn very_many_small_topics_give_room_back() {
+    // A block of each, what has gathered for one, and both from several accounts.
+    check(1, 9_000, 2, 700);
+    check(1, 14_000, 1, 400);
+    check(4, 2_500, 3, 700);
+}
+
+#[test]
+fn heavy_topics_give_room_back_whoevers_others_are() {
+    check(1, 20, 4_000, 400);
+    check(3, 7, 4_000, 400);
+}
+
+#[test]
+fn whoever_wrote_first_to_a_topic_does_not_pay_for_what_others_write_there() {
+    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let (innocent, greedy) = (client_of(&mut hub, 1, 1), client_of(&mut hub, 2, 2));
+    fill(&mut hub, innocent, "innocent", 50, 4, 500);
+    fill(&mut hub, innocent, "shared", 4_000, 1, 5);
+    wait(&mut hub, &[innocent, greedy], 2);
+    fill(&mut hub, greedy, "shared", 4_000, 4, 1_100);
+    let held = |key| hub.topics.ledger().account(AccountKey(key)).held(Kind::Messages);
+    assert!(held(2) > 10 * held(1), "{} bytes of one who wrote much, {} of the other", held(2), held(1));
+    wait(&mut hub, &[innocent, greedy], 10);
+    assert!(hub.topics.ledger().total() <= NODE_BYTES);
+    let kept: usize = (1..=50).map(|number| hub.kept(&format!("innocent.{number}"))).sum();
+    assert_eq!(kept, 50 * 4);
+}
+
+#[test]
+fn who_listens_live_misses_nothing_while_room_is_made() {
+    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let (filler, writer, reader) =
+        (client_of(&mut hub, 2, 2), client_of(&mut hub, 1, 1), client_of(&mut hub, 3, 3));
+    for (name, from) in [("live.>", Start::Latest), ("live.1", Start::Latest)] {
+        hub.subscribe(reader, name, from, WhenSlow::CatchUp);
+    }
+    hub.say(writer, &[open_as(1, 0, "live.1")]);
+    hub.heard(reader);
+    fill(&mut hub, filler, "fill", 9_000, 2, 700);
+    let mut heard = 0;
+    for seq in 1..=100 {
+        hub.say(writer, &[publish_on(1, seq, b"live")]);
+        let told = hub.heard(reader);
+        assert!(!told.iter().any(|heard| matches!(heard, Heard::Missing(..))), "{told:?}");
+        heard += messages(&told).len();
+        wait(&mut hub, &[filler, writer, reader], 1);
+    }
+    assert_eq!(heard, 2 * 100);
+}

@@ -1,0 +1,115 @@
+//! `tidewire pub --no-ack`: sends updates that may be lost, and tells how many were dropped here.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tidewire_client::{Client, Code, Payload, PublishError, Status, Topic};
+use tidewire_hub::report::report;
+use tokio::time::timeout;
+
+use crate::command::failure::Failure;
+use crate::command::lines::{Lines, counted};
+
+/// Updates to one topic.
+#[derive(Debug)]
+pub(crate) struct Updates<'a> {
+    client: &'a Client,
+    name: &'a str,
+    topic: Topic,
+    /// How many were given to the client.
+    given: AtomicU64,
+}
+
+impl<'a> Updates<'a> {
+    pub(crate) fn to(client: &'a Client, name: &'a str) -> Self {
+        Self { client, name, topic: client.topic(name), given: AtomicU64::new(0) }
+    }
+
+    /// Sends one, and waits until the hub has read it.
+    pub(crate) async fn one(&self, payload: Payload) -> Result<(), Failure> {
+        self.connected().await;
+        let payload = self.checked(|| self.name.to_owned(), payload)?;
+        self.give(&payload)?;
+        self.read().await
+    }
+
+    /// Sends each line, and waits until the hub has read what went out.
+    pub(crate) async fn lines(&self, mut lines: Lines) -> Result<(), Failure> {
+        self.connected().await;
+        let mut unread = 0;
+        while let Some(line) = lines.next().await {
+            let what = || format!("line {} was not sent", lines.number());
+            let payload = match line.and_then(|payload| self.checked(what, payload)) {
+                Ok(payload) => payload,
+                Err(failure) => {
+                    // Those before it may be on their way, and are wanted there.
+                    self.read().await?;
+                    return Err(failure.and(&format!("sent before it: {}", counted(lines.number() - 1))));
+                }
+            };
+            unread += payload.bytes().len() + COST;
+            self.give(&payload)?;
+            if unread >= PACE_BYTES {
+                unread = 0;
+                // Lines that come faster than the hub reads wait for it; behind a link that stalls they are dropped.
+                if let Ok(read) = timeout(PACE_TIME, self.topic.flush()).await {
+                    read.map_err(|error| self.refused(&error))?;
+                }
+            }
+        }
+        self.read().await
+    }
+
+    /// Ends, and tells what was dropped.
+    pub(crate) fn end(&self, sent: Result<(), Failure>) -> Result<(), Failure> {
+        let (dropped, given) = (self.client.sends_dropped(), self.given.load(Relaxed));
+        let told = format!("{dropped} of {given} updates were dropped on this side");
+        match sent {
+            Ok(()) if dropped > 0 => report(format_args!("{told}: they could not go at once")),
+            Ok(()) => {}
+            Err(failure) if dropped > 0 => return Err(failure.and(&told)),
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    /// Without a connection all would be dropped. Who waits for too long is told of by [`HubAddress::given_up`].
+    ///
+    /// [`HubAddress::given_up`]: crate::command::hub_address::HubAddress::given_up
+    async fn connected(&self) {
+        // A client that ends is told of there, too.
+        let _ = self.client.status().wait_for(|status| *status == Status::Online).await;
+    }
+
+    /// The message, if the hub takes one of its size.
+    fn checked(&self, what: impl Fn() -> String, payload: Payload) -> Result<Payload, Failure> {
+        let size = payload.bytes().len();
+        match self.client.message_bytes_max() {
+            Some(max) if size as u64 > max => {
+                let error = PublishError::Refused(Code::TooLarge);
+                Err(Failure::unpublished(&what(), &error, size, self.client))
+            }
+            Some(_) | None => Ok(payload),
+        }
+    }
+
+    fn give(&self, payload: &Payload) -> Result<(), Failure> {
+        self.given.fetch_add(1, Relaxed);
+        self.topic.send(payload.content(), payload.bytes().clone()).map_err(|error| self.refused(&error))
+    }
+
+    async fn read(&self) -> Result<(), Failure> {
+        self.topic.flush().await.map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &PublishError) -> Failure {
+        Failure::unpublished(self.name, error, 0, self.client)
+    }
+}
+
+/// What an update costs on its way besides its payload, generously.
+const COST: usize = 64;
+/// Sent before the hub is asked how far it has read: a quarter of what the client leaves unread on a link.
+const PACE_BYTES: usize = 64 << 10;
+/// How long it may take to answer before the link counts as one that stalls.
+const PACE_TIME: Duration = Duration::from_secs(1);

@@ -1,0 +1,85 @@
+//! What is looked at every few seconds: topics are aged, and nothing goes too early or takes too much room; and the
+//! system's clock, which somebody corrects.
+
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::ledger::Kind;
+use tidewire_hub_core::names::directory::Retention;
+use tidewire_protocol::name::{Selector, TopicName};
+use tidewire_protocol::position::Start;
+
+use crate::names::{NAMES, TOPICS};
+use crate::world::{Event, World, hostile};
+
+impl World {
+    pub(super) fn sweep(&mut self) {
+        self.after(5_000, Event::Sweep);
+        self.compare_clocks();
+        let Some(hub) = &self.hub else { return };
+        hub.sweep(self.now);
+        let held = hub.topics.ledger().held(Kind::Messages) as u64;
+        let limits = hub.topics.limits();
+        let block = (limits.block_bytes.max(limits.message_bytes_max) + limits.write_bytes + 1_000) as u64;
+        let shared = (limits.node_bytes_max + 4 * self.setup.logs * limits.pattern_tail_bytes) as u64;
+        let bound =
+            shared + block * (20 + 4 * (self.actors.len() + hostile::LINKS_MAX * self.hostiles.len()) as u64);
+        if held > bound {
+            self.oracle.object(format_args!("blocks take {held} bytes, more than {bound}"));
+        }
+        if self.setup.clock_ms > 0 {
+            (0..TOPICS).for_each(|topic| self.check_age(topic));
+        }
+    }
+
+    /// Where nothing but its age bounds what a topic keeps, all that is younger is there.
+    fn check_age(&mut self, topic: usize) {
+        let Some(hub) = &self.hub else { return };
+        let retention = self.setup.rule_of(topic).map(|rule| rule.retention);
+        let Some(Retention { none: false, count: None, bytes: None, age_ms: Some(age_ms) }) = retention
+        else {
+            return;
+        };
+        if self.setup.hub.limits.node_bytes_max < ROOMY_BYTES {
+            return;
+        }
+        let Ok(name) = TopicName::parse(NAMES[topic]) else { return };
+        let page = hub.topics.page(Millis(self.now), &Selector::Topic(name), &Start::Earliest, 1);
+        let Some(place) = page.and_then(|page| page.after.first().copied()) else { return };
+        let log = &self.oracle.logs[self.oracle.life(0)][usize::from(self.oracle.log_of[topic])];
+        let mut records = log.by_selector[topic].iter().map(|index| log.records[*index as usize]);
+        let is_young = |taken_ms: u64| taken_ms + age_ms >= self.now;
+        let young = records.find(|record| record.taken_ms.is_some_and(is_young));
+        if let Some(young) = young.filter(|young| young.offset <= place.offset.0) {
+            self.oracle.object(format_args!("gone before {age_ms} ms had passed: {young:?} at {}", self.now));
+        }
+    }
+
+    /// Somebody sets the system's clock.
+    pub(super) fn befall_clock(&mut self) {
+        if self.calm {
+            return;
+        }
+        let wait = self.random.wait(self.setup.clock_ms);
+        self.after(wait, Event::Correct);
+        let by_ms = self.random.magnitude(300, 7_200_000) as i64;
+        let is_back = self.random.one_in(2);
+        self.correct_clock(if is_back { -by_ms } else { by_ms });
+    }
+
+    /// The system's clock is put ahead, or back.
+    pub fn correct_clock(&mut self, by_ms: i64) {
+        self.note(|| format!("the clock is corrected by {by_ms} ms"));
+        self.oracle.time.corrected(self.now, by_ms);
+        self.compare_clocks();
+    }
+
+    /// The hub looks at the system's clock.
+    pub(super) fn compare_clocks(&mut self) {
+        if let Some(hub) = &self.hub {
+            let system = Millis(self.now.saturating_add_signed(self.oracle.time.ahead_ms));
+            hub.topics.calendar().follow(Millis(self.now), system);
+        }
+    }
+}
+
+/// A node with so much room never drops anything for want of it here.
+const ROOMY_BYTES: usize = 1 << 24;

@@ -1,0 +1,324 @@
+// What a page has: the engine, its link, its timers. Carries bytes and time between them, and hands the engine's
+// rows to its guest. When the engine stops (a trap), another one is made, and the guest gives it what it keeps.
+
+import { Call, Engine, instantiate, type Loader, now } from "./engine/engine.js";
+import { Kind, type Rows } from "./engine/rows.js";
+import { overhear } from "./engine/words.js";
+import type { ErrorCode } from "./errors.js";
+import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
+import { watchPage } from "./page.js";
+import { Pulse } from "./pulse.js";
+import type { OutboxOptions } from "./types.js";
+
+/** Whom the host serves: it outlives engines. */
+export interface Guest {
+  /** A new engine is to be told everything that is kept. */
+  boot(engine: Engine): void;
+  /** The payload of a publish, which goes out now. */
+  payload(id: number, seq: number): Uint8Array | undefined;
+  /** Rows in the engine's order; spans count in `frame`. */
+  take(rows: Rows, frame: Uint8Array): void;
+  /** All rows that there were are taken. */
+  taken(): void;
+  /** The engine is gone, and what it was told with it. */
+  orphaned(): void;
+  /** Another engine comes. */
+  restarts(cause: unknown): void;
+  /** There is no engine any more, and none will come. */
+  failed(code: ErrorCode, cause: unknown): void;
+  /** What the hub says of a code in words. */
+  said(code: number, sentence: string): void;
+  /** A connection ended; what is known of it besides its close code. */
+  lost(end: LinkEnd): void;
+  /** Whether a connection that seems to be up is in doubt. */
+  doubted(isDoubted: boolean): void;
+}
+
+/** Makes the link, closed yet. Throws if there can be none. */
+export type Transport = (events: LinkEvents) => Link;
+
+export class Host {
+  readonly #load: Loader;
+  readonly #transport: Transport;
+  readonly #outbox: OutboxOptions;
+  readonly #guest: Guest;
+  readonly #ended = new AbortController();
+  readonly #pulse = new Pulse({
+    send: (bytes) => this.#link?.send(bytes),
+    dead: () => {
+      this.#abandon({ reason: "hub_silent" });
+      this.probe();
+    },
+    doubted: (isDoubted) => this.#guest.doubted(isDoubted),
+  });
+  readonly #batches: [Rows, Uint8Array][] = [];
+  /** Who publishes: 128 random bits that are a secret, and how many engines have had them. */
+  readonly #producer = new BigUint64Array(3);
+  #link: Link | undefined;
+  #engine: Engine | undefined;
+  #started = false;
+  #drainDue = false;
+  #stoppedAt = Number.NEGATIVE_INFINITY;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #sleepTimer: ReturnType<typeof setInterval> | undefined;
+  /** When the timer rings. */
+  #due = Number.POSITIVE_INFINITY;
+  /** Whether the guest takes rows just now. */
+  busy = false;
+
+  constructor(load: Loader, transport: Transport, outbox: OutboxOptions, guest: Guest) {
+    this.#load = load;
+    this.#transport = transport;
+    this.#outbox = outbox;
+    this.#guest = guest;
+  }
+
+  /** Whether there is an engine to call. */
+  get running(): boolean {
+    return this.#engine !== undefined;
+  }
+
+  /** Loads the engine and connects, if that has not been done. */
+  begin(): void {
+    if (this.#started || this.#ended.signal.aborted) return;
+    this.#started = true;
+    if (!this.#link && !this.#move()) return;
+    this.#load()
+      .then(instantiate)
+      .then((wasm) => {
+        const [, , engines = 0n] = this.#producer;
+        if (!engines) crypto.getRandomValues(this.#producer.subarray(0, 2));
+        this.#producer[2] = engines + 1n;
+        this.#boot(new Engine(wasm, this.#producer, this.#outbox));
+      })
+      .catch((cause) => {
+        const isBlocked = /CSP|Content.Security/i.test(String(cause));
+        this.#guest.failed(isBlocked ? "wasm_blocked" : "engine_failed", cause);
+      });
+  }
+
+  /** Finds out whether the link is what it seems, or makes one without waiting any longer. */
+  probe(): void {
+    if (this.#pulse.online) this.#pulse.doubt();
+    else this.tell((engine) => engine.tell(Call.Online));
+  }
+
+  /** Milliseconds to the hub and back. */
+  ping(): Promise<number> {
+    return this.#pulse.ping();
+  }
+
+  /** Calls the engine. Several calls in one turn share one drain, and their publishes one packet. */
+  tell(call: (engine: Engine) => void): void {
+    this.ask(call);
+    this.drainSoon();
+  }
+
+  /** Calls the engine, and nothing else: whatever is thrown is taken for the end of it. */
+  ask<T>(call: (engine: Engine) => T): T | undefined {
+    try {
+      return this.#engine && call(this.#engine);
+    } catch (cause) {
+      this.#stopped(cause);
+      return undefined;
+    }
+  }
+
+  drainSoon(): void {
+    if (this.#drainDue) return;
+    this.#drainDue = true;
+    queueMicrotask(() => {
+      this.#drainDue = false;
+      this.drain();
+    });
+  }
+
+  /** Does all that the engine wants, now. */
+  drain(): void {
+    this.#take((engine) => engine.drain());
+  }
+
+  /** Gives everything back. */
+  end(): void {
+    this.#ended.abort();
+    clearTimeout(this.#timer);
+    clearInterval(this.#sleepTimer);
+    this.#pulse.online = false;
+    this.#engine = undefined;
+    this.#link?.close(1000);
+  }
+
+  /** Moves in: what is done once, and lasts until the end. Whether there is a way to the hub at all. */
+  #move(): boolean {
+    try {
+      this.#link = this.#transport({
+        opened: () => this.tell((engine) => engine.tell(Call.LinkOpened)),
+        closed: (code, end) => this.#lose(code, end),
+        received: (frame) => this.#receive(frame),
+      });
+    } catch (cause) {
+      // Later: this is inside a call of the application's.
+      queueMicrotask(() => this.#guest.failed("no_websocket", cause));
+      return false;
+    }
+    watchPage(this.#ended.signal, {
+      online: () => {
+        if (!this.#pulse.online) this.#abandon({});
+        this.probe();
+      },
+      shown: () => this.probe(),
+      offline: () => this.#pulse.online && this.probe(),
+      // At once: the page may not live to see the end of this turn.
+      hidden: () => {
+        this.drain();
+        this.#take((engine) => engine.suspend());
+      },
+    });
+    let last = Date.now();
+    const wake = () => {
+      const slept = Date.now() - last;
+      last = Date.now();
+      // Hidden pages have their timers ring once a minute.
+      if (slept > 70_000) this.probe();
+    };
+    this.#sleepTimer = unheld(setInterval(wake, 5_000));
+    return true;
+  }
+
+  #receive(frame: Uint8Array): void {
+    const answers: number[] = [];
+    overhear(
+      frame,
+      (code, sentence) => this.#guest.said(code, sentence),
+      (request) => answers.push(request),
+    );
+    this.#pulse.heard(answers);
+    this.#take((engine) => engine.received(frame), frame);
+  }
+
+  #lose(code: number, end: LinkEnd): void {
+    this.#guest.lost(end);
+    this.#pulse.online = false;
+    this.tell((engine) => engine.tell(Call.LinkClosed, code));
+  }
+
+  /** Gives up a link that may wait for ever, if there is one. */
+  #abandon(end: LinkEnd): void {
+    this.#link?.close(1000);
+    this.#lose(1006, end);
+  }
+
+  #boot(engine: Engine): void {
+    if (this.#ended.signal.aborted) return;
+    this.#engine = engine;
+    this.tell((engine) => {
+      engine.tell(Call.Connect);
+      this.#guest.boot(engine);
+    });
+  }
+
+  /** Calls the engine and does all that it wants: the link's part at once, the guest's part in turn. */
+  #take(call: (engine: Engine) => Rows, frame: Uint8Array = none): void {
+    if (this.busy) this.#engine?.keep();
+    const rows = this.ask(call);
+    if (rows) {
+      this.#batches.push([rows, frame]);
+      this.#operate(rows);
+    }
+    if (this.busy) return;
+    this.busy = true;
+    for (let batch = this.#batches.shift(); batch; batch = this.#batches.shift()) {
+      this.#guest.take(...batch);
+    }
+    this.busy = false;
+    this.#guest.taken();
+  }
+
+  /** Does what rows want of link and timer. */
+  #operate(rows: Rows): void {
+    const engine = this.#engine;
+    for (let row = 0; row < rows.count && engine === this.#engine; row++) {
+      const upper = rows.upper(row, 0);
+      switch (rows.lower(row, 0)) {
+        case Kind.Deadline:
+          this.#wake(rows.number(row, 1));
+          break;
+        case Kind.Status:
+          this.#pulse.online = upper === online;
+          break;
+        case Kind.OpenLink:
+          this.#link?.open();
+          break;
+        case Kind.CloseLink:
+          this.#link?.close(upper);
+          break;
+        case Kind.NeedToken:
+          this.ask((engine) => engine.tell(Call.NoToken));
+          break;
+        case Kind.Send: {
+          const bytes = this.ask((engine) => engine.bytes(upper, rows.number(row, 1)));
+          if (bytes) this.#link?.send(this.#packet(bytes, rows, row));
+          break;
+        }
+      }
+    }
+  }
+
+  /** The bytes of a packet with the payloads that the rows after it tell of. */
+  #packet(bytes: Uint8Array<ArrayBuffer>, rows: Rows, row: number): Uint8Array<ArrayBuffer> {
+    const parts: Uint8Array[] = [];
+    let taken = 0;
+    for (let next = row + 1; rows.lower(next, 0) === Kind.Splice; next++) {
+      const at = rows.upper(next, 0);
+      const payload = this.#guest.payload(rows.number(next, 1), rows.number(next, 2));
+      parts.push(bytes.subarray(taken, at));
+      taken = at;
+      if (payload) parts.push(payload);
+    }
+    if (!parts.length) return bytes;
+    parts.push(bytes.subarray(taken));
+    const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    return whole;
+  }
+
+  /** A timer that rings too early does no harm; moving it with every frame would cost more than most frames do. */
+  #wake(deadline: number): void {
+    if (deadline >= this.#due) return;
+    clearTimeout(this.#timer);
+    this.#due = deadline;
+    const wait = Math.min(Math.max(deadline - now(), 0), 2 ** 31 - 1);
+    this.#timer = setTimeout(() => {
+      this.#due = Number.POSITIVE_INFINITY;
+      this.tell((engine) => engine.tell(Call.Timeout));
+    }, Math.ceil(wait));
+  }
+
+  /** The engine is of no use any more: another one takes over, unless that was done moments ago. */
+  #stopped(cause: unknown): void {
+    this.#engine = undefined;
+    this.#started = false;
+    this.#link?.close(1000);
+    this.#pulse.online = false;
+    const again = now() - this.#stoppedAt < 10_000;
+    this.#stoppedAt = now();
+    this.#guest.orphaned();
+    // Later: this may be inside a call of the application's.
+    queueMicrotask(() => {
+      if (again) {
+        this.#guest.failed("engine_failed", cause);
+      } else {
+        this.#guest.restarts(cause);
+        this.begin();
+      }
+    });
+  }
+}
+
+const none = new Uint8Array(0);
+/** The standing of a `Kind.Status` row. */
+const online = 1;

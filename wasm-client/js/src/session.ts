@@ -1,0 +1,317 @@
+// What applications see of one connection: their listeners, their messages without an outcome, its status. It calls
+// the host's engine, hears the engine's rows, and keeps what another engine would need.
+
+import { bytesMaxDefault, Call, type Engine, type Loader } from "./engine/engine.js";
+import { codeOf } from "./engine/faults.js";
+import { Kind, type Rows } from "./engine/rows.js";
+import { type ErrorCode, TidewireError } from "./errors.js";
+import { type Guest, Host, type Transport } from "./host.js";
+import type { LinkEnd } from "./link.js";
+import type { Listener, Owner } from "./listener.js";
+import { Entries, type Entry, type Publisher } from "./outbox.js";
+import { gapOf, messageOf, publishedOf, readyOf, statusOf } from "./readings.js";
+import type { OutboxOptions, Status } from "./types.js";
+
+/** A client that shares the session. */
+export interface Member extends Owner, Publisher {
+  /** Whether anyone hears it. */
+  tell(event: "status", status: Status): boolean;
+  tell(event: "error", error: TidewireError): boolean;
+  tell(event: "outbox"): boolean;
+}
+
+export class Session implements Guest {
+  readonly members = new Set<Member>();
+  readonly entries = new Entries(() => this.#outboxChanged());
+  status: Status = { state: "idle", storage: "memory" };
+
+  readonly #host: Host;
+  readonly #url: string;
+  readonly #bytesMax: number;
+  /** All listeners in the order of subscribing, whether the engine knows them or not. */
+  readonly #subscribed = new Set<Listener>();
+  readonly #byNumber = new Map<number, Listener>();
+  readonly #settled = new Set<Listener>();
+  /** What the hub said of its codes in words. */
+  readonly #sentences = new Map<string, string>();
+  #lost: LinkEnd = {};
+  #attempts = 0;
+  #isOutboxDue = false;
+
+  constructor(load: Loader, url: string, transport: Transport, outbox: OutboxOptions) {
+    this.#url = url;
+    this.#bytesMax = outbox.maxBytes ?? bytesMaxDefault;
+    this.#host = new Host(load, transport, outbox, this);
+  }
+
+  get closed(): boolean {
+    return this.status.state === "closed";
+  }
+
+  connect(): void {
+    this.#host.begin();
+    this.#host.probe();
+  }
+
+  ping(): Promise<number> {
+    return this.#host.ping();
+  }
+
+  publish(member: Member, topic: string, content: number, payload: Uint8Array): Entry {
+    const entry = this.entries.add(member, topic, content, payload);
+    this.#host.begin();
+    this.#host.tell((engine) => this.#hand(engine, entry));
+    return entry;
+  }
+
+  cancel(id: number): void {
+    const entry = this.entries.find(id);
+    if (!entry) return;
+    // Without an engine, one that was sent is withdrawn when the next one knows of it: it may have landed.
+    entry.withdrawn = true;
+    if (this.#host.running) this.#host.tell((engine) => engine.tell(Call.Cancel, id));
+    else if (!entry.seq) this.#drop(entry, "cancelled", false);
+  }
+
+  subscribe(listener: Listener): void {
+    this.#subscribed.add(listener);
+    this.#host.begin();
+    this.#host.tell((engine) => this.#introduce(engine, listener));
+  }
+
+  /** Ends a listener by the application's wish. */
+  unsubscribe(listener: Listener, reason: unknown): void {
+    if (!this.#forget(listener)) return;
+    listener.end(reason);
+    if (listener.number) {
+      this.#host.tell((engine) => engine.tell(Call.Unsubscribe, listener.number));
+    }
+  }
+
+  settled(listener: Listener, bytes: number): void {
+    listener.settledMessages++;
+    listener.settledBytes += bytes;
+    if (!this.#byNumber.has(listener.number)) return;
+    this.#settled.add(listener);
+    if (!this.#host.busy) this.taken();
+  }
+
+  /** A member is gone, and with it what it published; the last one ends the session. */
+  leave(member: Member): void {
+    this.members.delete(member);
+    if (this.closed) return;
+    if (!this.members.size) {
+      this.#host.tell((engine) => engine.tell(Call.Close));
+      this.#host.drain();
+      if (!this.closed) this.#setStatus({ state: "closed" });
+      return;
+    }
+    for (const entry of this.entries.all()) {
+      if (entry.publisher !== member) continue;
+      entry.fail("closed", false, undefined, true);
+      this.cancel(entry.id);
+    }
+    this.entries.release(member);
+  }
+
+  boot(engine: Engine): void {
+    for (const listener of this.#subscribed) this.#introduce(engine, listener);
+    for (const entry of this.entries.all()) {
+      this.#hand(engine, entry);
+      if (entry.withdrawn) engine.tell(Call.Cancel, entry.id);
+    }
+  }
+
+  payload(id: number, seq: number): Uint8Array | undefined {
+    const entry = this.entries.find(id);
+    if (entry) entry.seq = seq;
+    return entry?.payload;
+  }
+
+  take(rows: Rows, frame: Uint8Array): void {
+    for (let row = 0; row < rows.count && !this.closed; row++) {
+      const listener = this.#byNumber.get(rows.upper(row, 0));
+      switch (rows.lower(row, 0)) {
+        case Kind.Message:
+          listener?.give(messageOf(rows, row, frame, listener.name));
+          break;
+        case Kind.Gap:
+          listener?.give(gapOf(rows, row));
+          break;
+        case Kind.Ready:
+          listener?.begin(readyOf(rows, row));
+          break;
+        case Kind.Refused:
+          if (listener) this.#refuse(listener, codeOf(rows.lower(row, 1)), rows.upper(row, 1) > 0);
+          break;
+        case Kind.Published:
+        case Kind.Failed:
+          this.#settle(rows, row);
+          break;
+        case Kind.Status:
+          this.#setStatus(statusOf(rows, row));
+          break;
+      }
+    }
+  }
+
+  /** The engine mostly has nothing to do then, and a drain with every message would be dear. */
+  taken(): void {
+    this.#host.ask((engine) => {
+      for (const listener of this.#settled) {
+        const { number, settledMessages, settledBytes } = listener;
+        if (engine.tell(Call.Settled, number, settledMessages, settledBytes)) {
+          this.#host.drainSoon();
+        }
+        listener.settledMessages = listener.settledBytes = 0;
+      }
+    });
+    this.#settled.clear();
+  }
+
+  orphaned(): void {
+    this.#settled.clear();
+    this.#byNumber.clear();
+    for (const listener of this.#subscribed) listener.orphan();
+  }
+
+  restarts(cause: unknown): void {
+    this.#report(new TidewireError("engine_failed", this.#url, true, cause));
+    this.#setStatus({ state: "offline", reason: "engine_failed", retryInMs: 0 });
+  }
+
+  failed(code: ErrorCode, cause: unknown): void {
+    if (!this.closed)
+      this.#setStatus({ state: "closed", reason: code, detail: wordsOf(cause) }, cause);
+  }
+
+  said(code: number, sentence: string): void {
+    this.#sentences.set(codeOf(code), sentence);
+  }
+
+  lost(end: LinkEnd): void {
+    this.#lost = end;
+  }
+
+  doubted(isDoubted: boolean): void {
+    const { probing: _, ...status } = this.status;
+    this.#tellStatus(isDoubted ? { ...status, probing: true } : status);
+  }
+
+  #introduce(engine: Engine, listener: Listener): void {
+    const { name, options, places } = listener;
+    const from = places.length ? places : (options.from ?? "latest");
+    const number = engine.subscribe(name, options, from);
+    if (number < 0) {
+      // Later, so that whoever subscribes can first say how to hear of it.
+      queueMicrotask(() => this.#refuse(listener, ...refusal(number)));
+      return;
+    }
+    listener.number = number;
+    this.#byNumber.set(number, listener);
+  }
+
+  #hand(engine: Engine, entry: Entry): void {
+    const answer = engine.publish(entry);
+    if (answer >= 0) return;
+    const [code, retryable] = refusal(answer);
+    // What is larger than the outbox never fits.
+    this.#drop(entry, code, retryable && entry.payload.length <= this.#bytesMax);
+  }
+
+  #settle(rows: Rows, row: number): void {
+    const entry = this.entries.find(rows.number(row, 3));
+    if (!entry) return;
+    if (rows.lower(row, 0) === Kind.Published) {
+      this.entries.remove(entry);
+      entry.promise.succeed(publishedOf(rows, row));
+    } else {
+      this.#drop(entry, codeOf(rows.lower(row, 1)), rows.upper(row, 1) > 0);
+    }
+  }
+
+  /** An entry has failed for good. */
+  #drop(entry: Entry, code: ErrorCode, retryable: boolean): void {
+    this.entries.remove(entry);
+    const isOwnWish = code === "cancelled" || this.closed;
+    entry.fail(code, retryable, this.#sentences.get(code), isOwnWish);
+  }
+
+  /** The listener has ended; whether it had not before. */
+  #forget(listener: Listener): boolean {
+    this.#byNumber.delete(listener.number);
+    this.#settled.delete(listener);
+    return this.#subscribed.delete(listener);
+  }
+
+  /** The engine or the hub will not have the listener any longer. */
+  #refuse(listener: Listener, code: ErrorCode, retryable: boolean): void {
+    if (!this.#forget(listener)) return;
+    const words = this.#sentences.get(code);
+    const about = `subscribe to ${listener.name}`;
+    const error = new TidewireError(code, about, retryable, undefined, words);
+    listener.end(error, error);
+  }
+
+  #setStatus(status: Omit<Status, "storage">, cause?: unknown): void {
+    const { state } = status;
+    if (state === "online") this.#attempts = 0;
+    if (state === "connecting") this.#attempts++;
+    let { reason, detail } = status;
+    if (reason === "link_lost") reason = this.#lost.reason ?? reason;
+    if (reason) detail ??= this.#lost.detail ?? this.#sentences.get(reason);
+    if (state !== "connecting") this.#lost = {};
+    this.#tellStatus({
+      ...status,
+      ...(reason && { reason }),
+      ...(detail && { detail }),
+      ...(this.#attempts > 0 && { attempts: this.#attempts }),
+      storage: "memory",
+    });
+    if (state !== "closed") return;
+    this.#end(reason ?? "closed", detail, cause);
+  }
+
+  #tellStatus(status: Status): void {
+    this.status = status;
+    for (const member of [...this.members]) member.tell("status", status);
+  }
+
+  /** Tells of an error that no promise tells of; where nobody listens, the console must do. */
+  #report(error: TidewireError): void {
+    const heard = [...this.members].filter((member) => member.tell("error", error));
+    if (!heard.length) console.error(error);
+  }
+
+  #outboxChanged(): void {
+    if (this.#isOutboxDue) return;
+    this.#isOutboxDue = true;
+    queueMicrotask(() => {
+      this.#isOutboxDue = false;
+      for (const member of [...this.members]) member.tell("outbox");
+    });
+  }
+
+  /** Nothing comes any more: whatever still waits hears why. */
+  #end(code: ErrorCode, words: string | undefined, cause: unknown): void {
+    this.#host.end();
+    if (code !== "closed") {
+      this.#report(new TidewireError(code, this.#url, false, cause, words));
+    }
+    for (const entry of this.entries.all()) this.#drop(entry, code, false);
+    for (const listener of [...this.#subscribed]) {
+      this.#forget(listener);
+      const error = new TidewireError(code, `subscribe to ${listener.name}`, false, cause, words);
+      listener.end(error, code === "closed" ? undefined : error, true);
+    }
+  }
+}
+
+/** The engine refuses with minus twice a fault, less one if trying again can help. */
+function refusal(answer: number): [code: ErrorCode, retryable: boolean] {
+  return [codeOf(-answer >> 1), (-answer & 1) > 0];
+}
+
+function wordsOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,9 @@
+// Types for CommonJS, which gets the same module by `require`.
+
+import type * as entry from "./slim.js" with { "resolution-mode": "import" };
+
+export type * from "./slim.js" with { "resolution-mode": "import" };
+export declare const createClient: typeof entry.createClient;
+export declare const initWasm: typeof entry.initWasm;
+export declare const TidewireError: typeof entry.TidewireError;
+export type TidewireError = entry.TidewireError;

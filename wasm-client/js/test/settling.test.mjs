@@ -1,0 +1,196 @@
+// Everything that is handed out settles, whatever ends it.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { WebSocket } from "ws";
+import { createClient } from "../src/index.ts";
+import { Client, frame, Hub, ScriptedHub } from "./scripted-hub.mjs";
+import { corrupt, settled, until } from "./support.mjs";
+
+/** What an application may wait for; `leave` and `signal` end it where they can. */
+const waits = {
+  "ready of a subscription": (tide, { signal }) => {
+    const sub = tide.topic("t").subscribe(() => {}, { signal });
+    return { promise: sub.ready, leave: () => sub.unsubscribe(), asks: Client.subscribe };
+  },
+  "ready of an iteration": (tide, { signal }) => {
+    const messages = tide.topic("t").messages({ signal });
+    return { promise: messages.ready, leave: () => messages.return(), asks: Client.subscribe };
+  },
+  "the first next of an iteration": (tide, { signal }) => {
+    const messages = tide.topic("t").messages({ signal });
+    return { promise: messages.next(), leave: () => messages.return(), asks: Client.subscribe };
+  },
+  "the second next of an iteration": (tide, { signal }) => {
+    const messages = tide.topic("t").messages({ signal });
+    messages.next().catch(() => {});
+    return { promise: messages.next(), leave: () => messages.return(), asks: Client.subscribe };
+  },
+  "a publish": (tide, { signal }) => {
+    const publishing = tide.topic("t").publish(1, { signal });
+    const leave = () => tide.outbox.cancel(publishing.id);
+    return { promise: publishing, leave, asks: Client.open };
+  },
+  "a flush": (tide) => {
+    const publishing = tide.topic("t").publish(1);
+    const leave = () => tide.outbox.cancel(publishing.id);
+    return { promise: tide.flush(), leave, asks: Client.open };
+  },
+  "a ping": (tide) => ({ promise: tide.ping(), asks: Client.heartbeat }),
+};
+
+const trap = (tide) => {
+  corrupt();
+  tide.topic("other").publish(1);
+};
+
+/** What may end it, once the client is online; `undefined` where that does not apply. */
+const ends = {
+  leaving: ({ leave }) => leave,
+  aborting: ({ abort, name }) => (/flush|ping/.test(name) ? undefined : abort),
+  "closing the client":
+    ({ tide }) =>
+    () =>
+      tide.close(),
+  "closing one of two clients that share": ({ tide, hub }) => {
+    const other = createClient(hub.url, { WebSocket });
+    return () => {
+      tide.close();
+      assert.equal(other.status.state, "online");
+      setImmediate(() => other.close());
+    };
+  },
+  "a refusal by the hub":
+    ({ hub, asks }) =>
+    async () => {
+      const { fields } = await hub.next(asks);
+      if (asks === Client.subscribe) hub.send(frame(Hub.failed, { 1: fields[1], 2: 5 }));
+      else if (asks === Client.open) hub.send(frame(Hub.refused, { 1: fields[1], 3: 1, 4: 5 }));
+      else hub.cut();
+    },
+  "a hub that will never have the client":
+    ({ hub }) =>
+    () => {
+      hub.send(frame(Hub.goodbye, { 1: 4 }));
+      hub.cut();
+    },
+  "an engine that stops, and stops again":
+    ({ tide, hub }) =>
+    async () => {
+      trap(tide);
+      await hub.welcome();
+      trap(tide);
+    },
+};
+
+for (const [name, wait] of Object.entries(waits)) {
+  for (const [how, makeEnd] of Object.entries(ends)) {
+    test(`${name} settles by ${how}`, async () => {
+      const hub = await ScriptedHub.start();
+      const tide = createClient(hub.url, { WebSocket });
+      tide.on("error", () => {});
+      tide.connect();
+      await hub.welcome();
+      while (tide.status.state !== "online") await new Promise(setImmediate);
+      const controller = new AbortController();
+      const abort = () => controller.abort(new Error("enough"));
+      const { promise, leave, asks } = wait(tide, controller);
+      const outcome = settled(promise, name);
+      const end = makeEnd({ tide, hub, name, abort, leave, asks });
+      if (end) await end();
+      else tide.close();
+      await outcome;
+      tide.close();
+      await hub.stop();
+    });
+  }
+
+  test(`${name} settles where no engine can be made`, async () => {
+    const { instantiate } = WebAssembly;
+    WebAssembly.instantiate = async () => {
+      throw new WebAssembly.CompileError("blocked by CSP");
+    };
+    try {
+      const tide = createClient("ws://127.0.0.1:9", { WebSocket, identity: name });
+      tide.on("error", () => {});
+      await settled(wait(tide, {}).promise, name);
+      if (!name.includes("ping")) assert.equal(tide.status.reason, "wasm_blocked");
+      tide.close();
+    } finally {
+      WebAssembly.instantiate = instantiate;
+    }
+  });
+
+  test(`${name} settles where there is no WebSocket`, async () => {
+    const { WebSocket } = globalThis;
+    globalThis.WebSocket = undefined;
+    try {
+      const tide = createClient("ws://127.0.0.1:9", { identity: `${name}, no WebSocket` });
+      tide.on("error", () => {});
+      let outcome;
+      try {
+        outcome = wait(tide, {}).promise;
+      } catch (error) {
+        outcome = Promise.reject(error);
+      }
+      await settled(outcome, name);
+      if (!name.includes("ping")) assert.equal(tide.status.reason, "no_websocket");
+      tide.close();
+    } finally {
+      globalThis.WebSocket = WebSocket;
+    }
+  });
+}
+
+for (const [name, wait] of Object.entries(waits)) {
+  test(`${name} settles when asked for after the end`, async () => {
+    const hub = await ScriptedHub.start();
+    const ended = createClient(hub.url, { WebSocket });
+    ended.on("error", () => {});
+    ended.connect();
+    await hub.welcome();
+    hub.send(frame(Hub.goodbye, { 1: 4 }));
+    hub.cut();
+    await until(() => ended.status.state === "closed");
+    const closed = createClient(hub.url, { WebSocket });
+    closed.close();
+    for (const tide of [ended, closed]) {
+      const promise = (async () => wait(tide, {}).promise)();
+      await settled(promise, name);
+    }
+    await hub.stop();
+  });
+}
+
+test("what ended is told to those who wait, each in its own words", async () => {
+  const hub = await ScriptedHub.start();
+  const tide = createClient(hub.url, { WebSocket });
+  const code = async (promise) => (await settled(promise, "it"))[1]?.code;
+  const left = tide.topic("a").subscribe(() => {});
+  left.unsubscribe();
+  assert.equal(await code(left.ready), "cancelled");
+  assert.equal(left.state, "ended");
+  const controller = new AbortController();
+  const aborted = tide.topic("a").subscribe(() => {}, { signal: controller.signal });
+  const loop = tide.topic("a").messages({ signal: controller.signal });
+  const next = loop.next();
+  controller.abort(new Error("enough"));
+  await assert.rejects(aborted.ready, { message: "enough" });
+  assert.deepEqual(await next, { done: true, value: undefined });
+  const closed = tide.topic("a").subscribe(() => {});
+  tide.close();
+  assert.equal(await code(closed.ready), "closed");
+  assert.equal(await code(tide.topic("a").publish(1)), "closed");
+  assert.equal(await code(tide.ping()), "closed");
+  await hub.stop();
+});
+
+test("an iteration that was left gives nothing more", async () => {
+  const hub = await ScriptedHub.start();
+  const tide = createClient(hub.url, { WebSocket });
+  const messages = tide.topic("t").messages();
+  messages.return();
+  assert.deepEqual(await messages.next(), { done: true, value: undefined });
+  tide.close();
+  await hub.stop();
+});
