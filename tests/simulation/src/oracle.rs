@@ -297,7 +297,10 @@ impl Oracle {
             Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
             Fault::Protocol(Code::UnknownNumber) if cause.taken_over => Fate::Failed,
             // It may be on its way to the log all the same, if only its sending again was refused.
-            Fault::Protocol(Code::Forbidden) if self.closing.may_refuse(topic) => Fate::Failed,
+            Fault::Protocol(Code::Forbidden) if self.closing.may_refuse(topic) => {
+                self.gave_back_places(uid);
+                Fate::Failed
+            }
             Fault::Protocol(Code::TooLarge) if cause.too_large => Fate::Refused,
             Fault::Protocol(Code::NotStored) if cause.rebuilt => Fate::Refused,
             Fault::Client(_) | Fault::Protocol(_) => {

@@ -34,6 +34,13 @@ impl Oracle {
         }
     }
 
+    /// A message has failed with all others of its topic: those that were not sent gave their places back.
+    pub(crate) fn gave_back_places(&mut self, uid: Uid) {
+        let Publish { actor, party, topic, counter, .. } = self.publishes[uid as usize];
+        let latest = self.places.latest.entry((actor, party, topic)).or_default();
+        *latest = (counter.max(latest.0), 0);
+    }
+
     /// A client has lost its engine. Nobody kept the places of what was withdrawn before it was sent.
     pub fn lost_places(&mut self, actor: usize, party: u32, counters: &[u32; TOPICS]) {
         for (topic, counter) in (0..).zip(counters) {
