@@ -35,6 +35,7 @@ mod listener;
 
 mod cursor;
 
+mod pace;
 mod parties;
 
 mod outbox;

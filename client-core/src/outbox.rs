@@ -15,6 +15,7 @@ use crate::limits::{HANDLES_MAX, HEAD_BYTES, IN_FLIGHT_BYTES_MAX, TOPICS_MAX};
 use crate::options::{OutboxOptions, PartyId, WhenFull};
 use crate::output::{Packet, PublishId};
 use crate::outputs::Outputs;
+use crate::pace::Pace;
 use crate::window::Window;
 use crate::window::places::CANCELLED;
 
@@ -54,6 +55,8 @@ pub(crate) struct Filling<'a> {
     pub careful: bool,
     /// What the hub takes.
     pub allowance: &'a Allowance,
+    /// How fast.
+    pub pace: &'a mut Pace,
 }
 
 impl Outbox {
@@ -339,10 +342,14 @@ impl Outbox {
 
     /// Appends messages. `false` if there is more to send at once, in another packet.
     fn send(&mut self, filling: &mut Filling<'_>, out: &mut Outputs) -> bool {
-        let places = self.windows.len();
+        if filling.pace.resume_at < NEVER {
+            return true;
+        }
+        let (places, turn) = (self.windows.len(), self.turn);
+        let mut following = turn;
         let (party, allowance) = (self.load.party, filling.allowance);
         for step in 0..places {
-            let place = (self.turn + step) % places;
+            let place = (turn + step) % places;
             let handle = self.handle(place);
             let Some(Some(window)) = self.windows.get_mut(place) else { continue };
             while let Some(next) = window.peek(allowance) {
@@ -351,6 +358,10 @@ impl Outbox {
                     continue;
                 }
                 let Filling { size, flying, careful, .. } = *filling;
+                if flying > 0 && filling.pace.room == 0 {
+                    self.turn = following;
+                    return true;
+                }
                 if flying > 0 && (careful || flying + u64::from(next.len) > IN_FLIGHT_BYTES_MAX) {
                     break;
                 }
@@ -362,6 +373,8 @@ impl Outbox {
                 window.send(party, handle, allowance, filling.packet);
                 filling.size += filling.packet.bytes.len() - before + next.len as usize;
                 filling.flying += u64::from(next.len) + 1;
+                filling.pace.room = filling.pace.room.saturating_sub(1);
+                following = place + 1;
             }
         }
         true

@@ -19,6 +19,7 @@ use crate::options::{Options, OutboxOptions, PartyId};
 use crate::outbox::{Filling, Outbox};
 use crate::output::{Event, Packet};
 use crate::outputs::Outputs;
+use crate::pace::Pace;
 
 /// Whether others than the client itself can be attached; where they cannot, little of this is linked.
 pub(crate) const JOINS: bool = cfg!(feature = "parties");
@@ -31,6 +32,7 @@ pub(crate) struct Parties {
     /// Place of the party that may send first.
     turn: usize,
     allowance: Allowance,
+    pace: Pace,
     /// Frames to send.
     wire: Vec<u8>,
 }
@@ -57,8 +59,14 @@ impl Parties {
     /// The client itself.
     #[must_use]
     pub(crate) fn new(options: &Options) -> Self {
-        let mut parties =
-            Self { list: Vec::new(), last: 0, turn: 0, allowance: Allowance::new(), wire: Vec::new() };
+        let mut parties = Self {
+            list: Vec::new(),
+            last: 0,
+            turn: 0,
+            allowance: Allowance::new(),
+            pace: Pace::new(),
+            wire: Vec::new(),
+        };
         parties.join(options.producer, options.incarnation, options.outbox, Stage::Here);
         parties
     }
@@ -193,6 +201,7 @@ impl Parties {
     /// A link begins or ends: nobody is attached but who signs in, and nothing is on its way.
     pub(crate) fn reset(&mut self) {
         self.wire.clear();
+        self.pace = Pace::new();
         for party in &mut self.list {
             party.outbox.reset();
             if JOINS && party.id.0 > 0 {
@@ -214,11 +223,14 @@ impl Parties {
             Stage::Wanted { .. } | Stage::Here => NEVER,
         };
         let wakes = self.list.iter().map(|party| party.outbox.wake_at().min(ask_at(party)));
-        wakes.min().unwrap_or(NEVER)
+        wakes.min().unwrap_or(NEVER).min(self.pace.resume_at)
     }
 
     /// Lets those go on whose wait is over.
     pub(crate) fn tick(&mut self, now: Millis) {
+        if self.pace.tick(now) {
+            self.rouse();
+        }
         for party in &mut self.list {
             party.outbox.tick(now);
             if JOINS
@@ -239,6 +251,7 @@ impl Parties {
 
     /// The hub has done some.
     pub(crate) fn acked(&mut self, acked: &Acked, out: &mut Outputs) {
+        self.pace.taken(acked.count.max(1));
         if let Some(outbox) = self.by_handle(acked.handle) {
             outbox.acked(acked, out);
         }
@@ -254,6 +267,9 @@ impl Parties {
         refused: &Refused<'_>,
         out: &mut Outputs,
     ) -> Result<(), Broken> {
+        if refused.seq.0 > 0 {
+            self.pace.refused(now, refused);
+        }
         self.by_handle(refused.handle).map_or(Ok(()), |outbox| outbox.refused(now, refused, out))
     }
 
@@ -273,9 +289,9 @@ impl Parties {
     pub(crate) fn fill(&mut self, packet: &mut Packet, online: bool, out: &mut Outputs) {
         packet.bytes.append(&mut self.wire);
         let (flying, careful) = (self.flying(), self.is_careful());
-        let allowance = &self.allowance;
+        let Self { allowance, pace, .. } = self;
         let size = packet.bytes.len();
-        let mut filling = Filling { packet, size, flying, careful, allowance };
+        let mut filling = Filling { packet, size, flying, careful, allowance, pace };
         let places = self.list.len();
         self.turn += 1;
         for step in 0..places {

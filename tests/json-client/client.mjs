@@ -35,7 +35,7 @@ export class Client {
     let outbox = this.#outboxes.find((known) => known.topic === topic);
     if (!outbox) {
       const handle = this.#outboxes.length;
-      outbox = { handle, topic, entries: new Map(), next: 1 };
+      outbox = { handle, topic, entries: new Map(), next: 1, flight: Infinity };
       this.#outboxes.push(outbox);
       if (this.#isUp) this.#open(outbox);
     }
@@ -164,7 +164,8 @@ export class Client {
   }
 
   // Publishing. `entries` are the messages without a final answer, by seq. `cursor` is the next seq to send on
-  // this connection, `flying` how many are sent on it and not answered.
+  // this connection, `flying` how many are sent on it and not answered, `flight` how many may be: one after a refusal
+  // for now, and more with each that is taken.
 
   #lowest = ({ entries, next }) => entries.keys().next().value ?? next;
 
@@ -185,6 +186,7 @@ export class Client {
     while (this.#welcome && outbox.open && !outbox.paused && outbox.cursor < next) {
       const lowest = this.#lowest(outbox);
       if (outbox.cursor - lowest >= this.#welcome.in_flight_max) return;
+      if (outbox.flying >= outbox.flight) return;
       const seq = outbox.cursor++;
       const entry = entries.get(seq);
       if (!entry) continue; // answered on an earlier try
@@ -200,6 +202,8 @@ export class Client {
     const again = type === "refused" && !consumed && code in RETRYABLE;
     const dead = type === "refused" && !consumed && !again;
     outbox.flying -= count;
+    if (again) outbox.flight = 1;
+    else if (type === "acked") outbox.flight += count / 2;
     for (const [at, { resolve, reject }] of [...outbox.entries]) {
       if (again || (!dead && (at < seq || at >= seq + count))) continue;
       outbox.entries.delete(at);

@@ -6,6 +6,7 @@ mod rig;
 mod connection;
 mod history;
 mod outbox;
+mod pace;
 mod packets;
 #[cfg(feature = "parties")]
 mod parties;

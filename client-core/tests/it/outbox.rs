@@ -172,13 +172,19 @@ fn a_refusal_for_now_is_gone_back_to_in_order_once_all_is_answered() {
     // The fourth is not answered yet, so its answer could be taken for one to the next try.
     rig.expect_sent(&[]);
     rig.say(refused(1, 4, 1, Code::OutOfOrder, false));
-    rig.expect_sent(&["publish 1 #2 lowest 2", "publish 1 #3", "publish 1 #4"]);
-    rig.say_all(&[refused(1, 2, 1, Code::RateLimited, false), refused(1, 3, 2, Code::OutOfOrder, false)]);
-    assert_eq!(rig.wait(), 100);
+    // As many as were taken before it.
+    rig.expect_sent(&["publish 1 #2 lowest 2"]);
+    rig.say(refused(1, 2, 1, Code::RateLimited, false));
+    assert_eq!(rig.wait(), 50);
+    assert_eq!(rig.wait(), 50);
     // A hub may have refused the publish before it read what else that said.
-    rig.expect_sent(&["publish 1 #2 lowest 2", "publish 1 #3", "publish 1 #4"]);
+    rig.expect_sent(&["publish 1 #2 lowest 2"]);
     rig.events.clear();
-    rig.say(acked(1, 2, 3, 2));
+    rig.say(acked(1, 2, 1, 2));
+    rig.expect_sent(&["publish 1 #3 lowest 3"]);
+    rig.say(acked(1, 3, 1, 3));
+    rig.expect_sent(&["publish 1 #4 lowest 4"]);
+    rig.say(acked(1, 4, 1, 4));
     rig.expect_events(&["published 2 at 2", "published 3 at 3", "published 4 at 4"]);
 }
 
@@ -189,8 +195,9 @@ fn what_was_answered_behind_a_refusal_for_now_is_not_sent_again() {
     rig.say(refused(1, 3, 1, Code::OutOfOrder, false));
     rig.sent.clear();
     rig.wait();
-    rig.expect_sent(&["publish 1 #1 lowest 1", "publish 1 #3"]);
+    rig.expect_sent(&["publish 1 #1 lowest 1"]);
     rig.say(acked(1, 1, 1, 1));
+    rig.expect_sent(&["publish 1 #3 lowest 3"]);
     rig.say(acked(1, 3, 1, 2));
     assert!(rig.client.is_flushed());
 }
