@@ -64,6 +64,37 @@ test("after a trap a new engine goes on from the cursor and the outbox", async (
   await hub.stop();
 });
 
+test("what is withdrawn while there is no engine ends as the hub says if it was sent, else at once", async () => {
+  const hub = await ScriptedHub.start();
+  const tide = createClient(hub.url, { WebSocket });
+  tide.on("error", () => {});
+  const topic = tide.topic("t");
+  const landed = topic.publish("landed");
+  const lost = topic.publish("lost");
+  await hub.welcome();
+  await hub.opened();
+  await hub.next(Client.publish);
+  await hub.next(Client.publish);
+  corrupt();
+  const unsent = topic.publish("unsent");
+  for (const { id } of [landed, lost, unsent]) tide.outbox.cancel(id);
+  await assert.rejects(unsent, { code: "cancelled" });
+  await hub.welcome();
+  const handle = await hub.opened(3);
+  for (const seq of [1, 2]) {
+    const { fields } = await hub.next(Client.publish);
+    assert.deepEqual([fields[2], fields[7]?.toString() ?? ""], [seq, ""], "a void");
+  }
+  hub.send(
+    frame(Hub.acked, { 1: handle, 2: 1, 3: 1, 4: epochBytes(epoch), 5: 9, 6: 1, 7: 1 }),
+    frame(Hub.acked, { 1: handle, 2: 2, 3: 1 }),
+  );
+  assert.equal((await landed).offset, 9);
+  await assert.rejects(lost, { code: "cancelled" });
+  tide.close();
+  await hub.stop();
+});
+
 test("an engine that stops again at once is given up, and everyone who waits hears of it", async () => {
   const hub = await ScriptedHub.start();
   const tide = createClient(hub.url, { WebSocket });
