@@ -2,7 +2,7 @@
 //
 // What the parts agree on:
 // - `wasm-client/js/src/{index,slim,workerd,edge}.ts` are the package's entries; each becomes one file in `dist`.
-// - They import the types of a wasm instance as `#wasm`, and the wasm's text as `#wasm-inline` (base64 of raw deflate);
+// - They import the types of a wasm instance as `#wasm`, and the wasm's text as `#wasm-inline` (raw deflate as text);
 //   both are made in `target/wasm`, where `tsconfig.json` finds them.
 // - `web` imports the built package by its name and leaves its page in `web/dist`.
 //

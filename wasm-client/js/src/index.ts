@@ -2,7 +2,7 @@
 
 import { loadInline } from "./load/inline.js";
 
-// The engine stands first in the bundle: gzip finds one code for the letters of base64 and one for the rest, and so
+// The engine stands first in the bundle: gzip finds one code for the letters of its text and one for the rest, and so
 // takes 3 % less.
 
 import { openClient } from "./client.js";
