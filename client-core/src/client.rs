@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use tidewire_protocol::client_frame;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::name;
-use tidewire_protocol::number::Seq;
 #[cfg(feature = "parties")]
 use tidewire_protocol::number::{Incarnation, ProducerId};
+use tidewire_protocol::number::{Request, Seq};
 use tidewire_protocol::position::Start;
 
 use crate::connection::{Change, Connection};
@@ -73,8 +73,20 @@ impl Client {
     /// Asks the hub for a heartbeat, if there is a link: without a word for four seconds, it counts as dead.
     pub fn probe(&mut self, now: Millis) {
         if self.connection.probe(now, self.parties.flying()) {
-            client_frame::Heartbeat { request: self.requests.following() }.put(&mut self.wire);
+            self.ask_heartbeat();
         }
+    }
+
+    /// As [`Self::probe`], and `Echoed` tells when the hub has answered to just this number. None if there is no link.
+    pub fn ping(&mut self, now: Millis) -> Option<Request> {
+        self.connection.probe(now, self.parties.flying());
+        self.connection.is_online().then(|| self.ask_heartbeat())
+    }
+
+    fn ask_heartbeat(&mut self) -> Request {
+        let request = self.requests.following();
+        client_frame::Heartbeat { request }.put(&mut self.wire);
+        request
     }
 
     fn start(&mut self, now: Millis) {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use tidewire_protocol::code::{Code, Content, Durability, Outcome};
-use tidewire_protocol::number::{Epoch, Offset, Seq, Tag};
+use tidewire_protocol::number::{Epoch, Offset, Request, Seq, Tag};
 use tidewire_protocol::position::{Gap, Position};
 
 use crate::fault::Fault;
@@ -161,6 +161,18 @@ pub enum Event {
         party: PartyId,
         /// Why.
         fault: Fault,
+    },
+    /// What the hub says of a code, in words for people. What comes of it is told after this.
+    Said {
+        /// The code.
+        code: Code,
+        /// The words, UTF-8 if the hub is right.
+        text: Span,
+    },
+    /// The hub has answered a [`crate::client::Client::ping`].
+    Echoed {
+        /// Its number.
+        request: Request,
     },
     /// The hub ends the connection.
     Goodbye {

@@ -66,5 +66,6 @@ fn is_of(output: &Output, id: ListenerId) -> bool {
         | Event::Gap { listener, .. } => *listener == id,
         Event::Status(_) | Event::Published(_) | Event::Failed { .. } => false,
         Event::Detached { .. } | Event::Goodbye { .. } => false,
+        Event::Said { .. } | Event::Echoed { .. } => false,
     }
 }

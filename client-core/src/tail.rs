@@ -256,7 +256,7 @@ pub(crate) fn given(message: &block::Record<'_>, epoch: Epoch, received: &[u8]) 
 }
 
 /// Where `part` lies in `whole`, of which it is a slice.
-fn span(part: &[u8], whole: &[u8]) -> Span {
+pub(crate) fn span(part: &[u8], whole: &[u8]) -> Span {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     Span { start: start as u32, len: part.len() as u32 }
 }

@@ -333,6 +333,8 @@ impl Engine {
             Told::Refused { listener, fault } => self.readers.end(listener, fault),
             // The status says so, or the outcomes do.
             Told::Detached { .. } => {}
+            // What is overheard says so.
+            Told::Said { .. } | Told::Echoed { .. } => {}
             Told::Goodbye { code, reconnect_after_ms } => {
                 self.standing.goodbye(code, reconnect_after_ms, received);
             }

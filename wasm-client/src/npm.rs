@@ -98,6 +98,8 @@ fn dispatch(engine: &mut Engine, kind: u8, now: Millis, [a, b, c, d]: [f64; 4]) 
         11 => client.handle(now, Input::Timeout),
         12 => client.handle(now, Input::Online),
         13 => client.handle(now, Input::Suspend),
+        // Answers with the ping's number, or with 0 if there is no link.
+        15 => return client.ping(now).map_or(0.0, |request| request.0 as f64),
         // There is no token, and there will be none.
         _ => client.token_failed(now, true),
     }

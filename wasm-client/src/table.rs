@@ -46,6 +46,10 @@ enum Kind {
     Published = 12,
     /// 1: fault + retryable. 3: publish.
     Failed = 13,
+    /// 1: fault. 2: start + length of the hub's words for it.
+    Said = 14,
+    /// The hub has answered a ping. Upper half: its number.
+    Echoed = 15,
 }
 
 /// No such number.
@@ -137,6 +141,12 @@ impl Table {
                 row[1] = pair(fault.number().into(), (*retryable).into());
                 row[3] = id.0;
             }
+            Event::Said { code, text } => {
+                let row = self.row(Kind::Said, 0);
+                row[1] = Fault::from(*code).number().into();
+                row[2] = span(*text);
+            }
+            Event::Echoed { request } => _ = self.row(Kind::Echoed, request.0 as u32),
             // The status that follows a goodbye says why the link is gone and when it will be back; JavaScript asks
             // for no pages, and has one party, whose outcomes say what becomes of it.
             Event::Goodbye { .. } | Event::Page { .. } | Event::Detached { .. } => {}

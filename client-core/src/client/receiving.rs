@@ -3,6 +3,7 @@
 use tidewire_protocol::binary;
 use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame;
+use tidewire_protocol::code::Code;
 use tidewire_protocol::field::{Field, Fields};
 use tidewire_protocol::hub_frame::{
     Acked, Attached, Detached, Failed, Goodbye, Heartbeat, Missing, Opened, Page, Progress, Refused,
@@ -16,8 +17,10 @@ use crate::fault::Broken;
 use crate::history::ASKS;
 use crate::input::Millis;
 use crate::options::PartyId;
+use crate::output::Event;
 use crate::parties::JOINS;
 use crate::request::Asker;
+use crate::tail::span;
 
 impl Client {
     pub(super) fn received(&mut self, now: Millis, bytes: &[u8]) -> Change {
@@ -82,6 +85,12 @@ impl Client {
             return Ok(Change::None);
         }
         let fields = &mut Fields::read(body);
+        if let Some((_, code, text)) = WORDS.iter().find(|words| words.0 == kind) {
+            let text = <&[u8]>::take(fields, *text);
+            if !text.is_empty() {
+                out.tell(Event::Said { code: Code::take(fields, *code), text: span(text, bytes) });
+            }
+        }
         match kind {
             Welcome::KIND => {
                 let subject = <&[u8]>::take(fields, Welcome::SUBJECT);
@@ -98,6 +107,7 @@ impl Client {
                     client_frame::Heartbeat::default().put(&mut self.wire);
                 } else {
                     self.sends.echoed(heartbeat.request);
+                    out.tell(Event::Echoed { request: heartbeat.request });
                 }
             }
             Attached::KIND if JOINS => {
@@ -133,3 +143,12 @@ impl Client {
         Ok(Change::None)
     }
 }
+
+/// Where frames that say why have the code and the words, by their kind.
+const WORDS: [(u8, u64, u64); 5] = [
+    (Detached::KIND, 2, 3),
+    (Refused::KIND, 4, 7),
+    (Unsubscribed::KIND, 3, 4),
+    (Failed::KIND, 2, 4),
+    (Goodbye::KIND, 1, 3),
+];

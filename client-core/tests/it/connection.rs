@@ -3,8 +3,10 @@
 use tidewire_client_core::input::Input;
 use tidewire_client_core::options::Options;
 use tidewire_protocol::code::Code;
-use tidewire_protocol::hub_frame::{Goodbye, Heartbeat, HubFrame, Welcome};
-use tidewire_protocol::number::Request;
+use tidewire_protocol::hub_frame::{
+    Detached, Failed, Goodbye, Heartbeat, HubFrame, Refused, Unsubscribed, Welcome,
+};
+use tidewire_protocol::number::{Participant, Request};
 
 use crate::rig::{Rig, acked, opened, progress, welcome};
 
@@ -368,4 +370,39 @@ fn closing_fails_what_waits_and_ends_listeners() {
     ]);
     assert!(rig.client.is_flushed());
     assert!(rig.client.subscribe(rig.now, "a", Default::default()).is_err());
+}
+
+#[test]
+fn a_ping_is_a_probe_whose_own_answer_is_told() {
+    let mut rig = Rig::new(Options::default());
+    assert_eq!(rig.client.ping(rig.now), None);
+    let mut rig = Rig::online();
+    let asked: Vec<_> = (0..2).map(|_| rig.client.ping(rig.now).unwrap()).collect();
+    rig.drain();
+    rig.expect_sent(&["heartbeat 1", "heartbeat 2"]);
+    let answer = |request| HubFrame::Heartbeat(Heartbeat { request });
+    rig.say_all(&[HubFrame::Heartbeat(Heartbeat::default()), answer(asked[0]), answer(asked[1])]);
+    rig.expect_events(&["echoed 1", "echoed 2"]);
+    rig.client.ping(rig.now);
+    rig.drain();
+    assert_eq!(rig.wait(), 4_000);
+    rig.expect_asked(&["close 4018"]);
+}
+
+#[test]
+fn what_the_hub_says_in_words_is_told_before_what_comes_of_it() {
+    let message = || "in words".into();
+    let code = Code::Forbidden;
+    let frames = [
+        HubFrame::Refused(Refused { code, message: message(), ..Refused::default() }),
+        HubFrame::Unsubscribed(Unsubscribed { code, message: message(), ..Unsubscribed::default() }),
+        HubFrame::Failed(Failed { code, message: message(), ..Failed::default() }),
+        HubFrame::Detached(Detached { participant: Participant(9), code, message: message() }),
+        HubFrame::Goodbye(Goodbye { code, message: message(), ..Goodbye::default() }),
+    ];
+    for frame in frames {
+        let mut rig = Rig::online();
+        rig.say(frame.clone());
+        assert_eq!(rig.events.first().map(String::as_str), Some("said forbidden in words"), "{frame:?}");
+    }
 }

@@ -303,6 +303,10 @@ fn told(event: &Event, received: &[u8]) -> String {
         }
         Event::Failed { party, id, fault, .. } => format!("failed {}{} {}", of(*party), id.0, fault.name()),
         Event::Detached { party, fault } => format!("detached {} {}", party.0, fault.name()),
+        Event::Said { code, text } => {
+            format!("said {code} {}", String::from_utf8_lossy(text.of(received)))
+        }
+        Event::Echoed { request } => format!("echoed {request}"),
         Event::Goodbye { code, reconnect_after_ms } => format!("goodbye {code} {reconnect_after_ms}"),
     }
 }

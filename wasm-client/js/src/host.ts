@@ -3,11 +3,9 @@
 
 import { Call, Engine, instantiate, type Loader, now } from "./engine/engine.js";
 import { Kind, type Rows } from "./engine/rows.js";
-import { overhear } from "./engine/words.js";
-import type { ErrorCode } from "./errors.js";
+import { type ErrorCode, TidewireError } from "./errors.js";
 import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
 import { watchPage } from "./page.js";
-import { Pulse } from "./pulse.js";
 import type { OutboxOptions } from "./types.js";
 
 /** Whom the host serves: it outlives engines. */
@@ -26,12 +24,19 @@ export interface Guest {
   restarts(cause: unknown): void;
   /** There is no engine any more, and none will come. */
   failed(code: ErrorCode, cause: unknown): void;
-  /** What the hub says of a code in words. */
-  said(code: number, sentence: string): void;
   /** A connection ended; what is known of it besides its close code. */
   lost(end: LinkEnd): void;
   /** Whether a connection that seems to be up is in doubt. */
   doubted(isDoubted: boolean): void;
+}
+
+/** A question for the time to the hub and back. */
+interface Ping {
+  readonly request: number;
+  readonly sentAt: number;
+  answer: Promise<number>;
+  resolve(ms: number): void;
+  reject(error: TidewireError): void;
 }
 
 /** Makes the link, closed yet. Throws if there can be none. */
@@ -43,14 +48,6 @@ export class Host {
   readonly #outbox: OutboxOptions;
   readonly #guest: Guest;
   readonly #ended = new AbortController();
-  readonly #pulse = new Pulse({
-    send: (bytes) => this.#link?.send(bytes),
-    dead: () => {
-      this.#abandon({ reason: "hub_silent" });
-      this.probe();
-    },
-    doubted: (isDoubted) => this.#guest.doubted(isDoubted),
-  });
   readonly #batches: [Rows, Uint8Array][] = [];
   /** Who publishes: 128 random bits that are a secret, and how many engines have had them. */
   readonly #producer = new BigUint64Array(3);
@@ -63,6 +60,10 @@ export class Host {
   #sleepTimer: ReturnType<typeof setInterval> | undefined;
   /** When the timer rings. */
   #due = Number.POSITIVE_INFINITY;
+  #isOnline = false;
+  /** Whether the hub is asked for a sign of life. */
+  #isDoubted = false;
+  #ping: Ping | undefined;
   /** Whether the guest takes rows just now. */
   busy = false;
 
@@ -97,15 +98,23 @@ export class Host {
       });
   }
 
-  /** Finds out whether the link is what it seems, or makes one without waiting any longer. */
-  probe(): void {
-    if (this.#pulse.online) this.#pulse.doubt();
-    else this.tell((engine) => engine.tell(Call.Online));
+  /** Has the engine find out whether the link is what it seems, or make one without waiting any longer. */
+  probe(call: Call.Online | Call.Connect = Call.Online): void {
+    this.tell((engine) => engine.tell(call));
+    if (this.#isOnline) this.#doubt(true);
   }
 
-  /** Milliseconds to the hub and back. */
+  /** Milliseconds to the hub and back. One question at a time: who comes meanwhile waits for the same answer. */
   ping(): Promise<number> {
-    return this.#pulse.ping();
+    if (!this.#ping) {
+      const request = this.ask((engine) => engine.tell(Call.Ping));
+      if (!request) return Promise.reject(lost());
+      this.drainSoon();
+      const ping = { request, sentAt: now() } as Ping;
+      ping.answer = new Promise((resolve, reject) => Object.assign(ping, { resolve, reject }));
+      this.#ping = ping;
+    }
+    return this.#ping.answer;
   }
 
   /** Calls the engine. Several calls in one turn share one drain, and their publishes one packet. */
@@ -143,7 +152,7 @@ export class Host {
     this.#ended.abort();
     clearTimeout(this.#timer);
     clearInterval(this.#sleepTimer);
-    this.#pulse.online = false;
+    this.#setOnline(false);
     this.#engine = undefined;
     this.#link?.close(1000);
   }
@@ -163,11 +172,11 @@ export class Host {
     }
     watchPage(this.#ended.signal, {
       online: () => {
-        if (!this.#pulse.online) this.#abandon({});
+        if (!this.#isOnline) this.#abandon();
         this.probe();
       },
       shown: () => this.probe(),
-      offline: () => this.#pulse.online && this.probe(),
+      offline: () => this.#isOnline && this.probe(),
       // At once: the page may not live to see the end of this turn.
       hidden: () => {
         this.drain();
@@ -186,26 +195,35 @@ export class Host {
   }
 
   #receive(frame: Uint8Array): void {
-    const answers: number[] = [];
-    overhear(
-      frame,
-      (code, sentence) => this.#guest.said(code, sentence),
-      (request) => answers.push(request),
-    );
-    this.#pulse.heard(answers);
+    this.#doubt(false);
     this.#take((engine) => engine.received(frame), frame);
   }
 
   #lose(code: number, end: LinkEnd): void {
     this.#guest.lost(end);
-    this.#pulse.online = false;
+    this.#setOnline(false);
     this.tell((engine) => engine.tell(Call.LinkClosed, code));
   }
 
   /** Gives up a link that may wait for ever, if there is one. */
-  #abandon(end: LinkEnd): void {
+  #abandon(): void {
     this.#link?.close(1000);
-    this.#lose(1006, end);
+    this.#lose(1006, {});
+  }
+
+  #doubt(isDoubted: boolean): void {
+    if (this.#isDoubted === isDoubted) return;
+    this.#isDoubted = isDoubted;
+    this.#guest.doubted(isDoubted);
+  }
+
+  /** Whatever was doubted before: the status that follows tells of it. */
+  #setOnline(isOnline: boolean): void {
+    this.#isOnline = isOnline;
+    if (isOnline) return;
+    this.#isDoubted = false;
+    this.#ping?.reject(lost());
+    this.#ping = undefined;
   }
 
   #boot(engine: Engine): void {
@@ -244,7 +262,12 @@ export class Host {
           this.#wake(rows.number(row, 1));
           break;
         case Kind.Status:
-          this.#pulse.online = upper === online;
+          this.#setOnline(upper === online);
+          break;
+        case Kind.Echoed:
+          if (upper !== this.#ping?.request) break;
+          this.#ping.resolve(now() - this.#ping.sentAt);
+          this.#ping = undefined;
           break;
         case Kind.OpenLink:
           this.#link?.open();
@@ -303,7 +326,7 @@ export class Host {
     this.#engine = undefined;
     this.#started = false;
     this.#link?.close(1000);
-    this.#pulse.online = false;
+    this.#setOnline(false);
     const again = now() - this.#stoppedAt < 10_000;
     this.#stoppedAt = now();
     this.#guest.orphaned();
@@ -317,6 +340,10 @@ export class Host {
       }
     });
   }
+}
+
+function lost(): TidewireError {
+  return new TidewireError("link_lost", "ping", true, undefined, "there is no connection");
 }
 
 const none = new Uint8Array(0);

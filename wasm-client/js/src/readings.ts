@@ -36,6 +36,12 @@ export function messageOf(
   );
 }
 
+/** The hub's words. */
+export function textOf(rows: Rows, row: number, frame: Uint8Array): string {
+  const start = rows.lower(row, 2);
+  return utf8.decode(frame.subarray(start, start + rows.upper(row, 2)));
+}
+
 export function gapOf(rows: Rows, row: number): Gap {
   return {
     type: "gap",

@@ -9,7 +9,7 @@ import { type Guest, Host, type Transport } from "./host.js";
 import type { LinkEnd } from "./link.js";
 import type { Listener, Owner } from "./listener.js";
 import { Entries, type Entry, type Publisher } from "./outbox.js";
-import { gapOf, messageOf, publishedOf, readyOf, statusOf } from "./readings.js";
+import { gapOf, messageOf, publishedOf, readyOf, statusOf, textOf } from "./readings.js";
 import type { OutboxOptions, Status } from "./types.js";
 
 /** A client that shares the session. */
@@ -50,7 +50,7 @@ export class Session implements Guest {
 
   connect(): void {
     this.#host.begin();
-    this.#host.probe();
+    this.#host.probe(Call.Connect);
   }
 
   ping(): Promise<number> {
@@ -148,6 +148,9 @@ export class Session implements Guest {
         case Kind.Failed:
           this.#settle(rows, row);
           break;
+        case Kind.Said:
+          this.#sentences.set(codeOf(rows.lower(row, 1)), textOf(rows, row, frame));
+          break;
         case Kind.Status:
           this.#setStatus(statusOf(rows, row));
           break;
@@ -183,10 +186,6 @@ export class Session implements Guest {
   failed(code: ErrorCode, cause: unknown): void {
     if (!this.closed)
       this.#setStatus({ state: "closed", reason: code, detail: wordsOf(cause) }, cause);
-  }
-
-  said(code: number, sentence: string): void {
-    this.#sentences.set(codeOf(code), sentence);
   }
 
   lost(end: LinkEnd): void {

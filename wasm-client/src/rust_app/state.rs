@@ -188,6 +188,8 @@ impl State {
             output::Event::Goodbye { .. } | output::Event::Detached { .. } => {}
             // This face asks for no pages.
             output::Event::Page { .. } => {}
+            // Nor does it show the hub's words, or ping.
+            output::Event::Said { .. } | output::Event::Echoed { .. } => {}
         }
     }
 

@@ -185,6 +185,8 @@ impl World {
             ClientEvent::Goodbye { code, .. } => self.check_goodbye(actor, *code),
             // Nobody here asks for pages.
             ClientEvent::Page { .. } => {}
+            // What comes of it is told as well.
+            ClientEvent::Said { .. } | ClientEvent::Echoed { .. } => {}
         }
         if let Some(story) = &mut self.story {
             story.push(Told { actor, event, uid });

@@ -23,6 +23,7 @@ export const enum Call {
   Online = 12,
   Suspend = 13,
   NoToken = 14,
+  Ping = 15,
 }
 
 const utf8 = new TextEncoder();

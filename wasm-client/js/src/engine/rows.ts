@@ -16,6 +16,8 @@ export const enum Kind {
   Message = 11,
   Published = 12,
   Failed = 13,
+  Said = 14,
+  Echoed = 15,
 }
 
 /** Words in a row. */
