@@ -31,7 +31,7 @@ use crate::names::directory::{Directory, TopicRule};
 use crate::names::producers::{Producer, Producers};
 use crate::reading::job::{Answer, Ask, Hub, Job, PageRead};
 use crate::reading::reads::Reads;
-use crate::reading::start;
+use crate::reading::start::{self, Stand};
 use crate::sync::{Mutex, lock};
 use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
@@ -88,7 +88,8 @@ impl Topics {
         let heavy = Arc::new(Heavy::default());
         let calendar = Arc::new(Calendar::default());
         let epochs: Vec<Epoch> = logs.iter().map(|(epoch, _)| *epoch).collect();
-        let names = Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &calendar);
+        let names =
+            Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &ledger, &calendar);
         let log = |(index, log): (u8, (Epoch, Engine))| {
             Log::new(Sequencer::new(index, log, inboxes.clone(), &heavy, &ledger, &limits, &metrics))
         };
@@ -288,12 +289,23 @@ impl Topics {
             (index, names.find(name).cloned(), names.gone(name, index))
         };
         let log = self.log(index);
-        let stand = start::of_topic(log, now, topic.as_deref(), forgotten, start);
+        let mut stand = start::of_topic(log, now, topic.as_deref(), forgotten, start);
+        let read = |stand: &Stand| {
+            let tail = &topic.as_ref()?.tail;
+            Some(tail.read_after(now, stand.cursor, bytes_max))
+        };
+        let mut found = read(&stand);
+        // What went between the two looks would be missing without a word: from where the rest begins it is looked for anew.
+        while let Some(gone) =
+            found.as_ref().map(|found| found.cached_from).filter(|gone| *gone > stand.cursor)
+        {
+            stand.lose(log, gone);
+            found = read(&stand);
+        }
         let mut page =
             PageRead { after: vec![log.position(stand.cursor)], gap: stand.gap, ..PageRead::default() };
         let mut upto = stand.cursor;
-        if let Some(topic) = topic {
-            let found = topic.tail.read_after(now, stand.cursor, bytes_max);
+        if let Some(found) = found {
             let mut scratch = Vec::new();
             for block in &found.blocks {
                 put_on_page(&block.wire(), &mut scratch, &mut page.blocks);
