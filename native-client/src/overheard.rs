@@ -34,7 +34,8 @@ pub(crate) struct Overheard {
 }
 
 impl Overheard {
-    /// Listens to a message; gives the last question whose answer says that all before it was read.
+    /// Listens to a message; gives the highest question that it answers: all that was sent before that was read. The
+    /// state machine's own questions have low numbers, and their answers may come behind.
     pub(crate) fn listen(&self, mut received: &[u8]) -> Option<Request> {
         let mut read = None;
         while let Ok((kind, body)) = binary::take(&mut received) {
@@ -59,7 +60,7 @@ impl Overheard {
                 }
                 Acked::KIND | Opened::KIND | Subscribed::KIND | Page::KIND => self.goes_on(),
                 Heartbeat::KIND => {
-                    read = Heartbeat::take(body).ok().map(|answer| answer.request).or(read);
+                    read = read.max(Heartbeat::take(body).ok().map(|answer| answer.request));
                 }
                 _ => {}
             }
@@ -150,5 +151,7 @@ mod tests {
         let read = listen(&overheard, &[HubFrame::Welcome(welcome), answer(3), answer(4)]);
         assert_eq!((overheard.message_bytes_max(), read), (Some(9), Some(Request(4))));
         assert_eq!(overheard.listen(&[255, 1]), None);
+        let read = listen(&overheard, &[answer(1 << 40), answer(3), answer(2)]);
+        assert_eq!(read, Some(Request(1 << 40)), "answers in falling order");
     }
 }
