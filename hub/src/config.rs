@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidewire_hub_core::topics::Settings;
@@ -14,11 +14,15 @@ use crate::gate;
 use crate::gate::origin::Origins;
 use crate::gate::proxies::Proxies;
 
+mod reload;
+
 mod environment;
 
 mod meaning;
 
 mod demo;
+
+mod warnings;
 
 mod rules;
 
@@ -30,9 +34,9 @@ mod summary;
 
 mod bounds;
 
-mod warnings;
-
 pub mod problem;
+
+pub use reload::Reread;
 
 /// How a hub is to run. Made by [`Config::load`].
 #[derive(Debug, Clone)]
@@ -101,11 +105,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names everything that is wrong.
     pub fn load(flags: &Flags, env: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
-        let text = match &flags.config {
-            Some(path) => std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?,
-            None => String::new(),
-        };
+        let text = flags.config.as_deref().map_or_else(|| Ok(String::new()), text_of)?;
         Self::read(&text, flags, env)
     }
 
@@ -123,20 +123,7 @@ impl Config {
         }
         let mut config = meaning::interpret(raw, flags, &mut problems);
         config.warnings.extend(unheard);
-        let broken: Vec<_> =
-            problems.iter().filter(|problem| problem.is_syntax()).map(Problem::line).collect();
-        // What stands on a line that cannot be read is not what its writer meant.
-        problems.retain(|problem| problem.is_syntax() || !broken.contains(&problem.line()));
-        problems.sort_by_key(|problem| problem.line().unwrap_or(usize::MAX));
-        if problems.is_empty() {
-            return Ok(config);
-        }
-        let mut warnings = config.warnings;
-        // What is wrong may be what would let somebody in.
-        if problems.iter().any(Problem::may_be_about_access) {
-            warnings.retain(|warning| warning.place.is_some());
-        }
-        Err(ConfigError::Wrong { problems, warnings })
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::wrong(problems, config.warnings)) }
     }
 
     /// Whether any rule lets anybody do anything who can connect.
@@ -144,6 +131,26 @@ impl Config {
     pub fn lets_anybody_in(&self) -> bool {
         self.core.access.rules.iter().any(rules::is_of_use)
     }
+}
+
+impl ConfigError {
+    /// What is wrong, as it is told.
+    fn wrong(mut problems: Vec<Problem>, mut warnings: Vec<Warning>) -> Self {
+        let broken: Vec<_> =
+            problems.iter().filter(|problem| problem.is_syntax()).map(Problem::line).collect();
+        // What stands on a line that cannot be read is not what its writer meant.
+        problems.retain(|problem| problem.is_syntax() || !broken.contains(&problem.line()));
+        problems.sort_by_key(|problem| problem.line().unwrap_or(usize::MAX));
+        // What is wrong may be what would let somebody in.
+        if problems.iter().any(Problem::may_be_about_access) {
+            warnings.retain(|warning| warning.place.is_some());
+        }
+        Self::Wrong { problems, warnings }
+    }
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })
 }
 
 fn lines(problems: &[Problem], warnings: &[Warning]) -> String {
@@ -209,6 +216,11 @@ mod tests {
         check_wrong("[[topics]]\npattern = \">\"", &["`topics[0].retention` is missing"]);
         check_wrong("access = 1\nlimits = 2", &["[[access]]", "[limits]"]);
         check_wrong("metrics_listen = \"127.0.0.1:7700\"", &["another address"]);
+        let everywhere = "listen = \"0.0.0.0:7850\"\nmetrics_listen = ";
+        for overlapping in ["127.0.0.1:7850", "0.0.0.0:7850", "[::]:7850"] {
+            check_wrong(&format!("{everywhere}\"{overlapping}\""), &["another address than `listen`"]);
+        }
+        right(&format!("{everywhere}\"127.0.0.1:7851\""));
         check_wrong("trusted_proxies = [\"localhost\"]", &["10.0.0.0/8"]);
     }
 
@@ -422,8 +434,15 @@ mod tests {
     fn dev_stays_on_this_machine() {
         let dev = Flags { dev: true, ..Flags::default() };
         assert!(read("", &[], &dev).unwrap().lets_anybody_in());
-        let error = read("listen = \"0.0.0.0:7700\"", &[], &dev).unwrap_err().to_string();
-        assert!(error.contains("--dev"), "{error}");
+        for key in ["listen", "metrics_listen"] {
+            let error = read(&format!("{key} = \"0.0.0.0:7900\""), &[], &dev).unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains("with --dev"), "{error}");
+        }
+        let page = ("TIDEWIRE_ORIGINS", "https://app.example.com");
+        let config = read("allow_no_origin = false", &[page], &dev).unwrap();
+        assert_eq!(config.origins, Origins { allowed: vec![], loopback: true, absent: true });
+        assert!(config.warnings.iter().any(|warning| warning.says.contains("--dev")));
+        assert!(read("", &[("TIDEWIRE_ORIGINS", "app")], &dev).is_err());
     }
 
     #[test]

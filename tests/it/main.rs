@@ -14,6 +14,7 @@ mod native_client;
 mod operator;
 mod proxy;
 mod refusals;
+mod reload;
 mod subscribers;
 mod updates;
 

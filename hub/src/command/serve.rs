@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use tidewire_hub::config::{Config, ConfigError, Flags};
+use tidewire_hub::config::{Config, ConfigError, Flags, Reread};
 use tidewire_hub::report::report;
 use tidewire_hub::server::Server;
 use tokio::runtime;
@@ -49,6 +49,7 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
     // Listened to from here on, so that a signal during the start is not lost.
     let mut signals = Signals::new().context("cannot listen to signals")?;
     let with_demo = config.demo;
+    let depth_max = config.core.limits.topic_depth_max;
     let server = Server::start(config)?;
     {
         let mut out = io::stdout().lock();
@@ -60,7 +61,7 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
     }
     let demo = with_demo.then(|| tokio::spawn(publish_host(server.address())));
     while signals.next().await == Asked::Hangup && flags.config.is_some() {
-        read_rules_again(&server, flags);
+        read_rules_again(&server, flags, depth_max);
     }
     // It would try to come back to a hub that waits for everybody to leave.
     if let Some(demo) = demo {
@@ -74,22 +75,28 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
 }
 
 /// Takes the access rules anew from the file. A wrong file changes nothing.
-fn read_rules_again(server: &Server, flags: &Flags) {
-    let config = match load(flags) {
-        Ok(config) => config,
-        Err(error) => {
+fn read_rules_again(server: &Server, flags: &Flags, depth_max: usize) {
+    if flags.dev {
+        return report("--dev lets everybody do everything, whatever the file says; it was not read again");
+    }
+    let Reread { access, written, warnings } = match Reread::load(flags, depth_max) {
+        Ok(rules) => rules,
+        Err(error @ ConfigError::Unreadable { .. }) => {
+            let error = anyhow::Error::new(error);
+            return report(format_args!("the access rules stay as they are: {error:#}"));
+        }
+        Err(error @ ConfigError::Wrong { .. }) => {
             return report(format_args!(
                 "the access rules stay as they are, for the configuration is wrong: {error}"
             ));
         }
     };
-    for warning in &config.warnings {
+    for warning in warnings {
         report(format_args!("warning: {warning}"));
     }
-    let count = config.core.access.rules.len();
-    server.change_access(config.core.access);
+    server.change_access(access);
     report(format_args!(
-        "{count} access rules were read and hold from now on; all other keys wait for the next start"
+        "{written} access rules were read and hold from now on; all other keys wait for the next start"
     ));
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use tidewire_hub_core::access::{AccessRule, Who};
+use tidewire_hub_core::access::{Access, AccessRule, Who};
 use tidewire_protocol::name::Pattern;
 
-use crate::config::Config;
 use crate::config::problem::{Place, Warning, Written};
+use crate::config::{Config, rules};
 use crate::gate::limits::Limits;
 
 /// Finds all of it.
@@ -25,10 +25,7 @@ pub(super) fn find(
         );
     }
     if !config.lets_anybody_in() {
-        found.tell(
-            None,
-            "no access rule lets anybody do anything; add [[access]] rules with `anonymous = true`, or use --dev on your own machine",
-        );
+        found.tell(None, NOBODY);
     }
     if config.proxies.trust_everybody() {
         found.tell(None, "`trusted_proxies` trusts everybody: each client can name any address as its own");
@@ -37,15 +34,24 @@ pub(super) fn find(
         found.lopsided(&config.gate, limits);
     }
     // With --dev other rules hold than those that are written.
-    let written = if dev { &[] } else { &config.core.access.rules[..] };
-    for (at, (rule, place)) in written.iter().zip(access).enumerate() {
-        found.access(rule, place, &written[..at], access);
+    if !dev {
+        found.rules(&config.core.access, access);
     }
     for (at, (rule, place)) in config.core.rules.iter().zip(topics).enumerate() {
         found.pattern(&rule.pattern, place);
         let before = config.core.rules[..at].iter().position(|before| before.pattern.covers(&rule.pattern));
         found.behind(place, before.map(|before| &topics[before]));
     }
+    found.found
+}
+
+/// Finds what is of no use in access rules alone.
+pub(super) fn of_access(access: &Access, places: &[Place], depth_max: usize) -> Vec<Warning> {
+    let mut found = Warnings { found: Vec::new(), depth_max };
+    if !access.rules.iter().any(rules::is_of_use) {
+        found.tell(None, NOBODY);
+    }
+    found.rules(access, places);
     found.found
 }
 
@@ -82,6 +88,13 @@ impl Warnings {
                 );
                 self.tell(Some(place), says);
             }
+        }
+    }
+
+    fn rules(&mut self, access: &Access, places: &[Place]) {
+        let rules = &access.rules;
+        for (at, (rule, place)) in rules.iter().zip(places).enumerate() {
+            self.access(rule, place, &rules[..at], places);
         }
     }
 
@@ -134,6 +147,8 @@ impl Warnings {
         }
     }
 }
+
+const NOBODY: &str = "no access rule lets anybody do anything; add [[access]] rules with `anonymous = true`, or use --dev on your own machine";
 
 /// Whether a rule decides everything that a later one could.
 fn leaves_nothing(before: &AccessRule, rule: &AccessRule) -> bool {
