@@ -261,6 +261,32 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_is_wrong_contradicts_no_other() {
+        for wrong in ["0", "\"x\"", "999_999_999_999"] {
+            for (key, right) in [
+                ("frame_bytes_max", "message_bytes_max = 4_000_000"),
+                ("message_bytes_max", "node_bytes_max = 1_048_576"),
+            ] {
+                let toml = format!("[limits]\n{key} = {wrong}\n{right}\n");
+                let said = read(&toml, &[], &Flags::default()).unwrap_err().to_string();
+                let others = said.lines().filter(|line| line.contains(key)).count();
+                assert_eq!((others, said.contains("line 2: ")), (1, true), "{said}");
+            }
+        }
+        let env = [("TIDEWIRE_LIMITS_FRAME_BYTES_MAX", "many")];
+        let said = read("[limits]\nmessage_bytes_max = 4_000_000", &env, &Flags::default()).unwrap_err();
+        assert!(!said.to_string().contains("too small"), "{said}");
+    }
+
+    #[test]
+    fn a_key_that_is_gone_is_told_its_successor() {
+        check_wrong(
+            "[limits]\nwindows_max = 5",
+            &["line 2: there is no `limits.windows_max` any more; ", "`limits.windows_bytes_max`"],
+        );
+    }
+
+    #[test]
     fn a_contradiction_names_its_places() {
         let toml = "[limits]\nfrag = 1\nmessage_bytes_max = 4_000_000\nframe_bytes_max = 5_000_000";
         check_wrong(toml, &["line 4 and line 3: `limits.frame_bytes_max` is 5000000"]);
@@ -346,10 +372,32 @@ mod tests {
             &format!("{all}{}", rule("a.b", open)),
             &["`access[1].pattern` is \"a.b\": it is never asked"],
         );
-        check_warned(&format!("{}{all}", rule("a.b", "")), &[]);
-        check_warned(&format!("{}{all}", rule("a.b", "anonymous = false")), &["denies to everybody"]);
+        check_warned(&format!("{}{all}", rule("a.b", "")), &["`>` cannot be subscribed to as a whole"]);
+        check_warned(
+            &format!("{}{all}", rule("a.b", "anonymous = false")),
+            &["denies to everybody", "cannot be subscribed to as a whole"],
+        );
         check_warned(&format!("{}{all}", rule(">", "subscribe = true")), &["nobody can yet"]);
         check_warned(&format!("{}{all}", rule(">", "")), &["it is never asked"]);
+        let part = |before: &str, line: usize| {
+            check_warned(
+                &format!("{before}{}", rule("a.>", open)),
+                &[&format!(
+                    "`a.>` cannot be subscribed to as a whole, because line {line} denies a part of it"
+                )],
+            );
+        };
+        part(&rule("a.secret.>", ""), 3);
+        part(&rule("*.secret", "publish = true\nanonymous = true"), 3);
+        check_warned(&format!("{}{}", rule("a.b", ""), rule("a.c", open)), &[]);
+        check_warned(
+            &format!("{}{}{}", rule("a.*", open), rule("a.b", ""), rule("a.c", open)),
+            &["never asked", "never asked"],
+        );
+        check_warned(
+            &format!("{}{}", rule("a.>", "publish = true\nanonymous = true"), rule("a.b", open)),
+            &["never asked"],
+        );
     }
 
     #[test]

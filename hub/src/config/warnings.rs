@@ -111,6 +111,33 @@ impl Warnings {
         }
         let behind = before.iter().position(|before| leaves_nothing(before, rule));
         self.behind(place, behind.map(|before| &places[before]));
+        if behind.is_none() && rule.subscribe {
+            self.denied(rule, place, before, places);
+        }
+    }
+
+    /// A pattern is read whole or not at all, so that one denial of a part is one of all to whoever asks for it.
+    fn denied(&mut self, rule: &AccessRule, place: &Place, before: &[AccessRule], places: &[Place]) {
+        let pattern = &rule.pattern;
+        // The first that either grants all of it or takes a part of it away.
+        let decides = |before: &AccessRule| match before.subscribe {
+            true => {
+                before.pattern.covers(pattern) && (before.who == Who::Everybody || before.who == rule.who)
+            }
+            false => before.pattern.overlaps(pattern),
+        };
+        let Some(at) = before.iter().position(decides).filter(|at| !before[*at].subscribe) else { return };
+        let (text, denying) = (pattern.as_str(), &before[at].pattern);
+        let line =
+            places[at].line.map_or_else(|| "an earlier rule".to_owned(), |line| format!("line {line}"));
+        let says = if denying.covers(pattern) {
+            format!("`{text}` cannot be subscribed to, because {line} denies it, `{denying}`")
+        } else {
+            format!(
+                "`{text}` cannot be subscribed to as a whole, because {line} denies a part of it, `{denying}`; its other topics can, by their names and by patterns that leave that part out"
+            )
+        };
+        self.tell(Some(place), says);
     }
 
     fn behind(&mut self, place: &Place, before: Option<&Place>) {
