@@ -254,14 +254,44 @@ fn refusals_reach_the_client_the_log_and_the_metrics() {
 }
 
 #[test]
+fn who_is_turned_down_after_the_handshake_is_told_with_the_limits_that_did_it() {
+    let file = File::new(
+        "allow_no_origin = true\n\
+         [[access]]\npattern = \"a.>\"\nsubscribe = true\npublish = true\nanonymous = true\n\
+         [limits]\nsubscriptions_max = 1\nmessage_bytes_max = 10\n",
+    );
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let mut client = RawSocket::signed_in(hub.address);
+    for name in ["b", "b", "a.b", "a.c"] {
+        client.say(json!({ "type": "subscribe", "request": 1, "name": name }));
+        client.hear();
+    }
+    client.say(json!({ "type": "open", "handle": 1, "topic": "a.x", "lowest": 1 }));
+    client.hear();
+    client.say(json!({ "type": "publish", "handle": 1, "seq": 1, "text": "x".repeat(11) }));
+    client.hear();
+    hub.signal("TERM");
+    for line in [
+        "since the last line 2 answers said forbidden (`[[access]]`); metrics: tidewire_refused_total{code=\"forbidden\"}",
+        "since the last line 1 answers said limit_reached (`limits.handles_max`, `limits.subscriptions_max`, ",
+        "since the last line 1 answers said too_large (`limits.message_bytes_max`); ",
+    ] {
+        eventually(line, || hub.errors().contains(line));
+    }
+}
+
+#[test]
 fn a_flood_of_refusals_is_no_flood_of_lines() {
     let hub = Hub::start(&[], &[]);
-    for _ in 0..200 {
-        enter(&hub, 1, "");
+    for n in 0..200 {
+        enter(&hub, if n % 10 == 0 { 2 } else { 1 }, "");
     }
     assert_eq!(hub.metric("tidewire_handshakes_refused_total{reason=\"no_origin\"}"), 200);
     hub.signal("TERM");
-    eventually("what was not told one by one is told", || hub.errors().contains("more since the last line"));
+    eventually("what was not told one by one is told", || {
+        hub.errors().contains("more since the last line: ")
+    });
+    eventually("so is whom it befell", || hub.errors().contains(" from 127.0.0.1, "));
     assert!(hub.errors().matches("refused (no_origin)").count() < 10, "{}", hub.errors());
 }
 
@@ -275,6 +305,7 @@ fn a_handshake_at_a_wrong_path_is_told_the_right_one() {
     assert!(String::from_utf8(socket.rest()).unwrap().contains("it is /v1/ws"));
     assert_eq!(hub.metric("tidewire_handshakes_refused_total{reason=\"path\"}"), 1);
     eventually("who it was is told", || hub.errors().contains("refused (path): 127.0.0.1: nothing speaks"));
+    assert!(hub.errors().contains("; it asked for \"/rt/v1/ws\"\n"), "{}", hub.errors());
 }
 
 #[test]
