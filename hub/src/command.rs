@@ -15,6 +15,9 @@ mod history;
 mod updates;
 
 mod hub_address;
+mod silence;
+
+mod asked;
 mod lines;
 mod place;
 mod printing;
@@ -22,6 +25,8 @@ mod printing;
 mod content;
 
 mod failure;
+
+mod naming;
 
 pub(crate) use failure::exit_code;
 
