@@ -8,6 +8,7 @@ use tokio::runtime::{self, Runtime};
 mod check;
 mod publish;
 mod serve;
+mod signals;
 mod subscribe;
 
 mod history;

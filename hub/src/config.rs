@@ -36,7 +36,7 @@ mod bounds;
 
 pub mod problem;
 
-pub use reload::Reread;
+pub use reload::{Kept, Reread};
 
 /// How a hub is to run. Made by [`Config::load`].
 #[derive(Debug, Clone)]

@@ -15,6 +15,7 @@ mod operator;
 mod proxy;
 mod refusals;
 mod reload;
+mod signals;
 mod silence;
 mod subscribers;
 mod updates;

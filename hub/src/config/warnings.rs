@@ -96,6 +96,13 @@ impl Warnings {
         for (at, (rule, place)) in rules.iter().zip(places).enumerate() {
             self.access(rule, place, &rules[..at], places);
         }
+        if rules.len() > COMPARED_MAX {
+            let says = format!(
+                "of {} access rules only the first {COMPARED_MAX} are compared with those behind",
+                rules.len()
+            );
+            self.tell(None, says);
+        }
     }
 
     fn access(&mut self, rule: &AccessRule, place: &Place, before: &[AccessRule], places: &[Place]) {
@@ -109,6 +116,7 @@ impl Warnings {
         } else if rule.who == Who::SignedIn {
             self.tell(Some(place), "it allows nothing, and what a rule denies it denies to everybody");
         }
+        let before = &before[..before.len().min(COMPARED_MAX)];
         let behind = before.iter().position(|before| leaves_nothing(before, rule));
         self.behind(place, behind.map(|before| &places[before]));
         if behind.is_none() && rule.subscribe {
@@ -189,6 +197,9 @@ fn leaves_nothing(before: &AccessRule, rule: &AccessRule) -> bool {
         && decides(before.publish, rule.publish)
         && decides(before.subscribe, rule.subscribe)
 }
+
+/// Rules that each other is compared with: all of very many would take as long as their square.
+const COMPARED_MAX: usize = 1_000;
 
 /// A pattern as other brokers write it, in our way; any other as it is.
 fn as_ours(text: &str) -> String {
