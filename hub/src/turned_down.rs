@@ -62,7 +62,8 @@ impl Counts {
         for (code, more) in risen(&self.refused, &before.refused) {
             let causes = named(refusing(code));
             lines.push(format!(
-                "since the last line {more} answers said {code}{causes}; metrics: tidewire_refused_total{{code=\"{code}\"}}"
+                "since the last line {} said {code}{causes}; metrics: tidewire_refused_total{{code=\"{code}\"}}",
+                counted(more, "answer")
             ));
         }
         for (code, more) in risen(&self.disconnected, &before.disconnected) {
@@ -71,7 +72,8 @@ impl Counts {
             if !limits.is_empty() {
                 let causes = named(limits);
                 lines.push(format!(
-                    "since the last line {more} connections ended with {code}{causes}; metrics: tidewire_disconnected_total{{code=\"{code}\"}}"
+                    "since the last line {} ended with {code}{causes}; metrics: tidewire_disconnected_total{{code=\"{code}\"}}",
+                    counted(more, "connection")
                 ));
             }
         }
@@ -80,7 +82,8 @@ impl Counts {
             more => {
                 let causes = named(DROPPING);
                 lines.push(format!(
-                    "since the last line {more} updates without an ack were dropped{causes}; metrics: tidewire_updates_dropped_total"
+                    "since the last line {} without an ack came to nothing{causes}; metrics: tidewire_updates_dropped_total",
+                    counted(more, "update")
                 ));
             }
         }
@@ -134,6 +137,11 @@ const DROPPING: &[&str] = &[
     "pending_bytes_max",
 ];
 
+/// So many of them.
+fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
 /// Keys as they are written in the configuration.
 fn named(causes: &[&str]) -> String {
     if causes.is_empty() {
@@ -167,11 +175,11 @@ mod tests {
             lines[1].contains("2 connections ended with too_slow (`limits.outbox_bytes_max`"),
             "{lines:?}"
         );
-        assert!(lines[2].contains("3 updates without an ack were dropped (`[[access]]`, "), "{lines:?}");
+        assert!(lines[2].contains("3 updates without an ack came to nothing (`[[access]]`, "), "{lines:?}");
         metrics.refused.add(Code::Forbidden.number(), 1);
         let lines = Counts::of(&metrics).since(&first);
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(lines[0].contains("1 answers said forbidden (`[[access]]`)"), "{lines:?}");
+        assert!(lines[0].contains("1 answer said forbidden (`[[access]]`)"), "{lines:?}");
     }
 
     #[test]

@@ -203,8 +203,8 @@ fn who_is_turned_down_after_the_handshake_is_told_with_the_limits_that_did_it() 
     hub.signal("TERM");
     for line in [
         "since the last line 2 answers said forbidden (`[[access]]`); metrics: tidewire_refused_total{code=\"forbidden\"}",
-        "since the last line 1 answers said limit_reached (`limits.handles_max`, `limits.subscriptions_max`, ",
-        "since the last line 1 answers said too_large (`limits.message_bytes_max`); ",
+        "since the last line 1 answer said limit_reached (`limits.handles_max`, `limits.subscriptions_max`, ",
+        "since the last line 1 answer said too_large (`limits.message_bytes_max`); ",
     ] {
         eventually(line, || hub.errors().contains(line));
     }
