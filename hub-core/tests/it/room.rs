@@ -2,6 +2,7 @@
 
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
+use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, Heartbeat};
 use tidewire_protocol::code::WhenSlow;
@@ -126,4 +127,70 @@ fn who_listens_live_misses_nothing_while_room_is_made() {
         wait(&mut hub, &[filler, writer, reader], 1);
     }
     assert_eq!(heard, 2 * 100);
+}
+
+fn held_by(hub: &Hub, account: u128) -> usize {
+    hub.topics.ledger().account(AccountKey(account)).held(Kind::Messages)
+}
+
+#[test]
+fn each_account_is_charged_what_it_brought_to_a_block() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let clients = [(2, 8_000), (3, 8_000), (4, 100), (2, 100)];
+    for (number, (account, bytes)) in (1..).zip(clients) {
+        let id = client_of(&mut hub, account, number);
+        hub.say(id, &[open_as(1, 0, "shared"), publish_on(1, 1, &vec![b'x'; bytes])]);
+    }
+    let check = |hub: &Hub| {
+        let held = [2, 3, 4].map(|account| held_by(hub, account));
+        assert!((8_100..25_000).contains(&held[0]), "{held:?}");
+        assert!((8_000..8_100).contains(&held[1]), "{held:?}");
+        assert!((100..200).contains(&held[2]), "{held:?}");
+        assert_eq!(held.iter().sum::<usize>(), hub.held(Kind::Messages));
+    };
+    check(&hub);
+    assert_eq!(hub.kept("shared"), 4);
+    check(&hub);
+    assert!(held_by(&hub, 2) < 8_600, "what is sealed takes no more than its bytes");
+}
+
+#[test]
+fn merged_blocks_are_charged_to_those_who_brought_them() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let reader = client_of(&mut hub, 9, 9);
+    hub.subscribe(reader, "shared", Start::Latest, WhenSlow::CatchUp);
+    let (much, little) = (client_of(&mut hub, 2, 2), client_of(&mut hub, 3, 3));
+    for id in [much, little] {
+        hub.say(id, &[open_as(1, 0, "shared")]);
+    }
+    for seq in 1..=500 {
+        hub.say(much, &[publish_on(1, seq, &[b'x'; 300])]);
+        hub.say(little, &[publish_on(1, seq, &[b'x'; 30])]);
+    }
+    let (much, little) = (held_by(&hub, 2), held_by(&hub, 3));
+    assert_eq!(much + little, hub.held(Kind::Messages));
+    assert!((500 * 300..500 * 340).contains(&much), "{much}");
+    assert!((500 * 30..500 * 70).contains(&little), "{little}");
+}
+
+#[test]
+fn blocks_are_merged_only_where_that_saves() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let (writer, reader) = (client_of(&mut hub, 2, 2), client_of(&mut hub, 3, 3));
+    hub.subscribe(reader, "t", Start::Latest, WhenSlow::CatchUp);
+    hub.say(writer, &[open_as(1, 0, "t")]);
+    let mut block_bytes = 0;
+    for block in 0..120 {
+        let publishes: Vec<_> = (1..=600).map(|n| publish_on(1, block * 600 + n, b"x")).collect();
+        hub.say(writer, &publishes);
+        hub.wait(200);
+        hub.sockets.written.clear();
+        if block == 0 {
+            // Later ones have longer numbers.
+            block_bytes = hub.held(Kind::Messages) + 8;
+        }
+        let most = block_bytes * (block as usize + 1);
+        assert!(hub.held(Kind::Messages) <= most, "{} bytes, {most} apart", hub.held(Kind::Messages));
+    }
+    assert_eq!(hub.kept("t"), 120 * 600);
 }
