@@ -1,8 +1,8 @@
 //! What the hub's memory is held by: what outlives a call and is not bounded by its number is charged once, to a kind and,
 //! where one client causes it, to an account. The node's limit is compared with the total; whoever holds most is asked first.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::metrics::Count;
@@ -37,9 +37,11 @@ pub enum Kind {
 pub struct AccountKey(pub u128);
 
 /// All that is held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
     totals: [Count; Kind::COUNT],
+    /// What an account may hold in all and still take more; a number that none reaches, but where the node is short of room.
+    level: AtomicUsize,
     accounts: Mutex<BTreeMap<AccountKey, Weak<Account>>>,
 }
 
@@ -96,6 +98,12 @@ impl Kind {
     }
 }
 
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { totals: Default::default(), level: AtomicUsize::new(usize::MAX), accounts: Mutex::default() }
+    }
+}
+
 impl Ledger {
     /// The account of this key, opened if it is not there.
     #[must_use]
@@ -145,23 +153,37 @@ impl Ledger {
         usize::try_from(total).unwrap_or(usize::MAX)
     }
 
-    /// How much of a kind an account may keep, if those that hold more are to give back so many bytes together: whoever
-    /// holds less is let be. Looks at every account, so ask seldom.
+    /// How much an account may hold in all, if those that hold more are to give back messages of so many bytes together:
+    /// whoever holds less is let be. Looks at every account, so ask seldom.
     #[must_use]
-    pub fn level(&self, kind: Kind, excess: usize) -> usize {
+    pub fn level(&self, excess: usize) -> usize {
         let accounts: Vec<_> = lock(&self.accounts).values().filter_map(Weak::upgrade).collect();
-        let mut held: Vec<usize> = accounts.iter().map(|account| account.held(kind)).collect();
-        held.sort_unstable_by_key(|held| Reverse(*held));
-        let mut sum = 0usize;
-        for (index, most) in held.iter().enumerate() {
-            sum = sum.saturating_add(*most);
-            let next = held.get(index + 1).copied().unwrap_or(0);
-            let count = index + 1;
-            if sum.saturating_sub(next.saturating_mul(count)) >= excess {
-                return (sum - excess) / count;
+        let held: Vec<_> = accounts.iter().map(|it| (it.held_in_all(), it.held(Kind::Messages))).collect();
+        let given = |level: usize| -> usize {
+            held.iter().map(|(all, messages)| all.saturating_sub(level).min(*messages)).sum()
+        };
+        // What is given shrinks as the level grows: the highest one is looked for at which it is enough.
+        let (mut enough, mut too_much) = (0, held.iter().map(|(all, _)| *all + 1).max().unwrap_or(0));
+        while too_much > enough + 1 {
+            let middle = enough + (too_much - enough) / 2;
+            if given(middle) >= excess {
+                enough = middle;
+            } else {
+                too_much = middle;
             }
         }
-        0
+        enough
+    }
+
+    /// The node is short of room, and accounts that hold more than this in all take no more; or it is not.
+    pub fn restrict(&self, level: Option<usize>) {
+        self.level.store(level.unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether the node is short of room.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.level.load(Ordering::Relaxed) < usize::MAX
     }
 
     /// Who holds most of a kind. Looks at every account, so ask seldom.
@@ -215,6 +237,22 @@ impl Account {
 }
 
 impl Account {
+    /// Bytes of all kinds, but for what can be made again.
+    #[must_use]
+    pub fn held_in_all(&self) -> usize {
+        let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Derived);
+        kinds.map(|kind| self.held(kind)).sum()
+    }
+
+    /// Whether it is to take no more messages, since the node is short of room and it holds more than others. A few are
+    /// nobody's fault.
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        self.ledger.is_short()
+            && self.held(Kind::Messages) > FEW_BYTES
+            && self.held_in_all() > self.ledger.level.load(Ordering::Relaxed)
+    }
+
     /// Whether it may hold `more` bytes of a kind of which there may be `bytes_max`: as many as are left for others,
     /// so that one account gets half at most, and the next always finds something.
     #[must_use]
@@ -255,6 +293,9 @@ impl Drop for Account {
     }
 }
 
+/// Messages of so few bytes are no reason to restrict an account.
+const FEW_BYTES: usize = 16 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,7 +327,7 @@ mod tests {
         });
         let accounts: Vec<_> = accounts.collect();
         ledger.nobody().charge(Kind::Messages, 1_000);
-        assert_eq!(ledger.level(Kind::Messages, excess), level, "{held:?} less {excess}");
+        assert_eq!(ledger.level(excess), level, "{held:?} less {excess}");
         drop(accounts);
     }
 

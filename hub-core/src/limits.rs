@@ -136,6 +136,12 @@ impl Limits {
         (self.node_bytes_max / 2).max(LEAST_BYTES)
     }
 
+    /// Bytes that tails of patterns should take together, and may for a moment take twice.
+    #[must_use]
+    pub fn doubles_bytes_max(&self) -> usize {
+        self.node_bytes_max / 8
+    }
+
     /// Bytes of the longest single answer: a page, or one largest message in the encoding that makes it longest. A client
     /// may leave one of them unread beyond [`Self::outbox_bytes_max`], or it could never read that message.
     #[must_use]

@@ -23,7 +23,7 @@ pub mod heavy;
 
 mod letting_go;
 
-mod of_pattern;
+pub mod of_pattern;
 
 pub mod sealed;
 

@@ -7,7 +7,7 @@
 
 use std::ops::DerefMut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tidewire_protocol::block::put_on_page;
 use tidewire_protocol::code::Code;
@@ -60,8 +60,8 @@ pub struct Topics {
     reads: Reads,
     heavy: Arc<Heavy>,
     access: InForce,
-    /// The last look for room found too little: until the next sweep nobody looks again.
-    is_short: AtomicBool,
+    /// The last look for room found too little: until the next sweep, or until there are so many bytes, nobody looks again.
+    looks_again_at: AtomicUsize,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
@@ -85,7 +85,7 @@ impl Topics {
         let limits = Arc::new(settings.limits);
         let metrics = Arc::new(Metrics::default());
         let ledger = Arc::new(Ledger::default());
-        let heavy = Arc::new(Heavy::default());
+        let heavy = Arc::new(Heavy::new(&ledger, &limits));
         let calendar = Arc::new(Calendar::default());
         let epochs: Vec<Epoch> = logs.iter().map(|(epoch, _)| *epoch).collect();
         let names =
@@ -100,7 +100,7 @@ impl Topics {
             reads: Reads::new(inboxes.len(), limits.reading_bytes_max),
             heavy,
             access: InForce::new(settings.access),
-            is_short: AtomicBool::new(false),
+            looks_again_at: AtomicUsize::new(0),
             limits,
             metrics,
             ledger,
@@ -260,7 +260,7 @@ impl Topics {
             self.settle(now, log);
         }
         wakes.wake(&self.inboxes);
-        self.relieve();
+        self.relieve(now);
     }
 
     /// Reads a page of history; `None` if that takes a look at many topics: ask [`Self::read`].

@@ -129,11 +129,12 @@ impl Directory {
         ledger: &Arc<Ledger>,
         calendar: &Arc<Calendar>,
     ) -> Self {
-        let heavy_bytes = (limits.node_bytes_max / HEAVY_TAILS_MAX).max(1);
-        let terms = |keep, epoch| {
+        let terms_of = |keep, epoch, heavy_max: usize| {
             let calendar = Arc::clone(calendar);
+            let heavy_bytes = (limits.node_bytes_max / heavy_max).max(1);
             Arc::new(Terms { keep, shards, heavy_bytes, epoch, calendar })
         };
+        let terms = |keep, epoch| terms_of(keep, epoch, HEAVY_TOPICS_MAX);
         let of_rule = |rule: TopicRule| {
             let log = rule.log.min(epochs.len().saturating_sub(1) as u8);
             (rule.pattern, log, terms(rule.retention.keep(limits), epochs[usize::from(log)]))
@@ -153,7 +154,10 @@ impl Directory {
             next_number: 1,
             rules: rules.into_iter().map(of_rule).collect(),
             usual: terms(Retention::default().keep(limits), epochs[0]),
-            pattern_terms: epochs.iter().map(|epoch| terms(of_patterns, *epoch)).collect(),
+            pattern_terms: epochs
+                .iter()
+                .map(|epoch| terms_of(of_patterns, *epoch, HEAVY_PATTERNS_MAX))
+                .collect(),
             room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.half_a_node()),
             shapes_max: limits.pattern_shapes_max,
             metrics: Arc::clone(metrics),
@@ -347,8 +351,10 @@ impl Directory {
 
 /// What is remembered of names that went may take that part of what the node may hold.
 const GONE_PART: usize = 16;
-/// So many tails can hold a notable part of what the node may hold.
-const HEAVY_TAILS_MAX: usize = 1_024;
+/// So many topics can hold a notable part of what the node may hold,
+const HEAVY_TOPICS_MAX: usize = 1_024;
+/// and a quarter as many tails of patterns, which may take a quarter of it: they go first, so that few should be overlooked.
+const HEAVY_PATTERNS_MAX: usize = 16_384;
 /// A round of ageing begins so long after the one before it at the earliest.
 const ROUND_MS: u64 = 5_000;
 /// In so many sweeps it comes round, unless there are very many names; shards do one every 250 ms.

@@ -6,15 +6,18 @@ use crate::block::Open;
 use crate::clock::Millis;
 use crate::mutant::{self, Mutant};
 use crate::sync::lock;
-use crate::tail::{Keep, State, Tail};
+use crate::tail::{Keep, Source, State, Tail};
 
 impl Tail {
-    /// Drops all that it holds.
-    pub fn clear(&self) {
+    /// Drops all that it holds. Tells how many bytes that freed.
+    pub fn clear(&self) -> usize {
         let mut state = lock(&self.state);
-        state.discard_open();
-        while state.sealed.drop_front().is_some() {}
+        let mut freed = state.discard_open();
+        while let Some(block) = state.sealed.drop_front() {
+            freed += block.size();
+        }
         state.cached_from = state.last;
+        freed
     }
 
     /// Bytes of a heavy tail. `None` if it is not heavy any more, and may become so again.
@@ -40,21 +43,15 @@ impl Tail {
         (state.cached_from, state.last)
     }
 
-    /// Drops the older half of the blocks, because the node has no room. Tells how many bytes that freed.
-    pub fn halve(&self) -> usize {
-        let mut state = lock(&self.state);
-        let mut freed = 0;
-        for _ in 0..state.sealed.len().div_ceil(2) {
-            freed += self.drop_front(&mut state);
-        }
-        freed
-    }
-
-    /// The same for any tail, however small: one block at least goes, or what has gathered for one. What came just now
-    /// stays, since those who listen are about to get it.
+    /// Drops the older half of the blocks, because the node has no room: one at least, or what has gathered for one. What
+    /// came just now stays, since those who listen are about to get it, but in a pattern's tail: its topics have it. Tells
+    /// how many bytes that freed.
     pub fn shrink(&self, now: Millis) -> usize {
         let mut state = lock(&self.state);
-        let Millis(settled_ms) = self.terms.calendar.at(Millis(now.0.saturating_sub(SETTLED_MS)));
+        let settled_ms = match self.source {
+            Source::Topic(_) => self.terms.calendar.at(Millis(now.0.saturating_sub(SETTLED_MS))).0,
+            Source::Pattern(_) => u64::MAX,
+        };
         if state.sealed.is_empty() && state.open.as_ref().is_some_and(|open| open.last_time_ms() < settled_ms)
         {
             state.cached_from = state.last;

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use crate::clock::Millis;
-use crate::ledger::Kind;
 use crate::log::Log;
 use crate::names::directory::Aging;
 use crate::sync::lock;
@@ -13,7 +12,7 @@ impl Topics {
     /// Drops some of what is too old, and what nobody needs; where the node is full, also the older half of what it comes
     /// by, of patterns and of the accounts that hold most. To be called a few times a second.
     pub fn sweep(&self, now: Millis) {
-        let level = self.make_room();
+        let level = self.make_room(now);
         let Aging { topics, idle, watched } = lock(&self.names).next_to_age(now, level.is_some());
         for followed in idle {
             for (log, tail) in self.logs.iter().zip(&followed.tails) {
@@ -22,7 +21,7 @@ impl Topics {
             }
         }
         for tail in watched.iter().flat_map(|followed| &followed.tails) {
-            if level.is_some() && self.excess() > 0 {
+            if level.is_some() && self.excess() > 0 || self.heavy.doubles.are_too_many() {
                 tail.shrink(now);
             }
         }
@@ -33,7 +32,7 @@ impl Topics {
             if let Some(level) = level {
                 topic.tail.drop_derived();
                 let owner = if self.excess() > 0 { topic.tail.owner() } else { None };
-                if owner.is_some_and(|owner| owner.held(Kind::Messages) > level) {
+                if owner.is_some_and(|owner| owner.held_in_all() > level) {
                     topic.tail.shrink(now);
                 }
             }
@@ -53,23 +52,31 @@ impl Topics {
         }
     }
 
-    /// Makes room if the node is full and the last look did not find too little.
-    pub(super) fn relieve(&self) {
-        if self.is_full() && !self.is_short.load(Ordering::Relaxed) {
-            self.make_room();
+    /// Makes room if the node is full and the last look did not find too little, or much has come since.
+    pub(super) fn relieve(&self, now: Millis) {
+        let total = self.ledger.total();
+        if total > self.limits.node_bytes_max && total > self.looks_again_at.load(Ordering::Relaxed) {
+            self.make_room(now);
         }
     }
 
-    /// Makes room if the node is full, among what is heavy. If that is too little, tells what accounts may keep.
-    fn make_room(&self) -> Option<usize> {
+    /// Makes room if the node is full, among what is heavy. If that is too little, tells how much an account may hold:
+    /// whoever holds more takes no more until there is room.
+    fn make_room(&self, now: Millis) -> Option<usize> {
         let mut level = None;
         if self.is_full() {
-            let excess = self.excess();
-            let may_keep = self.ledger.level(Kind::Messages, excess);
-            self.heavy.relieve(excess, may_keep);
-            level = self.is_full().then_some(may_keep);
+            let weighed = self.heavy.weigh();
+            weighed.relieve_doubles(now, self.excess());
+            // Other tails of patterns go before anybody's messages, in sweeps.
+            let excess = self.excess().saturating_sub(self.heavy.doubles.bytes());
+            let may_hold = self.ledger.level(excess);
+            weighed.relieve_topics(now, excess, may_hold);
+            level = self.is_full().then_some(may_hold);
         }
-        self.is_short.store(level.is_some(), Ordering::Relaxed);
+        self.ledger.restrict(level);
+        let more = self.limits.node_bytes_max / LOOKS_A_NODE;
+        let looks_again_at = level.map_or(0, |_| self.ledger.total().saturating_add(more));
+        self.looks_again_at.store(looks_again_at, Ordering::Relaxed);
         level
     }
 
@@ -83,3 +90,6 @@ impl Topics {
         self.ledger.total().saturating_sub(max - max / 16)
     }
 }
+
+/// Where the node is short of room, it is looked for again when it holds more by so small a part.
+const LOOKS_A_NODE: usize = 64;

@@ -5,10 +5,11 @@ use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, Heartbeat};
-use tidewire_protocol::code::WhenSlow;
+use tidewire_protocol::code::{Code, WhenSlow};
 use tidewire_protocol::position::Start;
 
 use crate::rig::{Heard, Hub, hello, keep_all, limits, messages, open_as, publish_on};
+use crate::updates::{open_for_updates, send};
 
 const NODE_BYTES: usize = 16 << 20;
 
@@ -193,4 +194,133 @@ fn blocks_are_merged_only_where_that_saves() {
         assert!(hub.held(Kind::Messages) <= most, "{} bytes, {most} apart", hub.held(Kind::Messages));
     }
     assert_eq!(hub.kept("t"), 120 * 600);
+}
+
+/// The hub never holds much more than it may.
+#[track_caller]
+fn check_limit(hub: &Hub) {
+    let (held, most) = (hub.topics.ledger().total(), NODE_BYTES + NODE_BYTES / 16);
+    assert!(held <= most, "{held} bytes are held, of {NODE_BYTES}");
+}
+
+/// Patterns that all match a topic of eight tokens with this prefix, each of another kind.
+fn patterns(prefix: &str, count: u32) -> Vec<String> {
+    let token = |number: u32, at: u32| if number >> at & 1 == 1 { "*" } else { "a" };
+    let tokens = |number| (0..7).map(|at| token(number, at)).collect::<Vec<_>>().join(".");
+    (0..count).map(|number| format!("{prefix}.{}", tokens(number))).collect()
+}
+
+#[test]
+fn tails_of_patterns_are_bounded_and_take_nobodys_history() {
+    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let (innocent, reader) = (client_of(&mut hub, 1, 1), client_of(&mut hub, 2, 2));
+    hub.subscribe(reader, "innocent.>", Start::Latest, WhenSlow::CatchUp);
+    fill(&mut hub, innocent, "innocent", 50, 10, 5_000);
+    let heard = hub.heard(reader);
+    assert_eq!(messages(&heard).len(), 500, "{:?}", crate::rig::but_messages(&heard));
+    let mut seq = 10;
+    for (account, prefix) in [(3, "x"), (4, "y"), (5, "z")] {
+        let greedy = client_of(&mut hub, account, account as u8);
+        let topic = format!("{prefix}.a.a.a.a.a.a.a");
+        for pattern in patterns(prefix, 80) {
+            hub.subscribe(greedy, &pattern, Start::Latest, WhenSlow::CatchUp);
+        }
+        hub.say(greedy, &[open_for_updates(1, &topic)]);
+        for _ in 0..60 {
+            hub.say(greedy, &[send(1, &[b'x'; 10_000])]);
+            hub.sockets.written.remove(&greedy);
+            check_limit(&hub);
+        }
+        seq += 1;
+        hub.say(innocent, &[publish_on(1, seq, b"innocent")]);
+        let heard = hub.heard(reader);
+        assert_eq!(messages(&heard).len(), 1, "{heard:?}");
+        wait(&mut hub, &[innocent, reader], 2);
+    }
+    assert_eq!(hub.kept("innocent.1"), 13);
+    for number in 2..=50 {
+        assert_eq!(hub.kept(&format!("innocent.{number}")), 10);
+    }
+}
+
+#[test]
+fn whoever_fills_the_node_takes_no_more_until_there_is_room() {
+    for (topics, bytes) in [(2_500, 500), (40, 20_000)] {
+        let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+        let (innocent, greedy) = (client_of(&mut hub, 1, 1), client_of(&mut hub, 2, 2));
+        fill(&mut hub, innocent, "innocent", 50, 4, 500);
+        hub.say(greedy, &[open_as(99_999, 0, "greedy.too")]);
+        for number in 1..=topics {
+            hub.say(greedy, &[open_for_updates(number, &format!("greedy.{number}"))]);
+        }
+        let payload = vec![b'x'; bytes];
+        for round in 1..=3 {
+            hub.wait(500);
+            for number in (1..=topics).cycle().take(20 * topics as usize) {
+                hub.say(greedy, &[send(number, &payload)]);
+                if number % 20 == 0 {
+                    check_limit(&hub);
+                }
+            }
+            hub.heard(innocent);
+            hub.say(innocent, &[publish_on(1, 4 + round, b"innocent")]);
+            assert_eq!(hub.heard(innocent), [Heard::Acked(4 + round, 1)]);
+        }
+        let dropped = hub.topics.metrics().updates_dropped.value();
+        assert!(dropped > 0, "what is not taken is counted");
+        hub.heard(greedy);
+        hub.say(greedy, &[publish_on(99_999, 1, b"x")]);
+        assert_eq!(hub.heard(greedy), [Heard::Refused(1, Code::Overloaded)]);
+        wait(&mut hub, &[innocent, greedy], 10);
+        hub.heard(greedy);
+        hub.say(greedy, &[publish_on(99_999, 1, b"x")]);
+        assert_eq!(hub.heard(greedy), [Heard::Acked(1, 1)], "there is room again");
+        for number in 2..=50 {
+            assert_eq!(hub.kept(&format!("innocent.{number}")), 4);
+        }
+    }
+}
+
+/// One whose socket takes nothing for half a second while room is made, of the account that has to give: so many messages
+/// to the topic that is listened to, and to each of so many others.
+#[track_caller]
+fn check_settled(bytes: usize, live: u64, topics: u64, each: u64) {
+    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let (filler, reader) = (client_of(&mut hub, 2, 2), client_of(&mut hub, 3, 3));
+    // The first that a sweep comes by.
+    hub.subscribe(reader, "a", Start::Latest, WhenSlow::CatchUp);
+    hub.say(filler, &[open_as(90_000, 0, "a")]);
+    for number in 1..=topics {
+        hub.say(filler, &[open_for_updates(number, &format!("fill.{number}"))]);
+    }
+    let payload = vec![b'x'; bytes];
+    let flood = |hub: &mut Hub| {
+        for number in 1..=topics {
+            (0..each).for_each(|_| hub.say(filler, &[send(number, &payload)]));
+        }
+    };
+    let mut told = Vec::new();
+    for round in 0..10 {
+        // There is much that is older, and some room.
+        flood(&mut hub);
+        wait(&mut hub, &[filler, reader], 10);
+        hub.sockets.room.insert(reader, 0);
+        hub.heard(filler);
+        for seq in 1..=live {
+            hub.say(filler, &[publish_on(90_000, round * live + seq, &payload)]);
+            assert_eq!(hub.heard(filler), [Heard::Acked(round * live + seq, 1)]);
+        }
+        flood(&mut hub);
+        hub.wait(500);
+        hub.room(reader, usize::MAX);
+        told.extend(hub.heard(reader));
+    }
+    assert!(!told.iter().any(|heard| matches!(heard, Heard::Missing(..))));
+    assert_eq!(messages(&told).len() as u64, 10 * live);
+}
+
+#[test]
+fn what_came_just_now_stays_for_those_who_are_about_to_take_it() {
+    check_settled(900, 1, 2_500, 4);
+    check_settled(10_000, 50, 40, 30);
 }
