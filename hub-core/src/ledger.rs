@@ -42,6 +42,8 @@ pub struct Ledger {
     totals: [Count; Kind::COUNT],
     /// What an account may hold in all and still take more; a number that none reaches, but where the node is short of room.
     level: AtomicUsize,
+    /// Bytes that [`KNOWN`] may take together.
+    known_bytes_max: usize,
     accounts: Mutex<BTreeMap<AccountKey, Weak<Account>>>,
 }
 
@@ -100,11 +102,18 @@ impl Kind {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { totals: Default::default(), level: AtomicUsize::new(usize::MAX), accounts: Mutex::default() }
+        Self::new(usize::MAX)
     }
 }
 
 impl Ledger {
+    /// An empty one, where what is known about clients may take so many bytes together.
+    #[must_use]
+    pub fn new(known_bytes_max: usize) -> Self {
+        let level = AtomicUsize::new(usize::MAX);
+        Self { totals: Default::default(), level, known_bytes_max, accounts: Mutex::default() }
+    }
+
     /// The account of this key, opened if it is not there.
     #[must_use]
     pub fn account(self: &Arc<Self>, key: AccountKey) -> Arc<Account> {
@@ -253,11 +262,21 @@ impl Account {
             && self.held_in_all() > self.ledger.level.load(Ordering::Relaxed)
     }
 
+    /// Whether the hub may know so many bytes more of it, in names, handles, windows and reads: as many as are left for
+    /// others.
+    #[must_use]
+    pub fn may_be_known(&self, more: usize) -> bool {
+        let theirs: usize = KNOWN.into_iter().map(|kind| self.held(kind)).sum();
+        let all: usize = KNOWN.into_iter().map(|kind| self.ledger.held(kind)).sum();
+        theirs + more <= self.ledger.known_bytes_max.saturating_sub(all)
+    }
+
     /// Whether it may hold `more` bytes of a kind of which there may be `bytes_max`: as many as are left for others,
     /// so that one account gets half at most, and the next always finds something.
     #[must_use]
     pub fn may_hold(&self, kind: Kind, more: usize, bytes_max: usize) -> bool {
-        self.held(kind) + more <= bytes_max.saturating_sub(self.ledger.held(kind))
+        let fits = self.held(kind) + more <= bytes_max.saturating_sub(self.ledger.held(kind));
+        fits && (!KNOWN.contains(&kind) || self.may_be_known(more))
     }
 }
 
@@ -293,6 +312,8 @@ impl Drop for Account {
     }
 }
 
+/// What the hub knows about clients.
+const KNOWN: [Kind; 4] = [Kind::Windows, Kind::Handles, Kind::Names, Kind::Reading];
 /// Messages of so few bytes are no reason to restrict an account.
 const FEW_BYTES: usize = 16 << 10;
 
@@ -329,6 +350,19 @@ mod tests {
         ledger.nobody().charge(Kind::Messages, 1_000);
         assert_eq!(ledger.level(excess), level, "{held:?} less {excess}");
         drop(accounts);
+    }
+
+    #[test]
+    fn whoever_holds_much_of_anything_gives_back_messages_first() {
+        let ledger = Arc::new(Ledger::default());
+        let (one, two) = (ledger.account(AccountKey(1)), ledger.account(AccountKey(2)));
+        one.charge(Kind::Messages, 100);
+        two.charge(Kind::Messages, 80);
+        two.charge(Kind::Names, 90);
+        two.charge(Kind::Derived, 1_000);
+        assert_eq!(ledger.level(70), 100);
+        assert_eq!(ledger.level(90), 90);
+        assert_eq!(ledger.level(180), 0);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Topics {
     pub fn with_logs(settings: Settings, logs: Vec<(Epoch, Engine)>, inboxes: Vec<Arc<Inbox>>) -> Self {
         let limits = Arc::new(settings.limits);
         let metrics = Arc::new(Metrics::default());
-        let ledger = Arc::new(Ledger::default());
+        let ledger = Arc::new(Ledger::new(limits.known_bytes_max()));
         let heavy = Arc::new(Heavy::new(&ledger, &limits));
         let calendar = Arc::new(Calendar::default());
         let epochs: Vec<Epoch> = logs.iter().map(|(epoch, _)| *epoch).collect();
@@ -94,7 +94,7 @@ impl Topics {
             Log::new(Sequencer::new(index, log, inboxes.clone(), &heavy, &ledger, &limits, &metrics))
         };
         Self {
-            producers: Mutex::new(Producers::new(limits.producers_bytes_max)),
+            producers: Mutex::new(Producers::new(limits.producers_fit())),
             names: Mutex::new(names),
             logs: (0..).zip(logs).map(log).collect(),
             reads: Reads::new(inboxes.len(), limits.reading_bytes_max),

@@ -158,7 +158,7 @@ impl Directory {
                 .iter()
                 .map(|epoch| terms_of(of_patterns, *epoch, HEAVY_PATTERNS_MAX))
                 .collect(),
-            room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.half_a_node()),
+            room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.known_bytes_max()),
             shapes_max: limits.pattern_shapes_max,
             metrics: Arc::clone(metrics),
             swept_to: Progress::Done,

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Weak};
 
-use crate::clock::Millis;
+use crate::clock::{Millis, NEVER};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::sync::{Mutex, lock};
@@ -59,22 +59,23 @@ impl Heavy {
 
 impl Weighed {
     /// Frees about so many bytes, if they can be found here: of what can be made again, then of what topics hold too.
-    pub fn relieve_doubles(&self, now: Millis, excess: usize) {
+    pub fn relieve_doubles(&self, excess: usize) {
         let all = self.patterns.iter().chain(&self.topics);
         let mut freed: usize = all.map(|(_, tail)| tail.drop_derived()).sum();
         // Each loses the older half before any loses the other.
-        for let_go in [Tail::shrink, |tail: &Tail, _| tail.clear()] {
+        for let_go in [|tail: &Tail| tail.shrink(NEVER), Tail::clear] {
             for (_, tail) in &self.patterns {
                 if freed >= excess {
                     return;
                 }
-                freed += let_go(tail, now);
+                freed += let_go(tail);
             }
         }
     }
 
-    /// Frees about so many bytes, if they can be found here, of the heaviest topics of accounts that hold more than `level`.
-    pub fn relieve_topics(&self, now: Millis, excess: usize, level: usize) {
+    /// Frees about so many bytes, if they can be found here, of the heaviest topics of accounts that hold more than `level`,
+    /// and of what came until `settled`.
+    pub fn relieve_topics(&self, settled: Millis, excess: usize, level: usize) {
         let holds_too_much = |tail: &Tail| tail.owner().is_some_and(|owner| owner.held_in_all() > level);
         let of_many = self.topics.iter().enumerate().filter(|(_, (_, tail))| holds_too_much(tail));
         let mut heaviest: BinaryHeap<_> = of_many.map(|(at, (bytes, _))| (*bytes, at)).collect();
@@ -85,7 +86,7 @@ impl Weighed {
             if !holds_too_much(tail) {
                 continue;
             }
-            let halved = tail.shrink(now);
+            let halved = tail.shrink(settled);
             freed += halved;
             if halved > 0 {
                 heaviest.push((bytes.saturating_sub(halved), at));

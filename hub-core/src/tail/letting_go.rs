@@ -3,7 +3,7 @@
 use tidewire_protocol::number::Offset;
 
 use crate::block::Open;
-use crate::clock::Millis;
+use crate::clock::{Millis, NEVER};
 use crate::mutant::{self, Mutant};
 use crate::sync::lock;
 use crate::tail::{Keep, Source, State, Tail};
@@ -44,13 +44,12 @@ impl Tail {
     }
 
     /// Drops the older half of the blocks, because the node has no room: one at least, or what has gathered for one. What
-    /// came just now stays, since those who listen are about to get it, but in a pattern's tail: its topics have it. Tells
-    /// how many bytes that freed.
-    pub fn shrink(&self, now: Millis) -> usize {
+    /// came after `settled` stays, but in a pattern's tail: its topics have it. Tells how many bytes that freed.
+    pub fn shrink(&self, settled: Millis) -> usize {
         let mut state = lock(&self.state);
         let settled_ms = match self.source {
-            Source::Topic(_) => self.terms.calendar.at(Millis(now.0.saturating_sub(SETTLED_MS))).0,
-            Source::Pattern(_) => u64::MAX,
+            Source::Topic(_) if settled < NEVER => self.terms.calendar.at(settled).0,
+            Source::Topic(_) | Source::Pattern(_) => u64::MAX,
         };
         if state.sealed.is_empty() && state.open.as_ref().is_some_and(|open| open.last_time_ms() < settled_ms)
         {
@@ -130,7 +129,5 @@ impl State {
     }
 }
 
-/// What is older has reached those who listen live, or they are not about to take it.
-const SETTLED_MS: u64 = 1_000;
 /// An open block of so few bytes counts as part of its topic and not as history.
 pub(super) const SMALL_BYTES: usize = 512;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::clock::Millis;
+use crate::clock::{Millis, NEVER};
 use crate::log::Log;
 use crate::names::directory::Aging;
 use crate::sync::lock;
@@ -22,7 +22,7 @@ impl Topics {
         }
         for tail in watched.iter().flat_map(|followed| &followed.tails) {
             if level.is_some() && self.excess() > 0 || self.heavy.doubles.are_too_many() {
-                tail.shrink(now);
+                tail.shrink(NEVER);
             }
         }
         let generations: Vec<u64> = self.logs.iter().map(Log::generation).collect();
@@ -33,7 +33,7 @@ impl Topics {
                 topic.tail.drop_derived();
                 let owner = if self.excess() > 0 { topic.tail.owner() } else { None };
                 if owner.is_some_and(|owner| owner.held_in_all() > level) {
-                    topic.tail.shrink(now);
+                    topic.tail.shrink(self.settled(now));
                 }
             }
             let (gone, last) = topic.tail.age(now);
@@ -66,11 +66,14 @@ impl Topics {
         let mut level = None;
         if self.is_full() {
             let weighed = self.heavy.weigh();
-            weighed.relieve_doubles(now, self.excess());
+            weighed.relieve_doubles(self.excess());
             // Other tails of patterns go before anybody's messages, in sweeps.
             let excess = self.excess().saturating_sub(self.heavy.doubles.bytes());
             let may_hold = self.ledger.level(excess);
-            weighed.relieve_topics(now, excess, may_hold);
+            weighed.relieve_topics(self.settled(now), excess, may_hold);
+            if self.is_overfull() {
+                weighed.relieve_topics(NEVER, excess, may_hold);
+            }
             level = self.is_full().then_some(may_hold);
         }
         self.ledger.restrict(level);
@@ -84,6 +87,17 @@ impl Topics {
         self.ledger.total() > self.limits.node_bytes_max
     }
 
+    /// Whether it is so full that even what came just now has to go.
+    fn is_overfull(&self) -> bool {
+        let max = self.limits.node_bytes_max;
+        self.ledger.total() > max.saturating_add(max / 16)
+    }
+
+    /// What came until then may go: it has reached those who listen live, or they are not about to take it.
+    fn settled(&self, now: Millis) -> Millis {
+        if self.is_overfull() { NEVER } else { Millis(now.0.saturating_sub(SETTLED_MS)) }
+    }
+
     /// Bytes that are too many, if room is made at all: a little more, so that it is not made again at once.
     fn excess(&self) -> usize {
         let max = self.limits.node_bytes_max;
@@ -91,5 +105,7 @@ impl Topics {
     }
 }
 
+/// What came so long ago is settled.
+const SETTLED_MS: u64 = 1_000;
 /// Where the node is short of room, it is looked for again when it holds more by so small a part.
 const LOOKS_A_NODE: usize = 64;
