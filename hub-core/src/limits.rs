@@ -44,7 +44,7 @@ pub struct Limits {
     /// Tokens between dots in a topic name.
     pub topic_depth_max: usize,
     /// Topics that the hub knows at once, patterns that are listened to counted in. With handles, windows and reads they
-    /// take a third of the node at most, which at 1 KiB each are 350,000 by default; one address may have half of all at most.
+    /// take half of the node at most, which at 1 KiB each are 524,000 by default; one address may have half of all at most.
     pub topics_max: usize,
     /// Bytes of producers' windows. 64 MiB are some 700,000; the oldest unused one of the address that has most goes
     /// first, and one address may use half of all at most.
@@ -130,11 +130,11 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes of names, handles, windows and reads together. With what follows that is half of a node, so that the other
-    /// half is left for messages whatever clients do.
+    /// Bytes of names, handles, windows and reads together. With what follows that is two thirds of a node, so that a third
+    /// is left for messages whatever clients do.
     #[must_use]
     pub fn known_bytes_max(&self) -> usize {
-        self.parts(11).max(LEAST_KNOWN_BYTES)
+        self.parts(16).max(LEAST_KNOWN_BYTES)
     }
 
     /// [`Self::producers_bytes_max`], but for what a node has no room for.

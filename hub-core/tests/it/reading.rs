@@ -168,6 +168,7 @@ fn a_reader_names_a_few_places_and_not_thousands() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the hole opens between two threads")]
 fn a_page_that_is_read_while_its_topic_lets_go_has_no_hole_that_nobody_tells() {
     let retention = Retention { count: Some(50), ..ALL };
     let mut hub = Hub::new(limits(|limits| limits.block_bytes = 200), vec![rule(">", retention)]);
