@@ -30,6 +30,8 @@ pub enum Kind {
     Staged,
     /// Reads under way.
     Reading,
+    /// Names that went, and are remembered as gone.
+    Gone,
 }
 
 /// Who causes something: an address, as the shell names it. 0 is the hub itself.
@@ -71,7 +73,7 @@ impl Kind {
     const COUNT: usize = Self::ALL.len();
 
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Messages,
         Self::Derived,
         Self::Windows,
@@ -81,6 +83,7 @@ impl Kind {
         Self::HalfReceived,
         Self::Staged,
         Self::Reading,
+        Self::Gone,
     ];
 
     /// What operators call it.
@@ -96,6 +99,7 @@ impl Kind {
             Self::HalfReceived => "half_received",
             Self::Staged => "staged",
             Self::Reading => "reading",
+            Self::Gone => "gone",
         }
     }
 }

@@ -130,8 +130,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes of names, handles, windows and reads together. With what follows that is two thirds of a node, so that a third
-    /// is left for messages whatever clients do.
+    /// Bytes of names, handles, windows and reads together. With what follows, and names that went, that is less than three
+    /// quarters of a node, so that a quarter is left for messages whatever clients do.
     #[must_use]
     pub fn known_bytes_max(&self) -> usize {
         self.parts(16).max(LEAST_KNOWN_BYTES)

@@ -461,7 +461,7 @@ mod tests {
         }
         let remembered = (1 << 20) / (16 * 512);
         assert!(directory.topics.nodes() < 16 * 2 * remembered, "{} tokens", directory.topics.nodes());
-        assert!(ledger.held(Kind::Names) <= 1 << 20);
+        assert!(ledger.held(Kind::Gone) <= 1 << 20);
         assert!(directory.floor(0) > Offset(1_800), "the others are not forgotten without a trace");
     }
 

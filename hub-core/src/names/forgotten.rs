@@ -36,7 +36,7 @@ impl Forgotten {
             next: Going::default(),
             bytes: 0,
             bytes_max: bytes_max.max(BYTES_MIN),
-            charge: Charge::new(&ledger.nobody(), Kind::Names),
+            charge: Charge::new(&ledger.nobody(), Kind::Gone),
             floors: vec![Offset(0); logs],
         }
     }
