@@ -60,27 +60,29 @@ impl Topics {
         }
     }
 
-    /// Makes room if the node is full, among what is heavy. If that is too little, tells how much an account may hold:
-    /// whoever holds more takes no more until there is room.
+    /// Makes room if the node is full, among what is heavy. If that is too little, tells how much an account may keep, and
+    /// whoever holds most takes no more until there is room.
     fn make_room(&self, now: Millis) -> Option<usize> {
-        let mut level = None;
-        if self.is_full() {
-            let weighed = self.heavy.weigh();
-            weighed.relieve_doubles(self.excess());
-            // Other tails of patterns go before anybody's messages, in sweeps.
-            let excess = self.excess().saturating_sub(self.heavy.doubles.bytes());
-            let may_hold = self.ledger.level(excess);
-            weighed.relieve_topics(self.settled(now), excess, may_hold);
-            if self.is_overfull() {
-                weighed.relieve_topics(NEVER, excess, may_hold);
-            }
-            level = self.is_full().then_some(may_hold);
-        }
-        self.ledger.restrict(level);
+        let may_keep = if self.is_full() { self.relieve_heavy(now) } else { usize::MAX };
+        let is_short = self.is_full();
+        // Also for what only tails of patterns are to give: nothing is to come faster than they do.
+        self.ledger.restrict(is_short.then(|| self.ledger.level(self.excess())));
         let more = self.limits.node_bytes_max / LOOKS_A_NODE;
-        let looks_again_at = level.map_or(0, |_| self.ledger.total().saturating_add(more));
+        let looks_again_at = if is_short { self.ledger.total().saturating_add(more) } else { 0 };
         self.looks_again_at.store(looks_again_at, Ordering::Relaxed);
-        level
+        is_short.then_some(may_keep)
+    }
+
+    /// Makes room among what is heavy, and tells how much an account may keep.
+    fn relieve_heavy(&self, now: Millis) -> usize {
+        let weighed = self.heavy.weigh();
+        weighed.relieve_doubles(self.excess());
+        let may_keep = self.ledger.level(self.excess_of_topics());
+        weighed.relieve_topics(self.settled(now), self.excess_of_topics(), may_keep);
+        if self.is_overfull() {
+            weighed.relieve_topics(NEVER, self.excess_of_topics(), may_keep);
+        }
+        may_keep
     }
 
     fn is_full(&self) -> bool {
@@ -102,6 +104,11 @@ impl Topics {
     fn excess(&self) -> usize {
         let max = self.limits.node_bytes_max;
         self.ledger.total().saturating_sub(max - max / 16)
+    }
+
+    /// The same without what tails of patterns hold: they go before anybody's messages, those that are not heavy in sweeps.
+    fn excess_of_topics(&self) -> usize {
+        self.excess().saturating_sub(self.heavy.doubles.bytes())
     }
 }
 
