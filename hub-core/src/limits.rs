@@ -56,7 +56,7 @@ pub struct Limits {
     /// Bytes that reads of many topics may keep so as to go on where they were.
     pub reading_bytes_max: usize,
     /// Bytes of all that is held (messages, what is kept about clients, answers) before history goes early, of those
-    /// addresses first that hold most. Half is left for messages: all else counts up to the other half, whatever its own
+    /// addresses first that hold most. A quarter is left for messages: all else counts up to the rest, whatever its own
     /// limits are.
     pub node_bytes_max: usize,
     /// Bytes a block gathers before it is sealed, unless one message is larger.
