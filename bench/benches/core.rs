@@ -10,7 +10,7 @@ use tidewire_hub_core::access::Access;
 use tidewire_hub_core::block::Entry;
 use tidewire_hub_core::clock::{Millis, NEVER};
 use tidewire_hub_core::dialect::Dialect;
-use tidewire_hub_core::ledger::AccountKey;
+use tidewire_hub_core::ledger::{AccountKey, Ledger};
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Engine;
@@ -61,6 +61,7 @@ fn codec(c: &mut Criterion) {
 
 fn append(c: &mut Criterion) {
     let tail = tail(1);
+    let account = Arc::new(Ledger::default()).account(AccountKey(1));
     let mut offset = 0;
     c.bench_function("append: one message of 128 B to a tail", |b| {
         b.iter(|| {
@@ -68,7 +69,7 @@ fn append(c: &mut Criterion) {
             let head = Head { published_at_ms: NOW.0, content: Content::Binary, ..Head::default() };
             let offset = Offset(offset);
             let entry = Entry { offset, head, stale_at: NEVER, topic: None, payload: &PAYLOAD };
-            let _ = tail.append(&entry, |_| ());
+            let _ = tail.append(NOW, &entry, &account, |_| ());
         });
     });
 }
@@ -127,8 +128,8 @@ fn patterns(c: &mut Criterion) {
 fn tail(number: u64) -> Tail {
     let keep =
         Keep { count: u64::MAX, bytes: 16 << 20, age_ms: u64::MAX, readable: true, block_bytes: 16 << 10 };
-    let (heavy_bytes, epoch, ledger) = (usize::MAX, Epoch(1), Arc::default());
-    let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, ledger });
+    let (heavy_bytes, epoch, calendar) = (usize::MAX, Epoch(1), Arc::default());
+    let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, calendar });
     let name = TopicName::parse("bench").expect("a topic's name");
     Tail::new(TailNumber(number), 0, Source::Topic(name), &terms, Offset(0))
 }

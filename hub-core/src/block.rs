@@ -12,10 +12,14 @@ use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::json;
 use tidewire_protocol::number::{Offset, TailNumber};
 
+use crate::block::shares::Shares;
 use crate::clock::{Millis, NEVER};
 use crate::ledger::{Account, Kind};
+use crate::mutant::{self, Mutant};
 use crate::websocket::opcode::Opcode;
 use crate::websocket::writer::Header;
+
+pub mod shares;
 
 /// A sealed block.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ pub struct Block {
     /// Some message in it is kept no longer than until then.
     pub stale_at: Millis,
     derived: OnceLock<Box<Derived>>,
-    account: Arc<Account>,
+    shares: Shares,
 }
 
 /// Other encodings of a block. Boxed in it: most blocks are never asked for any.
@@ -61,10 +65,7 @@ pub struct Open {
     stale_at: Millis,
     /// Names in the order in which the block named them; only in a pattern's tail.
     topics: Vec<Arc<str>>,
-    /// Who answers for it: the account that brought more than half of its bytes, or the last to lead the others.
-    owner: Arc<Account>,
-    /// By how many bytes.
-    lead: u32,
+    shares: Shares,
 }
 
 /// What a tail knows of a message besides its payload.
@@ -114,9 +115,9 @@ impl<'a> Entry<'a> {
 }
 
 impl Open {
-    /// An empty one, of whoever comes first.
+    /// An empty one that `first` answers for, but for what others bring.
     #[must_use]
-    pub fn new(owner: &Arc<Account>) -> Self {
+    pub fn new(first: &Arc<Account>) -> Self {
         Self {
             records: Vec::new(),
             count: 0,
@@ -127,33 +128,35 @@ impl Open {
             last_time_ms: 0,
             stale_at: NEVER,
             topics: Vec::new(),
-            owner: Arc::clone(owner),
-            lead: 0,
+            shares: Shares::new(first, size_of::<Self>()),
         }
     }
 
-    /// Who answers for it.
-    #[must_use]
-    pub fn owner(&self) -> &Arc<Account> {
-        &self.owner
-    }
-
-    /// Somebody brings so many bytes: whoever brings most of a block answers for it, and nobody for much that others bring.
-    fn weigh(&mut self, account: &Arc<Account>, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        if Arc::ptr_eq(&self.owner, account) {
-            self.lead = self.lead.saturating_add(bytes);
-        } else if self.lead >= bytes {
-            self.lead -= bytes;
-        } else {
-            self.owner = Arc::clone(account);
-            self.lead = bytes - self.lead;
-        }
+    /// Each account and how many bytes of messages it brought.
+    pub fn brought(&self) -> impl Iterator<Item = (&Arc<Account>, usize)> {
+        self.shares.each(self.records.len())
     }
 
     /// Appends a message that `account` brought, after `prev`, the tail's last offset.
     pub fn append(&mut self, prev: Offset, entry: &Entry<'_>, account: &Arc<Account>) {
-        self.weigh(account, entry.payload.len() + HEAD_BYTES);
+        let before = self.records.len();
+        self.put(prev, entry);
+        self.shares.add(account, self.records.len() - before);
+        self.shares.set(self.held_bytes());
+    }
+
+    /// Appends all messages of a block that comes next, and takes over who brought them.
+    pub fn append_all(&mut self, block: &Block) {
+        let mut prev = block.prev;
+        for message in block.wire().records().flatten() {
+            self.put(prev, &Entry::of(&message));
+            prev = message.offset;
+        }
+        block.brought().for_each(|(account, bytes)| self.shares.add(account, bytes));
+        self.shares.set(self.held_bytes());
+    }
+
+    fn put(&mut self, prev: Offset, entry: &Entry<'_>) {
         let time = entry.head.published_at_ms;
         if self.count == 0 {
             self.records.reserve_exact(entry.payload.len() + HEAD_BYTES);
@@ -199,7 +202,7 @@ impl Open {
     /// Bytes that it takes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.records.capacity() + size_of::<Self>()
+        self.records.capacity() + size_of::<Self>() + self.shares.list_bytes()
     }
 
     /// Bytes of its messages.
@@ -230,7 +233,12 @@ impl Open {
         );
         let outer = Header::new(Opcode::Binary, header.len() + self.records.len());
         let bytes = [outer.as_bytes(), &header, &self.records].concat();
-        self.owner.charge(Kind::Messages, bytes.len() + OVERHEAD_BYTES);
+        let mut shares = Shares::new(self.shares.first(), 0);
+        self.brought().for_each(|(account, bytes)| shares.add(account, bytes));
+        shares.set(bytes.len() + OVERHEAD_BYTES + shares.list_bytes());
+        if mutant::active(Mutant::BytesCountedTwice) {
+            shares.first().charge(Kind::Messages, self.held_bytes());
+        }
         Block {
             bytes: bytes.into_boxed_slice(),
             body_at: (outer.as_bytes().len() + frame_prefix(&header)) as u16,
@@ -241,16 +249,21 @@ impl Open {
             last_time_ms: self.last_time_ms,
             stale_at: self.stale_at,
             derived: OnceLock::new(),
-            account: Arc::clone(&self.owner),
+            shares,
         }
     }
 }
 
 impl Block {
-    /// Who answers for it.
+    /// Who answers for what nobody else does.
     #[must_use]
-    pub fn account(&self) -> &Arc<Account> {
-        &self.account
+    pub fn first_account(&self) -> &Arc<Account> {
+        self.shares.first()
+    }
+
+    /// Each account and how many bytes of messages it brought.
+    pub fn brought(&self) -> impl Iterator<Item = (&Arc<Account>, usize)> {
+        self.shares.each(self.wire().records.len())
     }
 
     /// The WebSocket message, header included.
@@ -270,7 +283,7 @@ impl Block {
             debug_assert!(written.is_ok());
             let header = Header::new(Opcode::Text, text.len());
             let frame = [header.as_bytes(), &text].concat();
-            self.account.charge(Kind::Derived, frame.len());
+            self.shares.first().charge(Kind::Derived, frame.len());
             Box::new(Derived { json: frame.into_boxed_slice() })
         });
         &derived.json
@@ -297,13 +310,13 @@ impl Block {
     /// Bytes that its canonical form takes, with all that is kept beside it.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.bytes.len() + OVERHEAD_BYTES
+        self.bytes.len() + OVERHEAD_BYTES + self.shares.list_bytes()
     }
 
     /// Drops other encodings, which can be made again. Tells how many bytes that freed.
     pub fn drop_derived(&mut self) -> usize {
         let bytes = self.derived.take().map_or(0, |derived| derived.json.len());
-        self.account.release(Kind::Derived, bytes);
+        self.shares.first().release(Kind::Derived, bytes);
         bytes
     }
 }
@@ -311,7 +324,6 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         self.drop_derived();
-        self.account.release(Kind::Messages, self.size());
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the hub's memory is held by: what outlives a call and is not bounded by its number is charged once, to a kind and,
 //! where one client causes it, to an account. The node's limit is compared with the total; whoever holds most is asked first.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::metrics::Count;
@@ -30,6 +30,8 @@ pub enum Kind {
     Staged,
     /// Reads under way.
     Reading,
+    /// Names that went, and are remembered as gone.
+    Gone,
 }
 
 /// Who causes something: an address, as the shell names it. 0 is the hub itself.
@@ -37,9 +39,13 @@ pub enum Kind {
 pub struct AccountKey(pub u128);
 
 /// All that is held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
     totals: [Count; Kind::COUNT],
+    /// What an account may hold in all and still take more; a number that none reaches, but where the node is short of room.
+    level: AtomicUsize,
+    /// Bytes that [`KNOWN`] may take together.
+    known_bytes_max: usize,
     accounts: Mutex<BTreeMap<AccountKey, Weak<Account>>>,
 }
 
@@ -67,7 +73,7 @@ impl Kind {
     const COUNT: usize = Self::ALL.len();
 
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Messages,
         Self::Derived,
         Self::Windows,
@@ -77,6 +83,7 @@ impl Kind {
         Self::HalfReceived,
         Self::Staged,
         Self::Reading,
+        Self::Gone,
     ];
 
     /// What operators call it.
@@ -92,11 +99,25 @@ impl Kind {
             Self::HalfReceived => "half_received",
             Self::Staged => "staged",
             Self::Reading => "reading",
+            Self::Gone => "gone",
         }
     }
 }
 
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new(usize::MAX)
+    }
+}
+
 impl Ledger {
+    /// An empty one, where what is known about clients may take so many bytes together.
+    #[must_use]
+    pub fn new(known_bytes_max: usize) -> Self {
+        let level = AtomicUsize::new(usize::MAX);
+        Self { totals: Default::default(), level, known_bytes_max, accounts: Mutex::default() }
+    }
+
     /// The account of this key, opened if it is not there.
     #[must_use]
     pub fn account(self: &Arc<Self>, key: AccountKey) -> Arc<Account> {
@@ -145,23 +166,37 @@ impl Ledger {
         usize::try_from(total).unwrap_or(usize::MAX)
     }
 
-    /// How much of a kind an account may keep, if those that hold more are to give back so many bytes together: whoever
-    /// holds less is let be. Looks at every account, so ask seldom.
+    /// How much an account may hold in all, if those that hold more are to give back messages of so many bytes together:
+    /// whoever holds less is let be. Looks at every account, so ask seldom.
     #[must_use]
-    pub fn level(&self, kind: Kind, excess: usize) -> usize {
+    pub fn level(&self, excess: usize) -> usize {
         let accounts: Vec<_> = lock(&self.accounts).values().filter_map(Weak::upgrade).collect();
-        let mut held: Vec<usize> = accounts.iter().map(|account| account.held(kind)).collect();
-        held.sort_unstable_by_key(|held| Reverse(*held));
-        let mut sum = 0usize;
-        for (index, most) in held.iter().enumerate() {
-            sum = sum.saturating_add(*most);
-            let next = held.get(index + 1).copied().unwrap_or(0);
-            let count = index + 1;
-            if sum.saturating_sub(next.saturating_mul(count)) >= excess {
-                return (sum - excess) / count;
+        let held: Vec<_> = accounts.iter().map(|it| (it.held_in_all(), it.held(Kind::Messages))).collect();
+        let given = |level: usize| -> usize {
+            held.iter().map(|(all, messages)| all.saturating_sub(level).min(*messages)).sum()
+        };
+        // What is given shrinks as the level grows: the highest one is looked for at which it is enough.
+        let (mut enough, mut too_much) = (0, held.iter().map(|(all, _)| *all + 1).max().unwrap_or(0));
+        while too_much > enough + 1 {
+            let middle = enough + (too_much - enough) / 2;
+            if given(middle) >= excess {
+                enough = middle;
+            } else {
+                too_much = middle;
             }
         }
-        0
+        enough
+    }
+
+    /// The node is short of room, and accounts that hold more than this in all take no more; or it is not.
+    pub fn restrict(&self, level: Option<usize>) {
+        self.level.store(level.unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether the node is short of room.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.level.load(Ordering::Relaxed) < usize::MAX
     }
 
     /// Who holds most of a kind. Looks at every account, so ask seldom.
@@ -215,11 +250,37 @@ impl Account {
 }
 
 impl Account {
+    /// Bytes of all kinds, but for what can be made again.
+    #[must_use]
+    pub fn held_in_all(&self) -> usize {
+        let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Derived);
+        kinds.map(|kind| self.held(kind)).sum()
+    }
+
+    /// Whether it is to take no more messages, since the node is short of room and it holds more than others. A few are
+    /// nobody's fault.
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        self.ledger.is_short()
+            && self.held(Kind::Messages) > FEW_BYTES
+            && self.held_in_all() > self.ledger.level.load(Ordering::Relaxed)
+    }
+
+    /// Whether the hub may know so many bytes more of it, in names, handles, windows and reads: as many as are left for
+    /// others.
+    #[must_use]
+    pub fn may_be_known(&self, more: usize) -> bool {
+        let theirs: usize = KNOWN.into_iter().map(|kind| self.held(kind)).sum();
+        let all: usize = KNOWN.into_iter().map(|kind| self.ledger.held(kind)).sum();
+        theirs + more <= self.ledger.known_bytes_max.saturating_sub(all)
+    }
+
     /// Whether it may hold `more` bytes of a kind of which there may be `bytes_max`: as many as are left for others,
     /// so that one account gets half at most, and the next always finds something.
     #[must_use]
     pub fn may_hold(&self, kind: Kind, more: usize, bytes_max: usize) -> bool {
-        self.held(kind) + more <= bytes_max.saturating_sub(self.ledger.held(kind))
+        let fits = self.held(kind) + more <= bytes_max.saturating_sub(self.ledger.held(kind));
+        fits && (!KNOWN.contains(&kind) || self.may_be_known(more))
     }
 }
 
@@ -255,6 +316,11 @@ impl Drop for Account {
     }
 }
 
+/// What the hub knows about clients.
+const KNOWN: [Kind; 4] = [Kind::Windows, Kind::Handles, Kind::Names, Kind::Reading];
+/// Messages of so few bytes are no reason to restrict an account.
+const FEW_BYTES: usize = 16 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,8 +352,21 @@ mod tests {
         });
         let accounts: Vec<_> = accounts.collect();
         ledger.nobody().charge(Kind::Messages, 1_000);
-        assert_eq!(ledger.level(Kind::Messages, excess), level, "{held:?} less {excess}");
+        assert_eq!(ledger.level(excess), level, "{held:?} less {excess}");
         drop(accounts);
+    }
+
+    #[test]
+    fn whoever_holds_much_of_anything_gives_back_messages_first() {
+        let ledger = Arc::new(Ledger::default());
+        let (one, two) = (ledger.account(AccountKey(1)), ledger.account(AccountKey(2)));
+        one.charge(Kind::Messages, 100);
+        two.charge(Kind::Messages, 80);
+        two.charge(Kind::Names, 90);
+        two.charge(Kind::Derived, 1_000);
+        assert_eq!(ledger.level(70), 100);
+        assert_eq!(ledger.level(90), 90);
+        assert_eq!(ledger.level(180), 0);
     }
 
     #[test]

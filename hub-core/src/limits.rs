@@ -43,8 +43,8 @@ pub struct Limits {
     pub publishes_per_second_per_address_max: u64,
     /// Tokens between dots in a topic name.
     pub topic_depth_max: usize,
-    /// Topics that the hub knows at once, patterns that are listened to counted in. At 1 KiB each a million fits 1 GiB;
-    /// one address may have half of all at most.
+    /// Topics that the hub knows at once, patterns that are listened to counted in. With handles, windows and reads they
+    /// take half of the node at most, which at 1 KiB each are 524,000 by default; one address may have half of all at most.
     pub topics_max: usize,
     /// Bytes of producers' windows. 64 MiB are some 700,000; the oldest unused one of the address that has most goes
     /// first, and one address may use half of all at most.
@@ -55,7 +55,9 @@ pub struct Limits {
     pub window_ms: u64,
     /// Bytes that reads of many topics may keep so as to go on where they were.
     pub reading_bytes_max: usize,
-    /// Bytes of all that is held (messages, what is kept about clients, answers) before the oldest history goes early.
+    /// Bytes of all that is held (messages, what is kept about clients, answers) before history goes early, of those
+    /// addresses first that hold most. A quarter is left for messages: all else counts up to the rest, whatever its own
+    /// limits are.
     pub node_bytes_max: usize,
     /// Bytes a block gathers before it is sealed, unless one message is larger.
     pub block_bytes: usize,
@@ -69,11 +71,11 @@ pub struct Limits {
     pub lag_bytes_max: usize,
     /// Bytes of half-written blocks that slow connections of one shard may pin.
     pub pinned_bytes_max: usize,
-    /// Bytes of answers that all clients together may leave unread, before those go that leave most. An eighth of the
-    /// node: two thousand pages.
+    /// Bytes of answers that all clients together may leave unread, before those go that leave most. A sixteenth of the
+    /// node, which is the most that counts: a thousand pages.
     pub unread_bytes_max: usize,
     /// Bytes of messages that have begun to come and are not whole, of all clients together, before those go that hold
-    /// most. An eighth of the node: five hundred largest messages at once.
+    /// most. A sixteenth of the node, which is the most that counts: 256 largest messages at once.
     pub half_received_bytes_max: usize,
     /// Sends in one slice of a walk. Eight kept the ack's p99 at 3 ms under 8,000 subscribers, 256 took 22 ms.
     pub slice_sends: usize,
@@ -118,8 +120,8 @@ impl Default for Limits {
             page_bytes_max: 64 << 10,
             lag_bytes_max: 1 << 20,
             pinned_bytes_max: 64 << 20,
-            unread_bytes_max: 128 << 20,
-            half_received_bytes_max: 128 << 20,
+            unread_bytes_max: 64 << 20,
+            half_received_bytes_max: 64 << 20,
             slice_sends: 8,
             write_bytes: 256 << 10,
             pending_bytes_max: 64 << 20,
@@ -129,11 +131,40 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes that one kind of thing besides messages may take: others' history is not to make room for it. A node that
-    /// may hold next to nothing holds that much all the same.
+    /// Bytes of names, handles, windows and reads together. With what follows, and names that went, that is less than three
+    /// quarters of a node, so that a quarter is left for messages whatever clients do.
     #[must_use]
-    pub fn half_a_node(&self) -> usize {
-        (self.node_bytes_max / 2).max(LEAST_BYTES)
+    pub fn known_bytes_max(&self) -> usize {
+        self.parts(16).max(LEAST_KNOWN_BYTES)
+    }
+
+    /// [`Self::producers_bytes_max`], but for what a node has no room for.
+    #[must_use]
+    pub fn producers_fit(&self) -> usize {
+        self.producers_bytes_max.min(self.parts(1))
+    }
+
+    /// The same of [`Self::unread_bytes_max`].
+    #[must_use]
+    pub fn unread_fit(&self) -> usize {
+        self.unread_bytes_max.min(self.parts(2))
+    }
+
+    /// The same of [`Self::half_received_bytes_max`].
+    #[must_use]
+    pub fn half_received_fit(&self) -> usize {
+        self.half_received_bytes_max.min(self.parts(2))
+    }
+
+    /// So many of the 32 parts of a node. One that may hold next to nothing holds some bytes all the same.
+    fn parts(&self, count: usize) -> usize {
+        (self.node_bytes_max / 32).saturating_mul(count).max(LEAST_BYTES)
+    }
+
+    /// Bytes that tails of patterns should take together, and may for a moment take twice.
+    #[must_use]
+    pub fn doubles_bytes_max(&self) -> usize {
+        self.node_bytes_max / 8
     }
 
     /// Bytes of the longest single answer: a page, or one largest message in the encoding that makes it longest. A client
@@ -151,3 +182,4 @@ pub const ESCAPED_BYTES_MAX: usize = 6;
 const ANSWER_FIELDS_BYTES: usize = 8 << 10;
 
 const LEAST_BYTES: usize = 1 << 20;
+const LEAST_KNOWN_BYTES: usize = 4 << 20;

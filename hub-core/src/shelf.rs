@@ -116,7 +116,8 @@ impl<T: Shelved> Shelf<T> {
     #[must_use]
     pub fn may_use(&self, account: &Account, more: usize) -> bool {
         let owner = self.by_account.get(&account.key()).and_then(|owner| self.owners.get(*owner));
-        owner.map_or(0, |owner| owner.bytes_in_use) + more <= self.bytes_max.saturating_sub(self.bytes_in_use)
+        let theirs = owner.map_or(0, |owner| owner.bytes_in_use);
+        theirs + more <= self.bytes_max.saturating_sub(self.bytes_in_use) && account.may_be_known(more)
     }
 
     /// Puts a thing here that is in use once.

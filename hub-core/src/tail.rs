@@ -3,16 +3,17 @@
 //! In the memory engine a topic's tail is its whole history. Only sealed blocks are visible; whoever looks
 //! first seals what has gathered. A tail knows no subscribers, only which shards have cursors on it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tidewire_protocol::name::{Pattern, TopicName};
 use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 use tidewire_protocol::position::Position;
 
+use crate::block::shares;
 use crate::block::{Block, Entry, Open};
 use crate::calendar::Calendar;
 use crate::clock::Millis;
-use crate::ledger::{Account, Kind};
+use crate::ledger::Account;
 use crate::mark::Marks;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
@@ -22,7 +23,7 @@ pub mod heavy;
 
 mod letting_go;
 
-mod of_pattern;
+pub mod of_pattern;
 
 pub mod sealed;
 
@@ -153,11 +154,12 @@ impl Tail {
         Self { number, log, source, marks, terms, state }
     }
 
-    /// Who answers for most of what it holds.
+    /// Who brought most of what it holds.
     #[must_use]
     pub fn owner(&self) -> Option<Arc<Account>> {
         let state = lock(&self.state);
-        state.sealed.owner().or_else(|| state.open.as_ref().map(|open| Arc::clone(open.owner())))
+        let of_open = || state.open.as_ref().and_then(|open| shares::owner(open.brought()));
+        state.sealed.owner().or_else(of_open)
     }
 
     /// Which it is.
@@ -207,23 +209,8 @@ impl Tail {
         // Where each message is sent at once, blocks are sealed by those who read and are never full here.
         self.drop_old(&mut state, now);
         let prev = state.last;
-        match &mut state.open {
-            Some(open) => {
-                let (owner, before) = (Arc::clone(open.owner()), open.held_bytes());
-                open.append(prev, entry, account);
-                if Arc::ptr_eq(&owner, open.owner()) {
-                    owner.charge(Kind::Messages, open.held_bytes() - before);
-                } else {
-                    owner.release(Kind::Messages, before);
-                    open.owner().charge(Kind::Messages, open.held_bytes());
-                }
-            }
-            none => {
-                let open = none.insert(Box::new(Open::new(account)));
-                open.append(prev, entry, account);
-                account.charge(Kind::Messages, open.held_bytes());
-            }
-        }
+        let open = state.open.get_or_insert_with(|| Box::new(Open::new(account)));
+        open.append(prev, entry, account);
         state.last = entry.offset;
         self.marks.raise(wake);
         let becomes_heavy = !state.heavy && state.sealed.bytes() >= self.terms.heavy_bytes as u64;
@@ -353,11 +340,7 @@ impl Tail {
     fn seal(&self, state: &mut State) {
         let State { open, sealed, .. } = state;
         if let Some(open) = open.take() {
-            let block = open.seal(self.number, self.log);
-            if !mutant::active(Mutant::BytesCountedTwice) {
-                open.owner().release(Kind::Messages, open.held_bytes());
-            }
-            sealed.push(Arc::new(block));
+            sealed.push(Arc::new(open.seal(self.number, self.log)));
             if matches!(self.source, Source::Topic(_)) {
                 sealed.merge_cold(self.number, self.log, self.terms.keep.block_bytes);
             }
@@ -372,15 +355,7 @@ impl State {
 
     /// Lets go of what has gathered. Tells how many bytes that freed.
     fn discard_open(&mut self) -> usize {
-        let Some(open) = self.open.take() else { return 0 };
-        open.owner().release(Kind::Messages, open.held_bytes());
-        open.held_bytes()
-    }
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).discard_open();
+        self.open.take().map_or(0, |open| open.held_bytes())
     }
 }
 
@@ -389,7 +364,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::clock::NEVER;
-    use crate::ledger::Ledger;
+    use crate::ledger::{Kind, Ledger};
     use crate::tail::letting_go::SMALL_BYTES;
     use tidewire_protocol::block::Head;
 

@@ -7,7 +7,7 @@
 
 use std::ops::DerefMut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tidewire_protocol::block::put_on_page;
 use tidewire_protocol::code::Code;
@@ -31,7 +31,7 @@ use crate::names::directory::{Directory, TopicRule};
 use crate::names::producers::{Producer, Producers};
 use crate::reading::job::{Answer, Ask, Hub, Job, PageRead};
 use crate::reading::reads::Reads;
-use crate::reading::start;
+use crate::reading::start::{self, Stand};
 use crate::sync::{Mutex, lock};
 use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
@@ -60,8 +60,8 @@ pub struct Topics {
     reads: Reads,
     heavy: Arc<Heavy>,
     access: InForce,
-    /// The last look for room found too little: until the next sweep nobody looks again.
-    is_short: AtomicBool,
+    /// The last look for room found too little: until the next sweep, or until there are so many bytes, nobody looks again.
+    looks_again_at: AtomicUsize,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
@@ -84,22 +84,23 @@ impl Topics {
     pub fn with_logs(settings: Settings, logs: Vec<(Epoch, Engine)>, inboxes: Vec<Arc<Inbox>>) -> Self {
         let limits = Arc::new(settings.limits);
         let metrics = Arc::new(Metrics::default());
-        let ledger = Arc::new(Ledger::default());
-        let heavy = Arc::new(Heavy::default());
+        let ledger = Arc::new(Ledger::new(limits.known_bytes_max()));
+        let heavy = Arc::new(Heavy::new(&ledger, &limits));
         let calendar = Arc::new(Calendar::default());
         let epochs: Vec<Epoch> = logs.iter().map(|(epoch, _)| *epoch).collect();
-        let names = Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &calendar);
+        let names =
+            Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &ledger, &calendar);
         let log = |(index, log): (u8, (Epoch, Engine))| {
             Log::new(Sequencer::new(index, log, inboxes.clone(), &heavy, &ledger, &limits, &metrics))
         };
         Self {
-            producers: Mutex::new(Producers::new(limits.producers_bytes_max)),
+            producers: Mutex::new(Producers::new(limits.producers_fit())),
             names: Mutex::new(names),
             logs: (0..).zip(logs).map(log).collect(),
             reads: Reads::new(inboxes.len(), limits.reading_bytes_max),
             heavy,
             access: InForce::new(settings.access),
-            is_short: AtomicBool::new(false),
+            looks_again_at: AtomicUsize::new(0),
             limits,
             metrics,
             ledger,
@@ -259,7 +260,7 @@ impl Topics {
             self.settle(now, log);
         }
         wakes.wake(&self.inboxes);
-        self.relieve();
+        self.relieve(now);
     }
 
     /// Reads a page of history; `None` if that takes a look at many topics: ask [`Self::read`].
@@ -288,12 +289,23 @@ impl Topics {
             (index, names.find(name).cloned(), names.gone(name, index))
         };
         let log = self.log(index);
-        let stand = start::of_topic(log, now, topic.as_deref(), forgotten, start);
+        let mut stand = start::of_topic(log, now, topic.as_deref(), forgotten, start);
+        let read = |stand: &Stand| {
+            let tail = &topic.as_ref()?.tail;
+            Some(tail.read_after(now, stand.cursor, bytes_max))
+        };
+        let mut found = read(&stand);
+        // What went between the two looks would be missing without a word: from where the rest begins it is looked for anew.
+        while let Some(gone) =
+            found.as_ref().map(|found| found.cached_from).filter(|gone| *gone > stand.cursor)
+        {
+            stand.lose(log, gone);
+            found = read(&stand);
+        }
         let mut page =
             PageRead { after: vec![log.position(stand.cursor)], gap: stand.gap, ..PageRead::default() };
         let mut upto = stand.cursor;
-        if let Some(topic) = topic {
-            let found = topic.tail.read_after(now, stand.cursor, bytes_max);
+        if let Some(found) = found {
             let mut scratch = Vec::new();
             for block in &found.blocks {
                 put_on_page(&block.wire(), &mut scratch, &mut page.blocks);

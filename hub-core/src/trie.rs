@@ -10,6 +10,7 @@ use std::ops::Bound;
 #[derive(Debug)]
 pub struct Trie<T> {
     root: Branches<T>,
+    nodes: usize,
 }
 
 type Branches<T> = BTreeMap<Box<str>, Node<T>>;
@@ -37,6 +38,8 @@ pub enum Progress {
 struct Listing<'a, T, F> {
     each: F,
     steps: usize,
+    /// Steps that a value takes besides its node's.
+    more: usize,
     path: Vec<&'a str>,
     /// Tokens of the path after which it goes on; empty once it is beyond.
     resume: Vec<&'a str>,
@@ -47,7 +50,7 @@ struct Listing<'a, T, F> {
 
 impl<T> Default for Trie<T> {
     fn default() -> Self {
-        Self { root: Branches::new() }
+        Self { root: Branches::new(), nodes: 0 }
     }
 }
 
@@ -75,6 +78,7 @@ impl<T> Trie<T> {
         let mut tokens = name.split('.').peekable();
         while let Some(token) = tokens.next() {
             if !branches.contains_key(token) {
+                self.nodes += 1;
                 branches.insert(token.into(), Node::default());
             }
             let node = branches.get_mut(token)?;
@@ -88,7 +92,13 @@ impl<T> Trie<T> {
 
     /// Takes away what stands at a name, and the branches that only it needed.
     pub fn remove(&mut self, name: &str) -> Option<T> {
-        prune(&mut self.root, name)
+        prune(&mut self.root, name, &mut self.nodes)
+    }
+
+    /// Tokens that it holds: what a listing of all looks at.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.nodes
     }
 
     /// Calls `each` with what stands at every pattern that matches `name`. Wildcards do not stand for a reserved
@@ -105,12 +115,17 @@ impl<T> Trie<T> {
         steps: usize,
         each: impl FnMut(&'a T),
     ) -> Progress {
-        self.go_on(&pattern.split('.').collect::<Vec<_>>(), false, progress, steps, each)
+        self.go_on(&pattern.split('.').collect::<Vec<_>>(), false, progress, (steps, 0), each)
     }
 
-    /// Lists all that there is, reserved names too.
-    pub fn list_all<'a>(&'a self, progress: &'a Progress, steps: usize, each: impl FnMut(&'a T)) -> Progress {
-        self.go_on(&[">"], true, progress, steps, each)
+    /// Lists all that there is, reserved names too; each name that something stands at takes some steps `more` than one.
+    pub fn list_all<'a>(
+        &'a self,
+        progress: &'a Progress,
+        (steps, more): (usize, usize),
+        each: impl FnMut(&'a T),
+    ) -> Progress {
+        self.go_on(&[">"], true, progress, (steps, more), each)
     }
 
     fn go_on<'a>(
@@ -118,7 +133,7 @@ impl<T> Trie<T> {
         pattern: &[&str],
         reserved: bool,
         progress: &'a Progress,
-        steps: usize,
+        (steps, more): (usize, usize),
         each: impl FnMut(&'a T),
     ) -> Progress {
         let resume = match progress {
@@ -129,6 +144,7 @@ impl<T> Trie<T> {
         let mut listing = Listing {
             each,
             steps: steps.max(1),
+            more,
             path: Vec::new(),
             resume,
             reserved,
@@ -189,8 +205,9 @@ impl<'a, T, F: FnMut(&'a T)> Listing<'a, T, F> {
                 && let Some(value) = &node.value
             {
                 (self.each)(value);
+                self.steps = self.steps.saturating_sub(self.more);
             }
-            self.steps -= 1;
+            self.steps = self.steps.saturating_sub(1);
             if self.steps == 0 {
                 return false;
             }
@@ -222,14 +239,14 @@ fn gather<'a, T>(branches: &'a Branches<T>, name: &str, reserved: bool, each: &m
     }
 }
 
-fn prune<T>(branches: &mut Branches<T>, name: &str) -> Option<T> {
+fn prune<T>(branches: &mut Branches<T>, name: &str, nodes: &mut usize) -> Option<T> {
     let (token, rest) = name.split_once('.').map_or((name, None), |(token, rest)| (token, Some(rest)));
     let node = branches.get_mut(token)?;
     let value = match rest {
         None => node.value.take(),
         Some(rest) => {
             let next = node.next.as_mut()?;
-            let value = prune(next, rest);
+            let value = prune(next, rest, nodes);
             if next.is_empty() {
                 node.next = None;
             }
@@ -238,6 +255,7 @@ fn prune<T>(branches: &mut Branches<T>, name: &str) -> Option<T> {
     };
     if node.value.is_none() && node.next.is_none() {
         branches.remove(token);
+        *nodes -= 1;
     }
     value
 }
@@ -282,7 +300,7 @@ mod tests {
                 prop_assert!(tree_of_patterns.get(&gone).is_none());
             }
             let names: Vec<String> = names.into_iter().collect();
-            let tree_of_names = tree(&names);
+            let mut tree_of_names = tree(&names);
             for name in &names {
                 let topic = TopicName::parse(name).unwrap();
                 let expected: Vec<_> =
@@ -300,6 +318,8 @@ mod tests {
                 found.sort();
                 prop_assert_eq!(found, expected, "{} in steps of {}", pattern, steps);
             }
+            names.iter().for_each(|name| drop(tree_of_names.remove(name)));
+            prop_assert_eq!(tree_of_names.nodes(), 0);
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::runtime::{self, Runtime};
 mod check;
 mod publish;
 mod serve;
+mod signals;
 mod subscribe;
 
 mod history;
@@ -15,6 +16,9 @@ mod history;
 mod updates;
 
 mod hub_address;
+mod silence;
+
+mod asked;
 mod lines;
 mod place;
 mod printing;
@@ -22,6 +26,8 @@ mod printing;
 mod content;
 
 mod failure;
+
+mod naming;
 
 pub(crate) use failure::exit_code;
 

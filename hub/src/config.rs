@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidewire_hub_core::topics::Settings;
@@ -14,11 +14,15 @@ use crate::gate;
 use crate::gate::origin::Origins;
 use crate::gate::proxies::Proxies;
 
+mod reload;
+
 mod environment;
 
 mod meaning;
 
 mod demo;
+
+mod warnings;
 
 mod rules;
 
@@ -30,9 +34,9 @@ mod summary;
 
 mod bounds;
 
-mod warnings;
-
 pub mod problem;
+
+pub use reload::{Kept, Reread};
 
 /// How a hub is to run. Made by [`Config::load`].
 #[derive(Debug, Clone)]
@@ -101,11 +105,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names everything that is wrong.
     pub fn load(flags: &Flags, env: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
-        let text = match &flags.config {
-            Some(path) => std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?,
-            None => String::new(),
-        };
+        let text = flags.config.as_deref().map_or_else(|| Ok(String::new()), text_of)?;
         Self::read(&text, flags, env)
     }
 
@@ -123,20 +123,7 @@ impl Config {
         }
         let mut config = meaning::interpret(raw, flags, &mut problems);
         config.warnings.extend(unheard);
-        let broken: Vec<_> =
-            problems.iter().filter(|problem| problem.is_syntax()).map(Problem::line).collect();
-        // What stands on a line that cannot be read is not what its writer meant.
-        problems.retain(|problem| problem.is_syntax() || !broken.contains(&problem.line()));
-        problems.sort_by_key(|problem| problem.line().unwrap_or(usize::MAX));
-        if problems.is_empty() {
-            return Ok(config);
-        }
-        let mut warnings = config.warnings;
-        // What is wrong may be what would let somebody in.
-        if problems.iter().any(Problem::may_be_about_access) {
-            warnings.retain(|warning| warning.place.is_some());
-        }
-        Err(ConfigError::Wrong { problems, warnings })
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::wrong(problems, config.warnings)) }
     }
 
     /// Whether any rule lets anybody do anything who can connect.
@@ -144,6 +131,26 @@ impl Config {
     pub fn lets_anybody_in(&self) -> bool {
         self.core.access.rules.iter().any(rules::is_of_use)
     }
+}
+
+impl ConfigError {
+    /// What is wrong, as it is told.
+    fn wrong(mut problems: Vec<Problem>, mut warnings: Vec<Warning>) -> Self {
+        let broken: Vec<_> =
+            problems.iter().filter(|problem| problem.is_syntax()).map(Problem::line).collect();
+        // What stands on a line that cannot be read is not what its writer meant.
+        problems.retain(|problem| problem.is_syntax() || !broken.contains(&problem.line()));
+        problems.sort_by_key(|problem| problem.line().unwrap_or(usize::MAX));
+        // What is wrong may be what would let somebody in.
+        if problems.iter().any(Problem::may_be_about_access) {
+            warnings.retain(|warning| warning.place.is_some());
+        }
+        Self::Wrong { problems, warnings }
+    }
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })
 }
 
 fn lines(problems: &[Problem], warnings: &[Warning]) -> String {
@@ -209,6 +216,11 @@ mod tests {
         check_wrong("[[topics]]\npattern = \">\"", &["`topics[0].retention` is missing"]);
         check_wrong("access = 1\nlimits = 2", &["[[access]]", "[limits]"]);
         check_wrong("metrics_listen = \"127.0.0.1:7700\"", &["another address"]);
+        let everywhere = "listen = \"0.0.0.0:7850\"\nmetrics_listen = ";
+        for overlapping in ["127.0.0.1:7850", "0.0.0.0:7850", "[::]:7850"] {
+            check_wrong(&format!("{everywhere}\"{overlapping}\""), &["another address than `listen`"]);
+        }
+        right(&format!("{everywhere}\"127.0.0.1:7851\""));
         check_wrong("trusted_proxies = [\"localhost\"]", &["10.0.0.0/8"]);
     }
 
@@ -246,6 +258,32 @@ mod tests {
             let said = read("", &[(name, &huge)], &Flags::default()).unwrap_err().to_string();
             assert!(said.contains(name) && said.contains(" to "), "{said}");
         }
+    }
+
+    #[test]
+    fn a_limit_that_is_wrong_contradicts_no_other() {
+        for wrong in ["0", "\"x\"", "999_999_999_999"] {
+            for (key, right) in [
+                ("frame_bytes_max", "message_bytes_max = 4_000_000"),
+                ("message_bytes_max", "node_bytes_max = 1_048_576"),
+            ] {
+                let toml = format!("[limits]\n{key} = {wrong}\n{right}\n");
+                let said = read(&toml, &[], &Flags::default()).unwrap_err().to_string();
+                let others = said.lines().filter(|line| line.contains(key)).count();
+                assert_eq!((others, said.contains("line 2: ")), (1, true), "{said}");
+            }
+        }
+        let env = [("TIDEWIRE_LIMITS_FRAME_BYTES_MAX", "many")];
+        let said = read("[limits]\nmessage_bytes_max = 4_000_000", &env, &Flags::default()).unwrap_err();
+        assert!(!said.to_string().contains("too small"), "{said}");
+    }
+
+    #[test]
+    fn a_key_that_is_gone_is_told_its_successor() {
+        check_wrong(
+            "[limits]\nwindows_max = 5",
+            &["line 2: there is no `limits.windows_max` any more; ", "`limits.windows_bytes_max`"],
+        );
     }
 
     #[test]
@@ -334,10 +372,32 @@ mod tests {
             &format!("{all}{}", rule("a.b", open)),
             &["`access[1].pattern` is \"a.b\": it is never asked"],
         );
-        check_warned(&format!("{}{all}", rule("a.b", "")), &[]);
-        check_warned(&format!("{}{all}", rule("a.b", "anonymous = false")), &["denies to everybody"]);
+        check_warned(&format!("{}{all}", rule("a.b", "")), &["`>` cannot be subscribed to as a whole"]);
+        check_warned(
+            &format!("{}{all}", rule("a.b", "anonymous = false")),
+            &["denies to everybody", "cannot be subscribed to as a whole"],
+        );
         check_warned(&format!("{}{all}", rule(">", "subscribe = true")), &["nobody can yet"]);
         check_warned(&format!("{}{all}", rule(">", "")), &["it is never asked"]);
+        let part = |before: &str, line: usize| {
+            check_warned(
+                &format!("{before}{}", rule("a.>", open)),
+                &[&format!(
+                    "`a.>` cannot be subscribed to as a whole, because line {line} denies a part of it"
+                )],
+            );
+        };
+        part(&rule("a.secret.>", ""), 3);
+        part(&rule("*.secret", "publish = true\nanonymous = true"), 3);
+        check_warned(&format!("{}{}", rule("a.b", ""), rule("a.c", open)), &[]);
+        check_warned(
+            &format!("{}{}{}", rule("a.*", open), rule("a.b", ""), rule("a.c", open)),
+            &["never asked", "never asked"],
+        );
+        check_warned(
+            &format!("{}{}", rule("a.>", "publish = true\nanonymous = true"), rule("a.b", open)),
+            &["never asked"],
+        );
     }
 
     #[test]
@@ -422,8 +482,15 @@ mod tests {
     fn dev_stays_on_this_machine() {
         let dev = Flags { dev: true, ..Flags::default() };
         assert!(read("", &[], &dev).unwrap().lets_anybody_in());
-        let error = read("listen = \"0.0.0.0:7700\"", &[], &dev).unwrap_err().to_string();
-        assert!(error.contains("--dev"), "{error}");
+        for key in ["listen", "metrics_listen"] {
+            let error = read(&format!("{key} = \"0.0.0.0:7900\""), &[], &dev).unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains("with --dev"), "{error}");
+        }
+        let page = ("TIDEWIRE_ORIGINS", "https://app.example.com");
+        let config = read("allow_no_origin = false", &[page], &dev).unwrap();
+        assert_eq!(config.origins, Origins { allowed: vec![], loopback: true, absent: true });
+        assert!(config.warnings.iter().any(|warning| warning.says.contains("--dev")));
+        assert!(read("", &[("TIDEWIRE_ORIGINS", "app")], &dev).is_err());
     }
 
     #[test]

@@ -16,13 +16,17 @@ mod proc;
 /// Publishes for as long as the hub runs at this address; says so once if it cannot.
 pub(crate) async fn publish_host(hub: SocketAddr) {
     if let Err(error) = publish(&url(hub)).await {
-        report(format_args!("the demo's charts stay empty: {error:#}"));
+        report(format_args!(
+            "the demo's charts stay empty: {error:#}; they need `allow_no_origin = true`, and an access rule that lets \
+             everybody publish to `{TOPIC}`"
+        ));
     }
 }
 
 async fn publish(url: &str) -> anyhow::Result<()> {
     let mut meter = Meter::start()?;
     let client = Client::connect(url, Options::default())?;
+    client.connected().await?;
     let mut seconds = interval_at(Instant::now() + SECOND, SECOND);
     // After a pause one sample tells of all of it.
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);

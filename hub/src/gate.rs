@@ -71,7 +71,7 @@ impl Gate {
     }
 
     fn refuse(&self, reason: Reason, client: IpAddr, why: impl Display) {
-        self.door.refusals.refuse(reason, format_args!("{client}: {why}"));
+        self.door.refusals.refuse(reason, Some(client), why);
     }
 
     /// Whether nobody is let in any more.
@@ -177,8 +177,16 @@ pub async fn at_its_path(
         return next.run(request).await;
     }
     let client = gate.door.proxies.client_of(peer.ip(), request.headers());
-    gate.refuse(Reason::Path, client, WRONG_PATH);
+    let asked = shown(request.uri().path());
+    gate.refuse(Reason::Path, client, format_args!("{WRONG_PATH}; it asked for {asked}"));
     (StatusCode::NOT_FOUND, [(CONNECTION, CLOSE)], format!("{WRONG_PATH}\n")).into_response()
+}
+
+/// A path as it is told: the query may hold what is nobody's business, and a path anything.
+fn shown(path: &str) -> String {
+    let cut: String = path.chars().take(PATH_CHARS_MAX).collect();
+    let more = if cut.len() < path.len() { "..." } else { "" };
+    format!("\"{}{more}\"", cut.escape_default())
 }
 
 /// Waits until the answer is written, takes the socket out of hyper and tokio, and gives it to a shard.
@@ -249,6 +257,8 @@ fn come_back_later(why: &str, retry_after: &'static str) -> Response {
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// Where a hub speaks WebSocket.
 const PATH: &str = "/v1/ws";
+/// How much of another path is told.
+const PATH_CHARS_MAX: usize = 100;
 const WRONG_PATH: &str =
     "nothing speaks WebSocket at this path; it is /v1/ws, and a proxy that adds a prefix has to take it away";
 const STOPPING: &str = "the hub is stopping";

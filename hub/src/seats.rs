@@ -111,7 +111,7 @@ impl Drop for Seat {
 }
 
 /// Who counts as one address: an IPv4 address, but a whole IPv6 /64, since that is what one customer is given.
-fn network(peer: IpAddr) -> IpAddr {
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

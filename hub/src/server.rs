@@ -19,6 +19,7 @@ use crate::gate::refusals::Refusals;
 use crate::gate::{self, Gate, accept};
 use crate::reactor::Reactor;
 use crate::report::report;
+use crate::turned_down::TurnedDown;
 use crate::{admin, page};
 
 /// A hub that runs.
@@ -29,6 +30,7 @@ pub struct Server {
     reactor: Arc<Reactor>,
     metrics_address: Option<SocketAddr>,
     refusals: Arc<Refusals>,
+    turned_down: Arc<TurnedDown>,
     /// What runs until the hub stops: accept loops, and the teller of refusals.
     tasks: Vec<JoinHandle<()>>,
     drain: Duration,
@@ -73,7 +75,8 @@ impl Server {
         let health = admin::health_router(Arc::clone(&gate));
         let mut router =
             gate::router(Arc::clone(&gate)).merge(health.clone()).merge(page::router(config.demo));
-        let mut tasks = vec![tokio::spawn(Arc::clone(&refusals).keep_telling())];
+        let turned_down = Arc::new(TurnedDown::new(Arc::clone(&reactor)));
+        let mut tasks = vec![tokio::spawn(keep_telling(Arc::clone(&refusals), Arc::clone(&turned_down)))];
         let metrics_address = operators.as_ref().map(|(_, address)| *address);
         match operators {
             Some((listener, _)) => {
@@ -85,7 +88,16 @@ impl Server {
         }
         let router = router.layer(from_fn_with_state(Arc::clone(&gate), gate::at_its_path));
         tasks.push(tokio::spawn(accept::serve(listener, router, door)));
-        Ok(Self { address, metrics_address, gate, reactor, refusals, tasks, drain: config.drain })
+        Ok(Self {
+            address,
+            metrics_address,
+            gate,
+            reactor,
+            refusals,
+            turned_down,
+            tasks,
+            drain: config.drain,
+        })
     }
 
     /// Where operators ask for metrics, if that is an address of its own.
@@ -120,10 +132,21 @@ impl Server {
             task.abort();
         }
         self.refusals.tell();
+        self.turned_down.tell();
         match self.gate.connections() {
             0 => report("stopped"),
             left => report(format_args!("stopped; {left} connections were cut off")),
         }
+    }
+}
+
+/// Tells sums of those who were refused something, for ever.
+async fn keep_telling(refusals: Arc<Refusals>, turned_down: Arc<TurnedDown>) {
+    let mut interval = tokio::time::interval(TELLING);
+    loop {
+        interval.tick().await;
+        refusals.tell();
+        turned_down.tell();
     }
 }
 
@@ -154,5 +177,7 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
 
 /// Connections of operators at once.
 const OPERATORS_MAX: usize = 32;
+/// Between two lines about one reason or code.
+const TELLING: Duration = Duration::from_secs(10);
 /// How often a stopping hub looks whether all have gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);

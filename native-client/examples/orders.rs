@@ -1,6 +1,8 @@
 //! A shop that publishes an order and a kitchen that hears it: `cargo run --example orders http://127.0.0.1:7700`.
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub)] // That is what it is for.
 
+use std::process::ExitCode;
+
 use serde::{Deserialize, Serialize};
 use tidewire_client::{Client, Event, Options, Start, SubscribeOptions};
 
@@ -13,10 +15,17 @@ struct Order {
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> Result<(), AnyError> {
+async fn main() -> ExitCode {
     let url = std::env::args().nth(1).unwrap_or_else(|| "http://127.0.0.1:7700".into());
-    println!("heard order {}", run(&url).await?);
-    Ok(())
+    match run(&url).await {
+        Ok(id) => println!("heard order {id}"),
+        // An error that `main` returns would be shown as programs are written, and not in a sentence.
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 /// Publishes an order and gives the number of the order that was heard.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -254,6 +255,18 @@ impl Client {
     #[must_use]
     pub fn not_now(&self) -> watch::Receiver<Option<NotNow>> {
         self.overheard.not_now()
+    }
+
+    /// When something came from the hub last, be it an answer or a sign of life; none before the first connection.
+    #[must_use]
+    pub fn heard_at(&self) -> Option<Instant> {
+        self.overheard.heard_at()
+    }
+
+    /// Whether whoever listens at the hub's address accepts connections and does not answer, so far or any more.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.overheard.unanswered().load(Ordering::Relaxed)
     }
 
     /// Bytes of the largest message that the hub takes; none before the first connection.

@@ -273,7 +273,10 @@ impl Engine {
     fn drain(&mut self, received: &Bytes) {
         while let Some(output) = self.core.poll_output() {
             match output {
-                Output::OpenLink => self.link = Some(Link::open(self.address.clone())),
+                Output::OpenLink => {
+                    let unanswered = Arc::clone(self.overheard.unanswered());
+                    self.link = Some(Link::open(self.address.clone(), unanswered));
+                }
                 Output::CloseLink { code } => {
                     self.fences.reset();
                     self.overheard.goes_on();

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -53,12 +55,12 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Starts connecting.
-    pub(crate) fn open(address: Address) -> Self {
+    /// Starts connecting; `unanswered` is kept as long as a connection is accepted and the handshake is not answered.
+    pub(crate) fn open(address: Address, unanswered: Arc<AtomicBool>) -> Self {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         // Bounded by what the client lets be unanswered, so the channel needs no bound of its own.
         let (outgoing, receiver) = mpsc::unbounded_channel();
-        let task = tokio::spawn(run(address, sender, receiver));
+        let task = tokio::spawn(run(address, unanswered, sender, receiver));
         Self { events, outgoing, task }
     }
 
@@ -82,15 +84,23 @@ impl Link {
 
 type Socket<'a> = WebSocketStream<&'a mut TcpStream>;
 
-async fn run(address: Address, events: mpsc::Sender<LinkEvent>, outgoing: mpsc::UnboundedReceiver<Outgoing>) {
+async fn run(
+    address: Address,
+    unanswered: Arc<AtomicBool>,
+    events: mpsc::Sender<LinkEvent>,
+    outgoing: mpsc::UnboundedReceiver<Outgoing>,
+) {
     let connected = tokio::select! {
         connected = handshake::connect(&address) => connected,
         // The client has given up waiting.
         () = events.closed() => return,
     };
     let end = match connected {
-        Ok(stream) => talk(&address, stream, &events, outgoing).await,
-        Err(why) => Closed { code: ABNORMAL, why: Some(why) },
+        Ok(stream) => talk(&address, &unanswered, stream, &events, outgoing).await,
+        Err(why) => {
+            unanswered.store(false, Ordering::Relaxed);
+            Closed { code: ABNORMAL, why: Some(why) }
+        }
     };
     let _ = events.send(LinkEvent::Closed(end)).await;
 }
@@ -98,14 +108,17 @@ async fn run(address: Address, events: mpsc::Sender<LinkEvent>, outgoing: mpsc::
 /// Talks over a connection until it ends.
 async fn talk(
     address: &Address,
+    unanswered: &AtomicBool,
     mut stream: TcpStream,
     events: &mpsc::Sender<LinkEvent>,
     outgoing: mpsc::UnboundedReceiver<Outgoing>,
 ) -> Closed {
+    unanswered.store(true, Ordering::Relaxed);
     let upgraded = tokio::select! {
         upgraded = handshake::upgrade(address, &mut stream) => upgraded,
         () = events.closed() => return closed(ABNORMAL),
     };
+    unanswered.store(false, Ordering::Relaxed);
     let answer = match upgraded {
         Ok(socket) => {
             if events.send(LinkEvent::Opened).await.is_err() {

@@ -1,7 +1,8 @@
 //! What the hub says beside what the state machine acts on by itself: the largest message that it takes, what it refuses
 //! for now, and how far it has read.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -31,11 +32,16 @@ pub(crate) struct Overheard {
     not_now: watch::Sender<Option<NotNow>>,
     /// 0 before the hub has said it.
     message_bytes_max: AtomicU64,
+    heard_at: Mutex<Option<Instant>>,
+    /// Whether a connection was accepted and the handshake is not answered; the link knows.
+    unanswered: Arc<AtomicBool>,
 }
 
 impl Overheard {
-    /// Listens to a message; gives the last question whose answer says that all before it was read.
+    /// Listens to a message; gives the highest question that it answers: all that was sent before that was read. The
+    /// state machine's own questions have low numbers, and their answers may come behind.
     pub(crate) fn listen(&self, mut received: &[u8]) -> Option<Request> {
+        *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let mut read = None;
         while let Ok((kind, body)) = binary::take(&mut received) {
             match kind {
@@ -59,7 +65,7 @@ impl Overheard {
                 }
                 Acked::KIND | Opened::KIND | Subscribed::KIND | Page::KIND => self.goes_on(),
                 Heartbeat::KIND => {
-                    read = Heartbeat::take(body).ok().map(|answer| answer.request).or(read);
+                    read = read.max(Heartbeat::take(body).ok().map(|answer| answer.request));
                 }
                 _ => {}
             }
@@ -87,6 +93,16 @@ impl Overheard {
     /// What the hub refuses for now, and as it changes.
     pub(crate) fn not_now(&self) -> watch::Receiver<Option<NotNow>> {
         self.not_now.subscribe()
+    }
+
+    /// When something came last, whatever it was.
+    pub(crate) fn heard_at(&self) -> Option<Instant> {
+        *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether whoever listens there accepts connections and does not answer.
+    pub(crate) fn unanswered(&self) -> &Arc<AtomicBool> {
+        &self.unanswered
     }
 
     /// The largest message that the hub takes, if it has said so.
@@ -144,11 +160,14 @@ mod tests {
     #[test]
     fn sizes_and_answers_are_heard() {
         let overheard = Overheard::default();
-        assert_eq!(overheard.message_bytes_max(), None);
+        assert_eq!((overheard.message_bytes_max(), overheard.heard_at()), (None, None));
         let welcome = Welcome { message_bytes_max: 9, ..Welcome::default() };
         let answer = |number| HubFrame::Heartbeat(Heartbeat { request: Request(number) });
         let read = listen(&overheard, &[HubFrame::Welcome(welcome), answer(3), answer(4)]);
         assert_eq!((overheard.message_bytes_max(), read), (Some(9), Some(Request(4))));
+        assert!(overheard.heard_at().is_some());
         assert_eq!(overheard.listen(&[255, 1]), None);
+        let read = listen(&overheard, &[answer(1 << 40), answer(3), answer(2)]);
+        assert_eq!(read, Some(Request(1 << 40)), "answers in falling order");
     }
 }

@@ -69,6 +69,9 @@ fn lines_come_out_as_they_went_in() {
     succeed(&run(&hub, &["pub", "t", "-"], &lines));
     assert!(heard.join().unwrap().unwrap() == lines, "the lines differ");
     assert!(subscriber.wait().unwrap().success());
+    // As README has it, for who comes when they are there already.
+    let late = run(&hub, &["sub", "t", "--from", "earliest", "--count", "100000"], "");
+    assert!(succeed(&late) == lines, "the lines differ");
 }
 
 #[test]
@@ -199,4 +202,113 @@ fn serve_refuses_to_start_wrong() {
 fn a_hub_without_rules_says_so() {
     let hub = Hub::start(&[], &[]);
     crate::support::eventually("the hub warns", || hub.errors().contains("no access rule"));
+}
+
+#[test]
+fn a_message_is_one_line_whatever_it_holds() {
+    let hub = Hub::dev();
+    for message in ["a\nb\r\u{1b}[1mc\td\\", "{\n\"a\":\r\n1}"] {
+        succeed(&run(&hub, &["pub", "t", message], ""));
+    }
+    let expected = "a\\nb\\r\\x1b[1mc\td\\\n{ \"a\":  1}\n";
+    assert_eq!(succeed(&run(&hub, &["history", "t"], "")), expected);
+    assert_eq!(succeed(&run(&hub, &["sub", "t", "--from", "earliest", "--count", "2"], "")), expected);
+}
+
+#[test]
+fn nothing_to_publish_still_needs_a_hub_and_a_topic() {
+    let (port, hub) = (Port::keep(), Hub::dev());
+    for flag in ["--content=text", "--no-ack"] {
+        let mut publish = tidewire("pub");
+        publish.args(["t", "-", "--wait", "1", flag, "--url", &format!("http://{}", port.address())]);
+        check_exit(&publish.stdin(Stdio::null()).output().unwrap(), 3, "no hub answers");
+        check_exit(&run(&hub, &["pub", "a b", "-", flag], ""), 4, "a b: this is no valid topic name");
+        succeed(&run(&hub, &["pub", "t", "-", flag], ""));
+    }
+}
+
+#[test]
+fn a_name_that_is_none_is_told_which_rule_it_breaks() {
+    let hub = Hub::dev();
+    let (long, deep) = ("x".repeat(256), "a.".repeat(16) + "a");
+    for (name, rule) in [
+        ("a..b", "tokens must not be empty"),
+        ("a b", "no control characters, spaces"),
+        (&long, "it has 256 bytes, and a name has at most 255"),
+        (&deep, "it has 17 tokens between dots, and the hub takes fewer (its `limits.topic_depth_max`)"),
+    ] {
+        for arguments in
+            [&["pub", name, "x"][..], &["pub", name, "x", "--no-ack"], &["sub", name], &["history", name]]
+        {
+            let output = run(&hub, arguments, "");
+            check_exit(&output, 4, &format!("{name}: this is no valid topic name or pattern here: "));
+            check_exit(&output, 4, rule);
+        }
+    }
+    for arguments in [&["pub", "a.*", "x"][..], &["pub", "a.>", "x", "--no-ack"]] {
+        check_exit(
+            &run(&hub, arguments, ""),
+            4,
+            "a message goes to one topic, and `*` and `>` stand for many",
+        );
+    }
+}
+
+#[test]
+fn a_url_with_more_than_an_address_is_refused_and_no_password_shown() {
+    for (url, names) in [
+        ("http://me:secret@127.0.0.1:7700", "before an `@`"),
+        ("http://me:se/secret@127.0.0.1", "before an `@`"),
+        ("me:secret@hub", "before an `@`"),
+        ("http://127.0.0.1:7700/?token=secret", "a query"),
+        ("http://127.0.0.1:7700#secret", "a fragment"),
+    ] {
+        for name in ["pub", "sub", "history"] {
+            let output =
+                tidewire(name).arg("t").env("TIDEWIRE_URL", url).stdin(Stdio::null()).output().unwrap();
+            check_exit(&output, 2, names);
+            let help = tidewire(name).arg("--help").env("TIDEWIRE_URL", url).output().unwrap();
+            let said = [output.stdout, output.stderr, help.stdout, help.stderr].concat();
+            assert!(!String::from_utf8(said).unwrap().contains("secret"), "{url}");
+        }
+    }
+}
+
+#[test]
+fn a_place_out_of_range_is_told_the_range() {
+    for (place, range) in [
+        ("last:9007199254740992", "0 to 9007199254740991"),
+        ("0000000000000001:99999999999999999", "0 to 9007199254740991"),
+        ("since:9999999d", "365000 days at most"),
+    ] {
+        let output = tidewire("history").args(["t", "--from", place]).output().unwrap();
+        check_fails(&output, range);
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[test]
+fn a_line_that_is_larger_than_all_that_may_wait_is_refused_for_its_size() {
+    let hub = Hub::dev();
+    let lines = format!("1\n{}\n", "x".repeat((64 << 20) + 1));
+    for flag in ["--content=text", "--no-ack"] {
+        let output = run(&hub, &["pub", "t", "-", flag], &lines);
+        check_exit(&output, 4, "line 2 was not ");
+        check_exit(&output, 4, "it has 67108865 bytes, and the hub takes 262144");
+    }
+    assert_eq!(succeed(&run(&hub, &["history", "t"], "")), "1\n1\n");
+}
+
+#[test]
+fn check_may_be_read_in_part() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = tidewire("check").stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+}
+
+#[test]
+fn the_help_says_what_updates_may_come_to() {
+    let help = succeed(&tidewire("pub").arg("--help").output().unwrap());
+    assert!(help.contains("without a word") && help.contains("tidewire_updates_dropped_total"), "{help}");
 }

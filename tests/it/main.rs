@@ -14,6 +14,9 @@ mod native_client;
 mod operator;
 mod proxy;
 mod refusals;
+mod reload;
+mod signals;
+mod silence;
 mod subscribers;
 mod updates;
 

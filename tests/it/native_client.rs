@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use tidewire_client::{Client, Event, Offset, Options, Payload, Position, Start, SubscribeOptions};
 
 use crate::support::PATIENCE;
 use crate::support::hub::Hub;
+use crate::support::port::Port;
 
 #[path = "../../native-client/examples/orders.rs"]
 #[allow(dead_code)] // Its `main` is for people.
@@ -16,7 +18,7 @@ mod orders;
 fn the_page_shows_the_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let example = fs::read_to_string(root.join("native-client/examples/orders.rs")).unwrap();
-    let program = &example[example.find("use serde").unwrap()..];
+    let program = &example[example.find("use std::process").unwrap()..];
     let page = fs::read_to_string(root.join("docs/NATIVE-CLIENT.md")).unwrap();
     assert!(page.contains(program), "docs/NATIVE-CLIENT.md shows another program than the example");
 }
@@ -25,6 +27,20 @@ fn the_page_shows_the_example() {
 async fn the_example_does_what_it_says() {
     let hub = Hub::dev();
     assert_eq!(orders::run(&hub.url()).await.unwrap(), 4711);
+}
+
+#[test]
+fn the_example_says_in_a_sentence_why_it_ends() {
+    let port = Port::keep();
+    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+    let mut example = Command::new(env!("CARGO"));
+    example
+        .args(["run", "--quiet", "-p", "tidewire-client", "--example", "orders", "--target-dir"])
+        .arg(target);
+    let output = example.args(["--", &format!("http://{}", port.address())]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let sentence = format!("nothing listens at {}: connection refused\n", port.address());
+    assert_eq!((output.status.code(), said), (Some(1), sentence));
 }
 
 #[tokio::test]

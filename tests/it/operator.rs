@@ -8,12 +8,9 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::support::eventually;
-use crate::support::file::File;
+use crate::support::file::{File, OPEN};
 use crate::support::hub::{Hub, tidewire};
 use crate::support::socket::{RawSocket, handshake};
-
-const OPEN: &str = "allow_no_origin = true\n\
-    [[access]]\npattern = \">\"\nsubscribe = true\npublish = true\nanonymous = true\n";
 
 /// Runs `check`; its exit code and all that it says.
 fn check(toml: &str) -> (Option<i32>, String) {
@@ -54,6 +51,20 @@ fn check_says_who_may_do_what_and_warns() {
     assert!(said.contains("warning: ") && said.contains("did you mean `chat.>`?"), "{said}");
     let (code, said) = check("shard = 1\n[limits]\nheartbeat_ms = 1\n");
     assert_eq!((code, said.lines().count()), (Some(1), 2), "{said}");
+}
+
+#[test]
+fn the_pages_own_example_is_right_and_warned_of_where_it_denies_a_part() {
+    let page = include_str!("../../docs/CONFIGURATION.md");
+    let (_, example) = page.split_once("```toml\n").unwrap();
+    let (code, said) = check(example.split("```").next().unwrap());
+    let part = "`public.>` cannot be subscribed to as a whole, because line 10 denies a part of it";
+    assert!(code == Some(0) && said.contains(part), "{said}");
+    assert_eq!(said.matches("warning: ").count(), 1, "{said}");
+    let (code, said) = check("listen = \"0.0.0.0:7850\"\nmetrics_listen = \"127.0.0.1:7850\"\n");
+    assert!(code == Some(1) && said.contains("line 2: `metrics_listen`"), "{said}");
+    let (code, said) = check("[limits]\nwindows_max = 9\n");
+    assert!(code == Some(1) && said.contains("`limits.windows_bytes_max`"), "{said}");
 }
 
 #[test]
@@ -124,70 +135,6 @@ fn a_failed_start_gives_the_systems_reason_once() {
 }
 
 #[test]
-fn each_signal_that_asks_to_end_lets_clients_leave() {
-    for signal in ["TERM", "INT"] {
-        let mut hub = Hub::start(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "5")]);
-        let mut client = RawSocket::signed_in(hub.address);
-        hub.signal(signal);
-        assert_eq!(client.hear()["code"], "draining", "{signal}");
-        assert!(hub.wait().success(), "{signal}");
-    }
-}
-
-#[test]
-fn a_hangup_has_the_rules_of_the_file_read_again() {
-    let file = File::new(OPEN);
-    let hub = Hub::start(&["--config", file.path()], &[]);
-    let mut client = RawSocket::json(hub.address);
-    client.say(json!({ "type": "hello", "producer": "ab".repeat(16), "incarnation": 1 }));
-    client.say(json!({ "type": "subscribe", "request": 1, "name": "a.b" }));
-    let tail = client.hear_of("subscribed")["tail"].clone();
-    client.say(json!({ "type": "open", "handle": 1, "topic": "a.b", "lowest": 1 }));
-    client.hear_of("opened");
-    std::fs::write(file.path(), "[[access]]\npattern = ?\n").unwrap();
-    hub.signal("HUP");
-    let kept = "the access rules stay as they are, for the configuration is wrong";
-    eventually("the file is found to be wrong", || hub.errors().contains(kept));
-    let (before, rules) = OPEN.split_once("[[").unwrap();
-    std::fs::write(file.path(), format!("{before}[[access]]\npattern = \"a.b\"\n[[{rules}")).unwrap();
-    hub.signal("HUP");
-    let ended = client.hear_of("unsubscribed");
-    assert_eq!((&ended["code"], &ended["tail"]), (&json!("forbidden"), &tail));
-    client.say(json!({ "type": "publish", "handle": 1, "seq": 1, "data": 1 }));
-    let refused = client.hear_of("refused");
-    assert_eq!((&refused["code"], &refused["consumed"]), (&json!("forbidden"), &json!(true)));
-    let told = "2 access rules were read and hold from now on";
-    eventually("the log tells of the rules", || hub.errors().contains(told));
-}
-
-#[test]
-fn without_a_file_a_hangup_lets_clients_leave() {
-    let mut serve = tidewire("serve");
-    serve.args(["--dev", "--listen", "127.0.0.1:0"]);
-    let mut hub = Hub::run(serve);
-    let mut client = RawSocket::signed_in(hub.address);
-    hub.signal("HUP");
-    assert_eq!(client.hear()["code"], "draining");
-    assert!(hub.wait().success());
-}
-
-#[test]
-fn under_nohup_a_hangup_is_ignored() {
-    let mut nohup = Command::new("sh");
-    nohup.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
-    let serve = tidewire("serve");
-    nohup.arg(serve.get_program()).args(serve.get_args());
-    let mut hub = Hub::start_by(nohup, &["--dev"], &[]);
-    hub.signal("HUP");
-    // Signals are taken in any order, so the hub is asked something before it is told to end.
-    assert!(hub.get("/healthz").starts_with("HTTP/1.1 200 "));
-    hub.signal("TERM");
-    assert!(hub.wait().success());
-    eventually("the hub says that it has stopped", || hub.errors().contains("stopped"));
-    assert_eq!(hub.errors().matches("stopping").count(), 1, "{}", hub.errors());
-}
-
-#[test]
 fn refusals_reach_the_client_the_log_and_the_metrics() {
     let limits = [
         ("TIDEWIRE_ALLOW_NO_ORIGIN", "true"),
@@ -237,14 +184,44 @@ fn refusals_reach_the_client_the_log_and_the_metrics() {
 }
 
 #[test]
+fn who_is_turned_down_after_the_handshake_is_told_with_the_limits_that_did_it() {
+    let file = File::new(
+        "allow_no_origin = true\n\
+         [[access]]\npattern = \"a.>\"\nsubscribe = true\npublish = true\nanonymous = true\n\
+         [limits]\nsubscriptions_max = 1\nmessage_bytes_max = 10\n",
+    );
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let mut client = RawSocket::signed_in(hub.address);
+    for name in ["b", "b", "a.b", "a.c"] {
+        client.say(json!({ "type": "subscribe", "request": 1, "name": name }));
+        client.hear();
+    }
+    client.say(json!({ "type": "open", "handle": 1, "topic": "a.x", "lowest": 1 }));
+    client.hear();
+    client.say(json!({ "type": "publish", "handle": 1, "seq": 1, "text": "x".repeat(11) }));
+    client.hear();
+    hub.signal("TERM");
+    for line in [
+        "since the last line 2 answers said forbidden (`[[access]]`); metrics: tidewire_refused_total{code=\"forbidden\"}",
+        "since the last line 1 answer said limit_reached (`limits.handles_max`, `limits.subscriptions_max`, ",
+        "since the last line 1 answer said too_large (`limits.message_bytes_max`); ",
+    ] {
+        eventually(line, || hub.errors().contains(line));
+    }
+}
+
+#[test]
 fn a_flood_of_refusals_is_no_flood_of_lines() {
     let hub = Hub::start(&[], &[]);
-    for _ in 0..200 {
-        enter(&hub, 1, "");
+    for n in 0..200 {
+        enter(&hub, if n % 10 == 0 { 2 } else { 1 }, "");
     }
     assert_eq!(hub.metric("tidewire_handshakes_refused_total{reason=\"no_origin\"}"), 200);
     hub.signal("TERM");
-    eventually("what was not told one by one is told", || hub.errors().contains("more since the last line"));
+    eventually("what was not told one by one is told", || {
+        hub.errors().contains("more since the last line: ")
+    });
+    eventually("so is whom it befell", || hub.errors().contains(" from 127.0.0.1, "));
     assert!(hub.errors().matches("refused (no_origin)").count() < 10, "{}", hub.errors());
 }
 
@@ -258,6 +235,7 @@ fn a_handshake_at_a_wrong_path_is_told_the_right_one() {
     assert!(String::from_utf8(socket.rest()).unwrap().contains("it is /v1/ws"));
     assert_eq!(hub.metric("tidewire_handshakes_refused_total{reason=\"path\"}"), 1);
     eventually("who it was is told", || hub.errors().contains("refused (path): 127.0.0.1: nothing speaks"));
+    assert!(hub.errors().contains("; it asked for \"/rt/v1/ws\"\n"), "{}", hub.errors());
 }
 
 #[test]

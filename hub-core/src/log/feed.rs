@@ -9,6 +9,7 @@ use crate::trie::Trie;
 #[derive(Debug, Default)]
 pub struct Feed {
     tails: Trie<Arc<Tail>>,
+    count: usize,
     generation: u64,
 }
 
@@ -19,9 +20,21 @@ impl Feed {
         self.generation
     }
 
+    /// How many patterns there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Adds a pattern.
     pub fn insert(&mut self, pattern: &str, tail: Arc<Tail>) {
-        self.tails.insert(pattern, tail);
+        self.count += usize::from(self.tails.insert(pattern, tail).is_none());
         self.generation += 1;
     }
 
@@ -29,6 +42,7 @@ impl Feed {
     pub fn remove(&mut self, pattern: &str, tail: &Arc<Tail>) {
         if self.tails.get(pattern).is_some_and(|known| Arc::ptr_eq(known, tail)) {
             self.tails.remove(pattern);
+            self.count -= 1;
             self.generation += 1;
         }
     }

@@ -58,8 +58,6 @@ pub struct Sequencer {
     inboxes: Vec<Arc<Inbox>>,
     heavy: Arc<Heavy>,
     ledger: Arc<Ledger>,
-    /// Answers for what tails of patterns hold, which topics hold too.
-    nobody: Arc<Account>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
 }
@@ -92,7 +90,6 @@ impl Sequencer {
             wakes: Wakes::default(),
             inboxes,
             heavy: Arc::clone(heavy),
-            nobody: ledger.nobody(),
             ledger: Arc::clone(ledger),
             limits: Arc::clone(limits),
             metrics: Arc::clone(metrics),
@@ -230,7 +227,8 @@ impl Sequencer {
     /// Numbers a publish, stores it, and shows it as soon as its turn has come. An update that may be lost has nobody
     /// to be told its outcome.
     fn admit(&mut self, now: Millis, submission: &Submission<'_>, outcome: Option<Outcome>) {
-        if self.pending_bytes + submission.record.payload.len() > self.limits.pending_bytes_max {
+        let is_full = self.pending_bytes + submission.record.payload.len() > self.limits.pending_bytes_max;
+        if is_full || submission.wish == Wish::Append && submission.account.is_restricted() {
             let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
             match outcome {
                 Some(outcome) => self.tell(Outcome { fate, ..outcome }),
@@ -309,7 +307,7 @@ impl Sequencer {
         self.metrics.published.add(1);
         self.metrics.published_bytes.add(payload.len() as u64);
         let (inboxes, wakes, heavy, patterns) = (&self.inboxes, &mut self.wakes, &self.heavy, &self.feed);
-        let nobody = &self.nobody;
+        let (doubles, patterns_count) = (&heavy.doubles, patterns.len());
         let mut leave = |shard: usize, tail: &Tail| {
             if inboxes[shard].leave_tail(tail.number) {
                 wakes.note(shard);
@@ -327,12 +325,12 @@ impl Sequencer {
             |tails| {
                 let mut room = FED_BYTES_MAX;
                 for tail in tails {
-                    if payload.len() > room {
+                    if payload.len() > room || doubles.crowd_out(tail, patterns_count) {
                         tail.pass_by(offset, |shard| leave(shard, tail));
                         continue;
                     }
                     room -= payload.len();
-                    if tail.append(taken_at, &entry, nobody, |shard| leave(shard, tail)) {
+                    if tail.append(taken_at, &entry, doubles.account(), |shard| leave(shard, tail)) {
                         heavy.add(tail);
                     }
                 }

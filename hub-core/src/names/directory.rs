@@ -8,7 +8,7 @@ use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 
 use crate::calendar::Calendar;
 use crate::clock::Millis;
-use crate::ledger::{Account, Kind};
+use crate::ledger::{Account, Kind, Ledger};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
@@ -126,13 +126,15 @@ impl Directory {
         shards: usize,
         limits: &Limits,
         metrics: &Arc<Metrics>,
+        ledger: &Arc<Ledger>,
         calendar: &Arc<Calendar>,
     ) -> Self {
-        let heavy_bytes = (limits.node_bytes_max / HEAVY_TAILS_MAX).max(1);
-        let terms = |keep, epoch| {
+        let terms_of = |keep, epoch, heavy_max: usize| {
             let calendar = Arc::clone(calendar);
+            let heavy_bytes = (limits.node_bytes_max / heavy_max).max(1);
             Arc::new(Terms { keep, shards, heavy_bytes, epoch, calendar })
         };
+        let terms = |keep, epoch| terms_of(keep, epoch, HEAVY_TOPICS_MAX);
         let of_rule = |rule: TopicRule| {
             let log = rule.log.min(epochs.len().saturating_sub(1) as u8);
             (rule.pattern, log, terms(rule.retention.keep(limits), epochs[usize::from(log)]))
@@ -147,13 +149,16 @@ impl Directory {
         Self {
             topics: Trie::default(),
             count: 0,
-            forgotten: Forgotten::new(epochs.len()),
+            forgotten: Forgotten::new(epochs.len(), limits.node_bytes_max / GONE_PART, ledger),
             following: Following::default(),
             next_number: 1,
             rules: rules.into_iter().map(of_rule).collect(),
             usual: terms(Retention::default().keep(limits), epochs[0]),
-            pattern_terms: epochs.iter().map(|epoch| terms(of_patterns, *epoch)).collect(),
-            room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.half_a_node()),
+            pattern_terms: epochs
+                .iter()
+                .map(|epoch| terms_of(of_patterns, *epoch, HEAVY_PATTERNS_MAX))
+                .collect(),
+            room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.known_bytes_max()),
             shapes_max: limits.pattern_shapes_max,
             metrics: Arc::clone(metrics),
             swept_to: Progress::Done,
@@ -282,10 +287,10 @@ impl Directory {
         if self.swept_to == Progress::Done {
             return aging;
         }
-        let step = if is_full { STEP_TOPICS_MAX } else { self.count / STEPS_A_ROUND };
-        let step = step.clamp(STEP_TOPICS_MIN, STEP_TOPICS_MAX);
+        let all = self.topics.nodes() + self.count * STEPS_MORE;
+        let steps = if is_full { STEPS_MAX } else { (all / SWEEPS_A_ROUND).clamp(STEPS_MIN, STEPS_MAX) };
         let topics = &mut aging.topics;
-        self.swept_to = self.topics.list_all(&self.swept_to, step, |leaf| {
+        self.swept_to = self.topics.list_all(&self.swept_to, (steps, STEPS_MORE), |leaf| {
             if let Leaf::Topic(topic) = leaf {
                 topics.push(Arc::clone(topic));
             }
@@ -324,13 +329,12 @@ impl Directory {
 
     /// Remembers of a name only its last offset.
     fn went(&mut self, name: &TopicName, log: u8, last: Offset) {
-        let (going, oldest) = self.forgotten.add(name.clone());
+        let going = self.forgotten.add(name.clone());
         self.topics.insert(name.as_str(), Leaf::Gone(log, last, going));
-        if let Some(name) = oldest
-            && let Some(Leaf::Gone(log, last, _)) = self.topics.get(name.as_str())
-        {
-            self.forgotten.raise(*log, *last);
-            self.topics.remove(name.as_str());
+        while let Some(name) = self.forgotten.too_many() {
+            if let Some(Leaf::Gone(log, last, _)) = self.topics.remove(name.as_str()) {
+                self.forgotten.raise(log, last);
+            }
         }
     }
 
@@ -345,22 +349,32 @@ impl Directory {
     }
 }
 
-/// So many tails can hold a notable part of what the node may hold.
-const HEAVY_TAILS_MAX: usize = 1_024;
+/// What is remembered of names that went may take that part of what the node may hold.
+const GONE_PART: usize = 16;
+/// So many topics can hold a notable part of what the node may hold,
+const HEAVY_TOPICS_MAX: usize = 1_024;
+/// and a quarter as many tails of patterns, which may take a quarter of it: they go first, so that few should be overlooked.
+const HEAVY_PATTERNS_MAX: usize = 16_384;
 /// A round of ageing begins so long after the one before it at the earliest.
 const ROUND_MS: u64 = 5_000;
-/// In so many steps it comes round, unless there are very many topics; shards take one every 250 ms.
-const STEPS_A_ROUND: usize = 20;
-const STEP_TOPICS_MIN: usize = 256;
-/// Bounds how long opening a topic waits, at the price of longer rounds.
-const STEP_TOPICS_MAX: usize = 4_096;
+/// In so many sweeps it comes round, unless there are very many names; shards do one every 250 ms.
+const SWEEPS_A_ROUND: usize = 20;
+/// A topic takes so many steps more than a token of a name.
+const STEPS_MORE: usize = 3;
+/// Steps of a sweep: 256 topics with names of one token at least, and 4,096 at most. That bounds how long opening a topic
+/// waits, at the price of longer rounds.
+const STEPS_MIN: usize = 1_024;
+const STEPS_MAX: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ledger::{AccountKey, Ledger};
+    use crate::ledger::AccountKey;
     use crate::names::forgotten::NAMES_MAX;
+
+    /// Topics of a sweep, where there are few.
+    const TOPICS_MIN: usize = STEPS_MIN / (1 + STEPS_MORE);
 
     fn name(number: usize) -> TopicName {
         TopicName::parse(&format!("t{number}")).unwrap()
@@ -370,9 +384,16 @@ mod tests {
     fn a_round_of_ageing_takes_several_steps_and_meets_every_topic() {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
-        let mut directory =
-            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &Arc::default());
-        for number in 0..3 * STEP_TOPICS_MIN {
+        let mut directory = Directory::new(
+            Vec::new(),
+            &[Epoch(1)],
+            1,
+            &Limits::default(),
+            &Arc::default(),
+            &ledger,
+            &Arc::default(),
+        );
+        for number in 0..3 * TOPICS_MIN {
             directory.topic(&name(number), &account).unwrap();
         }
         let held = directory.topic(&name(7), &account).unwrap();
@@ -382,7 +403,7 @@ mod tests {
                 directory.dismiss(&topic, now);
             }
         };
-        for left in [2 * STEP_TOPICS_MIN, STEP_TOPICS_MIN, 1] {
+        for left in [2 * TOPICS_MIN, TOPICS_MIN, 1] {
             sweep(&mut directory, now);
             assert!(directory.len().abs_diff(left) <= 1, "{} topics", directory.len());
         }
@@ -401,8 +422,15 @@ mod tests {
     fn a_name_that_comes_and_goes_pushes_no_other_out() {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
-        let mut directory =
-            Directory::new(Vec::new(), &[Epoch(1)], 1, &Limits::default(), &Arc::default(), &Arc::default());
+        let mut directory = Directory::new(
+            Vec::new(),
+            &[Epoch(1)],
+            1,
+            &Limits::default(),
+            &Arc::default(),
+            &ledger,
+            &Arc::default(),
+        );
         directory.went(&name(1), 0, Offset(9));
         directory.went(&name(2), 0, Offset(5));
         for _ in 0..=NAMES_MAX {
@@ -417,5 +445,47 @@ mod tests {
         }
         assert_eq!(directory.gone(&name(2), 0), Offset(5), "it went last before those");
         assert_eq!(directory.floor(0), Offset(9), "what went longest ago makes room");
+        drop(directory);
+        assert_eq!(ledger.total(), 0);
+    }
+
+    #[test]
+    fn long_names_that_went_take_no_more_room_than_short_ones() {
+        let ledger = Arc::new(Ledger::default());
+        let limits = Limits { node_bytes_max: 16 << 20, ..Limits::default() };
+        let mut directory =
+            Directory::new(Vec::new(), &[Epoch(1)], 1, &limits, &Arc::default(), &ledger, &Arc::default());
+        for number in 0..2_000 {
+            let tokens: Vec<_> = (0..16).map(|token| format!("{number}-{token}")).collect();
+            directory.went(&TopicName::parse(&tokens.join(".")).unwrap(), 0, Offset(1 + number));
+        }
+        let remembered = (1 << 20) / (16 * 512);
+        assert!(directory.topics.nodes() < 16 * 2 * remembered, "{} tokens", directory.topics.nodes());
+        assert!(ledger.held(Kind::Gone) <= 1 << 20);
+        assert!(directory.floor(0) > Offset(1_800), "the others are not forgotten without a trace");
+    }
+
+    #[test]
+    fn a_round_of_ageing_is_as_long_for_short_names_beside_long_ones() {
+        let ledger = Arc::new(Ledger::default());
+        let account = ledger.account(AccountKey(1));
+        let mut directory = Directory::new(
+            Vec::new(),
+            &[Epoch(1)],
+            1,
+            &Limits::default(),
+            &Arc::default(),
+            &ledger,
+            &Arc::default(),
+        );
+        for number in 0..2_000 {
+            let tokens: Vec<_> = (0..16).map(|token| format!("{number}-{token}")).collect();
+            directory.topic(&TopicName::parse(&tokens.join(".")).unwrap(), &account).unwrap();
+        }
+        let mut met = 0;
+        for _ in 0..=SWEEPS_A_ROUND {
+            met += directory.next_to_age(Millis(ROUND_MS), false).topics.len();
+        }
+        assert_eq!(met, 2_000);
     }
 }

@@ -42,6 +42,13 @@ impl Stand {
         }
     }
 
+    /// What lies up to `gone` went since.
+    pub fn lose(&mut self, log: &Log, gone: Offset) {
+        let gap = Gap { epoch: log.epoch, from: self.cursor.next(), to: gone, reason: GapReason::Retention };
+        let gap = self.gap.map_or(gap, |told| Gap { to: gone, ..told });
+        (self.gap, self.outcome, self.cursor, self.told) = (Some(gap), Outcome::Gap, gone, gone);
+    }
+
     /// Some of `from..=to` is gone, reading goes on after `cursor`.
     #[must_use]
     pub fn gap(log: &Log, from: Offset, to: Offset, reason: GapReason, cursor: Offset) -> Self {

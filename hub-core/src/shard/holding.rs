@@ -91,11 +91,9 @@ impl Shard {
     fn excess(&self, bound: Bound) -> usize {
         let limits = self.topics.limits();
         let max = match bound {
-            Bound::Unread => limits.unread_bytes_max,
-            Bound::HalfReceived => limits.half_received_bytes_max,
+            Bound::Unread => limits.unread_fit(),
+            Bound::HalfReceived => limits.half_received_fit(),
         };
-        // Others' history is not to make room for it.
-        let max = max.min(limits.half_a_node());
         self.topics.ledger().held(bound.kind()).saturating_sub(max)
     }
 

@@ -1,67 +1,97 @@
 //! The tails that hold most, so that room can be made without a look at all of them.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::{Arc, Weak};
 
-use crate::ledger::Kind;
+use crate::clock::{Millis, NEVER};
+use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::sync::{Mutex, lock};
+use crate::tail::of_pattern::Doubles;
 use crate::tail::{Source, Tail};
 
 /// Tails that hold a notable part of what the node may hold; there cannot be very many of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Heavy {
     tails: Mutex<Vec<Weak<Tail>>>,
+    /// What those of patterns hold, heavy or not.
+    pub doubles: Doubles,
+}
+
+/// Those of them that are heavy still, heaviest first.
+#[derive(Debug, Default)]
+pub struct Weighed {
+    patterns: Vec<(usize, Arc<Tail>)>,
+    topics: Vec<(usize, Arc<Tail>)>,
 }
 
 impl Heavy {
+    /// None yet.
+    #[must_use]
+    pub fn new(ledger: &Arc<Ledger>, limits: &Limits) -> Self {
+        let doubles = Doubles::new(ledger, limits.doubles_bytes_max());
+        Self { tails: Mutex::default(), doubles }
+    }
+
     /// A tail has become heavy.
     pub fn add(&self, tail: &Arc<Tail>) {
         lock(&self.tails).push(Arc::downgrade(tail));
     }
 
-    /// Frees about so many bytes, if they can be found here: what can be made again goes first, then what a pattern's
-    /// topics hold too, then the older half of the heaviest topics, but of accounts that hold no more than `may_keep`.
-    pub fn relieve(&self, excess: usize, may_keep: usize) {
-        let mut weighed = self.weigh();
-        let mut freed: usize = weighed.iter().map(|(_, tail)| tail.drop_derived()).sum();
-        weighed.sort_by_key(|(bytes, tail)| {
-            (matches!(tail.source, Source::Topic(_)), std::cmp::Reverse(*bytes))
+    /// Those that are still heavy.
+    #[must_use]
+    pub fn weigh(&self) -> Weighed {
+        let mut weighed = Weighed::default();
+        lock(&self.tails).retain(|tail| {
+            let Some(tail) = tail.upgrade() else { return false };
+            let Some(bytes) = tail.heavy_bytes() else { return false };
+            match tail.source {
+                Source::Pattern(_) => weighed.patterns.push((bytes, tail)),
+                Source::Topic(_) => weighed.topics.push((bytes, tail)),
+            }
+            true
         });
-        let patterns = weighed.partition_point(|(_, tail)| matches!(tail.source, Source::Pattern(_)));
-        for (_, tail) in &weighed[..patterns] {
-            if freed >= excess {
-                return;
-            }
-            freed += tail.halve();
-        }
-        let mut topics = std::collections::BinaryHeap::new();
-        let holds_too_much =
-            |tail: &Tail| tail.owner().is_some_and(|owner| owner.held(Kind::Messages) > may_keep);
-        let of_many = weighed[patterns..].iter().enumerate().filter(|(_, (_, tail))| holds_too_much(tail));
-        topics.extend(of_many.map(|(at, (bytes, _))| (*bytes, at)));
-        for _ in 0..HALVINGS_MAX {
-            let Some((bytes, at)) = topics.pop().filter(|_| freed < excess) else { return };
-            let tail = &weighed[patterns + at].1;
-            if !holds_too_much(tail) {
-                continue;
-            }
-            let halved = tail.halve();
-            freed += halved;
-            if halved > 0 {
-                topics.push((bytes.saturating_sub(halved), at));
+        weighed.patterns.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
+        weighed
+    }
+}
+
+impl Weighed {
+    /// Frees about so many bytes, if they can be found here: of what can be made again, then of what topics hold too.
+    pub fn relieve_doubles(&self, excess: usize) {
+        let all = self.patterns.iter().chain(&self.topics);
+        let mut freed: usize = all.map(|(_, tail)| tail.drop_derived()).sum();
+        // Each loses the older half before any loses the other.
+        for let_go in [|tail: &Tail| tail.shrink(NEVER), Tail::clear] {
+            for (_, tail) in &self.patterns {
+                if freed >= excess {
+                    return;
+                }
+                freed += let_go(tail);
             }
         }
     }
 
-    /// Those that are still heavy, with their bytes.
-    fn weigh(&self) -> Vec<(usize, Arc<Tail>)> {
-        let mut weighed = Vec::new();
-        lock(&self.tails).retain(|tail| {
-            let Some(tail) = tail.upgrade() else { return false };
-            let bytes = tail.heavy_bytes();
-            weighed.extend(bytes.map(|bytes| (bytes, tail)));
-            bytes.is_some()
-        });
-        weighed
+    /// Frees about so many bytes, if they can be found here, of the heaviest topics of accounts that hold more than `level`,
+    /// and of what came until `settled`.
+    pub fn relieve_topics(&self, settled: Millis, excess: usize, level: usize) {
+        let holds_too_much = |tail: &Tail| tail.owner().is_some_and(|owner| owner.held_in_all() > level);
+        let of_many = self.topics.iter().enumerate().filter(|(_, (_, tail))| holds_too_much(tail));
+        let mut heaviest: BinaryHeap<_> = of_many.map(|(at, (bytes, _))| (*bytes, at)).collect();
+        let mut freed = 0;
+        for _ in 0..HALVINGS_MAX {
+            let Some((bytes, at)) = heaviest.pop().filter(|_| freed < excess) else { return };
+            let tail = &self.topics[at].1;
+            if !holds_too_much(tail) {
+                continue;
+            }
+            let halved = tail.shrink(settled);
+            freed += halved;
+            if halved > 0 {
+                heaviest.push((bytes.saturating_sub(halved), at));
+            }
+        }
     }
 }
 

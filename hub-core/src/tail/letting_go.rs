@@ -3,18 +3,21 @@
 use tidewire_protocol::number::Offset;
 
 use crate::block::Open;
-use crate::clock::Millis;
+use crate::clock::{Millis, NEVER};
 use crate::mutant::{self, Mutant};
 use crate::sync::lock;
-use crate::tail::{Keep, State, Tail};
+use crate::tail::{Keep, Source, State, Tail};
 
 impl Tail {
-    /// Drops all that it holds.
-    pub fn clear(&self) {
+    /// Drops all that it holds. Tells how many bytes that freed.
+    pub fn clear(&self) -> usize {
         let mut state = lock(&self.state);
-        state.discard_open();
-        while state.sealed.drop_front().is_some() {}
+        let mut freed = state.discard_open();
+        while let Some(block) = state.sealed.drop_front() {
+            freed += block.size();
+        }
         state.cached_from = state.last;
+        freed
     }
 
     /// Bytes of a heavy tail. `None` if it is not heavy any more, and may become so again.
@@ -40,21 +43,14 @@ impl Tail {
         (state.cached_from, state.last)
     }
 
-    /// Drops the older half of the blocks, because the node has no room. Tells how many bytes that freed.
-    pub fn halve(&self) -> usize {
+    /// Drops the older half of the blocks, because the node has no room: one at least, or what has gathered for one. What
+    /// came after `settled` stays, but in a pattern's tail: its topics have it. Tells how many bytes that freed.
+    pub fn shrink(&self, settled: Millis) -> usize {
         let mut state = lock(&self.state);
-        let mut freed = 0;
-        for _ in 0..state.sealed.len().div_ceil(2) {
-            freed += self.drop_front(&mut state);
-        }
-        freed
-    }
-
-    /// The same for any tail, however small: one block at least goes, or what has gathered for one. What came just now
-    /// stays, since those who listen are about to get it.
-    pub fn shrink(&self, now: Millis) -> usize {
-        let mut state = lock(&self.state);
-        let Millis(settled_ms) = self.terms.calendar.at(Millis(now.0.saturating_sub(SETTLED_MS)));
+        let settled_ms = match self.source {
+            Source::Topic(_) if settled < NEVER => self.terms.calendar.at(settled).0,
+            Source::Topic(_) | Source::Pattern(_) => u64::MAX,
+        };
         if state.sealed.is_empty() && state.open.as_ref().is_some_and(|open| open.last_time_ms() < settled_ms)
         {
             state.cached_from = state.last;
@@ -133,7 +129,5 @@ impl State {
     }
 }
 
-/// What is older has reached those who listen live, or they are not about to take it.
-const SETTLED_MS: u64 = 1_000;
 /// An open block of so few bytes counts as part of its topic and not as history.
 pub(super) const SMALL_BYTES: usize = 512;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tidewire_protocol::number::{Offset, TailNumber};
 
-use crate::block::{Block, Entry, Open};
+use crate::block::shares;
+use crate::block::{Block, Open};
 use crate::clock::{Millis, NEVER};
 use crate::ledger::Account;
 
@@ -156,18 +157,12 @@ impl Sealed {
         count
     }
 
-    /// Who answers for most of it, by some blocks of it that lie evenly.
+    /// Who brought most of it, by some blocks of it that lie evenly.
     #[must_use]
     pub fn owner(&self) -> Option<Arc<Account>> {
-        let step = self.held.len().div_ceil(OWNERS_ASKED).max(1);
-        let mut shares: Vec<(&Arc<Account>, usize)> = Vec::new();
-        for block in self.held.iter().step_by(step).map(|held| &held.block) {
-            match shares.iter_mut().find(|(account, _)| Arc::ptr_eq(account, block.account())) {
-                Some((_, bytes)) => *bytes += block.size(),
-                None => shares.push((block.account(), block.size())),
-            }
-        }
-        shares.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(account, _)| Arc::clone(account))
+        let step = self.held.len().div_ceil(BLOCKS_ASKED).max(1);
+        let blocks = self.held.iter().step_by(step).map(|held| &held.block);
+        shares::owner(blocks.flat_map(|block| block.brought().take(SHARES_ASKED)))
     }
 
     /// Drops other encodings of blocks that nobody else holds. Tells how many bytes that freed.
@@ -182,32 +177,31 @@ impl Sealed {
         if self.held.len() < self.settled + COLD_BLOCKS + HOT_BLOCKS {
             return;
         }
-        let mut open = Open::new(self.held[self.settled].block.account());
-        let mut taken = 0;
-        while let Some(held) = self.held.get(self.settled + taken)
-            && taken < COLD_BLOCKS
-            && (taken == 0 || open.len() + held.block.body().len() <= bytes_max)
-        {
-            let block = held.block.wire();
-            let mut prev = held.block.prev;
-            for message in block.records().flatten() {
-                open.append(prev, &Entry::of(&message), held.block.account());
-                prev = message.offset;
-            }
-            taken += 1;
+        let mut bytes = 0;
+        let fits = |held: &&Held| {
+            bytes += held.block.body().len();
+            bytes <= bytes_max
+        };
+        let taken = self.held.range(self.settled..).take(COLD_BLOCKS).take_while(fits).count();
+        if taken < 2 {
+            self.settled += 1;
+            return;
         }
-        if taken > 1 {
-            let merged = Held {
-                block: Arc::new(open.seal(tail, log)),
-                upto: self.held[self.settled + taken - 1].upto,
-            };
-            let saved = self.bytes_of(self.settled, taken) - merged.block.size() as u64;
-            self.held.drain(self.settled..self.settled + taken);
-            self.held.insert(self.settled, merged);
-            // Everything from here on lies nearer to the front by what was saved.
-            for held in self.held.range_mut(self.settled..) {
-                held.upto.bytes -= saved;
-            }
+        let mut open = Open::new(self.held[self.settled].block.first_account());
+        self.held.range(self.settled..self.settled + taken).for_each(|held| open.append_all(&held.block));
+        let merged = open.seal(tail, log);
+        // Times count from the first of a block, so that messages of one that is merged may take more than before.
+        let saved = self.bytes_of(self.settled, taken).checked_sub(merged.size() as u64);
+        let Some(saved) = saved else {
+            self.settled += taken;
+            return;
+        };
+        let upto = self.held[self.settled + taken - 1].upto;
+        self.held.drain(self.settled..self.settled + taken);
+        self.held.insert(self.settled, Held { block: Arc::new(merged), upto });
+        // Everything from here on lies nearer to the front by what was saved.
+        for held in self.held.range_mut(self.settled..) {
+            held.upto.bytes -= saved;
         }
         self.settled += 1;
     }
@@ -226,8 +220,10 @@ impl Sealed {
     }
 }
 
-/// So many blocks tell whose a tail is.
-const OWNERS_ASKED: usize = 64;
+/// So many blocks tell whose a tail is,
+const BLOCKS_ASKED: usize = 64;
+/// and so many shares of each.
+const SHARES_ASKED: usize = 64;
 /// So many blocks are merged at once, so that each byte is copied once.
 const COLD_BLOCKS: usize = 64;
 /// The newest stay as they are: live cursors stand among them, and would get a merged block's beginning again.

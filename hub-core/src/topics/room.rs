@@ -2,8 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::clock::Millis;
-use crate::ledger::Kind;
+use crate::clock::{Millis, NEVER};
 use crate::log::Log;
 use crate::names::directory::Aging;
 use crate::sync::lock;
@@ -13,7 +12,7 @@ impl Topics {
     /// Drops some of what is too old, and what nobody needs; where the node is full, also the older half of what it comes
     /// by, of patterns and of the accounts that hold most. To be called a few times a second.
     pub fn sweep(&self, now: Millis) {
-        let level = self.make_room();
+        let level = self.make_room(now);
         let Aging { topics, idle, watched } = lock(&self.names).next_to_age(now, level.is_some());
         for followed in idle {
             for (log, tail) in self.logs.iter().zip(&followed.tails) {
@@ -22,8 +21,8 @@ impl Topics {
             }
         }
         for tail in watched.iter().flat_map(|followed| &followed.tails) {
-            if level.is_some() && self.excess() > 0 {
-                tail.shrink(now);
+            if level.is_some() && self.excess() > 0 || self.heavy.doubles.are_too_many() {
+                tail.shrink(NEVER);
             }
         }
         let generations: Vec<u64> = self.logs.iter().map(Log::generation).collect();
@@ -33,8 +32,8 @@ impl Topics {
             if let Some(level) = level {
                 topic.tail.drop_derived();
                 let owner = if self.excess() > 0 { topic.tail.owner() } else { None };
-                if owner.is_some_and(|owner| owner.held(Kind::Messages) > level) {
-                    topic.tail.shrink(now);
+                if owner.is_some_and(|owner| owner.held_in_all() > level) {
+                    topic.tail.shrink(self.settled(now));
                 }
             }
             let (gone, last) = topic.tail.age(now);
@@ -53,28 +52,52 @@ impl Topics {
         }
     }
 
-    /// Makes room if the node is full and the last look did not find too little.
-    pub(super) fn relieve(&self) {
-        if self.is_full() && !self.is_short.load(Ordering::Relaxed) {
-            self.make_room();
+    /// Makes room if the node is full and the last look did not find too little, or much has come since.
+    pub(super) fn relieve(&self, now: Millis) {
+        let total = self.ledger.total();
+        if total > self.limits.node_bytes_max && total > self.looks_again_at.load(Ordering::Relaxed) {
+            self.make_room(now);
         }
     }
 
-    /// Makes room if the node is full, among what is heavy. If that is too little, tells what accounts may keep.
-    fn make_room(&self) -> Option<usize> {
-        let mut level = None;
-        if self.is_full() {
-            let excess = self.excess();
-            let may_keep = self.ledger.level(Kind::Messages, excess);
-            self.heavy.relieve(excess, may_keep);
-            level = self.is_full().then_some(may_keep);
+    /// Makes room if the node is full, among what is heavy. If that is too little, tells how much an account may keep, and
+    /// whoever holds most takes no more until there is room.
+    fn make_room(&self, now: Millis) -> Option<usize> {
+        let may_keep = if self.is_full() { self.relieve_heavy(now) } else { usize::MAX };
+        let is_short = self.is_full();
+        // Also for what only tails of patterns are to give: nothing is to come faster than they do.
+        self.ledger.restrict(is_short.then(|| self.ledger.level(self.excess())));
+        let more = self.limits.node_bytes_max / LOOKS_A_NODE;
+        let looks_again_at = if is_short { self.ledger.total().saturating_add(more) } else { 0 };
+        self.looks_again_at.store(looks_again_at, Ordering::Relaxed);
+        is_short.then_some(may_keep)
+    }
+
+    /// Makes room among what is heavy, and tells how much an account may keep.
+    fn relieve_heavy(&self, now: Millis) -> usize {
+        let weighed = self.heavy.weigh();
+        weighed.relieve_doubles(self.excess());
+        let may_keep = self.ledger.level(self.excess_of_topics());
+        weighed.relieve_topics(self.settled(now), self.excess_of_topics(), may_keep);
+        if self.is_overfull() {
+            weighed.relieve_topics(NEVER, self.excess_of_topics(), may_keep);
         }
-        self.is_short.store(level.is_some(), Ordering::Relaxed);
-        level
+        may_keep
     }
 
     fn is_full(&self) -> bool {
         self.ledger.total() > self.limits.node_bytes_max
+    }
+
+    /// Whether it is so full that even what came just now has to go.
+    fn is_overfull(&self) -> bool {
+        let max = self.limits.node_bytes_max;
+        self.ledger.total() > max.saturating_add(max / 16)
+    }
+
+    /// What came until then may go: it has reached those who listen live, or they are not about to take it.
+    fn settled(&self, now: Millis) -> Millis {
+        if self.is_overfull() { NEVER } else { Millis(now.0.saturating_sub(SETTLED_MS)) }
     }
 
     /// Bytes that are too many, if room is made at all: a little more, so that it is not made again at once.
@@ -82,4 +105,14 @@ impl Topics {
         let max = self.limits.node_bytes_max;
         self.ledger.total().saturating_sub(max - max / 16)
     }
+
+    /// The same without what tails of patterns hold: they go before anybody's messages, those that are not heavy in sweeps.
+    fn excess_of_topics(&self) -> usize {
+        self.excess().saturating_sub(self.heavy.doubles.bytes())
+    }
 }
+
+/// What came so long ago is settled.
+const SETTLED_MS: u64 = 1_000;
+/// Where the node is short of room, it is looked for again when it holds more by so small a part.
+const LOOKS_A_NODE: usize = 64;

@@ -1,8 +1,14 @@
 //! Starts, gaps, `when_slow` and what is kept mean the same for a topic and for a pattern.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::names::directory::Retention;
+use tidewire_protocol::block::blocks_of_page;
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
+use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Epoch, Offset};
 use tidewire_protocol::position::{Position, Start};
 
@@ -159,4 +165,40 @@ fn a_reader_names_a_few_places_and_not_thousands() {
         let refused = hub.heard(reader).contains(&Heard::Failed(Code::LimitReached));
         assert_eq!(refused, is_refused, "{count} places");
     }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the hole opens between two threads")]
+fn a_page_that_is_read_while_its_topic_lets_go_has_no_hole_that_nobody_tells() {
+    let retention = Retention { count: Some(50), ..ALL };
+    let mut hub = Hub::new(limits(|limits| limits.block_bytes = 200), vec![rule(">", retention)]);
+    let writer = hub.client(1);
+    hub.open(writer, "a");
+    let (topics, now) = (Arc::clone(&hub.topics), hub.now);
+    let done = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&done);
+    let reader = thread::spawn(move || {
+        let name = Selector::parse("a").unwrap();
+        let mut cursor = 0;
+        while !ended.load(Ordering::Relaxed) {
+            let page = topics.page(now, &name, &after(cursor), 10_000).unwrap();
+            let begin = page.gap.map_or(cursor, |gap| gap.to.0);
+            if let Some(Ok(block)) = blocks_of_page(&page.blocks).next() {
+                assert!(
+                    block.prev.0 <= begin,
+                    "after {cursor}, {:?}: a block after {}",
+                    page.gap,
+                    block.prev
+                );
+            }
+            cursor = page.upto[0].offset.0;
+        }
+    });
+    for first in (1..20_000).step_by(10) {
+        let frames: Vec<_> = (first..first + 10).map(|seq| publish_on(1, seq, &[b'x'; 100])).collect();
+        hub.say(writer, &frames);
+        hub.sockets.written.clear();
+    }
+    done.store(true, Ordering::Relaxed);
+    reader.join().unwrap();
 }

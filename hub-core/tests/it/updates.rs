@@ -8,12 +8,12 @@ use tidewire_protocol::position::Start;
 
 use crate::rig::*;
 
-fn open_for_updates(handle: u64, topic: &str) -> ClientFrame<'_> {
+pub fn open_for_updates(handle: u64, topic: &str) -> ClientFrame<'_> {
     let (handle, topic) = (Handle(handle), topic.into());
     ClientFrame::Open(Open { handle, topic, unacknowledged: true, ..Open::default() })
 }
 
-fn send(handle: u64, payload: &[u8]) -> ClientFrame<'_> {
+pub fn send(handle: u64, payload: &[u8]) -> ClientFrame<'_> {
     let (handle, payload) = (Handle(handle), payload.into());
     ClientFrame::Send(Send { handle, content: Content::Text, expires_ms: 0, payload })
 }

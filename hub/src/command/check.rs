@@ -1,11 +1,13 @@
 //! `tidewire check`: reads a configuration as `serve` would, and says what is wrong with it, or what it means.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use tidewire_hub::config::{Config, Flags};
+
+use crate::command::printing::pipe_closed;
 
 /// The options of `check`.
 #[derive(Debug, Args)]
@@ -20,18 +22,23 @@ impl Check {
         let flags = Flags { config: self.config, ..Flags::default() };
         match Config::load(&flags, std::env::vars_os()) {
             Ok(config) => {
-                let mut out = std::io::stdout().lock();
-                writeln!(out, "the configuration is right; a hub would listen on {}", config.listen)?;
-                write!(out, "{}", config.summary())?;
-                for warning in &config.warnings {
-                    writeln!(out, "warning: {warning}")?;
-                }
+                say(&config).or_else(pipe_closed)?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {
-                writeln!(std::io::stderr().lock(), "{:#}", anyhow::Error::new(error))?;
+                writeln!(io::stderr().lock(), "{:#}", anyhow::Error::new(error))?;
                 Ok(ExitCode::FAILURE)
             }
         }
     }
+}
+
+fn say(config: &Config) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "the configuration is right; a hub would listen on {}", config.listen)?;
+    write!(out, "{}", config.summary())?;
+    for warning in &config.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
 }

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use tidewire_client::{Client, Code, HistoryError, NoConnection, PublishError};
+use tidewire_client::{Client, Code, Fault, NoConnection, PublishError, sentence};
+use tidewire_protocol::name::TopicName;
+
+use crate::command::naming::{bad_selector, bad_topic};
 
 /// The exit codes, for the help of each command. Scripts decide by them: they stay as they are.
 pub(crate) const EXIT_CODES: &str = "\
@@ -32,9 +35,29 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// A message of this size was not published.
-    pub(crate) fn unpublished(what: &str, error: &PublishError, size: usize, client: &Client) -> Self {
-        let mut told = format!("{what}: {error}");
+    /// Refuses what no hub takes as a topic to publish to.
+    pub(crate) fn check_topic(name: &str) -> Result<(), Self> {
+        match TopicName::parse(name) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Self::Refused(format!("{name}: {}", bad_topic(name)))),
+        }
+    }
+
+    /// A message of this size was not published to a topic.
+    pub(crate) fn unpublished(
+        what: &str,
+        error: &PublishError,
+        (topic, size): (&str, usize),
+        client: &Client,
+    ) -> Self {
+        let mut told = match error {
+            PublishError::Refused(Code::BadName) => format!("{what}: {}", bad_topic(topic)),
+            // One message is larger than all that may wait.
+            PublishError::OutboxFull => {
+                format!("{what}: its {size} bytes are more than this command keeps at once")
+            }
+            error => format!("{what}: {error}"),
+        };
         if *error == PublishError::Refused(Code::TooLarge) {
             told.push_str(&format!("; it has {size} bytes"));
             if let Some(max) = client.message_bytes_max() {
@@ -42,11 +65,16 @@ impl Failure {
             }
         }
         match error {
-            // One message is larger than all that may wait.
             PublishError::NotJson(_) | PublishError::OutboxFull => Self::Input(told),
             PublishError::Refused(_) => Self::Refused(told),
             PublishError::Cancelled | PublishError::Closed => Self::NoHub(told),
         }
+    }
+
+    /// A message of this size is larger than the hub takes, as far as it has said what it takes.
+    pub(crate) fn too_large(what: &str, (topic, size): (&str, usize), client: &Client) -> Option<Self> {
+        client.message_bytes_max().filter(|max| size as u64 > *max)?;
+        Some(Self::unpublished(what, &PublishError::Refused(Code::TooLarge), (topic, size), client))
     }
 
     /// The same, of something.
@@ -68,9 +96,12 @@ impl Failure {
         }
     }
 
-    /// History was not read.
-    pub(crate) fn unread(name: &str, error: HistoryError) -> Self {
-        Self::Refused(format!("{name}: {error}"))
+    /// Nothing is read of this topic or pattern.
+    pub(crate) fn unread(name: &str, fault: Fault) -> Self {
+        match fault {
+            Fault::Protocol(Code::BadName) => Self::Refused(format!("{name}: {}", bad_selector(name))),
+            fault => Self::Refused(format!("{name}: {}", sentence(fault))),
+        }
     }
 
     /// There was no connection, and nothing is waited for any more.

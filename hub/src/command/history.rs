@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use tidewire_client::{Client, Message, Page, Position, Start};
+use tidewire_client::{Client, HistoryError, Message, Page, Position, Start};
 
+use crate::command::asked::Asked;
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::hub_address::HubAddress;
 use crate::command::place::Place;
@@ -26,7 +27,8 @@ pub(crate) struct History {
     /// Print at most so many messages, the oldest first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
-    /// Print each message as a JSON object with its topic, offset, epoch and time
+    /// Print each message as a JSON object with its topic, offset, epoch and time. Without this control characters other
+    /// than the tab are printed as \n, \r or \x1b, and line ends of JSON as spaces
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -37,24 +39,26 @@ impl History {
     /// Ends when everything is printed that was there at the start, or nobody reads the output any more.
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.hub.client()?;
+        let asked = Asked::default();
         let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout());
         let ended = tokio::select! {
             biased;
-            failure = self.hub.given_up(&client) => Err(failure.into()),
-            result = self.print(&client, &mut out) => result,
+            failure = self.hub.given_up(&client, &asked) => Err(failure.into()),
+            result = self.print(&client, &asked, &mut out) => result,
         };
         finish(ended, &mut out)?;
         client.close().await;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn print(&self, client: &Client, out: &mut impl Write) -> anyhow::Result<()> {
+    async fn print(&self, client: &Client, asked: &Asked, out: &mut impl Write) -> anyhow::Result<()> {
         // Where it ends now: what is published meanwhile could go on for ever.
-        let end = self.page(client, Start::Latest, 1).await?.positions;
+        let end = asked.wait(self.page(client, Start::Latest, 1)).await?.positions;
         let mut left = self.limit.unwrap_or(u64::MAX);
         let mut from = self.from.start.clone();
         loop {
-            let page = self.page(client, from, u32::try_from(left).unwrap_or(PAGE_MAX).min(PAGE_MAX)).await?;
+            let max = u32::try_from(left).unwrap_or(PAGE_MAX).min(PAGE_MAX);
+            let page = asked.wait(self.page(client, from, max)).await?;
             page.gap.iter().for_each(tell_gap);
             from = page.next();
             let (more, is_empty) = (page.more, page.messages.is_empty());
@@ -79,7 +83,7 @@ impl History {
 
     async fn page(&self, client: &Client, from: Start, max: u32) -> Result<Page<Bytes>, Failure> {
         let page = client.history_payloads(&self.topic, from, max).await;
-        page.map_err(|error| Failure::unread(&self.topic, error))
+        page.map_err(|HistoryError(fault)| Failure::unread(&self.topic, fault))
     }
 }
 

@@ -7,16 +7,18 @@ use tidewire_client::{Client, NoConnection, Options, Status};
 use tidewire_hub::report::report;
 use tokio::time::{Instant, timeout_at};
 
+use crate::command::asked::Asked;
 use crate::command::failure::Failure;
+use crate::command::silence::{SILENCE_MAX, Silence, UNANSWERED};
 
 /// The options that they all have.
 #[derive(Debug, Args)]
 pub(crate) struct HubAddress {
     /// The hub's address
-    #[arg(long, env = "TIDEWIRE_URL", default_value = "http://127.0.0.1:7700")]
+    #[arg(long, env = "TIDEWIRE_URL", hide_env_values = true, default_value = "http://127.0.0.1:7700")]
     url: String,
-    /// Give up after so many seconds without a connection, or on one where the hub refuses everything for now; where it
-    /// said when to come back, after that time; 0 never
+    /// Give up after so many seconds without a connection, or on one where the hub refuses everything for now, or says
+    /// nothing while an answer is waited for; where it said when to come back, after that time; 0 never
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=FOREVER))]
     wait: u64,
 }
@@ -24,17 +26,36 @@ pub(crate) struct HubAddress {
 impl HubAddress {
     /// A client of the hub; it connects in the background.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
+        self.check_url()?;
         let options = Options { agent: AGENT.into(), ..Options::default() };
         Client::connect(&self.url, options).map_err(|error| Failure::Input(error.to_string()))
     }
 
     /// Returns when nothing is to be waited for any more: with the reason.
-    pub(crate) async fn given_up(&self, client: &Client) -> Failure {
+    pub(crate) async fn given_up(&self, client: &Client, asked: &Asked) -> Failure {
+        let silence = Silence { url: &self.url, patience: self.patience(), client, asked };
         tokio::select! {
             biased;
             failure = self.lost(client) => failure,
             failure = self.held_up(client) => failure,
+            failure = silence.lasted() => failure,
         }
+    }
+
+    /// Refuses what would go nowhere. A password may hold any letter, and is shown to nobody.
+    fn check_url(&self) -> Result<(), Failure> {
+        let wrong = if self.url.contains('@') {
+            "a name or password before an `@` goes nowhere: a hub lets programs in without"
+        } else if self.url.contains('#') {
+            "a fragment (`#...`) goes nowhere"
+        } else if self.url.contains('?') {
+            "a query (`?...`) is none of a hub's address"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::Input(format!(
+            "--url or TIDEWIRE_URL: {wrong}; allowed: http://HOST:PORT, perhaps with a path"
+        )))
     }
 
     fn patience(&self) -> Duration {
@@ -111,13 +132,13 @@ impl HubAddress {
                     last = Some(why);
                 }
                 Status::Closed { why: Some(why) } => return self.refused(&why),
-                Status::Closed { why: None } => return self.gave_up(last.as_ref()),
+                Status::Closed { why: None } => return self.gave_up(last.as_ref(), client),
             }
             let until = deadline.unwrap_or_else(far);
             match timeout_at(until, status.changed()).await {
                 Ok(Ok(())) => {}
                 // Nobody tells any more, or it was time.
-                Ok(Err(_)) | Err(_) => return self.gave_up(last.as_ref()),
+                Ok(Err(_)) | Err(_) => return self.gave_up(last.as_ref(), client),
             }
         }
     }
@@ -126,7 +147,11 @@ impl HubAddress {
         Failure::unconnected(format!("{}: {why}", self.url), Some(why))
     }
 
-    fn gave_up(&self, why: Option<&NoConnection>) -> Failure {
+    fn gave_up(&self, why: Option<&NoConnection>, client: &Client) -> Failure {
+        if client.is_unanswered() {
+            let told = format!("no hub answers at {}: {UNANSWERED}; gave up after {} s", self.url, self.wait);
+            return Failure::NoHub(told);
+        }
         let told = match why {
             Some(NoConnection::Refused { .. } | NoConnection::Goodbye { .. }) | None => self.url.clone(),
             Some(_) => format!("no hub answers at {}", self.url),
@@ -134,6 +159,12 @@ impl HubAddress {
         let reason = why.map_or_else(|| "no connection".into(), ToString::to_string);
         Failure::unconnected(format!("{told}: {reason}; gave up after {} s", self.wait), why)
     }
+}
+
+/// Returns once there is a connection. Who waits for too long is told of by [`HubAddress::given_up`].
+pub(crate) async fn connected(client: &Client) {
+    // A client that ends is told of there, too.
+    let _ = client.status().wait_for(|status| *status == Status::Online).await;
 }
 
 /// A time that does not come.
@@ -160,7 +191,5 @@ fn differs(a: &NoConnection, b: &NoConnection) -> bool {
 }
 
 const AGENT: &str = concat!("tidewire/", env!("CARGO_PKG_VERSION"));
-/// How long nothing may go on before people are told why.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// A year: longer than any shell waits.
 const FOREVER: u64 = 365 * 86_400;

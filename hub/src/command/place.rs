@@ -25,6 +25,10 @@ pub(crate) enum BadPlace {
     Unknown,
     #[error("this time has not come yet")]
     Future,
+    #[error("N is 0 to {NUMBER_MAX} in last:N, and so is OFFSET in EPOCH:OFFSET")]
+    Number,
+    #[error("a span is 365000 days at most")]
+    Span,
 }
 
 impl Place {
@@ -59,11 +63,11 @@ fn parse(text: &str, now_ms: u64) -> Result<Place, BadPlace> {
     let start = match (text, text.split_once(':')) {
         ("latest", _) => Start::Latest,
         ("earliest", _) => Start::Earliest,
-        (_, Some(("last", count))) => Start::Last(digits(count).ok_or(BadPlace::Unknown)?),
-        (_, Some(("since", span))) => Start::SinceMs(span_ms(span).ok_or(BadPlace::Unknown)?),
+        (_, Some(("last", count))) => Start::Last(number(count)?),
+        (_, Some(("since", span))) => Start::SinceMs(span_ms(span)?),
         (_, Some((epoch, offset))) => {
             let epoch = Epoch::from_str(epoch).map_err(|_| BadPlace::Unknown)?;
-            let offset = Offset(digits(offset).ok_or(BadPlace::Unknown)?);
+            let offset = Offset(number(offset)?);
             Start::After(vec![Position { epoch, offset }])
         }
         (_, None) => return Err(BadPlace::Unknown),
@@ -72,16 +76,14 @@ fn parse(text: &str, now_ms: u64) -> Result<Place, BadPlace> {
 }
 
 /// A duration such as `10m`.
-fn span_ms(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let unit_ms = match unit {
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => DAY_MS,
-        _ => return None,
-    };
-    digits(number)?.checked_mul(unit_ms).filter(|ms| *ms <= SPAN_MS_MAX)
+fn span_ms(text: &str) -> Result<u64, BadPlace> {
+    let units = [("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", DAY_MS)];
+    let (count, unit_ms) = units
+        .into_iter()
+        .find_map(|(unit, unit_ms)| Some((text.strip_suffix(unit)?, unit_ms)))
+        .ok_or(BadPlace::Unknown)?;
+    let count = number(count).map_err(|bad| if bad == BadPlace::Number { BadPlace::Span } else { bad })?;
+    count.checked_mul(unit_ms).filter(|ms| *ms <= SPAN_MS_MAX).ok_or(BadPlace::Span)
 }
 
 /// A time as RFC 3339 has it, in milliseconds since 1970.
@@ -130,6 +132,12 @@ fn millis(fraction: &str) -> Option<u64> {
     digits(&format!("{fraction:0<3}")[..3])
 }
 
+/// A number that may travel, or what is wrong with the text.
+fn number(text: &str) -> Result<u64, BadPlace> {
+    let is_number = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    digits(text).ok_or(if is_number { BadPlace::Number } else { BadPlace::Unknown })
+}
+
 /// A number without a sign that may travel.
 fn digits(text: &str) -> Option<u64> {
     let is_number = text.bytes().all(|digit| digit.is_ascii_digit());
@@ -171,22 +179,21 @@ mod tests {
         let after = Position { epoch: Epoch(0x3115_4360_0d01_64c3), offset: Offset(7) };
         check("311543600d0164c3:7", Start::After(vec![after]));
         for wrong in [
-            "",
-            "first",
-            "last:",
-            "last:-1",
-            "xyz:1",
-            "0:",
-            "since:",
-            "since:m",
-            "since:10",
-            "since:1y",
-            "since:é",
-            "last:99999999999999999",
-            "last:+1",
+            "", "first", "last:", "last:-1", "xyz:1", "0:", "since:", "since:m", "since:10", "since:1y",
+            "since:é", "last:+1",
         ] {
             assert_eq!(parse(wrong, NOW), Err(BadPlace::Unknown), "{wrong}");
         }
+        for (far, range) in [
+            ("last:9007199254740992", BadPlace::Number),
+            ("last:99999999999999999999999", BadPlace::Number),
+            ("311543600d0164c3:9007199254740992", BadPlace::Number),
+            ("since:365001d", BadPlace::Span),
+            ("since:99999999999999999999s", BadPlace::Span),
+        ] {
+            assert_eq!(parse(far, NOW), Err(range), "{far}");
+        }
+        check("last:9007199254740991", Start::Last(NUMBER_MAX));
     }
 
     #[test]

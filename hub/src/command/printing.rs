@@ -15,9 +15,40 @@ pub(crate) fn print_message(message: &Message<Bytes>, json: bool, out: &mut impl
     if json {
         serde_json::to_writer(&mut *out, &Line::new(message))?;
     } else {
-        out.write_all(&message.data)?;
+        print_payload(message.content, &message.data, out)?;
     }
     out.write_all(b"\n")
+}
+
+/// Prints a payload on one line that leaves a terminal as it is: control characters but the tab as `\n`, `\r` or `\x1b`.
+/// JSON stays JSON: its line ends become spaces, and others of them `\u007f`. Everything else is written as it is.
+fn print_payload(content: Content, data: &[u8], out: &mut impl Write) -> io::Result<()> {
+    let mut rest = data;
+    while let Some(at) = (0..rest.len()).find(|at| is_control(&rest[*at..])) {
+        out.write_all(&rest[..at])?;
+        // A control character beyond ASCII is two bytes of UTF-8, of which the second is its number.
+        let skipped = at + usize::from(rest[at] == C1_LEAD);
+        let byte = rest[skipped];
+        match (content, byte) {
+            (Content::Json, b'\n' | b'\r') => out.write_all(b" ")?,
+            (Content::Json, byte) => write!(out, "\\u{byte:04x}")?,
+            (_, b'\n') => out.write_all(b"\\n")?,
+            (_, b'\r') => out.write_all(b"\\r")?,
+            (_, byte) => write!(out, "\\x{byte:02x}")?,
+        }
+        rest = &rest[skipped + 1..];
+    }
+    out.write_all(rest)
+}
+
+/// Whether bytes begin with a control character, one of Unicode's second block of them among these.
+fn is_control(bytes: &[u8]) -> bool {
+    match bytes {
+        [b'\t', ..] => false,
+        [0..0x20 | 0x7f, ..] => true,
+        [C1_LEAD, 0x80..=0x9f, ..] => true,
+        _ => false,
+    }
 }
 
 /// Tells on standard error what is missing.
@@ -102,4 +133,30 @@ impl<'a> Line<'a> {
 fn on_one_line(json: &[u8]) -> Option<Box<RawValue>> {
     let text = std::str::from_utf8(json).ok()?;
     RawValue::from_string(text.replace(['\n', '\r'], " ")).ok()
+}
+
+/// What U+0080 to U+009F begin with in UTF-8.
+const C1_LEAD: u8 = 0xc2;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[track_caller]
+    fn check(content: Content, data: &[u8], expected: &[u8]) {
+        let mut out = Vec::new();
+        print_payload(content, data, &mut out).unwrap();
+        assert_eq!(out.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    }
+
+    #[test]
+    fn a_payload_stays_on_its_line_and_leaves_the_terminal_alone() {
+        check(Content::Text, "a\tb \\n ü € \u{a0}".as_bytes(), "a\tb \\n ü € \u{a0}".as_bytes());
+        check(Content::Text, b"one\ntwo\r\n", br"one\ntwo\r\n");
+        check(Content::Text, b"\x1b[31mred\x7f\0", br"\x1b[31mred\x7f\x00");
+        check(Content::Text, "\u{9b}31m".as_bytes(), br"\x9b31m");
+        check(Content::Binary, b"\xff\xc2", b"\xff\xc2");
+        check(Content::Json, b"{\n \"a\": \"\x7f\xc2\x9b\"\r\n}", br#"{  "a": "\u007f\u009b"  }"#);
+    }
 }

@@ -11,9 +11,10 @@ use tidewire_client::{Client, Publishing};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::command::asked::Asked;
 use crate::command::content::Kind;
 use crate::command::failure::{EXIT_CODES, Failure};
-use crate::command::hub_address::HubAddress;
+use crate::command::hub_address::{HubAddress, connected};
 use crate::command::lines::{Lines, counted};
 use crate::command::updates::Updates;
 
@@ -30,7 +31,8 @@ pub(crate) struct Publish {
     #[arg(long, value_enum, default_value_t = Kind::Auto)]
     content: Kind,
     /// Send updates that are worth something only now: none is acknowledged, kept back or sent again. What cannot go at
-    /// once is dropped, and told at the end with its number; what is on its way when a connection breaks is lost
+    /// once is dropped, and told at the end with its number; what is on its way when a connection breaks is lost. What the
+    /// hub's rates and limits do not take it drops without a word, and counts in its metric tidewire_updates_dropped_total
     #[arg(long)]
     no_ack: bool,
     #[command(flatten)]
@@ -48,7 +50,8 @@ impl Publish {
     }
 
     async fn send(&self, client: &Client) -> Result<(), Failure> {
-        let updates = Updates::to(client, &self.topic);
+        let asked = Asked::default();
+        let updates = Updates::to(client, &asked, &self.topic);
         let sent = async {
             match &*self.data {
                 "-" => updates.lines(Lines::read(self.content)).await,
@@ -57,25 +60,25 @@ impl Publish {
         };
         let sent = tokio::select! {
             biased;
-            failure = self.hub.given_up(client) => Err(failure),
+            failure = self.hub.given_up(client, &asked) => Err(failure),
             sent = sent => sent,
         };
         updates.end(sent)
     }
 
     async fn publish(&self, client: &Client) -> Result<(), Failure> {
-        let acked = Arc::new(AtomicU64::new(0));
+        let (asked, acked) = (Arc::new(Asked::default()), Arc::new(AtomicU64::new(0)));
         let published = async {
             match &*self.data {
-                "-" => self.lines(client, &acked).await,
-                _ => self.one(client).await,
+                "-" => self.lines(client, &asked, &acked).await,
+                _ => self.one(client, &asked).await,
             }
         };
         let mut published = pin!(published);
         tokio::select! {
             biased;
             // What was acknowledged before is published all the same.
-            failure = self.hub.given_up(client) => match timeout(LAST_OUTCOMES, published).await {
+            failure = self.hub.given_up(client, &asked) => match timeout(LAST_OUTCOMES, published).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) | Err(_) if self.data == "-" => {
                     Err(failure.and(&format!("published: {}", counted(acked.load(Relaxed)))))
@@ -86,19 +89,41 @@ impl Publish {
         }
     }
 
-    async fn one(&self, client: &Client) -> Result<(), Failure> {
+    /// What is wrong with a name or a size is told for what it is: a hub says first what it takes.
+    async fn ready(&self, client: &Client) -> Result<(), Failure> {
+        connected(client).await;
+        Failure::check_topic(&self.topic)
+    }
+
+    async fn one(&self, client: &Client, asked: &Asked) -> Result<(), Failure> {
         let payload = self.content.payload(self.data.clone().into_bytes())?;
-        let size = payload.bytes().len();
-        let published = client.publish_payload(&self.topic, payload).await;
-        published.map_err(|error| Failure::unpublished(&self.topic, &error, size, client))?;
+        self.ready(client).await?;
+        let message = (&*self.topic, payload.bytes().len());
+        if let Some(failure) = Failure::too_large(&self.topic, message, client) {
+            return Err(failure);
+        }
+        let published = asked.wait(client.publish_payload(&self.topic, payload)).await;
+        published.map_err(|error| Failure::unpublished(&self.topic, &error, message, client))?;
         Ok(())
     }
 
     /// Many lines are on their way at once; what becomes of them is looked at beside, in their order.
-    async fn lines(&self, client: &Client, acked: &Arc<AtomicU64>) -> Result<(), Failure> {
+    async fn lines(
+        &self,
+        client: &Client,
+        asked: &Arc<Asked>,
+        acked: &Arc<AtomicU64>,
+    ) -> Result<(), Failure> {
+        self.ready(client).await?;
         let mut lines = Lines::read(self.content);
         let (sent, outcomes) = mpsc::unbounded_channel();
-        let outcomes = tokio::spawn(settle(client.clone(), outcomes, Arc::clone(acked)));
+        let settling = Settling {
+            topic: self.topic.clone(),
+            client: client.clone(),
+            asked: Arc::clone(asked),
+            acked: Arc::clone(acked),
+        };
+        let outcomes = tokio::spawn(settling.all(outcomes));
         let mut bad = Ok(());
         while let Some(line) = lines.next().await {
             let payload = match line {
@@ -109,16 +134,21 @@ impl Publish {
                 }
             };
             let size = payload.bytes().len();
+            let what = || unpublished(lines.number());
+            if let Some(failure) = Failure::too_large(&what(), (&self.topic, size), client) {
+                bad = Err(failure);
+                break;
+            }
             match client.publish_when_room(&self.topic, payload).await {
                 Ok(publishing) => {
+                    asked.begin();
                     // Nobody listens any more: a line was refused, and the outcomes say which.
                     if sent.send((size, publishing)).is_err() {
                         break;
                     }
                 }
                 Err(error) => {
-                    let what = unpublished(lines.number());
-                    bad = Err(Failure::unpublished(&what, &error, size, client));
+                    bad = Err(Failure::unpublished(&what(), &error, (&self.topic, size), client));
                     break;
                 }
             }
@@ -130,22 +160,34 @@ impl Publish {
     }
 }
 
-/// Waits for each outcome; fails with the first line that was not published.
-async fn settle(
+/// What is known of lines on their way.
+struct Settling {
+    topic: String,
     client: Client,
-    mut sent: mpsc::UnboundedReceiver<(usize, Publishing)>,
+    asked: Arc<Asked>,
     acked: Arc<AtomicU64>,
-) -> Result<(), Failure> {
-    while let Some((size, publishing)) = sent.recv().await {
-        if let Err(error) = publishing.await {
-            let before = acked.load(Relaxed);
-            let failure = Failure::unpublished(&unpublished(before + 1), &error, size, &client);
-            let failure = after(failure, before);
-            return Err(if sent.is_empty() { failure } else { failure.and("lines after it may be, too") });
+}
+
+impl Settling {
+    /// Waits for each outcome; fails with the first line that was not published.
+    async fn all(self, mut sent: mpsc::UnboundedReceiver<(usize, Publishing)>) -> Result<(), Failure> {
+        while let Some((size, publishing)) = sent.recv().await {
+            let outcome = publishing.await;
+            self.asked.end();
+            if let Err(error) = outcome {
+                let before = self.acked.load(Relaxed);
+                let (what, message) = (unpublished(before + 1), (&*self.topic, size));
+                let failure = after(Failure::unpublished(&what, &error, message, &self.client), before);
+                return Err(if sent.is_empty() {
+                    failure
+                } else {
+                    failure.and("lines after it may be, too")
+                });
+            }
+            self.acked.fetch_add(1, Relaxed);
         }
-        acked.fetch_add(1, Relaxed);
+        Ok(())
     }
-    Ok(())
 }
 
 fn unpublished(line: u64) -> String {

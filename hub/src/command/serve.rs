@@ -3,14 +3,17 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 
 use anyhow::Context as _;
 use clap::Args;
-use tidewire_hub::config::{Config, ConfigError, Flags};
+use tidewire_hub::config::{Config, ConfigError, Flags, Kept, Reread};
 use tidewire_hub::report::report;
 use tidewire_hub::server::Server;
 use tokio::runtime;
+use tokio::sync::mpsc;
 
+use crate::command::signals::Signals;
 use crate::demo::publish_host;
 
 /// The options of `serve`.
@@ -49,6 +52,7 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
     // Listened to from here on, so that a signal during the start is not lost.
     let mut signals = Signals::new().context("cannot listen to signals")?;
     let with_demo = config.demo;
+    let depth_max = config.core.limits.topic_depth_max;
     let server = Server::start(config)?;
     {
         let mut out = io::stdout().lock();
@@ -59,9 +63,7 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
         report(format_args!("metrics for operators at http://{address}/metrics"));
     }
     let demo = with_demo.then(|| tokio::spawn(publish_host(server.address())));
-    while signals.next().await == Asked::Hangup && flags.config.is_some() {
-        read_rules_again(&server, flags);
-    }
+    until_end(&mut signals, &server, flags, depth_max).await;
     // It would try to come back to a hub that waits for everybody to leave.
     if let Some(demo) = demo {
         demo.abort();
@@ -69,98 +71,54 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
     tokio::select! {
         () = server.stop() => Ok(ExitCode::SUCCESS),
         // Whoever asks twice does not want to wait.
-        _ = signals.next() => Ok(ExitCode::FAILURE),
+        () = until_asked_to_end(&mut signals, flags) => Ok(ExitCode::FAILURE),
     }
 }
 
-/// Takes the access rules anew from the file. A wrong file changes nothing.
-fn read_rules_again(server: &Server, flags: &Flags) {
-    let config = match load(flags) {
-        Ok(config) => config,
-        Err(error) => {
-            return report(format_args!(
-                "the access rules stay as they are, for the configuration is wrong: {error}"
-            ));
+/// Until somebody asks the hub to end, its rules are read again whenever that is asked for: beside, since a file may be slow.
+async fn until_end(signals: &mut Signals, server: &Server, flags: &Flags, depth_max: usize) {
+    let (done, mut read) = mpsc::channel(1);
+    let (mut is_reading, mut again) = (false, false);
+    loop {
+        tokio::select! {
+            asked = signals.next() => {
+                if !asked.is_for_the_file(flags) {
+                    return;
+                }
+                again = true;
+            }
+            Some(rules) = read.recv() => {
+                is_reading = false;
+                take_rules(server, rules);
+            }
         }
+        if again && !is_reading {
+            (is_reading, again) = (true, false);
+            read_rules(flags.clone(), depth_max, done.clone());
+        }
+    }
+}
+
+async fn until_asked_to_end(signals: &mut Signals, flags: &Flags) {
+    while signals.next().await.is_for_the_file(flags) {}
+}
+
+/// Reads the rules on a thread of its own, which ends with the process if the file never does.
+fn read_rules(flags: Flags, depth_max: usize, done: mpsc::Sender<Result<Reread, Kept>>) {
+    thread::spawn(move || done.blocking_send(Reread::load(&flags, depth_max)));
+}
+
+/// From now on these rules hold, unless there is something wrong with them.
+fn take_rules(server: &Server, rules: Result<Reread, Kept>) {
+    let Reread { access, written, warnings } = match rules {
+        Ok(rules) => rules,
+        Err(why) => return report(why),
     };
-    for warning in &config.warnings {
+    for warning in warnings {
         report(format_args!("warning: {warning}"));
     }
-    let count = config.core.access.rules.len();
-    server.change_access(config.core.access);
+    server.change_access(access);
     report(format_args!(
-        "{count} access rules were read and hold from now on; all other keys wait for the next start"
+        "{written} access rules were read and hold from now on; all other keys wait for the next start"
     ));
-}
-
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// To end.
-    End,
-    /// To end as well, for want of a terminal, or of a hub with a file to read it again.
-    Hangup,
-}
-
-/// The signals that a hub listens to.
-#[cfg(unix)]
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    /// None under `nohup`, which asks that it be ignored.
-    hangup: Option<tokio::signal::unix::Signal>,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.terminate.recv() => Asked::End,
-            _ = self.interrupt.recv() => Asked::End,
-            _ = hangup => Asked::Hangup,
-        }
-    }
-}
-
-/// Whether whoever started this process has it ignore SIGHUP: the first bit of `SigIgn` (proc(5)).
-#[cfg(unix)]
-fn hangup_is_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
-}
-
-/// The signals that a hub listens to.
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) -> Asked {
-        // An error means that no signal can ever come.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        Asked::End
-    }
 }

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use bytes::Bytes;
 use clap::Args;
-use tidewire_client::{Event, Start, SubscribeOptions, Subscription, sentence};
+use tidewire_client::{Event, Start, SubscribeOptions, Subscription};
 
+use crate::command::asked::Asked;
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::history::History;
 use crate::command::hub_address::HubAddress;
@@ -30,7 +31,8 @@ pub(crate) struct Subscribe {
     /// End when everything is printed that is kept now, as `history` does
     #[arg(long)]
     until_now: bool,
-    /// Print each message as a JSON object with its topic, offset, epoch and time
+    /// Print each message as a JSON object with its topic, offset, epoch and time. Without this control characters other
+    /// than the tab are printed as \n, \r or \x1b, and line ends of JSON as spaces
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -46,6 +48,7 @@ impl Subscribe {
             return History { topic, from, limit, json, hub }.run().await;
         }
         let client = self.hub.client()?;
+        let asked = Asked::default();
         let place = self.from.clone().unwrap_or(Start::Latest.into());
         let options = SubscribeOptions { from: place.start.clone(), ..SubscribeOptions::default() };
         let mut subscription = client.subscribe_payloads(&self.pattern, options);
@@ -57,8 +60,8 @@ impl Subscribe {
                 out.flush().or_else(pipe_closed)?;
                 return Ok(ExitCode::from(INTERRUPTED));
             }
-            failure = self.hub.given_up(&client) => Err(failure.into()),
-            result = self.print(&place, &mut subscription, &mut out) => result,
+            failure = self.hub.given_up(&client, &asked) => Err(failure.into()),
+            result = self.print(&place, &asked, &mut subscription, &mut out) => result,
         };
         finish(ended, &mut out)?;
         client.close().await;
@@ -68,10 +71,12 @@ impl Subscribe {
     async fn print(
         &self,
         place: &Place,
+        asked: &Asked,
         subscription: &mut Subscription<Bytes>,
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
         let mut left = self.count.unwrap_or(u64::MAX);
+        asked.begin();
         while left > 0 {
             // Written out whenever nothing more is there, so that a reader sees a message as soon as it came.
             let event = tokio::select! {
@@ -88,10 +93,13 @@ impl Subscribe {
                     print_message(&message, self.json, out)?;
                     left -= 1;
                 }
-                Some(Event::Ready { gap, .. }) => gap.iter().for_each(tell_gap),
+                Some(Event::Ready { gap, .. }) => {
+                    asked.end();
+                    gap.iter().for_each(tell_gap);
+                }
                 Some(Event::Gap(gap)) => tell_gap(&gap),
                 Some(Event::Ended(fault)) => {
-                    return Err(Failure::Refused(format!("{}: {}", self.pattern, sentence(fault))).into());
+                    return Err(Failure::unread(&self.pattern, fault).into());
                 }
                 // Bytes are whatever comes.
                 Some(Event::BadMessage(_)) => {}

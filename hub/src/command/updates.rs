@@ -3,17 +3,20 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tidewire_client::{Client, Code, Payload, PublishError, Status, Topic};
+use tidewire_client::{Client, Payload, PublishError, Topic};
 use tidewire_hub::report::report;
 use tokio::time::timeout;
 
+use crate::command::asked::Asked;
 use crate::command::failure::Failure;
+use crate::command::hub_address::connected;
 use crate::command::lines::{Lines, counted};
 
 /// Updates to one topic.
 #[derive(Debug)]
 pub(crate) struct Updates<'a> {
     client: &'a Client,
+    asked: &'a Asked,
     name: &'a str,
     topic: Topic,
     /// How many were given to the client.
@@ -21,13 +24,13 @@ pub(crate) struct Updates<'a> {
 }
 
 impl<'a> Updates<'a> {
-    pub(crate) fn to(client: &'a Client, name: &'a str) -> Self {
-        Self { client, name, topic: client.topic(name), given: AtomicU64::new(0) }
+    pub(crate) fn to(client: &'a Client, asked: &'a Asked, name: &'a str) -> Self {
+        Self { client, asked, name, topic: client.topic(name), given: AtomicU64::new(0) }
     }
 
     /// Sends one, and waits until the hub has read it.
     pub(crate) async fn one(&self, payload: Payload) -> Result<(), Failure> {
-        self.connected().await;
+        self.ready().await?;
         let payload = self.checked(|| self.name.to_owned(), payload)?;
         self.give(&payload)?;
         self.read().await
@@ -35,7 +38,7 @@ impl<'a> Updates<'a> {
 
     /// Sends each line, and waits until the hub has read what went out.
     pub(crate) async fn lines(&self, mut lines: Lines) -> Result<(), Failure> {
-        self.connected().await;
+        self.ready().await?;
         let mut unread = 0;
         while let Some(line) = lines.next().await {
             let what = || format!("line {} was not sent", lines.number());
@@ -73,24 +76,16 @@ impl<'a> Updates<'a> {
         Ok(())
     }
 
-    /// Without a connection all would be dropped. Who waits for too long is told of by [`HubAddress::given_up`].
-    ///
-    /// [`HubAddress::given_up`]: crate::command::hub_address::HubAddress::given_up
-    async fn connected(&self) {
-        // A client that ends is told of there, too.
-        let _ = self.client.status().wait_for(|status| *status == Status::Online).await;
+    /// Without a connection all would be dropped.
+    async fn ready(&self) -> Result<(), Failure> {
+        connected(self.client).await;
+        Failure::check_topic(self.name)
     }
 
     /// The message, if the hub takes one of its size.
     fn checked(&self, what: impl Fn() -> String, payload: Payload) -> Result<Payload, Failure> {
-        let size = payload.bytes().len();
-        match self.client.message_bytes_max() {
-            Some(max) if size as u64 > max => {
-                let error = PublishError::Refused(Code::TooLarge);
-                Err(Failure::unpublished(&what(), &error, size, self.client))
-            }
-            Some(_) | None => Ok(payload),
-        }
+        let message = (self.name, payload.bytes().len());
+        Failure::too_large(&what(), message, self.client).map_or(Ok(payload), Err)
     }
 
     fn give(&self, payload: &Payload) -> Result<(), Failure> {
@@ -99,11 +94,11 @@ impl<'a> Updates<'a> {
     }
 
     async fn read(&self) -> Result<(), Failure> {
-        self.topic.flush().await.map_err(|error| self.refused(&error))
+        self.asked.wait(self.topic.flush()).await.map_err(|error| self.refused(&error))
     }
 
     fn refused(&self, error: &PublishError) -> Failure {
-        Failure::unpublished(self.name, error, 0, self.client)
+        Failure::unpublished(self.name, error, (self.name, 0), self.client)
     }
 }
 

@@ -130,7 +130,7 @@ bounds! {
 
 impl Limits {
     /// Puts what is written over the defaults. A limit that is not written makes room for those that are; if it
-    /// cannot, or if two that are written contradict each other, that is a problem.
+    /// cannot, or if two that are written contradict each other, that is a problem, unless one of them is wrong already.
     pub(super) fn read(written: &BTreeMap<String, Written<i64>>, problems: &mut Vec<Problem>) -> Self {
         let mut limits = Self::default();
         for (name, Written { value, place }) in written {
@@ -149,6 +149,11 @@ impl Limits {
             match contradictions.iter().find(gives_way) {
                 Some(found) => limits.set(found.small, found.least),
                 None => {
+                    let is_wrong = |name| problems.iter().any(|problem| problem.is_about_limit(name));
+                    let contradictions: Vec<_> = contradictions
+                        .into_iter()
+                        .filter(|found| !is_wrong(found.small) && !is_wrong(found.large))
+                        .collect();
                     let place = |name| Some(written.get(name)?.place.clone());
                     problems.extend(contradictions.into_iter().map(|found| {
                         let written = [found.small, found.large].into_iter().filter_map(place).collect();

@@ -1,5 +1,6 @@
-//! What the demo's topics keep, unless the configuration has rules of its own for them.
+//! What the demo's topics keep and who may read them, unless the configuration has rules of its own for them.
 
+use tidewire_hub_core::access::{Access, AccessRule, Who};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
 
@@ -20,6 +21,17 @@ pub(super) fn rules() -> impl Iterator<Item = TopicRule> {
     rules.into_iter().filter_map(rule)
 }
 
+/// These access rules, and behind them one that lets everybody read the demo's topics. Who may write to them is for those
+/// that are written.
+pub(super) fn behind(mut access: Access) -> Access {
+    let rule = |pattern| AccessRule { who: Who::Everybody, pattern, publish: false, subscribe: true };
+    access.rules.extend(Pattern::parse(TOPICS).ok().map(rule));
+    access
+}
+
+/// All topics of the demo.
+const TOPICS: &str = "demo.>";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +39,6 @@ mod tests {
     #[test]
     fn every_rule_has_a_pattern() {
         assert_eq!(rules().count(), 4);
+        assert_eq!(behind(Access::default()).rules.len(), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use crate::config::bounds;
 use crate::config::fields::whole_number;
-use crate::config::problem::{Place, Problem, Warning, Written, nearest};
+use crate::config::problem::{Place, Problem, Warning, Written, nearest, successor};
 use crate::config::raw::RawConfig;
 
 /// Puts what the environment says over what the file says. What nobody will hear is a warning.
@@ -78,6 +78,10 @@ fn number(text: &str, place: &Place, problems: &mut Vec<Problem>) -> Option<Writ
 
 /// A name that is none of ours: an error if it looks like one or can only be a limit, else a warning.
 fn unknown(key: &str, place: Place) -> Result<Problem, Warning> {
+    let written = key.strip_prefix(LIMITS).map_or_else(|| key.to_owned(), |limit| format!("limits.{limit}"));
+    if let Some(instead) = successor(&written) {
+        return Ok(Problem::Gone { place, instead });
+    }
     let limits: Vec<String> = bounds::NAMES.iter().map(|limit| format!("{LIMITS}{limit}")).collect();
     let ours = || KEYS.iter().chain(OF_OTHERS).copied().chain(limits.iter().map(String::as_str));
     let variable = |key: &str| format!("{PREFIX}{}", key.to_ascii_uppercase());
@@ -160,6 +164,7 @@ mod tests {
         check("TIDEWIRE_LIMITS_PORT", "TIDEWIRE_LIMITS_HEARTBEAT_MS");
         check("TIDEWIRE_LIMIT_HEARTBEAT_MS", "`TIDEWIRE_LIMITS_HEARTBEAT_MS`");
         check("TIDEWIRE_HEARTBEAT_MS", "`TIDEWIRE_LIMITS_HEARTBEAT_MS`");
+        check("TIDEWIRE_LIMITS_WINDOWS_MAX", "any more; producers' windows are bounded by memory");
         check("TIDEWIRE_PROXIES", "`TIDEWIRE_TRUSTED_PROXIES`");
         check("TIDEWIRE_DRAIN", "`TIDEWIRE_DRAIN_SECONDS`");
     }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::problem::{Place, Problem, Written, nearest};
+use crate::config::problem::{Place, Problem, Written, nearest, successor};
 
 /// A table of the file, from which fields are taken.
 #[derive(Debug)]
@@ -130,9 +130,14 @@ impl<'a> Fields<'a> {
     /// Names what nobody asked for.
     pub(super) fn end(self, problems: &mut Vec<Problem>) {
         for (name, value) in &self.table {
+            let place = self.place(name.get_ref(), name.span().start..value.span().end);
+            if let Some(instead) = successor(&place.key) {
+                problems.push(Problem::Gone { place, instead });
+                continue;
+            }
             let nearest = nearest(name.get_ref(), self.asked.iter().copied());
             problems.push(Problem::Unknown {
-                place: self.place(name.get_ref(), name.span().start..value.span().end),
+                place,
                 nearest: nearest.map(str::to_owned),
                 known: self.asked.iter().map(|name| format!("`{name}`")).collect(),
             });

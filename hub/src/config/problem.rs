@@ -45,6 +45,14 @@ pub enum Problem {
         /// Names that exist in this place.
         known: Vec<String>,
     },
+    /// A key or variable that there was once.
+    #[error("{}there is no `{}` any more; {instead}", line(place.line), place.key)]
+    Gone {
+        /// Which.
+        place: Place,
+        /// What has taken its place.
+        instead: &'static str,
+    },
     /// Something that must be written.
     #[error("{}`{key}` is missing; allowed: {allowed}", line(*at))]
     Missing {
@@ -98,10 +106,17 @@ impl Problem {
     /// The line of the file that it is about.
     pub(super) fn line(&self) -> Option<usize> {
         match self {
-            Self::Wrong { place, .. } | Self::Unknown { place, .. } => place.line,
+            Self::Wrong { place, .. } | Self::Unknown { place, .. } | Self::Gone { place, .. } => place.line,
             Self::Missing { at, .. } | Self::Syntax { at, .. } => *at,
             Self::Contradiction { written, .. } => written.iter().find_map(|place| place.line),
         }
+    }
+
+    /// Whether the value of a limit is wrong, in the file or in the environment.
+    pub(super) fn is_about_limit(&self, name: &str) -> bool {
+        let Self::Wrong { place, .. } = self else { return false };
+        let key = place.key.to_ascii_lowercase();
+        key.strip_suffix(name).is_some_and(|head| head == "limits." || head == "tidewire_limits_")
     }
 
     /// Whether what it spoils may be what lets anybody in: then nobody can say that nobody is.
@@ -115,7 +130,7 @@ impl Problem {
             Self::Unknown { place, .. } => !place.key.contains('.') || is_about(&place.key),
             Self::Wrong { place, .. } => is_about(&place.key),
             Self::Missing { key, .. } => is_about(key),
-            Self::Contradiction { .. } => false,
+            Self::Gone { .. } | Self::Contradiction { .. } => false,
         }
     }
 }
@@ -134,6 +149,17 @@ impl fmt::Display for Warning {
         }
     }
 }
+
+/// What there is instead of a key that is gone.
+pub(super) fn successor(key: &str) -> Option<&'static str> {
+    GONE.iter().find(|(gone, _)| *gone == key).map(|(_, instead)| *instead)
+}
+
+/// Keys that older versions had, as they are written in a file.
+const GONE: &[(&str, &str)] = &[(
+    "limits.windows_max",
+    "producers' windows are bounded by memory: `limits.windows_bytes_max`, and `limits.producers_bytes_max` for producers that nobody uses",
+)];
 
 fn line(number: Option<usize>) -> String {
     number.map_or_else(String::new, |number| format!("line {number}: "))

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use tidewire_hub_core::access::{AccessRule, Who};
+use tidewire_hub_core::access::{Access, AccessRule, Who};
 use tidewire_protocol::name::Pattern;
 
-use crate::config::Config;
 use crate::config::problem::{Place, Warning, Written};
+use crate::config::{Config, rules};
 use crate::gate::limits::Limits;
 
 /// Finds all of it.
@@ -25,10 +25,7 @@ pub(super) fn find(
         );
     }
     if !config.lets_anybody_in() {
-        found.tell(
-            None,
-            "no access rule lets anybody do anything; add [[access]] rules with `anonymous = true`, or use --dev on your own machine",
-        );
+        found.tell(None, NOBODY);
     }
     if config.proxies.trust_everybody() {
         found.tell(None, "`trusted_proxies` trusts everybody: each client can name any address as its own");
@@ -37,15 +34,24 @@ pub(super) fn find(
         found.lopsided(&config.gate, limits);
     }
     // With --dev other rules hold than those that are written.
-    let written = if dev { &[] } else { &config.core.access.rules[..] };
-    for (at, (rule, place)) in written.iter().zip(access).enumerate() {
-        found.access(rule, place, &written[..at], access);
+    if !dev {
+        found.rules(&config.core.access, access);
     }
     for (at, (rule, place)) in config.core.rules.iter().zip(topics).enumerate() {
         found.pattern(&rule.pattern, place);
         let before = config.core.rules[..at].iter().position(|before| before.pattern.covers(&rule.pattern));
         found.behind(place, before.map(|before| &topics[before]));
     }
+    found.found
+}
+
+/// Finds what is of no use in access rules alone.
+pub(super) fn of_access(access: &Access, places: &[Place], depth_max: usize) -> Vec<Warning> {
+    let mut found = Warnings { found: Vec::new(), depth_max };
+    if !access.rules.iter().any(rules::is_of_use) {
+        found.tell(None, NOBODY);
+    }
+    found.rules(access, places);
     found.found
 }
 
@@ -85,6 +91,20 @@ impl Warnings {
         }
     }
 
+    fn rules(&mut self, access: &Access, places: &[Place]) {
+        let rules = &access.rules;
+        for (at, (rule, place)) in rules.iter().zip(places).enumerate() {
+            self.access(rule, place, &rules[..at], places);
+        }
+        if rules.len() > COMPARED_MAX {
+            let says = format!(
+                "of {} access rules only the first {COMPARED_MAX} are compared with those behind",
+                rules.len()
+            );
+            self.tell(None, says);
+        }
+    }
+
     fn access(&mut self, rule: &AccessRule, place: &Place, before: &[AccessRule], places: &[Place]) {
         self.pattern(&rule.pattern, place);
         let allows = rule.publish || rule.subscribe;
@@ -96,8 +116,36 @@ impl Warnings {
         } else if rule.who == Who::SignedIn {
             self.tell(Some(place), "it allows nothing, and what a rule denies it denies to everybody");
         }
+        let before = &before[..before.len().min(COMPARED_MAX)];
         let behind = before.iter().position(|before| leaves_nothing(before, rule));
         self.behind(place, behind.map(|before| &places[before]));
+        if behind.is_none() && rule.subscribe {
+            self.denied(rule, place, before, places);
+        }
+    }
+
+    /// A pattern is read whole or not at all, so that one denial of a part is one of all to whoever asks for it.
+    fn denied(&mut self, rule: &AccessRule, place: &Place, before: &[AccessRule], places: &[Place]) {
+        let pattern = &rule.pattern;
+        // The first that either grants all of it or takes a part of it away.
+        let decides = |before: &AccessRule| match before.subscribe {
+            true => {
+                before.pattern.covers(pattern) && (before.who == Who::Everybody || before.who == rule.who)
+            }
+            false => before.pattern.overlaps(pattern),
+        };
+        let Some(at) = before.iter().position(decides).filter(|at| !before[*at].subscribe) else { return };
+        let (text, denying) = (pattern.as_str(), &before[at].pattern);
+        let line =
+            places[at].line.map_or_else(|| "an earlier rule".to_owned(), |line| format!("line {line}"));
+        let says = if denying.covers(pattern) {
+            format!("`{text}` cannot be subscribed to, because {line} denies it, `{denying}`")
+        } else {
+            format!(
+                "`{text}` cannot be subscribed to as a whole, because {line} denies a part of it, `{denying}`; its other topics can, by their names and by patterns that leave that part out"
+            )
+        };
+        self.tell(Some(place), says);
     }
 
     fn behind(&mut self, place: &Place, before: Option<&Place>) {
@@ -135,6 +183,8 @@ impl Warnings {
     }
 }
 
+const NOBODY: &str = "no access rule lets anybody do anything; add [[access]] rules with `anonymous = true`, or use --dev on your own machine";
+
 /// Whether a rule decides everything that a later one could.
 fn leaves_nothing(before: &AccessRule, rule: &AccessRule) -> bool {
     // A denial is for everybody, an allowance for whom its rule speaks of.
@@ -147,6 +197,9 @@ fn leaves_nothing(before: &AccessRule, rule: &AccessRule) -> bool {
         && decides(before.publish, rule.publish)
         && decides(before.subscribe, rule.subscribe)
 }
+
+/// Rules that each other is compared with: all of very many would take as long as their square.
+const COMPARED_MAX: usize = 1_000;
 
 /// A pattern as other brokers write it, in our way; any other as it is.
 fn as_ours(text: &str) -> String {

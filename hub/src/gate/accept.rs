@@ -63,8 +63,9 @@ pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>) {
                 let (ip, max) = (peer.ip(), door.limits.handshakes_per_address_max);
                 door.refusals.refuse(
                     Reason::AddressHandshakes,
+                    Some(ip),
                     format_args!(
-                        "{ip}: too many connections that speak HTTP; there are {max}: raise \
+                        "too many connections that speak HTTP; there are {max}: raise \
                          `limits.handshakes_per_address_max`, or name a proxy in `trusted_proxies`"
                     ),
                 );
@@ -124,7 +125,11 @@ async fn hold_back(error: &io::Error, refusals: &Refusals) {
     if of_the_client.contains(&error.kind()) {
         return;
     }
-    refusals.refuse(Reason::OpenFiles, format_args!("no connection can be accepted for the moment: {error}"));
+    refusals.refuse(
+        Reason::OpenFiles,
+        None,
+        format_args!("no connection can be accepted for the moment: {error}"),
+    );
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 

@@ -1,12 +1,14 @@
 //! Whom the gate refuses, and why: counted by reason, and told to the operator without letting a flood of refusals
 //! become a flood of lines.
 
-use std::fmt::Display;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::fmt::{self, Display};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::report::report;
+use crate::seats::network;
 
 /// Why a client is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +40,20 @@ pub struct Refusals([Tally; Reason::ALL.len()]);
 #[derive(Debug, Default)]
 struct Tally {
     count: AtomicU64,
-    /// Whether this reason was told within the last interval.
-    told: AtomicBool,
-    untold: AtomicU64,
+    untold: Mutex<Untold>,
 }
+
+#[derive(Debug, Default)]
+struct Untold {
+    /// Whether this reason was told since the last sum.
+    told: bool,
+    more: u64,
+    /// Of those, whom: the first addresses that came.
+    by_address: HashMap<IpAddr, u64>,
+}
+
+/// A sum of what was not told one by one.
+struct Sum(Untold);
 
 impl Reason {
     /// All there are, in the order of their declaration.
@@ -74,14 +86,21 @@ impl Reason {
 }
 
 impl Refusals {
-    /// Counts a refusal. The first of its reason is told at once, later ones together by [`Self::keep_telling`].
-    pub fn refuse(&self, reason: Reason, detail: impl Display) {
+    /// Counts a refusal of a client, if it is known which. The first of its reason is told at once, later ones together by
+    /// [`Self::tell`].
+    pub fn refuse(&self, reason: Reason, client: Option<IpAddr>, why: impl Display) {
         let tally = &self.0[reason as usize];
         tally.count.fetch_add(1, Relaxed);
-        if tally.told.swap(true, Relaxed) {
-            tally.untold.fetch_add(1, Relaxed);
-        } else {
-            report(format_args!("refused ({}): {detail}", reason.name()));
+        let mut untold = tally.untold();
+        if untold.told {
+            untold.add(client);
+            return;
+        }
+        untold.told = true;
+        drop(untold);
+        match client {
+            Some(client) => report(format_args!("refused ({}): {client}: {why}", reason.name())),
+            None => report(format_args!("refused ({}): {why}", reason.name())),
         }
     }
 
@@ -90,25 +109,76 @@ impl Refusals {
         Reason::ALL.into_iter().zip(&self.0).map(|(reason, tally)| (reason, tally.count.load(Relaxed)))
     }
 
-    /// Tells what has not been told one by one, for ever.
-    pub async fn keep_telling(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(INTERVAL);
-        loop {
-            interval.tick().await;
-            self.tell();
-        }
-    }
-
     /// Tells what has not been told one by one.
     pub fn tell(&self) {
         for (reason, tally) in Reason::ALL.into_iter().zip(&self.0) {
-            match tally.untold.swap(0, Relaxed) {
-                0 => tally.told.store(false, Relaxed),
-                more => report(format_args!("refused ({}): {more} more since the last line", reason.name())),
+            let untold = std::mem::take(&mut *tally.untold());
+            if untold.more > 0 {
+                tally.untold().told = true;
+                report(format_args!("refused ({}): {}", reason.name(), Sum(untold)));
             }
         }
     }
 }
 
-/// Between two lines about one reason.
-const INTERVAL: Duration = Duration::from_secs(10);
+impl Tally {
+    /// Nothing can fail half-way under this lock, so a poisoned one is as good as any.
+    fn untold(&self) -> MutexGuard<'_, Untold> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Untold {
+    fn add(&mut self, client: Option<IpAddr>) {
+        self.more += 1;
+        let Some(address) = client.map(network) else { return };
+        if self.by_address.len() < ADDRESSES_MAX || self.by_address.contains_key(&address) {
+            *self.by_address.entry(address).or_default() += 1;
+        }
+    }
+}
+
+impl Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} more since the last line", self.0.more)?;
+        let mut most: Vec<(u64, IpAddr)> =
+            self.0.by_address.iter().map(|(address, count)| (*count, *address)).collect();
+        most.sort_by_key(|(count, address)| (u64::MAX - count, *address));
+        for (at, (count, address)) in most.iter().take(TOLD_MAX).enumerate() {
+            let of_them = if at == 0 { ": " } else { ", " };
+            let network = if address.is_ipv6() { "/64" } else { "" };
+            write!(f, "{of_them}{count} from {address}{network}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Addresses that are counted one by one between two sums.
+const ADDRESSES_MAX: usize = 1_024;
+/// Of those, how many are told: the ones with the most refusals.
+const TOLD_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_names_those_who_were_refused_most() {
+        let mut untold = Untold::default();
+        for (text, count) in
+            [("10.0.0.1", 1), ("10.0.0.2", 5), ("2001:db8::1", 2), ("2001:db8::2", 2), ("10.0.0.3", 3)]
+        {
+            (0..count).for_each(|_| untold.add(text.parse().ok()));
+        }
+        untold.add(None);
+        let told = "14 more since the last line: 5 from 10.0.0.2, 4 from 2001:db8::/64, 3 from 10.0.0.3";
+        assert_eq!(Sum(untold).to_string(), told);
+    }
+
+    #[test]
+    fn there_is_an_end_to_addresses_that_are_counted() {
+        let mut untold = Untold::default();
+        (0..10_000_u32).for_each(|n| untold.add(Some(IpAddr::V4(n.into()))));
+        assert_eq!((untold.more, untold.by_address.len()), (10_000, ADDRESSES_MAX));
+    }
+}

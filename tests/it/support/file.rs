@@ -25,3 +25,7 @@ impl Drop for File {
         let _ = std::fs::remove_file(&self.0);
     }
 }
+
+/// Everybody may do everything, programs among them.
+pub(crate) const OPEN: &str = "allow_no_origin = true\n\
+    [[access]]\npattern = \">\"\nsubscribe = true\npublish = true\nanonymous = true\n";

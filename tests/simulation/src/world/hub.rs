@@ -114,7 +114,7 @@ impl Hub {
         let ledger = Arc::clone(self.topics.ledger());
         drop(self);
         // What connections and shelves hold is counted in their place, which goes without being emptied.
-        let counted = [Kind::Messages, Kind::Derived, Kind::Names, Kind::Handles, Kind::Reading];
+        let counted = [Kind::Messages, Kind::Derived, Kind::Names, Kind::Handles, Kind::Reading, Kind::Gone];
         let held = counted.map(|kind| (kind, ledger.held(kind)));
         held.into_iter().filter(|(_, bytes)| *bytes > 0).collect()
     }

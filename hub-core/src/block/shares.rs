@@ -1,0 +1,109 @@
+//! Whose the bytes of a block are: each account is charged what it brought, and the first also what the block takes besides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::ledger::{Account, AccountKey, Kind};
+
+/// What accounts are charged for a block; given back with it.
+#[derive(Debug)]
+pub struct Shares {
+    first: Arc<Account>,
+    /// Most blocks have none.
+    others: Option<Box<Others>>,
+    /// Of the block in all.
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Others {
+    /// Newest last. An account that does not stand among the last few is listed again.
+    shares: Vec<(Arc<Account>, usize)>,
+    /// What all of them are charged.
+    bytes: usize,
+}
+
+impl Shares {
+    /// Those of a block of so many bytes that is `first`'s alone.
+    #[must_use]
+    pub fn new(first: &Arc<Account>, bytes: usize) -> Self {
+        first.charge(Kind::Messages, bytes);
+        Self { first: Arc::clone(first), others: None, bytes }
+    }
+
+    /// Who answers for what nobody else does.
+    #[must_use]
+    pub fn first(&self) -> &Arc<Account> {
+        &self.first
+    }
+
+    /// Bytes of the list itself.
+    #[must_use]
+    pub fn list_bytes(&self) -> usize {
+        self.others.as_ref().map_or(0, |others| size_of::<Others>() + others.shares.len() * SHARE_BYTES)
+    }
+
+    /// The block takes so many bytes now.
+    pub fn set(&mut self, bytes: usize) {
+        let before = self.first_bytes();
+        self.bytes = bytes;
+        self.first.change(Kind::Messages, before, self.first_bytes());
+    }
+
+    /// So many of the bytes are those of `account`.
+    pub fn add(&mut self, account: &Arc<Account>, bytes: usize) {
+        if Arc::ptr_eq(account, &self.first) || bytes == 0 {
+            return;
+        }
+        let before = self.first_bytes();
+        let others = self.others.get_or_insert_default();
+        let mut lately = others.shares.iter_mut().rev().take(LATELY);
+        let more = match lately.find(|(known, _)| Arc::ptr_eq(known, account)) {
+            Some((_, share)) => {
+                *share += bytes;
+                bytes
+            }
+            None => {
+                others.shares.push((Arc::clone(account), bytes));
+                bytes + SHARE_BYTES
+            }
+        };
+        others.bytes += more;
+        account.charge(Kind::Messages, more);
+        self.first.change(Kind::Messages, before, self.first_bytes());
+    }
+
+    /// Each account and what it brought, if messages take so many bytes in all.
+    pub fn each(&self, messages: usize) -> impl Iterator<Item = (&Arc<Account>, usize)> {
+        let others = self.others.iter().flat_map(|others| &others.shares);
+        let theirs: usize = others.clone().map(|(_, bytes)| bytes).sum();
+        let others = others.map(|(account, bytes)| (account, *bytes));
+        std::iter::once((&self.first, messages.saturating_sub(theirs))).chain(others)
+    }
+
+    fn first_bytes(&self) -> usize {
+        self.bytes.saturating_sub(self.others.as_ref().map_or(0, |others| others.bytes))
+    }
+}
+
+impl Drop for Shares {
+    fn drop(&mut self) {
+        self.first.release(Kind::Messages, self.first_bytes());
+        for (account, bytes) in self.others.iter().flat_map(|others| &others.shares) {
+            account.release(Kind::Messages, bytes + SHARE_BYTES);
+        }
+    }
+}
+
+/// Who brought most, of several blocks.
+pub fn owner<'a>(brought: impl Iterator<Item = (&'a Arc<Account>, usize)>) -> Option<Arc<Account>> {
+    let mut sums: BTreeMap<AccountKey, (&Arc<Account>, usize)> = BTreeMap::new();
+    for (account, bytes) in brought {
+        sums.entry(account.key()).or_insert((account, 0)).1 += bytes;
+    }
+    sums.into_values().max_by_key(|(_, bytes)| *bytes).map(|(account, _)| Arc::clone(account))
+}
+
+/// Whoever was heard among so many before is found again; a block of many has some accounts twice.
+const LATELY: usize = 8;
+const SHARE_BYTES: usize = size_of::<(Arc<Account>, usize)>();

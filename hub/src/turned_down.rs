@@ -1,0 +1,193 @@
+//! Who is turned down after the handshake: sums of what the core counts by code, told to the operator with the limits that
+//! can be the cause.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidewire_hub_core::metrics::Metrics;
+use tidewire_protocol::code::Code;
+
+use crate::reactor::Reactor;
+use crate::report::report;
+
+/// What was told of it.
+#[derive(Debug)]
+pub struct TurnedDown {
+    reactor: Arc<Reactor>,
+    told: Mutex<Counts>,
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+struct Counts {
+    /// By the place of the code.
+    refused: Vec<u64>,
+    disconnected: Vec<u64>,
+    updates_dropped: u64,
+}
+
+impl TurnedDown {
+    /// Nobody yet.
+    pub fn new(reactor: Arc<Reactor>) -> Self {
+        Self { reactor, told: Mutex::default() }
+    }
+
+    /// Tells what has come since it was told last, a line for each code.
+    pub fn tell(&self) {
+        let now = Counts::of(self.reactor.topics().metrics());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        now.since(&told).into_iter().for_each(report);
+        *told = now;
+    }
+}
+
+impl Counts {
+    fn of(metrics: &Metrics) -> Self {
+        let by_code =
+            |counts: &dyn Fn(u64) -> u64| Code::ALL.iter().map(|code| counts(code.number())).collect();
+        Self {
+            refused: by_code(&|number| metrics.refused.of(number)),
+            disconnected: by_code(&|number| metrics.disconnected.of(number)),
+            updates_dropped: metrics.updates_dropped.value(),
+        }
+    }
+
+    /// The lines for what was not counted before.
+    fn since(&self, before: &Self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let risen = |now: &[u64], before: &[u64]| -> Vec<(Code, u64)> {
+            let before = before.iter().copied().chain(std::iter::repeat(0));
+            let more = now.iter().zip(before).map(|(now, before)| now.saturating_sub(before));
+            Code::ALL.iter().copied().zip(more).filter(|(_, more)| *more > 0).collect()
+        };
+        for (code, more) in risen(&self.refused, &before.refused) {
+            let causes = named(refusing(code));
+            lines.push(format!(
+                "since the last line {} said {code}{causes}; metrics: tidewire_refused_total{{code=\"{code}\"}}",
+                counted(more, "answer")
+            ));
+        }
+        for (code, more) in risen(&self.disconnected, &before.disconnected) {
+            let limits = ending(code);
+            // Clients that fall silent or break the protocol come and go; metrics have them.
+            if !limits.is_empty() {
+                let causes = named(limits);
+                lines.push(format!(
+                    "since the last line {} ended with {code}{causes}; metrics: tidewire_disconnected_total{{code=\"{code}\"}}",
+                    counted(more, "connection")
+                ));
+            }
+        }
+        match self.updates_dropped.saturating_sub(before.updates_dropped) {
+            0 => {}
+            more => {
+                let causes = named(DROPPING);
+                lines.push(format!(
+                    "since the last line {} without an ack came to nothing{causes}; metrics: tidewire_updates_dropped_total",
+                    counted(more, "update")
+                ));
+            }
+        }
+        lines
+    }
+}
+
+/// What can have the hub answer with a code.
+const fn refusing(code: Code) -> &'static [&'static str] {
+    match code {
+        Code::Forbidden => &["[[access]]"],
+        Code::BadName => &["topic_depth_max"],
+        Code::TooLarge => &["message_bytes_max"],
+        Code::LimitReached => {
+            &["handles_max", "subscriptions_max", "patterns_max", "pattern_shapes_max", "participants_max"]
+        }
+        Code::RateLimited => {
+            &["publishes_per_second_max", "publishes_per_second_per_address_max", "in_flight_max"]
+        }
+        Code::Overloaded => &[
+            "topics_max",
+            "handles_bytes_max",
+            "windows_bytes_max",
+            "pending_bytes_max",
+            "reading_bytes_max",
+            "outbox_bytes_max",
+        ],
+        _ => &[],
+    }
+}
+
+/// Which limits can have the hub end a connection with a code.
+const fn ending(code: Code) -> &'static [&'static str] {
+    match code {
+        Code::SignInTimeout => &["sign_in_ms"],
+        Code::TooLarge => &["frame_bytes_max", "first_message_bytes_max", "fragments_max"],
+        Code::TooSlow => &["outbox_bytes_max", "lag_bytes_max", "unread_bytes_max"],
+        Code::Resume => &["pinned_bytes_max"],
+        Code::Overloaded => &["half_received_bytes_max"],
+        _ => &[],
+    }
+}
+
+/// What can have the hub drop an update that may be lost.
+const DROPPING: &[&str] = &[
+    "[[access]]",
+    "publishes_per_second_max",
+    "publishes_per_second_per_address_max",
+    "message_bytes_max",
+    "topics_max",
+    "pending_bytes_max",
+];
+
+/// So many of them.
+fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+/// Keys as they are written in the configuration.
+fn named(causes: &[&str]) -> String {
+    if causes.is_empty() {
+        return String::new();
+    }
+    let name = |cause: &&str| match cause.starts_with('[') {
+        true => format!("`{cause}`"),
+        false => format!("`limits.{cause}`"),
+    };
+    format!(" ({})", causes.iter().map(name).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rises_is_told_once_with_its_limits() {
+        let metrics = Metrics::default();
+        metrics.refused.add(Code::RateLimited.number(), 4_512);
+        metrics.disconnected.add(Code::TooSlow.number(), 2);
+        metrics.disconnected.add(Code::Silent.number(), 9);
+        metrics.updates_dropped.add(3);
+        let first = Counts::of(&metrics);
+        let lines = first.since(&Counts::default());
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        let rate = "since the last line 4512 answers said rate_limited (`limits.publishes_per_second_max`, ";
+        assert!(lines[0].starts_with(rate), "{lines:?}");
+        assert!(lines[0].ends_with("; metrics: tidewire_refused_total{code=\"rate_limited\"}"), "{lines:?}");
+        assert!(
+            lines[1].contains("2 connections ended with too_slow (`limits.outbox_bytes_max`"),
+            "{lines:?}"
+        );
+        assert!(lines[2].contains("3 updates without an ack came to nothing (`[[access]]`, "), "{lines:?}");
+        metrics.refused.add(Code::Forbidden.number(), 1);
+        let lines = Counts::of(&metrics).since(&first);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("1 answer said forbidden (`[[access]]`)"), "{lines:?}");
+    }
+
+    #[test]
+    fn every_limit_that_is_named_is_there() {
+        let page = include_str!("../../docs/CONFIGURATION.md");
+        let codes = Code::ALL.iter().flat_map(|code| [refusing(*code), ending(*code)]);
+        for limit in codes.chain([DROPPING]).flatten().filter(|name| !name.starts_with('[')) {
+            assert!(page.contains(&format!("\n| `{limit}` | ")), "{limit}");
+        }
+    }
+}
