@@ -35,7 +35,6 @@ mod listener;
 
 mod cursor;
 
-mod pace;
 mod parties;
 
 mod outbox;
@@ -49,6 +48,10 @@ mod sends;
 #[cfg(not(feature = "sends"))]
 #[path = "no_sends.rs"]
 mod sends;
+
+mod filling;
+
+mod pace;
 
 mod allowance;
 

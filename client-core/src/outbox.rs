@@ -7,15 +7,14 @@ use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused};
 use tidewire_protocol::number::{Handle, Participant, Seq};
 
-use crate::allowance::Allowance;
 use crate::entry::{Entry, Load};
 use crate::fault::{Broken, ClientCode, Fault};
+use crate::filling::Filling;
 use crate::input::{Millis, NEVER};
 use crate::limits::{HANDLES_MAX, HEAD_BYTES, IN_FLIGHT_BYTES_MAX, TOPICS_MAX};
 use crate::options::{OutboxOptions, PartyId, WhenFull};
-use crate::output::{Packet, PublishId};
+use crate::output::PublishId;
 use crate::outputs::Outputs;
-use crate::pace::Pace;
 use crate::window::Window;
 use crate::window::places::CANCELLED;
 
@@ -40,23 +39,6 @@ pub(crate) struct Outbox {
     /// Frames that shut handles, sent before all others.
     shuts: Vec<u8>,
     first_handle: u64,
-}
-
-/// A packet in the making.
-#[derive(Debug)]
-pub(crate) struct Filling<'a> {
-    /// What there is of it.
-    pub packet: &'a mut Packet,
-    /// Its length, with payloads.
-    pub size: usize,
-    /// What is on its way on this link, with what is in it: bytes of payload, and one for each publish.
-    pub flying: u64,
-    /// Whether messages go one by one: some message ends links.
-    pub careful: bool,
-    /// What the hub takes.
-    pub allowance: &'a Allowance,
-    /// How fast.
-    pub pace: &'a mut Pace,
 }
 
 impl Outbox {

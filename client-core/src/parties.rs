@@ -12,11 +12,12 @@ use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId};
 
 use crate::allowance::Allowance;
 use crate::fault::{Broken, Fault};
+use crate::filling::Filling;
 use crate::input::{Millis, NEVER};
 use crate::limits::{ASK_BYTES_MAX, HANDLES_MAX, RETRY_MS_MAX};
 use crate::mutant::{self, Mutant};
 use crate::options::{Options, OutboxOptions, PartyId};
-use crate::outbox::{Filling, Outbox};
+use crate::outbox::Outbox;
 use crate::output::{Event, Packet};
 use crate::outputs::Outputs;
 use crate::pace::Pace;

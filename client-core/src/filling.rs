@@ -1,0 +1,22 @@
+//! A packet that is filled by one outbox after another.
+
+use crate::allowance::Allowance;
+use crate::output::Packet;
+use crate::pace::Pace;
+
+/// A packet in the making.
+#[derive(Debug)]
+pub(crate) struct Filling<'a> {
+    /// What there is of it.
+    pub packet: &'a mut Packet,
+    /// Its length, with payloads.
+    pub size: usize,
+    /// What is on its way on this link, with what is in it: bytes of payload, and one for each publish.
+    pub flying: u64,
+    /// Whether messages go one by one: some message ends links.
+    pub careful: bool,
+    /// What the hub takes.
+    pub allowance: &'a Allowance,
+    /// How fast.
+    pub pace: &'a mut Pace,
+}
