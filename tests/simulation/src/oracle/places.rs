@@ -34,11 +34,13 @@ impl Oracle {
         }
     }
 
-    /// A message has failed with all others of its topic: those that were not sent gave their places back.
+    /// A message has failed with all others of its topic: those that were not sent gave their places back, and so did
+    /// what was withdrawn.
     pub(crate) fn gave_back_places(&mut self, uid: Uid) {
-        let Publish { actor, party, topic, counter, .. } = self.publishes[uid as usize];
-        let latest = self.places.latest.entry((actor, party, topic)).or_default();
-        *latest = (counter.max(latest.0), 0);
+        let key = |publish: &Publish| (publish.actor, publish.party, publish.topic);
+        let of = key(&self.publishes[uid as usize]);
+        let last = self.publishes.iter().rev().find(|publish| key(publish) == of);
+        self.places.latest.insert(of, (last.map_or(0, |last| last.counter), 0));
     }
 
     /// A client has lost its engine. Nobody kept the places of what was withdrawn before it was sent.
