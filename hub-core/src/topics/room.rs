@@ -9,7 +9,7 @@ use crate::sync::lock;
 use crate::topics::Topics;
 
 impl Topics {
-    /// Drops some of what is too old, and what nobody needs; where the node is full, also the older half of what it comes
+    /// Drops some of what is too old, and what nobody needs; where the node is nearly full, also the older half of what it comes
     /// by, of patterns and of the accounts that hold most. To be called a few times a second.
     pub fn sweep(&self, now: Millis) {
         let level = self.make_room(now);
@@ -52,25 +52,24 @@ impl Topics {
         }
     }
 
-    /// Makes room if the node is full and the last look did not find too little, or much has come since.
+    /// Makes room if the node is nearly full and the last look did not find too little, or much has come since.
     pub(super) fn relieve(&self, now: Millis) {
-        let total = self.ledger.total();
-        if total > self.limits.node_bytes_max && total > self.looks_again_at.load(Ordering::Relaxed) {
+        if self.is_tight() && self.ledger.total() > self.looks_again_at.load(Ordering::Relaxed) {
             self.make_room(now);
         }
     }
 
-    /// Makes room if the node is full, among what is heavy. If that is too little, tells how much an account may keep, and
-    /// whoever holds most takes no more until there is room.
+    /// Makes room if the node is nearly full, among what is heavy. If that is too little, tells how much an account may keep,
+    /// for sweeps to go on; and once it is full, whoever holds most takes no more until there is room.
     fn make_room(&self, now: Millis) -> Option<usize> {
-        let may_keep = if self.is_full() { self.relieve_heavy(now) } else { usize::MAX };
-        let is_short = self.is_full();
+        let may_keep = if self.is_tight() { self.relieve_heavy(now) } else { usize::MAX };
+        let (is_tight, is_short) = (self.is_tight(), self.is_full());
         // Also for what only tails of patterns are to give: nothing is to come faster than they do.
         self.ledger.restrict(is_short.then(|| self.ledger.level(self.excess())));
         let more = self.limits.node_bytes_max / LOOKS_A_NODE;
-        let looks_again_at = if is_short { self.ledger.total().saturating_add(more) } else { 0 };
+        let looks_again_at = if is_tight { self.ledger.total().saturating_add(more) } else { 0 };
         self.looks_again_at.store(looks_again_at, Ordering::Relaxed);
-        is_short.then_some(may_keep)
+        is_tight.then_some(may_keep)
     }
 
     /// Makes room among what is heavy, and tells how much an account may keep.
@@ -83,6 +82,12 @@ impl Topics {
             weighed.relieve_topics(NEVER, self.excess_of_topics(), may_keep);
         }
         may_keep
+    }
+
+    /// Whether it is so nearly full that sweeps have to make room, before anybody has to wait for it.
+    fn is_tight(&self) -> bool {
+        let max = self.limits.node_bytes_max;
+        self.ledger.total() > max - max / 32
     }
 
     fn is_full(&self) -> bool {

@@ -388,3 +388,24 @@ fn whoever_holds_no_messages_takes_nobodys() {
         }
     }
 }
+
+#[test]
+fn whoever_writes_no_faster_than_sweeps_make_room_is_not_refused() {
+    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let writer = client_of(&mut hub, 1, 1);
+    fill(&mut hub, writer, "small", 2_500, 1, 4_000);
+    let mut most = 0;
+    for seq in 2..=41 {
+        for first in (1..=2_500).step_by(100) {
+            let frames: Vec<_> =
+                (first..first + 100).map(|handle| publish_on(handle, seq, &[b'x'; 200])).collect();
+            hub.say(writer, &frames);
+            hub.wait(250);
+            let told = hub.heard(writer);
+            assert!(!told.iter().any(|heard| matches!(heard, Heard::Refused(..))), "{told:?}");
+            most = most.max(hub.topics.ledger().total());
+        }
+        hub.say(writer, &[ClientFrame::Heartbeat(Heartbeat::default())]);
+    }
+    assert!(most > NODE_BYTES - NODE_BYTES / 24, "the node was never nearly full: {most}");
+}
