@@ -161,9 +161,9 @@ impl Session {
     ) -> Result<(), Refusal> {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
         let (participant, serial) = (open.participant, open.serial);
-        let Some(granted) = self.may_use(now, publish.handle, open.place.grant(), desk) else {
-            return Ok(());
-        };
+        // Each publish has an answer of its own, behind that for the handle.
+        let granted =
+            self.may_use(now, publish.handle, open.place.grant(), desk).ok_or(Code::UnknownNumber)?;
         let limits = desk.topics.limits();
         self.pace.take_one(now, limits.publishes_per_second_max)?;
         desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;

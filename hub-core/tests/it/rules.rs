@@ -101,7 +101,8 @@ fn a_handle_that_nothing_came_by_is_gone_with_its_grant_and_leaves_nothing() {
     let before = held(&hub);
     hub.topics.change_access(but(&["a.>"]));
     hub.say(writer, &[publish_on(1, 1, b"x"), publish_on(1, 2, b"x")]);
-    let refused = [Heard::Refused(0, Code::Forbidden), Heard::Refused(2, Code::UnknownNumber)];
+    let unknown = |seq| Heard::Refused(seq, Code::UnknownNumber);
+    let refused = [Heard::Refused(0, Code::Forbidden), unknown(1), unknown(2)];
     assert_eq!(hub.heard(writer), refused, "as if it could not have been opened");
     assert_eq!(held(&hub), before);
     hub.say(writer, &[publish_on(2, 1, b"x")]);
