@@ -376,6 +376,16 @@ mod tests {
     /// Topics of a sweep, where there are few.
     const TOPICS_MIN: usize = STEPS_MIN / (1 + STEPS_MORE);
 
+    fn directory(limits: &Limits, ledger: &Arc<Ledger>) -> Directory {
+        Directory::new(Vec::new(), &[Epoch(1)], 1, limits, &Arc::default(), ledger, &Arc::default())
+    }
+
+    /// A name of as many tokens as there may be, all of them its own.
+    fn long_name(number: usize) -> TopicName {
+        let tokens: Vec<_> = (0..16).map(|token| format!("{number}-{token}")).collect();
+        TopicName::parse(&tokens.join(".")).unwrap()
+    }
+
     fn name(number: usize) -> TopicName {
         TopicName::parse(&format!("t{number}")).unwrap()
     }
@@ -384,15 +394,7 @@ mod tests {
     fn a_round_of_ageing_takes_several_steps_and_meets_every_topic() {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
-        let mut directory = Directory::new(
-            Vec::new(),
-            &[Epoch(1)],
-            1,
-            &Limits::default(),
-            &Arc::default(),
-            &ledger,
-            &Arc::default(),
-        );
+        let mut directory = directory(&Limits::default(), &ledger);
         for number in 0..3 * TOPICS_MIN {
             directory.topic(&name(number), &account).unwrap();
         }
@@ -422,15 +424,7 @@ mod tests {
     fn a_name_that_comes_and_goes_pushes_no_other_out() {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
-        let mut directory = Directory::new(
-            Vec::new(),
-            &[Epoch(1)],
-            1,
-            &Limits::default(),
-            &Arc::default(),
-            &ledger,
-            &Arc::default(),
-        );
+        let mut directory = directory(&Limits::default(), &ledger);
         directory.went(&name(1), 0, Offset(9));
         directory.went(&name(2), 0, Offset(5));
         for _ in 0..=NAMES_MAX {
@@ -453,11 +447,9 @@ mod tests {
     fn long_names_that_went_take_no_more_room_than_short_ones() {
         let ledger = Arc::new(Ledger::default());
         let limits = Limits { node_bytes_max: 16 << 20, ..Limits::default() };
-        let mut directory =
-            Directory::new(Vec::new(), &[Epoch(1)], 1, &limits, &Arc::default(), &ledger, &Arc::default());
+        let mut directory = directory(&limits, &ledger);
         for number in 0..2_000 {
-            let tokens: Vec<_> = (0..16).map(|token| format!("{number}-{token}")).collect();
-            directory.went(&TopicName::parse(&tokens.join(".")).unwrap(), 0, Offset(1 + number));
+            directory.went(&long_name(number), 0, Offset(1 + number as u64));
         }
         let remembered = (1 << 20) / (16 * 512);
         assert!(directory.topics.nodes() < 16 * 2 * remembered, "{} tokens", directory.topics.nodes());
@@ -469,18 +461,9 @@ mod tests {
     fn a_round_of_ageing_is_as_long_for_short_names_beside_long_ones() {
         let ledger = Arc::new(Ledger::default());
         let account = ledger.account(AccountKey(1));
-        let mut directory = Directory::new(
-            Vec::new(),
-            &[Epoch(1)],
-            1,
-            &Limits::default(),
-            &Arc::default(),
-            &ledger,
-            &Arc::default(),
-        );
+        let mut directory = directory(&Limits::default(), &ledger);
         for number in 0..2_000 {
-            let tokens: Vec<_> = (0..16).map(|token| format!("{number}-{token}")).collect();
-            directory.topic(&TopicName::parse(&tokens.join(".")).unwrap(), &account).unwrap();
+            directory.topic(&long_name(number), &account).unwrap();
         }
         let mut met = 0;
         for _ in 0..=SWEEPS_A_ROUND {
