@@ -22,14 +22,20 @@ const doubts = {
   connect: (_, tide) => tide.connect(),
 };
 
+/** A client that is online at a hub. */
+async function connected(hub) {
+  const tide = createClient(hub.url, { WebSocket });
+  tide.connect();
+  await hub.welcome();
+  await until(() => tide.status.state === "online");
+  return tide;
+}
+
 for (const [name, doubt] of Object.entries(doubts)) {
   test(`${name}: the hub is asked, and an answer settles it`, async () => {
     const page = enterPage();
     const hub = await ScriptedHub.start();
-    const tide = createClient(hub.url, { WebSocket });
-    tide.connect();
-    await hub.welcome();
-    await until(() => tide.status.state === "online");
+    const tide = await connected(hub);
     const told = [];
     tide.on("status", ({ state, probing }) => told.push([state, probing]));
     doubt(page, tide);
@@ -51,10 +57,7 @@ for (const [name, doubt] of Object.entries(doubts)) {
 test("a link that does not answer is given up, and another one made", async () => {
   const page = enterPage();
   const hub = await ScriptedHub.start();
-  const tide = createClient(hub.url, { WebSocket });
-  tide.connect();
-  await hub.welcome();
-  await until(() => tide.status.state === "online");
+  const tide = await connected(hub);
   hub.freeze();
   const states = [];
   tide.on("status", ({ state, reason }) => {
