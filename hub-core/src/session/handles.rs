@@ -76,6 +76,12 @@ impl Place {
         }
     }
 
+    /// Whether nothing was published by it yet, and all the same the hub may know outcomes of its producer there.
+    #[must_use]
+    pub fn remembers(&self) -> bool {
+        matches!(self, Self::Opened { window: Some(_), .. })
+    }
+
     /// What the rules said of it when they were asked last.
     #[must_use]
     pub fn grant(&self) -> Grant {

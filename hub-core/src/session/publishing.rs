@@ -161,6 +161,13 @@ impl Session {
     ) -> Result<(), Refusal> {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
         let (participant, serial) = (open.participant, open.serial);
+        if open.place.remembers() {
+            // Whatever rules say by now, a retry finds what its first try did.
+            let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
+            let producer = present.producer.ok_or(Code::UnknownNumber)?;
+            self.begin(now, publish, &producer, present.incarnation, desk)?;
+        }
+        let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
         // Each publish has an answer of its own, behind that for the handle.
         let granted =
             self.may_use(now, publish.handle, open.place.grant(), desk).ok_or(Code::UnknownNumber)?;

@@ -110,6 +110,22 @@ fn a_handle_that_nothing_came_by_is_gone_with_its_grant_and_leaves_nothing() {
 }
 
 #[test]
+fn a_retry_finds_what_its_first_try_did_whatever_rules_say_by_then() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let writer = hub.client(1);
+    hub.open(writer, "a.b");
+    hub.publish(writer, 1, b"x");
+    assert_eq!(hub.heard(writer), [Heard::Acked(1, 1)]);
+    hub.shard.gone(hub.now, writer);
+    let again = hub.client(1);
+    hub.open(again, "a.b");
+    hub.topics.change_access(but(&["a.b"]));
+    hub.say(again, &[publish_on(1, 1, b"x"), publish_on(1, 2, b"y")]);
+    assert_eq!(hub.heard(again), [Heard::Acked(1, 1), Heard::Refused(2, Code::Forbidden)]);
+    assert_eq!(hub.topics.metrics().duplicates.value(), 1);
+}
+
+#[test]
 fn more_rules_than_a_turn_asks_are_applied_all_the_same() {
     let mut hub = Hub::new(Limits::default(), keep_all());
     let reader = hub.client(1);
