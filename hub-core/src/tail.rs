@@ -154,12 +154,14 @@ impl Tail {
         Self { number, log, source, marks, terms, state }
     }
 
-    /// Who brought most of what it holds.
+    /// Whether those who hold more than `level` brought half of what it holds or more.
     #[must_use]
-    pub fn owner(&self) -> Option<Arc<Account>> {
+    pub fn is_of_many(&self, level: usize) -> bool {
         let state = lock(&self.state);
-        let of_open = || state.open.as_ref().and_then(|open| shares::owner(open.brought()));
-        state.sealed.owner().or_else(of_open)
+        if !state.sealed.is_empty() {
+            return state.sealed.is_of_many(level);
+        }
+        state.open.as_ref().is_some_and(|open| shares::is_of_many(open.brought(), level))
     }
 
     /// Which it is.
@@ -378,13 +380,12 @@ mod tests {
         Tail::new(TailNumber(1), 0, source, &terms, Offset(0))
     }
 
-    fn append(tail: &Tail, offset: u64, time: u64, payload: &[u8]) {
-        let owner = tail.owner().unwrap_or_else(|| Arc::new(Ledger::default()).nobody());
+    fn append(tail: &Tail, account: &Arc<Account>, offset: u64, time: u64, payload: &[u8]) {
         let head = Head { published_at_ms: time, ..Head::default() };
         let _ = tail.append(
             Millis(time),
             &Entry { offset: Offset(offset), head, stale_at: NEVER, topic: None, payload },
-            &owner,
+            account,
             |_| (),
         );
     }
@@ -392,8 +393,9 @@ mod tests {
     /// Whether a block stands open once a message has been there for `age_ms`, and how much is gone.
     #[track_caller]
     fn check(payload_len: usize, age_ms: u64, gone: u64, is_open: bool) {
+        let account = Arc::new(Ledger::default()).nobody();
         let tail = tail(9_999);
-        append(&tail, 7, 1, &vec![b'.'; payload_len]);
+        append(&tail, &account, 7, 1, &vec![b'.'; payload_len]);
         assert_eq!(tail.age(Millis(1 + age_ms)), (Offset(gone), Offset(7)));
         assert_eq!(lock(&tail.state).open.is_some(), is_open);
     }
@@ -408,10 +410,11 @@ mod tests {
 
     #[test]
     fn blocks_of_one_message_are_merged_when_they_are_cold_and_all_is_found_again() {
+        let account = Arc::new(Ledger::default()).nobody();
         let tail = tail(16 << 10);
         let mut cursor = Offset(0);
         for n in 1..=5_000u64 {
-            append(&tail, n * 3, 1 + n / 100, b"a small message");
+            append(&tail, &account, n * 3, 1 + n / 100, b"a small message");
             // Somebody live, so that each has a block of its own.
             let mut blocks = Vec::new();
             cursor = tail.take_after(cursor, &mut blocks);
@@ -432,7 +435,6 @@ mod tests {
         assert_eq!(tail.count_between(now, Offset(300), Offset(600)), 100);
         assert_eq!(tail.before_last(now, 10), Some(Offset(15_000 - 30)));
         assert_eq!(tail.before_time(now, Millis(31)), Offset(3 * 2_999));
-        let account = tail.owner().unwrap();
         let held = account.held(Kind::Messages);
         assert!(held < 5_000 * 60, "{held} bytes for 5,000 messages of 15 bytes");
         drop(tail);

@@ -1,9 +1,8 @@
 //! Whose the bytes of a block are: each account is charged what it brought, and the first also what the block takes besides.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ledger::{Account, AccountKey, Kind};
+use crate::ledger::{Account, Kind};
 
 /// What accounts are charged for a block; given back with it.
 #[derive(Debug)]
@@ -76,9 +75,12 @@ impl Shares {
     /// Each account and what it brought, if messages take so many bytes in all.
     pub fn each(&self, messages: usize) -> impl Iterator<Item = (&Arc<Account>, usize)> {
         let others = self.others.iter().flat_map(|others| &others.shares);
-        let theirs: usize = others.clone().map(|(_, bytes)| bytes).sum();
         let others = others.map(|(account, bytes)| (account, *bytes));
-        std::iter::once((&self.first, messages.saturating_sub(theirs))).chain(others)
+        std::iter::once((&self.first, messages.saturating_sub(self.brought_by_others()))).chain(others)
+    }
+
+    fn brought_by_others(&self) -> usize {
+        self.others.as_ref().map_or(0, |others| others.bytes - others.shares.len() * SHARE_BYTES)
     }
 
     fn first_bytes(&self) -> usize {
@@ -95,13 +97,14 @@ impl Drop for Shares {
     }
 }
 
-/// Who brought most, of several blocks.
-pub fn owner<'a>(brought: impl Iterator<Item = (&'a Arc<Account>, usize)>) -> Option<Arc<Account>> {
-    let mut sums: BTreeMap<AccountKey, (&Arc<Account>, usize)> = BTreeMap::new();
+/// Whether those who hold more than `level` brought half of it or more.
+pub fn is_of_many<'a>(brought: impl Iterator<Item = (&'a Arc<Account>, usize)>, level: usize) -> bool {
+    let (mut all, mut of_many) = (0, 0);
     for (account, bytes) in brought {
-        sums.entry(account.key()).or_insert((account, 0)).1 += bytes;
+        all += bytes;
+        of_many += if account.held_in_all() > level { bytes } else { 0 };
     }
-    sums.into_values().max_by_key(|(_, bytes)| *bytes).map(|(account, _)| Arc::clone(account))
+    of_many > 0 && of_many >= all - of_many
 }
 
 /// Whoever was heard among so many before is found again; a block of many has some accounts twice.

@@ -73,17 +73,16 @@ impl Weighed {
         }
     }
 
-    /// Frees about so many bytes, if they can be found here, of the heaviest topics of accounts that hold more than `level`,
-    /// and of what came until `settled`.
+    /// Frees about so many bytes, if they can be found here, of the heaviest topics that accounts filled which hold
+    /// more than `level`, and of what came until `settled`.
     pub fn relieve_topics(&self, settled: Millis, excess: usize, level: usize) {
-        let holds_too_much = |tail: &Tail| tail.owner().is_some_and(|owner| owner.held_in_all() > level);
-        let of_many = self.topics.iter().enumerate().filter(|(_, (_, tail))| holds_too_much(tail));
+        let of_many = self.topics.iter().enumerate().filter(|(_, (_, tail))| tail.is_of_many(level));
         let mut heaviest: BinaryHeap<_> = of_many.map(|(at, (bytes, _))| (*bytes, at)).collect();
         let mut freed = 0;
         for _ in 0..HALVINGS_MAX {
             let Some((bytes, at)) = heaviest.pop().filter(|_| freed < excess) else { return };
             let tail = &self.topics[at].1;
-            if !holds_too_much(tail) {
+            if !tail.is_of_many(level) {
                 continue;
             }
             let halved = tail.shrink(settled);

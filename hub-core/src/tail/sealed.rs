@@ -9,7 +9,6 @@ use tidewire_protocol::number::{Offset, TailNumber};
 use crate::block::shares;
 use crate::block::{Block, Open};
 use crate::clock::{Millis, NEVER};
-use crate::ledger::Account;
 
 /// Sealed blocks in order.
 #[derive(Debug, Default)]
@@ -157,12 +156,12 @@ impl Sealed {
         count
     }
 
-    /// Who brought most of it, by some blocks of it that lie evenly.
+    /// Whether those who hold more than `level` brought half of it or more, by some blocks of it that lie evenly.
     #[must_use]
-    pub fn owner(&self) -> Option<Arc<Account>> {
+    pub fn is_of_many(&self, level: usize) -> bool {
         let step = self.held.len().div_ceil(BLOCKS_ASKED).max(1);
         let blocks = self.held.iter().step_by(step).map(|held| &held.block);
-        shares::owner(blocks.flat_map(|block| block.brought().take(SHARES_ASKED)))
+        shares::is_of_many(blocks.flat_map(|block| block.brought().take(SHARES_ASKED)), level)
     }
 
     /// Drops other encodings of blocks that nobody else holds. Tells how many bytes that freed.

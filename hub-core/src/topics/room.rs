@@ -31,8 +31,7 @@ impl Topics {
             topic.forget_fed(generations[usize::from(topic.log)]);
             if let Some(level) = level {
                 topic.tail.drop_derived();
-                let owner = if self.excess() > 0 { topic.tail.owner() } else { None };
-                if owner.is_some_and(|owner| owner.held_in_all() > level) {
+                if self.excess() > 0 && topic.tail.is_of_many(level) {
                     topic.tail.shrink(self.settled(now));
                 }
             }

@@ -390,6 +390,34 @@ fn whoever_holds_no_messages_takes_nobodys() {
 }
 
 #[test]
+fn those_who_hold_most_give_back_though_none_of_them_leads_in_a_topic() {
+    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let mut ids = Vec::new();
+    for greedy in 0..3 {
+        ids.push(client_of(&mut hub, 100 + greedy, 10 + greedy as u8));
+        fill(&mut hub, ids[greedy as usize], "shared", 8, 300, 1_000);
+    }
+    for (small, at) in (1..=8).zip(0..) {
+        let id = client_of(&mut hub, 200 + at, 20 + at as u8);
+        hub.say(id, &[open_as(1, 0, &format!("shared.{small}"))]);
+        for seq in 1..=600 {
+            hub.say(id, &[publish_on(1, seq, &[b's'; 1_000])]);
+        }
+        hub.sockets.written.remove(&id);
+        ids.push(id);
+    }
+    for other in 0..6 {
+        let id = client_of(&mut hub, 300 + other, 30 + other as u8);
+        fill(&mut hub, id, &format!("other.{other}"), 1, 1_000, 1_000);
+        ids.push(id);
+    }
+    wait(&mut hub, &ids, 5);
+    let held = hub.topics.ledger().total();
+    assert!(held <= NODE_BYTES, "{held} bytes are held, of {NODE_BYTES}");
+    assert!((0..6).all(|other| hub.kept(&format!("other.{other}.1")) == 1_000));
+}
+
+#[test]
 fn whoever_writes_no_faster_than_sweeps_make_room_is_not_refused() {
     let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
     let writer = client_of(&mut hub, 1, 1);
