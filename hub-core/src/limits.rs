@@ -44,7 +44,7 @@ pub struct Limits {
     /// Tokens between dots in a topic name.
     pub topic_depth_max: usize,
     /// Topics that the hub knows at once, patterns that are listened to counted in. With handles, windows and reads they
-    /// take half of the node at most, which at 1 KiB each are 524,000 by default; one address may have half of all at most.
+    /// take half of the node at most, which at 768 bytes each are 700,000 by default; one address may have half of all at most.
     pub topics_max: usize,
     /// Bytes of producers' windows. 64 MiB are some 700,000; the oldest unused one of the address that has most goes
     /// first, and one address may use half of all at most.

@@ -75,5 +75,11 @@ const TOKEN_BYTES: usize = 512;
 /// What a name takes in the hub, about.
 #[must_use]
 pub fn name_bytes(name: &TopicName) -> usize {
-    NAME_BYTES + name.as_str().bytes().filter(|byte| *byte == b'.').count() * TOKEN_BYTES
+    NAME_BYTES + further_tokens_bytes(name)
+}
+
+/// What the tokens of a name after its first take, about.
+#[must_use]
+pub fn further_tokens_bytes(name: &TopicName) -> usize {
+    name.as_str().bytes().filter(|byte| *byte == b'.').count() * TOKEN_BYTES
 }

@@ -353,7 +353,7 @@ impl Directory {
 const GONE_PART: usize = 16;
 /// So many topics can hold a notable part of what the node may hold,
 const HEAVY_TOPICS_MAX: usize = 1_024;
-/// and a quarter as many tails of patterns, which may take a quarter of it: they go first, so that few should be overlooked.
+/// and many more tails of patterns of that eighth which they may take: they go first, so that few should be overlooked.
 const HEAVY_PATTERNS_MAX: usize = 16_384;
 /// A round of ageing begins so long after the one before it at the earliest.
 const ROUND_MS: u64 = 5_000;

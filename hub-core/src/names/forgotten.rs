@@ -8,6 +8,7 @@ use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::Offset;
 
 use crate::ledger::{Charge, Kind, Ledger};
+use crate::topic::further_tokens_bytes;
 
 /// The order in which names went, and what is known of those that are too many. Where each stood is kept with the
 /// names themselves.
@@ -84,14 +85,12 @@ impl Forgotten {
     }
 }
 
-/// What a name takes that went, about: as many places in the tree of names as it has tokens, if it shares none.
+/// What a name takes that went, about: its places in the tree of names, and its words here.
 fn gone_bytes(name: &TopicName) -> usize {
-    let tokens = 1 + name.as_str().bytes().filter(|byte| *byte == b'.').count();
-    GONE_BYTES + tokens * TOKEN_BYTES + 2 * name.as_str().len()
+    GONE_BYTES + further_tokens_bytes(name) + 2 * name.as_str().len()
 }
 
 /// Names of which it is remembered that they went.
 pub const NAMES_MAX: usize = 65_536;
 const BYTES_MIN: usize = 64 << 10;
-const GONE_BYTES: usize = 128;
-const TOKEN_BYTES: usize = 512;
+const GONE_BYTES: usize = 640;
