@@ -110,6 +110,7 @@ const fn refusing(code: Code) -> &'static [&'static str] {
             "pending_bytes_max",
             "reading_bytes_max",
             "outbox_bytes_max",
+            "node_bytes_max",
         ],
         _ => &[],
     }
@@ -135,6 +136,7 @@ const DROPPING: &[&str] = &[
     "message_bytes_max",
     "topics_max",
     "pending_bytes_max",
+    "node_bytes_max",
 ];
 
 /// So many of them.

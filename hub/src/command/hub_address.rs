@@ -123,8 +123,6 @@ impl HubAddress {
                             "{why}; coming back in {} s",
                             back_in.as_millis().div_ceil(1_000)
                         ));
-                    } else if self.wait == 0 && last.as_ref().is_none_or(|last| differs(last, &why)) {
-                        report(format_args!("{}: {why}; trying again", self.url));
                     }
                     let asked = asked_to_stay_away(&why).filter(|_| was_online);
                     let from_now = Instant::now() + asked.unwrap_or_default() + patience;
@@ -183,11 +181,6 @@ const fn asked_to_stay_away(why: &NoConnection) -> Option<Duration> {
         | NoConnection::NoHub { .. }
         | NoConnection::Lost(_) => None,
     }
-}
-
-/// Whether it is another reason, and not the same in other words.
-fn differs(a: &NoConnection, b: &NoConnection) -> bool {
-    a.code() != b.code()
 }
 
 const AGENT: &str = concat!("tidewire/", env!("CARGO_PKG_VERSION"));
