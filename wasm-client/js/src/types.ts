@@ -77,6 +77,7 @@ export interface Gap {
   readonly type: "gap";
   readonly epoch: string;
   readonly from: number;
+  /** Below `from` after `epoch_changed`, if nothing of the new log is gone: how much of the old one is, nobody knows. */
   readonly to: number;
   readonly reason:
     | "retention"
