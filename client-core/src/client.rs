@@ -72,14 +72,14 @@ impl Client {
 
     /// Asks the hub for a heartbeat, if there is a link: without a word for four seconds, it counts as dead.
     pub fn probe(&mut self, now: Millis) {
-        if self.connection.probe(now, self.parties.flying()) {
+        if self.connection.probe(now, self.parties.flying().bytes) {
             self.ask_heartbeat();
         }
     }
 
     /// As [`Self::probe`], and `Echoed` tells when the hub has answered to just this number. None if there is no link.
     pub fn ping(&mut self, now: Millis) -> Option<Request> {
-        self.connection.probe(now, self.parties.flying());
+        self.connection.probe(now, self.parties.flying().bytes);
         self.connection.is_online().then(|| self.ask_heartbeat())
     }
 

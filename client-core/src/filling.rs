@@ -4,6 +4,15 @@ use crate::allowance::Allowance;
 use crate::output::Packet;
 use crate::pace::Pace;
 
+/// What is on its way on a link.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Flying {
+    /// Publishes.
+    pub count: u64,
+    /// Bytes of payload, and one for each publish.
+    pub bytes: u64,
+}
+
 /// A packet in the making.
 #[derive(Debug)]
 pub(crate) struct Filling<'a> {
@@ -11,8 +20,8 @@ pub(crate) struct Filling<'a> {
     pub packet: &'a mut Packet,
     /// Its length, with payloads.
     pub size: usize,
-    /// What is on its way on this link, with what is in it: bytes of payload, and one for each publish.
-    pub flying: u64,
+    /// What is on its way on this link, with what is in it.
+    pub flying: Flying,
     /// Whether messages go one by one: some message ends links.
     pub careful: bool,
     /// What the hub takes.

@@ -190,7 +190,7 @@ impl Outbox {
 
     /// What was sent last, and alone, has ended the link. A void takes its place.
     pub(crate) fn give_up_sent(&mut self, code: Code, out: &mut Outputs) {
-        for window in self.windows.iter_mut().flatten().filter(|window| window.flying() > 0) {
+        for window in self.windows.iter_mut().flatten().filter(|window| window.flying().count > 0) {
             window.give_up_sent(code.into(), &mut self.load, out);
         }
     }
@@ -200,9 +200,9 @@ impl Outbox {
         self.load.suspects = self.load.count;
     }
 
-    /// What is on its way on this link: bytes of payload, and one for each publish.
-    pub(crate) fn flying(&self) -> u64 {
-        self.windows.iter().flatten().map(Window::flying).sum()
+    /// All windows.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = &Window> {
+        self.windows.iter().flatten()
     }
 
     /// Whether something here may end links.
@@ -340,11 +340,11 @@ impl Outbox {
                     continue;
                 }
                 let Filling { size, flying, careful, .. } = *filling;
-                if flying > 0 && filling.pace.room == 0 {
+                if flying.count > 0 && flying.count >= filling.pace.limit {
                     self.turn = following;
                     return true;
                 }
-                if flying > 0 && (careful || flying + u64::from(next.len) > IN_FLIGHT_BYTES_MAX) {
+                if flying.count > 0 && (careful || flying.bytes + u64::from(next.len) > IN_FLIGHT_BYTES_MAX) {
                     break;
                 }
                 if size > 0 && (careful || size + next.len as usize + HEAD_BYTES > allowance.packet_bytes) {
@@ -354,8 +354,8 @@ impl Outbox {
                 let before = filling.packet.bytes.len();
                 window.send(party, handle, allowance, filling.packet);
                 filling.size += filling.packet.bytes.len() - before + next.len as usize;
-                filling.flying += u64::from(next.len) + 1;
-                filling.pace.room = filling.pace.room.saturating_sub(1);
+                filling.flying.count += 1;
+                filling.flying.bytes += u64::from(next.len) + 1;
                 following = place + 1;
             }
         }

@@ -1,5 +1,5 @@
-//! How many messages go at once after the hub has refused one for now: as many as it took since it refused one before,
-//! and ever more while it takes them. All topics together, since a rate is the connection's.
+//! How many messages go at once after the hub has refused one for its rate: as many as it took since it refused one
+//! before, and ever more while it takes them. All topics together, since a rate is the connection's.
 
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::Refused;
@@ -10,9 +10,9 @@ use crate::limits::RETRY_MS_MIN;
 /// What may go now.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// So many more, before an answer comes. If nothing is on its way, one may always go.
-    pub room: u64,
-    /// Messages taken since one was refused for now.
+    /// So many may be on their way. If nothing is, one may always go.
+    pub limit: u64,
+    /// Messages taken since one was refused for its rate.
     taken: u64,
     /// Nothing goes before then.
     pub resume_at: Millis,
@@ -21,27 +21,25 @@ pub(crate) struct Pace {
 impl Pace {
     /// Nothing was refused: no bound but those of the windows.
     pub(crate) const fn new() -> Self {
-        Self { room: u64::MAX / 2, taken: 0, resume_at: NEVER }
+        Self { limit: u64::MAX / 2, taken: 0, resume_at: NEVER }
     }
 
-    /// The hub took so many, or used them up: as many again may go, and half as many more.
+    /// The hub took so many, or used them up: half as many more may go.
     pub(crate) const fn taken(&mut self, count: u64) {
         // Whatever numbers a hub says: one may always go.
         let taken = self.taken.wrapping_add(count);
-        self.room = self.room.wrapping_add(count).wrapping_add(taken / 2).wrapping_sub(self.taken / 2);
+        self.limit = self.limit.wrapping_add(taken / 2).wrapping_sub(self.taken / 2);
         self.taken = taken;
     }
 
-    /// The hub refused a message.
+    /// The hub refused a message. What it has no room for now is its topic's matter alone.
     pub(crate) fn refused(&mut self, now: Millis, refused: &Refused<'_>) {
         if refused.consumed || !refused.code.retryable() {
             self.taken(refused.count.max(1));
-        } else if refused.code != Code::OutOfOrder {
-            self.room = self.taken;
+        } else if refused.code == Code::RateLimited {
+            self.limit = self.taken.max(1);
             self.taken = 0;
-            if refused.code == Code::RateLimited {
-                self.resume_at = now + refused.retry_after_ms.max(RETRY_MS_MIN);
-            }
+            self.resume_at = now + refused.retry_after_ms.max(RETRY_MS_MIN);
         }
     }
 

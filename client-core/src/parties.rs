@@ -12,7 +12,7 @@ use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId};
 
 use crate::allowance::Allowance;
 use crate::fault::{Broken, Fault};
-use crate::filling::Filling;
+use crate::filling::{Filling, Flying};
 use crate::input::{Millis, NEVER};
 use crate::limits::{ASK_BYTES_MAX, HANDLES_MAX, RETRY_MS_MAX};
 use crate::mutant::{self, Mutant};
@@ -168,7 +168,7 @@ impl Parties {
     /// If several were on their way, each goes alone on the next link, behind all else: should that end too, it is
     /// known whose fault it was.
     pub(crate) fn blamed(&mut self, code: Code, out: &mut Outputs) -> bool {
-        if self.flying() == 0 {
+        if self.flying().count == 0 {
             return false;
         }
         let careful = self.is_careful();
@@ -185,9 +185,15 @@ impl Parties {
         true
     }
 
-    /// What is on its way on this link: bytes of payload, and one for each publish.
-    pub(crate) fn flying(&self) -> u64 {
-        self.outboxes().map(Outbox::flying).sum()
+    /// What is on its way on this link.
+    pub(crate) fn flying(&self) -> Flying {
+        let mut sum = Flying::default();
+        for window in self.outboxes().flat_map(Outbox::windows) {
+            let flying = window.flying();
+            sum.count += flying.count;
+            sum.bytes += flying.bytes;
+        }
+        sum
     }
 
     fn is_careful(&self) -> bool {

@@ -13,6 +13,7 @@ use tidewire_protocol::number::{Handle, Seq};
 use crate::allowance::Allowance;
 use crate::entry::{Entry, Load, Next};
 use crate::fault::Fault;
+use crate::filling::Flying;
 use crate::input::{Millis, NEVER};
 use crate::limits::RETRY_MS_MIN;
 use crate::mutant::{self, Mutant};
@@ -34,7 +35,7 @@ pub(crate) struct Window {
     pub phase: Phase,
     /// When it was last used, counted in uses.
     pub used: u64,
-    /// Payload bytes on their way on this link.
+    /// Payload bytes sent on this link and not done, since the last rewind.
     flying: u64,
     entries: Queue<Entry>,
     /// The seq of the next message that is taken in.
@@ -105,9 +106,10 @@ impl Window {
         self.phase == Phase::Shut && self.unanswered == 0 && self.waits_from(0)
     }
 
-    /// What is on its way on this link: bytes of payload, and one for each publish.
-    pub(crate) const fn flying(&self) -> u64 {
-        self.flying + self.unanswered
+    /// What is on its way on this link. What is answered is not, also if it was refused and goes again later.
+    pub(crate) const fn flying(&self) -> Flying {
+        let bytes = if self.unanswered == 0 { 0 } else { self.flying + self.unanswered };
+        Flying { count: self.unanswered, bytes }
     }
 
     /// Starts opening a handle; the answer is the lowest unanswered seq. If `careful`, nothing is sent before the hub

@@ -195,11 +195,27 @@ fn what_was_answered_behind_a_refusal_for_now_is_not_sent_again() {
     rig.say(refused(1, 3, 1, Code::OutOfOrder, false));
     rig.sent.clear();
     rig.wait();
-    rig.expect_sent(&["publish 1 #1 lowest 1"]);
-    rig.say(acked(1, 1, 1, 1));
-    rig.expect_sent(&["publish 1 #3 lowest 3"]);
-    rig.say(acked(1, 3, 1, 2));
+    rig.expect_sent(&["publish 1 #1 lowest 1", "publish 1 #3"]);
+    rig.say_all(&[acked(1, 1, 1, 1), acked(1, 3, 1, 2)]);
     assert!(rig.client.is_flushed());
+}
+
+#[test]
+fn what_was_refused_for_now_takes_no_room_from_other_topics() {
+    let mut rig = Rig::online_with(Welcome { in_flight_max: 64, ..Welcome::default() });
+    rig.publish_bytes("full", 400 << 10);
+    rig.publish_bytes("full", 400 << 10);
+    rig.drain();
+    rig.say_all(&[
+        opened(1, true, 1),
+        refused(1, 1, 1, Code::Overloaded, false),
+        refused(1, 2, 1, Code::OutOfOrder, false),
+    ]);
+    rig.sent.clear();
+    rig.publish_bytes("t", 400 << 10);
+    rig.publish_bytes("t", 400 << 10);
+    rig.drain();
+    rig.expect_sent(&["open 2 t lowest 1", "publish 2 #1", "publish 2 #2"]);
 }
 
 #[test]

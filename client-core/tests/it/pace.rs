@@ -1,8 +1,8 @@
 //! A hub that takes only so many a second: what is sent stays in proportion to what it takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tidewire_client_core::input::Millis;
+use tidewire_client_core::input::{Input, Millis};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{HubFrame, Refused, Welcome};
 
@@ -10,6 +10,7 @@ use crate::rig::{Rig, acked, opened, refused};
 
 const TOPICS: [usize; 3] = [1, 7, 60];
 const MESSAGES: u64 = 600;
+const FULL: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 /// A hub that takes so many a second, and as many at once at first.
 struct Limited {
@@ -115,4 +116,65 @@ fn the_full_flight_comes_back_with_the_answers() {
         rig.say(acked(1, seq, flight, seq));
         seq += flight;
     }
+}
+
+/// What a hub answers that takes all of the first topic, and has no room for any other, ever.
+fn answers_of_full_topics(sent: &[String]) -> Vec<HubFrame<'static>> {
+    let mut full = BTreeSet::new();
+    let mut answer = |said: &String| {
+        let mut words = said.split(' ');
+        let (verb, handle) = (words.next()?, words.next()?.parse().ok()?);
+        let seq = words.next().and_then(|word| word.strip_prefix('#')?.parse().ok()).unwrap_or(0);
+        match (verb, handle) {
+            ("open", _) => Some(opened(handle, true, 1)),
+            ("publish", 1) => Some(acked(handle, seq, 1, seq)),
+            ("publish", _) if full.insert(handle) => Some(refused(handle, seq, 1, Code::Overloaded, false)),
+            ("publish", _) => Some(refused(handle, seq, 1, Code::OutOfOrder, false)),
+            _ => None,
+        }
+    };
+    sent.iter().filter_map(&mut answer).collect()
+}
+
+/// Rounds until a hub has all of the one topic that it takes, beside eight that it refuses.
+fn rounds_beside_full_topics(rig: &mut Rig) -> u64 {
+    let (mut taken, mut rounds) = (0, 0);
+    while taken < MESSAGES {
+        let sent = std::mem::take(&mut rig.sent);
+        taken += sent.iter().filter(|said| said.starts_with("publish 1 ")).count() as u64;
+        rounds += 1;
+        rig.now += 500;
+        rig.say_all(&answers_of_full_topics(&sent));
+        rig.input(Input::Timeout);
+    }
+    rounds
+}
+
+fn publishing_beside_full_topics() -> Rig {
+    let mut rig = Rig::online_with(Welcome { in_flight_max: 64, ..Welcome::default() });
+    for _ in 0..MESSAGES {
+        rig.publish("t");
+        FULL.iter().for_each(|topic| _ = rig.publish(topic));
+    }
+    rig.drain();
+    rig
+}
+
+#[test]
+fn topics_that_are_refused_for_ever_slow_no_other() {
+    let mut rig = publishing_beside_full_topics();
+    assert_eq!(rounds_beside_full_topics(&mut rig), MESSAGES.div_ceil(64));
+}
+
+#[test]
+fn nor_do_they_hold_back_a_pace_that_a_rate_limit_had_bound() {
+    let mut rig = publishing_beside_full_topics();
+    rig.sent.clear();
+    let handles = 1..=1 + FULL.len() as u64;
+    rig.say_all(&handles.clone().map(|handle| opened(handle, true, 1)).collect::<Vec<_>>());
+    let limited = handles.map(|handle| refused(handle, 1, 64, Code::RateLimited, false));
+    rig.say_all(&limited.collect::<Vec<_>>());
+    rig.wait();
+    let rounds = rounds_beside_full_topics(&mut rig);
+    assert!(rounds < 100, "{rounds}");
 }
