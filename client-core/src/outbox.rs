@@ -32,7 +32,7 @@ pub(crate) struct Outbox {
     /// Place of the window that may send first.
     turn: usize,
     /// Nothing can be sent until something happens.
-    at_rest: bool,
+    pub at_rest: bool,
     /// A window was forgotten, or was an earlier incarnation's, so one not here may be known to the hub.
     forgot: bool,
     wake_at: Millis,

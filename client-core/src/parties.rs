@@ -56,6 +56,16 @@ enum Stage {
     Here,
 }
 
+impl Party {
+    /// Whether there is nothing to send for it until something happens.
+    fn is_at_rest(&self) -> bool {
+        match self.stage {
+            Stage::Wanted { ask_at } if JOINS => ask_at > 0,
+            Stage::Wanted { .. } | Stage::Here => self.outbox.at_rest,
+        }
+    }
+}
+
 impl Parties {
     /// The client itself.
     #[must_use]
@@ -295,12 +305,15 @@ impl Parties {
     /// Appends what can be sent now to a packet.
     pub(crate) fn fill(&mut self, packet: &mut Packet, online: bool, out: &mut Outputs) {
         packet.bytes.append(&mut self.wire);
+        self.turn += 1;
+        if self.list.iter().all(Party::is_at_rest) {
+            return;
+        }
         let (flying, careful) = (self.flying(), self.is_careful());
         let Self { allowance, pace, .. } = self;
         let size = packet.bytes.len();
         let mut filling = Filling { packet, size, flying, careful, allowance, pace };
         let places = self.list.len();
-        self.turn += 1;
         for step in 0..places {
             let Some(party) = self.list.get_mut((self.turn + step) % places) else { continue };
             if JOINS && let Stage::Wanted { ask_at } = party.stage {
