@@ -18,7 +18,7 @@ use crate::options::{Options, PartyId, SubscribeOptions};
 use crate::output::{ListenerId, Output, Packet, PublishId};
 use crate::outputs::Outputs;
 use crate::parties::Parties;
-use crate::request::Requests;
+use crate::request::{Asker, Requests};
 use crate::sends::Sends;
 #[cfg(feature = "sends")]
 use crate::sends::Update;
@@ -73,20 +73,24 @@ impl Client {
     /// Asks the hub for a heartbeat, if there is a link: without a word for four seconds, it counts as dead.
     pub fn probe(&mut self, now: Millis) {
         if self.connection.probe(now, self.parties.flying().bytes) {
-            self.ask_heartbeat();
+            let request = self.requests.following();
+            self.ask_heartbeat(request);
         }
     }
 
     /// As [`Self::probe`], and `Echoed` tells when the hub has answered to just this number. None if there is no link.
     pub fn ping(&mut self, now: Millis) -> Option<Request> {
         self.connection.probe(now, self.parties.flying().bytes);
-        self.connection.is_online().then(|| self.ask_heartbeat())
+        if !self.connection.is_online() {
+            return None;
+        }
+        let request = self.requests.ask(Asker::Ping);
+        self.ask_heartbeat(request);
+        Some(request)
     }
 
-    fn ask_heartbeat(&mut self) -> Request {
-        let request = self.requests.following();
+    fn ask_heartbeat(&mut self, request: Request) {
         client_frame::Heartbeat { request }.put(&mut self.wire);
-        request
     }
 
     fn start(&mut self, now: Millis) {

@@ -22,6 +22,8 @@ pub(crate) enum Asker {
     Reader(ListenerId),
     /// A question of the application, for a page.
     Question(ListenerId),
+    /// The application, for a heartbeat.
+    Ping,
 }
 
 impl Requests {
@@ -53,11 +55,16 @@ impl Requests {
     /// How many listeners, or else questions, wait for pages.
     pub(crate) fn pages(&self, of_listeners: bool) -> usize {
         let counts = |asker: &Asker| match asker {
-            Asker::Tail(_) => false,
+            Asker::Tail(_) | Asker::Ping => false,
             Asker::Reader(_) => of_listeners,
             Asker::Question(_) => !of_listeners,
         };
         self.open.iter().filter(|open| counts(&open.1)).count()
+    }
+
+    /// Whether somebody waits for an answer.
+    pub(crate) const fn waits(&self) -> bool {
+        !self.open.is_empty()
     }
 
     /// The link is gone, and no answer comes any more.

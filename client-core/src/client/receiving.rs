@@ -33,7 +33,7 @@ impl Client {
                 Change::Down | Change::Over(_) => return change,
             }
         }
-        self.connection.heard(now, self.parties.waits());
+        self.connection.heard(now, self.parties.waits() || self.requests.waits());
         Change::None
     }
 
@@ -56,7 +56,7 @@ impl Client {
             Some(Asker::Tail(id)) => self.subscriptions.refused(now, id, frame, out),
             Some(Asker::Reader(id)) => self.subscriptions.page_refused(now, id, frame, out),
             Some(Asker::Question(id)) if ASKS => self.history.failed(now, id, frame, out),
-            Some(Asker::Question(_)) | None => {}
+            Some(Asker::Question(_) | Asker::Ping) | None => {}
         }
     }
 
@@ -69,7 +69,7 @@ impl Client {
                 self.subscriptions.entered(&page.after);
                 self.history.page(id, page, bytes, out)
             }
-            Some(Asker::Question(_) | Asker::Tail(_)) | None => Ok(()),
+            Some(Asker::Question(_) | Asker::Tail(_) | Asker::Ping) | None => Ok(()),
         }
     }
 
@@ -106,6 +106,7 @@ impl Client {
                 if heartbeat.request.0 == 0 {
                     client_frame::Heartbeat::default().put(&mut self.wire);
                 } else {
+                    self.requests.answered(heartbeat.request);
                     self.sends.echoed(heartbeat.request);
                     out.tell(Event::Echoed { request: heartbeat.request });
                 }

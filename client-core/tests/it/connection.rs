@@ -7,8 +7,9 @@ use tidewire_protocol::hub_frame::{
     Detached, Failed, Goodbye, Heartbeat, HubFrame, Refused, Unsubscribed, Welcome,
 };
 use tidewire_protocol::number::{Participant, Request};
+use tidewire_protocol::position::Start;
 
-use crate::rig::{Rig, acked, opened, progress, welcome};
+use crate::rig::{Rig, acked, failed, opened, progress, welcome};
 
 fn goodbye(code: Code, reconnect_after_ms: u64) -> HubFrame<'static> {
     HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, ..Goodbye::default() })
@@ -387,6 +388,49 @@ fn a_ping_is_a_probe_whose_own_answer_is_told() {
     rig.drain();
     assert_eq!(rig.wait(), 4_000);
     rig.expect_asked(&["close 4018"]);
+}
+
+#[test]
+fn a_question_without_its_answer_puts_the_link_in_doubt_whatever_else_is_heard() {
+    type Ask = fn(&mut Rig);
+    let questions: [(&str, Ask); 4] = [
+        ("publish", |rig| _ = rig.publish("t")),
+        ("subscribe", |rig| _ = rig.subscribe("a", Default::default())),
+        ("history", |rig| _ = rig.history("a", Start::Latest, 1)),
+        ("ping", |rig| _ = rig.client.ping(rig.now)),
+    ];
+    for (question, ask) in questions {
+        let mut rig = Rig::online();
+        ask(&mut rig);
+        rig.drain();
+        rig.sent.clear();
+        for _ in 0..2 {
+            rig.now += 3_000;
+            rig.say(progress(9, 1));
+        }
+        assert_eq!(rig.wait(), 5_000, "{question}");
+        assert!(rig.sent[0].starts_with("heartbeat "), "{question}: {:?}", rig.sent);
+        assert_eq!(rig.wait(), 4_000, "{question}");
+        rig.expect_asked(&["close 4018"]);
+        rig.reconnect();
+        if question == "ping" {
+            // Nobody waits for what was asked on a link that is gone.
+            rig.say(progress(9, 1));
+            assert_eq!(rig.client.deadline(), Some(rig.now + 20_000));
+        }
+    }
+}
+
+#[test]
+fn an_answer_ends_the_doubt_of_its_question() {
+    let mut rig = Rig::online();
+    let request = rig.client.ping(rig.now).unwrap();
+    rig.drain();
+    rig.say(HubFrame::Heartbeat(Heartbeat { request }));
+    assert_eq!(rig.client.deadline(), Some(rig.now + 20_000));
+    rig.subscribe("a", Default::default());
+    rig.say(failed(2, Code::Forbidden, false));
+    assert_eq!(rig.client.deadline(), Some(rig.now + 20_000));
 }
 
 #[test]
