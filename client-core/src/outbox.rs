@@ -317,7 +317,7 @@ impl Outbox {
         }
         let before = filling.packet.bytes.len();
         filling.packet.bytes.append(&mut self.shuts);
-        let all_open = self.open_windows(filling);
+        let all_open = self.open_windows(filling, filling.size - before);
         filling.size += filling.packet.bytes.len() - before;
         self.at_rest = all_open && (!online || self.send(filling, out));
     }
@@ -362,15 +362,16 @@ impl Outbox {
         true
     }
 
-    /// Appends handles to open. `false` if there are more, for another packet.
-    fn open_windows(&mut self, filling: &mut Filling<'_>) -> bool {
+    /// Appends handles to open, to a packet with so many bytes of payload. `false` if there are more, for another one.
+    fn open_windows(&mut self, filling: &mut Filling<'_>, payload: usize) -> bool {
         let bytes = &mut filling.packet.bytes;
         let mut handles = self.windows.iter().flatten().filter(|window| window.has_handle()).count();
         for place in 0..self.windows.len() {
             if !self.windows.get(place).and_then(Option::as_ref).is_some_and(Window::wants_handle) {
                 continue;
             }
-            if bytes.len() + OPEN_BYTES_MAX > filling.allowance.packet_bytes && !bytes.is_empty() {
+            let length = payload + bytes.len() + OPEN_BYTES_MAX;
+            if length > filling.allowance.packet_bytes && !bytes.is_empty() {
                 return false;
             }
             if handles >= TOPICS_MAX {
