@@ -53,8 +53,10 @@ pub struct Oracle {
     pub bare: [bool; TOPICS],
     /// Topics that rules closed.
     pub closing: Closing,
-    /// Incarnations that were signed in by this log: (producer, incarnation, time).
+    /// Incarnations that were signed in by this life: (producer, highest incarnation, time).
     attached: BTreeMap<u64, (u64, u64)>,
+    /// The lowest one of each producer.
+    first: BTreeMap<u64, u64>,
     /// Highest counter shown by (client, party, topic).
     shown: BTreeMap<(usize, u32, TopicIndex), u32>,
     /// Which seqs messages go out under.
@@ -115,6 +117,7 @@ impl Oracle {
     /// The hub begins a life, with logs of these identities.
     pub fn begin_life(&mut self, epochs: &[Epoch]) {
         self.attached.clear();
+        self.first.clear();
         let log = |(index, epoch): (usize, &Epoch)| Log {
             index,
             epoch: *epoch,
@@ -177,6 +180,8 @@ impl Oracle {
 
     /// A client was welcomed with this incarnation of its producer: older ones are fenced from now on.
     pub fn attached(&mut self, now: u64, producer: u64, incarnation: u64) {
+        let first = self.first.entry(producer).or_insert(incarnation);
+        *first = incarnation.min(*first);
         let known = self.attached.entry(producer).or_insert((incarnation, now));
         // An older one may hear its welcome late.
         if known.0 < incarnation {
@@ -290,7 +295,7 @@ impl Oracle {
 
     /// A publisher hears that its message has failed.
     pub fn failed(&mut self, uid: Uid, fault: Fault, cause: Cause) {
-        let topic = self.publishes[uid as usize].topic;
+        let Publish { topic, producer, incarnation, .. } = self.publishes[uid as usize];
         let fate = match fault {
             Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
             Fault::Client(ClientCode::Dropped) => Fate::Refused,
@@ -303,6 +308,12 @@ impl Oracle {
             }
             Fault::Protocol(Code::TooLarge) if cause.too_large => Fate::Refused,
             Fault::Protocol(Code::NotStored) if cause.rebuilt => Fate::Refused,
+            // One that had been fenced came back to a hub that knew nothing of it, and used up its seqs.
+            Fault::Protocol(Code::OutcomeForgotten)
+                if self.first.get(&producer).is_some_and(|first| *first < incarnation) =>
+            {
+                Fate::Failed
+            }
             Fault::Client(_) | Fault::Protocol(_) => {
                 return self.object(format_args!("#{uid} failed with {}", fault.name()));
             }
