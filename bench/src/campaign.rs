@@ -98,7 +98,7 @@ impl Campaign {
     fn takes_part(&self, contestant: &Contestant) -> bool {
         let name = contestant.server.name();
         let asked = self.against.as_ref().is_none_or(|names| names.iter().any(|asked| asked == name));
-        contestant.server == Server::Tidewire || asked
+        contestant.server.is_subject() || asked
     }
 
     fn measure(&self, row: &Row, place: (usize, usize)) -> RowResult {

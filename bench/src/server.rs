@@ -22,6 +22,8 @@ pub enum Server {
     Tidewire,
     /// The hub with a shard on every core, also on the one that it leaves to others by default.
     TidewireAllCores,
+    /// The hub with a node's limit that its publishers don't fill within seconds.
+    TidewireRoomy,
     /// A bare loop over epoll that writes prepared frames.
     Floor,
     /// The same, but it writes what the hub writes at saturation: shared blocks, several in one write.
@@ -82,6 +84,7 @@ impl Server {
         match self {
             Self::Tidewire => "tidewire",
             Self::TidewireAllCores => "tidewire-all-cores",
+            Self::TidewireRoomy => "tidewire, 8 GiB",
             Self::Floor => "floor",
             Self::FloorBlocks => "floor-blocks",
             Self::Usual => "usual",
@@ -94,11 +97,19 @@ impl Server {
         }
     }
 
+    /// Whether rows are about it: it takes part whomever it is measured against.
+    #[must_use]
+    pub const fn is_subject(self) -> bool {
+        matches!(self, Self::Tidewire | Self::TidewireRoomy)
+    }
+
     /// What it speaks.
     #[must_use]
     pub const fn dialect(self) -> Dialect {
         match self {
-            Self::Tidewire | Self::TidewireAllCores | Self::FloorBlocks => Dialect::Tidewire,
+            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy | Self::FloorBlocks => {
+                Dialect::Tidewire
+            }
             Self::Floor | Self::Usual | Self::Bun | Self::BunAnswers => Dialect::Plain,
             Self::Centrifuge | Self::CentrifugeTuned => Dialect::Centrifuge,
             Self::Nats => Dialect::Nats,
@@ -110,7 +121,9 @@ impl Server {
     #[must_use]
     pub fn is_installed(self, places: &Places) -> bool {
         let needed: &[PathBuf] = match self {
-            Self::Tidewire | Self::TidewireAllCores => std::slice::from_ref(&places.hub),
+            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy => {
+                std::slice::from_ref(&places.hub)
+            }
             Self::Floor | Self::FloorBlocks | Self::Usual => &[],
             Self::Bun | Self::BunAnswers => &[places.bun(), places.peers.join("bun/server.js")],
             Self::Centrifuge | Self::CentrifugeTuned => &[places.centrifuge()],
@@ -125,9 +138,12 @@ impl Server {
     pub fn version(self, places: &Places) -> String {
         match self {
             Self::Tidewire => first_line(Command::new(&places.hub).arg("--version")),
-            Self::TidewireAllCores | Self::BunAnswers | Self::Floor | Self::FloorBlocks | Self::Usual => {
-                String::new()
-            }
+            Self::TidewireAllCores
+            | Self::TidewireRoomy
+            | Self::BunAnswers
+            | Self::Floor
+            | Self::FloorBlocks
+            | Self::Usual => String::new(),
             Self::Bun => first_line(Command::new(places.bun()).arg("--version")),
             Self::Centrifuge | Self::CentrifugeTuned => {
                 first_line(Command::new(places.centrifuge()).arg("-version"))
@@ -155,14 +171,14 @@ impl Server {
 
     fn start_on_port_0(self, places: &Places) -> Result<Running> {
         let mut command = match self {
-            Self::Tidewire | Self::TidewireAllCores => Command::new(&places.hub),
+            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy => Command::new(&places.hub),
             Self::Floor | Self::FloorBlocks | Self::Usual => Command::new(std::env::current_exe()?),
             Self::Bun | Self::BunAnswers => Command::new(places.bun()),
             Self::Centrifuge | Self::CentrifugeTuned | Self::Nats => Command::new(places.centrifuge()),
             Self::SocketIo => Command::new("node"),
         };
         match self {
-            Self::Tidewire | Self::TidewireAllCores => {
+            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy => {
                 command.args(["serve", "--dev", "--listen", "127.0.0.1:0"])
             }
             Self::Floor => command.arg("serve-floor"),
@@ -176,6 +192,9 @@ impl Server {
         };
         if self == Self::TidewireAllCores {
             command.env("TIDEWIRE_SHARDS", std::thread::available_parallelism()?.to_string());
+        }
+        if self == Self::TidewireRoomy {
+            command.env("TIDEWIRE_LIMITS_NODE_BYTES_MAX", (8_u64 << 30).to_string());
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;

@@ -58,7 +58,7 @@ fn spread() -> Row {
     let scenario = Scenario::Publish { seconds: 4.0 };
     let title = "one publisher over 100,000 topics in turn, 128 B, 1,000 unacknowledged";
     let plan = Plan { topics: 100_000, ..Plan::one_topic(0) };
-    row("spread", title, &[Server::Tidewire], (plan, scenario))
+    row("spread", title, &[Server::TidewireRoomy], (plan, scenario))
         .beside("tidewire, 100", Plan { topics: 100, ..plan }, scenario)
         .of(Metric::Publishes)
         .reach(Metric::Publishes.at_least(0.7).times("tidewire, 100"))
