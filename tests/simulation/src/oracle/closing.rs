@@ -19,11 +19,16 @@ pub struct Closing {
     now: Option<Closed>,
     to_readers: [bool; TOPICS],
     to_publishers: [bool; TOPICS],
+    /// How often each was closed to publishers, or opened again.
+    turns: [u32; TOPICS],
 }
 
 impl Closing {
     /// From now on this one is closed, and none else.
     pub fn close(&mut self, closed: Option<Closed>) {
+        for Closed { topic, publish, .. } in [self.now, closed].into_iter().flatten() {
+            self.turns[usize::from(topic)] += u32::from(publish);
+        }
         self.now = closed;
         if let Some(Closed { topic, publish, .. }) = closed {
             self.to_readers[usize::from(topic)] = true;
@@ -48,6 +53,12 @@ impl Closing {
     #[must_use]
     pub fn may_refuse(&self, topic: TopicIndex) -> bool {
         self.to_publishers.get(usize::from(topic)).is_some_and(|closed| *closed)
+    }
+
+    /// How often it was closed to publishers, or opened again: closed if odd.
+    #[must_use]
+    pub fn turns(&self, topic: TopicIndex) -> u32 {
+        self.turns.get(usize::from(topic)).copied().unwrap_or_default()
     }
 
     /// Whether nobody may be given a message that was taken then.

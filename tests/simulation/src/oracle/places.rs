@@ -8,10 +8,19 @@ use crate::oracle::{Oracle, Publish, Uid};
 /// What is known of seqs.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    /// The latest message that went out by (client, party, topic): its counter and its seq.
-    latest: BTreeMap<(usize, u32, TopicIndex), (u32, u64)>,
+    /// The latest message that went out by (client, party, topic).
+    latest: BTreeMap<(usize, u32, TopicIndex), Latest>,
     /// The seq of each message that went out.
     seqs: BTreeMap<Uid, u64>,
+}
+
+/// A message that went out.
+#[derive(Debug, Clone, Copy)]
+struct Latest {
+    counter: u32,
+    seq: u64,
+    /// How often its topic had been closed to publishers, or opened again.
+    turns: u32,
 }
 
 impl Oracle {
@@ -23,13 +32,17 @@ impl Oracle {
             return self.object(format_args!("#{uid} goes out under seq {seq}, and before under {before}"));
         }
         let Publish { actor, party, topic, counter, .. } = self.publishes[uid as usize];
-        let latest = self.places.latest.entry((actor, party, topic)).or_insert((counter, seq));
-        if counter <= latest.0 {
+        let turns = self.closing.turns(topic);
+        let now = Latest { counter, seq, turns };
+        let before = *self.places.latest.entry((actor, party, topic)).or_insert(now);
+        if counter <= before.counter {
             return;
         }
-        let (places, seqs) = (u64::from(counter - latest.0), seq.saturating_sub(latest.1));
-        *latest = (counter, seq);
-        if seqs < places {
+        self.places.latest.insert((actor, party, topic), now);
+        // A handle that is refused takes with it the places of what was withdrawn, and of that nobody is told.
+        let may_be_refused = turns > before.turns || turns % 2 == 1;
+        let (places, seqs) = (u64::from(counter - before.counter), seq.saturating_sub(before.seq));
+        if seqs < places && !may_be_refused {
             self.object(format_args!("#{uid} is {places} places behind the last, and {seqs} seqs"));
         }
     }
@@ -40,13 +53,16 @@ impl Oracle {
         let key = |publish: &Publish| (publish.actor, publish.party, publish.topic);
         let of = key(&self.publishes[uid as usize]);
         let last = self.publishes.iter().rev().find(|publish| key(publish) == of);
-        self.places.latest.insert(of, (last.map_or(0, |last| last.counter), 0));
+        let counter = last.map_or(0, |last| last.counter);
+        let turns = self.closing.turns(of.2);
+        self.places.latest.insert(of, Latest { counter, seq: 0, turns });
     }
 
     /// A client has lost its engine. Nobody kept the places of what was withdrawn before it was sent.
     pub fn lost_places(&mut self, actor: usize, party: u32, counters: &[u32; TOPICS]) {
         for (topic, counter) in (0..).zip(counters) {
-            self.places.latest.insert((actor, party, topic), (*counter, 0));
+            let turns = self.closing.turns(topic);
+            self.places.latest.insert((actor, party, topic), Latest { counter: *counter, seq: 0, turns });
         }
     }
 }
