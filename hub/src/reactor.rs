@@ -18,10 +18,13 @@ use tidewire_protocol::number::Epoch;
 
 use crate::reactor::clock::Clock;
 use crate::reactor::event_loop::{EventLoop, WAKER};
+use crate::reactor::orders::{Giver, orders};
 use crate::report::report;
 use crate::seats::Seat;
 
 mod event_loop;
+
+mod orders;
 
 mod clock;
 
@@ -60,8 +63,7 @@ enum Order {
 
 #[derive(Debug)]
 struct Thread {
-    orders: mpsc::Sender<Order>,
-    waker: Arc<Waker>,
+    orders: Giver,
     /// Sockets given to it and not yet closed.
     load: Arc<AtomicUsize>,
 }
@@ -86,7 +88,7 @@ impl Reactor {
         start_reader(Arc::clone(&topics), clock)?;
         let mut threads = Vec::new();
         for (index, ((poll, waker), inbox)) in polls.into_iter().zip(inboxes).enumerate() {
-            let (orders, taken) = mpsc::channel();
+            let (orders, taken) = orders(waker);
             let load = Arc::new(AtomicUsize::new(0));
             let shard = Shard::new(clock.now(), index, Arc::clone(&topics), inbox);
             let events = EventLoop::new(poll, shard, taken, clock, Arc::clone(&topics), Arc::clone(&load))?;
@@ -95,7 +97,7 @@ impl Reactor {
                 SHARD.set(Some(index));
                 events.run()
             })?;
-            threads.push(Thread { orders, waker, load });
+            threads.push(Thread { orders, load });
         }
         Ok(Arc::new(Self { topics, threads }))
     }
@@ -142,8 +144,7 @@ fn start_reader(topics: Arc<Topics>, clock: Clock) -> io::Result<()> {
 impl Thread {
     /// Neither can fail: a thread that ends takes the process with it.
     fn tell(&self, order: Order) {
-        let _ = self.orders.send(order);
-        let _ = self.waker.wake();
+        let _ = self.orders.tell(order);
     }
 }
 

@@ -33,6 +33,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A hub that restarts finds its port held by connections of the one before.
     socket.set_reuseaddr(true)?;
+    // Answers and blocks are written whole, so there is nothing to gather.
+    socket.set_nodelay(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -83,8 +85,10 @@ pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>) {
 
 /// Answers requests until the client goes, its time is over, or the connection becomes a WebSocket.
 async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, limits: &Limits) {
-    // Answers and blocks are written whole, so there is nothing to gather.
-    let _ = stream.set_nodelay(true);
+    // Linux lets a connection have this of its listener.
+    if cfg!(not(target_os = "linux")) {
+        let _ = stream.set_nodelay(true);
+    }
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -140,3 +144,18 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// hyper panics below this.
 const HYPER_BUFFER_MIN: usize = 8_192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[tokio::test]
+    async fn what_is_accepted_gathers_nothing() -> io::Result<()> {
+        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let _client = TcpStream::connect(listener.local_addr()?).await?;
+        let (stream, _) = listener.accept().await?;
+        assert!(stream.nodelay()? || cfg!(not(target_os = "linux")));
+        Ok(())
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
@@ -13,6 +13,7 @@ use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::topics::Topics;
 
 use crate::reactor::clock::Clock;
+use crate::reactor::orders::Taker;
 use crate::reactor::sockets::{Read, Sockets};
 use crate::reactor::{Newcomer, Order};
 use crate::report::report;
@@ -23,7 +24,7 @@ pub(super) struct EventLoop {
     poll: Poll,
     shard: Shard,
     sockets: Sockets,
-    orders: mpsc::Receiver<Order>,
+    orders: Taker,
     clock: Clock,
     /// When the system's clock was looked at.
     compared_at: Millis,
@@ -38,7 +39,7 @@ impl EventLoop {
     pub(super) fn new(
         poll: Poll,
         shard: Shard,
-        orders: mpsc::Receiver<Order>,
+        orders: Taker,
         clock: Clock,
         topics: Arc<Topics>,
         load: Arc<AtomicUsize>,
@@ -155,11 +156,12 @@ impl EventLoop {
 
     /// Does some of what it was told; `true` if there may be more.
     fn obey(&mut self, now: Millis) -> bool {
+        self.orders.look();
         for _ in 0..ORDERS_A_ROUND {
-            match self.orders.try_recv() {
-                Ok(Order::Welcome(newcomer)) => self.welcome(now, newcomer),
-                Ok(Order::Drain { spread_ms }) => self.shard.drain(now, spread_ms),
-                Err(_) => return false,
+            match self.orders.next() {
+                Some(Order::Welcome(newcomer)) => self.welcome(now, newcomer),
+                Some(Order::Drain { spread_ms }) => self.shard.drain(now, spread_ms),
+                None => return false,
             }
         }
         true
