@@ -8,13 +8,24 @@ import { createInterface } from "node:readline";
 export class Hub {
   #process;
   #args;
+  #env;
   /** `http://HOST:PORT`. */
   url;
 
-  /** Starts a hub; with port 0 it keeps the port that it was given. */
-  static async start(...args) {
+  /** Starts a hub for development at a free port, which it keeps. */
+  static start(...args) {
+    return Hub.#of(["--dev", ...args], {});
+  }
+
+  /** Starts a hub with the rules of a file, for pages of one origin. */
+  static configured(file, origin) {
+    return Hub.#of(["--config", file], { TIDEWIRE_ORIGINS: origin });
+  }
+
+  static async #of(args, env) {
     const hub = new Hub();
     hub.#args = args;
+    hub.#env = env;
     await hub.#start("127.0.0.1:0");
     return hub;
   }
@@ -36,9 +47,9 @@ export class Hub {
   }
 
   async #start(address) {
-    const args = ["serve", "--dev", ...this.#args, "--listen", address];
+    const args = ["serve", ...this.#args, "--listen", address];
     // Two shards, whatever the machine has: messages must find their way from one to the other.
-    const env = { TIDEWIRE_SHARDS: "2", ...process.env };
+    const env = { TIDEWIRE_SHARDS: "2", ...process.env, ...this.#env };
     this.#process = spawn(BINARY, args, { env, stdio: ["ignore", "pipe", "inherit"] });
     for await (const line of createInterface(this.#process.stdout)) {
       const [, url] = /^tidewire listening on (http:\S+)$/.exec(line) ?? [];

@@ -8,11 +8,13 @@ export class CuttableLink {
   #server;
   #pairs = new Set();
   #isDown = false;
+  /** Where to pass everything on to, on this machine. */
+  port;
 
-  /** Passes everything on to a port of this machine. */
   static async start(port) {
     const link = new CuttableLink();
-    link.#server = createServer((near) => link.#join(near, port));
+    link.port = port;
+    link.#server = createServer((near) => link.#join(near));
     link.#server.listen(0, "127.0.0.1");
     await once(link.#server, "listening");
     return link;
@@ -58,12 +60,12 @@ export class CuttableLink {
     await once(this.#server, "close");
   }
 
-  #join(near, port) {
+  #join(near) {
     if (this.#isDown) {
       near.destroy();
       return;
     }
-    const far = connect(port, "127.0.0.1");
+    const far = connect(this.port, "127.0.0.1");
     const pair = { near, far };
     this.#pairs.add(pair);
     for (const [socket, other] of [
