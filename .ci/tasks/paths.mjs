@@ -18,3 +18,4 @@ export const tarball = at("target/npm/tidewire-client.tgz");
 
 export const jsPackage = at("wasm-client/js");
 export const web = at("web");
+export const chat = at("web/examples/chat");
