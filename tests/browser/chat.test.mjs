@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import { after, afterEach, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+import { createClient } from "@tidewire/client";
 import { build, preview } from "vite";
+import { WebSocket } from "ws";
 import { Browser } from "./support/browser.mjs";
 import { Hub } from "./support/hub.mjs";
 import { CuttableLink } from "./support/link.mjs";
@@ -170,6 +173,30 @@ test("what the hub refuses is told in its words, and can be tried again", async 
   await status(ada, "Connected").waitFor();
 });
 
+test("what is no line is passed over, what came twice is shown once, and a long stay grows nothing", async () => {
+  const ada = await visit("Ada");
+  const line = (n) => ({ id: `line ${n}`, author: "Stranger", text: `Line ${n}` });
+  const strange = [null, 7, "text", new Uint8Array([0xff]), {}, { ...line(0), author: 7 }];
+  const texts = Array.from({ length: 600 }, (_, n) => line(n));
+  const stranger = createClient(hub.url, { WebSocket: SocketOfThePage });
+  const lobby = stranger.topic("chat.lobby");
+  await Promise.all([...strange, line(0), ...texts].map((value) => lobby.publish(value)));
+  stranger.close();
+  await heard(ada, "Line 599");
+  assert.deepEqual(
+    await said(ada),
+    texts.slice(-LINES_SHOWN).map(({ text }) => `Stranger: ${text}`),
+  );
+
+  for (let times = 0; times < 10; times++) {
+    await enter(ada, "notices");
+    await enter(ada, "lobby");
+  }
+  await write(ada, "Still here");
+  await heard(ada, "Still here");
+  await onlySubscription();
+});
+
 test("where the client cannot work the page says why, whatever room is entered", async () => {
   const policy = { "content-security-policy": "script-src 'self'" };
   const strict = await serve("dist", { headers: policy });
@@ -225,6 +252,16 @@ function said(page) {
   );
 }
 
+/** Waits until the hub has no subscription but the one of the room that a page is in. */
+async function onlySubscription() {
+  const signal = AbortSignal.timeout(10_000);
+  for (;;) {
+    const metrics = await (await fetch(`${hub.url}/metrics`, { signal })).text();
+    if (/^tidewire_subscriptions 1$/m.test(metrics)) return;
+    await setTimeout(50, undefined, { signal });
+  }
+}
+
 function status(page, text) {
   return page.getByRole("status").getByText(text);
 }
@@ -252,7 +289,17 @@ function url(site) {
   return site.resolvedUrls.local[0];
 }
 
+/** A program's socket says of itself what the page's does. */
+class SocketOfThePage extends WebSocket {
+  constructor(address, protocols) {
+    super(address, protocols, { origin: new URL(url(site)).origin });
+  }
+}
+
 /** The browser itself tells of sockets that found no hub. */
 function forgiveSockets() {
   browser.errors = browser.errors.filter((text) => !text.includes("WebSocket connection to"));
 }
+
+/** As many lines as the page keeps. */
+const LINES_SHOWN = 500;

@@ -1,11 +1,12 @@
 // What stands in a room's list. React writes what people wrote as text, whatever is in it.
 
 import type { Gap } from "@tidewire/client";
-import type { ReactNode } from "react";
+import { memo, type ReactNode } from "react";
 import type { Entry, Outgoing, Room } from "./room";
 import type { Line } from "./topics";
 
-export function EntryItem({ entry }: { entry: Entry }) {
+/** Entries never change: a new one renders itself and no other. */
+export const EntryItem = memo(({ entry }: { entry: Entry }) => {
   if (entry.type === "gap") return <li className="gap">{GAPS[entry.reason]}</li>;
   const at = new Date(entry.at);
   return (
@@ -13,7 +14,7 @@ export function EntryItem({ entry }: { entry: Entry }) {
       <time dateTime={at.toISOString()}>{CLOCK.format(at)}</time>
     </LineItem>
   );
-}
+});
 
 export function OutgoingItem({ outgoing, room }: { outgoing: Outgoing; room: Room }) {
   const { line, state, why } = outgoing;
