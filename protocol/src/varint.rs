@@ -62,8 +62,13 @@ pub fn begin(out: &mut Vec<u8>) -> usize {
 
 /// Fills in the length of what was appended from `start` on and of `rest_len` bytes that are to follow it.
 pub fn end(start: usize, rest_len: usize, out: &mut Vec<u8>) {
-    let written = out.split_off(start);
-    out.pop();
-    put((written.len() + rest_len) as u64, out);
-    out.extend_from_slice(&written);
+    let mut len = out.len() - start + rest_len;
+    let mut at = start - 1;
+    while len >= 0x80 {
+        out[at] = len as u8 | 0x80;
+        len >>= 7;
+        at += 1;
+        out.insert(at, 0);
+    }
+    out[at] = len as u8;
 }
