@@ -7,9 +7,9 @@ macro_rules! codes {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name {
-            $($(#[$vdoc])* $variant,)*
+            $($(#[$vdoc])* $variant = $number,)*
             /// A number that this version does not know.
-            Unknown,
+            Unknown = 0,
         }
 
         /// What a frame without the field means.
@@ -26,7 +26,7 @@ macro_rules! codes {
             /// The number on the wire.
             #[must_use]
             pub const fn number(self) -> u64 {
-                match self { $(Self::$variant => $number,)* Self::Unknown => 0 }
+                self as u64
             }
 
             /// The code that a number stands for.

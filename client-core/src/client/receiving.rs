@@ -86,9 +86,9 @@ impl Client {
         }
         let fields = &mut Fields::read(body);
         if let Some((_, code, text)) = WORDS.iter().find(|words| words.0 == kind) {
-            let text = <&[u8]>::take(fields, *text);
+            let text = <&[u8]>::take(fields, (*text).into());
             if !text.is_empty() {
-                out.tell(Event::Said { code: Code::take(fields, *code), text: span(text, bytes) });
+                out.tell(Event::Said { code: Code::take(fields, (*code).into()), text: span(text, bytes) });
             }
         }
         match kind {
@@ -146,7 +146,7 @@ impl Client {
 }
 
 /// Where frames that say why have the code and the words, by their kind.
-const WORDS: [(u8, u64, u64); 5] = [
+const WORDS: [(u8, u8, u8); 5] = [
     (Detached::KIND, 2, 3),
     (Refused::KIND, 4, 7),
     (Unsubscribed::KIND, 3, 4),
