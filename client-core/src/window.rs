@@ -103,7 +103,7 @@ impl Window {
 
     /// Whether it wants a handle.
     pub(crate) fn wants_handle(&self) -> bool {
-        self.phase == Phase::Shut && self.unanswered == 0 && self.waits_from(0)
+        matches!(self.phase, Phase::Shut) && self.unanswered == 0 && self.waits_from(0)
     }
 
     /// What is on its way on this link. What is answered is not, also if it was refused and goes again later.

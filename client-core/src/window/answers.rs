@@ -75,7 +75,7 @@ impl Window {
             self.fail_all(fault, load, out);
         } else if refused.code == Code::OutOfOrder && refused.seq.0 == self.lowest() {
             return Err(Broken);
-        } else if self.phase == Phase::Open {
+        } else if matches!(self.phase, Phase::Open) {
             self.phase = Phase::Paused { until: now + self.wait_ms(refused) };
         }
         Ok(())
