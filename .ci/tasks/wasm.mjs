@@ -48,9 +48,11 @@ export function remaps() {
 function compile() {
   const flags = [
     ...remaps(),
-    // Strength reduction trades a hundredth of the size for speed that no socket lets one see, and so does inlining.
+    // These trade size for speed that no socket lets one see: strength reduction, inlining, and expressions computed
+    // where they are not needed yet.
     "-Cllvm-args=-disable-lsr",
     "-Cllvm-args=-inline-threshold=0",
+    "-Cllvm-args=-enable-pre=false",
     // Nothing recurses, so a megabyte of stack would be memory for nothing; and low addresses are shorter.
     "-Clink-arg=-zstack-size=65536",
   ];
@@ -124,10 +126,17 @@ export const wasmFiles = [
   "tidewire_wasm_inline.d.ts",
 ].map((name) => resolve(wasmOut, name));
 
-/** Functions with one caller stay apart unless they are small: inlined they would deflate less well. */
+/**
+ * Functions with one caller stay apart unless they are small, and what is computed twice in one stays so: else the wasm
+ * would be smaller, but would deflate less well.
+ */
 const OPTIMISE = [
+  // Branches and loops are made anew first, with fewer jumps than those of the compiler.
+  "--flatten",
+  "--rereloop",
   "-Oz",
   "--converge",
+  "--skip-pass=local-cse",
   "--one-caller-inline-max-function-size=20",
   "--always-inline-max-function-size=6",
   // Only the far end of the stack lies there, and no address that is computed wraps around to it.
