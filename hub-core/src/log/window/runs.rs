@@ -241,7 +241,8 @@ mod tests {
                         runs.push(Run::of(answer));
                         list.push(answer);
                     }
-                    2 => {
+                    // What is answered never waits again.
+                    2 if answer != Answer::Pending => {
                         runs.set_from_end(n, answer);
                         if let Some(index) = list.len().checked_sub(n as usize) {
                             list[index] = answer;
@@ -257,6 +258,7 @@ mod tests {
                         runs.use_up();
                         used_up = list.len();
                     }
+                    2 => {}
                     // Only what waits is ever dropped from the end.
                     _ => {
                         let waiting = list.iter().rev().take_while(|a| **a == Answer::Pending).count();
