@@ -12,12 +12,16 @@ use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::json;
 use tidewire_protocol::number::{Offset, TailNumber};
 
+use crate::block::pins::Pins;
 use crate::block::shares::Shares;
 use crate::clock::{Millis, NEVER};
 use crate::ledger::{Account, Kind};
 use crate::mutant::{self, Mutant};
+use crate::sync::Mutex;
 use crate::websocket::opcode::Opcode;
 use crate::websocket::writer::Header;
+
+pub mod pins;
 
 pub mod shares;
 
@@ -42,6 +46,8 @@ pub struct Block {
     pub stale_at: Millis,
     derived: OnceLock<Box<Derived>>,
     shares: Shares,
+    /// Most blocks have none.
+    pins: Mutex<Option<Box<Pins>>>,
 }
 
 /// Other encodings of a block. Boxed in it: most blocks are never asked for any.
@@ -250,6 +256,7 @@ impl Open {
             stale_at: self.stale_at,
             derived: OnceLock::new(),
             shares,
+            pins: Mutex::default(),
         }
     }
 }
@@ -275,6 +282,9 @@ impl Block {
     /// The same in the JSON encoding; made when first asked for.
     #[must_use]
     pub fn json_frame(&self) -> &[u8] {
+        if let Some(derived) = self.derived.get() {
+            return &derived.json;
+        }
         let derived = self.derived.get_or_init(|| {
             let mut text = Vec::new();
             let block = self.wire();
@@ -286,7 +296,14 @@ impl Block {
             self.shares.first().charge(Kind::Derived, frame.len());
             Box::new(Derived { json: frame.into_boxed_slice() })
         });
+        self.settle_derived();
         &derived.json
+    }
+
+    /// Bytes of other encodings.
+    #[must_use]
+    pub fn derived_bytes(&self) -> usize {
+        self.derived.get().map_or(0, |derived| derived.json.len())
     }
 
     /// The block frame's body, as pages hold it.
@@ -323,6 +340,7 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
+        self.drop_pins();
         self.drop_derived();
     }
 }

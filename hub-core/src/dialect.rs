@@ -27,15 +27,6 @@ impl Dialect {
         }
     }
 
-    /// Bytes that are kept alive by keeping a block to write it.
-    #[must_use]
-    pub fn bytes_of(self, block: &Block) -> usize {
-        match self {
-            Self::Binary => block.size(),
-            Self::Json => block.size() + block.json_frame().len(),
-        }
-    }
-
     /// Appends one answer to those that will be sealed together; `false` if it cannot be said.
     pub fn put(self, frame: &HubFrame<'_>, answers: &mut Vec<u8>) -> bool {
         match self {

@@ -32,6 +32,10 @@ pub enum Kind {
     Reading,
     /// Names that went, and are remembered as gone.
     Gone,
+    /// Blocks that no tail holds, and other encodings, kept alive by readers to whom a frame of them is half written.
+    Pinned,
+    /// The same for readers that were told to go.
+    Parting,
 }
 
 /// Who causes something: an address, as the shell names it. 0 is the hub itself.
@@ -73,7 +77,7 @@ impl Kind {
     const COUNT: usize = Self::ALL.len();
 
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Messages,
         Self::Derived,
         Self::Windows,
@@ -84,6 +88,8 @@ impl Kind {
         Self::Staged,
         Self::Reading,
         Self::Gone,
+        Self::Pinned,
+        Self::Parting,
     ];
 
     /// What operators call it.
@@ -100,6 +106,8 @@ impl Kind {
             Self::Staged => "staged",
             Self::Reading => "reading",
             Self::Gone => "gone",
+            Self::Pinned => "pinned",
+            Self::Parting => "parting",
         }
     }
 }
@@ -289,6 +297,18 @@ impl Charge {
     #[must_use]
     pub fn new(account: &Arc<Account>, kind: Kind) -> Self {
         Self { account: Arc::clone(account), kind, bytes: 0 }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// How much it is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// It is so many bytes now.

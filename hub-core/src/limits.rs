@@ -69,7 +69,8 @@ pub struct Limits {
     pub page_bytes_max: usize,
     /// Bytes a subscriber may lag where it asked to skip or be disconnected when slow.
     pub lag_bytes_max: usize,
-    /// Bytes of half-written blocks that slow connections of one shard may pin.
+    /// Bytes of half-written blocks that are kept only because slow connections have yet to take the rest, over all of them,
+    /// before those have to resume whose addresses keep most. A 32nd of the node, which is the most that counts.
     pub pinned_bytes_max: usize,
     /// Bytes of answers that all clients together may leave unread, before those go that leave most. A sixteenth of the
     /// node, which is the most that counts: a thousand pages.
@@ -119,7 +120,7 @@ impl Default for Limits {
             bare_tail_bytes: 256 << 10,
             page_bytes_max: 64 << 10,
             lag_bytes_max: 1 << 20,
-            pinned_bytes_max: 64 << 20,
+            pinned_bytes_max: 32 << 20,
             unread_bytes_max: 64 << 20,
             half_received_bytes_max: 64 << 20,
             slice_sends: 8,
@@ -131,8 +132,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes of names, handles, windows and reads together. With what follows, and names that went, that is less than three
-    /// quarters of a node, so that a quarter is left for messages whatever clients do.
+    /// Bytes of names, handles, windows and reads together. With what follows, and names that went, that is three quarters of
+    /// a node at most, so that a quarter is left for messages whatever clients do.
     #[must_use]
     pub fn known_bytes_max(&self) -> usize {
         self.parts(16).max(LEAST_KNOWN_BYTES)
@@ -154,6 +155,14 @@ impl Limits {
     #[must_use]
     pub fn half_received_fit(&self) -> usize {
         self.half_received_bytes_max.min(self.parts(2))
+    }
+
+    /// The same of [`Self::pinned_bytes_max`], but never less than one block may take. Those who were told to go may keep as
+    /// much again until they have gone.
+    #[must_use]
+    pub fn pinned_fit(&self) -> usize {
+        let block = self.message_bytes_max.saturating_mul(1 + ESCAPED_BYTES_MAX) + ANSWER_FIELDS_BYTES;
+        self.pinned_bytes_max.min(self.parts(1).max(block))
     }
 
     /// So many of the 32 parts of a node. One that may hold next to nothing holds some bytes all the same.

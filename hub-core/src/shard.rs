@@ -13,6 +13,7 @@ use std::sync::Arc;
 use slab::Slab;
 use tidewire_protocol::code::Code;
 
+use crate::block::pins::Pin;
 use crate::clock::Millis;
 use crate::dialect::Dialect;
 use crate::ledger::AccountKey;
@@ -244,7 +245,8 @@ impl Shard {
             }
             StopReason::Full(half) => {
                 if let Some((block, at)) = half {
-                    connection.half = Some(Half { source: HalfSource::Block(block, tail), at });
+                    let pin = Pin::new(block, &connection.account);
+                    connection.half = Some(Half { source: HalfSource::Block(pin, tail), at });
                 }
                 self.audiences.park_all(connection);
                 self.settle(id);

@@ -2,7 +2,7 @@
 //! that takes longer, by [`Reads`].
 //!
 //! Locks: names, then a log, then a topic's list of the tails that it feeds, then the list of heavy tails, then a tail,
-//! then an inbox, and the calendar or the ledger's accounts last; never two of a kind. The producers' lock is taken with none
+//! then who keeps a block, then an inbox, and the calendar or the ledger's accounts last; never two of a kind. The producers' lock is taken with none
 //! of these, so after a log's only once that is given back.
 
 use std::ops::DerefMut;

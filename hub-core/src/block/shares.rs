@@ -1,6 +1,7 @@
 //! Whose the bytes of a block are: each account is charged what it brought, and the first also what the block takes besides.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::ledger::{Account, Kind};
 
@@ -12,6 +13,7 @@ pub struct Shares {
     others: Option<Box<Others>>,
     /// Of the block in all.
     bytes: usize,
+    given_back: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -27,7 +29,7 @@ impl Shares {
     #[must_use]
     pub fn new(first: &Arc<Account>, bytes: usize) -> Self {
         first.charge(Kind::Messages, bytes);
-        Self { first: Arc::clone(first), others: None, bytes }
+        Self { first: Arc::clone(first), others: None, bytes, given_back: AtomicBool::new(false) }
     }
 
     /// Who answers for what nobody else does.
@@ -79,6 +81,17 @@ impl Shares {
         std::iter::once((&self.first, messages.saturating_sub(self.brought_by_others()))).chain(others)
     }
 
+    /// None of them is charged any more. Who brought what is still known.
+    pub fn give_back(&self) {
+        if self.given_back.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.first.release(Kind::Messages, self.first_bytes());
+        for (account, bytes) in self.others.iter().flat_map(|others| &others.shares) {
+            account.release(Kind::Messages, bytes + SHARE_BYTES);
+        }
+    }
+
     fn brought_by_others(&self) -> usize {
         self.others.as_ref().map_or(0, |others| others.bytes - others.shares.len() * SHARE_BYTES)
     }
@@ -90,10 +103,7 @@ impl Shares {
 
 impl Drop for Shares {
     fn drop(&mut self) {
-        self.first.release(Kind::Messages, self.first_bytes());
-        for (account, bytes) in self.others.iter().flat_map(|others| &others.shares) {
-            account.release(Kind::Messages, bytes + SHARE_BYTES);
-        }
+        self.give_back();
     }
 }
 

@@ -97,6 +97,19 @@ impl Part {
         let passed = self.blocks.partition_point(|block| block.last <= cursor);
         self.bytes -= self.blocks.drain(..passed).map(|block| block.size()).sum::<usize>();
     }
+
+    /// The reader takes no more for now. It keeps the block of which `half` is written itself, and other encodings of the
+    /// rest are made when it goes on.
+    pub fn wait(&mut self, half: Option<&Arc<Block>>) {
+        let is_half = |block: &mut Arc<Block>| half.is_some_and(|half| Arc::ptr_eq(half, block));
+        for block in self.blocks.extract_if(.., is_half) {
+            self.bytes -= block.size();
+            block.let_go();
+        }
+        for block in self.blocks.iter_mut().filter_map(Arc::get_mut) {
+            block.drop_derived();
+        }
+    }
 }
 
 impl Merge {

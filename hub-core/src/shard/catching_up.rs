@@ -8,6 +8,7 @@ use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::Gap;
 
 use crate::block::Block;
+use crate::block::pins::Pin;
 use crate::clock::Millis;
 use crate::letter::Address;
 use crate::mutant::{self, Mutant};
@@ -150,6 +151,9 @@ impl Audiences {
         part.pass(cursor);
         if !part.blocks.is_empty() {
             let written = self.write(id, connection, subscription, &part.blocks, topics, wire);
+            if let Some(StopReason::Full(half)) = &written.stopped {
+                part.wait(half.as_ref().map(|(block, _)| block));
+            }
             if let Some(followee) = connection.following.get(tail) {
                 followee.ahead = Ahead::Part(part);
             }
@@ -198,7 +202,10 @@ impl Audiences {
         match written.stopped {
             None => Step::Go(written.bytes),
             Some(StopReason::Full(half)) => {
-                connection.half = half.map(|(block, at)| Half { source: HalfSource::Block(block, tail), at });
+                connection.half = half.map(|(block, at)| Half {
+                    source: HalfSource::Block(Pin::new(block, &connection.account), tail),
+                    at,
+                });
                 self.park_all(connection);
                 Step::End(Served::Full)
             }

@@ -7,7 +7,7 @@ use tidewire_protocol::code::WhenSlow;
 use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::access::Edition;
-use crate::block::Block;
+use crate::block::pins::Pin;
 use crate::clock::Millis;
 use crate::dialect::Dialect;
 use crate::ledger::Account;
@@ -111,7 +111,7 @@ pub struct Half {
 #[derive(Debug)]
 pub enum HalfSource {
     /// A block's, for a subscription whose cursor it moves when it is whole.
-    Block(Arc<Block>, TailKey),
+    Block(Pin, TailKey),
     /// The connection's own.
     Own(Vec<u8>),
 }
@@ -151,25 +151,26 @@ impl Connection {
     pub fn half_rest(&self) -> Option<&[u8]> {
         let half = self.half.as_ref()?;
         let bytes = match &half.source {
-            HalfSource::Block(block, _) => self.dialect.frame_of(block),
+            HalfSource::Block(pin, _) => self.dialect.frame_of(pin.block()),
             HalfSource::Own(bytes) => bytes,
         };
         bytes.get(half.at..)
     }
 
-    /// The block that a half-written frame keeps alive.
+    /// What a half-written frame keeps alive.
     #[must_use]
-    pub fn pinned(&self) -> Option<&Block> {
+    pub fn pin(&self) -> Option<&Pin> {
         match &self.half {
-            Some(Half { source: HalfSource::Block(block, _), .. }) => Some(block),
+            Some(Half { source: HalfSource::Block(pin, _), .. }) => Some(pin),
             Some(Half { source: HalfSource::Own(_), .. }) | None => None,
         }
     }
 
-    /// Bytes of that block, and of another form if that is what is written.
-    #[must_use]
-    pub fn pinned_bytes(&self) -> usize {
-        self.pinned().map_or(0, |block| self.dialect.bytes_of(block))
+    /// It was told to go: what it keeps alive until it has gone counts apart.
+    pub fn part(&mut self) {
+        if let Some(Half { source: HalfSource::Block(pin, _), .. }) = &mut self.half {
+            pin.part();
+        }
     }
 
     /// What it makes the hub hold now.

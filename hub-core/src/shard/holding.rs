@@ -2,9 +2,12 @@
 //! frame keeps alive. It is charged to their accounts and bounded in all; beyond a bound those go that hold most.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
 
+use crate::block::Block;
+use crate::block::pins::Pin;
 use crate::clock::Millis;
 use crate::ledger::Kind;
 use crate::shard::Shard;
@@ -22,10 +25,12 @@ pub struct Holding {
 }
 
 /// Bytes that are held in all, of one kind.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bound {
     Unread,
     HalfReceived,
+    Pinned,
+    Parting,
 }
 
 impl Holding {
@@ -52,7 +57,9 @@ impl Shard {
         } else if before == Held::default() {
             self.holding.holders.insert(id);
         }
-        let grew = held.unread > before.unread || held.half_received > before.half_received;
+        let grew = held.unread > before.unread
+            || held.half_received > before.half_received
+            || held.pins && !before.pins;
         self.holding.crowded |= grew && Bound::ALL.iter().any(|bound| self.excess(*bound) > 0);
     }
 
@@ -66,22 +73,29 @@ impl Shard {
             }
             let most = self.topics.ledger().heaviest(bound.kind());
             let most = most.map_or(0, |account| account.held(bound.kind()));
-            let heaviest = self.heaviest(bound, if looks_again { 0 } else { most / 2 });
+            let at_least = if looks_again { 0 } else { most / 2 };
+            if bound == Bound::Pinned {
+                self.unpin(now, at_least);
+                continue;
+            }
+            let heaviest = self.heaviest(bound, at_least);
             for id in &heaviest {
                 if self.excess(bound) == 0 {
                     break;
                 }
-                self.send_away(now, *id, bound.code(), wire);
+                self.send_away(now, *id, bound, wire);
             }
             self.holding.crowded |= self.excess(bound) > 0 && heaviest.len() == SENT_AWAY_A_TURN;
         }
     }
 
-    /// Says goodbye, if that can be said at once; one who does not even take the rest of a long answer is cut off.
-    fn send_away(&mut self, now: Millis, id: ConnectionId, code: Code, wire: &mut impl Wire) {
-        self.close(now, id, Ending::Code(code));
+    /// Says goodbye, if that can be said at once; one who does not even take the rest of a long answer is cut off, and
+    /// where too many were told already, who is told and does not go.
+    fn send_away(&mut self, now: Millis, id: ConnectionId, bound: Bound, wire: &mut impl Wire) {
+        self.close(now, id, Ending::Code(bound.code()));
         let Some(connection) = self.connections.get(id.0 as usize) else { return };
-        if matches!(connection.half, Some(Half { source: HalfSource::Own(_), .. })) {
+        let answers = matches!(connection.half, Some(Half { source: HalfSource::Own(_), .. }));
+        if answers || bound == Bound::Parting {
             self.gone(now, id);
             wire.close(id);
         }
@@ -93,6 +107,7 @@ impl Shard {
         let max = match bound {
             Bound::Unread => limits.unread_fit(),
             Bound::HalfReceived => limits.half_received_fit(),
+            Bound::Pinned | Bound::Parting => limits.pinned_fit(),
         };
         self.topics.ledger().held(bound.kind()).saturating_sub(max)
     }
@@ -109,34 +124,30 @@ impl Shard {
         heavy.into_iter().take(SENT_AWAY_A_TURN).map(|(.., id)| id).collect()
     }
 
-    /// If half-written blocks take too much, those have to resume who keep the most alive. A block that many pin counts
-    /// once, and is only given back by all of them.
-    pub(super) fn unpin(&mut self, now: Millis) {
-        let max = self.topics.limits().pinned_bytes_max;
+    /// If blocks that only readers keep take too much, those have to resume whose accounts hold most of that, and of one
+    /// account those who alone keep much: a block is only given back by all who keep it.
+    fn unpin(&mut self, now: Millis, at_least: usize) {
         let here = self.holders().filter(|(_, connection)| connection.closing.is_none());
         let mut pins: Vec<_> = here
-            .filter_map(|(id, connection)| {
-                connection
-                    .pinned()
-                    .map(|block| (std::ptr::from_ref(block).addr(), connection.pinned_bytes(), id))
-            })
+            .filter_map(|(id, connection)| connection.pin().map(|pin| (Arc::as_ptr(pin.block()), pin, id)))
             .collect();
-        if pins.iter().map(|(_, bytes, _)| bytes).sum::<usize>() <= max {
-            return;
-        }
-        pins.sort_unstable();
-        let bytes_of =
-            |pins: &[(usize, usize, ConnectionId)]| pins.iter().map(|pin| pin.1).max().unwrap_or(0);
-        let mut blocks: Vec<_> = pins.chunk_by(|a, b| a.0 == b.0).collect();
-        let mut total: usize = blocks.iter().map(|pins| bytes_of(pins)).sum();
-        blocks.sort_unstable_by_key(|pins| std::cmp::Reverse(bytes_of(pins) / pins.len()));
-        for pins in blocks {
-            if total <= max {
+        pins.sort_unstable_by_key(|(block, _, id)| (*block, *id));
+        let weigh = |pins: &[(*const Block, &Pin, ConnectionId)]| {
+            let (account, bytes) = pins.first()?.1.block().pinned()?;
+            let held = account.held(Kind::Pinned);
+            let ids: Vec<_> = pins.iter().map(|(.., id)| *id).collect();
+            (bytes > 0 && held >= at_least).then(|| ((held, bytes / ids.len()), bytes, ids))
+        };
+        let mut blocks: Vec<_> = pins.chunk_by(|a, b| a.0 == b.0).filter_map(weigh).collect();
+        blocks.sort_unstable_by(|a, b| b.cmp(a));
+        let mut excess = self.excess(Bound::Pinned);
+        for (_, bytes, ids) in blocks {
+            if excess == 0 {
                 break;
             }
-            total -= bytes_of(pins);
-            for (_, _, id) in pins {
-                self.close(now, *id, Ending::Code(Code::Resume));
+            excess = excess.saturating_sub(bytes);
+            for id in ids {
+                self.close(now, id, Ending::Code(Code::Resume));
             }
         }
     }
@@ -157,12 +168,14 @@ impl Shard {
 }
 
 impl Bound {
-    const ALL: [Self; 2] = [Self::Unread, Self::HalfReceived];
+    const ALL: [Self; 4] = [Self::Unread, Self::HalfReceived, Self::Pinned, Self::Parting];
 
     fn kind(self) -> Kind {
         match self {
             Self::Unread => Kind::Unread,
             Self::HalfReceived => Kind::HalfReceived,
+            Self::Pinned => Kind::Pinned,
+            Self::Parting => Kind::Parting,
         }
     }
 
@@ -170,6 +183,7 @@ impl Bound {
         match self {
             Self::Unread => Code::TooSlow,
             Self::HalfReceived => Code::Overloaded,
+            Self::Pinned | Self::Parting => Code::Resume,
         }
     }
 
@@ -177,6 +191,10 @@ impl Bound {
         match self {
             Self::Unread => connection.held.unread,
             Self::HalfReceived => connection.held.half_received,
+            Self::Pinned | Self::Parting if connection.closing.is_some() == (self == Self::Parting) => {
+                connection.pin().and_then(|pin| pin.block().pinned()).map_or(0, |(_, bytes)| bytes)
+            }
+            Self::Pinned | Self::Parting => 0,
         }
     }
 }

@@ -123,6 +123,7 @@ impl Shard {
         }
         connection.dialect.put_last_words(close_code.map(|code| (code, reason)), &mut connection.outbox);
         connection.closing = Some(now.plus(close_ms));
+        connection.part();
         connection.lagging.clear();
         connection.following.clear();
         connection.session.end(now, &self.topics);

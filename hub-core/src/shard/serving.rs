@@ -104,10 +104,10 @@ impl Audiences {
         if connection.outbox.is_empty() {
             connection.page_bytes = 0;
         }
-        if let Some(Half { source: HalfSource::Block(block, tail), .. }) = half {
+        if let Some(Half { source: HalfSource::Block(pin, tail), .. }) = half {
             topics.metrics().blocks_sent.add(1);
             if let Some(subscription) = connection.subscription(tail) {
-                self.entry(subscription).cursor = block.last;
+                self.entry(subscription).cursor = pin.block().last;
             }
         }
         Step::Go(taken)

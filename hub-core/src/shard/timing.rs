@@ -18,7 +18,6 @@ impl Shard {
     pub(super) fn keep_time(&mut self, now: Millis, wire: &mut impl Wire) {
         if self.due.is_empty() && now >= self.wheel.deadline() {
             self.wheel.turn(now, &mut self.due);
-            self.unpin(now);
             self.relieve(now, true, wire);
             self.sweep(now);
         }

@@ -13,8 +13,8 @@ impl Tail {
     pub fn clear(&self) -> usize {
         let mut state = lock(&self.state);
         let mut freed = state.discard_open();
-        while let Some(block) = state.sealed.drop_front() {
-            freed += block.size();
+        while let Some((_, bytes)) = state.sealed.drop_front() {
+            freed += bytes;
         }
         state.cached_from = state.last;
         freed
@@ -105,9 +105,9 @@ impl Tail {
     }
 
     fn drop_front(&self, state: &mut State) -> usize {
-        let Some(block) = state.sealed.drop_front() else { return 0 };
-        state.cached_from = state.cached_from.max(block.last);
-        block.size()
+        let Some((last, bytes)) = state.sealed.drop_front() else { return 0 };
+        state.cached_from = state.cached_from.max(last);
+        bytes
     }
 }
 

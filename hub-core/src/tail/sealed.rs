@@ -29,6 +29,15 @@ struct Held {
     upto: Totals,
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Nobody can take it up anew, so if there are no others now there never will be.
+        if Arc::strong_count(&self.block) > 1 {
+            self.block.let_go();
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Totals {
     count: u64,
@@ -47,15 +56,15 @@ impl Sealed {
         self.held.push_back(Held { block, upto: Totals { count, bytes } });
     }
 
-    /// Takes the oldest block away.
-    pub fn drop_front(&mut self) -> Option<Arc<Block>> {
-        let Held { block, upto } = self.held.pop_front()?;
-        self.dropped = upto;
+    /// Lets go of the oldest block. Tells where it ended, and its bytes.
+    pub fn drop_front(&mut self) -> Option<(Offset, usize)> {
+        let held = self.held.pop_front()?;
+        self.dropped = held.upto;
         self.settled = self.settled.saturating_sub(1);
         if self.held.is_empty() {
             self.held.shrink_to_fit();
         }
-        Some(block)
+        Some((held.block.last, held.block.size()))
     }
 
     /// The oldest block.

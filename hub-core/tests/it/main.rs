@@ -9,6 +9,7 @@ mod logs;
 mod memory;
 mod oddities;
 mod pages;
+mod pins;
 mod publishers;
 mod reading;
 mod rig;

@@ -5,11 +5,11 @@ use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, History};
-use tidewire_protocol::code::{Code, WhenSlow};
+use tidewire_protocol::code::Code;
 use tidewire_protocol::number::Request;
 use tidewire_protocol::position::Start;
 
-use crate::rig::{Heard, Hub, bytes_of, hello, keep_all, limits, masked, publish_on};
+use crate::rig::{Hub, bytes_of, hello, keep_all, limits, masked};
 
 fn client_of(hub: &mut Hub, account: u128) -> ConnectionId {
     let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(account));
@@ -116,59 +116,6 @@ fn who_leaves_most_unread_goes_when_all_together_leave_too_much() {
 #[test]
 fn who_leaves_most_unfinished_goes_when_all_together_leave_too_much() {
     check_bounded(Kind::HalfReceived, Code::Overloaded, |hub, id| leave_unfinished(hub, id, 120_000));
-}
-
-/// Who pins a block of so many bytes: the first is sent to so many that do not read it, and so on.
-fn pinned(set: Limits, blocks: &[(usize, usize)]) -> (Hub, Vec<Vec<ConnectionId>>) {
-    let mut hub = Hub::new(set, keep_all());
-    let writer = hub.client(1);
-    hub.open(writer, "t");
-    let mut pinners = Vec::new();
-    for (seq, (bytes, readers)) in (1..).zip(blocks) {
-        let ids: Vec<_> = (0..*readers).map(|_| hub.client(2)).collect();
-        for id in &ids {
-            hub.subscribe(*id, "t", Start::Latest, WhenSlow::CatchUp);
-            hub.heard(*id);
-            hub.sockets.room.insert(*id, 10);
-        }
-        hub.say(writer, &[publish_on(1, seq, &vec![b'x'; *bytes])]);
-        pinners.push(ids);
-    }
-    hub.heard(writer);
-    (hub, pinners)
-}
-
-#[test]
-fn a_block_that_many_pin_counts_once() {
-    let (mut hub, _) = pinned(limits(|limits| limits.pinned_bytes_max = 1 << 20), &[(16_000, 100)]);
-    hub.wait(10_000);
-    assert_eq!(hub.shard.connections(), 101);
-}
-
-#[test]
-fn those_who_pin_most_have_to_resume_all_at_once() {
-    let set = limits(|limits| limits.pinned_bytes_max = 100_000);
-    let (mut hub, pinners) = pinned(set, &[(90_000, 10), (60_000, 1), (40_000, 1), (70_000, 1), (8_000, 1)]);
-    hub.wait(500);
-    for ids in &pinners {
-        for id in ids {
-            hub.room(*id, usize::MAX);
-        }
-    }
-    let is_sent_away = |id: &ConnectionId, hub: &mut Hub| {
-        hub.heard(*id).last().is_some_and(|heard| *heard == Heard::Close(Code::Resume.close_code()))
-    };
-    let went: Vec<_> = pinners.iter().map(|ids| ids.iter().all(|id| is_sent_away(id, &mut hub))).collect();
-    // 170 KB have to go at least: the 70, 60 and 40 that one keeps alive, and not the 90 of ten.
-    assert_eq!(went, [false, true, true, true, false]);
-}
-
-#[test]
-fn who_is_told_to_resume_is_not_picked_again() {
-    let set = limits(|limits| limits.pinned_bytes_max = 60_000);
-    let (mut hub, _) = pinned(set, &[(50_000, 1), (40_000, 1), (30_000, 1), (20_000, 1)]);
-    hub.wait(750);
-    assert_eq!(hub.topics.metrics().disconnected.of(Code::Resume.number()), 2);
 }
 
 #[test]

@@ -53,6 +53,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         worst: when_slow,
     },
     Attack {
+        name: "pinned-blocks",
+        does: "900 connections, half in JSON, stop amid large texts that somebody else publishes, each amid another",
+        before: landscape::empty,
+        threads: 1,
+        worst: pinned_blocks,
+    },
+    Attack {
         name: "stalled-audience",
         does: "900 connections subscribe to what the neighbour publishes and read nothing",
         before: landscape::empty,
@@ -158,6 +165,27 @@ fn pin(target: Target, policies: &[u64]) -> io::Result<()> {
     Ok(())
 }
 
+fn pinned_blocks(target: Target) -> io::Result<()> {
+    let topic = format!("innocent.{:x}", unique());
+    let mut writer = Target::new(target.hub, INNOCENT).binary()?;
+    writer.say(&frames::open(1, 0, &topic, 1))?;
+    let mut readers = Vec::new();
+    for seq in 1.. {
+        // The oldest make room for others: what they stopped amid has long left its topic.
+        readers.drain(..usize::from(readers.len() == CROWD));
+        let narrow = target.narrow();
+        let mut reader = if seq % 2 == 0 { narrow.binary()? } else { narrow.json()? };
+        let ask = format!(r#"{{"type":"subscribe","request":1,"name":"{topic}"}}"#);
+        let frame = frames::subscribe(1, &topic, LATEST, 0);
+        reader.say(if seq % 2 == 0 { &frame } else { ask.as_bytes() })?;
+        reader.message()?;
+        readers.push(reader);
+        let text = Frame::of(5).number(1, 1).number(2, seq).number(3, seq).number(4, 2);
+        writer.publish(&text.bytes(7, &[1; 200_000]).done(), 1)?;
+    }
+    Ok(())
+}
+
 fn slow(topic: u64) -> String {
     format!("slow.{topic}")
 }
@@ -201,5 +229,7 @@ fn absurd_starts(target: Target) -> io::Result<()> {
     }
 }
 
+/// Where somebody comes from who means no harm.
+const INNOCENT: [u8; 4] = [127, 0, 0, 3];
 /// Nearly as many connections as one address may have.
 const CROWD: usize = 900;
