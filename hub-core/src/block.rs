@@ -208,7 +208,8 @@ impl Open {
     /// Bytes that it takes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.records.capacity() + size_of::<Self>() + self.shares.list_bytes()
+        let topics = self.topics.capacity() * size_of::<Arc<str>>();
+        self.records.capacity() + topics + size_of::<Self>() + self.shares.list_bytes()
     }
 
     /// Bytes of its messages.
@@ -240,6 +241,7 @@ impl Open {
         let outer = Header::new(Opcode::Binary, header.len() + self.records.len());
         let bytes = [outer.as_bytes(), &header, &self.records].concat();
         let mut shares = Shares::new(self.shares.first(), 0);
+        shares.reserve_for(&self.shares);
         self.brought().for_each(|(account, bytes)| shares.add(account, bytes));
         shares.set(bytes.len() + OVERHEAD_BYTES + shares.list_bytes());
         if mutant::active(Mutant::BytesCountedTwice) {

@@ -38,10 +38,17 @@ impl Shares {
         &self.first
     }
 
-    /// Bytes of the list itself.
+    /// Makes room for as many accounts as `other` has, and no more.
+    pub fn reserve_for(&mut self, other: &Self) {
+        if let Some(others) = &other.others {
+            self.others.get_or_insert_default().shares.reserve_exact(others.shares.len());
+        }
+    }
+
+    /// Bytes of the list itself, as it is allocated.
     #[must_use]
     pub fn list_bytes(&self) -> usize {
-        self.others.as_ref().map_or(0, |others| size_of::<Others>() + others.shares.len() * SHARE_BYTES)
+        self.others.as_ref().map_or(0, |others| size_of::<Others>() + others.shares.capacity() * SHARE_BYTES)
     }
 
     /// The block takes so many bytes now.
