@@ -249,14 +249,9 @@ impl Engine {
             LinkEvent::Opened => self.core.handle(now, Input::LinkOpened),
             LinkEvent::Received(bytes) => {
                 received = bytes;
-                let read = self.overheard.listen(&received);
+                self.overheard.listen(&received);
+                self.standing.listens();
                 self.core.handle(now, Input::Received(&received));
-                if let Some(upto) = read {
-                    let refusal = |target: &Target| {
-                        self.core.send_refusal(now, &target.name).map(Into::into).or(target.refusal())
-                    };
-                    self.fences.passed(upto, refusal);
-                }
             }
             LinkEvent::Closed(end) => {
                 self.link = None;
@@ -271,6 +266,18 @@ impl Engine {
 
     /// Does all that the core asks for. Messages are parts of `received`.
     fn drain(&mut self, received: &Bytes) {
+        self.drain_core(received);
+        // Behind all that was sent.
+        if self.fences.is_unasked()
+            && let Some(request) = self.core.ping(self.now())
+        {
+            self.fences.asked(request);
+            self.drain_core(received);
+        }
+        self.sending.set_dropped(self.core.sends_dropped());
+    }
+
+    fn drain_core(&mut self, received: &Bytes) {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::OpenLink => {
@@ -292,13 +299,6 @@ impl Engine {
                 Output::NeedToken { .. } => self.core.token_failed(self.now(), true),
                 Output::Event(event) => self.event(event, received),
             }
-        }
-        self.sending.set_dropped(self.core.sends_dropped());
-        if self.standing.is_online()
-            && let Some(link) = &self.link
-            && let Some(question) = self.fences.ask()
-        {
-            link.send(question.into());
         }
     }
 
@@ -336,11 +336,15 @@ impl Engine {
             Told::Refused { listener, fault } => self.readers.end(listener, fault),
             // The status says so, or the outcomes do.
             Told::Detached { .. } => {}
-            // What is overheard says so.
-            Told::Said { .. } | Told::Echoed { .. } => {}
-            Told::Goodbye { code, reconnect_after_ms } => {
-                self.standing.goodbye(code, reconnect_after_ms, received);
+            Told::Said { code, text } => self.standing.said(code, text.of(received)),
+            Told::Echoed { request } => {
+                let now = self.now();
+                let refusal = |target: &Target| {
+                    self.core.send_refusal(now, &target.name).map(Into::into).or(target.refusal())
+                };
+                self.fences.passed(request, refusal);
             }
+            Told::Goodbye { code, reconnect_after_ms } => self.standing.goodbye(code, reconnect_after_ms),
         }
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use tidewire_protocol::client_frame::Heartbeat;
 use tidewire_protocol::number::Request;
 
 use crate::outcome::PublishError;
@@ -17,8 +16,6 @@ pub(crate) type Flushed = Result<(), PublishError>;
 #[derive(Debug, Default)]
 pub(crate) struct Fences {
     waiting: Vec<Fence>,
-    /// How many questions were asked.
-    asked: u64,
 }
 
 #[derive(Debug)]
@@ -35,16 +32,14 @@ impl Fences {
         self.waiting.push(Fence { target, done, request: None });
     }
 
-    /// The question to send on a link that is up, behind all else, if somebody waits for one: one for all of them.
-    pub(crate) fn ask(&mut self) -> Option<Vec<u8>> {
-        let mut unasked = self.waiting.iter_mut().filter(|fence| fence.request.is_none()).peekable();
-        unasked.peek()?;
-        self.asked += 1;
-        let request = Request(FIRST + self.asked);
-        unasked.for_each(|fence| fence.request = Some(request));
-        let mut frame = Vec::new();
-        Heartbeat { request }.put(&mut frame);
-        Some(frame)
+    /// Whether somebody waits whose question was not asked on this link.
+    pub(crate) fn is_unasked(&self) -> bool {
+        self.waiting.iter().any(|fence| fence.request.is_none())
+    }
+
+    /// This question was asked behind all that was sent: one for all of them.
+    pub(crate) fn asked(&mut self, request: Request) {
+        self.waiting.iter_mut().for_each(|fence| fence.request = fence.request.or(Some(request)));
     }
 
     /// The hub has read all up to a question; `refusal` says what it refuses of a topic.
@@ -60,6 +55,3 @@ impl Fences {
         self.waiting.iter_mut().for_each(|fence| fence.request = None);
     }
 }
-
-/// The state machine's own questions are numbered from 1.
-const FIRST: u64 = 1 << 40;

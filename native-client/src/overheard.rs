@@ -1,5 +1,5 @@
-//! What the hub says beside what the state machine acts on by itself: the largest message that it takes, what it refuses
-//! for now, and how far it has read.
+//! What the hub says that the state machine acts on by itself and does not tell: the largest message that it takes, and what
+//! it refuses for now.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +9,7 @@ use tokio::sync::watch;
 
 use tidewire_protocol::binary;
 use tidewire_protocol::code::Code;
-use tidewire_protocol::hub_frame::{Acked, Failed, Heartbeat, Opened, Page, Refused, Subscribed, Welcome};
-use tidewire_protocol::number::Request;
+use tidewire_protocol::hub_frame::{Acked, Failed, Opened, Page, Refused, Subscribed, Welcome};
 
 /// The hub refuses something for now. The client asks again by itself, ever more rarely.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +37,9 @@ pub(crate) struct Overheard {
 }
 
 impl Overheard {
-    /// Listens to a message; gives the highest question that it answers: all that was sent before that was read. The
-    /// state machine's own questions have low numbers, and their answers may come behind.
-    pub(crate) fn listen(&self, mut received: &[u8]) -> Option<Request> {
+    /// Listens to a message.
+    pub(crate) fn listen(&self, mut received: &[u8]) {
         *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        let mut read = None;
         while let Ok((kind, body)) = binary::take(&mut received) {
             match kind {
                 Welcome::KIND => {
@@ -64,13 +61,9 @@ impl Overheard {
                     }
                 }
                 Acked::KIND | Opened::KIND | Subscribed::KIND | Page::KIND => self.goes_on(),
-                Heartbeat::KIND => {
-                    read = read.max(Heartbeat::take(body).ok().map(|answer| answer.request));
-                }
                 _ => {}
             }
         }
-        read
     }
 
     /// The hub takes what it is given, or is not there.
@@ -124,10 +117,10 @@ mod tests {
 
     use super::*;
 
-    fn listen(overheard: &Overheard, frames: &[HubFrame<'_>]) -> Option<Request> {
+    fn listen(overheard: &Overheard, frames: &[HubFrame<'_>]) {
         let mut bytes = Vec::new();
         frames.iter().for_each(|frame| frame.put(&mut bytes));
-        overheard.listen(&bytes)
+        overheard.listen(&bytes);
     }
 
     fn refused(code: Code, consumed: bool) -> HubFrame<'static> {
@@ -158,16 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_answers_are_heard() {
+    fn sizes_are_heard() {
         let overheard = Overheard::default();
         assert_eq!((overheard.message_bytes_max(), overheard.heard_at()), (None, None));
-        let welcome = Welcome { message_bytes_max: 9, ..Welcome::default() };
-        let answer = |number| HubFrame::Heartbeat(Heartbeat { request: Request(number) });
-        let read = listen(&overheard, &[HubFrame::Welcome(welcome), answer(3), answer(4)]);
-        assert_eq!((overheard.message_bytes_max(), read), (Some(9), Some(Request(4))));
+        listen(&overheard, &[HubFrame::Welcome(Welcome { message_bytes_max: 9, ..Welcome::default() })]);
+        assert_eq!(overheard.message_bytes_max(), Some(9));
         assert!(overheard.heard_at().is_some());
-        assert_eq!(overheard.listen(&[255, 1]), None);
-        let read = listen(&overheard, &[answer(1 << 40), answer(3), answer(2)]);
-        assert_eq!(read, Some(Request(1 << 40)), "answers in falling order");
+        overheard.listen(&[255, 1]);
     }
 }

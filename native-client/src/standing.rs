@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::output;
 use tidewire_protocol::code::Code;
-use tidewire_protocol::hub_frame::HubFrame;
 
 use crate::overheard::words;
 use crate::status::{NoConnection, Status};
@@ -18,15 +17,13 @@ pub(crate) struct Standing {
     status: watch::Sender<Status>,
     /// Why the link is going or gone; the core's next word is about it.
     why: Option<NoConnection>,
+    /// The hub's last words about a code.
+    said: Option<(Code, String)>,
 }
 
 impl Standing {
     pub(crate) const fn new(status: watch::Sender<Status>) -> Self {
-        Self { status, why: None }
-    }
-
-    pub(crate) fn is_online(&self) -> bool {
-        matches!(*self.status.borrow(), Status::Online)
+        Self { status, why: None, said: None }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -38,9 +35,20 @@ impl Standing {
         self.why = self.why.take().or(why);
     }
 
-    /// The hub says goodbye, somewhere in these bytes.
-    pub(crate) fn goodbye(&mut self, code: Code, reconnect_after_ms: u64, received: &[u8]) {
-        let text = goodbye_text(received).unwrap_or_else(|| code.sentence().into());
+    /// The hub is about to say something.
+    pub(crate) fn listens(&mut self) {
+        self.said = None;
+    }
+
+    /// The hub has words for people about a code; what it says by them follows.
+    pub(crate) fn said(&mut self, code: Code, text: &[u8]) {
+        self.said = words(&String::from_utf8_lossy(text)).map(|text| (code, text));
+    }
+
+    /// The hub says goodbye.
+    pub(crate) fn goodbye(&mut self, code: Code, reconnect_after_ms: u64) {
+        let said = self.said.take().filter(|said| said.0 == code);
+        let text = said.map_or_else(|| code.sentence().into(), |(_, text)| text);
         let back_in = (reconnect_after_ms > 0).then(|| Duration::from_millis(reconnect_after_ms));
         self.why = Some(NoConnection::Goodbye { code, text, back_in });
     }
@@ -59,14 +67,4 @@ impl Standing {
             output::Status::Closed { fault } => Status::Closed { why: fault.map(why) },
         });
     }
-}
-
-/// The hub's words, which the core passes over.
-fn goodbye_text(mut received: &[u8]) -> Option<String> {
-    while !received.is_empty() {
-        if let Some(HubFrame::Goodbye(goodbye)) = HubFrame::take(&mut received).ok()? {
-            return words(&goodbye.message);
-        }
-    }
-    None
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidewire_client::{Client, Code, Content, Options, PublishError};
+use tidewire_client::{Client, Code, Content, Options, PublishError, Status};
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Heartbeat, HubFrame, Opened, Refused, Welcome};
 use tidewire_protocol::number::{Handle, Request, Seq};
@@ -133,7 +133,8 @@ async fn a_flush_ends_when_the_hub_has_read_all_and_tells_what_it_refused() {
     secret.send(Content::Text, "2").unwrap();
     let flushes = tokio::spawn(async move { (open.flush().await, secret.flush().await) });
     let (mut handles, mut last) = (Vec::new(), 0);
-    while last < 1 << 20 {
+    // One behind the first update, to know when it is read, and one for the flush.
+    while last < 2 {
         match link.next().await {
             Frame::Open { handle, .. } => handles.push(handle),
             Frame::Ask { request } => last = request,
@@ -160,6 +161,29 @@ async fn a_flush_ends_when_the_hub_has_read_all_and_tells_what_it_refused() {
     let topic = client.topic("open");
     in_time(client.close()).await;
     assert_eq!(in_time(topic.flush()).await, Err(PublishError::Closed));
+}
+
+#[tokio::test]
+async fn a_flush_finds_a_link_that_is_dead() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    // It reads, and says nothing; its heartbeats would be due in a minute.
+    let mut link = welcome(&hub, feature::SEND).await;
+    online(&client).await;
+    let topic = client.topic("t");
+    topic.send(Content::Text, "1").unwrap();
+    let flush = tokio::spawn(async move { topic.flush().await });
+    let mut silent = client.status();
+    let offline = in_time(silent.wait_for(|status| matches!(status, Status::Offline { .. }))).await.unwrap();
+    let Status::Offline { why, .. } = offline.clone() else { panic!("{offline:?}") };
+    assert_eq!(why.code(), "hub_silent");
+    drop(offline);
+    assert!(matches!(link.next().await, Frame::Open { .. }));
+    // Asked anew on the next link, it ends.
+    let mut link = welcome(&hub, feature::SEND).await;
+    let Frame::Ask { request } = link.next().await else { panic!("no question") };
+    link.say(HubFrame::Heartbeat(Heartbeat { request: Request(request) })).await;
+    assert_eq!(in_time(flush).await.unwrap(), Ok(()));
 }
 
 #[tokio::test]
