@@ -135,7 +135,7 @@ impl Client {
     /// until `Published` or `Failed` says what became of it.
     ///
     /// # Errors
-    /// `closed`, `bad_name` or `outbox_full`; nothing was taken then.
+    /// `closed`, `bad_name`, `outbox_full` or `larger_than_outbox`; nothing was taken then.
     pub fn publish(
         &mut self,
         now: Millis,

@@ -48,6 +48,8 @@ pub enum ClientCode {
     TokenRefused = 108,
     /// The application asked for quiet.
     Suspended = 109,
+    /// The message has more bytes than the outbox may hold in all.
+    LargerThanOutbox = 110,
 }
 
 impl Fault {
@@ -92,6 +94,7 @@ impl ClientCode {
         Self::NoToken,
         Self::TokenRefused,
         Self::Suspended,
+        Self::LargerThanOutbox,
     ];
 
     /// Whether doing the same again can help without anyone changing anything.
@@ -100,7 +103,7 @@ impl ClientCode {
         match self {
             Self::OutboxFull | Self::Dropped | Self::LinkLost | Self::HubSilent | Self::HubMisbehaved => true,
             Self::NoToken | Self::Suspended => true,
-            Self::Closed | Self::Cancelled | Self::TokenRefused => false,
+            Self::Closed | Self::Cancelled | Self::TokenRefused | Self::LargerThanOutbox => false,
         }
     }
 
@@ -118,6 +121,7 @@ impl ClientCode {
             Self::NoToken => "no_token",
             Self::TokenRefused => "token_refused",
             Self::Suspended => "suspended",
+            Self::LargerThanOutbox => "larger_than_outbox",
         }
     }
 }

@@ -87,7 +87,7 @@ impl Outbox {
     /// Takes a message in.
     ///
     /// # Errors
-    /// `outbox_full`.
+    /// `outbox_full` or `larger_than_outbox`.
     pub(crate) fn take(
         &mut self,
         id: PublishId,
@@ -97,7 +97,7 @@ impl Outbox {
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         if u64::from(len) > self.options.bytes_max {
-            return Err(ClientCode::OutboxFull.into());
+            return Err(ClientCode::LargerThanOutbox.into());
         }
         while self.load.count >= self.options.count_max
             || self.load.bytes + u64::from(len) > self.options.bytes_max

@@ -26,6 +26,8 @@ pub struct Published {
 pub enum Unpublished {
     /// Too much waits for its outcome already.
     OutboxFull,
+    /// It has more bytes than the outbox may hold in all.
+    LargerThanOutbox,
     /// The program withdrew it in time.
     Cancelled,
     /// The client was closed before the hub had the message, or ended for a reason that its status tells.
@@ -46,6 +48,7 @@ impl From<Fault> for Unpublished {
         match fault {
             Fault::Protocol(code) => Self::Refused(code),
             Fault::Client(ClientCode::OutboxFull | ClientCode::Dropped) => Self::OutboxFull,
+            Fault::Client(ClientCode::LargerThanOutbox) => Self::LargerThanOutbox,
             Fault::Client(ClientCode::Cancelled) => Self::Cancelled,
             Fault::Client(
                 ClientCode::Closed

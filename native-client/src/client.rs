@@ -111,8 +111,9 @@ impl Client {
 
     /// As [`Self::publish`], with a text or bytes.
     pub fn publish_payload(&self, topic: &str, payload: Payload) -> Publishing {
-        let Ok(len) = u32::try_from(payload.bytes().len()) else {
-            return Publishing::failed(PublishError::Refused(Code::TooLarge));
+        let len = match self.check_size(&payload) {
+            Ok(len) => len,
+            Err(error) => return Publishing::failed(error),
         };
         let Ok(message) = self.room.messages.try_acquire() else { return self.no_room() };
         let Ok(bytes) = self.room.bytes.try_acquire_many(len) else { return self.no_room() };
@@ -127,16 +128,21 @@ impl Client {
     /// # Errors
     /// [`PublishError`] if there will never be room.
     pub async fn publish_when_room(&self, topic: &str, payload: Payload) -> Result<Publishing, PublishError> {
-        let len = payload.bytes().len();
-        if len > self.room.bytes_max {
-            return Err(PublishError::OutboxFull);
-        }
-        let len = u32::try_from(len).map_err(|_| PublishError::Refused(Code::TooLarge))?;
+        let len = self.check_size(&payload)?;
         let message = self.room.messages.acquire().await.map_err(|_| PublishError::Closed)?;
         let bytes = self.room.bytes.acquire_many(len).await.map_err(|_| PublishError::Closed)?;
         message.forget();
         bytes.forget();
         Ok(self.enqueue(topic, payload))
+    }
+
+    /// The size of what the outbox may have room for, sooner or later.
+    fn check_size(&self, payload: &Payload) -> Result<u32, PublishError> {
+        let len = payload.bytes().len();
+        if len > self.room.bytes_max && !self.room.bytes.is_closed() {
+            return Err(PublishError::LargerThanOutbox);
+        }
+        u32::try_from(len).map_err(|_| PublishError::Refused(Code::TooLarge))
     }
 
     fn no_room(&self) -> Publishing {

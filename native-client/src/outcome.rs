@@ -15,6 +15,9 @@ pub enum PublishError {
     /// Too much waits for its outcome already.
     #[error("the outbox is full; wait for outcomes, or for room")]
     OutboxFull,
+    /// It has more bytes than the outbox may hold in all.
+    #[error("the message is larger than the outbox; make it smaller, or raise `outbox_bytes_max`")]
+    LargerThanOutbox,
     /// The program withdrew it in time.
     #[error("the message was withdrawn")]
     Cancelled,
@@ -33,6 +36,7 @@ impl PublishError {
         match self {
             Self::NotJson(_) => "not_json",
             Self::OutboxFull => ClientCode::OutboxFull.name(),
+            Self::LargerThanOutbox => ClientCode::LargerThanOutbox.name(),
             Self::Cancelled => ClientCode::Cancelled.name(),
             Self::Closed => ClientCode::Closed.name(),
             Self::Refused(code) => code.name(),
@@ -44,7 +48,7 @@ impl PublishError {
     pub const fn retryable(&self) -> bool {
         match self {
             Self::OutboxFull => true,
-            Self::NotJson(_) | Self::Cancelled | Self::Closed => false,
+            Self::NotJson(_) | Self::LargerThanOutbox | Self::Cancelled | Self::Closed => false,
             Self::Refused(code) => code.retryable(),
         }
     }
@@ -54,6 +58,7 @@ impl From<Fault> for PublishError {
     fn from(fault: Fault) -> Self {
         match fault.into() {
             Unpublished::OutboxFull => Self::OutboxFull,
+            Unpublished::LargerThanOutbox => Self::LargerThanOutbox,
             Unpublished::Cancelled => Self::Cancelled,
             Unpublished::Closed => Self::Closed,
             Unpublished::Refused(code) => Self::Refused(code),

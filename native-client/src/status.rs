@@ -153,6 +153,7 @@ pub const fn sentence(fault: Fault) -> &'static str {
             ClientCode::NoToken => "there is no token now",
             ClientCode::TokenRefused => "there is no token",
             ClientCode::Suspended => "the client was asked to be quiet",
+            ClientCode::LargerThanOutbox => "the message is larger than the outbox",
         },
     }
 }

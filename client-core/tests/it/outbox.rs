@@ -437,6 +437,19 @@ fn a_full_outbox_refuses() {
 }
 
 #[test]
+fn what_an_outbox_never_has_room_for_is_refused_for_good_and_costs_nothing() {
+    for when_full in [WhenFull::Reject, WhenFull::DropOldest] {
+        let outbox = OutboxOptions { bytes_max: 9, when_full, ..OutboxOptions::default() };
+        let mut rig = Rig::new(Options { outbox, ..Options::default() });
+        rig.publish("t");
+        let refused = rig.client.publish(rig.now, "t", Content::Text, 10).unwrap_err();
+        assert_eq!((refused.name(), refused.retryable()), ("larger_than_outbox", false));
+        rig.drain();
+        rig.expect_events(&["Connecting"]);
+    }
+}
+
+#[test]
 fn a_full_outbox_drops_the_oldest_of_all_topics_but_nothing_that_was_sent() {
     let outbox = OutboxOptions { bytes_max: 9, when_full: WhenFull::DropOldest, ..OutboxOptions::default() };
     let mut rig = Rig::new(Options { outbox, ..Options::default() });

@@ -52,8 +52,7 @@ impl Failure {
     ) -> Self {
         let mut told = match error {
             PublishError::Refused(Code::BadName) => format!("{what}: {}", bad_topic(topic)),
-            // One message is larger than all that may wait.
-            PublishError::OutboxFull => {
+            PublishError::LargerThanOutbox => {
                 format!("{what}: its {size} bytes are more than this command keeps at once")
             }
             error => format!("{what}: {error}"),
@@ -65,7 +64,9 @@ impl Failure {
             }
         }
         match error {
-            PublishError::NotJson(_) | PublishError::OutboxFull => Self::Input(told),
+            PublishError::NotJson(_) | PublishError::LargerThanOutbox | PublishError::OutboxFull => {
+                Self::Input(told)
+            }
             PublishError::Refused(_) => Self::Refused(told),
             PublishError::Cancelled | PublishError::Closed => Self::NoHub(told),
         }

@@ -92,8 +92,13 @@ async fn bytes_bound_the_outbox_too() {
     let client = Client::connect(&hub.url, Options { outbox_bytes_max: 10, ..Options::default() }).unwrap();
     let _first = client.publish_payload("t", Payload::binary(vec![0; 8]));
     assert_eq!(client.publish_payload("t", Payload::binary(vec![0; 3])).await, Err(PublishError::OutboxFull));
-    let never = client.publish_when_room("t", Payload::binary(vec![0; 11])).await;
-    assert_eq!(never.unwrap_err(), PublishError::OutboxFull);
+    let large = || Payload::binary(vec![0; 11]);
+    let never = client.publish_when_room("t", large()).await.unwrap_err();
+    assert_eq!(
+        (&never, never.code(), never.retryable()),
+        (&PublishError::LargerThanOutbox, "larger_than_outbox", false)
+    );
+    assert_eq!(client.publish_payload("t", large()).await, Err(never));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 // What applications see of one connection: their listeners, their messages without an outcome, its status. It calls
 // the host's engine, hears the engine's rows, and keeps what another engine would need.
 
-import { bytesMaxDefault, Call, type Engine, type Loader } from "./engine/engine.js";
+import { Call, type Engine, type Loader } from "./engine/engine.js";
 import { codeOf } from "./engine/faults.js";
 import { Kind, type Rows } from "./engine/rows.js";
 import { type ErrorCode, TidewireError } from "./errors.js";
@@ -27,7 +27,6 @@ export class Session implements Guest {
 
   readonly #host: Host;
   readonly #url: string;
-  readonly #bytesMax: number;
   /** All listeners in the order of subscribing, whether the engine knows them or not. */
   readonly #subscribed = new Set<Listener>();
   readonly #byNumber = new Map<number, Listener>();
@@ -40,7 +39,6 @@ export class Session implements Guest {
 
   constructor(load: Loader, url: string, transport: Transport, outbox: OutboxOptions) {
     this.#url = url;
-    this.#bytesMax = outbox.maxBytes ?? bytesMaxDefault;
     this.#host = new Host(load, transport, outbox, this);
   }
 
@@ -213,9 +211,7 @@ export class Session implements Guest {
   #hand(engine: Engine, entry: Entry): void {
     const answer = engine.publish(entry);
     if (answer >= 0) return;
-    const [code, retryable] = refusal(answer);
-    // What is larger than the outbox never fits.
-    this.#drop(entry, code, retryable && entry.payload.length <= this.#bytesMax);
+    this.#drop(entry, ...refusal(answer));
   }
 
   #settle(rows: Rows, row: number): void {

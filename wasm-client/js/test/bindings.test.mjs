@@ -237,7 +237,7 @@ test("an end for good is told once, however many it ends", async () => {
 test("what is larger than the outbox is refused for good", async () => {
   const small = createClient(hub.url, { WebSocket, identity: "small", outbox: { maxBytes: 4 } });
   const large = small.topic("t").publish("large");
-  await assert.rejects(large, { code: "outbox_full", retryable: false });
+  await assert.rejects(large, { code: "larger_than_outbox", retryable: false });
   small.close();
 });
 

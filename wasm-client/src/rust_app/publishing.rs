@@ -21,6 +21,9 @@ pub enum PublishError {
     /// Too much waits for its outcome already.
     #[error("the outbox is full")]
     OutboxFull,
+    /// It has more bytes than the outbox may hold in all.
+    #[error("the message is larger than the outbox")]
+    LargerThanOutbox,
     /// The client was closed before the hub had the message, or ended for a reason that its status tells.
     #[error("the client is closed")]
     Closed,
@@ -33,6 +36,7 @@ impl From<Fault> for PublishError {
     fn from(fault: Fault) -> Self {
         match fault.into() {
             Unpublished::OutboxFull => Self::OutboxFull,
+            Unpublished::LargerThanOutbox => Self::LargerThanOutbox,
             // This face withdraws nothing.
             Unpublished::Closed | Unpublished::Cancelled => Self::Closed,
             Unpublished::Refused(code) => Self::Refused(code),

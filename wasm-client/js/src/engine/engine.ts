@@ -53,7 +53,7 @@ interface Outgoing {
 }
 
 /** Bytes of payload that an outbox takes if nothing else is said. */
-export const bytesMaxDefault = 1 << 24;
+const bytesMaxDefault = 1 << 24;
 
 /** Milliseconds on a clock that never goes back. */
 export const now = (): number => performance.now();

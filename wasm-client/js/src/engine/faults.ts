@@ -35,6 +35,7 @@ export const faultCodes = [
   "no_token",
   "token_refused",
   "suspended",
+  "larger_than_outbox",
 ] as const;
 
 export type FaultCode = (typeof faultCodes)[number];
