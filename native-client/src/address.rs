@@ -24,7 +24,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why a URL cannot be connected to.
+/// Why a URL cannot be connected to. It holds the URL without what may be a secret in it: a name and password, a query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// It is no URL with a host.
@@ -60,13 +60,13 @@ impl Address {
     /// Reads `http://host:port`, with a path where a proxy has the hub under one. With `ws` for `http`, a path names
     /// the WebSocket itself.
     pub(crate) fn parse(url: &str) -> Result<Self, AddressError> {
-        let no_url = || AddressError::NoUrl(url.into());
+        let no_url = || AddressError::NoUrl(shown(url));
         let uri: Uri = url.parse().map_err(|_| no_url())?;
         let names_hub = match uri.scheme_str() {
             Some("http") => true,
             Some("ws") => false,
-            Some("https" | "wss") => return Err(AddressError::Tls(url.into())),
-            Some(_) => return Err(AddressError::Scheme(url.into())),
+            Some("https" | "wss") => return Err(AddressError::Tls(shown(url))),
+            Some(_) => return Err(AddressError::Scheme(shown(url))),
             None => return Err(no_url()),
         };
         let authority = uri.authority().ok_or_else(no_url)?;
@@ -90,6 +90,24 @@ impl Address {
         let uri = Uri::builder().scheme("ws").authority(place).path_and_query(path).build();
         Ok(Self { host, port, uri: uri.map_err(|_| no_url())? })
     }
+}
+
+/// A URL, or what should be one, as it may be printed. A password may hold any letter, so all before the last `@` is hidden.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) if scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
+            (format!("{scheme}://"), rest)
+        }
+        Some(_) | None => (String::new(), url),
+    };
+    let (hidden, place) = match rest.rsplit_once('@') {
+        // A password with a question mark in it, or a query with an `@`.
+        Some((before, _)) if before.contains(['?', '#']) => ("...", ""),
+        Some((_, place)) => ("...@", place),
+        None => ("", rest),
+    };
+    let (place, query) = place.split_once(['?', '#']).map_or((place, ""), |(place, _)| (place, "?..."));
+    format!("{scheme}{hidden}{place}{query}")
 }
 
 #[cfg(test)]
@@ -126,5 +144,24 @@ mod tests {
         assert!(matches!(Address::parse("").unwrap_err(), AddressError::NoUrl(_)));
         assert!(matches!(Address::parse("http://a:99999").unwrap_err(), AddressError::NoUrl(_)));
         assert!(matches!(Address::parse("ws://[::1]:77o0/v1/ws").unwrap_err(), AddressError::NoUrl(_)));
+    }
+
+    #[test]
+    fn no_error_holds_a_secret() {
+        let names = ["", "me:SECRET@", "SECRET@", ":SECRET@", "me:a@SECRET@", "me:SECRET/@", "me:SECRET?@"];
+        let names =
+            names.into_iter().chain(["me:SECRET#@", "me:SECRET%40@", "me:http://SECRET@", "me:SECRET \"@"]);
+        for name in names {
+            for before in ["", "http://", "https://", "wss://", "ftp://", "no scheme://"] {
+                for behind in ["", ":77o0", ":7700/x", ":99999?token=SECRET", "/#SECRET", ":1x?a=b@SECRET"] {
+                    let url = format!("{before}{name}hub.local{behind}");
+                    let Err(error) = Address::parse(&url) else { continue };
+                    let told = format!("{error} {error:?}");
+                    assert!(!told.contains("SECRET"), "{url:?} is told as {told:?}");
+                }
+            }
+        }
+        let error = Address::parse("https://me:it@hub.local:7700/x?y").unwrap_err();
+        assert!(error.to_string().starts_with("`https://...@hub.local:7700/x?...` asks for TLS"), "{error}");
     }
 }

@@ -1,7 +1,9 @@
 //! What a program may choose, and what holds if it does not.
 
+use std::fmt;
+
 /// Choices for a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Options {
     /// The token to sign in with; none for anonymous.
     pub token: Option<String>,
@@ -15,6 +17,20 @@ pub struct Options {
     pub linger_ms: u64,
 }
 
+impl fmt::Debug for Options {
+    /// All but the token itself, which is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { token, agent, outbox_messages_max, outbox_bytes_max, linger_ms } = self;
+        f.debug_struct("Options")
+            .field("token", &token.as_ref().map(|_| format_args!("...")))
+            .field("agent", agent)
+            .field("outbox_messages_max", outbox_messages_max)
+            .field("outbox_bytes_max", outbox_bytes_max)
+            .field("linger_ms", linger_ms)
+            .finish()
+    }
+}
+
 impl Default for Options {
     /// A server's outbox: a hub that restarts may take seconds, and thousands of messages come each second.
     fn default() -> Self {
@@ -25,5 +41,17 @@ impl Default for Options {
             outbox_bytes_max: 64 << 20,
             linger_ms: 1_000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Options;
+
+    #[test]
+    fn a_token_is_not_printed() {
+        let options = Options { token: Some("SECRET".into()), ..Options::default() };
+        let told = format!("{options:?} {options:#?}");
+        assert!(!told.contains("SECRET") && told.contains("agent"), "{told}");
     }
 }
