@@ -75,8 +75,8 @@ pub struct Metrics {
     pub duplicates: Count,
     /// Refusals told, by code: of publishes, questions and identities.
     pub refused: Counts,
-    /// Updates that may be lost, and were.
-    pub updates_dropped: Count,
+    /// Updates that may be lost, and were, by the code that tells why.
+    pub updates_dropped: Counts,
     /// Blocks written whole to a subscriber.
     pub blocks_sent: Count,
     /// Bytes written to sockets.

@@ -26,6 +26,7 @@ use crate::reading::job::PageRead;
 use crate::session::asking::{page, page_of, still_readable, subscription};
 use crate::session::desk::{Demand, Desk};
 use crate::session::handles::Handles;
+use crate::session::refused::RefusedHandles;
 use crate::session::replies::Replies;
 use crate::session::telling::{continues, failed, outcome_frame};
 use crate::topics::Topics;
@@ -44,6 +45,8 @@ pub mod batch;
 
 pub mod handles;
 
+pub mod refused;
+
 pub mod replies;
 
 pub mod paging;
@@ -54,6 +57,7 @@ pub struct Session {
     signed_in: bool,
     participants: Vec<Present>,
     handles: Handles,
+    refused: RefusedHandles,
     /// Pages of history that are being read.
     asked: Vec<AskedPage>,
     /// What they take, on the connection's account.

@@ -84,6 +84,7 @@ impl MetricsPage {
         self.counter_by_code(
             "disconnected_total",
             "Connections ended for a fault of the client or its link.",
+            "code",
             disconnected,
         );
         self.gauge("subscriptions", "Subscriptions.", subscriptions.value());
@@ -91,12 +92,10 @@ impl MetricsPage {
         self.counter("published_total", "Messages appended.", published.value());
         self.counter("published_bytes_total", "Payload bytes appended.", published_bytes.value());
         self.counter("duplicates_total", "Retried publishes that had landed before.", duplicates.value());
-        self.counter_by_code("refused_total", "Refusals told: of publishes, questions, identities.", refused);
-        self.counter(
-            "updates_dropped_total",
-            "Updates without an ack that were not taken.",
-            updates_dropped.value(),
-        );
+        let help = "Refusals told: of publishes, questions, identities.";
+        self.counter_by_code("refused_total", help, "code", refused);
+        let help = "Updates without an ack that were not taken.";
+        self.counter_by_code("updates_dropped_total", help, "reason", updates_dropped);
         self.counter("blocks_sent_total", "Blocks written whole to a subscriber.", blocks_sent.value());
         self.counter("sent_bytes_total", "Bytes written to sockets.", bytes_sent.value());
         self.counter("blocked_total", "Writes that found a socket full.", blocked.value());
@@ -138,9 +137,9 @@ impl MetricsPage {
         self.sample(&format!("tidewire_{name}"), "counter", help, value);
     }
 
-    fn counter_by_code(&mut self, name: &str, help: &str, counts: &Counts) {
+    fn counter_by_code(&mut self, name: &str, help: &str, label: &str, counts: &Counts) {
         let codes = Code::ALL.iter().map(|code| (code.name(), counts.of(code.number())));
-        self.samples(name, "counter", help, "code", codes);
+        self.samples(name, "counter", help, label, codes);
     }
 
     /// A sample for each value of a label.

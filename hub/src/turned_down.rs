@@ -1,5 +1,5 @@
-//! Who is turned down after the handshake: sums of what the core counts by code, told to the operator with the limits that
-//! can be the cause.
+//! Who is turned down after the handshake: sums of what the core counts by code, told to the operator with what can be the
+//! cause, be it a limit or something else.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ struct Counts {
     /// By the place of the code.
     refused: Vec<u64>,
     disconnected: Vec<u64>,
-    updates_dropped: u64,
+    dropped: Vec<u64>,
 }
 
 impl TurnedDown {
@@ -47,7 +47,7 @@ impl Counts {
         Self {
             refused: by_code(&|number| metrics.refused.of(number)),
             disconnected: by_code(&|number| metrics.disconnected.of(number)),
-            updates_dropped: metrics.updates_dropped.value(),
+            dropped: by_code(&|number| metrics.updates_dropped.of(number)),
         }
     }
 
@@ -60,7 +60,7 @@ impl Counts {
             Code::ALL.iter().copied().zip(more).filter(|(_, more)| *more > 0).collect()
         };
         for (code, more) in risen(&self.refused, &before.refused) {
-            let causes = named(refusing(code));
+            let causes = named(refusing(code), code);
             lines.push(format!(
                 "since the last line {} said {code}{causes}; metrics: tidewire_refused_total{{code=\"{code}\"}}",
                 counted(more, "answer")
@@ -70,22 +70,20 @@ impl Counts {
             let limits = ending(code);
             // Clients that fall silent or break the protocol come and go; metrics have them.
             if !limits.is_empty() {
-                let causes = named(limits);
+                let causes = named(limits, code);
                 lines.push(format!(
                     "since the last line {} ended with {code}{causes}; metrics: tidewire_disconnected_total{{code=\"{code}\"}}",
                     counted(more, "connection")
                 ));
             }
         }
-        match self.updates_dropped.saturating_sub(before.updates_dropped) {
-            0 => {}
-            more => {
-                let causes = named(DROPPING);
-                lines.push(format!(
-                    "since the last line {} without an ack came to nothing{causes}; metrics: tidewire_updates_dropped_total",
-                    counted(more, "update")
-                ));
-            }
+        for (code, more) in risen(&self.dropped, &before.dropped) {
+            let causes = named(dropping(code), code);
+            lines.push(format!(
+                "since the last line {} without an ack came to nothing by {code}{causes}; metrics: \
+                 tidewire_updates_dropped_total{{reason=\"{code}\"}}",
+                counted(more, "update")
+            ));
         }
         lines
     }
@@ -128,26 +126,25 @@ const fn ending(code: Code) -> &'static [&'static str] {
     }
 }
 
-/// What can have the hub drop an update that may be lost.
-const DROPPING: &[&str] = &[
-    "[[access]]",
-    "publishes_per_second_max",
-    "publishes_per_second_per_address_max",
-    "message_bytes_max",
-    "topics_max",
-    "pending_bytes_max",
-    "node_bytes_max",
-];
+/// What can have the hub drop an update that may be lost for the reason of a code.
+const fn dropping(code: Code) -> &'static [&'static str] {
+    match code {
+        Code::RateLimited => &["publishes_per_second_max", "publishes_per_second_per_address_max"],
+        Code::Overloaded => &["topics_max", "handles_bytes_max", "pending_bytes_max", "node_bytes_max"],
+        Code::LimitReached => &["handles_max"],
+        code => refusing(code),
+    }
+}
 
 /// So many of them.
 fn counted(count: u64, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
-/// Keys as they are written in the configuration.
-fn named(causes: &[&str]) -> String {
+/// Keys as they are written in the configuration; where none is the cause, what the code means.
+fn named(causes: &[&str], code: Code) -> String {
     if causes.is_empty() {
-        return String::new();
+        return format!(" ({})", code.sentence());
     }
     let name = |cause: &&str| match cause.starts_with('[') {
         true => format!("`{cause}`"),
@@ -166,7 +163,7 @@ mod tests {
         metrics.refused.add(Code::RateLimited.number(), 4_512);
         metrics.disconnected.add(Code::TooSlow.number(), 2);
         metrics.disconnected.add(Code::Silent.number(), 9);
-        metrics.updates_dropped.add(3);
+        metrics.updates_dropped.add(Code::Forbidden.number(), 3);
         let first = Counts::of(&metrics);
         let lines = first.since(&Counts::default());
         assert_eq!(lines.len(), 3, "{lines:?}");
@@ -177,7 +174,11 @@ mod tests {
             lines[1].contains("2 connections ended with too_slow (`limits.outbox_bytes_max`"),
             "{lines:?}"
         );
-        assert!(lines[2].contains("3 updates without an ack came to nothing (`[[access]]`, "), "{lines:?}");
+        assert!(
+            lines[2].contains("3 updates without an ack came to nothing by forbidden (`[[access]]`); "),
+            "{lines:?}"
+        );
+        assert!(lines[2].ends_with("tidewire_updates_dropped_total{reason=\"forbidden\"}"), "{lines:?}");
         metrics.refused.add(Code::Forbidden.number(), 1);
         let lines = Counts::of(&metrics).since(&first);
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -185,10 +186,26 @@ mod tests {
     }
 
     #[test]
+    fn every_line_names_a_cause() {
+        let metrics = Metrics::default();
+        for code in Code::ALL {
+            for counts in [&metrics.refused, &metrics.disconnected, &metrics.updates_dropped] {
+                counts.add(code.number(), 1);
+            }
+        }
+        let lines = Counts::of(&metrics).since(&Counts::default());
+        assert!(lines.len() > 2 * Code::ALL.len());
+        for line in lines {
+            let (_, cause) = line.split_once(" (").unwrap_or_default();
+            assert!(cause.find(");").is_some_and(|len| len > 5), "{line}");
+        }
+    }
+
+    #[test]
     fn every_limit_that_is_named_is_there() {
         let page = include_str!("../../docs/CONFIGURATION.md");
-        let codes = Code::ALL.iter().flat_map(|code| [refusing(*code), ending(*code)]);
-        for limit in codes.chain([DROPPING]).flatten().filter(|name| !name.starts_with('[')) {
+        let codes = Code::ALL.iter().flat_map(|code| [refusing(*code), ending(*code), dropping(*code)]);
+        for limit in codes.flatten().filter(|name| !name.starts_with('[')) {
             assert!(page.contains(&format!("\n| `{limit}` | ")), "{limit}");
         }
     }

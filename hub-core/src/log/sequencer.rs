@@ -171,7 +171,7 @@ impl Sequencer {
                 self.windows.change(window, |window| window.rewind(seq));
                 self.windows.shut(self.clock, window);
             } else {
-                self.metrics.updates_dropped.add(1);
+                self.metrics.updates_dropped.add(Code::NotStored.number(), 1);
             }
             for waiter in pending.waiters {
                 let fate = Fate::Refused { code: Code::NotStored, consumed: false };
@@ -232,7 +232,7 @@ impl Sequencer {
             let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
             match outcome {
                 Some(outcome) => self.tell(Outcome { fate, ..outcome }),
-                None => self.metrics.updates_dropped.add(1),
+                None => self.metrics.updates_dropped.add(Code::Overloaded.number(), 1),
             }
             return;
         }

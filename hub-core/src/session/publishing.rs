@@ -39,11 +39,12 @@ impl Session {
                 let (window_new, next) = (opening.window_new, opening.next);
                 let place = Place::Opened { topic, lowest: open.lowest, window: opening.window };
                 self.handles.insert(handle, desk.serials.give(), open.participant, place);
+                self.refused.forget(handle);
                 self.charge_handles(desk);
                 desk.replies.put(&HubFrame::Opened(Opened { handle, window_new, next }));
             }
             Err(code) => {
-                refuse_open(handle, code, desk);
+                self.refuse_open(handle, code, desk);
                 if code == Code::Fenced {
                     self.detach(now, open.participant, code, desk.topics, desk.replies);
                 }
@@ -64,17 +65,19 @@ impl Session {
             Ok(name) => {
                 let (serial, place) = (desk.serials.give(), Place::Updates { name, topic: None });
                 self.handles.insert(open.handle, serial, open.participant, place);
+                self.refused.forget(open.handle);
                 self.charge_handles(desk);
             }
-            Err(code) => refuse_open(open.handle, code, desk),
+            Err(code) => self.refuse_open(open.handle, code, desk),
         }
         Ok(())
     }
 
     /// Takes an update that may be lost, or drops and counts it.
     pub(super) fn send(&mut self, now: Millis, update: &Send<'_>, desk: &mut Desk<'_>) {
-        if self.try_send(now, update, desk).is_err() {
-            desk.topics.metrics().updates_dropped.add(1);
+        if let Err(Refusal { code, .. }) = self.try_send(now, update, desk) {
+            let refused = self.refused.code_of(update.handle).filter(|_| code == Code::UnknownNumber);
+            desk.topics.metrics().updates_dropped.add(refused.unwrap_or(code).number(), 1);
         }
     }
 
@@ -136,7 +139,7 @@ impl Session {
     pub(super) fn publish(&mut self, now: Millis, publish: &Publish<'_>, desk: &mut Desk<'_>) {
         if let Err(refusal) = self.try_publish(now, publish, desk) {
             let Refusal { code, retry_after_ms } = refusal;
-            desk.replies.put(&HubFrame::Refused(Refused {
+            let refusal = Refused {
                 handle: publish.handle,
                 seq: publish.seq,
                 count: 1,
@@ -144,7 +147,12 @@ impl Session {
                 consumed: false,
                 retry_after_ms,
                 message: code.sentence().into(),
-            }));
+            };
+            if code == Code::UnknownNumber && self.refused.code_of(publish.handle).is_some() {
+                desk.replies.put_follower(&refusal);
+            } else {
+                desk.replies.put(&HubFrame::Refused(refusal));
+            }
             if code == Code::Fenced
                 && let Some(participant) = self.handles.get(publish.handle).map(|open| open.participant)
             {
@@ -217,6 +225,7 @@ impl Session {
     pub(super) fn shut(&mut self, now: Millis, handle: Handle, desk: &Desk<'_>) {
         let place = self.handles.remove(handle);
         desk.topics.shut(now, place.and_then(|place| place.window()));
+        self.refused.forget(handle);
         self.charge_handles(desk);
     }
 
@@ -230,9 +239,20 @@ impl Session {
         let grant = self.handles.regrant(handle, &rules.now());
         if grant.is_none() {
             self.shut(now, handle, desk);
-            refuse_open(handle, Code::Forbidden, desk);
+            self.refuse_open(handle, Code::Forbidden, desk);
         }
         grant.map(|grant| grant.holds)
+    }
+
+    fn refuse_open(&mut self, handle: Handle, code: Code, desk: &mut Desk<'_>) {
+        self.refused.add(handle, code);
+        desk.replies.put(&HubFrame::Refused(Refused {
+            handle,
+            code,
+            retry_after_ms: retry_after_ms(code),
+            message: code.sentence().into(),
+            ..Refused::default()
+        }));
     }
 
     fn charge_handles(&mut self, desk: &Desk<'_>) {
@@ -254,16 +274,6 @@ fn grant(open: &Open<'_>, desk: &Desk<'_>) -> Result<Granted<TopicName>, Code> {
         return Err(Code::Overloaded);
     }
     Ok(topic)
-}
-
-fn refuse_open(handle: Handle, code: Code, desk: &mut Desk<'_>) {
-    desk.replies.put(&HubFrame::Refused(Refused {
-        handle,
-        code,
-        retry_after_ms: retry_after_ms(code),
-        message: code.sentence().into(),
-        ..Refused::default()
-    }));
 }
 
 /// What the hub makes of a publish by what it looks like.

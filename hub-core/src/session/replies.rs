@@ -1,7 +1,7 @@
 //! What a connection is about to be told, in its dialect.
 
 use tidewire_protocol::code::{Code, GapReason};
-use tidewire_protocol::hub_frame::{HubFrame, Page};
+use tidewire_protocol::hub_frame::{HubFrame, Page, Refused};
 
 use crate::dialect::Dialect;
 use crate::metrics::Metrics;
@@ -52,6 +52,11 @@ impl Replies {
         }
         self.frames += 1;
         self.bad_news.extend(BadNews::of(frame));
+    }
+
+    /// Adds a refusal that only follows from one that was told before: operators hear of that one.
+    pub fn put_follower(&mut self, refusal: &Refused<'_>) {
+        self.frames += usize::from(self.dialect.put(&HubFrame::Refused(refusal.clone()), &mut self.bytes));
     }
 
     /// Adds a page of at most so many bytes in this dialect, or of one message.

@@ -51,6 +51,40 @@ fn what_is_not_taken_is_counted() {
     assert_eq!(hub.topics.metrics().updates_dropped.value(), 4);
 }
 
+/// Of what is said on one connection, these refusals are counted, and these reasons of updates that were dropped.
+#[track_caller]
+fn check_counted(frames: &[ClientFrame<'_>], refused: &[(Code, u64)], dropped: &[(Code, u64)]) {
+    let mut hub = Hub::new(limits(|limits| limits.message_bytes_max = 10), vec![]);
+    let writer = hub.client(1);
+    hub.say(writer, frames);
+    let metrics = hub.topics.metrics();
+    for (counts, expected) in [(&metrics.refused, refused), (&metrics.updates_dropped, dropped)] {
+        let counted = |code: &&Code| counts.of(code.number()) > 0;
+        let counted = Code::ALL.iter().filter(counted).map(|code| (*code, counts.of(code.number())));
+        assert_eq!(counted.collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn what_follows_from_a_refused_open_is_part_of_it_and_no_fault_of_another_kind() {
+    use Code::{BadName, Forbidden, TooLarge, UnknownNumber};
+    let publish = |handle, seq| publish_on(handle, seq, b"m");
+    let open = |handle| open_as(handle, 0, "$reserved");
+    check_counted(&[open(1), publish(1, 1), publish(1, 2)], &[(Forbidden, 1)], &[]);
+    check_counted(&[open(1), publish(2, 1)], &[(Forbidden, 1), (UnknownNumber, 1)], &[]);
+    check_counted(&[open(1), open_as(1, 0, "t"), publish(1, 1)], &[(Forbidden, 1)], &[]);
+    let shut = |handle| ClientFrame::Shut(Shut { handle: Handle(handle) });
+    check_counted(&[open(1), shut(1), publish(1, 1)], &[(Forbidden, 1), (UnknownNumber, 1)], &[]);
+    let none = open_for_updates(1, "no..name");
+    check_counted(&[none, send(1, b"m"), send(1, b"m")], &[(BadName, 1)], &[(BadName, 2)]);
+    check_counted(&[send(1, b"m")], &[], &[(UnknownNumber, 1)]);
+    check_counted(&[open_for_updates(1, "t"), send(1, &[b'x'; 11])], &[], &[(TooLarge, 1)]);
+    // However many are refused, the newest are remembered.
+    let mut many: Vec<_> = (1..=200).map(open).collect();
+    many.push(publish(200, 1));
+    check_counted(&many, &[(Forbidden, 200)], &[]);
+}
+
 #[test]
 fn they_have_the_rate_and_the_rules_of_publishes() {
     let mut hub = Hub::new(limits(|l| l.publishes_per_second_max = 1), vec![]);
