@@ -15,11 +15,13 @@ mod history;
 
 mod updates;
 
+mod config_file;
 mod hub_address;
 mod silence;
 
 mod asked;
 mod lines;
+mod number;
 mod place;
 mod printing;
 

@@ -1,25 +1,24 @@
 //! `tidewire check`: reads a configuration as `serve` would, and says what is wrong with it, or what it means.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use tidewire_hub::config::{Config, Flags};
 
+use crate::command::config_file::ConfigFile;
 use crate::command::printing::pipe_closed;
 
 /// The options of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The configuration to check; without it, the environment alone
-    #[arg(long, value_name = "FILE", env = "TIDEWIRE_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let flags = Flags { config: self.config, ..Flags::default() };
+        let flags = Flags { config: self.config.path()?, ..Flags::default() };
         match Config::load(&flags, std::env::vars_os()) {
             Ok(config) => {
                 say(&config).or_else(pipe_closed)?;

@@ -38,6 +38,9 @@ impl Failure {
     /// Refuses what no hub takes as a topic to publish to.
     pub(crate) fn check_topic(name: &str) -> Result<(), Self> {
         match TopicName::parse(name) {
+            Ok(topic) if topic.is_reserved() => Err(Self::Refused(format!(
+                "{name}: topics whose names begin with `$` are reserved: the hub alone publishes to them"
+            ))),
             Ok(_) => Ok(()),
             Err(_) => Err(Self::Refused(format!("{name}: {}", bad_topic(name)))),
         }

@@ -11,6 +11,7 @@ use tidewire_client::{Client, HistoryError, Message, Page, Position, Start};
 use crate::command::asked::Asked;
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::hub_address::HubAddress;
+use crate::command::number::count;
 use crate::command::place::Place;
 use crate::command::printing::{finish, print_message, tell_gap};
 
@@ -22,10 +23,10 @@ pub(crate) struct History {
     pub(crate) topic: String,
     /// Where to start: earliest, last:N, since:10m (s, m, h or d), a time such as 2026-01-02T03:04:05Z, or
     /// EPOCH:OFFSET for what comes after it, both as --json prints them
-    #[arg(long, value_name = "PLACE", default_value = "earliest")]
+    #[arg(long, value_name = "PLACE", allow_negative_numbers = true, default_value = "earliest")]
     pub(crate) from: Place,
     /// Print at most so many messages, the oldest first
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<u64>,
     /// Print each message as a JSON object with its topic, offset, epoch and time. Without this control characters other
     /// than the tab are printed as \n, \r or \x1b, and line ends of JSON as spaces

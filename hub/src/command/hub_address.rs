@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::command::asked::Asked;
 use crate::command::failure::Failure;
+use crate::command::number::{SECONDS_MAX, seconds};
 use crate::command::silence::{SILENCE_MAX, Silence, UNANSWERED};
 
 /// The options that they all have.
@@ -19,7 +20,7 @@ pub(crate) struct HubAddress {
     url: String,
     /// Give up after so many seconds without a connection, or on one where the hub refuses everything for now, or says
     /// nothing while an answer is waited for; where it said when to come back, after that time; 0 never
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=FOREVER))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true, value_parser = seconds)]
     wait: u64,
 }
 
@@ -44,7 +45,9 @@ impl HubAddress {
 
     /// Refuses what would go nowhere. A password may hold any letter, and is shown to nobody.
     fn check_url(&self) -> Result<(), Failure> {
-        let wrong = if self.url.contains('@') {
+        let wrong = if self.url.is_empty() {
+            "it is empty"
+        } else if self.url.contains('@') {
             "a name or password before an `@` goes nowhere: a hub lets programs in without"
         } else if self.url.contains('#') {
             "a fragment (`#...`) goes nowhere"
@@ -59,7 +62,7 @@ impl HubAddress {
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_secs(if self.wait == 0 { FOREVER } else { self.wait })
+        Duration::from_secs(if self.wait == 0 { SECONDS_MAX } else { self.wait })
     }
 
     /// Returns when the hub has taken nothing for too long, and refused it for now. Says so before, once for each code.
@@ -167,7 +170,7 @@ pub(crate) async fn connected(client: &Client) {
 
 /// A time that does not come.
 fn far() -> Instant {
-    Instant::now() + Duration::from_secs(FOREVER)
+    Instant::now() + Duration::from_secs(SECONDS_MAX)
 }
 
 /// How long the hub itself wants us to wait.
@@ -184,5 +187,3 @@ const fn asked_to_stay_away(why: &NoConnection) -> Option<Duration> {
 }
 
 const AGENT: &str = concat!("tidewire/", env!("CARGO_PKG_VERSION"));
-/// A year: longer than any shell waits.
-const FOREVER: u64 = 365 * 86_400;

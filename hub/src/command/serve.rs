@@ -1,7 +1,6 @@
 //! `tidewire serve`: runs a hub until it is told to stop.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
@@ -13,15 +12,15 @@ use tidewire_hub::server::Server;
 use tokio::runtime;
 use tokio::sync::mpsc;
 
+use crate::command::config_file::ConfigFile;
 use crate::command::signals::Signals;
 use crate::demo::publish_host;
 
 /// The options of `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Configuration in TOML; `tidewire check` says whether it is right
-    #[arg(long, value_name = "FILE", env = "TIDEWIRE_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Where to listen [default: 127.0.0.1:7700]; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -35,7 +34,8 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let flags = Flags { config: self.config, listen: self.listen, dev: self.dev, demo: self.demo };
+        let config = self.config.path()?;
+        let flags = Flags { config, listen: self.listen, dev: self.dev, demo: self.demo };
         let config = load(&flags)?;
         // Handshakes and plain HTTP only: messages are the shards' work, on threads of their own.
         let workers = config.shards.clamp(1, 2);

@@ -12,6 +12,7 @@ use crate::command::asked::Asked;
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::history::History;
 use crate::command::hub_address::HubAddress;
+use crate::command::number;
 use crate::command::place::Place;
 use crate::command::printing::{finish, pipe_closed, print_message, tell_gap};
 
@@ -23,10 +24,10 @@ pub(crate) struct Subscribe {
     pattern: String,
     /// Where to start: latest, earliest, last:N, since:10m (s, m, h or d), a time such as 2026-01-02T03:04:05Z, or
     /// EPOCH:OFFSET for what comes after it, both as --json prints them [default: latest, with --until-now earliest]
-    #[arg(long, value_name = "PLACE")]
+    #[arg(long, value_name = "PLACE", allow_negative_numbers = true)]
     from: Option<Place>,
     /// End after so many messages
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::count)]
     count: Option<u64>,
     /// End when everything is printed that is kept now, as `history` does
     #[arg(long)]
