@@ -46,7 +46,7 @@ pub struct AccountKey(pub u128);
 #[derive(Debug)]
 pub struct Ledger {
     totals: [Count; Kind::COUNT],
-    /// What an account may hold in all and still take more; a number that none reaches, but where the node is short of room.
+    /// What an account may hold in all and still take more; a number that none reaches, but where the node is full.
     level: AtomicUsize,
     /// Bytes that [`KNOWN`] may take together.
     known_bytes_max: usize,
@@ -196,14 +196,14 @@ impl Ledger {
         enough
     }
 
-    /// The node is short of room, and accounts that hold more than this in all take no more; or it is not.
+    /// The node is full, and accounts that hold more than this in all take no more; or it is not.
     pub fn restrict(&self, level: Option<usize>) {
         self.level.store(level.unwrap_or(usize::MAX), Ordering::Relaxed);
     }
 
-    /// Whether the node is short of room.
+    /// Whether the node was full when that was looked at last.
     #[must_use]
-    pub fn is_short(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.level.load(Ordering::Relaxed) < usize::MAX
     }
 
@@ -265,11 +265,11 @@ impl Account {
         kinds.map(|kind| self.held(kind)).sum()
     }
 
-    /// Whether it is to take no more messages, since the node is short of room and it holds more than others. A few are
+    /// Whether it is to take no more messages, since the node is full and it holds more than others. A few are
     /// nobody's fault.
     #[must_use]
     pub fn is_restricted(&self) -> bool {
-        self.ledger.is_short()
+        self.ledger.is_full()
             && self.held(Kind::Messages) > FEW_BYTES
             && self.held_in_all() > self.ledger.level.load(Ordering::Relaxed)
     }

@@ -11,8 +11,8 @@ pub struct Shares {
     first: Arc<Account>,
     /// Most blocks have none.
     others: Option<Box<Others>>,
-    /// Of the block in all.
-    bytes: usize,
+    /// What the first is charged.
+    first_bytes: usize,
     given_back: AtomicBool,
 }
 
@@ -29,7 +29,12 @@ impl Shares {
     #[must_use]
     pub fn new(first: &Arc<Account>, bytes: usize) -> Self {
         first.charge(Kind::Messages, bytes);
-        Self { first: Arc::clone(first), others: None, bytes, given_back: AtomicBool::new(false) }
+        Self {
+            first: Arc::clone(first),
+            others: None,
+            first_bytes: bytes,
+            given_back: AtomicBool::new(false),
+        }
     }
 
     /// Who answers for what nobody else does.
@@ -53,17 +58,16 @@ impl Shares {
 
     /// The block takes so many bytes now.
     pub fn set(&mut self, bytes: usize) {
-        let before = self.first_bytes();
-        self.bytes = bytes;
-        self.first.change(Kind::Messages, before, self.first_bytes());
+        let theirs = self.others.as_ref().map_or(0, |others| others.bytes);
+        let before = std::mem::replace(&mut self.first_bytes, bytes.saturating_sub(theirs));
+        self.first.change(Kind::Messages, before, self.first_bytes);
     }
 
-    /// So many of the bytes are those of `account`.
+    /// So many more bytes are those of `account`; what the first is charged, [`Self::set`] says when all are added.
     pub fn add(&mut self, account: &Arc<Account>, bytes: usize) {
         if Arc::ptr_eq(account, &self.first) || bytes == 0 {
             return;
         }
-        let before = self.first_bytes();
         let others = self.others.get_or_insert_default();
         let mut lately = others.shares.iter_mut().rev().take(LATELY);
         let more = match lately.find(|(known, _)| Arc::ptr_eq(known, account)) {
@@ -78,7 +82,6 @@ impl Shares {
         };
         others.bytes += more;
         account.charge(Kind::Messages, more);
-        self.first.change(Kind::Messages, before, self.first_bytes());
     }
 
     /// Each account and what it brought, if messages take so many bytes in all.
@@ -93,7 +96,7 @@ impl Shares {
         if self.given_back.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.first.release(Kind::Messages, self.first_bytes());
+        self.first.release(Kind::Messages, self.first_bytes);
         for (account, bytes) in self.others.iter().flat_map(|others| &others.shares) {
             account.release(Kind::Messages, bytes + SHARE_BYTES);
         }
@@ -101,10 +104,6 @@ impl Shares {
 
     fn brought_by_others(&self) -> usize {
         self.others.as_ref().map_or(0, |others| others.bytes - others.shares.len() * SHARE_BYTES)
-    }
-
-    fn first_bytes(&self) -> usize {
-        self.bytes.saturating_sub(self.others.as_ref().map_or(0, |others| others.bytes))
     }
 }
 

@@ -207,7 +207,7 @@ impl Sequencer {
             window.check(submission.seq, in_flight_max)
         });
         match judged {
-            Some(Verdict::Next) if self.windows.is_short(submission.window) => {
+            Some(Verdict::Next) if !self.windows.may_grow(submission.window) => {
                 Verdict::Refused(Code::Overloaded)
             }
             // A window in use is dropped only when its producer has begun another: open again.
@@ -227,8 +227,9 @@ impl Sequencer {
     /// Numbers a publish, stores it, and shows it as soon as its turn has come. An update that may be lost has nobody
     /// to be told its outcome.
     fn admit(&mut self, now: Millis, submission: &Submission<'_>, outcome: Option<Outcome>) {
-        let is_full = self.pending_bytes + submission.record.payload.len() > self.limits.pending_bytes_max;
-        if is_full || submission.wish == Wish::Append && submission.account.is_restricted() {
+        let is_backed_up =
+            self.pending_bytes + submission.record.payload.len() > self.limits.pending_bytes_max;
+        if is_backed_up || submission.wish == Wish::Append && submission.account.is_restricted() {
             let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
             match outcome {
                 Some(outcome) => self.tell(Outcome { fate, ..outcome }),

@@ -188,12 +188,12 @@ impl Windows {
         self.shelf.change(window.key, |kept| change(&mut kept.window))
     }
 
-    /// Whether its account has too much in use for this window to keep more than the few outcomes that any may.
+    /// Whether this window may keep more outcomes: the few that any may, or as its account has not too much in use.
     #[must_use]
-    pub fn is_short(&self, window: WindowKey) -> bool {
+    pub fn may_grow(&self, window: WindowKey) -> bool {
         let key = window.key;
         let beyond = self.shelf.get(key).map_or(0, |kept| kept.window.bytes_beyond());
-        beyond > 0 && self.shelf.account(key).is_some_and(|account| !self.shelf.may_use(account, beyond))
+        beyond == 0 || self.shelf.account(key).is_none_or(|account| self.shelf.may_use(account, beyond))
     }
 
     /// Drops windows that were unused for too long, a bounded number at a time.

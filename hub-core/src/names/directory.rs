@@ -269,12 +269,12 @@ impl Directory {
     }
 
     /// Takes the next topics to be aged, going on where the last call ended, and at the start of a round the patterns
-    /// that nobody listens to. A round begins so long after the one before it at the earliest; where the node is full
+    /// that nobody listens to. A round begins so long after the one before it at the earliest; where the node is tight
     /// it begins at once, and takes longer steps.
-    pub fn next_to_age(&mut self, now: Millis, is_full: bool) -> Aging {
+    pub fn next_to_age(&mut self, now: Millis, is_tight: bool) -> Aging {
         let mut aging = Aging::default();
         let is_done = self.swept_to == Progress::Done && self.patterns_to.is_none();
-        if is_done && (is_full || now.since(self.round_at) >= ROUND_MS) {
+        if is_done && (is_tight || now.since(self.round_at) >= ROUND_MS) {
             self.round_at = now;
             self.swept_to = Progress::Start;
             self.patterns_to = Some(None);
@@ -288,7 +288,7 @@ impl Directory {
             return aging;
         }
         let all = self.topics.nodes() + self.count * STEPS_MORE;
-        let steps = if is_full { STEPS_MAX } else { (all / SWEEPS_A_ROUND).clamp(STEPS_MIN, STEPS_MAX) };
+        let steps = if is_tight { STEPS_MAX } else { (all / SWEEPS_A_ROUND).clamp(STEPS_MIN, STEPS_MAX) };
         let topics = &mut aging.topics;
         self.swept_to = self.topics.list_all(&self.swept_to, (steps, STEPS_MORE), |leaf| {
             if let Leaf::Topic(topic) = leaf {

@@ -44,7 +44,7 @@ impl Doubles {
     /// holds for those that have more than their share, and where there is none, for all.
     #[must_use]
     pub fn crowd_out(&self, tail: &Tail, tails: usize) -> bool {
-        let is_crowded = self.are_too_many() || self.account.ledger().is_short();
+        let is_crowded = self.are_too_many() || self.account.ledger().is_full();
         is_crowded && (self.bytes() > 2 * self.bytes_max || tail.bytes() > self.bytes_max / tails.max(1))
     }
 }

@@ -62,9 +62,9 @@ impl Topics {
     /// for sweeps to go on; and once it is full, whoever holds most takes no more until there is room.
     fn make_room(&self, now: Millis) -> Option<usize> {
         let may_keep = if self.is_tight() { self.relieve_heavy(now) } else { usize::MAX };
-        let (is_tight, is_short) = (self.is_tight(), self.is_full());
+        let (is_tight, is_full) = (self.is_tight(), self.is_full());
         // Also for what only tails of patterns are to give: nothing is to come faster than they do.
-        self.ledger.restrict(is_short.then(|| self.ledger.level(self.excess())));
+        self.ledger.restrict(is_full.then(|| self.ledger.level(self.excess())));
         let more = self.limits.node_bytes_max / LOOKS_A_NODE;
         let looks_again_at = if is_tight { self.ledger.total().saturating_add(more) } else { 0 };
         self.looks_again_at.store(looks_again_at, Ordering::Relaxed);
@@ -118,5 +118,5 @@ impl Topics {
 
 /// What came so long ago is settled.
 const SETTLED_MS: u64 = 1_000;
-/// Where the node is short of room, it is looked for again when it holds more by so small a part.
+/// Where the node is tight, room is looked for again when it holds more by so small a part.
 const LOOKS_A_NODE: usize = 64;

@@ -6,14 +6,14 @@ use tidewire_hub::config::Flags;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Signal {
     /// To end.
     End,
     /// To end as well, for want of a terminal, or of a hub with a file to read it again.
     Hangup,
 }
 
-impl Asked {
+impl Signal {
     /// Whether a hub is to read its file again, and not to end.
     pub(super) fn is_for_the_file(self, flags: &Flags) -> bool {
         self == Self::Hangup && flags.config.is_some()
@@ -42,7 +42,7 @@ impl Signals {
     }
 
     /// The next one.
-    pub(super) async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> Signal {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -50,9 +50,9 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => Asked::End,
-            _ = self.interrupt.recv() => Asked::End,
-            _ = hangup => Asked::Hangup,
+            _ = self.terminate.recv() => Signal::End,
+            _ = self.interrupt.recv() => Signal::End,
+            _ = hangup => Signal::Hangup,
         }
     }
 }
@@ -76,11 +76,11 @@ impl Signals {
     }
 
     /// The next one.
-    pub(super) async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> Signal {
         // An error means that no signal can ever come.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        Asked::End
+        Signal::End
     }
 }
