@@ -62,6 +62,8 @@ pub struct Topics {
     access: InForce,
     /// The last look for room found too little: until the next sweep, or until there are so many bytes, nobody looks again.
     looks_again_at: AtomicUsize,
+    /// Bytes of messages that there were when the node was found full; a number that none reaches while it is not.
+    full_with: AtomicUsize,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
@@ -101,6 +103,7 @@ impl Topics {
             heavy,
             access: InForce::new(settings.access),
             looks_again_at: AtomicUsize::new(0),
+            full_with: AtomicUsize::new(usize::MAX),
             limits,
             metrics,
             ledger,

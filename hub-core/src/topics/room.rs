@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::clock::{Millis, NEVER};
+use crate::ledger::Kind;
 use crate::log::Log;
 use crate::names::directory::Aging;
 use crate::sync::lock;
@@ -64,11 +65,27 @@ impl Topics {
         let may_keep = if self.is_tight() { self.relieve_heavy(now) } else { usize::MAX };
         let (is_tight, is_full) = (self.is_tight(), self.is_full());
         // Also for what only tails of patterns are to give: nothing is to come faster than they do.
-        self.ledger.restrict(is_full.then(|| self.ledger.level(self.excess())));
+        if !is_full {
+            self.full_with.store(usize::MAX, Ordering::Relaxed);
+        }
+        self.ledger.restrict(is_full.then(|| self.squeezed(self.ledger.level(self.excess()))));
         let more = self.limits.node_bytes_max / LOOKS_A_NODE;
         let looks_again_at = if is_tight { self.ledger.total().saturating_add(more) } else { 0 };
         self.looks_again_at.store(looks_again_at, Ordering::Relaxed);
         is_tight.then_some(may_keep)
+    }
+
+    /// What an account may hold and still take more, by what it may keep: the less, the more messages came since the node was
+    /// full. Those who come to a full node would else fill it once more, up to the level, before sweeps have freed what others
+    /// hold. So little that very many would have to come is let be.
+    fn squeezed(&self, level: usize) -> usize {
+        let (max, messages) = (self.limits.node_bytes_max, self.ledger.held(Kind::Messages));
+        let known =
+            self.full_with.compare_exchange(usize::MAX, messages, Ordering::Relaxed, Ordering::Relaxed);
+        let beyond = messages.saturating_sub(known.err().unwrap_or(messages));
+        let most = (max / BEYOND_A_NODE).max(1);
+        let squeezed = level as u128 * most.saturating_sub(beyond) as u128 / most as u128;
+        level.min(usize::try_from(squeezed).unwrap_or(usize::MAX).max(max / LITTLE_A_NODE))
     }
 
     /// Makes room among what is heavy, and tells how much an account may keep.
@@ -118,5 +135,9 @@ impl Topics {
 
 /// What came so long ago is settled.
 const SETTLED_MS: u64 = 1_000;
+/// A full node that has taken so small a part more takes messages only of those who hold very little.
+const BEYOND_A_NODE: usize = 8;
+/// So small a part of a node is that.
+const LITTLE_A_NODE: usize = 256;
 /// Where the node is tight, room is looked for again when it holds more by so small a part.
 const LOOKS_A_NODE: usize = 64;

@@ -437,3 +437,38 @@ fn whoever_writes_no_faster_than_sweeps_make_room_is_not_refused() {
     }
     assert!(most > NODE_BYTES - NODE_BYTES / 24, "the node was never nearly full: {most}");
 }
+
+#[test]
+fn those_who_come_to_a_full_node_fill_it_no_more_while_room_is_made() {
+    for newcomers in [1, 3, 12] {
+        let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+        let innocent = client_of(&mut hub, 1, 1);
+        fill(&mut hub, innocent, "innocent", 10, 2, 500);
+        // All within one instant: nothing is swept.
+        let old = client_of(&mut hub, 10, 10);
+        fill(&mut hub, old, "old", 1_500, 14, 1_000);
+        assert!(hub.topics.ledger().total() > NODE_BYTES, "the node is full");
+        let full = hub.held(Kind::Messages);
+        let ids: Vec<_> = (0..newcomers).map(|at| client_of(&mut hub, 100 + at, 100 + at as u8)).collect();
+        for (seq, round) in (3..).zip(0..200) {
+            for (at, id) in ids.iter().enumerate() {
+                hub.say(*id, &[open_as(round + 1, 0, &format!("new.{at}.{round}"))]);
+                let frames: Vec<_> = (1..=30).map(|seq| publish_on(round + 1, seq, &[b'x'; 1_000])).collect();
+                hub.say(*id, &frames);
+                hub.sockets.written.remove(id);
+            }
+            let more = hub.held(Kind::Messages) - full;
+            let most = NODE_BYTES / 8 + (newcomers as usize + 4) * NODE_BYTES / 256;
+            assert!(more <= most, "{newcomers} newcomers put {more} bytes into a full node");
+            hub.heard(innocent);
+            hub.say(innocent, &[publish_on(1, seq, b"goes on")]);
+            assert_eq!(hub.heard(innocent), [Heard::Acked(seq, 1)]);
+        }
+        wait(&mut hub, &ids, 10);
+        let last = *ids.last().unwrap();
+        hub.heard(last);
+        hub.say(last, &[open_as(999, 0, "new.later"), publish_on(999, 1, b"x")]);
+        assert_eq!(hub.heard(last), [Heard::Opened, Heard::Acked(1, 1)], "there is room again");
+        assert_eq!(hub.kept("innocent.2"), 2);
+    }
+}
