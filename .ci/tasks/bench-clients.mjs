@@ -15,6 +15,7 @@ import { at, hubBinary, tarball } from "./paths.mjs";
 import { prepareBuild } from "./prepare.mjs";
 import { CommandFailed, run } from "./run.mjs";
 import { buildWasm } from "./wasm.mjs";
+import { buildScript } from "./wasm-script.mjs";
 
 /** Builds, installs, measures and reports; `centrifugeServer` is where Centrifuge's server is, if it is there. */
 export async function benchClients(args, centrifugeServer) {
@@ -55,6 +56,7 @@ function parse(args) {
 async function buildHub() {
   await prepareBuild();
   await buildWasm();
+  await buildScript();
   await buildPackage();
   if (process.env.TIDEWIRE_BIN) return process.env.TIDEWIRE_BIN;
   await run("cargo", ["build", "--locked", "--release", "-p", "tidewire"]);

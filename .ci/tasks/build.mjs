@@ -1,9 +1,9 @@
 // `npm run build`: the wasm engine, the npm package, the demo page, the hub, the page in Rust and the chat.
 //
 // What the parts agree on:
-// - `wasm-client/js/src/{index,slim,workerd,edge}.ts` are the package's entries; each becomes one file in `dist`.
-// - They import the types of a wasm instance as `#wasm`, and the wasm's text as `#wasm-inline` (raw deflate as text);
-//   both are made in `target/wasm`, where `tsconfig.json` finds them.
+// - `wasm-client/js/src/{index,slim,js,workerd,edge}.ts` are the package's entries; each becomes one file in `dist`.
+// - They import the types of a wasm instance as `#wasm`, the wasm's text as `#wasm-inline` (raw deflate as text), and the
+//   wasm turned into JavaScript as `#wasm-script`; all are made in `target/wasm`, where `tsconfig.json` finds them.
 // - `web` and `web/examples/chat` import the built package by its name and leave their pages in `dist`.
 //
 // Cargo knows for itself what to rebuild; the other steps are skipped while their inputs are unchanged.
@@ -18,6 +18,7 @@ import { run } from "./run.mjs";
 import { buildRustPage } from "./rust-page.mjs";
 import { step, stepIfChanged } from "./steps.mjs";
 import { buildWasm } from "./wasm.mjs";
+import { buildScript } from "./wasm-script.mjs";
 
 export async function build() {
   await buildHub();
@@ -29,6 +30,7 @@ export async function build() {
 export async function buildHub() {
   await prepareBuild();
   await buildWasm();
+  await buildScript();
   await buildPackage();
   await buildPage("build the demo page", web);
   await step("compile the hub", () =>

@@ -24,7 +24,7 @@ export async function buildWasm() {
         at("node_modules/binaryen/package.json"),
         at(".ci/tasks/wasm.mjs"),
       ],
-      outputs: wasmFiles,
+      outputs: [...wasmFiles, boundWasm],
     },
     finish,
   );
@@ -79,7 +79,7 @@ async function finish() {
   const optimised = resolve(wasmOut, "tidewire.wasm");
   await run(process.execPath, [
     at("node_modules/binaryen/bin/wasm-opt"),
-    resolve(bound, "tidewire_bg.wasm"),
+    boundWasm,
     ...OPTIMISE,
     ...FEATURES.map((feature) => `--enable-${feature}`),
     "-o",
@@ -117,6 +117,8 @@ export function helper(...args) {
 }
 
 export const TARGET = "wasm32-unknown-unknown";
+/** What JavaScript can call, not optimised yet. */
+export const boundWasm = resolve(wasmOut, "bound/tidewire_bg.wasm");
 const rawWasm = resolve(cargoTarget, TARGET, "wasm/tidewire_wasm.wasm");
 
 export const wasmFiles = [
@@ -146,7 +148,7 @@ const OPTIMISE = [
 ];
 
 /** What rustc's target emits and every supported engine has; `--all-features` would use more. */
-const FEATURES = [
+export const FEATURES = [
   "bulk-memory",
   "sign-ext",
   "mutable-globals",
@@ -156,7 +158,9 @@ const FEATURES = [
 ];
 
 const WASM_TYPES = `/** One instance: what the client exports by \`#[wasm_bindgen]\`, and its memory. */
-export type Wasm = typeof import("./bound/tidewire.js") & { readonly memory: WebAssembly.Memory };
+export type Wasm = typeof import("./bound/tidewire.js") & {
+  readonly memory: { readonly buffer: ArrayBufferLike };
+};
 `;
 
 /** By how often the package has them; without what a string or a page would escape. */

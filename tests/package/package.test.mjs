@@ -33,6 +33,17 @@ test("Node, slim", () => {
   assert.deepEqual(JSON.parse(runNode(folder, "slim.js", hub.url)), expected);
 });
 
+test("Node, without WebAssembly", () => {
+  const args = ["--disallow-code-generation-from-strings", "js.js", hub.url];
+  assert.deepEqual(JSON.parse(runNode(folder, ...args)), expected);
+});
+
+test("Node, where the default entry finds no WebAssembly", () => {
+  const { code, message } = JSON.parse(runNode(folder, "blocked.js", hub.url));
+  assert.equal(code, "wasm_blocked");
+  assert.match(message, /@tidewire\/client\/js needs no WebAssembly/);
+});
+
 test("Node, CommonJS", () => {
   assert.deepEqual(JSON.parse(runNode(folder, "commonjs.cjs", hub.url)), expected);
 });

@@ -15,7 +15,7 @@ export type ErrorCode =
   | "handler_failed"
   /** The WebAssembly engine could not be loaded, or stopped; `cause` says why. */
   | "engine_failed"
-  /** The page's Content-Security-Policy keeps WebAssembly from being compiled. */
+  /** There is no WebAssembly, or the page's Content-Security-Policy forbids it: `@tidewire/client/js` works there. */
   | "wasm_blocked"
   /** There is no global `WebSocket`, and none was given. */
   | "no_websocket"

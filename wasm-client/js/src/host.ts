@@ -1,7 +1,7 @@
 // What a page has: the engine, its link, its timers. Carries bytes and time between them, and hands the engine's
 // rows to its guest. When the engine stops (a trap), another one is made, and the guest gives it what it keeps.
 
-import { Call, Engine, instantiate, type Loader, now } from "./engine/engine.js";
+import { Call, Engine, type Loader, now } from "./engine/engine.js";
 import { Kind, type Rows } from "./engine/rows.js";
 import { type ErrorCode, TidewireError } from "./errors.js";
 import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
@@ -85,7 +85,6 @@ export class Host {
     this.#started = true;
     if (!this.#link && !this.#move()) return;
     this.#load()
-      .then(instantiate)
       .then((wasm) => {
         const [, , engines = 0n] = this.#producer;
         if (!engines) crypto.getRandomValues(this.#producer.subarray(0, 2));
@@ -93,7 +92,7 @@ export class Host {
         this.#boot(new Engine(wasm, this.#producer, this.#outbox));
       })
       .catch((cause) => {
-        const isBlocked = /CSP|Content.Security/i.test(String(cause));
+        const isBlocked = !globalThis.WebAssembly || /CSP|Content.Security/i.test(String(cause));
         this.#guest.failed(isBlocked ? "wasm_blocked" : "engine_failed", cause);
       });
   }

@@ -182,8 +182,9 @@ export class Session implements Guest {
   }
 
   failed(code: ErrorCode, cause: unknown): void {
-    if (!this.closed)
-      this.#setStatus({ state: "closed", reason: code, detail: wordsOf(cause) }, cause);
+    if (this.closed) return;
+    const way = code === "wasm_blocked" ? "@tidewire/client/js needs no WebAssembly; " : "";
+    this.#setStatus({ state: "closed", reason: code, detail: way + wordsOf(cause) }, cause);
   }
 
   lost(end: LinkEnd): void {

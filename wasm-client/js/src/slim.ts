@@ -1,6 +1,7 @@
 // The entry without the engine in it: the application says where `@tidewire/client/tidewire.wasm` is.
 
 import { openClient } from "./client.js";
+import { instantiate, type Loader } from "./engine/engine.js";
 import { TidewireError } from "./errors.js";
 import type { Client, ClientOptions, Contract } from "./types.js";
 
@@ -25,10 +26,10 @@ export function createClient<C extends Contract = never>(
   return openClient(load, url, options) as unknown as Client<C>;
 }
 
-async function load(): Promise<WebAssembly.Module> {
+const load: Loader = async () => {
   if (!module) throw new TidewireError("engine_failed", "call initWasm first");
-  return module;
-}
+  return instantiate(await module);
+};
 
 async function compile(source: WasmSource): Promise<WebAssembly.Module> {
   if (source instanceof WebAssembly.Module) return source;

@@ -33,9 +33,11 @@ const order = [
   "client.ts",
   "load/once.ts",
   "load/inline.ts",
+  "load/script.ts",
   "exports.ts",
   "index.ts",
   "slim.ts",
+  "js.ts",
   "workerd.ts",
   "edge.ts",
 ];

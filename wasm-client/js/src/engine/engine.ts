@@ -29,11 +29,14 @@ export const enum Call {
 const utf8 = new TextEncoder();
 const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
 
-/** Gives the compiled engine, the same each time. */
-export type Loader = () => Promise<WebAssembly.Module>;
+/**
+ * Gives a new engine, which shares nothing with those before it.
+ * @internal
+ */
+export type Loader = () => Promise<Wasm>;
 
 /**
- * A new engine, which shares nothing with those before it.
+ * The engine of a module.
  * @internal
  */
 export async function instantiate(module: WebAssembly.Module): Promise<Wasm> {

@@ -1,14 +1,14 @@
 // Compiles the engine once per realm, and again only if that failed.
 
-import type { Loader } from "../engine/engine.js";
+import { instantiate, type Loader } from "../engine/engine.js";
 
-export function once(compile: Loader): Loader {
+export function once(compile: () => Promise<WebAssembly.Module>): Loader {
   let module: Promise<WebAssembly.Module> | undefined;
   return () => {
     module ??= compile().catch((error) => {
       module = undefined;
       throw error;
     });
-    return module;
+    return module.then(instantiate);
   };
 }
