@@ -1,16 +1,29 @@
 // Runs JavaScript and TypeScript tests by Node's own runner.
 
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { bundleWith } from "./package.mjs";
 import { at, jsPackage } from "./paths.mjs";
 import { run } from "./run.mjs";
 
 /** Tests beside the package's sources: bundled first, since Node 20 reads no TypeScript and knows none of our aliases. */
-export async function runPackageSourceTests() {
-  const outdir = at("target/js-test");
+export function runPackageSourceTests() {
+  return runBundled(testsIn(folder), "target/js-test");
+}
+
+/** Those of them that use the default entry, with the one without WebAssembly in its place. */
+export function runPackageSourceTestsWithoutWasm() {
+  const entry = '"../src/index.ts"';
+  const sources = testsIn(folder).filter((test) => readFileSync(test, "utf8").includes(entry));
+  return runBundled(sources, "target/js-test-without-wasm", {
+    plugins: [withoutWasm],
+    alias: { "#wasm-script": join(folder, "watched-script.mjs") },
+  });
+}
+
+async function runBundled(sources, output, options = {}) {
+  const outdir = at(output);
   rmSync(outdir, { recursive: true, force: true });
-  const sources = testsIn(resolve(jsPackage, "test"));
   await bundleWith({
     entryPoints: sources,
     outdir,
@@ -19,6 +32,7 @@ export async function runPackageSourceTests() {
     platform: "node",
     packages: "external",
     sourcemap: "inline",
+    ...options,
   });
   await runTests(testsIn(outdir), {});
 }
@@ -44,3 +58,12 @@ function testsIn(folder) {
   if (tests.length === 0) throw new Error(`${relative(at("."), folder)} holds no tests`);
   return tests.map((name) => join(folder, name)).sort();
 }
+
+const folder = resolve(jsPackage, "test");
+const withoutWasm = {
+  name: "without-wasm",
+  setup(build) {
+    const path = resolve(jsPackage, "src/js.ts");
+    build.onResolve({ filter: /\/src\/index\.ts$/ }, () => ({ path }));
+  },
+};

@@ -7,7 +7,11 @@ import { build } from "./build.mjs";
 import { checkNpmAdvisories, checkRustDependencies } from "./dependencies.mjs";
 import { fuzz } from "./fuzz.mjs";
 import { hostile } from "./hostile.mjs";
-import { runPackageSourceTests, runTestsIn } from "./js-tests.mjs";
+import {
+  runPackageSourceTests,
+  runPackageSourceTestsWithoutWasm,
+  runTestsIn,
+} from "./js-tests.mjs";
 import { pack } from "./pack.mjs";
 import { checkSize } from "./package.mjs";
 import { at, cargoTarget, hubBinary, jsPackage } from "./paths.mjs";
@@ -96,6 +100,11 @@ const sections = [
     name: "test: npm package sources",
     needs: "build",
     run: runPackageSourceTests,
+  },
+  {
+    name: "test: npm package sources, without wasm",
+    needs: "build",
+    run: runPackageSourceTestsWithoutWasm,
   },
   {
     name: "test: JSON client",

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { WebSocket } from "ws";
 import { createClient } from "../src/index.ts";
 import { Client, frame, Hub, ScriptedHub } from "./scripted-hub.mjs";
-import { corrupt, settled, until } from "./support.mjs";
+import { corrupt, forbidEngines, settled, until } from "./support.mjs";
 
 /** What an application may wait for; `leave` and `signal` end it where they can. */
 const waits = {
@@ -106,10 +106,7 @@ for (const [name, wait] of Object.entries(waits)) {
   }
 
   test(`${name} settles where no engine can be made`, async () => {
-    const { instantiate } = WebAssembly;
-    WebAssembly.instantiate = async () => {
-      throw new WebAssembly.CompileError("blocked by CSP");
-    };
+    const allow = forbidEngines();
     try {
       const tide = createClient("ws://127.0.0.1:9", { WebSocket, identity: name });
       tide.on("error", () => {});
@@ -117,7 +114,7 @@ for (const [name, wait] of Object.entries(waits)) {
       if (!name.includes("ping")) assert.equal(tide.status.reason, "wasm_blocked");
       tide.close();
     } finally {
-      WebAssembly.instantiate = instantiate;
+      allow();
     }
   });
 

@@ -25,12 +25,30 @@ export async function until(holds, what = holds.toString(), ms = 5_000) {
 
 /** The memories of all engines, by order of their making. */
 const memories = [];
+let forbidden;
+
+/** Makes an engine, unless that is forbidden, and keeps its memory at hand. */
+export function watched(make) {
+  if (forbidden) throw forbidden;
+  const engine = make();
+  memories.push(engine.memory);
+  return engine;
+}
+
 const instantiate = WebAssembly.instantiate;
 WebAssembly.instantiate = async (...given) => {
   const instance = await instantiate(...given);
-  memories.push(instance.exports.memory);
+  watched(() => instance.exports);
   return instance;
 };
+
+/** Lets no engine be made, as a page's policy does, until the function that it returns is called. */
+export function forbidEngines() {
+  forbidden = new WebAssembly.CompileError("blocked by CSP");
+  return () => {
+    forbidden = undefined;
+  };
+}
 
 /** Makes the next call of the newest engine trap. */
 export function corrupt() {
