@@ -1,4 +1,5 @@
-// `npm run fuzz -- --seconds N [--target NAME]`: every fuzz target of `tests/fuzz` for N seconds each.
+// `npm run fuzz -- --seconds N [--target NAME]`: every fuzz target of `tests/fuzz` for N seconds each, and as long
+// `engines`, the package's two engines side by side.
 //
 // Built by the pinned stable compiler: what `cargo fuzz` asks of a nightly one is the address sanitizer, and there is
 // no unsafe code here for it to watch. What was found stays in `tests/fuzz/artifacts`; to run one again, build by this
@@ -8,9 +9,12 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { compareEngines } from "./js-tests.mjs";
 import { at, cargoTarget } from "./paths.mjs";
-import { prepareFuzz } from "./prepare.mjs";
+import { prepareBuild, prepareFuzz } from "./prepare.mjs";
 import { read, run } from "./run.mjs";
+import { buildWasm } from "./wasm.mjs";
+import { buildScript } from "./wasm-script.mjs";
 
 /** Builds the targets and runs each whose name holds `only`; throws after the last if any found something. */
 export async function fuzz({ seconds, only = "" }) {
@@ -74,5 +78,12 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { seconds, target } = parseArgs({ options }).values;
   if (!/^[1-9]\d*$/.test(seconds))
     throw new Error(`--seconds must be a whole number, not ${seconds}`);
-  await fuzz({ seconds: Number(seconds), only: target });
+  const isEngines = "engines".includes(target);
+  if (!target || !isEngines) await fuzz({ seconds: Number(seconds), only: target });
+  if (isEngines) {
+    await prepareBuild();
+    await buildWasm();
+    await buildScript();
+    await compareEngines(Number(seconds));
+  }
 }

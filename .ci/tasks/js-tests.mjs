@@ -21,7 +21,16 @@ export function runPackageSourceTestsWithoutWasm() {
   });
 }
 
-async function runBundled(sources, output, options = {}) {
+/** Plays both engines side by side for so long, from a seed that no run before had. */
+export function compareEngines(seconds) {
+  const env = {
+    TIDEWIRE_FUZZ_SECONDS: String(seconds),
+    TIDEWIRE_FUZZ_SEED: String(Math.floor(Math.random() * 2 ** 31)),
+  };
+  return runBundled([join(folder, "engines.test.mjs")], "target/js-test-engines", {}, env);
+}
+
+async function runBundled(sources, output, options = {}, env = {}) {
   const outdir = at(output);
   rmSync(outdir, { recursive: true, force: true });
   await bundleWith({
@@ -34,7 +43,7 @@ async function runBundled(sources, output, options = {}) {
     sourcemap: "inline",
     ...options,
   });
-  await runTests(testsIn(outdir), {});
+  await runTests(testsIn(outdir), env);
 }
 
 /** Tests in a folder, as they are. */
