@@ -1,7 +1,8 @@
 // Installs what is missing, or says what is missing and how to get it.
 
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { at } from "./paths.mjs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { at, tools } from "./paths.mjs";
 import { read, run } from "./run.mjs";
 
 /** What a build needs: a linker, Rust's wasm target and the npm packages of the lock file. */
@@ -50,6 +51,30 @@ export async function prepareCargoTool({ name, version, folder }) {
     const args = ["install", name, "--version", version, "--locked", "--debug", "--root", folder];
     await run("cargo", args, { env: { CARGO_PROFILE_DEV_DEBUG: "false" } });
   }
+  return program;
+}
+
+/** One program of a package that is too large to be everybody's; its path. */
+export function prepareNpmTool({ name, version, integrity, path }) {
+  const folder = resolve(tools, `${name}-${version}`);
+  const program = resolve(folder, "package", path);
+  if (existsSync(program)) return program;
+  console.log(`prepare: fetch ${name} ${version}`);
+  mkdirSync(folder, { recursive: true });
+  const packed = read("npm", [
+    "pack",
+    `${name}@${version}`,
+    "--json",
+    "--pack-destination",
+    folder,
+  ]);
+  if (!packed.ok) throw new Missing(name, `npm cannot fetch it: ${packed.stderr}`);
+  const [found] = JSON.parse(packed.stdout);
+  if (found.integrity !== integrity) throw new Missing(name, `what npm fetched is another one`);
+  const tarball = resolve(folder, found.filename);
+  const unpacked = read("tar", ["-xzf", tarball, "-C", folder, `package/${path}`]);
+  if (!unpacked.ok) throw new Missing(name, unpacked.stderr);
+  rmSync(tarball);
   return program;
 }
 

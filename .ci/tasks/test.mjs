@@ -6,6 +6,7 @@ import { autobahn } from "./autobahn.mjs";
 import { build } from "./build.mjs";
 import { checkNpmAdvisories, checkRustDependencies } from "./dependencies.mjs";
 import { fuzz } from "./fuzz.mjs";
+import { testHermes } from "./hermes.mjs";
 import { hostile } from "./hostile.mjs";
 import {
   runPackageSourceTests,
@@ -106,6 +107,7 @@ const sections = [
     needs: "build",
     run: runPackageSourceTestsWithoutWasm,
   },
+  { name: "test: Hermes", needs: "build", run: testHermes },
   {
     name: "test: JSON client",
     needs: "build",

@@ -3,9 +3,12 @@
 export class Names<T extends object> {
   readonly #make: (name: string) => T;
   readonly #held = new Map<string, WeakRef<T>>();
-  readonly #registry = new FinalizationRegistry<string>((name) => {
-    if (!this.#held.get(name)?.deref()) this.#held.delete(name);
-  });
+  /** Hermes has none; there the names stay. */
+  readonly #registry =
+    globalThis.FinalizationRegistry &&
+    new FinalizationRegistry<string>((name) => {
+      if (!this.#held.get(name)?.deref()) this.#held.delete(name);
+    });
 
   constructor(make: (name: string) => T) {
     this.#make = make;
@@ -16,7 +19,7 @@ export class Names<T extends object> {
     if (held) return held;
     const made = this.#make(name);
     this.#held.set(name, new WeakRef(made));
-    this.#registry.register(made, name);
+    this.#registry?.register(made, name);
     return made;
   }
 }

@@ -41,6 +41,18 @@ test("status, topics and patterns are the same objects until they change", async
   assert.equal(told.at(-1), tide.status);
 });
 
+test("a client needs nothing that tells what is collected", () => {
+  const { FinalizationRegistry: Registry } = globalThis;
+  globalThis.FinalizationRegistry = undefined;
+  try {
+    const bare = createClient(hub.url, { WebSocket });
+    assert.equal(bare.topic("t"), bare.topic("t"));
+    bare.close();
+  } finally {
+    globalThis.FinalizationRegistry = Registry;
+  }
+});
+
 test("a subscription tells its state and its lag", async () => {
   const releases = [];
   const sub = tide.topic("t").subscribe(() => new Promise((release) => releases.push(release)));
