@@ -1,5 +1,5 @@
 // The entry without WebAssembly in Hermes, the engine of React Native: today's compiler takes the package as it is, and
-// the only virtual machine that is published for Linux plays the same lives as WebAssembly does here.
+// the newest virtual machine that npm has for Linux plays the same lives as WebAssembly does here.
 
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
