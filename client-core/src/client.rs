@@ -12,7 +12,6 @@ use tidewire_protocol::position::Start;
 
 use crate::connection::{Change, Connection};
 use crate::fault::{ClientCode, Fault, code_of, is_blame};
-use crate::history::{ASKS, History, Question};
 use crate::input::{Input, Millis, NEVER};
 use crate::options::{Options, PartyId, SubscribeOptions};
 use crate::output::{ListenerId, Output, Packet, PublishId};
@@ -20,13 +19,14 @@ use crate::outputs::Outputs;
 use crate::parties::Parties;
 use crate::request::{Asker, Requests};
 use crate::sends::Sends;
-#[cfg(feature = "sends")]
-use crate::sends::Update;
 use crate::subscriptions::Subscriptions;
 
 mod driving;
 
 mod receiving;
+
+#[cfg(feature = "sends")]
+mod sending;
 
 /// One client of one hub. The crate's documentation says how it is driven.
 #[derive(Debug)]
@@ -34,7 +34,6 @@ pub struct Client {
     options: Options,
     connection: Connection,
     subscriptions: Subscriptions,
-    history: History,
     parties: Parties,
     sends: Sends,
     /// Numbers of questions, whoever asks.
@@ -53,13 +52,12 @@ impl Client {
         Self {
             connection: Connection::new(options.seed),
             subscriptions: Subscriptions::new(options.linger_ms),
-            history: History::new(),
             parties: Parties::new(&options),
-            sends: Sends::new(),
-            requests: Requests::new(),
+            sends: const { Sends::new() },
+            requests: const { Requests::new() },
             wire: Vec::new(),
             now: 0,
-            outputs: Outputs::new(),
+            outputs: const { Outputs::new() },
             options,
         }
     }
@@ -72,7 +70,7 @@ impl Client {
 
     /// Asks the hub for a heartbeat, if there is a link: without a word for four seconds, it counts as dead.
     pub fn probe(&mut self, now: Millis) {
-        if self.connection.probe(now, self.parties.flying().bytes) {
+        if self.connection.probe(now, self.parties.flying().bytes, true) {
             let request = self.requests.following();
             self.ask_heartbeat(request);
         }
@@ -80,13 +78,19 @@ impl Client {
 
     /// As [`Self::probe`], and `Echoed` tells when the hub has answered to just this number. None if there is no link.
     pub fn ping(&mut self, now: Millis) -> Option<Request> {
-        self.connection.probe(now, self.parties.flying().bytes);
+        self.connection.probe(now, self.parties.flying().bytes, false);
         if !self.connection.is_online() {
             return None;
         }
         let request = self.requests.ask(Asker::Ping);
         self.ask_heartbeat(request);
         Some(request)
+    }
+
+    /// Whether there is a link that may be dead: the hub is asked for a sign of life, and not by [`Self::ping`] alone.
+    #[must_use]
+    pub const fn is_doubted(&self) -> bool {
+        self.connection.is_doubted()
     }
 
     fn ask_heartbeat(&mut self, request: Request) {
@@ -182,44 +186,6 @@ impl Client {
         }
     }
 
-    /// Sends an update that may be lost, such as where a pointer is: no outbox keeps it, and no outcome is told.
-    ///
-    /// One that cannot go at once waits for at most `expires_ms`; after that it is dropped. Updates of one topic keep
-    /// their order.
-    ///
-    /// # Errors
-    /// `closed`, `bad_name`, `too_large`, `not_supported` by the hub, or the hub's refusal of the topic. It is dropped.
-    #[cfg(feature = "sends")]
-    pub fn send(
-        &mut self,
-        now: Millis,
-        topic: &str,
-        content: Content,
-        payload: &[u8],
-        expires_ms: Millis,
-    ) -> Result<(), Fault> {
-        self.check(topic, false)?;
-        self.start(now);
-        let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms));
-        let update = Update { topic, content, payload, until };
-        let online = self.connection.is_online();
-        self.sends.send(now, update, self.parties.allowance(), online, &mut self.requests)
-    }
-
-    /// Why updates to a topic would be dropped now, as far as the hub has said.
-    #[cfg(feature = "sends")]
-    #[must_use]
-    pub fn send_refusal(&self, now: Millis, topic: &str) -> Option<Fault> {
-        self.sends.refusal(now, topic)
-    }
-
-    /// Updates that were dropped since the client began.
-    #[cfg(feature = "sends")]
-    #[must_use]
-    pub const fn sends_dropped(&self) -> u64 {
-        self.sends.dropped()
-    }
-
     /// Withdraws a message: a void takes its place. It ends as `cancelled`, at once if it was never sent, else with the
     /// void, or as published if that came too late.
     pub fn cancel(&mut self, _now: Millis, party: PartyId, id: PublishId) {
@@ -250,7 +216,7 @@ impl Client {
     /// question. It is asked anew on each link until it has its answer.
     ///
     /// # Errors
-    /// `closed`, `bad_name`, or `not_supported` without this crate's feature `history`.
+    /// `closed` or `bad_name`.
     pub fn history(
         &mut self,
         now: Millis,
@@ -259,22 +225,21 @@ impl Client {
         messages_max: u32,
     ) -> Result<ListenerId, Fault> {
         self.check(name, true)?;
-        if !ASKS {
-            return Err(Code::NotSupported.into());
-        }
-        let id = self.subscriptions.following();
-        self.history.ask(Question::new(id, name, from, messages_max));
+        let id = self.subscriptions.ask_page(name, from, messages_max);
         self.start(now);
         self.drive(now);
         Ok(id)
     }
 
+    /// Has `CaughtUp` told once a listener has been given all that the hub has for it now.
+    pub fn catch_up(&mut self, now: Millis, listener: ListenerId) {
+        self.subscriptions.ask_end(listener);
+        self.drive(now);
+    }
+
     /// Ends a listener. No event of it comes after this returns.
     pub fn unsubscribe(&mut self, now: Millis, listener: ListenerId) {
         self.subscriptions.unsubscribe(now, listener);
-        if ASKS {
-            self.history.forget(listener);
-        }
         self.outputs.forget(listener);
         self.drive(now);
     }
@@ -374,9 +339,6 @@ impl Client {
                 self.parties.fail_all(fault, &mut self.outputs);
                 self.subscriptions.end(fault, &mut self.outputs);
                 self.sends.end();
-                if ASKS {
-                    self.history.end(fault, &mut self.outputs);
-                }
             }
         }
         self.parties.tick(now);

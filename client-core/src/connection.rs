@@ -56,6 +56,8 @@ enum State {
         /// The hub is asked for a heartbeat then; never while it is asked.
         probe_at: Millis,
         is_probed: bool,
+        /// It is asked because the link may be dead.
+        is_doubted: bool,
     },
     /// The hub has said goodbye; what it still says is heard, and nothing is sent.
     Leaving { until: Millis, code: Code, reconnect_after_ms: Millis },
@@ -269,6 +271,7 @@ impl Connection {
             silence_ms,
             probe_at: NEVER,
             is_probed: false,
+            is_doubted: false,
         };
         out.tell(Event::Status(Status::Online));
         Change::Online

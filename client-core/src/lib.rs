@@ -27,8 +27,6 @@ mod connection;
 
 mod subscriptions;
 
-mod history;
-
 mod tail;
 
 mod listener;

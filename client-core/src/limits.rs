@@ -70,7 +70,7 @@ pub(crate) const WAITING_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of history asked for at once.
 pub(crate) const PAGE_BYTES_MAX: u32 = 256 << 10;
-/// Pages of listeners, and as many of the application, that are asked for at once: a few keep the link busy, and a hub
+/// Pages that are asked for at once: a few keep the link busy, and a hub
 /// refuses more than it has room for.
 pub(crate) const PAGES_AT_ONCE_MAX: usize = 8;
 /// Tags that the parties have and had and that still count as theirs; a forgotten one costs an echo.

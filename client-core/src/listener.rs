@@ -36,6 +36,8 @@ pub(crate) struct Listener {
     held_bytes: u32,
     /// Whether it has been told its place.
     ready: bool,
+    /// It reads one page, for itself, or for another one that wants to know where its messages end.
+    pub reads_for: Option<ListenerId>,
 }
 
 /// Where a listener stands to the live flow.
@@ -78,6 +80,7 @@ impl Listener {
             held: 0,
             held_bytes: 0,
             ready: false,
+            reads_for: None,
         }
     }
 
@@ -115,6 +118,12 @@ impl Listener {
         self.ready = true;
         let positions = self.cursor.positions().to_vec();
         out.tell(Event::Ready { listener: self.id, outcome, positions, gap });
+    }
+
+    /// Whether it has its place, and either has everything up to `end` or reads a log that has taken the place of that.
+    pub(crate) fn has_passed(&self, end: Option<Position>) -> bool {
+        let offset = end.and_then(|end| self.cursor.offset(end.epoch).filter(|at| *at < end.offset));
+        self.ready && offset.is_none()
     }
 
     fn tell_gap(&self, gap: Gap, out: &mut Outputs) {
@@ -191,8 +200,16 @@ impl Listener {
         }
     }
 
+    /// Forgets what it has read.
+    pub(crate) fn rewind(&mut self) {
+        self.cursor = Cursor::default();
+        (self.held, self.held_bytes) = (0, 0);
+    }
+
     /// Tells its end.
     pub(crate) fn end(&self, fault: Fault, out: &mut Outputs) {
-        out.tell(Event::Refused { listener: self.id, fault });
+        if self.reads_for.is_none_or(|listener| listener == self.id) {
+            out.tell(Event::Refused { listener: self.id, fault });
+        }
     }
 }

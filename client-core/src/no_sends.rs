@@ -28,7 +28,9 @@ impl Sends {
 
     pub(crate) const fn refused(&mut self, _: Millis, _: &Refused<'_>) {}
 
-    pub(crate) const fn drive(&mut self, _: Millis, _: bool, _: &mut Requests) {}
+    pub(crate) const fn drive(&mut self, _: Millis, _: bool, _: &mut Requests) -> bool {
+        true
+    }
 
     pub(crate) const fn fill(&mut self, _: &mut Vec<u8>, _: &Allowance) {}
 

@@ -131,6 +131,11 @@ pub enum Event {
         /// What is gone.
         gap: Gap,
     },
+    /// A listener has been given all that there was for it when [`crate::client::Client::catch_up`] was called.
+    CaughtUp {
+        /// Which.
+        listener: ListenerId,
+    },
     /// A page of history is whole: its messages came before this, under the number that the question got.
     Page {
         /// Which.

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use tidewire_protocol::position::Position;
+
 use crate::output::{Event, ListenerId, Message, Output};
 
 /// A queue of outputs, which is emptied whole before it is filled again.
@@ -42,6 +44,13 @@ impl Outputs {
         Some(core::mem::replace(next, Output::OpenLink))
     }
 
+    /// The place of the newest message of a listener that it has not heard yet.
+    pub(crate) fn last_message(&self, id: ListenerId) -> Option<Position> {
+        let last = self.queue.iter().rfind(|output| is_of(output, id))?;
+        let Output::Event(Event::Message(Message { epoch, offset, .. })) = *last else { return None };
+        Some(Position { epoch, offset })
+    }
+
     /// Takes away all that a listener has not heard yet.
     pub(crate) fn forget(&mut self, id: ListenerId) {
         let mut kept = self.next;
@@ -63,6 +72,7 @@ fn is_of(output: &Output, id: ListenerId) -> bool {
         | Event::Ready { listener, .. }
         | Event::Refused { listener, .. }
         | Event::Page { listener, .. }
+        | Event::CaughtUp { listener }
         | Event::Gap { listener, .. } => *listener == id,
         Event::Status(_) | Event::Published(_) | Event::Failed { .. } => false,
         Event::Detached { .. } | Event::Goodbye { .. } => false,

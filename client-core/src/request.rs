@@ -18,10 +18,8 @@ pub(crate) struct Requests {
 pub(crate) enum Asker {
     /// A tail, for its live flow.
     Tail(ListenerId),
-    /// A listener, for a page.
+    /// A listener or a question of the application, for a page.
     Reader(ListenerId),
-    /// A question of the application, for a page.
-    Question(ListenerId),
     /// The application, for a heartbeat.
     Ping,
 }
@@ -52,14 +50,9 @@ impl Requests {
         Some(self.open.swap_remove(index).1)
     }
 
-    /// How many listeners, or else questions, wait for pages.
-    pub(crate) fn pages(&self, of_listeners: bool) -> usize {
-        let counts = |asker: &Asker| match asker {
-            Asker::Tail(_) | Asker::Ping => false,
-            Asker::Reader(_) => of_listeners,
-            Asker::Question(_) => !of_listeners,
-        };
-        self.open.iter().filter(|open| counts(&open.1)).count()
+    /// How many wait for pages.
+    pub(crate) fn pages(&self) -> usize {
+        self.open.iter().filter(|open| matches!(open.1, Asker::Reader(_))).count()
     }
 
     /// Whether somebody waits for an answer.

@@ -25,7 +25,7 @@ use crate::request::Requests;
 /// All updates of a client.
 #[derive(Debug)]
 pub(crate) struct Sends {
-    /// Topics that have a handle on this link, or were refused one, by name.
+    /// Topics that have a handle on this link, or were refused one.
     topics: Vec<Topic>,
     /// Handles taken on this link. None is taken twice: a refusal of the first could be taken for one of the second.
     handles: u64,
@@ -33,7 +33,6 @@ pub(crate) struct Sends {
     leaver: usize,
     /// In the order in which they were given.
     waiting: Vec<Waiting>,
-    waiting_bytes: usize,
     /// Whether the hub takes them; unknown before the first welcome.
     supported: Option<bool>,
     /// Bytes sent that the hub is not known to have read.
@@ -55,8 +54,8 @@ pub(crate) struct Update<'a> {
     pub content: Content,
     /// The message.
     pub payload: &'a [u8],
-    /// Not after that; `None` for at once or never.
-    pub until: Option<Millis>,
+    /// How long it is worth waiting for.
+    pub expires_ms: Millis,
 }
 
 /// A topic that updates go to.
@@ -68,13 +67,14 @@ struct Topic {
     refused: Option<(Fault, Millis)>,
 }
 
-/// An update that could not go at once.
+/// An update that has not gone yet.
 #[derive(Debug)]
 struct Waiting {
     topic: String,
     content: Content,
     payload: Vec<u8>,
-    until: Millis,
+    /// Not after that; none for at once or never.
+    until: Option<Millis>,
 }
 
 /// The last heartbeat that was asked for.
@@ -95,7 +95,6 @@ impl Sends {
             handles: 0,
             leaver: 0,
             waiting: Vec::new(),
-            waiting_bytes: 0,
             supported: None,
             unread: 0,
             behind: 0,
@@ -114,19 +113,15 @@ impl Sends {
     /// When [`Self::drive`] is due: the first that waits is worth nothing any more.
     #[must_use]
     pub(crate) fn wake_at(&self) -> Millis {
-        self.waiting.iter().map(|waiting| waiting.until).min().unwrap_or(NEVER)
+        self.waiting.iter().filter_map(|waiting| waiting.until).min().unwrap_or(NEVER)
     }
 
     /// The hub says what it can do.
-    pub(crate) fn welcomed(&mut self, welcome: &Welcome<'_>) {
-        let supported = welcome.features & feature::SEND > 0;
-        self.supported = Some(supported);
-        if !supported {
-            self.drop_waiting(|_| false);
-        }
+    pub(crate) const fn welcomed(&mut self, welcome: &Welcome<'_>) {
+        self.supported = Some(welcome.features & feature::SEND > 0);
     }
 
-    /// Sends one if there is a link that takes it, keeps it a while, or drops it.
+    /// Sends one if there is a link that takes it, keeps it a while, or drops it; `false` if it was dropped.
     ///
     /// # Errors
     /// Why the hub takes none: `too_large`, `not_supported`, or its refusal of the topic. It is dropped then, too.
@@ -137,20 +132,17 @@ impl Sends {
         allowance: &Allowance,
         online: bool,
         requests: &mut Requests,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let too_large = update.payload.len() as u64 > allowance.payload_bytes;
         let refusal = if too_large { Some(Code::TooLarge.into()) } else { self.refusal(now, update.topic) };
         if let Some(fault) = refusal {
             self.dropped += 1;
             return Err(fault);
         }
-        self.drive(now, online, requests);
-        if online && self.waiting.is_empty() && self.can_go(now, update.payload.len()) {
-            self.put(now, update, requests);
-        } else {
-            self.keep(now, update);
-        }
-        Ok(())
+        let Update { topic, content, payload, expires_ms } = update;
+        let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms));
+        self.waiting.push(Waiting { topic: topic.into(), content, payload: payload.into(), until });
+        Ok(self.drive(now, online, requests))
     }
 
     /// Why the hub would take none now.
@@ -159,12 +151,8 @@ impl Sends {
         if self.supported == Some(false) {
             return Some(Code::NotSupported.into());
         }
-        let (fault, until) = self.topics.get(self.place(topic).ok()?)?.refused?;
+        let (fault, until) = self.topics.iter().find(|known| known.name == topic)?.refused?;
         (now < until).then_some(fault)
-    }
-
-    fn place(&self, topic: &str) -> Result<usize, usize> {
-        self.topics.binary_search_by(|known| known.name.as_str().cmp(topic))
     }
 
     fn can_go(&self, now: Millis, len: usize) -> bool {
@@ -172,30 +160,12 @@ impl Sends {
         !stalled && (self.unread == 0 || self.unread + len <= UNREAD_BYTES_MAX)
     }
 
-    fn keep(&mut self, now: Millis, update: Update<'_>) {
-        let len = update.payload.len() + update.topic.len();
-        let Some(until) = update.until.filter(|until| *until > now && len <= WAITING_BYTES_MAX) else {
-            self.dropped += 1;
-            return;
-        };
-        // The newer one is worth more.
-        while self.waiting_bytes + len > WAITING_BYTES_MAX || self.waiting.len() >= WAITING_MAX {
-            let oldest = self.waiting.remove(0);
-            self.waiting_bytes -= oldest.len();
-            self.dropped += 1;
-        }
-        self.waiting_bytes += len;
-        let Update { topic, content, payload, .. } = update;
-        self.waiting.push(Waiting { topic: topic.into(), content, payload: payload.into(), until });
-    }
-
-    /// Appends one to what is sent.
-    fn put(&mut self, now: Millis, update: Update<'_>, requests: &mut Requests) {
+    fn put(&mut self, now: Millis, update: &Waiting, requests: &mut Requests) {
         let before = self.wire.len();
-        let handle = self.handle(update.topic);
+        let handle = self.handle(&update.topic);
         let expires_ms = update.until.map_or(0, |until| until.saturating_sub(now).min(NUMBER_MAX));
-        Send { handle, content: update.content, expires_ms, payload: update.payload.into() }
-            .put(&mut self.wire);
+        let payload = update.payload.as_slice().into();
+        Send { handle, content: update.content, expires_ms, payload }.put(&mut self.wire);
         let len = self.wire.len() - before;
         self.unread += len;
         self.behind += len;
@@ -212,24 +182,23 @@ impl Sends {
 
     /// The handle of a topic, opened if it has none.
     fn handle(&mut self, topic: &str) -> Handle {
-        if let Ok(place) = self.place(topic) {
+        if let Some(place) = self.topics.iter().position(|known| known.name == topic) {
             let known = &self.topics[place];
             if known.refused.is_none() {
                 return known.handle;
             }
-            self.topics.remove(place);
+            self.topics.swap_remove(place);
         }
         if self.topics.len() >= SEND_TOPICS_MAX {
             self.leaver = (self.leaver + 1) % self.topics.len();
-            let gone = self.topics.remove(self.leaver);
+            let gone = self.topics.swap_remove(self.leaver);
             if gone.refused.is_none() {
                 Shut { handle: gone.handle }.put(&mut self.wire);
             }
         }
-        let place = self.place(topic).unwrap_or_else(|place| place);
         self.handles += 1;
         let handle = Handle(FIRST_HANDLE + self.handles);
-        self.topics.insert(place, Topic { name: topic.into(), handle, refused: None });
+        self.topics.push(Topic { name: topic.into(), handle, refused: None });
         Open { handle, topic: topic.into(), unacknowledged: true, ..Open::default() }.put(&mut self.wire);
         handle
     }
@@ -250,27 +219,34 @@ impl Sends {
         topic.refused = Some((refused.code.into(), until));
     }
 
-    /// Sends what waits, as far as it can go, and drops what is too old.
-    pub(crate) fn drive(&mut self, now: Millis, online: bool, requests: &mut Requests) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        self.drop_waiting(|waiting| waiting.until > now);
-        if !online {
-            return;
-        }
-        let waiting = core::mem::take(&mut self.waiting);
-        for (index, one) in waiting.iter().enumerate() {
-            if self.refusal(now, &one.topic).is_some() {
-                self.dropped += 1;
-            } else if self.can_go(now, one.payload.len()) {
-                self.put(now, one.update(), requests);
+    /// Sends what waits, as far as it can go, and drops what is too old, or may not wait. `false` if the last is dropped.
+    pub(crate) fn drive(&mut self, now: Millis, online: bool, requests: &mut Requests) -> bool {
+        let mut stays = true;
+        let (mut stuck, mut bytes) = (!online, 0);
+        for one in core::mem::take(&mut self.waiting) {
+            let len = one.payload.len() + one.topic.len();
+            let is_late = one.until.is_some_and(|until| until <= now);
+            stays = !is_late && (stuck || self.refusal(now, &one.topic).is_none());
+            stuck |= !self.can_go(now, one.payload.len());
+            if stays && !stuck {
+                self.put(now, &one, requests);
+                continue;
+            }
+            stays &= one.until.is_some() && len <= WAITING_BYTES_MAX;
+            if stays {
+                bytes += len;
+                self.waiting.push(one);
             } else {
-                self.waiting.extend(waiting.into_iter().skip(index));
-                break;
+                self.dropped += 1;
             }
         }
-        self.waiting_bytes = self.waiting.iter().map(Waiting::len).sum();
+        // The newer one is worth more.
+        while bytes > WAITING_BYTES_MAX || self.waiting.len() > WAITING_MAX {
+            let oldest = self.waiting.remove(0);
+            bytes -= oldest.payload.len() + oldest.topic.len();
+            self.dropped += 1;
+        }
+        stays
     }
 
     /// Appends to a packet as many frames as fit. The rest goes into others; a frame that is larger goes alone.
@@ -287,13 +263,6 @@ impl Sends {
         packet.extend(self.wire.drain(..end));
     }
 
-    fn drop_waiting(&mut self, stays: impl Fn(&Waiting) -> bool) {
-        let before = self.waiting.len();
-        self.waiting.retain(stays);
-        self.dropped += (before - self.waiting.len()) as u64;
-        self.waiting_bytes = self.waiting.iter().map(Waiting::len).sum();
-    }
-
     /// The link is gone, and all handles with it.
     pub(crate) fn reset(&mut self) {
         self.wire.clear();
@@ -307,24 +276,14 @@ impl Sends {
 
     /// It is all over.
     pub(crate) fn end(&mut self) {
-        self.drop_waiting(|_| false);
+        self.dropped += self.waiting.len() as u64;
+        self.waiting.clear();
     }
 }
 
 impl Probe {
     fn is_older(&self, now: Millis, ms: Millis) -> bool {
         self.at.is_none_or(|at| now >= at + ms)
-    }
-}
-
-impl Waiting {
-    fn len(&self) -> usize {
-        self.topic.len() + self.payload.len()
-    }
-
-    fn update(&self) -> Update<'_> {
-        let Self { topic, content, payload, until } = self;
-        Update { topic, content: *content, payload, until: Some(*until) }
     }
 }
 

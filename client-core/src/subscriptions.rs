@@ -15,9 +15,12 @@ use crate::listener::Stage;
 use crate::options::{PartyId, SubscribeOptions};
 use crate::output::ListenerId;
 use crate::outputs::Outputs;
+use crate::subscriptions::paging::End;
 use crate::tail::{Received, Standing, Tail};
 
 mod asking;
+
+mod paging;
 
 /// Tails and their listeners.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub(crate) struct Subscriptions {
     turn: ListenerId,
     /// No page is asked for before this time.
     pages_at: Millis,
+    /// Listeners that want to hear when they are there.
+    ends: Vec<End>,
 }
 
 impl Subscriptions {
@@ -55,6 +60,7 @@ impl Subscriptions {
             own_upto: Cursor::at(Vec::new()),
             turn: ListenerId(0),
             pages_at: 0,
+            ends: Vec::new(),
         }
     }
 
@@ -125,7 +131,7 @@ impl Subscriptions {
     pub(crate) fn subscribe(&mut self, name: &str, options: SubscribeOptions) -> ListenerId {
         let id = self.following();
         let own = self.own_upto.clone();
-        match self.tails.iter_mut().find(|tail| tail.name == name) {
+        match self.tails.iter_mut().find(|tail| tail.name == name && tail.standing != Standing::Paging) {
             Some(tail) => tail.join(id, options, own),
             None => {
                 let mut tail = Tail::new(id, name, &options);
@@ -137,7 +143,7 @@ impl Subscriptions {
         id
     }
 
-    /// Takes a listener away.
+    /// Takes a listener or a question away.
     pub(crate) fn unsubscribe(&mut self, now: Millis, id: ListenerId) {
         let Some((tail, index)) = self.find(id) else { return };
         tail.listeners.remove(index);
@@ -213,7 +219,7 @@ impl Subscriptions {
         }
     }
 
-    /// The hub refuses a page to a listener. If it has no room now, all wait for the same time, and take turns then.
+    /// The hub refuses a page. If it has no room now, all wait for the same time, and take turns then.
     pub(crate) fn page_refused(
         &mut self,
         now: Millis,
@@ -227,7 +233,10 @@ impl Subscriptions {
         self.wake(0);
         let Some((tail, index)) = self.find(id) else { return };
         if !frame.retryable {
-            tail.listeners.remove(index).end(frame.code.into(), out);
+            let gone = tail.listeners.remove(index);
+            gone.end(frame.code.into(), out);
+            // One whose end is not told is not kept waiting.
+            self.ends.extend(gone.reads_for.map(|listener| (listener, None)));
             self.linger(now);
         } else if let Some(listener) = tail.listeners.get_mut(index) {
             listener.stage = Stage::Reading { ask_at: 0 };
@@ -281,7 +290,7 @@ impl Subscriptions {
         tail.block(block, Received { bytes, own_tags: &self.own_tags }, out)
     }
 
-    /// A page of history for a listener.
+    /// A page of history, for a listener or for a question.
     ///
     /// # Errors
     /// [`Broken`] if there is a hole in it, or it cannot be read.
@@ -298,7 +307,9 @@ impl Subscriptions {
         let received = Received { bytes, own_tags: &self.own_tags };
         for tail in &mut self.tails {
             if let Some(index) = tail.listeners.iter().position(|listener| listener.id == id) {
-                return tail.page(now, index, page, received, out);
+                let done = tail.page(now, index, page, received, out);
+                let Some(reader_for) = tail.listeners[index].reads_for else { return done };
+                return self.paged((id, reader_for), page, done, out);
             }
         }
         Ok(())

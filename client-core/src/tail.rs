@@ -48,6 +48,8 @@ pub(crate) enum Standing {
     Asked,
     /// Blocks of this number are its messages.
     Live { number: TailNumber },
+    /// The hub is not asked for it, but for one page.
+    Paging,
 }
 
 /// What a message was received in, and what is needed to give it on.
@@ -74,6 +76,23 @@ impl Tail {
             cursor: Cursor::default(),
             retry_ms: RETRY_MS_MIN,
         }
+    }
+
+    /// One for a page alone, of at most so many messages and bytes, which a reader gets for itself or another listener.
+    pub(crate) fn of_page(
+        id: ListenerId,
+        name: &str,
+        from: Start,
+        (messages_max, bytes_max): (u32, u32),
+        reads_for: ListenerId,
+    ) -> Self {
+        let options = SubscribeOptions { from, messages_max, bytes_max, ..SubscribeOptions::default() };
+        let mut tail = Self::new(id, name, &options);
+        let mut reader = Listener::new(id, options, Cursor::default(), Stage::Reading { ask_at: 0 });
+        reader.reads_for = Some(reads_for);
+        tail.standing = Standing::Paging;
+        tail.listeners.push(reader);
+        tail
     }
 
     /// Adds a listener. One that wants what is being asked for shares the answer; any other reads history.
@@ -193,7 +212,9 @@ impl Tail {
             (None, Start::Latest) => Outcome::Live,
             (None, _) => Outcome::Resumed,
         };
-        listener.placed(outcome, page.gap, out);
+        if listener.reads_for.is_none() {
+            listener.placed(outcome, page.gap, out);
+        }
         for block in block::blocks_of_page(&page.blocks) {
             let block = block.map_err(|_| Broken)?;
             let log = usize::try_from(block.log).map_err(|_| Broken)?;
@@ -227,7 +248,9 @@ impl Tail {
 
     /// The link is gone.
     pub(crate) fn reset(&mut self) {
-        self.standing = Standing::Wanted { ask_at: 0 };
+        if self.standing != Standing::Paging {
+            self.standing = Standing::Wanted { ask_at: 0 };
+        }
         self.retry_ms = RETRY_MS_MIN;
         self.listeners.iter_mut().for_each(Listener::reset);
     }

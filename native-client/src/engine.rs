@@ -168,7 +168,8 @@ impl Engine {
             }
             Command::Send { target, content, payload, expires_ms } => {
                 self.sending.taken(payload.len());
-                target.told(self.core.send(now, &target.name, content, &payload, expires_ms));
+                let sent = self.core.send(now, &target.name, content, &payload, expires_ms);
+                target.told(sent.map(|_| ()));
             }
             Command::FlushSends { target, done } => self.fences.add(target, done),
             Command::Subscribe { key, name, options, events } => {
@@ -334,8 +335,8 @@ impl Engine {
                 self.readers.finish_page(listener, positions, gap, more);
             }
             Told::Refused { listener, fault } => self.readers.end(listener, fault),
-            // The status says so, or the outcomes do.
-            Told::Detached { .. } => {}
+            // The status says so, or the outcomes do; and nobody here asks when listeners have caught up.
+            Told::Detached { .. } | Told::CaughtUp { .. } => {}
             Told::Said { code, text } => self.standing.said(code, text.of(received)),
             Told::Echoed { request } => {
                 let now = self.now();

@@ -3,7 +3,6 @@
 use tidewire_protocol::client_frame::Hello;
 
 use crate::client::Client;
-use crate::history::ASKS;
 use crate::input::Millis;
 
 impl Client {
@@ -18,13 +17,9 @@ impl Client {
         if is_hello(&self.wire) {
             return;
         }
-        let mut wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
+        let wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
         let packet_bytes = self.parties.allowance().packet_bytes;
-        self.subscriptions.drive(self.now, packet_bytes, &mut self.requests, wire.as_deref_mut());
-        if ASKS {
-            let wake_at = self.history.drive(self.now, packet_bytes, &mut self.requests, wire);
-            self.subscriptions.wake(wake_at);
-        }
+        self.subscriptions.drive(self.now, packet_bytes, &mut self.requests, wire);
     }
 }
 

@@ -14,7 +14,6 @@ use tidewire_protocol::number::Offset;
 use crate::client::Client;
 use crate::connection::Change;
 use crate::fault::Broken;
-use crate::history::ASKS;
 use crate::input::Millis;
 use crate::options::PartyId;
 use crate::output::Event;
@@ -33,6 +32,7 @@ impl Client {
                 Change::Down | Change::Over(_) => return change,
             }
         }
+        self.subscriptions.look_for_ends(&mut self.outputs);
         self.connection.heard(now, self.parties.waits() || self.requests.waits());
         Change::None
     }
@@ -55,8 +55,7 @@ impl Client {
         match self.requests.answered(frame.request) {
             Some(Asker::Tail(id)) => self.subscriptions.refused(now, id, frame, out),
             Some(Asker::Reader(id)) => self.subscriptions.page_refused(now, id, frame, out),
-            Some(Asker::Question(id)) if ASKS => self.history.failed(now, id, frame, out),
-            Some(Asker::Question(_) | Asker::Ping) | None => {}
+            Some(Asker::Ping) | None => {}
         }
     }
 
@@ -65,11 +64,7 @@ impl Client {
         let out = &mut self.outputs;
         match self.requests.answered(page.request) {
             Some(Asker::Reader(id)) => self.subscriptions.page(now, id, page, bytes, out),
-            Some(Asker::Question(id)) if ASKS => {
-                self.subscriptions.entered(&page.after);
-                self.history.page(id, page, bytes, out)
-            }
-            Some(Asker::Question(_) | Asker::Tail(_) | Asker::Ping) | None => Ok(()),
+            Some(Asker::Tail(_) | Asker::Ping) | None => Ok(()),
         }
     }
 

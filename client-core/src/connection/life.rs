@@ -30,11 +30,14 @@ impl Connection {
         }
     }
 
-    /// The hub is asked for a heartbeat, behind so many bytes that are on their way; whether it is to be.
-    pub(crate) fn probe(&mut self, now: Millis, flying: u64) -> bool {
-        let State::Online { silent_at, probe_at, is_probed, silence_ms, .. } = &mut self.state else {
+    /// The hub is asked for a heartbeat, behind so many bytes that are on their way; whether it is to be. `doubts` if that
+    /// is because the link may be dead.
+    pub(crate) fn probe(&mut self, now: Millis, flying: u64, doubts: bool) -> bool {
+        let State::Online { silent_at, probe_at, is_probed, is_doubted, silence_ms, .. } = &mut self.state
+        else {
             return false;
         };
+        *is_doubted |= doubts;
         if *is_probed {
             return false;
         }
@@ -46,6 +49,11 @@ impl Connection {
         true
     }
 
+    /// Whether there is a link that may be dead.
+    pub(crate) const fn is_doubted(&self) -> bool {
+        matches!(self.state, State::Online { is_doubted: true, .. })
+    }
+
     /// Something was sent that the hub will say something to.
     pub(crate) fn sent(&mut self, now: Millis) {
         if let State::Online { probe_at, is_probed: false, .. } = &mut self.state {
@@ -55,10 +63,12 @@ impl Connection {
 
     /// Something was heard. `awaits` if there is more to come.
     pub(crate) const fn heard(&mut self, now: Millis, awaits: bool) {
-        if let State::Online { silent_at, silence_ms, probe_at, is_probed, .. } = &mut self.state {
+        if let State::Online { silent_at, silence_ms, probe_at, is_probed, is_doubted, .. } = &mut self.state
+        {
             *silent_at = now + *silence_ms;
             *probe_at = if awaits { now + UNANSWERED_MS_MAX } else { NEVER };
             *is_probed = false;
+            *is_doubted = false;
         }
     }
 

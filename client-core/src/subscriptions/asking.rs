@@ -52,7 +52,8 @@ impl Subscriptions {
                     Subscribe { request, name, from: tail.start(), when_slow: tail.when_slow }.put(wire);
                     tail.standing = Standing::Asked;
                 }
-                (Standing::Wanted { .. } | Standing::Asked | Standing::Live { .. }, _) => {}
+                (_, None) => {}
+                (Standing::Asked | Standing::Live { .. } | Standing::Paging, _) => {}
             }
             index += 1;
         }
@@ -71,15 +72,15 @@ impl Subscriptions {
         let (turn, mut wake_at) = (self.turn, NEVER);
         for is_later in [true, false] {
             // Pages are asked for once the live flow's place is known, for they are joined to it.
-            let is_live = |standing| matches!(standing, Standing::Live { .. });
-            for tail in self.tails.iter_mut().filter(|tail| is_live(tail.standing)) {
+            let reads = |standing| matches!(standing, Standing::Live { .. } | Standing::Paging);
+            for tail in self.tails.iter_mut().filter(|tail| reads(tail.standing)) {
                 for listener in tail.listeners.iter_mut().filter(|of| (of.id > turn) == is_later) {
                     let Stage::Reading { ask_at } = listener.stage else { continue };
                     if now < ask_at {
                         wake_at = wake_at.min(ask_at);
                         continue;
                     }
-                    if requests.pages(true) >= PAGES_AT_ONCE_MAX {
+                    if requests.pages() >= PAGES_AT_ONCE_MAX {
                         return wake_at;
                     }
                     if is_full(wire, bytes_max) {

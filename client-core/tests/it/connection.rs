@@ -450,3 +450,24 @@ fn what_the_hub_says_in_words_is_told_before_what_comes_of_it() {
         assert_eq!(rig.events.first().map(String::as_str), Some("said forbidden in words"), "{frame:?}");
     }
 }
+
+#[test]
+fn a_link_is_in_doubt_while_it_is_asked_for_a_sign_of_life_and_not_for_a_ping() {
+    let mut rig = Rig::online();
+    rig.client.ping(rig.now);
+    rig.drain();
+    assert!(!rig.client.is_doubted());
+    // The question is the same, and nothing more is sent; but now somebody doubts.
+    rig.sent.clear();
+    rig.input(Input::Online);
+    assert!(rig.client.is_doubted());
+    rig.expect_sent(&[]);
+    rig.say(HubFrame::Heartbeat(Heartbeat { request: Request(1) }));
+    assert!(!rig.client.is_doubted());
+    rig.publish("t");
+    rig.drain();
+    rig.wait();
+    assert!(rig.client.is_doubted());
+    rig.wait();
+    assert!(!rig.client.is_doubted(), "it is no link any more");
+}

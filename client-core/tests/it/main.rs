@@ -3,6 +3,7 @@
 
 mod rig;
 
+mod catching_up;
 mod connection;
 mod history;
 mod outbox;

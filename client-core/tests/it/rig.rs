@@ -286,6 +286,7 @@ fn told(event: &Event, received: &[u8]) -> String {
             told
         }
         Event::Gap { listener, gap } => format!("gap {} {}", listener.0, gap_text(gap)),
+        Event::CaughtUp { listener } => format!("caught up {}", listener.0),
         Event::Page { listener, positions, gap, more } => {
             let gap = gap.as_ref().map_or(String::new(), |gap| format!(" gap {}", gap_text(gap)));
             let more = if *more { " more" } else { "" };

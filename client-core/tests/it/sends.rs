@@ -91,6 +91,17 @@ fn without_a_link_an_update_waits_as_long_as_it_is_worth_anything() {
 }
 
 #[test]
+fn whoever_sends_hears_whether_it_was_dropped_at_once() {
+    let mut rig = online();
+    let send = |rig: &mut Rig, expires_ms| rig.client.send(rig.now, "a", Content::Text, b"1", expires_ms);
+    assert_eq!(send(&mut rig, 0), Ok(true));
+    rig.input(Input::LinkClosed { code: 1006 });
+    assert_eq!(send(&mut rig, 0), Ok(false));
+    assert_eq!(send(&mut rig, 1_000), Ok(true));
+    rig.expect_dropped(1);
+}
+
+#[test]
 fn what_waited_too_long_is_dropped_when_its_time_has_come() {
     let mut rig = online();
     rig.input(Input::LinkClosed { code: 1006 });

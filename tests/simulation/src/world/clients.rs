@@ -183,8 +183,8 @@ impl World {
             }
             ClientEvent::Goodbye { code: Code::Fenced, .. } => self.fenced(actor),
             ClientEvent::Goodbye { code, .. } => self.check_goodbye(actor, *code),
-            // Nobody here asks for pages.
-            ClientEvent::Page { .. } => {}
+            // Nobody here asks for pages, nor when a listener has caught up.
+            ClientEvent::Page { .. } | ClientEvent::CaughtUp { .. } => {}
             // What comes of it is told as well.
             ClientEvent::Said { .. } | ClientEvent::Echoed { .. } => {}
         }

@@ -1,0 +1,141 @@
+//! When a listener has been given all that was there.
+
+use tidewire_client_core::input::Input;
+use tidewire_client_core::output::ListenerId;
+use tidewire_protocol::code::{Code, GapReason, Outcome};
+use tidewire_protocol::hub_frame::{HubFrame, Missing, Subscribed};
+use tidewire_protocol::number::{Epoch, Offset, Request, TailNumber};
+use tidewire_protocol::position::{Gap, Position, Start};
+
+use crate::rig::{EPOCH, Rig, failed, subscribed};
+
+impl Rig {
+    fn catch_up(&mut self, listener: ListenerId) {
+        self.client.catch_up(self.now, listener);
+        self.drain();
+    }
+}
+
+/// A listener whose start is known, and which wants to hear when it is there.
+fn pursuing() -> Rig {
+    let mut rig = Rig::online();
+    let listener = rig.subscribe("t", Start::Last(50));
+    rig.catch_up(listener);
+    rig.expect_sent(&["subscribe 1 t last(50)", "history 2 t last(1)"]);
+    rig.say(subscribed(1, 9, Outcome::Resumed, 4));
+    rig.expect_events(&["ready 1 resumed 7:4"]);
+    rig
+}
+
+#[test]
+fn a_listener_has_caught_up_with_the_last_message_that_there_was() {
+    let mut rig = pursuing();
+    rig.page(2, 7, &[8], 20, false, None);
+    rig.block(9, 4, &[5, 7]);
+    rig.expect_events(&["message 1 m5", "message 1 m7"]);
+    rig.block(9, 7, &[8, 30]);
+    rig.expect_events(&["message 1 m8", "message 1 m30", "caught up 1"]);
+    rig.block(9, 30, &[31]);
+    rig.expect_events(&["message 1 m31"]);
+}
+
+#[test]
+fn it_is_told_where_the_messages_came_before_the_answer_or_there_were_none() {
+    let mut rig = pursuing();
+    rig.block(9, 4, &[5, 8]);
+    rig.events.clear();
+    rig.page(2, 7, &[8], 20, false, None);
+    rig.expect_events(&["caught up 1"]);
+    let mut rig = pursuing();
+    rig.page(2, 20, &[], 20, false, None);
+    rig.expect_events(&["caught up 1"]);
+}
+
+#[test]
+fn a_listener_without_a_place_has_not_caught_up() {
+    let mut rig = Rig::online();
+    let listener = rig.subscribe("t", Start::Latest);
+    rig.catch_up(listener);
+    rig.page(2, 20, &[], 20, false, None);
+    rig.expect_events(&[]);
+    rig.say(subscribed(1, 9, Outcome::Live, 20));
+    rig.expect_events(&["ready 1 live 7:20", "caught up 1"]);
+}
+
+#[test]
+fn a_listener_that_reads_pages_catches_up_with_them() {
+    let mut rig = Rig::online();
+    rig.subscribe("t", Start::Latest);
+    rig.say(subscribed(1, 9, Outcome::Live, 8));
+    let second = rig.subscribe("t", Start::Earliest);
+    rig.catch_up(second);
+    rig.forget();
+    rig.page(2, 0, &[3], 5, true, None);
+    rig.page(3, 7, &[8], 8, false, None);
+    rig.expect_events(&["ready 2 resumed 7:0", "message 2 m3"]);
+    rig.page(4, 5, &[8], 8, false, None);
+    rig.expect_events(&["message 2 m8", "caught up 2"]);
+}
+
+#[test]
+fn what_is_lost_before_the_end_is_told_and_is_no_reason_to_wait() {
+    let gap = Gap { epoch: EPOCH, from: Offset(5), to: Offset(8), reason: GapReason::Retention };
+    let mut rig = pursuing();
+    rig.page(2, 7, &[8], 8, false, None);
+    rig.say(HubFrame::Missing(Missing { tail: TailNumber(9), gap: Some(gap), after: Offset(8) }));
+    rig.expect_events(&["gap 1 5..8 retention", "caught up 1"]);
+
+    // Another log stands in the place of that in which the end was.
+    let mut rig = pursuing();
+    rig.page(2, 7, &[8], 8, false, None);
+    rig.reconnect();
+    rig.events.clear();
+    let epoch = Epoch(8);
+    rig.say(HubFrame::Subscribed(Subscribed {
+        request: Request(3),
+        tail: TailNumber(10),
+        outcome: Outcome::Gap,
+        positions: vec![Position { epoch, offset: Offset(0) }],
+        gap: Some(Gap { epoch, from: Offset(1), to: Offset(0), reason: GapReason::EpochChanged }),
+    }));
+    rig.expect_events(&["gap 1 1..0 epoch_changed", "caught up 1"]);
+}
+
+#[test]
+fn the_question_is_asked_again_until_it_is_answered_or_refused_for_good() {
+    let mut rig = pursuing();
+    rig.reconnect();
+    rig.expect_sent(&["hello ", "subscribe 3 t after 7:4", "history 4 t last(1)"]);
+    rig.say(failed(4, Code::Overloaded, true));
+    rig.wait();
+    rig.expect_sent(&["history 5 t last(1)"]);
+    rig.say(subscribed(3, 9, Outcome::Resumed, 4));
+    rig.events.clear();
+    rig.say(failed(5, Code::NotSupported, false));
+    rig.expect_events(&["caught up 1"]);
+}
+
+#[test]
+fn a_page_that_cannot_be_read_is_asked_for_again() {
+    let mut rig = pursuing();
+    rig.page_of(2, 4, 6, &[8], 8);
+    rig.expect_asked(&["close 4001"]);
+    rig.wait();
+    rig.input(Input::LinkOpened);
+    rig.sent.clear();
+    rig.sign_in();
+    assert!(rig.sent.iter().any(|frame| frame.ends_with("t last(1)")), "{:?}", rig.sent);
+}
+
+#[test]
+fn who_has_left_hears_nothing() {
+    let mut rig = pursuing();
+    rig.client.unsubscribe(rig.now, ListenerId(1));
+    rig.page(2, 4, &[], 4, false, None);
+    rig.expect_events(&[]);
+    rig.client.catch_up(rig.now, ListenerId(1));
+    rig.drain();
+    rig.client.close(rig.now);
+    rig.drain();
+    rig.expect_events(&["Closed { fault: None }"]);
+}
