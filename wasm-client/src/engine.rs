@@ -48,7 +48,7 @@ impl Engine {
         while let Some(output) = self.client.poll_output() {
             self.table.put(output);
         }
-        self.table.put_deadline(self.client.deadline());
+        self.table.put_deadline(self.client.deadline(), self.client.is_doubted());
         self.table.len()
     }
 
@@ -83,6 +83,20 @@ impl Engine {
         }
         let name = text(&self.input, name_len);
         self.client.subscribe(now, name, options).map(|listener| f64::from(listener.0))
+    }
+
+    /// The input is as for [`Self::subscribe`].
+    pub(crate) fn history(
+        &mut self,
+        now: Millis,
+        name_len: usize,
+        positions: Option<usize>,
+        from: Start,
+        messages_max: u32,
+    ) -> Result<f64, Fault> {
+        let from = positions.map_or(from, |count| Start::After(self.positions(name_len, count)));
+        let name = text(&self.input, name_len);
+        self.client.history(now, name, from, messages_max).map(|question| f64::from(question.0))
     }
 
     fn positions(&self, start: usize, count: usize) -> Vec<Position> {

@@ -100,6 +100,11 @@ fn dispatch(engine: &mut Engine, kind: u8, now: Millis, [a, b, c, d]: [f64; 4]) 
         13 => client.handle(now, Input::Suspend),
         // Answers with the ping's number, or with 0 if there is no link.
         15 => return client.ping(now).map_or(0.0, |request| request.0 as f64),
+        // The name is in the first `a` bytes of the input; `b` and `c` are where to start, `d` the messages at most.
+        // Answers with the question's number.
+        16 => return answer(engine.history(now, a as usize, positions(b, c), start_of(b, c), d as u32)),
+        // The number of a listener.
+        17 => client.catch_up(now, ListenerId(a as u32)),
         // There is no token, and there will be none.
         _ => client.token_failed(now, true),
     }
@@ -110,19 +115,23 @@ fn answer(result: Result<f64, Fault>) -> f64 {
     result.unwrap_or_else(|fault| -f64::from(fault.number() * 2 + u16::from(fault.retryable())))
 }
 
-/// `from`: 0 latest, 1 earliest, 2 the last `amount`, 3 the last `amount` milliseconds, 4 after `amount` positions,
-/// which stand in the input behind the name.
 fn options(from: f64, amount: f64, choices: u8) -> SubscribeOptions {
     SubscribeOptions {
-        from: match from as u8 {
-            1 => Start::Earliest,
-            2 => Start::Last(amount as u64),
-            3 => Start::SinceMs(amount as u64),
-            _ => Start::Latest,
-        },
+        from: start_of(from, amount),
         when_slow: WhenSlow::from_number(u64::from(choices >> 1)),
         echo: choices & 1 > 0,
         ..SubscribeOptions::default()
+    }
+}
+
+/// `from`: 0 latest, 1 earliest, 2 the last `amount`, 3 the last `amount` milliseconds, 4 after `amount` positions,
+/// which stand in the input behind the name.
+fn start_of(from: f64, amount: f64) -> Start {
+    match from as u8 {
+        1 => Start::Earliest,
+        2 => Start::Last(amount as u64),
+        3 => Start::SinceMs(amount as u64),
+        _ => Start::Latest,
     }
 }
 

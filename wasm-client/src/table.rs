@@ -7,8 +7,10 @@
 use alloc::vec::Vec;
 
 use tidewire_client_core::fault::Fault;
-use tidewire_client_core::output::{Event, Message, Output, Packet, Published, Span, Status, TokenReason};
-use tidewire_protocol::position::Gap;
+use tidewire_client_core::output::{
+    Event, ListenerId, Message, Output, Packet, Published, Span, Status, TokenReason,
+};
+use tidewire_protocol::position::{Gap, Position};
 
 /// Words in a row: what a message needs.
 const WIDTH: usize = 8;
@@ -17,7 +19,7 @@ const WIDTH: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Kind {
-    /// The last row of every drain. 1: when a timeout is due, or [`NONE`].
+    /// The last row of every drain. Upper half: 1 if the link is in doubt. 1: when a timeout is due, or [`NONE`].
     Deadline = 0,
     /// Open a link.
     OpenLink = 1,
@@ -33,7 +35,7 @@ enum Kind {
     Status = 6,
     /// Upper half: listener. 1: outcome. 2 to 5: as `Gap`, with reason [`NONE`] if there is none.
     Ready = 7,
-    /// A place that the messages after `Ready` follow. Upper half: listener. 1: offset. 2: epoch.
+    /// A place that the messages after `Ready` follow, or that a `Page` reaches up to. Upper half: listener. 1: offset. 2: epoch.
     Position = 8,
     /// Upper half: listener. 1: fault + retryable.
     Refused = 9,
@@ -50,6 +52,11 @@ enum Kind {
     Said = 14,
     /// The hub has answered a ping. Upper half: its number.
     Echoed = 15,
+    /// A page of history, whole; rows of `Position` follow. Upper half: question. 1: whether there is more. 2 to 5: as
+    /// `Ready`.
+    Page = 16,
+    /// Upper half: listener.
+    CaughtUp = 17,
 }
 
 /// No such number.
@@ -85,8 +92,8 @@ impl Table {
     }
 
     /// Appends the row that ends a drain.
-    pub(crate) fn put_deadline(&mut self, deadline: Option<u64>) {
-        self.row(Kind::Deadline, 0)[1] = deadline.unwrap_or(NONE);
+    pub(crate) fn put_deadline(&mut self, deadline: Option<u64>, is_doubted: bool) {
+        self.row(Kind::Deadline, is_doubted.into())[1] = deadline.unwrap_or(NONE);
     }
 
     /// Appends what the core wants done.
@@ -117,18 +124,12 @@ impl Table {
         match event {
             Event::Status(status) => self.put_status(*status),
             Event::Ready { listener, outcome, positions, gap } => {
-                let row = self.row(Kind::Ready, listener.0);
-                row[1] = outcome.number();
-                row[2] = NONE;
-                if let Some(gap) = gap {
-                    put_gap(row, gap);
-                }
-                for position in positions {
-                    let row = self.row(Kind::Position, listener.0);
-                    row[1] = position.offset.0;
-                    row[2] = position.epoch.0;
-                }
+                self.put_places(Kind::Ready, *listener, outcome.number(), gap, positions);
             }
+            Event::Page { listener, positions, gap, more } => {
+                self.put_places(Kind::Page, *listener, (*more).into(), gap, positions);
+            }
+            Event::CaughtUp { listener } => _ = self.row(Kind::CaughtUp, listener.0),
             Event::Refused { listener, fault } => {
                 self.row(Kind::Refused, listener.0)[1] =
                     pair(fault.number().into(), fault.retryable().into());
@@ -147,9 +148,30 @@ impl Table {
                 row[2] = span(*text);
             }
             Event::Echoed { request } => _ = self.row(Kind::Echoed, request.0 as u32),
-            // The status that follows a goodbye says why the link is gone and when it will be back; JavaScript asks
-            // for no pages, and has one party, whose outcomes say what becomes of it.
-            Event::Goodbye { .. } | Event::Page { .. } | Event::Detached { .. } => {}
+            // The status that follows a goodbye says why the link is gone and when it will be back; JavaScript has one
+            // party, whose outcomes say what becomes of it.
+            Event::Goodbye { .. } | Event::Detached { .. } => {}
+        }
+    }
+
+    fn put_places(
+        &mut self,
+        kind: Kind,
+        listener: ListenerId,
+        what: u64,
+        gap: &Option<Gap>,
+        positions: &[Position],
+    ) {
+        let row = self.row(kind, listener.0);
+        row[1] = what;
+        row[2] = NONE;
+        if let Some(gap) = gap {
+            put_gap(row, gap);
+        }
+        for position in positions {
+            let row = self.row(Kind::Position, listener.0);
+            row[1] = position.offset.0;
+            row[2] = position.epoch.0;
         }
     }
 

@@ -1,7 +1,13 @@
 // Arguments, checked where they are given: a mistake throws a `TypeError` there, and reaches no engine.
 
 import { misuse } from "./errors.js";
-import type { ClientOptions, From, PublishOptions, SubscribeOptions } from "./types.js";
+import type {
+  ClientOptions,
+  From,
+  HistoryOptions,
+  PublishOptions,
+  SubscribeOptions,
+} from "./types.js";
 
 function check(isRight: boolean, what: string, allowed: string): void {
   if (!isRight) throw misuse("bad_argument", `${what}: give ${allowed}`);
@@ -69,6 +75,12 @@ export function checkSubscribe({ from, whenSlow, echo, signal }: SubscribeOption
 
 export function checkPublish({ until, signal }: PublishOptions): void {
   checkWord(until, "until", "acked", "stored");
+  checkSignal(signal);
+}
+
+export function checkHistory({ from, limit, signal }: HistoryOptions): void {
+  checkFrom(from);
+  check(limit === undefined || (isCount(limit) && limit > 0), "limit", "a whole number above 0");
   checkSignal(signal);
 }
 

@@ -6,7 +6,7 @@ import { Emitter } from "./emitter.js";
 import type { Loader } from "./engine/engine.js";
 import { TidewireError } from "./errors.js";
 import { SocketLink, socketUrl } from "./link.js";
-import type { Listener } from "./listener.js";
+import type { Listener, Reader } from "./listener.js";
 import { Names } from "./names.js";
 import { Session } from "./session.js";
 import { type Home, NamedPattern, NamedTopic } from "./topic.js";
@@ -57,7 +57,7 @@ class Tide implements Client, Home {
   readonly #onGap: ClientOptions["onGap"];
   readonly #left: () => void;
   readonly #events = new Emitter<ClientEvents>();
-  readonly #listeners = new Set<Listener>();
+  readonly #listeners = new Set<Reader>();
   readonly #topics = new Names((name) => new NamedTopic<never>(this, name));
   readonly #patterns = new Names((name) => new NamedPattern<never>(this, name));
   #isGapTold = false;
@@ -129,14 +129,18 @@ class Tide implements Client, Home {
     return `TidewireClient ${this.status.state}`;
   }
 
-  listen(listener: Listener): void {
+  listen(listener: Reader): void {
     if (this.closed || this.session.closed) throw new TidewireError("closed", listener.name);
     this.#listeners.add(listener);
     this.session.subscribe(listener);
   }
 
-  left(listener: Listener): void {
+  left(listener: Reader): void {
     this.#listeners.delete(listener);
+  }
+
+  pursue(listener: Listener): void {
+    this.session.pursue(listener);
   }
 
   settled(listener: Listener, bytes: number): void {

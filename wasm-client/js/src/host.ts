@@ -26,8 +26,6 @@ export interface Guest {
   failed(code: ErrorCode, cause: unknown): void;
   /** A connection ended; what is known of it besides its close code. */
   lost(end: LinkEnd): void;
-  /** Whether a connection that seems to be up is in doubt. */
-  doubted(isDoubted: boolean): void;
 }
 
 /** A question for the time to the hub and back. */
@@ -61,8 +59,6 @@ export class Host {
   /** When the timer rings. */
   #due = Number.POSITIVE_INFINITY;
   #isOnline = false;
-  /** Whether the hub is asked for a sign of life. */
-  #isDoubted = false;
   #ping: Ping | undefined;
   /** Whether the guest takes rows just now. */
   busy = false;
@@ -100,7 +96,6 @@ export class Host {
   /** Has the engine find out whether the link is what it seems, or make one without waiting any longer. */
   probe(call: Call.Online | Call.Connect = Call.Online): void {
     this.tell((engine) => engine.tell(call));
-    if (this.#isOnline) this.#doubt(true);
   }
 
   /** Milliseconds to the hub and back. One question at a time: who comes meanwhile waits for the same answer. */
@@ -194,7 +189,6 @@ export class Host {
   }
 
   #receive(frame: Uint8Array): void {
-    this.#doubt(false);
     this.#take((engine) => engine.received(frame), frame);
   }
 
@@ -210,17 +204,9 @@ export class Host {
     this.#lose(1006, {});
   }
 
-  #doubt(isDoubted: boolean): void {
-    if (this.#isDoubted === isDoubted) return;
-    this.#isDoubted = isDoubted;
-    this.#guest.doubted(isDoubted);
-  }
-
-  /** Whatever was doubted before: the status that follows tells of it. */
   #setOnline(isOnline: boolean): void {
     this.#isOnline = isOnline;
     if (isOnline) return;
-    this.#isDoubted = false;
     this.#ping?.reject(lost());
     this.#ping = undefined;
   }

@@ -25,6 +25,10 @@ export class Iteration implements Messages<unknown>, Consumer {
     return this.#listener.ready;
   }
 
+  get caughtUp(): Promise<void> {
+    return this.#listener.caughtUp;
+  }
+
   next(): Promise<Step> {
     this.#release?.();
     const item = this.#item;

@@ -2,19 +2,38 @@
 // told of everything that is settled.
 
 import { guard } from "./emitter.js";
+import { Call, type Engine } from "./engine/engine.js";
 import { TidewireError } from "./errors.js";
 import type { ReceivedMessage } from "./message.js";
-import type { Gap, Position, Ready, SubscribeOptions, Subscription } from "./types.js";
+import type { Gap, Ready, SubscribeOptions, Subscription } from "./types.js";
 
 /** What a listener is given, in order. */
 export type Item = ReceivedMessage | Gap;
 
-/** What a listener needs of its client. */
+/** Who is given messages under a number. */
+export interface Reader {
+  /** The engine's number for it; 0 if the engine has not been told. */
+  number: number;
+  readonly name: string;
+  /** Asks an engine. Gives the number, or below zero a refusal. */
+  introduce(engine: Engine): number;
+  begin(ready: Ready, more: boolean): void;
+  give(item: Item): void;
+  caught(): void;
+  /** It is over, by the application's wish, or because of a refusal, which may be told already. */
+  end(reason: unknown, refused?: TidewireError, told?: boolean): void;
+  /** The engine is gone. */
+  orphan(): void;
+}
+
+/** What a reader needs of its client. */
 export interface Owner {
   settled(listener: Listener, bytes: number): void;
+  /** It is to be told when it has caught up. */
+  pursue(listener: Listener): void;
   report(error: TidewireError): void;
-  /** The listener has ended. */
-  left(listener: Listener): void;
+  /** The reader has ended. */
+  left(reader: Reader): void;
 }
 
 /** What becomes of what a listener is given. */
@@ -25,8 +44,14 @@ export interface Consumer {
   over(refused?: TidewireError): boolean;
 }
 
-export class Listener {
-  /** The engine's number for it; 0 if the engine has not been told. */
+/** Somebody waits until a listener has caught up. */
+interface Pursuit {
+  promise: Promise<void>;
+  resolve(): void;
+  reject(reason: unknown): void;
+}
+
+export class Listener implements Reader {
   number = 0;
   state: Subscription["state"] = "starting";
   /** Told to the engine with the next call. */
@@ -42,6 +67,10 @@ export class Listener {
   #foreign = 0;
   #resolve!: (ready: Ready) => void;
   #reject!: (reason: unknown) => void;
+  #reason: unknown;
+  #pursuit: Pursuit | undefined;
+  /** It has caught up once this is settled. */
+  #last: Item | undefined;
 
   constructor(
     readonly owner: Owner,
@@ -72,12 +101,29 @@ export class Listener {
     return this.#waiting.length;
   }
 
-  /** Where another engine goes on: what this listener was given last, in each log. */
-  get places(): Position[] {
-    return Array.from(this.#places, ([epoch, offset]) => ({ epoch, offset }));
+  get caughtUp(): Promise<void> {
+    if (!this.#pursuit) {
+      const pursuit = {} as Pursuit;
+      pursuit.promise = new Promise((resolve, reject) =>
+        Object.assign(pursuit, { resolve, reject }),
+      );
+      pursuit.promise.catch(() => {});
+      this.#pursuit = pursuit;
+      if (this.ended) pursuit.reject(this.#reason);
+      else this.owner.pursue(this);
+    }
+    return this.#pursuit.promise;
   }
 
-  /** The engine that gave what waits is gone. */
+  introduce(engine: Engine): number {
+    // Where another engine goes on: what this listener was given last, in each log.
+    const places = Array.from(this.#places, ([epoch, offset]) => ({ epoch, offset }));
+    const from = places.length ? places : (this.options.from ?? "latest");
+    const number = engine.subscribe(this.name, this.options, from);
+    if (number > 0 && this.#pursuit) engine.tell(Call.CatchUp, number);
+    return number;
+  }
+
   orphan(): void {
     this.number = 0;
     this.settledMessages = this.settledBytes = 0;
@@ -93,9 +139,10 @@ export class Listener {
     if (ready.gap) this.give(ready.gap);
   }
 
-  /** It is over, by the application's wish, or because of a refusal, which may be told already. */
   end(reason: unknown, refused?: TidewireError, told = false): void {
     if (this.ended) return;
+    this.#reason = reason;
+    this.#pursuit?.reject(reason);
     const isTold = told || (this.#awaited && this.state === "starting");
     this.state = "ended";
     this.#waiting.length = 0;
@@ -110,6 +157,11 @@ export class Listener {
     this.#places.set(item.epoch, isMessage(item) ? item.offset : item.to);
     this.#waiting.push(item);
     if (!this.#current) this.#run();
+  }
+
+  caught(): void {
+    this.#last = this.#waiting.at(-1) ?? this.#current;
+    if (!this.#last) this.#pursuit?.resolve();
   }
 
   #run(): void {
@@ -146,6 +198,7 @@ export class Listener {
 
   #settle(item: Item): void {
     this.#current = undefined;
+    if (item === this.#last) this.#pursuit?.resolve();
     if (!isMessage(item)) return;
     if (this.#foreign > 0) this.#foreign--;
     else this.owner.settled(this, item.view().length);

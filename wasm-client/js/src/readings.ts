@@ -52,6 +52,7 @@ export function gapOf(rows: Rows, row: number): Gap {
   };
 }
 
+/** What a reader got: its places, and what is missing. */
 export function readyOf(rows: Rows, row: number): Ready {
   const positions: Position[] = [];
   for (let next = row + 1; rows.lower(next, 0) === Kind.Position; next++) {

@@ -7,7 +7,7 @@ import { Kind, type Rows } from "./engine/rows.js";
 import { type ErrorCode, TidewireError } from "./errors.js";
 import { type Guest, Host, type Transport } from "./host.js";
 import type { LinkEnd } from "./link.js";
-import type { Listener, Owner } from "./listener.js";
+import type { Listener, Owner, Reader } from "./listener.js";
 import { Entries, type Entry, type Publisher } from "./outbox.js";
 import { gapOf, messageOf, publishedOf, readyOf, statusOf, textOf } from "./readings.js";
 import type { OutboxOptions, Status } from "./types.js";
@@ -27,9 +27,9 @@ export class Session implements Guest {
 
   readonly #host: Host;
   readonly #url: string;
-  /** All listeners in the order of subscribing, whether the engine knows them or not. */
-  readonly #subscribed = new Set<Listener>();
-  readonly #byNumber = new Map<number, Listener>();
+  /** All readers in the order of their coming, whether the engine knows them or not. */
+  readonly #subscribed = new Set<Reader>();
+  readonly #byNumber = new Map<number, Reader>();
   readonly #settled = new Set<Listener>();
   /** What the hub said of its codes in words. */
   readonly #sentences = new Map<string, string>();
@@ -71,14 +71,19 @@ export class Session implements Guest {
     else if (!entry.seq) this.#drop(entry, "cancelled", false);
   }
 
-  subscribe(listener: Listener): void {
+  subscribe(listener: Reader): void {
     this.#subscribed.add(listener);
     this.#host.begin();
     this.#host.tell((engine) => this.#introduce(engine, listener));
   }
 
-  /** Ends a listener by the application's wish. */
-  unsubscribe(listener: Listener, reason: unknown): void {
+  /** Has a listener told when it has caught up; one that the engine does not know says so itself. */
+  pursue({ number }: Listener): void {
+    if (number) this.#host.tell((engine) => engine.tell(Call.CatchUp, number));
+  }
+
+  /** Ends a reader by the application's wish. */
+  unsubscribe(listener: Reader, reason: unknown): void {
     if (!this.#forget(listener)) return;
     listener.end(reason);
     if (listener.number) {
@@ -136,8 +141,16 @@ export class Session implements Guest {
         case Kind.Gap:
           listener?.give(gapOf(rows, row));
           break;
+        case Kind.Page:
         case Kind.Ready:
-          listener?.begin(readyOf(rows, row));
+          if (listener && rows.lower(row, 0) === Kind.Page) this.#forget(listener);
+          listener?.begin(readyOf(rows, row), rows.lower(row, 1) > 0);
+          break;
+        case Kind.CaughtUp:
+          listener?.caught();
+          break;
+        case Kind.Deadline:
+          this.#doubt(rows.upper(row, 0) > 0);
           break;
         case Kind.Refused:
           if (listener) this.#refuse(listener, codeOf(rows.lower(row, 1)), rows.upper(row, 1) > 0);
@@ -191,15 +204,14 @@ export class Session implements Guest {
     this.#lost = end;
   }
 
-  doubted(isDoubted: boolean): void {
-    const { probing: _, ...status } = this.status;
-    this.#tellStatus(isDoubted ? { ...status, probing: true } : status);
+  /** Whether a connection that seems to be up is in doubt, by the engine's word. */
+  #doubt(isDoubted: boolean): void {
+    const { probing = false, ...status } = this.status;
+    if (probing !== isDoubted) this.#tellStatus(isDoubted ? { ...status, probing: true } : status);
   }
 
-  #introduce(engine: Engine, listener: Listener): void {
-    const { name, options, places } = listener;
-    const from = places.length ? places : (options.from ?? "latest");
-    const number = engine.subscribe(name, options, from);
+  #introduce(engine: Engine, listener: Reader): void {
+    const number = listener.introduce(engine);
     if (number < 0) {
       // Later, so that whoever subscribes can first say how to hear of it.
       queueMicrotask(() => this.#refuse(listener, ...refusal(number)));
@@ -233,15 +245,15 @@ export class Session implements Guest {
     entry.fail(code, retryable, this.#sentences.get(code), isOwnWish);
   }
 
-  /** The listener has ended; whether it had not before. */
-  #forget(listener: Listener): boolean {
+  /** The reader has ended; whether it had not before. */
+  #forget(listener: Reader): boolean {
     this.#byNumber.delete(listener.number);
-    this.#settled.delete(listener);
+    this.#settled.delete(listener as Listener);
     return this.#subscribed.delete(listener);
   }
 
-  /** The engine or the hub will not have the listener any longer. */
-  #refuse(listener: Listener, code: ErrorCode, retryable: boolean): void {
+  /** The engine or the hub will not have the reader any longer. */
+  #refuse(listener: Reader, code: ErrorCode, retryable: boolean): void {
     if (!this.#forget(listener)) return;
     const words = this.#sentences.get(code);
     const about = `subscribe to ${listener.name}`;

@@ -1,18 +1,21 @@
 // Topics and patterns: names that can be listened to, and for topics published to.
 
-import { checkFunction, checkPublish, checkSubscribe } from "./check.js";
+import { checkFunction, checkHistory, checkPublish, checkSubscribe } from "./check.js";
 import { dispose } from "./dispose.js";
 import { Emitter } from "./emitter.js";
 import { TidewireError } from "./errors.js";
 import { Iteration } from "./iteration.js";
-import { type Consumer, type Item, Listener } from "./listener.js";
+import { type Consumer, type Item, Listener, type Reader } from "./listener.js";
 import { Publication } from "./publication.js";
+import { Question } from "./question.js";
 import type { Member, Session } from "./session.js";
 import type {
   Gap,
   Handler,
+  HistoryOptions,
   Message,
   Messages,
+  Page,
   Pattern,
   Publishing,
   PublishOptions,
@@ -29,7 +32,7 @@ export interface Home extends Member {
   readonly session: Session;
   readonly closed: boolean;
   /** Begins. Throws if the client is closed. */
-  listen(listener: Listener): void;
+  listen(listener: Reader): void;
   /** A gap in a subscription without a handler for it. */
   gap(gap: Gap, name: string): unknown;
 }
@@ -69,6 +72,22 @@ export class NamedPattern<T> implements Pattern<T> {
   messages(options: SubscribeOptions = {}): Messages<T> {
     const iteration = new Iteration((consumer) => this.#open(options, consumer));
     return iteration as Messages<unknown> as Messages<T>;
+  }
+
+  async history(options: HistoryOptions = {}): Promise<Page<T>> {
+    checkHistory(options);
+    const { limit = 100, from = { last: limit }, signal } = options;
+    signal?.throwIfAborted();
+    const home = this.#home;
+    const question = new Question(home, this.name, from, limit);
+    const abort = () => home.session.unsubscribe(question, signal?.reason);
+    home.listen(question);
+    signal?.addEventListener("abort", abort);
+    try {
+      return (await question.answer) as Page<T>;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
   }
 
   #open(options: SubscribeOptions, consumer: Consumer): [Listener, () => void] {
@@ -148,6 +167,10 @@ class Listening implements Subscription {
 
   get ready(): Promise<Ready> {
     return this.#listener.ready;
+  }
+
+  get caughtUp(): Promise<void> {
+    return this.#listener.caughtUp;
   }
 
   get state(): Subscription["state"] {

@@ -88,6 +88,17 @@ export interface Gap {
     | "unknown";
 }
 
+/** A page of what is kept, oldest message first. */
+export interface Page<T = unknown> {
+  readonly messages: readonly Message<T>[];
+  /** What is missing before the first of them. */
+  readonly gap?: Gap;
+  /** Where the next page starts, and a subscription that goes on behind this one: give it as `from`. */
+  readonly next: readonly Position[];
+  /** Whether there was more to read, behind this. */
+  readonly more: boolean;
+}
+
 /** What a subscriber got: new messages only, all that it asked for, or all but what the gap tells. */
 export interface Ready {
   readonly outcome: "live" | "resumed" | "gap";
@@ -116,6 +127,15 @@ export interface SubscribeOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface HistoryOptions {
+  /** The last `limit` messages if not given. */
+  readonly from?: From;
+  /** Messages at most; 100 if not given. Large ones make a page end sooner. */
+  readonly limit?: number;
+  /** Stops the waiting. */
+  readonly signal?: AbortSignal;
+}
+
 export interface SubscriptionEvents {
   /** Told in order with the messages; a handler that returns a promise is waited for. */
   gap: Gap;
@@ -134,6 +154,11 @@ export interface Subscription {
   readonly state: "starting" | "live" | "ended";
   /** Messages and gaps that came and wait for the handler. */
   readonly lag: number;
+  /**
+   * Resolves when the handler is done with all that was there when this was first asked for, mostly when one subscribed.
+   * Rejects as `ready` does, whenever the subscription ends before.
+   */
+  readonly caughtUp: Promise<void>;
   on<E extends keyof SubscriptionEvents>(
     event: E,
     handler: (value: SubscriptionEvents[E]) => unknown,
@@ -146,6 +171,8 @@ export interface Subscription {
 /** Messages and gaps, one after another; leaving the loop, and an abort, unsubscribe and end it. */
 export interface Messages<T> extends AsyncIterableIterator<Message<T> | Gap> {
   readonly ready: Promise<Ready>;
+  /** Resolves when the loop asks for what follows all that was there when this was first asked for. */
+  readonly caughtUp: Promise<void>;
   return(): Promise<IteratorResult<Message<T> | Gap>>;
   [Symbol.asyncIterator](): Messages<T>;
   [Symbol.dispose](): void;
@@ -159,6 +186,8 @@ export interface Pattern<T = unknown> {
   readonly name: string;
   subscribe(handler: Handler<T>, options?: SubscribeOptions): Subscription;
   messages(options?: SubscribeOptions): Messages<T>;
+  /** A page of what is kept. Waits while there is no connection. */
+  history(options?: HistoryOptions): Promise<Page<T>>;
 }
 
 export interface Topic<T = unknown> extends Pattern<T> {

@@ -105,6 +105,53 @@ test("history, patterns, echo and binary", async () => {
   two.close();
 });
 
+test("pages of history lead from the newest to what came since, and to a subscription", async () => {
+  const { one, two } = pair("pages");
+  const topic = two.topic("pages.a");
+  for (let n = 0; n < 10; n++) await one.topic("pages.a").publish(n);
+  const data = ({ messages }) => messages.map((message) => message.data);
+  const newest = await topic.history({ limit: 3 });
+  assert.deepEqual([data(newest), newest.more], [[7, 8, 9], false]);
+  const oldest = await topic.history({ from: "earliest", limit: 4 });
+  assert.deepEqual([data(oldest), oldest.more], [[0, 1, 2, 3], true]);
+  const next = await topic.history({ from: oldest.next });
+  assert.deepEqual([data(next), next.more], [[4, 5, 6, 7, 8, 9], false]);
+  assert.deepEqual(data(await two.pattern("pages.*").history({ limit: 2 })), [8, 9]);
+  await one.topic("pages.a").publish(10);
+  const [message] = await take(topic.messages({ from: newest.next }), 1);
+  assert.equal(message.data, 10);
+  assert.deepEqual(data(await two.topic("pages.none").history()), []);
+  one.close();
+  two.close();
+});
+
+test("a subscription says when it has caught up, however quiet its topic is", async () => {
+  const { one, two } = pair("caught up");
+  for (let n = 0; n < 500; n++) one.topic("backlog.a").publish(n).catch(assert.fail);
+  await one.flush();
+  await one.topic("elsewhere").publish(1);
+  for (const named of [two.topic("backlog.a"), two.pattern("backlog.*")]) {
+    const got = [];
+    const sub = named.subscribe(({ data }) => void got.push(data), { from: "earliest" });
+    await sub.caughtUp;
+    assert.equal(got.length, 500);
+    const late = named.subscribe(() => {}, { from: { last: 3 } });
+    await late.caughtUp;
+    const resumed = named.subscribe(() => assert.fail("nothing is left"), {
+      from: (await late.ready).positions.length
+        ? (await named.history({ limit: 1 })).next
+        : assert.fail("it has no place"),
+    });
+    await resumed.caughtUp;
+  }
+  for (const from of ["latest", "earliest", { last: 5 }]) {
+    await two.topic("backlog.none").subscribe(() => {}, { from }).caughtUp;
+    await two.pattern("backlog.none.*").subscribe(() => {}, { from }).caughtUp;
+  }
+  one.close();
+  two.close();
+});
+
 test("a slow handler reads on from the log and misses nothing", async () => {
   const { one, two } = pair("slow");
   const count = 15_000;

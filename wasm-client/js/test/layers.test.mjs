@@ -26,6 +26,7 @@ const order = [
   "page.ts",
   "host.ts",
   "listener.ts",
+  "question.ts",
   "iteration.ts",
   "session.ts",
   "topic.ts",

@@ -271,7 +271,7 @@ test("a machine that has slept asks whether its link is still there", async () =
     assert.equal(tide.status.probing, undefined);
     Date.now = () => now() + 600_000;
     wake();
-    assert.equal(tide.status.probing, true);
+    await until(() => tide.status.probing);
     await hub.next(Client.heartbeat);
   } finally {
     Object.assign(globalThis, { setInterval });

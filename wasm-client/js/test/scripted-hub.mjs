@@ -22,6 +22,7 @@ export const Hub = {
   subscribed: 70,
   unsubscribed: 71,
   missing: 72,
+  page: 74,
   heartbeat: 75,
   failed: 76,
   goodbye: 77,
@@ -72,9 +73,10 @@ export class ScriptedHub {
   }
 
   /** Takes the next sign-in. */
-  async welcome() {
+  async welcome(features = 0) {
     const hello = await this.next(Client.hello);
-    this.send(frame(Hub.welcome, { 1: 7, 2: 30_000, 3: 65_536, 4: 100, 6: "scripted" }));
+    const fields = { 1: 7, 2: 30_000, 3: 65_536, 4: 100, 6: "scripted", 7: features };
+    this.send(frame(Hub.welcome, fields));
     return hello;
   }
 
@@ -152,6 +154,23 @@ export function frame(kind, fields) {
 
 /** A block of JSON messages at these offsets, the tail's last before them being `prev`. */
 export function block(tail, prev, messages) {
+  return framed(Hub.block, blockBody(tail, prev, messages));
+}
+
+/** The answer to a question for a page: JSON messages after `after`. */
+export function page(request, after, messages, { more = false, upto, lost } = {}) {
+  const body = blockBody(0, after, messages);
+  return frame(Hub.page, {
+    1: request,
+    2: Number(more),
+    3: position(epoch, after),
+    4: position(epoch, upto ?? messages.at(-1)?.[0] ?? after),
+    5: lost,
+    6: messages.length && Buffer.from([...leb(body.length), ...body]),
+  });
+}
+
+function blockBody(tail, prev, messages) {
   let before = prev;
   const records = messages.map(([offset, text, content = 1]) => {
     const head = [content - 1, ...leb(offset - before), 0];
@@ -160,7 +179,7 @@ export function block(tail, prev, messages) {
     return Buffer.from([...leb(head.length + payload.length), ...head, ...payload]);
   });
   const header = Buffer.from([...leb(tail), 0, ...leb(prev), ...leb(1_000)]);
-  return framed(Hub.block, Buffer.concat([header, ...records]));
+  return Buffer.concat([header, ...records]);
 }
 
 export function gap(from, to, reason = 1) {

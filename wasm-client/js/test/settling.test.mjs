@@ -26,6 +26,18 @@ const waits = {
     messages.next().catch(() => {});
     return { promise: messages.next(), leave: () => messages.return(), asks: Client.subscribe };
   },
+  "caughtUp of a subscription": (tide, { signal }) => {
+    const sub = tide.topic("t").subscribe(() => {}, { signal, from: "earliest" });
+    return { promise: sub.caughtUp, leave: () => sub.unsubscribe(), asks: Client.subscribe };
+  },
+  "caughtUp of an iteration": (tide, { signal }) => {
+    const messages = tide.topic("t").messages({ signal });
+    return { promise: messages.caughtUp, leave: () => messages.return(), asks: Client.subscribe };
+  },
+  "a page of history": (tide, { signal }) => ({
+    promise: tide.topic("t").history({ signal }),
+    asks: Client.history,
+  }),
   "a publish": (tide, { signal }) => {
     const publishing = tide.topic("t").publish(1, { signal });
     const leave = () => tide.outbox.cancel(publishing.id);
@@ -64,7 +76,8 @@ const ends = {
     ({ hub, asks }) =>
     async () => {
       const { fields } = await hub.next(asks);
-      if (asks === Client.subscribe) hub.send(frame(Hub.failed, { 1: fields[1], 2: 5 }));
+      if (asks === Client.subscribe || asks === Client.history)
+        hub.send(frame(Hub.failed, { 1: fields[1], 2: 5 }));
       else if (asks === Client.open) hub.send(frame(Hub.refused, { 1: fields[1], 3: 1, 4: 5 }));
       else hub.cut();
     },

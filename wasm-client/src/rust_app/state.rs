@@ -187,7 +187,7 @@ impl State {
             // The status says the same, or the outcomes do.
             output::Event::Goodbye { .. } | output::Event::Detached { .. } => {}
             // This face asks for no pages.
-            output::Event::Page { .. } => {}
+            output::Event::Page { .. } | output::Event::CaughtUp { .. } => {}
             // Nor does it show the hub's words, or ping.
             output::Event::Said { .. } | output::Event::Echoed { .. } => {}
         }

@@ -24,6 +24,8 @@ export const enum Call {
   Suspend = 13,
   NoToken = 14,
   Ping = 15,
+  History = 16,
+  CatchUp = 17,
 }
 
 const utf8 = new TextEncoder();
@@ -110,6 +112,16 @@ export class Engine {
 
   /** The number of the listener, or below zero a refusal. */
   subscribe(name: string, options: SubscribeOptions, from: From): number {
+    const choices = slow[options.whenSlow ?? "catch_up"] * 2 + Number(options.echo !== false);
+    return this.#read(Call.Subscribe, name, from, choices);
+  }
+
+  /** The number of the question, or below zero a refusal. */
+  history(name: string, from: From, limit: number): number {
+    return this.#read(Call.History, name, from, limit);
+  }
+
+  #read(call: number, name: string, from: From, last: number): number {
     const bytes = utf8.encode(name);
     const [kind, amount, positions] = start(from);
     const input = new Uint8Array(bytes.length + positions.length * 16);
@@ -120,8 +132,7 @@ export class Engine {
       view.setBigUint64(index * 16 + 8, BigInt(offset), true);
     });
     this.#put(input);
-    const choices = slow[options.whenSlow ?? "catch_up"] * 2 + Number(options.echo !== false);
-    return this.tell(Call.Subscribe, bytes.length, kind, amount, choices);
+    return this.tell(call, bytes.length, kind, amount, last);
   }
 
   /** A copy of bytes that the engine wrote. */

@@ -18,6 +18,8 @@ export const enum Kind {
   Failed = 13,
   Said = 14,
   Echoed = 15,
+  Page = 16,
+  CaughtUp = 17,
 }
 
 /** Words in a row. */
