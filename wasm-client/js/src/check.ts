@@ -1,6 +1,6 @@
 // Arguments, checked where they are given: a mistake throws a `TypeError` there, and reaches no engine.
 
-import { misuse } from "./errors.js";
+import { misuse, TidewireError } from "./errors.js";
 import type {
   ClientOptions,
   From,
@@ -11,6 +11,15 @@ import type {
 
 function check(isRight: boolean, what: string, allowed: string): void {
   if (!isRight) throw misuse("bad_argument", `${what}: give ${allowed}`);
+}
+
+/** Options must be an object, and all their names known. */
+function checkOptions(options: unknown, known: string): void {
+  check(Object(options) === options, "options", "an object");
+  const names = known.split(" ");
+  for (const name of Object.keys(options as object)) {
+    check(names.includes(name), `option ${name}`, names.join(" or "));
+  }
 }
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
@@ -48,14 +57,21 @@ export function checkFunction(value: unknown, what: string): void {
   check(typeof value === "function", what, "a function");
 }
 
-export function checkName(name: unknown): void {
-  check(typeof name === "string", "name", "a string");
-}
+/** What a token of a name may be; the rules are those of `protocol/src/name.rs`. */
+const plain = /^[^*>\p{White_Space}\p{Cc}\p{Cs}]+$/u;
 
-export function checkTopic(name: unknown): void {
-  checkName(name);
-  const isPattern = /(^|\.)[*>](\.|$)/.test(name as string);
-  check(!isPattern, `topic ${name}`, "a name without wildcards, or use pattern()");
+/** A name with or without wildcards. */
+export function checkName(name: unknown, wildcards: boolean): void {
+  check(typeof name === "string", "name", "a string");
+  const text = name as string;
+  const tokens = text.split(".");
+  const isToken = (token: string, at: number) =>
+    plain.test(token) || token === "*" || (token === ">" && at === tokens.length - 1);
+  if (!tokens.every(isToken) || new TextEncoder().encode(text).length > 255) {
+    throw new TidewireError("bad_name", JSON.stringify(name));
+  }
+  const isPlain = wildcards || !/[*>]/.test(text);
+  check(isPlain, `topic ${text}`, "a name without wildcards, or use pattern()");
 }
 
 export function checkFrom(from: From | undefined): void {
@@ -66,29 +82,38 @@ export function checkFrom(from: From | undefined): void {
   );
 }
 
-export function checkSubscribe({ from, whenSlow, echo, signal }: SubscribeOptions): void {
+export function checkSubscribe(options: SubscribeOptions): void {
+  checkOptions(options, "from whenSlow echo signal");
+  const { from, whenSlow, echo, signal } = options;
   checkFrom(from);
   checkWord(whenSlow, "whenSlow", "catch_up", "gap", "disconnect");
   checkType(echo, "echo", "boolean");
   checkSignal(signal);
 }
 
-export function checkPublish({ until, signal }: PublishOptions): void {
+export function checkPublish(options: PublishOptions): void {
+  checkOptions(options, "until signal");
+  const { until, signal } = options;
   checkWord(until, "until", "acked", "stored");
   checkSignal(signal);
 }
 
-export function checkHistory({ from, limit, signal }: HistoryOptions): void {
+export function checkHistory(options: HistoryOptions): void {
+  checkOptions(options, "from limit signal");
+  const { from, limit, signal } = options;
   checkFrom(from);
   check(limit === undefined || (isCount(limit) && limit > 0), "limit", "a whole number above 0");
   checkSignal(signal);
 }
 
-export function checkClient({ identity, outbox, WebSocket, onGap }: ClientOptions): void {
+export function checkClient(options: ClientOptions): void {
+  checkOptions(options, "identity outbox WebSocket onGap");
+  const { identity, outbox = {}, WebSocket, onGap } = options;
   checkType(identity, "identity", "string");
   checkType(WebSocket, "WebSocket", "function");
   checkType(onGap, "onGap", "function");
-  const { maxCount, maxBytes, whenFull } = Object(outbox);
+  checkOptions(outbox, "maxCount maxBytes whenFull");
+  const { maxCount, maxBytes, whenFull } = outbox;
   checkBound(maxCount, "maxCount");
   checkBound(maxBytes, "maxBytes");
   checkWord(whenFull, "outbox.whenFull", "reject", "drop_oldest");

@@ -1,14 +1,14 @@
 // The client as the application holds it: a share in a session, and the listeners that it opened.
 
-import { checkClient, checkFunction, checkName, checkTopic } from "./check.js";
-import { dispose } from "./dispose.js";
+import { checkClient, checkFunction, checkName } from "./check.js";
 import { Emitter } from "./emitter.js";
 import type { Loader } from "./engine/engine.js";
 import { TidewireError } from "./errors.js";
-import { SocketLink, socketUrl } from "./link.js";
+import { SocketLink, shownUrl, socketUrl } from "./link.js";
 import type { Listener, Reader } from "./listener.js";
 import { Names } from "./names.js";
 import { Session } from "./session.js";
+import { dispose, inspected } from "./symbols.js";
 import { type Home, NamedPattern, NamedTopic } from "./topic.js";
 import type { Client, ClientEvents, ClientOptions, Gap, Off, Outbox, Status } from "./types.js";
 
@@ -22,7 +22,7 @@ interface Share {
 const shares = new Map<string, Share>();
 
 /** A client that connects with its first use. Does no I/O itself. */
-export function openClient(load: Loader, address: string, options: ClientOptions): Client {
+export function openClient(load: Loader, address: string | URL, options: ClientOptions): Client {
   checkClient(options);
   const url = socketUrl(address);
   const { identity, outbox = {}, WebSocket } = options;
@@ -40,8 +40,7 @@ export function openClient(load: Loader, address: string, options: ClientOptions
     shares.set(key, share);
   }
   if (share.choices !== choices) {
-    const words = "another client of this address and identity has another outbox";
-    throw new TidewireError("options_differ", url, false, undefined, words);
+    throw new TidewireError("options_differ", shownUrl(url));
   }
   const { session } = share;
   return new Tide(session, options.onGap, () => {
@@ -83,12 +82,12 @@ class Tide implements Client, Home {
   }
 
   topic(name: string): NamedTopic<never> {
-    checkTopic(name);
+    checkName(name, false);
     return this.#topics.get(name);
   }
 
   pattern(name: string): NamedPattern<never> {
-    checkName(name);
+    checkName(name, true);
     return this.#patterns.get(name);
   }
 
@@ -113,7 +112,7 @@ class Tide implements Client, Home {
     if (this.closed) return;
     this.closed = true;
     for (const listener of [...this.#listeners]) {
-      this.session.unsubscribe(listener, new TidewireError("closed", listener.name));
+      this.session.unsubscribe(listener, new TidewireError("closed", listener.about));
     }
     this.session.leave(this);
     this.#left();
@@ -125,12 +124,14 @@ class Tide implements Client, Home {
     this.close();
   }
 
-  get [Symbol.toStringTag](): string {
-    return `TidewireClient ${this.status.state}`;
+  [inspected](): object {
+    const { status } = this;
+    const { count, bytes } = this.outbox;
+    return { client: shownUrl(this.session.url), status, outbox: { count, bytes } };
   }
 
   listen(listener: Reader): void {
-    if (this.closed || this.session.closed) throw new TidewireError("closed", listener.name);
+    if (this.closed || this.session.closed) throw new TidewireError("closed", listener.about);
     this.#listeners.add(listener);
     this.session.subscribe(listener);
   }

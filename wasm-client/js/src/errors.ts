@@ -30,6 +30,22 @@ export type ErrorCode =
   /** A client of the same address and identity exists, with other options. */
   | "options_differ";
 
+/** What to do about codes that nobody else has words for. */
+const sentences = new Map<ErrorCode, string>([
+  ["bad_name", "give words joined by dots, without spaces"],
+  ["forbidden", "no rule allows it"],
+  ["outbox_full", "wait, or give the option outbox more room"],
+  ["closed", "create another client"],
+  ["cancelled", "the application has withdrawn it"],
+  ["dropped", "the outbox was full; publish it again"],
+  ["link_lost", "there is no connection; wait until the status says online"],
+  ["memory_only", "this outbox is in memory; leave `until` out"],
+  ["bad_payload", "it is not the JSON that it says it is"],
+  ["handler_failed", "a handler threw; see the cause"],
+  ["bad_address", "give a hub's address, such as wss://hub.example.com"],
+  ["options_differ", "give all clients of one address and identity one outbox"],
+]);
+
 /** What the package throws or rejects with, but for an `AbortSignal`'s own reason and the `TypeError`s of mistakes. */
 export class TidewireError extends Error {
   override readonly name = "TidewireError";
@@ -38,7 +54,13 @@ export class TidewireError extends Error {
   readonly retryable: boolean;
 
   /** `words` are a sentence for people, the hub's own where it said one. */
-  constructor(code: ErrorCode, about: string, retryable = false, cause?: unknown, words?: string) {
+  constructor(
+    code: ErrorCode,
+    about: string,
+    retryable = false,
+    cause?: unknown,
+    words = sentences.get(code),
+  ) {
     super(`${about}: ${code}${words ? `: ${words}` : ""}`, cause === undefined ? {} : { cause });
     this.code = code;
     this.retryable = retryable;

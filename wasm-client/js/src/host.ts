@@ -328,7 +328,7 @@ export class Host {
 }
 
 function lost(): TidewireError {
-  return new TidewireError("link_lost", "ping", true, undefined, "there is no connection");
+  return new TidewireError("link_lost", "ping", true);
 }
 
 const none = new Uint8Array(0);

@@ -1,8 +1,8 @@
 // Messages as an async iterator: the listener's handler that is done when the next one is asked for.
 
-import { dispose } from "./dispose.js";
 import type { TidewireError } from "./errors.js";
 import type { Consumer, Item, Listener } from "./listener.js";
+import { dispose } from "./symbols.js";
 import type { Messages, Ready } from "./types.js";
 
 type Step = IteratorResult<Item, undefined>;

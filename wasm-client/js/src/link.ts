@@ -112,9 +112,13 @@ export class SocketLink implements Link {
 }
 
 /** The address of a hub's WebSocket: the scheme and the path may be left out, and http stands for ws. */
-export function socketUrl(address: string): string {
+export function socketUrl(given: string | URL): string {
   const page = globalThis.location?.href;
+  const address = String(given);
   try {
+    // What is not there (a variable that was not set) is no host called "undefined", and no address of this page.
+    if (!given || !(given instanceof URL || typeof given === "string"))
+      throw new TypeError("no address");
     // "localhost:7700" is no address of the scheme "localhost".
     const isBare =
       /^(\[[\da-f:.]+\]|[\w.-]+)(:\d+)?(\/|$)/i.test(address) && !/^\w+:\/\//.test(address);
@@ -126,10 +130,12 @@ export function socketUrl(address: string): string {
     if (!url.pathname.endsWith("/v1/ws")) url.pathname = url.pathname.replace(/\/*$/, "/v1/ws");
     return url.href;
   } catch (cause) {
-    const words = "give a hub's address, such as wss://hub.example.com";
-    throw new TidewireError("bad_address", `"${address}"`, false, cause, words);
+    throw new TidewireError("bad_address", `"${shownUrl(address)}"`, false, cause);
   }
 }
+
+/** An address without what may be secret in it. */
+export const shownUrl = (url: string): string => url.replace(/\?.*/, "").replace(/\/\/.*@/, "//");
 
 /** Whether a bare address is this machine's, where nobody has certificates. */
 function isLocal(address: string): boolean {

@@ -15,6 +15,8 @@ export interface Reader {
   /** The engine's number for it; 0 if the engine has not been told. */
   number: number;
   readonly name: string;
+  /** What it is for, in an error. */
+  readonly about: string;
   /** Asks an engine. Gives the number, or below zero a refusal. */
   introduce(engine: Engine): number;
   begin(ready: Ready, more: boolean): void;
@@ -113,6 +115,10 @@ export class Listener implements Reader {
       else this.owner.pursue(this);
     }
     return this.#pursuit.promise;
+  }
+
+  get about(): string {
+    return `subscribe to ${this.name}`;
   }
 
   introduce(engine: Engine): number {

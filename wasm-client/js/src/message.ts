@@ -1,6 +1,7 @@
 // A received message: a plain record, whose value is read when its turn has come, over the bytes it came in.
 
 import { TidewireError } from "./errors.js";
+import { inspected } from "./symbols.js";
 import type { Message } from "./types.js";
 
 const contents = ["json", "text", "binary", "cbor"] as const;
@@ -29,6 +30,10 @@ export class ReceivedMessage implements Message {
 
   view(): Uint8Array {
     return this.#bytes;
+  }
+
+  [inspected](): object {
+    return { ...this };
   }
 
   /** Makes `data` of the bytes. Throws if they are not what they say. */

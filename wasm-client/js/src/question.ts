@@ -25,6 +25,10 @@ export class Question implements Reader {
     });
   }
 
+  get about(): string {
+    return `history of ${this.name}`;
+  }
+
   introduce(engine: Engine): number {
     return engine.history(this.name, this.from, this.limit);
   }

@@ -6,7 +6,7 @@ import { codeOf } from "./engine/faults.js";
 import { Kind, type Rows } from "./engine/rows.js";
 import { type ErrorCode, TidewireError } from "./errors.js";
 import { type Guest, Host, type Transport } from "./host.js";
-import type { LinkEnd } from "./link.js";
+import { type LinkEnd, shownUrl } from "./link.js";
 import type { Listener, Owner, Reader } from "./listener.js";
 import { Entries, type Entry, type Publisher } from "./outbox.js";
 import { gapOf, messageOf, publishedOf, readyOf, statusOf, textOf } from "./readings.js";
@@ -26,7 +26,7 @@ export class Session implements Guest {
   status: Status = { state: "idle", storage: "memory" };
 
   readonly #host: Host;
-  readonly #url: string;
+  readonly url: string;
   /** All readers in the order of their coming, whether the engine knows them or not. */
   readonly #subscribed = new Set<Reader>();
   readonly #byNumber = new Map<number, Reader>();
@@ -38,7 +38,7 @@ export class Session implements Guest {
   #isOutboxDue = false;
 
   constructor(load: Loader, url: string, transport: Transport, outbox: OutboxOptions) {
-    this.#url = url;
+    this.url = url;
     this.#host = new Host(load, transport, outbox, this);
   }
 
@@ -190,7 +190,7 @@ export class Session implements Guest {
   }
 
   restarts(cause: unknown): void {
-    this.#report(new TidewireError("engine_failed", this.#url, true, cause));
+    this.#report(new TidewireError("engine_failed", shownUrl(this.url), true, cause));
     this.#setStatus({ state: "offline", reason: "engine_failed", retryInMs: 0 });
   }
 
@@ -206,8 +206,9 @@ export class Session implements Guest {
 
   /** Whether a connection that seems to be up is in doubt, by the engine's word. */
   #doubt(isDoubted: boolean): void {
-    const { probing = false, ...status } = this.status;
-    if (probing !== isDoubted) this.#tellStatus(isDoubted ? { ...status, probing: true } : status);
+    if (!this.status.probing === !isDoubted) return;
+    const { probing: _, ...status } = this.status;
+    this.#tellStatus(isDoubted ? { ...status, probing: true } : status);
   }
 
   #introduce(engine: Engine, listener: Reader): void {
@@ -256,8 +257,7 @@ export class Session implements Guest {
   #refuse(listener: Reader, code: ErrorCode, retryable: boolean): void {
     if (!this.#forget(listener)) return;
     const words = this.#sentences.get(code);
-    const about = `subscribe to ${listener.name}`;
-    const error = new TidewireError(code, about, retryable, undefined, words);
+    const error = new TidewireError(code, listener.about, retryable, undefined, words);
     listener.end(error, error);
   }
 
@@ -304,12 +304,12 @@ export class Session implements Guest {
   #end(code: ErrorCode, words: string | undefined, cause: unknown): void {
     this.#host.end();
     if (code !== "closed") {
-      this.#report(new TidewireError(code, this.#url, false, cause, words));
+      this.#report(new TidewireError(code, shownUrl(this.url), false, cause, words));
     }
     for (const entry of this.entries.all()) this.#drop(entry, code, false);
     for (const listener of [...this.#subscribed]) {
       this.#forget(listener);
-      const error = new TidewireError(code, `subscribe to ${listener.name}`, false, cause, words);
+      const error = new TidewireError(code, listener.about, false, cause, words);
       listener.end(error, code === "closed" ? undefined : error, true);
     }
   }

@@ -20,7 +20,7 @@ export function initWasm(source: WasmSource | Promise<WasmSource>): Promise<void
 
 /** A client of the hub at `url`, which connects with its first use. */
 export function createClient<C extends Contract = never>(
-  url: string,
+  url: string | URL,
   options: ClientOptions = {},
 ): Client<C> {
   return openClient(load, url, options) as unknown as Client<C>;

@@ -1,7 +1,6 @@
 // Topics and patterns: names that can be listened to, and for topics published to.
 
 import { checkFunction, checkHistory, checkPublish, checkSubscribe } from "./check.js";
-import { dispose } from "./dispose.js";
 import { Emitter } from "./emitter.js";
 import { TidewireError } from "./errors.js";
 import { Iteration } from "./iteration.js";
@@ -9,6 +8,7 @@ import { type Consumer, type Item, Listener, type Reader } from "./listener.js";
 import { Publication } from "./publication.js";
 import { Question } from "./question.js";
 import type { Member, Session } from "./session.js";
+import { dispose, inspected } from "./symbols.js";
 import type {
   Gap,
   Handler,
@@ -107,7 +107,11 @@ export class NamedPattern<T> implements Pattern<T> {
     });
     home.listen(listener);
     signal?.addEventListener("abort", abort);
-    return [listener, () => leave(new TidewireError("cancelled", `subscribe to ${name}`))];
+    return [listener, () => leave(new TidewireError("cancelled", listener.about))];
+  }
+
+  [inspected](): object {
+    return { [this instanceof NamedTopic ? "topic" : "pattern"]: this.name };
   }
 
   /** The client, for topics. */
@@ -126,7 +130,7 @@ export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
       signal?.throwIfAborted();
       if (home.closed || home.session.closed) throw new TidewireError("closed", about);
       if (until === "stored") {
-        throw new TidewireError("memory_only", about, false, undefined, "this outbox is in memory");
+        throw new TidewireError("memory_only", about);
       }
       const { promise } = home.session.publish(home, name, ...encode(value, about));
       if (signal) {
@@ -188,5 +192,10 @@ class Listening implements Subscription {
 
   [dispose](): void {
     this.unsubscribe();
+  }
+
+  [inspected](): object {
+    const { name, state, lag } = this;
+    return { subscription: name, state, lag };
   }
 }

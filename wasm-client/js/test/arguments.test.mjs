@@ -120,6 +120,117 @@ test("other arguments of the wrong kind are mistakes", () => {
   }
 });
 
+test("an option that nobody knows is a mistake that names those that are", async () => {
+  const topic = tide.topic("t");
+  mistake(
+    () => createClient(hub.url, { persist: true }),
+    /option persist: give identity or outbox/,
+  );
+  mistake(() => createClient(hub.url, { outbox: { max: 5 } }), /option max: give maxCount or/);
+  mistake(() => createClient(hub.url, null), /options: give an object/);
+  mistake(() => topic.subscribe(() => {}, { form: "earliest" }), /option form: give from or/);
+  mistake(() => topic.messages({ last: 5 }), /option last: give from or/);
+  mistake(() => topic.messages("earliest"), /options: give an object/);
+  const rejected = { name: "TypeError", code: "bad_argument" };
+  await assert.rejects(topic.publish(1, { untill: "acked" }), { ...rejected, message: /untill/ });
+  await assert.rejects(topic.history({ before: 5 }), { ...rejected, message: /option before/ });
+});
+
+/** Names by whether they are one for a topic, and for a pattern; those of a pattern alone come second. */
+const names = {
+  both: ["a", "a.b", "$sys.a", "ä.ö", "😀", "a-b_c", "x".repeat(255), "a.$b", "\ufeff"],
+  patterns: ["*", ">", "a.*", "a.>", "*.b", "a.*.c", "*.>"],
+  none: [
+    ...[
+      "",
+      ".",
+      "a.",
+      ".a",
+      "a..b",
+      "a b",
+      "\t",
+      "a\u00a0b",
+      "a\u2028",
+      "a\u3000",
+      "a\u0085b",
+      "a\u007f",
+    ],
+    ...[
+      "a*",
+      "*a",
+      "a.b*",
+      "a>",
+      ">.a",
+      "a.>.b",
+      "**",
+      "a.>>",
+      "\ud800",
+      "x".repeat(256),
+      "ä".repeat(128),
+    ],
+  ],
+};
+
+test("a name that is none throws where it is given, and by the engine's own rules", async () => {
+  const none = { name: "TidewireError", code: "bad_name", message: /: give words joined by dots/ };
+  for (const name of names.none) {
+    assert.throws(() => tide.pattern(name), none, JSON.stringify(name));
+    assert.throws(() => tide.topic(name), /bad_name|use pattern/, JSON.stringify(name));
+  }
+  for (const name of names.patterns) mistake(() => tide.topic(name), /use pattern/);
+  for (const name of [...names.both, ...names.patterns]) {
+    const sub = tide.pattern(name).subscribe(() => {});
+    const { fields } = await hub.next(Client.subscribe);
+    assert.equal(fields[2].toString(), name);
+    sub.unsubscribe();
+  }
+  for (const name of names.both) tide.topic(name);
+  // Whatever character a token has, the engine refuses none that is taken here, and it is asked of every one.
+  const refused = [];
+  const off = tide.on("error", ({ message }) => refused.push(message));
+  let characters = "";
+  for (let code = 0; code < 0x3100; code++) {
+    const character = String.fromCodePoint(code);
+    try {
+      tide.topic(character);
+      characters += character;
+    } catch (error) {
+      assert.equal(error.code, /[*>]/.test(character) ? "bad_argument" : "bad_name");
+    }
+  }
+  assert.ok(characters.length > 12_000);
+  const subs = [...characters.matchAll(/.{1,80}/gsu)].map(([name]) =>
+    tide.topic(name).subscribe(() => {}),
+  );
+  await new Promise(setImmediate);
+  assert.ok(subs.every(({ state }) => state === "starting"));
+  for (const sub of subs) sub.unsubscribe();
+  assert.deepEqual(refused, []);
+  off();
+});
+
+test("no address is a mistake that says what to give, whatever stands in its place", () => {
+  for (const address of [undefined, null, "", 5, {}, { href: hub.url }]) {
+    assert.throws(() => createClient(address), {
+      code: "bad_address",
+      message: /give a hub's address, such as wss:/,
+    });
+  }
+  createClient(new URL(hub.url), { identity: "URL" }).close();
+});
+
+test("errors say what to do", async () => {
+  const closed = createClient(hub.url, { WebSocket, identity: "errors" });
+  const sub = closed.topic("t").subscribe(() => {});
+  closed.close();
+  const [, ended] = await settled(sub.ready, "ready");
+  assert.equal(ended.message, "subscribe to t: closed: create another client");
+  const [, stored] = await settled(tide.topic("t").publish(1, { until: "stored" }), "it");
+  assert.match(stored.message, /^publish to t: memory_only: this outbox is in memory; leave/);
+  const [, late] = await settled(closed.topic("t").history(), "it");
+  assert.match(late.message, /^history of t: closed: /);
+});
+
 test("a publish of the wrong kind rejects with what is wrong", async () => {
   const circle = {};
   circle.circle = circle;

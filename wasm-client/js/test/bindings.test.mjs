@@ -189,24 +189,39 @@ test("a gap's handler is waited for, and what it throws is told", async () => {
   assert.deepEqual(log, ["begin", "handler_failed: at once", "end", "handler_failed: late", 9]);
 });
 
+/** The hub forbids the publishes and subscriptions that are asked for next. */
+async function forbid(...kinds) {
+  for (const kind of kinds) {
+    const { fields } = await hub.next(kind);
+    if (kind === Client.open) hub.send(frame(Hub.refused, { 1: fields[1] ?? 0, 3: 1, 4: 5 }));
+    else hub.send(frame(Hub.failed, { 1: fields[1], 2: 5 }));
+  }
+}
+
 test("a failed publish or subscription that nobody waits for is an error event, and else is not", async () => {
   const errors = [];
   tide.on("error", ({ code }) => errors.push(code));
-  tide.topic("a b").subscribe(() => {});
-  tide.topic("a b").publish(1);
+  tide.topic("a").subscribe(() => {});
+  tide.topic("a").publish(1);
   await hub.welcome();
+  await forbid(Client.subscribe, Client.open);
   await until(() => errors.length === 2);
-  assert.deepEqual(errors, ["bad_name", "bad_name"]);
-  const sub = tide.topic("a b").subscribe(() => {});
+  assert.deepEqual(errors, ["forbidden", "forbidden"]);
+  const sub = tide.topic("b").subscribe(() => {});
   let refused;
   sub.on("refused", (error) => {
     refused = error;
   });
-  await assert.rejects(tide.topic("a b").publish(1), { code: "bad_name" });
-  await Promise.allSettled([tide.topic("a b").publish(2)]);
-  await assert.rejects(tide.topic("a b").messages().next(), { code: "bad_name" });
+  await forbid(Client.subscribe);
   await until(() => refused);
-  assert.equal(refused.code, "bad_name");
+  assert.equal(refused.code, "forbidden");
+  const awaited = assert.rejects(tide.topic("b").publish(1), { code: "forbidden" });
+  const looped = assert.rejects(tide.topic("c").messages().next(), { code: "forbidden" });
+  await forbid(Client.subscribe, Client.open);
+  await Promise.all([awaited, looped]);
+  const waited = Promise.allSettled([tide.topic("d").publish(2)]);
+  await forbid(Client.open);
+  await waited;
   assert.equal(errors.length, 2);
 });
 
@@ -253,7 +268,24 @@ test("what is larger than the outbox is refused for good", async () => {
   small.close();
 });
 
-test("a client can be looked at", () => {
-  assert.match(inspect(tide), /TidewireClient idle/);
-  assert.match(inspect(tide.topic("orders")), /orders/);
+test("what Node shows of them a person can read", async () => {
+  const shown = [];
+  const sub = tide.topic("orders").subscribe((message) => shown.push(inspect(message)));
+  assert.equal(inspect(tide.topic("orders")), "{ topic: 'orders' }");
+  assert.equal(inspect(tide.pattern("orders.*")), "{ pattern: 'orders.*' }");
+  assert.equal(inspect(sub), "{ subscription: 'orders', state: 'starting', lag: 0 }");
+  await hub.welcome();
+  await hub.begin(5);
+  hub.send(block(5, 0, [[1, '{"id":7}']]));
+  await until(() => shown.length > 0);
+  for (const part of ["topic: 'orders'", "data: { id: 7 }", "offset: 1"]) {
+    assert.ok(shown[0].includes(part), shown[0]);
+  }
+  const client = createClient("wss://user:secret@hub.example.com/rt?token=secret");
+  const text = inspect(client);
+  for (const part of ["wss://hub.example.com/rt/v1/ws'", "state: 'idle'", "count: 0"]) {
+    assert.ok(text.includes(part), text);
+  }
+  assert.ok(!text.includes("secret"));
+  client.close();
 });

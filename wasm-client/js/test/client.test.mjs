@@ -213,12 +213,6 @@ test("a refused subscription rejects, tells and ends its iterator", async () => 
   await refused;
 });
 
-test("a bad name is refused without the hub", async () => {
-  tide.on("error", () => {});
-  await assert.rejects(tide.topic("a..b").subscribe(() => {}).ready, { code: "bad_name" });
-  await assert.rejects(tide.topic("a b").publish(1), { code: "bad_name" });
-});
-
 test("publish resolves with its place; payloads go out as they were given", async () => {
   const publishing = tide.topic("t").publish({ id: 4711 });
   const binary = tide.topic("t").publish(new Uint8Array([1, 2]));

@@ -14,7 +14,7 @@ const order = [
   "types.ts",
   "values.ts",
   "check.ts",
-  "dispose.ts",
+  "symbols.ts",
   "emitter.ts",
   "engine/rows.ts",
   "engine/engine.ts",

@@ -46,7 +46,11 @@ test("handlers, signals and refused subscriptions leave nothing behind", async (
       sub.on("refused", handler());
       sub.unsubscribe();
     },
-    () => void tide.topic("b..d").subscribe(handler(), { signal }).ready,
+    () => {
+      const controller = watch(new AbortController());
+      tide.topic("left").history({ signal: controller.signal }).catch(handler());
+      controller.abort();
+    },
     () => tide.outbox.cancel(tide.topic("t").publish("x", { signal }).id),
     () => void tide.topic("t").publish(undefined, { signal }).catch(handler()),
     () => watch(tide.topic(`names.${counts.made}`)) && undefined,

@@ -114,3 +114,12 @@ export const shown: string = subscription.state + subscription.lag;
 export const roundTrip: Promise<number> = free.ping();
 // @ts-expect-error there is no such event
 free.on("open", () => {});
+
+// Pages and signs.
+
+const { messages, next, more } = await typed.topic("orders.eu").history({ limit: 20 });
+export const states: Order["state"][] = messages.map(({ data }) => data.state);
+export const counts: number = Number(more);
+typed.topic("orders.eu").subscribe(() => {}, { from: next });
+export const caughtUp: Promise<void> = subscription.caughtUp;
+createClient(new URL("http://127.0.0.1:7700"));

@@ -1,0 +1,169 @@
+// Pages of history, and the sign that a subscription has caught up.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { WebSocket } from "ws";
+import { createClient } from "../src/index.ts";
+import { block, Client, epochText, frame, gap, Hub, page, ScriptedHub } from "./scripted-hub.mjs";
+import { corrupt, settled, until } from "./support.mjs";
+
+let hub;
+let tide;
+
+beforeEach(async () => {
+  hub = await ScriptedHub.start();
+  tide = createClient(hub.url, { WebSocket });
+});
+
+afterEach(async () => {
+  tide.close();
+  await hub.stop();
+});
+
+/** The start of a question as the wire has it. */
+const startOf = ({ fields }) => [...fields[3]];
+
+test("a page has its messages, oldest first, and says where the next one starts", async () => {
+  const asked = tide.topic("t").history({ limit: 2 });
+  await hub.welcome();
+  const question = await hub.next(Client.history);
+  assert.deepEqual(startOf(question), [2, 2], "the last two");
+  const messages = [
+    [5, '{"n":1}'],
+    [7, '{"n":2}'],
+  ];
+  hub.send(page(question.fields[1], 4, messages, { more: true }));
+  const first = await asked;
+  assert.deepEqual(
+    first.messages.map(({ topic, offset, data }) => [topic, offset, data.n]),
+    [
+      ["t", 5, 1],
+      ["t", 7, 2],
+    ],
+  );
+  assert.deepEqual([first.more, first.gap], [true, undefined]);
+  assert.deepEqual(first.next, [{ epoch: epochText, offset: 7 }]);
+
+  const second = tide.topic("t").history({ from: first.next });
+  const { fields } = await hub.next(Client.history);
+  assert.equal(fields[3][0], 4, "after a place");
+  hub.send(page(fields[1], 9, [], { lost: gap(8, 9) }));
+  assert.deepEqual(await second, {
+    messages: [],
+    next: [{ epoch: epochText, offset: 9 }],
+    more: false,
+    gap: { type: "gap", epoch: epochText, from: 8, to: 9, reason: "retention" },
+  });
+});
+
+test("a page is asked for again on the next connection, and by the next engine", async () => {
+  tide.on("error", () => {});
+  const asked = tide.topic("t").history();
+  await hub.welcome();
+  await hub.next(Client.history);
+  hub.cut();
+  await hub.welcome();
+  await hub.next(Client.history);
+  corrupt();
+  tide.topic("u").publish(1);
+  await hub.welcome();
+  const { fields } = await hub.next(Client.history);
+  hub.send(page(fields[1], 0, [[1, "1"]]));
+  assert.deepEqual(
+    (await asked).messages.map(({ data }) => data),
+    [1],
+  );
+});
+
+test("a refused page rejects with the hub's words; one message that is no JSON is left out and told", async () => {
+  const errors = [];
+  tide.on("error", ({ code }) => errors.push(code));
+  const refused = tide.pattern("secret.*").history();
+  await hub.welcome();
+  const { fields } = await hub.next(Client.history);
+  hub.send(frame(Hub.failed, { 1: fields[1], 2: 5, 4: "no rule allows this" }));
+  await assert.rejects(refused, { code: "forbidden", message: /history of secret.*no rule/ });
+  const broken = tide.topic("t").history();
+  const question = await hub.next(Client.history);
+  const messages = [
+    [1, "{no json"],
+    [2, "2"],
+  ];
+  hub.send(page(question.fields[1], 0, messages));
+  assert.deepEqual(
+    (await broken).messages.map(({ data }) => data),
+    [2],
+  );
+  assert.deepEqual(errors, ["bad_payload"]);
+});
+
+test("mistakes of a question reject, an abort with its reason", async () => {
+  const topic = tide.topic("t");
+  for (const options of [{ limit: 0 }, { limit: 1.5 }, { from: "now" }, { before: 1 }, null]) {
+    await assert.rejects(topic.history(options), { name: "TypeError", code: "bad_argument" });
+  }
+  const reason = new Error("enough");
+  await assert.rejects(topic.history({ signal: AbortSignal.abort(reason) }), reason);
+  const controller = new AbortController();
+  const asked = topic.history({ signal: controller.signal });
+  controller.abort(reason);
+  await assert.rejects(asked, reason);
+});
+
+/** Starts a subscription to a log that holds two messages. */
+async function backlog(handler) {
+  const sub = tide.topic("t").subscribe(handler, { from: { last: 2 } });
+  let isThere = false;
+  sub.caughtUp.then(() => {
+    isThere = true;
+  });
+  await hub.welcome();
+  await hub.begin(5, 3, 2);
+  const { fields } = await hub.next(Client.history);
+  hub.send(page(fields[1], 7, [[8, "8"]]));
+  await sub.ready;
+  return { sub, isThere: () => isThere };
+}
+
+test("a subscription has caught up when its handler is done with all that was there", async () => {
+  const releases = [];
+  const { sub, isThere } = await backlog(() => new Promise((done) => releases.push(done)));
+  const messages = [
+    [6, "6"],
+    [8, "8"],
+    [9, "9"],
+  ];
+  hub.send(block(5, 3, messages));
+  await until(() => sub.lag === 2);
+  assert.equal(isThere(), false);
+  for (let done = 1; done <= 3; done++) {
+    await until(() => releases.length);
+    assert.equal(isThere(), false);
+    releases.shift()();
+  }
+  await sub.caughtUp;
+});
+
+test("one that starts with what comes next has caught up when it is ready", async () => {
+  const messages = tide.topic("t").messages();
+  const caughtUp = settled(messages.caughtUp, "it");
+  await hub.welcome();
+  await hub.begin(5, 3);
+  const { fields } = await hub.next(Client.history);
+  hub.send(page(fields[1], 3, []));
+  assert.deepEqual(await caughtUp, ["fulfilled", undefined]);
+  messages.return();
+  await messages.caughtUp;
+});
+
+test("another engine goes on to tell when a subscription has caught up", async () => {
+  tide.on("error", () => {});
+  const { isThere } = await backlog(() => {});
+  corrupt();
+  tide.topic("u").publish(1);
+  await hub.welcome();
+  await hub.begin(6, 3, 2);
+  const { fields } = await hub.next(Client.history);
+  hub.send(page(fields[1], 7, [[8, "8"]]), block(6, 3, [[8, "8"]]));
+  await until(isThere);
+});
