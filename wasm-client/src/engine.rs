@@ -85,6 +85,20 @@ impl Engine {
         self.client.subscribe(now, name, options).map(|listener| f64::from(listener.0))
     }
 
+    /// The input is a topic, then the payload. 1 if it went or waits, 0 if it was dropped.
+    pub(crate) fn send(
+        &mut self,
+        now: Millis,
+        topic_len: usize,
+        payload_len: usize,
+        expires_ms: Millis,
+        content: Content,
+    ) -> Result<f64, Fault> {
+        let topic = text(&self.input, topic_len);
+        let payload = self.input.get(topic_len..topic_len + payload_len).unwrap_or_default();
+        self.client.send(now, topic, content, payload, expires_ms).map(|sent| f64::from(u8::from(sent)))
+    }
+
     /// The input is as for [`Self::subscribe`].
     pub(crate) fn history(
         &mut self,

@@ -100,11 +100,19 @@ fn dispatch(engine: &mut Engine, kind: u8, now: Millis, [a, b, c, d]: [f64; 4]) 
         13 => client.handle(now, Input::Suspend),
         // Answers with the ping's number, or with 0 if there is no link.
         15 => return client.ping(now).map_or(0.0, |request| request.0 as f64),
+        // The topic is in the first `a` bytes of the input, and `b` bytes of payload behind it; `c` is how many milliseconds
+        // it is worth waiting, `d` its content. Answers with 1 if it went or waits, with 0 if it was dropped.
+        16 => {
+            let content = Content::from_number(d as u64);
+            return answer(engine.send(now, a as usize, b as usize, c as Millis, content));
+        }
+        // Answers with the number of updates that were dropped.
+        17 => return client.sends_dropped() as f64,
         // The name is in the first `a` bytes of the input; `b` and `c` are where to start, `d` the messages at most.
         // Answers with the question's number.
-        16 => return answer(engine.history(now, a as usize, positions(b, c), start_of(b, c), d as u32)),
+        18 => return answer(engine.history(now, a as usize, positions(b, c), start_of(b, c), d as u32)),
         // The number of a listener.
-        17 => client.catch_up(now, ListenerId(a as u32)),
+        19 => client.catch_up(now, ListenerId(a as u32)),
         // There is no token, and there will be none.
         _ => client.token_failed(now, true),
     }

@@ -6,6 +6,7 @@ import type {
   From,
   HistoryOptions,
   PublishOptions,
+  SendOptions,
   SubscribeOptions,
 } from "./types.js";
 
@@ -96,6 +97,13 @@ export function checkPublish(options: PublishOptions): void {
   const { until, signal } = options;
   checkWord(until, "until", "acked", "stored");
   checkSignal(signal);
+}
+
+export function checkSend(options: SendOptions): void {
+  checkOptions(options, "expiresMs");
+  const { expiresMs } = options;
+  const isTime = expiresMs === undefined || isCount(expiresMs);
+  check(isTime, "expiresMs", "a whole number of milliseconds");
 }
 
 export function checkHistory(options: HistoryOptions): void {

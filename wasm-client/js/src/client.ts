@@ -81,6 +81,10 @@ class Tide implements Client, Home {
     return this.closed ? closedStatus : this.session.status;
   }
 
+  get sendsDropped(): number {
+    return this.session.sendsDropped;
+  }
+
   topic(name: string): NamedTopic<never> {
     checkName(name, false);
     return this.#topics.get(name);
@@ -125,9 +129,9 @@ class Tide implements Client, Home {
   }
 
   [inspected](): object {
-    const { status } = this;
+    const { status, sendsDropped } = this;
     const { count, bytes } = this.outbox;
-    return { client: shownUrl(this.session.url), status, outbox: { count, bytes } };
+    return { client: shownUrl(this.session.url), status, outbox: { count, bytes }, sendsDropped };
   }
 
   listen(listener: Reader): void {

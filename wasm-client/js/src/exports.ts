@@ -24,6 +24,7 @@ export type {
   Publishing,
   PublishOptions,
   Ready,
+  SendOptions,
   SocketLike,
   Status,
   SubscribeOptions,

@@ -10,6 +10,7 @@ import { type LinkEnd, shownUrl } from "./link.js";
 import type { Listener, Owner, Reader } from "./listener.js";
 import { Entries, type Entry, type Publisher } from "./outbox.js";
 import { gapOf, messageOf, publishedOf, readyOf, statusOf, textOf } from "./readings.js";
+import { Sending } from "./sending.js";
 import type { OutboxOptions, Status } from "./types.js";
 
 /** A client that shares the session. */
@@ -27,12 +28,15 @@ export class Session implements Guest {
 
   readonly #host: Host;
   readonly url: string;
+  readonly #sending: Sending;
   /** All readers in the order of their coming, whether the engine knows them or not. */
   readonly #subscribed = new Set<Reader>();
   readonly #byNumber = new Map<number, Reader>();
   readonly #settled = new Set<Listener>();
   /** What the hub said of its codes in words. */
   readonly #sentences = new Map<string, string>();
+  /** Refusals of updates that were told on this connection. */
+  readonly #toldRefusals = new Set<string>();
   #lost: LinkEnd = {};
   #attempts = 0;
   #isOutboxDue = false;
@@ -40,6 +44,7 @@ export class Session implements Guest {
   constructor(load: Loader, url: string, transport: Transport, outbox: OutboxOptions) {
     this.url = url;
     this.#host = new Host(load, transport, outbox, this);
+    this.#sending = new Sending(this.#host);
   }
 
   get closed(): boolean {
@@ -60,6 +65,26 @@ export class Session implements Guest {
     this.#host.begin();
     this.#host.tell((engine) => this.#hand(engine, entry));
     return entry;
+  }
+
+  /** Updates that were lost on this side. */
+  get sendsDropped(): number {
+    return this.#sending.dropped;
+  }
+
+  /** Whether an update went, or waits. Why the hub will not have it is told once a connection, however many there are. */
+  send(member: Member, topic: string, content: number, payload: Uint8Array, ms: number): boolean {
+    const answer = this.#sending.send(topic, content, payload, ms);
+    if (answer < 0) {
+      const [code, retryable] = refusal(answer);
+      const about = `send to ${topic}`;
+      if (this.#toldRefusals.size < 1_000 && !this.#toldRefusals.has(code + about)) {
+        this.#toldRefusals.add(code + about);
+        const words = this.#sentences.get(code);
+        member.report(new TidewireError(code, about, retryable, undefined, words));
+      }
+    }
+    return answer > 0;
   }
 
   cancel(id: number): void {
@@ -123,6 +148,7 @@ export class Session implements Guest {
       this.#hand(engine, entry);
       if (entry.withdrawn) engine.tell(Call.Cancel, entry.id);
     }
+    this.#sending.boot(engine);
   }
 
   payload(id: number, seq: number): Uint8Array | undefined {
@@ -186,6 +212,7 @@ export class Session implements Guest {
   orphaned(): void {
     this.#settled.clear();
     this.#byNumber.clear();
+    this.#sending.orphaned();
     for (const listener of this.#subscribed) listener.orphan();
   }
 
@@ -263,7 +290,10 @@ export class Session implements Guest {
 
   #setStatus(status: Omit<Status, "storage">, cause?: unknown): void {
     const { state } = status;
-    if (state === "online") this.#attempts = 0;
+    if (state === "online") {
+      this.#attempts = 0;
+      this.#toldRefusals.clear();
+    }
     if (state === "connecting") this.#attempts++;
     let { reason, detail } = status;
     if (reason === "link_lost") reason = this.#lost.reason ?? reason;

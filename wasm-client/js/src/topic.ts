@@ -1,6 +1,6 @@
 // Topics and patterns: names that can be listened to, and for topics published to.
 
-import { checkFunction, checkHistory, checkPublish, checkSubscribe } from "./check.js";
+import { checkFunction, checkHistory, checkPublish, checkSend, checkSubscribe } from "./check.js";
 import { Emitter } from "./emitter.js";
 import { TidewireError } from "./errors.js";
 import { Iteration } from "./iteration.js";
@@ -20,6 +20,7 @@ import type {
   Publishing,
   PublishOptions,
   Ready,
+  SendOptions,
   SubscribeOptions,
   Subscription,
   SubscriptionEvents,
@@ -121,6 +122,14 @@ export class NamedPattern<T> implements Pattern<T> {
 }
 
 export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
+  send(value: T, options: SendOptions = {}): boolean {
+    checkSend(options);
+    const { home, name } = this;
+    const [content, payload] = encode(value, `send to ${name}`);
+    if (home.closed || home.session.closed) return false;
+    return home.session.send(home, name, content, payload, options.expiresMs ?? 0);
+  }
+
   publish(value: T, options: PublishOptions = {}): Publishing {
     const { home, name } = this;
     const about = `publish to ${name}`;

@@ -196,6 +196,16 @@ export interface Topic<T = unknown> extends Pattern<T> {
    * their bytes, which are copied at once; all else as JSON, and what JSON cannot say rejects with a `TypeError`.
    */
   publish(value: T, options?: PublishOptions): Publishing;
+  /**
+   * Sends an update that may be lost, such as where a pointer is: no outbox keeps it, and nobody answers. `false` if it
+   * is lost already. Throws what `publish` rejects with a `TypeError` for.
+   */
+  send(value: T, options?: SendOptions): boolean;
+}
+
+export interface SendOptions {
+  /** How long it is worth waiting where it cannot go at once; 0 if not given. */
+  readonly expiresMs?: number;
 }
 
 export interface PublishOptions {
@@ -317,6 +327,8 @@ export interface Client<C extends Contract = never> {
   /** The same object until something in it changes. */
   readonly status: Status;
   readonly outbox: Outbox;
+  /** Updates by `send` that were lost on this side. What the hub drops it counts itself. */
+  readonly sendsDropped: number;
   /** The same object for the same name, as long as anyone holds it. */
   topic<T = never, N extends string = string>(
     name: N,

@@ -283,7 +283,12 @@ test("what Node shows of them a person can read", async () => {
   }
   const client = createClient("wss://user:secret@hub.example.com/rt?token=secret");
   const text = inspect(client);
-  for (const part of ["wss://hub.example.com/rt/v1/ws'", "state: 'idle'", "count: 0"]) {
+  for (const part of [
+    "wss://hub.example.com/rt/v1/ws'",
+    "state: 'idle'",
+    "count: 0",
+    "sendsDropped: 0",
+  ]) {
     assert.ok(text.includes(part), text);
   }
   assert.ok(!text.includes("secret"));

@@ -152,6 +152,23 @@ test("a subscription says when it has caught up, however quiet its topic is", as
   two.close();
 });
 
+test("an update reaches those who listen, and not its sender without echo", async () => {
+  const { one, two } = pair("updates");
+  const own = [];
+  await one.topic("pointer").subscribe(({ data }) => own.push(data), { echo: false }).ready;
+  const messages = two.topic("pointer").messages();
+  await messages.ready;
+  assert.equal(one.topic("pointer").send({ x: 1 }), true);
+  two.topic("pointer").send(new Uint8Array([1, 2]), { expiresMs: 5_000 });
+  const got = await take(messages, 2);
+  assert.deepEqual(new Set(got.map(({ content }) => content)), new Set(["json", "binary"]));
+  while (own.length === 0) await new Promise(setImmediate);
+  assert.deepEqual(own, [new Uint8Array([1, 2])]);
+  assert.deepEqual([one.sendsDropped, two.sendsDropped], [0, 0]);
+  one.close();
+  two.close();
+});
+
 test("a slow handler reads on from the log and misses nothing", async () => {
   const { one, two } = pair("slow");
   const count = 15_000;

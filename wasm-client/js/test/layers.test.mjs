@@ -25,6 +25,7 @@ const order = [
   "link.ts",
   "page.ts",
   "host.ts",
+  "sending.ts",
   "listener.ts",
   "question.ts",
   "iteration.ts",

@@ -13,6 +13,7 @@ export const Client = {
   unsubscribe: 8,
   history: 9,
   heartbeat: 10,
+  send: 22,
 };
 export const Hub = {
   welcome: 64,
@@ -136,6 +137,9 @@ export class ScriptedHub {
     });
   }
 }
+
+/** What a hub can do that takes updates. */
+export const takesUpdates = 1 << 11;
 
 export const epoch = 0x0123_4567_89ab_cdefn;
 export const epochText = "0123456789abcdef";

@@ -115,11 +115,16 @@ export const roundTrip: Promise<number> = free.ping();
 // @ts-expect-error there is no such event
 free.on("open", () => {});
 
-// Pages and signs.
+// Updates, pages and signs.
 
+const sent: boolean = typed.topic("motto").send("onward", { expiresMs: 500 });
+// @ts-expect-error a motto is a string
+typed.topic("motto").send(5);
+// @ts-expect-error a pattern cannot be sent to
+free.pattern("orders.*").send(1);
 const { messages, next, more } = await typed.topic("orders.eu").history({ limit: 20 });
 export const states: Order["state"][] = messages.map(({ data }) => data.state);
-export const counts: number = Number(more);
+export const counts: number = free.sendsDropped + Number(sent) + Number(more);
 typed.topic("orders.eu").subscribe(() => {}, { from: next });
 export const caughtUp: Promise<void> = subscription.caughtUp;
 createClient(new URL("http://127.0.0.1:7700"));

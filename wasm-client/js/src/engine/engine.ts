@@ -24,8 +24,10 @@ export const enum Call {
   Suspend = 13,
   NoToken = 14,
   Ping = 15,
-  History = 16,
-  CatchUp = 17,
+  Send = 16,
+  Dropped = 17,
+  History = 18,
+  CatchUp = 19,
 }
 
 const utf8 = new TextEncoder();
@@ -108,6 +110,16 @@ export class Engine {
     this.#topic = topic;
     const name = this.#put(this.#name);
     return this.tell(Call.Publish, name, id, payload.length, content + 8 * seq);
+  }
+
+  /** 1 if it went or waits, 0 if it was dropped, or below zero a refusal. */
+  send(topic: string, content: number, payload: Uint8Array, expiresMs: number): number {
+    const name = utf8.encode(topic);
+    const input = new Uint8Array(name.length + payload.length);
+    input.set(name);
+    input.set(payload, name.length);
+    this.#put(input);
+    return this.tell(Call.Send, name.length, payload.length, expiresMs, content);
   }
 
   /** The number of the listener, or below zero a refusal. */
