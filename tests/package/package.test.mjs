@@ -48,6 +48,34 @@ test("Node, CommonJS", () => {
   assert.deepEqual(JSON.parse(runNode(folder, "commonjs.cjs", hub.url)), expected);
 });
 
+test("Node: names and texts are those of the sources", () => {
+  assert.deepEqual(JSON.parse(runNode(folder, "surface.js", hub.url)), {
+    sent: true,
+    page: ["messages", "more", "next"],
+    message: [
+      "content",
+      "data",
+      "epoch",
+      "maybeDuplicate",
+      "offset",
+      "publishedAt",
+      "sender",
+      "topic",
+      "type",
+    ],
+    data: [{ n: 2 }],
+    client: ["client", "status", "outbox", "sendsDropped"],
+    topic: "{ topic: 'surface.a' }",
+    subscription: "{ subscription: 'surface.a', state: 'live', lag: 0 }",
+    dropped: 0,
+    name: '"a b": bad_name: give words joined by dots, without spaces',
+    option: "option form: give from or whenSlow or echo or signal",
+    address: '"undefined": bad_address: give a hub\'s address, such as wss://hub.example.com',
+    stored: "publish to surface.a: memory_only: this outbox is in memory; leave `until` out",
+    closed: "history of surface.a: closed: create another client",
+  });
+});
+
 test("types, for modules and for CommonJS", () => checkTypes(folder, "types.mts", "types.cts"));
 
 test("a page without a bundler", () => checkPage(folder, "page.html"));
