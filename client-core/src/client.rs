@@ -17,6 +17,7 @@ use crate::options::{Options, PartyId, SubscribeOptions};
 use crate::output::{ListenerId, Output, Packet, PublishId};
 use crate::outputs::Outputs;
 use crate::parties::Parties;
+use crate::random::Random;
 use crate::request::{Asker, Requests};
 use crate::sends::Sends;
 use crate::subscriptions::Subscriptions;
@@ -49,17 +50,34 @@ impl Client {
     /// A client that has done nothing yet; it connects with [`Self::connect`] or the first use.
     #[must_use]
     pub fn new(options: Options) -> Self {
+        let mut client = Self::unset();
+        client.set(options);
+        client
+    }
+
+    /// What [`Self::set`] makes a client of. A constant: built field by field it would be a long function of the wasm
+    /// client.
+    #[must_use]
+    pub const fn unset() -> Self {
         Self {
-            connection: Connection::new(options.seed),
-            subscriptions: Subscriptions::new(options.linger_ms),
-            parties: Parties::new(&options),
-            sends: const { Sends::new() },
-            requests: const { Requests::new() },
+            connection: Connection::new(),
+            subscriptions: Subscriptions::new(),
+            parties: Parties::new(),
+            sends: Sends::new(),
+            requests: Requests::new(),
             wire: Vec::new(),
             now: 0,
-            outputs: const { Outputs::new() },
-            options,
+            outputs: Outputs::new(),
+            options: Options::new(),
         }
+    }
+
+    /// Gives its options to a client that has none yet.
+    pub fn set(&mut self, options: Options) {
+        self.connection.random = Random::new(options.seed);
+        self.subscriptions.linger_ms = options.linger_ms;
+        self.parties.begin(&options);
+        self.options = options;
     }
 
     /// Starts connecting, or tries again at once. A link that is there is tried by [`Self::probe`].

@@ -98,20 +98,21 @@ pub(crate) struct Connection {
     failures: u32,
     /// Links in a row that ended for what was sent on them, when that was no message.
     blames: u32,
-    random: Random,
+    /// What the jitter comes from.
+    pub random: Random,
 }
 
 impl Connection {
     /// One that does nothing yet.
     #[must_use]
-    pub(crate) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             state: State::Idle,
             token: None,
             token_renewed: false,
             failures: 0,
             blames: 0,
-            random: Random::new(seed),
+            random: Random::new(0),
         }
     }
 

@@ -70,25 +70,40 @@ pub struct SubscribeOptions {
     pub bytes_max: u32,
 }
 
-impl Default for Options {
-    fn default() -> Self {
+impl Options {
+    /// What holds if nothing else is chosen.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
-            producer: ProducerId::default(),
+            producer: ProducerId([0; 16]),
             incarnation: Incarnation(1),
             agent: String::new(),
             identity: None,
             asks_tokens: false,
-            outbox: OutboxOptions::default(),
+            outbox: OutboxOptions::new(),
             linger_ms: 1_000,
             seed: 0,
         }
     }
 }
 
-impl Default for OutboxOptions {
-    /// Enough for hours offline of a busy page, little enough for a phone.
+impl Default for Options {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OutboxOptions {
+    /// Enough for hours offline of a busy page, little enough for a phone.
+    #[must_use]
+    pub const fn new() -> Self {
         Self { count_max: 10_000, bytes_max: 16 << 20, when_full: WhenFull::Reject }
+    }
+}
+
+impl Default for OutboxOptions {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

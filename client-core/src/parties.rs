@@ -67,19 +67,22 @@ impl Party {
 }
 
 impl Parties {
-    /// The client itself.
+    /// Nobody yet.
     #[must_use]
-    pub(crate) fn new(options: &Options) -> Self {
-        let mut parties = Self {
+    pub(crate) const fn new() -> Self {
+        Self {
             list: Vec::new(),
             last: 0,
             turn: 0,
             allowance: Allowance::new(),
             pace: Pace::new(),
             wire: Vec::new(),
-        };
-        parties.join(options.producer, options.incarnation, options.outbox, Stage::Here);
-        parties
+        }
+    }
+
+    /// The client itself comes, before all others.
+    pub(crate) fn begin(&mut self, options: &Options) {
+        self.join(options.producer, options.incarnation, options.outbox, Stage::Here);
     }
 
     fn join(&mut self, producer: ProducerId, incarnation: Incarnation, outbox: OutboxOptions, stage: Stage) {

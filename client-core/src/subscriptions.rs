@@ -27,7 +27,8 @@ mod paging;
 pub(crate) struct Subscriptions {
     tails: Vec<Tail>,
     last_listener: u32,
-    linger_ms: Millis,
+    /// How long a tail without listeners stays.
+    pub linger_ms: Millis,
     wake_at: Millis,
     /// The parties' tags, the newest last.
     own_tags: Vec<(PartyId, Tag)>,
@@ -48,11 +49,11 @@ pub(crate) struct Subscriptions {
 impl Subscriptions {
     /// None.
     #[must_use]
-    pub(crate) const fn new(linger_ms: Millis) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             tails: Vec::new(),
             last_listener: 0,
-            linger_ms,
+            linger_ms: 0,
             wake_at: NEVER,
             own_tags: Vec::new(),
             former_tags: 0,

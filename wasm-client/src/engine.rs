@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use tidewire_client_core::client::Client;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
-use tidewire_client_core::options::{Options, PartyId, SubscribeOptions};
+use tidewire_client_core::options::{PartyId, SubscribeOptions};
 use tidewire_client_core::output::PublishId;
 use tidewire_protocol::code::Content;
 use tidewire_protocol::number::{Epoch, Offset, Seq};
@@ -22,8 +22,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(options: Options) -> Self {
-        Self { client: Client::new(options), input: Vec::new(), table: Table::new() }
+    pub(crate) const fn new() -> Self {
+        Self { client: Client::unset(), input: Vec::new(), table: Table::new() }
     }
 
     /// Makes room for `len` bytes of input and tells where it is.

@@ -16,10 +16,10 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::engine::{Engine, OWN};
 
 /// Lives as long as the wasm instance does, which JavaScript drops whole.
-static ENGINE: AtomicRefCell<Option<Engine>> = AtomicRefCell::new(None);
+static ENGINE: AtomicRefCell<Engine> = AtomicRefCell::new(Engine::new());
 
 fn engine() -> AtomicRefMut<'static, Engine> {
-    AtomicRefMut::map(ENGINE.borrow_mut(), |engine| engine.as_mut().expect("`start` comes first"))
+    ENGINE.borrow_mut()
 }
 
 /// Sets the client up; the first call. The two halves of `producer`, 128 random bits, are the publisher's secret
@@ -35,16 +35,13 @@ pub fn start(
 ) {
     let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::Reject };
     let producer = u128::from(producer) << 64 | u128::from(producer_rest);
-    // Not set anew: the code that drops an engine would be there for nothing else.
-    ENGINE.borrow_mut().get_or_insert_with(|| {
-        Engine::new(Options {
-            producer: ProducerId(producer.to_le_bytes()),
-            incarnation: Incarnation(incarnation),
-            agent: AGENT.into(),
-            outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
-            seed: producer_rest,
-            ..Options::default()
-        })
+    engine().client.set(Options {
+        producer: ProducerId(producer.to_le_bytes()),
+        incarnation: Incarnation(incarnation),
+        agent: AGENT.into(),
+        outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
+        seed: producer_rest,
+        ..Options::new()
     });
 }
 
