@@ -141,8 +141,25 @@ impl Sends {
         }
         let Update { topic, content, payload, expires_ms } = update;
         let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms));
+        if until.is_some() {
+            self.make_room(topic.len() + payload.len());
+        }
         self.waiting.push(Waiting { topic: topic.into(), content, payload: payload.into(), until });
         Ok(self.drive(now, online, requests))
+    }
+
+    /// The newer one is worth more: the oldest are late from now on.
+    fn make_room(&mut self, len: usize) {
+        let mut count = self.waiting.len();
+        let mut bytes = len + self.waiting.iter().map(Waiting::len).sum::<usize>();
+        for one in &mut self.waiting {
+            if len > WAITING_BYTES_MAX || (bytes <= WAITING_BYTES_MAX && count < WAITING_MAX) {
+                break;
+            }
+            bytes -= one.len();
+            count -= 1;
+            one.until = Some(0);
+        }
     }
 
     /// Why the hub would take none now.
@@ -222,29 +239,21 @@ impl Sends {
     /// Sends what waits, as far as it can go, and drops what is too old, or may not wait. `false` if the last is dropped.
     pub(crate) fn drive(&mut self, now: Millis, online: bool, requests: &mut Requests) -> bool {
         let mut stays = true;
-        let (mut stuck, mut bytes) = (!online, 0);
+        let mut stuck = !online;
         for one in core::mem::take(&mut self.waiting) {
-            let len = one.payload.len() + one.topic.len();
             let is_late = one.until.is_some_and(|until| until <= now);
             stays = !is_late && (stuck || self.refusal(now, &one.topic).is_none());
-            stuck |= !self.can_go(now, one.payload.len());
-            if stays && !stuck {
+            if stays && !stuck && self.can_go(now, one.payload.len()) {
                 self.put(now, &one, requests);
                 continue;
             }
-            stays &= one.until.is_some() && len <= WAITING_BYTES_MAX;
+            stuck |= stays;
+            stays &= one.until.is_some() && one.len() <= WAITING_BYTES_MAX;
             if stays {
-                bytes += len;
                 self.waiting.push(one);
             } else {
                 self.dropped += 1;
             }
-        }
-        // The newer one is worth more.
-        while bytes > WAITING_BYTES_MAX || self.waiting.len() > WAITING_MAX {
-            let oldest = self.waiting.remove(0);
-            bytes -= oldest.payload.len() + oldest.topic.len();
-            self.dropped += 1;
         }
         stays
     }
@@ -260,7 +269,9 @@ impl Sends {
             }
             end = upto;
         }
-        packet.extend(self.wire.drain(..end));
+        packet.extend_from_slice(&self.wire[..end]);
+        self.wire.copy_within(end.., 0);
+        self.wire.truncate(self.wire.len() - end);
     }
 
     /// The link is gone, and all handles with it.
@@ -278,6 +289,12 @@ impl Sends {
     pub(crate) fn end(&mut self) {
         self.dropped += self.waiting.len() as u64;
         self.waiting.clear();
+    }
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.topic.len() + self.payload.len()
     }
 }
 
