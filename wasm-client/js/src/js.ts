@@ -11,7 +11,7 @@ export * from "./exports.js";
 
 /** A client of the hub at `url`, which connects with its first use. */
 export function createClient<C extends Contract = never>(
-  url: string,
+  url: string | URL,
   options: ClientOptions = {},
 ): Client<C> {
   return openClient(loadScript, url, options) as unknown as Client<C>;
