@@ -3,9 +3,9 @@
 import { TidewireError } from "./errors.js";
 import { inspected } from "./symbols.js";
 import type { Message } from "./types.js";
+import { fromUtf8 } from "./utf8.js";
 
 const contents = ["json", "text", "binary", "cbor"] as const;
-export const utf8 = new TextDecoder();
 
 export class ReceivedMessage implements Message {
   readonly type = "message";
@@ -44,7 +44,7 @@ export class ReceivedMessage implements Message {
       this.data = bytes.slice();
       return;
     }
-    const text = utf8.decode(bytes);
+    const text = fromUtf8(bytes);
     try {
       this.data = content === "text" ? text : JSON.parse(text);
     } catch (cause) {

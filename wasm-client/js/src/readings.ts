@@ -2,8 +2,9 @@
 
 import { codeOf } from "./engine/faults.js";
 import { Kind, type Rows } from "./engine/rows.js";
-import { ReceivedMessage, utf8 } from "./message.js";
+import { ReceivedMessage } from "./message.js";
 import type { Gap, Position, Published, Ready, Status } from "./types.js";
+import { fromUtf8 } from "./utf8.js";
 
 const states = ["connecting", "online", "offline", "closed"] as const;
 const outcomes = ["live", "resumed", "gap"] as const;
@@ -22,8 +23,7 @@ export function messageOf(
     return frame.subarray(start, start + rows.upper(row, column));
   };
   // Most messages have neither text, and a view of nothing costs what one of the payload does.
-  const text = (column: number) =>
-    rows.upper(row, column) ? utf8.decode(bytes(column)) : undefined;
+  const text = (column: number) => (rows.upper(row, column) ? fromUtf8(bytes(column)) : undefined);
   return new ReceivedMessage(
     text(6) ?? name,
     rows.epoch(row, 2),
@@ -39,7 +39,7 @@ export function messageOf(
 /** The hub's words. */
 export function textOf(rows: Rows, row: number, frame: Uint8Array): string {
   const start = rows.lower(row, 2);
-  return utf8.decode(frame.subarray(start, start + rows.upper(row, 2)));
+  return fromUtf8(frame.subarray(start, start + rows.upper(row, 2)));
 }
 
 export function gapOf(rows: Rows, row: number): Gap {

@@ -1,8 +1,8 @@
 // Values as they travel: bytes as they are, all else as JSON, and what neither can say is refused.
 
 import { misuse } from "./errors.js";
+import { toUtf8 } from "./utf8.js";
 
-const utf8 = new TextEncoder();
 const binary = 3;
 const json = 1;
 
@@ -40,7 +40,7 @@ export function encode(value: unknown, about: string): [content: number, payload
   if (text === undefined) throw refuse(typeof value);
   const loss = lossIn(value);
   if (loss) throw refuse(loss);
-  return [json, utf8.encode(text)];
+  return [json, toUtf8(text)];
 }
 
 /** What JSON has written as something else; a look at the value costs less than a hook into `JSON.stringify`. */

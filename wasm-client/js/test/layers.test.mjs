@@ -12,6 +12,7 @@ const order = [
   "engine/faults.ts",
   "errors.ts",
   "types.ts",
+  "utf8.ts",
   "values.ts",
   "check.ts",
   "symbols.ts",

@@ -3,6 +3,7 @@
 
 import type { Wasm } from "#wasm";
 import type { From, OutboxOptions, Position, SubscribeOptions } from "../types.js";
+import { toUtf8 } from "../utf8.js";
 import { Rows, width } from "./rows.js";
 
 /** What the engine can be told; `wasm-client/src/npm.rs` says what goes with each. */
@@ -30,7 +31,6 @@ export const enum Call {
   CatchUp = 19,
 }
 
-const utf8 = new TextEncoder();
 const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
 
 /**
@@ -106,7 +106,7 @@ export class Engine {
   /** Below zero a refusal. */
   publish({ id, topic, content, payload, seq }: Outgoing): number {
     // Most go where the last one went.
-    if (topic !== this.#topic) this.#name = utf8.encode(topic);
+    if (topic !== this.#topic) this.#name = toUtf8(topic);
     this.#topic = topic;
     const name = this.#put(this.#name);
     return this.tell(Call.Publish, name, id, payload.length, content + 8 * seq);
@@ -114,7 +114,7 @@ export class Engine {
 
   /** 1 if it went or waits, 0 if it was dropped, or below zero a refusal. */
   send(topic: string, content: number, payload: Uint8Array, expiresMs: number): number {
-    const name = utf8.encode(topic);
+    const name = toUtf8(topic);
     const input = new Uint8Array(name.length + payload.length);
     input.set(name);
     input.set(payload, name.length);
@@ -134,7 +134,7 @@ export class Engine {
   }
 
   #read(call: number, name: string, from: From, last: number): number {
-    const bytes = utf8.encode(name);
+    const bytes = toUtf8(name);
     const [kind, amount, positions] = start(from);
     const input = new Uint8Array(bytes.length + positions.length * 16);
     input.set(bytes);

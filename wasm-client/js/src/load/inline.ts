@@ -17,8 +17,9 @@ export const loadInline = once(async () => {
       bytes.push(bits >> count);
     }
   }
-  const inflated = new Blob([new Uint8Array(bytes)])
-    .stream()
-    .pipeThrough(new DecompressionStream("deflate-raw"));
+  // Not from a `Blob`: that of jsdom has no stream.
+  const inflated = new Response(new Uint8Array(bytes)).body?.pipeThrough(
+    new DecompressionStream("deflate-raw"),
+  );
   return WebAssembly.compile(await new Response(inflated).arrayBuffer());
 });
