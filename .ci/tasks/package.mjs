@@ -60,6 +60,8 @@ async function bundle() {
   copyFileSync(resolve(wasmOut, "tidewire.wasm"), resolve(dist, "tidewire.wasm"));
   for (const name of ["index", "slim", "js"]) {
     copyFileSync(resolve(jsPackage, "src", `${name}.d.cts`), resolve(dist, `${name}.d.cts`));
+    // The same module, as what its types say that it is.
+    writeFileSync(resolve(dist, `${name}.cjs`), `module.exports = require("./${name}.js");\n`);
   }
   await run(process.execPath, [TSC, "-p", resolve(jsPackage, "tsconfig.json")]);
 }
