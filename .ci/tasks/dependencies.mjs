@@ -1,7 +1,7 @@
 // Licences, sources, duplicates and known vulnerabilities of what we depend on.
 // Advisories live on servers that a build machine may not reach: that is said aloud, and is no failure.
 
-import { tools } from "./paths.mjs";
+import { at, root, tools } from "./paths.mjs";
 import { prepareCargoTool } from "./prepare.mjs";
 import { CommandFailed, read, run } from "./run.mjs";
 
@@ -19,9 +19,14 @@ export async function checkRustDependencies() {
   console.log("NOT CHECKED: advisories of crates; their database cannot be reached from here");
 }
 
+/** Of our own packages, and of those that the tarball is tried with. */
 export function checkNpmAdvisories() {
-  const args = ["audit", "--json"];
-  const audit = read("npm", args);
+  for (const folder of [root, at("tests/runtimes")]) checkAdvisoriesIn(folder);
+}
+
+function checkAdvisoriesIn(folder) {
+  const args = ["audit", "--json", "--package-lock-only"];
+  const audit = read("npm", args, { cwd: folder });
   if (audit.ok) return;
   const report = JSON.parse(audit.stdout);
   if (report.statusCode !== undefined || UNREACHABLE.has(report.error?.code)) {

@@ -51,14 +51,15 @@ export function runTestsIn(folder, env) {
   return runTests(testsIn(folder), env);
 }
 
-function runTests(files, env) {
+/** Test files, by this Node or another. */
+export function runTests(files, env, node = process.execPath) {
   const options = [
     "--enable-source-maps",
     "--test",
     "--test-concurrency=1",
     "--test-reporter=spec",
   ];
-  return run(process.execPath, [...options, ...files], { env });
+  return run(node, [...options, ...files], { env });
 }
 
 function testsIn(folder) {

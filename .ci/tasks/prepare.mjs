@@ -1,8 +1,8 @@
 // Installs what is missing, or says what is missing and how to get it.
 
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { resolve } from "node:path";
-import { at, tools } from "./paths.mjs";
+import { relative, resolve } from "node:path";
+import { at, root, tools } from "./paths.mjs";
 import { read, run } from "./run.mjs";
 
 /** What a build needs: a linker, Rust's wasm target and the npm packages of the lock file. */
@@ -10,11 +10,11 @@ export async function prepareBuild() {
   if (!onPath("cargo")) throw new Missing("cargo", "install it from https://rustup.rs");
   if (!onPath("cc")) await aptInstall("a C linker (cc)", ["gcc", "libc6-dev"]);
   await installWasmTarget();
-  if (!packagesInstalled()) {
-    console.log("prepare: install the npm packages");
-    await run("npm", ["ci", "--no-audit", "--no-fund"]);
-  }
+  await installPackages(root);
 }
+
+/** The packages that the tarball is tried with: runtimes and bundlers, which take much room. */
+export const prepareRuntimes = () => installPackages(at("tests/runtimes"));
 
 /** The browser that the tests drive; its path. */
 export async function prepareChromium() {
@@ -23,6 +23,17 @@ export async function prepareChromium() {
   if (find() === undefined) await installChromium();
   const found = find();
   if (found === undefined) throw new Missing("Chromium", "set TIDEWIRE_CHROMIUM to its path");
+  return found;
+}
+
+/** The other browser; its path. */
+export async function prepareFirefox() {
+  const { TIDEWIRE_FIREFOX } = process.env;
+  const candidates = TIDEWIRE_FIREFOX ? [TIDEWIRE_FIREFOX] : FIREFOX_PATHS;
+  const find = () => candidates.find((path) => existsSync(path));
+  if (find() === undefined) await aptInstall("Firefox", ["firefox-esr"]);
+  const found = find();
+  if (found === undefined) throw new Missing("Firefox", "set TIDEWIRE_FIREFOX to its path");
   return found;
 }
 
@@ -108,13 +119,15 @@ async function installWasmTarget() {
   await run("rustup", ["target", "add", WASM_TARGET]);
 }
 
-/** npm writes this file at the end of an installation. */
-function packagesInstalled() {
-  const installed = at("node_modules/.package-lock.json");
-  return (
-    existsSync(installed) &&
-    statSync(installed).mtimeMs >= statSync(at("package-lock.json")).mtimeMs
-  );
+/** What the lock file of a folder names. */
+async function installPackages(folder) {
+  // npm writes this file at the end of an installation.
+  const installed = `${folder}/node_modules/.package-lock.json`;
+  const locked = statSync(`${folder}/package-lock.json`).mtimeMs;
+  if (existsSync(installed) && statSync(installed).mtimeMs >= locked) return;
+  console.log(`prepare: install the npm packages of ${relative(root, folder) || "the repository"}`);
+  // The test runner and bundlers of another folder run by another Node than this one.
+  await run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: folder });
 }
 
 async function aptInstall(what, packages) {
@@ -151,6 +164,11 @@ const NGINX_PATHS = [
   "/usr/bin/nginx",
   "/usr/local/sbin/nginx",
   "/opt/homebrew/bin/nginx",
+];
+const FIREFOX_PATHS = [
+  "/usr/bin/firefox-esr",
+  "/usr/bin/firefox",
+  "/Applications/Firefox.app/Contents/MacOS/firefox",
 ];
 const CHROMIUM_PATHS = [
   "/usr/bin/chromium",

@@ -3,8 +3,9 @@ delete globalThis.WebAssembly;
 delete globalThis.DecompressionStream;
 
 const { createClient } = await import("@tidewire/client/js");
+const { program } = await import("./program.js");
+// The `WebSocket` of Node needs WebAssembly itself.
 const { WebSocket } = await import("ws");
-const { roundTrip } = await import("./round-trip.js");
 
-const result = await roundTrip(createClient, process.argv[2], { WebSocket });
-console.log(JSON.stringify(result));
+const address = JSON.parse(process.argv[2]);
+console.log(JSON.stringify(await program(createClient, address, { WebSocket })));

@@ -1,8 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { createClient, initWasm } from "@tidewire/client/slim";
-import { WebSocket } from "ws";
-import { roundTrip } from "./round-trip.js";
+import { program } from "./program.js";
+import { options } from "./websocket.js";
 
 await initWasm(readFile(new URL(import.meta.resolve("@tidewire/client/tidewire.wasm"))));
-const result = await roundTrip(createClient, process.argv[2], { WebSocket });
-console.log(JSON.stringify(result));
+console.log(JSON.stringify(await program(createClient, JSON.parse(process.argv[2]), options)));

@@ -1,0 +1,3 @@
+import { Live } from "./live.js";
+
+export default () => <Live />;

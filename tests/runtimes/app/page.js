@@ -1,0 +1,5 @@
+import { createClient } from "@tidewire/client";
+import { address } from "./address.js";
+import { program } from "./program.js";
+
+globalThis.result = program(createClient, address());

@@ -1,0 +1,1 @@
+export default { testEnvironment: "jsdom", testMatch: ["**/plain.test.js"], transform: {} };

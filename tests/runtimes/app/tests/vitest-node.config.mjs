@@ -1,0 +1,1 @@
+export default { test: { environment: "node", globals: true, include: ["program.test.js"] } };
