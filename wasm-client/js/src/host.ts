@@ -45,7 +45,9 @@ export class Host {
   readonly #transport: Transport;
   readonly #outbox: OutboxOptions;
   readonly #guest: Guest;
-  readonly #ended = new AbortController();
+  /** Made when moving in: workerd lets none be made outside of requests. */
+  #pageEvents: AbortController | undefined;
+  #isEnded = false;
   readonly #batches: [Rows, Uint8Array][] = [];
   /** Who publishes: 128 random bits that are a secret, and how many engines have had them. */
   readonly #producer = new BigUint64Array(3);
@@ -77,7 +79,7 @@ export class Host {
 
   /** Loads the engine and connects, if that has not been done. */
   begin(): void {
-    if (this.#started || this.#ended.signal.aborted) return;
+    if (this.#started || this.#isEnded) return;
     this.#started = true;
     if (!this.#link && !this.#move()) return;
     this.#load()
@@ -143,7 +145,8 @@ export class Host {
 
   /** Gives everything back. */
   end(): void {
-    this.#ended.abort();
+    this.#isEnded = true;
+    this.#pageEvents?.abort();
     clearTimeout(this.#timer);
     clearInterval(this.#sleepTimer);
     this.#setOnline(false);
@@ -164,7 +167,8 @@ export class Host {
       queueMicrotask(() => this.#guest.failed("no_websocket", cause));
       return false;
     }
-    watchPage(this.#ended.signal, {
+    this.#pageEvents = new AbortController();
+    watchPage(this.#pageEvents.signal, {
       online: () => {
         if (!this.#isOnline) this.#abandon();
         this.probe();
@@ -212,7 +216,7 @@ export class Host {
   }
 
   #boot(engine: Engine): void {
-    if (this.#ended.signal.aborted) return;
+    if (this.#isEnded) return;
     this.#engine = engine;
     this.tell((engine) => {
       engine.tell(Call.Connect);
