@@ -1,5 +1,6 @@
 // Cloudflare's runtime, with a bundle as its own tools make it.
 
+import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
@@ -10,7 +11,7 @@ import { gzipBytes } from "../support/size.mjs";
 
 export const workerd = {
   name: "workerd",
-  proves: "a request, by miniflare",
+  proves: "requests, two at once, by miniflare",
   run: async (ground) => {
     const folder = join(application, "built/workerd");
     await build({
@@ -34,14 +35,11 @@ export const workerd = {
       modules,
     });
     try {
-      await ground.trial(async (address) => {
-        const body = JSON.stringify(address);
-        const signal = AbortSignal.timeout(SECONDS_MAX * 1000);
-        const options = { method: "POST", body, signal };
-        const response = await miniflare.dispatchFetch("http://worker/", options);
-        if (!response.ok) throw new Error(await response.text());
-        return response.json();
-      });
+      await ground.trial((address) => request(miniflare, "program", address));
+      // What one request opened no other may touch.
+      const address = { url: ground.url, name: "workerd.meeting" };
+      const both = [1, 2].map(() => request(miniflare, "meeting", address));
+      assert.deepEqual(await Promise.all(both), ["closed", "closed"]);
     } finally {
       await miniflare.dispose();
     }
@@ -49,5 +47,16 @@ export const workerd = {
     return { version, bytes: gzipBytes(...modules.map(({ path }) => path)) };
   },
 };
+
+async function request(miniflare, path, address) {
+  const options = {
+    method: "POST",
+    body: JSON.stringify(address),
+    signal: AbortSignal.timeout(SECONDS_MAX * 1000),
+  };
+  const response = await miniflare.dispatchFetch(`http://worker/${path}`, options);
+  if (!response.ok) throw new Error(await response.text());
+  return response.json();
+}
 
 const SECONDS_MAX = 30;

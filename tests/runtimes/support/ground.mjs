@@ -25,6 +25,11 @@ export class Ground {
     await this.#hub.stop("SIGKILL");
   }
 
+  /** Where the hub is, for whoever is not cut off. */
+  get url() {
+    return this.#hub.url;
+  }
+
   /**
    * Lets `run({ url, name })` run the program somewhere, over a link of its own that is cut when the program asks;
    * throws unless it gives what the program must see.

@@ -27,7 +27,10 @@ export interface SocketLike {
 export type WebSocketConstructor = new (url: string, protocols: string[]) => SocketLike;
 
 export interface ClientOptions {
-  /** Whose client this is. Clients of one address and identity in one realm share one connection. */
+  /**
+   * Whose client this is. Clients of one address and identity in one realm share one connection, but in workerd and
+   * edge runtimes, where a connection belongs to its request.
+   */
   readonly identity?: string;
   /** What may wait to be acknowledged. */
   readonly outbox?: OutboxOptions;

@@ -1,6 +1,6 @@
 // The entry for workerd, which compiles no wasm at run time: the bundler brings the module.
 
-import { openClient } from "./client.js";
+import { openAlone } from "./alone.js";
 import { instantiate } from "./engine/engine.js";
 import engine from "./tidewire.wasm";
 import type { Client, ClientOptions, Contract } from "./types.js";
@@ -12,5 +12,5 @@ export function createClient<C extends Contract = never>(
   url: string | URL,
   options: ClientOptions = {},
 ): Client<C> {
-  return openClient(() => instantiate(engine), url, options) as unknown as Client<C>;
+  return openAlone(() => instantiate(engine), url, options) as unknown as Client<C>;
 }

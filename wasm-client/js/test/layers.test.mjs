@@ -34,6 +34,7 @@ const order = [
   "topic.ts",
   "names.ts",
   "client.ts",
+  "alone.ts",
   "load/once.ts",
   "load/inline.ts",
   "load/script.ts",
