@@ -5,6 +5,8 @@ import deflated from "#wasm-inline";
 import { once } from "./once.js";
 
 export const loadInline = once(async () => {
+  // Before all else, which in Node needs WebAssembly, too, and fails where nobody can catch it.
+  const { compile } = WebAssembly;
   const bytes: number[] = [];
   for (let at = 83, bits = 0, count = 0; at < deflated.length; at += 1) {
     const place = deflated.indexOf(deflated.charAt(at));
@@ -21,5 +23,5 @@ export const loadInline = once(async () => {
   const inflated = new Response(new Uint8Array(bytes)).body?.pipeThrough(
     new DecompressionStream("deflate-raw"),
   );
-  return WebAssembly.compile(await new Response(inflated).arrayBuffer());
+  return compile(await new Response(inflated).arrayBuffer());
 });
