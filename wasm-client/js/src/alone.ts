@@ -5,7 +5,7 @@ import type { Loader } from "./engine/engine.js";
 import type { ClientOptions } from "./types.js";
 
 /** As `openClient`, with a connection of its own, whatever the identity. */
-export function openAlone(load: Loader, address: string, options: ClientOptions) {
+export function openAlone(load: Loader, address: string | URL, options: ClientOptions) {
   return openClient(load, address, { ...options, identity: `${++clients}` });
 }
 

@@ -9,6 +9,7 @@ import type {
   SendOptions,
   SubscribeOptions,
 } from "./types.js";
+import { toUtf8 } from "./utf8.js";
 
 function check(isRight: boolean, what: string, allowed: string): void {
   if (!isRight) throw misuse("bad_argument", `${what}: give ${allowed}`);
@@ -68,7 +69,7 @@ export function checkName(name: unknown, wildcards: boolean): void {
   const tokens = text.split(".");
   const isToken = (token: string, at: number) =>
     plain.test(token) || token === "*" || (token === ">" && at === tokens.length - 1);
-  if (!tokens.every(isToken) || new TextEncoder().encode(text).length > 255) {
+  if (!tokens.every(isToken) || toUtf8(text).length > 255) {
     throw new TidewireError("bad_name", JSON.stringify(name));
   }
   const isPlain = wildcards || !/[*>]/.test(text);
