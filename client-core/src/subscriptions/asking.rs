@@ -1,15 +1,16 @@
 //! What subscriptions ask the hub for, as far as a packet has room for it.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
 
 use crate::input::{Millis, NEVER};
 use crate::limits::{ASK_BYTES_MAX, PAGES_AT_ONCE_MAX};
-use crate::listener::Stage;
+use crate::listener::{Listener, Stage};
 use crate::request::{Asker, Requests};
 use crate::subscriptions::Subscriptions;
-use crate::tail::Standing;
+use crate::tail::{Standing, Tail};
 
 impl Subscriptions {
     /// Asks for what is wanted, and lets go of what is not. `wire` is there while a link is up; what it has no room for
@@ -69,33 +70,35 @@ impl Subscriptions {
         if now < self.pages_at {
             return self.pages_at;
         }
-        let (turn, mut wake_at) = (self.turn, NEVER);
-        for is_later in [true, false] {
+        loop {
+            let (turn, mut wake_at) = (self.turn, NEVER);
+            let mut next: Option<(_, &String, &mut Listener)> = None;
             // Pages are asked for once the live flow's place is known, for they are joined to it.
             let reads = |standing| matches!(standing, Standing::Live { .. } | Standing::Paging);
-            for tail in self.tails.iter_mut().filter(|tail| reads(tail.standing)) {
-                for listener in tail.listeners.iter_mut().filter(|of| (of.id > turn) == is_later) {
+            for Tail { name, listeners, .. } in self.tails.iter_mut().filter(|tail| reads(tail.standing)) {
+                for listener in listeners {
                     let Stage::Reading { ask_at } = listener.stage else { continue };
+                    let place = (listener.id <= turn, listener.id);
                     if now < ask_at {
                         wake_at = wake_at.min(ask_at);
-                        continue;
+                    } else if next.as_ref().is_none_or(|(first, ..)| place < *first) {
+                        next = Some((place, name, listener));
                     }
-                    if requests.pages() >= PAGES_AT_ONCE_MAX {
-                        return wake_at;
-                    }
-                    if is_full(wire, bytes_max) {
-                        return 0;
-                    }
-                    let request = requests.ask(Asker::Reader(listener.id));
-                    let from = listener.cursor.start(&listener.from);
-                    let name = tail.name.as_str().into();
-                    History { request, name, from, bytes_max: listener.page_bytes() }.put(wire);
-                    listener.stage = Stage::Asked;
-                    self.turn = listener.id;
                 }
             }
+            let Some((_, name, listener)) = next else { return wake_at };
+            if requests.pages() >= PAGES_AT_ONCE_MAX {
+                return wake_at;
+            }
+            if is_full(wire, bytes_max) {
+                return 0;
+            }
+            let request = requests.ask(Asker::Reader(listener.id));
+            let from = listener.cursor.start(&listener.from);
+            History { request, name: name.as_str().into(), from, bytes_max: listener.page_bytes() }.put(wire);
+            listener.stage = Stage::Asked;
+            self.turn = listener.id;
         }
-        wake_at
     }
 }
 

@@ -397,6 +397,30 @@ fn many_readers_take_turns_and_wait_together_where_the_hub_has_no_room() {
 }
 
 #[test]
+fn readers_take_turns_in_whatever_topics_they_read() {
+    let mut rig = Rig::online();
+    for (request, topic) in (1..).zip(["a", "b"]) {
+        rig.subscribe(topic, Start::Latest);
+        rig.say(subscribed(request, 8 + request, Outcome::Live, 100));
+    }
+    rig.sent.clear();
+    for topic in ["a", "b"].repeat(10) {
+        rig.subscribe(topic, Start::Earliest);
+    }
+    // Each has more to read than it is given, always: ten are asked for of each topic before one is asked again.
+    let mut asked = std::mem::take(&mut rig.sent);
+    for request in 0..52 {
+        let after = request / 20 * 10;
+        rig.page(3 + request, after, &[after + 10], after + 10, true, None);
+        asked.append(&mut rig.sent);
+    }
+    assert_eq!(asked.len(), 60);
+    for round in asked.chunks(20) {
+        assert_eq!(round.iter().filter(|said| said.contains(" a ")).count(), 10, "{round:?}");
+    }
+}
+
+#[test]
 fn an_answer_means_something_only_to_whoever_asked_and_on_its_link() {
     let mut rig = Rig::online();
     rig.subscribe("a", Start::Latest);
