@@ -88,15 +88,15 @@ impl Client {
 
     /// Asks the hub for a heartbeat, if there is a link: without a word for four seconds, it counts as dead.
     pub fn probe(&mut self, now: Millis) {
-        if self.connection.probe(now, self.parties.flying().bytes, true) {
-            let request = self.requests.following();
+        let request = self.requests.following();
+        if self.connection.probe(now, self.parties.flying().bytes, request) {
             self.ask_heartbeat(request);
         }
     }
 
     /// As [`Self::probe`], and `Echoed` tells when the hub has answered to just this number. None if there is no link.
     pub fn ping(&mut self, now: Millis) -> Option<Request> {
-        self.connection.probe(now, self.parties.flying().bytes, false);
+        self.connection.probe(now, self.parties.flying().bytes, Request(0));
         if !self.connection.is_online() {
             return None;
         }

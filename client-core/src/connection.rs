@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use tidewire_protocol::client_frame::Hello;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Goodbye, Welcome};
+use tidewire_protocol::number::Request;
 
 use crate::fault::{ClientCode, Fault, is_ours};
 use crate::input::{Millis, NEVER};
@@ -56,8 +57,8 @@ enum State {
         /// The hub is asked for a heartbeat then; never while it is asked.
         probe_at: Millis,
         is_probed: bool,
-        /// It is asked because the link may be dead.
-        is_doubted: bool,
+        /// The link may be dead until this question is answered; zero for none.
+        doubt: Request,
     },
     /// The hub has said goodbye; what it still says is heard, and nothing is sent.
     Leaving { until: Millis, code: Code, reconnect_after_ms: Millis },
@@ -272,7 +273,7 @@ impl Connection {
             silence_ms,
             probe_at: NEVER,
             is_probed: false,
-            is_doubted: false,
+            doubt: Request(0),
         };
         out.tell(Event::Status(Status::Online));
         Change::Online

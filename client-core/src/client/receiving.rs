@@ -102,6 +102,7 @@ impl Client {
                     client_frame::Heartbeat::default().put(&mut self.wire);
                 } else {
                     self.requests.answered(heartbeat.request);
+                    self.connection.echoed(heartbeat.request);
                     self.sends.echoed(heartbeat.request);
                     out.tell(Event::Echoed { request: heartbeat.request });
                 }

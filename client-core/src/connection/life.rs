@@ -1,5 +1,7 @@
 //! Whether the hub is there: what is done when somebody wants to know now, and what counts as a sign of life.
 
+use tidewire_protocol::number::Request;
+
 use crate::connection::{Change, Connection, State};
 use crate::input::{Millis, NEVER};
 use crate::limits::{PROBE_BYTES_PER_MS, PROBE_MS_MAX, STABLE_MS, UNANSWERED_MS_MAX};
@@ -30,17 +32,19 @@ impl Connection {
         }
     }
 
-    /// The hub is asked for a heartbeat, behind so many bytes that are on their way; whether it is to be. `doubts` if that
-    /// is because the link may be dead.
-    pub(crate) fn probe(&mut self, now: Millis, flying: u64, doubts: bool) -> bool {
-        let State::Online { silent_at, probe_at, is_probed, is_doubted, silence_ms, .. } = &mut self.state
+    /// The hub is asked for a heartbeat, behind so many bytes that are on their way; whether it is to be. A number `doubt`
+    /// is that of the question if the link may be dead.
+    pub(crate) fn probe(&mut self, now: Millis, flying: u64, doubt: Request) -> bool {
+        let State::Online { silent_at, probe_at, is_probed, doubt: doubted, silence_ms, .. } =
+            &mut self.state
         else {
             return false;
         };
-        *is_doubted |= doubts;
-        if *is_probed {
+        let is_asked = if doubt.0 == 0 { *is_probed } else { doubted.0 > 0 };
+        if is_asked {
             return false;
         }
+        *doubted = doubt.max(*doubted);
         (*probe_at, *is_probed) = (NEVER, true);
         let until = now + PROBE_MS_MAX + flying / PROBE_BYTES_PER_MS;
         // Only what is heard is a sign of life.
@@ -51,7 +55,16 @@ impl Connection {
 
     /// Whether there is a link that may be dead.
     pub(crate) const fn is_doubted(&self) -> bool {
-        matches!(self.state, State::Online { is_doubted: true, .. })
+        matches!(self.state, State::Online { doubt: Request(1..), .. })
+    }
+
+    /// A question is answered. One that was asked before the doubt says nothing of it.
+    pub(crate) fn echoed(&mut self, request: Request) {
+        if let State::Online { doubt, .. } = &mut self.state
+            && request >= *doubt
+        {
+            *doubt = Request(0);
+        }
     }
 
     /// Something was sent that the hub will say something to.
@@ -61,14 +74,17 @@ impl Connection {
         }
     }
 
-    /// Something was heard. `awaits` if there is more to come.
-    pub(crate) const fn heard(&mut self, now: Millis, awaits: bool) {
-        if let State::Online { silent_at, silence_ms, probe_at, is_probed, is_doubted, .. } = &mut self.state
-        {
+    /// Something was heard. `awaits` if there is more to come. It may have been on its way before the link went dead: a
+    /// doubt stays, and wants to hear more.
+    pub(crate) fn heard(&mut self, now: Millis, awaits: bool) {
+        if let State::Online { silent_at, silence_ms, probe_at, is_probed, doubt, .. } = &mut self.state {
+            *is_probed = doubt.0 > 0;
+            if *is_probed {
+                *silent_at = (now + PROBE_MS_MAX).max(*silent_at);
+                return;
+            }
             *silent_at = now + *silence_ms;
             *probe_at = if awaits { now + UNANSWERED_MS_MAX } else { NEVER };
-            *is_probed = false;
-            *is_doubted = false;
         }
     }
 
