@@ -20,7 +20,7 @@ before(async () => {
     "/index.js": fileOf("@tidewire/client"),
     "/js.js": fileOf("@tidewire/client/js"),
     "/page.js": fileOf("./policy/page.js"),
-    "/round-trip.js": fileOf("../package/app/round-trip.js"),
+    "/round-trip.js": fileOf("./policy/round-trip.js"),
   };
   site = await Site.start(modules, fileOf("./policy/page.html"));
   browser = await Browser.start();

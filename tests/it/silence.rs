@@ -24,7 +24,7 @@ fn messages_that_nobody_answers_are_not_waited_for_too_long() {
         child.stdin.as_mut().unwrap().write_all(b"1\n").unwrap();
     }
     eventually("both are there", || succeed(&run(&hub, &["history", "t"], "")) == "1\n1\n");
-    hub.signal("STOP");
+    hub.stop_all();
     for child in [&mut publisher, &mut sender] {
         child.stdin.take().unwrap().write_all(b"2\n").unwrap();
     }
@@ -41,7 +41,7 @@ fn what_is_waited_for_is_told_while_it_is_waited_for_and_may_come_yet() {
     let mut input = publisher.stdin.take().unwrap();
     input.write_all(b"1\n").unwrap();
     eventually("it is there", || succeed(&run(&hub, &["history", "t"], "")) == "1\n");
-    hub.signal("STOP");
+    hub.stop_all();
     input.write_all(b"2\n").unwrap();
     let mut line = String::new();
     BufReader::new(publisher.stderr.take().unwrap()).read_line(&mut line).unwrap();
@@ -57,7 +57,7 @@ fn who_has_asked_nothing_waits_for_nothing() {
     let hub = Hub::dev();
     let subscriber = start(&hub, &["sub", "t", "--wait", "1", "--count", "1"]);
     subscribed(&hub, 1);
-    hub.signal("STOP");
+    hub.stop_all();
     let output = run(&hub, &["history", "t", "--wait", "3"], "");
     check_unanswered(&output, "it accepts connections and does not answer; gave up after 3 s");
     hub.signal("CONT");

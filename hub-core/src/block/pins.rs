@@ -3,7 +3,7 @@
 //! dropped but for them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use crate::block::Block;
 use crate::ledger::{Account, AccountKey, Charge, Kind};
@@ -141,9 +141,11 @@ impl Block {
     }
 
     /// It goes: whoever is charged for readers is so no more.
-    pub(super) fn drop_pins(&self) {
-        if lock(&self.pins).is_some() {
-            self.with_pins(|pins| pins.let_go = false);
+    pub(super) fn drop_pins(&mut self) {
+        let pins = self.pins.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut pins) = pins {
+            pins.let_go = false;
+            pins.settle(self);
         }
     }
 

@@ -1,9 +1,10 @@
 //! A hub as its operator runs it: the binary, in a process of its own, on a port of its own.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
@@ -122,6 +123,19 @@ impl Hub {
     pub(crate) fn signal(&self, name: &str) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Stops all its threads. A signal reaches one of them first, and the others run until that one does.
+    pub(crate) fn stop_all(&self) {
+        self.signal("STOP");
+        let threads = format!("/proc/{}/task", self.process.id());
+        let is_stopped = |path: &Path| {
+            let stat = fs::read_to_string(path.join("stat")).unwrap();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        };
+        eventually("every thread is stopped", || {
+            fs::read_dir(&threads).unwrap().all(|entry| is_stopped(&entry.unwrap().path()))
+        });
     }
 
     /// Waits until it has ended by itself.

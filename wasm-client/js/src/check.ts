@@ -69,7 +69,8 @@ export function checkName(name: unknown, wildcards: boolean): void {
   const tokens = text.split(".");
   const isToken = (token: string, at: number) =>
     plain.test(token) || token === "*" || (token === ">" && at === tokens.length - 1);
-  if (!tokens.every(isToken) || toUtf8(text).length > 255) {
+  // No letter takes more than three bytes: most names are short, whatever they hold.
+  if (!tokens.every(isToken) || (text.length > 85 && toUtf8(text).length > 255)) {
     throw new TidewireError("bad_name", JSON.stringify(name));
   }
   const isPlain = wildcards || !/[*>]/.test(text);
