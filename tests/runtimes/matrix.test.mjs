@@ -13,12 +13,14 @@ import { testRunners } from "./rows/test-runners.mjs";
 import { workerd } from "./rows/workerd.mjs";
 import { application, install, repository } from "./support/application.mjs";
 import { NotHere } from "./support/binaries.mjs";
-import { claim, claimsOf, table, write } from "./support/document.mjs";
+import { claim, claimsOf, sizesOf, table, write } from "./support/document.mjs";
 import { Ground } from "./support/ground.mjs";
 import { output } from "./support/processes.mjs";
 
 const rows = [...processes, workerd, ...browsers, ...bundlers, next, ...testRunners, ...linters];
 const { TIDEWIRE_RUNTIMES_DOCUMENT: document } = process.env;
+
+const ANEW = "`npm run runtimes` writes the table anew";
 
 /** What each row waits for has a deadline of its own; this is for bundlers, which have none. */
 const timeout = 200_000;
@@ -95,5 +97,13 @@ test("the table of the package's README", () => {
   if (document) return write(document, results);
   const claims = results.map((result) => claim({ ...result, isTested: true }));
   const readme = join(repository, "wasm-client/js/README.md");
-  assert.deepEqual(claimsOf(readme), claims, "`npm run runtimes` writes the table anew");
+  assert.deepEqual(claimsOf(readme), claims, ANEW);
+  const sizes = sizesOf(readme);
+  for (const { name, bytes = 0 } of results) {
+    const said = sizes.get(name) ?? 0;
+    assert(
+      Math.abs(said - bytes) <= bytes / 50,
+      `${name} has ${bytes} bytes, not ${said}: ${ANEW}`,
+    );
+  }
 });

@@ -13,12 +13,24 @@ export function write(path, results) {
 
 /** What a document's table claims: its rows without versions and sizes, which differ from machine to machine. */
 export function claimsOf(path) {
+  return cellsOf(path).map(([name, version, proves]) =>
+    claim({ name, proves, isTested: version !== NOT_TESTED }),
+  );
+}
+
+/** The sizes in a document's table, by row. */
+export function sizesOf(path) {
+  const sizes = cellsOf(path).map(([name, , , bytes]) => [name, Number(bytes.replaceAll(",", ""))]);
+  return new Map(sizes.filter(([, bytes]) => bytes > 0));
+}
+
+function cellsOf(path) {
   const lines = parts(path)
     .between.split("\n")
     .filter((line) => line.startsWith("| "));
   return lines.slice(1).map((line) => {
-    const [, name, version, proves] = line.split("|").map((cell) => cell.trim());
-    return claim({ name, proves, isTested: version !== NOT_TESTED });
+    const [, ...cells] = line.split("|").map((cell) => cell.trim());
+    return cells;
   });
 }
 
