@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { Call } from "../src/engine/engine.ts";
+import { Kind } from "../src/engine/rows.ts";
 import { scriptEngine } from "../src/load/script.ts";
 import { play } from "./engines/play.mjs";
 
@@ -22,6 +24,20 @@ function compare(seed, steps) {
   });
   assert.deepEqual(after, before, `seed ${seed} differs at step ${first}`);
 }
+
+test("what lives hold is all that an engine can be told, and all that it can want", () => {
+  const [called, wanted] = [new Set(), new Set()];
+  const note = (line) => {
+    const [, call] = /: call (\d+) /.exec(line) ?? [];
+    if (call) called.add(Number(call));
+    for (const [, kind] of line.matchAll(/^row (\d+) /gm)) wanted.add(Number(kind));
+  };
+  for (let seed = 1; seed <= 200; seed++) play(wasmEngine(), seed, 300, note);
+  const numbers = (of) => Object.values(of).filter((it) => typeof it === "number");
+  const missing = (of, seen) => numbers(of).filter((number) => !seen.has(number));
+  // An engine that asks for no token is never in need of one.
+  assert.deepEqual([missing(Call, called), missing(Kind, wanted)], [[], [Kind.NeedToken]]);
+});
 
 test("both engines do the same, whatever they are told", () => {
   const { TIDEWIRE_FUZZ_SECONDS: seconds, TIDEWIRE_FUZZ_SEED: start = "1" } = process.env;

@@ -52,6 +52,8 @@ function answer(world, { kind, fields }) {
     case 8:
       delete world.live[second];
       return frame(71, { 1: first, 2: second });
+    case 9:
+      return once(8) ? failed(world, first) : page(world, first);
     case 10:
       return first && !once(4) ? frame(75, { 1: first }) : undefined;
     default:
@@ -67,7 +69,7 @@ function welcome({ random: { number, once, pick } }) {
     4: pick([1, 3, 100, undefined]),
     5: once(2) ? textBytes("ada") : undefined,
     6: textBytes("peer"),
-    7: pick([0, undefined, 1 << 13, number()]),
+    7: pick([0, undefined, 1 << 11, 1 << 13, number()]),
     8: pick([undefined, 1_024, 1_048_576]),
   });
 }
@@ -120,6 +122,23 @@ function subscribed(world, request) {
   });
 }
 
+/** Some of what there is, now and then with a gap before it, or with nothing in it. */
+function page(world, request) {
+  const { below, number, once } = world.random;
+  const [epoch] = world.epochs;
+  const after = once(3) ? 0 : below(world.offset + 1);
+  const found = messagesAfter(world, after);
+  const place = (offset) => [...epoch, ...varint(offset)];
+  return frame(74, {
+    1: request,
+    2: once(3) ? 1 : undefined,
+    3: place(after),
+    4: place(Math.max(found.newest, world.offset)),
+    5: once(6) ? gap(1 + below(6), number(), number(), epoch) : undefined,
+    6: once(4) ? [] : block(0, once(30) ? number() : after, found.messages).slice(1),
+  });
+}
+
 /** Something that nobody asked for. */
 function remark(world) {
   const { below, once, pick } = world.random;
@@ -146,6 +165,13 @@ function remark(world) {
 }
 
 function news(world, tail, last) {
+  const { messages, newest } = messagesAfter(world, last);
+  world.live[tail] = newest;
+  world.offset = Math.max(world.offset, newest);
+  return block(tail, world.random.once(30) ? newest : last, messages);
+}
+
+function messagesAfter(world, last) {
   const { below, bytes, once } = world.random;
   const messages = [];
   let newest = last;
@@ -154,9 +180,7 @@ function news(world, tail, last) {
     newest += step;
     messages.push([step, 1 + below(4), bytes(once(50) ? 5_000 : below(20))]);
   }
-  world.live[tail] = newest;
-  world.offset = Math.max(world.offset, newest);
-  return block(tail, once(30) ? newest : last, messages);
+  return { messages, newest };
 }
 
 /** Another message, or this one with an error in it. */

@@ -40,6 +40,10 @@ function actor(seat, peer, random) {
     () => call(pick([Call.Connect, Call.Online, Call.NoToken, Call.Timeout])),
     () => call(Call.Suspend),
     () => call(Call.Ping),
+    () => call(Call.Dropped),
+    () => call(Call.CatchUp, below(made.listeners + 2)),
+    () => send(seat, random),
+    () => read(seat, random, made, Call.History, amount(random, 50)),
     // What is large is given back, so the next input asks for memory once more.
     () => put(new Uint8Array(pick([10, 100_000, 300_000]))),
     () => once(100) && call(Call.Close),
@@ -61,7 +65,7 @@ function actor(seat, peer, random) {
     } else if (choice < 13) {
       publish(seat, random, made);
     } else if (choice < 15) {
-      subscribe(seat, random, made);
+      read(seat, random, made, Call.Subscribe, below(8));
     } else {
       pick(others)();
     }
@@ -83,14 +87,23 @@ function publish(seat, random, made) {
   seat.call(Call.Publish, topic, ++made.published, length, 1 + below(4) + 8 * seq);
 }
 
-function subscribe(seat, random, made) {
+function send(seat, random) {
+  const { below, bytes, pick } = random;
+  const topic = name(random);
+  const payload = bytes(below(pick([1, 20, 500, 70_000])));
+  seat.put([...topic, ...payload]);
+  seat.call(Call.Send, topic.length, payload.length, amount(random, 2_000), 1 + below(4));
+}
+
+/** A subscription or a page: both are numbered as listeners are. */
+function read(seat, random, made, call, last) {
   const { below, bytes } = random;
   const text = name(random);
   const kind = below(5);
   const positions = kind === 4 ? below(3) : 0;
   seat.put([...text, ...bytes(16 * positions)]);
   const much = kind === 4 ? positions : amount(random, random.number() + 1);
-  if (seat.call(Call.Subscribe, text.length, kind, much, below(8)) >= 0) made.listeners++;
+  if (seat.call(call, text.length, kind, much, last) >= 0) made.listeners++;
 }
 
 /** Below `end`, but for one in thirty, which tries how engines make numbers whole. */
