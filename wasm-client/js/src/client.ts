@@ -105,7 +105,8 @@ class Tide implements Client, Home {
   }
 
   ping(): Promise<number> {
-    return this.closed ? Promise.reject(new TidewireError("closed", "ping")) : this.session.ping();
+    const ended = this.ended("ping");
+    return ended ? Promise.reject(ended) : this.session.ping();
   }
 
   flush(): Promise<void> {
@@ -134,10 +135,13 @@ class Tide implements Client, Home {
     return { client: shownUrl(this.session.url), status, outbox: { count, bytes }, sendsDropped };
   }
 
+  ended(about: string): TidewireError | undefined {
+    return this.closed ? new TidewireError("closed", about) : this.session.ended(about);
+  }
+
   listen(listener: Reader): void {
-    if (this.closed || this.session.closed) throw new TidewireError("closed", listener.about);
     this.#listeners.add(listener);
-    this.session.subscribe(listener);
+    this.session.subscribe(listener, this.ended(listener.about));
   }
 
   left(listener: Reader): void {
@@ -156,7 +160,7 @@ class Tide implements Client, Home {
     if (!this.closed && !this.tell("error", error)) console.error(error);
   }
 
-  tell(event: keyof ClientEvents, value: unknown = this.outbox): boolean {
+  tell<E extends keyof ClientEvents>(event: E, value: unknown = this.outbox): boolean {
     const failed = (cause: unknown) => {
       const error = new TidewireError("handler_failed", event, false, cause);
       if (event === "error") console.error(error);

@@ -52,18 +52,20 @@ export class TidewireError extends Error {
   readonly code: ErrorCode;
   /** Whether doing the same again can help without anyone changing anything. */
   readonly retryable: boolean;
+  /** What is wrong or to be done, in a sentence for people: the hub's own where it said one. */
+  readonly detail: string | undefined;
 
-  /** `words` are a sentence for people, the hub's own where it said one. */
   constructor(
     code: ErrorCode,
     about: string,
     retryable = false,
     cause?: unknown,
-    words = sentences.get(code),
+    detail = sentences.get(code),
   ) {
-    super(`${about}: ${code}${words ? `: ${words}` : ""}`, cause === undefined ? {} : { cause });
+    super(`${about}: ${code}${detail ? `: ${detail}` : ""}`, cause === undefined ? {} : { cause });
     this.code = code;
     this.retryable = retryable;
+    this.detail = detail;
   }
 }
 

@@ -22,8 +22,8 @@ export interface Reader {
   begin(ready: Ready, more: boolean): void;
   give(item: Item): void;
   caught(): void;
-  /** It is over, by the application's wish, or because of a refusal, which may be told already. */
-  end(reason: unknown, refused?: TidewireError, told?: boolean): void;
+  /** It is over, by the application's wish, or because of a refusal, which may be told already. Whether it is heard. */
+  end(reason: unknown, refused?: TidewireError, told?: boolean): boolean;
   /** The engine is gone. */
   orphan(): void;
 }
@@ -145,16 +145,18 @@ export class Listener implements Reader {
     if (ready.gap) this.give(ready.gap);
   }
 
-  end(reason: unknown, refused?: TidewireError, told = false): void {
-    if (this.ended) return;
+  end(reason: unknown, refused?: TidewireError, told = false): boolean {
+    if (this.ended) return true;
     this.#reason = reason;
     this.#pursuit?.reject(reason);
-    const isTold = told || (this.#awaited && this.state === "starting");
+    const isAwaited = this.#awaited && this.state === "starting";
     this.state = "ended";
     this.#waiting.length = 0;
     this.#reject(reason);
     this.owner.left(this);
-    if (!this.consumer.over(refused) && refused && !isTold) this.owner.report(refused);
+    const isHeard = this.consumer.over(refused) || isAwaited;
+    if (refused && !isHeard && !told) this.owner.report(refused);
+    return isHeard;
   }
 
   give(item: Item): void {

@@ -1,7 +1,7 @@
 // What was published and has no outcome yet. The engine knows numbers and lengths; payloads and promises are
 // here, so that another engine can take over.
 
-import { type ErrorCode, TidewireError } from "./errors.js";
+import type { TidewireError } from "./errors.js";
 import { Publication } from "./publication.js";
 
 /** Whose entry it is. */
@@ -29,9 +29,13 @@ export class Entry {
     this.promise = new Publication(id);
   }
 
+  /** What it is for, in an error. */
+  get about(): string {
+    return `publish to ${this.topic}`;
+  }
+
   /** It has failed; `quiet` if that is not to be told to anyone but those who wait. */
-  fail(code: ErrorCode, retryable: boolean, words: string | undefined, quiet = false): void {
-    const error = new TidewireError(code, `publish to ${this.topic}`, retryable, undefined, words);
+  fail(error: TidewireError, quiet = false): void {
     this.promise.fail(error, () => quiet || this.publisher.report(error));
   }
 }

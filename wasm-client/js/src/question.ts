@@ -54,9 +54,10 @@ export class Question implements Reader {
 
   caught(): void {}
 
-  end(reason: unknown): void {
+  end(reason: unknown): boolean {
     this.owner.left(this);
     this.#reject(reason);
+    return true;
   }
 
   orphan(): void {

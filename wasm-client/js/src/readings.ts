@@ -76,10 +76,10 @@ export function publishedOf(rows: Rows, row: number): Published {
 
 export function statusOf(rows: Rows, row: number): Omit<Status, "storage"> {
   const reason = rows.number(row, 1);
-  const retryInMs = rows.number(row, 2);
+  const retryAt = Date.now() + rows.number(row, 2);
   return {
     state: states[rows.upper(row, 0)] ?? "offline",
     ...(reason > 0 && { reason: codeOf(reason) }),
-    ...(retryInMs < Number.POSITIVE_INFINITY && { retryInMs }),
+    ...(retryAt < Number.POSITIVE_INFINITY && { retryAt }),
   };
 }

@@ -11,14 +11,12 @@ import type { Listener, Owner, Reader } from "./listener.js";
 import { Entries, type Entry, type Publisher } from "./outbox.js";
 import { gapOf, messageOf, publishedOf, readyOf, statusOf, textOf } from "./readings.js";
 import { Sending } from "./sending.js";
-import type { OutboxOptions, Status } from "./types.js";
+import type { ClientEvents, OutboxOptions, Status } from "./types.js";
 
 /** A client that shares the session. */
 export interface Member extends Owner, Publisher {
-  /** Whether anyone hears it. */
-  tell(event: "status", status: Status): boolean;
-  tell(event: "error", error: TidewireError): boolean;
-  tell(event: "outbox"): boolean;
+  /** Whether anyone hears it; the outbox if there is no value. */
+  tell<E extends keyof ClientEvents>(event: E, value?: ClientEvents[E]): boolean;
 }
 
 export class Session implements Guest {
@@ -40,6 +38,8 @@ export class Session implements Guest {
   #lost: LinkEnd = {};
   #attempts = 0;
   #isOutboxDue = false;
+  /** What was thrown, if that has ended it. */
+  #cause: unknown;
 
   constructor(load: Loader, url: string, transport: Transport, outbox: OutboxOptions) {
     this.url = url;
@@ -49,6 +49,12 @@ export class Session implements Guest {
 
   get closed(): boolean {
     return this.status.state === "closed";
+  }
+
+  /** What has ended the session, said of what is asked of it. */
+  ended(about: string): TidewireError | undefined {
+    const { reason = "closed", detail } = this.status;
+    return this.closed ? new TidewireError(reason, about, false, this.#cause, detail) : undefined;
   }
 
   connect(): void {
@@ -80,8 +86,7 @@ export class Session implements Guest {
       const about = `send to ${topic}`;
       if (this.#toldRefusals.size < 1_000 && !this.#toldRefusals.has(code + about)) {
         this.#toldRefusals.add(code + about);
-        const words = this.#sentences.get(code);
-        member.report(new TidewireError(code, about, retryable, undefined, words));
+        member.report(this.#error(code, about, retryable));
       }
     }
     return answer > 0;
@@ -96,8 +101,13 @@ export class Session implements Guest {
     else if (!entry.seq) this.#drop(entry, "cancelled", false);
   }
 
-  subscribe(listener: Reader): void {
+  /** With an error it ends before it begins: later, so that whoever subscribes can first say how to hear of it. */
+  subscribe(listener: Reader, error?: TidewireError): void {
     this.#subscribed.add(listener);
+    if (error) {
+      queueMicrotask(() => this.unsubscribe(listener, error, error));
+      return;
+    }
     this.#host.begin();
     this.#host.tell((engine) => this.#introduce(engine, listener));
   }
@@ -107,10 +117,10 @@ export class Session implements Guest {
     if (number) this.#host.tell((engine) => engine.tell(Call.CatchUp, number));
   }
 
-  /** Ends a reader by the application's wish. */
-  unsubscribe(listener: Reader, reason: unknown): void {
+  /** Ends a reader by the application's wish, or since its client has ended, which is told already. */
+  unsubscribe(listener: Reader, reason: unknown, ended?: TidewireError): void {
     if (!this.#forget(listener)) return;
-    listener.end(reason);
+    listener.end(reason, ended, true);
     if (listener.number) {
       this.#host.tell((engine) => engine.tell(Call.Unsubscribe, listener.number));
     }
@@ -136,7 +146,7 @@ export class Session implements Guest {
     }
     for (const entry of this.entries.all()) {
       if (entry.publisher !== member) continue;
-      entry.fail("closed", false, undefined, true);
+      entry.fail(new TidewireError("closed", entry.about), true);
       this.cancel(entry.id);
     }
     this.entries.release(member);
@@ -217,14 +227,17 @@ export class Session implements Guest {
   }
 
   restarts(cause: unknown): void {
-    this.#report(new TidewireError("engine_failed", shownUrl(this.url), true, cause));
-    this.#setStatus({ state: "offline", reason: "engine_failed", retryInMs: 0 });
+    const reason = "engine_failed";
+    const [detail, retryAt] = [wordsOf(cause), Date.now()];
+    const isTold = this.#setStatus({ state: "offline", reason, detail, retryAt });
+    this.#report(new TidewireError(reason, shownUrl(this.url), true, cause, detail), isTold);
   }
 
   failed(code: ErrorCode, cause: unknown): void {
     if (this.closed) return;
     const way = code === "wasm_blocked" ? "@tidewire/client/js needs no WebAssembly; " : "";
-    this.#setStatus({ state: "closed", reason: code, detail: way + wordsOf(cause) }, cause);
+    this.#cause = cause;
+    this.#setStatus({ state: "closed", reason: code, detail: way + wordsOf(cause) });
   }
 
   lost(end: LinkEnd): void {
@@ -269,8 +282,7 @@ export class Session implements Guest {
   /** An entry has failed for good. */
   #drop(entry: Entry, code: ErrorCode, retryable: boolean): void {
     this.entries.remove(entry);
-    const isOwnWish = code === "cancelled" || this.closed;
-    entry.fail(code, retryable, this.#sentences.get(code), isOwnWish);
+    entry.fail(this.#error(code, entry.about, retryable), code === "cancelled");
   }
 
   /** The reader has ended; whether it had not before. */
@@ -283,12 +295,17 @@ export class Session implements Guest {
   /** The engine or the hub will not have the reader any longer. */
   #refuse(listener: Reader, code: ErrorCode, retryable: boolean): void {
     if (!this.#forget(listener)) return;
-    const words = this.#sentences.get(code);
-    const error = new TidewireError(code, listener.about, retryable, undefined, words);
+    const error = this.#error(code, listener.about, retryable);
     listener.end(error, error);
   }
 
-  #setStatus(status: Omit<Status, "storage">, cause?: unknown): void {
+  /** In the hub's words, where it said some. */
+  #error(code: ErrorCode, about: string, retryable: boolean): TidewireError {
+    return new TidewireError(code, about, retryable, undefined, this.#sentences.get(code));
+  }
+
+  /** Whether anyone hears it. */
+  #setStatus(status: Omit<Status, "storage">): boolean {
     const { state } = status;
     if (state === "online") {
       this.#attempts = 0;
@@ -297,28 +314,33 @@ export class Session implements Guest {
     if (state === "connecting") this.#attempts++;
     let { reason, detail } = status;
     if (reason === "link_lost") reason = this.#lost.reason ?? reason;
-    if (reason) detail ??= this.#lost.detail ?? this.#sentences.get(reason);
+    // A hub closes with the code's name, and has said more before.
+    if (this.#lost.detail !== reason) detail ??= this.#lost.detail;
+    if (reason) detail ??= this.#sentences.get(reason);
     if (state !== "connecting") this.#lost = {};
-    this.#tellStatus({
+    const isTold = this.#tellStatus({
       ...status,
       ...(reason && { reason }),
       ...(detail && { detail }),
       ...(this.#attempts > 0 && { attempts: this.#attempts }),
       storage: "memory",
     });
-    if (state !== "closed") return;
-    this.#end(reason ?? "closed", detail, cause);
+    if (state === "closed") this.#finish(isTold);
+    return isTold;
   }
 
-  #tellStatus(status: Status): void {
+  #tellStatus(status: Status): boolean {
     this.status = status;
-    for (const member of [...this.members]) member.tell("status", status);
+    return this.#tell("status", status);
   }
 
-  /** Tells of an error that no promise tells of; where nobody listens, the console must do. */
-  #report(error: TidewireError): void {
-    const heard = [...this.members].filter((member) => member.tell("error", error));
-    if (!heard.length) console.error(error);
+  #tell<E extends keyof ClientEvents>(event: E, value?: ClientEvents[E]): boolean {
+    return [...this.members].filter((member) => member.tell(event, value)).length > 0;
+  }
+
+  /** Tells of an error; where nobody listens, and nothing else has told of it, the console must do. */
+  #report(error: TidewireError, isTold: boolean): void {
+    if (!this.#tell("error", error) && !isTold) console.error(error);
   }
 
   #outboxChanged(): void {
@@ -326,22 +348,24 @@ export class Session implements Guest {
     this.#isOutboxDue = true;
     queueMicrotask(() => {
       this.#isOutboxDue = false;
-      for (const member of [...this.members]) member.tell("outbox");
+      this.#tell("outbox");
     });
   }
 
   /** Nothing comes any more: whatever still waits hears why. */
-  #end(code: ErrorCode, words: string | undefined, cause: unknown): void {
+  #finish(isTold: boolean): void {
     this.#host.end();
-    if (code !== "closed") {
-      this.#report(new TidewireError(code, shownUrl(this.url), false, cause, words));
+    const isWish = !this.status.reason;
+    for (const entry of this.entries.all()) {
+      this.entries.remove(entry);
+      entry.fail(this.ended(entry.about) as TidewireError, true);
     }
-    for (const entry of this.entries.all()) this.#drop(entry, code, false);
     for (const listener of [...this.#subscribed]) {
       this.#forget(listener);
-      const error = new TidewireError(code, listener.about, false, cause, words);
-      listener.end(error, code === "closed" ? undefined : error, true);
+      const error = this.ended(listener.about);
+      if (listener.end(error, isWish ? undefined : error, true)) isTold = true;
     }
+    if (!isWish) this.#report(this.ended(shownUrl(this.url)) as TidewireError, isTold);
   }
 }
 

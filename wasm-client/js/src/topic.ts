@@ -31,8 +31,9 @@ import { encode } from "./values.js";
 /** What names need of the client that made them. */
 export interface Home extends Member {
   readonly session: Session;
-  readonly closed: boolean;
-  /** Begins. Throws if the client is closed. */
+  /** Why nothing can be done any more, said of what is asked; nothing as long as something can. */
+  ended(about: string): TidewireError | undefined;
+  /** Begins; a client that has ended ends the reader, in a moment. */
   listen(listener: Reader): void;
   /** A gap in a subscription without a handler for it. */
   gap(gap: Gap, name: string): unknown;
@@ -125,8 +126,9 @@ export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
   send(value: T, options: SendOptions = {}): boolean {
     checkSend(options);
     const { home, name } = this;
-    const [content, payload] = encode(value, `send to ${name}`);
-    if (home.closed || home.session.closed) return false;
+    const about = `send to ${name}`;
+    const [content, payload] = encode(value, about);
+    if (home.ended(about)) return false;
     return home.session.send(home, name, content, payload, options.expiresMs ?? 0);
   }
 
@@ -137,7 +139,8 @@ export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
       checkPublish(options);
       const { signal, until } = options;
       signal?.throwIfAborted();
-      if (home.closed || home.session.closed) throw new TidewireError("closed", about);
+      const ended = home.ended(about);
+      if (ended) throw ended;
       if (until === "stored") {
         throw new TidewireError("memory_only", about);
       }

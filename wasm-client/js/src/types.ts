@@ -142,7 +142,7 @@ export interface HistoryOptions {
 export interface SubscriptionEvents {
   /** Told in order with the messages; a handler that returns a promise is waited for. */
   gap: Gap;
-  /** The subscription has ended, and not because the application asked. */
+  /** The subscription has ended, or did not begin, and not because the application asked. */
   refused: TidewireError;
 }
 
@@ -151,7 +151,10 @@ export type Off = () => void;
 
 export interface Subscription {
   readonly name: string;
-  /** Settles once: with what the subscriber got, or with what ended it before: a refusal, `cancelled`, `closed`. */
+  /**
+   * Settles once: with what the subscriber got, or with what ended it before: a refusal, `cancelled`, `closed`, or what
+   * has ended the client.
+   */
   readonly ready: Promise<Ready>;
   /** `starting` until `ready`, `ended` after `unsubscribe` or a refusal. */
   readonly state: "starting" | "live" | "ended";
@@ -247,8 +250,8 @@ export interface Status {
   readonly reason?: ErrorCode;
   /** The reason in words, where someone said them: the hub, the WebSocket, the engine's loader. */
   readonly detail?: string;
-  /** Milliseconds until the next try. */
-  readonly retryInMs?: number;
+  /** When the next try comes, in milliseconds of `Date.now()`. */
+  readonly retryAt?: number;
   /** Tries to connect since it was online, with the one that goes on. */
   readonly attempts?: number;
   /** It is in doubt, and the hub is asked for a sign of life. */
@@ -261,7 +264,7 @@ export interface ClientEvents {
   status: Status;
   /** There are more or fewer messages in it; told once a turn. */
   outbox: Outbox;
-  /** What no promise and no handler is left to tell: failed handlers, refusals, a stopped engine. */
+  /** What no promise and no handler is left to tell: failed handlers, refusals; and whatever ends or stops a client. */
   error: TidewireError;
 }
 

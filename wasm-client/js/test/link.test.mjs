@@ -173,6 +173,7 @@ test("what the hub says in words is told", async () => {
   await assert.rejects(refused.ready, {
     code: "forbidden",
     message: "subscribe to t: forbidden: ask for the rule of t",
+    detail: "ask for the rule of t",
   });
   const publishing = tide.topic("t").publish(1);
   const handle = await hub.opened();
@@ -187,6 +188,29 @@ test("what the hub says in words is told", async () => {
   assert.match(errors[0].message, /bad_token: the token has ended/);
   tide.close();
   await hub.stop();
+});
+
+test("a hub that stops says why in a sentence, and when the client comes back", async () => {
+  const { now } = Date;
+  const hub = await ScriptedHub.start();
+  const tide = await connected(hub);
+  Date.now = () => 1_000_000;
+  try {
+    hub.send(frame(Hub.goodbye, { 1: 15, 2: 60_000, 3: "the hub is stopping" }));
+    hub.close(4_015, "draining");
+    await until(() => tide.status.state === "offline");
+    const { reason, detail, retryAt } = tide.status;
+    assert.deepEqual([reason, detail, retryAt], ["draining", "the hub is stopping", 1_060_000]);
+    tide.connect();
+    await hub.welcome();
+    hub.close(4_019, "overloaded");
+    await until(() => tide.status.state === "offline");
+    assert.deepEqual([tide.status.reason, tide.status.detail], ["overloaded", undefined]);
+  } finally {
+    Date.now = now;
+    tide.close();
+    await hub.stop();
+  }
 });
 
 test("a code that blames the client, again and again, ends it with that code", async () => {

@@ -101,9 +101,9 @@ export class ScriptedHub {
     this.#sockets.at(-1).pause();
   }
 
-  /** Closes the newest connection with a code. */
-  close(code) {
-    this.#sockets.at(-1).close(code);
+  /** Closes the newest connection with a code, and words. */
+  close(code, reason) {
+    this.#sockets.at(-1).close(code, reason);
   }
 
   /** Breaks the newest connection without a word. */

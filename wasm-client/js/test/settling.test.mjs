@@ -152,23 +152,97 @@ for (const [name, wait] of Object.entries(waits)) {
   });
 }
 
-for (const [name, wait] of Object.entries(waits)) {
-  test(`${name} settles when asked for after the end`, async () => {
-    const hub = await ScriptedHub.start();
-    const ended = createClient(hub.url, { WebSocket });
-    ended.on("error", () => {});
-    ended.connect();
-    await hub.welcome();
-    hub.send(frame(Hub.goodbye, { 1: 4 }));
-    hub.cut();
-    await until(() => ended.status.state === "closed");
-    const closed = createClient(hub.url, { WebSocket });
-    closed.close();
-    for (const tide of [ended, closed]) {
-      const promise = (async () => wait(tide, {}).promise)();
-      await settled(promise, name);
+/** How a client has ended before it is asked, by the code that says so; each resolves when it has. */
+const ended = {
+  async wasm_blocked({ tide }) {
+    const allow = forbidEngines();
+    tide.connect();
+    await until(() => tide.status.state === "closed").finally(allow);
+  },
+  async no_websocket({ tide }) {
+    tide.connect();
+    await until(() => tide.status.state === "closed");
+  },
+  async engine_failed({ tide, hub }) {
+    for (let count = 0; count < 2; count++) {
+      tide.connect();
+      await hub.welcome();
+      await until(() => tide.status.state === "online");
+      corrupt();
+      tide.connect();
     }
-    await hub.stop();
+    await until(() => tide.status.state === "closed");
+  },
+  async bad_token({ tide, hub }) {
+    tide.connect();
+    await hub.welcome();
+    hub.send(frame(Hub.goodbye, { 1: 4, 3: "the token has ended" }));
+    hub.cut();
+    await until(() => tide.status.state === "closed");
+  },
+  closed({ tide }) {
+    tide.close();
+  },
+  "closed before, beside one that shares the connection,"({ tide, options }) {
+    const other = createClient(tide.address, options);
+    tide.close();
+    assert.equal(other.status.state, "idle");
+    setImmediate(() => other.close());
+  },
+  "closed again, after bad_token,": async (given) => {
+    await ended.bad_token(given);
+    given.tide.close();
+  },
+};
+
+for (const [how, end] of Object.entries(ended)) {
+  const [code] = how.split(" ");
+  test(`a client that was ${how} throws nothing, and says so to all who ask`, async () => {
+    const hub = await ScriptedHub.start();
+    const { WebSocket: Global } = globalThis;
+    globalThis.WebSocket = undefined;
+    const { error: tell } = console;
+    const told = [];
+    console.error = (error) => told.push(error.code);
+    try {
+      const options = { identity: how, ...(code !== "no_websocket" && { WebSocket }) };
+      const tide = createClient(hub.url, options);
+      await end({ tide: Object.assign(tide, { address: hub.url }), hub, options });
+      const { reason, detail } = tide.status;
+      assert.equal(reason ?? "closed", code);
+      told.length = 0;
+      for (const [name, wait] of Object.entries(waits)) {
+        const [outcome, error] = await settled(wait(tide, {}).promise, name);
+        if (name === "a flush") assert.equal(outcome, "fulfilled");
+        else if (name === "the second next of an iteration") assert.equal(error.done, true);
+        else {
+          assert.deepEqual([name, outcome, error.code], [name, "rejected", code]);
+          assert.equal(error.detail, detail ?? "create another client", name);
+        }
+      }
+      assert.equal(tide.topic("t").send(1), false);
+      const sub = tide.topic("t").subscribe(() => assert.fail("nothing comes"));
+      let refused;
+      sub.on("refused", (error) => {
+        refused = error.code;
+      });
+      await until(() => refused);
+      assert.deepEqual([sub.state, refused], ["ended", code]);
+      const left = tide.topic("t").subscribe(() => {});
+      left.on("refused", () => assert.fail("it was left"));
+      left.unsubscribe();
+      assert.equal((await settled(left.ready, "ready"))[1].code, "cancelled");
+      // Mistakes are told at the call all the same.
+      assert.throws(() => tide.topic("t").subscribe(), TypeError);
+      assert.throws(() => tide.topic("t").messages({ from: "now" }), TypeError);
+      // Of the publish that nobody waited for but its flush; a client that was closed has nothing more to tell.
+      assert.deepEqual(told, code === "closed" ? [] : [code]);
+      tide.close();
+    } finally {
+      console.error = tell;
+      globalThis.WebSocket = Global;
+      await hub.stop();
+    }
   });
 }
 

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { WebSocket } from "ws";
 import { createClient } from "../src/index.ts";
 import { block, Client, epoch, epochBytes, frame, Hub, ScriptedHub } from "./scripted-hub.mjs";
-import { corrupt } from "./support.mjs";
+import { corrupt, until } from "./support.mjs";
 
 test("after a trap a new engine goes on from the cursor and the outbox", async () => {
   const hub = await ScriptedHub.start();
@@ -94,6 +94,43 @@ test("what is withdrawn while there is no engine ends as the hub says if it was 
   tide.close();
   await hub.stop();
 });
+
+/** Who else may hear that an engine has stopped, and how often the console is then told: of the stop, and of the end. */
+const hearers = {
+  nobody: [() => {}, 2],
+  "a handler for errors": [(tide) => tide.on("error", () => {}), 0],
+  "a handler for the status": [(tide) => tide.on("status", () => {}), 0],
+  "a handler for refusals": [(_, sub) => sub.on("refused", () => {}), 1],
+  "who waits for a subscription": [(_, sub) => sub.ready.catch(() => {}), 1],
+};
+
+for (const [name, [hear, count]] of Object.entries(hearers)) {
+  test(`an engine that stops is told to the console unless it is heard of: ${name}`, async () => {
+    const hub = await ScriptedHub.start();
+    const { error: tell } = console;
+    const told = [];
+    console.error = (error) => told.push(error.code);
+    try {
+      const tide = createClient(hub.url, { WebSocket });
+      hear(
+        tide,
+        tide.topic("t").subscribe(() => {}),
+      );
+      for (let stop = 0; stop < 2; stop++) {
+        await hub.welcome();
+        await until(() => tide.status.state === "online");
+        corrupt();
+        tide.connect();
+      }
+      await until(() => tide.status.state === "closed");
+      assert.deepEqual(told, Array(count).fill("engine_failed"));
+      assert.ok(tide.status.detail);
+    } finally {
+      console.error = tell;
+      await hub.stop();
+    }
+  });
+}
 
 test("an engine that stops again at once is given up, and everyone who waits hears of it", async () => {
   const hub = await ScriptedHub.start();

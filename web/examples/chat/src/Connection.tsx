@@ -6,7 +6,7 @@ import { tide, useStatus } from "./chat";
 
 export function Connection() {
   const status = useStatus();
-  const seconds = useSecondsLeft(status);
+  const seconds = useSecondsUntil(status.retryAt);
   return (
     <div className="connection" data-state={status.probing ? "probing" : status.state}>
       <span role="status">{words(status)}</span>
@@ -30,16 +30,14 @@ function words({ state, probing, reason, detail }: Status): string {
   return state === "closed" ? `Ended: ${why}` : `Offline: ${why}.`;
 }
 
-/** A status says how long the client waits as it is made; we count down from there. */
-function useSecondsLeft(status: Status): number {
+function useSecondsUntil(at = 0): number {
   const [left, setLeft] = useState(0);
   useEffect(() => {
-    const until = performance.now() + (status.retryInMs ?? 0);
-    const count = () => setLeft(Math.max(0, Math.ceil((until - performance.now()) / 1_000)));
+    const count = () => setLeft(Math.max(0, Math.ceil((at - Date.now()) / 1_000)));
     count();
     const timer = setInterval(count, 1_000);
     return () => clearInterval(timer);
-  }, [status]);
+  }, [at]);
   return left;
 }
 

@@ -1,6 +1,6 @@
 // One room: what was said, what is on its way, and whether we are in. Knows nothing of React.
 
-import type { Gap, Message, Position, Subscription, Topic } from "@tidewire/client";
+import type { Gap, Message, Position, Subscription, TidewireError, Topic } from "@tidewire/client";
 import { isLine, type Line } from "./topics";
 
 export type Entry =
@@ -49,12 +49,7 @@ export class Room {
 
   readonly enter = (): void => {
     this.#show({ state: "entering" });
-    try {
-      this.#subscription = this.#subscribe();
-    } catch (error) {
-      // A client that has ended, as where WebAssembly is blocked, throws.
-      this.#show({ state: "refused", why: (error as Error).message });
-    }
+    this.#subscription = this.#subscribe();
   };
 
   /** Says a line, or says it again: what has failed goes to the end. */
@@ -63,7 +58,7 @@ export class Room {
     this.#show({ outgoing: [...outgoing.filter(isNot(line)), { line, state: "pending" }] });
     this.#topic.publish(line).then(
       () => this.#mark({ line, state: "sent" }),
-      ({ message: why }: Error) => this.#mark({ line, state: "failed", why }),
+      (error) => this.#mark({ line, state: "failed", why: reasonOf(error) }),
     );
   };
 
@@ -75,7 +70,8 @@ export class Room {
     const from = this.#place ?? { last: HISTORY_LINES };
     const subscription = this.#topic.subscribe((message) => this.#hear(message), { from });
     subscription.on("gap", (gap) => this.#miss(gap));
-    subscription.on("refused", ({ message }) => this.#show({ state: "refused", why: message }));
+    // As well if the client has ended, as where WebAssembly is blocked.
+    subscription.on("refused", (error) => this.#show({ state: "refused", why: reasonOf(error) }));
     subscription.ready.then(
       () => this.#show({ state: "inside" }),
       () => {}, // Told by "refused", or we have left.
@@ -117,6 +113,11 @@ export class Room {
     this.#view = { ...this.#view, ...change };
     for (const watcher of this.#watchers) watcher();
   }
+}
+
+/** The hub's sentence, without what a developer wants to know besides. */
+function reasonOf({ detail, message }: TidewireError): string {
+  return detail ?? message;
 }
 
 function isNot({ id }: Line): (outgoing: Outgoing) => boolean {
