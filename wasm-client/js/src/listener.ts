@@ -73,6 +73,10 @@ export class Listener implements Reader {
   #pursuit: Pursuit | undefined;
   /** It has caught up once this is settled. */
   #last: Item | undefined;
+  /** Hears when `state` or `lag` is another than it was when told last. */
+  #watcher: (() => void) | undefined;
+  #told = "";
+  #isChangeDue = false;
 
   constructor(
     readonly owner: Owner,
@@ -121,6 +125,12 @@ export class Listener implements Reader {
     return `subscribe to ${this.name}`;
   }
 
+  /** Has changes told from now on, once a turn. */
+  watch(watcher: () => void): void {
+    if (!this.#watcher) this.#told = this.state + this.lag;
+    this.#watcher = watcher;
+  }
+
   introduce(engine: Engine): number {
     // Where another engine goes on: what this listener was given last, in each log.
     const places = Array.from(this.#places, ([epoch, offset]) => ({ epoch, offset }));
@@ -142,6 +152,7 @@ export class Listener implements Reader {
     for (const { epoch, offset } of ready.positions) this.#places.set(epoch, offset);
     this.state = "live";
     this.#resolve(ready);
+    this.#changed();
     if (ready.gap) this.give(ready.gap);
   }
 
@@ -154,6 +165,8 @@ export class Listener implements Reader {
     this.#waiting.length = 0;
     this.#reject(reason);
     this.owner.left(this);
+    // At once: nothing is told after the end.
+    this.#tellChange();
     const isHeard = this.consumer.over(refused) || isAwaited;
     if (refused && !isHeard && !told) this.owner.report(refused);
     return isHeard;
@@ -165,11 +178,28 @@ export class Listener implements Reader {
     this.#places.set(item.epoch, isMessage(item) ? item.offset : item.to);
     this.#waiting.push(item);
     if (!this.#current) this.#run();
+    this.#changed();
   }
 
   caught(): void {
     this.#last = this.#waiting.at(-1) ?? this.#current;
     if (!this.#last) this.#pursuit?.resolve();
+  }
+
+  #changed(): void {
+    if (!this.#watcher || this.#isChangeDue) return;
+    this.#isChangeDue = true;
+    queueMicrotask(() => {
+      this.#isChangeDue = false;
+      this.#tellChange();
+    });
+  }
+
+  #tellChange(): void {
+    const now = this.state + this.lag;
+    if (now === this.#told) return;
+    this.#told = now;
+    this.#watcher?.();
   }
 
   #run(): void {
@@ -181,6 +211,7 @@ export class Listener implements Reader {
         wait.then(() => {
           this.#settle(given);
           this.#run();
+          this.#changed();
         });
         return;
       }

@@ -199,6 +199,10 @@ class Listening implements Subscription {
 
   on: Subscription["on"] = (event, handler) => {
     checkFunction(handler, event);
+    const { failed } = this.#listener;
+    if (event === "change") {
+      this.#listener.watch(() => this.#events.emit("change", this, failed));
+    }
     return this.#events.on(event, handler);
   };
 

@@ -144,6 +144,8 @@ export interface SubscriptionEvents {
   gap: Gap;
   /** The subscription has ended, or did not begin, and not because the application asked. */
   refused: TidewireError;
+  /** `state` or `lag` is another; told once a turn, and when it has ended. */
+  change: Subscription;
 }
 
 /** Ends an `on`. */

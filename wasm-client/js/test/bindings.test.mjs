@@ -75,6 +75,38 @@ test("a subscription tells its state and its lag", async () => {
   assert.deepEqual([sub.state, sub.lag], ["ended", 0]);
 });
 
+test("a change of a subscription is told once a turn, and nothing where nothing changes", async () => {
+  const releases = [];
+  const slow = tide.topic("t").subscribe(() => new Promise((release) => releases.push(release)));
+  const quick = tide.topic("t").subscribe(() => {});
+  const told = { slow: [], quick: [] };
+  const watch = (sub, name) =>
+    sub.on("change", (it) => {
+      assert.equal(it, sub);
+      told[name].push(`${it.state} ${it.lag}`);
+    });
+  watch(slow, "slow");
+  const off = watch(quick, "quick");
+  await hub.welcome();
+  await hub.begin(5);
+  await slow.ready;
+  const messages = [1, 2, 3].map((offset) => [offset, "0"]);
+  hub.send(block(5, 0, messages));
+  for (let count = 0; count < 3; count++) {
+    await until(() => releases.length > count);
+    releases[count]();
+  }
+  await until(() => told.slow.at(-1) === "live 0");
+  quick.unsubscribe();
+  off();
+  hub.send(frame(Hub.unsubscribed, { 1: 0, 2: 5, 3: 5 }));
+  await until(() => slow.state === "ended");
+  assert.deepEqual(told, {
+    slow: ["live 0", "live 2", "live 1", "live 0", "ended 0"],
+    quick: ["live 0", "ended 0"],
+  });
+});
+
 test("a change of the outbox is told once a turn", async () => {
   const told = [];
   tide.on("outbox", ({ count, bytes }) => told.push([count, bytes]));
