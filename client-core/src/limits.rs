@@ -25,8 +25,10 @@ pub(crate) const CLOSE_NORMAL: u16 = 1_000;
 pub(crate) const BACKOFF_MS_FIRST: Millis = 1_000;
 /// No retry waits longer: a person looks at the page.
 pub(crate) const BACKOFF_MS_MAX: Millis = 30_000;
-/// Online for so long, a connection counts as good, and the next failure as the first.
-pub(crate) const STABLE_MS: Millis = 10_000;
+/// Online for so long, a connection counts as good, and the next failure as the first: what had waited for the hub has gone
+/// out by then. A hub that ends every link at just that age is asked for one every three seconds by each client; one that
+/// ends them sooner is asked ever more rarely.
+pub(crate) const STABLE_MS: Millis = 3_000;
 
 /// First wait after something on a live connection was refused for now.
 pub(crate) const RETRY_MS_MIN: Millis = 50;

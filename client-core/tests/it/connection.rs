@@ -106,7 +106,7 @@ fn a_link_that_lasts_clears_what_was_sent_on_it() {
 }
 
 #[test]
-fn backs_off_with_growing_jitter_and_starts_over_after_being_online_for_long() {
+fn backs_off_with_growing_jitter_and_starts_over_after_being_online_for_seconds() {
     let mut longest = [0; 8];
     for seed in 0..200 {
         let mut rig = Rig::new(Options { seed, ..Options::default() });
@@ -117,13 +117,35 @@ fn backs_off_with_growing_jitter_and_starts_over_after_being_online_for_long() {
             *longest = rig.wait().max(*longest);
         }
         rig.sign_in();
-        rig.now += 10_000;
+        rig.now += 3_000;
         rig.input(Input::LinkClosed { code: 1006 });
         assert!(rig.wait() <= 1_000);
     }
     for (longest, cap) in longest.iter().zip([1, 2, 4, 8, 16, 30, 30, 30]) {
         assert!((cap * 900..=cap * 1_000).contains(longest), "{longest} of {cap} s");
     }
+}
+
+#[test]
+fn a_hub_that_welcomes_and_drops_at_once_is_asked_ever_more_rarely() {
+    let mut waited = 0;
+    for seed in 0..200 {
+        let mut rig = Rig::new(Options { seed, ..Options::default() });
+        rig.client.connect(rig.now);
+        rig.drain();
+        for count in 0..10 {
+            rig.sign_in();
+            rig.now += 2_999;
+            rig.input(Input::LinkClosed { code: 1006 });
+            let wait = rig.wait();
+            if count >= 5 {
+                waited += wait;
+            }
+        }
+    }
+    // Up to 30 s each, evenly.
+    let mean = waited / 1_000;
+    assert!((14_000..16_000).contains(&mean), "{mean}");
 }
 
 #[test]
