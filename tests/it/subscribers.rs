@@ -106,6 +106,7 @@ fn a_hub_that_stops_tells_its_clients_when_to_return_and_leaves_in_order() {
         .collect();
     delays.sort_unstable();
     assert!(delays[0] < delays[9] && delays[9] <= 10_000, "not spread: {delays:?}");
+    assert!(delays[0] >= 1_000, "who comes at once meets the hub that stops: {delays:?}");
     for client in &mut clients {
         assert_eq!(client.close_code(), Some(4_015));
     }

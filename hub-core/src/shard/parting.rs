@@ -81,7 +81,7 @@ impl Shard {
         }
     }
 
-    /// Tells every client to come back later, spread evenly over `spread_ms`, and closes; a part at each turn. Whoever
+    /// Tells every client to come back later, spread evenly up to `spread_ms`, and closes; a part at each turn. Whoever
     /// comes meanwhile is told the same.
     pub fn drain(&mut self, now: Millis, spread_ms: u64) {
         let (count, end) = (self.connections.len().max(1) as u64, self.connections.capacity());
@@ -94,7 +94,7 @@ impl Shard {
         if let Some(drain) = &self.parting.drain
             && now < drain.until
         {
-            let reconnect_after_ms = 1 + drain.until.since(now);
+            let reconnect_after_ms = RETURN_MS_MIN.max(drain.until.since(now));
             self.close(now, id, Ending::Drain { reconnect_after_ms });
         }
     }
@@ -160,7 +160,9 @@ impl Shard {
             let id = ConnectionId(drain.next as u32);
             drain.next += 1;
             if self.connections.contains(id.0 as usize) {
-                let reconnect_after_ms = 1 + drain.spread_ms * drain.told.min(drain.count) / drain.count;
+                let spread_ms = drain.spread_ms.saturating_sub(RETURN_MS_MIN);
+                let reconnect_after_ms =
+                    RETURN_MS_MIN + spread_ms * drain.told.min(drain.count) / drain.count;
                 drain.told += 1;
                 self.close(now, id, Ending::Drain { reconnect_after_ms });
             }
@@ -206,6 +208,8 @@ impl<W: Wire> Wire for Living<'_, W> {
     }
 }
 
+/// No client comes back sooner: whoever stops still answers then, and nobody takes its place so soon.
+const RETURN_MS_MIN: u64 = 1_000;
 /// Subscriptions that end in one turn.
 const LEFT_A_TURN: usize = 256;
 /// Connections that a drain tells in one turn.
