@@ -25,6 +25,9 @@ mod engine;
 #[cfg(feature = "npm")]
 mod table;
 
+#[cfg(feature = "npm")]
+pub mod numbers;
+
 /// The smallest that takes memory back.
 #[cfg(all(target_family = "wasm", feature = "npm", not(feature = "rust-app")))]
 #[global_allocator]

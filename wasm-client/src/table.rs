@@ -1,7 +1,7 @@
 //! The table of outputs: fixed-width rows in linear memory, one or more for each output of the core.
 //!
 //! A row is [`WIDTH`] words of 64 bits. The lower half of the first is the row's kind and its upper half what
-//! the kind says; the layout of the rest is told at each kind, by column. A pair of 32-bit numbers in one word
+//! the kind says; the layout of the rest is told at each [`Kind`], by column. A pair of 32-bit numbers in one word
 //! is told as `lower + upper`. `js/src/engine/rows.ts` reads the same layout.
 
 use alloc::vec::Vec;
@@ -12,55 +12,10 @@ use tidewire_client_core::output::{
 };
 use tidewire_protocol::position::{Gap, Position};
 
+use crate::numbers::{Kind, NONE};
+
 /// Words in a row: what a message needs.
 const WIDTH: usize = 8;
-
-/// What a row is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Kind {
-    /// The last row of every drain. Upper half: 1 if the link is in doubt. 1: when a timeout is due, or [`NONE`].
-    Deadline = 0,
-    /// Open a link.
-    OpenLink = 1,
-    /// Close the link. Upper half: the close code.
-    CloseLink = 2,
-    /// Upper half: 1 if the last token was refused.
-    NeedToken = 3,
-    /// A packet. Upper half: the address of its bytes. 1: how many.
-    Send = 4,
-    /// A payload of the packet before. Upper half: its place in the packet's bytes. 1: its publish. 2: its seq.
-    Splice = 5,
-    /// Upper half: the standing. 1: fault. 2: milliseconds to the next try, or [`NONE`].
-    Status = 6,
-    /// Upper half: listener. 1: outcome. 2 to 5: as `Gap`, with reason [`NONE`] if there is none.
-    Ready = 7,
-    /// A place that the messages after `Ready` follow, or that a `Page` reaches up to. Upper half: listener. 1: offset. 2: epoch.
-    Position = 8,
-    /// Upper half: listener. 1: fault + retryable.
-    Refused = 9,
-    /// Upper half: listener. 2: reason. 3: from. 4: to. 5: epoch.
-    Gap = 10,
-    /// Upper half: listener. 1: offset. 2: epoch. 3: time. 4: content + maybe duplicate. 5 to 7: start + length of
-    /// sender, topic and payload.
-    Message = 11,
-    /// 1: offset. 2: epoch. 3: publish. 4: durability + (1: duplicate, 2: maybe duplicate).
-    Published = 12,
-    /// 1: fault + retryable. 3: publish.
-    Failed = 13,
-    /// 1: fault. 2: start + length of the hub's words for it.
-    Said = 14,
-    /// The hub has answered a ping. Upper half: its number.
-    Echoed = 15,
-    /// A page of history, whole; rows of `Position` follow. Upper half: question. 1: whether there is more. 2 to 5: as
-    /// `Ready`.
-    Page = 16,
-    /// Upper half: listener.
-    CaughtUp = 17,
-}
-
-/// No such number.
-const NONE: u64 = u64::MAX;
 
 /// Rows, and the bytes of the packets that they tell of.
 #[derive(Debug)]

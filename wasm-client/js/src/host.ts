@@ -1,8 +1,9 @@
 // What a page has: the engine, its link, its timers. Carries bytes and time between them, and hands the engine's
 // rows to its guest. When the engine stops (a trap), another one is made, and the guest gives it what it keeps.
 
-import { Call, Engine, type Loader, now } from "./engine/engine.js";
-import { Kind, type Rows } from "./engine/rows.js";
+import { Engine, type Loader, now } from "./engine/engine.js";
+import type { Rows } from "./engine/rows.js";
+import { Call, Kind } from "./engine/tables.js";
 import { type ErrorCode, TidewireError } from "./errors.js";
 import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
 import { watchPage } from "./page.js";

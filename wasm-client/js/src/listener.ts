@@ -2,7 +2,8 @@
 // told of everything that is settled.
 
 import { guard } from "./emitter.js";
-import { Call, type Engine } from "./engine/engine.js";
+import type { Engine } from "./engine/engine.js";
+import { Call } from "./engine/tables.js";
 import { TidewireError } from "./errors.js";
 import type { ReceivedMessage } from "./message.js";
 import type { Gap, Ready, SubscribeOptions, Subscription } from "./types.js";

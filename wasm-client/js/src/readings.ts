@@ -1,7 +1,8 @@
 // What the engine's rows say, as values that an application sees.
 
 import { codeOf } from "./engine/faults.js";
-import { Kind, type Rows } from "./engine/rows.js";
+import type { Rows } from "./engine/rows.js";
+import { Kind } from "./engine/tables.js";
 import { ReceivedMessage } from "./message.js";
 import type { Gap, Position, Published, Ready, Status } from "./types.js";
 import { fromUtf8 } from "./utf8.js";

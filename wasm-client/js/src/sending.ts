@@ -1,6 +1,7 @@
 // Updates that may be lost: each goes to the engine at once. Only while there is no engine yet do some wait here.
 
-import { Call, type Engine, now } from "./engine/engine.js";
+import { type Engine, now } from "./engine/engine.js";
+import { Call } from "./engine/tables.js";
 import type { Host } from "./host.js";
 
 interface Update {

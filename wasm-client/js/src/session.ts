@@ -1,9 +1,10 @@
 // What applications see of one connection: their listeners, their messages without an outcome, its status. It calls
 // the host's engine, hears the engine's rows, and keeps what another engine would need.
 
-import { Call, type Engine, type Loader } from "./engine/engine.js";
+import type { Engine, Loader } from "./engine/engine.js";
 import { codeOf } from "./engine/faults.js";
-import { Kind, type Rows } from "./engine/rows.js";
+import type { Rows } from "./engine/rows.js";
+import { Call, Kind } from "./engine/tables.js";
 import { type ErrorCode, TidewireError } from "./errors.js";
 import { type Guest, Host, type Transport } from "./host.js";
 import { type LinkEnd, shownUrl } from "./link.js";

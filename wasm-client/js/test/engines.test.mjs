@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { Call } from "../src/engine/engine.ts";
-import { Kind } from "../src/engine/rows.ts";
+import { Call, Kind } from "../src/engine/tables.ts";
 import { scriptEngine } from "../src/load/script.ts";
 import { play } from "./engines/play.mjs";
 

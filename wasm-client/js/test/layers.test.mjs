@@ -9,6 +9,7 @@ const folder = resolve(process.cwd(), "wasm-client/js/src");
 
 /** From the bottom up. */
 const order = [
+  "engine/tables.ts",
   "engine/faults.ts",
   "errors.ts",
   "types.ts",

@@ -5,31 +5,7 @@ import type { Wasm } from "#wasm";
 import type { From, OutboxOptions, Position, SubscribeOptions } from "../types.js";
 import { toUtf8 } from "../utf8.js";
 import { Rows, width } from "./rows.js";
-
-/** What the engine can be told; `wasm-client/src/npm.rs` says what goes with each. */
-// biome-ignore lint/suspicious/noConstEnum: inlined by the bundler, names and all, and private to this package.
-export const enum Call {
-  Drain = 0,
-  Received = 1,
-  Publish = 2,
-  Subscribe = 3,
-  Cancel = 4,
-  Unsubscribe = 5,
-  Settled = 6,
-  Connect = 7,
-  Close = 8,
-  LinkOpened = 9,
-  LinkClosed = 10,
-  Timeout = 11,
-  Online = 12,
-  Suspend = 13,
-  NoToken = 14,
-  Ping = 15,
-  Send = 16,
-  Dropped = 17,
-  History = 18,
-  CatchUp = 19,
-}
+import { Call } from "./tables.js";
 
 const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
 

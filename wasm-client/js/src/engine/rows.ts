@@ -1,26 +1,4 @@
-// The engine's outputs: rows of eight 64-bit words. `wasm-client/src/table.rs` says what stands where.
-
-// biome-ignore lint/suspicious/noConstEnum: inlined by the bundler, names and all, and private to this package.
-export const enum Kind {
-  Deadline = 0,
-  OpenLink = 1,
-  CloseLink = 2,
-  NeedToken = 3,
-  Send = 4,
-  Splice = 5,
-  Status = 6,
-  Ready = 7,
-  Position = 8,
-  Refused = 9,
-  Gap = 10,
-  Message = 11,
-  Published = 12,
-  Failed = 13,
-  Said = 14,
-  Echoed = 15,
-  Page = 16,
-  CaughtUp = 17,
-}
+// The engine's outputs: rows of eight 64-bit words. `wasm-client/src/numbers.rs` says what stands where.
 
 /** Words in a row. */
 export const width = 8;

@@ -1,6 +1,6 @@
 // Plays an engine through a life that a seed decides, and tells what it did at each step as one number.
 
-import { Call } from "../../src/engine/engine.ts";
+import { Call } from "../../src/engine/tables.ts";
 import { peerOf } from "./peer.mjs";
 import { randomOf } from "./random.mjs";
 import { seatOf } from "./seat.mjs";

@@ -1,6 +1,6 @@
 // What an engine has around it: a clock, a link, and somebody who writes down what it does.
 
-import { Kind } from "../../src/engine/rows.ts";
+import { Kind } from "../../src/engine/tables.ts";
 import { digestOf } from "./digest.mjs";
 import { tableOf } from "./table.mjs";
 

@@ -1,6 +1,7 @@
 // The rows that an engine leaves, as far as a player needs them.
 
-import { Kind, width } from "../../src/engine/rows.ts";
+import { width } from "../../src/engine/rows.ts";
+import { Kind } from "../../src/engine/tables.ts";
 
 export function tableOf(engine, count) {
   const halves = count * width * 2;

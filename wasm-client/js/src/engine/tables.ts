@@ -1,0 +1,90 @@
+// The numbers that the engine speaks. Written by `wasm-client/tests/tables.rs` from what stands in Rust.
+
+/** What the engine can be told; `wasm-client/src/numbers.rs` says what goes with each. */
+// biome-ignore lint/suspicious/noConstEnum: inlined by the bundler, names and all, and private to this package.
+export const enum Call {
+  Drain = 0,
+  Received = 1,
+  Publish = 2,
+  Subscribe = 3,
+  Cancel = 4,
+  Unsubscribe = 5,
+  Settled = 6,
+  Connect = 7,
+  Close = 8,
+  LinkOpened = 9,
+  LinkClosed = 10,
+  Timeout = 11,
+  Online = 12,
+  Suspend = 13,
+  NoToken = 14,
+  Ping = 15,
+  Send = 16,
+  Dropped = 17,
+  History = 18,
+  CatchUp = 19,
+}
+
+/** What its rows are; the same file says what stands in each. */
+// biome-ignore lint/suspicious/noConstEnum: inlined by the bundler, names and all, and private to this package.
+export const enum Kind {
+  Deadline = 0,
+  OpenLink = 1,
+  CloseLink = 2,
+  NeedToken = 3,
+  Send = 4,
+  Splice = 5,
+  Status = 6,
+  Ready = 7,
+  Position = 8,
+  Refused = 9,
+  Gap = 10,
+  Message = 11,
+  Published = 12,
+  Failed = 13,
+  Said = 14,
+  Echoed = 15,
+  Page = 16,
+  CaughtUp = 17,
+}
+
+/** Faults of the protocol, from 1. */
+export const protocolCodes = [
+  "bad_frame",
+  "not_signed_in",
+  "sign_in_timeout",
+  "bad_token",
+  "forbidden",
+  "bad_name",
+  "too_large",
+  "limit_reached",
+  "rate_limited",
+  "out_of_order",
+  "fenced",
+  "unknown_number",
+  "not_stored",
+  "not_supported",
+  "draining",
+  "too_slow",
+  "resume",
+  "silent",
+  "overloaded",
+  "outcome_forgotten",
+  "internal",
+  "identity_mismatch",
+] as const;
+
+/** The client's own, from 100. */
+export const clientCodes = [
+  "outbox_full",
+  "closed",
+  "cancelled",
+  "dropped",
+  "link_lost",
+  "hub_silent",
+  "hub_misbehaved",
+  "no_token",
+  "token_refused",
+  "suspended",
+  "larger_than_outbox",
+] as const;
