@@ -1,6 +1,7 @@
 // What a page has: the engine, its link, its timers. Carries bytes and time between them, and hands the engine's
 // rows to its guest. When the engine stops (a trap), another one is made, and the guest gives it what it keeps.
 
+import { type Deferred, deferred } from "./deferred.js";
 import { Engine, type Loader, now } from "./engine/engine.js";
 import type { Rows } from "./engine/rows.js";
 import { Call, Kind } from "./engine/tables.js";
@@ -30,12 +31,9 @@ export interface Guest {
 }
 
 /** A question for the time to the hub and back. */
-interface Ping {
+interface Ping extends Deferred<number> {
   readonly request: number;
   readonly sentAt: number;
-  answer: Promise<number>;
-  resolve(ms: number): void;
-  reject(error: TidewireError): void;
 }
 
 /** Makes the link, closed yet. Throws if there can be none. */
@@ -107,11 +105,9 @@ export class Host {
       const request = this.ask((engine) => engine.tell(Call.Ping));
       if (!request) return Promise.reject(lost());
       this.drainSoon();
-      const ping = { request, sentAt: now() } as Ping;
-      ping.answer = new Promise((resolve, reject) => Object.assign(ping, { resolve, reject }));
-      this.#ping = ping;
+      this.#ping = { ...deferred<number>(), request, sentAt: now() };
     }
-    return this.#ping.answer;
+    return this.#ping.promise;
   }
 
   /** Calls the engine. Several calls in one turn share one drain, and their publishes one packet. */

@@ -1,6 +1,7 @@
 // One listener: its place, and what waits for its handler. The bound on what waits is the engine's, which is
 // told of everything that is settled.
 
+import { type Deferred, deferred } from "./deferred.js";
 import { guard } from "./emitter.js";
 import type { Engine } from "./engine/engine.js";
 import { Call } from "./engine/tables.js";
@@ -47,20 +48,13 @@ export interface Consumer {
   over(refused?: TidewireError): boolean;
 }
 
-/** Somebody waits until a listener has caught up. */
-interface Pursuit {
-  promise: Promise<void>;
-  resolve(): void;
-  reject(reason: unknown): void;
-}
-
 export class Listener implements Reader {
   number = 0;
   state: Subscription["state"] = "starting";
   /** Told to the engine with the next call. */
   settledMessages = 0;
   settledBytes = 0;
-  readonly #ready: Promise<Ready>;
+  readonly #ready = deferred<Ready>();
   #awaited = false;
   readonly #places = new Map<string, number>();
   readonly #waiting: Item[] = [];
@@ -68,10 +62,9 @@ export class Listener implements Reader {
   #current: Item | undefined;
   /** Messages that an engine before this one gave, and that this one must not hear of. */
   #foreign = 0;
-  #resolve!: (ready: Ready) => void;
-  #reject!: (reason: unknown) => void;
   #reason: unknown;
-  #pursuit: Pursuit | undefined;
+  /** Somebody waits until it has caught up. */
+  #pursuit: Deferred<void> | undefined;
   /** It has caught up once this is settled. */
   #last: Item | undefined;
   /** Hears when `state` or `lag` is another than it was when told last. */
@@ -86,17 +79,13 @@ export class Listener implements Reader {
     readonly options: SubscribeOptions,
     readonly consumer: Consumer,
   ) {
-    this.#ready = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
     // Whoever does not look at it hears of a refusal in another way.
-    this.#ready.catch(() => {});
+    this.#ready.promise.catch(() => {});
   }
 
   get ready(): Promise<Ready> {
     this.#awaited = true;
-    return this.#ready;
+    return this.#ready.promise;
   }
 
   get ended(): boolean {
@@ -110,10 +99,7 @@ export class Listener implements Reader {
 
   get caughtUp(): Promise<void> {
     if (!this.#pursuit) {
-      const pursuit = {} as Pursuit;
-      pursuit.promise = new Promise((resolve, reject) =>
-        Object.assign(pursuit, { resolve, reject }),
-      );
+      const pursuit = deferred<void>();
       pursuit.promise.catch(() => {});
       this.#pursuit = pursuit;
       if (this.ended) pursuit.reject(this.#reason);
@@ -152,7 +138,7 @@ export class Listener implements Reader {
     this.#places.clear();
     for (const { epoch, offset } of ready.positions) this.#places.set(epoch, offset);
     this.state = "live";
-    this.#resolve(ready);
+    this.#ready.resolve(ready);
     this.#changed();
     if (ready.gap) this.give(ready.gap);
   }
@@ -164,7 +150,7 @@ export class Listener implements Reader {
     const isAwaited = this.#awaited && this.state === "starting";
     this.state = "ended";
     this.#waiting.length = 0;
-    this.#reject(reason);
+    this.#ready.reject(reason);
     this.owner.left(this);
     // At once: nothing is told after the end.
     this.#tellChange();

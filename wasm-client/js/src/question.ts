@@ -1,5 +1,6 @@
 // A page of history: a reader that gathers what it is given, until it is whole.
 
+import { deferred } from "./deferred.js";
 import type { Engine } from "./engine/engine.js";
 import type { TidewireError } from "./errors.js";
 import type { Item, Owner, Reader } from "./listener.js";
@@ -8,22 +9,15 @@ import type { From, Page, Ready } from "./types.js";
 
 export class Question implements Reader {
   number = 0;
-  readonly answer: Promise<Page<unknown>>;
+  readonly answer = deferred<Page<unknown>>();
   #messages: ReceivedMessage[] = [];
-  #resolve!: (page: Page<unknown>) => void;
-  #reject!: (reason: unknown) => void;
 
   constructor(
     readonly owner: Owner,
     readonly name: string,
     readonly from: From,
     readonly limit: number,
-  ) {
-    this.answer = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-  }
+  ) {}
 
   get about(): string {
     return `history of ${this.name}`;
@@ -45,7 +39,7 @@ export class Question implements Reader {
       }
     });
     this.owner.left(this);
-    this.#resolve({ messages, next, more, ...(gap && { gap }) });
+    this.answer.resolve({ messages, next, more, ...(gap && { gap }) });
   }
 
   give(item: Item): void {
@@ -56,7 +50,7 @@ export class Question implements Reader {
 
   end(reason: unknown): boolean {
     this.owner.left(this);
-    this.#reject(reason);
+    this.answer.reject(reason);
     return true;
   }
 

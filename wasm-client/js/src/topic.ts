@@ -86,7 +86,7 @@ export class NamedPattern<T> implements Pattern<T> {
     home.listen(question);
     signal?.addEventListener("abort", abort);
     try {
-      return (await question.answer) as Page<T>;
+      return (await question.answer.promise) as Page<T>;
     } finally {
       signal?.removeEventListener("abort", abort);
     }

@@ -18,6 +18,7 @@ const order = [
   "check.ts",
   "symbols.ts",
   "emitter.ts",
+  "deferred.ts",
   "engine/rows.ts",
   "engine/engine.ts",
   "message.ts",
