@@ -20,6 +20,8 @@ pub enum Kind {
     Windows,
     /// Handles of connections.
     Handles,
+    /// Subscriptions of connections, and their cursors.
+    Subscriptions,
     /// Names without messages.
     Names,
     /// Answers that a client has not read.
@@ -28,8 +30,10 @@ pub enum Kind {
     HalfReceived,
     /// Publishes that wait for the engine.
     Staged,
-    /// Reads under way.
+    /// Reads that wait or are under way.
     Reading,
+    /// What was read, until it is handed over to those who asked.
+    Unclaimed,
     /// Names that went, and are remembered as gone.
     Gone,
     /// Blocks that no tail holds, and other encodings, kept alive by readers to whom a frame of them is half written.
@@ -77,16 +81,18 @@ impl Kind {
     const COUNT: usize = Self::ALL.len();
 
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Messages,
         Self::Derived,
         Self::Windows,
         Self::Handles,
+        Self::Subscriptions,
         Self::Names,
         Self::Unread,
         Self::HalfReceived,
         Self::Staged,
         Self::Reading,
+        Self::Unclaimed,
         Self::Gone,
         Self::Pinned,
         Self::Parting,
@@ -100,11 +106,13 @@ impl Kind {
             Self::Derived => "derived",
             Self::Windows => "windows",
             Self::Handles => "handles",
+            Self::Subscriptions => "subscriptions",
             Self::Names => "names",
             Self::Unread => "unread",
             Self::HalfReceived => "half_received",
             Self::Staged => "staged",
             Self::Reading => "reading",
+            Self::Unclaimed => "unclaimed",
             Self::Gone => "gone",
             Self::Pinned => "pinned",
             Self::Parting => "parting",
@@ -274,7 +282,7 @@ impl Account {
             && self.held_in_all() > self.ledger.level.load(Ordering::Relaxed)
     }
 
-    /// Whether the hub may know so many bytes more of it, in names, handles, windows and reads: as many as are left for
+    /// Whether the hub may know so many bytes more of it, in names, handles, subscriptions, windows and reads: as many as are left for
     /// others.
     #[must_use]
     pub fn may_be_known(&self, more: usize) -> bool {
@@ -337,7 +345,7 @@ impl Drop for Account {
 }
 
 /// What the hub knows about clients.
-const KNOWN: [Kind; 4] = [Kind::Windows, Kind::Handles, Kind::Names, Kind::Reading];
+const KNOWN: [Kind; 5] = [Kind::Windows, Kind::Handles, Kind::Subscriptions, Kind::Names, Kind::Reading];
 /// Messages of so few bytes are no reason to restrict an account.
 const FEW_BYTES: usize = 16 << 10;
 

@@ -20,7 +20,7 @@ pub struct Limits {
     pub heartbeat_ms: u64,
     /// Bytes of answers a client may leave unread before it is disconnected; one page may come on top.
     pub outbox_bytes_max: usize,
-    /// Subscriptions of one connection.
+    /// Subscriptions of one connection. About 100 bytes each, which count with names, handles, windows and reads.
     pub subscriptions_max: usize,
     /// Of those, patterns: each costs work on every publish that it matches.
     pub patterns_max: usize,
@@ -43,8 +43,8 @@ pub struct Limits {
     pub publishes_per_second_per_address_max: u64,
     /// Tokens between dots in a topic name.
     pub topic_depth_max: usize,
-    /// Topics that the hub knows at once, patterns that are listened to counted in. With handles, windows and reads they
-    /// take half of the node at most, which at 768 bytes each are 700,000 by default; one address may have half of all at most.
+    /// Topics that the hub knows at once, patterns that are listened to counted in. With handles, subscriptions, windows and
+    /// reads they take half of the node at most, which at 768 bytes each are 700,000 by default; one address may have half of all at most.
     pub topics_max: usize,
     /// Bytes of producers' windows. 64 MiB are some 700,000; the oldest unused one of the address that has most goes
     /// first, and one address may use half of all at most.
@@ -132,7 +132,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes of names, handles, windows and reads together. With what follows, and names that went, that is three quarters of
+    /// Bytes of names, handles, subscriptions, windows and reads together. With what follows, and names that went, that is three quarters of
     /// a node at most, so that a quarter is left for messages whatever clients do.
     #[must_use]
     pub fn known_bytes_max(&self) -> usize {

@@ -23,6 +23,7 @@ use crate::letter::{Fate, Outcome, Serial};
 use crate::names::producers::Producer;
 use crate::pace::Pace;
 use crate::reading::job::PageRead;
+use crate::reading::reads::Asker;
 use crate::session::asking::{page, page_of, still_readable, subscription};
 use crate::session::desk::{Demand, Desk};
 use crate::session::handles::Handles;
@@ -76,6 +77,9 @@ pub struct AskedPage {
     selector: Granted<Selector>,
     /// How long it may be.
     bytes_max: usize,
+    /// Whoever is gone needs none.
+    #[expect(dead_code, reason = "others see whether it is there")]
+    asker: Asker,
 }
 
 /// A participant that is attached.
@@ -176,6 +180,7 @@ impl Session {
     pub fn end(&mut self, now: Millis, topics: &Topics) {
         topics.shut(now, self.handles.remove_of(None));
         self.charge = None;
+        self.asked = Vec::new();
         for producer in self.participants.drain(..).filter_map(|present| present.producer) {
             topics.detach(now, &producer);
         }

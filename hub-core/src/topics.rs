@@ -29,8 +29,10 @@ use crate::log::windows::{Opening, Stream, WindowKey};
 use crate::metrics::Metrics;
 use crate::names::directory::{Directory, TopicRule};
 use crate::names::producers::{Producer, Producers};
-use crate::reading::job::{Answer, Ask, Hub, Job, PageRead};
-use crate::reading::reads::Reads;
+#[cfg(feature = "mutants")]
+use crate::reading::job::Answer;
+use crate::reading::job::{Ask, Hub, Job, PageRead};
+use crate::reading::reads::{Asker, Reads};
 use crate::reading::start::{self, Stand};
 use crate::sync::{Mutex, lock};
 use crate::tail::heavy::Heavy;
@@ -118,6 +120,12 @@ impl Topics {
     #[must_use]
     pub fn log(&self, index: u8) -> &Log {
         &self.logs[usize::from(index)]
+    }
+
+    /// How many logs there are.
+    #[must_use]
+    pub fn logs(&self) -> usize {
+        self.logs.len()
     }
 
     /// Who may do what.
@@ -324,8 +332,14 @@ impl Topics {
     ///
     /// # Errors
     /// [`Code::Overloaded`] if very many reads of this account wait.
-    pub fn read(&self, address: Address, account: &Arc<Account>, ask: Ask) -> Result<(), Code> {
-        self.reads.ask(address, account, Job::new(ask))
+    pub fn read(
+        &self,
+        address: Address,
+        asker: &Asker,
+        account: &Arc<Account>,
+        ask: Ask,
+    ) -> Result<(), Code> {
+        self.reads.ask(address, asker, account, Job::new(ask))
     }
 
     /// Does one step of a read that was asked for; `false` if there is none.
@@ -348,11 +362,6 @@ impl Topics {
 
     fn hub(&self) -> Hub<'_> {
         Hub { logs: &self.logs, names: &self.names, limits: &self.limits, copies: &self.copies }
-    }
-
-    /// Takes what was read for a shard.
-    pub fn take_read(&self, shard: usize) -> Vec<(Address, Answer)> {
-        self.reads.take(shard)
     }
 
     /// Lets the engine of a simulated log complete or fail what it holds.

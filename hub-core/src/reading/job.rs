@@ -142,6 +142,16 @@ enum Stage {
 }
 
 impl Answer {
+    /// Bytes that it takes. What a merge knows is charged by itself.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Started(started) => started.capacity() * size_of::<Begun>(),
+            Self::Page(page) => page.blocks.capacity() + size_of_val(&*page.after) + size_of_val(&*page.upto),
+            Self::More { part, .. } => part.bytes,
+        }
+    }
+
     /// Lets go of what was only kept for speed.
     pub fn forget_merges(&mut self) {
         match self {

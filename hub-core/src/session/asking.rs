@@ -10,6 +10,7 @@ use tidewire_protocol::position::Start;
 use crate::access::Granted;
 use crate::clock::Millis;
 use crate::reading::job::{Ask, PageRead};
+use crate::reading::reads::Asker;
 use crate::session::AskedPage;
 use crate::session::desk::{Demand, Desk};
 use crate::session::telling::failed;
@@ -65,8 +66,9 @@ pub fn page(now: Millis, frame: &History<'_>, under_way: usize, desk: &mut Desk<
         let pattern = pattern.clone();
         let serial = desk.serials.give();
         let ask = Ask::Page { pattern, start: frame.from.clone(), bytes_max };
-        desk.topics.read(desk.address.with(serial), desk.account, ask)?;
-        Ok(Some(AskedPage { serial, request: frame.request, selector, bytes_max }))
+        let asker = Asker::default();
+        desk.topics.read(desk.address.with(serial), &asker, desk.account, ask)?;
+        Ok(Some(AskedPage { serial, request: frame.request, selector, bytes_max, asker }))
     });
     asked.unwrap_or_else(|code| {
         desk.replies.put(&failed(frame.request, code));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use slab::Slab;
 use tidewire_protocol::number::TailNumber;
 
+use crate::ledger::{Account, Charge, Kind};
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
 use crate::shard::connection::{Connection, Subscription};
@@ -54,8 +55,12 @@ impl Audiences {
     }
 
     /// Adds a cursor, which lags: it looks at the tail after this. Tells where it stands.
-    pub fn join(&mut self, tail: &Arc<Tail>, entry: Entry) -> (u32, u32) {
-        let new = || self.list.insert(Audience::new(tail)) as u32;
+    pub fn join(&mut self, tail: &Arc<Tail>, entry: Entry, account: &Arc<Account>) -> (u32, u32) {
+        let new = || {
+            let mut charge = Charge::new(account, Kind::Subscriptions);
+            charge.set(AUDIENCE_BYTES);
+            self.list.insert(Audience::new(tail, charge)) as u32
+        };
         let index = *self.by_tail.entry(tail.key()).or_insert_with(new);
         let audience = &mut self.list[index as usize];
         if audience.entries.is_empty() {
@@ -78,6 +83,10 @@ impl Audiences {
         let audience = &mut self.list[index as usize];
         audience.tail.marks.of(self.shard).leave();
         audience.entries.swap_remove(place);
+        if audience.entries.len() < audience.entries.capacity() / 4 {
+            // Many have left: whoever stays does not answer for their places.
+            audience.entries.shrink_to(2 * audience.entries.len());
+        }
         let Some(moved) = audience.entries.get(place).copied() else {
             let left = audience.entries.is_empty().then(|| Arc::clone(&audience.tail));
             self.drop_empty(index);
@@ -233,3 +242,5 @@ impl Audiences {
 /// Walks under way that keep their blocks between two slices. More would hold what tails have dropped; they take theirs
 /// anew.
 const WALKS_WITH_BLOCKS_MAX: usize = 16;
+/// What an audience takes besides its cursors, about: it, its place in the slab, which doubles, and that among the tails.
+const AUDIENCE_BYTES: usize = 2 * size_of::<Audience>() + 64;

@@ -119,6 +119,7 @@ impl Audiences {
         let (generation, shard) = (connection.generation, self.shard() as u32);
         let Some(followee) = connection.following.get(subscription.tail) else { return };
         followee.ahead = Ahead::Asked(serial);
+        let asker = Arc::clone(&followee.asker);
         let more = More {
             followed: Arc::clone(&followee.followed),
             log: subscription.tail.log,
@@ -129,7 +130,7 @@ impl Audiences {
         };
         let address = Address { shard, slot: id.0, generation, serial };
         // Never refused: a cursor asks once at a time.
-        let _ = topics.read(address, &connection.account, Ask::More(more));
+        let _ = topics.read(address, &asker, &connection.account, Ask::More(more));
     }
 
     /// Writes what was read for a pattern's cursor; behind it, tells what is lost, and asks for more or goes on with the

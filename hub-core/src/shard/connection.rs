@@ -10,7 +10,7 @@ use crate::access::Edition;
 use crate::block::pins::Pin;
 use crate::clock::Millis;
 use crate::dialect::Dialect;
-use crate::ledger::Account;
+use crate::ledger::{Account, Charge, Kind};
 use crate::letter::Serials;
 use crate::session::Session;
 use crate::shard::following::Following;
@@ -56,6 +56,8 @@ pub struct Connection {
     pub page_bytes: usize,
     /// Its subscriptions, by tail; one to a pattern has a tail in each log.
     pub subscriptions: Vec<Subscription>,
+    /// What these take, with their cursors.
+    pub subscribed: Charge,
     /// Names that it is subscribed to.
     pub names: usize,
     /// How many of them are patterns.
@@ -123,6 +125,7 @@ impl Connection {
         Self {
             generation,
             dialect,
+            subscribed: Charge::new(&account, Kind::Subscriptions),
             account,
             held: Held::default(),
             writable: true,

@@ -11,6 +11,7 @@ use crate::letter::Serial;
 use crate::mutant::{self, Mutant};
 use crate::names::follow::Followed;
 use crate::reading::merge::{Merge, Part};
+use crate::reading::reads::Asker;
 use crate::tail::TailKey;
 
 /// All patterns of a connection.
@@ -34,6 +35,8 @@ pub struct Followee {
     pub merge: Option<Box<Merge>>,
     /// What comes next.
     pub ahead: Ahead,
+    /// For whom its topics are read, as long as it is there.
+    pub asker: Asker,
 }
 
 /// What a pattern's cursor waits for, or has still to be written.
@@ -78,6 +81,12 @@ impl Following {
         self.0.get_or_insert_default().push(followee);
     }
 
+    /// Bytes of a place for each, those counted that are free.
+    #[must_use]
+    pub fn places_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |all| all.capacity() * FOLLOWEE_BYTES)
+    }
+
     /// Bytes that were read and not written yet.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -92,6 +101,9 @@ impl Following {
     pub fn remove(&mut self, number: TailNumber) {
         if let Some(all) = &mut self.0 {
             all.retain(|followee| followee.tail.number != number);
+            if all.len() < all.capacity() / 4 {
+                all.shrink_to(2 * all.len());
+            }
             if all.is_empty() {
                 self.0 = None;
             }
@@ -103,3 +115,6 @@ impl Following {
         self.0 = None;
     }
 }
+
+/// What one takes, with the counts that tell readers whether it is still there.
+pub const FOLLOWEE_BYTES: usize = size_of::<Followee>() + 32;

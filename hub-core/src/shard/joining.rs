@@ -12,11 +12,12 @@ use crate::access::Granted;
 use crate::clock::Millis;
 use crate::letter::{Address, Serial};
 use crate::reading::job::{Answer, Ask, Begun};
+use crate::reading::reads::Asker;
 use crate::session::replies::Replies;
 use crate::session::telling::failed;
 use crate::shard::Shard;
 use crate::shard::connection::{Connection, Subscription};
-use crate::shard::following::{Ahead, Followee};
+use crate::shard::following::{Ahead, FOLLOWEE_BYTES, Followee};
 use crate::shard::walk::Entry;
 use crate::shard::wire::ConnectionId;
 use crate::tail::TailKey;
@@ -47,6 +48,9 @@ impl Shard {
     ) -> Result<(), Code> {
         let connection = self.connections.get_mut(id.0 as usize).ok_or(Code::Internal)?;
         let account = Arc::clone(&connection.account);
+        if !connection.has_room_for(&wish.selector, self.topics.logs()) {
+            return Err(Code::Overloaded);
+        }
         let joined = self.topics.join(now, self.index, &wish.selector, &wish.start, &account)?;
         let number = joined.tails[0].number;
         if connection.is_subscribed(number) {
@@ -57,7 +61,7 @@ impl Shard {
         for (tail, stand) in joined.tails.iter().zip(&joined.stands) {
             let cursor = stand.map_or(Offset(0), |stand| stand.cursor);
             let entry = Entry { cursor, connection: id, dialect: connection.dialect, parked: true };
-            let (audience, place) = self.audiences.join(tail, entry);
+            let (audience, place) = self.audiences.join(tail, entry, &account);
             connection.subscribe(Subscription {
                 tail: tail.key(),
                 audience,
@@ -74,12 +78,14 @@ impl Shard {
         let serial = connection.serials.give();
         let ahead = || if known.is_none() { Ahead::Start(serial, wish.request) } else { Ahead::Tail };
         if let Some(followed) = &joined.followed {
+            let asker = Asker::default();
             for tail in &joined.tails {
-                let (tail, followed) = (tail.key(), Arc::clone(followed));
-                let followee = Followee { tail, followed, bare_from: Offset(0), merge: None, ahead: ahead() };
-                connection.following.insert(followee);
+                let (tail, followed, asker) = (tail.key(), Arc::clone(followed), Arc::clone(&asker));
+                let (bare_from, merge, ahead) = (Offset(0), None, ahead());
+                connection.following.insert(Followee { tail, followed, bare_from, merge, ahead, asker });
             }
         }
+        connection.charge_subscriptions();
         match known {
             Some(stands) => {
                 let begun =
@@ -101,10 +107,11 @@ impl Shard {
         start: Start,
     ) -> Result<(), Code> {
         let address = self.address(id, serial).ok_or(Code::Internal)?;
-        let Some(connection) = self.connections.get(id.0 as usize) else { return Err(Code::Internal) };
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return Err(Code::Internal) };
         let Joined { stands, followed: Some(followed), tails } = joined else { return Err(Code::Internal) };
-        let ask = Ask::Start { followed, start, stands };
-        let asked = self.topics.read(address, &connection.account, ask);
+        let Some(followee) = connection.following.get(tails[0].key()) else { return Err(Code::Internal) };
+        let (asker, ask) = (Arc::clone(&followee.asker), Ask::Start { followed, start, stands });
+        let asked = self.topics.read(address, &asker, &connection.account, ask);
         if asked.is_err() {
             self.end_subscription(now, id, tails[0].number);
         }
@@ -169,6 +176,7 @@ impl Shard {
     pub(super) fn end_subscription(&mut self, now: Millis, id: ConnectionId, number: TailNumber) {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
         let subscriptions = connection.unsubscribe(number);
+        connection.charge_subscriptions();
         self.topics.metrics().subscriptions.sub(u64::from(!subscriptions.is_empty()));
         self.leave(now, &subscriptions);
     }
@@ -219,3 +227,41 @@ impl Shard {
         Some(Address { shard: self.index as u32, slot: id.0, generation, serial })
     }
 }
+
+impl Connection {
+    /// Whether its account may have the hub know of one more subscription, in so many logs if it is to a pattern. Asked
+    /// about topics only where places for more have to be made, since most subscriptions find theirs.
+    fn has_room_for(&self, selector: &Selector, logs: usize) -> bool {
+        let (places, free) =
+            (self.subscriptions.capacity(), self.subscriptions.capacity() - self.subscriptions.len());
+        match selector {
+            Selector::Topic(_) if free > 0 => true,
+            Selector::Topic(_) => {
+                self.account.may_be_known(places.max(1) * SUBSCRIPTION_BYTES + LAGGING_BYTES)
+            }
+            Selector::Pattern(_) => {
+                let more = places.max(logs) * (SUBSCRIPTION_BYTES + FOLLOWEE_BYTES) + LAGGING_BYTES;
+                self.account.may_be_known(more)
+            }
+        }
+    }
+
+    /// Charges what its subscriptions take, by the places that there are for them: that changes when these double, and not
+    /// with each.
+    fn charge_subscriptions(&mut self) {
+        let count = self.subscriptions.len();
+        if count < self.subscriptions.capacity() / 4 {
+            self.subscriptions.shrink_to(2 * count);
+            self.lagging.shrink_to(2 * count);
+        }
+        let places = self.subscriptions.capacity();
+        let least = if places > 0 { LAGGING_BYTES } else { 0 };
+        self.subscribed.set(places * SUBSCRIPTION_BYTES + least + self.following.places_bytes());
+    }
+}
+
+/// What a subscription takes: itself, its cursor among those of the tail, whose places double, and a place among those that
+/// lag.
+const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + 2 * size_of::<Entry>() + size_of::<TailKey>();
+/// The first places among those that lag are more than one.
+const LAGGING_BYTES: usize = 4 * size_of::<TailKey>();

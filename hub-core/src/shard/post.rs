@@ -1,13 +1,13 @@
 //! What other threads left for a shard: outcomes are told, tails with news wait for their walk, what was read is handed over.
 //! A bounded part of it at a time, in the order in which it came.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tidewire_protocol::number::TailNumber;
 
 use crate::clock::Millis;
 use crate::letter::{Address, Mail, Outcome};
-use crate::reading::job::Answer;
+use crate::reading::reads::Read;
 use crate::session::replies::Replies;
 use crate::shard::Shard;
 use crate::shard::connection::Connection;
@@ -17,8 +17,8 @@ use crate::shard::wire::ConnectionId;
 #[derive(Debug, Default)]
 pub struct Post {
     mail: Mail,
-    /// What was read of many topics, for those who wait for it.
-    read: VecDeque<(Address, Answer)>,
+    /// Something may have been read for those who wait for it.
+    read: bool,
     told: usize,
     looked: usize,
 }
@@ -27,7 +27,7 @@ impl Post {
     /// Whether all is done.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.mail.is_empty() && self.read.is_empty()
+        self.mail.is_empty() && !self.read
     }
 
     /// The next outcomes.
@@ -72,7 +72,7 @@ impl Shard {
         // What was read before may still wait: acks do not wait behind it.
         if post.mail.is_empty() && self.inbox.has_mail() {
             self.inbox.take(&mut post.mail);
-            post.read.extend(self.topics.take_read(self.index));
+            post.read = true;
         }
         for outcomes in post.outcomes().chunk_by(same_connection) {
             self.tell(now, outcomes);
@@ -80,12 +80,27 @@ impl Shard {
         for tail in post.tails() {
             self.audiences.look_at(*tail);
         }
-        for _ in 0..READS_A_TURN {
-            let Some((address, answer)) = post.read.pop_front() else { break };
-            self.hand_over_read(now, address, answer);
+        if post.read {
+            post.read = self.hand_over_reads(now);
         }
         post.tidy();
         self.post = post;
+    }
+
+    /// Hands over some of what was read; `true` if there may be more. What waits stays with the reader, which goes on for
+    /// nobody for whom much waits.
+    fn hand_over_reads(&mut self, now: Millis) -> bool {
+        let topics = Arc::clone(&self.topics);
+        let read = topics.reads().take(self.index, READS_A_TURN);
+        let count = read.len();
+        for Read { address, answer, charge } in read {
+            self.hand_over_read(now, address, answer);
+            drop(charge);
+        }
+        if count > 0 {
+            topics.reads().go_on();
+        }
+        count == READS_A_TURN
     }
 
     /// Tells outcomes to the connection that published.

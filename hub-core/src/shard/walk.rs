@@ -7,6 +7,7 @@ use tidewire_protocol::number::Offset;
 
 use crate::block::Block;
 use crate::dialect::Dialect;
+use crate::ledger::Charge;
 use crate::shard::wire::{ConnectionId, Sent, Wire};
 use crate::tail::{Tail, TailKey};
 
@@ -15,6 +16,8 @@ use crate::tail::{Tail, TailKey};
 pub struct Audience {
     /// The tail.
     pub tail: Arc<Tail>,
+    /// What it takes itself, on the account whose cursor was the first.
+    pub charge: Charge,
     /// The cursors, in no order.
     pub entries: Vec<Entry>,
     /// No live cursor stands before this.
@@ -89,9 +92,10 @@ pub struct Written {
 impl Audience {
     /// Nobody yet.
     #[must_use]
-    pub fn new(tail: &Arc<Tail>) -> Self {
+    pub fn new(tail: &Arc<Tail>, charge: Charge) -> Self {
         Self {
             tail: Arc::clone(tail),
+            charge,
             entries: Vec::new(),
             low: Offset(0),
             queued: false,

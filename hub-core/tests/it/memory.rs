@@ -4,12 +4,12 @@ use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
-use tidewire_protocol::client_frame::{ClientFrame, History};
-use tidewire_protocol::code::Code;
-use tidewire_protocol::number::Request;
+use tidewire_protocol::client_frame::{ClientFrame, History, Subscribe, Unsubscribe};
+use tidewire_protocol::code::{Code, WhenSlow};
+use tidewire_protocol::number::{Request, TailNumber};
 use tidewire_protocol::position::Start;
 
-use crate::rig::{Hub, bytes_of, hello, keep_all, limits, masked};
+use crate::rig::{Heard, Hub, bytes_of, hello, keep_all, limits, masked};
 
 fn client_of(hub: &mut Hub, account: u128) -> ConnectionId {
     let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(account));
@@ -130,4 +130,69 @@ fn a_flood_of_questions_holds_no_more_than_the_bound_and_a_page() {
         hub.send(id, 2, &bytes_of(&[ClientFrame::Heartbeat(Default::default())]));
         assert!(hub.held(Kind::Unread) <= bound);
     }
+}
+
+/// Subscribes to a thousand topics, or a hundred patterns; how many were refused as too much for one account.
+fn subscribe_to_many(hub: &mut Hub, id: ConnectionId, patterns: bool) -> usize {
+    let (count, behind) = if patterns { (100, ".*") } else { (1_000, "") };
+    let mut frames = Vec::new();
+    for number in 0..count {
+        let (request, name) = (Request(number), format!("t{number}{behind}").into());
+        let (from, when_slow) = (Start::Latest, WhenSlow::CatchUp);
+        frames.push(ClientFrame::Subscribe(Subscribe { request, name, from, when_slow }));
+    }
+    hub.say(id, &frames);
+    let heard = hub.heard(id);
+    let subscribed = |heard: &&Heard| matches!(heard, Heard::Subscribed(..));
+    let refused = heard.iter().filter(|heard| **heard == Heard::Failed(Code::Overloaded)).count();
+    assert_eq!(heard.iter().filter(subscribed).count() + refused, count as usize, "each is answered");
+    refused
+}
+
+#[test]
+fn one_account_subscribes_to_half_of_what_there_is_room_for_and_others_find_the_rest() {
+    for patterns in [false, true] {
+        let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = 16 << 20), keep_all());
+        let mut greedy = Vec::new();
+        while greedy.len() < 1_000 {
+            let id = client_of(&mut hub, 3);
+            greedy.push(id);
+            if subscribe_to_many(&mut hub, id, patterns) > 0 {
+                break;
+            }
+        }
+        let known = hub.topics.limits().known_bytes_max();
+        let held = hub.topics.ledger().account(AccountKey(3)).held(Kind::Subscriptions);
+        assert!(
+            held > known / 4 && held <= known / 2,
+            "{held} of {known} bytes for {} connections",
+            greedy.len()
+        );
+        let neighbour = client_of(&mut hub, 4);
+        assert_eq!(subscribe_to_many(&mut hub, neighbour, patterns), 0);
+        for id in greedy {
+            hub.shard.gone(hub.now, id);
+        }
+        hub.work();
+        let held = hub.topics.ledger().account(AccountKey(3)).held(Kind::Subscriptions);
+        assert!(held <= known / 25, "{held} bytes for those who are gone");
+        hub.shard.gone(hub.now, neighbour);
+        hub.work();
+        assert_eq!(hub.held(Kind::Subscriptions), 0);
+    }
+}
+
+#[test]
+fn who_unsubscribes_answers_no_more_for_what_went() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let (id, stays) = (client_of(&mut hub, 3), client_of(&mut hub, 4));
+    subscribe_to_many(&mut hub, stays, false);
+    let before = hub.held(Kind::Subscriptions);
+    subscribe_to_many(&mut hub, id, false);
+    let one = (hub.held(Kind::Subscriptions) - before) / 1_000;
+    let unsubscribe =
+        |tail| ClientFrame::Unsubscribe(Unsubscribe { request: Request(1), tail: TailNumber(tail) });
+    hub.say(id, &(0..2_000).map(unsubscribe).collect::<Vec<_>>());
+    assert_eq!(hub.topics.metrics().subscriptions.value(), 1_000);
+    assert!(hub.held(Kind::Subscriptions) <= before + 8 * one);
 }

@@ -114,9 +114,11 @@ impl Hub {
         let ledger = Arc::clone(self.topics.ledger());
         drop(self);
         // What connections and shelves hold is counted in their place, which goes without being emptied.
-        let counted = [Kind::Messages, Kind::Derived, Kind::Names, Kind::Handles, Kind::Reading, Kind::Gone];
+        let in_place =
+            [Kind::Windows, Kind::Unread, Kind::HalfReceived, Kind::Staged, Kind::Pinned, Kind::Parting];
+        let counted = Kind::ALL.into_iter().filter(|kind| !in_place.contains(kind));
         let held = counted.map(|kind| (kind, ledger.held(kind)));
-        held.into_iter().filter(|(_, bytes)| *bytes > 0).collect()
+        held.filter(|(_, bytes)| *bytes > 0).collect()
     }
 
     /// A client's socket comes to a shard.
