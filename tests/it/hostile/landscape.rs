@@ -34,6 +34,19 @@ pub(crate) fn tiny_blocks(hub: SocketAddr) {
     }
 }
 
+/// Three topics of messages as long as they may be, from one address, with two thirds of what the node may hold.
+pub(crate) fn long_messages(hub: SocketAddr) {
+    let mut writer = client(hub, 0).binary().unwrap();
+    for handle in 1..=3 {
+        writer.say(&frames::open(handle, 0, &format!("{}.{handle}", ["long"; 7].join(".")), 1)).unwrap();
+    }
+    for seq in 1..=60 {
+        for handle in 1..=3 {
+            writer.publish(&frames::publish(handle, seq, &[b'x'; 250_000]), 1).unwrap();
+        }
+    }
+}
+
 /// Publishes `messages` messages of so many bytes to each of the topics `load.t000000` and on.
 fn fill(hub: SocketAddr, topics: u64, messages: u64, bytes: usize) {
     let payload = vec![b'x'; bytes];

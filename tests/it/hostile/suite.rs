@@ -79,6 +79,7 @@ fn endure(attack: &Attack) -> Row {
     thread::sleep(QUIET);
     let quiet = neighbour.delays(began);
     let memory_before = hub.memory();
+    let unaccounted_before = unaccounted(&hub);
     let mut memory_peak = memory_before;
     let mut attacker = Attacker::start(attack, hub.address);
     let began = Instant::now();
@@ -98,6 +99,9 @@ fn endure(attack: &Attack) -> Row {
     }
     judge(&mut row, &quiet, &under_attack, &account);
     row.wrong.extend(aftermath(&hub, alive));
+    if alive {
+        row.wrong.extend(kept_for_nobody(&hub, unaccounted_before));
+    }
     row
 }
 
@@ -152,6 +156,26 @@ fn aftermath(hub: &Hub, alive: bool) -> Vec<String> {
     wrong
 }
 
+/// What the hub's memory is besides what it is held for.
+fn unaccounted(hub: &Hub) -> u64 {
+    hub.memory().saturating_sub(hub.metric_sum("tidewire_held_bytes"))
+}
+
+/// What is wrong with the hub's memory once the attacker is gone: what was held for it is to go with it.
+fn kept_for_nobody(hub: &Hub, before: u64) -> Option<String> {
+    let until = Instant::now() + GONE;
+    loop {
+        let grown = unaccounted(hub).saturating_sub(before);
+        if grown <= NOBODYS_MAX {
+            return None;
+        }
+        if Instant::now() > until {
+            return Some(format!("afterwards {} MiB more are held for nobody", grown >> 20));
+        }
+        thread::sleep(MEMORY_EVERY);
+    }
+}
+
 /// The attacker's process. It comes second to everybody on this machine: others have machines of their own.
 struct Attacker(Child);
 
@@ -202,3 +226,5 @@ const ATTACKER: [u8; 4] = [127, 0, 0, 2];
 const DELAY_MAX: Duration = Duration::from_millis(50);
 /// The node's limit in the configuration, and 64 MiB for what it does not count.
 const MEMORY_MAX: u64 = 128 << 20;
+/// By how much the hub's memory may have grown when the attacker is gone, besides what is held.
+const NOBODYS_MAX: u64 = 64 << 20;

@@ -99,6 +99,13 @@ impl Hub {
         line.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
+    /// All the numbers on `/metrics` that have this name, whatever their labels, together.
+    pub(crate) fn metric_sum(&self, name: &str) -> u64 {
+        let page = self.get("/metrics");
+        let samples = page.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
     /// The whole answer to a GET.
     pub(crate) fn get(&self, path: &str) -> String {
         Self::get_at(self.address, path)

@@ -1,6 +1,8 @@
 //! Names and producers without end: everything that a hub might remember of a stranger.
 
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 use crate::hostile::attacks::Attack;
 use crate::hostile::frames::{self, LATEST};
@@ -8,6 +10,13 @@ use crate::hostile::landscape;
 use crate::hostile::stranger::{Target, fresh, unique};
 
 pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "subscriptions",
+        does: "subscribes to the same thousand topics on each of 990 connections, and stays",
+        before: landscape::empty,
+        threads: 1,
+        worst: subscriptions,
+    },
     Attack {
         name: "windows",
         does: "opens a window for a new producer, thousands of times a message",
@@ -94,4 +103,18 @@ fn names_by_publish(target: Target) -> io::Result<()> {
 
 fn new_name() -> String {
     format!("flood.{:016x}", unique())
+}
+
+fn subscriptions(target: Target) -> io::Result<()> {
+    let one = |number| frames::subscribe(number, &format!("crowded.{number}"), LATEST, 0);
+    let all = (1..=1_000).map(one).collect::<Vec<_>>().concat();
+    let mut crowd = Vec::new();
+    for _ in 0..990 {
+        let mut stranger = target.binary()?;
+        stranger.say(&all)?;
+        stranger.drain()?;
+        crowd.push(stranger);
+    }
+    thread::sleep(Duration::from_secs(5));
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Patterns: each question looks small, and touches every topic that it matches.
 
 use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::hostile::attacks::Attack;
@@ -43,6 +44,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         before: landscape::empty,
         threads: 1,
         worst: pattern_explosion,
+    },
+    Attack {
+        name: "pattern-visits",
+        does: "comes with 300 connections, reads 100 patterns over long messages on each, takes nothing, goes, comes again",
+        before: landscape::long_messages,
+        threads: 1,
+        worst: pattern_visits,
     },
 ];
 
@@ -117,5 +125,20 @@ fn pattern_explosion(target: Target) -> io::Result<()> {
             break;
         }
     }
+    Ok(())
+}
+
+/// Each of the patterns matches the three topics that there are.
+fn pattern_visits(target: Target) -> io::Result<()> {
+    let name = |bits: u64| {
+        let token = |place: u64| if bits >> place & 1 == 1 { "*" } else { "long" };
+        (0..7).map(token).collect::<Vec<_>>().join(".") + ".>"
+    };
+    let all: Vec<_> = (0..100).map(|bits| frames::subscribe(bits + 1, &name(bits), EARLIEST, 0)).collect();
+    let mut visitors = (0..300).map(|_| target.narrow().binary()).collect::<io::Result<Vec<_>>>()?;
+    for visitor in &mut visitors {
+        visitor.say(&all.concat())?;
+    }
+    thread::sleep(Duration::from_millis(300));
     Ok(())
 }
