@@ -72,7 +72,9 @@ fn subscriptions(connections: u64, name: &dyn Fn(u64) -> String) {
     let charged = hub.topics.ledger().total() - charged_before;
     let what = format!("{allocated} bytes for {connections} with {each} like {}: {charged}", name(0));
     assert!(allocated <= charged + charged / 20 + 4_096, "not all is charged: {what}");
-    assert!(charged <= 2 * allocated, "much more is charged: {what}");
+    // Of a pattern's cursor also the question that it may ask is charged.
+    let times = if each == 100 { 4 } else { 2 };
+    assert!(charged <= times * allocated, "much more is charged: {what}");
     for id in &ids {
         hub.shard.gone(hub.now, *id);
     }

@@ -176,6 +176,12 @@ impl Job {
         }
     }
 
+    /// Whether a cursor waits for it, which asks one thing at a time.
+    #[must_use]
+    pub fn is_of_cursor(&self) -> bool {
+        matches!(self.ask, Ask::Start { .. } | Ask::More(_))
+    }
+
     /// Whether somebody who is subscribed already waits for it.
     #[must_use]
     pub fn goes_on(&self) -> bool {

@@ -50,9 +50,9 @@ struct Waiting {
     asker: Weak<()>,
     account: Arc<Account>,
     job: Box<Job>,
-    /// What the question takes while it waits.
+    /// What the question takes while it waits, unless a cursor asks: that is charged for its place from the start.
     #[expect(dead_code, reason = "given back with it")]
-    charge: Charge,
+    charge: Option<Charge>,
 }
 
 impl Reads {
@@ -73,7 +73,7 @@ impl Reads {
     /// # Errors
     /// [`Code::Overloaded`] if this account has very many reads waiting, or as much is known of it as may be.
     pub fn ask(&self, address: Address, asker: &Asker, account: &Arc<Account>, job: Job) -> Result<(), Code> {
-        if !job.goes_on() && !account.may_be_known(WAITING_BYTES) {
+        if !job.is_of_cursor() && !account.may_be_known(WAITING_BYTES) {
             return Err(Code::Overloaded);
         }
         let mut queue = lock(&self.queue);
@@ -85,8 +85,8 @@ impl Reads {
         if theirs.is_empty() {
             turns.push_back(account.key());
         }
-        let mut charge = Charge::new(account, Kind::Reading);
-        charge.set(WAITING_BYTES);
+        let mut charge = (!job.is_of_cursor()).then(|| Charge::new(account, Kind::Reading));
+        charge.iter_mut().for_each(|charge| charge.set(WAITING_BYTES));
         let (asker, account) = (Arc::downgrade(asker), Arc::clone(account));
         theirs.push_back(Waiting { address, asker, account, job: Box::new(job), charge });
         drop(queue);
@@ -196,7 +196,7 @@ impl fmt::Debug for Reads {
 /// Reads of one account that may wait; cursors that catch up are not counted out.
 const WAITING_MAX: usize = 4_096;
 /// What one takes while it waits: its place in the line, which doubles when it is full, the job, and who asks.
-const WAITING_BYTES: usize = 2 * size_of::<Waiting>() + size_of::<Job>() + 32;
+pub const WAITING_BYTES: usize = 2 * size_of::<Waiting>() + size_of::<Job>() + 32;
 /// Bytes of one account that may have been read and not handed over before nothing more is read for it. A part more may be
 /// under way.
 const UNCLAIMED_MAX: usize = 1 << 20;

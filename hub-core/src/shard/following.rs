@@ -11,7 +11,7 @@ use crate::letter::Serial;
 use crate::mutant::{self, Mutant};
 use crate::names::follow::Followed;
 use crate::reading::merge::{Merge, Part};
-use crate::reading::reads::Asker;
+use crate::reading::reads::{Asker, WAITING_BYTES};
 use crate::tail::TailKey;
 
 /// All patterns of a connection.
@@ -81,10 +81,12 @@ impl Following {
         self.0.get_or_insert_default().push(followee);
     }
 
-    /// Bytes of a place for each, those counted that are free.
+    /// Bytes of what is known of them, free places counted, and of the questions that they may ask: who may have a cursor may
+    /// have read what it is to get.
     #[must_use]
     pub fn places_bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |all| all.capacity() * FOLLOWEE_BYTES)
+        let bytes = |all: &Vec<Followee>| all.capacity() * size_of::<Followee>() + all.len() * ASKING_BYTES;
+        self.0.as_ref().map_or(0, |all| bytes(all))
     }
 
     /// Bytes that were read and not written yet.
@@ -116,5 +118,7 @@ impl Following {
     }
 }
 
-/// What one takes, with the counts that tell readers whether it is still there.
-pub const FOLLOWEE_BYTES: usize = size_of::<Followee>() + 32;
+/// What one takes at most.
+pub const FOLLOWEE_BYTES: usize = 2 * size_of::<Followee>() + ASKING_BYTES;
+/// Its question while that waits, and the counts that tell readers whether it is still there.
+const ASKING_BYTES: usize = WAITING_BYTES + 32;

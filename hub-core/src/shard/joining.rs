@@ -240,7 +240,7 @@ impl Connection {
                 self.account.may_be_known(places.max(1) * SUBSCRIPTION_BYTES + LAGGING_BYTES)
             }
             Selector::Pattern(_) => {
-                let more = places.max(logs) * (SUBSCRIPTION_BYTES + FOLLOWEE_BYTES) + LAGGING_BYTES;
+                let more = places.max(logs) * SUBSCRIPTION_BYTES + logs * FOLLOWEE_BYTES + LAGGING_BYTES;
                 self.account.may_be_known(more)
             }
         }
