@@ -1,8 +1,6 @@
 //! Names and producers without end: everything that a hub might remember of a stranger.
 
 use std::io;
-use std::thread;
-use std::time::Duration;
 
 use crate::hostile::attacks::Attack;
 use crate::hostile::frames::{self, LATEST};
@@ -12,7 +10,7 @@ use crate::hostile::stranger::{Target, fresh, unique};
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "subscriptions",
-        does: "subscribes to the same thousand topics on each of 990 connections, and stays",
+        does: "subscribes to the same thousand topics on each of 989 connections, and fills the node beside that",
         before: landscape::empty,
         threads: 1,
         worst: subscriptions,
@@ -109,12 +107,16 @@ fn subscriptions(target: Target) -> io::Result<()> {
     let one = |number| frames::subscribe(number, &format!("crowded.{number}"), LATEST, 0);
     let all = (1..=1_000).map(one).collect::<Vec<_>>().concat();
     let mut crowd = Vec::new();
-    for _ in 0..990 {
+    for _ in 0..989 {
         let mut stranger = target.binary()?;
         stranger.say(&all)?;
         stranger.drain()?;
         crowd.push(stranger);
     }
-    thread::sleep(Duration::from_secs(5));
+    let mut writer = target.binary()?;
+    writer.say(&frames::open(1, 0, "crowded.0", 1))?;
+    for seq in 1..=1_000 {
+        writer.publish(&frames::publish(1, seq, &[b'x'; 250_000]), 1)?;
+    }
     Ok(())
 }

@@ -47,7 +47,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "pattern-visits",
-        does: "comes with 300 connections, reads 100 patterns over long messages on each, takes nothing, goes, comes again",
+        does: "comes with 900 connections, reads 100 patterns over long messages on each, takes nothing, goes, comes again",
         before: landscape::long_messages,
         threads: 1,
         worst: pattern_visits,
@@ -135,7 +135,7 @@ fn pattern_visits(target: Target) -> io::Result<()> {
         (0..7).map(token).collect::<Vec<_>>().join(".") + ".>"
     };
     let all: Vec<_> = (0..100).map(|bits| frames::subscribe(bits + 1, &name(bits), EARLIEST, 0)).collect();
-    let mut visitors = (0..300).map(|_| target.narrow().binary()).collect::<io::Result<Vec<_>>>()?;
+    let mut visitors = (0..900).map(|_| target.narrow().binary()).collect::<io::Result<Vec<_>>>()?;
     for visitor in &mut visitors {
         visitor.say(&all.concat())?;
     }
