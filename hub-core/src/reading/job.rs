@@ -142,16 +142,6 @@ enum Stage {
 }
 
 impl Answer {
-    /// Bytes that it takes. What a merge knows is charged by itself.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        match self {
-            Self::Started(started) => started.capacity() * size_of::<Begun>(),
-            Self::Page(page) => page.blocks.capacity() + size_of_val(&*page.after) + size_of_val(&*page.upto),
-            Self::More { part, .. } => part.bytes,
-        }
-    }
-
     /// Lets go of what was only kept for speed.
     pub fn forget_merges(&mut self) {
         match self {
@@ -177,14 +167,12 @@ impl Job {
     }
 
     /// Whether a cursor waits for it, which asks one thing at a time.
-    #[must_use]
-    pub fn is_of_cursor(&self) -> bool {
+    pub(super) fn is_of_cursor(&self) -> bool {
         matches!(self.ask, Ask::Start { .. } | Ask::More(_))
     }
 
     /// Whether somebody who is subscribed already waits for it.
-    #[must_use]
-    pub fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         matches!(self.ask, Ask::More(_))
     }
 

@@ -10,7 +10,7 @@ use tidewire_protocol::code::Code;
 use crate::clock::Millis;
 use crate::ledger::{Account, AccountKey, Charge, Kind};
 use crate::letter::{Address, Inbox};
-use crate::reading::job::{Answer, Hub, Job};
+use crate::reading::job::{Answer, Begun, Hub, Job};
 use crate::sync::{Mutex, lock};
 
 /// What waits to be read, and what was read.
@@ -149,6 +149,17 @@ impl Reads {
     fn wake(&self) {
         if let Some(waker) = self.waker.get() {
             waker();
+        }
+    }
+}
+
+impl Answer {
+    /// Bytes that it takes. What a merge knows is charged by itself.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Started(started) => started.capacity() * size_of::<Begun>(),
+            Self::Page(page) => page.blocks.capacity() + size_of_val(&*page.after) + size_of_val(&*page.upto),
+            Self::More { part, .. } => part.bytes,
         }
     }
 }
