@@ -137,6 +137,7 @@ fn what_was_read_for_a_reader_is_held_until_it_is_written_and_no_longer() {
     let set = limits(|limits| {
         limits.pattern_tail_bytes = 1_000;
         limits.message_bytes_max = 200_000;
+        limits.page_bytes_max = 250_000;
     });
     let mut hub = Hub::new(set, vec![rule(">", ALL)]);
     let writer = client_of(&mut hub, PUBLISHER);
@@ -156,7 +157,7 @@ fn what_was_read_for_a_reader_is_held_until_it_is_written_and_no_longer() {
         String::from_utf8_lossy(bytes).matches(&small).count()
     };
     while written(&hub) < MESSAGES {
-        hub.room(reader, 20_000);
+        hub.room(reader, 450_000);
         let left = MESSAGES - written(&hub);
         let unread = held(&hub, 1, Kind::Unread);
         // What is still to be written of the last block may be written twice before it counts.
