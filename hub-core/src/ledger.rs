@@ -243,10 +243,10 @@ impl Account {
         self.ledger.charge(kind, bytes);
     }
 
-    /// Gives them back.
+    /// Gives them back; of the total first, so that others are not asked for what went already.
     pub fn release(&self, kind: Kind, bytes: usize) {
-        self.held[kind as usize].sub(bytes as u64);
         self.ledger.release(kind, bytes);
+        self.held[kind as usize].sub(bytes as u64);
     }
 
     /// What held `before` bytes holds `after` now.

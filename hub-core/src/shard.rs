@@ -13,17 +13,16 @@ use std::sync::Arc;
 use slab::Slab;
 use tidewire_protocol::code::Code;
 
-use crate::block::pins::Pin;
 use crate::clock::Millis;
 use crate::dialect::Dialect;
 use crate::ledger::AccountKey;
 use crate::letter::Inbox;
 use crate::session::batch::Batch;
 use crate::shard::audiences::Audiences;
-use crate::shard::connection::{Connection, Half, HalfSource};
+use crate::shard::connection::Connection;
 use crate::shard::ending::Ending;
 use crate::shard::holding::Holding;
-use crate::shard::parting::{Living, Parting};
+use crate::shard::parting::Parting;
 use crate::shard::post::Post;
 use crate::shard::revoking::Revoking;
 use crate::shard::serving::{Served, serve};
@@ -229,9 +228,8 @@ impl Shard {
     /// One slice of a walk.
     fn walk_on(&mut self, wire: &mut impl Wire) {
         let limits = self.topics.limits();
-        let mut wire = Living::new(wire, &self.parting);
         let Some(Stopped { connection: id, tail, reason }) =
-            self.audiences.walk_on(limits.slice_sends, limits.write_bytes, &mut wire)
+            self.audiences.walk_on(limits.slice_sends, limits.write_bytes, wire)
         else {
             return;
         };
@@ -245,8 +243,7 @@ impl Shard {
             }
             StopReason::Full(half) => {
                 if let Some((block, at)) = half {
-                    let pin = Pin::new(block, &connection.account);
-                    connection.half = Some(Half { source: HalfSource::Block(pin, tail), at });
+                    connection.stop_amid(block, at, tail);
                 }
                 self.audiences.park_all(connection);
                 self.settle(id);

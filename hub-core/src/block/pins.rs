@@ -109,6 +109,8 @@ impl Pins {
         match (payer, &mut self.charge) {
             (Some((key, _)), Some((known, charge))) if key == known => charge.set(bytes),
             (Some((key, (account, _))), slot) => {
+                // First, so that it never counts twice.
+                *slot = None;
                 let mut charge = Charge::new(account, if key.0 { Kind::Parting } else { Kind::Pinned });
                 charge.set(bytes);
                 *slot = Some((*key, charge));

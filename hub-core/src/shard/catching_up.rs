@@ -8,14 +8,13 @@ use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::Gap;
 
 use crate::block::Block;
-use crate::block::pins::Pin;
 use crate::clock::Millis;
 use crate::letter::Address;
 use crate::mutant::{self, Mutant};
 use crate::reading::job::{Ask, More};
 use crate::session::replies::Replies;
 use crate::shard::audiences::Audiences;
-use crate::shard::connection::{Connection, Half, HalfSource, Subscription};
+use crate::shard::connection::{Connection, Subscription};
 use crate::shard::following::Ahead;
 use crate::shard::serving::{Served, Step};
 use crate::shard::walk::{StopReason, Written, write_blocks};
@@ -152,9 +151,13 @@ impl Audiences {
         part.pass(cursor);
         if !part.blocks.is_empty() {
             let written = self.write(id, connection, subscription, &part.blocks, topics, wire);
-            if let Some(StopReason::Full(half)) = &written.stopped {
-                part.wait(half.as_ref().map(|(block, _)| block));
-            }
+            let half = match &written.stopped {
+                Some(StopReason::Full(Some((block, _)))) => Some(block),
+                Some(StopReason::Full(None) | StopReason::Behind | StopReason::Gone) | None => None,
+            };
+            // Now, since another cursor may fill the socket before this one's next turn.
+            part.pass(self.entry(subscription).cursor);
+            part.wait(half);
             if let Some(followee) = connection.following.get(tail) {
                 followee.ahead = Ahead::Part(part);
             }
@@ -203,10 +206,9 @@ impl Audiences {
         match written.stopped {
             None => Step::Go(written.bytes),
             Some(StopReason::Full(half)) => {
-                connection.half = half.map(|(block, at)| Half {
-                    source: HalfSource::Block(Pin::new(block, &connection.account), tail),
-                    at,
-                });
+                if let Some((block, at)) = half {
+                    connection.stop_amid(block, at, tail);
+                }
                 self.park_all(connection);
                 Step::End(Served::Full)
             }

@@ -7,6 +7,7 @@ use tidewire_protocol::code::WhenSlow;
 use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::access::Edition;
+use crate::block::Block;
 use crate::block::pins::Pin;
 use crate::clock::Millis;
 use crate::dialect::Dialect;
@@ -167,6 +168,15 @@ impl Connection {
             Some(Half { source: HalfSource::Block(pin, _), .. }) => Some(pin),
             Some(Half { source: HalfSource::Own(_), .. }) | None => None,
         }
+    }
+
+    /// The socket took so many bytes of a block of this tail, and no more: it is kept until the rest is written.
+    pub fn stop_amid(&mut self, block: Arc<Block>, at: usize, tail: TailKey) {
+        let mut pin = Pin::new(block, &self.account);
+        if self.closing.is_some() {
+            pin.part();
+        }
+        self.half = Some(Half { source: HalfSource::Block(pin, tail), at });
     }
 
     /// It was told to go: what it keeps alive until it has gone counts apart.

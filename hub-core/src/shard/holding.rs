@@ -7,9 +7,8 @@ use std::sync::Arc;
 use tidewire_protocol::code::Code;
 
 use crate::block::Block;
-use crate::block::pins::Pin;
 use crate::clock::Millis;
-use crate::ledger::Kind;
+use crate::ledger::{AccountKey, Kind};
 use crate::shard::Shard;
 use crate::shard::connection::{Connection, Half, HalfSource, Held};
 use crate::shard::ending::Ending;
@@ -31,6 +30,19 @@ enum Bound {
     HalfReceived,
     Pinned,
     Parting,
+}
+
+/// A block that readers keep here, and those of them who are of the account that is charged. The last to go is the least.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    /// What the account holds.
+    held: usize,
+    /// No other account keeps it in this shard.
+    alone: bool,
+    /// Bytes for each of the readers.
+    each: usize,
+    bytes: usize,
+    ids: Vec<ConnectionId>,
 }
 
 impl Holding {
@@ -63,39 +75,46 @@ impl Shard {
         self.holding.crowded |= grew && Bound::ALL.iter().any(|bound| self.excess(*bound) > 0);
     }
 
-    /// Sends away those who hold most, some of them, until the hub holds no more than it may. Only who is of an account
-    /// that holds about as much as any; if those are other shards', they have until the shard looks again.
-    pub(super) fn relieve(&mut self, now: Millis, looks_again: bool, wire: &mut impl Wire) {
+    /// Sends away those who hold most, some of them, until the hub holds no more than it may. Nobody goes whose account
+    /// holds less than half of what the heaviest does: that one has connections, and each shard looks after its own.
+    pub(super) fn relieve(&mut self, now: Millis, wire: &mut impl Wire) {
         self.holding.crowded = false;
         for bound in Bound::ALL {
             if self.excess(bound) == 0 {
                 continue;
             }
             let most = self.topics.ledger().heaviest(bound.kind());
-            let most = most.map_or(0, |account| account.held(bound.kind()));
-            let at_least = if looks_again { 0 } else { most / 2 };
-            if bound == Bound::Pinned {
-                self.unpin(now, at_least);
-                continue;
-            }
-            let heaviest = self.heaviest(bound, at_least);
-            for id in &heaviest {
-                if self.excess(bound) == 0 {
-                    break;
+            let at_least = most.map_or(0, |account| account.held(bound.kind())) / 2;
+            let goes_on = match bound {
+                Bound::Pinned => self.unpin(now, at_least),
+                Bound::Unread | Bound::HalfReceived | Bound::Parting => {
+                    self.thin_out(now, bound, at_least, wire)
                 }
-                self.send_away(now, *id, bound, wire);
-            }
-            self.holding.crowded |= self.excess(bound) > 0 && heaviest.len() == SENT_AWAY_A_TURN;
+            };
+            self.holding.crowded |= goes_on && self.excess(bound) > 0;
         }
     }
 
-    /// Says goodbye, if that can be said at once; one who does not even take the rest of a long answer is cut off, and
-    /// where too many were told already, who is told and does not go.
+    /// Sends away some of those who hold most; `true` if there were any.
+    fn thin_out(&mut self, now: Millis, bound: Bound, at_least: usize, wire: &mut impl Wire) -> bool {
+        let heaviest = self.heaviest(bound, at_least);
+        for id in &heaviest {
+            if self.excess(bound) == 0 {
+                break;
+            }
+            self.send_away(now, *id, bound, wire);
+        }
+        !heaviest.is_empty()
+    }
+
+    /// Says goodbye, if that can be said at once. One who does not even take the rest of a long answer is cut off, and so is
+    /// who was told already and does not go.
     fn send_away(&mut self, now: Millis, id: ConnectionId, bound: Bound, wire: &mut impl Wire) {
+        let Some(connection) = self.connections.get(id.0 as usize) else { return };
+        let was_told = connection.closing.is_some();
         self.close(now, id, Ending::Code(bound.code()));
         let Some(connection) = self.connections.get(id.0 as usize) else { return };
-        let answers = matches!(connection.half, Some(Half { source: HalfSource::Own(_), .. }));
-        if answers || bound == Bound::Parting {
+        if was_told || matches!(connection.half, Some(Half { source: HalfSource::Own(_), .. })) {
             self.gone(now, id);
             wire.close(id);
         }
@@ -124,32 +143,50 @@ impl Shard {
         heavy.into_iter().take(SENT_AWAY_A_TURN).map(|(.., id)| id).collect()
     }
 
-    /// If blocks that only readers keep take too much, those have to resume whose accounts hold most of that, and of one
-    /// account those who alone keep much: a block is only given back by all who keep it.
-    fn unpin(&mut self, now: Millis, at_least: usize) {
-        let here = self.holders().filter(|(_, connection)| connection.closing.is_none());
-        let mut pins: Vec<_> = here
-            .filter_map(|(id, connection)| connection.pin().map(|pin| (Arc::as_ptr(pin.block()), pin, id)))
-            .collect();
-        pins.sort_unstable_by_key(|(block, _, id)| (*block, *id));
-        let weigh = |pins: &[(*const Block, &Pin, ConnectionId)]| {
-            let (account, bytes) = pins.first()?.1.block().pinned()?;
-            let held = account.held(Kind::Pinned);
-            let ids: Vec<_> = pins.iter().map(|(.., id)| *id).collect();
-            (bytes > 0 && held >= at_least).then(|| ((held, bytes / ids.len()), bytes, ids))
-        };
-        let mut blocks: Vec<_> = pins.chunk_by(|a, b| a.0 == b.0).filter_map(weigh).collect();
-        blocks.sort_unstable_by(|a, b| b.cmp(a));
+    /// If blocks that only readers keep take too much, those have to resume who are charged for them and whose accounts hold
+    /// most of that; of one account first those who alone keep much. `true` if others here keep what was theirs, and are
+    /// charged for it now.
+    fn unpin(&mut self, now: Millis, at_least: usize) -> bool {
         let mut excess = self.excess(Bound::Pinned);
-        for (_, bytes, ids) in blocks {
-            if excess == 0 {
+        let mut goes_on = false;
+        for Kept { bytes, ids, alone, .. } in self.kept(at_least) {
+            if excess == 0 || self.excess(Bound::Pinned) == 0 {
                 break;
             }
-            excess = excess.saturating_sub(bytes);
+            if alone {
+                excess = excess.saturating_sub(bytes);
+            }
+            goes_on |= !alone;
             for id in ids {
                 self.close(now, id, Ending::Code(Code::Resume));
             }
         }
+        goes_on
+    }
+
+    /// Blocks that readers keep whose accounts are charged at least so much, in the order in which they are to be given back.
+    fn kept(&self, at_least: usize) -> Vec<Kept> {
+        let here = self.holders().filter(|(_, connection)| connection.closing.is_none());
+        let mut pins: Vec<_> = here
+            .filter_map(|(id, connection)| {
+                connection.pin().map(|pin| (pin.block(), connection.account.key(), id))
+            })
+            .collect();
+        pins.sort_unstable_by_key(|(block, _, id)| (Arc::as_ptr(block), *id));
+        let weigh = |pins: &[(&Arc<Block>, AccountKey, ConnectionId)]| {
+            let (account, bytes) = pins.first()?.0.pinned()?;
+            let held = account.held(Kind::Pinned);
+            let theirs = pins.iter().filter(|(_, key, _)| *key == account.key());
+            let ids: Vec<_> = theirs.map(|(.., id)| *id).collect();
+            let each = bytes.checked_div(ids.len())?;
+            (bytes > 0 && held >= at_least).then(|| {
+                let alone = ids.len() == pins.len();
+                Kept { held, alone, each, bytes, ids }
+            })
+        };
+        let mut kept: Vec<_> = pins.chunk_by(|a, b| Arc::ptr_eq(a.0, b.0)).filter_map(weigh).collect();
+        kept.sort_unstable_by(|a, b| b.cmp(a));
+        kept
     }
 
     /// A connection is gone: nothing is held for it any more.

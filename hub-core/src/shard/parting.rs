@@ -1,7 +1,7 @@
 //! How connections end: last words, then everything that they hold is given back, in pieces where it is much.
 //!
 //! ```text
-//!   serving --close--> closing: subscriptions end, then the last words are written --> gone
+//!   serving --close--> closing: the last words are written while subscriptions end --> gone
 //!      \--gone (the socket failed)--> dead, while subscriptions are left ------------> gone
 //! ```
 
@@ -13,7 +13,7 @@ use crate::clock::Millis;
 use crate::session::replies::Replies;
 use crate::shard::Shard;
 use crate::shard::ending::Ending;
-use crate::shard::wire::{ConnectionId, Sent, Wire};
+use crate::shard::wire::{ConnectionId, Wire};
 use crate::websocket::reader::Reader;
 
 /// The ends of connections that are under way.
@@ -74,7 +74,7 @@ impl Shard {
         if is_leaving || !self.leave_some(now, id) {
             self.parting.dead.insert(id);
             if !is_leaving {
-                self.parting.leaving.push_back(id);
+                self.leave_later(id);
             }
         } else {
             self.connections.remove(id.0 as usize);
@@ -129,26 +129,23 @@ impl Shard {
         connection.session.end(now, &self.topics);
         self.arm(id, now.plus(close_ms));
         self.settle(id);
-        if self.leave_some(now, id) {
-            self.make_ready(id);
-        } else {
-            self.parting.leaving.push_back(id);
+        if !self.leave_some(now, id) {
+            self.leave_later(id);
         }
+        self.make_ready(id);
     }
 
     /// Does some of what ends leave to do.
     pub(super) fn part(&mut self, now: Millis, wire: &mut impl Wire) {
         self.tell_drain(now);
         if self.holding.has_work() {
-            self.relieve(now, false, wire);
+            self.relieve(now, wire);
         }
         let Some(id) = self.parting.leaving.pop_front() else { return };
         if !self.leave_some(now, id) {
             self.parting.leaving.push_back(id);
         } else if self.parting.dead.remove(&id) {
             self.connections.remove(id.0 as usize);
-        } else {
-            self.make_ready(id);
         }
     }
 
@@ -169,6 +166,16 @@ impl Shard {
         }
     }
 
+    /// What subscriptions are left end in later turns. Until then no walk writes for them: nothing may follow the last
+    /// words, and whoever goes is to keep no more alive.
+    fn leave_later(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        for subscription in &connection.subscriptions {
+            self.audiences.entry(subscription).parked = true;
+        }
+        self.parting.leaving.push_back(id);
+    }
+
     /// Ends some subscriptions; `true` if none is left.
     fn leave_some(&mut self, now: Millis, id: ConnectionId) -> bool {
         for _ in 0..LEFT_A_TURN {
@@ -178,33 +185,6 @@ impl Shard {
             self.leave(now, &[subscription]);
         }
         self.connections.get(id.0 as usize).is_none_or(|connection| connection.subscriptions.is_empty())
-    }
-}
-
-/// The sockets of a shard, without those that are gone while cursors of theirs are left.
-#[derive(Debug)]
-pub struct Living<'a, W> {
-    wire: &'a mut W,
-    dead: &'a BTreeSet<ConnectionId>,
-}
-
-impl<'a, W: Wire> Living<'a, W> {
-    /// The sockets of those who live.
-    pub fn new(wire: &'a mut W, parting: &'a Parting) -> Self {
-        Self { wire, dead: &parting.dead }
-    }
-}
-
-impl<W: Wire> Wire for Living<'_, W> {
-    fn send(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Sent {
-        if !self.dead.is_empty() && self.dead.contains(&id) {
-            return Sent::Gone;
-        }
-        self.wire.send(id, parts)
-    }
-
-    fn close(&mut self, id: ConnectionId) {
-        self.wire.close(id);
     }
 }
 

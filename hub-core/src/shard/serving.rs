@@ -49,9 +49,6 @@ pub fn serve(
         }
         let step = if connection.half.is_some() {
             audiences.write_half(id, connection, topics, wire)
-        } else if connection.closing.is_some() && !connection.subscriptions.is_empty() {
-            // Nothing may follow the last words, and walks may still write for what is left.
-            Step::End(Served::Idle)
         } else if !connection.outbox.is_empty() {
             let bytes = std::mem::take(&mut connection.outbox);
             connection.half = Some(Half { source: HalfSource::Own(bytes), at: 0 });

@@ -18,7 +18,7 @@ impl Shard {
     pub(super) fn keep_time(&mut self, now: Millis, wire: &mut impl Wire) {
         if self.due.is_empty() && now >= self.wheel.deadline() {
             self.wheel.turn(now, &mut self.due);
-            self.relieve(now, true, wire);
+            self.relieve(now, wire);
             self.sweep(now);
         }
         for _ in 0..TIMERS_A_TURN {

@@ -227,8 +227,13 @@ pub fn write_blocks(
     let mut offered = 0;
     let mut count = 0;
     for (part, block) in parts.iter_mut().zip(blocks) {
+        // No other encoding is made of what does not fit anyway.
+        let is_too_much = |frame: &[u8]| count > 0 && offered + frame.len() > write_bytes;
+        if is_too_much(block.frame()) {
+            break;
+        }
         let frame = dialect.frame_of(block);
-        if count > 0 && offered + frame.len() > write_bytes {
+        if is_too_much(frame) {
             break;
         }
         *part = frame;

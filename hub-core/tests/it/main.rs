@@ -7,6 +7,7 @@ mod fairness;
 mod letters;
 mod logs;
 mod memory;
+mod neighbours;
 mod oddities;
 mod pages;
 mod pins;

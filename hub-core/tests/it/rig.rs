@@ -54,6 +54,12 @@ pub struct Hub {
     pub now: Millis,
 }
 
+/// Another shard of a hub, and its sockets.
+pub struct Beside {
+    shard: Shard,
+    sockets: Sockets,
+}
+
 pub const EPOCH: Epoch = Epoch(7);
 pub const ALL: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
 pub const NONE: Retention = Retention { none: true, ..ALL };
@@ -66,6 +72,24 @@ impl Hub {
     /// A hub of several shards; all but the first are given apart.
     pub fn with_shards(limits: Limits, rules: Vec<TopicRule>, shards: usize) -> (Self, Vec<Shard>) {
         Self::assemble(limits, rules, &[EPOCH], shards)
+    }
+
+    /// A hub of two shards, of which one is given apart.
+    pub fn with_two_shards(limits: Limits, rules: Vec<TopicRule>) -> (Self, Beside) {
+        let (hub, mut others) = Self::with_shards(limits, rules, 2);
+        (hub, Beside { shard: others.remove(0), sockets: Sockets::default() })
+    }
+
+    /// Does something in another shard, while this one does nothing.
+    pub fn beside<T>(&mut self, other: &mut Beside, act: impl FnOnce(&mut Self) -> T) -> T {
+        let mut change_places = |hub: &mut Self| {
+            std::mem::swap(&mut hub.shard, &mut other.shard);
+            std::mem::swap(&mut hub.sockets, &mut other.sockets);
+        };
+        change_places(self);
+        let done = act(self);
+        change_places(self);
+        done
     }
 
     /// A hub with logs of these epochs.
