@@ -8,7 +8,7 @@ use tidewire_protocol::code::{GapReason, Outcome, WhenSlow};
 use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::names::SelectorIndex;
-use crate::oracle::log::Log;
+use crate::oracle::log::{Log, Record};
 use crate::oracle::{Publish, Uid};
 
 mod start;
@@ -38,6 +38,8 @@ pub struct Listening {
     places: Vec<Place>,
     /// Whether it has ended.
     pub ended: bool,
+    /// It wants to hear when it has all that there was: which log that was in, and how many records of its selector.
+    pub wants_end: Option<(usize, usize)>,
 }
 
 /// Where a listener stands in one of its logs.
@@ -74,6 +76,7 @@ impl Listening {
             heard_ms: 0,
             places: Vec::new(),
             ended: false,
+            wants_end: None,
         }
     }
 
@@ -214,6 +217,36 @@ impl Listening {
         Ok(())
     }
 
+    /// It is told that it has all that there was when it asked. What a hub no longer has by the time it answers, a listener
+    /// may be told of later.
+    ///
+    /// # Errors
+    /// What it has not.
+    pub fn caught_up(
+        &mut self,
+        logs: &[Log],
+        publishes: &[Publish],
+        keeps_all: bool,
+    ) -> Result<(), Objection> {
+        let Some((log, count)) = self.wants_end.take() else {
+            return Err("caught up, which it did not ask for".into());
+        };
+        if !self.is_ready() || self.ended {
+            return Err("caught up before it was ready, or after its end".into());
+        }
+        let place = self.places.iter().find(|place| place.log == Some(log) && keeps_all);
+        let Some(place) = place else { return Ok(()) };
+        let owed =
+            logs[log].by_selector[usize::from(self.selector)].get(place.next..count).unwrap_or_default();
+        // Topics that keep nothing have nothing that there was.
+        let kept = |index: &&u32| !publishes[logs[log].records[**index as usize].uid as usize].bare;
+        let owed: Vec<u32> = owed.iter().filter(kept).copied().collect();
+        match self.first_lacking(place, &owed, &logs[log], publishes) {
+            Some(record) => Err(format!("caught up without {record:?}")),
+            None => Ok(()),
+        }
+    }
+
     /// What it should have by now and has not.
     #[must_use]
     pub fn lacks(
@@ -230,17 +263,30 @@ impl Listening {
         if !self.is_ready() {
             return Some("it never was ready".into());
         }
+        if self.wants_end.is_some() {
+            return Some("it never heard that it has caught up".into());
+        }
         self.places.iter().find_map(|place| {
             let Some(log) = place.log.filter(|log| life.contains(log)) else {
                 return Some("it was not told of the new log".into());
             };
             let known = &logs[log];
             let rest = &known.by_selector[usize::from(self.selector)][place.next..];
-            let records = rest.iter().map(|index| &known.records[*index as usize]);
-            let mut lacking =
-                records.filter(|record| !self.is_excused(place, record.offset, record.uid, publishes));
-            lacking.next().map(|record| format!("it never got {record:?}"))
+            let record = self.first_lacking(place, rest, known, publishes);
+            record.map(|record| format!("it never got {record:?}"))
         })
+    }
+
+    /// The first of some of a log's records that it is owed.
+    fn first_lacking<'a>(
+        &self,
+        place: &Place,
+        of: &[u32],
+        log: &'a Log,
+        publishes: &[Publish],
+    ) -> Option<&'a Record> {
+        let mut records = of.iter().map(|index| &log.records[*index as usize]);
+        records.find(|record| !self.is_excused(place, record.offset, record.uid, publishes))
     }
 
     fn is_excused(&self, place: &Place, offset: u64, uid: Uid, publishes: &[Publish]) -> bool {

@@ -189,8 +189,24 @@ impl World {
             self.oracle.object(format_args!("client {actor} gives a listener the id {}", id.0));
         }
         self.note(|| format!("client {actor}, listener {index}: {} {told}", NAMES[usize::from(selector)]));
+        self.want_end(actor, id, index);
         self.drain(actor, &[]);
         Some(index)
+    }
+
+    /// Some want to hear when they have all that there was. The question has a listener's number. Where there are several
+    /// logs, the end is known of one alone.
+    fn want_end(&mut self, actor: usize, id: ListenerId, index: usize) {
+        let listening = &mut self.oracle.listeners[index];
+        let mut logs =
+            listening.began.iter().filter(|(log, _)| listening.logs.contains(&self.oracle.logs[*log].index));
+        if let (Some(end), None) = (logs.next().copied(), logs.next())
+            && self.random.one_in(3)
+        {
+            listening.wants_end = Some(end);
+            self.actors[actor].client.catch_up(self.now, id);
+            self.actors[actor].listeners.push(index);
+        }
     }
 
     /// When a listener of the client began that wants the same, and whose question may not have been answered.

@@ -6,6 +6,7 @@ use tidewire_client_core::options::PartyId;
 use tidewire_client_core::output::{Event as ClientEvent, Output, Status};
 use tidewire_protocol::code::Code;
 
+use crate::oracle::Oracle;
 use crate::oracle::fate::Cause;
 use crate::websocket::{BINARY, CLOSE, put_masked};
 use crate::world::actor::Actor;
@@ -183,8 +184,14 @@ impl World {
             }
             ClientEvent::Goodbye { code: Code::Fenced, .. } => self.fenced(actor),
             ClientEvent::Goodbye { code, .. } => self.check_goodbye(actor, *code),
-            // Nobody here asks for pages, nor when a listener has caught up.
-            ClientEvent::Page { .. } | ClientEvent::CaughtUp { .. } => {}
+            ClientEvent::CaughtUp { listener } => {
+                let index = self.actors[actor].listeners[listener.0 as usize - 1];
+                let Oracle { listeners, logs, publishes, keeps_all, .. } = &mut self.oracle;
+                let done = listeners[index].caught_up(logs, publishes, *keeps_all);
+                self.check(actor, index, done);
+            }
+            // Nobody here asks for pages.
+            ClientEvent::Page { .. } => {}
             // What comes of it is told as well.
             ClientEvent::Said { .. } | ClientEvent::Echoed { .. } => {}
         }
