@@ -184,12 +184,7 @@ impl World {
             }
             ClientEvent::Goodbye { code: Code::Fenced, .. } => self.fenced(actor),
             ClientEvent::Goodbye { code, .. } => self.check_goodbye(actor, *code),
-            ClientEvent::CaughtUp { listener } => {
-                let index = self.actors[actor].listeners[listener.0 as usize - 1];
-                let Oracle { listeners, logs, publishes, keeps_all, .. } = &mut self.oracle;
-                let done = listeners[index].caught_up(logs, publishes, *keeps_all);
-                self.check(actor, index, done);
-            }
+            ClientEvent::CaughtUp { listener } => self.caught_up(actor, listener.0 as usize),
             // Nobody here asks for pages.
             ClientEvent::Page { .. } => {}
             // What comes of it is told as well.
@@ -206,6 +201,13 @@ impl World {
             let what = format!("client {actor}, listener {listener}: {objection}\n  {listening:?}");
             self.oracle.object(what);
         }
+    }
+
+    fn caught_up(&mut self, actor: usize, listener: usize) {
+        let index = self.actors[actor].listeners[listener - 1];
+        let Oracle { listeners, logs, publishes, keeps_all, .. } = &mut self.oracle;
+        let done = listeners[index].caught_up(logs, publishes, *keeps_all);
+        self.check(actor, index, done);
     }
 
     fn listener_refused(&mut self, actor: usize, listener: usize, fault: Fault) {
