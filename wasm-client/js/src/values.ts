@@ -9,9 +9,8 @@ const json = 1;
 /** The class of a value, also of one from another realm. */
 const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
-/** What JSON writes as `{}` or as something else than it is. */
-const lossy =
-  /^(Map|Set|Weak.*|Blob|File|FormData|Promise|Error|DOMException|RegExp|.+Array|.*ArrayBuffer|DataView|.*Stream)$/;
+/** What JSON writes as something else than it is, even if it has properties. */
+const lossy = /^(Map|Set|Blob|File|Promise|Error|RegExp|.+Array)$/;
 
 /** The bytes of a buffer or of a view of one, not copied. */
 export function bytesOf(value: unknown): Uint8Array | undefined {
@@ -33,9 +32,9 @@ export function encode(value: unknown, about: string): [content: number, payload
   let text: string | undefined;
   try {
     text = JSON.stringify(value);
-  } catch (error) {
+  } catch (cause) {
     // A circle, a bigint, or a `toJSON` that throws.
-    throw refuse(String(error));
+    throw Object.assign(refuse("what throws"), { cause });
   }
   if (text === undefined) throw refuse(typeof value);
   const loss = lossIn(value);
@@ -46,11 +45,21 @@ export function encode(value: unknown, about: string): [content: number, payload
 /** What JSON has written as something else; a look at the value costs less than a hook into `JSON.stringify`. */
 function lossIn(value: unknown): string | undefined {
   if (typeof value === "number" && !Number.isFinite(value)) return String(value);
-  if (typeof value !== "object" || !value || "toJSON" in value) return undefined;
-  if (Object.getPrototypeOf(value) !== Object.prototype && lossy.test(tagOf(value))) {
-    return tagOf(value);
+  if (typeof value === "function" || typeof value === "symbol") return typeof value;
+  if (typeof value !== "object" || !value) return undefined;
+  if ("toJSON" in value)
+    return tagOf(value) === "Date" && Number.isNaN(+value) ? "Invalid Date" : undefined;
+  const parts = Object.values(value);
+  if (Array.isArray(value)) {
+    // Holes count.
+    if (value.includes(undefined)) return "undefined";
+  } else {
+    // The prototype of plain objects, also of another realm, has none.
+    const prototype = Object.getPrototypeOf(value);
+    const isOther = prototype && Object.getPrototypeOf(prototype);
+    if (isOther && (!parts.length || lossy.test(tagOf(value)))) return tagOf(value);
   }
-  for (const part of Object.values(value)) {
+  for (const part of parts) {
     const loss = lossIn(part);
     if (loss) return loss;
   }
