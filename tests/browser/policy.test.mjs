@@ -1,4 +1,4 @@
-// A page whose policy forbids WebAssembly.
+// Pages whose policies forbid what the client would do.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -48,4 +48,56 @@ test("the default entry says which one does", async () => {
   assert.match(status.detail, /@tidewire\/client\/js needs no WebAssembly/);
   // The browser has its own word about it.
   assert.match(browser.errors.splice(0).join("\n"), /^(|.*Content Security Policy.*)$/);
+});
+
+/** What the client says, one status after another, on a page with a policy of its own, until `upto` comes. */
+async function statusesUnder(policy, url, upto) {
+  const other = await Site.start({ "/js.js": fileOf("@tidewire/client/js") }, undefined, policy);
+  const foreign = await browser.open(other.url);
+  try {
+    return await foreign.evaluate(
+      async ([url, upto]) => {
+        const { createClient } = await import("/js.js");
+        const tide = createClient(url);
+        const told = [];
+        await new Promise((done) => {
+          tide.on("status", ({ state, reason, detail }) => {
+            told.push({ state, reason, detail });
+            if (state === upto) done(tide.close());
+          });
+          tide.connect();
+        });
+        // The last one tells of the end.
+        return told.slice(0, -1);
+      },
+      [url, upto],
+    );
+  } finally {
+    await foreign.close();
+    await other.stop();
+    browser.errors.splice(0);
+  }
+}
+
+test("a policy against the hub's address is told at once, as what it is", async () => {
+  const told = await statusesUnder("connect-src 'self'", hub.url, "offline");
+  assert.deepEqual(
+    told.map(({ state, reason }) => [state, reason]),
+    [
+      ["connecting", undefined],
+      ["offline", "link_blocked"],
+    ],
+  );
+  assert.match(told[1].detail, /Content-Security-Policy: connect-src/);
+});
+
+test("a policy that lets the address pass is not blamed where nobody answers", async () => {
+  const told = await statusesUnder("connect-src ws://127.0.0.1:9", "ws://127.0.0.1:9", "offline");
+  assert.equal(told[1].reason, "not_reached");
+});
+
+test("a policy that lets the address pass lets the client work", async () => {
+  const policy = `connect-src ${hub.url.replace("http", "ws")}`;
+  const told = await statusesUnder(policy, hub.url, "online");
+  assert.equal(told.at(-1).reason, undefined);
 });

@@ -32,13 +32,16 @@ export type ErrorCode =
 
 /** What to do about codes that nobody else has words for. */
 const sentences = new Map<ErrorCode, string>([
-  ["bad_name", "give words joined by dots, without spaces"],
+  ["bad_name", "give words joined by dots, no spaces, * and > alone, at most 255 bytes"],
   ["forbidden", "no rule allows it"],
+  ["too_large", "the hub takes no message as large"],
+  ["larger_than_outbox", "give the option outbox more room"],
+  ["no_websocket", "there is no WebSocket: give createClient(url, { WebSocket })"],
   ["outbox_full", "wait, or give the option outbox more room"],
   ["closed", "create another client"],
   ["cancelled", "the application has withdrawn it"],
   ["dropped", "the outbox was full; publish it again"],
-  ["link_lost", "there is no connection; wait until the status says online"],
+  ["link_lost", "call connect(), and wait until the status says online"],
   ["memory_only", "this outbox is in memory; leave `until` out"],
   ["bad_payload", "it is not the JSON that it says it is"],
   ["handler_failed", "a handler threw; see the cause"],
@@ -53,16 +56,21 @@ export class TidewireError extends Error {
   /** Whether doing the same again can help without anyone changing anything. */
   readonly retryable: boolean;
   /** What is wrong or to be done, in a sentence for people: the hub's own where it said one. */
-  readonly detail: string | undefined;
+  readonly detail: string;
+
+  /** Node prints it, and bundlers rename classes. */
+  static override get name() {
+    return "TidewireError";
+  }
 
   constructor(
     code: ErrorCode,
     about: string,
     retryable = false,
     cause?: unknown,
-    detail = sentences.get(code),
+    detail = sentences.get(code) ?? "see the README of @tidewire/client",
   ) {
-    super(`${about}: ${code}${detail ? `: ${detail}` : ""}`, cause === undefined ? {} : { cause });
+    super(`${about}: ${code}: ${detail}`, cause === undefined ? {} : { cause });
     this.code = code;
     this.retryable = retryable;
     this.detail = detail;
@@ -72,4 +80,17 @@ export class TidewireError extends Error {
 /** A mistake of the caller's, told where it is made. */
 export function misuse(code: "bad_argument" | "bad_value", text: string): TypeError {
   return Object.assign(new TypeError(text), { code });
+}
+
+/** What WebAssembly has thrown; the lack of it, or a policy against it, by its code. */
+export function wasmError(cause: unknown): unknown {
+  const isBlocked = !globalThis.WebAssembly || /CSP|Content.Security/i.test(String(cause));
+  if (!isBlocked) return cause;
+  const detail = `@tidewire/client/js needs no WebAssembly; ${wordsOf(cause)}`;
+  return new TidewireError("wasm_blocked", "engine", false, cause, detail);
+}
+
+/** What was thrown, in words. */
+export function wordsOf(cause: unknown): string {
+  return (cause as Error | undefined)?.message || String(cause);
 }

@@ -5,7 +5,7 @@ import { type Deferred, deferred } from "./deferred.js";
 import { Engine, type Loader, now } from "./engine/engine.js";
 import type { Rows } from "./engine/rows.js";
 import { Call, Kind } from "./engine/tables.js";
-import { type ErrorCode, TidewireError } from "./errors.js";
+import { TidewireError } from "./errors.js";
 import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
 import { watchPage } from "./page.js";
 import type { OutboxOptions } from "./types.js";
@@ -25,7 +25,9 @@ export interface Guest {
   /** Another engine comes. */
   restarts(cause: unknown): void;
   /** There is no engine any more, and none will come. */
-  failed(code: ErrorCode, cause: unknown): void;
+  failed(cause: unknown): void;
+  /** What has ended it, said of what is asked of it. */
+  ended(about: string): TidewireError | undefined;
   /** A connection ended; what is known of it besides its close code. */
   lost(end: LinkEnd): void;
 }
@@ -54,7 +56,7 @@ export class Host {
   #engine: Engine | undefined;
   #started = false;
   #drainDue = false;
-  #stoppedAt = Number.NEGATIVE_INFINITY;
+  #stoppedAt = -10_000;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sleepTimer: ReturnType<typeof setInterval> | undefined;
   /** When the timer rings. */
@@ -88,10 +90,7 @@ export class Host {
         this.#producer[2] = engines + 1n;
         this.#boot(new Engine(wasm, this.#producer, this.#outbox));
       })
-      .catch((cause) => {
-        const isBlocked = !globalThis.WebAssembly || /CSP|Content.Security/i.test(String(cause));
-        this.#guest.failed(isBlocked ? "wasm_blocked" : "engine_failed", cause);
-      });
+      .catch((cause) => this.#guest.failed(cause));
   }
 
   /** Has the engine find out whether the link is what it seems, or make one without waiting any longer. */
@@ -161,7 +160,7 @@ export class Host {
       });
     } catch (cause) {
       // Later: this is inside a call of the application's.
-      queueMicrotask(() => this.#guest.failed("no_websocket", cause));
+      queueMicrotask(() => this.#guest.failed(cause));
       return false;
     }
     this.#pageEvents = new AbortController();
@@ -195,7 +194,6 @@ export class Host {
 
   #lose(code: number, end: LinkEnd): void {
     this.#guest.lost(end);
-    this.#setOnline(false);
     this.tell((engine) => engine.tell(Call.LinkClosed, code));
   }
 
@@ -208,7 +206,7 @@ export class Host {
   #setOnline(isOnline: boolean): void {
     this.#isOnline = isOnline;
     if (isOnline) return;
-    this.#ping?.reject(lost());
+    this.#ping?.reject(this.#guest.ended("ping") ?? lost());
     this.#ping = undefined;
   }
 
@@ -248,7 +246,8 @@ export class Host {
           this.#wake(rows.number(row, 1));
           break;
         case Kind.Status:
-          this.#setOnline(upper === online);
+          // The guest says how it has ended.
+          if (upper !== closed) this.#setOnline(upper === online);
           break;
         case Kind.Echoed:
           if (upper !== this.#ping?.request) break;
@@ -319,7 +318,7 @@ export class Host {
     // Later: this may be inside a call of the application's.
     queueMicrotask(() => {
       if (again) {
-        this.#guest.failed("engine_failed", cause);
+        this.#guest.failed(cause);
       } else {
         this.#guest.restarts(cause);
         this.begin();
@@ -333,5 +332,6 @@ function lost(): TidewireError {
 }
 
 const none = new Uint8Array(0);
-/** The standing of a `Kind.Status` row. */
+/** Standings of a `Kind.Status` row. */
 const online = 1;
+const closed = 3;

@@ -35,11 +35,13 @@ export class SocketLink implements Link {
   /** Counts connections: what is older than the newest is not heard. */
   #newest = 0;
   #socket: SocketLike | undefined;
+  /** Hears of the page's policy while a connection is being made. */
+  #policy: AbortController | undefined;
 
   /** Opens nothing yet. Throws if there is no WebSocket to open. */
   constructor(url: string, given: WebSocketConstructor | undefined, events: LinkEvents) {
     const socket = given ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
-    if (!socket) throw new Error("there is no WebSocket: give createClient(url, { WebSocket })");
+    if (!socket) throw new TidewireError("no_websocket", "connect");
     this.#url = url;
     this.#WebSocket = socket;
     this.#events = events;
@@ -47,11 +49,23 @@ export class SocketLink implements Link {
 
   open(): void {
     const number = ++this.#newest;
+    let directive: string | undefined;
+    this.#policy = new AbortController();
+    // Browsers do not tell the socket, and some give the scheme alone; what is only reported is not forbidden.
+    globalThis.addEventListener?.(
+      "securitypolicyviolation",
+      ({ blockedURI, disposition, effectiveDirective }) => {
+        if (disposition !== "report" && blockedURI && this.#url.startsWith(blockedURI)) {
+          directive = effectiveDirective;
+        }
+      },
+      this.#policy,
+    );
     const closed = (code: number, end: LinkEnd) => {
       if (number !== this.#newest) return;
-      this.#newest++;
-      this.#socket = undefined;
-      this.#events.closed(code, end);
+      this.#leave();
+      const detail = `Content-Security-Policy: ${directive}`;
+      this.#events.closed(code, directive ? { reason: "link_blocked", detail } : end);
     };
     try {
       const socket = new this.#WebSocket(this.#url, [subprotocol]);
@@ -70,16 +84,23 @@ export class SocketLink implements Link {
 
   close(code: number): void {
     const socket = this.#socket as (SocketLike & { terminate?(): void }) | undefined;
-    this.#newest++;
-    this.#socket = undefined;
+    this.#leave();
     socket?.close(code);
     // `ws` would wait half a minute for a peer that may be gone, and Node with it.
     if (socket?.terminate) unheld(setTimeout(() => socket.terminate?.(), 500));
   }
 
+  #leave(): void {
+    this.#newest++;
+    this.#socket = undefined;
+    this.#policy?.abort();
+  }
+
   #hear(socket: SocketLike, closed: (code: number, end: LinkEnd) => void): void {
-    let isOpen = false;
+    let reason: ErrorCode | undefined = "not_reached";
     let detail: string | undefined;
+    const end = (code: number, said?: string) =>
+      closed(code, { reason, detail: said || (reason && detail) });
     const on: SocketLike["addEventListener"] = (type, tell) =>
       socket.addEventListener(type, (event) => {
         if (this.#socket === socket) tell(event);
@@ -91,22 +112,20 @@ export class SocketLink implements Link {
         closed(1002, { reason: "wrong_protocol", detail: `"${protocol}", not "${subprotocol}"` });
         return;
       }
-      isOpen = true;
+      reason = undefined;
+      this.#policy?.abort();
       this.#events.opened();
     });
     on("message", ({ data }: MessageEvent) => {
       // The hub sends no text; what is none of its messages is for the engine to refuse.
       this.#events.received(bytesOf(data) ?? new Uint8Array(0));
     });
-    on("close", ({ code, reason }: CloseEvent) =>
-      closed(code, {
-        reason: isOpen ? undefined : "not_reached",
-        detail: reason || (isOpen ? undefined : detail),
-      }),
-    );
+    on("close", ({ code, reason }: CloseEvent) => end(code, reason));
     // The close that follows tells; without a listener `ws` would throw. Browsers say nothing here.
     on("error", ({ message }: ErrorEvent) => {
       detail = message;
+      // In Chromium none follows where a policy forbids the address.
+      if (socket.readyState === 3) setTimeout(end, 0, 1006);
     });
   }
 }
@@ -115,23 +134,23 @@ export class SocketLink implements Link {
 export function socketUrl(given: string | URL): string {
   const page = globalThis.location?.href;
   const address = String(given);
+  // What is not there (a variable that was not set) is no host called "undefined", and no address of this page.
+  const isGiven = given && (given instanceof URL || typeof given === "string");
+  let cause: unknown;
   try {
-    // What is not there (a variable that was not set) is no host called "undefined", and no address of this page.
-    if (!given || !(given instanceof URL || typeof given === "string"))
-      throw new TypeError("no address");
     // "localhost:7700" is no address of the scheme "localhost".
     const isBare =
       /^(\[[\da-f:.]+\]|[\w.-]+)(:\d+)?(\/|$)/i.test(address) && !/^\w+:\/\//.test(address);
     const scheme = page?.startsWith("http:") || isLocal(address) ? "ws" : "wss";
     const url = new URL(isBare ? `${scheme}://${address}` : address, page);
     url.protocol = url.protocol.replace("http", "ws");
-    if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`${url.protocol} is not ws or wss`);
     url.hash = "";
     if (!url.pathname.endsWith("/v1/ws")) url.pathname = url.pathname.replace(/\/*$/, "/v1/ws");
-    return url.href;
-  } catch (cause) {
-    throw new TidewireError("bad_address", `"${shownUrl(address)}"`, false, cause);
+    if (isGiven && /^wss?:$/.test(url.protocol)) return url.href;
+  } catch (thrown) {
+    cause = thrown;
   }
+  throw new TidewireError("bad_address", `"${shownUrl(address)}"`, false, cause);
 }
 
 /** An address without what may be secret in it. */

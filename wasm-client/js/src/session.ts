@@ -5,7 +5,7 @@ import type { Engine, Loader } from "./engine/engine.js";
 import { codeOf } from "./engine/faults.js";
 import type { Rows } from "./engine/rows.js";
 import { Call, Kind } from "./engine/tables.js";
-import { type ErrorCode, TidewireError } from "./errors.js";
+import { type ErrorCode, TidewireError, wordsOf } from "./errors.js";
 import { type Guest, Host, type Transport } from "./host.js";
 import { type LinkEnd, shownUrl } from "./link.js";
 import type { Listener, Owner, Reader } from "./listener.js";
@@ -234,11 +234,14 @@ export class Session implements Guest {
     this.#report(new TidewireError(reason, shownUrl(this.url), true, cause, detail), isTold);
   }
 
-  failed(code: ErrorCode, cause: unknown): void {
+  failed(thrown: unknown): void {
     if (this.closed) return;
-    const way = code === "wasm_blocked" ? "@tidewire/client/js needs no WebAssembly; " : "";
-    this.#cause = cause;
-    this.#setStatus({ state: "closed", reason: code, detail: way + wordsOf(cause) });
+    const error =
+      thrown instanceof TidewireError
+        ? thrown
+        : new TidewireError("engine_failed", "", false, thrown, wordsOf(thrown));
+    this.#cause = error.cause;
+    this.#setStatus({ state: "closed", reason: error.code, detail: error.detail });
   }
 
   lost(end: LinkEnd): void {
@@ -313,7 +316,8 @@ export class Session implements Guest {
       this.#toldRefusals.clear();
     }
     if (state === "connecting") this.#attempts++;
-    let { reason, detail } = status;
+    // What is being tried again failed for that.
+    let { reason, detail } = state === "connecting" ? this.status : status;
     if (reason === "link_lost") reason = this.#lost.reason ?? reason;
     // A hub closes with the code's name, and has said more before.
     if (this.#lost.detail !== reason) detail ??= this.#lost.detail;
@@ -373,8 +377,4 @@ export class Session implements Guest {
 /** The engine refuses with minus twice a fault, less one if trying again can help. */
 function refusal(answer: number): [code: ErrorCode, retryable: boolean] {
   return [codeOf(-answer >> 1), (-answer & 1) > 0];
-}
-
-function wordsOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -2,8 +2,9 @@
 
 import { openClient } from "./client.js";
 import { instantiate, type Loader } from "./engine/engine.js";
-import { TidewireError } from "./errors.js";
+import { misuse, TidewireError, wasmError, wordsOf } from "./errors.js";
 import type { Client, ClientOptions, Contract } from "./types.js";
+import { bytesOf } from "./values.js";
 
 export * from "./exports.js";
 
@@ -14,7 +15,7 @@ let module: Promise<WebAssembly.Module> | undefined;
 
 /** Says where the engine is, before the first client connects. Resolves when it is compiled. */
 export function initWasm(source: WasmSource | Promise<WasmSource>): Promise<void> {
-  module = Promise.resolve(source).then(compile);
+  module = Promise.resolve(source).then(compile, failed);
   return module.then(() => {});
 }
 
@@ -27,24 +28,36 @@ export function createClient<C extends Contract = never>(
 }
 
 const load: Loader = async () => {
-  if (!module) throw new TidewireError("engine_failed", "call initWasm first");
-  return instantiate(await module);
+  if (!module) {
+    throw new TidewireError("engine_failed", "engine", false, undefined, "call initWasm first");
+  }
+  return module.then(instantiate).catch(failed);
 };
 
-async function compile(source: WasmSource): Promise<WebAssembly.Module> {
-  if (source instanceof WebAssembly.Module) return source;
-  if (typeof source === "string" || source instanceof URL) return compile(await fetch(source));
-  if (source instanceof Response) {
-    if (!source.ok) {
-      throw new TidewireError(
-        "engine_failed",
-        source.url,
-        true,
-        undefined,
-        `HTTP ${source.status}`,
-      );
-    }
-    return WebAssembly.compile(await source.arrayBuffer());
+async function compile(given: unknown): Promise<WebAssembly.Module> {
+  try {
+    const isAddress = typeof given === "string" || given instanceof URL;
+    const source = isAddress ? await fetch(given) : given;
+    if (source instanceof WebAssembly.Module) return source;
+    const bytes = source instanceof Response ? await bodyOf(source) : bytesOf(source);
+    if (bytes) return await WebAssembly.compile(bytes as BufferSource);
+  } catch (cause) {
+    failed(cause);
   }
-  return WebAssembly.compile(source);
+  throw misuse(
+    "bad_argument",
+    "source: give an address, a Response, bytes (in Node those of the file), or a WebAssembly.Module",
+  );
+}
+
+async function bodyOf(response: Response): Promise<ArrayBuffer> {
+  if (response.ok) return response.arrayBuffer();
+  const { url, status } = response;
+  throw new TidewireError("engine_failed", url || "engine", true, undefined, `HTTP ${status}`);
+}
+
+function failed(cause: unknown): never {
+  const error = wasmError(cause);
+  if (error instanceof TidewireError) throw error;
+  throw new TidewireError("engine_failed", "engine", true, cause, wordsOf(cause));
 }

@@ -14,6 +14,8 @@ export interface SocketLike {
   binaryType: string;
   /** The subprotocol that was agreed on. */
   readonly protocol?: string;
+  /** 3 once it is over. */
+  readonly readyState?: number;
   send(data: Uint8Array<ArrayBuffer>): void;
   close(code?: number): void;
   addEventListener(
@@ -248,7 +250,7 @@ export interface Outbox {
 /** Another object whenever anything in it changes, and the same until then. */
 export interface Status {
   readonly state: "idle" | "connecting" | "online" | "offline" | "closed";
-  /** Why it is offline or closed. */
+  /** Why it is offline or closed; while it connects, why the last try led to nothing. */
   readonly reason?: ErrorCode;
   /** The reason in words, where someone said them: the hub, the WebSocket, the engine's loader. */
   readonly detail?: string;

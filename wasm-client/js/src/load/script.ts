@@ -21,4 +21,10 @@ export function scriptEngine(): Wasm {
   };
 }
 
-export const loadScript: Loader = async () => scriptEngine();
+export const loadScript: Loader = async () => {
+  for (const name of needed) if (!globalThis[name]) throw new Error(`there is no ${name}`);
+  return scriptEngine();
+};
+
+/** What runtimes without WebAssembly may lack, and would else miss in the midst of something. */
+const needed = ["crypto", "performance", "TextDecoder", "TextEncoder"] as const;
