@@ -79,7 +79,7 @@ test("names and texts are those of the sources", async () => {
     topic: "{ topic: 'surface.a' }",
     subscription: "{ subscription: 'surface.a', state: 'live', lag: 0 }",
     dropped: 0,
-    name: '"a b": bad_name: give words joined by dots, without spaces',
+    name: '"a b": bad_name: give words joined by dots, no spaces, * and > alone, at most 255 bytes',
     option: "option form: give from or whenSlow or echo or signal",
     address: '"undefined": bad_address: give a hub\'s address, such as wss://hub.example.com',
     stored: "publish to surface.a: memory_only: this outbox is in memory; leave `until` out",

@@ -18,10 +18,12 @@ function check(isRight: boolean, what: string, allowed: string): void {
 /** Options must be an object, and all their names known. */
 function checkOptions(options: unknown, known: string): void {
   check(Object(options) === options, "options", "an object");
+  for (const name of Object.keys(options as object)) checkKnown(name, "option", known);
+}
+
+function checkKnown(name: unknown, what: string, known: string): void {
   const names = known.split(" ");
-  for (const name of Object.keys(options as object)) {
-    check(names.includes(name), `option ${name}`, names.join(" or "));
-  }
+  check(names.includes(name as string), `${what} ${name}`, names.join(" or "));
 }
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
@@ -59,6 +61,16 @@ export function checkFunction(value: unknown, what: string): void {
   check(typeof value === "function", what, "a function");
 }
 
+/** An event must be one that is known. */
+export function checkEvent(event: unknown, handler: unknown, known: string): void {
+  checkKnown(event, "event", known);
+  checkFunction(handler, event as string);
+}
+
+export function checkId(id: unknown): void {
+  check(isCount(id), "id", "that of a publish");
+}
+
 /** What a token of a name may be; the rules are those of `protocol/src/name.rs`. */
 const plain = /^[^*>\p{White_Space}\p{Cc}\p{Cs}]+$/u;
 
@@ -66,12 +78,11 @@ const plain = /^[^*>\p{White_Space}\p{Cc}\p{Cs}]+$/u;
 export function checkName(name: unknown, wildcards: boolean): void {
   check(typeof name === "string", "name", "a string");
   const text = name as string;
-  const tokens = text.split(".");
-  const isToken = (token: string, at: number) =>
-    plain.test(token) || token === "*" || (token === ">" && at === tokens.length - 1);
+  const isToken = (token: string, at: number, { length }: string[]) =>
+    plain.test(token) || token === "*" || (token === ">" && at === length - 1);
   // No letter takes more than three bytes: most names are short, whatever they hold.
-  if (!tokens.every(isToken) || (text.length > 85 && toUtf8(text).length > 255)) {
-    throw new TidewireError("bad_name", JSON.stringify(name));
+  if (!text.split(".").every(isToken) || (text.length > 85 && toUtf8(text).length > 255)) {
+    throw new TidewireError("bad_name", JSON.stringify(text.slice(0, 60)));
   }
   const isPlain = wildcards || !/[*>]/.test(text);
   check(isPlain, `topic ${text}`, "a name without wildcards, or use pattern()");

@@ -1,6 +1,6 @@
 // The client as the application holds it: a share in a session, and the listeners that it opened.
 
-import { checkClient, checkFunction, checkName } from "./check.js";
+import { checkClient, checkEvent, checkId, checkName } from "./check.js";
 import { Emitter } from "./emitter.js";
 import type { Loader } from "./engine/engine.js";
 import { TidewireError } from "./errors.js";
@@ -72,8 +72,15 @@ class Tide implements Client, Home {
       get bytes() {
         return session.entries.bytes;
       },
-      cancel: (id) => session.cancel(id),
-    };
+      cancel(id) {
+        checkId(id);
+        session.cancel(id);
+      },
+      [inspected]() {
+        const { count, bytes } = this;
+        return { count, bytes };
+      },
+    } as Outbox;
     session.members.add(this);
   }
 
@@ -96,7 +103,7 @@ class Tide implements Client, Home {
   }
 
   on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => unknown): Off {
-    checkFunction(handler, event);
+    checkEvent(event, handler, "status outbox error");
     return this.#events.on(event, handler);
   }
 
@@ -130,9 +137,12 @@ class Tide implements Client, Home {
   }
 
   [inspected](): object {
-    const { status, sendsDropped } = this;
-    const { count, bytes } = this.outbox;
-    return { client: shownUrl(this.session.url), status, outbox: { count, bytes }, sendsDropped };
+    const { status, outbox, sendsDropped } = this;
+    return { client: shownUrl(this.session.url), status, outbox, sendsDropped };
+  }
+
+  toJSON(): object {
+    return this[inspected]();
   }
 
   ended(about: string): TidewireError | undefined {
@@ -180,4 +190,4 @@ class Tide implements Client, Home {
   }
 }
 
-const closedStatus: Status = Object.freeze({ state: "closed", storage: "memory" });
+const closedStatus: Status = { state: "closed", storage: "memory" };

@@ -2,7 +2,7 @@
 
 import type { TidewireError } from "./errors.js";
 import type { Consumer, Item, Listener } from "./listener.js";
-import { dispose } from "./symbols.js";
+import { dispose, inspected } from "./symbols.js";
 import type { Messages, Ready } from "./types.js";
 
 type Step = IteratorResult<Item, undefined>;
@@ -51,6 +51,11 @@ export class Iteration implements Messages<unknown>, Consumer {
 
   [dispose](): void {
     this.#stop();
+  }
+
+  [inspected](): object {
+    const { name, state, lag } = this.#listener;
+    return { messages: name, state, lag };
   }
 
   /** @internal */

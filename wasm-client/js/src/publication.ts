@@ -1,6 +1,7 @@
 // The promise that a publish gives. It knows whether anyone waits for it: a failure that nobody waits for is told in
 // another way, and ends no process.
 
+import { inspected } from "./symbols.js";
 import type { Published, Publishing } from "./types.js";
 
 export class Publication extends Promise<Published> implements Publishing {
@@ -30,6 +31,10 @@ export class Publication extends Promise<Published> implements Publishing {
   ): Promise<A | B> {
     this.#awaited = true;
     return super.then(fulfilled, rejected);
+  }
+
+  [inspected](): object {
+    return { publish: this.id };
   }
 
   /** `end` is called once it has settled. */

@@ -1,6 +1,13 @@
 // Topics and patterns: names that can be listened to, and for topics published to.
 
-import { checkFunction, checkHistory, checkPublish, checkSend, checkSubscribe } from "./check.js";
+import {
+  checkEvent,
+  checkFunction,
+  checkHistory,
+  checkPublish,
+  checkSend,
+  checkSubscribe,
+} from "./check.js";
 import { Emitter } from "./emitter.js";
 import { TidewireError } from "./errors.js";
 import { Iteration } from "./iteration.js";
@@ -198,7 +205,7 @@ class Listening implements Subscription {
   }
 
   on: Subscription["on"] = (event, handler) => {
-    checkFunction(handler, event);
+    checkEvent(event, handler, "gap refused change");
     const { failed } = this.#listener;
     if (event === "change") {
       this.#listener.watch(() => this.#events.emit("change", this, failed));

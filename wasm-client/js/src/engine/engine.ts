@@ -55,7 +55,7 @@ export class Engine {
     const { maxCount = 10_000, maxBytes = bytesMaxDefault, whenFull } = outbox;
     const [secret = 0n, rest = 0n, incarnation = 0n] = producer;
     const count = Math.min(maxCount, 2 ** 32 - 1);
-    const bytes = Math.min(maxBytes, Number.MAX_SAFE_INTEGER);
+    const bytes = Math.min(maxBytes, 2 ** 53 - 1);
     wasm.start(secret, rest, incarnation, count, bytes, whenFull === "drop_oldest");
   }
 
