@@ -51,8 +51,9 @@ test("the default entry says which one does", async () => {
 });
 
 /** What the client says, one status after another, on a page with a policy of its own, until `upto` comes. */
-async function statusesUnder(policy, url, upto) {
-  const other = await Site.start({ "/js.js": fileOf("@tidewire/client/js") }, undefined, policy);
+async function statusesUnder(policy, url, upto, header = "content-security-policy") {
+  const modules = { "/js.js": fileOf("@tidewire/client/js") };
+  const other = await Site.start(modules, undefined, { [header]: policy });
   const foreign = await browser.open(other.url);
   try {
     return await foreign.evaluate(
@@ -92,8 +93,15 @@ test("a policy against the hub's address is told at once, as what it is", async 
 });
 
 test("a policy that lets the address pass is not blamed where nobody answers", async () => {
-  const told = await statusesUnder("connect-src ws://127.0.0.1:9", "ws://127.0.0.1:9", "offline");
-  assert.equal(told[1].reason, "not_reached");
+  const nobody = "ws://127.0.0.1:9";
+  const policies = {
+    [`connect-src ${nobody}`]: "content-security-policy",
+    "connect-src 'self'": "content-security-policy-report-only",
+  };
+  for (const [policy, header] of Object.entries(policies)) {
+    const told = await statusesUnder(policy, nobody, "offline", header);
+    assert.equal(told[1].reason, "not_reached");
+  }
 });
 
 test("a policy that lets the address pass lets the client work", async () => {

@@ -9,16 +9,16 @@ export class Site {
   #server;
 
   /**
-   * Serves a page at `/`, an empty one if none is given, under a policy, if one is given, and modules by their paths,
-   * `{ "/name.js": FILE }`.
+   * Serves a page at `/`, an empty one if none is given, and modules by their paths, `{ "/name.js": FILE }`, all with
+   * the same further headers.
    */
-  static async start(modules, page, policy) {
+  static async start(modules, page, headers = {}) {
     const site = new Site();
     site.#server = createServer((request, response) => {
       const { pathname } = new URL(request.url, "http://site");
       const file = pathname === "/" ? page : modules[pathname];
       response.statusCode = file || pathname === "/" ? 200 : 404;
-      if (policy) response.setHeader("content-security-policy", policy);
+      response.setHeaders(new Map(Object.entries(headers)));
       response.setHeader("content-type", TYPES[extname(file ?? "empty.html")]);
       response.end(file ? readFileSync(file) : EMPTY);
     });
