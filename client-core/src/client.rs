@@ -229,9 +229,9 @@ impl Client {
         Ok(id)
     }
 
-    /// Asks for a page of a topic's or pattern's history, with at most so many messages. They come as messages of
-    /// the number that this gives, with `Page` behind them, or `Refused` instead; [`Self::unsubscribe`] drops the
-    /// question. It is asked anew on each link until it has its answer.
+    /// Asks for a topic's or pattern's history, up to so many messages or 8 MiB of them. They come as messages of
+    /// the number that this gives, of as many pages as the hub makes of them, with `Page` behind them, or `Refused`;
+    /// [`Self::unsubscribe`] drops the question. It goes on with each link until it has its answer.
     ///
     /// # Errors
     /// `closed` or `bad_name`.

@@ -72,6 +72,9 @@ pub(crate) const WAITING_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of history asked for at once.
 pub(crate) const PAGE_BYTES_MAX: u32 = 256 << 10;
+/// Bytes of messages that the answer to one question gathers, of however many pages of the hub's: what a browser can hold
+/// of each of a few of them.
+pub(crate) const ANSWER_BYTES_MAX: u32 = 8 << 20;
 /// Pages that are asked for at once: a few keep the link busy, and a hub
 /// refuses more than it has room for.
 pub(crate) const PAGES_AT_ONCE_MAX: usize = 8;

@@ -38,6 +38,8 @@ pub(crate) struct Listener {
     ready: bool,
     /// It reads one page, for itself, or for another one that wants to know where its messages end.
     pub reads_for: Option<ListenerId>,
+    /// What is missing before the first message of a question.
+    pub lacks: Option<Gap>,
 }
 
 /// Where a listener stands to the live flow.
@@ -81,6 +83,7 @@ impl Listener {
             held_bytes: 0,
             ready: false,
             reads_for: None,
+            lacks: None,
         }
     }
 
@@ -200,10 +203,14 @@ impl Listener {
         }
     }
 
-    /// Forgets what it has read.
-    pub(crate) fn rewind(&mut self) {
-        self.cursor = Cursor::default();
-        (self.held, self.held_bytes) = (0, 0);
+    /// Where it is and what it holds, for [`Self::rewind`].
+    pub(crate) fn mark(&self) -> (Cursor, u32, u32) {
+        (self.cursor.clone(), self.held, self.held_bytes)
+    }
+
+    /// Forgets what it has read since.
+    pub(crate) fn rewind(&mut self, mark: (Cursor, u32, u32)) {
+        (self.cursor, self.held, self.held_bytes) = mark;
     }
 
     /// Tells its end.

@@ -136,11 +136,11 @@ pub enum Event {
         /// Which.
         listener: ListenerId,
     },
-    /// A page of history is whole: its messages came before this, under the number that the question got.
+    /// An answer from history is whole: its messages came before this, under the number that the question got.
     Page {
         /// Which.
         listener: ListenerId,
-        /// The page reaches up to these places, one per log; the next one starts after them.
+        /// It reaches up to these places, one per log; the next one starts after them.
         positions: Vec<Position>,
         /// What is missing before the first message, if something is.
         gap: Option<Gap>,

@@ -1,10 +1,9 @@
-//! Pages of history that the application asks for, and where listeners' messages end: readers of one page each, in tails
-//! that the hub never hears of.
+//! History that the application asks for, of as many pages of the hub's as it takes, and where listeners' messages end: a
+//! reader each, in tails that the hub never hears of.
 
-use tidewire_protocol::hub_frame::Page;
 use tidewire_protocol::position::{Position, Start};
 
-use crate::fault::Broken;
+use crate::limits::ANSWER_BYTES_MAX;
 use crate::listener::Stage;
 use crate::output::{Event, ListenerId};
 use crate::outputs::Outputs;
@@ -15,10 +14,10 @@ use crate::tail::Tail;
 pub(super) type End = (ListenerId, Option<Position>);
 
 impl Subscriptions {
-    /// Asks for a page with at most so many messages, one at least.
+    /// Asks for what there is, as far as it is at most so many messages, one at least, and so many bytes.
     pub(crate) fn ask_page(&mut self, name: &str, from: Start, messages_max: u32) -> ListenerId {
         let id = self.following();
-        self.tails.push(Tail::of_page(id, name, from, (messages_max, u32::MAX), id));
+        self.tails.push(Tail::of_page(id, name, from, (messages_max, ANSWER_BYTES_MAX), id));
         self.wake(0);
         id
     }
@@ -34,34 +33,28 @@ impl Subscriptions {
         }
     }
 
-    /// A reader has got its page, or half of one.
-    pub(super) fn paged(
-        &mut self,
-        (id, reader_for): (ListenerId, ListenerId),
-        page: &Page<'_>,
-        done: Result<(), Broken>,
-        out: &mut Outputs,
-    ) -> Result<(), Broken> {
-        let last = out.last_message(id);
-        if id != reader_for || done.is_err() {
-            // Half a page is none.
+    /// A reader has got a page. A question goes on until it has all that it asked for.
+    pub(super) fn paged(&mut self, id: ListenerId, reader_for: ListenerId, out: &mut Outputs) {
+        if id != reader_for {
+            let last = out.last_message(id);
             out.forget(id);
-        }
-        let Some(index) = self.tails.iter().position(|tail| tail.id == id) else { return done };
-        if done.is_err() {
-            // It is asked for again on the next link.
-            self.tails[index].listeners[0].rewind();
-            return done;
-        }
-        let reader = self.tails.remove(index).listeners.remove(0);
-        if id == reader_for {
-            let more = reader.stage != Stage::Live;
-            let positions = reader.cursor.into_positions();
-            out.tell(Event::Page { listener: id, positions, gap: page.gap, more });
-        } else {
+            self.tails.retain(|tail| tail.id != id);
             self.ends.push((reader_for, last));
+            return;
         }
-        Ok(())
+        let stage = self.find(id).map_or(Stage::Live, |(tail, index)| tail.listeners[index].stage);
+        // A hub that has more, and gives nothing of it now, is not waited for.
+        if stage != (Stage::Reading { ask_at: 0 }) {
+            self.answer(id, stage != Stage::Live, out);
+        }
+    }
+
+    /// A question has what it gets.
+    pub(super) fn answer(&mut self, id: ListenerId, more: bool, out: &mut Outputs) {
+        let Some(index) = self.tails.iter().position(|tail| tail.id == id) else { return };
+        let reader = self.tails.remove(index).listeners.remove(0);
+        let positions = reader.cursor.into_positions();
+        out.tell(Event::Page { listener: id, positions, gap: reader.lacks, more });
     }
 
     /// Tells those that they are there who are.

@@ -1,13 +1,27 @@
-//! Pages of history, each a question with one answer.
+//! Questions for history: each has one answer, of as many pages as it takes.
+
+use std::borrow::Cow;
 
 use tidewire_client_core::input::Input;
 use tidewire_client_core::options::Options;
-use tidewire_client_core::output::ListenerId;
+use tidewire_client_core::output::{Event, ListenerId, Output};
+use tidewire_protocol::block::{Block, Head, put_message, put_on_page};
 use tidewire_protocol::code::{Code, GapReason, Outcome};
-use tidewire_protocol::number::Offset;
+use tidewire_protocol::hub_frame::{HubFrame, Page};
+use tidewire_protocol::number::{Offset, Request};
 use tidewire_protocol::position::{Gap, Start};
 
 use crate::rig::{EPOCH, Rig, at, failed, subscribed};
+
+/// The block of a page with one message of so many bytes.
+fn one_message(offset: u64, len: usize) -> Vec<u8> {
+    let head = Head { prev: Offset(offset - 1), offset: Offset(offset), ..Head::default() };
+    let (mut records, mut blocks) = (Vec::new(), Vec::new());
+    put_message(&head, &vec![b'x'; len], &mut records);
+    let block = Block { prev: Offset(offset - 1), records: &records, ..Block::default() };
+    put_on_page(&block, &mut Vec::new(), &mut blocks);
+    blocks
+}
 
 fn asked(from: Start, messages_max: u32) -> Rig {
     let mut rig = Rig::online();
@@ -45,7 +59,81 @@ fn what_is_missing_is_told_with_the_page() {
     let mut rig = asked(Start::After(at(2)), 10);
     let gap = Gap { epoch: EPOCH, from: Offset(3), to: Offset(8), reason: GapReason::Retention };
     rig.page(1, 8, &[9], 9, true, Some(gap));
-    rig.expect_events(&["message 1 m9", "page 1 upto 7:9 gap 3..8 retention more"]);
+    rig.page(2, 9, &[10], 10, false, None);
+    rig.expect_events(&["message 1 m9", "message 1 m10", "page 1 upto 7:10 gap 3..8 retention"]);
+}
+
+#[test]
+fn a_question_goes_on_until_it_has_all_that_it_asked_for() {
+    let mut rig = asked(Start::Last(5), 5);
+    rig.page(1, 0, &[1, 2], 2, true, None);
+    rig.page(2, 2, &[3], 3, true, None);
+    rig.expect_sent(&["history 2 t after 7:2", "history 3 t after 7:3"]);
+    // It goes on where it was on another link, too.
+    rig.reconnect();
+    rig.expect_sent(&["hello ", "history 4 t after 7:3"]);
+    rig.events.retain(|event| event.starts_with("message") || event.starts_with("page"));
+    rig.page(4, 3, &[4, 5, 6], 6, true, None);
+    let messages = ["message 1 m1", "message 1 m2", "message 1 m3", "message 1 m4", "message 1 m5"];
+    rig.expect_events(&[&messages[..], &["page 1 upto 7:5 more"]].concat());
+    rig.expect_sent(&[]);
+}
+
+#[test]
+fn a_question_ends_before_what_was_lost_while_it_went_on() {
+    let mut rig = asked(Start::Earliest, 10);
+    rig.page(1, 0, &[1], 1, true, None);
+    let gap = Gap { epoch: EPOCH, from: Offset(2), to: Offset(8), reason: GapReason::Retention };
+    rig.page(2, 8, &[9], 9, false, Some(gap));
+    rig.expect_events(&["message 1 m1", "page 1 upto 7:1 more"]);
+}
+
+#[test]
+fn half_a_page_takes_nothing_from_those_before_it() {
+    let mut rig = asked(Start::Earliest, 10);
+    rig.page(1, 0, &[1], 1, true, None);
+    rig.page_of(2, 1, 3, &[4], 4);
+    rig.expect_asked(&["close 4001"]);
+    rig.input(Input::Online);
+    rig.sign_in();
+    rig.expect_sent(&["history 2 t after 7:1", "hello ", "history 3 t after 7:1"]);
+    rig.page(3, 1, &[2], 2, false, None);
+    rig.events.retain(|event| event.starts_with("message") || event.starts_with("page"));
+    rig.expect_events(&["message 1 m1", "message 1 m2", "page 1 upto 7:2"]);
+}
+
+#[test]
+fn a_question_does_not_wait_for_a_hub_that_has_nothing_now() {
+    let mut rig = asked(Start::After(at(2)), 10);
+    rig.page(1, 2, &[3], 3, true, None);
+    rig.page(2, 3, &[], 3, true, None);
+    rig.expect_events(&["message 1 m3", "page 1 upto 7:3 more"]);
+}
+
+#[test]
+fn an_answer_has_a_bound_in_bytes() {
+    let mut rig = asked(Start::Earliest, u32::MAX);
+    for request in 1..=9 {
+        let mut bytes = Vec::new();
+        let page = Page {
+            request: Request(request),
+            more: true,
+            after: at(request - 1),
+            upto: at(request),
+            blocks: Cow::Owned(one_message(request, 1 << 20)),
+            ..Page::default()
+        };
+        HubFrame::Page(page).put(&mut bytes);
+        rig.client.handle(rig.now, Input::Received(&bytes));
+        let outputs: Vec<_> = core::iter::from_fn(|| rig.client.poll_output()).collect();
+        let [first, ..] = &outputs[..] else { panic!("page {request}: {outputs:?}") };
+        if request <= 8 {
+            assert!(matches!(first, Output::Event(Event::Message(_))), "page {request}: {outputs:?}");
+        } else {
+            let Output::Event(Event::Page { positions, more, .. }) = first else { panic!("{outputs:?}") };
+            assert_eq!((positions, *more), (&at(8), true), "the ninth has no room");
+        }
+    }
 }
 
 #[test]

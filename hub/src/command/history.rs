@@ -94,7 +94,7 @@ fn lies_behind(message: &Message<Bytes>, end: &[Position]) -> bool {
 }
 
 const OUTPUT_BYTES: usize = 64 << 10;
-/// Messages asked for at once; the hub bounds their bytes.
+/// Messages asked for at once; the client bounds their bytes.
 const PAGE_MAX: u32 = 4_096;
 /// A page that brought nothing and is not the last: the hub is at work on it.
 const PAUSE: Duration = Duration::from_millis(50);
