@@ -109,7 +109,7 @@ const INTERNAL = [
     "consume consumer ended give listen members orphan owner places read refused report session",
   ),
   ...words("settled settledBytes settledMessages choices closed emit home leave"),
-  ...words("introduce caught pursue about watch probe dropped"),
+  ...words("introduce caught pursue about watch probe dropped sending route told waiting"),
 ];
 
 function words(text) {
@@ -123,6 +123,6 @@ const ENTRIES = ["index", "slim", "js", "workerd", "edge"];
 /** As the program `gzip -9` counts, but for some bytes: its blocks are twice as long as those of zlib's own default. */
 const GZIP_9 = { level: 9, memLevel: 9 };
 /** By entry, as they are bundled and packed by `gzip -9`. */
-const BYTES_MAX = { index: 31_300, js: 43_700 };
+const BYTES_MAX = { index: 31_900, js: 44_900 };
 const dist = resolve(jsPackage, "dist");
 const TSC = at("node_modules/typescript/bin/tsc");

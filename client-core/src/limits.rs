@@ -66,6 +66,9 @@ pub(crate) const PROBE_MS: Millis = 1_000;
 /// Without an answer for so long, the link is stalled: what is put on it now comes too late.
 #[cfg(feature = "sends")]
 pub(crate) const STALL_MS: Millis = 2_000;
+/// A topic that the hub refused for good is tried again after this: rules change, and nobody tells.
+#[cfg(feature = "sends")]
+pub(crate) const SEND_REFUSED_MS: Millis = 30_000;
 /// Bytes of updates that wait for a link that can take them.
 #[cfg(feature = "sends")]
 pub(crate) const WAITING_BYTES_MAX: usize = 64 << 10;

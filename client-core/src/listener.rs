@@ -203,16 +203,6 @@ impl Listener {
         }
     }
 
-    /// Where it is and what it holds, for [`Self::rewind`].
-    pub(crate) fn mark(&self) -> (Cursor, u32, u32) {
-        (self.cursor.clone(), self.held, self.held_bytes)
-    }
-
-    /// Forgets what it has read since.
-    pub(crate) fn rewind(&mut self, mark: (Cursor, u32, u32)) {
-        (self.cursor, self.held, self.held_bytes) = mark;
-    }
-
     /// Tells its end.
     pub(crate) fn end(&self, fault: Fault, out: &mut Outputs) {
         if self.reads_for.is_none_or(|listener| listener == self.id) {

@@ -7,6 +7,7 @@ use tidewire_protocol::number::Request;
 
 use crate::allowance::Allowance;
 use crate::input::{Millis, NEVER};
+use crate::outputs::Outputs;
 use crate::request::Requests;
 
 /// None, ever.
@@ -26,11 +27,9 @@ impl Sends {
 
     pub(crate) const fn echoed(&mut self, _: Request) {}
 
-    pub(crate) const fn refused(&mut self, _: Millis, _: &Refused<'_>) {}
+    pub(crate) const fn refused(&mut self, _: Millis, _: &Refused<'_>, _: &mut Outputs) {}
 
-    pub(crate) const fn drive(&mut self, _: Millis, _: bool, _: &mut Requests) -> bool {
-        true
-    }
+    pub(crate) const fn drive(&mut self, _: Millis, _: bool, _: bool, _: &mut Requests, _: &mut Outputs) {}
 
     pub(crate) const fn fill(&mut self, _: &mut Vec<u8>, _: &Allowance) {}
 

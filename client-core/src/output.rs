@@ -69,6 +69,22 @@ pub struct PublishId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(pub u32);
 
+/// Number of somebody who sends updates to some topic: the shell's own. Of those of number 0 nothing is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SenderId(pub u32);
+
+/// What becomes of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fate {
+    /// It was dropped.
+    Dropped = 0,
+    /// It went.
+    Gone = 1,
+    /// It waits.
+    Waits = 2,
+}
+
 /// A stretch of the bytes given with the last `Received`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -173,6 +189,20 @@ pub enum Event {
         code: Code,
         /// The words, UTF-8 if the hub is right.
         text: Span,
+    },
+    /// An update that waited has gone, or was dropped.
+    Settled {
+        /// Whose.
+        sender: SenderId,
+        /// Whether it was dropped.
+        dropped: bool,
+    },
+    /// The hub refuses a topic for updates. They are dropped from now on, for a while.
+    Unsendable {
+        /// Who sent there first on this link, or again after a refusal.
+        sender: SenderId,
+        /// Why.
+        fault: Fault,
     },
     /// The hub has answered a [`crate::client::Client::ping`].
     Echoed {

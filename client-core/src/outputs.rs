@@ -77,5 +77,6 @@ fn is_of(output: &Output, id: ListenerId) -> bool {
         Event::Status(_) | Event::Published(_) | Event::Failed { .. } => false,
         Event::Detached { .. } | Event::Goodbye { .. } => false,
         Event::Said { .. } | Event::Echoed { .. } => false,
+        Event::Settled { .. } | Event::Unsendable { .. } => false,
     }
 }

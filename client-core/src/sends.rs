@@ -17,20 +17,21 @@ use crate::allowance::Allowance;
 use crate::fault::Fault;
 use crate::input::{Millis, NEVER};
 use crate::limits::{
-    HANDLES_MAX, PROBE_BYTES, PROBE_MS, RETRY_MS_MAX, SEND_TOPICS_MAX, STALL_MS, UNREAD_BYTES_MAX,
-    WAITING_BYTES_MAX,
+    HANDLES_MAX, PROBE_BYTES, PROBE_MS, RETRY_MS_MAX, SEND_REFUSED_MS, SEND_TOPICS_MAX, STALL_MS,
+    UNREAD_BYTES_MAX, WAITING_BYTES_MAX,
 };
+use crate::output::{Event, Fate, SenderId};
+use crate::outputs::Outputs;
 use crate::request::Requests;
 
 /// All updates of a client.
 #[derive(Debug)]
 pub(crate) struct Sends {
-    /// Topics that have a handle on this link, or were refused one.
+    /// Topics that have a handle on this link, or were refused one. The oldest makes room: the hub's answers to its `open`
+    /// are there.
     topics: Vec<Topic>,
     /// Handles taken on this link. None is taken twice: a refusal of the first could be taken for one of the second.
     handles: u64,
-    /// Place of the topic that makes room for the next one.
-    leaver: usize,
     /// In the order in which they were given.
     waiting: Vec<Waiting>,
     /// Whether the hub takes them; unknown before the first welcome.
@@ -56,6 +57,8 @@ pub(crate) struct Update<'a> {
     pub payload: &'a [u8],
     /// How long it is worth waiting for.
     pub expires_ms: Millis,
+    /// Whose.
+    pub sender: SenderId,
 }
 
 /// A topic that updates go to.
@@ -63,6 +66,8 @@ pub(crate) struct Update<'a> {
 struct Topic {
     name: String,
     handle: Handle,
+    /// With whose update it was opened.
+    sender: SenderId,
     /// The hub refused it; not again before then.
     refused: Option<(Fault, Millis)>,
 }
@@ -75,6 +80,7 @@ struct Waiting {
     payload: Vec<u8>,
     /// Not after that; none for at once or never.
     until: Option<Millis>,
+    sender: SenderId,
 }
 
 /// The last heartbeat that was asked for.
@@ -93,7 +99,6 @@ impl Sends {
         Self {
             topics: Vec::new(),
             handles: 0,
-            leaver: 0,
             waiting: Vec::new(),
             supported: None,
             unread: 0,
@@ -121,7 +126,7 @@ impl Sends {
         self.supported = Some(welcome.features & feature::SEND > 0);
     }
 
-    /// Sends one if there is a link that takes it, keeps it a while, or drops it; `false` if it was dropped.
+    /// Sends one if there is a link that takes it, keeps it a while, or drops it.
     ///
     /// # Errors
     /// Why the hub takes none: `too_large`, `not_supported`, or its refusal of the topic. It is dropped then, too.
@@ -132,20 +137,22 @@ impl Sends {
         allowance: &Allowance,
         online: bool,
         requests: &mut Requests,
-    ) -> Result<bool, Fault> {
+        out: &mut Outputs,
+    ) -> Result<Fate, Fault> {
         let too_large = update.payload.len() as u64 > allowance.payload_bytes;
         let refusal = if too_large { Some(Code::TooLarge.into()) } else { self.refusal(now, update.topic) };
         if let Some(fault) = refusal {
             self.dropped += 1;
             return Err(fault);
         }
-        let Update { topic, content, payload, expires_ms } = update;
+        let Update { topic, content, payload, expires_ms, sender } = update;
         let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms));
         if until.is_some() {
             self.make_room(topic.len() + payload.len());
         }
-        self.waiting.push(Waiting { topic: topic.into(), content, payload: payload.into(), until });
-        Ok(self.drive(now, online, requests))
+        let (topic, payload) = (topic.into(), payload.into());
+        self.waiting.push(Waiting { topic, content, payload, until, sender });
+        Ok(self.drive(now, online, true, requests, out))
     }
 
     /// The newer one is worth more: the oldest are late from now on.
@@ -179,7 +186,7 @@ impl Sends {
 
     fn put(&mut self, now: Millis, update: &Waiting, requests: &mut Requests) {
         let before = self.wire.len();
-        let handle = self.handle(&update.topic);
+        let handle = self.handle(&update.topic, update.sender);
         let expires_ms = update.until.map_or(0, |until| until.saturating_sub(now).min(NUMBER_MAX));
         let payload = update.payload.as_slice().into();
         Send { handle, content: update.content, expires_ms, payload }.put(&mut self.wire);
@@ -198,24 +205,23 @@ impl Sends {
     }
 
     /// The handle of a topic, opened if it has none.
-    fn handle(&mut self, topic: &str) -> Handle {
+    fn handle(&mut self, topic: &str, sender: SenderId) -> Handle {
         if let Some(place) = self.topics.iter().position(|known| known.name == topic) {
             let known = &self.topics[place];
             if known.refused.is_none() {
                 return known.handle;
             }
-            self.topics.swap_remove(place);
+            self.topics.remove(place);
         }
         if self.topics.len() >= SEND_TOPICS_MAX {
-            self.leaver = (self.leaver + 1) % self.topics.len();
-            let gone = self.topics.swap_remove(self.leaver);
+            let gone = self.topics.remove(0);
             if gone.refused.is_none() {
                 Shut { handle: gone.handle }.put(&mut self.wire);
             }
         }
         self.handles += 1;
         let handle = Handle(FIRST_HANDLE + self.handles);
-        self.topics.push(Topic { name: topic.into(), handle, refused: None });
+        self.topics.push(Topic { name: topic.into(), handle, sender, refused: None });
         Open { handle, topic: topic.into(), unacknowledged: true, ..Open::default() }.put(&mut self.wire);
         handle
     }
@@ -229,33 +235,49 @@ impl Sends {
     }
 
     /// The hub refuses a handle.
-    pub(crate) fn refused(&mut self, now: Millis, refused: &Refused<'_>) {
+    pub(crate) fn refused(&mut self, now: Millis, refused: &Refused<'_>, out: &mut Outputs) {
         let Some(topic) = self.topics.iter_mut().find(|topic| topic.handle == refused.handle) else { return };
-        let wait = refused.retry_after_ms.max(RETRY_MS_MAX);
-        let until = if refused.code.retryable() { now + wait } else { NEVER };
-        topic.refused = Some((refused.code.into(), until));
+        let least = if refused.code.retryable() { RETRY_MS_MAX } else { SEND_REFUSED_MS };
+        let fault = refused.code.into();
+        topic.refused = Some((fault, now + refused.retry_after_ms.max(least)));
+        out.tell(Event::Unsendable { sender: topic.sender, fault });
     }
 
-    /// Sends what waits, as far as it can go, and drops what is too old, or may not wait. `false` if the last is dropped.
-    pub(crate) fn drive(&mut self, now: Millis, online: bool, requests: &mut Requests) -> bool {
-        let mut stays = true;
+    /// Sends what waits, as far as it can go, and drops what is too old, or may not wait. What becomes of the last, which is
+    /// told of only if it is not new.
+    pub(crate) fn drive(
+        &mut self,
+        now: Millis,
+        online: bool,
+        is_new: bool,
+        requests: &mut Requests,
+        out: &mut Outputs,
+    ) -> Fate {
+        let mut fate = Fate::Gone;
+        let mut left = self.waiting.len();
         let mut stuck = !online;
         for one in core::mem::take(&mut self.waiting) {
+            left -= 1;
             let is_late = one.until.is_some_and(|until| until <= now);
-            stays = !is_late && (stuck || self.refusal(now, &one.topic).is_none());
-            if stays && !stuck && self.can_go(now, one.payload.len()) {
+            let is_wanted = !is_late && (stuck || self.refusal(now, &one.topic).is_none());
+            fate = Fate::Dropped;
+            if is_wanted && !stuck && self.can_go(now, one.payload.len()) {
                 self.put(now, &one, requests);
-                continue;
-            }
-            stuck |= stays;
-            stays &= one.until.is_some() && one.len() <= WAITING_BYTES_MAX;
-            if stays {
-                self.waiting.push(one);
+                fate = Fate::Gone;
             } else {
+                stuck |= is_wanted;
+                if is_wanted && one.until.is_some() && one.len() <= WAITING_BYTES_MAX {
+                    self.waiting.push(one);
+                    fate = Fate::Waits;
+                    continue;
+                }
                 self.dropped += 1;
             }
+            if one.sender.0 > 0 && (left > 0 || !is_new) {
+                out.tell(Event::Settled { sender: one.sender, dropped: fate == Fate::Dropped });
+            }
         }
-        stays
+        fate
     }
 
     /// Appends to a packet as many frames as fit. The rest goes into others; a frame that is larger goes alone.

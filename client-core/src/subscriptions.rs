@@ -308,25 +308,12 @@ impl Subscriptions {
         let received = Received { bytes, own_tags: &self.own_tags };
         for tail in &mut self.tails {
             if let Some(index) = tail.listeners.iter().position(|listener| listener.id == id) {
-                let reader = &mut tail.listeners[index];
-                let Some(reader_for) = reader.reads_for else {
-                    return tail.page(now, index, page, received, out);
-                };
-                let mark = reader.mark();
-                if page.gap.is_some() && mark.0.is_known() {
-                    // What is missing is told before the first message, so those behind it are another question's.
-                    self.answer(id, true, out);
-                    return Ok(());
+                let done = tail.page(now, index, page, received, out);
+                let Some(reader_for) = tail.listeners[index].reads_for else { return done };
+                if done.is_ok() {
+                    self.paged(id, reader_for, out);
                 }
-                reader.lacks = reader.lacks.or(page.gap);
-                if let Err(Broken) = tail.page(now, index, page, received, out) {
-                    // Half a page is none. It is asked for again on the next link.
-                    out.forget(id);
-                    tail.listeners[index].rewind(mark);
-                    return Err(Broken);
-                }
-                self.paged(id, reader_for, out);
-                return Ok(());
+                return done;
             }
         }
         Ok(())

@@ -202,7 +202,40 @@ impl Tail {
     ) -> Result<(), Broken> {
         let Some(listener) = self.listeners.get_mut(index) else { return Ok(()) };
         let before = listener.cursor.clone();
-        if page.gap.is_some() || !before.is_known() {
+        if listener.reads_for.is_some() && page.gap.is_some() {
+            if before.is_known() {
+                // What is missing is told before the first message, so those behind it are another question's.
+                listener.stage = Stage::Full;
+                return Ok(());
+            }
+            listener.lacks = page.gap;
+        }
+        let done = self.take_page(index, page, received, out);
+        let Some(listener) = self.listeners.get_mut(index) else { return done };
+        if done.is_err() && listener.reads_for.is_some() {
+            // Half a page is none. It is asked for again on the next link.
+            out.forget(listener.id);
+            listener.cursor = before;
+            return done;
+        }
+        // A page that brought nothing and did not end it either: the next one can wait a moment.
+        if let Stage::Reading { ask_at } = &mut listener.stage
+            && listener.cursor == before
+        {
+            *ask_at = now + RETRY_MS_MIN;
+        }
+        done
+    }
+
+    fn take_page(
+        &mut self,
+        index: usize,
+        page: &Page<'_>,
+        received: Received<'_>,
+        out: &mut Outputs,
+    ) -> Result<(), Broken> {
+        let Some(listener) = self.listeners.get_mut(index) else { return Ok(()) };
+        if page.gap.is_some() || !listener.cursor.is_known() {
             listener.cursor = Cursor::at(page.after.clone());
         } else {
             listener.cursor.raise_to(&page.after);
@@ -230,12 +263,6 @@ impl Tail {
             }
         }
         listener.page_done(&page.upto, page.more, &self.cursor);
-        // A page that brought nothing and did not end it either: the next one can wait a moment.
-        if let Stage::Reading { ask_at } = &mut listener.stage
-            && listener.cursor == before
-        {
-            *ask_at = now + RETRY_MS_MIN;
-        }
         Ok(())
     }
 

@@ -337,6 +337,8 @@ impl Engine {
             Told::Refused { listener, fault } => self.readers.end(listener, fault),
             // The status says so, or the outcomes do; and nobody here asks when listeners have caught up.
             Told::Detached { .. } | Told::CaughtUp { .. } => {}
+            // Those who flush hear of it.
+            Told::Settled { .. } | Told::Unsendable { .. } => {}
             Told::Said { code, text } => self.standing.said(code, text.of(received)),
             Told::Echoed { request } => {
                 let now = self.now();

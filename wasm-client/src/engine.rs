@@ -6,7 +6,7 @@ use tidewire_client_core::client::Client;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
 use tidewire_client_core::options::{PartyId, SubscribeOptions};
-use tidewire_client_core::output::PublishId;
+use tidewire_client_core::output::{PublishId, SenderId};
 use tidewire_protocol::code::Content;
 use tidewire_protocol::number::{Epoch, Offset, Seq};
 use tidewire_protocol::position::{Position, Start};
@@ -85,7 +85,7 @@ impl Engine {
         self.client.subscribe(now, name, options).map(|listener| f64::from(listener.0))
     }
 
-    /// The input is a topic, then the payload. 1 if it went or waits, 0 if it was dropped.
+    /// The input is a topic, then the payload.
     pub(crate) fn send(
         &mut self,
         now: Millis,
@@ -93,10 +93,12 @@ impl Engine {
         payload_len: usize,
         expires_ms: Millis,
         content: Content,
+        sender: SenderId,
     ) -> Result<f64, Fault> {
         let topic = text(&self.input, topic_len);
         let payload = self.input.get(topic_len..topic_len + payload_len).unwrap_or_default();
-        self.client.send(now, topic, content, payload, expires_ms).map(|sent| f64::from(u8::from(sent)))
+        let fate = self.client.send_for(now, sender, topic, content, payload, expires_ms);
+        fate.map(|fate| f64::from(fate as u8))
     }
 
     /// The input is as for [`Self::subscribe`].

@@ -7,7 +7,7 @@ use atomic_refcell::{AtomicRefCell, AtomicRefMut};
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
 use tidewire_client_core::options::{Options, OutboxOptions, SubscribeOptions, WhenFull};
-use tidewire_client_core::output::{ListenerId, PublishId};
+use tidewire_client_core::output::{ListenerId, PublishId, SenderId};
 use tidewire_protocol::code::{Content, WhenSlow};
 use tidewire_protocol::number::{Incarnation, ProducerId, Seq};
 use tidewire_protocol::position::Start;
@@ -90,10 +90,9 @@ fn dispatch(engine: &mut Engine, call: Call, now: Millis, [a, b, c, d]: [f64; 4]
         Call::NoToken => client.token_failed(now, true),
         Call::Ping => return client.ping(now).map_or(0.0, |request| request.0 as f64),
         Call::Send => {
-            let content = Content::from_number(d as u64);
-            return answer(engine.send(now, a as usize, b as usize, c as Millis, content));
+            let (content, sender) = (Content::from_number(d as u64 & 7), SenderId((d as u64 >> 3) as u32));
+            return answer(engine.send(now, a as usize, b as usize, c as Millis, content, sender));
         }
-        Call::Dropped => return client.sends_dropped() as f64,
         Call::History => {
             return answer(engine.history(now, a as usize, positions(b, c), start_of(b, c), d as u32));
         }

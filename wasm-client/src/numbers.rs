@@ -64,16 +64,14 @@ numbers! {
         /// Answers with the ping's number, or with 0 if there is no link.
         Ping = 15,
         /// The topic is in the first `a` bytes of the input, and `b` bytes of payload behind it; `c` is how many
-        /// milliseconds it is worth waiting, `d` its content. Answers with 1 if it went or waits, with 0 if it was dropped.
-        /// Can be refused.
+        /// milliseconds it is worth waiting, `d` its content, and eight times its sender's number. Answers with 0 if it was
+        /// dropped, 1 if it went, 2 if it waits. Can be refused.
         Send = 16,
-        /// Answers with the number of updates that were dropped.
-        Dropped = 17,
         /// The name is in the first `a` bytes of the input; `b` and `c` are where to start, `d` the messages at most.
         /// Answers with the question's number. Can be refused.
-        History = 18,
+        History = 17,
         /// The number of a listener.
-        CatchUp = 19,
+        CatchUp = 18,
     }
 }
 
@@ -118,6 +116,10 @@ numbers! {
         Page = 16,
         /// Upper half: listener.
         CaughtUp = 17,
+        /// An update that waited. Upper half: its sender. 1: 1 if it was dropped, 0 if it went.
+        Settled = 18,
+        /// The hub takes no updates for a topic. Upper half: one of those who send there. 1: as `Refused`.
+        Unsendable = 19,
     }
 }
 

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::output::{
-    Event, ListenerId, Message, Output, Packet, Published, Span, Status, TokenReason,
+    Event, ListenerId, Message, Output, Packet, Published, SenderId, Span, Status, TokenReason,
 };
 use tidewire_protocol::position::{Gap, Position};
 
@@ -85,10 +85,7 @@ impl Table {
                 self.put_places(Kind::Page, *listener, (*more).into(), gap, positions);
             }
             Event::CaughtUp { listener } => _ = self.row(Kind::CaughtUp, listener.0),
-            Event::Refused { listener, fault } => {
-                self.row(Kind::Refused, listener.0)[1] =
-                    pair(fault.number().into(), fault.retryable().into());
-            }
+            Event::Refused { listener, fault } => self.put_refused(Kind::Refused, listener.0, *fault),
             Event::Message(message) => self.put_message(message),
             Event::Gap { listener, gap } => put_gap(self.row(Kind::Gap, listener.0), gap),
             Event::Published(published) => self.put_published(published),
@@ -106,7 +103,17 @@ impl Table {
             // The status that follows a goodbye says why the link is gone and when it will be back; JavaScript has one
             // party, whose outcomes say what becomes of it.
             Event::Goodbye { .. } | Event::Detached { .. } => {}
+            Event::Settled { sender, dropped } => {
+                self.row(Kind::Settled, sender.0)[1] = (*dropped).into();
+            }
+            Event::Unsendable { sender: SenderId(number), fault } => {
+                self.put_refused(Kind::Unsendable, *number, *fault);
+            }
         }
+    }
+
+    fn put_refused(&mut self, kind: Kind, whom: u32, fault: Fault) {
+        self.row(kind, whom)[1] = pair(fault.number().into(), fault.retryable().into());
     }
 
     fn put_places(

@@ -9,7 +9,7 @@ impl Client {
     pub(super) fn drive(&mut self, now: Millis) {
         self.now = now;
         self.ask();
-        self.sends.drive(now, self.connection.is_online(), &mut self.requests);
+        self.sends.drive(now, self.connection.is_online(), false, &mut self.requests, &mut self.outputs);
     }
 
     /// Asks for what is wanted of subscriptions, as far as a packet has room for it.

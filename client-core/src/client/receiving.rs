@@ -118,7 +118,7 @@ impl Client {
             Acked::KIND => self.acked(&Acked::of(fields)?),
             Refused::KIND => {
                 let refused = Refused::without_texts(fields)?;
-                self.sends.refused(now, &refused);
+                self.sends.refused(now, &refused, out);
                 self.parties.refused(now, &refused, out)?;
             }
             Subscribed::KIND => {

@@ -5,6 +5,7 @@ use tidewire_protocol::code::Content;
 use crate::client::Client;
 use crate::fault::Fault;
 use crate::input::Millis;
+use crate::output::{Fate, SenderId};
 use crate::sends::Update;
 
 impl Client {
@@ -23,11 +24,29 @@ impl Client {
         payload: &[u8],
         expires_ms: Millis,
     ) -> Result<bool, Fault> {
+        let fate = self.send_for(now, SenderId(0), topic, content, payload, expires_ms)?;
+        Ok(fate != Fate::Dropped)
+    }
+
+    /// As [`Self::send`], for one of several who share the client. What becomes of one that waits is told by `Settled`,
+    /// unless the client ends before.
+    ///
+    /// # Errors
+    /// Those of [`Self::send`].
+    pub fn send_for(
+        &mut self,
+        now: Millis,
+        sender: SenderId,
+        topic: &str,
+        content: Content,
+        payload: &[u8],
+        expires_ms: Millis,
+    ) -> Result<Fate, Fault> {
         self.check(topic, false)?;
         self.start(now);
-        let update = Update { topic, content, payload, expires_ms };
-        let online = self.connection.is_online();
-        self.sends.send(now, update, self.parties.allowance(), online, &mut self.requests)
+        let update = Update { topic, content, payload, expires_ms, sender };
+        let Self { connection, sends, parties, requests, outputs, .. } = self;
+        sends.send(now, update, parties.allowance(), connection.is_online(), requests, outputs)
     }
 
     /// Why updates to a topic would be dropped now, as far as the hub has said.

@@ -33,28 +33,26 @@ impl Subscriptions {
         }
     }
 
-    /// A reader has got a page. A question goes on until it has all that it asked for.
+    /// A reader has got a page. A question goes on until it has all that it asked for, but does not wait for a hub that has
+    /// more and gives nothing of it now.
     pub(super) fn paged(&mut self, id: ListenerId, reader_for: ListenerId, out: &mut Outputs) {
+        let last = out.last_message(id);
         if id != reader_for {
-            let last = out.last_message(id);
             out.forget(id);
-            self.tails.retain(|tail| tail.id != id);
-            self.ends.push((reader_for, last));
+        }
+        let Some(index) = self.tails.iter().position(|tail| tail.id == id) else { return };
+        let stage = self.tails[index].listeners[0].stage;
+        if id == reader_for && stage == (Stage::Reading { ask_at: 0 }) {
             return;
         }
-        let stage = self.find(id).map_or(Stage::Live, |(tail, index)| tail.listeners[index].stage);
-        // A hub that has more, and gives nothing of it now, is not waited for.
-        if stage != (Stage::Reading { ask_at: 0 }) {
-            self.answer(id, stage != Stage::Live, out);
-        }
-    }
-
-    /// A question has what it gets.
-    pub(super) fn answer(&mut self, id: ListenerId, more: bool, out: &mut Outputs) {
-        let Some(index) = self.tails.iter().position(|tail| tail.id == id) else { return };
         let reader = self.tails.remove(index).listeners.remove(0);
-        let positions = reader.cursor.into_positions();
-        out.tell(Event::Page { listener: id, positions, gap: reader.lacks, more });
+        if id == reader_for {
+            let more = stage != Stage::Live;
+            let positions = reader.cursor.into_positions();
+            out.tell(Event::Page { listener: id, positions, gap: reader.lacks, more });
+        } else {
+            self.ends.push((reader_for, last));
+        }
     }
 
     /// Tells those that they are there who are.

@@ -308,6 +308,10 @@ fn told(event: &Event, received: &[u8]) -> String {
             format!("said {code} {}", String::from_utf8_lossy(text.of(received)))
         }
         Event::Echoed { request } => format!("echoed {request}"),
+        Event::Settled { sender, dropped } => {
+            format!("{} {}", if *dropped { "dropped" } else { "gone" }, sender.0)
+        }
+        Event::Unsendable { sender, fault } => format!("unsendable {} {}", sender.0, fault.name()),
         Event::Goodbye { code, reconnect_after_ms } => format!("goodbye {code} {reconnect_after_ms}"),
     }
 }

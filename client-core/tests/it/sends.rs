@@ -2,6 +2,7 @@
 
 use tidewire_client_core::input::Input;
 use tidewire_client_core::options::Options;
+use tidewire_client_core::output::{Fate, SenderId};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Heartbeat, HubFrame, Welcome};
@@ -31,6 +32,13 @@ impl Rig {
 
     fn send_refused(&mut self, topic: &str, payload: &str) -> &'static str {
         self.client.send(self.now, topic, Content::Text, payload.as_bytes(), 0).unwrap_err().name()
+    }
+
+    #[track_caller]
+    fn send_for(&mut self, sender: u32, topic: &str, expires_ms: u64) -> Fate {
+        let fate = self.client.send_for(self.now, SenderId(sender), topic, Content::Text, b"1", expires_ms);
+        self.drain();
+        fate.unwrap()
     }
 
     fn echo(&mut self, request: u64) {
@@ -299,4 +307,43 @@ fn amounts_without_end_are_numbers_that_the_hub_reads() {
     let (last, since) =
         (format!("history 2 t last({NUMBER_MAX})"), format!("history 3 t sincems({NUMBER_MAX})"));
     rig.expect_sent(&[&last, &since]);
+}
+
+#[test]
+fn whoever_sends_learns_at_once_or_later_what_became_of_each() {
+    let mut rig = online();
+    assert_eq!(rig.send_for(1, "a", 300), Fate::Gone);
+    rig.input(Input::LinkClosed { code: 1006 });
+    rig.events.clear();
+    assert_eq!(rig.send_for(1, "a", 0), Fate::Dropped);
+    assert_eq!(rig.send_for(1, "a", 5), Fate::Waits);
+    assert_eq!(rig.send_for(2, "a", 60_000), Fate::Waits);
+    assert_eq!(rig.send_for(0, "a", 60_000), Fate::Waits);
+    rig.expect_events(&[]);
+    rig.now += 5;
+    rig.input(Input::Online);
+    rig.events.retain(|event| !event.starts_with("Connecting"));
+    rig.expect_events(&["dropped 1"]);
+    rig.sign_in_with(welcome());
+    assert!(rig.events.contains(&"gone 2".into()), "{:?}", rig.events);
+    assert!(!rig.events.iter().any(|event| event == "gone 0"), "nobody is told of what is nobody's");
+    rig.expect_dropped(2);
+}
+
+#[test]
+fn a_refusal_of_a_topic_is_told_when_it_comes_and_forgotten_after_a_while() {
+    let mut rig = online();
+    rig.send_for(7, "secret", 0);
+    rig.send_for(8, "secret", 0);
+    rig.echo(1);
+    rig.forget();
+    rig.say(refused(FIRST, 0, 0, Code::Forbidden, false));
+    rig.expect_events(&["unsendable 7 forbidden"]);
+    rig.now += 29_999;
+    assert_eq!(rig.send_refused("secret", "2"), "forbidden");
+    rig.forget();
+    rig.now += 1;
+    rig.send("secret", "3", 0);
+    let (open, send) = (format!("open {} secret", FIRST + 1), format!("send {} 3", FIRST + 1));
+    assert_eq!(rig.sent[..2], [open, send]);
 }

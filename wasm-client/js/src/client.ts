@@ -52,6 +52,7 @@ class Tide implements Client, Home {
   readonly session: Session;
   readonly outbox: Outbox;
   unsettled = 0;
+  sendsDropped = 0;
   closed = false;
   readonly #onGap: ClientOptions["onGap"];
   readonly #left: () => void;
@@ -86,10 +87,6 @@ class Tide implements Client, Home {
 
   get status(): Status {
     return this.closed ? closedStatus : this.session.status;
-  }
-
-  get sendsDropped(): number {
-    return this.session.sendsDropped;
   }
 
   topic(name: string): NamedTopic<never> {

@@ -16,6 +16,8 @@ export interface Guest {
   boot(engine: Engine): void;
   /** The payload of a publish, which goes out now. */
   payload(id: number, seq: number): Uint8Array | undefined;
+  /** Hears at once what becomes of updates that waited: whoever takes rows may end everything. */
+  readonly sending: { settled(route: number, dropped: boolean): void };
   /** Rows in the engine's order; spans count in `frame`. */
   take(rows: Rows, frame: Uint8Array): void;
   /** All rows that there were are taken. */
@@ -268,6 +270,9 @@ export class Host {
           if (bytes) this.#link?.send(this.#packet(bytes, rows, row));
           break;
         }
+        case Kind.Settled:
+          this.#guest.sending.settled(upper, rows.lower(row, 1) > 0);
+          break;
       }
     }
   }

@@ -11,11 +11,11 @@ import { type LinkEnd, shownUrl } from "./link.js";
 import type { Listener, Owner, Reader } from "./listener.js";
 import { Entries, type Entry, type Publisher } from "./outbox.js";
 import { gapOf, messageOf, publishedOf, readyOf, statusOf, textOf } from "./readings.js";
-import { Sending } from "./sending.js";
+import { refusal, type Sender, Sending } from "./sending.js";
 import type { ClientEvents, OutboxOptions, Status } from "./types.js";
 
 /** A client that shares the session. */
-export interface Member extends Owner, Publisher {
+export interface Member extends Owner, Publisher, Sender {
   /** Whether anyone hears it; the outbox if there is no value. */
   tell<E extends keyof ClientEvents>(event: E, value?: ClientEvents[E]): boolean;
 }
@@ -27,15 +27,13 @@ export class Session implements Guest {
 
   readonly #host: Host;
   readonly url: string;
-  readonly #sending: Sending;
+  readonly sending: Sending;
   /** All readers in the order of their coming, whether the engine knows them or not. */
   readonly #subscribed = new Set<Reader>();
   readonly #byNumber = new Map<number, Reader>();
   readonly #settled = new Set<Listener>();
   /** What the hub said of its codes in words. */
   readonly #sentences = new Map<string, string>();
-  /** Refusals of updates that were told on this connection. */
-  readonly #toldRefusals = new Set<string>();
   #lost: LinkEnd = {};
   #attempts = 0;
   #isOutboxDue = false;
@@ -45,7 +43,9 @@ export class Session implements Guest {
   constructor(load: Loader, url: string, transport: Transport, outbox: OutboxOptions) {
     this.url = url;
     this.#host = new Host(load, transport, outbox, this);
-    this.#sending = new Sending(this.#host);
+    this.sending = new Sending(this.#host, (code, about, retryable) =>
+      this.#error(code, about, retryable),
+    );
   }
 
   get closed(): boolean {
@@ -72,25 +72,6 @@ export class Session implements Guest {
     this.#host.begin();
     this.#host.tell((engine) => this.#hand(engine, entry));
     return entry;
-  }
-
-  /** Updates that were lost on this side. */
-  get sendsDropped(): number {
-    return this.#sending.dropped;
-  }
-
-  /** Whether an update went, or waits. Why the hub will not have it is told once a connection, however many there are. */
-  send(member: Member, topic: string, content: number, payload: Uint8Array, ms: number): boolean {
-    const answer = this.#sending.send(topic, content, payload, ms);
-    if (answer < 0) {
-      const [code, retryable] = refusal(answer);
-      const about = `send to ${topic}`;
-      if (this.#toldRefusals.size < 1_000 && !this.#toldRefusals.has(code + about)) {
-        this.#toldRefusals.add(code + about);
-        member.report(this.#error(code, about, retryable));
-      }
-    }
-    return answer > 0;
   }
 
   cancel(id: number): void {
@@ -139,7 +120,10 @@ export class Session implements Guest {
   leave(member: Member): void {
     this.members.delete(member);
     if (this.closed) return;
+    this.sending.leave(member);
     if (!this.members.size) {
+      // Updates that went still go; what is published would land, and be told to have failed.
+      if (!this.entries.count) this.#host.drain();
       this.#host.tell((engine) => engine.tell(Call.Close));
       this.#host.drain();
       if (!this.closed) this.#setStatus({ state: "closed" });
@@ -159,7 +143,7 @@ export class Session implements Guest {
       this.#hand(engine, entry);
       if (entry.withdrawn) engine.tell(Call.Cancel, entry.id);
     }
-    this.#sending.boot(engine);
+    this.sending.boot(engine);
   }
 
   payload(id: number, seq: number): Uint8Array | undefined {
@@ -196,6 +180,13 @@ export class Session implements Guest {
         case Kind.Failed:
           this.#settle(rows, row);
           break;
+        case Kind.Unsendable:
+          this.sending.refused(
+            rows.upper(row, 0),
+            codeOf(rows.lower(row, 1)),
+            rows.upper(row, 1) > 0,
+          );
+          break;
         case Kind.Said:
           this.#sentences.set(codeOf(rows.lower(row, 1)), textOf(rows, row, frame));
           break;
@@ -223,7 +214,7 @@ export class Session implements Guest {
   orphaned(): void {
     this.#settled.clear();
     this.#byNumber.clear();
-    this.#sending.orphaned();
+    this.sending.orphaned();
     for (const listener of this.#subscribed) listener.orphan();
   }
 
@@ -313,7 +304,7 @@ export class Session implements Guest {
     const { state } = status;
     if (state === "online") {
       this.#attempts = 0;
-      this.#toldRefusals.clear();
+      this.sending.online();
     }
     if (state === "connecting") this.#attempts++;
     // What is being tried again failed for that.
@@ -360,6 +351,7 @@ export class Session implements Guest {
   /** Nothing comes any more: whatever still waits hears why. */
   #finish(isTold: boolean): void {
     this.#host.end();
+    this.sending.orphaned();
     const isWish = !this.status.reason;
     for (const entry of this.entries.all()) {
       this.entries.remove(entry);
@@ -372,9 +364,4 @@ export class Session implements Guest {
     }
     if (!isWish) this.#report(this.ended(shownUrl(this.url)) as TidewireError, isTold);
   }
-}
-
-/** The engine refuses with minus twice a fault, less one if trying again can help. */
-function refusal(answer: number): [code: ErrorCode, retryable: boolean] {
-  return [codeOf(-answer >> 1), (-answer & 1) > 0];
 }

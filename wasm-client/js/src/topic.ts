@@ -135,8 +135,11 @@ export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
     const { home, name } = this;
     const about = `send to ${name}`;
     const [content, payload] = encode(value, about);
-    if (home.ended(about)) return false;
-    return home.session.send(home, name, content, payload, options.expiresMs ?? 0);
+    if (home.ended(about)) {
+      home.sendsDropped++;
+      return false;
+    }
+    return home.session.sending.send(home, name, content, payload, options.expiresMs ?? 0);
   }
 
   publish(value: T, options: PublishOptions = {}): Publishing {

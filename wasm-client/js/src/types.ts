@@ -337,7 +337,7 @@ export interface Client<C extends Contract = never> {
   /** The same object until something in it changes. */
   readonly status: Status;
   readonly outbox: Outbox;
-  /** Updates by `send` that were lost on this side. What the hub drops it counts itself. */
+  /** Updates by this client's `send` that were lost on this side. What the hub drops it counts itself. */
   readonly sendsDropped: number;
   /** The same object for the same name, as long as anyone holds it. */
   topic<T = never, N extends string = string>(

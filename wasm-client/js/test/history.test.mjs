@@ -32,7 +32,8 @@ test("a page has its messages, oldest first, and says where the next one starts"
     [5, '{"n":1}'],
     [7, '{"n":2}'],
   ];
-  hub.send(page(question.fields[1], 4, messages, { more: true }));
+  // Two are all that it has room for.
+  hub.send(page(question.fields[1], 4, [...messages, [9, '{"n":3}']]));
   const first = await asked;
   assert.deepEqual(
     first.messages.map(({ topic, offset, data }) => [topic, offset, data.n]),
@@ -54,6 +55,39 @@ test("a page has its messages, oldest first, and says where the next one starts"
     more: false,
     gap: { type: "gap", epoch: epochText, from: 8, to: 9, reason: "retention" },
   });
+});
+
+test("a page is made of as many as the hub makes of it", async () => {
+  const asked = tide.topic("t").history();
+  await hub.welcome();
+  const offsets = Array.from({ length: 100 }, (_, index) => index + 1);
+  for (const offset of offsets) {
+    const question = await hub.next(Client.history);
+    if (offset === 1) assert.deepEqual(startOf(question), [2, 100], "the last hundred");
+    hub.send(page(question.fields[1], offset - 1, [[offset, `${offset}`]], { more: true }));
+  }
+  const { messages, more } = await asked;
+  assert.deepEqual(
+    messages.map(({ data }) => data),
+    offsets,
+  );
+  assert.equal(more, true);
+});
+
+test("a page that was given is not asked for again by the next engine", async () => {
+  tide.on("error", () => {});
+  const asked = tide.topic("t").history();
+  await hub.welcome();
+  const { fields } = await hub.next(Client.history);
+  hub.send(page(fields[1], 0, [[1, "1"]]));
+  await asked;
+  corrupt();
+  const next = tide.topic("u").history();
+  await hub.welcome();
+  const question = await hub.next(Client.history);
+  assert.equal(question.fields[2].toString(), "u");
+  hub.send(page(question.fields[1], 0, []));
+  await next;
 });
 
 test("a page is asked for again on the next connection, and by the next engine", async () => {
@@ -105,9 +139,28 @@ test("mistakes of a question reject, an abort with its reason", async () => {
   const reason = new Error("enough");
   await assert.rejects(topic.history({ signal: AbortSignal.abort(reason) }), reason);
   const controller = new AbortController();
-  const asked = topic.history({ signal: controller.signal });
+  const { signal } = controller;
+  const added = [];
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...given) => {
+    added.push(given[1]);
+    addEventListener.apply(signal, given);
+  };
+  signal.removeEventListener = (...given) => {
+    added.splice(added.indexOf(given[1]), 1);
+    removeEventListener.apply(signal, given);
+  };
+  const given = topic.history({ signal });
+  assert.equal(added.length, 1);
+  await hub.welcome();
+  const { fields } = await hub.next(Client.history);
+  hub.send(page(fields[1], 0, []));
+  await given;
+  assert.deepEqual(added, [], "what is done listens to no signal");
+  const asked = topic.history({ signal });
   controller.abort(reason);
   await assert.rejects(asked, reason);
+  assert.deepEqual(added, []);
 });
 
 /** Starts a subscription to a log that holds two messages. */
@@ -142,6 +195,21 @@ test("a subscription has caught up when its handler is done with all that was th
     releases.shift()();
   }
   await sub.caughtUp;
+});
+
+test("one whose handler has the last message has caught up when it is done with that", async () => {
+  const releases = [];
+  const { isThere } = await backlog(() => new Promise((done) => releases.push(done)));
+  hub.send(block(5, 3, [[8, "8"]]));
+  await until(() => releases.length);
+  // The hub's word that this was all comes while the handler is at work.
+  const answer = tide.ping();
+  const { fields } = await hub.next(Client.heartbeat);
+  hub.send(frame(Hub.heartbeat, { 1: fields[1] }));
+  await answer;
+  assert.equal(isThere(), false);
+  releases.shift()();
+  await until(isThere);
 });
 
 test("one that starts with what comes next has caught up when it is ready", async () => {

@@ -43,6 +43,8 @@ export class ScriptedHub {
   #waiting = [];
   #heard = [];
   connections = 0;
+  /** Answers when it is asked for a heartbeat. */
+  echoes = false;
 
   static async start() {
     const hub = new ScriptedHub();
@@ -121,7 +123,11 @@ export class ScriptedHub {
     for (let bytes = data; bytes.length > 0; ) {
       const kind = bytes[0];
       const [length, at] = varint(bytes, 1);
-      this.#heard.push({ kind, fields: fieldsOf(bytes.subarray(at, at + length)) });
+      const fields = fieldsOf(bytes.subarray(at, at + length));
+      this.#heard.push({ kind, fields });
+      if (this.echoes && kind === Client.heartbeat && fields[1]) {
+        this.send(frame(Hub.heartbeat, { 1: fields[1] }));
+      }
       bytes = bytes.subarray(at + length);
     }
     while (this.#waiting.length && this.#heard.length) this.#waiting.shift()(this.#heard.shift());

@@ -64,10 +64,11 @@ test("what waits before there is an engine is bounded, and the newest stay", asy
   for (let n = 0; n < 10_000; n++) pointer.send(n, { expiresMs: 60_000 });
   const dropped = tide.sendsDropped;
   assert.ok(dropped > 0 && dropped < 10_000);
+  // What is too large for it takes nobody's place.
   assert.equal(pointer.send("x".repeat(100_000), { expiresMs: 60_000 }), false);
-  pointer.send("last", { expiresMs: 60_000 });
+  assert.equal(tide.sendsDropped, dropped + 1);
   await hub.welcome(takesUpdates);
-  assert.equal(textOf(await hub.next(Client.send)), '"last"');
+  for (let n = dropped; n < 10_000; n++) assert.equal(textOf(await hub.next(Client.send)), `${n}`);
 });
 
 test("a refusal of a topic is told once a connection, and its updates are dropped", async () => {
@@ -103,7 +104,7 @@ test("what is larger than the hub takes is refused", async () => {
   assert.deepEqual(codes, ["too_large"]);
 });
 
-test("mistakes throw at the call, and a closed client sends nothing", () => {
+test("mistakes throw at the call, and a closed client sends nothing and counts it", () => {
   const topic = tide.topic("t");
   for (const value of [undefined, Number.NaN, new Map(), 1n]) {
     assert.throws(() => topic.send(value), { name: "TypeError", code: "bad_value" });
@@ -114,19 +115,145 @@ test("mistakes throw at the call, and a closed client sends nothing", () => {
   assert.throws(() => topic.send(1, { until: "acked" }), /option until: give expiresMs/);
   tide.close();
   assert.equal(topic.send(1), false);
+  assert.equal(topic.send(1, { expiresMs: 60_000 }), false);
+  assert.equal(tide.sendsDropped, 2);
 });
 
-test("the count lives on when an engine stops", async () => {
+/** How a client ends whose updates wait, or are dropped, with what waits then. */
+const ends = {
+  "closed before there is an engine": [() => {}, () => tide.close()],
+  "closed while it connects": [() => hub.next(Client.hello), () => tide.close()],
+  "that has no WebSocket": [
+    () => {
+      tide.close();
+      tide = createClient(hub.url);
+      tide.on("error", () => {});
+    },
+    async () => {
+      await until(() => tide.status.state === "closed");
+      assert.equal(tide.status.reason, "no_websocket");
+    },
+  ],
+  "turned away by the hub": [
+    () => hub.next(Client.hello),
+    async () => {
+      tide.on("error", () => {});
+      hub.close(4004, "forbidden");
+      await until(() => tide.status.state === "closed");
+    },
+  ],
+  "whose engine stops": [
+    () => hub.next(Client.hello),
+    () => {
+      tide.on("error", () => {});
+      corrupt();
+      tide.connect();
+    },
+  ],
+};
+
+for (const [name, [begin, end]] of Object.entries(ends)) {
+  test(`what a client has lost is counted when it has ended, too: one ${name}`, async (t) => {
+    const { WebSocket: own } = globalThis;
+    globalThis.WebSocket = undefined;
+    t.after(() => {
+      globalThis.WebSocket = own;
+    });
+    tide.connect();
+    await begin();
+    const pointer = tide.topic("pointer");
+    for (let n = 0; n < 3; n++) assert.equal(pointer.send(n), false);
+    for (let n = 0; n < 4; n++) assert.equal(pointer.send(n, { expiresMs: 60_000 }), true);
+    await end();
+    assert.equal(tide.sendsDropped, 7);
+  });
+}
+
+test("clients that share a connection count each their own, whatever becomes of them", async () => {
+  const other = createClient(hub.url, { WebSocket });
+  // Before there is an engine, while it connects, and when it goes.
+  for (const begin of [() => {}, () => hub.next(Client.hello)]) {
+    await begin();
+    tide.topic("t").send("lost");
+    tide.topic("t").send("brief", { expiresMs: 1 });
+    other.topic("t").send("kept", { expiresMs: 60_000 });
+  }
+  await until(() => tide.sendsDropped === 4);
+  const fields = { 1: 7, 2: 30_000, 3: 65_536, 4: 100, 7: takesUpdates };
+  hub.send(frame(Hub.welcome, fields));
+  for (let n = 0; n < 2; n++) assert.equal(textOf(await hub.next(Client.send)), '"kept"');
+  other.close();
+  assert.deepEqual([tide.sendsDropped, other.sendsDropped], [4, 0]);
+});
+
+test("one that went before the client was closed goes", async () => {
+  await online();
+  assert.equal(tide.topic("t").send("last word"), true);
+  tide.close();
+  assert.equal(textOf(await hub.next(Client.send)), '"last word"');
+  assert.equal(tide.sendsDropped, 0);
+});
+
+test("what waits is bounded by its newest part, again with each engine", async () => {
   tide.on("error", () => {});
-  tide.connect();
-  await hub.next(Client.hello);
-  tide.topic("t").send(1);
-  tide.topic("t").send(2);
-  const dropped = tide.sendsDropped;
-  corrupt();
-  assert.equal(tide.topic("t").send(3), false);
-  await until(() => tide.sendsDropped >= dropped);
+  const pointer = tide.topic("pointer");
+  const kilobyte = "x".repeat(1_000);
+  for (let engine = 0; engine < 2; engine++) {
+    for (let n = 0; n < 50; n++) {
+      assert.equal(pointer.send(kilobyte, { expiresMs: 60_000 }), true);
+    }
+    assert.equal(tide.sendsDropped, 0);
+    await hub.welcome(takesUpdates);
+    for (let n = 0; n < 50; n++) await hub.next(Client.send);
+    corrupt();
+    tide.connect();
+  }
+});
+
+test("each client that sent to a topic hears once a connection that it is refused", async () => {
+  const other = createClient(hub.url, { WebSocket });
+  const silent = createClient(hub.url, { WebSocket });
+  const heard = [[], [], []];
+  [tide, other, silent].forEach((client, index) => {
+    client.on("error", ({ message }) => heard[index].push(message));
+  });
+  await online();
+  tide.topic("secret").send(1);
+  other.topic("secret").send(1);
+  const words = "send to secret: forbidden: no rule allows this";
+  const refuse = async () => {
+    const { fields } = await hub.next(Client.open);
+    hub.send(frame(Hub.refused, { 1: fields[1], 4: 5, 7: "no rule allows this" }));
+  };
+  await refuse();
+  await until(() => heard[1].length);
+  assert.deepEqual(heard, [[words], [words], []], "nobody has sent once more");
+  for (const client of [tide, other, silent]) client.topic("secret").send(2);
+  assert.deepEqual(heard, [[words], [words], [words]]);
+  hub.cut();
   await hub.welcome(takesUpdates);
-  await until(() => tide.topic("t").send(4));
-  assert.ok(tide.sendsDropped >= dropped);
+  await until(() => tide.topic("secret").send(3));
+  await refuse();
+  await until(() => heard[0].length > 1);
+  assert.deepEqual(heard, Array(3).fill([words, words]));
+  other.close();
+  silent.close();
+});
+
+test("of however many topics that are refused, each is told", async () => {
+  const heard = new Set();
+  // A link whose hub does not answer counts as stalled.
+  hub.echoes = true;
+  tide.on("error", ({ message }) => heard.add(message));
+  await online();
+  for (let n = 0; n < 3_000; ) {
+    const refusals = [];
+    for (const end = n + 500; n < end; n++) {
+      assert.equal(tide.topic(`t${n}`).send(n), true);
+      const { fields } = await hub.next(Client.open);
+      refusals.push(frame(Hub.refused, { 1: fields[1], 4: 5 }));
+    }
+    hub.send(...refusals);
+    await until(() => heard.size === n);
+  }
 });

@@ -190,6 +190,8 @@ impl State {
             output::Event::Page { .. } | output::Event::CaughtUp { .. } => {}
             // Nor does it show the hub's words, or ping.
             output::Event::Said { .. } | output::Event::Echoed { .. } => {}
+            // Nothing sends any.
+            output::Event::Settled { .. } | output::Event::Unsendable { .. } => {}
         }
     }
 

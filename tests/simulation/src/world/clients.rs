@@ -189,6 +189,7 @@ impl World {
             ClientEvent::Page { .. } => {}
             // What comes of it is told as well.
             ClientEvent::Said { .. } | ClientEvent::Echoed { .. } => {}
+            ClientEvent::Settled { .. } | ClientEvent::Unsendable { .. } => {}
         }
         if let Some(story) = &mut self.story {
             story.push(Told { actor, event, uid });

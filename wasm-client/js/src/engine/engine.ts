@@ -88,7 +88,7 @@ export class Engine {
     return this.tell(Call.Publish, name, id, payload.length, content + 8 * seq);
   }
 
-  /** 1 if it went or waits, 0 if it was dropped, or below zero a refusal. */
+  /** 0 if it was dropped, 1 if it went, 2 if it waits, or below zero a refusal. With the content goes its route. */
   send(topic: string, content: number, payload: Uint8Array, expiresMs: number): number {
     const name = toUtf8(topic);
     const input = new Uint8Array(name.length + payload.length);

@@ -20,9 +20,8 @@ export const enum Call {
   NoToken = 14,
   Ping = 15,
   Send = 16,
-  Dropped = 17,
-  History = 18,
-  CatchUp = 19,
+  History = 17,
+  CatchUp = 18,
 }
 
 /** What its rows are; the same file says what stands in each. */
@@ -46,6 +45,8 @@ export const enum Kind {
   Echoed = 15,
   Page = 16,
   CaughtUp = 17,
+  Settled = 18,
+  Unsendable = 19,
 }
 
 /** Faults of the protocol, from 1. */

@@ -40,7 +40,6 @@ function actor(seat, peer, random) {
     () => call(pick([Call.Connect, Call.Online, Call.NoToken, Call.Timeout])),
     () => call(Call.Suspend),
     () => call(Call.Ping),
-    () => call(Call.Dropped),
     () => call(Call.CatchUp, below(made.listeners + 2)),
     () => send(seat, random),
     () => read(seat, random, made, Call.History, amount(random, 50)),
@@ -92,7 +91,13 @@ function send(seat, random) {
   const topic = name(random);
   const payload = bytes(below(pick([1, 20, 500, 70_000])));
   seat.put([...topic, ...payload]);
-  seat.call(Call.Send, topic.length, payload.length, amount(random, 2_000), 1 + below(4));
+  seat.call(
+    Call.Send,
+    topic.length,
+    payload.length,
+    amount(random, 2_000),
+    1 + below(4) + 8 * below(3),
+  );
 }
 
 /** A subscription or a page: both are numbered as listeners are. */
