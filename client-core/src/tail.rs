@@ -210,8 +210,7 @@ impl Tail {
             }
             listener.lacks = page.gap;
         }
-        let done = self.take_page(index, page, received, out);
-        let Some(listener) = self.listeners.get_mut(index) else { return done };
+        let done = take_page(listener, &self.cursor, page, received, out);
         if done.is_err() && listener.reads_for.is_some() {
             // Half a page is none. It is asked for again on the next link.
             out.forget(listener.id);
@@ -225,45 +224,6 @@ impl Tail {
             *ask_at = now + RETRY_MS_MIN;
         }
         done
-    }
-
-    fn take_page(
-        &mut self,
-        index: usize,
-        page: &Page<'_>,
-        received: Received<'_>,
-        out: &mut Outputs,
-    ) -> Result<(), Broken> {
-        let Some(listener) = self.listeners.get_mut(index) else { return Ok(()) };
-        if page.gap.is_some() || !listener.cursor.is_known() {
-            listener.cursor = Cursor::at(page.after.clone());
-        } else {
-            listener.cursor.raise_to(&page.after);
-        }
-        let outcome = match (&page.gap, &listener.from) {
-            (Some(_), _) => Outcome::Gap,
-            (None, Start::Latest) => Outcome::Live,
-            (None, _) => Outcome::Resumed,
-        };
-        if listener.reads_for.is_none() {
-            listener.placed(outcome, page.gap, out);
-        }
-        for block in block::blocks_of_page(&page.blocks) {
-            let block = block.map_err(|_| Broken)?;
-            let log = usize::try_from(block.log).map_err(|_| Broken)?;
-            let epoch = page.after.get(log).ok_or(Broken)?.epoch;
-            if listener.cursor.offset(epoch).is_none_or(|seen| block.prev > seen) {
-                return Err(Broken);
-            }
-            for message in block.records() {
-                let message = message.map_err(|_| Broken)?;
-                if !listener.offer(&given(&message, epoch, received.bytes), received.own_tags, out) {
-                    return Ok(());
-                }
-            }
-        }
-        listener.page_done(&page.upto, page.more, &self.cursor);
-        Ok(())
     }
 
     /// When to ask again after a refusal that a retry can help.
@@ -286,6 +246,45 @@ impl Tail {
     pub(crate) fn end(&self, fault: Fault, out: &mut Outputs) {
         self.listeners.iter().for_each(|listener| listener.end(fault, out));
     }
+}
+
+/// A page of history for a listener; `live` is how far the live flow is.
+fn take_page(
+    listener: &mut Listener,
+    live: &Cursor,
+    page: &Page<'_>,
+    received: Received<'_>,
+    out: &mut Outputs,
+) -> Result<(), Broken> {
+    if page.gap.is_some() || !listener.cursor.is_known() {
+        listener.cursor = Cursor::at(page.after.clone());
+    } else {
+        listener.cursor.raise_to(&page.after);
+    }
+    let outcome = match (&page.gap, &listener.from) {
+        (Some(_), _) => Outcome::Gap,
+        (None, Start::Latest) => Outcome::Live,
+        (None, _) => Outcome::Resumed,
+    };
+    if listener.reads_for.is_none() {
+        listener.placed(outcome, page.gap, out);
+    }
+    for block in block::blocks_of_page(&page.blocks) {
+        let block = block.map_err(|_| Broken)?;
+        let log = usize::try_from(block.log).map_err(|_| Broken)?;
+        let epoch = page.after.get(log).ok_or(Broken)?.epoch;
+        if listener.cursor.offset(epoch).is_none_or(|seen| block.prev > seen) {
+            return Err(Broken);
+        }
+        for message in block.records() {
+            let message = message.map_err(|_| Broken)?;
+            if !listener.offer(&given(&message, epoch, received.bytes), received.own_tags, out) {
+                return Ok(());
+            }
+        }
+    }
+    listener.page_done(&page.upto, page.more, live);
+    Ok(())
 }
 
 /// A message as listeners get it, but for whose it is.
