@@ -123,10 +123,11 @@ impl Listener {
         out.tell(Event::Ready { listener: self.id, outcome, positions, gap });
     }
 
-    /// Whether it has its place, and either has everything up to `end` or reads a log that has taken the place of that.
+    /// Whether it has its place and everything up to `end`. If that is in a log that it does not read, or nowhere, it has
+    /// once it has come to the live flow: until then it may be reading what was before.
     pub(crate) fn has_passed(&self, end: Option<Position>) -> bool {
-        let offset = end.and_then(|end| self.cursor.offset(end.epoch).filter(|at| *at < end.offset));
-        self.ready && offset.is_none()
+        let at = end.and_then(|end| Some(self.cursor.offset(end.epoch)? >= end.offset));
+        self.ready && at.unwrap_or(self.stage == Stage::Live)
     }
 
     fn tell_gap(&self, gap: Gap, out: &mut Outputs) {

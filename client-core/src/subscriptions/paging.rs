@@ -8,7 +8,7 @@ use crate::listener::Stage;
 use crate::output::{Event, ListenerId};
 use crate::outputs::Outputs;
 use crate::subscriptions::Subscriptions;
-use crate::tail::Tail;
+use crate::tail::{Standing, Tail};
 
 /// A listener, and the place of the last message that there was for it, if there was one.
 pub(super) type End = (ListenerId, Option<Position>);
@@ -59,7 +59,9 @@ impl Subscriptions {
     pub(crate) fn look_for_ends(&mut self, out: &mut Outputs) {
         for (id, end) in core::mem::take(&mut self.ends) {
             let Some((tail, index)) = self.find(id) else { continue };
-            if tail.listeners[index].has_passed(end) {
+            // Until it is asked for anew, it does not know of a log that the end may be in.
+            let is_live = matches!(tail.standing, Standing::Live { .. });
+            if is_live && tail.listeners[index].has_passed(end) {
                 out.tell(Event::CaughtUp { listener: id });
             } else {
                 self.ends.push((id, end));

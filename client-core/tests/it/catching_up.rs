@@ -3,7 +3,7 @@
 use tidewire_client_core::input::Input;
 use tidewire_client_core::output::ListenerId;
 use tidewire_protocol::code::{Code, GapReason, Outcome};
-use tidewire_protocol::hub_frame::{HubFrame, Missing, Subscribed};
+use tidewire_protocol::hub_frame::{HubFrame, Missing, Page, Subscribed};
 use tidewire_protocol::number::{Epoch, Offset, Request, TailNumber};
 use tidewire_protocol::position::{Gap, Position, Start};
 
@@ -96,6 +96,26 @@ fn what_is_lost_before_the_end_is_told_and_is_no_reason_to_wait() {
         tail: TailNumber(10),
         outcome: Outcome::Gap,
         positions: vec![Position { epoch, offset: Offset(0) }],
+        gap: Some(Gap { epoch, from: Offset(1), to: Offset(0), reason: GapReason::EpochChanged }),
+    }));
+    rig.expect_events(&["gap 1 1..0 epoch_changed", "caught up 1"]);
+}
+
+#[test]
+fn an_end_in_a_log_that_it_has_not_come_to_yet_is_waited_for() {
+    let mut rig = pursuing();
+    rig.reconnect();
+    rig.events.clear();
+    // A hub that was started anew says first where its log ends.
+    let epoch = Epoch(8);
+    let place = |offset| vec![Position { epoch, offset: Offset(offset) }];
+    rig.say(HubFrame::Page(Page { request: Request(4), after: place(3), upto: place(3), ..Page::default() }));
+    rig.expect_events(&[]);
+    rig.say(HubFrame::Subscribed(Subscribed {
+        request: Request(3),
+        tail: TailNumber(10),
+        outcome: Outcome::Gap,
+        positions: place(0),
         gap: Some(Gap { epoch, from: Offset(1), to: Offset(0), reason: GapReason::EpochChanged }),
     }));
     rig.expect_events(&["gap 1 1..0 epoch_changed", "caught up 1"]);
