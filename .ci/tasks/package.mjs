@@ -35,6 +35,7 @@ export async function buildPackage() {
 }
 
 async function bundle() {
+  checkInternal();
   rmSync(dist, { recursive: true, force: true });
   await bundleWith({
     entryPoints: ENTRIES.map((name) => resolve(jsPackage, "src", `${name}.ts`)),
@@ -64,6 +65,17 @@ async function bundle() {
     writeFileSync(resolve(dist, `${name}.cjs`), `module.exports = require("./${name}.js");\n`);
   }
   await run(process.execPath, [TSC, "-p", resolve(jsPackage, "tsconfig.json")]);
+}
+
+/** Throws where a shortened name is one that the language or the platform has, too: their members would be lost. */
+function checkInternal() {
+  const theirs = [Array, Map, Set, String, Promise, Uint8Array, DataView, Error, WeakRef, URL];
+  const platform = [Event, EventTarget, AbortSignal, MessageEvent, Response, ReadableStream];
+  for (const { name, prototype } of [...theirs, ...platform]) {
+    const taken = INTERNAL.filter((member) => member in prototype);
+    if (taken.length)
+      throw new Error(`${taken} of INTERNAL: ${name} has it, too; name it otherwise`);
+  }
 }
 
 /** esbuild as every bundle of ours uses it. */
@@ -103,7 +115,9 @@ const INTERNAL = [
   ...words("ask begin boot busy doubted drain drainSoon failed keep lost lower orphaned restarts"),
   ...words("suspend take taken tell upper"),
   ...words("answer end hidden offline online open opened received request sentAt shown"),
-  ...words("entries fail find flushed left number over payload publisher running seq withdrawn"),
+  ...words(
+    "outgoing entryOf fail flushed left number over payload publisher running seq withdrawn",
+  ),
   ...words("release remove succeed unsettled upto"),
   ...words(
     "consume consumer ended give listen members orphan owner places read refused report session",

@@ -68,10 +68,10 @@ class Tide implements Client, Home {
     this.#left = left;
     this.outbox = {
       get count() {
-        return session.entries.count;
+        return session.outgoing.count;
       },
       get bytes() {
-        return session.entries.bytes;
+        return session.outgoing.bytes;
       },
       cancel(id) {
         checkId(id);
@@ -114,7 +114,7 @@ class Tide implements Client, Home {
   }
 
   flush(): Promise<void> {
-    return this.closed ? Promise.resolve() : this.session.entries.flushed(this);
+    return this.closed ? Promise.resolve() : this.session.outgoing.flushed(this);
   }
 
   close(): void {

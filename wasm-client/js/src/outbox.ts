@@ -76,7 +76,7 @@ export class Entries {
     return entry;
   }
 
-  find(id: number): Entry | undefined {
+  entryOf(id: number): Entry | undefined {
     return this.#byId.get(id);
   }
 

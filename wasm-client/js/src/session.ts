@@ -22,7 +22,7 @@ export interface Member extends Owner, Publisher, Sender {
 
 export class Session implements Guest {
   readonly members = new Set<Member>();
-  readonly entries = new Entries(() => this.#outboxChanged());
+  readonly outgoing = new Entries(() => this.#outboxChanged());
   status: Status = { state: "idle", storage: "memory" };
 
   readonly #host: Host;
@@ -68,14 +68,14 @@ export class Session implements Guest {
   }
 
   publish(member: Member, topic: string, content: number, payload: Uint8Array): Entry {
-    const entry = this.entries.add(member, topic, content, payload);
+    const entry = this.outgoing.add(member, topic, content, payload);
     this.#host.begin();
     this.#host.tell((engine) => this.#hand(engine, entry));
     return entry;
   }
 
   cancel(id: number): void {
-    const entry = this.entries.find(id);
+    const entry = this.outgoing.entryOf(id);
     if (!entry) return;
     // Without an engine, one that was sent is withdrawn when the next one knows of it: it may have landed.
     entry.withdrawn = true;
@@ -123,23 +123,23 @@ export class Session implements Guest {
     this.sending.leave(member);
     if (!this.members.size) {
       // Updates that went still go; what is published would land, and be told to have failed.
-      if (!this.entries.count) this.#host.drain();
+      if (!this.outgoing.count) this.#host.drain();
       this.#host.tell((engine) => engine.tell(Call.Close));
       this.#host.drain();
       if (!this.closed) this.#setStatus({ state: "closed" });
       return;
     }
-    for (const entry of this.entries.all()) {
+    for (const entry of this.outgoing.all()) {
       if (entry.publisher !== member) continue;
       entry.fail(new TidewireError("closed", entry.about), true);
       this.cancel(entry.id);
     }
-    this.entries.release(member);
+    this.outgoing.release(member);
   }
 
   boot(engine: Engine): void {
     for (const listener of this.#subscribed) this.#introduce(engine, listener);
-    for (const entry of this.entries.all()) {
+    for (const entry of this.outgoing.all()) {
       this.#hand(engine, entry);
       if (entry.withdrawn) engine.tell(Call.Cancel, entry.id);
     }
@@ -147,7 +147,7 @@ export class Session implements Guest {
   }
 
   payload(id: number, seq: number): Uint8Array | undefined {
-    const entry = this.entries.find(id);
+    const entry = this.outgoing.entryOf(id);
     if (entry) entry.seq = seq;
     return entry?.payload;
   }
@@ -264,10 +264,10 @@ export class Session implements Guest {
   }
 
   #settle(rows: Rows, row: number): void {
-    const entry = this.entries.find(rows.number(row, 3));
+    const entry = this.outgoing.entryOf(rows.number(row, 3));
     if (!entry) return;
     if (rows.lower(row, 0) === Kind.Published) {
-      this.entries.remove(entry);
+      this.outgoing.remove(entry);
       entry.promise.succeed(publishedOf(rows, row));
     } else {
       this.#drop(entry, codeOf(rows.lower(row, 1)), rows.upper(row, 1) > 0);
@@ -276,7 +276,7 @@ export class Session implements Guest {
 
   /** An entry has failed for good. */
   #drop(entry: Entry, code: ErrorCode, retryable: boolean): void {
-    this.entries.remove(entry);
+    this.outgoing.remove(entry);
     entry.fail(this.#error(code, entry.about, retryable), code === "cancelled");
   }
 
@@ -353,8 +353,8 @@ export class Session implements Guest {
     this.#host.end();
     this.sending.orphaned();
     const isWish = !this.status.reason;
-    for (const entry of this.entries.all()) {
-      this.entries.remove(entry);
+    for (const entry of this.outgoing.all()) {
+      this.outgoing.remove(entry);
       entry.fail(this.ended(entry.about) as TidewireError, true);
     }
     for (const listener of [...this.#subscribed]) {

@@ -36,5 +36,5 @@ test("whoever waits waits for what was there, and for nothing that came later", 
   entries.remove(second);
   entries.remove(first);
   await flushed;
-  assert.equal(entries.find(third.id), third);
+  assert.equal(entries.entryOf(third.id), third);
 });
