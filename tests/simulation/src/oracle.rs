@@ -295,7 +295,7 @@ impl Oracle {
 
     /// A publisher hears that its message has failed.
     pub fn failed(&mut self, uid: Uid, fault: Fault, cause: Cause) {
-        let Publish { topic, producer, incarnation, .. } = self.publishes[uid as usize];
+        let Publish { topic, producer, incarnation, seen, .. } = self.publishes[uid as usize];
         let fate = match fault {
             Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
             Fault::Client(ClientCode::Dropped) => Fate::Refused,
@@ -307,6 +307,8 @@ impl Oracle {
                 Fate::Failed
             }
             Fault::Protocol(Code::TooLarge) if cause.too_large => Fate::Refused,
+            // Where the hub had forgotten who sent what, an earlier try may have landed, and this is of the later one.
+            Fault::Protocol(Code::NotStored) if cause.rebuilt && seen > 0 => Fate::Failed,
             Fault::Protocol(Code::NotStored) if cause.rebuilt => Fate::Refused,
             // One that had been fenced came back to a hub that knew nothing of it, and used up its seqs.
             Fault::Protocol(Code::OutcomeForgotten)
