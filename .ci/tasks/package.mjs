@@ -130,13 +130,13 @@ function words(text) {
   return text.split(" ");
 }
 
-const LINE_CHARACTERS = 1_200;
+const LINE_CHARACTERS = 250;
 const inlineText = resolve(wasmOut, "tidewire_wasm_inline.js");
 const [script] = scriptFiles;
 const ENTRIES = ["index", "slim", "js", "workerd", "edge"];
 /** As the program `gzip -9` counts, but for some bytes: its blocks are twice as long as those of zlib's own default. */
 const GZIP_9 = { level: 9, memLevel: 9 };
 /** By entry, as they are bundled and packed by `gzip -9`. */
-const BYTES_MAX = { index: 31_800, js: 44_500 };
+const BYTES_MAX = { index: 32_000, js: 45_300 };
 const dist = resolve(jsPackage, "dist");
 const TSC = at("node_modules/typescript/bin/tsc");

@@ -2,6 +2,7 @@
 // `TIDEWIRE_RUNTIMES_DOCUMENT` the table of what ran is written there; without it the README's must say the same.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { browsers } from "./rows/browsers.mjs";
@@ -85,6 +86,14 @@ test("names and texts are those of the sources", async () => {
     stored: "publish to surface.a: memory_only: this outbox is in memory; leave `until` out",
     closed: "history of surface.a: closed: create another client",
   });
+});
+
+test("what Node prints of an error that nobody caught can be read", () => {
+  const program = 'import { createClient } from "@tidewire/client"; createClient("");';
+  const args = ["--input-type=module", "-e", program];
+  const { stderr } = spawnSync(process.execPath, args, { cwd: application, encoding: "utf8" });
+  assert.match(stderr, /bad_address/);
+  assert(Math.max(...stderr.split("\n").map((line) => line.length)) < 1_000, stderr);
 });
 
 test("the table of the package's README", () => {
