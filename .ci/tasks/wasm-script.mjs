@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 import { at, wasmOut } from "./paths.mjs";
 import { run } from "./run.mjs";
 import { stepIfChanged } from "./steps.mjs";
-import { boundWasm, FEATURES } from "./wasm.mjs";
+import { boundWasm, FEATURES, OPTIMISE_SIZE } from "./wasm.mjs";
 
 export async function buildScript() {
   await stepIfChanged(
@@ -29,7 +29,7 @@ async function convert() {
   const features = FEATURES.map((feature) => `--enable-${feature}`);
   await binaryen("wasm-dis", boundWasm, ...features, "-o", bound("bound.wat"));
   writeFileSync(bound("lowered.wat"), withoutSaturation(readFileSync(bound("bound.wat"), "utf8")));
-  const options = [...features, "--signext-lowering", ...OPTIMISE];
+  const options = [...features, "--signext-lowering", ...OPTIMISE_SIZE];
   await binaryen("wasm-opt", bound("lowered.wat"), ...options, "-o", bound("lowered.wasm"));
   await binaryen("wasm2js", bound("lowered.wasm"), ...features, "-Oz", "-o", bound("bound.js"));
   const [script, types] = scriptFiles;
@@ -71,16 +71,6 @@ function asFunction(text) {
   if (!exports.test(text)) throw new Error("wasm2js has another shape than wasm-script.mjs knows");
   return `export default function make() {${text.replace(exports, "\nreturn retasmFunc;\n}\n")}`;
 }
-
-/** Of what was tried, what leaves the least JavaScript after `gzip -9`. */
-const OPTIMISE = [
-  "-Oz",
-  "--converge",
-  "--skip-pass=local-cse",
-  "--one-caller-inline-max-function-size=20",
-  "--always-inline-max-function-size=6",
-  "--low-memory-unused",
-];
 
 export const scriptFiles = ["tidewire_wasm_script.js", "tidewire_wasm_script.d.ts"].map((name) =>
   resolve(wasmOut, name),

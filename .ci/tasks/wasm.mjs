@@ -129,13 +129,10 @@ export const wasmFiles = [
 ].map((name) => resolve(wasmOut, name));
 
 /**
- * Functions with one caller stay apart unless they are small, and what is computed twice in one stays so: else the wasm
- * would be smaller, but would deflate less well.
+ * What leaves least after deflating, as wasm and as JavaScript. Functions with one caller stay apart unless they are
+ * small, and what is computed twice in one stays so: else the code would be smaller, but would deflate less well.
  */
-const OPTIMISE = [
-  // Branches and loops are made anew first, with fewer jumps than those of the compiler.
-  "--flatten",
-  "--rereloop",
+export const OPTIMISE_SIZE = [
   "-Oz",
   "--converge",
   "--skip-pass=local-cse",
@@ -143,6 +140,13 @@ const OPTIMISE = [
   "--always-inline-max-function-size=6",
   // Only the far end of the stack lies there, and no address that is computed wraps around to it.
   "--low-memory-unused",
+];
+
+const OPTIMISE = [
+  // Branches and loops are made anew first, with fewer jumps than those of the compiler.
+  "--flatten",
+  "--rereloop",
+  ...OPTIMISE_SIZE,
   "--strip-producers",
   "--strip-target-features",
 ];
