@@ -13,7 +13,7 @@
 //! look at a tail), [`block`] (what a tail is made of), [`letter`] (what threads leave for a shard), [`record`] (a
 //! message in its one form), [`websocket`] (frames, read and written), [`trie`] (names by token), [`shelf`] (what is
 //! kept while there is room), [`ledger`] (whose every byte is), then leaves: [`calendar`] (which time
-//! messages are given), [`pace`], [`metrics`], [`wheel`], [`clock`], [`limits`], [`mutant`].
+//! messages are given), [`pace`], [`metrics`], [`wheel`], [`clock`], [`limits`], [`mutant`], `spare`.
 
 pub mod shard;
 
@@ -64,5 +64,7 @@ pub mod clock;
 pub mod limits;
 
 pub mod mutant;
+
+mod spare;
 
 mod sync;

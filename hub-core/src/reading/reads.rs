@@ -11,6 +11,7 @@ use crate::clock::Millis;
 use crate::ledger::{Account, AccountKey, Charge, Kind};
 use crate::letter::{Address, Inbox};
 use crate::reading::job::{Answer, Begun, Hub, Job};
+use crate::spare::Spare as _;
 use crate::sync::{Mutex, lock};
 
 /// What waits to be read, and what was read.
@@ -180,7 +181,7 @@ impl Queue {
             if theirs.is_empty() {
                 self.by_account.remove(&key);
             } else {
-                theirs.shrink_to(theirs.len().saturating_mul(2).max(SPARE_ANSWERS));
+                theirs.give_back();
                 self.turns.push_back(key);
             }
             return waiting;

@@ -12,6 +12,7 @@ use crate::mutant::{self, Mutant};
 use crate::shard::connection::{Connection, Subscription};
 use crate::shard::walk::{Audience, Entry, Stopped, Walk};
 use crate::shard::wire::Wire;
+use crate::spare::Spare as _;
 use crate::tail::{Tail, TailKey};
 
 /// The audiences of a shard, and the walks along them.
@@ -83,10 +84,8 @@ impl Audiences {
         let audience = &mut self.list[index as usize];
         audience.tail.marks.of(self.shard).leave();
         audience.entries.swap_remove(place);
-        if audience.entries.len() < audience.entries.capacity() / 4 {
-            // Many have left: whoever stays does not answer for their places.
-            audience.entries.shrink_to(2 * audience.entries.len());
-        }
+        // Where many have left, whoever stays does not answer for their places.
+        audience.entries.give_back();
         let Some(moved) = audience.entries.get(place).copied() else {
             let left = audience.entries.is_empty().then(|| Arc::clone(&audience.tail));
             self.drop_empty(index);

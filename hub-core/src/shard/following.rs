@@ -12,6 +12,7 @@ use crate::mutant::{self, Mutant};
 use crate::names::follow::Followed;
 use crate::reading::merge::{Merge, Part};
 use crate::reading::reads::{Asker, WAITING_BYTES};
+use crate::spare::Spare as _;
 use crate::tail::TailKey;
 
 /// All patterns of a connection.
@@ -103,9 +104,7 @@ impl Following {
     pub fn remove(&mut self, number: TailNumber) {
         if let Some(all) = &mut self.0 {
             all.retain(|followee| followee.tail.number != number);
-            if all.len() < all.capacity() / 4 {
-                all.shrink_to(2 * all.len());
-            }
+            all.give_back();
             if all.is_empty() {
                 self.0 = None;
             }

@@ -20,6 +20,7 @@ use crate::shard::connection::{Connection, Subscription};
 use crate::shard::following::{Ahead, FOLLOWEE_BYTES, Followee};
 use crate::shard::walk::Entry;
 use crate::shard::wire::ConnectionId;
+use crate::spare::Spare as _;
 use crate::tail::TailKey;
 use crate::topics::joining::Joined;
 
@@ -249,10 +250,8 @@ impl Connection {
     /// Charges what its subscriptions take, by the places that there are for them: that changes when these double, and not
     /// with each.
     fn charge_subscriptions(&mut self) {
-        let count = self.subscriptions.len();
-        if count < self.subscriptions.capacity() / 4 {
-            self.subscriptions.shrink_to(2 * count);
-            self.lagging.shrink_to(2 * count);
+        if self.subscriptions.give_back() {
+            self.lagging.shrink_to(self.subscriptions.capacity());
         }
         let places = self.subscriptions.capacity();
         let least = if places > 0 { LAGGING_BYTES } else { 0 };

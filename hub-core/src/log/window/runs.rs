@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::log::window::run::{Answer, Run};
+use crate::spare::Spare as _;
 
 /// Outcomes of consecutive seqs, as runs.
 #[derive(Debug)]
@@ -195,9 +196,7 @@ impl Many {
             }
             left -= u64::from(taken);
         }
-        if self.runs.len() < self.runs.capacity() / 4 {
-            self.runs.shrink_to(2 * self.runs.len());
-        }
+        self.runs.give_back();
     }
 
     fn drop_last(&mut self, count: u64) -> u64 {
