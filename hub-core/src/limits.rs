@@ -20,7 +20,8 @@ pub struct Limits {
     pub heartbeat_ms: u64,
     /// Bytes of answers a client may leave unread before it is disconnected; one page may come on top.
     pub outbox_bytes_max: usize,
-    /// Subscriptions of one connection. About 100 bytes each, which count with names, handles, windows and reads.
+    /// Subscriptions of one connection. About 100 bytes each, and more for the first to a topic and for patterns, which
+    /// count with names, handles, windows and reads.
     pub subscriptions_max: usize,
     /// Of those, patterns: each costs work on every publish that it matches.
     pub patterns_max: usize,
@@ -132,11 +133,11 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes of names, handles, subscriptions, windows and reads together. With what follows, and names that went, that is three quarters of
-    /// a node at most, so that a quarter is left for messages whatever clients do.
+    /// Bytes of names, handles, subscriptions, windows and reads together. With what follows that is three quarters of a node
+    /// at most, so that a quarter is left for messages whatever clients do.
     #[must_use]
     pub fn known_bytes_max(&self) -> usize {
-        self.parts(16).max(LEAST_KNOWN_BYTES)
+        self.parts(16).saturating_sub(self.unclaimed_fit()).max(LEAST_KNOWN_BYTES)
     }
 
     /// [`Self::producers_bytes_max`], but for what a node has no room for.
@@ -163,6 +164,18 @@ impl Limits {
     pub fn pinned_fit(&self) -> usize {
         let block = self.message_bytes_max.saturating_mul(1 + ESCAPED_BYTES_MAX) + ANSWER_FIELDS_BYTES;
         self.pinned_bytes_max.min(self.parts(1).max(block))
+    }
+
+    /// Bytes of all that was read and not handed over yet: beyond that nothing more is read, for anybody.
+    #[must_use]
+    pub fn unclaimed_fit(&self) -> usize {
+        (self.node_bytes_max / 64).max(LEAST_BYTES)
+    }
+
+    /// Bytes of names of which it is remembered that they went.
+    #[must_use]
+    pub fn gone_names_fit(&self) -> usize {
+        self.node_bytes_max / 16
     }
 
     /// So many of the 32 parts of a node. One that may hold next to nothing holds some bytes all the same.
@@ -192,3 +205,23 @@ const ANSWER_FIELDS_BYTES: usize = 8 << 10;
 
 const LEAST_BYTES: usize = 1 << 20;
 const LEAST_KNOWN_BYTES: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_of_a_node_is_left_for_messages() {
+        let limits = Limits { producers_bytes_max: usize::MAX, ..Limits::default() };
+        let others = [
+            limits.known_bytes_max(),
+            limits.unread_fit(),
+            limits.half_received_fit(),
+            // Those who were told to go may keep as much again.
+            2 * limits.pinned_fit(),
+            limits.unclaimed_fit(),
+            limits.gone_names_fit(),
+        ];
+        assert_eq!(others.iter().sum::<usize>(), limits.node_bytes_max / 4 * 3);
+    }
+}

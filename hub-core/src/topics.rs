@@ -101,7 +101,7 @@ impl Topics {
             producers: Mutex::new(Producers::new(limits.producers_fit())),
             names: Mutex::new(names),
             logs: (0..).zip(logs).map(log).collect(),
-            reads: Reads::new(inboxes.len(), limits.reading_bytes_max),
+            reads: Reads::new(inboxes.len(), limits.reading_bytes_max, limits.unclaimed_fit()),
             heavy,
             access: InForce::new(settings.access),
             looks_again_at: AtomicUsize::new(0),

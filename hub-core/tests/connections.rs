@@ -35,6 +35,7 @@ fn what_connections_make_the_hub_hold_is_charged_as_it_is_allocated() {
     subscriptions(20, &|number| format!("t{}.*", number % 100));
     reads_of_patterns(true);
     reads_of_patterns(false);
+    reads_of_many_addresses();
 }
 
 fn client_of(hub: &mut Hub, account: u128) -> ConnectionId {
@@ -142,4 +143,29 @@ fn reads_of_patterns(stays: bool) {
     hub.work();
     assert_eq!((hub.held(Kind::Reading), hub.held(Kind::Subscriptions)), (0, 0));
     assert_eq!((hub.held(Kind::Unclaimed), hub.held(Kind::Unread)), (0, 0));
+}
+
+/// Many addresses, each with less than one may have: together they have no more than fits, and all get what they asked for.
+fn reads_of_many_addresses() {
+    const LONG: usize = 100_000;
+    let mut hub = Hub::new(Limits { node_bytes_max: 64 << 20, ..Limits::default() }, keep_all());
+    let writer = client_of(&mut hub, NEIGHBOUR);
+    hub.say(writer, &[open_as(1, 0, "a.b")]);
+    for seq in 1..=4 {
+        hub.say(writer, &[publish_on(1, seq, &vec![b'x'; LONG])]);
+    }
+    let ids: Vec<_> = (0..60).map(|address| client_of(&mut hub, 100 + address)).collect();
+    hub.sockets.written.clear();
+    for id in &ids {
+        let page =
+            History { request: Request(1), name: "a.>".into(), from: Start::Earliest, bytes_max: 1 << 20 };
+        hub.deliver(*id, 2, &bytes_of(&[ClientFrame::History(page)]));
+    }
+    let fit = hub.topics.limits().unclaimed_fit();
+    while hub.topics.read_on(hub.now) {
+        assert!(hub.held(Kind::Unclaimed) < fit + 8 * LONG, "{} bytes of {fit}", hub.held(Kind::Unclaimed));
+    }
+    assert!(hub.held(Kind::Unclaimed) >= fit);
+    while hub.shard.turn(hub.now, &mut hub.sockets) || hub.topics.read_on(hub.now) {}
+    assert!(ids.iter().all(|id| hub.sockets.written.get(id).is_some_and(|written| written.len() > LONG)));
 }

@@ -149,7 +149,7 @@ impl Directory {
         Self {
             topics: Trie::default(),
             count: 0,
-            forgotten: Forgotten::new(epochs.len(), limits.node_bytes_max / GONE_PART, ledger),
+            forgotten: Forgotten::new(epochs.len(), limits.gone_names_fit(), ledger),
             following: Following::default(),
             next_number: 1,
             rules: rules.into_iter().map(of_rule).collect(),
@@ -349,8 +349,6 @@ impl Directory {
     }
 }
 
-/// What is remembered of names that went may take that part of what the node may hold.
-const GONE_PART: usize = 16;
 /// So many topics can hold a notable part of what the node may hold,
 const HEAVY_TOPICS_MAX: usize = 1_024;
 /// and many more tails of patterns of that eighth which they may take: they go first, so that few should be overlooked.

@@ -20,6 +20,7 @@ pub struct Reads {
     answers: Vec<Mutex<VecDeque<Read>>>,
     waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
     bytes_max: usize,
+    unclaimed_max: usize,
 }
 
 /// Somebody who waits for what he asked. Once he lets go of it nobody reads for him any more.
@@ -57,11 +58,11 @@ struct Waiting {
 }
 
 impl Reads {
-    /// None yet, for so many shards.
+    /// None yet, for so many shards. What reads keep has a bound, and what was read and not handed over.
     #[must_use]
-    pub fn new(shards: usize, bytes_max: usize) -> Self {
+    pub fn new(shards: usize, bytes_max: usize, unclaimed_max: usize) -> Self {
         let answers = (0..shards).map(|_| Mutex::default()).collect();
-        Self { queue: Mutex::default(), answers, waker: OnceLock::new(), bytes_max }
+        Self { queue: Mutex::default(), answers, waker: OnceLock::new(), bytes_max, unclaimed_max }
     }
 
     /// Has `waker` called whenever there is something to read and there was nothing before. To be set once.
@@ -97,7 +98,7 @@ impl Reads {
 
     /// Does one step of one read; `false` if there is nothing to do.
     pub fn turn(&self, now: Millis, hub: &Hub<'_>, inboxes: &[Arc<Inbox>]) -> bool {
-        let Some(mut waiting) = lock(&self.queue).next() else { return false };
+        let Some(mut waiting) = lock(&self.queue).next(self.unclaimed_max) else { return false };
         if waiting.asker.strong_count() == 0 {
             return true;
         }
@@ -168,12 +169,16 @@ impl Answer {
 impl Queue {
     /// The next job of the account whose turn it is; the account goes to the end of the line. One for which much was read
     /// that is not handed over yet is passed by: whoever reads faster than its shard has time for it would fill the memory.
-    fn next(&mut self) -> Option<Waiting> {
+    /// So is everybody where that is more than fits.
+    fn next(&mut self, unclaimed_max: usize) -> Option<Waiting> {
         loop {
             let key = self.turns.pop_front()?;
             let theirs = self.by_account.get_mut(&key)?;
-            let unclaimed = theirs.front().map_or(0, |waiting| waiting.account.held(Kind::Unclaimed));
-            if unclaimed >= UNCLAIMED_MAX {
+            let has_much = theirs.front().is_some_and(|Waiting { account, .. }| {
+                account.held(Kind::Unclaimed) >= UNCLAIMED_MAX
+                    || account.ledger().held(Kind::Unclaimed) >= unclaimed_max
+            });
+            if has_much {
                 self.held_back.push(key);
                 continue;
             }
