@@ -308,7 +308,9 @@ impl Oracle {
             }
             Fault::Protocol(Code::TooLarge) if cause.too_large => Fate::Refused,
             // Where the hub had forgotten who sent what, an earlier try may have landed, and this is of the later one.
-            Fault::Protocol(Code::NotStored) if cause.rebuilt && seen > 0 => Fate::Failed,
+            Fault::Protocol(Code::NotStored) if cause.rebuilt && seen > 0 && self.is_unknown(uid, cause) => {
+                Fate::Failed
+            }
             Fault::Protocol(Code::NotStored) if cause.rebuilt => Fate::Refused,
             // One that had been fenced came back to a hub that knew nothing of it, and used up its seqs.
             Fault::Protocol(Code::OutcomeForgotten)
@@ -324,6 +326,12 @@ impl Oracle {
             self.object(format_args!("#{uid} failed with {} and is in the log", fault.name()));
         }
         self.settle(uid, fate);
+    }
+
+    /// Whether the hub that lives may know nothing of a message that landed: it did so in another life, or was forgotten.
+    fn is_unknown(&self, uid: Uid, cause: Cause) -> bool {
+        let is_here = |log: &Log| log.records.iter().any(|record| record.uid == uid);
+        cause.forgets || !self.logs[self.life(0)].iter().any(is_here)
     }
 
     fn settle(&mut self, uid: Uid, fate: Fate) {

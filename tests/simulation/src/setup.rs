@@ -29,6 +29,8 @@ pub struct Setup {
     pub late_log: u8,
     /// Everything is kept: then no gap but a change of epoch has an excuse.
     pub keeps_all: bool,
+    /// Whether the hub may forget what a publisher did that is away.
+    pub forgets: bool,
     /// Limits and rules of the hub.
     pub hub: Settings,
     /// Bytes that a socket buffers, at most.
@@ -68,6 +70,7 @@ impl Setup {
             late_engine: false,
             late_log: 0,
             keeps_all: true,
+            forgets: false,
             hub,
             socket_bytes: 1 << 16,
             latency_ms: 5,
@@ -110,6 +113,7 @@ impl Setup {
             late_engine: random.one_in(2),
             late_log,
             keeps_all,
+            forgets: !keeps_all,
             hub,
             socket_bytes: random.magnitude(40, 60_000),
             latency_ms: random.magnitude(1, 400),
@@ -142,6 +146,7 @@ impl Setup {
         let topics_in = |log: usize| logs.iter().filter(|of| usize::from(**of) == log).count();
         let topics = (0..self.logs).map(topics_in).max().unwrap_or(TOPICS);
         // One account may have as many as are left for others, and some keep outcomes beside.
+        self.forgets = true;
         self.hub.limits.windows_bytes_max = (PARTIES_MAX * self.clients + 4) * topics * WINDOW_BYTES;
         self
     }

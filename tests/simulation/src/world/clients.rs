@@ -169,6 +169,7 @@ impl World {
                     too_large: len > self.setup.hub.limits.message_bytes_max,
                     taken_over: self.actors[actor].taken_over,
                     rebuilt: self.actors[actor].rebuilt,
+                    forgets: self.setup.forgets,
                 };
                 self.oracle.failed(uid, *fault, cause);
                 if *fault == Fault::Protocol(Code::Fenced) {
