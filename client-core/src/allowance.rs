@@ -19,6 +19,8 @@ pub(crate) struct Allowance {
     pub packet_bytes: usize,
     /// Whether one frame may say that a whole run of seqs is void.
     pub void_runs: bool,
+    /// Whether it takes batches.
+    pub batches: bool,
 }
 
 impl Allowance {
@@ -30,6 +32,7 @@ impl Allowance {
             carried_bytes: u64::MAX,
             packet_bytes: PACKET_BYTES,
             void_runs: false,
+            batches: false,
         }
     }
 
@@ -37,10 +40,16 @@ impl Allowance {
     pub(crate) fn welcomed(&mut self, welcome: &Welcome<'_>) {
         let or = |told: u64, default: u64| if told == 0 { default } else { told };
         self.void_runs = welcome.features & feature::VOID_RUNS > 0;
+        self.batches = welcome.features & feature::BATCHES > 0;
         self.in_flight = or(welcome.in_flight_max, IN_FLIGHT_DEFAULT);
         let frame_bytes = or(welcome.frame_bytes_max, u64::MAX);
         self.packet_bytes = self.packet_bytes.min(frame_bytes as usize);
         self.carried_bytes = frame_bytes.saturating_sub(HEAD_BYTES as u64);
         self.payload_bytes = or(welcome.message_bytes_max, u64::MAX).min(self.carried_bytes);
+    }
+
+    /// Bytes that a payload may have: of a message that may have been taken already, as many as fit a frame.
+    pub(crate) const fn bytes_max(&self, is_sent: bool) -> u64 {
+        if is_sent { self.carried_bytes } else { self.payload_bytes }
     }
 }

@@ -3,24 +3,28 @@
 use alloc::vec::Vec;
 
 use tidewire_protocol::client_frame;
-use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::code::Code;
 use tidewire_protocol::name;
+use tidewire_protocol::number::Request;
 #[cfg(feature = "parties")]
 use tidewire_protocol::number::{Incarnation, ProducerId};
-use tidewire_protocol::number::{Request, Seq};
 use tidewire_protocol::position::Start;
 
 use crate::connection::{Change, Connection};
 use crate::fault::{ClientCode, Fault, code_of, is_blame};
 use crate::input::{Input, Millis, NEVER};
-use crate::options::{Options, PartyId, SubscribeOptions};
-use crate::output::{ListenerId, Output, Packet, PublishId};
+#[cfg(feature = "parties")]
+use crate::options::PartyId;
+use crate::options::{Options, SubscribeOptions};
+use crate::output::{ListenerId, Output, Packet};
 use crate::outputs::Outputs;
 use crate::parties::Parties;
 use crate::random::Random;
 use crate::request::{Asker, Requests};
 use crate::sends::Sends;
 use crate::subscriptions::Subscriptions;
+
+mod publishing;
 
 mod driving;
 
@@ -151,65 +155,6 @@ impl Client {
         self.parties.detach(party, ClientCode::Closed.into(), &mut self.outputs);
         self.subscriptions.forget_party(party);
         self.drive(now);
-    }
-
-    /// Takes a message of `payload_len` bytes into the client's own outbox. The shell keeps the payload under the id
-    /// until `Published` or `Failed` says what became of it.
-    ///
-    /// # Errors
-    /// `closed`, `bad_name`, `outbox_full` or `larger_than_outbox`; nothing was taken then.
-    pub fn publish(
-        &mut self,
-        now: Millis,
-        topic: &str,
-        content: Content,
-        payload_len: u32,
-    ) -> Result<PublishId, Fault> {
-        let party = PartyId::default();
-        let id = self.parties.outbox(party).map_or(PublishId(1), |outbox| outbox.following());
-        self.take(now, party, id, topic, content, payload_len)?;
-        Ok(id)
-    }
-
-    /// As [`Self::publish`], for any party, under a number of the shell's, higher than all before it. So its numbers
-    /// outlive a client: the next one is told of [`Self::window`]s, and takes in their messages again in their order.
-    ///
-    /// # Errors
-    /// Those of [`Self::publish`]; `closed` also if the party is gone.
-    pub fn take(
-        &mut self,
-        now: Millis,
-        party: PartyId,
-        id: PublishId,
-        topic: &str,
-        content: Content,
-        payload_len: u32,
-    ) -> Result<(), Fault> {
-        self.check(topic, false)?;
-        let outbox = self.parties.outbox(party).ok_or(ClientCode::Closed)?;
-        outbox.take(id, topic, content, payload_len, &mut self.outputs)?;
-        self.start(now);
-        Ok(())
-    }
-
-    /// Goes on where a client before this one was, with the party's producer in a lower incarnation: the message that is
-    /// taken in next for the topic has this seq, and so many from it on may have been sent. Seqs that this leaves out,
-    /// behind what was taken in before, are void.
-    ///
-    /// What a packet's [`crate::output::Splice`] tells is enough for that: the seq of each message that was sent and has
-    /// no outcome. What was never sent needs no window: the hub knows what comes before it.
-    pub fn window(&mut self, party: PartyId, topic: &str, lowest: Seq, sent: u64) {
-        if let Some(outbox) = self.parties.outbox(party) {
-            outbox.resume(topic, lowest, sent);
-        }
-    }
-
-    /// Withdraws a message: a void takes its place. It ends as `cancelled`, at once if it was never sent, else with the
-    /// void, or as published if that came too late.
-    pub fn cancel(&mut self, _now: Millis, party: PartyId, id: PublishId) {
-        if let Some(outbox) = self.parties.outbox(party) {
-            outbox.cancel(id, &mut self.outputs);
-        }
     }
 
     /// Listens to a topic or pattern.

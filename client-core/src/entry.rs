@@ -1,8 +1,8 @@
 //! One place of the outbox, a message or voids, and how much there is of them.
 
-use tidewire_protocol::code::Content;
+use tidewire_protocol::code::{Code, Content};
 
-use crate::fault::Fault;
+use crate::fault::{ClientCode, Fault};
 use crate::options::PartyId;
 use crate::output::{Event, PublishId};
 
@@ -19,6 +19,8 @@ pub(crate) struct Entry {
     pub len: u32,
     /// What the payload is.
     pub content: Content,
+    /// What it is taken with, or not at all.
+    pub batch: Batch,
     /// The hub may have stored it and forgotten.
     pub maybe_duplicate: bool,
     /// Something took it out of its place, where a void is sent now; this is why.
@@ -30,9 +32,34 @@ pub(crate) struct Entry {
     pub refill: bool,
 }
 
+/// Messages with numbers one after another. Those of a batch the hub takes all or none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// The number of the first.
+    pub first: PublishId,
+    /// How many; 0 stands for no batch.
+    pub count: u32,
+}
+
+impl Batch {
+    /// Just one message.
+    pub(crate) const fn of(id: PublishId) -> Self {
+        Self { first: id, count: 1 }
+    }
+
+    /// Whether a message is one of them.
+    pub(crate) const fn has(self, id: PublishId) -> bool {
+        id.0.wrapping_sub(self.first.0) < self.count as u64
+    }
+}
+
 /// The message that a window sends next.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Next {
+    /// Its number.
+    pub id: PublishId,
+    /// Its batch; none for a void.
+    pub batch: Batch,
     /// Bytes of payload.
     pub len: u32,
     /// The hub takes none of that size.
@@ -58,6 +85,7 @@ impl Entry {
     pub(crate) const fn new(id: PublishId, content: Content, len: u32) -> Self {
         Self {
             id,
+            batch: Batch { first: PublishId(0), count: 0 },
             seq: 0,
             count: 1,
             len,
@@ -77,9 +105,10 @@ impl Entry {
 }
 
 impl Load {
-    /// What the application hears of one that fails; if it was taken out, it fails for that, whatever else befell it.
+    /// What the application hears of one that fails; if it was taken out, it fails for that, whatever else befell it but
+    /// for an outcome that was thought forgotten.
     pub(crate) fn failed(&self, entry: &Entry, fault: Fault) -> Event {
-        let fault = entry.void.unwrap_or(fault);
+        let fault = entry.void.filter(|void| *void != FORGOTTEN || fault == CANCELLED).unwrap_or(fault);
         Event::Failed { party: self.party, id: entry.id, fault, retryable: fault.retryable() }
     }
 
@@ -90,3 +119,8 @@ impl Load {
         self.suspects = self.suspects.saturating_sub(1);
     }
 }
+
+/// What an application that withdraws is told.
+pub(crate) const CANCELLED: Fault = Fault::Client(ClientCode::Cancelled);
+/// What it is told of a message whose batch has had its outcomes, all but this one.
+pub(crate) const FORGOTTEN: Fault = Fault::Protocol(Code::OutcomeForgotten);

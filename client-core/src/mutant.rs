@@ -23,6 +23,8 @@ pub enum Mutant {
     ProbeCountsAsLife,
     /// What becomes of a party's messages is told to another.
     OutcomeOfAnother,
+    /// Of a batch is sent what can be sent at once.
+    BatchSentHalfReady,
 }
 
 impl Mutant {
@@ -37,6 +39,7 @@ impl Mutant {
         Self::CancelMovesSeqs,
         Self::ProbeCountsAsLife,
         Self::OutcomeOfAnother,
+        Self::BatchSentHalfReady,
     ];
 }
 

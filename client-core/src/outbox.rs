@@ -2,21 +2,23 @@
 
 use alloc::vec::Vec;
 
-use tidewire_protocol::client_frame::{Open, Shut};
+use tidewire_protocol::client_frame::Shut;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused};
-use tidewire_protocol::number::{Handle, Participant, Seq};
+use tidewire_protocol::number::{Handle, Seq};
 
-use crate::entry::{Entry, Load};
+use crate::entry::{Batch, CANCELLED, Entry, Load};
 use crate::fault::{Broken, ClientCode, Fault};
-use crate::filling::Filling;
 use crate::input::{Millis, NEVER};
-use crate::limits::{HANDLES_MAX, HEAD_BYTES, IN_FLIGHT_BYTES_MAX, TOPICS_MAX};
+use crate::limits::{HANDLES_MAX, TOPICS_MAX};
 use crate::options::{OutboxOptions, PartyId, WhenFull};
 use crate::output::PublishId;
 use crate::outputs::Outputs;
 use crate::window::Window;
-use crate::window::places::CANCELLED;
+
+mod sending;
+
+mod batches;
 
 /// All windows of a party.
 #[derive(Debug)]
@@ -25,6 +27,9 @@ pub(crate) struct Outbox {
     /// The handle of a window is its place, counted from [`Self::first_handle`].
     windows: Vec<Option<Window>>,
     load: Load,
+    /// The batch that is being taken in, or was last; whether it was broken off.
+    batch: Batch,
+    is_broken: bool,
     last_id: PublishId,
     /// Place of the window used last; most programs publish to one topic many times.
     recent: usize,
@@ -51,6 +56,8 @@ impl Outbox {
             options,
             windows: Vec::new(),
             load: Load { party, count: 0, bytes: 0, suspects: 0 },
+            batch: Batch { first: PublishId(0), count: 0 },
+            is_broken: false,
             last_id: PublishId(0),
             recent: 0,
             uses: 0,
@@ -96,16 +103,11 @@ impl Outbox {
         len: u32,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
-        if u64::from(len) > self.options.bytes_max {
-            return Err(ClientCode::LargerThanOutbox.into());
+        let batch = if self.batch.has(id) { self.batch } else { Batch::default() };
+        if batch.count > 0 && self.is_broken {
+            return Err(Code::BatchRefused.into());
         }
-        while self.load.count >= self.options.count_max
-            || self.load.bytes + u64::from(len) > self.options.bytes_max
-        {
-            if self.options.when_full == WhenFull::Reject || !self.drop_oldest(out) {
-                return Err(ClientCode::OutboxFull.into());
-            }
-        }
+        self.make_room(1, len.into(), out)?;
         self.last_id = id;
         self.load.count += 1;
         self.load.bytes += u64::from(len);
@@ -113,8 +115,22 @@ impl Outbox {
         let uses = self.uses;
         let window = self.window(topic);
         window.used = uses;
-        window.push(Entry::new(id, content, len));
+        window.push(Entry { batch, ..Entry::new(id, content, len) });
         self.at_rest = false;
+        Ok(())
+    }
+
+    fn make_room(&mut self, count: u32, bytes: u64, out: &mut Outputs) -> Result<(), Fault> {
+        if count > self.options.count_max || bytes > self.options.bytes_max {
+            return Err(ClientCode::LargerThanOutbox.into());
+        }
+        while self.load.count + count > self.options.count_max
+            || self.load.bytes + bytes > self.options.bytes_max
+        {
+            if self.options.when_full == WhenFull::Reject || !self.drop_oldest(out) {
+                return Err(ClientCode::OutboxFull.into());
+            }
+        }
         Ok(())
     }
 
@@ -123,9 +139,7 @@ impl Outbox {
         for window in self.windows.iter().flatten() {
             oldest = oldest.min(window.oldest_unsent());
         }
-        for window in self.windows.iter_mut().flatten() {
-            window.cancel(oldest, ClientCode::Dropped.into(), &mut self.load, out);
-        }
+        self.withdraw_whole(oldest, ClientCode::Dropped.into(), out);
         oldest.0 < u64::MAX
     }
 
@@ -176,11 +190,9 @@ impl Outbox {
         }
     }
 
-    /// Withdraws a message.
+    /// Withdraws a message, and all of its batch.
     pub(crate) fn cancel(&mut self, id: PublishId, out: &mut Outputs) {
-        for window in self.windows.iter_mut().flatten() {
-            window.cancel(id, CANCELLED, &mut self.load, out);
-        }
+        self.withdraw_whole(id, CANCELLED, out);
     }
 
     /// Something has happened: there may be something to send.
@@ -190,8 +202,13 @@ impl Outbox {
 
     /// What was sent last, and alone, has ended the link. A void takes its place.
     pub(crate) fn give_up_sent(&mut self, code: Code, out: &mut Outputs) {
-        for window in self.windows.iter_mut().flatten().filter(|window| window.flying().count > 0) {
-            window.give_up_sent(code.into(), &mut self.load, out);
+        for place in 0..self.windows.len() {
+            if let Some(Some(window)) = self.windows.get(place)
+                && window.flying().count > 0
+                && let Some(batch) = window.last_sent()
+            {
+                self.withdraw(batch, code.into(), out);
+            }
         }
     }
 
@@ -309,88 +326,4 @@ impl Outbox {
     const fn place(&self, handle: Handle) -> usize {
         handle.0.wrapping_sub(self.first_handle) as usize
     }
-
-    /// Appends what can be sent now to a packet: handles to open, and, once the hub has welcomed us, messages.
-    pub(crate) fn fill(&mut self, filling: &mut Filling<'_>, online: bool, out: &mut Outputs) {
-        if self.at_rest {
-            return;
-        }
-        let before = filling.packet.bytes.len();
-        filling.packet.bytes.append(&mut self.shuts);
-        let all_open = self.open_windows(filling, filling.size - before);
-        filling.size += filling.packet.bytes.len() - before;
-        self.at_rest = all_open && (!online || self.send(filling, out));
-    }
-
-    /// Appends messages. `false` if there is more to send at once, in another packet.
-    fn send(&mut self, filling: &mut Filling<'_>, out: &mut Outputs) -> bool {
-        if filling.pace.resume_at < NEVER {
-            return true;
-        }
-        let (places, turn) = (self.windows.len(), self.turn);
-        let mut following = turn;
-        let (party, allowance) = (self.load.party, filling.allowance);
-        for step in 0..places {
-            let place = (turn + step) % places;
-            let handle = self.handle(place);
-            let Some(Some(window)) = self.windows.get_mut(place) else { continue };
-            while let Some(next) = window.peek(allowance) {
-                if next.too_large {
-                    window.give_up(Code::TooLarge.into(), &mut self.load, out);
-                    continue;
-                }
-                let Filling { size, flying, careful, .. } = *filling;
-                if flying.count > 0 && flying.count >= filling.pace.limit {
-                    self.turn = following;
-                    return true;
-                }
-                if flying.count > 0 && (careful || flying.bytes + u64::from(next.len) > IN_FLIGHT_BYTES_MAX) {
-                    break;
-                }
-                if size > 0 && (careful || size + next.len as usize + HEAD_BYTES > allowance.packet_bytes) {
-                    self.turn = place + 1;
-                    return false;
-                }
-                let before = filling.packet.bytes.len();
-                window.send(party, handle, allowance, filling.packet);
-                filling.size += filling.packet.bytes.len() - before + next.len as usize;
-                filling.flying.count += 1;
-                filling.flying.bytes += u64::from(next.len) + 1;
-                following = place + 1;
-            }
-        }
-        true
-    }
-
-    /// Appends handles to open, to a packet with so many bytes of payload. `false` if there are more, for another one.
-    fn open_windows(&mut self, filling: &mut Filling<'_>, payload: usize) -> bool {
-        let bytes = &mut filling.packet.bytes;
-        let mut handles = self.windows.iter().flatten().filter(|window| window.has_handle()).count();
-        for place in 0..self.windows.len() {
-            if !self.windows.get(place).and_then(Option::as_ref).is_some_and(Window::wants_handle) {
-                continue;
-            }
-            let length = payload + bytes.len() + OPEN_BYTES_MAX;
-            if length > filling.allowance.packet_bytes && !bytes.is_empty() {
-                return false;
-            }
-            if handles >= TOPICS_MAX {
-                let Some(idle) = self.longest_idle(true) else { return true };
-                self.forget(idle);
-                bytes.append(&mut self.shuts);
-                handles -= 1;
-            }
-            let (handle, participant) = (self.handle(place), Participant(self.load.party.0.into()));
-            if let Some(Some(window)) = self.windows.get_mut(place) {
-                let lowest = window.opening(filling.careful);
-                let topic = window.topic.as_str().into();
-                Open { handle, participant, topic, lowest, ..Open::default() }.put(bytes);
-                handles += 1;
-            }
-        }
-        true
-    }
 }
-
-/// The longest frame that opens a handle, generously, with one that shuts another.
-const OPEN_BYTES_MAX: usize = 300;

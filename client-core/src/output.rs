@@ -62,7 +62,7 @@ pub struct Splice {
 }
 
 /// Number of a publish: never used twice by a party, each higher than those before. The shell's own, or counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublishId(pub u64);
 
 /// Number of a listener or a question, never used twice by one client, increasing from 1 with each.

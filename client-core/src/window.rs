@@ -11,7 +11,7 @@ use tidewire_protocol::hub_frame::Opened;
 use tidewire_protocol::number::{Handle, Seq};
 
 use crate::allowance::Allowance;
-use crate::entry::{Entry, Load, Next};
+use crate::entry::{Batch, Entry, Load, Next};
 use crate::fault::Fault;
 use crate::filling::Flying;
 use crate::input::{Millis, NEVER};
@@ -165,8 +165,14 @@ impl Window {
         }
         // The hub answers one that it may have taken when it took larger ones, if only it fits a frame.
         let is_sent = self.cursor < self.sent;
-        let bytes_max = if is_sent { allowance.carried_bytes } else { allowance.payload_bytes };
-        Some(Next { len: entry.len, too_large: !entry.done && u64::from(entry.len) > bytes_max })
+        let bytes_max = allowance.bytes_max(is_sent);
+        let is_void = entry.done || entry.void.is_some();
+        Some(Next {
+            id: entry.id,
+            batch: if is_void { Batch::default() } else { entry.batch },
+            len: entry.len,
+            too_large: !entry.done && u64::from(entry.len) > bytes_max,
+        })
     }
 
     /// Appends the message that [`Self::peek`] saw, or as much of a run of voids as may go.

@@ -41,6 +41,8 @@ pub enum Mutant {
     TimeGoesBack,
     /// What is kept goes by the times that messages were given, as if nobody had corrected the clock since.
     AgedByGivenTime,
+    /// Of a batch the hub takes what it can.
+    BatchTakenInParts,
 }
 
 impl Mutant {
@@ -64,6 +66,7 @@ impl Mutant {
         Self::GrantOutlivesItsRule,
         Self::TimeGoesBack,
         Self::AgedByGivenTime,
+        Self::BatchTakenInParts,
     ];
 }
 

@@ -25,17 +25,25 @@ impl Pace {
     /// # Errors
     /// [`Exhausted`] if it is too early for one more.
     pub fn take_one(&self, now: Millis, per_second: u64) -> Result<(), Exhausted> {
-        if per_second == 0 {
+        self.take(now, per_second, 1)
+    }
+
+    /// Takes so many at once, as soon as there is one: all that are more are owed, and none comes before they are there.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if it is too early for one more.
+    pub fn take(&self, now: Millis, per_second: u64, count: u64) -> Result<(), Exhausted> {
+        if per_second == 0 || count == 0 {
             return Ok(());
         }
         let now = now.0.saturating_mul(1_000);
         let each = (SECOND / per_second).max(1);
-        let after_one = |full_at: u64| full_at.max(now) + each;
-        let fits = |full_at| Some(after_one(full_at)).filter(|full_at| *full_at <= now + 10 * SECOND);
+        let after = |full_at: u64, count: u64| full_at.max(now) + each * count;
+        let fits = |full_at| (after(full_at, 1) <= now + 10 * SECOND).then(|| after(full_at, count));
         match self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
             Ok(_) => Ok(()),
             Err(full_at) => {
-                Err(Exhausted { retry_after_ms: (after_one(full_at) - now - 10 * SECOND) / 1_000 + 1 })
+                Err(Exhausted { retry_after_ms: (after(full_at, 1) - now - 10 * SECOND) / 1_000 + 1 })
             }
         }
     }
@@ -59,5 +67,14 @@ mod tests {
         assert_eq!(taken(now.plus(2_000)), 6);
         assert_eq!(taken(now.plus(60_000)), 30);
         assert_eq!(pace.take_one(now.plus(60_000), 0), Ok(()));
+    }
+
+    #[test]
+    fn more_than_there_is_is_owed() {
+        let (pace, now) = (Pace::default(), Millis(1_000_000));
+        assert_eq!(pace.take(now, 10, 1_000), Ok(()), "a hundred are there");
+        assert_eq!(pace.take_one(now, 10), Err(Exhausted { retry_after_ms: 90_101 }));
+        assert_eq!(pace.take(now.plus(90_101), 10, 2), Ok(()));
+        assert!(pace.take_one(now.plus(90_101), 10).is_err());
     }
 }

@@ -30,6 +30,7 @@ use crate::session::handles::Handles;
 use crate::session::refused::RefusedHandles;
 use crate::session::replies::Replies;
 use crate::session::telling::{continues, failed, outcome_frame};
+use crate::session::whole::Whole;
 use crate::topics::Topics;
 
 mod sign_in;
@@ -37,6 +38,8 @@ mod sign_in;
 mod publishing;
 
 pub mod asking;
+
+pub mod whole;
 
 pub mod telling;
 
@@ -59,6 +62,7 @@ pub struct Session {
     participants: Vec<Present>,
     handles: Handles,
     refused: RefusedHandles,
+    whole: Whole,
     /// Pages of history that are being read.
     asked: Vec<AskedPage>,
     /// What they take, on the connection's account.
@@ -112,12 +116,20 @@ impl Session {
         match frame {
             ClientFrame::Hello(hello) => self.hello(&hello, desk)?,
             _ if !self.signed_in => return Err(Code::NotSignedIn),
+            ClientFrame::Publish(publish) if !(self.whole.is_open() && publish.void) => {
+                self.publish(now, &publish, desk);
+            }
+            _ if self.whole.is_open() => return Err(Code::BadFrame),
+            ClientFrame::Publish(_) => return Err(Code::BadFrame),
+            ClientFrame::Batch(batch) => {
+                self.whole.begin(&batch)?;
+                desk.batch.open_whole();
+            }
             ClientFrame::Attach(attach) => self.attach(&attach, desk)?,
             ClientFrame::Detach(Detach { participant }) => {
                 self.detach(now, participant, Code::Unknown, desk.topics, desk.replies);
             }
             ClientFrame::Open(open) => self.open(now, &open, desk)?,
-            ClientFrame::Publish(publish) => self.publish(now, &publish, desk),
             ClientFrame::Shut(Shut { handle }) => self.shut(now, handle, desk),
             ClientFrame::Subscribe(subscribe) => return Ok(subscription(subscribe, desk)),
             ClientFrame::Unsubscribe(frame) => {
@@ -141,6 +153,14 @@ impl Session {
             ClientFrame::SignIn(frame) => desk.replies.put(&failed(frame.request, Code::NotSupported)),
         }
         Ok(Demand::Nothing)
+    }
+
+    /// A WebSocket message is over, and so must be a batch in it.
+    ///
+    /// # Errors
+    /// The code to close the connection with.
+    pub fn end_message(&self) -> Result<(), Code> {
+        if self.whole.is_open() { Err(Code::BadFrame) } else { Ok(()) }
     }
 
     /// Tells outcomes of publishes; consecutive ones in one frame. A fenced participant is detached.

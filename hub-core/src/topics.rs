@@ -24,7 +24,6 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::log::engine::Engine;
 use crate::log::sequencer::Sequencer;
-use crate::log::submission::Submission;
 use crate::log::windows::{Opening, Stream, WindowKey};
 use crate::metrics::Metrics;
 use crate::names::directory::{Directory, TopicRule};
@@ -39,6 +38,8 @@ use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
 
 pub mod joining;
+
+mod publishing;
 
 mod room;
 
@@ -255,23 +256,6 @@ impl Topics {
             }
             self.settle(now, log);
         }
-    }
-
-    /// Publishes. Outcomes come to the inboxes of their origins' shards.
-    pub fn publish<'a>(&self, now: Millis, submissions: impl IntoIterator<Item = Submission<'a>>) {
-        let mut wakes = Wakes::default();
-        let mut submissions = submissions.into_iter().peekable();
-        while let Some(first) = submissions.peek() {
-            let index = first.topic.log;
-            let mut log = self.log(index).lock();
-            while let Some(submission) = submissions.next_if(|next| next.topic.log == index) {
-                log.submit(now, &submission);
-            }
-            wakes.add(log.deliver());
-            self.settle(now, log);
-        }
-        wakes.wake(&self.inboxes);
-        self.relieve(now);
     }
 
     /// Reads a page of history; `None` if that takes a look at many topics: ask [`Self::read`].

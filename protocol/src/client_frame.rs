@@ -37,6 +37,8 @@ pub enum ClientFrame<'a> {
     Send(Send<'a>),
     /// Signs in again, before a token ends.
     SignIn(SignIn<'a>),
+    /// Makes one of the publishes that follow: all or none.
+    Batch(Batch),
 }
 
 frame! {
@@ -193,6 +195,20 @@ frame! {
     }
 }
 
+frame! {
+    /// The next `count` frames, of the same WebSocket message, are publishes of which the hub takes all or none.
+    Batch = 11 {
+        /// How many.
+        #[cfg_attr(feature = "json", serde(deserialize_with = "crate::number::within_range"))]
+        1 count: u64,
+    }
+}
+
+impl Batch {
+    /// Publishes that one batch may have.
+    pub const COUNT_MAX: u64 = 1_000;
+}
+
 impl<'a> Publish<'a> {
     /// The frame's kind in the binary encoding.
     pub const KIND: u8 = 5;
@@ -313,6 +329,7 @@ impl<'a> ClientFrame<'a> {
             Self::Heartbeat(frame) => frame.put(out),
             Self::Send(frame) => frame.put(out),
             Self::SignIn(frame) => frame.put(out),
+            Self::Batch(frame) => frame.put(out),
         }
     }
 
@@ -335,6 +352,7 @@ impl<'a> ClientFrame<'a> {
             Heartbeat::KIND => Self::Heartbeat(Heartbeat::take(body)?),
             Send::KIND => Self::Send(Send::take(body)?),
             SignIn::KIND => Self::SignIn(SignIn::take(body)?),
+            Batch::KIND => Self::Batch(Batch::take(body)?),
             _ => return Ok(None),
         }))
     }

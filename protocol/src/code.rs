@@ -118,6 +118,8 @@ codes! {
         Internal = 21 "internal",
         /// The signed-in subject is not who the client said it was.
         IdentityMismatch = 22 "identity_mismatch",
+        /// Another message of its batch was refused.
+        BatchRefused = 23 "batch_refused",
     }
 }
 
@@ -251,6 +253,9 @@ impl Code {
             Self::OutcomeForgotten => "the outcome of this publish is no longer known",
             Self::Internal => "the hub failed",
             Self::IdentityMismatch => "the signed-in subject is someone else",
+            Self::BatchRefused => {
+                "another message of its batch was refused, and a batch is taken whole or not at all"
+            }
             Self::Unknown => "unknown code",
         }
     }

@@ -1,5 +1,7 @@
 //! The bits of `features` in a `welcome` that this crate has frames or fields for.
 
+/// `batch`.
+pub const BATCHES: u64 = 1 << 5;
 /// `send`, and `open` with `unacknowledged`.
 pub const SEND: u64 = 1 << 11;
 /// `sign_in` and `signed_in`.

@@ -104,6 +104,7 @@ pub fn take_client(frame: &str) -> Result<Option<ClientFrame<'_>>, BadFrame> {
         "heartbeat" => ClientFrame::Heartbeat(read(frame)?),
         "send" => ClientFrame::Send(read::<JsonSend<'_>>(frame)?.into_frame()?),
         "sign_in" => ClientFrame::SignIn(read(frame)?),
+        "batch" => ClientFrame::Batch(read(frame)?),
         _ => return Ok(None),
     }))
 }

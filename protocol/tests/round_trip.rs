@@ -121,6 +121,7 @@ fn client_frame() -> impl Strategy<Value = ClientFrame<'static>> {
             }
         ),
         of!(F::SignIn, client::SignIn { request: n(Request), token: text() }),
+        of!(F::Batch, client::Batch { count: n(|n| n) }),
         n(Handle).prop_map(|handle| F::Shut(client::Shut { handle })),
         of!(
             F::Subscribe,

@@ -58,6 +58,7 @@ fn every_kind_is_in_the_table() {
         (client::Heartbeat::KIND, "heartbeat"),
         (client::Send::KIND, "send"),
         (client::SignIn::KIND, "sign_in"),
+        (client::Batch::KIND, "batch"),
         (hub::Welcome::KIND, "welcome"),
         (hub::Attached::KIND, "attached"),
         (hub::Detached::KIND, "detached"),

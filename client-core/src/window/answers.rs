@@ -4,13 +4,12 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Acked, Refused};
 use tidewire_protocol::number::{Offset, Seq};
 
-use crate::entry::{Entry, Load};
+use crate::entry::{CANCELLED, Entry, Load};
 use crate::fault::Broken;
 use crate::input::Millis;
 use crate::limits::{RETRY_MS_MAX, RETRY_MS_MIN};
 use crate::output::{Event, Published};
 use crate::outputs::Outputs;
-use crate::window::places::CANCELLED;
 use crate::window::{Phase, Window};
 
 impl Window {

@@ -2,8 +2,10 @@
 
 use tidewire_protocol::code::Content;
 
-use crate::entry::{Entry, Load};
-use crate::fault::{ClientCode, Fault};
+use crate::allowance::Allowance;
+use crate::entry::{Batch, Entry, Load};
+use crate::fault::Fault;
+use crate::limits::HEAD_BYTES;
 use crate::mutant::{self, Mutant};
 use crate::output::PublishId;
 use crate::outputs::Outputs;
@@ -65,22 +67,49 @@ impl Window {
         unsent.filter(|entry| !entry.done).map(|entry| entry.id).next().unwrap_or(PublishId(u64::MAX))
     }
 
-    /// Withdraws a message, if it is here.
-    pub(crate) fn cancel(&mut self, id: PublishId, fault: Fault, load: &mut Load, out: &mut Outputs) {
-        let index = self.entries.items().partition_point(|entry| entry.id < id);
-        if self.entries.items().get(index).is_some_and(|entry| entry.id == id) {
+    /// Takes messages out, those that are here: see [`Self::take_out`].
+    pub(crate) fn withdraw(&mut self, batch: Batch, fault: Fault, load: &mut Load, out: &mut Outputs) {
+        let mut index = self.first_of(batch);
+        while self.entries.items().get(index).is_some_and(|entry| batch.has(entry.id)) {
+            let count = self.entries.items().len();
             self.take_out(index, fault, load, out);
+            // Else what comes next has moved here.
+            index += usize::from(self.entries.items().len() == count);
         }
     }
 
-    /// Gives up the message that [`Self::peek`] saw.
-    pub(crate) fn give_up(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
-        self.take_out(self.index(self.cursor), fault, load, out);
+    /// The place of the first of these messages, if one is here.
+    fn first_of(&self, batch: Batch) -> usize {
+        self.entries.items().partition_point(|entry| entry.id < batch.first)
     }
 
-    /// Gives up the message that was sent last.
-    pub(crate) fn give_up_sent(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
-        self.take_out(self.index(self.cursor.wrapping_sub(1)), fault, load, out);
+    /// What is withdrawn with a message, if it is here: its batch, or itself.
+    pub(crate) fn whole_of(&self, id: PublishId) -> Option<Batch> {
+        self.entries.items().get(self.first_of(Batch::of(id))).filter(|entry| entry.id == id).map(whole)
+    }
+
+    /// What is withdrawn with the message that was sent last.
+    pub(crate) fn last_sent(&self) -> Option<Batch> {
+        self.entries.items().get(self.index(self.cursor.wrapping_sub(1))).map(whole)
+    }
+
+    /// How a batch stands here.
+    pub(crate) fn standing(&mut self, batch: Batch, allowance: &Allowance) -> Standing {
+        let mut standing = Standing::default();
+        let is_next = self.peek(allowance).is_some_and(|next| next.batch == batch);
+        let waits = |entry: &&Entry| !entry.done && entry.void.is_none();
+        let items = self.entries.items().get(self.first_of(batch)..).unwrap_or_default();
+        for entry in items.iter().take_while(|entry| batch.has(entry.id)).filter(waits) {
+            let is_sent = entry.seq < self.sent;
+            standing.count += 1;
+            standing.bytes += u64::from(entry.len) + HEAD_BYTES as u64;
+            standing.was_sent |= is_sent;
+            standing.too_large |= u64::from(entry.len) > allowance.bytes_max(is_sent);
+        }
+        let end = self.cursor - self.lowest() + u64::from(standing.count);
+        standing.too_large |= u64::from(standing.count) > allowance.in_flight;
+        standing.ready = if is_next && end <= allowance.in_flight { standing.count } else { 0 };
+        standing
     }
 
     /// Takes a message out, and leaves a void in its place. It fails at once if it was never sent, else with the void.
@@ -144,5 +173,21 @@ impl Window {
     }
 }
 
-/// What an application that withdraws is told.
-pub(crate) const CANCELLED: Fault = Fault::Client(ClientCode::Cancelled);
+fn whole(entry: &Entry) -> Batch {
+    if entry.batch.count > 0 { entry.batch } else { Batch::of(entry.id) }
+}
+
+/// How a batch stands in a window, or in all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Standing {
+    /// Messages that have no outcome.
+    pub count: u32,
+    /// How many of them can be sent at once.
+    pub ready: u32,
+    /// What they take of a frame, generously.
+    pub bytes: u64,
+    /// Whether it may have been sent.
+    pub was_sent: bool,
+    /// Whether the hub is sure not to take it for its size.
+    pub too_large: bool,
+}

@@ -3,6 +3,7 @@
 
 mod rig;
 
+mod batches;
 mod catching_up;
 mod connection;
 mod history;

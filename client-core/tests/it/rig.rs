@@ -120,6 +120,14 @@ impl Rig {
         self.publish_bytes(topic, 3)
     }
 
+    /// Publishes all or none, a few bytes to each of these topics.
+    pub(crate) fn publish_batch(&mut self, topics: &[&str]) -> PublishId {
+        let messages: Vec<_> = topics.iter().map(|topic| (*topic, Content::Text, 3)).collect();
+        let first = self.client.publish_batch(self.now, &messages).unwrap();
+        self.lens.resize(first.0 as usize + topics.len(), 3);
+        first
+    }
+
     pub(crate) fn publish_bytes(&mut self, topic: &str, len: usize) -> PublishId {
         let id = self.client.publish(self.now, topic, Content::Text, len as u32).unwrap();
         self.lens.resize(id.0 as usize + 1, 0);
@@ -238,6 +246,7 @@ fn said(frame: &ClientFrame<'_>) -> String {
             }
             text
         }
+        ClientFrame::Batch(f) => format!("batch {}", f.count),
         ClientFrame::Shut(f) => format!("shut {}", f.handle),
         ClientFrame::Subscribe(f) => format!("subscribe {} {} {}", f.request, f.name, start(&f.from)),
         ClientFrame::Unsubscribe(f) => format!("unsubscribe {} tail {}", f.request, f.tail),
@@ -325,7 +334,7 @@ pub(crate) fn welcome() -> HubFrame<'static> {
 }
 
 /// How most hubs here welcome.
-const WELCOME: Welcome<'static> = Welcome {
+pub(crate) const WELCOME: Welcome<'static> = Welcome {
     tag: OWN_TAG,
     heartbeat_ms: 10_000,
     message_bytes_max: 1_000,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidewire_protocol::code::Code;
-use tidewire_protocol::number::{Epoch, Offset};
+use tidewire_protocol::number::{Epoch, Offset, Seq};
 
 use crate::block::Entry;
 use crate::clock::{Millis, NEVER};
@@ -18,7 +18,7 @@ use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::log::engine::{Engine, Submitted};
 use crate::log::feed::Feed;
-use crate::log::submission::{Numbered, Pending, Submission, Wish};
+use crate::log::submission::{Beside, Numbered, Pending, Submission, Wish};
 use crate::log::window::Verdict;
 use crate::log::window::run::Answer;
 use crate::log::windows::Windows;
@@ -28,6 +28,8 @@ use crate::record::Record;
 use crate::tail::Tail;
 use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
+
+mod whole;
 
 /// A log and its order.
 #[derive(Debug)]
@@ -117,17 +119,7 @@ impl Sequencer {
     /// Takes a publish. Its outcome goes to its origin's shard with the next [`Self::deliver`].
     pub fn submit(&mut self, now: Millis, submission: &Submission<'_>) {
         let Some(numbered) = submission.numbered else { return self.admit(now, submission, None) };
-        let outcome = Outcome {
-            origin: submission.origin,
-            handle: submission.handle,
-            seq: numbered.seq,
-            log: self.index,
-            fate: Fate::Refused { code: Code::Fenced, consumed: false },
-        };
-        if numbered.producer.is_fenced(numbered.incarnation) {
-            self.tell(outcome);
-            return;
-        }
+        let outcome = self.outcome(submission, numbered.seq);
         match self.judge(&numbered) {
             Verdict::Refused(code) => {
                 // A forgotten outcome cannot come back: asking again would ask for ever.
@@ -155,15 +147,27 @@ impl Sequencer {
                 self.reveal_at(index);
             }
         }
-        while self.pending.front().is_some_and(|pending| pending.complete) {
-            self.reveal_at(0);
+        loop {
+            let ready = self.ready();
+            if ready == 0 {
+                return;
+            }
+            (0..ready).for_each(|_| self.reveal_at(0));
         }
+    }
+
+    /// How many of those that wait may be shown together: the first, or its whole batch.
+    fn ready(&self) -> usize {
+        let count = self.pending.front().map_or(0, |first| first.beside.behind + 1);
+        if self.pending.iter().take(count).all(|pending| pending.complete) { count } else { 0 }
     }
 
     /// The engine could not store the message at `offset`: it and all behind it are given up, and may be sent
     /// again. Their offsets stay unused.
     pub fn fail(&mut self, offset: Offset) {
         let Some(from) = self.pending.iter().position(|pending| pending.offset >= offset) else { return };
+        let from = from - self.pending[from].beside.before;
+        let offset = offset.min(self.pending[from].offset);
         let failed: Vec<_> = self.pending.drain(from..).collect();
         for pending in failed.into_iter().rev() {
             self.release(&pending);
@@ -198,7 +202,17 @@ impl Sequencer {
         self.windows.sweep(now);
     }
 
+    /// What is told of a publish, but for its fate.
+    const fn outcome(&self, submission: &Submission<'_>, seq: Seq) -> Outcome {
+        let Submission { origin, handle, .. } = *submission;
+        let fate = Fate::Refused { code: Code::NotStored, consumed: false };
+        Outcome { origin, handle, seq, log: self.index, fate }
+    }
+
     fn judge(&mut self, submission: &Numbered<'_>) -> Verdict {
+        if submission.producer.is_fenced(submission.incarnation) {
+            return Verdict::Refused(Code::Fenced);
+        }
         let in_flight_max = self.limits.in_flight_max;
         let judged = self.windows.change(submission.window, |window| {
             if submission.lowest.0 > 0 && submission.lowest <= submission.seq {
@@ -224,12 +238,9 @@ impl Sequencer {
         }
     }
 
-    /// Numbers a publish, stores it, and shows it as soon as its turn has come. An update that may be lost has nobody
-    /// to be told its outcome.
+    /// Places a publish, if there is room for it. An update that may be lost has nobody to be told its outcome.
     fn admit(&mut self, now: Millis, submission: &Submission<'_>, outcome: Option<Outcome>) {
-        let is_backed_up =
-            self.pending_bytes + submission.record.payload.len() > self.limits.pending_bytes_max;
-        if is_backed_up || submission.wish == Wish::Append && submission.account.is_restricted() {
+        if self.has_no_room(std::slice::from_ref(submission)) {
             let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
             match outcome {
                 Some(outcome) => self.tell(Outcome { fate, ..outcome }),
@@ -237,6 +248,18 @@ impl Sequencer {
             }
             return;
         }
+        self.place(now, submission, Beside::default(), outcome);
+    }
+
+    fn has_no_room(&self, submissions: &[Submission<'_>]) -> bool {
+        let bytes: usize = submissions.iter().map(|submission| submission.record.payload.len()).sum();
+        // A batch may be larger than that by itself, if no more than one frame.
+        self.pending_bytes > 0 && self.pending_bytes + bytes > self.limits.pending_bytes_max
+            || submissions.iter().any(|it| it.wish == Wish::Append && it.account.is_restricted())
+    }
+
+    /// Numbers a publish, stores it, and shows it as soon as its turn has come.
+    fn place(&mut self, now: Millis, submission: &Submission<'_>, beside: Beside, outcome: Option<Outcome>) {
         self.clock = self.clock.max(now);
         let (answer, stored) = match submission.wish {
             Wish::Append => {
@@ -267,6 +290,7 @@ impl Sequencer {
         }
         let pending = Pending {
             offset: self.last,
+            beside,
             complete: stored == Submitted::Complete,
             answer,
             numbered,

@@ -14,7 +14,7 @@ use crate::record::{OwnRecord, Record};
 use crate::topic::Topic;
 
 /// A publish, checked by its session.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Submission<'a> {
     /// Whom to tell.
     pub origin: Address,
@@ -28,6 +28,8 @@ pub struct Submission<'a> {
     pub numbered: Option<Numbered<'a>>,
     /// What is to become of it.
     pub wish: Wish,
+    /// It and those behind it, so many in all, are taken all or none.
+    pub whole: usize,
     /// The message.
     pub record: Record<'a>,
 }
@@ -63,6 +65,8 @@ pub enum Wish {
 pub struct Pending {
     /// Its number, or for one that is not appended that of the message before it.
     pub offset: Offset,
+    /// How many before it, and behind it, are shown and given up together with it.
+    pub beside: Beside,
     /// Whether the engine has it.
     pub complete: bool,
     /// What its window will say of it.
@@ -77,6 +81,15 @@ pub struct Pending {
     pub topic: Arc<Topic>,
     /// The message.
     pub record: OwnRecord,
+}
+
+/// Others of a batch: how many stand before a publish, and how many behind it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside {
+    /// Before it.
+    pub before: usize,
+    /// Behind it.
+    pub behind: usize,
 }
 
 impl Pending {

@@ -23,6 +23,8 @@ pub struct Batch {
     sources: Vec<Source>,
     items: Vec<Item>,
     payloads: Vec<u8>,
+    /// Where those begin that are taken all or none and of which more are to come.
+    open: Option<usize>,
 }
 
 /// Who publishes where.
@@ -51,6 +53,8 @@ struct Item {
     /// All but the payload.
     record: Record<'static>,
     payload: Range<usize>,
+    /// So many from this one on are taken all or none.
+    whole: usize,
 }
 
 impl Batch {
@@ -64,6 +68,30 @@ impl Batch {
     /// What is added from here on comes from there.
     pub fn from(&mut self, source: Source) {
         self.sources.push(source);
+    }
+
+    /// What is added from here on is taken all or none.
+    pub const fn open_whole(&mut self) {
+        self.open = Some(self.items.len());
+    }
+
+    /// All that are taken all or none are here.
+    pub fn close_whole(&mut self) {
+        let Some(first) = self.open.take() else { return };
+        let count = self.items.len() - first;
+        if let Some(item) = self.items.get_mut(first) {
+            item.whole = count;
+        }
+    }
+
+    /// Takes back those that were to be taken all or none, if there are some.
+    pub fn take_back(&mut self) -> Vec<(Handle, Seq)> {
+        let first = self.open.unwrap_or(self.items.len());
+        if let Some(item) = self.items.get(first) {
+            self.payloads.truncate(item.payload.start);
+        }
+        let sources = &self.sources;
+        self.items.drain(first..).map(|item| (sources[item.source].handle, item.seq)).collect()
     }
 
     /// Adds a publish of the source that was named last.
@@ -100,11 +128,22 @@ impl Batch {
         let start = self.payloads.len();
         self.payloads.extend_from_slice(payload);
         let payload = start..self.payloads.len();
-        self.items.push(Item { source: self.sources.len() - 1, seq, lowest, wish, record, payload });
+        self.items.push(Item {
+            source: self.sources.len() - 1,
+            seq,
+            lowest,
+            wish,
+            record,
+            payload,
+            whole: 1,
+        });
     }
 
     /// Submits all of them.
     pub fn publish(&mut self, now: Millis, topics: &Topics) {
+        // A connection that breaks off in the middle of a batch has published nothing of it.
+        self.take_back();
+        self.open = None;
         if self.items.is_empty() {
             return;
         }
@@ -134,6 +173,7 @@ impl Batch {
             topic: &source.topic,
             numbered,
             wish: item.wish,
+            whole: item.whole,
             record: Record { payload: &self.payloads[item.payload.clone()], ..item.record },
         }
     }

@@ -6,7 +6,7 @@ use tidewire_protocol::client_frame::{Open, Publish, Send};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Handle, Incarnation};
+use tidewire_protocol::number::{Handle, Incarnation, Seq};
 
 use crate::access::{Grant, Granted};
 use crate::clock::Millis;
@@ -15,13 +15,12 @@ use crate::limits::Limits;
 use crate::log::submission::Wish;
 use crate::log::windows::{Opening, Stream, WindowKey};
 use crate::names::producers::Producer;
-use crate::pace::Exhausted;
 use crate::session::Session;
 use crate::session::asking::depth;
 use crate::session::batch::Source;
 use crate::session::desk::Desk;
 use crate::session::handles::Place;
-use crate::session::telling::retry_after_ms;
+use crate::session::telling::{Refusal, retry_after_ms};
 use crate::topic::Topic;
 
 impl Session {
@@ -135,29 +134,40 @@ impl Session {
         opened.map(|opening| (topic, opening))
     }
 
-    /// Checks a publish, and adds it to the batch.
+    /// Checks a publish, and adds it to what is gathered. One of a batch is refused if another was.
     pub(super) fn publish(&mut self, now: Millis, publish: &Publish<'_>, desk: &mut Desk<'_>) {
-        if let Err(refusal) = self.try_publish(now, publish, desk) {
-            let Refusal { code, retry_after_ms } = refusal;
-            let refusal = Refused {
-                handle: publish.handle,
-                seq: publish.seq,
-                count: 1,
-                code,
-                consumed: false,
-                retry_after_ms,
-                message: code.sentence().into(),
-            };
-            if code == Code::UnknownNumber && self.refused.code_of(publish.handle).is_some() {
-                desk.replies.put_follower(&refusal);
-            } else {
-                desk.replies.put(&HubFrame::Refused(refusal));
+        let refused = self.whole.refusal().or_else(|| self.try_publish(now, publish, desk).err());
+        if let Some(refusal) = refused {
+            let others = self.whole.refuse(refusal);
+            for (handle, seq) in desk.batch.take_back() {
+                self.refuse_publish(now, handle, seq, others, desk);
             }
-            if code == Code::Fenced
-                && let Some(participant) = self.handles.get(publish.handle).map(|open| open.participant)
-            {
-                self.detach(now, participant, code, desk.topics, desk.replies);
-            }
+            self.refuse_publish(now, publish.handle, publish.seq, refusal, desk);
+        }
+        if self.whole.one_came() {
+            desk.batch.close_whole();
+        }
+    }
+
+    fn refuse_publish(
+        &mut self,
+        now: Millis,
+        handle: Handle,
+        seq: Seq,
+        Refusal { code, retry_after_ms }: Refusal,
+        desk: &mut Desk<'_>,
+    ) {
+        let message = code.sentence().into();
+        let refusal = Refused { handle, seq, count: 1, code, consumed: false, retry_after_ms, message };
+        if code == Code::UnknownNumber && self.refused.code_of(handle).is_some() {
+            desk.replies.put_follower(&refusal);
+        } else {
+            desk.replies.put(&HubFrame::Refused(refusal));
+        }
+        if code == Code::Fenced
+            && let Some(participant) = self.handles.get(handle).map(|open| open.participant)
+        {
+            self.detach(now, participant, code, desk.topics, desk.replies);
         }
     }
 
@@ -180,8 +190,9 @@ impl Session {
         let granted =
             self.may_use(now, publish.handle, open.place.grant(), desk).ok_or(Code::UnknownNumber)?;
         let limits = desk.topics.limits();
-        self.pace.take_one(now, limits.publishes_per_second_max)?;
-        desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
+        let count = self.whole.to_pay();
+        self.pace.take(now, limits.publishes_per_second_max, count)?;
+        desk.account.pace.take(now, limits.publishes_per_second_per_address_max, count)?;
         if !desk.batch.continues(publish.handle, true) {
             let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
             let producer = present.producer.ok_or(Code::UnknownNumber)?;
@@ -283,24 +294,5 @@ fn wish(publish: &Publish<'_>, limits: &Limits) -> Wish {
         _ if publish.payload.len() > limits.message_bytes_max => Wish::Refuse(Code::TooLarge),
         Content::Unknown => Wish::Refuse(Code::NotSupported),
         Content::Json | Content::Text | Content::Binary | Content::Cbor => Wish::Append,
-    }
-}
-
-/// Why a publish is not taken, and does not use up its seq.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Refusal {
-    code: Code,
-    retry_after_ms: u64,
-}
-
-impl From<Code> for Refusal {
-    fn from(code: Code) -> Self {
-        Self { code, retry_after_ms: retry_after_ms(code) }
-    }
-}
-
-impl From<Exhausted> for Refusal {
-    fn from(exhausted: Exhausted) -> Self {
-        Self { code: Code::RateLimited, retry_after_ms: exhausted.retry_after_ms }
     }
 }

@@ -5,7 +5,29 @@ use tidewire_protocol::hub_frame::{Acked, Failed, HubFrame, Refused};
 use tidewire_protocol::number::{Epoch, Offset, Request};
 
 use crate::letter::{Fate, Outcome};
+use crate::pace::Exhausted;
 use crate::topics::Topics;
+
+/// Why a publish is not taken, and does not use up its seq.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub code: Code,
+    /// When it may be tried again.
+    pub retry_after_ms: u64,
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self { code, retry_after_ms: retry_after_ms(code) }
+    }
+}
+
+impl From<Exhausted> for Refusal {
+    fn from(exhausted: Exhausted) -> Self {
+        Self { code: Code::RateLimited, retry_after_ms: exhausted.retry_after_ms }
+    }
+}
 
 /// The refusal of a question.
 #[must_use]

@@ -82,6 +82,7 @@ impl Shard {
                         self.frame(now, id, frame, replies)?;
                     }
                 }
+                self.end_message(id)?;
             }
             (Event::Text(message), Dialect::Json) => {
                 for object in json::frames(&message).map_err(|_| bad)? {
@@ -89,6 +90,7 @@ impl Shard {
                         self.frame(now, id, frame, replies)?;
                     }
                 }
+                self.end_message(id)?;
             }
             (Event::Binary(_), Dialect::Json) | (Event::Text(_), Dialect::Binary) => return Err(bad),
             (Event::Ping(payload), _) => {
@@ -101,6 +103,11 @@ impl Shard {
         Ok(())
     }
 
+    fn end_message(&self, id: ConnectionId) -> Result<(), Ending> {
+        let connection = self.connections.get(id.0 as usize);
+        connection.map_or(Ok(()), |connection| connection.session.end_message().map_err(Ending::Code))
+    }
+
     /// Handles one frame of the protocol.
     fn frame(
         &mut self,
@@ -110,7 +117,7 @@ impl Shard {
         replies: &mut Replies,
     ) -> Result<(), Ending> {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return Ok(()) };
-        if !matches!(frame, ClientFrame::Publish(_) | ClientFrame::Send(_)) {
+        if !matches!(frame, ClientFrame::Publish(_) | ClientFrame::Send(_) | ClientFrame::Batch(_)) {
             // What a client said first happens first.
             self.batch.publish(now, &self.topics);
         }

@@ -14,7 +14,7 @@ use tidewire_protocol::position::Start;
 use crate::rig::{Heard, Hub, after, bytes_of, keep_all, messages, open_as, publish_on};
 
 /// Everything is allowed but what is named.
-fn but(denied: &[&str]) -> Access {
+pub(crate) fn but(denied: &[&str]) -> Access {
     let deny = |name: &&str| AccessRule {
         who: Who::Everybody,
         pattern: Pattern::parse(name).unwrap(),

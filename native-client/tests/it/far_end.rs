@@ -156,6 +156,7 @@ fn frame(frame: &ClientFrame<'_>) -> Frame {
         | ClientFrame::Detach(_)
         | ClientFrame::Shut(_)
         | ClientFrame::SignIn(_)
+        | ClientFrame::Batch(_)
         | ClientFrame::Heartbeat(_) => Frame::Other,
     }
 }

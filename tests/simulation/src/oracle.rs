@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use tidewire_client_core::fault::{ClientCode, Fault};
-use tidewire_client_core::output::{Message, Published};
+use tidewire_client_core::output::Message;
 use tidewire_protocol::block;
-use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::names::{FOREIGN, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
+use crate::oracle::batches::{Batch, Open};
 use crate::oracle::closing::Closing;
-use crate::oracle::fate::{Cause, Fate};
+use crate::oracle::fate::Fate;
 use crate::oracle::listening::Listening;
 use crate::oracle::log::{Log, Record};
 use crate::oracle::places::Places;
@@ -25,6 +24,10 @@ pub mod log;
 pub mod timekeeping;
 
 pub mod closing;
+
+mod outcomes;
+
+pub mod batches;
 
 pub mod fate;
 pub mod payload;
@@ -61,6 +64,8 @@ pub struct Oracle {
     shown: BTreeMap<(usize, u32, TopicIndex), u32>,
     /// Which seqs messages go out under.
     places: Places,
+    /// By log, the batch of which more must become visible at once.
+    open: BTreeMap<usize, Open>,
     /// The first thing that did not fit.
     violation: Option<String>,
     /// The system's clock.
@@ -84,6 +89,8 @@ pub struct Publish {
     pub topic: TopicIndex,
     /// Its number among the party's publishes to that topic, from 1.
     pub counter: u32,
+    /// What it was published with, all or none.
+    pub batch: Batch,
     /// Whether that topic keeps nothing to be asked for.
     pub bare: bool,
     /// Bytes of its payload.
@@ -171,6 +178,7 @@ impl Oracle {
             incarnation: 0,
             topic: FOREIGN,
             counter: 0,
+            batch: Batch::default(),
             bare: false,
             len,
             fate: Fate::Hostile,
@@ -227,6 +235,7 @@ impl Oracle {
         }
         log.records.push(record);
         self.publishes[uid as usize].seen += 1;
+        self.check_batch(place, uid);
     }
 
     /// Lands once unless marked, in its publisher's order, and not from a fenced publisher.
@@ -278,71 +287,6 @@ impl Oracle {
         self.logs[place].visible = self.logs[place].visible.max(offset);
     }
 
-    /// A publisher hears that its message is in the log.
-    pub fn acknowledged(&mut self, uid: Uid, published: &Published) {
-        let Some(log) = self.log(published.epoch) else {
-            return self
-                .object(format_args!("#{uid} is acknowledged in a log that never was: {published:?}"));
-        };
-        let log = &self.logs[log];
-        let stored = log.record(published.offset);
-        let unseen_excuse = stored.is_none() && log.has_unseen && published.offset.0 <= log.visible;
-        if stored.is_none_or(|record| record.uid != uid) && !unseen_excuse {
-            self.object(format_args!("#{uid} is acknowledged, but the log has {stored:?}: {published:?}"));
-        }
-        self.settle(uid, Fate::Done);
-    }
-
-    /// A publisher hears that its message has failed.
-    pub fn failed(&mut self, uid: Uid, fault: Fault, cause: Cause) {
-        let Publish { topic, producer, incarnation, seen, .. } = self.publishes[uid as usize];
-        let fate = match fault {
-            Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
-            Fault::Client(ClientCode::Dropped) => Fate::Refused,
-            Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
-            Fault::Protocol(Code::UnknownNumber) if cause.taken_over => Fate::Failed,
-            // It may be on its way to the log all the same, if only its sending again was refused.
-            Fault::Protocol(Code::Forbidden) if self.closing.may_refuse(topic) => {
-                self.gave_back_places(uid);
-                Fate::Failed
-            }
-            Fault::Protocol(Code::TooLarge) if cause.too_large => Fate::Refused,
-            // Where the hub had forgotten who sent what, an earlier try may have landed, and this is of the later one.
-            Fault::Protocol(Code::NotStored) if cause.rebuilt && seen > 0 && self.is_unknown(uid, cause) => {
-                Fate::Failed
-            }
-            Fault::Protocol(Code::NotStored) if cause.rebuilt => Fate::Refused,
-            // One that had been fenced came back to a hub that knew nothing of it, and used up its seqs.
-            Fault::Protocol(Code::OutcomeForgotten)
-                if self.first.get(&producer).is_some_and(|first| *first < incarnation) =>
-            {
-                Fate::Failed
-            }
-            Fault::Client(_) | Fault::Protocol(_) => {
-                return self.object(format_args!("#{uid} failed with {}", fault.name()));
-            }
-        };
-        if fate == Fate::Refused && self.publishes[uid as usize].seen > 0 {
-            self.object(format_args!("#{uid} failed with {} and is in the log", fault.name()));
-        }
-        self.settle(uid, fate);
-    }
-
-    /// Whether the hub that lives may know nothing of a message that landed: it did so in another life, or was forgotten.
-    fn is_unknown(&self, uid: Uid, cause: Cause) -> bool {
-        let is_here = |log: &Log| log.records.iter().any(|record| record.uid == uid);
-        cause.forgets || !self.logs[self.life(0)].iter().any(is_here)
-    }
-
-    fn settle(&mut self, uid: Uid, fate: Fate) {
-        let publish = &mut self.publishes[uid as usize];
-        if publish.fate != Fate::Waiting {
-            let publish = *publish;
-            return self.object(format_args!("#{uid} has a second outcome {fate:?}: {publish:?}"));
-        }
-        publish.fate = fate;
-    }
-
     /// A listener gets a message.
     pub fn heard(&mut self, now: u64, listener: usize, message: &Message, payload: &[u8]) {
         self.heard += 1;
@@ -371,6 +315,7 @@ impl Oracle {
     /// What listeners must have when all is calm. Tells the first who does not.
     pub fn check_calm(&mut self, now: u64) {
         let life = self.life(0);
+        self.check_no_batch_is_open();
         let Self { listeners, logs, publishes, .. } = self;
         let late = listeners.iter().enumerate().find_map(|(index, listening)| {
             let objection = listening.lacks(now, logs, &life, publishes)?;

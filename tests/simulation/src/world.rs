@@ -38,6 +38,8 @@ pub struct World {
     pub now: u64,
     /// Chance.
     pub random: Random,
+    /// Chance for batches, apart from that for all else.
+    pub(crate) batches: Random,
     /// What is true.
     pub oracle: Oracle,
     /// The hub, unless it is down.
@@ -146,6 +148,7 @@ impl World {
         let mut world = Self {
             now: BEGINNING_MS,
             random: Random::new(setup.seed ^ 0x5eed),
+            batches: Random::new(setup.seed ^ 0xba7c),
             oracle: Oracle::new(setup.keeps_all, setup.bare(), setup.logs, setup.log_of()),
             hub: None,
             actors: Vec::new(),

@@ -22,6 +22,8 @@ pub enum Fate {
 pub struct Cause {
     /// It is too large for the hub.
     pub too_large: bool,
+    /// The hub has begun anew since it was published, or its client has.
+    pub anew: bool,
     /// Its client's producer was taken over, so its handles are gone.
     pub taken_over: bool,
     /// The hub may have forgotten what its client did, other than by a restart.

@@ -8,6 +8,7 @@ use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Position, Start};
 
 use crate::names::{NAMES, SELECTORS, SelectorIndex, TOPICS, TopicIndex};
+use crate::oracle::batches::Batch;
 use crate::oracle::fate::Fate;
 use crate::oracle::listening::Listening;
 use crate::oracle::{Publish, Uid};
@@ -55,6 +56,9 @@ impl World {
             if self.random.one_in(4) {
                 topic = self.random.below(TOPICS as u64) as TopicIndex;
             }
+            if self.batches.one_in(12) {
+                self.publish_some_batch(actor);
+            }
             let most = self.setup.hub.limits.message_bytes_max as u64;
             let len = if self.random.one_in(200) { most + 1 } else { self.random.magnitude(8, most) };
             self.publish(actor, topic, len as u32);
@@ -62,10 +66,58 @@ impl World {
         self.drain(actor, &[]);
     }
 
+    /// Most are of one log.
+    fn publish_some_batch(&mut self, actor: usize) {
+        let random = &mut self.batches;
+        let most = self.setup.hub.limits.message_bytes_max as u64;
+        let one_log = !random.one_in(10);
+        let log = self.oracle.log_of[random.below(TOPICS as u64) as usize];
+        let mut messages = Vec::new();
+        for _ in 0..random.between(1, 8) {
+            let topic = random.below(TOPICS as u64) as TopicIndex;
+            let len = if random.one_in(300) { most + 1 } else { random.magnitude(8, most / 4 + 8) };
+            if !one_log || self.oracle.log_of[usize::from(topic)] == log {
+                messages.push((topic, len as u32));
+            }
+        }
+        if !messages.is_empty() {
+            self.publish_batch(actor, &messages);
+        }
+    }
+
     /// Publishes; the outputs wait for [`Self::flush`] or whatever happens next to the client.
     pub fn publish(&mut self, actor: usize, topic: TopicIndex, len: u32) -> Option<Uid> {
-        let now = self.now;
         let as_side = self.actors[actor].side.is_some() && self.random.one_in(2);
+        self.publish_as(actor, as_side, topic, len, Batch::default())
+    }
+
+    /// The same for messages of which all or none are to land. Gives the first.
+    pub fn publish_batch(&mut self, actor: usize, messages: &[(TopicIndex, u32)]) -> Option<Uid> {
+        let as_side = self.actors[actor].side.is_some() && self.batches.one_in(2);
+        let this = &mut self.actors[actor];
+        let party = this.side.filter(|_| as_side).map_or(PartyId(0), |side| side.party);
+        let id = PublishId(this.published.len() as u64 + 1);
+        let (count, bytes) = (messages.len() as u32, messages.iter().map(|(_, len)| u64::from(*len)).sum());
+        this.client.begin_batch(party, id, count, bytes).ok()?;
+        let first = self.oracle.publishes.len() as Uid;
+        for (topic, len) in messages {
+            let uid = self.publish_as(actor, as_side, *topic, *len, Batch { first, count });
+            if uid.is_none() {
+                self.oracle.object(format_args!("client {actor} has room for a batch, and does not take it"));
+            }
+        }
+        Some(first)
+    }
+
+    fn publish_as(
+        &mut self,
+        actor: usize,
+        as_side: bool,
+        topic: TopicIndex,
+        len: u32,
+        batch: Batch,
+    ) -> Option<Uid> {
+        let now = self.now;
         let this = &mut self.actors[actor];
         let id = PublishId(this.published.len() as u64 + 1);
         let name = NAMES[usize::from(topic)];
@@ -88,6 +140,7 @@ impl World {
             incarnation,
             topic,
             counter,
+            batch,
             bare: false,
             len,
             fate,
@@ -98,8 +151,24 @@ impl World {
         this.published.push(uid);
         this.seqs.push(0);
         self.tally.published += 1;
-        self.note(|| format!("client {actor} publishes #{uid}, id {}, topic {topic}, {len} bytes", id.0));
+        self.note(|| {
+            format!("client {actor} publishes #{uid}, id {}, topic {topic}, {len} bytes, {batch:?}", id.0)
+        });
         Some(uid)
+    }
+
+    /// Whether the hub is sure not to take a message for its size, or its batch for that.
+    pub(crate) fn is_too_large(&self, uid: Uid) -> bool {
+        let limits = &self.setup.hub.limits;
+        let of = |uid: Uid| self.oracle.publishes[uid as usize];
+        let Batch { first, count } = of(uid).batch;
+        let members: Vec<_> =
+            if count > 0 { (first..first + count).map(of).collect() } else { vec![of(uid)] };
+        let to = |topic| members.iter().filter(|member| member.topic == topic).count() as u64;
+        let bytes: usize = members.iter().map(|member| member.len as usize + 40).sum();
+        members.iter().any(|member| member.len as usize > limits.message_bytes_max)
+            || count > 0 && members.iter().any(|member| to(member.topic) > limits.in_flight_max)
+            || count > 0 && bytes + 40 > limits.frame_bytes_max
     }
 
     /// Lets a client act on what its application asked.

@@ -164,9 +164,9 @@ impl World {
             }
             ClientEvent::Failed { party, id, fault, .. } => {
                 let uid = self.publish_of(actor, *party, *id);
-                let len = self.oracle.publishes[uid as usize].len as usize;
                 let cause = Cause {
-                    too_large: len > self.setup.hub.limits.message_bytes_max,
+                    too_large: self.is_too_large(uid),
+                    anew: self.oracle.logs.len() > self.setup.logs || self.actors[actor].rebuilt,
                     taken_over: self.actors[actor].taken_over,
                     rebuilt: self.actors[actor].rebuilt,
                     forgets: self.setup.forgets,
@@ -283,6 +283,7 @@ impl World {
             | Code::OutcomeForgotten
             | Code::Internal
             | Code::IdentityMismatch
+            | Code::BatchRefused
             | Code::Unknown => {
                 self.oracle.object(format_args!("client {actor} is sent away: {code}"));
             }

@@ -7,6 +7,7 @@ use tidewire_protocol::number::{Incarnation, Seq};
 
 use crate::names::{NAMES, TOPICS};
 use crate::oracle::Uid;
+use crate::oracle::batches::Batch;
 use crate::oracle::fate::Fate;
 use crate::world::World;
 use crate::world::actor::{Side, secret};
@@ -47,7 +48,7 @@ impl World {
         this.rebuild(seed);
         self.oracle.lost_places(actor, 0, &this.counters);
         this.client.connect(self.now);
-        let mut moved = None;
+        let (mut moved, mut batch) = (None, Batch::default());
         if let Some(side) = &mut this.side {
             side.incarnation += 1;
             self.oracle.lost_places(actor, side.number, &side.counters);
@@ -64,12 +65,21 @@ impl World {
             if let Some((_, after, incarnation)) = moved.filter(|moved| moved.0 == *party) {
                 (*party, publish.incarnation) = (after, incarnation);
             }
-            let (name, seq) = (NAMES[usize::from(publish.topic)], this.seqs[index]);
+            let its = *publish;
+            let (name, seq) = (NAMES[usize::from(its.topic)], this.seqs[index]);
             if seq > 0 {
                 this.client.window(*party, name, Seq(seq), 1);
             }
             let id = PublishId(index as u64 + 1);
-            if this.client.take(self.now, *party, id, name, Content::Binary, publish.len).is_err() {
+            if its.batch.count > 0 && its.batch != batch {
+                batch = its.batch;
+                let first = PublishId(id.0 - u64::from(*uid - batch.first));
+                if this.client.begin_batch(*party, first, batch.count, 0).is_err() {
+                    self.oracle
+                        .object(format_args!("client {actor} does not take the batch of #{uid} in again"));
+                }
+            }
+            if this.client.take(self.now, *party, id, name, Content::Binary, its.len).is_err() {
                 self.oracle.object(format_args!("client {actor} does not take #{uid} in again"));
             }
         }

@@ -22,6 +22,7 @@ export const enum Call {
   Send = 16,
   History = 17,
   CatchUp = 18,
+  Batch = 19,
 }
 
 /** What its rows are; the same file says what stands in each. */
@@ -73,6 +74,7 @@ export const protocolCodes = [
   "outcome_forgotten",
   "internal",
   "identity_mismatch",
+  "batch_refused",
 ] as const;
 
 /** The client's own, from 100. */

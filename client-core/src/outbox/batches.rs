@@ -1,0 +1,133 @@
+//! Batches: messages to one topic or several of which the hub takes all or none.
+//!
+//! A batch goes out as one frame and its publishes, once each of them is the next in its window. All windows take their
+//! messages in the order in which the application gave them, so no two batches wait for each other. Where some have their
+//! outcome and others lost it with a link, those are asked for by voids: a batch is never sent in part.
+
+use tidewire_protocol::client_frame::Batch as Frame;
+use tidewire_protocol::code::Code;
+
+use crate::allowance::Allowance;
+use crate::entry::{Batch, FORGOTTEN, Next};
+use crate::fault::Fault;
+use crate::filling::Flying;
+use crate::limits::HEAD_BYTES;
+use crate::mutant::{self, Mutant};
+use crate::outbox::Outbox;
+use crate::output::{Packet, PublishId};
+use crate::outputs::Outputs;
+use crate::window::places::Standing;
+
+impl Outbox {
+    /// The messages with these numbers, which are taken in next, are a batch of so many bytes of payload in all. What an
+    /// outbox before this one had taken in needs no room: then these are 0.
+    ///
+    /// # Errors
+    /// `limit_reached`, `outbox_full` or `larger_than_outbox`.
+    pub(crate) fn begin_batch(&mut self, batch: Batch, bytes: u64, out: &mut Outputs) -> Result<(), Fault> {
+        if u64::from(batch.count) > Frame::COUNT_MAX {
+            return Err(Code::LimitReached.into());
+        }
+        self.make_room(if bytes > 0 { batch.count } else { 0 }, bytes, out)?;
+        self.batch = batch;
+        self.is_broken = false;
+        Ok(())
+    }
+
+    /// A message was not taken in: if it is one of a batch, those before it go, and none comes after it.
+    pub(crate) fn break_batch(&mut self, id: PublishId, out: &mut Outputs) {
+        if self.batch.has(id) && !self.is_broken {
+            self.withdraw(self.batch, Code::BatchRefused.into(), out);
+        }
+    }
+
+    /// Takes a message out, and all of its batch.
+    pub(super) fn withdraw_whole(&mut self, id: PublishId, fault: Fault, out: &mut Outputs) {
+        let whole = self.windows().find_map(|window| window.whole_of(id));
+        whole.into_iter().for_each(|whole| self.withdraw(whole, fault, out));
+    }
+
+    /// Takes messages out.
+    pub(super) fn withdraw(&mut self, batch: Batch, fault: Fault, out: &mut Outputs) {
+        self.is_broken |= batch == self.batch;
+        for window in self.windows.iter_mut().flatten() {
+            window.withdraw(batch, fault, &mut self.load, out);
+        }
+    }
+
+    /// What a window sends next.
+    pub(super) fn peek(&mut self, place: usize, allowance: &Allowance) -> Option<Next> {
+        self.windows.get_mut(place)?.as_mut()?.peek(allowance)
+    }
+
+    /// What a message weighs, with its batch: nothing as long as that cannot go. `None` if it was taken out instead.
+    pub(super) fn weigh(&mut self, next: Next, allowance: &Allowance, out: &mut Outputs) -> Option<Flying> {
+        if next.batch.count == 0 {
+            if next.too_large {
+                self.withdraw(Batch::of(next.id), Code::TooLarge.into(), out);
+                return None;
+            }
+            return Some(Flying { count: 1, bytes: u64::from(next.len) + HEAD_BYTES as u64 });
+        }
+        let all = self.standing(next.batch, allowance);
+        let fault = if all.count < next.batch.count {
+            // Others have their outcome.
+            if all.was_sent { FORGOTTEN } else { Code::BatchRefused.into() }
+        } else if !allowance.batches {
+            Code::NotSupported.into()
+        } else if all.too_large || all.bytes > allowance.carried_bytes {
+            Code::TooLarge.into()
+        } else {
+            let waits = all.ready < next.batch.count && !mutant::active(Mutant::BatchSentHalfReady);
+            return Some(Flying { count: if waits { 0 } else { all.ready.into() }, bytes: all.bytes });
+        };
+        self.withdraw(next.batch, fault, out);
+        None
+    }
+
+    fn standing(&mut self, batch: Batch, allowance: &Allowance) -> Standing {
+        let mut all = Standing::default();
+        for window in self.windows.iter_mut().flatten() {
+            let here = window.standing(batch, allowance);
+            all.count += here.count;
+            all.ready += here.ready;
+            all.bytes += here.bytes;
+            all.was_sent |= here.was_sent;
+            all.too_large |= here.too_large;
+        }
+        all
+    }
+
+    /// Appends a message, with so many of its batch. Gives the bytes of payload.
+    pub(super) fn send_whole(
+        &mut self,
+        place: usize,
+        next: Next,
+        count: u64,
+        allowance: &Allowance,
+        packet: &mut Packet,
+    ) -> u64 {
+        if next.batch.count == 0 {
+            self.send_one(place, allowance, packet);
+            return next.len.into();
+        }
+        Frame { count }.put(&mut packet.bytes);
+        let mut len = 0;
+        for place in 0..self.windows.len() {
+            while let Some(member) = self.peek(place, allowance)
+                && member.batch == next.batch
+            {
+                self.send_one(place, allowance, packet);
+                len += u64::from(member.len);
+            }
+        }
+        len
+    }
+
+    fn send_one(&mut self, place: usize, allowance: &Allowance, packet: &mut Packet) {
+        let (party, handle) = (self.load.party, self.handle(place));
+        if let Some(Some(window)) = self.windows.get_mut(place) {
+            window.send(party, handle, allowance, packet);
+        }
+    }
+}

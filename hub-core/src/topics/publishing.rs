@@ -1,0 +1,53 @@
+//! What is published goes to its log: what a read gathered under one lock, a batch whole.
+
+use tidewire_protocol::code::Code;
+
+use crate::clock::Millis;
+use crate::letter::Wakes;
+use crate::log::submission::{Submission, Wish};
+use crate::topics::Topics;
+
+impl Topics {
+    /// Publishes. Outcomes come to the inboxes of their origins' shards.
+    pub fn publish<'a>(&self, now: Millis, submissions: impl IntoIterator<Item = Submission<'a>>) {
+        let mut wakes = Wakes::default();
+        let mut submissions = submissions.into_iter().peekable();
+        while let Some(first) = submissions.next() {
+            if first.whole > 1 {
+                let others = submissions.by_ref().take(first.whole - 1);
+                let batch: Vec<_> = std::iter::once(first).chain(others).collect();
+                self.publish_whole(now, &batch, &mut wakes);
+                continue;
+            }
+            let index = first.topic.log;
+            let mut log = self.log(index).lock();
+            log.submit(now, &first);
+            let joins = |next: &Submission<'_>| next.topic.log == index && next.whole == 1;
+            while let Some(submission) = submissions.next_if(joins) {
+                log.submit(now, &submission);
+            }
+            wakes.add(log.deliver());
+            self.settle(now, log);
+        }
+        wakes.wake(&self.inboxes);
+        self.relieve(now);
+    }
+
+    /// Publishes all of a batch or nothing. Of several logs there is nobody who could: it is refused.
+    fn publish_whole(&self, now: Millis, batch: &[Submission<'_>], wakes: &mut Wakes) {
+        let index = batch[0].topic.log;
+        if batch.iter().all(|submission| submission.topic.log == index) {
+            let mut log = self.log(index).lock();
+            log.submit_whole(now, batch);
+            wakes.add(log.deliver());
+            self.settle(now, log);
+            return;
+        }
+        for submission in batch {
+            let mut log = self.log(submission.topic.log).lock();
+            log.submit(now, &Submission { wish: Wish::Refuse(Code::NotSupported), ..*submission });
+            wakes.add(log.deliver());
+            self.settle(now, log);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What publishers are told.
+
+use tidewire_client_core::fault::{ClientCode, Fault};
+use tidewire_client_core::output::Published;
+use tidewire_protocol::code::Code;
+
+use crate::oracle::fate::{Cause, Fate};
+use crate::oracle::log::Log;
+use crate::oracle::{Oracle, Publish, Uid};
+
+impl Oracle {
+    /// A publisher hears that its message is in the log.
+    pub fn acknowledged(&mut self, uid: Uid, published: &Published) {
+        let Some(log) = self.log(published.epoch) else {
+            return self
+                .object(format_args!("#{uid} is acknowledged in a log that never was: {published:?}"));
+        };
+        let log = &self.logs[log];
+        let stored = log.record(published.offset);
+        let unseen_excuse = stored.is_none() && log.has_unseen && published.offset.0 <= log.visible;
+        if stored.is_none_or(|record| record.uid != uid) && !unseen_excuse {
+            self.object(format_args!("#{uid} is acknowledged, but the log has {stored:?}: {published:?}"));
+        }
+        self.settle(uid, Fate::Done);
+    }
+
+    /// A publisher hears that its message has failed.
+    pub fn failed(&mut self, uid: Uid, fault: Fault, cause: Cause) {
+        let Publish { topic, producer, incarnation, seen, .. } = self.publishes[uid as usize];
+        let fate = match fault {
+            Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
+            Fault::Client(ClientCode::Dropped) => Fate::Refused,
+            Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
+            Fault::Protocol(Code::UnknownNumber) if cause.taken_over => Fate::Failed,
+            // It may be on its way to the log all the same, if only its sending again was refused.
+            Fault::Protocol(Code::Forbidden) if self.closing.may_refuse(topic) => {
+                self.gave_back_places(uid);
+                Fate::Failed
+            }
+            Fault::Protocol(Code::TooLarge) if cause.too_large => Fate::Refused,
+            Fault::Protocol(code) if self.batch_may_fail(uid, code, cause).is_some() => {
+                self.batch_may_fail(uid, code, cause).unwrap_or(Fate::Failed)
+            }
+            // Where the hub had forgotten who sent what, an earlier try may have landed, and this is of the later one.
+            Fault::Protocol(Code::NotStored) if cause.rebuilt && seen > 0 && self.is_unknown(uid, cause) => {
+                Fate::Failed
+            }
+            Fault::Protocol(Code::NotStored) if cause.rebuilt => Fate::Refused,
+            // One that had been fenced came back to a hub that knew nothing of it, and used up its seqs.
+            Fault::Protocol(Code::OutcomeForgotten)
+                if self.first.get(&producer).is_some_and(|first| *first < incarnation) =>
+            {
+                Fate::Failed
+            }
+            Fault::Client(_) | Fault::Protocol(_) => {
+                return self.object(format_args!("#{uid} failed with {}", fault.name()));
+            }
+        };
+        if fate == Fate::Refused && self.publishes[uid as usize].seen > 0 {
+            self.object(format_args!("#{uid} failed with {} and is in the log", fault.name()));
+        }
+        self.settle(uid, fate);
+    }
+
+    /// Whether the hub that lives may know nothing of a message that landed: it did so in another life, or was forgotten.
+    fn is_unknown(&self, uid: Uid, cause: Cause) -> bool {
+        let is_here = |log: &Log| log.records.iter().any(|record| record.uid == uid);
+        cause.forgets || !self.logs[self.life(0)].iter().any(is_here)
+    }
+
+    fn settle(&mut self, uid: Uid, fate: Fate) {
+        let publish = &mut self.publishes[uid as usize];
+        if publish.fate != Fate::Waiting {
+            let publish = *publish;
+            return self.object(format_args!("#{uid} has a second outcome {fate:?}: {publish:?}"));
+        }
+        publish.fate = fate;
+        self.check_fates(uid);
+    }
+}
