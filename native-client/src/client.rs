@@ -7,17 +7,18 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
 use tidewire_client_core::client::Client as Core;
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::options::{self, OutboxOptions, SubscribeOptions, WhenFull};
+use tidewire_protocol::client_frame::Batch;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Incarnation, ProducerId};
 use tidewire_protocol::position::Start;
 
 use crate::address::{Address, AddressError};
-use crate::command::{Command, Room};
+use crate::command::{BatchMessage, Command, Room};
 use crate::engine::{self, Parts};
 use crate::event::{Decode, as_bytes, from_json};
 use crate::history::{HistoryError, Page};
@@ -26,6 +27,7 @@ use crate::outcome::PublishError;
 use crate::overheard::{NotNow, Overheard};
 use crate::payload::Payload;
 use crate::publishing::Publishing;
+use crate::publishing_batch::PublishingBatch;
 use crate::sending::Sending;
 use crate::status::{NoConnection, Status};
 use crate::subscription::Subscription;
@@ -115,8 +117,12 @@ impl Client {
             Ok(len) => len,
             Err(error) => return Publishing::failed(error),
         };
-        let Ok(message) = self.room.messages.try_acquire() else { return self.no_room() };
-        let Ok(bytes) = self.room.bytes.try_acquire_many(len) else { return self.no_room() };
+        let Ok(message) = self.room.messages.try_acquire() else {
+            return Publishing::failed(self.no_room());
+        };
+        let Ok(bytes) = self.room.bytes.try_acquire_many(len) else {
+            return Publishing::failed(self.no_room());
+        };
         // The task gives them back with the outcome.
         message.forget();
         bytes.forget();
@@ -136,6 +142,42 @@ impl Client {
         Ok(self.enqueue(topic, payload))
     }
 
+    /// Publishes messages to one topic or several, at most 1,000, behind all that was published before: the hub stores
+    /// all of them, side by side, or none. Topics of different logs of the hub cannot share a batch.
+    pub fn publish_batch<T: Into<String>>(
+        &self,
+        messages: impl IntoIterator<Item = (T, Payload)>,
+    ) -> PublishingBatch {
+        let (mut batch, mut publishing, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
+        for (topic, payload) in messages {
+            match self.check_size(&payload) {
+                Ok(len) => bytes += u64::from(len),
+                Err(error) => return PublishingBatch::failed(error),
+            }
+            let (key, (sender, outcome)) = (self.following(), oneshot::channel());
+            batch.push(BatchMessage { key, topic: topic.into(), payload, outcome: sender });
+            publishing.push(Publishing::pending(key, outcome, self.commands.clone()));
+        }
+        if batch.len() as u64 > Batch::COUNT_MAX {
+            return PublishingBatch::failed(PublishError::Refused(Code::LimitReached));
+        }
+        let room = |permits: &Semaphore, count: u64| {
+            let count = u32::try_from(count).map_err(|_| PublishError::LargerThanOutbox)?;
+            permits.try_acquire_many(count).map(SemaphorePermit::forget).map_err(|_| self.no_room())
+        };
+        let count = batch.len() as u64;
+        if let Err(error) = room(&self.room.messages, count) {
+            return PublishingBatch::failed(error);
+        }
+        if let Err(error) = room(&self.room.bytes, bytes) {
+            self.room.messages.add_permits(batch.len());
+            return PublishingBatch::failed(error);
+        }
+        // Without a task the senders are dropped here, and the future says `Closed`.
+        let _ = self.commands.send(Command::PublishBatch { messages: batch });
+        PublishingBatch::pending(publishing)
+    }
+
     /// The size of what the outbox may have room for, sooner or later.
     fn check_size(&self, payload: &Payload) -> Result<u32, PublishError> {
         let len = payload.bytes().len();
@@ -145,9 +187,8 @@ impl Client {
         u32::try_from(len).map_err(|_| PublishError::Refused(Code::TooLarge))
     }
 
-    fn no_room(&self) -> Publishing {
-        let closed = self.room.messages.is_closed();
-        Publishing::failed(if closed { PublishError::Closed } else { PublishError::OutboxFull })
+    fn no_room(&self) -> PublishError {
+        if self.room.messages.is_closed() { PublishError::Closed } else { PublishError::OutboxFull }
     }
 
     fn enqueue(&self, topic: &str, payload: Payload) -> Publishing {

@@ -22,6 +22,8 @@ use crate::sending::Target;
 pub(crate) enum Command {
     /// Publish a message, known by a key of the handle's choice. Its room in the outbox has been taken.
     Publish { key: u64, topic: String, payload: Payload, outcome: oneshot::Sender<Outcome> },
+    /// Publish all of these or none. Room for all of them has been taken.
+    PublishBatch { messages: Vec<BatchMessage> },
     /// Withdraw a message.
     Cancel { key: u64 },
     /// Send an update that may be lost.
@@ -52,6 +54,15 @@ pub(crate) enum Command {
     Flush { done: oneshot::Sender<()> },
     /// End.
     Close,
+}
+
+/// One message of a batch, as [`Command::Publish`] has it.
+#[derive(Debug)]
+pub(crate) struct BatchMessage {
+    pub key: u64,
+    pub topic: String,
+    pub payload: Payload,
+    pub outcome: oneshot::Sender<Outcome>,
 }
 
 /// Room in the outbox, taken by publishers before they send a command and given back by the task.

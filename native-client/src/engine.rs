@@ -23,7 +23,6 @@ use crate::history::Page;
 use crate::link::{Link, LinkEvent};
 use crate::outcome::Outcome;
 use crate::overheard::Overheard;
-use crate::payload::Payload;
 use crate::readers::Readers;
 use crate::sending::{Sending, Target};
 use crate::standing::Standing;
@@ -40,6 +39,8 @@ pub(crate) struct Parts {
     pub overheard: Arc<Overheard>,
     pub status: watch::Sender<Status>,
 }
+
+mod publishing;
 
 struct Engine {
     core: Client,
@@ -161,6 +162,7 @@ impl Engine {
             Command::Publish { key, topic, payload, outcome } => {
                 self.publish(key, &topic, payload, outcome);
             }
+            Command::PublishBatch { messages } => self.publish_batch(messages),
             Command::Cancel { key } => {
                 if let Some(id) = self.publishes.get(&key) {
                     self.core.cancel(now, PartyId::default(), *id);
@@ -204,22 +206,6 @@ impl Engine {
                 self.flushed();
             }
             Command::Close => self.core.close(now),
-        }
-    }
-
-    fn publish(&mut self, key: u64, topic: &str, payload: Payload, outcome: oneshot::Sender<Outcome>) {
-        let content = payload.content();
-        let payload = payload.into_bytes();
-        match self.core.publish(self.now(), topic, content, payload.len() as u32) {
-            Ok(id) => {
-                self.last_id = id;
-                self.publishes.insert(key, id);
-                self.waiting.insert(id, Waiting { key, payload, outcome });
-            }
-            Err(fault) => {
-                self.give_back(payload.len());
-                let _ = outcome.send(Err(fault.into()));
-            }
         }
     }
 
@@ -349,30 +335,6 @@ impl Engine {
             }
             Told::Goodbye { code, reconnect_after_ms } => self.standing.goodbye(code, reconnect_after_ms),
         }
-    }
-
-    fn settle(&mut self, id: PublishId, outcome: Outcome) {
-        if let Some(waiting) = self.waiting.remove(&id) {
-            self.publishes.remove(&waiting.key);
-            self.give_back(waiting.payload.len());
-            // Nobody has to wait for an outcome.
-            let _ = waiting.outcome.send(outcome);
-            for flush in self.flushes.iter_mut().filter(|flush| id <= flush.upto) {
-                flush.left -= 1;
-            }
-            self.flushed();
-        }
-    }
-
-    fn flushed(&mut self) {
-        for flush in self.flushes.extract_if(.., |flush| flush.left == 0) {
-            let _ = flush.done.send(());
-        }
-    }
-
-    fn give_back(&self, payload_len: usize) {
-        self.room.messages.add_permits(1);
-        self.room.bytes.add_permits(payload_len);
     }
 }
 

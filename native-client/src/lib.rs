@@ -11,6 +11,8 @@ mod client;
 
 mod topic;
 
+mod publishing_batch;
+
 mod publishing;
 mod subscription;
 
@@ -46,6 +48,8 @@ mod options;
 pub use client::Client;
 
 pub use topic::Topic;
+
+pub use publishing_batch::PublishingBatch;
 
 pub use publishing::Publishing;
 pub use subscription::Subscription;

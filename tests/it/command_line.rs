@@ -354,3 +354,19 @@ fn who_publishes_to_a_reserved_topic_is_told_that_it_is_one() {
         check_exit(&run(&hub, &arguments, ""), 4, "$x: topics whose names begin with `$` are reserved");
     }
 }
+
+#[test]
+fn lines_of_a_batch_are_published_together_or_not_at_all() {
+    let hub = Hub::dev();
+    let kept = || succeed(&run(&hub, &["history", "t"], ""));
+    succeed(&run(&hub, &["pub", "t", "--batch"], "1\n2\n3\n"));
+    assert_eq!(kept(), "1\n2\n3\n");
+    let bad = run(&hub, &["pub", "t", "--batch", "--content", "json"], "4\nno\n");
+    check_exit(&bad, 2, "line 2");
+    check_fails(&bad, "nothing was published");
+    check_exit(&run(&hub, &["pub", "t", "--batch"], &"x\n".repeat(1_001)), 2, "at most 1000 lines");
+    succeed(&run(&hub, &["pub", "t", "--batch"], ""));
+    succeed(&run(&hub, &["pub", "t", "4", "--batch"], ""));
+    assert_eq!(kept(), "1\n2\n3\n4\n");
+    check_fails(&run(&hub, &["pub", "t", "--batch", "--no-ack"], ""), "cannot be used with");
+}

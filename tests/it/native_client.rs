@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use tidewire_client::{Client, Event, Offset, Options, Payload, Position, Start, SubscribeOptions};
+use tidewire_client::{
+    Client, Code, Event, Offset, Options, Payload, Position, PublishError, Start, SubscribeOptions,
+};
 
 use crate::support::PATIENCE;
 use crate::support::hub::Hub;
@@ -106,4 +108,28 @@ async fn a_refused_origin_is_told_with_the_hubs_words() {
     let why = client.connected().await.unwrap_err();
     assert_eq!(why.code(), "handshake_forbidden");
     assert!(why.to_string().contains("`origins`"), "{why}");
+}
+
+#[tokio::test]
+async fn a_batch_is_stored_side_by_side_or_not_at_all() {
+    let hub = Hub::dev();
+    let client = Client::connect(&hub.url(), Options::default()).unwrap();
+    let text = |text: &str| Payload::text(text);
+    let published =
+        client.publish_batch([("a", text("1")), ("b", text("2")), ("a", text("3"))]).await.unwrap();
+    let offsets: Vec<_> = published.iter().map(|one| one.offset.0).collect();
+    assert_eq!(offsets, [1, 3, 2], "the messages of a topic keep their order");
+    let max = client.message_bytes_max().unwrap() as usize;
+    let large = Payload::binary(vec![0; max + 1]);
+    let refused = client.publish_batch([("a", text("4")), ("b", large)]).await;
+    assert_eq!(refused, Err(PublishError::Refused(Code::TooLarge)), "the cause, not what befell the others");
+    assert_eq!(client.publish_batch::<&str>([]).await, Ok(vec![]));
+    let many = (0..1_001).map(|_| ("a", text("5")));
+    assert_eq!(client.publish_batch(many).await, Err(PublishError::Refused(Code::LimitReached)));
+    let mut withdrawn = client.publish_batch([("a", text("6")), ("not a name", text("7"))]);
+    withdrawn.cancel();
+    assert_eq!(withdrawn.await, Err(PublishError::Refused(Code::BadName)));
+    let page = client.history::<String>("*", Start::Earliest, 100).await.unwrap();
+    let texts: Vec<_> = page.messages.iter().flatten().map(|message| message.data.as_str()).collect();
+    assert_eq!(texts, ["1", "3", "2"]);
 }

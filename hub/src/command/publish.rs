@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tidewire_client::{Client, Publishing};
+use tidewire_protocol::client_frame::Batch;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -35,6 +36,9 @@ pub(crate) struct Publish {
     /// hub's rates and limits do not take it drops without a word, and counts in its metric tidewire_updates_dropped_total
     #[arg(long)]
     no_ack: bool,
+    /// Publish all lines together, at most 1,000: the hub stores all of them, side by side, or none
+    #[arg(long, conflicts_with = "no_ack")]
+    batch: bool,
     #[command(flatten)]
     hub: HubAddress,
 }
@@ -70,6 +74,7 @@ impl Publish {
         let (asked, acked) = (Arc::new(Asked::default()), Arc::new(AtomicU64::new(0)));
         let published = async {
             match &*self.data {
+                "-" if self.batch => self.batch(client, &asked).await,
                 "-" => self.lines(client, &asked, &acked).await,
                 _ => self.one(client, &asked).await,
             }
@@ -80,7 +85,7 @@ impl Publish {
             // What was acknowledged before is published all the same.
             failure = self.hub.given_up(client, &asked) => match timeout(LAST_OUTCOMES, published).await {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) | Err(_) if self.data == "-" => {
+                Ok(Err(_)) | Err(_) if self.data == "-" && !self.batch => {
                     Err(failure.and(&format!("published: {}", counted(acked.load(Relaxed)))))
                 }
                 Ok(Err(_)) | Err(_) => Err(failure),
@@ -104,6 +109,26 @@ impl Publish {
         }
         let published = asked.wait(client.publish_payload(&self.topic, payload)).await;
         published.map_err(|error| Failure::unpublished(&self.topic, &error, message, client))?;
+        Ok(())
+    }
+
+    /// Nothing is published before the last line is read.
+    async fn batch(&self, client: &Client, asked: &Asked) -> Result<(), Failure> {
+        self.ready(client).await?;
+        let mut lines = Lines::read(self.content);
+        let mut messages = Vec::new();
+        while let Some(line) = lines.next().await {
+            if lines.number() > BATCH_MAX {
+                let told = format!("a batch has at most {BATCH_MAX} lines; nothing was published");
+                return Err(Failure::Input(told));
+            }
+            messages
+                .push((self.topic.clone(), line.map_err(|failure| failure.and("nothing was published"))?));
+        }
+        let size = messages.iter().map(|(_, payload)| payload.bytes().len()).sum();
+        let published = asked.wait(client.publish_batch(messages)).await;
+        let what = "none of the lines was published";
+        published.map_err(|error| Failure::unpublished(what, &error, (&self.topic, size), client))?;
         Ok(())
     }
 
@@ -199,5 +224,7 @@ fn after(failure: Failure, before: u64) -> Failure {
     if before == 0 { failure } else { failure.and(&format!("published before it: {}", counted(before))) }
 }
 
+/// What the hub takes at once.
+const BATCH_MAX: u64 = Batch::COUNT_MAX;
 /// For outcomes that are there, and only have to be looked at.
 const LAST_OUTCOMES: Duration = Duration::from_millis(100);
