@@ -123,7 +123,7 @@ const INTERNAL = [
     "consume consumer ended give listen members orphan owner places read refused report session",
   ),
   ...words("settled settledBytes settledMessages choices closed emit home leave"),
-  ...words("introduce caught pursue about watch probe dropped sending route told waiting"),
+  ...words("following introduce caught pursue about watch probe dropped sending route told waiting"),
 ];
 
 function words(text) {

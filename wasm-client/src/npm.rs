@@ -96,6 +96,9 @@ fn dispatch(engine: &mut Engine, call: Call, now: Millis, [a, b, c, d]: [f64; 4]
         Call::History => {
             return answer(engine.history(now, a as usize, positions(b, c), start_of(b, c), d as u32));
         }
+        Call::Batch => {
+            return answer(client.begin_batch(OWN, PublishId(a as u64), b as u32, c as u64).map(|()| 0.0));
+        }
         Call::CatchUp => client.catch_up(now, ListenerId(a as u32)),
     }
     0.0

@@ -112,6 +112,17 @@ export function checkPublish(options: PublishOptions): void {
   checkSignal(signal);
 }
 
+/** Each of a batch is a topic's name and what to publish to it. */
+export function checkBatch(messages: unknown): void {
+  const { length } = Object(messages);
+  const isRight = Array.isArray(messages) && length > 0 && length <= 1_000;
+  check(isRight, "messages", "an array of 1 to 1,000");
+  for (const message of messages as unknown[]) {
+    check(Object(message) === message, "message", "{ topic, data }");
+    for (const name of Object.keys(message as object)) checkKnown(name, "member", "topic data");
+  }
+}
+
 export function checkSend(options: SendOptions): void {
   checkOptions(options, "expiresMs");
   const { expiresMs } = options;

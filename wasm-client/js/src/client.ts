@@ -1,6 +1,6 @@
 // The client as the application holds it: a share in a session, and the listeners that it opened.
 
-import { checkClient, checkEvent, checkId, checkName } from "./check.js";
+import { checkBatch, checkClient, checkEvent, checkId, checkName } from "./check.js";
 import { Emitter } from "./emitter.js";
 import type { Loader } from "./engine/engine.js";
 import { TidewireError } from "./errors.js";
@@ -9,8 +9,20 @@ import type { Listener, Reader } from "./listener.js";
 import { Names } from "./names.js";
 import { Session } from "./session.js";
 import { dispose, inspected } from "./symbols.js";
-import { type Home, NamedPattern, NamedTopic } from "./topic.js";
-import type { Client, ClientEvents, ClientOptions, Gap, Off, Outbox, Status } from "./types.js";
+import { type Home, NamedPattern, NamedTopic, publishing } from "./topic.js";
+import type {
+  BatchMessage,
+  Client,
+  ClientEvents,
+  ClientOptions,
+  Gap,
+  Off,
+  Outbox,
+  PublishingBatch,
+  PublishOptions,
+  Status,
+} from "./types.js";
+import { encode } from "./values.js";
 
 interface Share {
   readonly session: Session;
@@ -97,6 +109,18 @@ class Tide implements Client, Home {
   pattern(name: string): NamedPattern<never> {
     checkName(name, true);
     return this.#patterns.get(name);
+  }
+
+  publishBatch(messages: readonly BatchMessage[], options: PublishOptions = {}): PublishingBatch {
+    return publishing(this, "publishBatch", options, () => {
+      checkBatch(messages);
+      const encoded = messages.map(({ topic, data }) => {
+        checkName(topic, false);
+        const [content, payload] = encode(data, `publishBatch to ${topic}`);
+        return [topic, content, payload] as [string, number, Uint8Array];
+      });
+      return this.session.publishBatch(this, encoded);
+    });
   }
 
   on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => unknown): Off {

@@ -2,6 +2,7 @@
 
 export { type ErrorCode, TidewireError } from "./errors.js";
 export type {
+  BatchMessage,
   Client,
   ClientEvents,
   ClientOptions,
@@ -22,6 +23,7 @@ export type {
   Position,
   Published,
   Publishing,
+  PublishingBatch,
   PublishOptions,
   Ready,
   SendOptions,

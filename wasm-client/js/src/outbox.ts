@@ -2,7 +2,7 @@
 // here, so that another engine can take over.
 
 import type { TidewireError } from "./errors.js";
-import { Publication } from "./publication.js";
+import type { Settling } from "./publication.js";
 
 /** Whose entry it is. */
 export interface Publisher {
@@ -12,12 +12,18 @@ export interface Publisher {
   report(error: TidewireError): void;
 }
 
+/** Entries of which the hub takes all or none. */
+export interface Batch {
+  /** The number of the first. */
+  readonly first: number;
+  readonly count: number;
+}
+
 export class Entry {
   /** The seq under which it was sent; 0 as long as it was not. */
   seq = 0;
   /** The application wants it no more. */
   withdrawn = false;
-  readonly promise: Publication;
 
   constructor(
     readonly publisher: Publisher,
@@ -25,9 +31,9 @@ export class Entry {
     readonly topic: string,
     readonly content: number,
     readonly payload: Uint8Array,
-  ) {
-    this.promise = new Publication(id);
-  }
+    readonly promise: Settling,
+    readonly batch: Batch | undefined,
+  ) {}
 
   /** What it is for, in an error. */
   get about(): string {
@@ -67,8 +73,20 @@ export class Entries {
     return [...this.#byId.values()];
   }
 
-  add(publisher: Publisher, topic: string, content: number, payload: Uint8Array): Entry {
-    const entry = new Entry(publisher, ++this.#lastId, topic, content, payload);
+  /** The number of the entry that comes next. */
+  get following(): number {
+    return this.#lastId + 1;
+  }
+
+  add(
+    publisher: Publisher,
+    topic: string,
+    content: number,
+    payload: Uint8Array,
+    promise: Settling,
+    batch?: Batch,
+  ): Entry {
+    const entry = new Entry(publisher, ++this.#lastId, topic, content, payload, promise, batch);
     this.#byId.set(entry.id, entry);
     this.bytes += payload.length;
     publisher.unsettled++;

@@ -9,10 +9,11 @@ import { type ErrorCode, TidewireError, wordsOf } from "./errors.js";
 import { type Guest, Host, type Transport } from "./host.js";
 import { type LinkEnd, shownUrl } from "./link.js";
 import type { Listener, Owner, Reader } from "./listener.js";
-import { Entries, type Entry, type Publisher } from "./outbox.js";
+import { type Batch, Entries, type Entry, type Publisher } from "./outbox.js";
+import { gather, Publication, type Settling } from "./publication.js";
 import { gapOf, messageOf, publishedOf, readyOf, statusOf, textOf } from "./readings.js";
 import { refusal, type Sender, Sending } from "./sending.js";
-import type { ClientEvents, OutboxOptions, Status } from "./types.js";
+import type { ClientEvents, OutboxOptions, Published, Status } from "./types.js";
 
 /** A client that shares the session. */
 export interface Member extends Owner, Publisher, Sender {
@@ -67,11 +68,29 @@ export class Session implements Guest {
     return this.#host.ping();
   }
 
-  publish(member: Member, topic: string, content: number, payload: Uint8Array): Entry {
-    const entry = this.outgoing.add(member, topic, content, payload);
+  publish(member: Member, topic: string, content: number, payload: Uint8Array): Publication {
+    const promise = new Publication(this.outgoing.following);
+    const entry = this.outgoing.add(member, topic, content, payload, promise);
     this.#host.begin();
     this.#host.tell((engine) => this.#hand(engine, entry));
-    return entry;
+    return promise;
+  }
+
+  /** Of which the hub takes all or none. */
+  publishBatch(
+    member: Member,
+    messages: readonly [topic: string, content: number, payload: Uint8Array][],
+  ): Publication<Published[]> {
+    const { outgoing } = this;
+    const batch = { first: outgoing.following, count: messages.length };
+    const [promise, members] = gather(batch.first, batch.count);
+    const entries = messages.map((message, index) =>
+      outgoing.add(member, ...message, members[index] as Settling, batch),
+    );
+    const bytes = entries.reduce((sum, { payload }) => sum + payload.length, 0);
+    this.#host.begin();
+    this.#host.tell((engine) => this.#handAll(engine, entries, bytes));
+    return promise;
   }
 
   cancel(id: number): void {
@@ -139,10 +158,7 @@ export class Session implements Guest {
 
   boot(engine: Engine): void {
     for (const listener of this.#subscribed) this.#introduce(engine, listener);
-    for (const entry of this.outgoing.all()) {
-      this.#hand(engine, entry);
-      if (entry.withdrawn) engine.tell(Call.Cancel, entry.id);
-    }
+    this.#handAll(engine, this.outgoing.all(), 0);
     this.sending.boot(engine);
   }
 
@@ -255,6 +271,21 @@ export class Session implements Guest {
     }
     listener.number = number;
     this.#byNumber.set(number, listener);
+  }
+
+  /** `bytes` are those of a batch that no engine has had. */
+  #handAll(engine: Engine, entries: readonly Entry[], bytes: number): void {
+    let batch: Batch | undefined;
+    let answer = 0;
+    for (const entry of entries) {
+      if (entry.batch !== batch) {
+        batch = entry.batch;
+        answer = batch ? engine.tell(Call.Batch, batch.first, batch.count, bytes) : 0;
+      }
+      if (answer < 0) this.#drop(entry, ...refusal(answer));
+      else this.#hand(engine, entry);
+      if (entry.withdrawn) engine.tell(Call.Cancel, entry.id);
+    }
   }
 
   #hand(engine: Engine, entry: Entry): void {

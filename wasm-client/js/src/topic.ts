@@ -145,31 +145,41 @@ export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
   publish(value: T, options: PublishOptions = {}): Publishing {
     const { home, name } = this;
     const about = `publish to ${name}`;
-    try {
-      checkPublish(options);
-      const { signal, until } = options;
-      signal?.throwIfAborted();
-      const ended = home.ended(about);
-      if (ended) throw ended;
-      if (until === "stored") {
-        throw new TidewireError("memory_only", about);
-      }
-      const { promise } = home.session.publish(home, name, ...encode(value, about));
-      if (signal) {
-        const abort = () => promise.fail(signal.reason, () => {});
-        signal.addEventListener("abort", abort);
-        promise.over(() => signal.removeEventListener("abort", abort));
-      }
-      return promise;
-    } catch (error) {
-      const promise = new Publication(0);
-      promise.fail(error, () => {
-        if (error instanceof TidewireError) home.report(error);
-        // A mistake. What the application itself has aborted is none.
-        else if (!options?.signal?.aborted) console.error(error);
-      });
-      return promise;
+    return publishing(home, about, options, () =>
+      home.session.publish(home, name, ...encode(value, about)),
+    );
+  }
+}
+
+/** The promise of what `begin` publishes; what cannot be published rejects it. */
+export function publishing<T>(
+  home: Home,
+  about: string,
+  options: PublishOptions,
+  begin: () => Publication<T>,
+): Publication<T> {
+  try {
+    checkPublish(options);
+    const { signal, until } = options;
+    signal?.throwIfAborted();
+    const ended = home.ended(about);
+    if (ended) throw ended;
+    if (until === "stored") throw new TidewireError("memory_only", about);
+    const promise = begin();
+    if (signal) {
+      const abort = () => promise.fail(signal.reason, () => {});
+      signal.addEventListener("abort", abort);
+      promise.over(() => signal.removeEventListener("abort", abort));
     }
+    return promise;
+  } catch (error) {
+    const promise = new Publication<T>(0);
+    promise.fail(error, () => {
+      if (error instanceof TidewireError) home.report(error);
+      // A mistake. What the application itself has aborted is none.
+      else if (!options?.signal?.aborted) console.error(error);
+    });
+    return promise;
   }
 }
 

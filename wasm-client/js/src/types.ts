@@ -230,6 +230,17 @@ export interface Publishing extends Promise<Published> {
   readonly id: number;
 }
 
+/** The outcomes to come, in the order of the messages; `outbox.cancel` with this number withdraws the whole batch. */
+export interface PublishingBatch extends Promise<Published[]> {
+  readonly id: number;
+}
+
+/** One message of a batch. */
+export interface BatchMessage<N extends string = string, T = unknown> {
+  readonly topic: N;
+  readonly data: T;
+}
+
 export interface Published extends Position {
   readonly durability: "memory" | "synced" | "replicated" | "replicated_synced";
   /** An earlier try had stored it. */
@@ -346,6 +357,15 @@ export interface Client<C extends Contract = never> {
   pattern<T = never, N extends string = string>(
     name: N,
   ): Pattern<[T] extends [never] ? DataOf<C, N> : NoInfer<T>>;
+  /**
+   * Publishes 1 to 1,000 messages, to one topic or several: the hub stores all of them, side by side, or none. Rejects
+   * with what one of them met. The topics must be of one log of the hub, which those of a hub are unless its
+   * configuration spreads them.
+   */
+  publishBatch<const N extends readonly string[]>(
+    messages: { readonly [I in keyof N]: BatchMessage<N[I], DataOf<C, N[I]>> },
+    options?: PublishOptions,
+  ): PublishingBatch;
   on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => unknown): Off;
   /** Connects now: with no first use, without waiting for the next try; and asks a link that is up whether it is. */
   connect(): void;
