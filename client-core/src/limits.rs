@@ -51,7 +51,7 @@ pub(crate) const TOPICS_MAX: usize = 1_024;
 /// Numbers of handles for each party, one behind another.
 pub(crate) const HANDLES_MAX: u64 = 1 << 20;
 
-/// Topics that updates go to under a handle; one more makes one of them leave.
+/// Topics that updates go to under a handle, or that were refused one; one more makes the oldest leave.
 #[cfg(feature = "sends")]
 pub(crate) const SEND_TOPICS_MAX: usize = 1_024;
 /// Bytes of updates sent that the hub is not known to have read: what a fast link needs to stay busy.

@@ -69,7 +69,8 @@ pub struct PublishId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(pub u32);
 
-/// Number of somebody who sends updates to some topic: the shell's own. Of those of number 0 nothing is told.
+/// Number of somebody who sends updates to some topic: the shell's own. Of updates of number 0, which are nobody's, no
+/// `Settled` tells; that the hub refuses their topic is told all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SenderId(pub u32);
 

@@ -27,11 +27,14 @@ use crate::request::Requests;
 /// All updates of a client.
 #[derive(Debug)]
 pub(crate) struct Sends {
-    /// Topics that have a handle on this link, or were refused one. The oldest makes room: the hub's answers to its `open`
-    /// are there.
+    /// Topics that have a handle on this link, or were refused one, by name.
     topics: Vec<Topic>,
     /// Handles taken on this link. None is taken twice: a refusal of the first could be taken for one of the second.
     handles: u64,
+    /// Of those, how many the hub has refused by now if ever it does.
+    answered: u64,
+    /// An update found no room for its topic since the hub was asked last.
+    is_full: bool,
     /// In the order in which they were given.
     waiting: Vec<Waiting>,
     /// Whether the hub takes them; unknown before the first welcome.
@@ -81,6 +84,8 @@ struct Waiting {
     /// Not after that; none for at once or never.
     until: Option<Millis>,
     sender: SenderId,
+    /// Handles taken and answered when there was no room for its topic.
+    tried: u64,
 }
 
 /// The last heartbeat that was asked for.
@@ -89,6 +94,8 @@ struct Probe {
     request: Request,
     /// When; none yet on this link.
     at: Option<Millis>,
+    /// How many handles had been taken.
+    handles: u64,
     is_answered: bool,
 }
 
@@ -99,11 +106,13 @@ impl Sends {
         Self {
             topics: Vec::new(),
             handles: 0,
+            answered: 0,
+            is_full: false,
             waiting: Vec::new(),
             supported: None,
             unread: 0,
             behind: 0,
-            probe: Probe { request: Request(0), at: None, is_answered: true },
+            probe: Probe { request: Request(0), at: None, handles: 0, is_answered: true },
             dropped: 0,
             wire: Vec::new(),
         }
@@ -151,7 +160,7 @@ impl Sends {
             self.make_room(topic.len() + payload.len());
         }
         let (topic, payload) = (topic.into(), payload.into());
-        self.waiting.push(Waiting { topic, content, payload, until, sender });
+        self.waiting.push(Waiting { topic, content, payload, until, sender, tried: u64::MAX });
         Ok(self.drive(now, online, true, requests, out))
     }
 
@@ -175,8 +184,20 @@ impl Sends {
         if self.supported == Some(false) {
             return Some(Code::NotSupported.into());
         }
-        let (fault, until) = self.topics.iter().find(|known| known.name == topic)?.refused?;
+        let (fault, until) = self.topics.get(self.place(topic).ok()?)?.refused?;
         (now < until).then_some(fault)
+    }
+
+    /// Where a topic is in the list, or belongs. Not inlined: it is asked in several places.
+    #[inline(never)]
+    fn place(&self, topic: &str) -> Result<usize, usize> {
+        self.topics.binary_search_by(|known| known.name.as_str().cmp(topic))
+    }
+
+    /// The oldest topic, which makes room once the hub's answer to its `open` is there.
+    fn oldest(&self) -> Option<usize> {
+        let (place, oldest) = self.topics.iter().enumerate().min_by_key(|(_, known)| known.handle)?;
+        (oldest.handle.0 <= FIRST_HANDLE + self.answered).then_some(place)
     }
 
     fn can_go(&self, now: Millis, len: usize) -> bool {
@@ -184,9 +205,10 @@ impl Sends {
         !stalled && (self.unread == 0 || self.unread + len <= UNREAD_BYTES_MAX)
     }
 
-    fn put(&mut self, now: Millis, update: &Waiting, requests: &mut Requests) {
+    /// Puts an update on the link, unless there is no room for its topic.
+    fn put(&mut self, now: Millis, update: &Waiting, requests: &mut Requests) -> bool {
         let before = self.wire.len();
-        let handle = self.handle(&update.topic, update.sender);
+        let Some(handle) = self.handle(&update.topic, update.sender) else { return false };
         let expires_ms = update.until.map_or(0, |until| until.saturating_sub(now).min(NUMBER_MAX));
         let payload = update.payload.as_slice().into();
         Send { handle, content: update.content, expires_ms, payload }.put(&mut self.wire);
@@ -196,41 +218,51 @@ impl Sends {
         if self.probe.is_answered && (self.behind >= PROBE_BYTES || self.probe.is_older(now, PROBE_MS)) {
             self.ask(now, requests.following());
         }
+        true
     }
 
     fn ask(&mut self, now: Millis, request: Request) {
         Heartbeat { request }.put(&mut self.wire);
-        self.probe = Probe { request, at: Some(now), is_answered: false };
+        self.probe = Probe { request, at: Some(now), handles: self.handles, is_answered: false };
         self.behind = 0;
+        self.is_full = false;
     }
 
-    /// The handle of a topic, opened if it has none.
-    fn handle(&mut self, topic: &str, sender: SenderId) -> Handle {
-        if let Some(place) = self.topics.iter().position(|known| known.name == topic) {
-            let known = &self.topics[place];
-            if known.refused.is_none() {
-                return known.handle;
-            }
-            self.topics.remove(place);
+    /// The handle of a topic, opened if it has none; none if there is no room for it.
+    fn handle(&mut self, topic: &str, sender: SenderId) -> Option<Handle> {
+        let known = self.place(topic).ok();
+        if let Some(Topic { handle, refused: None, .. }) = known.and_then(|place| self.topics.get(place)) {
+            return Some(*handle);
         }
-        if self.topics.len() >= SEND_TOPICS_MAX {
-            let gone = self.topics.remove(0);
+        let is_full = self.topics.len() >= SEND_TOPICS_MAX;
+        let leaving = if known.is_none() && is_full { Some(self.oldest()?) } else { known };
+        if let Some(place) = leaving {
+            let gone = self.topics.remove(place);
             if gone.refused.is_none() {
                 Shut { handle: gone.handle }.put(&mut self.wire);
             }
         }
         self.handles += 1;
         let handle = Handle(FIRST_HANDLE + self.handles);
-        self.topics.push(Topic { name: topic.into(), handle, sender, refused: None });
+        let place = self.place(topic).unwrap_or_else(|place| place);
+        self.topics.insert(place, Topic { name: topic.into(), handle, sender, refused: None });
         Open { handle, topic: topic.into(), unacknowledged: true, ..Open::default() }.put(&mut self.wire);
-        handle
+        Some(handle)
     }
 
     /// The hub has read all up to a question.
     pub(crate) fn echoed(&mut self, request: Request) {
         if request == self.probe.request {
             self.unread = self.behind;
+            self.answered = self.probe.handles;
             self.probe.is_answered = true;
+        }
+    }
+
+    /// Whoever sends has gone: what waits of it is late from now on.
+    pub(crate) fn withdraw(&mut self, sender: SenderId) {
+        for one in self.waiting.iter_mut().filter(|one| one.sender == sender) {
+            one.until = Some(0);
         }
     }
 
@@ -256,28 +288,44 @@ impl Sends {
         let mut fate = Fate::Gone;
         let mut left = self.waiting.len();
         let mut stuck = !online;
-        for one in core::mem::take(&mut self.waiting) {
+        for mut one in core::mem::take(&mut self.waiting) {
             left -= 1;
-            let is_late = one.until.is_some_and(|until| until <= now);
-            let is_wanted = !is_late && (stuck || self.refusal(now, &one.topic).is_none());
-            fate = Fate::Dropped;
-            if is_wanted && !stuck && self.can_go(now, one.payload.len()) {
-                self.put(now, &one, requests);
-                fate = Fate::Gone;
-            } else {
-                stuck |= is_wanted;
-                if is_wanted && one.until.is_some() && one.len() <= WAITING_BYTES_MAX {
-                    self.waiting.push(one);
-                    fate = Fate::Waits;
-                    continue;
-                }
-                self.dropped += 1;
+            fate = self.offer(now, &mut one, &mut stuck, requests);
+            if fate == Fate::Waits {
+                self.waiting.push(one);
+                continue;
             }
+            self.dropped += u64::from(fate == Fate::Dropped);
             if one.sender.0 > 0 && (left > 0 || !is_new) {
                 out.tell(Event::Settled { sender: one.sender, dropped: fate == Fate::Dropped });
             }
         }
+        if self.is_full && self.probe.is_answered {
+            self.ask(now, requests.following());
+        }
         fate
+    }
+
+    /// Sends one if it can go. Where only its topic finds no room, others need not wait behind it.
+    fn offer(&mut self, now: Millis, one: &mut Waiting, stuck: &mut bool, requests: &mut Requests) -> Fate {
+        if one.until.is_some_and(|until| until <= now) {
+            return Fate::Dropped;
+        }
+        // Those that found no room may be many, and nothing but one of these numbers can change that.
+        let tries = self.handles + self.answered;
+        if !*stuck && one.tried != tries {
+            if self.refusal(now, &one.topic).is_some() {
+                return Fate::Dropped;
+            }
+            *stuck = !self.can_go(now, one.payload.len());
+            if !*stuck && self.put(now, one, requests) {
+                return Fate::Gone;
+            }
+            self.is_full |= !*stuck;
+        }
+        one.tried = if *stuck { u64::MAX } else { tries };
+        let can_wait = one.until.is_some() && one.len() <= WAITING_BYTES_MAX;
+        if can_wait { Fate::Waits } else { Fate::Dropped }
     }
 
     /// Appends to a packet as many frames as fit. The rest goes into others; a frame that is larger goes alone.
@@ -301,6 +349,8 @@ impl Sends {
         self.wire.clear();
         self.topics.clear();
         self.handles = 0;
+        self.answered = 0;
+        self.is_full = false;
         self.unread = 0;
         self.behind = 0;
         self.probe.at = None;

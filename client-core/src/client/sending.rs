@@ -49,6 +49,12 @@ impl Client {
         sends.send(now, update, parties.allowance(), connection.is_online(), requests, outputs)
     }
 
+    /// Drops what waits of a sender, who has gone; `Settled` tells of each.
+    pub fn withdraw(&mut self, now: Millis, sender: SenderId) {
+        self.sends.withdraw(sender);
+        self.drive(now);
+    }
+
     /// Why updates to a topic would be dropped now, as far as the hub has said.
     #[must_use]
     pub fn send_refusal(&self, now: Millis, topic: &str) -> Option<Fault> {

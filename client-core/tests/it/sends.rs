@@ -45,6 +45,20 @@ impl Rig {
         self.say(HubFrame::Heartbeat(Heartbeat { request: Request(request) }));
     }
 
+    /// The hub has read all that was sent: it refuses the topics that have such a name, and echoes.
+    fn read_all(&mut self, is_refused: impl Fn(&str) -> bool) {
+        for frame in std::mem::take(&mut self.sent) {
+            let words: Vec<_> = frame.split(' ').collect();
+            match words[..] {
+                ["open", handle, topic] if is_refused(topic) => {
+                    self.say(refused(handle.parse().unwrap(), 0, 0, Code::Forbidden, false));
+                }
+                ["heartbeat", request] => self.echo(request.parse().unwrap()),
+                _ => {}
+            }
+        }
+    }
+
     #[track_caller]
     fn expect_dropped(&self, count: u64) {
         assert_eq!(self.client.sends_dropped(), count);
@@ -263,26 +277,81 @@ fn a_topic_refused_for_now_is_asked_for_again_under_another_handle() {
 fn many_topics_take_turns_and_no_handle_is_used_twice() {
     let mut rig = online();
     let mut opened = std::collections::BTreeSet::new();
+    let mut shut = 0;
     for round in 0..3 {
         for topic in 0..1_500 {
-            rig.send(&format!("t{topic}"), &round.to_string(), 0);
-            rig.echo(round * 10_000 + topic);
-        }
-    }
-    let mut shut = 0;
-    for frame in &rig.sent {
-        let words: Vec<_> = frame.split(' ').collect();
-        match words[0] {
-            "open" => assert!(opened.insert(words[1].to_owned()), "{frame}"),
-            "shut" => {
-                assert!(opened.contains(words[1]));
-                shut += 1;
+            rig.send(&format!("t{topic}"), &round.to_string(), 60_000);
+            for frame in &rig.sent {
+                let words: Vec<_> = frame.split(' ').collect();
+                match words[0] {
+                    "open" => assert!(opened.insert(words[1].to_owned()), "{frame}"),
+                    "shut" => {
+                        assert!(opened.contains(words[1]));
+                        shut += 1;
+                    }
+                    _ => {}
+                }
             }
-            _ => {}
+            rig.read_all(|_| false);
         }
     }
     assert_eq!(opened.len() - shut, 1_024);
     rig.expect_dropped(0);
+}
+
+#[test]
+fn of_however_many_topics_that_a_hub_refuses_late_each_is_told() {
+    for expires_ms in [0, 60_000] {
+        let mut rig = online();
+        let mut gone = 0;
+        for number in 1..=3_000 {
+            gone += u64::from(rig.send_for(number, &format!("t{number}"), expires_ms) == Fate::Gone);
+        }
+        assert_eq!(gone, 1_024, "no more than the refusals of which can be told");
+        rig.expect_dropped(if expires_ms > 0 { 3_000 - 2 * 1_024 } else { 3_000 - 1_024 });
+        while rig.sent.iter().any(|frame| frame.starts_with("open")) {
+            gone += rig.events.iter().filter(|event| event.starts_with("gone")).count() as u64;
+            rig.events.retain(|event| event.starts_with("unsendable"));
+            rig.read_all(|_| true);
+        }
+        let told = rig.events.iter().filter(|event| event.starts_with("unsendable"));
+        assert_eq!(told.count() as u64, gone);
+        assert_eq!(gone, if expires_ms > 0 { 2_048 } else { 1_024 });
+        assert!(rig.send_for(3_001, "another", 0) == Fate::Gone, "there is room again");
+    }
+}
+
+#[test]
+fn an_update_of_a_topic_without_room_keeps_no_other_topic_waiting() {
+    let mut rig = online();
+    for number in 1..=1_024 {
+        assert_eq!(rig.send_for(number, &format!("t{number}"), 0), Fate::Gone);
+    }
+    assert_eq!(rig.send_for(7, "new", 60_000), Fate::Waits);
+    assert_eq!(rig.send_for(7, "new", 60_000), Fate::Waits);
+    assert_eq!(rig.send_for(8, "t5", 0), Fate::Gone);
+    rig.events.clear();
+    rig.read_all(|_| false);
+    rig.events.retain(|event| !event.starts_with("echoed"));
+    rig.expect_events(&["gone 7", "gone 7"]);
+    rig.expect_dropped(0);
+}
+
+#[test]
+fn what_waits_of_a_sender_who_has_gone_is_dropped_and_told() {
+    let mut rig = online();
+    rig.input(Input::LinkClosed { code: 1006 });
+    for sender in [1, 2, 1, 0] {
+        assert_eq!(rig.send_for(sender, "a", 60_000), Fate::Waits);
+    }
+    rig.events.clear();
+    rig.client.withdraw(rig.now, SenderId(1));
+    rig.drain();
+    rig.expect_events(&["dropped 1", "dropped 1"]);
+    rig.expect_dropped(2);
+    rig.input(Input::Online);
+    rig.sign_in_with(welcome());
+    rig.expect_dropped(2);
 }
 
 #[test]
@@ -335,15 +404,17 @@ fn a_refusal_of_a_topic_is_told_when_it_comes_and_forgotten_after_a_while() {
     let mut rig = online();
     rig.send_for(7, "secret", 0);
     rig.send_for(8, "secret", 0);
+    rig.send_for(0, "nobodys", 0);
     rig.echo(1);
     rig.forget();
     rig.say(refused(FIRST, 0, 0, Code::Forbidden, false));
-    rig.expect_events(&["unsendable 7 forbidden"]);
+    rig.say(refused(FIRST + 1, 0, 0, Code::Forbidden, false));
+    rig.expect_events(&["unsendable 7 forbidden", "unsendable 0 forbidden"]);
     rig.now += 29_999;
     assert_eq!(rig.send_refused("secret", "2"), "forbidden");
     rig.forget();
     rig.now += 1;
     rig.send("secret", "3", 0);
-    let (open, send) = (format!("open {} secret", FIRST + 1), format!("send {} 3", FIRST + 1));
+    let (open, send) = (format!("open {} secret", FIRST + 2), format!("send {} 3", FIRST + 2));
     assert_eq!(rig.sent[..2], [open, send]);
 }
