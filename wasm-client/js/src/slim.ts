@@ -13,10 +13,14 @@ export type WasmSource = string | URL | Response | BufferSource | WebAssembly.Mo
 
 let module: Promise<WebAssembly.Module> | undefined;
 
-/** Says where the engine is, before the first client connects. Resolves when it is compiled. */
-export function initWasm(source: WasmSource | Promise<WasmSource>): Promise<void> {
-  module = Promise.resolve(source).then(compile, failed);
-  return module.then(() => {});
+/** Says where the engine is, before the first client connects. Resolves when it is compiled; until then one before it works. */
+export async function initWasm(source: WasmSource | Promise<WasmSource>): Promise<void> {
+  const next = Promise.resolve(source).then(compile, failed);
+  module = module ? Promise.any([next, module]).catch(() => next) : next;
+  // Whoever needs it hears of it.
+  module.catch(() => {});
+  await next;
+  module = next;
 }
 
 /** A client of the hub at `url`, which connects with its first use. */
@@ -31,18 +35,19 @@ const load: Loader = async () => {
   if (!module) {
     throw new TidewireError("engine_failed", "engine", false, undefined, "call initWasm first");
   }
-  return module.then(instantiate).catch(failed);
+  return module.then(instantiate).catch((cause) => failed(cause));
 };
 
 async function compile(given: unknown): Promise<WebAssembly.Module> {
+  const isAddress = typeof given === "string" || given instanceof URL;
+  const address = isAddress ? String(given) : given instanceof Response ? given.url : "";
   try {
-    const isAddress = typeof given === "string" || given instanceof URL;
     const source = isAddress ? await fetch(given) : given;
     if (source instanceof WebAssembly.Module) return source;
     const bytes = source instanceof Response ? await bodyOf(source) : bytesOf(source);
     if (bytes) return await WebAssembly.compile(bytes as BufferSource);
   } catch (cause) {
-    failed(cause);
+    failed(cause, address);
   }
   throw misuse(
     "bad_argument",
@@ -52,12 +57,13 @@ async function compile(given: unknown): Promise<WebAssembly.Module> {
 
 async function bodyOf(response: Response): Promise<ArrayBuffer> {
   if (response.ok) return response.arrayBuffer();
-  const { url, status } = response;
-  throw new TidewireError("engine_failed", url || "engine", true, undefined, `HTTP ${status}`);
+  throw new Error(`HTTP ${response.status}`);
 }
 
-function failed(cause: unknown): never {
+/** By an error that says where the engine was looked for, and what to do. */
+function failed(cause: unknown, address = ""): never {
   const error = wasmError(cause);
   if (error instanceof TidewireError) throw error;
-  throw new TidewireError("engine_failed", "engine", true, cause, wordsOf(cause));
+  const detail = `${wordsOf(cause)}; give initWasm the address of tidewire.wasm of this package, or its bytes`;
+  throw new TidewireError("engine_failed", address || "engine", true, cause, detail);
 }
