@@ -75,6 +75,8 @@ numbers! {
         /// The publishes told next, from the number `a` on and `b` in all, are a batch with `c` bytes of payload; 0 for one
         /// that an engine before this one had. Can be refused.
         Batch = 19,
+        /// The number of a sender, who has gone: what waits of it is dropped.
+        Withdraw = 20,
     }
 }
 
@@ -93,7 +95,7 @@ numbers! {
         Send = 4,
         /// A payload of the packet before. Upper half: its place in the packet's bytes. 1: its publish. 2: its seq.
         Splice = 5,
-        /// Upper half: the standing. 1: fault. 2: milliseconds to the next try, or [`NONE`].
+        /// Upper half: the [`Standing`]. 1: fault. 2: milliseconds to the next try, or [`NONE`].
         Status = 6,
         /// Upper half: listener. 1: outcome. 2 to 5: as `Gap`, with reason [`NONE`] if there is none.
         Ready = 7,
@@ -123,6 +125,20 @@ numbers! {
         Settled = 18,
         /// The hub takes no updates for a topic. Upper half: one of those who send there. 1: as `Refused`.
         Unsendable = 19,
+    }
+}
+
+numbers! {
+    /// How the client stands to its hub, in a row of [`Kind::Status`].
+    Standing {
+        /// A link is being opened, or signed in on.
+        Connecting = 0,
+        /// Signed in.
+        Online = 1,
+        /// No link.
+        Offline = 2,
+        /// For good.
+        Closed = 3,
     }
 }
 

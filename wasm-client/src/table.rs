@@ -12,7 +12,7 @@ use tidewire_client_core::output::{
 };
 use tidewire_protocol::position::{Gap, Position};
 
-use crate::numbers::{Kind, NONE};
+use crate::numbers::{Kind, NONE, Standing};
 
 /// Words in a row: what a message needs.
 const WIDTH: usize = 8;
@@ -139,12 +139,12 @@ impl Table {
 
     fn put_status(&mut self, status: Status) {
         let (standing, fault, retry_in_ms) = match status {
-            Status::Connecting => (0, None, None),
-            Status::Online => (1, None, None),
-            Status::Offline { fault, retry_in_ms } => (2, fault, retry_in_ms),
-            Status::Closed { fault } => (3, fault, None),
+            Status::Connecting => (Standing::Connecting, None, None),
+            Status::Online => (Standing::Online, None, None),
+            Status::Offline { fault, retry_in_ms } => (Standing::Offline, fault, retry_in_ms),
+            Status::Closed { fault } => (Standing::Closed, fault, None),
         };
-        let row = self.row(Kind::Status, standing);
+        let row = self.row(Kind::Status, standing as u32);
         row[1] = fault.map_or(0, |fault: Fault| fault.number().into());
         row[2] = retry_in_ms.unwrap_or(NONE);
     }

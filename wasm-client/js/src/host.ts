@@ -4,7 +4,7 @@
 import { type Deferred, deferred } from "./deferred.js";
 import { Engine, type Loader, now } from "./engine/engine.js";
 import type { Rows } from "./engine/rows.js";
-import { Call, Kind } from "./engine/tables.js";
+import { Call, Kind, Standing } from "./engine/tables.js";
 import { TidewireError } from "./errors.js";
 import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
 import { watchPage } from "./page.js";
@@ -249,7 +249,7 @@ export class Host {
           break;
         case Kind.Status:
           // The guest says how it has ended.
-          if (upper !== closed) this.#setOnline(upper === online);
+          if (upper !== Standing.Closed) this.#setOnline(upper === Standing.Online);
           break;
         case Kind.Echoed:
           if (upper !== this.#ping?.request) break;
@@ -337,6 +337,3 @@ function lost(): TidewireError {
 }
 
 const none = new Uint8Array(0);
-/** Standings of a `Kind.Status` row. */
-const online = 1;
-const closed = 3;

@@ -1,11 +1,10 @@
 // A received message: a plain record, whose value is read when its turn has come, over the bytes it came in.
 
+import { contents } from "./engine/tables.js";
 import { TidewireError } from "./errors.js";
 import { inspected } from "./symbols.js";
 import type { Message } from "./types.js";
 import { fromUtf8 } from "./utf8.js";
-
-const contents = ["json", "text", "binary", "cbor"] as const;
 
 export class ReceivedMessage implements Message {
   readonly type = "message";

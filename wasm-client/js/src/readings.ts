@@ -2,15 +2,10 @@
 
 import { codeOf } from "./engine/faults.js";
 import type { Rows } from "./engine/rows.js";
-import { Kind } from "./engine/tables.js";
+import { durabilities, gapReasons, Kind, outcomes, standings } from "./engine/tables.js";
 import { ReceivedMessage } from "./message.js";
 import type { Gap, Position, Published, Ready, Status } from "./types.js";
 import { fromUtf8 } from "./utf8.js";
-
-const states = ["connecting", "online", "offline", "closed"] as const;
-const outcomes = ["live", "resumed", "gap"] as const;
-const reasons = ["retention", "epoch_changed", "forgotten", "beyond_end", "too_slow"] as const;
-const durabilities = ["memory", "synced", "replicated", "replicated_synced"] as const;
 
 /** A message; spans count in `frame`. */
 export function messageOf(
@@ -46,7 +41,7 @@ export function textOf(rows: Rows, row: number, frame: Uint8Array): string {
 export function gapOf(rows: Rows, row: number): Gap {
   return {
     type: "gap",
-    reason: reasons[rows.number(row, 2) - 1] ?? "unknown",
+    reason: gapReasons[rows.number(row, 2) - 1] ?? "unknown",
     from: rows.number(row, 3),
     to: rows.number(row, 4),
     epoch: rows.epoch(row, 5),
@@ -79,7 +74,7 @@ export function statusOf(rows: Rows, row: number): Omit<Status, "storage"> {
   const reason = rows.number(row, 1);
   const retryAt = Date.now() + rows.number(row, 2);
   return {
-    state: states[rows.upper(row, 0)] ?? "offline",
+    state: standings[rows.upper(row, 0)] ?? "offline",
     ...(reason > 0 && { reason: codeOf(reason) }),
     ...(retryAt < Number.POSITIVE_INFINITY && { retryAt }),
   };

@@ -1,10 +1,8 @@
 // Values as they travel: bytes as they are, all else as JSON, and what neither can say is refused.
 
+import { Content } from "./engine/tables.js";
 import { misuse } from "./errors.js";
 import { toUtf8 } from "./utf8.js";
-
-const binary = 3;
-const json = 1;
 
 /** The class of a value, also of one from another realm. */
 const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
@@ -26,7 +24,7 @@ export function bytesOf(value: unknown): Uint8Array | undefined {
 export function encode(value: unknown, about: string): [content: number, payload: Uint8Array] {
   const bytes = bytesOf(value);
   // The constructor copies, where the `slice` of Node's `Buffer` does not.
-  if (bytes) return [binary, new Uint8Array(bytes)];
+  if (bytes) return [Content.Binary, new Uint8Array(bytes)];
   const refuse = (what: string) =>
     misuse("bad_value", `${about}: ${what} is no JSON; give values that are, or a Uint8Array`);
   let text: string | undefined;
@@ -39,7 +37,7 @@ export function encode(value: unknown, about: string): [content: number, payload
   if (text === undefined) throw refuse(typeof value);
   const loss = lossIn(value);
   if (loss) throw refuse(loss);
-  return [json, toUtf8(text)];
+  return [Content.Json, toUtf8(text)];
 }
 
 /** What JSON has written as something else; a look at the value costs less than a hook into `JSON.stringify`. */

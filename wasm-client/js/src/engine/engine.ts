@@ -5,9 +5,7 @@ import type { Wasm } from "#wasm";
 import type { From, OutboxOptions, Position, SubscribeOptions } from "../types.js";
 import { toUtf8 } from "../utf8.js";
 import { Rows, width } from "./rows.js";
-import { Call } from "./tables.js";
-
-const slow = { catch_up: 1, gap: 2, disconnect: 3 } as const;
+import { Call, slownesses } from "./tables.js";
 
 /**
  * Gives a new engine, which shares nothing with those before it.
@@ -100,7 +98,8 @@ export class Engine {
 
   /** The number of the listener, or below zero a refusal. */
   subscribe(name: string, options: SubscribeOptions, from: From): number {
-    const choices = slow[options.whenSlow ?? "catch_up"] * 2 + Number(options.echo !== false);
+    const { whenSlow = "catch_up", echo } = options;
+    const choices = slownesses.indexOf(whenSlow) * 2 + 2 + Number(echo !== false);
     return this.#read(Call.Subscribe, name, from, choices);
   }
 

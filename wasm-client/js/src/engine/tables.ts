@@ -23,6 +23,7 @@ export const enum Call {
   History = 17,
   CatchUp = 18,
   Batch = 19,
+  Withdraw = 20,
 }
 
 /** What its rows are; the same file says what stands in each. */
@@ -49,6 +50,56 @@ export const enum Kind {
   Settled = 18,
   Unsendable = 19,
 }
+
+/** How the client stands to its hub. */
+// biome-ignore lint/suspicious/noConstEnum: inlined by the bundler, names and all, and private to this package.
+export const enum Standing {
+  Connecting = 0,
+  Online = 1,
+  Offline = 2,
+  Closed = 3,
+}
+
+/** The same by name, from 0. */
+export const standings = ["connecting", "online", "offline", "closed"] as const;
+
+/** What becomes of an update. */
+// biome-ignore lint/suspicious/noConstEnum: inlined by the bundler, names and all, and private to this package.
+export const enum Fate {
+  Dropped = 0,
+  Gone = 1,
+  Waits = 2,
+}
+
+/** What a payload is. */
+// biome-ignore lint/suspicious/noConstEnum: inlined by the bundler, names and all, and private to this package.
+export const enum Content {
+  Json = 1,
+  Text = 2,
+  Binary = 3,
+  Cbor = 4,
+}
+
+/** The same by name, from 1. */
+export const contents = ["json", "text", "binary", "cbor"] as const;
+
+/** What a subscriber got, from 1. */
+export const outcomes = ["live", "resumed", "gap"] as const;
+
+/** Why messages are missing, from 1. */
+export const gapReasons = [
+  "retention",
+  "epoch_changed",
+  "forgotten",
+  "beyond_end",
+  "too_slow",
+] as const;
+
+/** What holds of what is published, from 1. */
+export const durabilities = ["memory", "synced", "replicated", "replicated_synced"] as const;
+
+/** What the hub does about a slow subscriber, from 1. */
+export const slownesses = ["catch_up", "gap", "disconnect", "latest"] as const;
 
 /** Faults of the protocol, from 1. */
 export const protocolCodes = [

@@ -42,6 +42,7 @@ function actor(seat, peer, random) {
     () => call(Call.Ping),
     () => call(Call.CatchUp, below(made.listeners + 2)),
     () => send(seat, random),
+    () => call(Call.Withdraw, below(3)),
     () => read(seat, random, made, Call.History, amount(random, 50)),
     // What is large is given back, so the next input asks for memory once more.
     () => put(new Uint8Array(pick([10, 100_000, 300_000]))),

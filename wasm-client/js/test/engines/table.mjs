@@ -1,7 +1,7 @@
 // The rows that an engine leaves, as far as a player needs them.
 
 import { width } from "../../src/engine/rows.ts";
-import { Kind } from "../../src/engine/tables.ts";
+import { Kind, Standing } from "../../src/engine/tables.ts";
 
 export function tableOf(engine, count) {
   const halves = count * width * 2;
@@ -20,7 +20,7 @@ export function tableOf(engine, count) {
     wishes: starts
       .map((at) => words[at])
       .filter((it) => it === Kind.OpenLink || it === Kind.CloseLink),
-    ends: starts.some((at) => words[at] === Kind.Status && words[at + 1] === closed),
+    ends: starts.some((at) => words[at] === Kind.Status && words[at + 1] === Standing.Closed),
     deadline: upper < 2 ** 21 ? upper * 2 ** 32 + words[last + 2] : Number.POSITIVE_INFINITY,
     mix(digest) {
       words.forEach(digest.mix);
@@ -30,9 +30,6 @@ export function tableOf(engine, count) {
       starts.map((at) => `row ${words.subarray(at, at + width * 2).join(" ")}`).join("\n"),
   };
 }
-
-/** The standing of a client that does nothing any more. */
-const closed = 3;
 
 /** What the engine has written of a packet, and where payloads belong. */
 function packetOf(engine, words, at) {
