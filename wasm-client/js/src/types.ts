@@ -135,7 +135,7 @@ export interface SubscribeOptions {
 export interface HistoryOptions {
   /** The last `limit` messages if not given. */
   readonly from?: From;
-  /** Messages at most; 100 if not given. Large ones make a page end sooner. */
+  /** Messages of a page, 100 if not given: it has as many, or all that there are; fewer only beyond 8 MiB, with `more`. */
   readonly limit?: number;
   /** Stops the waiting. */
   readonly signal?: AbortSignal;
@@ -203,7 +203,8 @@ export interface Pattern<T = unknown> {
 export interface Topic<T = unknown> extends Pattern<T> {
   /**
    * Publishes; settles when the hub has it or refuses it, online now or later. Buffers and views of them travel as
-   * their bytes, which are copied at once; all else as JSON, and what JSON cannot say rejects with a `TypeError`.
+   * their bytes, which are copied at once; all else as JSON, which has dates write themselves and leaves `undefined`
+   * members out, and what JSON cannot say rejects with a `TypeError`.
    */
   publish(value: T, options?: PublishOptions): Publishing;
   /**
