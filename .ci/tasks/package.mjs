@@ -123,7 +123,10 @@ const INTERNAL = [
     "consume consumer ended give listen members orphan owner places read refused report session",
   ),
   ...words("settled settledBytes settledMessages choices closed emit home leave"),
-  ...words("following introduce caught pursue about watch probe dropped sending route told waiting"),
+  ...words(
+    "following introduce caught pursue about watch probe dropped sending route told waiting",
+  ),
+  ...words("drained"),
 ];
 
 function words(text) {
@@ -137,6 +140,6 @@ const ENTRIES = ["index", "slim", "js", "workerd", "edge"];
 /** As the program `gzip -9` counts, but for some bytes: its blocks are twice as long as those of zlib's own default. */
 const GZIP_9 = { level: 9, memLevel: 9 };
 /** By entry, as they are bundled and packed by `gzip -9`. */
-const BYTES_MAX = { index: 32_000, js: 45_300 };
+const BYTES_MAX = { index: 32_300, js: 45_900 };
 const dist = resolve(jsPackage, "dist");
 const TSC = at("node_modules/typescript/bin/tsc");

@@ -17,7 +17,7 @@ export interface Guest {
   /** The payload of a publish, which goes out now. */
   payload(id: number, seq: number): Uint8Array | undefined;
   /** Hears at once what becomes of updates that waited: whoever takes rows may end everything. */
-  readonly sending: { settled(route: number, dropped: boolean): void };
+  readonly sending: { settled(route: number, dropped: boolean): void; drained(): void };
   /** Rows in the engine's order; spans count in `frame`. */
   take(rows: Rows, frame: Uint8Array): void;
   /** All rows that there were are taken. */
@@ -228,6 +228,7 @@ export class Host {
     if (rows) {
       this.#batches.push([rows, frame]);
       this.#operate(rows);
+      this.#guest.sending.drained();
     }
     if (this.busy) return;
     this.busy = true;

@@ -139,10 +139,10 @@ export class Session implements Guest {
   leave(member: Member): void {
     this.members.delete(member);
     if (this.closed) return;
-    this.sending.leave(member);
     if (!this.members.size) {
       // Updates that went still go; what is published would land, and be told to have failed.
       if (!this.outgoing.count) this.#host.drain();
+      this.sending.orphaned();
       this.#host.tell((engine) => engine.tell(Call.Close));
       this.#host.drain();
       if (!this.closed) this.#setStatus({ state: "closed" });
@@ -154,12 +154,13 @@ export class Session implements Guest {
       this.cancel(entry.id);
     }
     this.outgoing.release(member);
+    this.sending.leave(member);
   }
 
   boot(engine: Engine): void {
     for (const listener of this.#subscribed) this.#introduce(engine, listener);
     this.#handAll(engine, this.outgoing.all(), 0);
-    this.sending.boot(engine);
+    this.sending.boot();
   }
 
   payload(id: number, seq: number): Uint8Array | undefined {

@@ -65,9 +65,14 @@ export class ScriptedHub {
   /** The next frame of a kind; frames of other kinds before it are passed over. */
   async next(kind) {
     for (;;) {
-      const frame = this.#heard.shift() ?? (await this.#more());
+      const frame = await this.following();
       if (frame.kind === kind) return frame;
     }
+  }
+
+  /** The next frame of any kind. */
+  async following() {
+    return this.#heard.shift() ?? (await this.#more());
   }
 
   /** Sends frames as one WebSocket message on the newest connection. */

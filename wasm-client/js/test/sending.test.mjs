@@ -240,20 +240,105 @@ test("each client that sent to a topic hears once a connection that it is refuse
   silent.close();
 });
 
-test("of however many topics that are refused, each is told", async () => {
+/** The hub reads what was sent, up to the heartbeat: it refuses each topic, and echoes. How many topics there were. */
+async function refuseAll() {
+  const answers = [];
+  for (let heartbeat = false; !heartbeat; ) {
+    const { kind, fields } = await hub.following();
+    if (kind === Client.open) answers.push(frame(Hub.refused, { 1: fields[1], 4: 5 }));
+    heartbeat = kind === Client.heartbeat;
+    if (heartbeat) answers.push(frame(Hub.heartbeat, { 1: fields[1] }));
+  }
+  hub.send(...answers);
+  return answers.length - 1;
+}
+
+test("of however many topics that are refused late, each to which an update went is told", async () => {
   const heard = new Set();
-  // A link whose hub does not answer counts as stalled.
-  hub.echoes = true;
   tide.on("error", ({ message }) => heard.add(message));
   await online();
-  for (let n = 0; n < 3_000; ) {
-    const refusals = [];
-    for (const end = n + 500; n < end; n++) {
-      assert.equal(tide.topic(`t${n}`).send(n), true);
-      const { fields } = await hub.next(Client.open);
-      refusals.push(frame(Hub.refused, { 1: fields[1], 4: 5 }));
+  let [went, dropped] = [0, 0];
+  // In each turn more than a client remembers, and than it looks back on.
+  for (let turn = 0; turn < 3; turn++) {
+    for (let n = 0; n < 5_000; n++) tide.topic(`t${turn}.${n}`).send(n) ? went++ : dropped++;
+    while (heard.size < went) {
+      const before = heard.size;
+      const refused = await refuseAll();
+      await until(() => heard.size === before + refused);
     }
-    hub.send(...refusals);
-    await until(() => heard.size === n);
   }
+  assert.ok(went >= 1_024, `${went}`);
+  assert.equal(tide.sendsDropped, dropped);
+});
+
+test("those who stay hear of a refusal whoever was first to send, and so do those who come", async () => {
+  const [first, stays, comes] = Array.from({ length: 3 }, () =>
+    createClient(hub.url, { WebSocket }),
+  );
+  const heard = [[], [], []];
+  [first, stays, comes].forEach((client, index) => {
+    client.on("error", ({ message }) => heard[index].push(message));
+  });
+  await online();
+  first.topic("secret").send(1);
+  stays.topic("secret").send(2);
+  first.close();
+  comes.topic("secret").send(3);
+  const { fields } = await hub.next(Client.open);
+  hub.send(frame(Hub.refused, { 1: fields[1], 4: 5, 7: "no rule allows this" }));
+  await until(() => heard[1].length && heard[2].length);
+  const words = "send to secret: forbidden: no rule allows this";
+  assert.deepEqual(heard, [[], [words], [words]]);
+  stays.close();
+  comes.close();
+});
+
+for (const [name, begin] of Object.entries({
+  "before there is an engine": () => {},
+  "while it connects": () => hub.next(Client.hello),
+})) {
+  test(`what waits of a client that is closed goes with it, though others stay: ${name}`, async () => {
+    const other = createClient(hub.url, { WebSocket });
+    tide.connect();
+    await begin();
+    for (const client of [other, tide, other]) {
+      assert.equal(client.topic("t").send(client === tide, { expiresMs: 60_000 }), true);
+    }
+    other.close();
+    assert.deepEqual([other.sendsDropped, tide.sendsDropped], [2, 0]);
+    // Another one takes its place.
+    const next = createClient(hub.url, { WebSocket });
+    assert.equal(next.topic("t").send("next", { expiresMs: 60_000 }), true);
+    if (name.startsWith("before")) await hub.next(Client.hello);
+    const fields = { 1: 7, 2: 30_000, 3: 65_536, 4: 100, 7: takesUpdates };
+    hub.send(frame(Hub.welcome, fields));
+    assert.equal(textOf(await hub.next(Client.send)), "true");
+    assert.equal(textOf(await hub.next(Client.send)), '"next"');
+    tide.topic("t").send("last");
+    assert.equal(textOf(await hub.next(Client.send)), '"last"');
+    next.close();
+    assert.deepEqual([other.sendsDropped, tide.sendsDropped, next.sendsDropped], [2, 0, 0]);
+  });
+}
+
+test("an update that went in the turn in which the engine stops is counted as lost", async () => {
+  tide.on("error", () => {});
+  await online();
+  for (let n = 0; n < 3; n++) assert.equal(tide.topic(`t${n % 2}`).send(n), true);
+  for (let n = 0; n < 3; n++) await hub.next(Client.send);
+  for (let n = 0; n < 3; n++) assert.equal(tide.topic(`t${n}`).send(n), true);
+  corrupt();
+  tide.connect();
+  assert.equal(tide.sendsDropped, 3);
+});
+
+test("one that went in the turn of a publish and of the close is counted as lost", async () => {
+  await online();
+  assert.equal(tide.topic("t").send("first"), true);
+  await hub.next(Client.send);
+  assert.equal(tide.topic("t").send("last"), true);
+  const failed = assert.rejects(tide.topic("t").publish(1), { code: "closed" });
+  tide.close();
+  await failed;
+  assert.equal(tide.sendsDropped, 1);
 });
