@@ -66,6 +66,27 @@ test("what one client publishes, another one gets, in order and whole", async ()
   two.close();
 });
 
+test("a batch lands side by side, or not at all", async () => {
+  const { one, two } = pair("batches");
+  const batch = (...data) => data.map((item, at) => ({ topic: `batch.${at % 2}`, data: item }));
+  const published = await one.publishBatch(batch(1, 2, 3, 4));
+  const offsets = published.map(({ offset }) => offset);
+  assert.deepEqual(
+    offsets,
+    [0, 2, 1, 3].map((place) => offsets[0] + place),
+  );
+  const large = "x".repeat(4 << 20);
+  await assert.rejects(one.publishBatch(batch(5, large, 6)), { code: "too_large" });
+  await one.publishBatch(batch(7));
+  const all = await take(two.pattern("batch.*").messages({ from: "earliest" }), 5);
+  assert.deepEqual(
+    all.map(({ data }) => data),
+    [1, 3, 2, 4, 7],
+  );
+  one.close();
+  two.close();
+});
+
 test("history, patterns, echo and binary", async () => {
   const { one, two } = pair("widths");
   const bytes = new Uint8Array([0, 255, 7]);

@@ -13,6 +13,7 @@ export const Client = {
   unsubscribe: 8,
   history: 9,
   heartbeat: 10,
+  batch: 11,
   send: 22,
 };
 export const Hub = {

@@ -7,6 +7,9 @@ import { createClient } from "../src/index.ts";
 import { Client, frame, Hub, ScriptedHub } from "./scripted-hub.mjs";
 import { corrupt, forbidEngines, settled, until } from "./support.mjs";
 
+/** The feature that says so. */
+const batches = 1 << 5;
+
 /** What an application may wait for; `leave` and `signal` end it where they can. */
 const waits = {
   "ready of a subscription": (tide, { signal }) => {
@@ -40,6 +43,12 @@ const waits = {
   }),
   "a publish": (tide, { signal }) => {
     const publishing = tide.topic("t").publish(1, { signal });
+    const leave = () => tide.outbox.cancel(publishing.id);
+    return { promise: publishing, leave, asks: Client.open };
+  },
+  "a batch": (tide, { signal }) => {
+    const messages = [1, 2].map((data) => ({ topic: "t", data }));
+    const publishing = tide.publishBatch(messages, { signal });
     const leave = () => tide.outbox.cancel(publishing.id);
     return { promise: publishing, leave, asks: Client.open };
   },
@@ -91,7 +100,7 @@ const ends = {
     ({ tide, hub }) =>
     async () => {
       trap(tide);
-      await hub.welcome();
+      await hub.welcome(batches);
       trap(tide);
     },
 };
@@ -103,7 +112,7 @@ for (const [name, wait] of Object.entries(waits)) {
       const tide = createClient(hub.url, { WebSocket });
       tide.on("error", () => {});
       tide.connect();
-      await hub.welcome();
+      await hub.welcome(batches);
       while (tide.status.state !== "online") await new Promise(setImmediate);
       const controller = new AbortController();
       const abort = () => controller.abort(new Error("enough"));
@@ -168,7 +177,7 @@ const ended = {
   async engine_failed({ tide, hub }) {
     for (let count = 0; count < 2; count++) {
       tide.connect();
-      await hub.welcome();
+      await hub.welcome(batches);
       await until(() => tide.status.state === "online");
       corrupt();
       tide.connect();
@@ -177,7 +186,7 @@ const ended = {
   },
   async bad_token({ tide, hub }) {
     tide.connect();
-    await hub.welcome();
+    await hub.welcome(batches);
     hub.send(frame(Hub.goodbye, { 1: 4, 3: "the token has ended" }));
     hub.cut();
     await until(() => tide.status.state === "closed");

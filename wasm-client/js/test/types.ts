@@ -49,6 +49,12 @@ try {
   if (error instanceof TidewireError && error.code === "outbox_full") free.close();
 }
 
+const published = await free.publishBatch([
+  { topic: "a", data: 1 },
+  { topic: "b", data: "two" },
+]);
+export const places: number[] = published.map(({ offset }) => offset);
+
 // Names and contracts.
 
 interface Topics {
@@ -60,6 +66,17 @@ declare const anyName: string;
 declare const region: "eu" | "us";
 const contracted = createClient<Topics>("http://127.0.0.1:7700");
 contracted.topic("orders.eu").subscribe((message): Order => message.data);
+contracted.publishBatch([
+  { topic: "orders.eu", data: { id: 1, state: "new" } },
+  { topic: "orders.eu.items", data: { sku: "4711" } },
+]);
+contracted.publishBatch([
+  { topic: "motto", data: "more" },
+  // @ts-expect-error a motto is a string
+  { topic: "motto", data: 1 },
+]);
+// @ts-expect-error nothing of the contract matches
+contracted.publishBatch([{ topic: "ordesr.eu", data: 1 }]);
 contracted.topic(`orders.${region}`).subscribe((message): Order => message.data);
 contracted.topic("orders.eu.items").subscribe((message): { sku: string } => message.data);
 contracted.pattern("orders.*").subscribe((message): Order => message.data);

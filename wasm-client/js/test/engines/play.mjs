@@ -43,6 +43,11 @@ function actor(seat, peer, random) {
     () => call(Call.CatchUp, below(made.listeners + 2)),
     () => send(seat, random),
     () => call(Call.Withdraw, below(3)),
+    () => {
+      const count = below(5);
+      call(Call.Batch, made.published + 1, amount(random, count + 1), amount(random, 2_000));
+      for (let n = below(count + 2); n > 0; n--) publish(seat, random, made);
+    },
     () => read(seat, random, made, Call.History, amount(random, 50)),
     // What is large is given back, so the next input asks for memory once more.
     () => put(new Uint8Array(pick([10, 100_000, 300_000]))),
