@@ -59,6 +59,11 @@ pub(crate) fn publish(handle: u64, seq: u64, payload: &[u8]) -> Vec<u8> {
     frame.number(4, BINARY).bytes(7, payload).done()
 }
 
+/// The next `count` publishes are taken all or none.
+pub(crate) fn batch(count: u64) -> Vec<u8> {
+    Frame::of(11).number(1, count).done()
+}
+
 pub(crate) fn shut(handle: u64) -> Vec<u8> {
     Frame::of(6).number(1, handle).done()
 }

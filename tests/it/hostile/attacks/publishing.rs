@@ -30,6 +30,27 @@ pub(crate) const ATTACKS: &[Attack] = &[
         worst: publish_many_topics,
     },
     Attack {
+        name: "publish-batches",
+        does: "publishes 1,000 messages all or none, one to each of 1,000 topics, as fast as they are answered, on four connections",
+        before: landscape::empty,
+        threads: 4,
+        worst: publish_batches,
+    },
+    Attack {
+        name: "batches-refused",
+        does: "batches of 1,000 of which the last is out of order or too large, and 1,000 tiny ones in each message",
+        before: landscape::empty,
+        threads: 2,
+        worst: batches_refused,
+    },
+    Attack {
+        name: "batches-broken",
+        does: "breaks off batches of 1,000, reads nothing and comes again",
+        before: landscape::empty,
+        threads: 2,
+        worst: batches_broken,
+    },
+    Attack {
         name: "publish-heard",
         does: "publishes to a topic that 200 connections of its own hear, and read",
         before: landscape::empty,
@@ -81,6 +102,45 @@ fn publish_many_topics(target: Target) -> io::Result<()> {
         stranger.publish(&batch.concat(), 1_000)?;
     }
     Ok(())
+}
+
+fn publish_batches(target: Target) -> io::Result<()> {
+    let mut stranger = target.binary()?;
+    let open = |handle| frames::open(handle, 0, &new_topic(), 1);
+    stranger.say(&(1..=1_000).map(open).collect::<Vec<_>>().concat())?;
+    for seq in 1.. {
+        let members: Vec<_> = (1..=1_000).map(|handle| frames::publish(handle, seq, b"some bytes")).collect();
+        stranger.publish(&[frames::batch(1_000), members.concat()].concat(), 1_000)?;
+    }
+    Ok(())
+}
+
+fn batches_refused(target: Target) -> io::Result<()> {
+    let mut stranger = target.binary()?;
+    let open = |handle| frames::open(handle, 0, &new_topic(), 1);
+    stranger.say(&(1..=1_000).map(open).collect::<Vec<_>>().concat())?;
+    stranger.drain()?;
+    let members = |last: Vec<u8>| {
+        let first = (1..1_000).map(|handle| frames::publish(handle, 1, b"1")).collect::<Vec<_>>().concat();
+        [frames::batch(1_000), first, last].concat()
+    };
+    let out_of_order = members(frames::publish(1_000, 1 << 40, b"1"));
+    let too_large = members(frames::publish(1_000, 1, &vec![b'x'; 1_100_000]));
+    let pair = [frames::batch(2), frames::publish(1, 1, b"1"), frames::publish(2, 1 << 40, b"1")].concat();
+    loop {
+        stranger.say(&out_of_order)?;
+        stranger.say(&pair.repeat(1_000))?;
+        stranger.say(&too_large)?;
+    }
+}
+
+fn batches_broken(target: Target) -> io::Result<()> {
+    loop {
+        let mut stranger = target.binary()?;
+        stranger.say(&frames::open(1, 0, &new_topic(), 1))?;
+        let members: Vec<_> = (1..1_000).map(|seq| frames::publish(1, seq, &[b'x'; 1_000])).collect();
+        stranger.say(&[frames::batch(1_000), members.concat()].concat())?;
+    }
 }
 
 fn publish_heard(target: Target) -> io::Result<()> {
