@@ -253,8 +253,9 @@ impl Sequencer {
 
     fn has_no_room(&self, submissions: &[Submission<'_>]) -> bool {
         let bytes: usize = submissions.iter().map(|submission| submission.record.payload.len()).sum();
-        // A batch may be larger than that by itself, if no more than one frame.
-        self.pending_bytes > 0 && self.pending_bytes + bytes > self.limits.pending_bytes_max
+        // A batch may be larger than that by itself, but no more than one frame.
+        let fits_alone = submissions.len() > 1 && self.pending_bytes == 0;
+        !fits_alone && self.pending_bytes + bytes > self.limits.pending_bytes_max
             || submissions.iter().any(|it| it.wish == Wish::Append && it.account.is_restricted())
     }
 

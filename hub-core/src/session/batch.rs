@@ -58,10 +58,10 @@ struct Item {
 }
 
 impl Batch {
-    /// Whether the last publish came by this handle. Handles do not change while there are publishes here.
+    /// Whether the last publish came by the handle with this address.
     #[must_use]
-    pub fn continues(&self, handle: Handle, numbered: bool) -> bool {
-        let same = |source: &Source| source.handle == handle && source.numbered.is_some() == numbered;
+    pub fn continues(&self, origin: Address, numbered: bool) -> bool {
+        let same = |source: &Source| source.origin == origin && source.numbered.is_some() == numbered;
         self.sources.last().is_some_and(same)
     }
 
@@ -144,10 +144,10 @@ impl Batch {
         // A connection that breaks off in the middle of a batch has published nothing of it.
         self.take_back();
         self.open = None;
-        if self.items.is_empty() {
-            return;
+        if !self.items.is_empty() {
+            topics.publish(now, self.items.iter().map(|item| self.submission(item)));
         }
-        topics.publish(now, self.items.iter().map(|item| self.submission(item)));
+        // Also what nothing came of: the next to publish here is somebody else, and may have the same numbers.
         self.sources.clear();
         self.items.clear();
         self.payloads.clear();

@@ -83,6 +83,7 @@ impl Session {
     fn try_send(&mut self, now: Millis, update: &Send<'_>, desk: &mut Desk<'_>) -> Result<(), Refusal> {
         let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
         let Place::Updates { .. } = open.place else { return Err(Code::UnknownNumber.into()) };
+        let origin = desk.address.with(open.serial);
         if self.may_use(now, update.handle, open.place.grant(), desk).is_none() {
             return Err(Code::Forbidden.into());
         }
@@ -95,11 +96,10 @@ impl Session {
         }
         self.pace.take_one(now, limits.publishes_per_second_max)?;
         desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
-        if !desk.batch.continues(update.handle, false) {
+        if !desk.batch.continues(origin, false) {
             let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
             let Place::Updates { name, topic } = &open.place else { return Err(Code::UnknownNumber.into()) };
             let tag = self.participant(open.participant).ok_or(Code::UnknownNumber)?.tag;
-            let origin = desk.address.with(open.serial);
             let topic = match topic {
                 Some(topic) => Arc::clone(topic),
                 None => {
@@ -178,7 +178,7 @@ impl Session {
         desk: &mut Desk<'_>,
     ) -> Result<(), Refusal> {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
-        let (participant, serial) = (open.participant, open.serial);
+        let (participant, origin) = (open.participant, desk.address.with(open.serial));
         if open.place.remembers() {
             // Whatever rules say by now, a retry finds what its first try did.
             let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
@@ -193,13 +193,12 @@ impl Session {
         let count = self.whole.to_pay();
         self.pace.take(now, limits.publishes_per_second_max, count)?;
         desk.account.pace.take(now, limits.publishes_per_second_per_address_max, count)?;
-        if !desk.batch.continues(publish.handle, true) {
+        if !desk.batch.continues(origin, true) {
             let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
             let producer = present.producer.ok_or(Code::UnknownNumber)?;
             let (incarnation, tag) = (present.incarnation, present.tag);
             let (topic, window) = self.begin(now, publish, &producer, incarnation, desk)?;
-            let (origin, handle) = (desk.address.with(serial), publish.handle);
-            let numbered = Some((producer, incarnation, window));
+            let (handle, numbered) = (publish.handle, Some((producer, incarnation, window)));
             let account = Arc::clone(desk.account);
             desk.batch.from(Source { origin, handle, numbered, tag, account, topic });
         }

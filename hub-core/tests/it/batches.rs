@@ -240,3 +240,19 @@ fn thousands_of_refused_batches_leave_nothing_behind() {
     assert_eq!(kept(&mut hub), 0);
     assert!(hub.held(Kind::Windows) <= before + 400, "{} bytes", hub.held(Kind::Windows));
 }
+
+#[test]
+fn whoever_publishes_next_is_not_taken_for_who_had_a_batch_refused() {
+    let whole = batch(&[on(1, 1), on(2, 1)]);
+    for frames in [whole[..2].to_vec(), batch(&[on(1, 1), on(3, 1)]), batch(&[on(3, 1), on(1, 1)])] {
+        let (mut hub, id) = publisher(Limits::default());
+        let neighbour = hub.client(2);
+        hub.say(neighbour, &[open_as(1, 0, "c")]);
+        hub.heard(neighbour);
+        hub.say(id, &frames);
+        hub.sockets.written.clear();
+        hub.say(neighbour, &[on(1, 1)]);
+        assert_eq!(answers(&mut hub, neighbour), [(1, 1, Ok((1, false)))], "{frames:?}");
+        assert_eq!(hub.kept("c"), 1, "{frames:?}");
+    }
+}

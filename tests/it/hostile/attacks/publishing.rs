@@ -51,6 +51,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         worst: batches_broken,
     },
     Attack {
+        name: "publish-and-go",
+        does: "publishes a megabyte, reads nothing, and comes again",
+        before: landscape::empty,
+        threads: 2,
+        worst: publish_and_go,
+    },
+    Attack {
         name: "publish-heard",
         does: "publishes to a topic that 200 connections of its own hear, and read",
         before: landscape::empty,
@@ -140,6 +147,15 @@ fn batches_broken(target: Target) -> io::Result<()> {
         stranger.say(&frames::open(1, 0, &new_topic(), 1))?;
         let members: Vec<_> = (1..1_000).map(|seq| frames::publish(1, seq, &[b'x'; 1_000])).collect();
         stranger.say(&[frames::batch(1_000), members.concat()].concat())?;
+    }
+}
+
+fn publish_and_go(target: Target) -> io::Result<()> {
+    loop {
+        let mut stranger = target.binary()?;
+        stranger.say(&frames::open(1, 0, &new_topic(), 1))?;
+        let members: Vec<_> = (1..1_000).map(|seq| frames::publish(1, seq, &[b'x'; 1_000])).collect();
+        stranger.say(&members.concat())?;
     }
 }
 

@@ -7,7 +7,8 @@ use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::names::follow::FOLLOWED_BYTES;
 use tidewire_hub_core::topic::NAME_BYTES;
 use tidewire_protocol::client_frame::{
-    self, Attach, ClientFrame, Detach, Heartbeat, Hello, History, Open, Publish, Shut, Subscribe, Unsubscribe,
+    self, Attach, Batch, ClientFrame, Detach, Heartbeat, Hello, History, Open, Publish, Shut, Subscribe,
+    Unsubscribe,
 };
 use tidewire_protocol::code::{Content, WhenSlow};
 use tidewire_protocol::number::{
@@ -89,6 +90,9 @@ impl World {
                 let mut message = Vec::new();
                 for _ in 0..world.random.magnitude(1, 60) {
                     world.some_frame(hostile, id).put(&mut message);
+                    if world.batches.one_in(10) {
+                        world.some_batch(hostile, id, &mut message);
+                    }
                 }
                 put_masked(BINARY, &message, &mut world.random, out);
             }),
@@ -225,6 +229,28 @@ impl World {
             }),
             _ if breaks => ClientFrame::Hello(Hello::default()),
             _ => ClientFrame::Heartbeat(Heartbeat { request }),
+        }
+    }
+
+    /// A batch by handles that may be open; some break off, or hold what no batch may.
+    fn some_batch(&mut self, hostile: usize, id: LinkId, message: &mut Vec<u8>) {
+        let count = self.batches.below(6) + 1;
+        let announced = if self.batches.one_in(30) { self.batches.magnitude(0, NUMBER_MAX) } else { count };
+        ClientFrame::Batch(Batch { count: announced }).put(message);
+        for _ in 0..count {
+            let handle = self.batches.below(6);
+            let breaks = self.batches.one_in(60);
+            let frame = match self.some_publish(hostile, id, handle) {
+                ClientFrame::Publish(publish) if !breaks => {
+                    ClientFrame::Publish(Publish { void: false, ..publish })
+                }
+                ClientFrame::Send(send) if !breaks => {
+                    let (seq, payload) = (Seq(self.batches.below(4)), send.payload);
+                    ClientFrame::Publish(Publish { handle: send.handle, seq, payload, ..Publish::default() })
+                }
+                frame => frame,
+            };
+            frame.put(message);
         }
     }
 
