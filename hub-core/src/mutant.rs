@@ -39,6 +39,8 @@ pub enum Mutant {
     GrantOutlivesItsRule,
     /// Messages get the system's time at once, also where its clock was put back.
     TimeGoesBack,
+    /// A page below a place ends one message before it.
+    PageMissesNewest,
     /// What is kept goes by the times that messages were given, as if nobody had corrected the clock since.
     AgedByGivenTime,
     /// Of a batch the hub takes what it can.
@@ -65,6 +67,7 @@ impl Mutant {
         Self::TailBehindNotRead,
         Self::GrantOutlivesItsRule,
         Self::TimeGoesBack,
+        Self::PageMissesNewest,
         Self::AgedByGivenTime,
         Self::BatchTakenInParts,
     ];

@@ -27,6 +27,7 @@ use crate::reading::reads::Asker;
 use crate::session::asking::{page, page_of, still_readable, subscription};
 use crate::session::desk::{Demand, Desk};
 use crate::session::handles::Handles;
+use crate::session::paging::Full;
 use crate::session::refused::RefusedHandles;
 use crate::session::replies::Replies;
 use crate::session::telling::{continues, failed, outcome_frame};
@@ -81,6 +82,8 @@ pub struct AskedPage {
     selector: Granted<Selector>,
     /// How long it may be.
     bytes_max: usize,
+    /// What it lacks if it is longer.
+    full: Full,
     /// Whoever is gone needs none.
     #[expect(dead_code, reason = "others see whether it is there")]
     asker: Asker,
@@ -188,9 +191,9 @@ impl Session {
     /// Tells a page of history that had to be read.
     pub fn tell_page(&mut self, serial: Serial, page: PageRead, topics: &Topics, replies: &mut Replies) {
         let Some(at) = self.asked.iter().position(|asked| asked.serial == serial) else { return };
-        let AskedPage { request, selector, bytes_max, .. } = self.asked.swap_remove(at);
+        let AskedPage { request, selector, bytes_max, full, .. } = self.asked.swap_remove(at);
         if still_readable(&selector, topics) {
-            replies.put_page(page_of(request, page), bytes_max);
+            replies.put_page(page_of(request, page), bytes_max, full);
         } else {
             replies.put(&failed(request, Code::Forbidden));
         }

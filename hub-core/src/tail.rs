@@ -17,13 +17,15 @@ use crate::ledger::Account;
 use crate::mark::Marks;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
-use crate::tail::sealed::Sealed;
+use crate::tail::sealed::{Sealed, Totals};
 
 pub mod heavy;
 
 mod letting_go;
 
 pub mod of_pattern;
+
+pub mod reading_back;
 
 pub mod sealed;
 
@@ -292,13 +294,12 @@ impl Tail {
         self.terms.keep.age_ms
     }
 
-    /// Messages kept after `cursor` and up to `upto`.
+    /// What is kept after `cursor` and up to `upto`: messages, and the bytes of these or a few more.
     #[must_use]
-    pub fn count_between(&self, now: Millis, cursor: Offset, upto: Offset) -> u64 {
+    pub fn held_between(&self, now: Millis, cursor: Offset, upto: Offset) -> Totals {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        let cursor = cursor.max(state.cached_from);
-        state.sealed.count_after(cursor).saturating_sub(state.sealed.count_after(upto.max(cursor)))
+        state.held_between(cursor, upto)
     }
 
     /// The last offset before the newest `count` messages that are kept; `None` if none is.
@@ -306,7 +307,7 @@ impl Tail {
     pub fn before_last(&self, now: Millis, count: u64) -> Option<Offset> {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        let kept = state.sealed.count_after(state.cached_from);
+        let kept = state.sealed.after(state.cached_from).count;
         if count == 0 || kept == 0 {
             return None;
         }
@@ -351,6 +352,12 @@ impl Tail {
 }
 
 impl State {
+    fn held_between(&self, cursor: Offset, upto: Offset) -> Totals {
+        let cursor = cursor.max(self.cached_from);
+        let (all, behind) = (self.sealed.after(cursor), self.sealed.after(upto.max(cursor)));
+        Totals { count: all.count - behind.count, bytes: all.bytes - behind.bytes }
+    }
+
     fn open_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.len())
     }
@@ -432,7 +439,7 @@ mod tests {
         }
         let expected: Vec<_> = (1..=5_000u64).map(|n| (n * 3, 1 + n / 100)).collect();
         assert_eq!(seen, expected);
-        assert_eq!(tail.count_between(now, Offset(300), Offset(600)), 100);
+        assert_eq!(tail.held_between(now, Offset(300), Offset(600)).count, 100);
         assert_eq!(tail.before_last(now, 10), Some(Offset(15_000 - 30)));
         assert_eq!(tail.before_time(now, Millis(31)), Offset(3 * 2_999));
         let held = account.held(Kind::Messages);

@@ -9,11 +9,9 @@ use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use tidewire_protocol::block::put_on_page;
 use tidewire_protocol::code::Code;
-use tidewire_protocol::name::{Selector, TopicName};
+use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Epoch, Incarnation, ProducerId, Tag};
-use tidewire_protocol::position::Start;
 
 use crate::access::{Access, Granted, InForce};
 use crate::calendar::Calendar;
@@ -30,14 +28,15 @@ use crate::names::directory::{Directory, TopicRule};
 use crate::names::producers::{Producer, Producers};
 #[cfg(feature = "mutants")]
 use crate::reading::job::Answer;
-use crate::reading::job::{Ask, Hub, Job, PageRead};
+use crate::reading::job::{Ask, Hub, Job};
 use crate::reading::reads::{Asker, Reads};
-use crate::reading::start::{self, Stand};
 use crate::sync::{Mutex, lock};
 use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
 
 pub mod joining;
+
+mod paging;
 
 mod publishing;
 
@@ -256,60 +255,6 @@ impl Topics {
             }
             self.settle(now, log);
         }
-    }
-
-    /// Reads a page of history; `None` if that takes a look at many topics: ask [`Self::read`].
-    #[must_use]
-    pub fn page(
-        &self,
-        now: Millis,
-        selector: &Selector,
-        start: &Start,
-        bytes_max: usize,
-    ) -> Option<PageRead> {
-        match selector {
-            Selector::Topic(name) => Some(self.topic_page(now, name, start, bytes_max)),
-            Selector::Pattern(_) if *start == Start::Latest => {
-                let ends: Vec<_> = self.logs.iter().map(|log| log.position(log.visible())).collect();
-                Some(PageRead { after: ends.clone(), upto: ends, ..PageRead::default() })
-            }
-            Selector::Pattern(_) => None,
-        }
-    }
-
-    fn topic_page(&self, now: Millis, name: &TopicName, start: &Start, bytes_max: usize) -> PageRead {
-        let (index, topic, forgotten) = {
-            let names = lock(&self.names);
-            let index = names.log_of(name);
-            (index, names.find(name).cloned(), names.gone(name, index))
-        };
-        let log = self.log(index);
-        let mut stand = start::of_topic(log, now, topic.as_deref(), forgotten, start);
-        let read = |stand: &Stand| {
-            let tail = &topic.as_ref()?.tail;
-            Some(tail.read_after(now, stand.cursor, bytes_max))
-        };
-        let mut found = read(&stand);
-        // What went between the two looks would be missing without a word: from where the rest begins it is looked for anew.
-        while let Some(gone) =
-            found.as_ref().map(|found| found.cached_from).filter(|gone| *gone > stand.cursor)
-        {
-            stand.lose(log, gone);
-            found = read(&stand);
-        }
-        let mut page =
-            PageRead { after: vec![log.position(stand.cursor)], gap: stand.gap, ..PageRead::default() };
-        let mut upto = stand.cursor;
-        if let Some(found) = found {
-            let mut scratch = Vec::new();
-            for block in &found.blocks {
-                put_on_page(&block.wire(), &mut scratch, &mut page.blocks);
-            }
-            upto = found.blocks.last().map_or(stand.cursor, |block| block.last);
-            page.more = upto < found.last;
-        }
-        page.upto = vec![log.position(upto)];
-        page
     }
 
     /// Asks for what takes a look at many topics.

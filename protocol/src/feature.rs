@@ -10,3 +10,5 @@ pub const SIGN_IN: u64 = 1 << 12;
 pub const VOID_RUNS: u64 = 1 << 13;
 /// Several owners behind one connection: `as` of a `publish`, an `attach` that moves, an `open` that takes over.
 pub const PARTIES: u64 = 1 << 14;
+/// A `history` whose page ends below a place.
+pub const BEFORE: u64 = 1 << 15;

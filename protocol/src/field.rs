@@ -297,7 +297,7 @@ impl<'a> Field<'a> for Vec<Position> {
     }
 }
 
-/// One byte that says which start, then its amount as a varint, or its positions. Programs name any amount; one beyond
+/// One byte that says which start, then its amount as a varint, its positions, or both. Programs name any amount; one beyond
 /// [`NUMBER_MAX`] means everything, as that does.
 impl<'a> Field<'a> for Start {
     fn put(&self, number: u64, out: &mut Vec<u8>) {
@@ -320,6 +320,11 @@ impl<'a> Field<'a> for Start {
                 out.push(4);
                 put_positions(positions, out);
             }
+            Self::Before { last, positions } => {
+                out.push(5);
+                varint::put((*last).min(NUMBER_MAX), out);
+                put_positions(positions, out);
+            }
         }
         varint::end(start, 0, out);
     }
@@ -337,6 +342,10 @@ fn take_start(bytes: &[u8]) -> Option<Start> {
         2 => Start::Last(take_number(&mut rest)?),
         3 => Start::SinceMs(take_number(&mut rest)?),
         4 => return take_positions(rest).map(Start::After),
+        5 => {
+            let last = take_number(&mut rest)?;
+            return take_positions(rest).map(|positions| Start::Before { last, positions });
+        }
         _ => return None,
     };
     rest.is_empty().then_some(start)

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::code::GapReason;
-use crate::number::{Epoch, Offset};
+use crate::number::{Epoch, NUMBER_MAX, Offset};
 
 /// A place in one log: everything up to and including `offset` lies before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -30,6 +30,24 @@ pub enum Start {
     SinceMs(#[cfg_attr(feature = "json", serde(deserialize_with = "crate::number::within_range"))] u64),
     /// After these places: one for a topic; for a pattern one per log. None at all: before the first message of each.
     After(Vec<Position>),
+    /// Of pages only: with the newest `last` messages below these places, where the page then ends. Of a log that they do
+    /// not name there is nothing, since it began later; with no place at all a page ends where its logs do.
+    Before {
+        /// So many messages.
+        #[cfg_attr(feature = "json", serde(default, deserialize_with = "crate::number::within_range"))]
+        last: u64,
+        /// Each one's own offset is above what is meant.
+        #[cfg_attr(feature = "json", serde(default))]
+        positions: Vec<Position>,
+    },
+}
+
+impl Start {
+    /// Everything below these places: the newest first, as much as a page takes.
+    #[must_use]
+    pub const fn before(positions: Vec<Position>) -> Self {
+        Self::Before { last: NUMBER_MAX, positions }
+    }
 }
 
 /// Messages are gone: some or all of those at `from..=to`. Where delivery goes on stands beside the gap.

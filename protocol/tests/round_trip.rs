@@ -50,6 +50,7 @@ fn start() -> impl Strategy<Value = Start> {
         number().prop_map(Start::Last),
         number().prop_map(Start::SinceMs),
         positions().prop_map(Start::After),
+        (number(), positions()).prop_map(|(last, positions)| Start::Before { last, positions }),
     ]
 }
 

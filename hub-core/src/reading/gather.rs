@@ -16,6 +16,7 @@ use crate::mutant::{self, Mutant};
 use crate::names::directory::{Directory, Listed};
 use crate::reading::start::{Asked, Stand, asked};
 use crate::sync::{Mutex, lock};
+use crate::tail::sealed::Totals;
 use crate::topic::Topic;
 use crate::trie::Progress;
 
@@ -39,6 +40,8 @@ pub struct Found {
     pub newest: Offset,
     /// The highest offset that a topic has lost.
     lost: Offset,
+    /// The highest that one has lost which keeps something to be asked for.
+    lost_of_kept: Offset,
     /// The highest offset that a topic may have had which is not known any more.
     forgotten: Offset,
 }
@@ -52,15 +55,16 @@ pub struct Held {
     pub gone: Offset,
 }
 
-/// A search for the place of the last N messages of many topics: halves the range of offsets with each round through
-/// the topics.
+/// A search for the place of the last messages of many topics, so many or so many bytes of them, but one at least: halves
+/// the range of offsets with each round through the topics.
 #[derive(Debug)]
 pub struct Search {
     count: u64,
+    bytes_max: u64,
     low: u64,
     high: u64,
     at: usize,
-    counted: u64,
+    counted: Totals,
 }
 
 impl Gather {
@@ -72,6 +76,7 @@ impl Gather {
             topics: Vec::new(),
             newest: Offset(0),
             lost: Offset(0),
+            lost_of_kept: Offset(0),
             forgotten: Offset(0),
         });
         Self { pattern: pattern.clone(), progress: Progress::Start, found: found.collect() }
@@ -103,6 +108,9 @@ impl Gather {
             // What went that came after the first step is no loss of this reader: the pattern's tail had it.
             let gone = gone.min(found.upto);
             found.lost = found.lost.max(gone);
+            if topic.tail.readable() {
+                found.lost_of_kept = found.lost_of_kept.max(gone);
+            }
             found.newest = found.newest.max(last);
             if holds {
                 found.topics.push(Held { topic, gone });
@@ -146,6 +154,7 @@ impl Found {
                 Stand::resumed(before_last, self.lost())
             }
             Start::Last(_) => Stand::live(self.upto),
+            Start::Before { .. } => self.below(log, before_last),
             Start::SinceMs(ms) => {
                 let time = Millis(now.0.saturating_sub(*ms));
                 // The order of a log is that of its time, so whatever is older lies before whatever is younger.
@@ -153,6 +162,18 @@ impl Found {
                 older.map_or(Stand::live(self.upto), |cursor| Stand::resumed(cursor, self.lost()))
             }
         }
+    }
+
+    /// Goes on after `place` up to where this ends, and says how far messages may be missing there. `place` is 0 if nothing
+    /// that is kept lies before.
+    fn below(&self, log: &Log, place: Offset) -> Stand {
+        let lost = self.lost_of_kept.max(self.forgotten).min(self.upto);
+        if lost <= place || mutant::active(Mutant::GapNotTold) {
+            return Stand::resumed(place, place);
+        }
+        let reason =
+            if self.lost_of_kept >= self.forgotten { GapReason::Retention } else { GapReason::Forgotten };
+        Stand::gap(log, place.next(), lost, reason, place)
     }
 
     /// Goes on after `cursor`: without a hole, or with a gap that says how far messages may be missing. Topics lose
@@ -181,36 +202,43 @@ impl Found {
 }
 
 impl Search {
-    /// Looks for the last `count` messages.
+    /// Looks for the last `count` messages, as far as they and what each takes on a page are at most `bytes_max`.
     #[must_use]
-    pub fn new(found: &Found, count: u64) -> Self {
-        Self { count, low: 0, high: found.upto.0, at: 0, counted: 0 }
+    pub fn new(found: &Found, count: u64, bytes_max: u64) -> Self {
+        Self { count, bytes_max, low: 0, high: found.upto.0, at: 0, counted: Totals::default() }
     }
 
-    /// Counts in the next few topics. Gives the last offset before the wanted messages when that is found.
+    /// Counts in the next few topics. Gives the last offset before the wanted messages when that is found: that of a
+    /// message, or 0 if none that is kept lies before.
     pub fn step(&mut self, now: Millis, found: &Found) -> Option<Offset> {
-        // Invariant: more than `count` messages lie after `low` - 1, at most `count` after `high`.
+        // Invariant: more than is wanted lies after `low` - 1, and no more than that after `high`.
         if self.low >= self.high {
             return Some(Offset(self.high));
         }
         let middle = Offset(self.low + (self.high - self.low) / 2);
         let end = found.topics.len().min(self.at + STEP_NAMES);
         let readable = found.topics[self.at..end].iter().filter(|held| held.topic.tail.readable());
-        self.counted +=
-            readable.map(|held| held.topic.tail.count_between(now, middle, found.upto)).sum::<u64>();
+        for held in readable {
+            let Totals { count, bytes } = held.topic.tail.held_between(now, middle, found.upto);
+            self.counted.count += count;
+            self.counted.bytes += bytes + count * HEAD_BYTES as u64;
+        }
         self.at = end;
         if self.at < found.topics.len() {
             return None;
         }
-        if self.counted > self.count {
+        let Totals { count, bytes } = self.counted;
+        if count > self.count || count > 1 && bytes > self.bytes_max {
             self.low = middle.0 + 1;
         } else {
             self.high = middle.0;
         }
-        (self.at, self.counted) = (0, 0);
+        (self.at, self.counted) = (0, Totals::default());
         None
     }
 }
 
 /// Names looked at in one step.
 pub const STEP_NAMES: usize = 256;
+/// What a message takes on a page besides its payload, about.
+pub const HEAD_BYTES: usize = 24;

@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tidewire_protocol::block::put_on_page;
-use tidewire_protocol::code::GapReason;
 use tidewire_protocol::name::Pattern;
 use tidewire_protocol::number::{Offset, TailNumber};
 use tidewire_protocol::position::{Gap, Position, Start};
@@ -17,8 +15,10 @@ use crate::names::directory::Directory;
 use crate::names::follow::Followed;
 use crate::reading::gather::{Found, Gather, Search};
 use crate::reading::merge::{Form, Merge, Part};
-use crate::reading::start::{Asked, Stand, asked_place};
+use crate::reading::start::{Asked, Stand, await_visible, below};
 use crate::sync::Mutex;
+
+mod paging;
 
 /// What a read looks at.
 #[derive(Debug, Clone, Copy)]
@@ -186,6 +186,9 @@ impl Job {
                     let log = *log;
                     return self.read(now, hub, log, merge);
                 }
+                if let Ask::Page { start, .. } = &self.ask {
+                    await_visible(start, hub.logs);
+                }
                 self.stage = Stage::Gathering(Gather::new(self.pattern(), hub.logs));
                 None
             }
@@ -261,8 +264,13 @@ impl Job {
     ) -> Option<Answer> {
         match &self.ask {
             Ask::Start { start: Start::Last(count), .. } | Ask::Page { start: Start::Last(count), .. } => {
-                let search = Search::new(&found, *count);
+                let search = Search::new(&found, *count, u64::MAX);
                 self.stage = Stage::Searching(log, found, search);
+                None
+            }
+            Ask::Page { start: Start::Before { last, positions }, bytes_max, .. } => {
+                let (bytes_max, log_below) = (*bytes_max, below(&hub.logs[usize::from(log)], positions));
+                self.look_below(hub, log, found, (*last, bytes_max), log_below);
                 None
             }
             Ask::Start { .. } | Ask::Page { .. } => {
@@ -319,11 +327,10 @@ impl Job {
                 self.started[usize::from(log)] = Some(Begun { stand, bare_from, merge: Some(merge) });
                 self.stage = Stage::Next;
             }
-            Ask::Page { start, .. } => {
+            Ask::Page { .. } => {
                 if self.page.gap.is_some() && stand.gap.is_some() {
                     // A page has room for one gap: in this log the reader stays where it is, and asks again.
-                    let place = asked_place(start, hub.logs, log);
-                    return self.stay(place);
+                    return self.stay_where_asked(hub, log);
                 }
                 self.page.gap = self.page.gap.or(stand.gap);
                 self.stage = Stage::Reading(log, merge);
@@ -333,7 +340,6 @@ impl Job {
     }
 
     fn read(&mut self, now: Millis, hub: &Hub<'_>, log: u8, mut merge: Box<Merge>) -> Option<Answer> {
-        let position = |offset| hub.logs[usize::from(log)].position(offset);
         let mut form = Form {
             tail: TailNumber(0),
             log,
@@ -342,33 +348,8 @@ impl Job {
             account: hub.copies,
         };
         match &self.ask {
-            Ask::Page { bytes_max, .. } => {
-                form.bytes_max = bytes_max.saturating_sub(self.page.blocks.len());
-                let place = position(merge.cursor());
-                let full = !self.page.blocks.is_empty() && form.bytes_max == 0;
-                let mut part = Part { upto: merge.cursor(), ..Part::default() };
-                if !full {
-                    part = merge.read(now, &form);
-                }
-                while let (Some(lost), true) = (part.lost, part.blocks.is_empty()) {
-                    if self.page.gap.is_some_and(|told| told.epoch != place.epoch) {
-                        self.stay(place);
-                        return None;
-                    }
-                    let (epoch, from) = (hub.logs[usize::from(log)].epoch, part.upto.next());
-                    let gap = Gap { epoch, from, to: lost, reason: GapReason::Retention };
-                    let told = self.page.gap.filter(|told| told.epoch == epoch);
-                    self.page.gap = Some(told.map_or(gap, |told| Gap { to: told.to.max(lost), ..told }));
-                    part = merge.read(now, &form);
-                }
-                self.page.after.push(place);
-                let mut scratch = Vec::new();
-                for block in &part.blocks {
-                    put_on_page(&block.wire(), &mut scratch, &mut self.page.blocks);
-                }
-                self.page.upto.push(position(part.upto));
-                self.page.more |= !part.done;
-                self.stage = Stage::Next;
+            Ask::Page { .. } => {
+                self.read_page(now, hub, &form, &mut merge);
                 None
             }
             Ask::More(more) => {
@@ -379,13 +360,6 @@ impl Job {
             }
             Ask::Start { .. } => None,
         }
-    }
-
-    /// The page brings nothing of a log.
-    fn stay(&mut self, place: Position) {
-        self.page.after.push(place);
-        self.page.upto.push(place);
-        self.page.more = true;
     }
 
     fn end(&mut self) -> Answer {

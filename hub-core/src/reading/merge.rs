@@ -11,7 +11,7 @@ use tidewire_protocol::number::{Offset, TailNumber};
 use crate::block::{Block, Entry, Open};
 use crate::clock::Millis;
 use crate::ledger::{Account, Charge};
-use crate::reading::gather::{Found, Held, STEP_NAMES};
+use crate::reading::gather::{Found, HEAD_BYTES, Held, STEP_NAMES};
 use crate::topic::Topic;
 
 /// A merge under way.
@@ -141,6 +141,12 @@ impl Merge {
     #[must_use]
     pub fn cursor(&self) -> Offset {
         self.cursor
+    }
+
+    /// It ends here.
+    #[must_use]
+    pub fn upto(&self) -> Offset {
+        self.upto
     }
 
     /// From here on topics count that keep nothing to be asked for.
@@ -311,6 +317,3 @@ impl Filling<'_> {
         self.blocks
     }
 }
-
-/// What a message takes besides its payload, about.
-const HEAD_BYTES: usize = 24;

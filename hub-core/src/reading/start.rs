@@ -73,6 +73,8 @@ pub fn of_topic(log: &Log, now: Millis, topic: Option<&Topic>, forgotten: Offset
     match start {
         Start::Latest => Stand::live(last),
         Start::After(positions) => after(log, positions, (gone, last), GapReason::Retention),
+        // Only pages start so, and those of a topic are read back from there.
+        Start::Before { .. } => Stand::live(last),
         _ if !topic.tail.readable() => Stand::live(last),
         Start::Earliest => Stand::resumed(gone, gone),
         Start::Last(count) => topic
@@ -118,7 +120,7 @@ pub fn of_pattern(
             }
             Asked::After(_) | Asked::OtherEpoch => None,
         },
-        Start::Earliest | Start::Last(_) | Start::SinceMs(_) => None,
+        Start::Earliest | Start::Last(_) | Start::SinceMs(_) | Start::Before { .. } => None,
     }
 }
 
@@ -149,16 +151,45 @@ pub fn asked(log: &Log, positions: &[Position]) -> Asked {
     Asked::After(position.offset)
 }
 
+/// What lies below these places counts as visible from now on. Messages reach tails just before they do, and readers may be
+/// that fast.
+pub fn await_visible(start: &Start, logs: &[Log]) {
+    let Start::Before { positions, .. } = start else { return };
+    for position in positions {
+        let of = logs.iter().find(|log| log.epoch == position.epoch);
+        if let Some(log) = of.filter(|log| log.visible() < position.offset) {
+            drop(log.lock());
+        }
+    }
+}
+
+/// What lies below places of one log: everything up to this. `None` if they speak of another life of it; those who have
+/// none mean everything.
+#[must_use]
+pub fn below(log: &Log, positions: &[Position]) -> Option<Offset> {
+    if positions.is_empty() {
+        return Some(Offset(u64::MAX));
+    }
+    let position = positions.iter().find(|position| position.epoch == log.epoch)?;
+    let before = if mutant::active(Mutant::PageMissesNewest) { 2 } else { 1 };
+    Some(Offset(position.offset.0.saturating_sub(before)))
+}
+
 /// Where a reader stands in a log by its own word: in it, or in the one that was there before.
 #[must_use]
 pub fn asked_place(start: &Start, logs: &[Log], log: u8) -> Position {
-    let Start::After(positions) = start else { return Position::default() };
+    let (Start::After(positions) | Start::Before { positions, .. }) = start else {
+        return Position::default();
+    };
     let epoch = logs[usize::from(log)].epoch;
+    let is_end = matches!(start, Start::Before { .. });
     if positions.is_empty() {
-        return Position { epoch, offset: Offset(0) };
+        let offset = if is_end { logs[usize::from(log)].visible() } else { Offset(0) };
+        return Position { epoch, offset };
     }
     let same = positions.iter().find(|position| position.epoch == epoch);
     let is_other = |position: &&Position| logs.iter().all(|log| log.epoch != position.epoch);
     let former = || positions.get(usize::from(log)).filter(is_other);
-    same.or_else(former).copied().unwrap_or_default()
+    let Position { epoch, offset } = same.or_else(former).copied().unwrap_or_default();
+    Position { epoch, offset: Offset(offset.0.saturating_sub(u64::from(is_end))) }
 }

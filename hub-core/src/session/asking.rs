@@ -13,6 +13,7 @@ use crate::reading::job::{Ask, PageRead};
 use crate::reading::reads::Asker;
 use crate::session::AskedPage;
 use crate::session::desk::{Demand, Desk};
+use crate::session::paging::Full;
 use crate::session::telling::failed;
 use crate::topics::Topics;
 
@@ -27,6 +28,10 @@ pub fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
             return Err(Code::LimitReached);
         }
         if frame.when_slow == WhenSlow::Latest || frame.when_slow == WhenSlow::Unknown {
+            return Err(Code::NotSupported);
+        }
+        if matches!(frame.from, Start::Before { .. }) {
+            // What is subscribed to has no end.
             return Err(Code::NotSupported);
         }
         few(&frame.from)?;
@@ -58,8 +63,12 @@ pub fn page(now: Millis, frame: &History<'_>, under_way: usize, desk: &mut Desk<
             Ok(bytes) if bytes > 0 => bytes.min(limits.page_bytes_max),
             Ok(_) | Err(_) => limits.page_bytes_max,
         };
+        let full = match frame.from {
+            Start::Before { .. } => Full::LacksOldest,
+            _ => Full::LacksNewest,
+        };
         if let Some(read) = desk.topics.page(now, &selector, &frame.from, bytes_max) {
-            desk.replies.put_page(page_of(frame.request, read), bytes_max);
+            desk.replies.put_page(page_of(frame.request, read), bytes_max, full);
             return Ok(None);
         }
         let Selector::Pattern(pattern) = &*selector else { return Err(Code::Internal) };
@@ -68,7 +77,7 @@ pub fn page(now: Millis, frame: &History<'_>, under_way: usize, desk: &mut Desk<
         let ask = Ask::Page { pattern, start: frame.from.clone(), bytes_max };
         let asker = Asker::default();
         desk.topics.read(desk.address.with(serial), &asker, desk.account, ask)?;
-        Ok(Some(AskedPage { serial, request: frame.request, selector, bytes_max, asker }))
+        Ok(Some(AskedPage { serial, request: frame.request, selector, bytes_max, full, asker }))
     });
     asked.unwrap_or_else(|code| {
         desk.replies.put(&failed(frame.request, code));
@@ -107,7 +116,9 @@ pub fn depth(name: &str) -> usize {
 /// A reader has a place in each log, and may have kept those of some that are gone.
 fn few(start: &Start) -> Result<(), Code> {
     match start {
-        Start::After(positions) if positions.len() > POSITIONS_MAX => Err(Code::LimitReached),
+        Start::After(positions) | Start::Before { positions, .. } if positions.len() > POSITIONS_MAX => {
+            Err(Code::LimitReached)
+        }
         _ => Ok(()),
     }
 }

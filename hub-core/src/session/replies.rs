@@ -5,7 +5,7 @@ use tidewire_protocol::hub_frame::{HubFrame, Page, Refused};
 
 use crate::dialect::Dialect;
 use crate::metrics::Metrics;
-use crate::session::paging::cut_for_json;
+use crate::session::paging::{Full, cut_for_json, cut_oldest_for_json};
 
 /// Frames that are said together.
 #[derive(Debug)]
@@ -60,10 +60,11 @@ impl Replies {
     }
 
     /// Adds a page of at most so many bytes in this dialect, or of one message.
-    pub fn put_page(&mut self, page: Page<'_>, bytes_max: usize) {
-        let page = match self.dialect {
-            Dialect::Binary => page,
-            Dialect::Json => cut_for_json(page, bytes_max),
+    pub fn put_page(&mut self, page: Page<'_>, bytes_max: usize, full: Full) {
+        let page = match (self.dialect, full) {
+            (Dialect::Binary, _) => page,
+            (Dialect::Json, Full::LacksNewest) => cut_for_json(page, bytes_max),
+            (Dialect::Json, Full::LacksOldest) => cut_oldest_for_json(page, bytes_max),
         };
         let before = self.bytes.len();
         self.put(&HubFrame::Page(page));

@@ -38,10 +38,13 @@ impl Drop for Held {
     }
 }
 
+/// How much some blocks hold.
 #[derive(Debug, Clone, Copy, Default)]
-struct Totals {
-    count: u64,
-    bytes: u64,
+pub struct Totals {
+    /// Messages.
+    pub count: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
 }
 
 impl Sealed {
@@ -117,15 +120,32 @@ impl Sealed {
         self.total().bytes - self.before(place).bytes
     }
 
-    /// Messages after `cursor`.
+    /// What lies after `cursor`. Of a block that it lies in, the bytes of messages behind it, and what the block takes
+    /// besides.
     #[must_use]
-    pub fn count_after(&self, cursor: Offset) -> u64 {
+    pub fn after(&self, cursor: Offset) -> Totals {
         let place = self.place_after(cursor);
-        let passed = self.held.get(place).map_or(0, |held| {
-            let offsets = held.block.wire();
-            offsets.records().flatten().take_while(|record| record.offset <= cursor).count() as u64
-        });
-        self.total().count - self.before(place).count - passed
+        let mut upto = self.before(place);
+        if let Some(held) = self.held.get(place) {
+            let before = upto.bytes;
+            let mut records = held.block.wire().records();
+            let all = records.rest_bytes();
+            while let Some(Ok(record)) = records.next()
+                && record.offset <= cursor
+            {
+                upto.count += 1;
+                upto.bytes = before + (all - records.rest_bytes()) as u64;
+            }
+        }
+        let total = self.total();
+        Totals { count: total.count - upto.count, bytes: total.bytes - upto.bytes }
+    }
+
+    /// The blocks that hold something between two places, oldest first.
+    pub fn between(&self, cursor: Offset, upto: Offset) -> impl DoubleEndedIterator<Item = &Arc<Block>> {
+        let from = self.place_after(cursor);
+        let end = self.held.partition_point(|held| held.block.first <= upto);
+        self.held.range(from..end.max(from)).map(|held| &held.block)
     }
 
     /// The last offset before the newest `count` messages, of which there must be so many.

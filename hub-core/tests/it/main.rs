@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod batches;
+mod below;
 mod clock;
 mod ends;
 mod fairness;

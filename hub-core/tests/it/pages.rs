@@ -17,6 +17,8 @@ pub struct JsonPage {
     pub offsets: Vec<u64>,
     /// In the first log.
     pub upto: u64,
+    /// The page starts after this place of the first log.
+    pub after: u64,
     /// Where the next page starts.
     pub next: String,
     pub more: bool,
@@ -39,9 +41,10 @@ pub fn ask(hub: &mut Hub, id: ConnectionId, name: &str, from: &str) -> JsonPage 
     let (head, blocks) = text.split_once(r#""blocks":"#).unwrap();
     let places = head.split_once(r#""upto":"#).unwrap().1.split_once(']').unwrap().0;
     let upto = numbers(places, r#""offset":"#)[0];
+    let after = numbers(head, r#""offset":"#)[0];
     let next = format!(r#"{{"after":{places}]}}"#);
     let offsets = numbers(blocks, r#"{"offset":"#);
-    JsonPage { bytes: text.len(), offsets, upto, next, more: head.contains(r#""more":true"#) }
+    JsonPage { bytes: text.len(), offsets, after, upto, next, more: head.contains(r#""more":true"#) }
 }
 
 /// Asks page by page until there is no more; every message must come, on pages within the bound or of one message.

@@ -129,7 +129,7 @@ impl Listening {
                     return Err(format!("since {ms} ms skips what is newer"));
                 }
             }
-            Start::Latest | Start::Earliest | Start::After(_) => {}
+            Start::Latest | Start::Earliest | Start::After(_) | Start::Before { .. } => {}
         }
         Ok(())
     }
@@ -146,7 +146,9 @@ impl Listening {
             Start::After(_) => asked.unwrap_or_default(),
             // Topics of a pattern lose what they held each at its own time.
             Start::Earliest | Start::Last(_) | Start::SinceMs(_) => position,
-            Start::Latest => return Err("a gap where nothing was asked for".into()),
+            Start::Latest | Start::Before { .. } => {
+                return Err("a gap where nothing was asked for".into());
+            }
         };
         let same_log = asked.epoch == position.epoch;
         match gap.reason {

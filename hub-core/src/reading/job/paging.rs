@@ -1,0 +1,109 @@
+//! Pages of a pattern: forward from a place until they are full, or whole up to the place below which they end.
+
+use tidewire_protocol::block::put_on_page;
+use tidewire_protocol::code::GapReason;
+use tidewire_protocol::number::Offset;
+use tidewire_protocol::position::{Gap, Position, Start};
+
+use crate::clock::Millis;
+use crate::reading::gather::{Found, Search};
+use crate::reading::job::{Ask, Hub, Job, Stage};
+use crate::reading::merge::{Form, Merge, Part};
+use crate::reading::start::asked_place;
+
+impl Job {
+    /// Looks for where a page begins that ends in this log at `below`, or has nothing to tell of it but that it began later.
+    pub(super) fn look_below(
+        &mut self,
+        hub: &Hub<'_>,
+        log: u8,
+        mut found: Found,
+        (last, bytes_max): (u64, usize),
+        below: Option<Offset>,
+    ) {
+        let room = bytes_max.saturating_sub(self.page.blocks.len());
+        let is_full = !self.page.blocks.is_empty() && room == 0;
+        if is_full || below.is_none() && self.page.gap.is_some() {
+            self.stay_where_asked(hub, log);
+            return;
+        }
+        let Some(below) = below else {
+            let begin = hub.logs[usize::from(log)].position(Offset(0));
+            let (from, to) = (Offset(1), Offset(0));
+            self.page.gap = Some(Gap { epoch: begin.epoch, from, to, reason: GapReason::EpochChanged });
+            self.page.after.push(begin);
+            self.page.upto.push(begin);
+            return;
+        };
+        found.upto = found.upto.min(below);
+        let search = Search::new(&found, last, room as u64);
+        self.stage = Stage::Searching(log, found, search);
+    }
+
+    /// Adds what a log has to the page.
+    pub(super) fn read_page(&mut self, now: Millis, hub: &Hub<'_>, form: &Form<'_>, merge: &mut Merge) {
+        let Ask::Page { start, bytes_max, .. } = &self.ask else { return };
+        let place = hub.logs[usize::from(form.log)].position(merge.cursor());
+        let ends_below = matches!(start, Start::Before { .. });
+        let room = bytes_max.saturating_sub(self.page.blocks.len());
+        let is_full = !ends_below && !self.page.blocks.is_empty() && room == 0;
+        // What lies below a place was weighed, and comes whole.
+        let form = Form { bytes_max: if ends_below { usize::MAX } else { room }, ..*form };
+        let mut part = Part { upto: merge.cursor(), ..Part::default() };
+        let len = self.page.blocks.len();
+        let mut scratch = Vec::new();
+        if !is_full {
+            part = merge.read(now, &form);
+        }
+        loop {
+            for block in &part.blocks {
+                put_on_page(&block.wire(), &mut scratch, &mut self.page.blocks);
+            }
+            let has_some = !part.blocks.is_empty();
+            match part.lost {
+                Some(lost) if ends_below || !has_some => {
+                    let from = if ends_below { place.offset } else { part.upto };
+                    if !self.lose(place, from.next(), lost.min(merge.upto())) {
+                        self.page.blocks.truncate(len);
+                        return if ends_below {
+                            self.stay_where_asked(hub, form.log)
+                        } else {
+                            self.stay(place)
+                        };
+                    }
+                }
+                None if ends_below && has_some && !part.done => {}
+                Some(_) | None => break,
+            }
+            part = merge.read(now, &form);
+        }
+        self.page.after.push(place);
+        self.page.upto.push(Position { offset: part.upto, ..place });
+        self.page.more |= if ends_below { place.offset.0 > 0 } else { !part.done };
+        self.stage = Stage::Next;
+    }
+
+    /// Tells that messages from here on were lost while the page was read; `false` if it tells a gap of another log.
+    fn lose(&mut self, Position { epoch, .. }: Position, from: Offset, lost: Offset) -> bool {
+        if self.page.gap.is_some_and(|told| told.epoch != epoch) {
+            return false;
+        }
+        let gap = Gap { epoch, from, to: lost, reason: GapReason::Retention };
+        self.page.gap = Some(self.page.gap.map_or(gap, |told| Gap { to: told.to.max(lost), ..told }));
+        true
+    }
+
+    /// The page brings nothing of a log: the reader is where it says that it is.
+    pub(super) fn stay_where_asked(&mut self, hub: &Hub<'_>, log: u8) {
+        let Ask::Page { start, .. } = &self.ask else { return };
+        let place = asked_place(start, hub.logs, log);
+        self.stay(place);
+    }
+
+    /// The page brings nothing of a log.
+    fn stay(&mut self, place: Position) {
+        self.page.after.push(place);
+        self.page.upto.push(place);
+        self.page.more = true;
+    }
+}
