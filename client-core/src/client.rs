@@ -160,7 +160,7 @@ impl Client {
     /// Listens to a topic or pattern.
     ///
     /// # Errors
-    /// `closed` or `bad_name`.
+    /// `closed`, `bad_name`, or `not_supported` of a start that is for pages alone.
     pub fn subscribe(
         &mut self,
         now: Millis,
@@ -168,6 +168,9 @@ impl Client {
         options: SubscribeOptions,
     ) -> Result<ListenerId, Fault> {
         self.check(name, true)?;
+        if matches!(options.from, Start::Before { .. }) {
+            return Err(Code::NotSupported.into());
+        }
         let id = self.subscriptions.subscribe(name, options);
         self.start(now);
         self.drive(now);
@@ -177,6 +180,9 @@ impl Client {
     /// Asks for a topic's or pattern's history, up to so many messages or 8 MiB of them. They come as messages of
     /// the number that this gives, of as many pages as the hub makes of them, with `Page` behind them, or `Refused`;
     /// [`Self::unsubscribe`] drops the question. It goes on with each link until it has its answer.
+    ///
+    /// Below a place ([`Start::Before`]) these are the newest, and pages come one before the other: each oldest first, and
+    /// all of it by offset.
     ///
     /// # Errors
     /// `closed` or `bad_name`.

@@ -1,7 +1,10 @@
 //! One listener: a cursor of its own, a bound of its own, and a way back to the live flow.
 
+use alloc::vec::Vec;
+
 use tidewire_protocol::code::{GapReason, Outcome};
-use tidewire_protocol::number::Tag;
+use tidewire_protocol::hub_frame::Page;
+use tidewire_protocol::number::{Offset, Tag};
 use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::cursor::Cursor;
@@ -31,15 +34,16 @@ pub(crate) struct Listener {
     own: Cursor,
     messages_max: u32,
     bytes_max: u32,
-    /// Messages given and not settled.
-    held: u32,
-    held_bytes: u32,
+    /// Messages given and not settled, and their bytes.
+    pub held: (u32, u32),
     /// Whether it has been told its place.
     ready: bool,
     /// It reads one page, for itself, or for another one that wants to know where its messages end.
     pub reads_for: Option<ListenerId>,
     /// What is missing before the first message of a question.
     pub lacks: Option<Gap>,
+    /// Below these places lies what comes before its first message.
+    pub previous: Vec<Position>,
 }
 
 /// Where a listener stands to the live flow.
@@ -79,30 +83,62 @@ impl Listener {
             own,
             messages_max: options.messages_max.max(1),
             bytes_max: options.bytes_max,
-            held: 0,
-            held_bytes: 0,
+            held: (0, 0),
             ready: false,
             reads_for: None,
             lacks: None,
+            previous: Vec::new(),
         }
     }
 
     /// Bytes of history it has room for.
     #[must_use]
     pub(crate) fn page_bytes(&self) -> u64 {
-        u64::from(self.bytes_max.saturating_sub(self.held_bytes).clamp(1, PAGE_BYTES_MAX))
+        u64::from(self.bytes_max.saturating_sub(self.held.1).clamp(1, PAGE_BYTES_MAX))
+    }
+
+    /// Whether it reads back from a place: each page ends where the one before began.
+    #[must_use]
+    pub(crate) const fn reads_back(&self) -> bool {
+        matches!(self.from, Start::Before { .. })
+    }
+
+    /// Where to ask from.
+    #[must_use]
+    pub(crate) fn start(&self) -> Start {
+        match &self.from {
+            Start::Before { positions, .. } => {
+                let positions = if self.previous.is_empty() { positions } else { &self.previous };
+                let last = (self.messages_max - self.held.0).into();
+                Start::Before { last, positions: positions.clone() }
+            }
+            from => self.cursor.start(from),
+        }
+    }
+
+    /// A question has got a page whole, and stood at `before` when it came. One that reads back stays where the first one
+    /// ended: that is where others go on.
+    pub(crate) fn asked_page(&mut self, page: &Page<'_>, before: Cursor) {
+        let is_first = !before.is_known();
+        if is_first || self.reads_back() {
+            self.previous = behind(&page.after);
+            self.lacks = page.gap;
+        }
+        if !is_first && self.reads_back() {
+            self.cursor = before;
+        }
     }
 
     const fn has_room(&self, bytes: u32) -> bool {
-        self.held < self.messages_max
-            && (self.held == 0 || self.held_bytes.saturating_add(bytes) <= self.bytes_max)
+        self.held.0 < self.messages_max
+            && (self.held.0 == 0 || self.held.1.saturating_add(bytes) <= self.bytes_max)
     }
 
     /// The application has settled some. `true` if it should read on.
     pub(crate) fn settle(&mut self, messages: u32, bytes: u32) -> bool {
-        self.held = self.held.saturating_sub(messages);
-        self.held_bytes = self.held_bytes.saturating_sub(bytes);
-        let half = self.held <= self.messages_max / 2 && self.held_bytes <= self.bytes_max / 2;
+        self.held.0 = self.held.0.saturating_sub(messages);
+        self.held.1 = self.held.1.saturating_sub(bytes);
+        let half = self.held.0 <= self.messages_max / 2 && self.held.1 <= self.bytes_max / 2;
         if half && self.stage == Stage::Full {
             self.stage = Stage::Reading { ask_at: 0 };
             return true;
@@ -172,8 +208,8 @@ impl Listener {
                 self.stage = Stage::Full;
                 return false;
             }
-            self.held += 1;
-            self.held_bytes = self.held_bytes.saturating_add(payload.len);
+            self.held.0 += 1;
+            self.held.1 = self.held.1.saturating_add(payload.len);
             out.tell(Event::Message(Message { listener: self.id, ..*message }));
         }
         self.cursor.raise(epoch, offset);
@@ -210,4 +246,11 @@ impl Listener {
             out.tell(Event::Refused { listener: self.id, fault });
         }
     }
+}
+
+/// What comes before what lies after these places is below these.
+fn behind(places: &[Position]) -> Vec<Position> {
+    let passes_one = mutant::active(Mutant::PagePassesOne);
+    let below = |offset: Offset| if passes_one { offset } else { offset.next() };
+    places.iter().map(|place| Position { offset: below(place.offset), ..*place }).collect()
 }

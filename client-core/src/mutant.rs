@@ -21,6 +21,8 @@ pub enum Mutant {
     CancelMovesSeqs,
     /// A link on which the hub was asked for a heartbeat counts as one on which it answered.
     ProbeCountsAsLife,
+    /// A page that was read back is followed by one that lacks the message next to it.
+    PagePassesOne,
     /// What becomes of a party's messages is told to another.
     OutcomeOfAnother,
     /// Of a batch is sent what can be sent at once.
@@ -38,6 +40,7 @@ impl Mutant {
         Self::CursorBeforeMessage,
         Self::CancelMovesSeqs,
         Self::ProbeCountsAsLife,
+        Self::PagePassesOne,
         Self::OutcomeOfAnother,
         Self::BatchSentHalfReady,
     ];

@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 use tidewire_protocol::code::{Code, Content, Durability, Outcome};
 use tidewire_protocol::number::{Epoch, Offset, Request, Seq, Tag};
+#[cfg(doc)]
+use tidewire_protocol::position::Start;
 use tidewire_protocol::position::{Gap, Position};
 
 use crate::fault::Fault;
@@ -159,9 +161,11 @@ pub enum Event {
         listener: ListenerId,
         /// It reaches up to these places, one per log; the next one starts after them.
         positions: Vec<Position>,
+        /// Below these places lies what comes before it: what [`Start::Before`] takes.
+        previous: Vec<Position>,
         /// What is missing before the first message, if something is.
         gap: Option<Gap>,
-        /// Whether there was more to read.
+        /// Whether there was more to read: before it if it was asked for below a place, else behind it.
         more: bool,
     },
     /// A publish is done. Its payload is not needed any more.

@@ -44,6 +44,8 @@ pub(crate) struct Subscriptions {
     pages_at: Millis,
     /// Listeners that want to hear when they are there.
     ends: Vec<End>,
+    /// Whether the hub reads back from a place, once it has said so.
+    reads_back: Option<bool>,
 }
 
 impl Subscriptions {
@@ -62,6 +64,7 @@ impl Subscriptions {
             turn: ListenerId(0),
             pages_at: 0,
             ends: Vec::new(),
+            reads_back: None,
         }
     }
 
@@ -182,6 +185,7 @@ impl Subscriptions {
     pub(crate) fn reset(&mut self) {
         self.tails.iter_mut().for_each(Tail::reset);
         self.pages_at = 0;
+        self.reads_back = None;
         self.wake(0);
     }
 

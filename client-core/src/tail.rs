@@ -201,29 +201,38 @@ impl Tail {
         out: &mut Outputs,
     ) -> Result<(), Broken> {
         let Some(listener) = self.listeners.get_mut(index) else { return Ok(()) };
-        let before = listener.cursor.clone();
-        if listener.reads_for.is_some() && page.gap.is_some() {
-            if before.is_known() {
-                // What is missing is told before the first message, so those behind it are another question's.
-                listener.stage = Stage::Full;
-                return Ok(());
-            }
-            listener.lacks = page.gap;
+        let (before, held) = (listener.cursor.clone(), listener.held);
+        let (is_question, reads_back) = (listener.reads_for.is_some(), listener.reads_back());
+        if is_question && page.gap.is_some() && before.is_known() && !reads_back {
+            // What is missing is told before the first message, so those behind it are another question's.
+            listener.stage = Stage::Full;
+            return Ok(());
+        }
+        if reads_back {
+            listener.cursor = Cursor::default();
         }
         let done = take_page(listener, &self.cursor, page, received, out);
-        if done.is_err() && listener.reads_for.is_some() {
-            // Half a page is none. It is asked for again on the next link.
-            out.forget(listener.id);
-            listener.cursor = before;
-            return done;
+        if is_question {
+            if done.is_err() || reads_back && done == Ok(false) {
+                // Half a page is none. It is asked for again on the next link, or has no room.
+                out.forget(listener.id);
+                (listener.cursor, listener.held) = (before, held);
+                return done.map(drop);
+            }
+            listener.asked_page(page, before.clone());
+            if reads_back && page.gap.is_some() && page.more {
+                // And so are those before it, of a question that reads back.
+                listener.stage = Stage::Full;
+            }
         }
         // A page that brought nothing and did not end it either: the next one can wait a moment.
         if let Stage::Reading { ask_at } = &mut listener.stage
-            && listener.cursor == before
+            && (reads_back || listener.cursor == before)
+            && listener.held == held
         {
             *ask_at = now + RETRY_MS_MIN;
         }
-        done
+        done.map(drop)
     }
 
     /// When to ask again after a refusal that a retry can help.
@@ -248,14 +257,14 @@ impl Tail {
     }
 }
 
-/// A page of history for a listener; `live` is how far the live flow is.
+/// A page of history for a listener; `live` is how far the live flow is. `false` if it has no room for all of it.
 fn take_page(
     listener: &mut Listener,
     live: &Cursor,
     page: &Page<'_>,
     received: Received<'_>,
     out: &mut Outputs,
-) -> Result<(), Broken> {
+) -> Result<bool, Broken> {
     if page.gap.is_some() || !listener.cursor.is_known() {
         listener.cursor = Cursor::at(page.after.clone());
     } else {
@@ -279,12 +288,12 @@ fn take_page(
         for message in block.records() {
             let message = message.map_err(|_| Broken)?;
             if !listener.offer(&given(&message, epoch, received.bytes), received.own_tags, out) {
-                return Ok(());
+                return Ok(false);
             }
         }
     }
     listener.page_done(&page.upto, page.more, live);
-    Ok(())
+    Ok(true)
 }
 
 /// A message as listeners get it, but for whose it is.

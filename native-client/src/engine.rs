@@ -317,8 +317,8 @@ impl Engine {
             }
             Told::Gap { listener, gap } => self.readers.tell(listener, Event::Gap(gap)),
             Told::Message(message) => self.readers.give(&message, received),
-            Told::Page { listener, positions, gap, more } => {
-                self.readers.finish_page(listener, positions, gap, more);
+            Told::Page { listener, positions, previous, gap, more } => {
+                self.readers.finish_page(listener, (positions, previous), gap, more);
             }
             Told::Refused { listener, fault } => self.readers.end(listener, fault),
             // The status says so, or the outcomes do; and nobody here asks when listeners have caught up.

@@ -15,7 +15,9 @@ pub struct Page<T> {
     pub gap: Option<Gap>,
     /// The page reaches up to these places, one per log.
     pub positions: Vec<Position>,
-    /// Whether there was more to read.
+    /// Below these places, one per log, lies what comes before it.
+    pub previous_positions: Vec<Position>,
+    /// Whether there was more to read: before it if it was asked for below a place, else behind it.
     pub more: bool,
 }
 
@@ -38,12 +40,19 @@ impl<T> Page<T> {
     pub fn next(&self) -> Start {
         Start::After(self.positions.clone())
     }
+
+    /// What comes before this page: the newest first, as many as are asked for.
+    #[must_use]
+    pub fn previous(&self) -> Start {
+        Start::before(self.previous_positions.clone())
+    }
 }
 
 impl Page<()> {
     /// The page with the messages' data.
     pub(crate) fn decoded<T>(self, decode: Decode<T>) -> Page<T> {
-        let decoded = self.messages.into_iter().map(|message| message.and_then(|it| it.decoded(decode)));
-        Page { messages: decoded.collect(), gap: self.gap, positions: self.positions, more: self.more }
+        let Self { messages, gap, positions, previous_positions, more } = self;
+        let decoded = messages.into_iter().map(|message| message.and_then(|it| it.decoded(decode)));
+        Page { messages: decoded.collect(), gap, positions, previous_positions, more }
     }
 }

@@ -82,13 +82,15 @@ impl Readers {
     pub(crate) fn finish_page(
         &mut self,
         id: ListenerId,
-        positions: Vec<Position>,
+        (positions, previous_positions): (Vec<Position>, Vec<Position>),
         gap: Option<Gap>,
         more: bool,
     ) {
-        if let Some(Reader { to: To::Page { messages, answer }, .. }) = self.0.remove(&id) {
+        if let Some(Reader { to: To::Page { mut messages, answer }, .. }) = self.0.remove(&id) {
+            // One that was read back came in parts, the newest first.
+            messages.sort_by_key(|message| message.offset);
             let messages = messages.into_iter().map(Ok).collect();
-            let _ = answer.send(Ok(Page { messages, gap, positions, more }));
+            let _ = answer.send(Ok(Page { messages, gap, positions, previous_positions, more }));
         }
     }
 

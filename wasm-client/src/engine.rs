@@ -70,17 +70,15 @@ impl Engine {
         Ok(0.0)
     }
 
-    /// The input is a name, then `positions` times an epoch and an offset of eight bytes each.
+    /// The input is as for [`Self::start`].
     pub(crate) fn subscribe(
         &mut self,
         now: Millis,
         name_len: usize,
-        positions: Option<usize>,
+        from: (u8, u64),
         mut options: SubscribeOptions,
     ) -> Result<f64, Fault> {
-        if let Some(count) = positions {
-            options.from = Start::After(self.positions(name_len, count));
-        }
+        options.from = self.start(name_len, from);
         let name = text(&self.input, name_len);
         self.client.subscribe(now, name, options).map(|listener| f64::from(listener.0))
     }
@@ -101,18 +99,30 @@ impl Engine {
         fate.map(|fate| f64::from(fate as u8))
     }
 
-    /// The input is as for [`Self::subscribe`].
+    /// The input is as for [`Self::start`].
     pub(crate) fn history(
         &mut self,
         now: Millis,
         name_len: usize,
-        positions: Option<usize>,
-        from: Start,
+        from: (u8, u64),
         messages_max: u32,
     ) -> Result<f64, Fault> {
-        let from = positions.map_or(from, |count| Start::After(self.positions(name_len, count)));
+        let from = self.start(name_len, from);
         let name = text(&self.input, name_len);
         self.client.history(now, name, from, messages_max).map(|question| f64::from(question.0))
+    }
+
+    /// A start: 0 latest, 1 earliest, 2 the last `amount`, 3 the last `amount` milliseconds, 4 after and 5 below `amount`
+    /// positions. These stand in the input behind a name, an epoch and an offset of eight bytes each.
+    fn start(&self, name_len: usize, (kind, amount): (u8, u64)) -> Start {
+        match kind {
+            1 => Start::Earliest,
+            2 => Start::Last(amount),
+            3 => Start::SinceMs(amount),
+            4 => Start::After(self.positions(name_len, amount as usize)),
+            5 => Start::before(self.positions(name_len, amount as usize)),
+            _ => Start::Latest,
+        }
     }
 
     fn positions(&self, start: usize, count: usize) -> Vec<Position> {

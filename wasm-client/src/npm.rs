@@ -10,7 +10,6 @@ use tidewire_client_core::options::{Options, OutboxOptions, SubscribeOptions, Wh
 use tidewire_client_core::output::{ListenerId, PublishId, SenderId};
 use tidewire_protocol::code::{Content, WhenSlow};
 use tidewire_protocol::number::{Incarnation, ProducerId, Seq};
-use tidewire_protocol::position::Start;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::engine::{Engine, OWN};
@@ -75,7 +74,8 @@ fn dispatch(engine: &mut Engine, call: Call, now: Millis, [a, b, c, d]: [f64; 4]
             return answer(engine.publish(now, PublishId(b as u64), a as usize, content, c as u32, seq));
         }
         Call::Subscribe => {
-            return answer(engine.subscribe(now, a as usize, positions(b, c), options(b, c, d as u8)));
+            let options = options(d as u8);
+            return answer(engine.subscribe(now, a as usize, (b as u8, c as u64), options));
         }
         Call::Cancel => client.cancel(now, OWN, PublishId(a as u64)),
         Call::Unsubscribe => client.unsubscribe(now, ListenerId(a as u32)),
@@ -94,7 +94,7 @@ fn dispatch(engine: &mut Engine, call: Call, now: Millis, [a, b, c, d]: [f64; 4]
             return answer(engine.send(now, a as usize, b as usize, c as Millis, content, sender));
         }
         Call::History => {
-            return answer(engine.history(now, a as usize, positions(b, c), start_of(b, c), d as u32));
+            return answer(engine.history(now, a as usize, (b as u8, c as u64), d as u32));
         }
         Call::Batch => {
             return answer(client.begin_batch(OWN, PublishId(a as u64), b as u32, c as u64).map(|()| 0.0));
@@ -109,28 +109,12 @@ fn answer(result: Result<f64, Fault>) -> f64 {
     result.unwrap_or_else(|fault| -f64::from(fault.number() * 2 + u16::from(fault.retryable())))
 }
 
-fn options(from: f64, amount: f64, choices: u8) -> SubscribeOptions {
+fn options(choices: u8) -> SubscribeOptions {
     SubscribeOptions {
-        from: start_of(from, amount),
         when_slow: WhenSlow::from_number(u64::from(choices >> 1)),
         echo: choices & 1 > 0,
         ..SubscribeOptions::default()
     }
-}
-
-/// `from`: 0 latest, 1 earliest, 2 the last `amount`, 3 the last `amount` milliseconds, 4 after `amount` positions,
-/// which stand in the input behind the name.
-fn start_of(from: f64, amount: f64) -> Start {
-    match from as u8 {
-        1 => Start::Earliest,
-        2 => Start::Last(amount as u64),
-        3 => Start::SinceMs(amount as u64),
-        _ => Start::Latest,
-    }
-}
-
-fn positions(from: f64, amount: f64) -> Option<usize> {
-    (from as u8 == 4).then_some(amount as usize)
 }
 
 const AGENT: &str = concat!("tidewire-js/", env!("CARGO_PKG_VERSION"));

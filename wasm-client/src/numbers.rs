@@ -99,7 +99,8 @@ numbers! {
         Status = 6,
         /// Upper half: listener. 1: outcome. 2 to 5: as `Gap`, with reason [`NONE`] if there is none.
         Ready = 7,
-        /// A place that the messages after `Ready` follow, or that a `Page` reaches up to. Upper half: listener. 1: offset. 2: epoch.
+        /// A place that the messages after `Ready` follow, that a `Page` reaches up to, or below which lies what comes before
+        /// it. Upper half: listener. 1: offset. 2: epoch.
         Position = 8,
         /// Upper half: listener. 1: fault + retryable.
         Refused = 9,
@@ -116,8 +117,8 @@ numbers! {
         Said = 14,
         /// The hub has answered a ping. Upper half: its number.
         Echoed = 15,
-        /// A page of history, whole; rows of `Position` follow. Upper half: question. 1: whether there is more. 2 to 5: as
-        /// `Ready`.
+        /// A page of history, whole; rows of `Position` follow. Upper half: question. 1: whether there is more, and twice how
+        /// many of the rows say how far it reaches. 2 to 5: as `Ready`.
         Page = 16,
         /// Upper half: listener.
         CaughtUp = 17,

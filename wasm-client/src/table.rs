@@ -81,8 +81,10 @@ impl Table {
             Event::Ready { listener, outcome, positions, gap } => {
                 self.put_places(Kind::Ready, *listener, outcome.number(), gap, positions);
             }
-            Event::Page { listener, positions, gap, more } => {
-                self.put_places(Kind::Page, *listener, (*more).into(), gap, positions);
+            Event::Page { listener, positions, previous, gap, more } => {
+                let what = u64::from(*more) + 2 * positions.len() as u64;
+                self.put_places(Kind::Page, *listener, what, gap, positions);
+                self.put_positions(*listener, previous);
             }
             Event::CaughtUp { listener } => _ = self.row(Kind::CaughtUp, listener.0),
             Event::Refused { listener, fault } => self.put_refused(Kind::Refused, listener.0, *fault),
@@ -130,6 +132,10 @@ impl Table {
         if let Some(gap) = gap {
             put_gap(row, gap);
         }
+        self.put_positions(listener, positions);
+    }
+
+    fn put_positions(&mut self, listener: ListenerId, positions: &[Position]) {
         for position in positions {
             let row = self.row(Kind::Position, listener.0);
             row[1] = position.offset.0;

@@ -19,7 +19,7 @@ impl Client {
         }
         let wire = if self.connection.is_up() { Some(&mut self.wire) } else { None };
         let packet_bytes = self.parties.allowance().packet_bytes;
-        self.subscriptions.drive(self.now, packet_bytes, &mut self.requests, wire);
+        self.subscriptions.drive(self.now, packet_bytes, &mut self.requests, wire, &mut self.outputs);
     }
 }
 

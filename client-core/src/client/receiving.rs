@@ -92,6 +92,7 @@ impl Client {
                 let welcome = Welcome::without_texts(fields)?;
                 self.parties.welcomed(&welcome);
                 self.sends.welcomed(&welcome);
+                self.subscriptions.welcomed(&welcome);
                 self.subscriptions.tagged(PartyId::default(), welcome.tag);
                 return Ok(self.connection.welcomed(now, &welcome, subject, &self.options, out));
             }

@@ -4,10 +4,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
+use tidewire_protocol::code::Code;
+use tidewire_protocol::hub_frame::Failed;
 
 use crate::input::{Millis, NEVER};
 use crate::limits::{ASK_BYTES_MAX, PAGES_AT_ONCE_MAX};
 use crate::listener::{Listener, Stage};
+use crate::outputs::Outputs;
 use crate::request::{Asker, Requests};
 use crate::subscriptions::Subscriptions;
 use crate::tail::{Standing, Tail};
@@ -21,6 +24,7 @@ impl Subscriptions {
         bytes_max: usize,
         requests: &mut Requests,
         mut wire: Option<&mut Vec<u8>>,
+        out: &mut Outputs,
     ) {
         if now < self.wake_at {
             return;
@@ -59,14 +63,21 @@ impl Subscriptions {
             index += 1;
         }
         if let Some(wire) = wire {
-            let wake_at = self.read(now, bytes_max, requests, wire);
+            let wake_at = self.read(now, bytes_max, requests, wire, out);
             self.wake(wake_at);
         }
     }
 
     /// Asks for pages that listeners want, a few at once, and whoever had one last comes last. Tells when to go on, if
     /// that is not with the next answer.
-    fn read(&mut self, now: Millis, bytes_max: usize, requests: &mut Requests, wire: &mut Vec<u8>) -> Millis {
+    fn read(
+        &mut self,
+        now: Millis,
+        bytes_max: usize,
+        requests: &mut Requests,
+        wire: &mut Vec<u8>,
+        out: &mut Outputs,
+    ) -> Millis {
         if now < self.pages_at {
             return self.pages_at;
         }
@@ -78,6 +89,9 @@ impl Subscriptions {
             for Tail { name, listeners, .. } in self.tails.iter_mut().filter(|tail| reads(tail.standing)) {
                 for listener in listeners {
                     let Stage::Reading { ask_at } = listener.stage else { continue };
+                    if listener.reads_back() && self.reads_back.is_none() {
+                        continue;
+                    }
                     let place = (listener.id <= turn, listener.id);
                     if now < ask_at {
                         wake_at = wake_at.min(ask_at);
@@ -93,8 +107,13 @@ impl Subscriptions {
             if is_full(wire, bytes_max) {
                 return 0;
             }
+            if listener.reads_back() && self.reads_back == Some(false) {
+                let (id, unknown) = (listener.id, Failed { code: Code::NotSupported, ..Failed::default() });
+                self.page_refused(now, id, &unknown, out);
+                continue;
+            }
             let request = requests.ask(Asker::Reader(listener.id));
-            let from = listener.cursor.start(&listener.from);
+            let from = listener.start();
             History { request, name: name.as_str().into(), from, bytes_max: listener.page_bytes() }.put(wire);
             listener.stage = Stage::Asked;
             self.turn = listener.id;

@@ -1,6 +1,8 @@
 //! History that the application asks for, of as many pages of the hub's as it takes, and where listeners' messages end: a
 //! reader each, in tails that the hub never hears of.
 
+use tidewire_protocol::feature;
+use tidewire_protocol::hub_frame::Welcome;
 use tidewire_protocol::position::{Position, Start};
 
 use crate::limits::ANSWER_BYTES_MAX;
@@ -15,11 +17,20 @@ pub(super) type End = (ListenerId, Option<Position>);
 
 impl Subscriptions {
     /// Asks for what there is, as far as it is at most so many messages, one at least, and so many bytes.
-    pub(crate) fn ask_page(&mut self, name: &str, from: Start, messages_max: u32) -> ListenerId {
+    pub(crate) fn ask_page(&mut self, name: &str, from: Start, mut messages_max: u32) -> ListenerId {
         let id = self.following();
+        if let Start::Before { last, .. } = from {
+            messages_max = last.min(messages_max.into()) as u32;
+        }
         self.tails.push(Tail::of_page(id, name, from, (messages_max, ANSWER_BYTES_MAX), id));
         self.wake(0);
         id
+    }
+
+    /// The hub says what it knows. One that reads no page back would take the question for a mistake that ends the link.
+    pub(crate) fn welcomed(&mut self, welcome: &Welcome<'_>) {
+        self.reads_back = Some(welcome.features & feature::BEFORE > 0);
+        self.wake(0);
     }
 
     /// Asks where the messages for a listener end. The last one says so, since what the hub calls the position of the end
@@ -48,8 +59,9 @@ impl Subscriptions {
         let reader = self.tails.remove(index).listeners.remove(0);
         if id == reader_for {
             let more = stage != Stage::Live;
+            let (previous, gap) = (reader.previous, reader.lacks);
             let positions = reader.cursor.into_positions();
-            out.tell(Event::Page { listener: id, positions, gap: reader.lacks, more });
+            out.tell(Event::Page { listener: id, positions, previous, gap, more });
         } else {
             self.ends.push((reader_for, last));
         }

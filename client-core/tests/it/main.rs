@@ -7,6 +7,7 @@ mod batches;
 mod catching_up;
 mod connection;
 mod history;
+mod history_back;
 mod outbox;
 mod pace;
 mod packets;

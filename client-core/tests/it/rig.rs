@@ -36,6 +36,8 @@ pub(crate) struct Rig {
     pub first_frames: Vec<String>,
     /// Seqs that messages were said to go out under.
     pub seqs: Vec<u64>,
+    /// Where what comes before the last page of history is.
+    pub previous: Vec<Position>,
     lens: Vec<usize>,
 }
 
@@ -51,6 +53,7 @@ impl Rig {
             packet_bytes_max: 0,
             first_frames: Vec::new(),
             seqs: Vec::new(),
+            previous: Vec::new(),
             lens: Vec::new(),
         }
     }
@@ -174,7 +177,12 @@ impl Rig {
     fn drain_of(&mut self, received: &[u8]) {
         while let Some(output) = self.client.poll_output() {
             match output {
-                Output::Event(event) => self.events.push(told(&event, received)),
+                Output::Event(event) => {
+                    if let Event::Page { previous, .. } = &event {
+                        self.previous.clone_from(previous);
+                    }
+                    self.events.push(told(&event, received));
+                }
                 Output::Send(packet) => {
                     let mut bytes = Vec::new();
                     let mut from = 0;
@@ -266,6 +274,7 @@ fn said(frame: &ClientFrame<'_>) -> String {
 fn start(start: &Start) -> String {
     match start {
         Start::After(places) => format!("after {}", positions_text(places)),
+        Start::Before { last, positions } => format!("last {last} before {}", positions_text(positions)),
         other => format!("{other:?}").to_lowercase(),
     }
 }
@@ -296,7 +305,8 @@ fn told(event: &Event, received: &[u8]) -> String {
         }
         Event::Gap { listener, gap } => format!("gap {} {}", listener.0, gap_text(gap)),
         Event::CaughtUp { listener } => format!("caught up {}", listener.0),
-        Event::Page { listener, positions, gap, more } => {
+        Event::Page { listener, positions, previous, gap, more } => {
+            assert_eq!(previous.len(), positions.len());
             let gap = gap.as_ref().map_or(String::new(), |gap| format!(" gap {}", gap_text(gap)));
             let more = if *more { " more" } else { "" };
             format!("page {} upto {}{gap}{more}", listener.0, positions_text(positions))

@@ -128,6 +128,8 @@ pub struct Job {
     /// Results so far.
     started: Vec<Option<Begun>>,
     page: PageRead,
+    /// Messages on it.
+    paged: u64,
 }
 
 #[derive(Debug)]
@@ -163,6 +165,7 @@ impl Job {
             charge: None,
             started: Vec::new(),
             page: PageRead::default(),
+            paged: 0,
         }
     }
 

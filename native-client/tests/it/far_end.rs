@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use tidewire_protocol::SUBPROTOCOL_BINARY;
 use tidewire_protocol::client_frame::ClientFrame;
+use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Acked, HubFrame, Opened, Welcome};
 use tidewire_protocol::number::{Epoch, Handle, Offset, Seq};
 
@@ -72,7 +73,8 @@ impl FarEnd {
     pub(crate) async fn welcome(&self) -> FarLink {
         let mut link = self.accept(Some(SUBPROTOCOL_BINARY)).await;
         assert!(matches!(link.next().await, Frame::Hello { .. }));
-        let welcome = Welcome { heartbeat_ms: 10_000, in_flight_max: 1_000, ..Welcome::default() };
+        let features = feature::BEFORE;
+        let welcome = Welcome { features, heartbeat_ms: 10_000, in_flight_max: 1_000, ..Welcome::default() };
         link.say(HubFrame::Welcome(welcome)).await;
         link
     }

@@ -185,6 +185,37 @@ async fn a_page_of_history_is_read_and_gone_on_from() {
 }
 
 #[tokio::test]
+async fn a_page_is_read_back_from_and_its_parts_are_put_in_order() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let reading = tokio::spawn({
+        let client = client.clone();
+        async move { client.history_payloads("t", Start::before(at(9)), 4).await.unwrap() }
+    });
+    let mut link = hub.welcome().await;
+    for (first, more) in [(7, true), (5, true)] {
+        let frame = link.next().await;
+        let Frame::History { request } = frame else { panic!("{frame:?}") };
+        let (prev, mut records, mut blocks) = (Offset(first - 1), Vec::new(), Vec::new());
+        for offset in first..first + 2 {
+            put_message(
+                &Head { prev: Offset(offset - 1), offset: Offset(offset), ..Head::default() },
+                b"1",
+                &mut records,
+            );
+        }
+        put_on_page(&Block { prev, records: &records, ..Block::default() }, &mut Vec::new(), &mut blocks);
+        let (request, after, upto, blocks) =
+            (Request(request), at(first - 1), at(first + 1), Cow::Owned(blocks));
+        link.say(HubFrame::Page(Page { request, more, after, upto, blocks, ..Page::default() })).await;
+    }
+    let page = in_time(reading).await.unwrap();
+    let offsets: Vec<_> = page.messages.iter().map(|message| message.as_ref().unwrap().offset.0).collect();
+    assert_eq!((offsets, page.more), (vec![5, 6, 7, 8], true));
+    assert_eq!((page.previous(), page.next()), (Start::before(at(5)), Start::After(at(8))));
+}
+
+#[tokio::test]
 async fn a_page_that_nobody_waits_for_is_not_asked_for_again() {
     let hub = FarEnd::new().await;
     let client = Client::connect(&hub.url, Options::default()).unwrap();

@@ -33,10 +33,13 @@ function isPlace(value: unknown): boolean {
   return typeof epoch === "string" && /^[\da-f]{16}$/.test(epoch) && isCount(offset);
 }
 
+function isPlaces(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 && value.every(isPlace) : isPlace(value);
+}
+
 function isStart(from: unknown): boolean {
-  if (Array.isArray(from)) return from.length > 0 && from.every(isPlace);
   const { last, sinceMs = last } = Object(from);
-  return isPlace(from) || (isCount(sinceMs) && (last === undefined || last === sinceMs));
+  return isPlaces(from) || (isCount(sinceMs) && (last === undefined || last === sinceMs));
 }
 
 /** One of the words, or left out. */
@@ -131,9 +134,11 @@ export function checkSend(options: SendOptions): void {
 }
 
 export function checkHistory(options: HistoryOptions): void {
-  checkOptions(options, "from limit signal");
-  const { from, limit, signal } = options;
+  checkOptions(options, "from before limit signal");
+  const { from, before, limit, signal } = options;
   checkFrom(from);
+  const isBefore = before === undefined || (from === undefined && isPlaces(before));
+  check(isBefore, "before", "a message, { epoch, offset }, or a list of those, and no from");
   check(limit === undefined || (isCount(limit) && limit > 0), "limit", "a whole number above 0");
   checkSignal(signal);
 }

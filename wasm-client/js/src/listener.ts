@@ -21,7 +21,8 @@ export interface Reader {
   readonly about: string;
   /** Asks an engine. Gives the number, or below zero a refusal. */
   introduce(engine: Engine): number;
-  begin(ready: Ready, more: boolean): void;
+  /** `what` is what a page's row says of it. */
+  begin(ready: Ready, what: number): void;
   give(item: Item): void;
   caught(): void;
   /** It is over, by the application's wish, or because of a refusal, which may be told already. Whether it is heard. */

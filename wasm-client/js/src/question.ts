@@ -1,11 +1,11 @@
 // A page of history: a reader that gathers what it is given, until it is whole.
 
 import { deferred } from "./deferred.js";
-import type { Engine } from "./engine/engine.js";
+import type { Engine, PageFrom } from "./engine/engine.js";
 import type { TidewireError } from "./errors.js";
 import type { Item, Owner, Reader } from "./listener.js";
 import type { ReceivedMessage } from "./message.js";
-import type { From, Page, Ready } from "./types.js";
+import type { Page, Ready } from "./types.js";
 
 export class Question implements Reader {
   number = 0;
@@ -15,7 +15,7 @@ export class Question implements Reader {
   constructor(
     readonly owner: Owner,
     readonly name: string,
-    readonly from: From,
+    readonly from: PageFrom,
     readonly limit: number,
   ) {}
 
@@ -28,7 +28,9 @@ export class Question implements Reader {
   }
 
   /** Its messages have all been given. */
-  begin({ positions: next, gap }: Ready, more: boolean): void {
+  begin({ positions, gap }: Ready, what: number): void {
+    // A page that was read back came in parts, the newest first.
+    this.#messages.sort((one, other) => one.offset - other.offset);
     const messages = this.#messages.filter((message) => {
       try {
         message.read();
@@ -39,7 +41,13 @@ export class Question implements Reader {
       }
     });
     this.owner.left(this);
-    this.answer.resolve({ messages, next, more, ...(gap && { gap }) });
+    this.answer.resolve({
+      messages,
+      next: positions.slice(0, what >> 1),
+      previous: positions.slice(what >> 1),
+      more: (what & 1) > 0,
+      ...(gap && { gap }),
+    });
   }
 
   give(item: Item): void {

@@ -182,7 +182,7 @@ export class Session implements Guest {
         case Kind.Page:
         case Kind.Ready:
           if (listener && rows.lower(row, 0) === Kind.Page) this.#forget(listener);
-          listener?.begin(readyOf(rows, row), rows.lower(row, 1) > 0);
+          listener?.begin(readyOf(rows, row), rows.lower(row, 1));
           break;
         case Kind.CaughtUp:
           listener?.caught();

@@ -100,7 +100,9 @@ export interface Page<T = unknown> {
   readonly gap?: Gap;
   /** Where the next page starts, and a subscription that goes on behind this one: give it as `from`. */
   readonly next: readonly Position[];
-  /** Whether there was more to read, behind this. */
+  /** Below which lies what comes before this page: give it as `before`. */
+  readonly previous: readonly Position[];
+  /** Whether there was more to read: behind this, or before it where `before` was given. */
   readonly more: boolean;
 }
 
@@ -133,8 +135,10 @@ export interface SubscribeOptions {
 }
 
 export interface HistoryOptions {
-  /** The last `limit` messages if not given. */
+  /** The last `limit` messages if neither this nor `before` is given. */
   readonly from?: From;
+  /** Asks for the newest messages below a place: a message, or the `previous` of a page. */
+  readonly before?: Position | readonly Position[];
   /** Messages of a page, 100 if not given: it has as many, or all that there are; fewer only beyond 8 MiB, with `more`. */
   readonly limit?: number;
   /** Stops the waiting. */

@@ -134,7 +134,7 @@ test("an option that nobody knows is a mistake that names those that are", async
   mistake(() => topic.send(1, { ttl: 5 }), /option ttl: give expiresMs/);
   const rejected = { name: "TypeError", code: "bad_argument" };
   await assert.rejects(topic.publish(1, { untill: "acked" }), { ...rejected, message: /untill/ });
-  await assert.rejects(topic.history({ before: 5 }), { ...rejected, message: /option before/ });
+  await assert.rejects(topic.history({ after: 5 }), { ...rejected, message: /option after/ });
 });
 
 /** Names by whether they are one for a topic, and for a pattern; those of a pattern alone come second. */

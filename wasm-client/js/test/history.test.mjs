@@ -4,7 +4,18 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { WebSocket } from "ws";
 import { createClient } from "../src/index.ts";
-import { block, Client, epochText, frame, gap, Hub, page, ScriptedHub } from "./scripted-hub.mjs";
+import {
+  block,
+  Client,
+  epoch,
+  epochText,
+  frame,
+  gap,
+  Hub,
+  page,
+  position,
+  ScriptedHub,
+} from "./scripted-hub.mjs";
 import { corrupt, settled, until } from "./support.mjs";
 
 let hub;
@@ -19,6 +30,9 @@ afterEach(async () => {
   tide.close();
   await hub.stop();
 });
+
+/** What a hub says that has pages below a place. */
+const features = 1 << 15;
 
 /** The start of a question as the wire has it. */
 const startOf = ({ fields }) => [...fields[3]];
@@ -44,6 +58,7 @@ test("a page has its messages, oldest first, and says where the next one starts"
   );
   assert.deepEqual([first.more, first.gap], [true, undefined]);
   assert.deepEqual(first.next, [{ epoch: epochText, offset: 7 }]);
+  assert.deepEqual(first.previous, [{ epoch: epochText, offset: 5 }]);
 
   const second = tide.topic("t").history({ from: first.next });
   const { fields } = await hub.next(Client.history);
@@ -52,6 +67,7 @@ test("a page has its messages, oldest first, and says where the next one starts"
   assert.deepEqual(await second, {
     messages: [],
     next: [{ epoch: epochText, offset: 9 }],
+    previous: [{ epoch: epochText, offset: 10 }],
     more: false,
     gap: { type: "gap", epoch: epochText, from: 8, to: 9, reason: "retention" },
   });
@@ -72,6 +88,59 @@ test("a page is made of as many as the hub makes of it", async () => {
     offsets,
   );
   assert.equal(more, true);
+});
+
+/** A start below a place, as the wire has it. */
+const below = (last, offset) => [5, last, ...position(epoch, offset)];
+
+test("a page below a place is put together from its parts, and says what lies before it", async () => {
+  const [topic, pattern] = [tide.topic("t"), tide.pattern("t.*")];
+  const message = { type: "message", epoch: epochText, offset: 9, data: "a message is a place" };
+  for (const [named, before] of [
+    [topic, message],
+    [topic, { epoch: epochText, offset: 9 }],
+    [pattern, [{ epoch: epochText, offset: 9 }]],
+  ]) {
+    const asked = named.history({ before, limit: 4 });
+    if (named === topic && before === message) await hub.welcome(features);
+    const first = await hub.next(Client.history);
+    assert.deepEqual(startOf(first), below(4, 9));
+    const newer = [
+      [7, "7"],
+      [8, "8"],
+    ];
+    hub.send(page(first.fields[1], 6, newer, { more: true }));
+    const second = await hub.next(Client.history);
+    assert.deepEqual(startOf(second), below(2, 7));
+    hub.send(page(second.fields[1], 3, [[5, "5"]], { upto: 6, lost: gap(1, 3) }));
+    const { messages, ...rest } = await asked;
+    assert.deepEqual(
+      messages.map(({ data }) => data),
+      [5, 7, 8],
+    );
+    assert.deepEqual(rest, {
+      next: [{ epoch: epochText, offset: 8 }],
+      previous: [{ epoch: epochText, offset: 4 }],
+      more: false,
+      gap: { type: "gap", epoch: epochText, from: 1, to: 3, reason: "retention" },
+    });
+    const further = named.history({ before: rest.previous });
+    const { fields } = await hub.next(Client.history);
+    assert.deepEqual([...fields[3]], below(100, 4));
+    hub.send(page(fields[1], 0, [], { upto: 3 }));
+    await further;
+  }
+});
+
+test("a hub that has no pages below a place is not asked for one", async () => {
+  const refused = tide.topic("t").history({ before: { epoch: epochText, offset: 9 } });
+  const other = tide.topic("u").history();
+  await hub.welcome();
+  await assert.rejects(refused, { code: "not_supported" });
+  const question = await hub.next(Client.history);
+  assert.equal(question.fields[2].toString(), "u");
+  hub.send(page(question.fields[1], 0, []));
+  await other;
 });
 
 test("a page that was given is not asked for again by the next engine", async () => {
@@ -133,7 +202,19 @@ test("a refused page rejects with the hub's words; one message that is no JSON i
 
 test("mistakes of a question reject, an abort with its reason", async () => {
   const topic = tide.topic("t");
-  for (const options of [{ limit: 0 }, { limit: 1.5 }, { from: "now" }, { before: 1 }, null]) {
+  const place = { epoch: epochText, offset: 5 };
+  const before = [1, null, [], [1], "latest", { last: 5 }, { offset: 5 }].map((before) => ({
+    before,
+  }));
+  for (const options of [
+    { limit: 0 },
+    { limit: 1.5 },
+    { from: "now" },
+    { before: place, from: place },
+    { before: place, from: "earliest" },
+    ...before,
+    null,
+  ]) {
     await assert.rejects(topic.history(options), { name: "TypeError", code: "bad_argument" });
   }
   const reason = new Error("enough");

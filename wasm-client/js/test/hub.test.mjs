@@ -142,6 +142,20 @@ test("pages of history lead from the newest to what came since, and to a subscri
   const [message] = await take(topic.messages({ from: newest.next }), 1);
   assert.equal(message.data, 10);
   assert.deepEqual(data(await two.topic("pages.none").history()), []);
+  for (const named of [topic, two.pattern("pages.*")]) {
+    const seen = [];
+    let before = newest.messages[0];
+    for (let more = true; more; ) {
+      const page = await named.history({ before, limit: 3 });
+      assert.equal(page.gap, undefined);
+      seen.unshift(...data(page));
+      ({ more, previous: before } = page);
+    }
+    assert.deepEqual(seen, [0, 1, 2, 3, 4, 5, 6]);
+    const { messages, next: end } = await named.history({ before: newest.messages[1], limit: 2 });
+    assert.deepEqual(data({ messages }), [6, 7]);
+    assert.deepEqual(data(await named.history({ from: end })), [8, 9, 10]);
+  }
   one.close();
   two.close();
 });

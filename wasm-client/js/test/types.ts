@@ -139,7 +139,12 @@ const sent: boolean = typed.topic("motto").send("onward", { expiresMs: 500 });
 typed.topic("motto").send(5);
 // @ts-expect-error a pattern cannot be sent to
 free.pattern("orders.*").send(1);
-const { messages, next, more } = await typed.topic("orders.eu").history({ limit: 20 });
+const { messages, next, more, previous } = await typed.topic("orders.eu").history({ limit: 20 });
+const older = await typed
+  .topic("orders.eu")
+  .history({ before: messages[0] ?? previous, limit: 20 });
+const oldest = await typed.pattern("orders.*").history({ before: older.previous });
+export const seen: number = oldest.messages.length;
 export const states: Order["state"][] = messages.map(({ data }) => data.state);
 export const counts: number = free.sendsDropped + Number(sent) + Number(more);
 typed.topic("orders.eu").subscribe(() => {}, { from: next });

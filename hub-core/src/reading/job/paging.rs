@@ -36,7 +36,9 @@ impl Job {
             return;
         };
         found.upto = found.upto.min(below);
-        let search = Search::new(&found, last, room as u64);
+        // So many in all: logs share them, and what one does not need is left to those behind it.
+        let logs = hub.logs.len() as u64 - u64::from(log);
+        let search = Search::new(&found, (last - self.paged.min(last)).div_ceil(logs), room as u64);
         self.stage = Stage::Searching(log, found, search);
     }
 
@@ -58,6 +60,7 @@ impl Job {
         loop {
             for block in &part.blocks {
                 put_on_page(&block.wire(), &mut scratch, &mut self.page.blocks);
+                self.paged += u64::from(block.count);
             }
             let has_some = !part.blocks.is_empty();
             match part.lost {

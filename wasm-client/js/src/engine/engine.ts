@@ -33,6 +33,9 @@ interface Outgoing {
   readonly seq: number;
 }
 
+/** Where a page begins, or below which places it ends. */
+export type PageFrom = From | { readonly before: Position | readonly Position[] };
+
 /** Bytes of payload that an outbox takes if nothing else is said. */
 const bytesMaxDefault = 1 << 24;
 
@@ -104,11 +107,11 @@ export class Engine {
   }
 
   /** The number of the question, or below zero a refusal. */
-  history(name: string, from: From, limit: number): number {
+  history(name: string, from: PageFrom, limit: number): number {
     return this.#read(Call.History, name, from, limit);
   }
 
-  #read(call: number, name: string, from: From, last: number): number {
+  #read(call: number, name: string, from: PageFrom, last: number): number {
     const bytes = toUtf8(name);
     const [kind, amount, positions] = start(from);
     const input = new Uint8Array(bytes.length + positions.length * 16);
@@ -147,12 +150,14 @@ export class Engine {
   }
 }
 
-/** A start as the engine takes it: which, how many, and after which places. */
-function start(from: From): [kind: number, amount: number, positions: readonly Position[]] {
+/** A start as the engine takes it: which, how many, and after or below which places. */
+function start(from: PageFrom): [kind: number, amount: number, positions: readonly Position[]] {
   if (from === "latest") return [0, 0, []];
   if (from === "earliest") return [1, 0, []];
   if ("last" in from) return [2, from.last, []];
   if ("sinceMs" in from) return [3, from.sinceMs, []];
-  const positions = "epoch" in from ? [from] : from;
-  return [4, positions.length, positions];
+  const isEnd = "before" in from;
+  const places = isEnd ? from.before : from;
+  const positions = "epoch" in places ? [places] : places;
+  return [isEnd ? 5 : 4, positions.length, positions];
 }

@@ -69,7 +69,7 @@ function welcome({ random: { number, once, pick } }) {
     4: pick([1, 3, 100, undefined]),
     5: once(2) ? textBytes("ada") : undefined,
     6: textBytes("peer"),
-    7: pick([0, undefined, 1 << 11, 1 << 13, number()]),
+    7: pick([0, undefined, 1 << 11, 1 << 13, 1 << 15, number()]),
     8: pick([undefined, 1_024, 1_048_576]),
   });
 }

@@ -110,10 +110,10 @@ function send(seat, random) {
 function read(seat, random, made, call, last) {
   const { below, bytes } = random;
   const text = name(random);
-  const kind = below(5);
-  const positions = kind === 4 ? below(3) : 0;
+  const kind = below(6);
+  const positions = kind >= 4 ? below(3) : 0;
   seat.put([...text, ...bytes(16 * positions)]);
-  const much = kind === 4 ? positions : amount(random, random.number() + 1);
+  const much = kind >= 4 ? positions : amount(random, random.number() + 1);
   if (seat.call(call, text.length, kind, much, last) >= 0) made.listeners++;
 }
 
