@@ -171,10 +171,10 @@ fn report(sum: &Sum) -> bool {
         println!("seed {}: {}", world.seed, world.violation.as_deref().unwrap_or_default());
     }
     let hours = sum.tally.hours();
-    let Tally { published, heard, faults, steps, .. } = sum.tally;
+    let Tally { published, heard, pages, faults, steps, .. } = sum.tally;
     let seconds = sum.took.as_secs_f64();
     println!(
-        "client_hours={hours:.0} worlds={} published={published} heard={heard} faults={faults} steps={steps} \
+        "client_hours={hours:.0} worlds={} published={published} heard={heard} pages={pages} faults={faults} steps={steps} \
          violations={} seconds={seconds:.1} client_hours_per_second={:.0} \
          per_client_hour: publishes={:.0} faults={:.1}",
         sum.worlds,
@@ -191,10 +191,10 @@ fn replay(seed: u64, traced: bool) -> bool {
     for line in &world.trace {
         println!("{line}");
     }
-    let Tally { published, heard, faults, steps, .. } = world.tally;
+    let Tally { published, heard, pages, faults, steps, .. } = world.tally;
     let hours = world.tally.hours();
     println!(
-        "seed={seed} client_hours={hours:.1} published={published} heard={heard} faults={faults} steps={steps}"
+        "seed={seed} client_hours={hours:.1} published={published} heard={heard} pages={pages} faults={faults} steps={steps}"
     );
     match &world.violation {
         Some(violation) => println!("violation: {violation}"),

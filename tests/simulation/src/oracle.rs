@@ -10,6 +10,7 @@ use tidewire_protocol::block;
 use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::names::{FOREIGN, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
+use crate::oracle::asking::Asking;
 use crate::oracle::batches::{Batch, Open};
 use crate::oracle::closing::Closing;
 use crate::oracle::fate::Fate;
@@ -17,6 +18,8 @@ use crate::oracle::listening::Listening;
 use crate::oracle::log::{Log, Record};
 use crate::oracle::places::Places;
 use crate::oracle::timekeeping::Timekeeping;
+
+pub mod asking;
 
 pub mod listening;
 
@@ -50,6 +53,8 @@ pub struct Oracle {
     pub publishes: Vec<Publish>,
     /// Every listener.
     pub listeners: Vec<Listening>,
+    /// Questions that are not answered yet, by their place among the listeners.
+    pub questions: BTreeMap<usize, Asking>,
     /// Whether the hub keeps everything.
     pub keeps_all: bool,
     /// Topics that keep nothing to be asked for.
@@ -314,6 +319,10 @@ impl Oracle {
 
     /// What listeners must have when all is calm. Tells the first who does not.
     pub fn check_calm(&mut self, now: u64) {
+        if let Some((listener, asking)) = self.questions.first_key_value() {
+            let what = format!("question {listener} is not answered in calm: {asking:?}");
+            self.object(what);
+        }
         let life = self.life(0);
         self.check_no_batch_is_open();
         let Self { listeners, logs, publishes, .. } = self;

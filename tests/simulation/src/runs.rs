@@ -97,6 +97,7 @@ impl Tally {
         self.client_ms += other.client_ms;
         self.published += other.published;
         self.heard += other.heard;
+        self.pages += other.pages;
         self.faults += other.faults;
         self.steps += other.steps;
     }

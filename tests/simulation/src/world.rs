@@ -17,6 +17,7 @@ use crate::world::hub::Hub;
 use crate::world::link::{Link, LinkId};
 
 mod application;
+mod asking;
 mod upkeep;
 mod weather;
 
@@ -87,6 +88,8 @@ pub struct Tally {
     pub published: u64,
     /// Messages given to listeners.
     pub heard: u64,
+    /// Pages read back.
+    pub pages: u64,
     /// Faults made.
     pub faults: u64,
     /// Steps made.

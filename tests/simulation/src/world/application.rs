@@ -35,6 +35,9 @@ impl World {
         if self.calm {
             return;
         }
+        if self.random.one_in(8) {
+            self.ask_below(actor);
+        }
         match self.random.below(12) {
             0..=5 => self.publish_some(actor),
             6..=8 if self.actors[actor].listening.len() < LISTENERS_MAX => self.listen_somewhere(actor),
@@ -219,7 +222,7 @@ impl World {
     }
 
     /// A place in a log: its beginning, or that of a message of a selector.
-    fn some_place(&mut self, log: usize, selector: SelectorIndex) -> Position {
+    pub(crate) fn some_place(&mut self, log: usize, selector: SelectorIndex) -> Position {
         let log = &self.oracle.logs[log];
         let own = &log.by_selector[usize::from(selector)];
         let among = own.len() as u64 + 1;

@@ -7,6 +7,7 @@ use tidewire_client_core::output::{Event as ClientEvent, Output, Status};
 use tidewire_protocol::code::Code;
 
 use crate::oracle::Oracle;
+use crate::oracle::asking::Told as Answered;
 use crate::oracle::fate::Cause;
 use crate::websocket::{BINARY, CLOSE, put_masked};
 use crate::world::actor::Actor;
@@ -151,6 +152,9 @@ impl World {
             ClientEvent::Message(message) => {
                 let index = self.actors[actor].listeners[message.listener.0 as usize - 1];
                 let payload = message.payload.of(received);
+                if self.oracle.questions.contains_key(&index) {
+                    return self.oracle.given(index, message, payload);
+                }
                 uid = payload.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
                 self.oracle.heard(self.now, index, message, payload);
                 self.plan_settle(actor, message.listener.0 as usize, message.payload.len);
@@ -186,8 +190,21 @@ impl World {
             ClientEvent::Goodbye { code: Code::Fenced, .. } => self.fenced(actor),
             ClientEvent::Goodbye { code, .. } => self.check_goodbye(actor, *code),
             ClientEvent::CaughtUp { listener } => self.caught_up(actor, listener.0 as usize),
-            // Nobody here asks for pages.
-            ClientEvent::Page { .. } => {}
+            ClientEvent::Page { listener, positions: next, previous, gap, more } => {
+                let index = self.actors[actor].listeners[listener.0 as usize - 1];
+                let Some(asking) = self.oracle.questions.remove(&index) else {
+                    return self
+                        .oracle
+                        .object(format_args!("client {actor}: question {index} is answered twice"));
+                };
+                let told = Answered { next, previous, gap: *gap, more: *more };
+                if let Err(objection) = self.oracle.answered(&asking, told) {
+                    let what =
+                        format!("client {actor}, question {index}: {objection}\n  {asking:?}\n  {told:?}");
+                    self.oracle.object(what);
+                }
+                self.tally.pages += 1;
+            }
             // What comes of it is told as well.
             ClientEvent::Said { .. } | ClientEvent::Echoed { .. } => {}
             ClientEvent::Settled { .. } | ClientEvent::Unsendable { .. } => {}
@@ -214,6 +231,7 @@ impl World {
 
     fn listener_refused(&mut self, actor: usize, listener: usize, fault: Fault) {
         let index = self.actors[actor].listeners[listener - 1];
+        self.oracle.questions.remove(&index);
         self.oracle.listeners[index].ended = true;
         self.actors[actor].listening.retain(|seat| seat.id.0 as usize != listener);
         let is_closed = fault == Fault::Protocol(Code::Forbidden)

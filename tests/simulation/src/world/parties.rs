@@ -44,6 +44,7 @@ impl World {
         let this = &mut self.actors[actor];
         for index in &this.listeners {
             self.oracle.listeners[*index].ended = true;
+            self.oracle.questions.remove(index);
         }
         this.rebuild(seed);
         self.oracle.lost_places(actor, 0, &this.counters);
