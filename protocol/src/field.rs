@@ -342,10 +342,7 @@ fn take_start(bytes: &[u8]) -> Option<Start> {
         2 => Start::Last(take_number(&mut rest)?),
         3 => Start::SinceMs(take_number(&mut rest)?),
         4 => return take_positions(rest).map(Start::After),
-        5 => {
-            let last = take_number(&mut rest)?;
-            return take_positions(rest).map(|positions| Start::Before { last, positions });
-        }
+        5 => return Some(Start::Before { last: take_number(&mut rest)?, positions: take_positions(rest)? }),
         _ => return None,
     };
     rest.is_empty().then_some(start)

@@ -325,6 +325,15 @@ fn what_is_none_is_told_with_what_is_allowed_and_where_it_was_given() {
         (&["sub", "t", "--count", "-2.5"], count),
         (&["sub", "t", "--from", "-1"], "'-1' for '--from <PLACE>': allowed: latest, "),
         (&["history", "t", "--from", "-1"], "'-1' for '--from <PLACE>': allowed: latest, "),
+        (
+            &["history", "t", "--before", "latest", "--limit", "2"],
+            "'latest' for '--before <PLACE>': allowed: EPOCH:OFFSET as ",
+        ),
+        (&["history", "t", "--before", "00000000000000ff:7"], "--limit <N>"),
+        (
+            &["history", "t", "--before", "00000000000000ff:7", "--limit", "2", "--from", "earliest"],
+            "'--before <PLACE>' cannot be used with '--from <PLACE>'",
+        ),
         (&["pub", "t", "x", "--url", ""], "--url or TIDEWIRE_URL: it is empty; allowed: http://HOST:PORT"),
         (&["check", "--config", ""], "--config or TIDEWIRE_CONFIG is empty; allowed: the path of a file"),
         (&["serve", "--config", ""], "--config or TIDEWIRE_CONFIG is empty; allowed: the path of a file"),

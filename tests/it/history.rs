@@ -36,6 +36,18 @@ fn what_is_there_is_printed_and_then_it_ends() {
     let first: Value = serde_json::from_str(&json).unwrap();
     let place = format!("{}:{}", first["epoch"].as_str().unwrap(), first["offset"]);
     check(&hub, &["history", "t", "--from", &place], "2\n3\n4\n");
+    check(&hub, &["history", "t", "--before", &place, "--limit", "3"], "");
+    let json = succeed(&run(&hub, &["history", "t", "--json", "--from", "last:1"], ""));
+    let last: Value = serde_json::from_str(&json).unwrap();
+    let place = format!("{}:{}", last["epoch"].as_str().unwrap(), last["offset"]);
+    for name in ["t", "*"] {
+        check(&hub, &["history", name, "--before", &place, "--limit", "2"], "2\n3\n");
+        check(&hub, &["history", name, "--before", &place, "--limit", "9"], "1\n2\n3\n");
+    }
+    // Nothing of a log that is gone is kept.
+    let output = run(&hub, &["history", "t", "--before", "00000000000000ff:7", "--limit", "2"], "");
+    assert_eq!(succeed(&output), "");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("epoch_changed"));
 }
 
 #[test]
@@ -47,6 +59,13 @@ fn more_than_a_page_comes_whole_and_in_order() {
     assert!(all == lines, "{} of {} bytes came", all.len(), lines.len());
     let some: String = (1..=20_000).map(|n| format!("{n}\n")).collect();
     assert!(succeed(&run(&hub, &["history", ">", "--limit", "20000"], "")) == some);
+    let json = succeed(&run(&hub, &["history", "t", "--json", "--from", "last:1"], ""));
+    let last: Value = serde_json::from_str(&json).unwrap();
+    let place = format!("{}:{}", last["epoch"].as_str().unwrap(), last["offset"]);
+    let some: String = (30_000..50_000).map(|n| format!("{n}\n")).collect();
+    for name in ["t", ">"] {
+        assert!(succeed(&run(&hub, &["history", name, "--before", &place, "--limit", "20000"], "")) == some);
+    }
 }
 
 #[test]

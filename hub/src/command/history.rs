@@ -12,7 +12,7 @@ use crate::command::asked::Asked;
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::hub_address::HubAddress;
 use crate::command::number::count;
-use crate::command::place::Place;
+use crate::command::place::{Place, Spot};
 use crate::command::printing::{finish, print_message, tell_gap};
 
 /// The options of `history`.
@@ -25,6 +25,15 @@ pub(crate) struct History {
     /// EPOCH:OFFSET for what comes after it, both as --json prints them
     #[arg(long, value_name = "PLACE", allow_negative_numbers = true, default_value = "earliest")]
     pub(crate) from: Place,
+    /// Print what comes before this instead, the newest --limit of it: EPOCH:OFFSET as --json prints them
+    #[arg(
+        long,
+        value_name = "PLACE",
+        allow_negative_numbers = true,
+        conflicts_with = "from",
+        requires = "limit"
+    )]
+    pub(crate) before: Option<Spot>,
     /// Print at most so many messages, the oldest first
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<u64>,
@@ -45,7 +54,12 @@ impl History {
         let ended = tokio::select! {
             biased;
             failure = self.hub.given_up(&client, &asked) => Err(failure.into()),
-            result = self.print(&client, &asked, &mut out) => result,
+            result = async {
+                match &self.before {
+                    Some(spot) => self.print_before(&client, &asked, spot.0, &mut out).await,
+                    None => self.print(&client, &asked, &mut out).await,
+                }
+            } => result,
         };
         finish(ended, &mut out)?;
         client.close().await;
@@ -80,6 +94,37 @@ impl History {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+
+    /// Pages come the newest first, and are printed when all are there.
+    async fn print_before(
+        &self,
+        client: &Client,
+        asked: &Asked,
+        place: Position,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        let (mut from, mut pages) = (Start::before(vec![place]), Vec::new());
+        while left > 0 {
+            let max = u32::try_from(left).unwrap_or(PAGE_MAX).min(PAGE_MAX);
+            let page = asked.wait(self.page(client, from, max)).await?;
+            from = page.previous();
+            left = left.saturating_sub(page.messages.len() as u64);
+            if !page.more {
+                left = 0;
+            } else if page.messages.is_empty() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            pages.push(page);
+        }
+        for page in pages.into_iter().rev() {
+            page.gap.iter().for_each(tell_gap);
+            for message in page.messages.into_iter().flatten() {
+                print_message(&message, self.json, out)?;
+            }
+        }
+        Ok(())
     }
 
     async fn page(&self, client: &Client, from: Start, max: u32) -> Result<Page<Bytes>, Failure> {

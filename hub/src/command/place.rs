@@ -15,6 +15,15 @@ pub(crate) struct Place {
     not_before_ms: u64,
 }
 
+/// The place of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spot(pub Position);
+
+/// Why a text is no spot.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("allowed: EPOCH:OFFSET as --json prints them; OFFSET is 0 to {NUMBER_MAX}")]
+pub(crate) struct BadSpot;
+
 /// Why a text is no start.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadPlace {
@@ -41,6 +50,17 @@ impl Place {
 impl From<Start> for Place {
     fn from(start: Start) -> Self {
         Self { start, not_before_ms: 0 }
+    }
+}
+
+impl FromStr for Spot {
+    type Err = BadSpot;
+
+    fn from_str(text: &str) -> Result<Self, BadSpot> {
+        match parse(text, 0).map(|place| place.start) {
+            Ok(Start::After(positions)) => positions.first().copied().map(Self).ok_or(BadSpot),
+            _ => Err(BadSpot),
+        }
     }
 }
 
@@ -194,6 +214,17 @@ mod tests {
             assert_eq!(parse(far, NOW), Err(range), "{far}");
         }
         check("last:9007199254740991", Start::Last(NUMBER_MAX));
+    }
+
+    #[test]
+    fn a_spot_is_that_of_a_message_and_no_other_start() {
+        let spot = Spot(Position { epoch: Epoch(0x3115_4360_0d01_64c3), offset: Offset(7) });
+        assert_eq!("311543600d0164c3:7".parse(), Ok(spot));
+        for wrong in
+            ["latest", "last:5", "since:1d", "7", "311543600d0164c3:", "311543600d0164c3:9007199254740992"]
+        {
+            assert_eq!(wrong.parse::<Spot>(), Err(BadSpot), "{wrong}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Subscribe {
         if self.until_now {
             let Self { pattern: topic, from, count: limit, json, hub, .. } = self;
             let from = from.unwrap_or(Start::Earliest.into());
-            return History { topic, from, limit, json, hub }.run().await;
+            return History { topic, from, before: None, limit, json, hub }.run().await;
         }
         let client = self.hub.client()?;
         let asked = Asked::default();

@@ -3,7 +3,7 @@
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::input::Input;
 use tidewire_client_core::options::PartyId;
-use tidewire_client_core::output::{Event as ClientEvent, Output, Status};
+use tidewire_client_core::output::{Event as ClientEvent, Output, PublishId, Status};
 use tidewire_protocol::code::Code;
 
 use crate::oracle::Oracle;
@@ -166,20 +166,7 @@ impl World {
                 let uid = self.publish_of(actor, published.party, published.id);
                 self.oracle.acknowledged(uid, published);
             }
-            ClientEvent::Failed { party, id, fault, .. } => {
-                let uid = self.publish_of(actor, *party, *id);
-                let cause = Cause {
-                    too_large: self.is_too_large(uid),
-                    anew: self.oracle.logs.len() > self.setup.logs || self.actors[actor].rebuilt,
-                    taken_over: self.actors[actor].taken_over,
-                    rebuilt: self.actors[actor].rebuilt,
-                    forgets: self.setup.forgets,
-                };
-                self.oracle.failed(uid, *fault, cause);
-                if *fault == Fault::Protocol(Code::Fenced) {
-                    self.fenced(actor);
-                }
-            }
+            ClientEvent::Failed { party, id, fault, .. } => self.publish_failed(actor, *party, *id, *fault),
             ClientEvent::Detached { party: PartyId(0), fault: Fault::Protocol(Code::Fenced) } => {
                 self.fenced(actor)
             }
@@ -191,19 +178,8 @@ impl World {
             ClientEvent::Goodbye { code, .. } => self.check_goodbye(actor, *code),
             ClientEvent::CaughtUp { listener } => self.caught_up(actor, listener.0 as usize),
             ClientEvent::Page { listener, positions: next, previous, gap, more } => {
-                let index = self.actors[actor].listeners[listener.0 as usize - 1];
-                let Some(asking) = self.oracle.questions.remove(&index) else {
-                    return self
-                        .oracle
-                        .object(format_args!("client {actor}: question {index} is answered twice"));
-                };
                 let told = Answered { next, previous, gap: *gap, more: *more };
-                if let Err(objection) = self.oracle.answered(&asking, told) {
-                    let what =
-                        format!("client {actor}, question {index}: {objection}\n  {asking:?}\n  {told:?}");
-                    self.oracle.object(what);
-                }
-                self.tally.pages += 1;
+                self.answered(actor, listener.0 as usize, told);
             }
             // What comes of it is told as well.
             ClientEvent::Said { .. } | ClientEvent::Echoed { .. } => {}
@@ -212,6 +188,34 @@ impl World {
         if let Some(story) = &mut self.story {
             story.push(Told { actor, event, uid });
         }
+    }
+
+    fn publish_failed(&mut self, actor: usize, party: PartyId, id: PublishId, fault: Fault) {
+        let uid = self.publish_of(actor, party, id);
+        let cause = Cause {
+            too_large: self.is_too_large(uid),
+            anew: self.oracle.logs.len() > self.setup.logs || self.actors[actor].rebuilt,
+            taken_over: self.actors[actor].taken_over,
+            rebuilt: self.actors[actor].rebuilt,
+            forgets: self.setup.forgets,
+        };
+        self.oracle.failed(uid, fault, cause);
+        if fault == Fault::Protocol(Code::Fenced) {
+            self.fenced(actor);
+        }
+    }
+
+    /// A question has its answer.
+    fn answered(&mut self, actor: usize, listener: usize, told: Answered<'_>) {
+        let index = self.actors[actor].listeners[listener - 1];
+        let Some(asking) = self.oracle.questions.remove(&index) else {
+            return self.oracle.object(format_args!("client {actor}: question {index} is answered twice"));
+        };
+        if let Err(objection) = self.oracle.answered(&asking, told) {
+            let what = format!("client {actor}, question {index}: {objection}\n  {asking:?}\n  {told:?}");
+            self.oracle.object(what);
+        }
+        self.tally.pages += 1;
     }
 
     fn check(&mut self, actor: usize, listener: usize, done: Result<(), String>) {
