@@ -212,6 +212,33 @@ test("what is no line is passed over, what came twice is shown once, and a long 
   await onlySubscription();
 });
 
+test("who scrolls up reads back to where nothing older is kept", async () => {
+  const texts = Array.from({ length: 1_100 }, (_, n) => `Old ${n}`);
+  const stranger = createClient(hub.url, { WebSocket: SocketOfThePage });
+  const lobby = stranger.topic("chat.lobby");
+  const lines = texts.map((text, n) => ({ id: `old ${n}`, author: "Stranger", text }));
+  await Promise.all(lines.map((line) => lobby.publish(line)));
+  const ada = await visit("Ada");
+  await heard(ada, "Old 1099");
+  const shown = (count) => texts.slice(-count).map((text) => `Stranger: ${text}`);
+  assert.deepEqual(await said(ada), shown(50));
+  const older = ada.getByRole("button", { name: "Older lines" });
+  await older.focus();
+  await ada.keyboard.press("Enter");
+  await heard(ada, "Old 1000");
+  assert.deepEqual(await said(ada), shown(100));
+  for (let count = 150; count <= LINES_KEPT; count += 50) {
+    await ada.getByRole("log").evaluate((log) => log.scrollTo(0, -log.scrollHeight));
+    await heard(ada, `Old ${texts.length - count}`);
+  }
+  await older.waitFor({ state: "detached" });
+  await gaps(ada).getByText("the hub has not kept them").waitFor();
+  await lobby.publish({ id: "new", author: "Stranger", text: "New" });
+  stranger.close();
+  await heard(ada, "New");
+  assert.deepEqual(await said(ada), ["gap", ...shown(LINES_KEPT), "Stranger: New"]);
+});
+
 test("where the client cannot work the page says why, whatever room is entered", async () => {
   const policy = { "content-security-policy": "script-src 'self'" };
   const strict = await serve("dist", { headers: policy });
@@ -316,5 +343,7 @@ function forgiveSockets() {
   browser.errors = browser.errors.filter((text) => !text.includes("WebSocket connection to"));
 }
 
+/** As many as the hub keeps of a room. */
+const LINES_KEPT = 1_000;
 /** As many lines as the page keeps. */
 const LINES_SHOWN = 500;

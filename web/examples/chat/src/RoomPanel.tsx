@@ -6,7 +6,7 @@ import { EntryItem, OutgoingItem } from "./items";
 import type { Room } from "./room";
 
 export function RoomPanel({ name, room }: { name: string; room: Room }) {
-  const { state, why, entries, outgoing } = useRoom(room);
+  const { state, why, entries, outgoing, older } = useRoom(room);
   if (state === "refused") {
     return (
       <main className="refused">
@@ -21,9 +21,21 @@ export function RoomPanel({ name, room }: { name: string; room: Room }) {
   const isEmpty = entries.length + outgoing.length === 0;
   return (
     <main>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is to be scrolled by keys. */}
-      <div role="log" aria-label={name} aria-busy={state === "entering"} tabIndex={0}>
+      <div
+        role="log"
+        aria-label={name}
+        aria-busy={state === "entering"}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is to be scrolled by keys.
+        tabIndex={0}
+        onScroll={({ currentTarget }) => isAtTop(currentTarget) && room.showOlder()}
+      >
         <div>
+          {older === "some" && (
+            <button type="button" onClick={room.showOlder}>
+              Older lines
+            </button>
+          )}
+          {older === "loading" && <small>Looking for older lines…</small>}
           <ol>
             {entries.map((entry) => (
               <EntryItem key={entry.key} entry={entry} />
@@ -40,3 +52,10 @@ export function RoomPanel({ name, room }: { name: string; room: Room }) {
     </main>
   );
 }
+
+/** The box is turned round: it counts from its end, downwards. */
+function isAtTop({ scrollTop, clientHeight, scrollHeight }: HTMLElement): boolean {
+  return clientHeight - scrollTop > scrollHeight - NEAR_PX;
+}
+
+const NEAR_PX = 100;

@@ -4,7 +4,13 @@ import type { Gap, Message, Position, Subscription, TidewireError, Topic } from 
 import { isLine, type Line } from "./topics";
 
 export type Entry =
-  | { readonly type: "line"; readonly key: string; readonly line: Line; readonly at: number }
+  | {
+      readonly type: "line";
+      readonly key: string;
+      readonly line: Line;
+      readonly at: number;
+      readonly place: Position;
+    }
   | { readonly type: "gap"; readonly key: string; readonly reason: Gap["reason"] };
 
 /** A line of ours that has not come back to us yet. */
@@ -21,6 +27,8 @@ export interface View {
   readonly why?: string;
   readonly entries: readonly Entry[];
   readonly outgoing: readonly Outgoing[];
+  /** Whether there may be lines before these. */
+  readonly older: "none" | "some" | "loading";
 }
 
 export class Room {
@@ -29,7 +37,11 @@ export class Room {
   #subscription: Subscription | undefined;
   /** Where to go on after we were elsewhere. */
   #place: Position | undefined;
-  #view: View = { state: "entering", entries: [], outgoing: [] };
+  /** Where to read on who reads back, if that is not before the oldest line shown. */
+  #before: readonly Position[] | undefined;
+  /** So many entries are kept in the page: more if somebody reads back. */
+  #entriesMax = ENTRIES_MAX;
+  #view: View = { state: "entering", entries: [], outgoing: [], older: "none" };
 
   constructor(topic: Topic<Line>) {
     this.#topic = topic;
@@ -62,6 +74,30 @@ export class Room {
     );
   };
 
+  /** Reads back: puts a page of what comes before in front. */
+  readonly showOlder = async (): Promise<void> => {
+    const first = this.#view.entries.find((entry) => entry.type === "line");
+    if (this.#view.older !== "some" || !first) return;
+    this.#show({ older: "loading" });
+    const before = this.#before ?? first.place;
+    try {
+      const page = await this.#topic.history({ before, limit: HISTORY_LINES });
+      const { entries } = this.#view;
+      const shown = new Set(entries.map(({ key }) => key));
+      const gap = page.gap && !page.more ? [gapOf(page.gap)] : [];
+      const older = [...gap, ...page.messages.flatMap(entriesOf)];
+      this.#before = page.previous;
+      this.#entriesMax = entries.length + older.length + ENTRIES_MAX;
+      this.#show({
+        entries: [...older.filter(({ key }) => !shown.has(key)), ...entries],
+        older: page.more && entries.length < READ_BACK_MAX ? "some" : "none",
+      });
+    } catch {
+      // The client has ended, or the room is closed to us: the subscription tells.
+      this.#show({ older: "some" });
+    }
+  };
+
   discard(line: Line): void {
     this.#show({ outgoing: this.#view.outgoing.filter(isNot(line)) });
   }
@@ -80,18 +116,17 @@ export class Room {
   }
 
   #hear(message: Message<Line>): void {
-    const { data: line, epoch, offset, publishedAt: at } = message;
+    const { epoch, offset } = message;
     this.#place = { epoch, offset };
-    if (!isLine(line)) return;
-    this.discard(line);
-    const key = `line ${line.id}`;
-    if (this.#view.entries.some((entry) => entry.key === key)) return;
-    this.#add({ type: "line", key, line, at });
+    for (const entry of entriesOf(message)) {
+      this.discard(message.data);
+      if (!this.#view.entries.some(({ key }) => key === entry.key)) this.#add(entry);
+    }
   }
 
-  #miss({ epoch, from, to, reason }: Gap): void {
-    this.#place = { epoch, offset: to };
-    this.#add({ type: "gap", key: `gap ${epoch}:${from}:${to}`, reason });
+  #miss(gap: Gap): void {
+    this.#place = { epoch: gap.epoch, offset: gap.to };
+    this.#add(gapOf(gap));
     // What the hub had of ours would have come back before the gap. Said again, it is shown once.
     for (const { line, state } of this.#view.outgoing) {
       if (state === "sent") this.#mark({ line, state: "failed", why: "the hub may have lost it" });
@@ -99,7 +134,15 @@ export class Room {
   }
 
   #add(entry: Entry): void {
-    this.#show({ entries: [...this.#view.entries, entry].slice(-ENTRIES_MAX) });
+    const { entries, older } = this.#view;
+    if (entries.length < this.#entriesMax) {
+      const isFirst = entries.length === 0 && entry.type === "line";
+      this.#show({ entries: [...entries, entry], older: isFirst ? "some" : older });
+      return;
+    }
+    // What is let go of is older again.
+    this.#before = undefined;
+    this.#show({ entries: [...entries, entry].slice(-this.#entriesMax), older: "some" });
   }
 
   /** Changes a line of ours, unless it has come back already. */
@@ -115,6 +158,16 @@ export class Room {
   }
 }
 
+/** None for what is no line. */
+function entriesOf({ data: line, epoch, offset, publishedAt: at }: Message<Line>): Entry[] {
+  if (!isLine(line)) return [];
+  return [{ type: "line", key: `line ${line.id}`, line, at, place: { epoch, offset } }];
+}
+
+function gapOf({ epoch, from, to, reason }: Gap): Entry {
+  return { type: "gap", key: `gap ${epoch}:${from}:${to}`, reason };
+}
+
 /** The hub's sentence, without what a developer wants to know besides. */
 function reasonOf({ detail, message }: TidewireError): string {
   return detail ?? message;
@@ -125,5 +178,7 @@ function isNot({ id }: Line): (outgoing: Outgoing) => boolean {
 }
 
 const HISTORY_LINES = 50;
-/** More are not kept in the page. */
+/** More are not kept in the page, unless somebody reads back, */
 const ENTRIES_MAX = 500;
+/** and no more than so many are read back. */
+const READ_BACK_MAX = 2_000;
