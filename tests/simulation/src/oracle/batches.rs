@@ -87,17 +87,18 @@ impl Oracle {
         }
         let mut members = batch.uids().map(|uid| self.publishes[uid as usize]);
         let log_of = |of: &Publish| self.log_of[usize::from(of.topic).min(TOPICS - 1)];
+        // Rules that closed its topic leave nobody to tell.
+        let unknown = |of: Publish| of.fate == Fate::Failed || self.closing.may_refuse(of.topic);
         match code {
             Code::NotSupported => {
                 let logs: BTreeSet<_> = members.map(|member| log_of(&member)).collect();
                 (logs.len() > 1).then_some(Fate::Refused)
             }
-            Code::BatchRefused => {
-                let unknown = |of: Publish| of.fate == Fate::Failed || self.closing.may_refuse(of.topic);
-                Some(if members.any(unknown) { Fate::Failed } else { Fate::Refused })
-            }
+            Code::BatchRefused => Some(if members.any(unknown) { Fate::Failed } else { Fate::Refused }),
             // Some lost their outcome, and then the hub forgot them.
-            Code::OutcomeForgotten => (cause.forgets || cause.anew).then_some(Fate::Failed),
+            Code::OutcomeForgotten => {
+                (cause.forgets || cause.anew || members.any(unknown)).then_some(Fate::Failed)
+            }
             _ => None,
         }
     }
