@@ -94,10 +94,11 @@ impl Batch {
         self.items.drain(first..).map(|item| (sources[item.source].handle, item.seq)).collect()
     }
 
-    /// Adds a publish of the source that was named last.
-    pub fn add(&mut self, publish: &Publish<'_>, wish: Wish) {
+    /// Adds a publish of the source that was named last, which bears its tag unless another is given.
+    pub fn add(&mut self, publish: &Publish<'_>, tag: Option<Tag>, wish: Wish) {
         let payload = if wish == Wish::Append { &*publish.payload } else { &[] };
         let record = self.unplaced(publish.content, publish.maybe_duplicate);
+        let record = Record { tag: tag.unwrap_or(record.tag), ..record };
         self.push(publish.seq, publish.lowest, wish, record, payload);
     }
 

@@ -6,7 +6,7 @@ use tidewire_protocol::client_frame::{Open, Publish, Send};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Handle, Incarnation, Seq};
+use tidewire_protocol::number::{Handle, Incarnation, Seq, Tag};
 
 use crate::access::{Grant, Granted};
 use crate::clock::Millis;
@@ -202,8 +202,14 @@ impl Session {
             let account = Arc::clone(desk.account);
             desk.batch.from(Source { origin, handle, numbered, tag, account, topic });
         }
-        desk.batch.add(publish, if granted { wish(publish, limits) } else { Wish::Refuse(Code::Forbidden) });
+        let wish = if granted { wish(publish, limits) } else { Wish::Refuse(Code::Forbidden) };
+        desk.batch.add(publish, self.tag_of_another(publish.tag), wish);
         Ok(())
+    }
+
+    /// A tag that a publish names, if a participant of this connection has it.
+    fn tag_of_another(&self, tag: Tag) -> Option<Tag> {
+        (tag.0 > 0 && self.participants.iter().any(|present| present.tag == tag)).then_some(tag)
     }
 
     /// The topic and the window that a handle publishes to, which are there from its first publish on.

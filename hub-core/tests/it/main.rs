@@ -12,6 +12,7 @@ mod memory;
 mod neighbours;
 mod oddities;
 mod pages;
+mod parties;
 mod pins;
 mod publishers;
 mod reading;

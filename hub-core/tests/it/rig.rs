@@ -14,7 +14,9 @@ use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 use tidewire_hub_core::topics::{Settings, Topics};
-use tidewire_protocol::client_frame::{Attach, ClientFrame, Hello, History, Open, Publish, Subscribe};
+use tidewire_protocol::client_frame::{
+    Attach, ClientFrame, Detach, Hello, History, Open, Publish, Subscribe,
+};
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
 use tidewire_protocol::name::Pattern;
@@ -371,6 +373,10 @@ pub fn attach(participant: u64, producer: u8, incarnation: u64) -> ClientFrame<'
         producer: ProducerId([producer; 16]),
         incarnation: Incarnation(incarnation),
     })
+}
+
+pub fn detach(participant: u64) -> ClientFrame<'static> {
+    ClientFrame::Detach(Detach { participant: Participant(participant) })
 }
 
 pub fn open_as(handle: u64, participant: u64, topic: &str) -> ClientFrame<'_> {
