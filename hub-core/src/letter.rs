@@ -24,6 +24,8 @@ pub struct Mail {
     pub dirty: Vec<TailNumber>,
     /// Outcomes of publishes.
     pub outcomes: Vec<Outcome>,
+    /// Participants whose producer somebody else has now. Each attach ends one attachment at most, and each ends once.
+    pub fenced: Vec<Address>,
 }
 
 /// Who waits for something that comes late. Whoever finds nobody there drops what he brings.
@@ -110,7 +112,7 @@ impl Mail {
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.dirty.is_empty() && self.outcomes.is_empty()
+        self.dirty.is_empty() && self.outcomes.is_empty() && self.fenced.is_empty()
     }
 }
 
@@ -161,6 +163,13 @@ impl Inbox {
     #[must_use]
     pub fn leave_outcomes(&self, outcomes: &mut Vec<Outcome>) -> bool {
         lock(&self.mail).outcomes.append(outcomes);
+        self.signal()
+    }
+
+    /// Leaves a participant that is fenced. `true` if the shard has to be woken, once no lock is held any more.
+    #[must_use]
+    pub fn leave_fenced(&self, participant: Address) -> bool {
+        lock(&self.mail).fenced.push(participant);
         self.signal()
     }
 

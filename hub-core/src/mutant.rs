@@ -25,6 +25,10 @@ pub enum Mutant {
     SeqHoleAccepted,
     /// An older incarnation of a producer still publishes.
     FencingOff,
+    /// A participant that was attached elsewhere in the same incarnation still publishes where it was.
+    MovedNotFenced,
+    /// An attach that is read late takes the producer from a connection that came after its own.
+    LateAttachTakes,
     /// A topic whose state was dropped is resumed as if nothing had been there.
     ForgottenNotRemembered,
     /// Room is made by dropping any window, also one that a client publishes by.
@@ -60,6 +64,8 @@ impl Mutant {
         Self::GapNotTold,
         Self::SeqHoleAccepted,
         Self::FencingOff,
+        Self::MovedNotFenced,
+        Self::LateAttachTakes,
         Self::ForgottenNotRemembered,
         Self::WindowEvictedWhileAttached,
         Self::BytesCountedTwice,

@@ -8,19 +8,17 @@
 //! A session checks and answers; it owns no socket and no cursor. What needs the shard's cursors comes back as
 //! a [`Demand`].
 
-use std::sync::Arc;
-
 use tidewire_protocol::client_frame::{ClientFrame, Detach, Shut};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Heartbeat, HubFrame};
 use tidewire_protocol::name::Selector;
-use tidewire_protocol::number::{Incarnation, Participant, Request, Tag};
+use tidewire_protocol::number::{Participant, Request, Tag};
 
 use crate::access::Granted;
 use crate::clock::Millis;
 use crate::ledger::Charge;
-use crate::letter::{Fate, Outcome, Serial};
-use crate::names::producers::Producer;
+use crate::letter::{Outcome, Serial};
+use crate::names::producers::Attachment;
 use crate::pace::Pace;
 use crate::reading::job::PageRead;
 use crate::reading::reads::Asker;
@@ -28,7 +26,7 @@ use crate::session::asking::{page, page_of, still_readable, subscription};
 use crate::session::desk::{Demand, Desk};
 use crate::session::handles::Handles;
 use crate::session::paging::Full;
-use crate::session::refused::RefusedHandles;
+use crate::session::refused::Refusals;
 use crate::session::replies::Replies;
 use crate::session::telling::{continues, failed, outcome_frame};
 use crate::session::whole::Whole;
@@ -62,7 +60,7 @@ pub struct Session {
     signed_in: bool,
     participants: Vec<Present>,
     handles: Handles,
-    refused: RefusedHandles,
+    refused: Refusals,
     whole: Whole,
     /// Pages of history that are being read.
     asked: Vec<AskedPage>,
@@ -94,9 +92,16 @@ pub struct AskedPage {
 struct Present {
     number: Participant,
     /// `None` if it cannot publish.
-    producer: Option<Arc<Producer>>,
-    incarnation: Incarnation,
+    attachment: Option<Attachment>,
+    /// Tells it from later ones of its number.
+    serial: Serial,
     tag: Tag,
+}
+
+impl Present {
+    fn is_fenced(&self) -> bool {
+        self.attachment.as_ref().is_some_and(Attachment::is_fenced)
+    }
 }
 
 impl Session {
@@ -166,8 +171,8 @@ impl Session {
         if self.whole.is_open() { Err(Code::BadFrame) } else { Ok(()) }
     }
 
-    /// Tells outcomes of publishes; consecutive ones in one frame. A fenced participant is detached.
-    pub fn tell(&mut self, now: Millis, outcomes: &[Outcome], topics: &Topics, replies: &mut Replies) {
+    /// Tells outcomes of publishes; consecutive ones in one frame.
+    pub fn tell(&self, outcomes: &[Outcome], topics: &Topics, replies: &mut Replies) {
         let mut rest = outcomes;
         while let Some(first) = rest.first() {
             let follows = |pair: &&[Outcome]| continues(&pair[0], &pair[1]);
@@ -178,13 +183,7 @@ impl Session {
                 // Whoever has the number now did not publish that.
                 continue;
             }
-            let participant = open.map(|open| open.participant);
             replies.put(&outcome_frame(first, run as u64, topics));
-            if let Fate::Refused { code: Code::Fenced, .. } = first.fate
-                && let Some(participant) = participant
-            {
-                self.detach(now, participant, Code::Fenced, topics, replies);
-            }
         }
     }
 
@@ -204,8 +203,8 @@ impl Session {
         topics.shut(now, self.handles.remove_of(None));
         self.charge = None;
         self.asked = Vec::new();
-        for producer in self.participants.drain(..).filter_map(|present| present.producer) {
-            topics.detach(now, &producer);
+        for attachment in self.participants.drain(..).filter_map(|present| present.attachment) {
+            topics.detach(now, &attachment);
         }
     }
 

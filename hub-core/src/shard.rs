@@ -17,6 +17,7 @@ use crate::clock::Millis;
 use crate::dialect::Dialect;
 use crate::ledger::AccountKey;
 use crate::letter::Inbox;
+use crate::names::producers::Arrival;
 use crate::session::batch::Batch;
 use crate::shard::audiences::Audiences;
 use crate::shard::connection::Connection;
@@ -137,11 +138,22 @@ impl Shard {
 
     /// Takes over a connection whose handshake is done. What it makes the hub hold is charged to `account`.
     pub fn accept(&mut self, now: Millis, dialect: Dialect, account: AccountKey) -> ConnectionId {
+        self.accept_late(now, dialect, account, self.topics.arrive())
+    }
+
+    /// The same, of one that came before what has happened meanwhile.
+    pub fn accept_late(
+        &mut self,
+        now: Millis,
+        dialect: Dialect,
+        account: AccountKey,
+        arrival: Arrival,
+    ) -> ConnectionId {
         self.next_generation = self.next_generation.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let slot = entry.key() as u32;
         let account = self.topics.ledger().account(account);
-        entry.insert(Connection::new(now, self.next_generation, dialect, account));
+        entry.insert(Connection::new(now, (self.next_generation, arrival), dialect, account));
         self.arm(ConnectionId(slot), now.plus(self.topics.limits().sign_in_ms));
         self.topics.metrics().connections.add(1);
         self.topics.metrics().accepted.add(1);

@@ -7,11 +7,11 @@
 
 use std::ops::DerefMut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use tidewire_protocol::code::Code;
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Epoch, Incarnation, ProducerId, Tag};
+use tidewire_protocol::number::Epoch;
 
 use crate::access::{Access, Granted, InForce};
 use crate::calendar::Calendar;
@@ -25,7 +25,7 @@ use crate::log::sequencer::Sequencer;
 use crate::log::windows::{Opening, Stream, WindowKey};
 use crate::metrics::Metrics;
 use crate::names::directory::{Directory, TopicRule};
-use crate::names::producers::{Producer, Producers};
+use crate::names::producers::Producers;
 #[cfg(feature = "mutants")]
 use crate::reading::job::Answer;
 use crate::reading::job::{Ask, Hub, Job};
@@ -35,6 +35,8 @@ use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
 
 pub mod joining;
+
+mod attending;
 
 mod paging;
 
@@ -74,6 +76,7 @@ pub struct Topics {
     copies: Arc<Account>,
     inboxes: Vec<Arc<Inbox>>,
     next_tag: AtomicU64,
+    next_arrival: AtomicU64,
 }
 
 impl Topics {
@@ -113,6 +116,7 @@ impl Topics {
             copies: Arc::new(Ledger::default()).nobody(),
             inboxes,
             next_tag: AtomicU64::new(1),
+            next_arrival: AtomicU64::new(1),
         }
     }
 
@@ -177,27 +181,6 @@ impl Topics {
         &self.reads
     }
 
-    /// Registers a participant: fences older incarnations of its producer, if it has one, and gives it a public tag.
-    ///
-    /// # Errors
-    /// [`Code::Fenced`] if a newer incarnation was seen.
-    pub fn attach(
-        &self,
-        account: &Arc<Account>,
-        producer: ProducerId,
-        incarnation: Incarnation,
-    ) -> Result<(Option<Arc<Producer>>, Tag), Code> {
-        let named = producer != ProducerId::default();
-        let attach = || lock(&self.producers).attach(account, producer, incarnation);
-        let producer = named.then(attach).transpose()?;
-        Ok((producer, Tag(self.next_tag.fetch_add(1, Ordering::Relaxed))))
-    }
-
-    /// A participant of this producer is gone.
-    pub fn detach(&self, now: Millis, producer: &Producer) {
-        lock(&self.producers).release(now, producer.number());
-    }
-
     /// Opens a topic for publishing. Takes up nothing, but that a window that is there stays until it is shut.
     ///
     /// # Errors
@@ -233,12 +216,13 @@ impl Topics {
         if let Some(window) = window {
             return Ok((topic, window));
         }
-        lock(&self.producers).hold(stream.producer);
+        let producer = &stream.attachment.producer;
+        lock(&self.producers).hold(producer);
         let mut log = self.log(topic.log).lock();
         let begun = log.windows.begin(account, stream);
         self.settle(now, log);
         if !matches!(begun, Ok((_, true))) {
-            lock(&self.producers).release(now, stream.producer.number());
+            lock(&self.producers).release(now, producer.number());
         }
         begun.map(|(window, _)| (topic, window))
     }

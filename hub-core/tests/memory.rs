@@ -10,10 +10,11 @@ use tidewire_hub_core::access::Access;
 use tidewire_hub_core::block::{Entry, Open};
 use tidewire_hub_core::clock::{Millis, NEVER};
 use tidewire_hub_core::ledger::{AccountKey, Kind, Ledger};
+use tidewire_hub_core::letter::{Address, Serial};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::window::run::Answer;
 use tidewire_hub_core::log::windows::{Stream, Windows};
-use tidewire_hub_core::names::producers::Producers;
+use tidewire_hub_core::names::producers::{Arrival, Claim, Producers};
 use tidewire_protocol::block::Head;
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Incarnation, Offset, ProducerId, Seq, TailNumber};
@@ -38,7 +39,13 @@ fn windows_and_producers() {
     let ledger = Arc::new(Ledger::default());
     let account = ledger.account(AccountKey(1));
     let mut producers = Producers::new(1 << 30);
-    let producer = producers.attach(&account, ProducerId([1; 16]), Incarnation(1)).unwrap();
+    let claim = |producer| Claim {
+        producer,
+        incarnation: Incarnation(1),
+        address: Address { shard: 0, slot: 0, generation: 0, serial: Serial(0) },
+        arrival: Arrival(1),
+    };
+    let (attachment, _) = producers.attach(&account, claim(ProducerId([1; 16]))).unwrap();
 
     let (held, charged) = (MEMORY.current_usage(), ledger.held(Kind::Windows));
     let access = Access::open();
@@ -46,8 +53,7 @@ fn windows_and_producers() {
     for number in 1..=COUNT {
         let topic = TopicName::parse(&format!("sensors.{number}.temperature")).unwrap();
         let topic = access.publish(topic).unwrap();
-        let stream =
-            Stream { producer: &producer, incarnation: Incarnation(1), topic: &topic, lowest: Seq(1) };
+        let stream = Stream { attachment: &attachment, topic: &topic, lowest: Seq(1) };
         let (key, is_new) = windows.begin(&account, stream).unwrap();
         windows.change(key, |window| window.take(Answer::Done(Offset(number))));
         windows.shut(Millis(number), key);
@@ -61,8 +67,8 @@ fn windows_and_producers() {
     let (held, charged) = (MEMORY.current_usage(), ledger.held(Kind::Windows));
     for number in 1..=COUNT {
         let id = ProducerId((u128::from(number) << 64 | 7).to_le_bytes());
-        let known = producers.attach(&account, id, Incarnation(1)).unwrap();
-        producers.release(Millis(number), known.number());
+        let (known, _) = producers.attach(&account, claim(id)).unwrap();
+        producers.detach(Millis(number), &known);
     }
     let each = (MEMORY.current_usage() - held) / COUNT as usize;
     let charged_each = (ledger.held(Kind::Windows) - charged) / COUNT as usize;

@@ -20,6 +20,7 @@ use hyper::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tidewire_hub_core::dialect::Dialect;
+use tidewire_hub_core::names::producers::Arrival;
 use tokio::net::TcpStream;
 
 use crate::gate::door::Door;
@@ -129,7 +130,8 @@ async fn upgrade(
         }
     };
     let answer = switching(&handshake);
-    tokio::spawn(hand_over(gate, upgrade, handshake.dialect, seat));
+    let arrival = gate.reactor.topics().arrive();
+    tokio::spawn(hand_over(gate, upgrade, (handshake.dialect, seat, arrival)));
     answer
 }
 
@@ -190,13 +192,14 @@ fn shown(path: &str) -> String {
 }
 
 /// Waits until the answer is written, takes the socket out of hyper and tokio, and gives it to a shard.
-async fn hand_over(gate: Arc<Gate>, upgrade: OnUpgrade, dialect: Dialect, seat: Seat) {
+async fn hand_over(gate: Arc<Gate>, upgrade: OnUpgrade, agreed: (Dialect, Seat, Arrival)) {
     let patience = Duration::from_millis(gate.door.limits.handshake_ms);
     let Ok(Ok(upgraded)) = tokio::time::timeout(patience, upgrade).await else { return };
     match take_socket(upgraded) {
         // The bytes that came right behind the handshake are copied: hyper's buffer is 8 KiB or more.
         Ok((stream, received)) => {
-            gate.reactor.welcome(Newcomer { stream, received: received.into(), dialect, seat });
+            let (dialect, seat, arrival) = agreed;
+            gate.reactor.welcome(Newcomer { stream, received: received.into(), dialect, seat, arrival });
         }
         Err(error) => report(format_args!("a socket could not be taken over: {error}")),
     }

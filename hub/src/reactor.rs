@@ -12,6 +12,7 @@ use mio::{Poll, Waker};
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::log::engine::Engine;
+use tidewire_hub_core::names::producers::Arrival;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::number::Epoch;
@@ -50,6 +51,8 @@ pub struct Newcomer {
     pub dialect: Dialect,
     /// Given back when the socket is closed.
     pub seat: Seat,
+    /// When it came.
+    pub arrival: Arrival,
 }
 
 /// What a thread is told.

@@ -210,7 +210,7 @@ impl Sequencer {
     }
 
     fn judge(&mut self, submission: &Numbered<'_>) -> Verdict {
-        if submission.producer.is_fenced(submission.incarnation) {
+        if submission.attachment.is_fenced() {
             return Verdict::Refused(Code::Fenced);
         }
         let in_flight_max = self.limits.in_flight_max;

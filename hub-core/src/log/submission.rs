@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
-use tidewire_protocol::number::{Handle, Incarnation, Offset, Seq};
+use tidewire_protocol::number::{Handle, Offset, Seq};
 
 use crate::ledger::Account;
 use crate::letter::{Address, Outcome};
 use crate::log::window::run::Answer;
 use crate::log::windows::WindowKey;
-use crate::names::producers::Producer;
+use crate::names::producers::Attachment;
 use crate::record::{OwnRecord, Record};
 use crate::topic::Topic;
 
@@ -38,9 +38,7 @@ pub struct Submission<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Numbered<'a> {
     /// Who publishes.
-    pub producer: &'a Producer,
-    /// Its incarnation.
-    pub incarnation: Incarnation,
+    pub attachment: &'a Attachment,
     /// Its window there.
     pub window: WindowKey,
     /// Its number.

@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::log::window::Window;
 use crate::log::windows::index::{Chains, Index, Print, Printer};
 use crate::mutant::{self, Mutant};
-use crate::names::producers::Producer;
+use crate::names::producers::Attachment;
 use crate::shelf::{Key, Shelf, Shelved};
 
 pub mod index;
@@ -46,9 +46,7 @@ pub struct WindowKey {
 #[derive(Debug, Clone, Copy)]
 pub struct Stream<'a> {
     /// Who.
-    pub producer: &'a Producer,
-    /// As which incarnation.
-    pub incarnation: Incarnation,
+    pub attachment: &'a Attachment,
     /// Where to.
     pub topic: &'a Granted<TopicName>,
     /// Its lowest seq without a final answer.
@@ -126,7 +124,7 @@ impl Windows {
     /// # Errors
     /// [`Code::Fenced`], or [`Code::Overloaded`] if the account uses as many as there is room for.
     pub fn open(&mut self, stream: Stream<'_>) -> Result<Opening, Code> {
-        if stream.producer.is_fenced(stream.incarnation) {
+        if stream.attachment.is_fenced() {
             return Err(Code::Fenced);
         }
         let found = self.find(&stream).and_then(|key| self.going_on(key, &stream));
@@ -143,7 +141,7 @@ impl Windows {
     /// # Errors
     /// Those of [`Self::open`].
     pub fn begin(&mut self, account: &Arc<Account>, stream: Stream<'_>) -> Result<(WindowKey, bool), Code> {
-        if stream.producer.is_fenced(stream.incarnation) {
+        if stream.attachment.is_fenced() {
             return Err(Code::Fenced);
         }
         let found = self.find(&stream).and_then(|key| self.going_on(key, &stream));
@@ -154,12 +152,12 @@ impl Windows {
         if !self.shelf.may_use(account, WINDOW_BYTES) {
             return Err(Code::Overloaded);
         }
-        let print = self.printer.print(stream.producer.id, stream.topic);
+        let print = self.printer.print(stream.attachment.producer.id, stream.topic);
         let key = self.shelf.put(account, |_| Kept {
             window: Window::new(stream.lowest),
             print,
-            incarnation: stream.incarnation,
-            producer: stream.producer.number(),
+            incarnation: stream.attachment.incarnation,
+            producer: stream.attachment.producer.number(),
             next: 0,
         });
         self.index.insert(&mut self.shelf, print, key.slot);
@@ -211,7 +209,7 @@ impl Windows {
     }
 
     fn find(&self, stream: &Stream<'_>) -> Option<Key> {
-        let print = self.printer.print(stream.producer.id, stream.topic);
+        let print = self.printer.print(stream.attachment.producer.id, stream.topic);
         self.index.find(&self.shelf, print).and_then(|slot| self.shelf.key_at(slot))
     }
 
@@ -226,13 +224,13 @@ impl Windows {
             } else if !kept.window.forget_below(stream.lowest) {
                 return None;
             }
-            if stream.incarnation > kept.incarnation {
+            if stream.attachment.incarnation > kept.incarnation {
                 if !kept.window.is_whole() {
                     // An older incarnation began it with a past that this hub does not know. What is new here may
                     // be old there, and the seqs since then may be its own or the older one's.
                     return None;
                 }
-                kept.incarnation = stream.incarnation;
+                kept.incarnation = stream.attachment.incarnation;
                 kept.window.hand_over();
             }
             let window = Some(WindowKey { log, key });

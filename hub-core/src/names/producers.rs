@@ -1,7 +1,8 @@
-//! Who publishes: the hub's producers and their incarnations, whatever they publish to.
+//! Who publishes: the hub's producers, and who has each of them now, whatever they publish to.
 //!
-//! Participants hold their [`Producer`], so that whether it is fenced is one load away. One that somebody uses, as
-//! a participant or by a window, is never forgotten; the rest while there is room.
+//! Each attach begins a term and ends the one before, whether it came in a higher incarnation or in the same one.
+//! Participants hold their [`Attachment`], so that whether it is fenced is one load away. A producer that somebody
+//! uses, as a participant or by a window, is never forgotten; the rest while there is room.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tidewire_protocol::number::{Incarnation, ProducerId};
 
 use crate::clock::Millis;
 use crate::ledger::{Account, Kind};
+use crate::letter::Address;
 use crate::mutant::{self, Mutant};
 use crate::shelf::{Key, Shelf, Shelved};
 
@@ -20,25 +22,70 @@ use crate::shelf::{Key, Shelf, Shelved};
 pub struct Producer {
     /// Its secret identity.
     pub id: ProducerId,
-    /// The highest incarnation seen.
-    incarnation: AtomicU64,
+    /// The term that lasts.
+    term: AtomicU64,
     key: Key,
 }
+
+/// A producer as one participant has it.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// Which.
+    pub producer: Arc<Producer>,
+    /// In which incarnation.
+    pub incarnation: Incarnation,
+    term: u64,
+}
+
+/// Whoever wants a producer.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// Which.
+    pub producer: ProducerId,
+    /// In which incarnation.
+    pub incarnation: Incarnation,
+    /// Whom to tell when somebody else gets it.
+    pub address: Address,
+    /// When its connection came.
+    pub arrival: Arrival,
+}
+
+/// The order in which connections came: a number drawn before the client may say anything on it. A client that has a
+/// link has given up those that came before, so what is read late from one of these takes nothing from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Arrival(pub u64);
 
 /// All producers that the hub knows.
 #[derive(Debug)]
 pub struct Producers {
-    shelf: Shelf<Arc<Producer>>,
+    shelf: Shelf<Known>,
     by_id: BTreeMap<ProducerId, u32>,
 }
 
-impl Producer {
-    /// Whether a newer incarnation was seen.
-    #[must_use]
-    pub fn is_fenced(&self, incarnation: Incarnation) -> bool {
-        self.incarnation.load(Ordering::Acquire) > incarnation.0 && !mutant::active(Mutant::FencingOff)
-    }
+#[derive(Debug)]
+struct Known {
+    producer: Arc<Producer>,
+    /// The highest incarnation seen.
+    incarnation: Incarnation,
+    /// Who has it; most are had by nobody.
+    owner: Option<Box<Owner>>,
+}
 
+#[derive(Debug)]
+struct Owner {
+    address: Address,
+    arrival: Arrival,
+}
+
+impl Attachment {
+    /// Whether somebody else has the producer now.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        self.producer.term.load(Ordering::Acquire) > self.term && !mutant::active(Mutant::FencingOff)
+    }
+}
+
+impl Producer {
     /// Its number among the hub's.
     #[must_use]
     pub fn number(&self) -> u32 {
@@ -46,9 +93,33 @@ impl Producer {
     }
 }
 
-impl Shelved for Arc<Producer> {
+impl Known {
+    /// Somebody wants it; gives also the former owner's address.
+    fn give(
+        &mut self,
+        incarnation: Incarnation,
+        owner: Box<Owner>,
+    ) -> Result<(Attachment, Option<Address>), Code> {
+        let same = self.incarnation == incarnation;
+        let is_late = same && self.owner.as_ref().is_some_and(|theirs| theirs.arrival > owner.arrival);
+        if self.incarnation > incarnation && !mutant::active(Mutant::FencingOff)
+            || is_late && !mutant::active(Mutant::LateAttachTakes)
+        {
+            return Err(Code::Fenced);
+        }
+        self.incarnation = incarnation.max(self.incarnation);
+        let moves = !same || !mutant::active(Mutant::MovedNotFenced);
+        let former = self.owner.replace(owner).filter(|_| moves).map(|former| former.address);
+        let producer = Arc::clone(&self.producer);
+        let term = producer.term.load(Ordering::Relaxed) + u64::from(moves);
+        producer.term.store(term, Ordering::Release);
+        Ok((Attachment { producer, incarnation, term }, former))
+    }
+}
+
+impl Shelved for Known {
     fn bytes(&self) -> usize {
-        PRODUCER_BYTES
+        PRODUCER_BYTES + if self.owner.is_some() { OWNER_BYTES } else { 0 }
     }
 }
 
@@ -65,30 +136,42 @@ impl Producers {
         self.shelf.count()
     }
 
-    /// One more uses a producer, as this incarnation; older ones are fenced from now on.
+    /// One more uses a producer, and has it from now on. Tells also who had it, who does not know that yet.
     ///
     /// # Errors
-    /// [`Code::Fenced`] if a newer one was seen.
+    /// [`Code::Fenced`] if a higher incarnation was seen, or one with the same has it whose connection came later.
     pub fn attach(
         &mut self,
         account: &Arc<Account>,
-        id: ProducerId,
-        incarnation: Incarnation,
-    ) -> Result<Arc<Producer>, Code> {
-        if let Some(known) = self.by_id.get(&id).and_then(|slot| self.shelf.at(*slot)) {
-            let known = Arc::clone(known);
-            if known.is_fenced(incarnation) {
-                return Err(Code::Fenced);
-            }
-            known.incarnation.fetch_max(incarnation.0, Ordering::AcqRel);
-            self.shelf.take_up(known.key);
-            return Ok(known);
+        claim: Claim,
+    ) -> Result<(Attachment, Option<Address>), Code> {
+        let Claim { producer: id, incarnation, address, arrival } = claim;
+        let owner = Box::new(Owner { address, arrival });
+        if let Some(key) = self.by_id.get(&id).and_then(|slot| self.shelf.key_at(*slot)) {
+            let taken = self.shelf.change(key, |known| known.give(incarnation, owner));
+            let taken = taken.ok_or(Code::Internal)??;
+            self.shelf.take_up(key);
+            return Ok(taken);
         }
-        let incarnation = AtomicU64::new(incarnation.0);
-        let key = self.shelf.put(account, |key| Arc::new(Producer { id, incarnation, key }));
+        let mut made = None;
+        let key = self.shelf.put(account, |key| {
+            let producer = Arc::new(Producer { id, term: AtomicU64::new(0), key });
+            made = Some(Arc::clone(&producer));
+            Known { producer, incarnation, owner: Some(owner) }
+        });
         self.by_id.insert(id, key.slot);
         self.forget_some();
-        self.shelf.get(key).cloned().ok_or(Code::Internal)
+        let producer = made.ok_or(Code::Internal)?;
+        Ok((Attachment { producer, incarnation, term: 0 }, None))
+    }
+
+    /// One who had a producer, or once had, uses it no more.
+    pub fn detach(&mut self, now: Millis, attachment: &Attachment) {
+        let producer = &attachment.producer;
+        if producer.term.load(Ordering::Relaxed) == attachment.term {
+            self.shelf.change(producer.key, |known| known.owner = None);
+        }
+        self.release(now, producer.number());
     }
 
     /// One more uses a producer that somebody uses.
@@ -111,7 +194,7 @@ impl Producers {
                 return;
             }
             let Some(gone) = self.shelf.first_to_go().and_then(|key| self.shelf.remove(key)) else { return };
-            self.by_id.remove(&gone.id);
+            self.by_id.remove(&gone.producer.id);
         }
     }
 }
@@ -120,4 +203,6 @@ impl Producers {
 const STEP: usize = 4;
 /// What the allocator and the index of names take for each, roughly, beside what is counted here.
 const BESIDES: usize = 16 + 16 + (size_of::<ProducerId>() + size_of::<u32>()) * 3 / 2;
-const PRODUCER_BYTES: usize = Shelf::<Arc<Producer>>::BYTES_EACH + size_of::<Producer>() + BESIDES;
+const PRODUCER_BYTES: usize = Shelf::<Known>::BYTES_EACH + size_of::<Producer>() + BESIDES;
+/// What being had takes.
+const OWNER_BYTES: usize = size_of::<Owner>() + 8;

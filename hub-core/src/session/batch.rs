@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tidewire_protocol::client_frame::{Publish, Send};
 use tidewire_protocol::code::Content;
-use tidewire_protocol::number::{Handle, Incarnation, Offset, Seq, Tag};
+use tidewire_protocol::number::{Handle, Offset, Seq, Tag};
 
 use crate::clock::Millis;
 use crate::ledger::Account;
 use crate::letter::Address;
 use crate::log::submission::{Numbered, Submission, Wish};
 use crate::log::windows::WindowKey;
-use crate::names::producers::Producer;
+use crate::names::producers::Attachment;
 use crate::record::Record;
 use crate::topic::Topic;
 use crate::topics::Topics;
@@ -35,7 +35,7 @@ pub struct Source {
     /// The number that it publishes with.
     pub handle: Handle,
     /// Who publishes, in which window; `None` for updates that may be lost.
-    pub numbered: Option<(Arc<Producer>, Incarnation, WindowKey)>,
+    pub numbered: Option<(Attachment, WindowKey)>,
     /// Its public mark.
     pub tag: Tag,
     /// Who answers for what it takes.
@@ -160,9 +160,8 @@ impl Batch {
 
     fn submission<'a>(&'a self, item: &'a Item) -> Submission<'a> {
         let source = &self.sources[item.source];
-        let numbered = source.numbered.as_ref().map(|(producer, incarnation, window)| Numbered {
-            producer,
-            incarnation: *incarnation,
+        let numbered = source.numbered.as_ref().map(|(attachment, window)| Numbered {
+            attachment,
             window: *window,
             seq: item.seq,
             lowest: item.lowest,

@@ -10,6 +10,7 @@ use tidewire_protocol::position::Start;
 use crate::access::Granted;
 use crate::ledger::Account;
 use crate::letter::{Address, Serials};
+use crate::names::producers::Arrival;
 use crate::session::batch::Batch;
 use crate::session::replies::Replies;
 use crate::topics::Topics;
@@ -25,7 +26,9 @@ pub struct Desk<'a> {
     pub batch: &'a mut Batch,
     /// The connection, as what comes late finds it. Each that waits for something fills in a serial.
     pub address: Address,
-    /// Where it gets one.
+    /// When it came.
+    pub arrival: Arrival,
+    /// Where it gets a serial.
     pub serials: &'a mut Serials,
     /// Who answers for the memory that is taken.
     pub account: &'a Arc<Account>,

@@ -147,6 +147,14 @@ impl Handles {
         page.get(page.binary_search_by_key(&handle, |open| open.handle).ok()?)
     }
 
+    /// Those of a participant.
+    pub fn of(&self, participant: Participant) -> impl Iterator<Item = Handle> {
+        let theirs = (participant, Handle(0))..=(participant, Handle(u64::MAX));
+        let theirs = self.of_others.range(theirs).map(|(_, handle)| *handle);
+        let all = self.pages.values().filter(move |_| participant == Participant(0)).flatten();
+        theirs.chain(all.filter(move |open| open.participant == participant).map(|open| open.handle))
+    }
+
     /// Adds a handle whose number is not in use.
     pub fn insert(&mut self, handle: Handle, serial: Serial, participant: Participant, place: Place) {
         let page = self.pages.entry(handle.0 / PAGE).or_default();
@@ -195,8 +203,7 @@ impl Handles {
     /// Takes away those of a participant, or all; gives the windows that they used.
     pub fn remove_of(&mut self, participant: Option<Participant>) -> Vec<WindowKey> {
         if let Some(participant) = participant.filter(|participant| *participant != Participant(0)) {
-            let theirs = (participant, Handle(0))..=(participant, Handle(u64::MAX));
-            let theirs: Vec<_> = self.of_others.range(theirs).map(|(_, handle)| *handle).collect();
+            let theirs: Vec<_> = self.of(participant).collect();
             return theirs.into_iter().filter_map(|handle| self.remove(handle)?.window()).collect();
         }
         let mut windows = Vec::new();

@@ -6,7 +6,7 @@ use tidewire_protocol::client_frame::{Open, Publish, Send};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Handle, Incarnation, Seq, Tag};
+use tidewire_protocol::number::{Handle, Seq, Tag};
 
 use crate::access::{Grant, Granted};
 use crate::clock::Millis;
@@ -14,7 +14,7 @@ use crate::ledger::{Charge, Kind};
 use crate::limits::Limits;
 use crate::log::submission::Wish;
 use crate::log::windows::{Opening, Stream, WindowKey};
-use crate::names::producers::Producer;
+use crate::names::producers::Attachment;
 use crate::session::Session;
 use crate::session::asking::depth;
 use crate::session::batch::Source;
@@ -42,12 +42,7 @@ impl Session {
                 self.charge_handles(desk);
                 desk.replies.put(&HubFrame::Opened(Opened { handle, window_new, next }));
             }
-            Err(code) => {
-                self.refuse_open(handle, code, desk);
-                if code == Code::Fenced {
-                    self.detach(now, open.participant, code, desk.topics, desk.replies);
-                }
-            }
+            Err(code) => self.refuse_open(handle, code, desk),
         }
         Ok(())
     }
@@ -57,7 +52,8 @@ impl Session {
         let room = self.handles.count_for_updates() < desk.topics.limits().handles_max;
         let granted = match self.participant(open.participant) {
             _ if !room => Err(Code::LimitReached),
-            None => Err(Code::UnknownNumber),
+            None => Err(self.refused.why_gone(open.participant)),
+            Some(present) if present.is_fenced() => Err(Code::Fenced),
             Some(_) => grant(open, desk),
         };
         match granted {
@@ -99,7 +95,11 @@ impl Session {
         if !desk.batch.continues(origin, false) {
             let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
             let Place::Updates { name, topic } = &open.place else { return Err(Code::UnknownNumber.into()) };
-            let tag = self.participant(open.participant).ok_or(Code::UnknownNumber)?.tag;
+            let present = self.participant(open.participant).ok_or(Code::UnknownNumber)?;
+            if present.is_fenced() {
+                return Err(Code::Fenced.into());
+            }
+            let tag = present.tag;
             let topic = match topic {
                 Some(topic) => Arc::clone(topic),
                 None => {
@@ -126,11 +126,11 @@ impl Session {
         if self.handles.count() >= limits.handles_max {
             return Err(Code::LimitReached);
         }
-        let present = self.participant(open.participant).ok_or(Code::UnknownNumber)?;
-        let producer = present.producer.as_ref().ok_or(Code::Forbidden)?;
+        let gone = || self.refused.why_gone(open.participant);
+        let present = self.participant(open.participant).ok_or_else(gone)?;
+        let attachment = present.attachment.as_ref().ok_or(Code::Forbidden)?;
         let topic = grant(open, desk)?;
-        let (incarnation, lowest) = (present.incarnation, open.lowest);
-        let opened = desk.topics.open(now, Stream { producer, incarnation, topic: &topic, lowest });
+        let opened = desk.topics.open(now, Stream { attachment, topic: &topic, lowest: open.lowest });
         opened.map(|opening| (topic, opening))
     }
 
@@ -140,34 +140,25 @@ impl Session {
         if let Some(refusal) = refused {
             let others = self.whole.refuse(refusal);
             for (handle, seq) in desk.batch.take_back() {
-                self.refuse_publish(now, handle, seq, others, desk);
+                self.refuse_publish(handle, seq, others, desk);
             }
-            self.refuse_publish(now, publish.handle, publish.seq, refusal, desk);
+            self.refuse_publish(publish.handle, publish.seq, refusal, desk);
         }
         if self.whole.one_came() {
             desk.batch.close_whole();
         }
     }
 
-    fn refuse_publish(
-        &mut self,
-        now: Millis,
-        handle: Handle,
-        seq: Seq,
-        Refusal { code, retry_after_ms }: Refusal,
-        desk: &mut Desk<'_>,
-    ) {
+    fn refuse_publish(&self, handle: Handle, seq: Seq, refusal: Refusal, desk: &mut Desk<'_>) {
+        let Refusal { code, retry_after_ms } = refusal;
+        let refused = self.refused.code_of(handle).filter(|_| code == Code::UnknownNumber);
+        let code = if refused == Some(Code::Fenced) { Code::Fenced } else { code };
         let message = code.sentence().into();
         let refusal = Refused { handle, seq, count: 1, code, consumed: false, retry_after_ms, message };
-        if code == Code::UnknownNumber && self.refused.code_of(handle).is_some() {
+        if refused.is_some() {
             desk.replies.put_follower(&refusal);
         } else {
             desk.replies.put(&HubFrame::Refused(refusal));
-        }
-        if code == Code::Fenced
-            && let Some(participant) = self.handles.get(handle).map(|open| open.participant)
-        {
-            self.detach(now, participant, code, desk.topics, desk.replies);
         }
     }
 
@@ -182,8 +173,8 @@ impl Session {
         if open.place.remembers() {
             // Whatever rules say by now, a retry finds what its first try did.
             let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
-            let producer = present.producer.ok_or(Code::UnknownNumber)?;
-            self.begin(now, publish, &producer, present.incarnation, desk)?;
+            let attachment = present.attachment.ok_or(Code::UnknownNumber)?;
+            self.begin(now, publish, &attachment, desk)?;
         }
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
         // Each publish has an answer of its own, behind that for the handle.
@@ -195,10 +186,9 @@ impl Session {
         desk.account.pace.take(now, limits.publishes_per_second_per_address_max, count)?;
         if !desk.batch.continues(origin, true) {
             let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
-            let producer = present.producer.ok_or(Code::UnknownNumber)?;
-            let (incarnation, tag) = (present.incarnation, present.tag);
-            let (topic, window) = self.begin(now, publish, &producer, incarnation, desk)?;
-            let (handle, numbered) = (publish.handle, Some((producer, incarnation, window)));
+            let (attachment, tag) = (present.attachment.ok_or(Code::UnknownNumber)?, present.tag);
+            let (topic, window) = self.begin(now, publish, &attachment, desk)?;
+            let (handle, numbered) = (publish.handle, Some((attachment, window)));
             let account = Arc::clone(desk.account);
             desk.batch.from(Source { origin, handle, numbered, tag, account, topic });
         }
@@ -217,8 +207,7 @@ impl Session {
         &mut self,
         now: Millis,
         publish: &Publish<'_>,
-        producer: &Producer,
-        incarnation: Incarnation,
+        attachment: &Attachment,
         desk: &Desk<'_>,
     ) -> Result<(Arc<Topic>, WindowKey), Code> {
         let open = self.handles.get(publish.handle).ok_or(Code::UnknownNumber)?;
@@ -227,7 +216,7 @@ impl Session {
             Place::Updates { .. } => return Err(Code::UnknownNumber),
             Place::Opened { topic, lowest, window } => {
                 let lowest = publish.lowest.max(*lowest);
-                let stream = Stream { producer, incarnation, topic, lowest };
+                let stream = Stream { attachment, topic, lowest };
                 (desk.topics.begin(now, desk.account, stream, *window)?, topic.grant())
             }
         };

@@ -4,9 +4,11 @@ use tidewire_protocol::client_frame::{Attach, Hello};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Attached, Detached, HubFrame, Welcome};
-use tidewire_protocol::number::Participant;
+use tidewire_protocol::number::{Incarnation, Participant, ProducerId, Tag};
 
 use crate::clock::Millis;
+use crate::letter::Serial;
+use crate::names::producers::Claim;
 use crate::session::desk::Desk;
 use crate::session::replies::Replies;
 use crate::session::{Present, Session};
@@ -18,10 +20,8 @@ impl Session {
         if self.signed_in {
             return Err(Code::NotSignedIn);
         }
-        let incarnation = hello.incarnation;
-        let (producer, tag) = desk.topics.attach(desk.account, hello.producer, incarnation)?;
         self.participants.reserve_exact(1);
-        self.participants.push(Present { number: Participant(0), producer, incarnation, tag });
+        let tag = self.bring(Participant(0), hello.producer, hello.incarnation, desk)?;
         self.signed_in = true;
         let limits = desk.topics.limits();
         desk.replies.put(&HubFrame::Welcome(Welcome {
@@ -44,23 +44,40 @@ impl Session {
             return Err(Code::BadFrame);
         }
         let room = self.participants.len() < desk.topics.limits().participants_max;
-        let attached = if room {
-            desk.topics.attach(desk.account, attach.producer, attach.incarnation)
-        } else {
-            Err(Code::LimitReached)
+        let attached = match room {
+            true => self.bring(participant, attach.producer, attach.incarnation, desk),
+            false => Err(Code::LimitReached),
         };
-        match attached {
-            Ok((producer, tag)) => {
-                let incarnation = attach.incarnation;
-                self.participants.push(Present { number: participant, producer, incarnation, tag });
-                desk.replies.put(&HubFrame::Attached(Attached { participant, tag }));
-            }
-            Err(code) => {
-                let message = code.sentence().into();
-                desk.replies.put(&HubFrame::Detached(Detached { participant, code, message }));
-            }
-        }
+        desk.replies.put(&match attached {
+            Ok(tag) => HubFrame::Attached(Attached { participant, tag }),
+            Err(code) => HubFrame::Detached(Detached { participant, code, message: code.sentence().into() }),
+        });
         Ok(())
+    }
+
+    /// A participant is there from now on, and nowhere else.
+    fn bring(
+        &mut self,
+        number: Participant,
+        producer: ProducerId,
+        incarnation: Incarnation,
+        desk: &mut Desk<'_>,
+    ) -> Result<Tag, Code> {
+        let serial = desk.serials.give();
+        let (address, arrival) = (desk.address.with(serial), desk.arrival);
+        let claim = Claim { producer, incarnation, address, arrival };
+        let (attachment, tag) = desk.topics.attach(desk.account, claim)?;
+        self.participants.push(Present { number, attachment, serial, tag });
+        self.refused.attach(number);
+        Ok(tag)
+    }
+
+    /// Somebody else has a participant's producer now. What its client still sends is refused with that.
+    pub fn fence(&mut self, now: Millis, serial: Serial, topics: &Topics, replies: &mut Replies) {
+        let fenced = self.participants.iter().find(|present| present.serial == serial);
+        let Some(number) = fenced.map(|present| present.number) else { return };
+        self.refused.fence(number, self.handles.of(number));
+        self.detach(now, number, Code::Fenced, topics, replies);
     }
 
     /// Takes a participant away, and with it its handles. With a code other than `Unknown`, for that reason.
@@ -79,8 +96,8 @@ impl Session {
         if let Some(charge) = &mut self.charge {
             charge.set(self.handles.bytes());
         }
-        if let Some(producer) = self.participants.remove(index).producer {
-            topics.detach(now, &producer);
+        if let Some(attachment) = self.participants.remove(index).attachment {
+            topics.detach(now, &attachment);
         }
         let message = if code == Code::Unknown { "" } else { code.sentence() };
         replies.put(&HubFrame::Detached(Detached { participant, code, message: message.into() }));

@@ -13,6 +13,7 @@ use crate::clock::Millis;
 use crate::dialect::Dialect;
 use crate::ledger::{Account, Charge, Kind};
 use crate::letter::Serials;
+use crate::names::producers::Arrival;
 use crate::session::Session;
 use crate::shard::following::Following;
 use crate::tail::TailKey;
@@ -23,6 +24,8 @@ use crate::websocket::reader::Reader;
 pub struct Connection {
     /// Tells it from later ones in the same place.
     pub generation: u32,
+    /// When it came, among all of the hub.
+    pub arrival: Arrival,
     /// What it speaks.
     pub dialect: Dialect,
     /// Who answers for the memory that it takes.
@@ -122,9 +125,15 @@ pub enum HalfSource {
 impl Connection {
     /// A connection as it comes from the handshake.
     #[must_use]
-    pub fn new(now: Millis, generation: u32, dialect: Dialect, account: Arc<Account>) -> Self {
+    pub fn new(
+        now: Millis,
+        (generation, arrival): (u32, Arrival),
+        dialect: Dialect,
+        account: Arc<Account>,
+    ) -> Self {
         Self {
             generation,
+            arrival,
             dialect,
             subscribed: Charge::new(&account, Kind::Subscriptions),
             account,

@@ -133,6 +133,7 @@ impl Shard {
                 generation: connection.generation,
                 serial: Serial::default(),
             },
+            arrival: connection.arrival,
             serials: &mut connection.serials,
             account: &connection.account,
             unread_bytes,

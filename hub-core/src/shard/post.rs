@@ -1,4 +1,4 @@
-//! What other threads left for a shard: outcomes are told, tails with news wait for their walk, what was read is handed over.
+//! What other threads left for a shard: outcomes are told, participants that went elsewhere are fenced, tails with news wait for their walk, what was read is handed over.
 //! A bounded part of it at a time, in the order in which it came.
 
 use std::sync::Arc;
@@ -44,6 +44,12 @@ impl Post {
         &self.mail.dirty[from..self.looked]
     }
 
+    /// The next participants that are fenced, in any order.
+    fn fenced(&mut self) -> Vec<Address> {
+        let rest = self.mail.fenced.len().saturating_sub(FENCED_A_TURN);
+        self.mail.fenced.split_off(rest)
+    }
+
     /// Whether more outcomes wait than are told in a turn.
     #[must_use]
     pub fn is_backed_up(&self) -> bool {
@@ -62,6 +68,9 @@ impl Post {
             self.mail.dirty.shrink_to(TAILS_A_TURN);
             self.looked = 0;
         }
+        if self.mail.fenced.is_empty() {
+            self.mail.fenced.shrink_to(FENCED_A_TURN);
+        }
     }
 }
 
@@ -76,6 +85,9 @@ impl Shard {
         }
         for outcomes in post.outcomes().chunk_by(same_connection) {
             self.tell(now, outcomes);
+        }
+        for participant in post.fenced() {
+            self.fence(now, participant);
         }
         for tail in post.tails() {
             self.audiences.look_at(*tail);
@@ -108,9 +120,18 @@ impl Shard {
         let Some(first) = outcomes.first() else { return };
         let Some(connection) = addressed(&mut self.connections, first.origin) else { return };
         let mut replies = Replies::new(connection.dialect);
-        connection.session.tell(now, outcomes, &self.topics, &mut replies);
+        connection.session.tell(outcomes, &self.topics, &mut replies);
         replies.seal(&mut connection.outbox, self.topics.metrics());
         self.was_told(now, ConnectionId(first.origin.slot));
+    }
+
+    /// Tells a participant's connection that it has gone elsewhere.
+    fn fence(&mut self, now: Millis, participant: Address) {
+        let Some(connection) = addressed(&mut self.connections, participant) else { return };
+        let mut replies = Replies::new(connection.dialect);
+        connection.session.fence(now, participant.serial, &self.topics, &mut replies);
+        replies.seal(&mut connection.outbox, self.topics.metrics());
+        self.was_told(now, ConnectionId(participant.slot));
     }
 
     /// A connection has something new in its outbox, which it waited for.
@@ -147,4 +168,5 @@ fn same_connection(a: &Outcome, b: &Outcome) -> bool {
 /// What is done of the mail in one turn: about as long as a slice of a walk.
 const OUTCOMES_A_TURN: usize = 512;
 const TAILS_A_TURN: usize = 256;
+const FENCED_A_TURN: usize = 64;
 const READS_A_TURN: usize = 8;

@@ -99,11 +99,11 @@ fn many_handles_are_given_back() {
 #[test]
 fn a_drain_tells_everybody_a_time_of_its_own_and_whoever_comes_late_too() {
     let mut hub = Hub::new(Limits::default(), vec![]);
-    let clients: Vec<_> = (0..200).map(|_| hub.client(1)).collect();
+    let clients: Vec<_> = (0..200).map(|number| hub.client(number)).collect();
     hub.shard.drain(hub.now, 10_000);
     hub.shard.turn(hub.now, &mut hub.sockets);
     let late = hub.connect(Dialect::Binary);
-    hub.send(late, 2, &bytes_of(&[hello(1, 1)]));
+    hub.send(late, 2, &bytes_of(&[hello(201, 1)]));
     hub.work();
     for id in clients.iter().chain([&late]) {
         assert_eq!(hub.heard(*id), [Heard::Goodbye(Code::Draining), Heard::Close(4015)], "{id:?}");

@@ -6,16 +6,15 @@ use tidewire_protocol::client_frame::{ClientFrame, Detach, Shut};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Handle, Participant};
 
-use crate::rig::{Heard, Hub, attach, open_as, publish_on};
+use crate::rig::{Heard, Hub, attach, bytes_of, open_as, publish_on};
 
-/// A participant on handle 1 that another connection has fenced.
-fn fenced() -> (Hub, ConnectionId) {
+/// A participant on handle 1, and another connection.
+fn attached() -> (Hub, ConnectionId, ConnectionId) {
     let mut hub = Hub::new(Limits::default(), vec![]);
     let (late, other) = (hub.client(1), hub.client(2));
     hub.say(late, &[attach(1, 50, 1), open_as(1, 1, "t")]);
-    hub.say(other, &[attach(1, 50, 2)]);
     hub.heard(late);
-    (hub, late)
+    (hub, late, other)
 }
 
 const DETACH: ClientFrame<'static> = ClientFrame::Detach(Detach { participant: Participant(1) });
@@ -23,7 +22,9 @@ const DETACH: ClientFrame<'static> = ClientFrame::Detach(Detach { participant: P
 #[test]
 fn a_late_fenced_does_not_meet_the_next_participant_of_its_number() {
     for handle in [1, 2] {
-        let (mut hub, id) = fenced();
+        let (mut hub, id, other) = attached();
+        // It is told only after these.
+        hub.deliver(other, 2, &bytes_of(&[attach(1, 50, 2)]));
         hub.say(id, &[publish_on(1, 1, b"late"), DETACH, attach(1, 51, 1), open_as(handle, 1, "t")]);
         let before = hub.heard(id);
         hub.say(id, &[publish_on(handle, 1, b"from the new one")]);
@@ -33,9 +34,9 @@ fn a_late_fenced_does_not_meet_the_next_participant_of_its_number() {
 
 #[test]
 fn a_fenced_participant_is_detached() {
-    let (mut hub, id) = fenced();
-    hub.say(id, &[publish_on(1, 1, b"late")]);
-    assert_eq!(hub.heard(id), [Heard::Refused(1, Code::Fenced), Heard::Detached(1, Code::Fenced)]);
+    let (mut hub, id, other) = attached();
+    hub.say(other, &[attach(1, 50, 2)]);
+    assert_eq!(hub.heard(id), [Heard::Detached(1, Code::Fenced)]);
 }
 
 #[test]

@@ -1,12 +1,13 @@
-//! Several who publish through one connection: whose tag a message bears.
+//! Several who publish through one connection: whose tag a message bears, and what becomes of one that goes elsewhere.
 
 use tidewire_hub_core::dialect::Dialect;
+use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
-use tidewire_protocol::client_frame::{ClientFrame, Publish};
-use tidewire_protocol::code::WhenSlow;
+use tidewire_protocol::client_frame::{ClientFrame, Open, Publish, Send};
+use tidewire_protocol::code::{Code, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
-use tidewire_protocol::number::{Handle, Seq, Tag};
+use tidewire_protocol::number::{Handle, Participant, Seq, Tag};
 use tidewire_protocol::position::Start;
 
 use crate::rig::*;
@@ -27,6 +28,27 @@ fn publish_as(seq: u64, tag: u64) -> ClientFrame<'static> {
     ClientFrame::Publish(Publish { handle, seq, tag, payload, ..Publish::default() })
 }
 
+fn open_for_updates(handle: u64, participant: u64) -> ClientFrame<'static> {
+    let (handle, participant) = (Handle(handle), Participant(participant));
+    ClientFrame::Open(Open {
+        handle,
+        participant,
+        topic: "t".into(),
+        unacknowledged: true,
+        ..Open::default()
+    })
+}
+
+fn update_on(handle: u64, payload: &[u8]) -> ClientFrame<'_> {
+    ClientFrame::Send(Send { handle: Handle(handle), payload: payload.into(), ..Send::default() })
+}
+
+/// A publish by one that has not heard what became of those before.
+fn unanswered(handle: u64, seq: u64) -> ClientFrame<'static> {
+    let (handle, seq, payload) = (Handle(handle), Seq(seq), b"m"[..].into());
+    ClientFrame::Publish(Publish { handle, seq, payload, ..Publish::default() })
+}
+
 #[test]
 fn a_message_bears_the_tag_of_another_participant_of_its_connection_only() {
     let mut hub = Hub::new(Limits::default(), keep_all());
@@ -42,4 +64,99 @@ fn a_message_bears_the_tag_of_another_participant_of_its_connection_only() {
     let frames: Vec<_> = (1..).zip(asked).map(|(seq, tag)| publish_as(seq, tag)).collect();
     hub.say(id, &frames);
     assert_eq!(tags(&mut hub, reader), [own, other, own, other, own, own, own]);
+}
+
+/// Participant 1 with this producer on handle 1 of topic "t".
+fn publishing(hub: &mut Hub, id: ConnectionId, producer: u8, incarnation: u64) {
+    hub.heard(id);
+    hub.say(id, &[attach(1, producer, incarnation), open_as(1, 1, "t")]);
+    assert_eq!(hub.heard(id), [Heard::Attached(1), Heard::Opened]);
+}
+
+#[test]
+fn a_participant_that_is_attached_elsewhere_in_the_same_incarnation_moves() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let (old, new) = (hub.client(1), hub.client(2));
+    publishing(&mut hub, old, 50, 3);
+    hub.say(old, &[publish_on(1, 1, b"landed"), open_for_updates(2, 1)]);
+    publishing(&mut hub, new, 50, 3);
+    assert_eq!(hub.heard(old), [Heard::Acked(1, 1), Heard::Detached(1, Code::Fenced)]);
+    // What is on its way from there: by its handles, and by its number.
+    hub.say(old, &[publish_on(1, 2, b"late"), update_on(2, b"late"), open_as(3, 1, "t"), open_as(4, 9, "t")]);
+    let refused = |seq, code| Heard::Refused(seq, code);
+    let expected = [refused(2, Code::Fenced), refused(0, Code::Fenced), refused(0, Code::UnknownNumber)];
+    assert_eq!(hub.heard(old), expected);
+    // What had landed is known, and what had not is taken.
+    hub.say(new, &[unanswered(1, 1), unanswered(1, 2)]);
+    assert_eq!(hub.heard(new), [Heard::Acked(1, 1), Heard::Acked(2, 1)]);
+    assert_eq!(hub.history(new, "t", Start::Earliest).len(), 2);
+    // Its number is free where it was.
+    publishing(&mut hub, old, 51, 1);
+}
+
+#[test]
+fn what_was_read_late_takes_nothing_from_a_connection_that_came_later() {
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let (early, silent) = (hub.client(1), hub.connect(Dialect::Binary));
+    let late = hub.client(2);
+    publishing(&mut hub, late, 50, 3);
+    hub.say(early, &[attach(1, 50, 3)]);
+    assert_eq!(hub.heard(early), [Heard::Detached(1, Code::Fenced)]);
+    hub.say(silent, &[hello(50, 3)]);
+    assert_eq!(hub.heard(silent)[0], Heard::Goodbye(Code::Fenced));
+    hub.say(late, &[publish_on(1, 1, b"m")]);
+    assert_eq!(hub.heard(late), [Heard::Acked(1, 1)]);
+    // A new owner says so, wherever it comes from; and nobody is late where nobody is.
+    publishing(&mut hub, early, 50, 4);
+    assert_eq!(hub.heard(late), [Heard::Detached(1, Code::Fenced)]);
+    publishing(&mut hub, late, 50, 5);
+    hub.say(late, &[detach(1)]);
+    hub.heard(early);
+    hub.say(early, &[attach(1, 50, 5)]);
+    assert_eq!(hub.heard(early), [Heard::Attached(1)]);
+}
+
+#[test]
+fn a_producer_that_is_attached_twice_on_one_connection_is_the_later_participants() {
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let id = hub.client(1);
+    publishing(&mut hub, id, 50, 3);
+    hub.say(id, &[attach(2, 50, 3), open_as(2, 2, "t"), publish_on(1, 1, b"late"), publish_on(2, 1, b"m")]);
+    let heard = hub.heard(id);
+    let [attached, opened, rest @ ..] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!((attached, opened), (&Heard::Attached(2), &Heard::Opened));
+    let [fenced, acked] = [Heard::Refused(1, Code::Fenced), Heard::Acked(1, 1)];
+    assert!(rest.contains(&fenced) && rest.contains(&acked), "{heard:?}");
+    assert!(rest.contains(&Heard::Detached(1, Code::Fenced)), "{heard:?}");
+    // The one that signed in is one like all others.
+    hub.say(id, &[open_as(5, 0, "t"), attach(3, 1, 1), attach(4, 0, 0), attach(5, 0, 0)]);
+    let heard = hub.heard(id);
+    let told = heard.contains(&Heard::Detached(0, Code::Fenced));
+    assert!(told && heard.contains(&Heard::Attached(5)), "{heard:?}");
+}
+
+#[test]
+fn two_who_take_a_producer_from_each_other_leave_nothing_behind() {
+    let (mut hub, mut beside) = Hub::with_two_shards(Limits::default(), vec![]);
+    let here = hub.client(1);
+    let there = hub.beside(&mut beside, |hub| hub.client(2));
+    let held = hub.held(Kind::Windows);
+    for incarnation in (1..2_000).step_by(2) {
+        // Each hears first that the other has it.
+        hub.work();
+        hub.say(here, &[attach(1, 50, incarnation), open_as(1, 1, "t"), publish_on(1, incarnation, b"m")]);
+        let take = [attach(1, 50, incarnation + 1), open_as(1, 1, "t"), publish_on(1, incarnation + 1, b"m")];
+        hub.beside(&mut beside, |hub| {
+            hub.work();
+            hub.say(there, &take);
+        });
+    }
+    hub.work();
+    hub.beside(&mut beside, Hub::work);
+    let heard = hub.heard(here);
+    let count = |wanted: &Heard| heard.iter().filter(|heard| *heard == wanted).count();
+    assert_eq!(count(&Heard::Attached(1)), 1_000);
+    assert_eq!(count(&Heard::Detached(1, Code::Fenced)), 1_000);
+    let windows = hub.topics.with_log(0, |log| log.windows.count());
+    assert!(windows == 1 && hub.held(Kind::Windows) - held < 1_000, "{windows} windows");
 }

@@ -24,7 +24,7 @@ fn stuck(hub: &mut Hub, account: u128, dialect: Dialect, name: &str) -> Connecti
     let id = hub.shard.accept(hub.now, dialect, AccountKey(account));
     match dialect {
         Dialect::Binary => {
-            hub.say(id, &[hello(account as u8, 1)]);
+            hub.say(id, &[hello(0, 1)]);
             hub.subscribe(id, name, Start::Latest, WhenSlow::CatchUp);
         }
         Dialect::Json => {

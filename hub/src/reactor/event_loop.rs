@@ -168,7 +168,8 @@ impl EventLoop {
     }
 
     fn welcome(&mut self, now: Millis, newcomer: Newcomer) {
-        let id = self.shard.accept(now, newcomer.dialect, newcomer.seat.account());
+        let Newcomer { dialect, arrival, .. } = newcomer;
+        let id = self.shard.accept_late(now, dialect, newcomer.seat.account(), arrival);
         if let Err(error) = self.sockets.add(id, newcomer.stream, newcomer.seat) {
             report(format_args!("a socket cannot be waited for: {error}"));
             self.forget(now, id);

@@ -37,6 +37,8 @@ pub mod payload;
 
 mod places;
 
+mod publishers;
+
 /// A publish, by its place in the oracle's list: what its payload says.
 pub type Uid = u32;
 
@@ -65,6 +67,8 @@ pub struct Oracle {
     attached: BTreeMap<u64, (u64, u64)>,
     /// The lowest one of each producer.
     first: BTreeMap<u64, u64>,
+    /// The tag of what became visible last, by (log, producer).
+    tags: BTreeMap<(usize, u64), u64>,
     /// Highest counter shown by (client, party, topic).
     shown: BTreeMap<(usize, u32, TopicIndex), u32>,
     /// Which seqs messages go out under.
@@ -227,6 +231,7 @@ impl Oracle {
             self.object(format_args!("#{uid} of topic {} is in log {log}", publish.topic));
         }
         let place = self.life(0).start + log;
+        self.check_tag(place, uid, &publish, message.tag.0);
         let log = &mut self.logs[place];
         if let Err(objection) = self.time.check(&record, log.records.last()) {
             return self.object(objection);
@@ -241,41 +246,6 @@ impl Oracle {
         log.records.push(record);
         self.publishes[uid as usize].seen += 1;
         self.check_batch(place, uid);
-    }
-
-    /// Lands once unless marked, in its publisher's order, and not from a fenced publisher.
-    fn check_publisher(&mut self, record: &Record, publish: &Publish) {
-        let uid = record.uid;
-        if publish.fate == Fate::Hostile {
-            if publish.seen > 0 {
-                self.object(format_args!("#{uid} of a hostile client was sent once and is in the log twice"));
-            }
-            return;
-        }
-        if publish.seen > 0 && !record.maybe_duplicate {
-            self.object(format_args!("#{uid} is in the log twice, unmarked: {record:?} {publish:?}"));
-        }
-        match publish.fate {
-            Fate::Waiting | Fate::Failed | Fate::Hostile => {}
-            Fate::Done | Fate::Withdrawn | Fate::Refused => {
-                self.object(format_args!("#{uid} became visible after its outcome: {publish:?}"));
-            }
-        }
-        let shown = self.shown.entry((publish.actor, publish.party, publish.topic)).or_default();
-        let before = *shown;
-        *shown = before.max(publish.counter);
-        if publish.counter <= before && !record.maybe_duplicate {
-            self.object(format_args!(
-                "#{uid}, number {} of its publisher, comes after {before}",
-                publish.counter
-            ));
-        }
-        if let Some((incarnation, since)) = self.attached.get(&publish.producer).copied()
-            && incarnation > publish.incarnation
-            && record.taken_ms.is_some_and(|taken| taken > since)
-        {
-            self.object(format_args!("#{uid} is of incarnation {}, fenced at {since}", publish.incarnation));
-        }
     }
 
     /// Some of what became visible, up to an offset, was dropped before the oracle could look.

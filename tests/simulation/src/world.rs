@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use tidewire_client_core::input::Input;
 use tidewire_client_core::output::Event as ClientEvent;
 
 use crate::oracle::{Oracle, Uid};
@@ -134,6 +135,8 @@ enum Event {
     Read,
     /// Topics of the ear's part are aged, and memory is looked at.
     Sweep,
+    /// A client is told to be quiet.
+    Suspend(usize),
     /// The network tells a client that it is back.
     Online(usize),
     /// A client that had reason to doubt its link has had its time.
@@ -238,6 +241,7 @@ impl World {
             Event::Engine => self.store(),
             Event::Read => self.read_on(),
             Event::Sweep => self.sweep(),
+            Event::Suspend(actor) => self.tell(actor, Input::Suspend),
             Event::Online(actor) => self.online_again(actor),
             Event::Doubted { actor, link } => self.doubted(actor, link),
             Event::Close(actor) => self.close(actor),

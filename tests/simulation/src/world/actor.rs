@@ -25,6 +25,8 @@ pub struct Actor {
     pub sides: u32,
     /// Its link, while it has one.
     pub link: Option<LinkId>,
+    /// One that it let go of while what it said there was on its way.
+    pub slow_link: Option<LinkId>,
     /// Number of its last try to connect; answers to earlier ones are void.
     pub attempt: u32,
     /// When its timer goes off.
@@ -89,6 +91,7 @@ impl Actor {
             side: None,
             sides: 0,
             link: None,
+            slow_link: None,
             attempt: 0,
             timer_at: u64::MAX,
             listeners: Vec::new(),

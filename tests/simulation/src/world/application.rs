@@ -52,7 +52,7 @@ impl World {
         }
     }
 
-    fn publish_some(&mut self, actor: usize) {
+    pub(crate) fn publish_some(&mut self, actor: usize) {
         let count = self.random.magnitude(1, 40);
         let mut topic = self.random.below(TOPICS as u64) as TopicIndex;
         for _ in 0..count {

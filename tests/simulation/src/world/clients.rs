@@ -250,6 +250,7 @@ impl World {
         self.actors[actor].online = status == Status::Online;
         match status {
             Status::Online => {
+                self.come_late(actor);
                 let Actor { producer, incarnation, .. } = self.actors[actor];
                 let link = self.actors[actor].link.map(|link| &self.links[link as usize]);
                 // A welcome of a hub that has gone since says nothing of the one that lives.

@@ -37,6 +37,8 @@ pub struct Link {
     pub blocked: bool,
     /// The client reads nothing before then.
     pub stalled_until: u64,
+    /// Nothing reaches the hub before then.
+    pub slow_until: u64,
     /// Nothing reaches the hub any more.
     pub dead_up: bool,
     /// Nothing reaches the client any more.
@@ -66,6 +68,7 @@ impl Link {
             capacity,
             blocked: false,
             stalled_until: 0,
+            slow_until: 0,
             dead_up: false,
             dead_down: false,
             reset: false,

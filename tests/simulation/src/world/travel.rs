@@ -27,10 +27,32 @@ impl World {
                 self.links.push(Link::new(Owner::Client(actor), shard, place, capacity));
                 self.actors[actor].link = Some(id);
                 self.note(|| format!("client {actor} connects: link {id}, shard {shard}"));
+                if !self.calm && self.random.one_in(20) {
+                    self.give_up_soon(actor, id);
+                }
                 self.tell(actor, Input::LinkOpened);
                 self.turn_at(shard, 0);
             }
             Some(_) | None => self.tell(actor, Input::LinkClosed { code: 1006 }),
+        }
+    }
+
+    /// What a client says takes long, and the client lets go of the link before and makes another.
+    pub(crate) fn give_up_soon(&mut self, actor: usize, id: LinkId) {
+        self.note(|| format!("link {id} is slow, and client {actor} lets go of it"));
+        self.links[id as usize].slow_until = self.now + SLOW_MS_MAX;
+        self.actors[actor].slow_link = Some(id);
+        let (gone, back) = (self.random.below(1_000), self.random.below(300));
+        self.after(gone, Event::Suspend(actor));
+        self.after(gone + back, Event::Online(actor));
+    }
+
+    /// What it said there comes about when the hub hears it on the other one.
+    pub(crate) fn come_late(&mut self, actor: usize) {
+        if let Some(id) = self.actors[actor].slow_link.take() {
+            let wait = self.random.below(2 * self.setup.latency_ms + 10);
+            self.links[id as usize].slow_until = self.now + wait;
+            self.after(wait, Event::Up(id));
         }
     }
 
@@ -48,7 +70,7 @@ impl World {
         let link = &mut self.links[id as usize];
         if !link.due.0 && !link.dead_up && !link.up.is_empty() {
             link.due.0 = true;
-            let wait = self.latency();
+            let wait = link.slow_until.saturating_sub(self.now) + self.latency();
             self.after(wait, Event::Up(id));
         }
     }
@@ -224,5 +246,7 @@ fn has_messages(mut message: &[u8]) -> bool {
 
 /// What a shell reads at once, at most. Less than the least that a late engine may hold.
 const READ_BYTES: usize = 4_000;
+/// What is slow takes no longer.
+const SLOW_MS_MAX: u64 = 10_000;
 /// What a socket buffers at least when all is well.
 pub(crate) const CALM_SOCKET_BYTES: u64 = 60_000;
