@@ -275,6 +275,11 @@ impl Window {
         matches!(self.phase, Phase::Opening { .. } | Phase::Open | Phase::Paused { .. })
     }
 
+    /// Whether the hub was told what is wanted. If not, it may have gone back to what an earlier owner had sent.
+    fn told_lowest(&self) -> bool {
+        self.lowest_told == self.lowest()
+    }
+
     /// Takes back what is on its way, to send it again, with the lowest seq: a refused publish has not told it.
     fn rewind(&mut self) {
         self.flying = 0;

@@ -8,7 +8,7 @@ pub const SEND: u64 = 1 << 11;
 pub const SIGN_IN: u64 = 1 << 12;
 /// `count` of a `publish`: voids in runs.
 pub const VOID_RUNS: u64 = 1 << 13;
-/// Several owners behind one connection: `as` of a `publish`, an `attach` that moves, an `open` that takes over.
+/// Several owners behind one connection: `as` of a `publish`, an `attach` that moves, a `lowest` taken at its word.
 pub const PARTIES: u64 = 1 << 14;
 /// A `history` whose page ends below a place.
 pub const BEFORE: u64 = 1 << 15;

@@ -72,7 +72,7 @@ impl Window {
         } else if !refused.code.retryable() {
             // The seq is not used up and never will be, so nothing behind it can be sent either.
             self.fail_all(fault, load, out);
-        } else if refused.code == Code::OutOfOrder && refused.seq.0 == self.lowest() {
+        } else if refused.code == Code::OutOfOrder && refused.seq.0 == self.lowest() && self.told_lowest() {
             return Err(Broken);
         } else if matches!(self.phase, Phase::Open) {
             self.phase = Phase::Paused { until: now + self.wait_ms(refused) };

@@ -502,3 +502,24 @@ fn a_topic_that_the_hub_may_know_waits_like_any_other_when_it_is_refused() {
     rig.say(opened(1, false, 5));
     rig.expect_sent(&["publish 1 #5 lowest 5"]);
 }
+
+#[test]
+fn a_hub_that_goes_back_to_what_an_earlier_owner_had_sent_is_told_what_is_wanted() {
+    let mut rig = Rig::new(Options { incarnation: Incarnation(2), ..Options::default() });
+    rig.client.window(OWN, "t", Seq(5), 1);
+    rig.take(1, "t");
+    rig.take(2, "t");
+    rig.drain();
+    rig.sign_in();
+    // The earlier owner has sent one more, which the log does not store.
+    rig.say(opened(1, false, 7));
+    rig.expect_sent(&["hello ", "open 1 t lowest 5", "publish 1 #5", "publish 1 #7"]);
+    rig.events.clear();
+    rig.say_all(&[acked(1, 5, 1, 10), refused(1, 7, 1, Code::OutOfOrder, false)]);
+    rig.expect_events(&["published 1 at 10"]);
+    rig.wait();
+    rig.expect_sent(&["publish 1 #7 lowest 7"]);
+    // Whoever goes back once more breaks the protocol.
+    rig.say(refused(1, 7, 1, Code::OutOfOrder, false));
+    rig.expect_asked(&["open", "close 4001"]);
+}

@@ -216,7 +216,7 @@ impl Sequencer {
         let in_flight_max = self.limits.in_flight_max;
         let judged = self.windows.change(submission.window, |window| {
             if submission.lowest.0 > 0 && submission.lowest <= submission.seq {
-                window.forget_below(submission.lowest);
+                window.raise(submission.lowest);
             }
             window.check(submission.seq, in_flight_max)
         });

@@ -78,6 +78,13 @@ impl Window {
         true
     }
 
+    /// Its producer wants nothing of what lies below `lowest`, and never will, whether that was seen or not.
+    pub fn raise(&mut self, lowest: Seq) {
+        if !self.forget_below(lowest) {
+            *self = Self::new(lowest);
+        }
+    }
+
     /// What to do with a seq.
     #[must_use]
     pub fn check(&self, seq: Seq, in_flight_max: u64) -> Verdict {
@@ -112,17 +119,9 @@ impl Window {
         self.runs.set_from_end(self.next.0.saturating_sub(seq.0), answer);
     }
 
-    /// Another incarnation goes on from here. It does not have the messages before, so it could never send
-    /// them again.
-    pub fn hand_over(&mut self) {
-        self.runs.use_up();
-    }
-
     /// Goes back: `seq` and all after it were not stored after all.
     pub fn rewind(&mut self, seq: Seq) {
         self.next.0 -= self.runs.drop_last(self.next.0.saturating_sub(seq.0));
-        // It is still here if it was used up: only now, since with nothing that waits that is not known any more.
-        self.answer(seq, Answer::Refused(Code::NotStored));
     }
 }
 
@@ -174,29 +173,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_handed_over_is_used_up() {
-        let mut window = Window::new(Seq(1));
+    fn who_wants_nothing_below_a_seq_that_never_came_goes_on_there() {
+        let mut window = taken(3);
         (0..3).for_each(|_| window.take(Answer::Pending));
-        window.hand_over();
+        // The log fails to store what the former owner sent, and the next one has not got it.
+        (4..=6).rev().for_each(|seq| window.rewind(Seq(seq)));
+        assert_eq!(window.check(Seq(7), 10), Verdict::Refused(Code::OutOfOrder));
+        window.raise(Seq(7));
+        assert_eq!(window.check(Seq(7), 10), Verdict::Next);
+        assert_eq!(window.check(Seq(6), 10), Verdict::Refused(Code::OutcomeForgotten));
+        assert!(!window.is_whole());
         window.take(Answer::Pending);
-        window.rewind(Seq(3));
-        assert_eq!(window.next(), Seq(4));
-        assert_eq!(window.check(Seq(3), 10), Verdict::Seen(Answer::Refused(Code::NotStored)));
-        assert_eq!(window.check(Seq(4), 10), Verdict::Next);
-    }
-
-    #[test]
-    fn what_was_handed_over_stays_used_up_if_nothing_else_waits() {
-        for (count, lowest) in [(1, 1), (3, 1), (3, 3), (3, 2)] {
-            let mut window = Window::new(Seq(1));
-            (0..count).for_each(|_| window.take(Answer::Pending));
-            assert!(window.forget_below(Seq(lowest)));
-            window.hand_over();
-            (lowest..=count).rev().for_each(|seq| window.rewind(Seq(seq)));
-            assert_eq!(window.next(), Seq(count + 1), "{count} from {lowest} on");
-            let refused = Verdict::Seen(Answer::Refused(Code::NotStored));
-            assert!((lowest..=count).all(|seq| window.check(Seq(seq), 10) == refused));
-        }
+        // What waits of those before says nothing of this.
+        window.answer(Seq(3), Answer::Void);
+        window.rewind(Seq(7));
+        assert_eq!(window.next(), Seq(7));
     }
 
     #[test]

@@ -231,7 +231,6 @@ impl Windows {
                     return None;
                 }
                 kept.incarnation = stream.attachment.incarnation;
-                kept.window.hand_over();
             }
             let window = Some(WindowKey { log, key });
             Some(Opening { window, window_new, next: kept.window.next() })

@@ -31,7 +31,7 @@ impl Session {
             in_flight_max: limits.in_flight_max,
             subject: "".into(),
             agent: concat!("tidewire/", env!("CARGO_PKG_VERSION")).into(),
-            features: feature::SEND | feature::BATCHES | feature::BEFORE,
+            features: feature::SEND | feature::BATCHES | feature::BEFORE | feature::PARTIES,
             frame_bytes_max: limits.frame_bytes_max as u64,
         }));
         Ok(())

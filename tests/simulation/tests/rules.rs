@@ -413,6 +413,79 @@ fn rule_12_what_a_lost_engine_had_sent_is_marked_only_where_the_hub_forgot() {
 }
 
 #[test]
+fn rule_12_what_a_lost_engine_had_sent_is_sent_again_where_the_log_fails_to_store_it() {
+    let mut script = Script::new(late);
+    script.world.engine_held = true;
+    let (client, reader) = (script.client(), script.client());
+    let listener = script.listen(reader, "a", Start::Latest);
+    let sent: Vec<_> = (0..3).map(|_| script.publish(client, "a")).collect();
+    script.pass(50);
+    script.world.rebuild(client);
+    script.pass(1_000);
+    script.store(0, true);
+    script.world.engine_held = false;
+    script.pass(2_000);
+    while script.world.store_one(0, false) {
+        script.pass(50);
+    }
+    assert_eq!(script.heard(reader, listener), sent);
+    assert_eq!(script.failed(client), []);
+}
+
+#[test]
+fn rule_12_who_takes_over_and_has_nothing_goes_on_though_what_was_sent_is_not_stored() {
+    // The log fails before the new owner's `open` comes, between that and its publish, and after it.
+    for fails_after_ms in 0..30 {
+        let mut script = Script::new(late);
+        script.world.engine_held = true;
+        let old = script.client();
+        (0..3).for_each(|_| _ = script.publish(old, "a"));
+        script.pass(50);
+        let new = script.world.take_over(old).unwrap();
+        script.pass(100);
+        let first = script.publish(new, "a");
+        script.pass(fails_after_ms);
+        script.store(0, true);
+        script.pass(1_000);
+        let second = script.publish(new, "a");
+        script.pass(100);
+        while script.world.store_one(0, false) {
+            script.pass(50);
+        }
+        let published = script.published(new).len();
+        assert_eq!((published, script.failed(new)), (2, vec![]), "#{first} and #{second}");
+    }
+}
+
+#[test]
+fn rule_13_a_party_goes_to_another_connection_and_what_it_had_sent_lands_once() {
+    for goes_through in [true, false] {
+        let mut script = Script::new(late);
+        script.world.engine_held = true;
+        let (from, to, reader) = (script.client(), script.client(), script.client());
+        let listener = script.listen(reader, "a", Start::Latest);
+        script.world.join_or_part(from);
+        script.pass(50);
+        let sent: Vec<_> = (0..12).map(|_| script.publish(from, "a")).collect();
+        script.pass(50);
+        script.world.move_party(from, to);
+        script.pass(500);
+        if !goes_through {
+            script.store(0, true);
+        }
+        script.world.engine_held = false;
+        script.pass(20_000);
+        while script.world.store_one(0, false) {
+            script.pass(500);
+        }
+        script.pass(20_000);
+        let mut heard = script.heard(reader, listener);
+        heard.sort_unstable();
+        assert_eq!(heard, sent);
+    }
+}
+
+#[test]
 fn rule_13_a_newer_incarnation_fences_the_older_on_every_topic() {
     let mut script = Script::new(|_| {});
     let old = script.client();

@@ -10,7 +10,7 @@ use crate::spare::Spare as _;
 pub enum Runs {
     /// One, or an empty one.
     One(Run),
-    /// Several, or one of which something more must be known.
+    /// Several.
     Many(Box<Many>),
 }
 
@@ -20,8 +20,6 @@ pub struct Many {
     runs: VecDeque<Run>,
     /// How many seqs they stand for.
     len: u64,
-    /// How many of those, from the first on, are used up whatever becomes of their messages.
-    used_up: u64,
 }
 
 impl Default for Runs {
@@ -102,14 +100,9 @@ impl Runs {
         }
     }
 
-    /// Drops up to `count` from the end, but nothing that is used up; tells how many.
+    /// Drops up to `count` from the end; tells how many.
     pub fn drop_last(&mut self, count: u64) -> u64 {
         self.with_many(|many| many.drop_last(count))
-    }
-
-    /// All so far is used up: it is not dropped from the end.
-    pub fn use_up(&mut self) {
-        self.with_many(|many| many.used_up = many.len);
     }
 
     /// Changes them as many, and goes back to one where that says all.
@@ -119,9 +112,7 @@ impl Runs {
             Self::Many(many) => many,
         };
         let result = change(&mut many);
-        // What waits may have to be dropped, so it must be known what is used up.
-        let waits = many.used_up > 0 && many.runs.iter().any(|run| matches!(run, Run::Pending(_)));
-        *self = if many.runs.len() <= 1 && !waits {
+        *self = if many.runs.len() <= 1 {
             Self::One(many.runs.front().copied().unwrap_or(Run::EMPTY))
         } else {
             Self::Many(many)
@@ -133,7 +124,7 @@ impl Runs {
 impl From<Run> for Many {
     fn from(run: Run) -> Self {
         let runs: VecDeque<Run> = (!run.is_empty()).then_some(run).into_iter().collect();
-        Self { len: run.len().into(), runs, used_up: 0 }
+        Self { len: run.len().into(), runs }
     }
 }
 
@@ -187,7 +178,6 @@ impl Many {
     fn drop_first(&mut self, count: u64) {
         let mut left = count.min(self.len);
         self.len -= left;
-        self.used_up = self.used_up.saturating_sub(left);
         while let Some(run) = self.runs.front_mut().filter(|_| left > 0) {
             let taken = left.min(run.len().into()) as u32;
             *run = run.part(taken, run.len() - taken);
@@ -200,7 +190,7 @@ impl Many {
     }
 
     fn drop_last(&mut self, count: u64) -> u64 {
-        let count = count.min(self.len - self.used_up);
+        let count = count.min(self.len);
         let mut left = count;
         self.len -= count;
         while let Some(run) = self.runs.back_mut().filter(|_| left > 0) {
@@ -232,8 +222,8 @@ mod tests {
     proptest! {
         /// Runs say what a plain list of answers says.
         #[test]
-        fn runs_are_a_list_of_answers(acts in prop::collection::vec((0..6u8, 1..12u64, answers()), 1..80)) {
-            let (mut runs, mut list, mut used_up) = (Runs::default(), Vec::new(), 0);
+        fn runs_are_a_list_of_answers(acts in prop::collection::vec((0..5u8, 1..12u64, answers()), 1..80)) {
+            let (mut runs, mut list) = (Runs::default(), Vec::new());
             for (act, n, answer) in acts {
                 match act {
                     0 | 1 => {
@@ -251,11 +241,6 @@ mod tests {
                         runs.drop_first(n);
                         let n = list.len().min(n as usize);
                         list.drain(..n);
-                        used_up = used_up.max(n) - n;
-                    }
-                    4 if list.contains(&Answer::Pending) => {
-                        runs.use_up();
-                        used_up = list.len();
                     }
                     2 => {}
                     // Only what waits is ever dropped from the end.
@@ -263,12 +248,9 @@ mod tests {
                         let waiting = list.iter().rev().take_while(|a| **a == Answer::Pending).count();
                         let n = waiting.min(n as usize);
                         let dropped = runs.drop_last(n as u64);
-                        prop_assert_eq!(dropped as usize, n.min(list.len() - used_up));
+                        prop_assert_eq!(dropped as usize, n);
                         list.truncate(list.len() - dropped as usize);
                     }
-                }
-                if !list.contains(&Answer::Pending) {
-                    used_up = 0;
                 }
                 prop_assert_eq!(runs.len(), list.len() as u64);
                 for behind in 0..list.len() + 2 {

@@ -28,6 +28,4 @@ pub struct Cause {
     pub taken_over: bool,
     /// The hub may have forgotten what its client did, other than by a restart.
     pub forgets: bool,
-    /// Its client took over from one before it, which may have sent it. A log that then fails to store it asks nobody.
-    pub rebuilt: bool,
 }

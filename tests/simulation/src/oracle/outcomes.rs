@@ -5,7 +5,6 @@ use tidewire_client_core::output::Published;
 use tidewire_protocol::code::Code;
 
 use crate::oracle::fate::{Cause, Fate};
-use crate::oracle::log::Log;
 use crate::oracle::{Oracle, Publish, Uid};
 
 impl Oracle {
@@ -26,7 +25,7 @@ impl Oracle {
 
     /// A publisher hears that its message has failed.
     pub fn failed(&mut self, uid: Uid, fault: Fault, cause: Cause) {
-        let Publish { topic, producer, incarnation, seen, .. } = self.publishes[uid as usize];
+        let Publish { topic, producer, incarnation, .. } = self.publishes[uid as usize];
         let fate = match fault {
             Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
             Fault::Client(ClientCode::Dropped) => Fate::Refused,
@@ -41,11 +40,6 @@ impl Oracle {
             Fault::Protocol(code) if self.batch_may_fail(uid, code, cause).is_some() => {
                 self.batch_may_fail(uid, code, cause).unwrap_or(Fate::Failed)
             }
-            // Where the hub had forgotten who sent what, an earlier try may have landed, and this is of the later one.
-            Fault::Protocol(Code::NotStored) if cause.rebuilt && seen > 0 && self.is_unknown(uid, cause) => {
-                Fate::Failed
-            }
-            Fault::Protocol(Code::NotStored) if cause.rebuilt => Fate::Refused,
             // One that had been fenced came back to a hub that knew nothing of it, and used up its seqs.
             Fault::Protocol(Code::OutcomeForgotten)
                 if self.first.get(&producer).is_some_and(|first| *first < incarnation) =>
@@ -60,12 +54,6 @@ impl Oracle {
             self.object(format_args!("#{uid} failed with {} and is in the log", fault.name()));
         }
         self.settle(uid, fate);
-    }
-
-    /// Whether the hub that lives may know nothing of a message that landed: it did so in another life, or was forgotten.
-    fn is_unknown(&self, uid: Uid, cause: Cause) -> bool {
-        let is_here = |log: &Log| log.records.iter().any(|record| record.uid == uid);
-        cause.forgets || !self.logs[self.life(0)].iter().any(is_here)
     }
 
     fn settle(&mut self, uid: Uid, fate: Fate) {

@@ -23,6 +23,8 @@ pub struct Actor {
     pub side: Option<Side>,
     /// How many second parties it had.
     pub sides: u32,
+    /// Those that went on elsewhere: what its client says of them is nobody's business.
+    pub left: Vec<PartyId>,
     /// Its link, while it has one.
     pub link: Option<LinkId>,
     /// One that it let go of while what it said there was on its way.
@@ -49,10 +51,10 @@ pub struct Actor {
     pub online: bool,
     /// Whether the application has closed it.
     pub closed: bool,
+    /// Whether its client has taken over from one before it, for itself or for a party.
+    pub rebuilt: bool,
     /// Whether a newer incarnation has taken over.
     pub taken_over: bool,
-    /// Whether its client is not the first one: it has lost one on the way.
-    pub rebuilt: bool,
     outbox_count_max: u32,
 }
 
@@ -61,7 +63,9 @@ pub struct Actor {
 pub struct Side {
     /// The client's number for it.
     pub party: PartyId,
-    /// Its number among the actor's.
+    /// The actor that it came to first.
+    pub actor: usize,
+    /// Its number among that actor's.
     pub number: u32,
     /// Its identity as publisher.
     pub producer: u64,
@@ -90,6 +94,7 @@ impl Actor {
             incarnation,
             side: None,
             sides: 0,
+            left: Vec::new(),
             link: None,
             slow_link: None,
             attempt: 0,
@@ -116,6 +121,7 @@ impl Actor {
         self.timer_at = u64::MAX;
         self.listeners.clear();
         self.listening.clear();
+        self.left.clear();
         self.rebuilt = true;
     }
 

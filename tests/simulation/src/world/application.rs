@@ -125,11 +125,12 @@ impl World {
         let id = PublishId(this.published.len() as u64 + 1);
         let name = NAMES[usize::from(topic)];
         let Actor { producer, incarnation, .. } = *this;
-        let (party, number, producer, incarnation, counters) = match &mut this.side {
+        let (party, whose, producer, incarnation, counters) = match &mut this.side {
             Some(side) if as_side => {
-                (side.party, side.number, side.producer, side.incarnation, &mut side.counters)
+                let whose = (side.actor, side.number);
+                (side.party, whose, side.producer, side.incarnation, &mut side.counters)
             }
-            Some(_) | None => (PartyId(0), 0, producer, incarnation, &mut this.counters),
+            Some(_) | None => (PartyId(0), (actor, 0), producer, incarnation, &mut this.counters),
         };
         this.client.take(now, party, id, name, Content::Binary, len).ok()?;
         counters[usize::from(topic)] += 1;
@@ -137,8 +138,8 @@ impl World {
         this.parties.push(party);
         let fate = Fate::Waiting;
         let publish = Publish {
-            actor,
-            party: number,
+            actor: whose.0,
+            party: whose.1,
             producer,
             incarnation,
             topic,

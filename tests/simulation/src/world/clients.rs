@@ -133,6 +133,9 @@ impl World {
             self.note(|| format!("client {actor} told {event:?}"));
         }
         let mut uid = None;
+        if party_of(&event).is_some_and(|party| self.actors[actor].left.contains(&party)) {
+            return;
+        }
         match &event {
             ClientEvent::Status(status) => self.status(actor, *status),
             ClientEvent::Ready { listener, outcome, positions, gap } => {
@@ -196,7 +199,6 @@ impl World {
             too_large: self.is_too_large(uid),
             anew: self.oracle.logs.len() > self.setup.logs || self.actors[actor].rebuilt,
             taken_over: self.actors[actor].taken_over,
-            rebuilt: self.actors[actor].rebuilt,
             forgets: self.setup.forgets,
         };
         self.oracle.failed(uid, fault, cause);
@@ -311,6 +313,15 @@ impl World {
                 self.oracle.object(format_args!("client {actor} is sent away: {code}"));
             }
         }
+    }
+}
+
+/// Whose publishing an event is about.
+fn party_of(event: &ClientEvent) -> Option<PartyId> {
+    match event {
+        ClientEvent::Published(published) => Some(published.party),
+        ClientEvent::Failed { party, .. } | ClientEvent::Detached { party, .. } => Some(*party),
+        _ => None,
     }
 }
 

@@ -10,11 +10,11 @@ use crate::oracle::Uid;
 use crate::oracle::batches::Batch;
 use crate::oracle::fate::Fate;
 use crate::world::World;
-use crate::world::actor::{Side, secret};
+use crate::world::actor::{Actor, Side, secret};
 
 impl World {
     /// A second party joins a client's connection, or the one that is there goes.
-    pub(crate) fn join_or_part(&mut self, actor: usize) {
+    pub fn join_or_part(&mut self, actor: usize) {
         let this = &mut self.actors[actor];
         if let Some(side) = this.side.take() {
             this.client.detach(self.now, side.party);
@@ -26,7 +26,7 @@ impl World {
             let party = this.client.attach(self.now, secret(producer), Incarnation(1));
             this.sides += 1;
             let number = this.sides;
-            this.side = Some(Side { party, number, producer, incarnation: 1, counters: [0; TOPICS] });
+            this.side = Some(Side { party, actor, number, producer, incarnation: 1, counters: [0; TOPICS] });
             self.note(|| format!("client {actor} attaches {party:?}"));
         }
         self.drain(actor, &[]);
@@ -49,42 +49,106 @@ impl World {
         this.rebuild(seed);
         self.oracle.lost_places(actor, 0, &this.counters);
         this.client.connect(self.now);
-        let (mut moved, mut batch) = (None, Batch::default());
-        if let Some(side) = &mut this.side {
-            side.incarnation += 1;
-            self.oracle.lost_places(actor, side.number, &side.counters);
-            let party = this.client.attach(self.now, secret(side.producer), Incarnation(side.incarnation));
-            moved = Some((std::mem::replace(&mut side.party, party), party, side.incarnation));
+        let waiting = self.waiting_of(actor, PartyId(0));
+        self.take_in_again(actor, (PartyId(0), self.actors[actor].incarnation), waiting);
+        if let Some(side) = self.actors[actor].side.take() {
+            self.settle_in(actor, actor, side);
         }
-        for (index, uid) in this.published.iter().enumerate() {
-            let publish = &mut self.oracle.publishes[*uid as usize];
-            if publish.fate != Fate::Waiting {
-                continue;
+        self.drain(actor, &[]);
+    }
+
+    /// A second party goes to another client's connection, with what it published without an outcome. What it said on the
+    /// connection before may still be on its way.
+    pub fn move_party(&mut self, from: usize, to: usize) {
+        let can = |actor: &Actor| !actor.closed && !actor.taken_over;
+        if from == to || !can(&self.actors[to]) || self.actors[to].side.is_some() {
+            return;
+        }
+        let Some(side) = self.actors[from].side.take() else { return };
+        self.note(|| format!("{:?} goes from client {from} to client {to}", side.party));
+        if let Some(link) = self.actors[from].link.filter(|_| self.random.one_in(2)) {
+            self.cut(link);
+        }
+        self.settle_in(from, to, side);
+        self.actors[from].left.push(side.party);
+        self.actors[from].client.detach(self.now, side.party);
+        self.drain(from, &[]);
+        self.drain(to, &[]);
+    }
+
+    /// A second party begins anew at a client, as a new owner of all that it has.
+    fn settle_in(&mut self, from: usize, to: usize, mut side: Side) {
+        let waiting = self.waiting_of(from, side.party);
+        side.incarnation += 1;
+        self.oracle.lost_places(side.actor, side.number, &side.counters);
+        let incarnation = Incarnation(side.incarnation);
+        side.party = self.actors[to].client.attach(self.now, secret(side.producer), incarnation);
+        if from != to {
+            let first = self.actors[to].published.len();
+            let (mut batch, mut begins) = (Batch::default(), first);
+            for index in waiting {
+                let this = &mut self.actors[from];
+                this.parties[index] = NOBODY;
+                let (uid, seq) = (this.published[index], this.seqs[index]);
+                let this = &mut self.actors[to];
+                let its = self.oracle.publishes[uid as usize].batch;
+                if its.count > 0 && its != batch {
+                    (batch, begins) = (its, this.published.len());
+                }
+                // Those of a batch follow each other, also where some have their outcome.
+                while its.count > 0 && this.published.len() < begins + (uid - its.first) as usize {
+                    this.published.push(its.first + (this.published.len() - begins) as Uid);
+                    this.seqs.push(0);
+                    this.parties.push(NOBODY);
+                }
+                this.published.push(uid);
+                this.seqs.push(seq);
+                this.parties.push(side.party);
             }
-            let party = &mut this.parties[index];
-            publish.incarnation = this.incarnation;
-            if let Some((_, after, incarnation)) = moved.filter(|moved| moved.0 == *party) {
-                (*party, publish.incarnation) = (after, incarnation);
-            }
+            let all = first..self.actors[to].published.len();
+            self.take_in_again(to, (side.party, side.incarnation), all.collect());
+        } else {
+            self.take_in_again(to, (side.party, side.incarnation), waiting);
+        }
+        self.actors[to].rebuilt = true;
+        self.actors[to].side = Some(side);
+    }
+
+    /// What a party of a client published and has not heard of, by its place among the client's.
+    fn waiting_of(&self, actor: usize, party: PartyId) -> Vec<usize> {
+        let Actor { published, parties, .. } = &self.actors[actor];
+        let waits = |uid: Uid| self.oracle.publishes[uid as usize].fate == Fate::Waiting;
+        let theirs = (0..published.len()).filter(|index| parties[*index] == party);
+        theirs.filter(|index| waits(published[*index])).collect()
+    }
+
+    /// A client takes in what another one, or itself before, had taken for a party, with the seqs of what was sent.
+    fn take_in_again(&mut self, actor: usize, (party, incarnation): (PartyId, u64), places: Vec<usize>) {
+        let this = &mut self.actors[actor];
+        let mut batch = Batch::default();
+        for index in places.into_iter().filter(|index| this.parties[*index] != NOBODY).collect::<Vec<_>>() {
+            let uid = this.published[index];
+            let publish = &mut self.oracle.publishes[uid as usize];
+            publish.incarnation = incarnation;
+            this.parties[index] = party;
             let its = *publish;
             let (name, seq) = (NAMES[usize::from(its.topic)], this.seqs[index]);
             if seq > 0 {
-                this.client.window(*party, name, Seq(seq), 1);
+                this.client.window(party, name, Seq(seq), 1);
             }
             let id = PublishId(index as u64 + 1);
             if its.batch.count > 0 && its.batch != batch {
                 batch = its.batch;
-                let first = PublishId(id.0 - u64::from(*uid - batch.first));
-                if this.client.begin_batch(*party, first, batch.count, 0).is_err() {
+                let first = PublishId(id.0 - u64::from(uid - batch.first));
+                if this.client.begin_batch(party, first, batch.count, 0).is_err() {
                     self.oracle
                         .object(format_args!("client {actor} does not take the batch of #{uid} in again"));
                 }
             }
-            if this.client.take(self.now, *party, id, name, Content::Binary, its.len).is_err() {
+            if this.client.take(self.now, party, id, name, Content::Binary, its.len).is_err() {
                 self.oracle.object(format_args!("client {actor} does not take #{uid} in again"));
             }
         }
-        self.drain(actor, &[]);
     }
 
     /// What a client says of a publish, it says of one of that party's.
@@ -110,3 +174,6 @@ impl World {
         }
     }
 }
+
+/// Whose a publish is at a client that its party has left.
+const NOBODY: PartyId = PartyId(u32::MAX);

@@ -78,7 +78,7 @@ impl World {
         }
         self.tally.faults += 1;
         let link = self.actors[actor].link;
-        match (self.random.below(24), link) {
+        match (self.random.below(27), link) {
             (0..=4, Some(link)) => self.cut(link),
             (5..=6, Some(link)) => self.fall_silent(link),
             (7..=11, Some(link)) => {
@@ -99,6 +99,10 @@ impl World {
             }
             (15..=16, _) => self.rebuild(actor),
             (17..=19, _) => self.join_or_part(actor),
+            (23..=25, _) => {
+                let to = self.random.below(self.actors.len() as u64) as usize;
+                self.move_party(actor, to);
+            }
             (20..=22, Some(link)) => {
                 self.give_up_soon(actor, link);
                 self.publish_some(actor);
