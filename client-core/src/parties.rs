@@ -271,7 +271,8 @@ impl Parties {
 
     /// The hub has done some.
     pub(crate) fn acked(&mut self, acked: &Acked, out: &mut Outputs) {
-        self.pace.taken(acked.count.max(1));
+        // A run of voids goes as one.
+        self.pace.taken(if acked.offset.0 > 0 { acked.count.max(1) } else { 1 });
         if let Some(outbox) = self.by_handle(acked.handle) {
             outbox.acked(acked, out);
         }

@@ -49,7 +49,7 @@ pub struct Serial(pub u64);
 #[derive(Debug, Default)]
 pub struct Serials(u64);
 
-/// What became of one publish.
+/// What became of one publish, or of so many seqs of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     /// Whom to tell: the handle's address.
@@ -58,6 +58,8 @@ pub struct Outcome {
     pub handle: Handle,
     /// Which.
     pub seq: Seq,
+    /// How many from that on.
+    pub count: u64,
     /// In which log.
     pub log: u8,
     /// What.

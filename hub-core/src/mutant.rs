@@ -23,6 +23,8 @@ pub enum Mutant {
     GapNotTold,
     /// A seq that skips ahead is accepted.
     SeqHoleAccepted,
+    /// A run of voids is taken whole, and one of it answered.
+    RunAnsweredAsOne,
     /// An older incarnation of a producer still publishes.
     FencingOff,
     /// A participant that was attached elsewhere in the same incarnation still publishes where it was.
@@ -63,6 +65,7 @@ impl Mutant {
         Self::ForeignBytesInHalfBlock,
         Self::GapNotTold,
         Self::SeqHoleAccepted,
+        Self::RunAnsweredAsOne,
         Self::FencingOff,
         Self::MovedNotFenced,
         Self::LateAttachTakes,

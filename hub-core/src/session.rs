@@ -125,7 +125,7 @@ impl Session {
             ClientFrame::Hello(hello) => self.hello(&hello, desk)?,
             _ if !self.signed_in => return Err(Code::NotSignedIn),
             ClientFrame::Publish(publish) if !(self.whole.is_open() && publish.void) => {
-                self.publish(now, &publish, desk);
+                self.publish(now, &publish, desk)?;
             }
             _ if self.whole.is_open() => return Err(Code::BadFrame),
             ClientFrame::Publish(_) => return Err(Code::BadFrame),
@@ -176,14 +176,15 @@ impl Session {
         let mut rest = outcomes;
         while let Some(first) = rest.first() {
             let follows = |pair: &&[Outcome]| continues(&pair[0], &pair[1]);
-            let run = 1 + rest.windows(2).take_while(follows).count();
-            rest = &rest[run..];
+            let (run, others) = rest.split_at(1 + rest.windows(2).take_while(follows).count());
+            let count = run.iter().map(|outcome| outcome.count).sum();
+            rest = others;
             let open = self.handles.get(first.handle);
             if open.is_some_and(|open| open.serial != first.origin.serial) {
                 // Whoever has the number now did not publish that.
                 continue;
             }
-            replies.put(&outcome_frame(first, run as u64, topics));
+            replies.put(&outcome_frame(first, count, topics));
         }
     }
 

@@ -8,9 +8,9 @@ use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
-use tidewire_protocol::client_frame::{ClientFrame, History, Subscribe};
+use tidewire_protocol::client_frame::{ClientFrame, History, Publish, Subscribe};
 use tidewire_protocol::code::WhenSlow;
-use tidewire_protocol::number::Request;
+use tidewire_protocol::number::{Handle, NUMBER_MAX, Request, Seq};
 use tidewire_protocol::position::Start;
 
 use crate::rig::{Hub, bytes_of, hello, keep_all, open_as, publish_on};
@@ -36,6 +36,7 @@ fn what_connections_make_the_hub_hold_is_charged_as_it_is_allocated() {
     reads_of_patterns(true);
     reads_of_patterns(false);
     reads_of_many_addresses();
+    runs_of_voids();
 }
 
 fn client_of(hub: &mut Hub, account: u128) -> ConnectionId {
@@ -168,4 +169,31 @@ fn reads_of_many_addresses() {
     assert!(hub.held(Kind::Unclaimed) >= fit);
     while hub.shard.turn(hub.now, &mut hub.sockets) || hub.topics.read_on(hub.now) {}
     assert!(ids.iter().all(|id| hub.sockets.written.get(id).is_some_and(|written| written.len() > LONG)));
+}
+
+/// Five thousand runs of voids in one read, each over seqs that have an answer each: what the hub holds of that while it
+/// answers is a small multiple of what it read.
+fn runs_of_voids() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let (id, other) = (client_of(&mut hub, ATTACKER), client_of(&mut hub, NEIGHBOUR));
+    hub.say(id, &[open_as(1, 0, "t")]);
+    hub.say(other, &[open_as(1, 0, "u")]);
+    let publish = |seq, void, count| {
+        let (handle, seq) = (Handle(1), Seq(seq));
+        ClientFrame::Publish(Publish { handle, seq, void, count, ..Publish::default() })
+    };
+    for seq in 1..=20 {
+        hub.say(id, &[publish(seq, false, 0)]);
+        hub.say(other, &[publish_on(1, seq, b"m")]);
+    }
+    let frames: Vec<_> = (0..5_000).map(|_| publish(1, true, NUMBER_MAX)).collect();
+    let bytes = bytes_of(&frames);
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    hub.send(id, 2, &bytes);
+    let peak = MEMORY.peak_usage() - before;
+    assert!(peak < 50 * bytes.len(), "{peak} bytes for {} of runs", bytes.len());
+    hub.sockets.written.clear();
+    hub.shard.gone(hub.now, id);
+    hub.work();
 }

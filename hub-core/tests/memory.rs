@@ -55,7 +55,7 @@ fn windows_and_producers() {
         let topic = access.publish(topic).unwrap();
         let stream = Stream { attachment: &attachment, topic: &topic, lowest: Seq(1) };
         let (key, is_new) = windows.begin(&account, stream).unwrap();
-        windows.change(key, |window| window.take(Answer::Done(Offset(number))));
+        windows.change(key, |window| window.take(Answer::Done(Offset(number)), 1));
         windows.shut(Millis(number), key);
         assert!(is_new);
     }

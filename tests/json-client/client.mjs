@@ -18,15 +18,16 @@ export class Client {
   #welcome; // while signed in
   #retry; // timer
   #failures = 0;
-  #producer = crypto.randomUUID().replaceAll("-", "");
+  #producer;
   #outboxes = []; // by handle
   #subscriptions = []; // by request number, from 1
   #tails = new Map(); // of this connection: tail number to subscription
   #sends = new Map(); // of this connection: topic to the handle of its updates
 
   /** `onEnd(error)` is called when the hub wants no more of this client. */
-  constructor(url, onEnd = () => {}) {
+  constructor(url, onEnd = () => {}, producer = crypto.randomUUID().replaceAll("-", "")) {
     Object.assign(this, { url, onEnd });
+    this.#producer = producer;
     this.#connect();
   }
 
@@ -119,6 +120,7 @@ export class Client {
     if (type === "welcome") this.#signedIn(frame);
     else if (type === "heartbeat") this.#send({ type: "heartbeat" });
     else if (type === "goodbye") this.#socket.reconnectAfter = frame.reconnect_after_ms;
+    else if (type === "detached") this.onEnd(new Error(frame.code));
     else if (type === "opened") this.#opened(this.#outboxes[handle], frame);
     else if (handle >= FIRST_SEND)
       return; // the topic's updates are refused: they go nowhere

@@ -145,6 +145,19 @@ test("an update that may be lost arrives where a link stands, and is lost where 
 });
 
 /** What `Promise.withResolvers` gives, which Node 20 does not have. */
+test("a producer is the later connection's, and the earlier one hears so", {
+  timeout: 60_000,
+}, async () => {
+  const producer = "5a".repeat(16);
+  const { promise: ended, resolve } = withResolvers();
+  const early = new Client(url, resolve, producer);
+  clients.push(early);
+  await early.publish("moved", 1);
+  const late = new Client(url, undefined, producer);
+  clients.push(late);
+  assert.equal((await ended).message, "fenced");
+});
+
 function withResolvers() {
   const parts = {};
   parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));

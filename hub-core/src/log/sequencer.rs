@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidewire_protocol::code::Code;
-use tidewire_protocol::number::{Epoch, Offset, Seq};
+use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::block::Entry;
 use crate::clock::{Millis, NEVER};
@@ -18,8 +18,7 @@ use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::log::engine::{Engine, Submitted};
 use crate::log::feed::Feed;
-use crate::log::submission::{Beside, Numbered, Pending, Submission, Wish};
-use crate::log::window::Verdict;
+use crate::log::submission::{Beside, Pending, Submission, Wish};
 use crate::log::window::run::Answer;
 use crate::log::windows::Windows;
 use crate::metrics::Metrics;
@@ -28,6 +27,8 @@ use crate::record::Record;
 use crate::tail::Tail;
 use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
+
+mod judging;
 
 mod whole;
 
@@ -119,20 +120,17 @@ impl Sequencer {
     /// Takes a publish. Its outcome goes to its origin's shard with the next [`Self::deliver`].
     pub fn submit(&mut self, now: Millis, submission: &Submission<'_>) {
         let Some(numbered) = submission.numbered else { return self.admit(now, submission, None) };
-        let outcome = self.outcome(submission, numbered.seq);
-        match self.judge(&numbered) {
-            Verdict::Refused(code) => {
-                // A forgotten outcome cannot come back: asking again would ask for ever.
-                let fate = Fate::Refused { code, consumed: code == Code::OutcomeForgotten };
-                self.tell(Outcome { fate, ..outcome });
+        let mut rest = self.outcome(submission, &numbered);
+        // A run of voids may be for seqs of which much is known: each part that has one answer is told by itself.
+        let much_is_told = self.told[rest.origin.shard as usize].len() >= TOLD_MANY;
+        for _ in 0..if much_is_told { 1 } else { PARTS_MAX } {
+            let count = self.submit_part(now, submission, &numbered, rest);
+            (rest.seq.0, rest.count) = (rest.seq.0 + count, rest.count - count);
+            if rest.count == 0 {
+                return;
             }
-            Verdict::Seen(Answer::Pending) => self.wait(&numbered, outcome),
-            Verdict::Seen(answer) => {
-                self.metrics.duplicates.add(1);
-                self.tell(Outcome { fate: fate(answer, true), ..outcome });
-            }
-            Verdict::Next => self.admit(now, submission, Some(outcome)),
         }
+        self.tell(Outcome { fate: Fate::Refused { code: Code::Overloaded, consumed: false }, ..rest });
     }
 
     /// The engine has stored the message at `offset`.
@@ -171,7 +169,7 @@ impl Sequencer {
         let failed: Vec<_> = self.pending.drain(from..).collect();
         for pending in failed.into_iter().rev() {
             self.release(&pending);
-            if let Some((window, seq)) = pending.numbered {
+            if let Some((window, seq, _)) = pending.numbered {
                 self.windows.change(window, |window| window.rewind(seq));
                 self.windows.shut(self.clock, window);
             } else {
@@ -200,42 +198,6 @@ impl Sequencer {
     /// Ages some of what has a time to live: see [`Windows::sweep`].
     pub fn sweep(&mut self, now: Millis) {
         self.windows.sweep(now);
-    }
-
-    /// What is told of a publish, but for its fate.
-    const fn outcome(&self, submission: &Submission<'_>, seq: Seq) -> Outcome {
-        let Submission { origin, handle, .. } = *submission;
-        let fate = Fate::Refused { code: Code::NotStored, consumed: false };
-        Outcome { origin, handle, seq, log: self.index, fate }
-    }
-
-    fn judge(&mut self, submission: &Numbered<'_>) -> Verdict {
-        if submission.attachment.is_fenced() {
-            return Verdict::Refused(Code::Fenced);
-        }
-        let in_flight_max = self.limits.in_flight_max;
-        let judged = self.windows.change(submission.window, |window| {
-            if submission.lowest.0 > 0 && submission.lowest <= submission.seq {
-                window.raise(submission.lowest);
-            }
-            window.check(submission.seq, in_flight_max)
-        });
-        match judged {
-            Some(Verdict::Next) if !self.windows.may_grow(submission.window) => {
-                Verdict::Refused(Code::Overloaded)
-            }
-            // A window in use is dropped only when its producer has begun another: open again.
-            judged => judged.unwrap_or(Verdict::Refused(Code::UnknownNumber)),
-        }
-    }
-
-    /// A retry of a publish that still waits is answered together with it.
-    fn wait(&mut self, submission: &Numbered<'_>, outcome: Outcome) {
-        let which = Some((submission.window, submission.seq));
-        let original = self.pending.iter_mut().find(|pending| pending.numbered == which);
-        if let Some(pending) = original {
-            pending.waiters.push(Outcome { fate: fate(pending.answer, true), ..outcome });
-        }
     }
 
     /// Places a publish, if there is room for it. An update that may be lost has nobody to be told its outcome.
@@ -273,11 +235,16 @@ impl Sequencer {
         self.given = submission.topic.tail.time_after(self.given, self.clock);
         let (offset, published_at, taken_at) = (self.last, self.given, self.clock);
         let record = Record { offset, published_at, taken_at, ..submission.record };
-        let outcome = outcome.map(|outcome| Outcome { fate: fate(answer, false), ..outcome });
-        let numbered = submission.numbered.map(|numbered| (numbered.window, numbered.seq));
+        let numbered =
+            submission.numbered.zip(outcome).map(|(numbered, o)| (numbered.window, o.seq, o.count));
+        let outcome = outcome.map(|outcome| Outcome {
+            fate: fate(answer, false),
+            count: if mutant::active(Mutant::RunAnsweredAsOne) { 1 } else { outcome.count },
+            ..outcome
+        });
         if stored == Submitted::Complete && self.pending.is_empty() {
-            if let Some((window, _)) = numbered {
-                self.windows.change(window, |window| window.take(answer));
+            if let Some((window, _, count)) = numbered {
+                self.windows.change(window, |window| window.take(answer, count));
             }
             if let Answer::Done(_) = answer {
                 self.reveal(submission.topic, &record, submission.account);
@@ -285,8 +252,8 @@ impl Sequencer {
             outcome.into_iter().for_each(|outcome| self.tell(outcome));
             return;
         }
-        if let Some((window, _)) = numbered {
-            self.windows.change(window, |window| window.take(Answer::Pending));
+        if let Some((window, _, count)) = numbered {
+            self.windows.change(window, |window| window.take(Answer::Pending, count));
             self.windows.take_up(window);
         }
         let pending = Pending {
@@ -315,8 +282,8 @@ impl Sequencer {
     fn reveal_at(&mut self, index: usize) {
         let Some(pending) = self.pending.remove(index) else { return };
         self.release(&pending);
-        if let Some((window, seq)) = pending.numbered {
-            self.windows.change(window, |window| window.answer(seq, pending.answer));
+        if let Some((window, seq, count)) = pending.numbered {
+            self.windows.change(window, |window| window.answer(seq, count, pending.answer));
             self.windows.shut(self.clock, window);
         }
         if let Answer::Done(_) = pending.answer {
@@ -382,3 +349,7 @@ fn fate(answer: Answer, duplicate: bool) -> Fate {
 
 /// Bytes of one message that are copied into tails of patterns; beyond, whoever listens reads it from its topic.
 const FED_BYTES_MAX: usize = 1 << 20;
+/// Parts of a run of voids that are answered; whoever asks for more goes on where these end.
+const PARTS_MAX: usize = 8;
+/// Where so many outcomes wait to be delivered at once, a run gets one answer: it must not ask for many in few bytes.
+const TOLD_MANY: usize = 1_024;

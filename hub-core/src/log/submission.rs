@@ -41,8 +41,10 @@ pub struct Numbered<'a> {
     pub attachment: &'a Attachment,
     /// Its window there.
     pub window: WindowKey,
-    /// Its number.
+    /// Its number, or of a run of voids the first.
     pub seq: Seq,
+    /// How many seqs it is for.
+    pub count: u64,
     /// Lowest seq whose outcome is still wanted; 0 if unchanged.
     pub lowest: Seq,
 }
@@ -69,8 +71,8 @@ pub struct Pending {
     pub complete: bool,
     /// What its window will say of it.
     pub answer: Answer,
-    /// Its window, and its seq there.
-    pub numbered: Option<(WindowKey, Seq)>,
+    /// Its window, its seq there, and how many it uses up from that on.
+    pub numbered: Option<(WindowKey, Seq, u64)>,
     /// Whom to tell what.
     pub waiters: Vec<Outcome>,
     /// Who answers for what it takes.

@@ -48,6 +48,7 @@ pub struct Source {
 struct Item {
     source: usize,
     seq: Seq,
+    count: u64,
     lowest: Seq,
     wish: Wish,
     /// All but the payload.
@@ -99,13 +100,13 @@ impl Batch {
         let payload = if wish == Wish::Append { &*publish.payload } else { &[] };
         let record = self.unplaced(publish.content, publish.maybe_duplicate);
         let record = Record { tag: tag.unwrap_or(record.tag), ..record };
-        self.push(publish.seq, publish.lowest, wish, record, payload);
+        self.push((publish.seq, publish.count.max(1)), publish.lowest, wish, record, payload);
     }
 
     /// Adds an update of the source that was named last.
     pub fn add_update(&mut self, update: &Send<'_>) {
         let record = self.unplaced(update.content, false);
-        self.push(Seq(0), Seq(0), Wish::Append, record, &update.payload);
+        self.push((Seq(0), 1), Seq(0), Wish::Append, record, &update.payload);
     }
 
     /// A message as its publisher gives it; the log adds its place and time.
@@ -122,7 +123,14 @@ impl Batch {
         }
     }
 
-    fn push(&mut self, seq: Seq, lowest: Seq, wish: Wish, record: Record<'static>, payload: &[u8]) {
+    fn push(
+        &mut self,
+        (seq, count): (Seq, u64),
+        lowest: Seq,
+        wish: Wish,
+        record: Record<'static>,
+        payload: &[u8],
+    ) {
         if self.sources.is_empty() {
             return;
         }
@@ -132,6 +140,7 @@ impl Batch {
         self.items.push(Item {
             source: self.sources.len() - 1,
             seq,
+            count,
             lowest,
             wish,
             record,
@@ -164,6 +173,7 @@ impl Batch {
             attachment,
             window: *window,
             seq: item.seq,
+            count: item.count,
             lowest: item.lowest,
         });
         Submission {

@@ -6,7 +6,7 @@ use tidewire_protocol::client_frame::{Open, Publish, Send};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Handle, Seq, Tag};
+use tidewire_protocol::number::{Handle, NUMBER_MAX, Seq, Tag};
 
 use crate::access::{Grant, Granted};
 use crate::clock::Millis;
@@ -135,26 +135,44 @@ impl Session {
     }
 
     /// Checks a publish, and adds it to what is gathered. One of a batch is refused if another was.
-    pub(super) fn publish(&mut self, now: Millis, publish: &Publish<'_>, desk: &mut Desk<'_>) {
+    ///
+    /// # Errors
+    /// [`Code::BadFrame`] for a run of what is no void, or one that goes on beyond all numbers.
+    pub(super) fn publish(
+        &mut self,
+        now: Millis,
+        publish: &Publish<'_>,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Code> {
+        let count = publish.count.max(1);
+        if count > 1 && (!publish.void || publish.seq.0 + (count - 1) > NUMBER_MAX) {
+            return Err(Code::BadFrame);
+        }
         let refused = self.whole.refusal().or_else(|| self.try_publish(now, publish, desk).err());
         if let Some(refusal) = refused {
             let others = self.whole.refuse(refusal);
             for (handle, seq) in desk.batch.take_back() {
-                self.refuse_publish(handle, seq, others, desk);
+                self.refuse_publish(handle, (seq, 1), others, desk);
             }
-            self.refuse_publish(publish.handle, publish.seq, refusal, desk);
+            self.refuse_publish(publish.handle, (publish.seq, count), refusal, desk);
         }
         if self.whole.one_came() {
             desk.batch.close_whole();
         }
+        Ok(())
     }
 
-    fn refuse_publish(&self, handle: Handle, seq: Seq, refusal: Refusal, desk: &mut Desk<'_>) {
-        let Refusal { code, retry_after_ms } = refusal;
+    fn refuse_publish(
+        &self,
+        handle: Handle,
+        (seq, count): (Seq, u64),
+        Refusal { code, retry_after_ms }: Refusal,
+        desk: &mut Desk<'_>,
+    ) {
         let refused = self.refused.code_of(handle).filter(|_| code == Code::UnknownNumber);
         let code = if refused == Some(Code::Fenced) { Code::Fenced } else { code };
         let message = code.sentence().into();
-        let refusal = Refused { handle, seq, count: 1, code, consumed: false, retry_after_ms, message };
+        let refusal = Refused { handle, seq, count, code, consumed: false, retry_after_ms, message };
         if refused.is_some() {
             desk.replies.put_follower(&refusal);
         } else {

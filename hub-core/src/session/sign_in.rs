@@ -31,7 +31,11 @@ impl Session {
             in_flight_max: limits.in_flight_max,
             subject: "".into(),
             agent: concat!("tidewire/", env!("CARGO_PKG_VERSION")).into(),
-            features: feature::SEND | feature::BATCHES | feature::BEFORE | feature::PARTIES,
+            features: feature::SEND
+                | feature::BATCHES
+                | feature::VOID_RUNS
+                | feature::PARTIES
+                | feature::BEFORE,
             frame_bytes_max: limits.frame_bytes_max as u64,
         }));
         Ok(())

@@ -43,11 +43,11 @@ pub fn failed(request: Request, code: Code) -> HubFrame<'static> {
 
 /// Whether `next` can be told in the same frame as the outcome before it.
 pub fn continues(one: &Outcome, next: &Outcome) -> bool {
-    let consecutive = one.origin == next.origin && next.seq.0 == one.seq.0 + 1;
+    let consecutive = one.origin == next.origin && next.seq.0 == one.seq.0 + one.count;
     consecutive
         && match (one.fate, next.fate) {
             (Fate::Done { offset: a, duplicate: x }, Fate::Done { offset: b, duplicate: y }) => {
-                x == y && (a.0 > 0 && b.0 == a.0 + 1 || a.0 == 0 && b.0 == 0)
+                x == y && (a.0 > 0 && b.0 == a.0 + one.count || a.0 == 0 && b.0 == 0)
             }
             (Fate::Refused { code: a, consumed: x }, Fate::Refused { code: b, consumed: y }) => {
                 a == b && x == y
@@ -56,7 +56,7 @@ pub fn continues(one: &Outcome, next: &Outcome) -> bool {
         }
 }
 
-/// The frame that tells `count` outcomes, of which this is the first.
+/// The frame that tells the outcomes of `count` seqs, of which this has the first.
 pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> HubFrame<'static> {
     let (handle, seq) = (outcome.handle, outcome.seq);
     match outcome.fate {

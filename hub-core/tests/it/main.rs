@@ -22,3 +22,4 @@ mod rules;
 mod shard;
 mod timers;
 mod updates;
+mod voids;

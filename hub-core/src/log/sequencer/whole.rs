@@ -39,7 +39,7 @@ impl Sequencer {
         } else {
             for (before, submission) in batch.iter().enumerate() {
                 let beside = Beside { before, behind: batch.len() - before - 1 };
-                let outcome = submission.numbered.map(|numbered| self.outcome(submission, numbered.seq));
+                let outcome = submission.numbered.map(|numbered| self.outcome(submission, &numbered));
                 self.place(now, submission, beside, outcome);
             }
         }
@@ -50,9 +50,9 @@ impl Sequencer {
         let numbered: Vec<_> = batch.iter().filter_map(|submission| submission.numbered).collect();
         let mut verdicts = Vec::with_capacity(numbered.len());
         for numbered in &numbered {
-            let verdict = self.judge(numbered);
+            let (verdict, _) = self.judge(numbered);
             if verdict == Verdict::Next {
-                self.windows.change(numbered.window, |window| window.take(Answer::Pending));
+                self.windows.change(numbered.window, |window| window.take(Answer::Pending, 1));
             }
             verdicts.push(verdict);
         }
@@ -69,7 +69,7 @@ impl Sequencer {
         for (index, submission) in batch.iter().enumerate() {
             let Some(numbered) = submission.numbered else { continue };
             let fate = Fate::Refused { code: code(index), consumed: false };
-            self.tell(Outcome { fate, ..self.outcome(submission, numbered.seq) });
+            self.tell(Outcome { fate, ..self.outcome(submission, &numbered) });
         }
     }
 }

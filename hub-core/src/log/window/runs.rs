@@ -53,16 +53,17 @@ impl Runs {
         }
     }
 
-    /// The answer `behind` seqs before the end.
+    /// The answer `behind` seqs before the end, and how many from there on go on as it says.
     #[must_use]
-    pub fn from_end(&self, behind: u64) -> Option<Answer> {
-        match self {
+    pub fn from_end(&self, behind: u64) -> Option<(Answer, u64)> {
+        let (run, index) = match self {
             Self::One(run) => {
                 let index = u64::from(run.len()).checked_sub(behind).filter(|_| behind > 0)?;
-                Some(run.answer(index as u32))
+                (run, index as u32)
             }
-            Self::Many(many) => many.find(behind).map(|(at, index)| many.runs[at].answer(index)),
-        }
+            Self::Many(many) => many.find(behind).map(|(at, index)| (&many.runs[at], index))?,
+        };
+        Some((run.answer(index), (run.len() - index).into()))
     }
 
     /// Adds a run behind the others.
@@ -76,15 +77,17 @@ impl Runs {
         }
     }
 
-    /// Sets the answer `behind` seqs before the end, if that is still here.
-    pub fn set_from_end(&mut self, behind: u64, answer: Answer) {
+    /// Sets the answer to `count` that are alike, from `behind` seqs before the end on, as far as they are still here.
+    pub fn set_from_end(&mut self, behind: u64, count: u64, answer: Answer) {
+        let (gone, behind) = (behind.saturating_sub(self.len()), behind.min(self.len()));
+        let count = count.saturating_sub(gone);
         if let Self::One(run) = self
-            && run.len() == 1
-            && behind == 1
+            && u64::from(run.len()) == count
+            && behind == count
         {
-            *run = Run::of(answer);
-        } else if self.from_end(behind).is_some_and(|known| known != answer) {
-            self.with_many(|many| many.set(behind, answer));
+            *run = Run::of(answer).part(0, count as u32);
+        } else if count > 0 && self.from_end(behind).is_some_and(|(known, _)| known != answer) {
+            self.with_many(|many| many.set(behind, count, answer));
         }
     }
 
@@ -153,11 +156,13 @@ impl Many {
         None
     }
 
-    fn set(&mut self, behind: u64, answer: Answer) {
+    fn set(&mut self, behind: u64, count: u64, answer: Answer) {
         let Some((at, index)) = self.find(behind) else { return };
         let run = self.runs[at];
-        let (before, after) = (run.part(0, index), run.part(index + 1, run.len() - index - 1));
-        self.runs[at] = Run::of(answer);
+        let count = count.min(u64::from(run.len() - index)) as u32;
+        let (before, rest) = (run.part(0, index), index + count);
+        let after = run.part(rest, run.len() - rest);
+        self.runs[at] = Run::of(answer).part(0, count);
         if !after.is_empty() {
             self.runs.insert(at + 1, after);
         }
@@ -227,15 +232,19 @@ mod tests {
             for (act, n, answer) in acts {
                 match act {
                     0 | 1 => {
-                        runs.push(Run::of(answer));
-                        list.push(answer);
+                        // Of a run of messages each has an offset of its own.
+                        let count = if matches!(answer, Answer::Done(_)) { 1 } else { n as usize };
+                        runs.push(Run::of(answer).part(0, count as u32));
+                        list.extend(std::iter::repeat_n(answer, count));
                     }
                     // What is answered never waits again.
                     2 if answer != Answer::Pending => {
-                        runs.set_from_end(n, answer);
-                        if let Some(index) = list.len().checked_sub(n as usize) {
-                            list[index] = answer;
-                        }
+                        let behind = n.min(list.len() as u64);
+                        let alike = runs.from_end(behind).map_or(0, |(_, alike)| alike);
+                        let count = if matches!(answer, Answer::Done(_)) { alike.min(1) } else { alike };
+                        runs.set_from_end(behind, count, answer);
+                        let first = list.len() - behind as usize;
+                        list[first..first + count as usize].fill(answer);
                     }
                     3 => {
                         runs.drop_first(n);
@@ -255,7 +264,8 @@ mod tests {
                 prop_assert_eq!(runs.len(), list.len() as u64);
                 for behind in 0..list.len() + 2 {
                     let index = list.len().checked_sub(behind).filter(|_| behind > 0);
-                    prop_assert_eq!(runs.from_end(behind as u64), index.map(|index| list[index]));
+                    let answer = runs.from_end(behind as u64).map(|(answer, _)| answer);
+                    prop_assert_eq!(answer, index.map(|index| list[index]));
                 }
             }
         }

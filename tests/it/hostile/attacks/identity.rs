@@ -30,6 +30,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         worst: late_fenced,
     },
     Attack {
+        name: "moves",
+        does: "takes a producer from itself, from connection to connection and on one, faster than it is told",
+        before: landscape::empty,
+        threads: 2,
+        worst: moves,
+    },
+    Attack {
         name: "old-incarnations",
         does: "signs in again and again as one who was fenced",
         before: landscape::empty,
@@ -90,6 +97,28 @@ fn late_fenced(target: Target) -> io::Result<()> {
         one.say(&next.concat())?;
         one.say(&[frames::open(1, 1, "late", 1), frames::publish(1, 1, b"x"), frames::detach(1)].concat())?;
         other.say(&frames::detach(1))?;
+    }
+    Ok(())
+}
+
+fn moves(target: Target) -> io::Result<()> {
+    let mut early = target.binary()?;
+    early.drain()?;
+    let producer = fresh();
+    for incarnation in (1..).step_by(2) {
+        let mut late = target.binary()?;
+        late.drain()?;
+        // In one incarnation to the later connection, and within it from number to number; then back in the next.
+        let places = (1..=60).map(|place| {
+            let publish = frames::publish(place, incarnation, b"x");
+            [frames::attach(place, &producer, incarnation), frames::open(place, place, "moves", 1), publish]
+                .concat()
+        });
+        early.say(&frames::attach(1, &producer, incarnation))?;
+        late.say(&places.collect::<Vec<_>>().concat())?;
+        early.say(&frames::attach(2, &producer, incarnation))?;
+        early.say(&[frames::attach(3, &producer, incarnation + 1), frames::detach(3)].concat())?;
+        early.say(&[frames::detach(1), frames::detach(2)].concat())?;
     }
     Ok(())
 }

@@ -78,6 +78,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         threads: 1,
         worst: seqs,
     },
+    Attack {
+        name: "void-runs",
+        does: "runs of voids for all seqs there are, again and again over what is known of them, and beyond",
+        before: landscape::empty,
+        threads: 2,
+        worst: void_runs,
+    },
 ];
 
 fn publish_small(target: Target) -> io::Result<()> {
@@ -216,6 +223,25 @@ fn seqs(target: Target) -> io::Result<()> {
                     .done(),
             );
         }
+        stranger.say(&batch)?;
+    }
+}
+
+fn void_runs(target: Target) -> io::Result<()> {
+    const ALL: u64 = (1 << 53) - 1;
+    let mut stranger = target.binary()?;
+    let (one, other) = (new_topic(), new_topic());
+    stranger.say(&[frames::open(1, 0, &one, 1), frames::open(2, 0, &other, 1)].concat())?;
+    // Each has an answer of its own, and none is ever said to be heard.
+    let message =
+        |handle, seq| Frame::of(5).number(1, handle).number(2, seq).number(4, frames::BINARY).done();
+    let past = (1..=40).flat_map(|seq| [message(1, seq), message(2, seq)]);
+    stranger.say(&past.collect::<Vec<_>>().concat())?;
+    stranger.drain()?;
+    let run = |seq, count| Frame::of(5).number(1, 1).number(2, seq).number(6, 1).number(17, count).done();
+    let runs = [run(1, ALL), run(1, 0), run(30, 40), run(41, ALL - 40), run(5_000, 1_000), run(ALL, 1)];
+    let batch = runs.concat().repeat(1_000);
+    loop {
         stranger.say(&batch)?;
     }
 }

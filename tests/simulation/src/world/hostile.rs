@@ -12,7 +12,7 @@ use tidewire_protocol::client_frame::{
 };
 use tidewire_protocol::code::{Content, WhenSlow};
 use tidewire_protocol::number::{
-    Handle, Incarnation, NUMBER_MAX, Offset, Participant, ProducerId, Request, Seq, TailNumber,
+    Handle, Incarnation, NUMBER_MAX, Offset, Participant, ProducerId, Request, Seq, Tag, TailNumber,
 };
 use tidewire_protocol::position::{Position, Start};
 
@@ -276,16 +276,32 @@ impl World {
             let (handle, content, payload) = (Handle(handle), Content::Binary, payload.into());
             return ClientFrame::Send(client_frame::Send { handle, content, expires_ms, payload });
         }
+        let void = self.random.one_in(8);
+        let run = void && self.random.one_in(2);
+        // Beyond all numbers now and then.
+        let left = NUMBER_MAX.saturating_sub(seq) + 1 + u64::from(self.random.one_in(200));
+        let count = if run { self.random.magnitude(1, left) } else { self.random.below(2) };
+        if run && seq.saturating_add(1) == self.next_seq_of(hostile, id, handle) {
+            self.hostiles[hostile].said.entry(id).or_default().handles.insert(handle, seq + count.min(100));
+        }
+        let tag = if self.random.one_in(4) { self.random.magnitude(1, 200) } else { 0 };
         ClientFrame::Publish(Publish {
             handle: Handle(handle),
             seq: Seq(seq),
             lowest: Seq(if self.random.one_in(3) { self.random.magnitude(0, seq + 2) } else { 0 }),
             content: *self.random.pick(&[Content::Binary, Content::Binary, Content::Text, Content::Cbor]),
             maybe_duplicate: self.random.one_in(5),
-            void: self.random.one_in(8),
+            void,
             payload: payload.into(),
-            ..Publish::default()
+            tag: Tag(tag),
+            count,
         })
+    }
+
+    /// The seq that it would give its next publish by a handle.
+    fn next_seq_of(&self, hostile: usize, id: LinkId, handle: u64) -> u64 {
+        let said = self.hostiles[hostile].said.get(&id);
+        said.and_then(|said| said.handles.get(&handle)).copied().unwrap_or(1)
     }
 
     /// A topic or pattern of everybody's, one that nobody else names, or none at all.

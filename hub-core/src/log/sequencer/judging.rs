@@ -1,0 +1,84 @@
+//! What a publish means to its producer's window: whether it comes next, and what became of it if it came before. Of a run
+//! of voids that is asked part by part, as far as each has one answer: a run is never so many publishes.
+
+use tidewire_protocol::code::Code;
+
+use crate::clock::Millis;
+use crate::letter::{Fate, Outcome};
+use crate::log::sequencer::{Sequencer, fate};
+use crate::log::submission::{Numbered, Submission};
+use crate::log::window::Verdict;
+use crate::log::window::run::Answer;
+use crate::log::windows::WindowKey;
+
+impl Sequencer {
+    /// Answers the first of some seqs, and all that follow it and have the same answer; tells how many these are.
+    pub(super) fn submit_part(
+        &mut self,
+        now: Millis,
+        submission: &Submission<'_>,
+        numbered: &Numbered<'_>,
+        rest: Outcome,
+    ) -> u64 {
+        let (verdict, count) = self.judge(&Numbered { seq: rest.seq, count: rest.count, ..*numbered });
+        let outcome = Outcome { count, ..rest };
+        match verdict {
+            Verdict::Refused(code) => {
+                // A forgotten outcome cannot come back: asking again would ask for ever.
+                let fate = Fate::Refused { code, consumed: code == Code::OutcomeForgotten };
+                self.tell(Outcome { fate, ..outcome });
+            }
+            Verdict::Seen(Answer::Pending) => return self.wait(numbered.window, outcome),
+            Verdict::Seen(answer) => {
+                self.metrics.duplicates.add(count);
+                self.tell(Outcome { fate: fate(answer, true), ..outcome });
+            }
+            Verdict::Next => self.admit(now, submission, Some(outcome)),
+        }
+        count
+    }
+
+    /// What is told of a publish, but for its fate.
+    pub(super) const fn outcome(&self, submission: &Submission<'_>, numbered: &Numbered<'_>) -> Outcome {
+        let Submission { origin, handle, .. } = *submission;
+        let Numbered { seq, count, .. } = *numbered;
+        let fate = Fate::Refused { code: Code::NotStored, consumed: false };
+        Outcome { origin, handle, seq, count, log: self.index, fate }
+    }
+
+    pub(super) fn judge(&mut self, submission: &Numbered<'_>) -> (Verdict, u64) {
+        let Numbered { attachment, window, seq, count, lowest } = *submission;
+        if attachment.is_fenced() {
+            return (Verdict::Refused(Code::Fenced), count);
+        }
+        let in_flight_max = self.limits.in_flight_max;
+        let judged = self.windows.change(window, |window| {
+            if lowest.0 > 0 && lowest <= seq {
+                window.raise(lowest);
+            }
+            window.check(seq, count, in_flight_max)
+        });
+        match judged {
+            Some((Verdict::Next, _)) if !self.windows.may_grow(window) => {
+                (Verdict::Refused(Code::Overloaded), count)
+            }
+            // A window in use is dropped only when its producer has begun another: open again.
+            judged => judged.unwrap_or((Verdict::Refused(Code::UnknownNumber), count)),
+        }
+    }
+
+    /// A retry of what still waits is answered together with it; of a run, as much as waits as one. Tells how much.
+    fn wait(&mut self, window: WindowKey, outcome: Outcome) -> u64 {
+        for pending in &mut self.pending {
+            if let Some((of, first, count)) = pending.numbered
+                && of == window
+                && (first.0..first.0 + count).contains(&outcome.seq.0)
+            {
+                let count = outcome.count.min(first.0 + count - outcome.seq.0);
+                pending.waiters.push(Outcome { count, fate: fate(pending.answer, true), ..outcome });
+                return count;
+            }
+        }
+        outcome.count
+    }
+}
