@@ -94,7 +94,7 @@ codes! {
         RateLimited = 9 "rate_limited",
         /// A seq beyond the next; go back to the first unacknowledged and send on from there.
         OutOfOrder = 10 "out_of_order",
-        /// A newer incarnation of this producer exists.
+        /// Somebody else has this producer: a newer incarnation, or a later connection.
         Fenced = 11 "fenced",
         /// A number (handle, tail, participant) that was not announced.
         UnknownNumber = 12 "unknown_number",
@@ -241,7 +241,7 @@ impl Code {
             Self::LimitReached => "a limit on how many is reached",
             Self::RateLimited => "too fast; try again later",
             Self::OutOfOrder => "a message before this one has not been accepted",
-            Self::Fenced => "a newer incarnation of this producer exists",
+            Self::Fenced => "this producer has gone to a newer incarnation, or to a later connection",
             Self::UnknownNumber => "this number was not announced",
             Self::NotStored => "the log could not store the message",
             Self::NotSupported => "the hub cannot do this here",
