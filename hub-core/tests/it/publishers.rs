@@ -159,11 +159,11 @@ fn what_is_only_opened_takes_nothing_but_its_handle() {
 
 #[test]
 fn a_window_is_new_until_a_publish_is_taken_and_known_from_then_on() {
-    let mut hub = Hub::new(limits(|limits| limits.pending_bytes_max = 10), vec![]);
+    let mut hub = Hub::new(Limits::default(), vec![]);
     let id = welcomed(&mut hub, 1, 1);
     assert_eq!(opened(&mut hub, id, 5), (true, 5));
-    hub.say(id, &[publish_on(1, 5, b"too much for what may wait")]);
-    assert_eq!(hub.heard(id), [Heard::Refused(5, Code::Overloaded)]);
+    hub.say(id, &[unanswered(1, 6)]);
+    assert_eq!(hub.heard(id), [Heard::Refused(6, Code::OutOfOrder)]);
     hub.shard.gone(hub.now, id);
     assert_eq!(hub.topics.with_log(0, |log| log.windows.count()), 0, "nothing came of it");
     let id = welcomed(&mut hub, 1, 1);
