@@ -95,9 +95,10 @@ impl Oracle {
                 (logs.len() > 1).then_some(Fate::Refused)
             }
             Code::BatchRefused => Some(if members.any(unknown) { Fate::Failed } else { Fate::Refused }),
-            // Some lost their outcome, and then the hub forgot them.
+            // Some lost their outcome: the hub forgot them, or none was stored.
             Code::OutcomeForgotten => {
-                (cause.forgets || cause.anew || members.any(unknown)).then_some(Fate::Failed)
+                let is_known = members.any(|of| of.fate == Fate::Refused || unknown(of));
+                (cause.forgets || cause.anew || is_known).then_some(Fate::Failed)
             }
             _ => None,
         }

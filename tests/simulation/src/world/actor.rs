@@ -55,7 +55,8 @@ pub struct Actor {
     pub rebuilt: bool,
     /// Whether a newer incarnation has taken over.
     pub taken_over: bool,
-    outbox_count_max: u32,
+    /// Messages that its outbox takes.
+    pub outbox_count_max: u32,
 }
 
 /// Another party on a client's connection.

@@ -61,7 +61,8 @@ impl World {
     /// connection before may still be on its way.
     pub fn move_party(&mut self, from: usize, to: usize) {
         let can = |actor: &Actor| !actor.closed && !actor.taken_over;
-        if from == to || !can(&self.actors[to]) || self.actors[to].side.is_some() {
+        let fits = self.actors[to].outbox_count_max >= self.actors[from].outbox_count_max;
+        if from == to || !fits || !can(&self.actors[to]) || self.actors[to].side.is_some() {
             return;
         }
         let Some(side) = self.actors[from].side.take() else { return };
