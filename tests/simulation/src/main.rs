@@ -204,7 +204,7 @@ fn replay(seed: u64, traced: bool) -> bool {
 }
 
 /// Worlds that a seeded bug may live through before it counts as not found.
-const WORLDS_PER_MUTANT: u64 = 60;
+const WORLDS_PER_MUTANT: u64 = 300;
 /// What a run in CI is to hold.
 const CI_HOURS: f64 = 10_000.0;
 /// What it may take, the last worlds' length aside.
