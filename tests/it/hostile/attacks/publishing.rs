@@ -120,7 +120,7 @@ fn publish_many_topics(target: Target) -> io::Result<()> {
 
 fn publish_batches(target: Target) -> io::Result<()> {
     let mut stranger = target.binary()?;
-    let open = |handle| frames::open(handle, 0, &new_topic(), 1);
+    let open = |handle| frames::open(handle, 0, &format!("full.{handle}"), 1);
     stranger.say(&(1..=1_000).map(open).collect::<Vec<_>>().concat())?;
     for seq in 1.. {
         let members: Vec<_> = (1..=1_000).map(|handle| frames::publish(handle, seq, b"some bytes")).collect();
@@ -131,7 +131,7 @@ fn publish_batches(target: Target) -> io::Result<()> {
 
 fn batches_refused(target: Target) -> io::Result<()> {
     let mut stranger = target.binary()?;
-    let open = |handle| frames::open(handle, 0, &new_topic(), 1);
+    let open = |handle| frames::open(handle, 0, &format!("full.{handle}"), 1);
     stranger.say(&(1..=1_000).map(open).collect::<Vec<_>>().concat())?;
     stranger.drain()?;
     let members = |last: Vec<u8>| {
