@@ -20,15 +20,16 @@ use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 use tidewire_hub_core::tail::{Keep, Source, Tail, Terms};
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::block::{self, Block, Head};
-use tidewire_protocol::client_frame::{ClientFrame, Hello, Open, Publish, Subscribe};
+use tidewire_protocol::client_frame::{Batch, ClientFrame, Hello, Open, Publish, Subscribe};
 use tidewire_protocol::code::Content;
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Epoch, Handle, Offset, ProducerId, Request, Seq, TailNumber};
 
 const PAYLOAD: [u8; 128] = [b'.'; 128];
+const BATCH: u64 = 100;
 const NOW: Millis = Millis(1_700_000_000_000);
 
-criterion_group!(all, codec, append, walk, patterns);
+criterion_group!(all, codec, append, walk, batches, patterns);
 criterion_main!(all);
 
 fn codec(c: &mut Criterion) {
@@ -102,6 +103,36 @@ fn walk(c: &mut Criterion) {
     group.finish();
 }
 
+/// A hundred publishes of one WebSocket message to one subscriber, each for itself and all or none.
+fn batches(c: &mut Criterion) {
+    let mut group = c.benchmark_group("a hundred publishes");
+    group.throughput(Throughput::Elements(BATCH));
+    for is_batch in [false, true] {
+        let mut hub = Hub::new();
+        let subscriber = hub.connect(ProducerId::default());
+        hub.say(subscriber, &subscribe());
+        let publisher = hub.connect(ProducerId([1; 16]));
+        hub.say(publisher, &open());
+        let mut seq = 0;
+        group.bench_function(if is_batch { "all or none" } else { "each for itself" }, |b| {
+            b.iter_batched(
+                || {
+                    let mut payload = Vec::new();
+                    if is_batch {
+                        Batch { count: BATCH }.put(&mut payload);
+                    }
+                    (1..=BATCH).for_each(|place| publish(seq + place).put(&mut payload));
+                    seq += BATCH;
+                    framed(&payload)
+                },
+                |mut bytes| hub.hear(publisher, &mut bytes),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
+}
+
 fn patterns(c: &mut Criterion) {
     let mut group = c.benchmark_group("patterns that match a topic, among");
     for count in [1_000, 10_000, 100_000] {
@@ -159,6 +190,10 @@ fn open() -> ClientFrame<'static> {
 fn masked(frame: &ClientFrame<'_>) -> Vec<u8> {
     let mut payload = Vec::new();
     frame.put(&mut payload);
+    framed(&payload)
+}
+
+fn framed(payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x82];
     match payload.len() {
         len @ 0..126 => bytes.push(0x80 | len as u8),
@@ -168,7 +203,7 @@ fn masked(frame: &ClientFrame<'_>) -> Vec<u8> {
         }
     }
     bytes.extend_from_slice(&[0; 4]);
-    bytes.extend_from_slice(&payload);
+    bytes.extend_from_slice(payload);
     bytes
 }
 
