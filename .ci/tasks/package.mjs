@@ -126,7 +126,7 @@ const INTERNAL = [
   ...words(
     "following introduce caught pursue about watch probe dropped sending route told waiting",
   ),
-  ...words("drained"),
+  ...words("drained unplaced"),
 ];
 
 function words(text) {

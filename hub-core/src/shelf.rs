@@ -36,7 +36,7 @@ pub struct Shelf<T> {
 }
 
 /// Where a thing is kept. The generation tells it from later ones in the same place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// The place.
     pub slot: u32,

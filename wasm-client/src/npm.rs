@@ -97,7 +97,8 @@ fn dispatch(engine: &mut Engine, call: Call, now: Millis, [a, b, c, d]: [f64; 4]
             return answer(engine.history(now, a as usize, (b as u8, c as u64), d as u32));
         }
         Call::Batch => {
-            return answer(client.begin_batch(OWN, PublishId(a as u64), b as u32, c as u64).map(|()| 0.0));
+            let bytes = (c >= 0.0).then_some(c as u64);
+            return answer(client.begin_batch(OWN, PublishId(a as u64), b as u32, bytes).map(|()| 0.0));
         }
         Call::CatchUp => client.catch_up(now, ListenerId(a as u32)),
         Call::Withdraw => client.withdraw(now, SenderId(a as u32)),

@@ -72,8 +72,8 @@ numbers! {
         History = 17,
         /// The number of a listener.
         CatchUp = 18,
-        /// The publishes told next, from the number `a` on and `b` in all, are a batch with `c` bytes of payload; 0 for one
-        /// that an engine before this one had. Can be refused.
+        /// The publishes told next, from the number `a` on and `b` in all, are a batch with `c` bytes of payload; below zero
+        /// for one that an engine before this one had. Can be refused.
         Batch = 19,
         /// The number of a sender, who has gone: what waits of it is dropped.
         Withdraw = 20,

@@ -8,6 +8,7 @@ use crate::entry::Batch;
 use crate::fault::{ClientCode, Fault};
 use crate::input::Millis;
 use crate::options::PartyId;
+use crate::outbox::Outbox;
 use crate::output::PublishId;
 
 impl Client {
@@ -56,8 +57,8 @@ impl Client {
     }
 
     /// The messages that are taken in next, `count` of them with numbers from `first` on and all before the next output is
-    /// asked for, are a batch: the hub takes all of them or none, and so does this client. `bytes` are those of all their payloads, or 0 for what a client before
-    /// this one had taken in.
+    /// asked for, are a batch: the hub takes all of them or none, and so does this client. `bytes` are those of all their
+    /// payloads; `None` for what a client before this one had taken in.
     ///
     /// # Errors
     /// `closed`, `outbox_full`, `larger_than_outbox`, or `limit_reached` for more than 1,000.
@@ -66,7 +67,7 @@ impl Client {
         party: PartyId,
         first: PublishId,
         count: u32,
-        bytes: u64,
+        bytes: Option<u64>,
     ) -> Result<(), Fault> {
         if self.connection.is_closed() {
             return Err(ClientCode::Closed.into());
@@ -88,11 +89,14 @@ impl Client {
         let first = self.parties.outbox(party).map_or(PublishId(1), |outbox| outbox.following());
         let bytes = messages.iter().map(|(_, _, len)| u64::from(*len)).sum();
         messages.iter().try_for_each(|(topic, _, _)| self.check(topic, false))?;
-        self.begin_batch(party, first, messages.len() as u32, bytes)?;
-        for (index, (topic, content, len)) in messages.iter().enumerate() {
-            self.take(now, party, PublishId(first.0 + index as u64), topic, *content, *len)?;
-        }
-        Ok(first)
+        self.begin_batch(party, first, messages.len() as u32, Some(bytes))?;
+        let mut numbered = (first.0..).zip(messages);
+        let taken = numbered.try_for_each(|(id, (topic, content, len))| {
+            self.take(now, party, PublishId(id), topic, *content, *len)
+        });
+        // The numbers that were not used are the next ones.
+        self.parties.outbox(party).into_iter().for_each(Outbox::end_batch);
+        taken.map(|()| first)
     }
 
     /// Goes on where a client before this one was, with the party's producer in a lower incarnation: the message that is

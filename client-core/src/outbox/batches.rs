@@ -16,19 +16,27 @@ use crate::mutant::{self, Mutant};
 use crate::outbox::Outbox;
 use crate::output::{Packet, PublishId};
 use crate::outputs::Outputs;
+use crate::window::Window;
 use crate::window::places::Standing;
 
 impl Outbox {
-    /// The messages with these numbers, which are taken in next, are a batch of so many bytes of payload in all. What an
-    /// outbox before this one had taken in needs no room: then these are 0.
+    /// The messages with these numbers, which are taken in next, are a batch of so many bytes of payload in all; `None` if
+    /// an outbox before this one had taken it in, perhaps with some that have their outcome by now.
     ///
     /// # Errors
     /// `limit_reached`, `outbox_full` or `larger_than_outbox`.
-    pub(crate) fn begin_batch(&mut self, batch: Batch, bytes: u64, out: &mut Outputs) -> Result<(), Fault> {
+    pub(crate) fn begin_batch(
+        &mut self,
+        batch: Batch,
+        bytes: Option<u64>,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
         if u64::from(batch.count) > Frame::COUNT_MAX {
             return Err(Code::LimitReached.into());
         }
-        self.make_room(if bytes > 0 { batch.count } else { 0 }, bytes, out)?;
+        if let Some(bytes) = bytes {
+            self.make_room(batch.count, bytes, out)?;
+        }
         self.batch = batch;
         self.is_broken = false;
         Ok(())
@@ -39,6 +47,11 @@ impl Outbox {
         if self.batch.has(id) && !self.is_broken {
             self.withdraw(self.batch, Code::BatchRefused.into(), out);
         }
+    }
+
+    /// What is taken in from now on is none of the batch that was begun last.
+    pub(crate) fn end_batch(&mut self) {
+        self.batch = Batch::default();
     }
 
     /// Takes a message out, and all of its batch.
@@ -53,6 +66,11 @@ impl Outbox {
         for window in self.windows.iter_mut().flatten() {
             window.withdraw(batch, fault, &mut self.load, out);
         }
+    }
+
+    /// The oldest message of all that wait, or its batch: that must get on, since all others may wait for it.
+    pub(super) fn oldest(&self) -> Option<Batch> {
+        self.windows().filter_map(Window::first_waiting).min_by_key(|batch| batch.first)
     }
 
     /// What a window sends next.

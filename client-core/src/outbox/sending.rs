@@ -43,12 +43,10 @@ impl Outbox {
                 if next.batch.count > 0 && next.batch == waiting {
                     break;
                 }
-                let load = self.weigh(next, allowance, out);
-                if waiting.count > 0 && load.is_none_or(|load| load.count > 0) {
-                    waiting = Batch::default();
-                    end = step + places;
-                }
-                let Some(load) = load else { continue };
+                let Some(load) = self.weigh(next, allowance, out) else {
+                    (waiting, end) = (Batch::default(), step + places);
+                    continue;
+                };
                 let Filling { size, flying, careful, .. } = *filling;
                 if load.count == 0 {
                     waiting = next.batch;
@@ -71,6 +69,9 @@ impl Outbox {
                 filling.flying.count += load.count;
                 filling.flying.bytes += len + load.count;
                 following = place + 1;
+                if waiting.count > 0 {
+                    (waiting, end) = (Batch::default(), step + places);
+                }
             }
         }
         true
@@ -79,6 +80,7 @@ impl Outbox {
     /// Appends handles to open, to a packet with so many bytes of payload. `false` if there are more, for another one.
     fn open_windows(&mut self, filling: &mut Filling<'_>, payload: usize) -> bool {
         let bytes = &mut filling.packet.bytes;
+        let mut oldest = None;
         let mut handles = self.windows.iter().flatten().filter(|window| window.has_handle()).count();
         for place in 0..self.windows.len() {
             if !self.windows.get(place).and_then(Option::as_ref).is_some_and(Window::wants_handle) {
@@ -89,10 +91,18 @@ impl Outbox {
                 return false;
             }
             if handles >= TOPICS_MAX {
-                let Some(idle) = self.longest_idle(true) else { return true };
-                self.forget(idle);
-                bytes.append(&mut self.shuts);
-                handles -= 1;
+                if let Some(idle) = self.longest_idle(true) {
+                    self.forget(idle);
+                    bytes.append(&mut self.shuts);
+                    handles -= 1;
+                } else {
+                    let oldest = *oldest.get_or_insert_with(|| self.oldest());
+                    let here =
+                        self.windows.get(place).and_then(Option::as_ref).and_then(Window::first_waiting);
+                    if here != oldest {
+                        continue;
+                    }
+                }
             }
             let (handle, participant) = (self.handle(place), Participant(self.load.party.0.into()));
             if let Some(Some(window)) = self.windows.get_mut(place) {

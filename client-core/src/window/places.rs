@@ -88,6 +88,11 @@ impl Window {
         self.entries.items().get(self.first_of(Batch::of(id))).filter(|entry| entry.id == id).map(whole)
     }
 
+    /// The first message without an outcome, or the batch that it is of.
+    pub(crate) fn first_waiting(&self) -> Option<Batch> {
+        self.entries.items().iter().find(|entry| !entry.done).map(whole)
+    }
+
     /// What is withdrawn with the message that was sent last.
     pub(crate) fn last_sent(&self) -> Option<Batch> {
         self.entries.items().get(self.index(self.cursor.wrapping_sub(1))).map(whole)

@@ -203,12 +203,21 @@ fn a_batch_is_taken_in_whole_or_not_at_all() {
     assert_eq!(rig.client.outbox_state(), (1, 3));
 
     // By a shell that gives them one by one.
-    rig.client.begin_batch(OWN, PublishId(7), 2, 6).unwrap();
+    rig.client.begin_batch(OWN, PublishId(7), 2, Some(6)).unwrap();
     rig.take(7, "t");
     let bad = rig.client.take(now, OWN, PublishId(8), "not a name", Content::Text, 3);
     assert_eq!(bad, Err(Fault::Protocol(Code::BadName)));
     rig.drain();
     rig.expect_events(&["Connecting", "failed 7 batch_refused"]);
+
+    // One that was said to have its room, and has not: what is dropped to make room takes the rest along.
+    let dropping = OutboxOptions { when_full: WhenFull::DropOldest, ..outbox };
+    let mut rig = Rig::new(Options { outbox: dropping, ..Options::default() });
+    rig.client.begin_batch(OWN, PublishId(1), 5, None).unwrap();
+    let taken =
+        [1, 2, 3, 4, 5].map(|id| rig.client.take(now, OWN, PublishId(id), "t", Content::Text, 3).is_ok());
+    assert_eq!(taken, [true, true, true, false, false]);
+    assert_eq!(rig.client.outbox_state(), (0, 0));
 
     let mut rig =
         Rig::new(Options { outbox: OutboxOptions { when_full: WhenFull::DropOldest, ..outbox }, ..options });
@@ -224,7 +233,7 @@ fn a_batch_is_taken_in_whole_or_not_at_all() {
 fn a_batch_is_restored_with_what_came_of_it() {
     let restored = |present: &[u64]| {
         let mut rig = Rig::online_with(TAKES);
-        rig.client.begin_batch(OWN, PublishId(3), 2, 0).unwrap();
+        rig.client.begin_batch(OWN, PublishId(3), 2, None).unwrap();
         for id in present {
             let topic = if *id == 3 { "t" } else { "u" };
             rig.client.window(OWN, topic, Seq(4), 1);
@@ -261,4 +270,62 @@ fn a_batch_that_ends_links_goes_alone_and_is_given_up() {
     rig.say_all(&[acked(1, 2, 1, 0), acked(2, 2, 1, 0)]);
     rig.events.retain(|event| event.starts_with("failed"));
     rig.expect_events(&["failed 3 too_large", "failed 4 too_large"]);
+}
+
+#[test]
+fn a_batch_that_waits_beside_a_full_link_lets_the_client_rest() {
+    let mut rig = Rig::online_with(Welcome { in_flight_max: 1_000, message_bytes_max: 1 << 20, ..TAKES });
+    rig.publish("a");
+    rig.drain();
+    rig.say_all(&[opened(1, true, 1), refused(1, 1, 1, Code::Overloaded, false)]);
+    rig.publish_batch(&["a", "c"]);
+    for _ in 0..20 {
+        rig.publish_bytes("b", 100_000);
+    }
+    // Comes back.
+    rig.drain();
+    assert!(rig.sent.iter().all(|frame| !frame.starts_with("batch")), "{:?}", rig.sent);
+    rig.say_all(&[opened(2, true, 1), opened(3, true, 1)]);
+    rig.wait();
+    rig.say_all(&[acked(1, 1, 1, 1), acked(3, 1, 10, 2)]);
+    assert!(rig.sent.iter().any(|frame| frame == "batch 2"), "{:?}", rig.sent);
+}
+
+#[test]
+fn batches_over_more_topics_than_have_handles_get_through() {
+    let mut rig = Rig::online_with(Welcome { in_flight_max: 1_000, ..TAKES });
+    let names = |letter: &str| (0..600).map(|n| format!("{letter}.{n}")).collect::<Vec<_>>();
+    let (x, y) = (names("x"), names("y"));
+    y.iter().for_each(|name| _ = rig.publish(name));
+    rig.drain();
+    let first: Vec<_> = y[..1].iter().chain(&x).map(String::as_str).collect();
+    rig.publish_batch(&first);
+    rig.publish_batch(&y.iter().map(String::as_str).collect::<Vec<_>>());
+    rig.publish("z");
+    rig.drain();
+    let (mut seqs, mut offset) = (std::collections::HashMap::new(), 0);
+    while !rig.sent.is_empty() {
+        let mut answers = Vec::new();
+        for frame in std::mem::take(&mut rig.sent) {
+            let words: Vec<_> = frame.split(' ').collect();
+            match words[..] {
+                ["open", handle, ..] => {
+                    let handle = handle.parse().unwrap();
+                    let next = *seqs.entry(handle).or_insert(1);
+                    answers.push(opened(handle, false, next));
+                }
+                ["publish", handle, ..] => {
+                    let handle = handle.parse().unwrap();
+                    let seq = seqs.entry(handle).or_insert(1);
+                    offset += 1;
+                    answers.push(acked(handle, *seq, 1, offset));
+                    *seq += 1;
+                }
+                ["shut", handle] => _ = seqs.remove(&handle.parse().unwrap()),
+                _ => {}
+            }
+        }
+        rig.say_all(&answers);
+    }
+    assert_eq!(rig.client.outbox_state(), (0, 0));
 }

@@ -35,7 +35,7 @@ pub struct Windows {
 }
 
 /// Where a window is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WindowKey {
     /// In which log.
     pub log: u8,

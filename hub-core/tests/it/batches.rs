@@ -11,7 +11,7 @@ use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::{Epoch, Handle, Seq};
 use tidewire_protocol::position::Start;
 
-use crate::rig::{ALL, Heard, Hub, bytes_of, hello, limits, open_as, rule};
+use crate::rig::{ALL, Heard, Hub, bytes_of, hello, limits, open_as, publish_on, rule};
 use crate::rules::but;
 
 /// A hub, and a client with handle 1 on "a", 2 on "b".
@@ -254,5 +254,25 @@ fn whoever_publishes_next_is_not_taken_for_who_had_a_batch_refused() {
         hub.say(neighbour, &[on(1, 1)]);
         assert_eq!(answers(&mut hub, neighbour), [(1, 1, Ok((1, false)))], "{frames:?}");
         assert_eq!(hub.kept("c"), 1, "{frames:?}");
+    }
+}
+
+#[test]
+fn lowest_inside_of_a_batch_loses_nothing() {
+    for refused in [false, true] {
+        let (mut hub, id) = publisher(Limits::default());
+        // Each calls all before it answered.
+        let mut members = vec![publish_on(1, 1, b"one"), publish_on(1, 2, b"two")];
+        if refused {
+            members.push(on(2, 9));
+            let answers = sends(&mut hub, id, &members);
+            assert!(answers.iter().all(|(_, _, answer)| matches!(answer, Err((_, false)))), "{answers:?}");
+            members.pop();
+        }
+        let landed = [(1, 1, Ok((1, false))), (1, 2, Ok((2, false)))];
+        assert_eq!(sends(&mut hub, id, &members), landed);
+        hub.say(id, &[publish_on(1, 3, b"three")]);
+        assert_eq!(answers(&mut hub, id), [(1, 3, Ok((3, false)))]);
+        assert_eq!(hub.history(id, "a", Start::Earliest), ["one", "two", "three"]);
     }
 }

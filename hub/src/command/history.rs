@@ -25,7 +25,7 @@ pub(crate) struct History {
     /// EPOCH:OFFSET for what comes after it, both as --json prints them
     #[arg(long, value_name = "PLACE", allow_negative_numbers = true, default_value = "earliest")]
     pub(crate) from: Place,
-    /// Print what comes before this instead, the newest --limit of it: EPOCH:OFFSET as --json prints them
+    /// Print what comes before this instead, the newest of it; needs --limit. EPOCH:OFFSET as --json prints them
     #[arg(
         long,
         value_name = "PLACE",
@@ -34,7 +34,7 @@ pub(crate) struct History {
         requires = "limit"
     )]
     pub(crate) before: Option<Spot>,
-    /// Print at most so many messages, the oldest first
+    /// Print at most so many messages: the first from --from on, or the last before --before, oldest first
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<u64>,
     /// Print each message as a JSON object with its topic, offset, epoch and time. Without this control characters other

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use clap::Args;
-use tidewire_client::{Client, Publishing};
+use tidewire_client::{Client, Code, PublishError, Publishing};
 use tidewire_protocol::client_frame::Batch;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -122,13 +122,24 @@ impl Publish {
                 let told = format!("a batch has at most {BATCH_MAX} lines; nothing was published");
                 return Err(Failure::Input(told));
             }
-            messages
-                .push((self.topic.clone(), line.map_err(|failure| failure.and("nothing was published"))?));
+            let payload = line.map_err(|failure| failure.and("nothing was published"))?;
+            let (what, message) = (format!("line {}", lines.number()), (&*self.topic, payload.bytes().len()));
+            if let Some(failure) = Failure::too_large(&what, message, client) {
+                return Err(failure.and("nothing was published"));
+            }
+            messages.push((self.topic.clone(), payload));
         }
+        let count = messages.len();
         let size = messages.iter().map(|(_, payload)| payload.bytes().len()).sum();
         let published = asked.wait(client.publish_batch(messages)).await;
         let what = "none of the lines was published";
-        published.map_err(|error| Failure::unpublished(what, &error, (&self.topic, size), client))?;
+        published.map_err(|error| match error {
+            PublishError::Refused(Code::TooLarge) => Failure::Refused(format!(
+                "{what}: {count} lines with {size} bytes are more than the hub takes at once (`frame_bytes_max`, and \
+                 `in_flight_max` messages to one topic, of its configuration); publish fewer at once"
+            )),
+            error => Failure::unpublished(what, &error, (&self.topic, size), client),
+        })?;
         Ok(())
     }
 

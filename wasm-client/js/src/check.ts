@@ -120,10 +120,10 @@ export function checkBatch(messages: unknown): void {
   const { length } = Object(messages);
   const isRight = Array.isArray(messages) && length > 0 && length <= 1_000;
   check(isRight, "messages", "an array of 1 to 1,000");
-  for (const message of messages as unknown[]) {
-    check(Object(message) === message, "message", "{ topic, data }");
+  (messages as unknown[]).forEach((message, index) => {
+    check(Object(message) === message, `message ${index}`, "{ topic, data }");
     for (const name of Object.keys(message as object)) checkKnown(name, "member", "topic data");
-  }
+  });
 }
 
 export function checkSend(options: SendOptions): void {
@@ -137,8 +137,9 @@ export function checkHistory(options: HistoryOptions): void {
   checkOptions(options, "from before limit signal");
   const { from, before, limit, signal } = options;
   checkFrom(from);
-  const isBefore = before === undefined || (from === undefined && isPlaces(before));
-  check(isBefore, "before", "a message, { epoch, offset }, or a list of those, and no from");
+  const isBefore =
+    before === undefined || (from === undefined && (before === "latest" || isPlaces(before)));
+  check(isBefore, "before", '"latest", a message, { epoch, offset }, or a list, and no from');
   check(limit === undefined || (isCount(limit) && limit > 0), "limit", "a whole number above 0");
   checkSignal(signal);
 }

@@ -111,8 +111,11 @@ class Tide implements Client, Home {
     return this.#patterns.get(name);
   }
 
-  publishBatch(messages: readonly BatchMessage[], options: PublishOptions = {}): PublishingBatch {
-    return publishing(this, "publishBatch", options, () => {
+  publishBatch(
+    messages: readonly BatchMessage[],
+    options: PublishOptions = {},
+  ): PublishingBatch<never> {
+    const promise: Promise<unknown> = publishing(this, "publishBatch", options, () => {
       checkBatch(messages);
       const encoded = messages.map(({ topic, data }) => {
         checkName(topic, false);
@@ -121,6 +124,7 @@ class Tide implements Client, Home {
       });
       return this.session.publishBatch(this, encoded);
     });
+    return promise as PublishingBatch<never>;
   }
 
   on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => unknown): Off {

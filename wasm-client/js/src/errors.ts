@@ -34,7 +34,8 @@ export type ErrorCode =
 const sentences = new Map<ErrorCode, string>([
   ["bad_name", "give words joined by dots, no spaces, * and > alone, at most 255 bytes"],
   ["forbidden", "no rule allows it"],
-  ["too_large", "the hub takes no message as large"],
+  ["too_large", "the hub takes nothing as large"],
+  ["not_supported", "this hub cannot do it"],
   ["larger_than_outbox", "give the option outbox more room"],
   ["no_websocket", "there is no WebSocket: give createClient(url, { WebSocket })"],
   ["outbox_full", "wait, or give the option outbox more room"],

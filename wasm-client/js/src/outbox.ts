@@ -17,6 +17,8 @@ export interface Batch {
   /** The number of the first. */
   readonly first: number;
   readonly count: number;
+  /** Bytes of their payloads that an engine has yet to make room for; below zero once one has taken them in. */
+  unplaced: number;
 }
 
 export class Entry {

@@ -82,14 +82,14 @@ export class Session implements Guest {
     messages: readonly [topic: string, content: number, payload: Uint8Array][],
   ): Publication<Published[]> {
     const { outgoing } = this;
-    const batch = { first: outgoing.following, count: messages.length };
+    const unplaced = messages.reduce((sum, [, , payload]) => sum + payload.length, 0);
+    const batch = { first: outgoing.following, count: messages.length, unplaced };
     const [promise, members] = gather(batch.first, batch.count);
     const entries = messages.map((message, index) =>
       outgoing.add(member, ...message, members[index] as Settling, batch),
     );
-    const bytes = entries.reduce((sum, { payload }) => sum + payload.length, 0);
     this.#host.begin();
-    this.#host.tell((engine) => this.#handAll(engine, entries, bytes));
+    this.#host.tell((engine) => this.#handAll(engine, entries));
     return promise;
   }
 
@@ -159,7 +159,7 @@ export class Session implements Guest {
 
   boot(engine: Engine): void {
     for (const listener of this.#subscribed) this.#introduce(engine, listener);
-    this.#handAll(engine, this.outgoing.all(), 0);
+    this.#handAll(engine, this.outgoing.all());
     this.sending.boot();
   }
 
@@ -274,14 +274,14 @@ export class Session implements Guest {
     this.#byNumber.set(number, listener);
   }
 
-  /** `bytes` are those of a batch that no engine has had. */
-  #handAll(engine: Engine, entries: readonly Entry[], bytes: number): void {
+  #handAll(engine: Engine, entries: readonly Entry[]): void {
     let batch: Batch | undefined;
     let answer = 0;
     for (const entry of entries) {
       if (entry.batch !== batch) {
         batch = entry.batch;
-        answer = batch ? engine.tell(Call.Batch, batch.first, batch.count, bytes) : 0;
+        answer = batch ? engine.tell(Call.Batch, batch.first, batch.count, batch.unplaced) : 0;
+        if (batch) batch.unplaced = -1;
       }
       if (answer < 0) this.#drop(entry, ...refusal(answer));
       else this.#hand(engine, entry);

@@ -85,7 +85,9 @@ export class NamedPattern<T> implements Pattern<T> {
 
   async history(options: HistoryOptions = {}): Promise<Page<T>> {
     checkHistory(options);
-    const { limit = 100, before, from = before ? { before } : { last: limit }, signal } = options;
+    const { limit = 100, before, signal } = options;
+    const { from = before ? { before: before === "latest" ? [] : before } : { last: limit } } =
+      options;
     signal?.throwIfAborted();
     const home = this.#home;
     const question = new Question(home, this.name, from, limit);

@@ -137,8 +137,8 @@ export interface SubscribeOptions {
 export interface HistoryOptions {
   /** The last `limit` messages if neither this nor `before` is given. */
   readonly from?: From;
-  /** Asks for the newest messages below a place: a message, or the `previous` of a page. */
-  readonly before?: Position | readonly Position[];
+  /** Asks for the newest messages below a place: a message, the `previous` of a page, or the end. */
+  readonly before?: Position | readonly Position[] | "latest";
   /** Messages of a page, 100 if not given: it has as many, or all that there are; fewer only beyond 8 MiB, with `more`. */
   readonly limit?: number;
   /** Stops the waiting. */
@@ -236,7 +236,8 @@ export interface Publishing extends Promise<Published> {
 }
 
 /** The outcomes to come, in the order of the messages; `outbox.cancel` with this number withdraws the whole batch. */
-export interface PublishingBatch extends Promise<Published[]> {
+export interface PublishingBatch<N extends readonly unknown[] = readonly unknown[]>
+  extends Promise<{ -readonly [I in keyof N]: Published }> {
   readonly id: number;
 }
 
@@ -364,13 +365,12 @@ export interface Client<C extends Contract = never> {
   ): Pattern<[T] extends [never] ? DataOf<C, N> : NoInfer<T>>;
   /**
    * Publishes 1 to 1,000 messages, to one topic or several: the hub stores all of them, side by side, or none. Rejects
-   * with what one of them met. The topics must be of one log of the hub, which those of a hub are unless its
-   * configuration spreads them.
+   * with what one of them met.
    */
   publishBatch<const N extends readonly string[]>(
     messages: { readonly [I in keyof N]: BatchMessage<N[I], DataOf<C, N[I]>> },
     options?: PublishOptions,
-  ): PublishingBatch;
+  ): PublishingBatch<N>;
   on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => unknown): Off;
   /** Connects now: with no first use, without waiting for the next try; and asks a link that is up whether it is. */
   connect(): void;

@@ -166,3 +166,19 @@ test("a batch that an outbox has no room for is not taken in", async () => {
   tide.close();
   await hub.stop();
 });
+
+test("a batch larger than the outbox is refused, and drops nothing, before there is an engine, too", async () => {
+  const outbox = { maxCount: 4, whenFull: "drop_oldest" };
+  const tide = createClient("ws://127.0.0.1:9", { WebSocket, outbox });
+  const single = assert.rejects(tide.topic("a").publish(0), { code: "dropped" });
+  await assert.rejects(tide.publishBatch([...given, ...given]), { code: "larger_than_outbox" });
+  assert.equal(tide.outbox.count, 1);
+  // One that fits drops what is older.
+  const fits = tide.publishBatch([...given, given[0]]);
+  await single;
+  assert.equal(tide.outbox.count, 4);
+  tide.outbox.cancel(fits.id);
+  await assert.rejects(fits, { code: "cancelled" });
+  assert.equal(tide.outbox.count, 0);
+  tide.close();
+});

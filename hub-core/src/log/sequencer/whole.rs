@@ -1,11 +1,14 @@
 //! A batch of publishes: all of them are taken, or none.
 
+use std::collections::BTreeSet;
+
 use tidewire_protocol::code::Code;
+use tidewire_protocol::number::Seq;
 
 use crate::clock::Millis;
 use crate::letter::{Fate, Outcome};
 use crate::log::sequencer::Sequencer;
-use crate::log::submission::{Beside, Submission, Wish};
+use crate::log::submission::{Beside, Numbered, Submission, Wish};
 use crate::log::window::Verdict;
 use crate::log::window::run::Answer;
 use crate::mutant::{self, Mutant};
@@ -49,8 +52,12 @@ impl Sequencer {
     fn judge_whole(&mut self, batch: &[Submission<'_>]) -> Vec<Verdict> {
         let numbered: Vec<_> = batch.iter().filter_map(|submission| submission.numbered).collect();
         let mut verdicts = Vec::with_capacity(numbered.len());
+        let mut windows = BTreeSet::new();
         for numbered in &numbered {
-            let (verdict, _) = self.judge(numbered);
+            // What the first says of a window holds: those behind it would forget what only waits to be taken.
+            let is_first = windows.insert(numbered.window);
+            let lowest = if is_first { numbered.lowest } else { Seq(0) };
+            let (verdict, _) = self.judge(&Numbered { lowest, ..*numbered });
             if verdict == Verdict::Next {
                 self.windows.change(numbered.window, |window| window.take(Answer::Pending, 1));
             }

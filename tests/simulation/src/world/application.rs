@@ -101,7 +101,7 @@ impl World {
         let party = this.side.filter(|_| as_side).map_or(PartyId(0), |side| side.party);
         let id = PublishId(this.published.len() as u64 + 1);
         let (count, bytes) = (messages.len() as u32, messages.iter().map(|(_, len)| u64::from(*len)).sum());
-        this.client.begin_batch(party, id, count, bytes).ok()?;
+        this.client.begin_batch(party, id, count, Some(bytes)).ok()?;
         let first = self.oracle.publishes.len() as Uid;
         for (topic, len) in messages {
             let uid = self.publish_as(actor, as_side, *topic, *len, Batch { first, count });

@@ -141,7 +141,7 @@ impl World {
             if its.batch.count > 0 && its.batch != batch {
                 batch = its.batch;
                 let first = PublishId(id.0 - u64::from(uid - batch.first));
-                if this.client.begin_batch(party, first, batch.count, 0).is_err() {
+                if this.client.begin_batch(party, first, batch.count, None).is_err() {
                     self.oracle
                         .object(format_args!("client {actor} does not take the batch of #{uid} in again"));
                 }
