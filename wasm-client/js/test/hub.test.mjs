@@ -133,6 +133,10 @@ test("pages of history lead from the newest to what came since, and to a subscri
   const data = ({ messages }) => messages.map((message) => message.data);
   const newest = await topic.history({ limit: 3 });
   assert.deepEqual([data(newest), newest.more], [[7, 8, 9], false]);
+  const end = await topic.history({ before: "latest", limit: 3 });
+  assert.deepEqual([data(end), end.more], [[7, 8, 9], true]);
+  const older = await topic.history({ before: end.previous, limit: 100 });
+  assert.deepEqual([data(older), older.more, older.gap], [[0, 1, 2, 3, 4, 5, 6], false, undefined]);
   const oldest = await topic.history({ from: "earliest", limit: 4 });
   assert.deepEqual([data(oldest), oldest.more], [[0, 1, 2, 3], true]);
   const next = await topic.history({ from: oldest.next });
