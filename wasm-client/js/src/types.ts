@@ -315,6 +315,9 @@ export type DataOf<C extends Contract, N extends string> = (() => C) extends () 
         ? NoSuchTopic<N>
         : Met<C, N>;
 
+/** The contract of a client, by its own type: named in a parameter, it would keep `Client<Topics>` from being a `Client`. */
+type ContractOf<Self> = Self extends Client<infer C> ? C : never;
+
 type IsPattern<N extends string> = N extends
   | ">"
   | "*"
@@ -367,8 +370,9 @@ export interface Client<C extends Contract = never> {
    * Publishes 1 to 1,000 messages, to one topic or several: the hub stores all of them, side by side, or none. Rejects
    * with what one of them met.
    */
-  publishBatch<const N extends readonly string[]>(
-    messages: { readonly [I in keyof N]: BatchMessage<N[I], DataOf<C, N[I]>> },
+  publishBatch<const N extends readonly string[], Self>(
+    this: Self,
+    messages: { readonly [I in keyof N]: BatchMessage<N[I], DataOf<ContractOf<Self>, N[I]>> },
     options?: PublishOptions,
   ): PublishingBatch<N>;
   on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => unknown): Off;

@@ -54,6 +54,11 @@ const published = await free.publishBatch([
   { topic: "b", data: "two" },
 ]);
 export const places: number[] = published.map(({ offset }) => offset);
+const [first, second] = published;
+export const both: number = first.offset + second.offset;
+declare const many: { topic: string; data: unknown }[];
+export const all: number[] = (await free.publishBatch(many)).map(({ offset }) => offset);
+await free.topic("a").history({ before: "latest", limit: 50 });
 
 // Names and contracts.
 
