@@ -1,6 +1,7 @@
-//! What threads leave for a shard: numbers of tails to look at, and outcomes of publishes. Knows neither tails
-//! nor connections: a tail is a number here, and whoever is written to is an address.
+//! What threads leave for a shard: numbers of tails and connections to look at, and outcomes of publishes. Knows neither
+//! tails nor connections: these are numbers here, and whoever is written to is an address.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use tidewire_protocol::number::{Handle, Offset, Seq, TailNumber};
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 
 /// A shard's inbox; bounded by the number of tails (each is in it once, or once more for each time that its audience
-/// here came anew) and of publishes and questions in flight.
+/// here came anew), of connections, and of publishes and questions in flight.
 pub struct Inbox {
     mail: Mutex<Mail>,
     signalled: AtomicBool,
@@ -24,8 +25,9 @@ pub struct Mail {
     pub dirty: Vec<TailNumber>,
     /// Outcomes of publishes.
     pub outcomes: Vec<Outcome>,
-    /// Participants whose producer somebody else has now. Each attach ends one attachment at most, and each ends once.
-    pub fenced: Vec<Address>,
+    /// Slots of connections with a participant whose producer somebody else has now, each once however often that was: the
+    /// connection knows which. Whoever has the slot by then may have none.
+    pub fenced: BTreeSet<u32>,
 }
 
 /// Who waits for something that comes late. Whoever finds nobody there drops what he brings.
@@ -41,7 +43,7 @@ pub struct Address {
     pub serial: Serial,
 }
 
-/// Tells what a connection made (a handle, a participant, a question, a cursor) from whatever has the same number later.
+/// Tells what a connection made (a handle, a question, a cursor) from whatever has the same number later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Serial(pub u64);
 
@@ -168,10 +170,11 @@ impl Inbox {
         self.signal()
     }
 
-    /// Leaves a participant that is fenced. `true` if the shard has to be woken, once no lock is held any more.
+    /// Leaves a connection's slot with a participant that is fenced. `true` if the shard has to be woken, once no lock is held
+    /// any more.
     #[must_use]
-    pub fn leave_fenced(&self, participant: Address) -> bool {
-        lock(&self.mail).fenced.push(participant);
+    pub fn leave_fenced(&self, slot: u32) -> bool {
+        lock(&self.mail).fenced.insert(slot);
         self.signal()
     }
 
@@ -186,10 +189,17 @@ impl Inbox {
         (self.waker)();
     }
 
-    /// Takes everything, for the empty `mail` that is given. Mail left from here on wakes the shard again.
+    /// Takes all of each kind of which the `mail` that is given has none. Mail left from here on wakes the shard again, and
+    /// what stays is still mail.
     pub fn take(&self, mail: &mut Mail) {
         self.signalled.swap(false, Ordering::AcqRel);
-        std::mem::swap(&mut *lock(&self.mail), mail);
+        let mut left = lock(&self.mail);
+        take_kind(&mut left.dirty, &mut mail.dirty, Vec::is_empty);
+        take_kind(&mut left.outcomes, &mut mail.outcomes, Vec::is_empty);
+        take_kind(&mut left.fenced, &mut mail.fenced, BTreeSet::is_empty);
+        if !left.is_empty() {
+            self.signalled.store(true, Ordering::Release);
+        }
     }
 
     /// Whether there is mail.
@@ -210,6 +220,12 @@ impl fmt::Debug for Inbox {
     }
 }
 
+fn take_kind<T>(left: &mut T, taken: &mut T, is_empty: fn(&T) -> bool) {
+    if is_empty(taken) {
+        std::mem::swap(left, taken);
+    }
+}
+
 fn wake(inboxes: &[Arc<Inbox>], shard: usize) {
     if let Some(inbox) = inboxes.get(shard) {
         inbox.wake();
@@ -220,6 +236,23 @@ fn wake(inboxes: &[Arc<Inbox>], shard: usize) {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn what_is_left_of_one_kind_waits_for_no_other() {
+        let (inbox, mut mail) = (Inbox::new(Box::new(|| ())), Mail::default());
+        assert!(inbox.leave_tail(TailNumber(1)));
+        inbox.take(&mut mail);
+        assert!(inbox.leave_tail(TailNumber(2)));
+        for _ in 0..10_000 {
+            let _ = inbox.leave_fenced(7);
+        }
+        inbox.take(&mut mail);
+        assert_eq!((&mail.dirty[..], mail.fenced.len()), (&[TailNumber(1)][..], 1));
+        assert!(inbox.has_mail(), "what stays is still there to be taken");
+        mail.dirty.clear();
+        inbox.take(&mut mail);
+        assert_eq!((&mail.dirty[..], inbox.has_mail()), (&[TailNumber(2)][..], false));
+    }
 
     #[test]
     fn each_shard_that_was_noted_is_woken_once_and_no_other() {

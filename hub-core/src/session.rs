@@ -93,8 +93,6 @@ struct Present {
     number: Participant,
     /// `None` if it cannot publish.
     attachment: Option<Attachment>,
-    /// Tells it from later ones of its number.
-    serial: Serial,
     tag: Tag,
 }
 

@@ -7,7 +7,6 @@ use tidewire_protocol::hub_frame::{Attached, Detached, HubFrame, Welcome};
 use tidewire_protocol::number::{Incarnation, Participant, ProducerId, Tag};
 
 use crate::clock::Millis;
-use crate::letter::Serial;
 use crate::names::producers::Claim;
 use crate::session::desk::Desk;
 use crate::session::replies::Replies;
@@ -67,21 +66,24 @@ impl Session {
         incarnation: Incarnation,
         desk: &mut Desk<'_>,
     ) -> Result<Tag, Code> {
-        let serial = desk.serials.give();
-        let (address, arrival) = (desk.address.with(serial), desk.arrival);
+        let (address, arrival) = (desk.address, desk.arrival);
         let claim = Claim { producer, incarnation, address, arrival };
         let (attachment, tag) = desk.topics.attach(desk.account, claim)?;
-        self.participants.push(Present { number, attachment, serial, tag });
+        self.participants.push(Present { number, attachment, tag });
         self.refused.attach(number);
         Ok(tag)
     }
 
-    /// Somebody else has a participant's producer now. What its client still sends is refused with that.
-    pub fn fence(&mut self, now: Millis, serial: Serial, topics: &Topics, replies: &mut Replies) {
-        let fenced = self.participants.iter().find(|present| present.serial == serial);
-        let Some(number) = fenced.map(|present| present.number) else { return };
-        self.refused.fence(number, self.handles.of(number));
-        self.detach(now, number, Code::Fenced, topics, replies);
+    /// Somebody else has the producers of some participants now: takes so many of these away at most, and tells how many. What
+    /// their clients still send is refused with that.
+    pub fn fence(&mut self, now: Millis, most: usize, topics: &Topics, replies: &mut Replies) -> usize {
+        let fenced = self.participants.iter().filter(|present| present.is_fenced());
+        let fenced: Vec<_> = fenced.map(|present| present.number).take(most).collect();
+        for number in &fenced {
+            self.refused.fence(*number, self.handles.of(*number));
+            self.detach(now, *number, Code::Fenced, topics, replies);
+        }
+        fenced.len()
     }
 
     /// Takes a participant away, and with it its handles. With a code other than `Unknown`, for that reason.

@@ -1,5 +1,5 @@
-//! What other threads left for a shard: outcomes are told, participants that went elsewhere are fenced, tails with news wait for their walk, what was read is handed over.
-//! A bounded part of it at a time, in the order in which it came.
+//! What other threads left for a shard: outcomes are told, participants that went elsewhere are fenced, tails with news wait
+//! for their walk, what was read is handed over. A bounded part of each at a time, of which none waits for another.
 
 use std::sync::Arc;
 
@@ -44,16 +44,10 @@ impl Post {
         &self.mail.dirty[from..self.looked]
     }
 
-    /// The next participants that are fenced, in any order.
-    fn fenced(&mut self) -> Vec<Address> {
-        let rest = self.mail.fenced.len().saturating_sub(FENCED_A_TURN);
-        self.mail.fenced.split_off(rest)
-    }
-
-    /// Whether more outcomes wait than are told in a turn.
+    /// Whether more outcomes wait than are told in a turn, or more connections than are looked at.
     #[must_use]
     pub fn is_backed_up(&self) -> bool {
-        self.mail.outcomes.len() - self.told > OUTCOMES_A_TURN
+        self.mail.outcomes.len() - self.told > OUTCOMES_A_TURN || self.mail.fenced.len() > FENCED_A_TURN
     }
 
     /// Forgets what is done, and keeps some of its memory for the next mail.
@@ -68,9 +62,6 @@ impl Post {
             self.mail.dirty.shrink_to(TAILS_A_TURN);
             self.looked = 0;
         }
-        if self.mail.fenced.is_empty() {
-            self.mail.fenced.shrink_to(FENCED_A_TURN);
-        }
     }
 }
 
@@ -78,17 +69,15 @@ impl Shard {
     /// Does some of the mail.
     pub(super) fn take_mail(&mut self, now: Millis) {
         let mut post = std::mem::take(&mut self.post);
-        // What was read before may still wait: acks do not wait behind it.
-        if post.mail.is_empty() && self.inbox.has_mail() {
+        // Whatever waits of one kind, acks do not wait behind it.
+        if self.inbox.has_mail() {
             self.inbox.take(&mut post.mail);
             post.read = true;
         }
         for outcomes in post.outcomes().chunk_by(same_connection) {
             self.tell(now, outcomes);
         }
-        for participant in post.fenced() {
-            self.fence(now, participant);
-        }
+        self.fence_some(now, &mut post);
         for tail in post.tails() {
             self.audiences.look_at(*tail);
         }
@@ -125,13 +114,34 @@ impl Shard {
         self.was_told(now, ConnectionId(first.origin.slot));
     }
 
-    /// Tells a participant's connection that it has gone elsewhere.
-    fn fence(&mut self, now: Millis, participant: Address) {
-        let Some(connection) = addressed(&mut self.connections, participant) else { return };
+    /// Tells some connections which of their participants have gone elsewhere. One of which there are more has another turn
+    /// behind all that wait.
+    fn fence_some(&mut self, now: Millis, post: &mut Post) {
+        let mut left = FENCED_A_TURN;
+        while left > 0 {
+            let Some(slot) = post.mail.fenced.pop_first() else { return };
+            let fenced = self.fence(now, slot, left);
+            if fenced == left {
+                // Its own shard is awake.
+                let _ = self.inbox.leave_fenced(slot);
+            }
+            left = left.saturating_sub(fenced.max(1));
+        }
+    }
+
+    /// Tells a connection which of its participants have gone elsewhere, so many at most; tells how many.
+    fn fence(&mut self, now: Millis, slot: u32, most: usize) -> usize {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return 0 };
+        if connection.closing.is_some() {
+            return 0;
+        }
         let mut replies = Replies::new(connection.dialect);
-        connection.session.fence(now, participant.serial, &self.topics, &mut replies);
-        replies.seal(&mut connection.outbox, self.topics.metrics());
-        self.was_told(now, ConnectionId(participant.slot));
+        let fenced = connection.session.fence(now, most, &self.topics, &mut replies);
+        if fenced > 0 {
+            replies.seal(&mut connection.outbox, self.topics.metrics());
+            self.was_told(now, ConnectionId(slot));
+        }
+        fenced
     }
 
     /// A connection has something new in its outbox, which it waited for.

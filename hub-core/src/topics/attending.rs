@@ -29,7 +29,7 @@ impl Topics {
             attachment = Some(attached);
             if let Some(former) = former {
                 let inbox = &self.inboxes[former.shard as usize];
-                if inbox.leave_fenced(former) {
+                if inbox.leave_fenced(former.slot) {
                     inbox.wake();
                 }
             }

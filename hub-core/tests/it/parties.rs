@@ -136,6 +136,43 @@ fn a_producer_that_is_attached_twice_on_one_connection_is_the_later_participants
 }
 
 #[test]
+fn one_who_takes_a_producer_from_itself_again_and_again_holds_up_nobody() {
+    let mut hub = Hub::new(Limits::default(), vec![]);
+    let (restless, neighbour) = (hub.client(1), hub.client(2));
+    hub.open(neighbour, "n");
+    let mut frames = vec![attach(1, 50, 1)];
+    for _ in 0..4_000 {
+        frames.extend([attach(2, 50, 1), detach(1), attach(1, 50, 1), detach(2)]);
+    }
+    hub.heard(restless);
+    for seq in 1..=3 {
+        hub.deliver(restless, 2, &bytes_of(&frames[usize::from(seq > 1)..]));
+        hub.deliver(neighbour, 2, &bytes_of(&[publish_on(1, seq, b"m")]));
+        // The mail is taken, and what was told is written, in one turn of each.
+        hub.shard.turn(hub.now, &mut hub.sockets);
+        hub.shard.turn(hub.now, &mut hub.sockets);
+        assert_eq!(hub.heard(neighbour), [Heard::Acked(seq, 1)]);
+    }
+    assert!(!hub.heard(restless).iter().any(|heard| matches!(heard, Heard::Close(_))));
+    assert!(!hub.shard.is_backed_up());
+    let turns = (0..).take_while(|_| hub.shard.turn(hub.now, &mut hub.sockets)).count();
+    assert!(turns < 10, "{turns} turns");
+}
+
+#[test]
+fn all_participants_that_are_taken_from_a_connection_at_once_are_told_one_each() {
+    let count = 200;
+    let mut hub = Hub::new(limits(|limits| limits.participants_max = 1 + count as usize), vec![]);
+    let (old, new) = (hub.client(1), hub.client(2));
+    let all: Vec<_> = (1..=count).map(|number| attach(number, 2 + number as u8, 1)).collect();
+    hub.say(old, &all);
+    hub.heard(old);
+    hub.say(new, &all);
+    let told: Vec<_> = (1..=count).map(|number| Heard::Detached(number, Code::Fenced)).collect();
+    assert_eq!(hub.heard(old), told);
+}
+
+#[test]
 fn two_who_take_a_producer_from_each_other_leave_nothing_behind() {
     let (mut hub, mut beside) = Hub::with_two_shards(Limits::default(), vec![]);
     let here = hub.client(1);
