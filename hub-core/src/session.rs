@@ -182,7 +182,7 @@ impl Session {
                 // Whoever has the number now did not publish that.
                 continue;
             }
-            replies.put(&outcome_frame(first, count, topics));
+            replies.put_answers(&outcome_frame(first, count, topics), run.len() as u64);
         }
     }
 

@@ -47,11 +47,17 @@ impl Replies {
 
     /// Adds a frame.
     pub fn put(&mut self, frame: &HubFrame<'_>) {
+        self.put_answers(frame, 1);
+    }
+
+    /// Adds a frame that answers so many of its client's. How many seqs these were for is the client's own word, and counts for
+    /// nothing.
+    pub fn put_answers(&mut self, frame: &HubFrame<'_>, count: u64) {
         if !self.dialect.put(frame, &mut self.bytes) {
             return;
         }
         self.frames += 1;
-        self.bad_news.extend(BadNews::of(frame));
+        self.bad_news.extend(BadNews::of(frame, count));
     }
 
     /// Adds a refusal that only follows from one that was told before: operators hear of that one.
@@ -93,10 +99,10 @@ impl Replies {
 }
 
 impl BadNews {
-    fn of(frame: &HubFrame<'_>) -> Option<Self> {
-        let refusal = |code| (code != Code::Unknown).then_some(Self::Refusals(code, 1));
+    fn of(frame: &HubFrame<'_>, count: u64) -> Option<Self> {
+        let refusal = |code| (code != Code::Unknown).then_some(Self::Refusals(code, count));
         match frame {
-            HubFrame::Refused(refused) => Some(Self::Refusals(refused.code, refused.count.max(1))),
+            HubFrame::Refused(refused) => refusal(refused.code),
             HubFrame::Failed(failed) => refusal(failed.code),
             HubFrame::Detached(detached) => refusal(detached.code),
             HubFrame::Subscribed(subscribed) => subscribed.gap.map(|gap| Self::Gap(gap.reason)),

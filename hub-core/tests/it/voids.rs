@@ -217,3 +217,28 @@ fn very_many_runs_in_one_read_make_the_hub_hold_and_say_little() {
         assert!(more < 256 && hub.held(Kind::Staged) == 0, "{more} bytes are kept of {count} from {seq} on");
     }
 }
+
+#[test]
+fn however_long_a_run_is_it_counts_as_one() {
+    let (mut hub, id) = publisher(10);
+    let on_2 =
+        Publish { handle: Handle(2), seq: Seq(1), count: NUMBER_MAX, void: true, ..Publish::default() };
+    let ahead = voids(5, NUMBER_MAX - 5);
+    hub.say(id, &[ahead.clone(), ClientFrame::Publish(on_2), voids(1, NUMBER_MAX), voids(1, NUMBER_MAX)]);
+    let heard = told(&mut hub, id);
+    assert_eq!(
+        heard.len(),
+        6,
+        "of the last two ten are taken or known, and the rest is too much in flight: {heard:?}"
+    );
+    let metrics = hub.topics.metrics();
+    for (code, count) in [(Code::OutOfOrder, 1), (Code::UnknownNumber, 1), (Code::RateLimited, 2)] {
+        assert_eq!(metrics.refused.of(code.number()), count, "{code:?}");
+    }
+    assert_eq!((metrics.refused.value(), metrics.duplicates.value()), (4, 1));
+    // What is told in one frame of several publishes is so many.
+    let (mut hub, id) = publisher(10);
+    hub.say(id, &[message(5), message(6), voids(7, 1_000)]);
+    assert_eq!(told(&mut hub, id), ["5+1002 out_of_order"]);
+    assert_eq!(hub.topics.metrics().refused.value(), 3);
+}

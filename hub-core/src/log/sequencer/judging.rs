@@ -30,7 +30,7 @@ impl Sequencer {
             }
             Verdict::Seen(Answer::Pending) => return self.wait(numbered.window, outcome),
             Verdict::Seen(answer) => {
-                self.metrics.duplicates.add(count);
+                self.metrics.duplicates.add(1);
                 self.tell(Outcome { fate: fate(answer, true), ..outcome });
             }
             Verdict::Next => self.admit(now, submission, Some(outcome)),
