@@ -28,6 +28,18 @@ impl Pace {
         self.take(now, per_second, 1)
     }
 
+    /// Asks for one, and takes none; 0 a second stands for no limit. If nobody else takes from it, one can be taken then.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if it is too early for one more.
+    pub fn ask(&self, now: Millis, per_second: u64) -> Result<(), Exhausted> {
+        if per_second == 0 {
+            return Ok(());
+        }
+        let (now, each) = (now.0.saturating_mul(1_000), each(per_second));
+        fits(self.full_at.load(Ordering::Relaxed), now, each)
+    }
+
     /// Takes so many at once, as soon as there is one: all that are more are owed, and none comes before they are there.
     ///
     /// # Errors
@@ -36,17 +48,24 @@ impl Pace {
         if per_second == 0 || count == 0 {
             return Ok(());
         }
-        let now = now.0.saturating_mul(1_000);
-        let each = (SECOND / per_second).max(1);
-        let after = |full_at: u64, count: u64| full_at.max(now) + each * count;
-        let fits = |full_at| (after(full_at, 1) <= now + 10 * SECOND).then(|| after(full_at, count));
-        match self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
+        let (now, each) = (now.0.saturating_mul(1_000), each(per_second));
+        let after = |full_at: u64| fits(full_at, now, each).ok().map(|()| full_at.max(now) + each * count);
+        match self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after) {
             Ok(_) => Ok(()),
-            Err(full_at) => {
-                Err(Exhausted { retry_after_ms: (after(full_at, 1) - now - 10 * SECOND) / 1_000 + 1 })
-            }
+            Err(full_at) => fits(full_at, now, each),
         }
     }
+}
+
+/// Whether there is one.
+fn fits(full_at: u64, now: u64, each: u64) -> Result<(), Exhausted> {
+    let early = (full_at.max(now) + each).saturating_sub(now + 10 * SECOND);
+    if early == 0 { Ok(()) } else { Err(Exhausted { retry_after_ms: early / 1_000 + 1 }) }
+}
+
+/// Microseconds for one.
+fn each(per_second: u64) -> u64 {
+    (SECOND / per_second).max(1)
 }
 
 const SECOND: u64 = 1_000_000;
@@ -67,6 +86,17 @@ mod tests {
         assert_eq!(taken(now.plus(2_000)), 6);
         assert_eq!(taken(now.plus(60_000)), 30);
         assert_eq!(pace.take_one(now.plus(60_000), 0), Ok(()));
+    }
+
+    #[test]
+    fn who_asks_is_told_the_same_and_takes_none() {
+        let (pace, now) = (Pace::default(), Millis(1_000_000));
+        for _ in 0..30 {
+            assert_eq!((pace.ask(now, 3), pace.ask(now, 3), pace.take_one(now, 3)), (Ok(()), Ok(()), Ok(())));
+        }
+        assert_eq!(pace.ask(now, 3), pace.take_one(now, 3));
+        assert!(pace.ask(now, 3).is_err());
+        assert_eq!(pace.ask(now, 0), Ok(()));
     }
 
     #[test]

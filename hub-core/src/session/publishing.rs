@@ -15,6 +15,7 @@ use crate::limits::Limits;
 use crate::log::submission::Wish;
 use crate::log::windows::{Opening, Stream, WindowKey};
 use crate::names::producers::Attachment;
+use crate::pace::Exhausted;
 use crate::session::Session;
 use crate::session::asking::depth;
 use crate::session::batch::Source;
@@ -90,8 +91,7 @@ impl Session {
         if update.content == Content::Unknown {
             return Err(Code::NotSupported.into());
         }
-        self.pace.take_one(now, limits.publishes_per_second_max)?;
-        desk.account.pace.take_one(now, limits.publishes_per_second_per_address_max)?;
+        self.pay(now, 1, desk)?;
         if !desk.batch.continues(origin, false) {
             let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
             let Place::Updates { name, topic } = &open.place else { return Err(Code::UnknownNumber.into()) };
@@ -200,8 +200,7 @@ impl Session {
             self.may_use(now, publish.handle, open.place.grant(), desk).ok_or(Code::UnknownNumber)?;
         let limits = desk.topics.limits();
         let count = self.whole.to_pay();
-        self.pace.take(now, limits.publishes_per_second_max, count)?;
-        desk.account.pace.take(now, limits.publishes_per_second_per_address_max, count)?;
+        self.pay(now, count, desk)?;
         if !desk.batch.continues(origin, true) {
             let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
             let (attachment, tag) = (present.attachment.ok_or(Code::UnknownNumber)?, present.tag);
@@ -213,6 +212,17 @@ impl Session {
         let wish = if granted { wish(publish, limits) } else { Wish::Refuse(Code::Forbidden) };
         desk.batch.add(publish, self.tag_of_another(publish.tag), wish);
         Ok(())
+    }
+
+    /// Takes so many from the rates of the connection and of its address, or from neither.
+    fn pay(&self, now: Millis, count: u64, desk: &Desk<'_>) -> Result<(), Exhausted> {
+        let limits = desk.topics.limits();
+        // Only this connection takes from its own: what there is when it asks is there when it takes.
+        if count > 0 {
+            self.pace.ask(now, limits.publishes_per_second_max)?;
+        }
+        desk.account.pace.take(now, limits.publishes_per_second_per_address_max, count)?;
+        self.pace.take(now, limits.publishes_per_second_max, count)
     }
 
     /// A tag that a publish names, if a participant of this connection has it.

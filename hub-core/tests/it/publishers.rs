@@ -4,7 +4,7 @@ use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
-use tidewire_protocol::client_frame::{Attach, ClientFrame, Detach, Hello, Open, Publish, Shut};
+use tidewire_protocol::client_frame::{self, Attach, Batch, ClientFrame, Detach, Hello, Open, Publish, Shut};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::{Handle, Incarnation, Participant, ProducerId, Seq};
@@ -267,4 +267,49 @@ fn connections_of_one_address_share_a_rate() {
         hub.heard(id).iter().filter(|heard| matches!(heard, Heard::Acked(..))).count()
     };
     assert_eq!([acked_of(&mut hub, 1, 1), acked_of(&mut hub, 1, 2), acked_of(&mut hub, 2, 3)], [10, 0, 10]);
+}
+
+#[test]
+fn what_one_rate_refuses_costs_nothing_of_the_other() {
+    let rates = |limits: &mut Limits| {
+        limits.publishes_per_second_max = 1;
+        limits.publishes_per_second_per_address_max = 2;
+    };
+    let update = client_frame::Send { handle: Handle(2), payload: b"m"[..].into(), ..Default::default() };
+    let update = ClientFrame::Send(update);
+    let whole: Vec<_> = (1..=300).map(|seq| unanswered(1, seq)).collect();
+    let whole = [vec![ClientFrame::Batch(Batch { count: 300 })], whole].concat();
+    for refused in [whole, vec![unanswered(1, 1)], vec![update.clone()]] {
+        let mut hub = Hub::new(limits(rates), vec![]);
+        let clients = [1, 2, 3].map(|producer| hub.client(producer));
+        for id in clients {
+            let (handle, topic) = (Handle(2), "t".into());
+            let for_updates = Open { handle, topic, unacknowledged: true, ..Open::default() };
+            hub.say(id, &[open_as(1, 0, "t"), ClientFrame::Open(for_updates)]);
+            hub.heard(id);
+        }
+        let [id, others @ ..] = clients;
+        // Ten seconds' worth of two take all of the address's.
+        for other in others {
+            hub.say(other, &vec![update.clone(); 10]);
+        }
+        for _ in 0..20 {
+            hub.say(id, &refused);
+            assert!(!hub.heard(id).iter().any(|heard| matches!(heard, Heard::Acked(..))));
+        }
+        assert_eq!(hub.topics.metrics().published.value(), 20);
+        // Ten are there again, and none of its own was taken.
+        hub.now = hub.now.plus(5_000);
+        hub.say(id, &(1..=10).map(|seq| unanswered(1, seq)).collect::<Vec<_>>());
+        assert_eq!(hub.heard(id), [Heard::Acked(1, 10)], "after {:?}", refused[0]);
+        // The other way round: it has none left, and its address ten.
+        hub.now = hub.now.plus(5_000);
+        hub.say(id, &vec![update.clone(); 5]);
+        for _ in 0..20 {
+            hub.say(id, &refused);
+        }
+        hub.heard(id);
+        hub.say(others[0], &(1..=5).map(|seq| unanswered(1, seq)).collect::<Vec<_>>());
+        assert_eq!(hub.heard(others[0]), [Heard::Acked(1, 5)], "after {:?}", refused[0]);
+    }
 }
