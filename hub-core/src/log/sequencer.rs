@@ -30,7 +30,7 @@ use crate::topic::Topic;
 
 mod judging;
 
-mod whole;
+pub mod whole;
 
 /// A log and its order.
 #[derive(Debug)]
@@ -200,9 +200,9 @@ impl Sequencer {
         self.windows.sweep(now);
     }
 
-    /// Places a publish, if there is room for it. An update that may be lost has nobody to be told its outcome.
+    /// Places a publish, if there is room for it: what only uses up its seq needs none. An update that may be lost has nobody to be told its outcome.
     fn admit(&mut self, now: Millis, submission: &Submission<'_>, outcome: Option<Outcome>) {
-        if self.has_no_room(std::slice::from_ref(submission)) {
+        if submission.wish == Wish::Append && self.has_no_room(std::slice::from_ref(submission)) {
             let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
             match outcome {
                 Some(outcome) => self.tell(Outcome { fate, ..outcome }),

@@ -49,6 +49,14 @@ pub struct Numbered<'a> {
     pub lowest: Seq,
 }
 
+impl Submission<'_> {
+    /// The same, to be refused for good: nobody is to hold its message for that.
+    #[must_use]
+    pub const fn refused(self, code: Code) -> Self {
+        Self { wish: Wish::Refuse(code), record: Record { payload: &[], ..self.record }, ..self }
+    }
+}
+
 /// What a publish asks for, by its session's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {

@@ -1,10 +1,13 @@
 //! What is published goes to its log: what a read gathered under one lock, a batch whole.
 
+use std::collections::BTreeMap;
+
 use tidewire_protocol::code::Code;
 
 use crate::clock::Millis;
 use crate::letter::Wakes;
-use crate::log::submission::{Submission, Wish};
+use crate::log::sequencer::whole::Meets;
+use crate::log::submission::Submission;
 use crate::topics::Topics;
 
 impl Topics {
@@ -33,7 +36,8 @@ impl Topics {
         self.relieve(now);
     }
 
-    /// Publishes all of a batch or nothing. Of several logs there is nobody who could: it is refused.
+    /// Publishes all of a batch or nothing. Of several logs there is nobody who could: it is refused, for good if nothing keeps
+    /// any of it out for now.
     fn publish_whole(&self, now: Millis, batch: &[Submission<'_>], wakes: &mut Wakes) {
         let index = batch[0].topic.log;
         if batch.iter().all(|submission| submission.topic.log == index) {
@@ -43,9 +47,14 @@ impl Topics {
             self.settle(now, log);
             return;
         }
+        let mut parts = BTreeMap::<u8, Vec<_>>::new();
         for submission in batch {
-            let mut log = self.log(submission.topic.log).lock();
-            log.submit(now, &Submission { wish: Wish::Refuse(Code::NotSupported), ..*submission });
+            parts.entry(submission.topic.log).or_default().push(*submission);
+        }
+        let met = parts.iter().map(|(log, part)| self.log(*log).lock().meets(part)).max();
+        for (log, part) in &parts {
+            let mut log = self.log(*log).lock();
+            log.refuse_part(now, part, met.unwrap_or(Meets::Nothing), Code::NotSupported);
             wakes.add(log.deliver());
             self.settle(now, log);
         }

@@ -3,12 +3,14 @@
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::log::engine::{Engine, Simulated};
+use tidewire_hub_core::log::submission::Pending;
 use tidewire_hub_core::names::directory::TopicRule;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{Batch, ClientFrame, Publish};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::HubFrame;
-use tidewire_protocol::number::{Epoch, Handle, Seq};
+use tidewire_protocol::number::{Epoch, Handle, Offset, Seq};
 use tidewire_protocol::position::Start;
 
 use crate::rig::{ALL, Heard, Hub, bytes_of, hello, limits, open_as, publish_on, rule};
@@ -274,5 +276,62 @@ fn lowest_inside_of_a_batch_loses_nothing() {
         hub.say(id, &[publish_on(1, 3, b"three")]);
         assert_eq!(answers(&mut hub, id), [(1, 3, Ok((3, false)))]);
         assert_eq!(hub.history(id, "a", Start::Earliest), ["one", "two", "three"]);
+    }
+}
+
+/// The engine completes late: when the test says so.
+fn late(hub: &mut Hub) {
+    hub.topics.with_log(0, |log| log.engine = Engine::Simulated(Simulated::default()));
+}
+
+/// Says that the engine has these, and gives what is told then.
+fn completed(hub: &mut Hub, id: ConnectionId, offsets: &[u64]) -> Vec<Answer> {
+    hub.topics.with_log(0, |log| offsets.iter().for_each(|offset| log.complete(Offset(*offset))));
+    hub.work();
+    answers(hub, id)
+}
+
+#[test]
+fn what_is_refused_for_good_is_so_of_all_however_much_waits() {
+    let tight = |limits: &mut Limits| {
+        limits.message_bytes_max = 80;
+        limits.pending_bytes_max = 100;
+    };
+    for first in [vec![on(1, 1)], batch(&[large(1, 1, &[1; 80]), large(1, 2, &[1; 80])])] {
+        let (mut hub, id) = publisher(limits(tight));
+        late(&mut hub);
+        hub.say(id, &first);
+        let next = if first.len() > 1 { 3 } else { 2 };
+        let refused = [large(1, next, &[1; 60]), large(2, 1, &[1; 81]), large(1, next + 1, &[1; 60])];
+        assert_eq!(sends(&mut hub, id, &refused), [], "it waits for those before it");
+        let staged = hub.held(Kind::Staged);
+        hub.say(id, &batch(&[large(1, next + 2, &[1; 80]), large(2, 2, &[1; 81])]));
+        let more = hub.held(Kind::Staged) - staged;
+        assert!(more > 0 && more < 2 * size_of::<Pending>() + 80, "{more} bytes are held of what is refused");
+        let told = completed(&mut hub, id, &[1, 2]);
+        let refusals: Vec<_> = told.iter().filter_map(|(_, _, answer)| answer.err()).collect();
+        assert!(refusals.len() == 5 && refusals.iter().all(|(_, consumed)| *consumed), "{told:?}");
+    }
+}
+
+#[test]
+fn a_batch_over_two_logs_stays_out_whole_while_one_of_it_is_not_next() {
+    let rules = vec![rule("a", ALL), TopicRule { log: 1, ..rule("b", ALL) }];
+    let mut hub = Hub::with_logs(Limits::default(), rules, &[Epoch(7), Epoch(8)]);
+    let id = hub.client(1);
+    hub.say(id, &[open_as(1, 0, "a"), open_as(2, 0, "b")]);
+    hub.heard(id);
+    for members in [[on(1, 1), on(2, 2), on(1, 2)], [on(2, 1), on(1, 3), on(2, 2)]] {
+        let answers = sends(&mut hub, id, &members);
+        let free = |(_, _, answer): &Answer| matches!(answer, Err((_, false)));
+        assert!(answers.len() == 3 && answers.iter().all(free), "{answers:?}");
+    }
+    // Once it is next, it is refused, and a retry hears the same.
+    for _ in 0..2 {
+        let refused = sends(&mut hub, id, &[on(1, 1), on(2, 1), on(1, 2)]);
+        assert!(
+            refused.iter().all(|(_, _, answer)| *answer == Err((Code::NotSupported, true))),
+            "{refused:?}"
+        );
     }
 }

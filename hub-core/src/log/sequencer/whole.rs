@@ -13,6 +13,29 @@ use crate::log::window::Verdict;
 use crate::log::window::run::Answer;
 use crate::mutant::{self, Mutant};
 
+/// What a batch meets at a log, the worse the later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Meets {
+    /// All of it is next.
+    Nothing,
+    /// Something that keeps it out for now.
+    Obstacle,
+    /// An earlier try.
+    Itself,
+}
+
+impl Meets {
+    fn of(verdicts: &[Verdict]) -> Self {
+        if verdicts.iter().any(is_known) {
+            Self::Itself
+        } else if verdicts.iter().any(|verdict| *verdict != Verdict::Next) {
+            Self::Obstacle
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
 impl Sequencer {
     /// Takes all publishes of a batch, or none. Each is judged as if those before it had been taken.
     pub fn submit_whole(&mut self, now: Millis, batch: &[Submission<'_>]) {
@@ -20,32 +43,61 @@ impl Sequencer {
             return batch.iter().for_each(|submission| self.submit(now, submission));
         }
         let verdicts = self.judge_whole(batch);
-        if verdicts.iter().any(is_known) {
+        match Meets::of(&verdicts) {
             // An earlier try had its answers. Where they are lost, what became of all of it is known and not where.
-            let wish = Wish::Refuse(Code::OutcomeForgotten);
-            batch.iter().for_each(|submission| self.submit(now, &Submission { wish, ..*submission }));
-        } else if verdicts.iter().any(|verdict| *verdict != Verdict::Next) {
-            self.refuse_whole(batch, |index| match verdicts.get(index) {
-                Some(Verdict::Refused(code)) => *code,
-                _ => Code::NotStored,
-            });
-        } else if batch.iter().any(|submission| matches!(submission.wish, Wish::Refuse(_))) {
-            for submission in batch {
-                let wish = match submission.wish {
-                    Wish::Append | Wish::Void => Wish::Refuse(Code::BatchRefused),
-                    Wish::Refuse(_) => submission.wish,
-                };
-                self.submit(now, &Submission { wish, ..*submission });
+            Meets::Itself => self.ask_each(now, batch, Code::OutcomeForgotten),
+            Meets::Obstacle => self.keep_out(batch, &verdicts),
+            Meets::Nothing if batch.iter().any(|submission| matches!(submission.wish, Wish::Refuse(_))) => {
+                self.use_up(now, batch, |wish| match wish {
+                    Wish::Append | Wish::Void => Code::BatchRefused,
+                    Wish::Refuse(code) => code,
+                });
             }
-        } else if self.has_no_room(batch) {
-            self.refuse_whole(batch, |_| Code::Overloaded);
-        } else {
-            for (before, submission) in batch.iter().enumerate() {
-                let beside = Beside { before, behind: batch.len() - before - 1 };
-                let outcome = submission.numbered.map(|numbered| self.outcome(submission, &numbered));
-                self.place(now, submission, beside, outcome);
+            Meets::Nothing if self.has_no_room(batch) => self.refuse_whole(batch, |_| Code::Overloaded),
+            Meets::Nothing => {
+                for (before, submission) in batch.iter().enumerate() {
+                    let beside = Beside { before, behind: batch.len() - before - 1 };
+                    let outcome = submission.numbered.map(|numbered| self.outcome(submission, &numbered));
+                    self.place(now, submission, beside, outcome);
+                }
             }
         }
+    }
+
+    /// What the part of a batch meets that is for this log.
+    pub fn meets(&mut self, part: &[Submission<'_>]) -> Meets {
+        Meets::of(&self.judge_whole(part))
+    }
+
+    /// Refuses the part of a batch for this log as the whole batch is, which has met that much.
+    pub fn refuse_part(&mut self, now: Millis, part: &[Submission<'_>], met: Meets, code: Code) {
+        let verdicts = self.judge_whole(part);
+        match Meets::of(&verdicts).max(met) {
+            Meets::Itself => self.ask_each(now, part, code),
+            Meets::Obstacle => self.keep_out(part, &verdicts),
+            Meets::Nothing => self.use_up(now, part, |_| code),
+        }
+    }
+
+    /// Tells of each what is known, and refuses the others for good.
+    fn ask_each(&mut self, now: Millis, batch: &[Submission<'_>], code: Code) {
+        batch.iter().for_each(|submission| self.submit(now, &submission.refused(code)));
+    }
+
+    /// Refuses all for good. All are next: nothing else is in the way of that, so that it is never one without the other.
+    fn use_up(&mut self, now: Millis, batch: &[Submission<'_>], code: impl Fn(Wish) -> Code) {
+        for submission in batch {
+            let outcome = submission.numbered.map(|numbered| self.outcome(submission, &numbered));
+            self.place(now, &submission.refused(code(submission.wish)), Beside::default(), outcome);
+        }
+    }
+
+    /// Takes none, by what was said of each.
+    fn keep_out(&mut self, batch: &[Submission<'_>], verdicts: &[Verdict]) {
+        self.refuse_whole(batch, |index| match verdicts.get(index) {
+            Some(Verdict::Refused(code)) => *code,
+            _ => Code::NotStored,
+        });
     }
 
     /// What each would meet if all before it were taken. Nothing is, when this is over.
