@@ -85,6 +85,8 @@ pub enum Fate {
         /// Whether its seq is used up.
         consumed: bool,
     },
+    /// It was refused for now only because another of its batch was.
+    KeptOut,
 }
 
 /// Shards to wake once all locks are given back: a system call under a lock would hold up everybody else.

@@ -17,7 +17,7 @@ use tidewire_protocol::number::{Participant, Request, Tag};
 use crate::access::Granted;
 use crate::clock::Millis;
 use crate::ledger::Charge;
-use crate::letter::{Outcome, Serial};
+use crate::letter::{Fate, Outcome, Serial};
 use crate::names::producers::Attachment;
 use crate::pace::Pace;
 use crate::reading::job::PageRead;
@@ -182,7 +182,8 @@ impl Session {
                 // Whoever has the number now did not publish that.
                 continue;
             }
-            replies.put_answers(&outcome_frame(first, count, topics), run.len() as u64);
+            let told = if first.fate == Fate::KeptOut { 0 } else { run.len() as u64 };
+            replies.put_answers(&outcome_frame(first, count, topics), told);
         }
     }
 

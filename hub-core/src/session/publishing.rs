@@ -21,7 +21,7 @@ use crate::session::asking::depth;
 use crate::session::batch::Source;
 use crate::session::desk::Desk;
 use crate::session::handles::Place;
-use crate::session::telling::{Refusal, retry_after_ms};
+use crate::session::telling::{KEPT_OUT, Refusal, retry_after_ms};
 use crate::topic::Topic;
 
 impl Session {
@@ -173,7 +173,7 @@ impl Session {
         let code = if refused == Some(Code::Fenced) { Code::Fenced } else { code };
         let message = code.sentence().into();
         let refusal = Refused { handle, seq, count, code, consumed: false, retry_after_ms, message };
-        if refused.is_some() {
+        if refused.is_some() || code == KEPT_OUT {
             desk.replies.put_follower(&refusal);
         } else {
             desk.replies.put(&HubFrame::Refused(refusal));

@@ -50,7 +50,7 @@ impl Replies {
         self.put_answers(frame, 1);
     }
 
-    /// Adds a frame that answers so many of its client's. How many seqs these were for is the client's own word, and counts for
+    /// Adds a frame that tells so many answers of which operators are to hear. How many seqs these were for is the client's own word, and counts for
     /// nothing.
     pub fn put_answers(&mut self, frame: &HubFrame<'_>, count: u64) {
         if !self.dialect.put(frame, &mut self.bytes) {

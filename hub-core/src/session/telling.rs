@@ -52,7 +52,8 @@ pub fn continues(one: &Outcome, next: &Outcome) -> bool {
             (Fate::Refused { code: a, consumed: x }, Fate::Refused { code: b, consumed: y }) => {
                 a == b && x == y
             }
-            (Fate::Done { .. }, Fate::Refused { .. }) | (Fate::Refused { .. }, Fate::Done { .. }) => false,
+            (Fate::KeptOut, Fate::KeptOut) => true,
+            (Fate::Done { .. } | Fate::Refused { .. } | Fate::KeptOut, _) => false,
         }
 }
 
@@ -78,8 +79,21 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> HubFrame
             retry_after_ms: if code == Code::OutOfOrder { 0 } else { retry_after_ms(code) },
             message: code.sentence().into(),
         }),
+        Fate::KeptOut => HubFrame::Refused(Refused {
+            handle,
+            seq,
+            count,
+            code: KEPT_OUT,
+            consumed: false,
+            retry_after_ms: retry_after_ms(KEPT_OUT),
+            message: KEPT_OUT.sentence().into(),
+        }),
     }
 }
+
+/// What is said of publishes that are refused for now only because another of their batch was. No fault of the log's, so it
+/// counts for nothing: that other does.
+pub const KEPT_OUT: Code = Code::NotStored;
 
 /// What a refusal asks its client to wait.
 pub fn retry_after_ms(code: Code) -> u64 {

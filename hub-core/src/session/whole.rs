@@ -3,7 +3,7 @@
 use tidewire_protocol::client_frame::Batch;
 use tidewire_protocol::code::Code;
 
-use crate::session::telling::Refusal;
+use crate::session::telling::{KEPT_OUT, Refusal};
 
 /// What has come of the batch that a connection is sending, if it is.
 #[derive(Debug, Default)]
@@ -45,11 +45,10 @@ impl Whole {
         if self.left == 0 { None } else { self.refusal }
     }
 
-    /// One was refused; gives what the others are refused for. What is final for one handle is not for another.
+    /// One was refused; gives what others of its batch are refused for. What is final for one handle is not for another.
     pub fn refuse(&mut self, refusal: Refusal) -> Refusal {
-        let passes = refusal.code.retryable() && refusal.code != Code::OutOfOrder;
-        let others = if passes { refusal } else { Code::NotStored.into() };
-        self.refusal = Some(others);
+        let others = if refusal.code.retryable() { refusal } else { KEPT_OUT.into() };
+        self.refusal = self.is_open().then_some(others);
         others
     }
 

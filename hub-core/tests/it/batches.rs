@@ -106,6 +106,11 @@ fn what_one_message_meets_for_now_keeps_all_out() {
         [(1, 1, out(Code::NotStored)), (3, 1, out(Code::UnknownNumber)), (1, 2, out(Code::NotStored))]
     );
     assert_eq!(hub.history(id, "*", Start::Earliest), [""; 0]);
+    // Nothing is wrong with the log: the one at fault counts.
+    let refused = &hub.topics.metrics().refused;
+    let counts =
+        [Code::NotStored, Code::OutOfOrder, Code::UnknownNumber].map(|code| refused.of(code.number()));
+    assert_eq!(counts, [0, 1, 1]);
     // No seq was used up.
     assert_eq!(sends(&mut hub, id, &[on(1, 1), on(2, 1)]), [(1, 1, Ok((1, false))), (2, 1, Ok((2, false)))]);
 }

@@ -53,7 +53,9 @@ impl Sequencer {
                     Wish::Refuse(code) => code,
                 });
             }
-            Meets::Nothing if self.has_no_room(batch) => self.refuse_whole(batch, |_| Code::Overloaded),
+            Meets::Nothing if self.has_no_room(batch) => {
+                self.refuse_whole(batch, |_| Fate::Refused { code: Code::Overloaded, consumed: false });
+            }
             Meets::Nothing => {
                 for (before, submission) in batch.iter().enumerate() {
                     let beside = Beside { before, behind: batch.len() - before - 1 };
@@ -95,8 +97,8 @@ impl Sequencer {
     /// Takes none, by what was said of each.
     fn keep_out(&mut self, batch: &[Submission<'_>], verdicts: &[Verdict]) {
         self.refuse_whole(batch, |index| match verdicts.get(index) {
-            Some(Verdict::Refused(code)) => *code,
-            _ => Code::NotStored,
+            Some(Verdict::Refused(code)) => Fate::Refused { code: *code, consumed: false },
+            _ => Fate::KeptOut,
         });
     }
 
@@ -124,11 +126,10 @@ impl Sequencer {
     }
 
     /// Takes none, and leaves their seqs free.
-    fn refuse_whole(&mut self, batch: &[Submission<'_>], code: impl Fn(usize) -> Code) {
+    fn refuse_whole(&mut self, batch: &[Submission<'_>], fate: impl Fn(usize) -> Fate) {
         for (index, submission) in batch.iter().enumerate() {
             let Some(numbered) = submission.numbered else { continue };
-            let fate = Fate::Refused { code: code(index), consumed: false };
-            self.tell(Outcome { fate, ..self.outcome(submission, &numbered) });
+            self.tell(Outcome { fate: fate(index), ..self.outcome(submission, &numbered) });
         }
     }
 }
