@@ -340,3 +340,92 @@ fn a_batch_over_two_logs_stays_out_whole_while_one_of_it_is_not_next() {
         );
     }
 }
+
+/// One of the batch cannot be stored, once the engine has told of these; what is told then.
+fn failed(hub: &mut Hub, id: ConnectionId, completed: &[u64], failed: u64) -> Vec<Answer> {
+    hub.topics.with_log(0, |log| {
+        completed.iter().for_each(|offset| log.complete(Offset(*offset)));
+        log.fail(Offset(failed));
+    });
+    hub.work();
+    answers(hub, id)
+}
+
+const NOT_STORED: Result<(u64, bool), (Code, bool)> = Err((Code::NotStored, false));
+
+#[test]
+fn a_batch_is_shown_once_the_engine_has_all_of_it() {
+    for order in [[1, 2, 3], [3, 1, 2], [2, 3, 1]] {
+        let (mut hub, id) = publisher(Limits::default());
+        late(&mut hub);
+        assert_eq!(sends(&mut hub, id, &[on(1, 1), on(2, 1), on(1, 2)]), []);
+        for offset in &order[..2] {
+            assert_eq!(completed(&mut hub, id, &[*offset]), [], "{order:?}");
+            assert_eq!(kept(&mut hub), 0, "{order:?}");
+        }
+        let landed = [(1, 1, Ok((1, false))), (2, 1, Ok((2, false))), (1, 2, Ok((3, false)))];
+        assert_eq!(completed(&mut hub, id, &order[2..]), landed);
+        assert_eq!(kept(&mut hub), 3);
+    }
+}
+
+#[test]
+fn a_batch_of_which_the_engine_fails_to_store_one_is_given_up_whole() {
+    for (before, at) in [(vec![], 1), (vec![], 2), (vec![1], 2), (vec![1, 2], 3), (vec![2, 3], 1)] {
+        let (mut hub, id) = publisher(Limits::default());
+        late(&mut hub);
+        let members = [on(1, 1), on(2, 1), on(1, 2)];
+        assert_eq!(sends(&mut hub, id, &members), []);
+        let told = failed(&mut hub, id, &before, at);
+        let given_up = told.iter().all(|(_, _, answer)| *answer == NOT_STORED);
+        assert!(told.len() == 3 && given_up, "{before:?}, then {at} fails: {told:?}");
+        assert_eq!(hub.topics.metrics().refused.of(Code::NotStored.number()), 3, "that is the log's fault");
+        assert_eq!((kept(&mut hub), hub.held(Kind::Staged)), (0, 0));
+        // The engine holds none of it any more, and all of it is next.
+        hub.topics.with_log(0, |log| {
+            let Engine::Simulated(engine) = &mut log.engine else { panic!("it is simulated") };
+            let left: Vec<_> = std::iter::from_fn(|| engine.pick(0)).collect();
+            assert!(
+                left.iter().all(|offset| before.contains(&offset.0)),
+                "{left:?} of {before:?}, {at} fails"
+            );
+        });
+        assert_eq!(sends(&mut hub, id, &members), []);
+        let answers = completed(&mut hub, id, &[4, 5, 6]);
+        assert!(answers.len() == 3 && answers.iter().all(|(_, _, answer)| answer.is_ok()), "{answers:?}");
+    }
+}
+
+#[test]
+fn what_stands_before_a_batch_that_fails_is_not_given_up_and_what_stands_behind_it_is() {
+    let (mut hub, id) = publisher(Limits::default());
+    late(&mut hub);
+    for members in [[on(1, 1), on(2, 1)], [on(1, 2), on(2, 2)], [on(1, 3), on(2, 3)]] {
+        assert_eq!(sends(&mut hub, id, &members), []);
+    }
+    let told = failed(&mut hub, id, &[], 4);
+    let mut seqs: Vec<_> = told.iter().map(|(handle, seq, _)| (*seq, *handle)).collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, [(2, 1), (2, 2), (3, 1), (3, 2)]);
+    assert!(told.iter().all(|(_, _, answer)| *answer == NOT_STORED), "{told:?}");
+    assert_eq!(completed(&mut hub, id, &[1, 2]), [(1, 1, Ok((1, false))), (2, 1, Ok((2, false)))]);
+}
+
+#[test]
+fn a_batch_that_is_larger_than_all_that_may_wait_waits_alone() {
+    let (mut hub, id) = publisher(limits(|limits| limits.pending_bytes_max = 100));
+    late(&mut hub);
+    let members = [large(1, 1, &[1; 80]), large(2, 1, &[1; 80])];
+    hub.say(id, &[on(2, 1)]);
+    let out = Err((Code::Overloaded, false));
+    let members_behind = [members[0].clone(), large(2, 2, &[1; 80])];
+    assert_eq!(sends(&mut hub, id, &members_behind), [(1, 1, out), (2, 2, out)]);
+    assert_eq!(completed(&mut hub, id, &[1]).len(), 1);
+    assert_eq!(sends(&mut hub, id, &members_behind), []);
+    // While it waits no more is taken, be it one or a batch.
+    hub.say(id, &[on(1, 2)]);
+    assert_eq!(answers(&mut hub, id), [(1, 2, out)]);
+    assert_eq!(sends(&mut hub, id, &[on(1, 2), on(2, 3)]), [(1, 2, out), (2, 3, out)]);
+    let landed = completed(&mut hub, id, &[2, 3]);
+    assert_eq!(landed, [(1, 1, Ok((2, false))), (2, 2, Ok((3, false)))]);
+}
