@@ -1,4 +1,5 @@
-//! Who may do what: rules by pattern, first match wins. They may change while the hub runs.
+//! Who may do what: rules by pattern, first match wins, and beside them what a caller's token allows. Rules may change
+//! while the hub runs.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -6,7 +7,10 @@ use std::sync::Arc;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Pattern, Selector, TopicName};
 
+use crate::access::caller::{Caller, PassEdition, Right, covers, meets};
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
+
+pub mod caller;
 
 /// The access rules of a hub.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +32,8 @@ pub struct InForce {
     edition: AtomicU32,
 }
 
-/// What may be done with the topics that a pattern matches. What a rule does not allow it denies, and a denial holds
-/// for everybody, whoever the rule speaks of: whoever forgets to say it has not opened a door.
+/// What may be done with the topics that a pattern matches. Whatever a rule does not allow is settled all the same, for
+/// everybody, whoever the rule speaks of: whoever forgets to say it has not opened a door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessRule {
     /// Whom it allows something.
@@ -37,9 +41,20 @@ pub struct AccessRule {
     /// Which topics.
     pub pattern: Pattern,
     /// Whether they may be published to.
-    pub publish: bool,
+    pub publish: Word,
     /// Whether they may be read: live, by history, in any way.
-    pub subscribe: bool,
+    pub subscribe: Word,
+}
+
+/// What a rule says of a right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Whom it speaks of has the right.
+    Allows,
+    /// Nobody has, whatever a token says.
+    Denies,
+    /// No rule behind it gives it. A token may.
+    LeavesOut,
 }
 
 /// Whom a rule speaks of.
@@ -47,7 +62,7 @@ pub struct AccessRule {
 pub enum Who {
     /// All clients, those that have not signed in among them.
     Everybody,
-    /// Clients that have signed in by a token. Nobody can yet.
+    /// Clients that have signed in by a token.
     SignedIn,
 }
 
@@ -65,8 +80,18 @@ pub struct Granted<T> {
 pub struct Grant {
     /// Of which rules.
     pub edition: Edition,
+    /// Of which of the caller's passes.
+    pub pass: PassEdition,
     /// Whether they allow it.
     pub holds: bool,
+}
+
+impl Grant {
+    /// Whether the same would be said now, of this caller.
+    #[must_use]
+    pub fn is_current(&self, rules: Edition, caller: &Caller) -> bool {
+        self.edition == rules && self.pass == caller.edition()
+    }
 }
 
 impl<T> Granted<T> {
@@ -86,9 +111,19 @@ impl<T> Deref for Granted<T> {
 }
 
 impl AccessRule {
-    /// Whether the rule decides, for an anonymous client, something that it allows or denies.
-    fn decides(&self, allows: bool) -> bool {
-        !allows || self.who == Who::Everybody
+    /// What it says of a right.
+    #[must_use]
+    pub fn word(&self, right: Right) -> Word {
+        match right {
+            Right::Publish => self.publish,
+            Right::Subscribe | Right::History => self.subscribe,
+        }
+    }
+
+    /// Whether it allows anything.
+    #[must_use]
+    pub fn allows_something(&self) -> bool {
+        self.publish == Word::Allows || self.subscribe == Word::Allows
     }
 }
 
@@ -97,7 +132,12 @@ impl Access {
     #[must_use]
     pub fn open() -> Self {
         let everything = Pattern::parse(">").ok();
-        let rule = |pattern| AccessRule { who: Who::Everybody, pattern, publish: true, subscribe: true };
+        let rule = |pattern| AccessRule {
+            who: Who::Everybody,
+            pattern,
+            publish: Word::Allows,
+            subscribe: Word::Allows,
+        };
         Self::of(everything.into_iter().map(rule).collect())
     }
 
@@ -116,47 +156,70 @@ impl Access {
     /// Grants to publish to a topic.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] if no rule allows it.
-    pub fn publish(&self, to: TopicName) -> Result<Granted<TopicName>, Code> {
-        let grant = self.publish_grant(&to);
+    /// [`Code::Forbidden`] if nothing allows it.
+    pub fn publish(&self, caller: &Caller, to: TopicName) -> Result<Granted<TopicName>, Code> {
+        let grant = self.publish_grant(caller, &to);
         grant.holds.then_some(Granted { to, grant }).ok_or(Code::Forbidden)
     }
 
-    /// Grants to read a topic, or all that a pattern matches.
+    /// Grants to read a topic, or all that a pattern matches, by a right.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] if no rule allows it whole.
-    pub fn subscribe(&self, to: Selector) -> Result<Granted<Selector>, Code> {
-        let grant = Grant { edition: self.edition, holds: self.may_subscribe(&to) };
+    /// [`Code::Forbidden`] if nothing allows it whole.
+    pub fn read(&self, caller: &Caller, right: Right, to: Selector) -> Result<Granted<Selector>, Code> {
+        let grant = self.grant(caller, self.may(caller, right, &to));
         grant.holds.then_some(Granted { to, grant }).ok_or(Code::Forbidden)
     }
 
-    /// What the rules say of publishing to a topic.
+    /// What is to be said of publishing to a topic.
     #[must_use]
-    pub fn publish_grant(&self, topic: &TopicName) -> Grant {
-        Grant { edition: self.edition, holds: self.may_publish(topic) }
+    pub fn publish_grant(&self, caller: &Caller, topic: &TopicName) -> Grant {
+        self.grant(caller, self.may(caller, Right::Publish, &Selector::Topic(topic.clone())))
     }
 
-    /// Whether a topic may be published to. Reserved topics are the hub's own.
+    /// Whether a caller may do something with a topic, or with all that a pattern matches. One decision for all: rules go
+    /// first, in their order, and one that denies a part denies the whole; what none of them settles a token may allow.
+    /// Nobody publishes to reserved topics, which are the hub's own.
     #[must_use]
-    pub fn may_publish(&self, topic: &TopicName) -> bool {
-        let mut deciding = self.rules.iter().filter(|rule| rule.decides(rule.publish));
-        let rule = deciding.find(|rule| rule.pattern.matches(topic));
-        rule.is_some_and(|rule| rule.publish) && !topic.is_reserved()
+    pub fn may(&self, caller: &Caller, right: Right, what: &Selector) -> bool {
+        if right == Right::Publish && is_reserved(what) {
+            return false;
+        }
+        let mut left_out = false;
+        for rule in &self.rules {
+            match rule.word(right) {
+                Word::Allows if left_out || !rule.who.means(caller) => {}
+                Word::Allows if covers(&rule.pattern, what) => return true,
+                Word::Allows => {}
+                Word::Denies if meets(&rule.pattern, what) => return false,
+                Word::Denies => {}
+                Word::LeavesOut => left_out |= meets(&rule.pattern, what),
+            }
+            if left_out && !caller.has_signed_in() {
+                return false;
+            }
+        }
+        caller.is_allowed(right, what)
     }
 
-    /// Whether a topic, or a pattern as a whole, may be read. One rule must cover a pattern whole, and no
-    /// earlier rule may take a part of it away.
-    #[must_use]
-    pub fn may_subscribe(&self, selector: &Selector) -> bool {
-        let mut deciding = self.rules.iter().filter(|rule| rule.decides(rule.subscribe));
-        let rule = deciding.find(|rule| match selector {
-            Selector::Topic(topic) => rule.pattern.matches(topic),
-            // The first rule that either grants all of it or takes a part of it away.
-            Selector::Pattern(pattern) if rule.subscribe => rule.pattern.covers(pattern),
-            Selector::Pattern(pattern) => rule.pattern.overlaps(pattern),
-        });
-        rule.is_some_and(|rule| rule.subscribe)
+    fn grant(&self, caller: &Caller, holds: bool) -> Grant {
+        Grant { edition: self.edition, pass: caller.edition(), holds }
+    }
+}
+
+impl Who {
+    fn means(self, caller: &Caller) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::SignedIn => caller.has_signed_in(),
+        }
+    }
+}
+
+fn is_reserved(what: &Selector) -> bool {
+    match what {
+        Selector::Topic(topic) => topic.is_reserved(),
+        Selector::Pattern(pattern) => pattern.as_str().starts_with('$'),
     }
 }
 
@@ -192,20 +255,52 @@ impl InForce {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::access::caller::{Allowance, Pass, Rights, Unrenewed};
+    use crate::clock::NEVER;
+
+    fn rule(who: Who, pattern: &str, publish: Word, subscribe: Word) -> AccessRule {
+        AccessRule { who, pattern: Pattern::parse(pattern).unwrap(), publish, subscribe }
+    }
 
     fn access(rules: &[(&str, bool)]) -> Access {
-        let rule = |(pattern, subscribe): &(&str, bool)| AccessRule {
-            who: Who::Everybody,
-            pattern: Pattern::parse(pattern).unwrap(),
-            publish: *subscribe,
-            subscribe: *subscribe,
-        };
+        let word = |allows: bool| if allows { Word::Allows } else { Word::Denies };
+        let rule =
+            |(pattern, allows): &(&str, bool)| rule(Who::Everybody, pattern, word(*allows), word(*allows));
         Access::of(rules.iter().map(rule).collect())
+    }
+
+    fn topic(name: &str) -> TopicName {
+        TopicName::parse(name).unwrap()
+    }
+
+    fn may(access: &Access, caller: &Caller, right: Right, name: &str) -> bool {
+        access.may(caller, right, &Selector::parse(name).unwrap())
+    }
+
+    /// Ada, whose token allows this.
+    fn ada(allow: &[(&str, &[Right])]) -> Caller {
+        Caller::new(pass("ada", allow))
+    }
+
+    fn pass(subject: &str, allow: &[(&str, &[Right])]) -> Pass {
+        let allowance = |(pattern, to): &(&str, &[Right])| Allowance {
+            pattern: Pattern::parse(pattern).unwrap(),
+            to: to.iter().fold(Rights::NONE, |rights, right| rights.with(*right)),
+        };
+        let allow = allow.iter().map(allowance).collect();
+        Pass {
+            subject: subject.into(),
+            allow,
+            expires_at: NEVER,
+            ends_at: NEVER,
+            edition: PassEdition::default(),
+        }
     }
 
     #[track_caller]
     fn check(rules: &[(&str, bool)], wanted: &str, expected: bool) {
-        assert_eq!(access(rules).may_subscribe(&Selector::parse(wanted).unwrap()), expected, "{wanted}");
+        let anonymous = Caller::default();
+        assert_eq!(may(&access(rules), &anonymous, Right::Subscribe, wanted), expected, "{wanted}");
     }
 
     #[test]
@@ -222,38 +317,100 @@ mod tests {
 
     #[test]
     fn what_is_granted_tells_of_which_rules() {
+        let anonymous = Caller::default();
         let rules = InForce::new(access(&[("a.>", true)]));
-        let granted = rules.now().publish(TopicName::parse("a.b").unwrap()).unwrap();
-        assert_eq!(granted.grant(), Grant { edition: rules.edition(), holds: true });
+        let granted = rules.now().publish(&anonymous, topic("a.b")).unwrap();
+        assert!(granted.grant().holds && granted.grant().is_current(rules.edition(), &anonymous));
         rules.change(access(&[("a.b", false), ("a.>", true)]));
-        assert_ne!(granted.grant().edition, rules.edition());
-        assert_eq!(rules.now().publish_grant(&granted), Grant { edition: rules.edition(), holds: false });
-        assert_eq!(rules.now().publish(TopicName::parse("a.b").unwrap()), Err(Code::Forbidden));
+        assert!(!granted.grant().is_current(rules.edition(), &anonymous));
+        let now = rules.now().publish_grant(&anonymous, &granted);
+        assert!(!now.holds && now.is_current(rules.edition(), &anonymous));
+        assert_eq!(rules.now().publish(&anonymous, topic("a.b")), Err(Code::Forbidden));
     }
 
     #[test]
     fn an_allowance_is_for_whom_it_speaks_of_and_a_denial_for_everybody() {
         let mut access = access(&[("a.secret.>", false), ("a.team.>", true), ("a.>", true)]);
-        let may = |access: &Access, name: &str| {
-            let subscribe = access.may_subscribe(&Selector::parse(name).unwrap());
-            assert_eq!(subscribe, access.may_publish(&TopicName::parse(name).unwrap()), "{name}");
+        let (anonymous, ada) = (Caller::default(), ada(&[]));
+        let may_both = |access: &Access, caller: &Caller, name: &str| {
+            let subscribe = may(access, caller, Right::Subscribe, name);
+            assert_eq!(subscribe, may(access, caller, Right::Publish, name), "{name}");
             subscribe
         };
         for rule in &mut access.rules[..2] {
             rule.who = Who::SignedIn;
         }
-        assert!(!may(&access, "a.secret.b") && may(&access, "a.team.b") && may(&access, "a.b"));
-        assert!(!access.may_subscribe(&Selector::parse("a.>").unwrap()));
-        assert!(!access.may_subscribe(&Selector::parse("a.*.b").unwrap()));
-        assert!(access.may_subscribe(&Selector::parse("a.team.*").unwrap()));
+        for caller in [&anonymous, &ada] {
+            assert!(!may_both(&access, caller, "a.secret.b") && may_both(&access, caller, "a.b"));
+            assert!(may_both(&access, caller, "a.team.b"));
+            assert!(!may(&access, caller, Right::Subscribe, "a.>"));
+            assert!(!may(&access, caller, Right::Subscribe, "a.*.b"));
+            assert!(may(&access, caller, Right::Subscribe, "a.team.*"));
+        }
         access.rules.truncate(2);
-        assert!(!may(&access, "a.team.b"), "only those who sign in");
+        assert!(!may_both(&access, &anonymous, "a.team.b"), "only those who sign in");
+        assert!(may_both(&access, &ada, "a.team.b"));
     }
 
     #[test]
     fn reserved_topics_are_never_published_to() {
         let access = access(&[("$x.>", true), (">", true)]);
-        assert!(!access.may_publish(&TopicName::parse("$x.a").unwrap()));
-        assert!(access.may_publish(&TopicName::parse("x.a").unwrap()));
+        for caller in [Caller::default(), ada(&[("$x.>", &[Right::Publish]), ("$x.a", &[Right::Publish])])] {
+            assert!(!may(&access, &caller, Right::Publish, "$x.a"));
+            assert!(may(&access, &caller, Right::Publish, "x.a"));
+        }
+    }
+
+    #[test]
+    fn a_token_allows_what_no_rule_settles() {
+        let ada = ada(&[("a.>", &[Right::Publish, Right::Subscribe]), ("kept.>", &[Right::History])]);
+        let none = Access::default();
+        assert!(may(&none, &ada, Right::Publish, "a.b") && may(&none, &ada, Right::Subscribe, "a.b.*"));
+        assert!(may(&none, &ada, Right::History, "a.>"), "to subscribe is to read in any way");
+        assert!(may(&none, &ada, Right::History, "kept.a"));
+        for (right, name) in [
+            (Right::Subscribe, "kept.a"),
+            (Right::Publish, "kept.a"),
+            (Right::Subscribe, "a"),
+            (Right::Subscribe, ">"),
+            (Right::Subscribe, "*.b"),
+            (Right::History, "$a.b"),
+        ] {
+            assert!(!may(&none, &ada, right, name), "{right:?} {name}");
+        }
+        let denied = access(&[("a.secret.>", false)]);
+        for (name, expected) in [("a.secret.b", false), ("a.>", false), ("a.*.b", false), ("a.b", true)] {
+            assert_eq!(may(&denied, &ada, Right::Subscribe, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_rule_leaves_out_only_a_token_allows_and_no_later_rule() {
+        let rules = Access::of(vec![
+            rule(Who::Everybody, "a.>", Word::LeavesOut, Word::Allows),
+            rule(Who::Everybody, "a.secret", Word::Denies, Word::Denies),
+            rule(Who::Everybody, ">", Word::Allows, Word::Allows),
+        ]);
+        let (anonymous, bare) = (Caller::default(), ada(&[]));
+        let writer = ada(&[("a.>", &[Right::Publish])]);
+        for caller in [&anonymous, &bare] {
+            assert!(may(&rules, caller, Right::Subscribe, "a.b") && may(&rules, caller, Right::Publish, "b"));
+            assert!(!may(&rules, caller, Right::Publish, "a.b"));
+        }
+        assert!(may(&rules, &writer, Right::Publish, "a.b"));
+        assert!(!may(&rules, &writer, Right::Publish, "a.secret"), "a denial goes before a token");
+    }
+
+    #[test]
+    fn a_pass_is_renewed_for_its_subject_only_and_tells_when_it_allows_something_else() {
+        let mut caller = ada(&[("a", &[Right::Publish])]);
+        let granted = Access::default().publish(&caller, topic("a")).unwrap().grant();
+        assert_eq!(caller.renew(pass("ada", &[("a", &[Right::Publish])])), Ok(false));
+        assert!(granted.is_current(Edition::default(), &caller));
+        assert_eq!(caller.renew(pass("bob", &[])), Err(Unrenewed::SomebodyElse));
+        assert_eq!(caller.renew(pass("ada", &[("b", &[Right::Publish])])), Ok(true));
+        assert!(!granted.is_current(Edition::default(), &caller));
+        assert_eq!(Access::default().publish(&caller, topic("a")), Err(Code::Forbidden));
+        assert_eq!(Caller::default().renew(pass("ada", &[])), Err(Unrenewed::SomebodyElse));
     }
 }

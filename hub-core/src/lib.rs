@@ -7,7 +7,8 @@
 //! The modules, in the order a message meets them; each uses only those after it:
 //! [`shard`] (the loop: what comes in, walks, what lags), [`session`] (what one connection may say and is told),
 //! [`topics`] (all of a hub's topics, logs and names, shared by its shards), [`reading`] (where a reader starts, and
-//! what a pattern's topics hold), [`log`] (one order: sequencer, windows, engine), [`access`] (who may do what),
+//! what a pattern's topics hold), [`log`] (one order: sequencer, windows, engine),
+//! [`credentials`] (tokens that wait to be checked), [`access`] (who may do what),
 //! [`names`] (topics, patterns, producers), [`topic`] (a name, its tail, the tails it feeds), [`dialect`] (how blocks
 //! and answers are framed for one connection), [`tail`] (the newest part of a log), [`mark`] (which shards have yet to
 //! look at a tail), [`block`] (what a tail is made of), [`letter`] (what threads leave for a shard), [`record`] (a
@@ -24,6 +25,8 @@ pub mod topics;
 pub mod reading;
 
 pub mod log;
+
+pub mod credentials;
 
 pub mod access;
 

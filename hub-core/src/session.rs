@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   New --hello--> SignedIn --(goodbye, by the shard)--> gone
+//!    |\--hello with a token--> Waiting --it is sound--> SignedIn
+//!    |                          \--it is not, or anything is said--> closed: bad_token, not_signed_in
 //!    \--anything else--> closed: not_signed_in
 //! ```
 //!
@@ -15,6 +17,7 @@ use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Participant, Request, Tag};
 
 use crate::access::Granted;
+use crate::access::caller::Caller;
 use crate::clock::Millis;
 use crate::ledger::Charge;
 use crate::letter::{Fate, Outcome, Serial};
@@ -28,11 +31,12 @@ use crate::session::handles::Handles;
 use crate::session::paging::Full;
 use crate::session::refused::Refusals;
 use crate::session::replies::Replies;
+use crate::session::sign_in::Pending;
 use crate::session::telling::{continues, failed, outcome_frame};
 use crate::session::whole::Whole;
 use crate::topics::Topics;
 
-mod sign_in;
+pub mod sign_in;
 
 mod publishing;
 
@@ -58,6 +62,9 @@ pub mod paging;
 #[derive(Debug, Default)]
 pub struct Session {
     signed_in: bool,
+    /// A token that is being checked.
+    pending: Option<Box<Pending>>,
+    caller: Caller,
     participants: Vec<Present>,
     handles: Handles,
     refused: Refusals,
@@ -109,6 +116,18 @@ impl Session {
         self.signed_in
     }
 
+    /// Whether it waits to be told what its token says: until then nothing more is heard of it.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.signed_in && self.pending.is_some()
+    }
+
+    /// Who is there.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Handles one frame.
     ///
     /// # Errors
@@ -120,7 +139,7 @@ impl Session {
         desk: &mut Desk<'_>,
     ) -> Result<Demand, Code> {
         match frame {
-            ClientFrame::Hello(hello) => self.hello(&hello, desk)?,
+            ClientFrame::Hello(hello) => self.hello(now, &hello, desk)?,
             _ if !self.signed_in => return Err(Code::NotSignedIn),
             ClientFrame::Publish(publish) if !(self.whole.is_open() && publish.void) => {
                 self.publish(now, &publish, desk)?;
@@ -137,7 +156,7 @@ impl Session {
             }
             ClientFrame::Open(open) => self.open(now, &open, desk)?,
             ClientFrame::Shut(Shut { handle }) => self.shut(now, handle, desk),
-            ClientFrame::Subscribe(subscribe) => return Ok(subscription(subscribe, desk)),
+            ClientFrame::Subscribe(subscribe) => return Ok(subscription(subscribe, &self.caller, desk)),
             ClientFrame::Unsubscribe(frame) => {
                 return Ok(Demand::Unsubscribe { request: frame.request, tail: frame.tail });
             }
@@ -145,7 +164,7 @@ impl Session {
                 if self.asked.len() >= READS_MAX {
                     desk.replies.put(&failed(history.request, Code::Overloaded));
                 } else {
-                    let asked = page(now, &history, self.under_way(), desk);
+                    let asked = page(now, &history, &self.caller, self.under_way(), desk);
                     self.asked.extend(asked);
                 }
             }
@@ -156,7 +175,7 @@ impl Session {
             }
             // What may be lost is not answered, whether a handle takes it or not.
             ClientFrame::Send(update) => self.send(now, &update, desk),
-            ClientFrame::SignIn(frame) => desk.replies.put(&failed(frame.request, Code::NotSupported)),
+            ClientFrame::SignIn(frame) => self.sign_in_again(&frame, desk),
         }
         Ok(Demand::Nothing)
     }
@@ -191,7 +210,7 @@ impl Session {
     pub fn tell_page(&mut self, serial: Serial, page: PageRead, topics: &Topics, replies: &mut Replies) {
         let Some(at) = self.asked.iter().position(|asked| asked.serial == serial) else { return };
         let AskedPage { request, selector, bytes_max, full, .. } = self.asked.swap_remove(at);
-        if still_readable(&selector, topics) {
+        if still_readable(&selector, &self.caller, topics) {
             replies.put_page(page_of(request, page), bytes_max, full);
         } else {
             replies.put(&failed(request, Code::Forbidden));
@@ -203,6 +222,7 @@ impl Session {
         topics.shut(now, self.handles.remove_of(None));
         self.charge = None;
         self.asked = Vec::new();
+        self.pending = None;
         for attachment in self.participants.drain(..).filter_map(|present| present.attachment) {
             topics.detach(now, &attachment);
         }

@@ -36,6 +36,8 @@ use crate::wheel::Wheel;
 
 pub mod turn;
 
+mod admitting;
+
 mod hearing;
 
 mod joining;
@@ -177,7 +179,7 @@ impl Shard {
         match work {
             None => return false,
             Some(Work::Time) => self.keep_time(now, wire),
-            Some(Work::Mail) => self.take_mail(now),
+            Some(Work::Mail) => self.take_mail(now, wire),
             Some(Work::Answered) => self.serve_answered(now, wire),
             Some(Work::Ready) => self.serve_ready(now, wire),
             Some(Work::Walk) => self.walk_on(wire),

@@ -16,8 +16,9 @@ use tidewire_protocol::number::Epoch;
 use crate::access::{Access, Granted, InForce};
 use crate::calendar::Calendar;
 use crate::clock::Millis;
+use crate::credentials::Credentials;
 use crate::ledger::{Account, Ledger};
-use crate::letter::{Address, Inbox, Wakes};
+use crate::letter::{Address, Inbox};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::log::engine::Engine;
@@ -62,6 +63,7 @@ pub struct Topics {
     names: Mutex<Directory>,
     logs: Vec<Log>,
     reads: Reads,
+    credentials: Credentials,
     heavy: Arc<Heavy>,
     access: InForce,
     /// The last look for room found too little: until the next sweep, or until there are so many bytes, nobody looks again.
@@ -105,6 +107,7 @@ impl Topics {
             names: Mutex::new(names),
             logs: (0..).zip(logs).map(log).collect(),
             reads: Reads::new(inboxes.len(), limits.reading_bytes_max, limits.unclaimed_fit()),
+            credentials: Credentials::new(inboxes.clone()),
             heavy,
             access: InForce::new(settings.access),
             looks_again_at: AtomicUsize::new(0),
@@ -142,13 +145,9 @@ impl Topics {
     /// whoever uses a handle has it asked for anew.
     pub fn change_access(&self, access: Access) {
         self.access.change(access);
-        let mut wakes = Wakes::default();
-        for (shard, inbox) in self.inboxes.iter().enumerate() {
-            if inbox.nudge() {
-                wakes.note(shard);
-            }
+        for inbox in self.inboxes.iter().filter(|inbox| inbox.nudge()) {
+            inbox.wake();
         }
-        wakes.wake(&self.inboxes);
     }
 
     /// Every bound.
@@ -179,6 +178,12 @@ impl Topics {
     #[must_use]
     pub fn reads(&self) -> &Reads {
         &self.reads
+    }
+
+    /// Tokens that wait to be checked.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Opens a topic for publishing. Takes up nothing, but that a window that is there stays until it is shut.

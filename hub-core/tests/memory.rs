@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use peak_alloc::PeakAlloc;
 use tidewire_hub_core::access::Access;
+use tidewire_hub_core::access::caller::Caller;
 use tidewire_hub_core::block::{Entry, Open};
 use tidewire_hub_core::clock::{Millis, NEVER};
 use tidewire_hub_core::ledger::{AccountKey, Kind, Ledger};
@@ -41,6 +42,7 @@ fn windows_and_producers() {
     let mut producers = Producers::new(1 << 30);
     let claim = |producer| Claim {
         producer,
+        subject: None,
         incarnation: Incarnation(1),
         address: Address { shard: 0, slot: 0, generation: 0, serial: Serial(0) },
         arrival: Arrival(1),
@@ -52,7 +54,7 @@ fn windows_and_producers() {
     let mut windows = Windows::new(0, &Limits::default());
     for number in 1..=COUNT {
         let topic = TopicName::parse(&format!("sensors.{number}.temperature")).unwrap();
-        let topic = access.publish(topic).unwrap();
+        let topic = access.publish(&Caller::default(), topic).unwrap();
         let stream = Stream { attachment: &attachment, topic: &topic, lowest: Seq(1) };
         let (key, is_new) = windows.begin(&account, stream).unwrap();
         windows.change(key, |window| window.take(Answer::Done(Offset(number)), 1));

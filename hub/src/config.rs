@@ -13,6 +13,7 @@ use crate::config::raw::RawConfig;
 use crate::gate;
 use crate::gate::origin::Origins;
 use crate::gate::proxies::Proxies;
+use crate::tokens::Keyring;
 
 mod reload;
 
@@ -25,6 +26,8 @@ mod demo;
 mod warnings;
 
 mod rules;
+
+mod auth;
 
 mod raw;
 
@@ -57,6 +60,8 @@ pub struct Config {
     pub origins: Origins,
     /// Proxies that are believed whose connection they pass on. None by default.
     pub proxies: Proxies,
+    /// Keys that tokens may be signed with. Without any, everybody is anonymous.
+    pub keys: Keyring,
     /// Bounds before and at the handshake.
     pub gate: gate::limits::Limits,
     /// Bounds afterwards, access rules and what topics keep.
@@ -126,10 +131,10 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::wrong(problems, config.warnings)) }
     }
 
-    /// Whether any rule lets anybody do anything who can connect.
+    /// Whether anybody who can connect may do anything: by a rule, or by a token that allows it.
     #[must_use]
     pub fn lets_anybody_in(&self) -> bool {
-        self.core.access.rules.iter().any(rules::is_of_use)
+        !self.keys.is_empty() || self.core.access.rules.iter().any(rules::is_of_use)
     }
 }
 
@@ -367,7 +372,7 @@ mod tests {
         let all = rule(">", open);
         check_warned(&all, &[]);
         check_warned("", &["no access rule"]);
-        check_warned(&rule("a", "subscribe = true"), &["no access rule", "nobody can yet"]);
+        check_warned(&rule("a", "subscribe = true"), &["no access rule", "nobody can without [[auth.keys]]"]);
         check_warned(
             &format!("{all}{}", rule("a.b", open)),
             &["`access[1].pattern` is \"a.b\": it is never asked"],
@@ -377,7 +382,7 @@ mod tests {
             &format!("{}{all}", rule("a.b", "anonymous = false")),
             &["denies to everybody", "cannot be subscribed to as a whole"],
         );
-        check_warned(&format!("{}{all}", rule(">", "subscribe = true")), &["nobody can yet"]);
+        check_warned(&format!("{}{all}", rule(">", "subscribe = true")), &["nobody can without"]);
         check_warned(&format!("{}{all}", rule(">", "")), &["it is never asked"]);
         let part = |before: &str, line: usize| {
             check_warned(

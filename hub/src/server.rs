@@ -67,7 +67,7 @@ impl Server {
         }
         let (listener, address) = listen(config.listen)?;
         let operators = config.metrics_listen.map(listen).transpose()?;
-        let reactor = Reactor::start(config.core, config.shards).map_err(StartError::Shards)?;
+        let reactor = Reactor::start(config.core, config.keys, config.shards).map_err(StartError::Shards)?;
         let refusals = Arc::new(Refusals::default());
         let door = Door::new(config.gate.clone(), config.proxies, Arc::clone(&refusals));
         let gate = Gate::new(Arc::clone(&door), config.origins, Arc::clone(&reactor));

@@ -114,7 +114,7 @@ const fn refusing(code: Code) -> &'static [&'static str] {
     }
 }
 
-/// Which limits can have the hub end a connection with a code.
+/// What can have the hub end a connection with a code, and operators should hear of.
 const fn ending(code: Code) -> &'static [&'static str] {
     match code {
         Code::SignInTimeout => &["sign_in_ms"],
@@ -122,6 +122,7 @@ const fn ending(code: Code) -> &'static [&'static str] {
         Code::TooSlow => &["outbox_bytes_max", "lag_bytes_max", "unread_bytes_max"],
         Code::Resume => &["pinned_bytes_max"],
         Code::Overloaded => &["half_received_bytes_max"],
+        Code::BadToken => &["[[auth.keys]]"],
         _ => &[],
     }
 }

@@ -65,7 +65,7 @@ impl<'a> Value<'a> {
 }
 
 /// One more than the highest number of a field, in frames that are read by [`Fields`].
-const FIELDS_MAX: usize = 9;
+const FIELDS_MAX: usize = 10;
 
 impl<'a> Fields<'a> {
     /// Reads them all. Those whose number is unknown are passed over.

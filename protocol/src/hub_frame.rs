@@ -65,6 +65,8 @@ frame! {
         7 features: u64,
         /// Bytes a WebSocket message to the hub may have; 0 if it does not say.
         8 frame_bytes_max: u64,
+        /// Milliseconds from now until the token ends; 0 if it does not.
+        9 expires_ms: u64,
     }
 }
 

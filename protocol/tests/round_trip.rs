@@ -156,6 +156,7 @@ fn hub_frame() -> impl Strategy<Value = HubFrame<'static>> {
                 agent: text(),
                 features: number(),
                 frame_bytes_max: number(),
+                expires_ms: number(),
             }
         ),
         of!(F::SignedIn, hub::SignedIn { request: n(Request), subject: text(), expires_ms: number() }),

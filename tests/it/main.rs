@@ -15,9 +15,11 @@ mod operator;
 mod proxy;
 mod refusals;
 mod reload;
+mod rights;
 mod signals;
 mod silence;
 mod subscribers;
+mod tokens;
 mod updates;
 
 mod support;

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod hub;
+pub(crate) mod keyed;
 pub(crate) mod neighbour;
 pub(crate) mod peer;
 pub(crate) mod socket;

@@ -353,6 +353,7 @@ pub(crate) const WELCOME: Welcome<'static> = Welcome {
     agent: Cow::Borrowed(""),
     features: 0,
     frame_bytes_max: 0,
+    expires_ms: 0,
 };
 
 pub(crate) fn at(offset: u64) -> Vec<Position> {

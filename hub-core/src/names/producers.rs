@@ -39,9 +39,11 @@ pub struct Attachment {
 
 /// Whoever wants a producer.
 #[derive(Debug, Clone, Copy)]
-pub struct Claim {
+pub struct Claim<'a> {
     /// Which.
     pub producer: ProducerId,
+    /// Who that is by its token; `None` without one.
+    pub subject: Option<&'a Arc<str>>,
     /// In which incarnation.
     pub incarnation: Incarnation,
     /// Whom to tell when somebody else gets it.
@@ -65,6 +67,8 @@ pub struct Producers {
 #[derive(Debug)]
 struct Known {
     producer: Arc<Producer>,
+    /// Whose it is; `None` if it is theirs who have no token.
+    subject: Option<Arc<str>>,
     /// The highest incarnation seen.
     incarnation: Incarnation,
     /// Who has it; most are had by nobody.
@@ -119,7 +123,8 @@ impl Known {
 
 impl Shelved for Known {
     fn bytes(&self) -> usize {
-        PRODUCER_BYTES + if self.owner.is_some() { OWNER_BYTES } else { 0 }
+        let owner = if self.owner.is_some() { OWNER_BYTES } else { 0 };
+        PRODUCER_BYTES + owner + self.subject.as_ref().map_or(0, |subject| subject.len())
     }
 }
 
@@ -136,19 +141,24 @@ impl Producers {
         self.shelf.count()
     }
 
-    /// One more uses a producer, and has it from now on. Tells also who had it, who does not know that yet.
+    /// One more uses a producer, and has it from now on. Tells also who had it, who does not know that yet. It belongs to
+    /// the subject that was first.
     ///
     /// # Errors
-    /// [`Code::Fenced`] if a higher incarnation was seen, or one with the same has it whose connection came later.
+    /// [`Code::IdentityMismatch`] if it is another subject's, [`Code::Fenced`] if a higher incarnation was seen, or one with
+    /// the same has it whose connection came later.
     pub fn attach(
         &mut self,
         account: &Arc<Account>,
-        claim: Claim,
+        claim: Claim<'_>,
     ) -> Result<(Attachment, Option<Address>), Code> {
-        let Claim { producer: id, incarnation, address, arrival } = claim;
+        let Claim { producer: id, subject, incarnation, address, arrival } = claim;
         let owner = Box::new(Owner { address, arrival });
         if let Some(key) = self.by_id.get(&id).and_then(|slot| self.shelf.key_at(*slot)) {
-            let taken = self.shelf.change(key, |known| known.give(incarnation, owner));
+            let taken = self.shelf.change(key, |known| match known.subject.as_ref() == subject {
+                true => known.give(incarnation, owner),
+                false => Err(Code::IdentityMismatch),
+            });
             let taken = taken.ok_or(Code::Internal)??;
             self.shelf.take_up(key);
             return Ok(taken);
@@ -157,7 +167,7 @@ impl Producers {
         let key = self.shelf.put(account, |key| {
             let producer = Arc::new(Producer { id, term: AtomicU64::new(0), key });
             made = Some(Arc::clone(&producer));
-            Known { producer, incarnation, owner: Some(owner) }
+            Known { producer, subject: subject.cloned(), incarnation, owner: Some(owner) }
         });
         self.by_id.insert(id, key.slot);
         self.forget_some();

@@ -8,6 +8,7 @@ use tidewire_protocol::number::Request;
 use tidewire_protocol::position::Start;
 
 use crate::access::Granted;
+use crate::access::caller::{Caller, Right};
 use crate::clock::Millis;
 use crate::reading::job::{Ask, PageRead};
 use crate::reading::reads::Asker;
@@ -18,9 +19,9 @@ use crate::session::telling::failed;
 use crate::topics::Topics;
 
 /// Checks what is asked before the shard makes a cursor of it.
-pub fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
+pub fn subscription(frame: Subscribe<'_>, caller: &Caller, desk: &mut Desk<'_>) -> Demand {
     let limits = desk.topics.limits();
-    let checked = readable(&frame.name, desk.topics).and_then(|selector| {
+    let checked = readable(&frame.name, caller, Right::Subscribe, desk.topics).and_then(|selector| {
         let is_pattern = matches!(*selector, Selector::Pattern(_));
         if desk.subscriptions >= limits.subscriptions_max
             || is_pattern && desk.patterns >= limits.patterns_max
@@ -51,8 +52,14 @@ pub fn subscription(frame: Subscribe<'_>, desk: &mut Desk<'_>) -> Demand {
 
 /// Answers with a page of history, at once or when it was read: then gives what was asked for. So many bytes of others are
 /// `under_way`.
-pub fn page(now: Millis, frame: &History<'_>, under_way: usize, desk: &mut Desk<'_>) -> Option<AskedPage> {
-    let asked = readable(&frame.name, desk.topics).and_then(|selector| {
+pub fn page(
+    now: Millis,
+    frame: &History<'_>,
+    caller: &Caller,
+    under_way: usize,
+    desk: &mut Desk<'_>,
+) -> Option<AskedPage> {
+    let asked = readable(&frame.name, caller, Right::History, desk.topics).and_then(|selector| {
         few(&frame.from)?;
         let limits = desk.topics.limits();
         if desk.unread_bytes + desk.replies.len() + under_way > limits.outbox_bytes_max / 2 {
@@ -93,19 +100,19 @@ pub fn page_of(request: Request, read: PageRead) -> Page<'static> {
 }
 
 /// One rule for every way to read: live, history, whatever comes.
-fn readable(name: &str, topics: &Topics) -> Result<Granted<Selector>, Code> {
+fn readable(name: &str, caller: &Caller, right: Right, topics: &Topics) -> Result<Granted<Selector>, Code> {
     let selector = Selector::parse(name).map_err(|_| Code::BadName)?;
     if depth(name) > topics.limits().topic_depth_max {
         return Err(Code::BadName);
     }
-    topics.access().now().subscribe(selector)
+    topics.access().now().read(caller, right, selector)
 }
 
-/// Whether the rules that hold now still allow what was granted.
+/// Whether a page that was granted is still allowed by the rules and the pass that hold now.
 #[must_use]
-pub fn still_readable(selector: &Granted<Selector>, topics: &Topics) -> bool {
+pub fn still_readable(selector: &Granted<Selector>, caller: &Caller, topics: &Topics) -> bool {
     let rules = topics.access();
-    selector.grant().edition == rules.edition() || rules.now().may_subscribe(selector)
+    selector.grant().is_current(rules.edition(), caller) || rules.now().may(caller, Right::History, selector)
 }
 
 /// Tokens of a name.

@@ -38,6 +38,8 @@ pub struct Source {
     pub numbered: Option<(Attachment, WindowKey)>,
     /// Its public mark.
     pub tag: Tag,
+    /// Who it is by its token.
+    pub sender: Option<Arc<str>>,
     /// Who answers for what it takes.
     pub account: Arc<Account>,
     /// The topic.
@@ -184,7 +186,11 @@ impl Batch {
             numbered,
             wish: item.wish,
             whole: item.whole,
-            record: Record { payload: &self.payloads[item.payload.clone()], ..item.record },
+            record: Record {
+                sender: source.sender.as_deref().unwrap_or_default(),
+                payload: &self.payloads[item.payload.clone()],
+                ..item.record
+            },
         }
     }
 }

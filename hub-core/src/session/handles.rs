@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, Participant, Seq};
 
+use crate::access::caller::Caller;
 use crate::access::{Access, Grant, Granted};
 use crate::letter::Serial;
 use crate::log::windows::WindowKey;
@@ -92,15 +93,15 @@ impl Place {
     }
 
     /// Keeps what other rules, which allow it, said of one that nothing came by yet, and of any other whatever they said.
-    fn regrant(&mut self, access: &Access) -> bool {
+    fn regrant(&mut self, access: &Access, caller: &Caller) -> bool {
         match self {
             Self::Opened { topic: name, .. } | Self::Updates { name, .. } => {
-                match access.publish((**name).clone()) {
+                match access.publish(caller, (**name).clone()) {
                     Ok(granted) => *name = granted,
                     Err(_) => return false,
                 }
             }
-            Self::Used { topic, grant, .. } => *grant = access.publish_grant(&topic.name),
+            Self::Used { topic, grant, .. } => *grant = access.publish_grant(caller, &topic.name),
         }
         true
     }
@@ -180,11 +181,11 @@ impl Handles {
 
     /// Asks the rules that hold now of a handle. `None` if they leave nothing of it: by those that publishes came by, each is
     /// to have its answer.
-    pub fn regrant(&mut self, handle: Handle, access: &Access) -> Option<Grant> {
+    pub fn regrant(&mut self, handle: Handle, access: &Access, caller: &Caller) -> Option<Grant> {
         let page = self.pages.get_mut(&(handle.0 / PAGE))?;
         let index = page.binary_search_by_key(&handle, |open| open.handle).ok()?;
         let place = &mut page[index].place;
-        place.regrant(access).then(|| place.grant())
+        place.regrant(access, caller).then(|| place.grant())
     }
 
     /// Takes a handle away.
@@ -238,7 +239,7 @@ mod tests {
     use super::*;
 
     fn place() -> Place {
-        let topic = Access::open().publish(TopicName::parse("a.topic").unwrap()).unwrap();
+        let topic = Access::open().publish(&Caller::default(), TopicName::parse("a.topic").unwrap()).unwrap();
         Place::Opened { topic, lowest: Seq(1), window: None }
     }
 

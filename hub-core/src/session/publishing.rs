@@ -8,6 +8,7 @@ use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, NUMBER_MAX, Seq, Tag};
 
+use crate::access::caller::Caller;
 use crate::access::{Grant, Granted};
 use crate::clock::Millis;
 use crate::ledger::{Charge, Kind};
@@ -55,7 +56,7 @@ impl Session {
             _ if !room => Err(Code::LimitReached),
             None => Err(self.refused.why_gone(open.participant)),
             Some(present) if present.is_fenced() => Err(Code::Fenced),
-            Some(_) => grant(open, desk),
+            Some(_) => grant(open, &self.caller, desk),
         };
         match granted {
             Ok(name) => {
@@ -109,8 +110,9 @@ impl Session {
                     topic
                 }
             };
-            let account = Arc::clone(desk.account);
-            desk.batch.from(Source { origin, handle: update.handle, numbered: None, tag, account, topic });
+            let (account, sender) = (Arc::clone(desk.account), self.caller.subject().cloned());
+            let handle = update.handle;
+            desk.batch.from(Source { origin, handle, numbered: None, tag, sender, account, topic });
         }
         desk.batch.add_update(update);
         Ok(())
@@ -129,7 +131,7 @@ impl Session {
         let gone = || self.refused.why_gone(open.participant);
         let present = self.participant(open.participant).ok_or_else(gone)?;
         let attachment = present.attachment.as_ref().ok_or(Code::Forbidden)?;
-        let topic = grant(open, desk)?;
+        let topic = grant(open, &self.caller, desk)?;
         let opened = desk.topics.open(now, Stream { attachment, topic: &topic, lowest: open.lowest });
         opened.map(|opening| (topic, opening))
     }
@@ -206,8 +208,8 @@ impl Session {
             let (attachment, tag) = (present.attachment.ok_or(Code::UnknownNumber)?, present.tag);
             let (topic, window) = self.begin(now, publish, &attachment, desk)?;
             let (handle, numbered) = (publish.handle, Some((attachment, window)));
-            let account = Arc::clone(desk.account);
-            desk.batch.from(Source { origin, handle, numbered, tag, account, topic });
+            let (account, sender) = (Arc::clone(desk.account), self.caller.subject().cloned());
+            desk.batch.from(Source { origin, handle, numbered, tag, sender, account, topic });
         }
         let wish = if granted { wish(publish, limits) } else { Wish::Refuse(Code::Forbidden) };
         desk.batch.add(publish, self.tag_of_another(publish.tag), wish);
@@ -266,10 +268,10 @@ impl Session {
     /// gone with its grant, because nothing had come by it: that is told as if it could not have been opened.
     fn may_use(&mut self, now: Millis, handle: Handle, grant: Grant, desk: &mut Desk<'_>) -> Option<bool> {
         let rules = desk.topics.access();
-        if grant.edition == rules.edition() {
+        if grant.is_current(rules.edition(), &self.caller) {
             return Some(grant.holds);
         }
-        let grant = self.handles.regrant(handle, &rules.now());
+        let grant = self.handles.regrant(handle, &rules.now(), &self.caller);
         if grant.is_none() {
             self.shut(now, handle, desk);
             self.refuse_open(handle, Code::Forbidden, desk);
@@ -295,13 +297,13 @@ impl Session {
 }
 
 /// Whether a topic may be published to, and its words be kept.
-fn grant(open: &Open<'_>, desk: &Desk<'_>) -> Result<Granted<TopicName>, Code> {
+fn grant(open: &Open<'_>, caller: &Caller, desk: &Desk<'_>) -> Result<Granted<TopicName>, Code> {
     let limits = desk.topics.limits();
     let topic = TopicName::parse(&open.topic).map_err(|_| Code::BadName)?;
     if depth(topic.as_str()) > limits.topic_depth_max {
         return Err(Code::BadName);
     }
-    let topic = desk.topics.access().now().publish(topic)?;
+    let topic = desk.topics.access().now().publish(caller, topic)?;
     let bytes = Place::Opened { topic: topic.clone(), lowest: open.lowest, window: None }.bytes();
     if !desk.account.may_hold(Kind::Handles, bytes, limits.handles_bytes_max) {
         return Err(Code::Overloaded);

@@ -1,41 +1,198 @@
-//! Who is there: signing in, and participants that come and go.
+//! Who is there: signing in, by a token or without, and participants that come and go.
 
-use tidewire_protocol::client_frame::{Attach, Hello};
+use tidewire_protocol::client_frame::{Attach, Hello, SignIn};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::feature;
-use tidewire_protocol::hub_frame::{Attached, Detached, HubFrame, Welcome};
-use tidewire_protocol::number::{Incarnation, Participant, ProducerId, Tag};
+use tidewire_protocol::hub_frame::{Attached, Detached, Failed, HubFrame, SignedIn, Welcome};
+use tidewire_protocol::number::{Incarnation, Participant, ProducerId, Request, Tag};
 
+use crate::access::caller::{Caller, Pass, Unrenewed};
 use crate::clock::Millis;
+use crate::credentials::BadToken;
+use crate::letter::Serial;
 use crate::names::producers::Claim;
 use crate::session::desk::Desk;
 use crate::session::replies::Replies;
+use crate::session::telling::failed;
 use crate::session::{Present, Session};
 use crate::topics::Topics;
 
+/// A token that is being checked, one at a time.
+#[derive(Debug)]
+pub struct Pending {
+    serial: Serial,
+    of: Of,
+}
+
+/// What brought it.
+#[derive(Debug)]
+enum Of {
+    /// `hello`: what it said besides, and what came in behind it.
+    Hello { producer: ProducerId, incarnation: Incarnation, behind: Vec<u8> },
+    /// `sign_in`, which is to be answered.
+    Again(Request),
+}
+
+/// What it means for the connection that a token was checked.
+#[derive(Debug)]
+pub enum Admission {
+    /// Nobody waits for it.
+    Nothing,
+    /// It is welcome: what it has said meanwhile is heard.
+    Welcome {
+        /// That.
+        behind: Vec<u8>,
+    },
+    /// It goes on as before, by a later pass; `differs` if that allows something else.
+    Renewed {
+        /// Whether what it holds is to be asked for anew.
+        differs: bool,
+    },
+    /// It goes on by the pass that it has.
+    Unrenewed,
+}
+
+/// Why a connection ends at its sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unwelcome {
+    /// Its token is not sound.
+    Token(BadToken),
+    /// A reason of the protocol's own.
+    Code(Code),
+}
+
 impl Session {
-    /// Signs in; participant 0 is there from now on.
-    pub(super) fn hello(&mut self, hello: &Hello<'_>, desk: &mut Desk<'_>) -> Result<(), Code> {
-        if self.signed_in {
+    /// Signs in, or has the token checked first.
+    pub(super) fn hello(&mut self, now: Millis, hello: &Hello<'_>, desk: &mut Desk<'_>) -> Result<(), Code> {
+        if self.signed_in || self.pending.is_some() {
             return Err(Code::NotSignedIn);
         }
+        let Hello { producer, incarnation, .. } = *hello;
+        if hello.token.is_empty() || !desk.topics.credentials().are_taken() {
+            return self.welcome(now, producer, incarnation, desk);
+        }
+        self.have_checked(&hello.token, Of::Hello { producer, incarnation, behind: Vec::new() }, desk)
+    }
+
+    fn have_checked(&mut self, token: &str, of: Of, desk: &mut Desk<'_>) -> Result<(), Code> {
+        let serial = desk.serials.give();
+        desk.topics.credentials().check(desk.address.with(serial), desk.account, token)?;
+        self.pending = Some(Box::new(Pending { serial, of }));
+        Ok(())
+    }
+
+    /// Keeps what comes in behind a token that is being checked. A shell that reads no more than it is asked to brings little.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] if it is very much.
+    pub fn hold_back(&mut self, bytes: &[u8]) -> Result<(), Code> {
+        if let Some(Of::Hello { behind, .. }) = self.pending.as_mut().map(|pending| &mut pending.of) {
+            if behind.len() + bytes.len() > BEHIND_TOKEN_MAX {
+                return Err(Code::Overloaded);
+            }
+            behind.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    /// Bytes of that.
+    #[must_use]
+    pub fn held_back(&self) -> usize {
+        match self.pending.as_ref().map(|pending| &pending.of) {
+            Some(Of::Hello { behind, .. }) => behind.capacity(),
+            Some(Of::Again(_)) | None => 0,
+        }
+    }
+
+    /// Has a later token checked. One at a time.
+    pub(super) fn sign_in_again(&mut self, frame: &SignIn<'_>, desk: &mut Desk<'_>) {
+        let request = frame.request;
+        let asked = match (desk.topics.credentials().are_taken(), self.pending.is_some()) {
+            (false, _) => Err(Code::NotSupported),
+            (true, true) => Err(Code::Overloaded),
+            (true, false) if frame.token.is_empty() => Err(Code::BadToken),
+            (true, false) => self.have_checked(&frame.token, Of::Again(request), desk),
+        };
+        if let Err(code) = asked {
+            desk.replies.put(&failed(request, code));
+        }
+    }
+
+    /// A token was checked.
+    ///
+    /// # Errors
+    /// Why the connection ends.
+    pub fn checked(
+        &mut self,
+        now: Millis,
+        serial: Serial,
+        verdict: Result<Pass, BadToken>,
+        desk: &mut Desk<'_>,
+    ) -> Result<Admission, Unwelcome> {
+        let Some(pending) = self.pending.take_if(|pending| pending.serial == serial) else {
+            return Ok(Admission::Nothing);
+        };
+        let request = match pending.of {
+            Of::Again(request) => request,
+            Of::Hello { producer, incarnation, behind } => {
+                self.caller = Caller::new(verdict.map_err(Unwelcome::Token)?);
+                let welcome = self.welcome(now, producer, incarnation, desk);
+                return welcome.map(|()| Admission::Welcome { behind }).map_err(Unwelcome::Code);
+            }
+        };
+        let refusal = match verdict.map(|pass| self.caller.renew(pass)) {
+            Ok(Ok(differs)) => {
+                let subject = self.caller.subject().map(|subject| subject.to_string()).unwrap_or_default();
+                let expires_ms = self.caller.expires_ms(now);
+                desk.replies.put(&HubFrame::SignedIn(SignedIn {
+                    request,
+                    subject: subject.into(),
+                    expires_ms,
+                }));
+                return Ok(Admission::Renewed { differs });
+            }
+            Ok(Err(Unrenewed::SomebodyElse)) => failed(request, Code::IdentityMismatch),
+            Ok(Err(Unrenewed::TooOften)) => failed(request, Code::LimitReached),
+            Err(bad) => HubFrame::Failed(Failed {
+                request,
+                code: Code::BadToken,
+                message: bad.sentence().into(),
+                ..Failed::default()
+            }),
+        };
+        desk.replies.put(&refusal);
+        Ok(Admission::Unrenewed)
+    }
+
+    /// Lets in whoever is there; participant 0 is there from now on.
+    fn welcome(
+        &mut self,
+        now: Millis,
+        producer: ProducerId,
+        incarnation: Incarnation,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Code> {
         self.participants.reserve_exact(1);
-        let tag = self.bring(Participant(0), hello.producer, hello.incarnation, desk)?;
+        let tag = self.bring(Participant(0), producer, incarnation, desk)?;
         self.signed_in = true;
         let limits = desk.topics.limits();
+        let subject = self.caller.subject().map(|subject| subject.to_string()).unwrap_or_default();
+        let again = if desk.topics.credentials().are_taken() { feature::SIGN_IN } else { 0 };
         desk.replies.put(&HubFrame::Welcome(Welcome {
             tag,
             heartbeat_ms: limits.heartbeat_ms,
             message_bytes_max: limits.message_bytes_max as u64,
             in_flight_max: limits.in_flight_max,
-            subject: "".into(),
+            subject: subject.into(),
             agent: concat!("tidewire/", env!("CARGO_PKG_VERSION")).into(),
             features: feature::SEND
                 | feature::BATCHES
                 | feature::VOID_RUNS
                 | feature::PARTIES
-                | feature::BEFORE,
+                | feature::BEFORE
+                | again,
             frame_bytes_max: limits.frame_bytes_max as u64,
+            expires_ms: self.caller.expires_ms(now),
         }));
         Ok(())
     }
@@ -67,7 +224,8 @@ impl Session {
         desk: &mut Desk<'_>,
     ) -> Result<Tag, Code> {
         let (address, arrival) = (desk.address, desk.arrival);
-        let claim = Claim { producer, incarnation, address, arrival };
+        let subject = self.caller.subject();
+        let claim = Claim { producer, subject, incarnation, address, arrival };
         let (attachment, tag) = desk.topics.attach(desk.account, claim)?;
         self.participants.push(Present { number, attachment, tag });
         self.refused.attach(number);
@@ -109,3 +267,6 @@ impl Session {
         replies.put(&HubFrame::Detached(Detached { participant, code, message: message.into() }));
     }
 }
+
+/// What may come in behind a token that is being checked: several times what is read of a stranger at once.
+const BEHIND_TOKEN_MAX: usize = 64 << 10;

@@ -12,11 +12,15 @@ use crate::block::pins::Pin;
 use crate::clock::Millis;
 use crate::dialect::Dialect;
 use crate::ledger::{Account, Charge, Kind};
-use crate::letter::Serials;
+use crate::letter::{Address, Serials};
 use crate::names::producers::Arrival;
 use crate::session::Session;
+use crate::session::batch::Batch;
+use crate::session::desk::Desk;
+use crate::session::replies::Replies;
 use crate::shard::following::Following;
 use crate::tail::TailKey;
+use crate::topics::Topics;
 use crate::websocket::reader::Reader;
 
 /// A connection.
@@ -159,6 +163,30 @@ impl Connection {
         }
     }
 
+    /// Its session, and what that works with.
+    pub fn at_desk<'a>(
+        &'a mut self,
+        address: Address,
+        topics: &'a Topics,
+        batch: &'a mut Batch,
+        replies: &'a mut Replies,
+    ) -> (&'a mut Session, Desk<'a>) {
+        let unread_bytes = self.unread_bytes();
+        let desk = Desk {
+            topics,
+            replies,
+            batch,
+            address,
+            arrival: self.arrival,
+            serials: &mut self.serials,
+            account: &self.account,
+            unread_bytes,
+            subscriptions: self.names,
+            patterns: self.patterns,
+        };
+        (&mut self.session, desk)
+    }
+
     /// The bytes of a half-written frame that are still to be written.
     #[must_use]
     pub fn half_rest(&self) -> Option<&[u8]> {
@@ -204,7 +232,7 @@ impl Connection {
             None => (0, false),
         };
         let unread = half + self.outbox.capacity() + self.following.bytes();
-        Held { unread, half_received: self.reader.held_bytes(), pins }
+        Held { unread, half_received: self.reader.held_bytes() + self.session.held_back(), pins }
     }
 
     /// Gives up what waits to be written, but for the rest of a frame that has begun.

@@ -3,11 +3,15 @@
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Goodbye, HubFrame};
 
+use crate::credentials::BadToken;
+
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy)]
 pub enum Ending {
     /// A reason of the protocol's own.
     Code(Code),
+    /// Its token is not sound, or not any more.
+    Token(BadToken),
     /// The hub stops.
     Drain {
         /// When this client should come back.
@@ -23,12 +27,15 @@ impl Ending {
     /// The frame that says it, if the protocol has one for it.
     #[must_use]
     pub fn goodbye(self) -> Option<HubFrame<'static>> {
-        let (code, reconnect_after_ms) = match self {
-            Self::Code(code) => (code, 0),
-            Self::Drain { reconnect_after_ms } => (Code::Draining, reconnect_after_ms),
+        let (code, reconnect_after_ms, message) = match self {
+            Self::Code(code) => (code, 0, code.sentence()),
+            Self::Token(bad) => (Code::BadToken, 0, bad.sentence()),
+            Self::Drain { reconnect_after_ms } => {
+                (Code::Draining, reconnect_after_ms, Code::Draining.sentence())
+            }
             Self::Socket(..) | Self::Answer(_) => return None,
         };
-        Some(HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, message: code.sentence().into() }))
+        Some(HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, message: message.into() }))
     }
 
     /// What the client, or its link, is blamed for; `None` if nothing went wrong.
@@ -36,6 +43,7 @@ impl Ending {
     pub fn fault(self) -> Option<Code> {
         match self {
             Self::Code(code) => Some(code),
+            Self::Token(_) => Some(Code::BadToken),
             Self::Socket(MESSAGE_TOO_BIG, _) => Some(Code::TooLarge),
             Self::Socket(..) => Some(Code::BadFrame),
             Self::Drain { .. } | Self::Answer(_) => None,
@@ -47,6 +55,7 @@ impl Ending {
     pub fn last_words(self) -> (Option<u16>, &'static str) {
         match self {
             Self::Code(code) => (Some(code.close_code()), code.name()),
+            Self::Token(_) => (Some(Code::BadToken.close_code()), Code::BadToken.name()),
             Self::Drain { .. } => (Some(Code::Draining.close_code()), Code::Draining.name()),
             Self::Socket(code, reason) => (Some(code), reason),
             Self::Answer(code) => (code, ""),

@@ -7,7 +7,7 @@ use tidewire_protocol::json;
 use crate::clock::Millis;
 use crate::dialect::Dialect;
 use crate::letter::{Address, Serial};
-use crate::session::desk::{Demand, Desk};
+use crate::session::desk::Demand;
 use crate::session::replies::Replies;
 use crate::session::telling::failed;
 use crate::shard::Shard;
@@ -17,6 +17,16 @@ use crate::shard::wire::{ConnectionId, Wire};
 use crate::websocket::event::Event;
 
 impl Shard {
+    /// How many bytes of a connection may be read at once; 0 while it waits for its token to be checked.
+    #[must_use]
+    pub fn appetite(&self, id: ConnectionId) -> usize {
+        match self.connections.get(id.0 as usize).map(|connection| &connection.session) {
+            Some(session) if session.is_waiting() => 0,
+            Some(session) if !session.signed_in() => self.topics.limits().first_message_bytes_max,
+            Some(_) | None => usize::MAX,
+        }
+    }
+
     /// Takes bytes that a socket received.
     pub fn received(&mut self, now: Millis, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire) {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
@@ -28,7 +38,20 @@ impl Shard {
             // Until then the clock runs from the handshake: bytes in dribbles buy no time.
             connection.heard = now;
         }
-        let mut replies = Replies::new(connection.dialect);
+        let replies = Replies::new(connection.dialect);
+        self.listen(now, id, bytes, known, replies);
+        self.flush(now, id, wire);
+    }
+
+    /// Takes bytes of a client that was `known` before, and answers behind what it is told anyway.
+    pub(super) fn listen(
+        &mut self,
+        now: Millis,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        known: bool,
+        mut replies: Replies,
+    ) {
         let heard = self.hear(now, id, bytes, &mut replies);
         self.batch.publish(now, &self.topics);
         if let Some(connection) = self.connections.get_mut(id.0 as usize) {
@@ -41,7 +64,6 @@ impl Shard {
         if let Err(ending) = heard.and_then(|()| self.check_outbox(id)) {
             self.close(now, id, ending);
         }
-        self.flush(now, id, wire);
     }
 
     /// Handles every WebSocket message that the bytes complete.
@@ -53,6 +75,9 @@ impl Shard {
         replies: &mut Replies,
     ) -> Result<(), Ending> {
         while let Some(connection) = self.connections.get_mut(id.0 as usize) {
+            if connection.session.is_waiting() {
+                return connection.session.hold_back(bytes).map_err(Ending::Code);
+            }
             let known = connection.session.signed_in();
             let limits = if known { &self.read_limits } else { &self.stranger_limits };
             match connection.reader.next(&mut bytes, limits) {
@@ -121,26 +146,10 @@ impl Shard {
             // What a client said first happens first.
             self.batch.publish(now, &self.topics);
         }
-        let subscriptions = connection.names;
-        let unread_bytes = connection.unread_bytes();
-        let mut desk = Desk {
-            topics: &self.topics,
-            replies,
-            batch: &mut self.batch,
-            address: Address {
-                shard: self.index as u32,
-                slot: id.0,
-                generation: connection.generation,
-                serial: Serial::default(),
-            },
-            arrival: connection.arrival,
-            serials: &mut connection.serials,
-            account: &connection.account,
-            unread_bytes,
-            subscriptions,
-            patterns: connection.patterns,
-        };
-        match connection.session.handle(now, frame, &mut desk).map_err(Ending::Code)? {
+        let (shard, slot, generation) = (self.index as u32, id.0, connection.generation);
+        let address = Address { shard, slot, generation, serial: Serial::default() };
+        let (session, mut desk) = connection.at_desk(address, &self.topics, &mut self.batch, replies);
+        match session.handle(now, frame, &mut desk).map_err(Ending::Code)? {
             Demand::Nothing => {}
             Demand::Subscribe { request, selector, start, when_slow } => {
                 let wish = Wish { request, selector, start, when_slow };

@@ -1,5 +1,5 @@
 //! What other threads left for a shard: outcomes are told, participants that went elsewhere are fenced, tails with news wait
-//! for their walk, what was read is handed over. A bounded part of each at a time, of which none waits for another.
+//! for their walk, what was read or checked is handed over. A bounded part of each at a time, of which none waits for another.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::reading::reads::Read;
 use crate::session::replies::Replies;
 use crate::shard::Shard;
 use crate::shard::connection::Connection;
-use crate::shard::wire::ConnectionId;
+use crate::shard::wire::{ConnectionId, Wire};
 
 /// Mail that was taken out of the inbox, and how much of it is done.
 #[derive(Debug, Default)]
 pub struct Post {
     mail: Mail,
-    /// Something may have been read for those who wait for it.
+    /// Something may have been read, or a token checked, for those who wait for it.
     read: bool,
     told: usize,
     looked: usize,
@@ -67,7 +67,7 @@ impl Post {
 
 impl Shard {
     /// Does some of the mail.
-    pub(super) fn take_mail(&mut self, now: Millis) {
+    pub(super) fn take_mail(&mut self, now: Millis, wire: &mut impl Wire) {
         let mut post = std::mem::take(&mut self.post);
         // Whatever waits of one kind, acks do not wait behind it.
         if self.inbox.has_mail() {
@@ -82,7 +82,7 @@ impl Shard {
             self.audiences.look_at(*tail);
         }
         if post.read {
-            post.read = self.hand_over_reads(now);
+            post.read = self.hand_over_reads(now) | self.hand_over_checks(now, wire);
         }
         post.tidy();
         self.post = post;
@@ -166,7 +166,10 @@ impl Shard {
 }
 
 /// The connection of an address, unless it is gone or says its last words.
-fn addressed(connections: &mut slab::Slab<Connection>, address: Address) -> Option<&mut Connection> {
+pub(super) fn addressed(
+    connections: &mut slab::Slab<Connection>,
+    address: Address,
+) -> Option<&mut Connection> {
     let connection = connections.get_mut(address.slot as usize)?;
     (connection.generation == address.generation && connection.closing.is_none()).then_some(connection)
 }

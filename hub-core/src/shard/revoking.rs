@@ -1,10 +1,14 @@
-//! What rules that changed allow no longer: subscriptions end, some at a time, in the middle of whatever they do.
+//! What rules that changed, or a connection's later token, allow no longer: subscriptions end, some at a time, in the middle
+//! of whatever they do.
+
+use std::collections::BTreeMap;
 
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{HubFrame, Unsubscribed};
 use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::TailNumber;
 
+use crate::access::caller::Right;
 use crate::access::{Access, Edition};
 use crate::clock::Millis;
 use crate::mutant::{self, Mutant};
@@ -21,19 +25,26 @@ pub(super) struct Revoking {
     edition: Edition,
     /// The next connection's slot, and the next number among its subscriptions; `None` if all were looked at.
     at: Option<(usize, TailNumber)>,
+    /// Connections whose token allows something else by now, with the next number among their subscriptions.
+    revisited: BTreeMap<usize, TailNumber>,
 }
 
 impl Revoking {
     /// All of a shard that begins under these rules.
     #[must_use]
     pub(super) fn new(edition: Edition) -> Self {
-        Self { edition, at: None }
+        Self { edition, at: None, revisited: BTreeMap::new() }
     }
 
     /// Whether there is something to ask, while these rules hold.
     #[must_use]
     pub(super) fn has_work(&self, edition: Edition) -> bool {
-        self.at.is_some() || self.edition != edition
+        self.at.is_some() || self.edition != edition || !self.revisited.is_empty()
+    }
+
+    /// What a connection is subscribed to is asked for anew. Whoever has its place by then loses nothing by being asked.
+    pub(super) fn revisit(&mut self, id: ConnectionId) {
+        self.revisited.insert(id.0 as usize, TailNumber(0));
     }
 }
 
@@ -42,40 +53,49 @@ impl Shard {
     pub(super) fn revoke(&mut self, now: Millis) {
         let access = self.topics.access().now();
         if self.revoking.edition != access.edition() {
-            self.revoking = Revoking { edition: access.edition(), at: Some((0, TailNumber(0))) };
+            (self.revoking.edition, self.revoking.at) = (access.edition(), Some((0, TailNumber(0))));
         }
         // Each look may ask every rule.
         let looks = (RULES_A_TURN / access.rules.len().max(1)).clamp(1, LOOKS_A_TURN);
         for _ in 0..looks {
+            if let Some((slot, from)) = self.revoking.revisited.pop_first() {
+                let next = self.revoke_next(now, slot, from, &access, true);
+                self.revoking.revisited.extend(next.map(|number| (slot, number)));
+                continue;
+            }
             let Some((slot, from)) = self.revoking.at else { return };
             if slot >= self.connections.capacity() {
                 self.revoking.at = None;
                 return;
             }
-            let number = self.revoke_next(now, slot, from, &access);
+            let number = self.revoke_next(now, slot, from, &access, false);
             self.revoking.at = Some(number.map_or((slot + 1, TailNumber(0)), |number| (slot, number)));
         }
     }
 
-    /// Looks at the next subscription of a connection from a number on; gives the number to go on from, if there may be more.
+    /// Looks at the next subscription of a connection from a number on, `anew` whatever was said of it before; gives the number to go on from, if there may be more.
     fn revoke_next(
         &mut self,
         now: Millis,
         slot: usize,
         from: TailNumber,
         access: &Access,
+        anew: bool,
     ) -> Option<TailNumber> {
         let connection = self.connections.get_mut(slot).filter(|it| it.closing.is_none())?;
         let next = connection.subscriptions.partition_point(|known| known.tail.number < from);
         let subscription = connection.subscriptions.get_mut(next)?;
         let number = subscription.tail.number;
-        if subscription.asked != access.edition() {
+        if anew || subscription.asked != access.edition() {
             subscription.asked = access.edition();
             let selector = match &self.audiences.of(subscription).tail.source {
                 Source::Topic(name) => Selector::Topic(name.clone()),
                 Source::Pattern(pattern) => Selector::Pattern(pattern.clone()),
             };
-            if !access.may_subscribe(&selector) && !mutant::active(Mutant::GrantOutlivesItsRule) {
+            let caller = connection.session.caller();
+            if !access.may(caller, Right::Subscribe, &selector)
+                && !mutant::active(Mutant::GrantOutlivesItsRule)
+            {
                 self.end_revoked(now, ConnectionId(slot as u32), number);
             }
         }

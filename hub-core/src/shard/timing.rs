@@ -6,6 +6,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Heartbeat, HubFrame};
 
 use crate::clock::Millis;
+use crate::credentials::BadToken;
 use crate::limits::Limits;
 use crate::session::replies::Replies;
 use crate::shard::Shard;
@@ -39,9 +40,12 @@ impl Shard {
         }
     }
 
-    /// Sets a connection's timer; the one set before means nothing any more.
+    /// Sets a connection's timer; the one set before means nothing any more. It comes when the connection's token ends at
+    /// the latest.
     pub(super) fn arm(&mut self, id: ConnectionId, at: Millis) {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        let ends_at = connection.session.caller().ends_at();
+        let at = if connection.closing.is_none() { at.min(ends_at) } else { at };
         self.next_timer = self.next_timer.wrapping_add(1);
         connection.timer = self.next_timer;
         self.wheel.insert((id.0, connection.timer), at);
@@ -71,6 +75,9 @@ impl Shard {
                 self.close(now, id, Ending::Code(Code::SignInTimeout));
             }
             None if !connection.session.signed_in() => self.arm(id, sign_in_by),
+            None if now >= connection.session.caller().ends_at() => {
+                self.close(now, id, Ending::Token(BadToken::Expired));
+            }
             None if now >= silent_at => self.close(now, id, Ending::Code(Code::Silent)),
             None if now < connection.heartbeat_at => {
                 let at = connection.heartbeat_at;

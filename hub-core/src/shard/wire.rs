@@ -10,6 +10,9 @@ pub trait Wire {
     /// Writes as much of the parts, in order, as the socket takes now.
     fn send(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Sent;
 
+    /// What waits in the socket is wanted again, by a connection of which nothing was to be read.
+    fn resume(&mut self, _id: ConnectionId) {}
+
     /// Closes the socket. The shard has forgotten the connection already.
     fn close(&mut self, id: ConnectionId);
 }

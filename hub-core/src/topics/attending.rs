@@ -21,8 +21,12 @@ impl Topics {
     /// Registers a participant: fences who had its producer, if it has one, and gives it a public tag.
     ///
     /// # Errors
-    /// [`Code::Fenced`] if a higher incarnation was seen, or one with the same has it whose connection came later.
-    pub fn attach(&self, account: &Arc<Account>, claim: Claim) -> Result<(Option<Attachment>, Tag), Code> {
+    /// [`Code::IdentityMismatch`] if the producer is another subject's, [`Code::Fenced`] if a higher incarnation was seen, or one with the same has it whose connection came later.
+    pub fn attach(
+        &self,
+        account: &Arc<Account>,
+        claim: Claim<'_>,
+    ) -> Result<(Option<Attachment>, Tag), Code> {
         let mut attachment = None;
         if claim.producer != ProducerId::default() {
             let (attached, former) = lock(&self.producers).attach(account, claim)?;

@@ -21,5 +21,6 @@ mod room;
 mod rules;
 mod shard;
 mod timers;
+mod tokens;
 mod updates;
 mod voids;

@@ -1,6 +1,6 @@
 //! Access rules that change while the hub runs: what they allow no longer ends, in the middle of whatever it does.
 
-use tidewire_hub_core::access::{Access, AccessRule, Who};
+use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
@@ -18,8 +18,8 @@ pub(crate) fn but(denied: &[&str]) -> Access {
     let deny = |name: &&str| AccessRule {
         who: Who::Everybody,
         pattern: Pattern::parse(name).unwrap(),
-        publish: false,
-        subscribe: false,
+        publish: Word::Denies,
+        subscribe: Word::Denies,
     };
     let rest = Access::open().rules;
     Access::of(denied.iter().map(deny).chain(rest).collect())

@@ -1,6 +1,6 @@
 //! What the demo's topics keep and who may read them, unless the configuration has rules of its own for them.
 
-use tidewire_hub_core::access::{Access, AccessRule, Who};
+use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
 
@@ -24,7 +24,12 @@ pub(super) fn rules() -> impl Iterator<Item = TopicRule> {
 /// These access rules, and behind them one that lets everybody read the demo's topics. Who may write to them is for those
 /// that are written.
 pub(super) fn behind(mut access: Access) -> Access {
-    let rule = |pattern| AccessRule { who: Who::Everybody, pattern, publish: false, subscribe: true };
+    let rule = |pattern| AccessRule {
+        who: Who::Everybody,
+        pattern,
+        publish: Word::LeavesOut,
+        subscribe: Word::Allows,
+    };
     access.rules.extend(Pattern::parse(TOPICS).ok().map(rule));
     access
 }

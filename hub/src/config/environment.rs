@@ -21,7 +21,8 @@ pub(super) fn overlay(
         let place = |text: &str| Place { line: None, key: variable.to_string(), text: format!("\"{text}\"") };
         let limit = key.strip_prefix(LIMITS);
         if !KEYS.contains(&&*key) && limit.is_none_or(|limit| !bounds::NAMES.contains(&limit)) {
-            let text = value.to_string_lossy();
+            let is_secret = SECRET.iter().any(|word| key.contains(word));
+            let text = if is_secret { "...".into() } else { value.to_string_lossy() };
             if OF_OTHERS.contains(&&*key) || is_of_an_orchestrator(&key, &text) {
                 continue;
             }
@@ -125,7 +126,9 @@ const LIMITS: &str = "limits_";
 const KEYS: &[&str] =
     &["listen", "metrics_listen", "shards", "drain_seconds", "origins", "allow_no_origin", "trusted_proxies"];
 /// Variables that the command line reads.
-const OF_OTHERS: &[&str] = &["config", "url"];
+const OF_OTHERS: &[&str] = &["config", "url", "token"];
+/// What a variable's name holds whose value may be a secret, which is told nobody.
+const SECRET: &[&str] = &["token", "secret", "key", "password"];
 
 #[cfg(test)]
 mod tests {
@@ -177,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_may_hold_a_secret_is_not_told() {
+        for variable in ["TIDEWIRE_TOKENS", "TIDEWIRE_SIGNING_KEY", "TIDEWIRE_MY_SECRET_THING"] {
+            let (said, warning) = read(variable, "CANARY");
+            assert!(format!("{said}{warning}").contains(variable), "{variable}");
+            assert!(!format!("{said}{warning}").contains("CANARY"), "{variable}");
+        }
+    }
+
+    #[test]
     fn variables_that_others_make_up_are_passed_over() {
         for (variable, value) in [
             ("TIDEWIRE_SERVICE_HOST", "10.0.0.1"),
@@ -189,6 +201,7 @@ mod tests {
             ("TIDEWIRE_METRICS_SERVICE_HOST", "10.0.0.1"),
             ("TIDEWIRE_CONFIG", "hub.toml"),
             ("TIDEWIRE_URL", "http://hub"),
+            ("TIDEWIRE_TOKEN", "a.b.c"),
             ("TIDEWIRED_LISTNE", "1"),
             ("LISTNE", "1"),
         ] {

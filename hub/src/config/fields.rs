@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
 
     /// A list of tables: `[[name]]`.
     pub(super) fn tables(&mut self, name: &'static str, problems: &mut Vec<Problem>) -> Vec<Self> {
-        let allowed = format!("tables, each headed [[{name}]]");
+        let allowed = format!("tables, each headed [[{}]]", self.key(name));
         let Some((place, value)) = self.value(name) else { return Vec::new() };
         let DeValue::Array(entries) = value.into_inner() else {
             problems.push(place.wrong(allowed));
@@ -179,7 +179,11 @@ impl<'a> Fields<'a> {
         if text.len() < written.len() {
             text.push_str("...");
         }
-        Place { line: Some(line_of(self.text, span.start)), key: self.key(name), text }
+        let key = self.key(name);
+        if key.split('.').next() == Some(SECRETS) && !PUBLIC.contains(&name) {
+            text = "\"...\"".into();
+        }
+        Place { line: Some(line_of(self.text, span.start)), key, text }
     }
 }
 
@@ -214,5 +218,8 @@ fn line_of(text: &str, at: usize) -> usize {
     1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
+/// Below this key somebody may write a secret where the name of its file belongs: values are told nobody, but of these keys.
+const SECRETS: &str = "auth";
+const PUBLIC: &[&str] = &["algorithm", "leeway_seconds"];
 /// How much of a wrong value is shown.
 const TEXT_CHARS_MAX: usize = 80;

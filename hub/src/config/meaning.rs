@@ -1,6 +1,7 @@
 //! What the written values mean.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
 use std::time::Duration;
 
 use tidewire_hub_core::access::Access;
@@ -9,7 +10,7 @@ use tidewire_hub_core::topics::Settings;
 use crate::config::bounds::Limits;
 use crate::config::problem::{Problem, Warning, Written};
 use crate::config::raw::RawConfig;
-use crate::config::{Config, Flags, demo, rules, warnings};
+use crate::config::{Config, Flags, auth, demo, rules, warnings};
 use crate::gate::origin::{AllowedOrigin, Origins};
 use crate::gate::proxies::Proxies;
 
@@ -32,6 +33,8 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     } else {
         written
     };
+    let folder = flags.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    let (keys, key_warnings) = auth::keys(raw.keys, folder, problems);
     let (mut topics, topic_places) = rules::topics(raw.topics, problems);
     if flags.demo {
         topics.extend(demo::rules());
@@ -46,11 +49,13 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         demo: flags.demo,
         origins,
         proxies: Proxies(each(raw.trusted_proxies, str::parse, problems)),
+        keys,
         gate,
         core: Settings { limits, access, rules: topics },
         warnings: Vec::new(),
     };
     config.warnings = warnings::find(&config, flags.dev, &access_places, &topic_places, &raw.limits);
+    config.warnings.extend(key_warnings);
     if let Some(place) = pages.filter(|_| flags.dev) {
         let says = "with --dev only pages of this machine may connect, whatever is listed".into();
         config.warnings.push(Warning { place: Some(place), says });

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::bounds;
 use crate::config::fields::Fields;
 use crate::config::problem::{Place, Problem, Written};
+use crate::tokens::key::ALGORITHMS;
 
 /// The file, or what the environment puts in its place.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(super) struct RawConfig {
     pub(super) allow_no_origin: Option<Written<bool>>,
     /// Addresses and networks of proxies that are believed whom they speak for.
     pub(super) trusted_proxies: Option<Vec<Written<String>>>,
+    /// Keys that tokens may be signed with.
+    pub(super) keys: Vec<RawKey>,
     /// Who may do what; the first match counts.
     pub(super) access: Vec<RawAccess>,
     /// What topics keep; the first match counts.
@@ -31,15 +34,32 @@ pub(super) struct RawConfig {
     pub(super) limits: BTreeMap<String, Written<i64>>,
 }
 
+/// `[[auth.keys]]`
+#[derive(Debug)]
+pub(super) struct RawKey {
+    /// What tokens are signed by.
+    pub(super) algorithm: Written<String>,
+    /// Where the key is.
+    pub(super) file: Written<String>,
+    /// What tokens call it.
+    pub(super) kid: Option<Written<String>>,
+    /// Who has to have issued them.
+    pub(super) issuer: Option<Written<String>>,
+    /// Whom they have to be for.
+    pub(super) audience: Option<Written<String>>,
+    /// By how much clocks may differ.
+    pub(super) leeway_seconds: Option<Written<i64>>,
+}
+
 /// `[[access]]`
 #[derive(Debug)]
 pub(super) struct RawAccess {
     /// Which topics.
     pub(super) pattern: Written<String>,
-    /// Whether they may be published to.
-    pub(super) publish: bool,
+    /// Whether they may be published to; none if that is not written.
+    pub(super) publish: Option<bool>,
     /// Whether they may be read.
-    pub(super) subscribe: bool,
+    pub(super) subscribe: Option<bool>,
     /// Whether the rule speaks of clients that have not signed in.
     pub(super) anonymous: Option<bool>,
 }
@@ -85,6 +105,7 @@ impl RawConfig {
             origins: file.strings("origins", problems),
             allow_no_origin: file.flag("allow_no_origin", problems),
             trusted_proxies: file.strings("trusted_proxies", problems),
+            keys: keys(&mut file, problems),
             access: access(file.tables("access", problems), problems),
             topics: topics(file.tables("topics", problems), problems),
             limits: limits(&mut file, problems),
@@ -92,6 +113,31 @@ impl RawConfig {
         file.end(problems);
         raw
     }
+}
+
+fn keys(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Vec<RawKey> {
+    let mut auth = match file.table("auth") {
+        Some(Ok(fields)) => fields,
+        Some(Err(Written { place, .. })) => {
+            problems.push(place.wrong(KEYS));
+            return Vec::new();
+        }
+        None => return Vec::new(),
+    };
+    let mut keys = Vec::new();
+    for mut table in auth.tables("keys", problems) {
+        let algorithm = required(&mut table, "algorithm", ALGORITHMS, problems);
+        let file = required(&mut table, "file", "the name of a file that holds the key", problems);
+        let mut text = |name| table.string(name, problems);
+        let (kid, issuer, audience) = (text("kid"), text("issuer"), text("audience"));
+        let leeway_seconds = table.number("leeway_seconds", problems);
+        table.end(problems);
+        if let (Some(algorithm), Some(file)) = (algorithm, file) {
+            keys.push(RawKey { algorithm, file, kid, issuer, audience, leeway_seconds });
+        }
+    }
+    auth.end(problems);
+    keys
 }
 
 fn access(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawAccess> {
@@ -102,7 +148,6 @@ fn access(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawAccess
         let (publish, subscribe, anonymous) = (flag("publish"), flag("subscribe"), flag("anonymous"));
         table.end(problems);
         if let Some(pattern) = pattern {
-            let (publish, subscribe) = (publish.unwrap_or(false), subscribe.unwrap_or(false));
             rules.push(RawAccess { pattern, publish, subscribe, anonymous });
         }
     }
@@ -133,13 +178,22 @@ fn topics(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawTopics
 }
 
 fn pattern(table: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Written<String>> {
+    required(table, "pattern", "a topic name or pattern", problems)
+}
+
+fn required(
+    table: &mut Fields<'_>,
+    name: &'static str,
+    allowed: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Written<String>> {
     let before = problems.len();
-    let pattern = table.string("pattern", problems);
-    if pattern.is_none() && problems.len() == before {
-        let (at, key) = (table.line(), table.key("pattern"));
-        problems.push(Problem::Missing { at, key, allowed: "a topic name or pattern".into() });
+    let text = table.string(name, problems);
+    if text.is_none() && problems.len() == before {
+        let (at, key) = (table.line(), table.key(name));
+        problems.push(Problem::Missing { at, key, allowed: allowed.into() });
     }
-    pattern
+    text
 }
 
 fn retained(mut fields: Fields<'_>, problems: &mut Vec<Problem>) -> Option<RawRetention> {
@@ -175,4 +229,5 @@ fn limits(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String
 
 /// What is said of more messages, bytes or seconds than that is a slip of the keyboard.
 const RETAINED_MAX: u64 = 1_000_000_000_000_000;
+const KEYS: &str = "tables, each headed [[auth.keys]]";
 const RETENTION: &str = "\"none\", or one or more of { count, bytes, age_seconds }, each at least 1";

@@ -1,6 +1,6 @@
 //! Rules by pattern: who may do what, and what topics keep. Every rule that is written is kept.
 
-use tidewire_hub_core::access::{Access, AccessRule, Who};
+use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
 
@@ -12,7 +12,15 @@ pub(super) fn access(raw: Vec<RawAccess>, problems: &mut Vec<Problem>) -> (Acces
     let (mut rules, mut places) = (Vec::new(), Vec::new());
     for RawAccess { pattern, publish, subscribe, anonymous } in raw {
         // What a rule allows is for those who sign in unless it says otherwise; what it denies, for everybody.
-        let allows = publish || subscribe;
+        let allows = publish == Some(true) || subscribe == Some(true);
+        let word = |written| match written {
+            Some(true) => Word::Allows,
+            Some(false) => Word::Denies,
+            // A rule that allows nothing is there to deny.
+            None if allows => Word::LeavesOut,
+            None => Word::Denies,
+        };
+        let (publish, subscribe) = (word(publish), word(subscribe));
         let who = if anonymous.unwrap_or(!allows) { Who::Everybody } else { Who::SignedIn };
         if let Some(parsed) = parse(&pattern, problems) {
             rules.push(AccessRule { who, pattern: parsed, publish, subscribe });
@@ -43,9 +51,9 @@ pub(super) fn topics(raw: Vec<RawTopics>, problems: &mut Vec<Problem>) -> (Vec<T
     (rules, places)
 }
 
-/// Whether a rule lets anybody do anything who can connect so far. Nobody can sign in yet.
+/// Whether a rule lets anybody do anything who has no token.
 pub(super) fn is_of_use(rule: &AccessRule) -> bool {
-    rule.who == Who::Everybody && (rule.publish || rule.subscribe)
+    rule.who == Who::Everybody && rule.allows_something()
 }
 
 fn parse(pattern: &Written<String>, problems: &mut Vec<Problem>) -> Option<Pattern> {

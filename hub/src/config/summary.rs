@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use tidewire_hub_core::access::{AccessRule, Who};
+use tidewire_hub_core::access::{AccessRule, Who, Word};
 
 use crate::config::Config;
 use crate::config::bounds::Limits;
+use crate::tokens::key::Key;
 
 impl Config {
     /// Where the hub listens, who may connect, who may do what in the order in which it is asked, and which limits
@@ -27,13 +28,18 @@ impl Config {
         let _ = writeln!(out, "programs, which name no origin: {programs}");
         let proxies: Vec<String> = self.proxies.0.iter().map(ToString::to_string).collect();
         let _ = writeln!(out, "proxies that are believed whose connection they pass on: {}", list(&proxies));
+        for key in self.keys.keys() {
+            let _ = writeln!(out, "{}", said_of_key(key));
+        }
         let _ = writeln!(out, "who may do what, of which the first match counts:");
         let patterns = self.core.access.rules.iter().map(|rule| rule.pattern.as_str());
         let width = patterns.clone().map(str::len).chain([OTHERS.len()]).max().unwrap_or_default();
         for rule in &self.core.access.rules {
-            let _ = writeln!(out, "  {:width$}  {}", rule.pattern.as_str(), said(rule));
+            let _ =
+                writeln!(out, "  {:width$}  {}", rule.pattern.as_str(), said(rule, !self.keys.is_empty()));
         }
-        let _ = writeln!(out, "  {OTHERS:width$}  nobody does anything");
+        let others = if self.keys.is_empty() { "nobody does anything" } else { "what tokens allow" };
+        let _ = writeln!(out, "  {OTHERS:width$}  {others}");
         let limits = Limits { gate: self.gate.clone(), core: self.core.limits.clone() };
         for (at, (name, value, default)) in limits.changed().enumerate() {
             if at == 0 {
@@ -45,17 +51,32 @@ impl Config {
     }
 }
 
-fn said(rule: &AccessRule) -> String {
+fn said(rule: &AccessRule, tokens: bool) -> String {
     let who = match rule.who {
         Who::Everybody => "everybody",
         Who::SignedIn => "whoever has signed in",
     };
+    // Only a token may allow what a rule leaves out.
+    let nobody = |word| if word == Word::LeavesOut && tokens { "who has a token for it" } else { "nobody" };
     match (rule.publish, rule.subscribe) {
-        (true, true) => format!("{who} publishes and subscribes"),
-        (true, false) => format!("{who} publishes; nobody subscribes"),
-        (false, true) => format!("{who} subscribes; nobody publishes"),
-        (false, false) => "nobody does anything".into(),
+        (Word::Allows, Word::Allows) => format!("{who} publishes and subscribes"),
+        (Word::Allows, subscribe) => format!("{who} publishes; {} subscribes", nobody(subscribe)),
+        (publish, Word::Allows) => format!("{who} subscribes; {} publishes", nobody(publish)),
+        (Word::Denies | Word::LeavesOut, Word::Denies | Word::LeavesOut) => "nobody does anything".into(),
     }
+}
+
+fn said_of_key(key: &Key) -> String {
+    let named = key.kid.as_ref().map_or_else(|| "no key".into(), |kid| format!("the key `{kid}`"));
+    let of = |what: &str, whom: &Option<String>, not: &str| {
+        whom.as_ref().map_or_else(|| not.to_owned(), |whom| format!("{what} `{whom}`"))
+    };
+    let issuer = of("from", &key.issuer, "from anybody who has it");
+    let audience = of("for", &key.audience, "for nobody in particular");
+    format!(
+        "tokens that name {named} are taken by {:?}, {issuer}, {audience}, {} s after they expire",
+        key.algorithm, key.leeway_seconds
+    )
 }
 
 fn list(things: &[String]) -> String {

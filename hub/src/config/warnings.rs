@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidewire_hub_core::access::{Access, AccessRule, Who};
+use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_protocol::name::Pattern;
 
 use crate::config::problem::{Place, Warning, Written};
@@ -17,7 +17,8 @@ pub(super) fn find(
     topics: &[Place],
     limits: &BTreeMap<String, Written<i64>>,
 ) -> Vec<Warning> {
-    let mut found = Warnings { found: Vec::new(), depth_max: config.core.limits.topic_depth_max };
+    let tokens = !config.keys.is_empty();
+    let mut found = Warnings { found: Vec::new(), depth_max: config.core.limits.topic_depth_max, tokens };
     if config.origins.allowed.is_empty() && !config.origins.loopback && !config.origins.absent {
         found.tell(
             None,
@@ -46,9 +47,9 @@ pub(super) fn find(
 }
 
 /// Finds what is of no use in access rules alone.
-pub(super) fn of_access(access: &Access, places: &[Place], depth_max: usize) -> Vec<Warning> {
-    let mut found = Warnings { found: Vec::new(), depth_max };
-    if !access.rules.iter().any(rules::is_of_use) {
+pub(super) fn of_access(access: &Access, places: &[Place], depth_max: usize, tokens: bool) -> Vec<Warning> {
+    let mut found = Warnings { found: Vec::new(), depth_max, tokens };
+    if !tokens && !access.rules.iter().any(rules::is_of_use) {
         found.tell(None, NOBODY);
     }
     found.rules(access, places);
@@ -58,6 +59,8 @@ pub(super) fn of_access(access: &Access, places: &[Place], depth_max: usize) -> 
 struct Warnings {
     found: Vec<Warning>,
     depth_max: usize,
+    /// Whether anybody can sign in.
+    tokens: bool,
 }
 
 impl Warnings {
@@ -107,19 +110,19 @@ impl Warnings {
 
     fn access(&mut self, rule: &AccessRule, place: &Place, before: &[AccessRule], places: &[Place]) {
         self.pattern(&rule.pattern, place);
-        let allows = rule.publish || rule.subscribe;
-        if allows && rule.who == Who::SignedIn {
+        let allows = rule.allows_something();
+        if allows && rule.who == Who::SignedIn && !self.tokens {
             self.tell(
                 Some(place),
-                "it is for clients that have signed in, and nobody can yet: add `anonymous = true` if everybody may",
+                "it is for clients that have signed in, and nobody can without [[auth.keys]]: add `anonymous = true` if everybody may",
             );
-        } else if rule.who == Who::SignedIn {
+        } else if !allows && rule.who == Who::SignedIn {
             self.tell(Some(place), "it allows nothing, and what a rule denies it denies to everybody");
         }
         let before = &before[..before.len().min(COMPARED_MAX)];
-        let behind = before.iter().position(|before| leaves_nothing(before, rule));
+        let behind = before.iter().position(|before| leaves_nothing(before, rule, self.tokens));
         self.behind(place, behind.map(|before| &places[before]));
-        if behind.is_none() && rule.subscribe {
+        if behind.is_none() && rule.subscribe == Word::Allows {
             self.denied(rule, place, before, places);
         }
     }
@@ -129,12 +132,15 @@ impl Warnings {
         let pattern = &rule.pattern;
         // The first that either grants all of it or takes a part of it away.
         let decides = |before: &AccessRule| match before.subscribe {
-            true => {
+            Word::Allows => {
                 before.pattern.covers(pattern) && (before.who == Who::Everybody || before.who == rule.who)
             }
-            false => before.pattern.overlaps(pattern),
+            Word::Denies | Word::LeavesOut => before.pattern.overlaps(pattern),
         };
-        let Some(at) = before.iter().position(decides).filter(|at| !before[*at].subscribe) else { return };
+        let Some(at) = before.iter().position(decides).filter(|at| before[*at].subscribe != Word::Allows)
+        else {
+            return;
+        };
         let (text, denying) = (pattern.as_str(), &before[at].pattern);
         let line =
             places[at].line.map_or_else(|| "an earlier rule".to_owned(), |line| format!("line {line}"));
@@ -183,15 +189,17 @@ impl Warnings {
     }
 }
 
-const NOBODY: &str = "no access rule lets anybody do anything; add [[access]] rules with `anonymous = true`, or use --dev on your own machine";
+const NOBODY: &str = "no access rule lets anybody do anything; add [[access]] rules with `anonymous = true`, or [[auth.keys]] for those who have tokens, or use --dev on your own machine";
 
 /// Whether a rule decides everything that a later one could.
-fn leaves_nothing(before: &AccessRule, rule: &AccessRule) -> bool {
+fn leaves_nothing(before: &AccessRule, rule: &AccessRule, tokens: bool) -> bool {
     // A denial is for everybody, an allowance for whom its rule speaks of.
-    let is_for = |rule: &AccessRule, allows: bool| if allows { rule.who } else { Who::Everybody };
-    let decides = |before_allows, allows| {
-        let (first, then) = (is_for(before, before_allows), is_for(rule, allows));
-        first == Who::Everybody || then == Who::SignedIn
+    let is_for = |rule: &AccessRule, word| if word == Word::Allows { rule.who } else { Who::Everybody };
+    let decides = |first, then| {
+        // What is left out a token may allow, unless a later rule denies it.
+        let may_deny = tokens && first == Word::LeavesOut && then == Word::Denies;
+        let (first, then) = (is_for(before, first), is_for(rule, then));
+        !may_deny && (first == Who::Everybody || then == Who::SignedIn)
     };
     before.pattern.covers(&rule.pattern)
         && decides(before.publish, rule.publish)

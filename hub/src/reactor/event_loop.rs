@@ -125,6 +125,11 @@ impl EventLoop {
         let portion = (READ_ROUND_BYTES / waiting.max(1)).clamp(READ_BYTES_MIN, READ_BYTES);
         for _ in 0..waiting {
             let Some(id) = self.sockets.next_to_read() else { break };
+            let portion = portion.min(self.shard.appetite(id));
+            if portion == 0 {
+                self.sockets.pause(id);
+                continue;
+            }
             match self.sockets.read(id, &mut self.buffer[..portion]) {
                 Read::Bytes(count) => {
                     self.shard.received(now, id, &mut self.buffer[..count], &mut self.sockets);

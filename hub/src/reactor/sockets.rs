@@ -34,8 +34,10 @@ pub(super) struct Sockets {
 struct Socket {
     stream: TcpStream,
     seat: Seat,
-    /// Whether it is in the queue to be read.
+    /// Whether it is in the queue to be read, or kept out of it.
     queued: bool,
+    /// Whether it is kept out until the shard wants it again.
+    paused: bool,
     /// The client has said its last: only reading to the end tells.
     ending: bool,
     /// It did not take all of the last write.
@@ -84,7 +86,8 @@ impl Sockets {
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        self.slots[slot] = Some(Socket { stream, seat, queued: false, ending: false, full: false });
+        self.slots[slot] =
+            Some(Socket { stream, seat, queued: false, paused: false, ending: false, full: false });
         Ok(())
     }
 
@@ -100,6 +103,13 @@ impl Sockets {
         if !socket.queued {
             socket.queued = true;
             self.arrived.push_back(id);
+        }
+    }
+
+    /// Keeps a socket that was next out of the queue until it is wanted again.
+    pub(super) fn pause(&mut self, id: ConnectionId) {
+        if let Some(socket) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) {
+            socket.paused = true;
         }
     }
 
@@ -190,6 +200,13 @@ impl Wire for Sockets {
             }
         }
         Sent::Bytes(sent)
+    }
+
+    fn resume(&mut self, id: ConnectionId) {
+        let Some(socket) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
+        if std::mem::take(&mut socket.paused) {
+            self.arrived.push_back(id);
+        }
     }
 
     fn close(&mut self, id: ConnectionId) {

@@ -43,6 +43,13 @@ impl Neighbour {
         Self { enough, thread }
     }
 
+    /// Ends it, and fails if anything was lost or did not come, however long it took.
+    #[track_caller]
+    pub(crate) fn went_on(self) {
+        self.enough.store(true, Ordering::Relaxed);
+        assert!(self.thread.join().unwrap().len() >= ROUNDS_MIN);
+    }
+
     /// Ends it, and fails if it was disturbed.
     #[track_caller]
     pub(crate) fn was_undisturbed(self) {

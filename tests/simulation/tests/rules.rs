@@ -4,6 +4,7 @@
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::options::SubscribeOptions;
 use tidewire_client_core::output::{Event, PublishId, Published};
+use tidewire_hub_core::access::Word;
 use tidewire_hub_core::names::directory::Retention;
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::number::Offset;
@@ -281,7 +282,7 @@ fn rule_7_the_last_n_of_a_pattern_are_n_in_all() {
 fn rule_8_a_pattern_must_be_granted_whole() {
     let mut script = Script::new(|setup| {
         setup.hub.access.rules[0].pattern = tidewire_protocol::name::Pattern::parse("a.b").unwrap();
-        setup.hub.access.rules[0].subscribe = false;
+        setup.hub.access.rules[0].subscribe = Word::Denies;
         let everything = tidewire_hub_core::access::Access::open();
         setup.hub.access.rules.extend(everything.rules);
     });

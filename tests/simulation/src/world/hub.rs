@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidewire_hub_core::access::Access;
+use tidewire_hub_core::access::caller::{Caller, Right};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{Account, AccountKey, Kind};
@@ -97,7 +98,9 @@ impl Hub {
         let index = setup.shards;
         let account = topics.ledger().account(AccountKey(0));
         // The oracle hears what clients may not.
-        let all = Access::open().subscribe(everything()).expect("open to everybody");
+        let all = Access::open()
+            .read(&Caller::default(), Right::Subscribe, everything())
+            .expect("open to everybody");
         let joined = topics.join(Millis(now), index, &all, &Start::Latest, &account);
         let joined = joined.expect("a new hub has room for one pattern");
         let followed = joined.followed.expect("a pattern is followed");

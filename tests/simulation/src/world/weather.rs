@@ -1,7 +1,7 @@
 //! What befalls clients, links and the hub, and the calm after it.
 
 use tidewire_client_core::input::Input;
-use tidewire_hub_core::access::{Access, AccessRule, Who};
+use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::clock::Millis;
 use tidewire_protocol::name::Pattern;
 use tidewire_protocol::number::Epoch;
@@ -56,8 +56,8 @@ impl World {
         let deny = closed.map(|closed| AccessRule {
             who: Who::Everybody,
             pattern: Pattern::parse(NAMES[usize::from(closed.topic)]).expect("a name is a pattern"),
-            publish: !closed.publish,
-            subscribe: false,
+            publish: if closed.publish { Word::Denies } else { Word::Allows },
+            subscribe: Word::Denies,
         });
         let access = Access::of(deny.into_iter().chain(Access::open().rules).collect());
         self.setup.hub.access = access.clone();

@@ -1,0 +1,245 @@
+//! Tokens that wait to be checked, by whoever lends a thread, in turns by account: a flood of bad ones waits for itself.
+//! What became of them goes to the shards of those who brought them. Knows nothing of what a token is made of.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use tidewire_protocol::code::Code;
+
+use crate::access::caller::Pass;
+use crate::ledger::{Account, AccountKey, Charge, Kind};
+use crate::letter::{Address, Inbox};
+use crate::sync::{Mutex, lock};
+
+/// What waits to be checked, and what was.
+pub struct Credentials {
+    queue: Mutex<Queue>,
+    checked: Vec<Mutex<VecDeque<Checked>>>,
+    inboxes: Vec<Arc<Inbox>>,
+    waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// A token, which is a secret: it is never printed.
+pub struct Token(Box<str>);
+
+/// A token that was checked.
+#[derive(Debug)]
+pub struct Checked {
+    /// For whom.
+    pub address: Address,
+    /// What it says, or what is wrong with it.
+    pub verdict: Result<Pass, BadToken>,
+}
+
+/// What is wrong with a token: the check that it failed, and nothing of what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadToken {
+    /// It is no signed token.
+    Malformed,
+    /// It is longer than any is read.
+    TooLong,
+    /// It names no key that the hub has.
+    UnknownKey,
+    /// It is signed by another algorithm than its key is for.
+    Algorithm,
+    /// The signature does not fit.
+    Signature,
+    /// Its issuer is not that of the key.
+    Issuer,
+    /// It is for somebody else.
+    Audience,
+    /// Its time is over.
+    Expired,
+    /// Its time has not come.
+    NotYet,
+    /// A claim is missing or is not what it has to be.
+    Claims,
+    /// It says more than is read.
+    TooMuch,
+    /// Its subject is missing, or cannot stand in a topic's name where the token wants it to.
+    Subject,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    by_account: BTreeMap<AccountKey, VecDeque<Waiting>>,
+    /// Accounts with something in the queue, in the order of their turns.
+    turns: VecDeque<AccountKey>,
+    count: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    address: Address,
+    /// None if it is too long to be kept.
+    token: Option<Token>,
+    #[expect(dead_code, reason = "given back with it")]
+    charge: Charge,
+}
+
+impl Token {
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+impl BadToken {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Malformed,
+        Self::TooLong,
+        Self::UnknownKey,
+        Self::Algorithm,
+        Self::Signature,
+        Self::Issuer,
+        Self::Audience,
+        Self::Expired,
+        Self::NotYet,
+        Self::Claims,
+        Self::TooMuch,
+        Self::Subject,
+    ];
+
+    /// Says it to people.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Malformed => "the token is no signed JWT",
+            Self::TooLong => "the token is longer than 8192 bytes",
+            Self::UnknownKey => "the token names no key of the hub in its `kid`",
+            Self::Algorithm => "the token is signed by another algorithm than its key is for",
+            Self::Signature => "the token's signature does not fit its key",
+            Self::Issuer => "the token's `iss` is not the issuer that its key is for",
+            Self::Audience => "the token's `aud` does not name this hub",
+            Self::Expired => "the token has expired",
+            Self::NotYet => "the token is not valid yet by its `nbf`",
+            Self::Claims => "a claim of the token is missing or has a wrong form",
+            Self::TooMuch => "the token's `tidewire` claim says more than the hub reads",
+            Self::Subject => "the token's `sub` is missing, too long, or cannot stand for `{sub}` in a topic",
+        }
+    }
+}
+
+impl Credentials {
+    /// None yet, for the shards with these inboxes; no token is taken.
+    #[must_use]
+    pub fn new(inboxes: Vec<Arc<Inbox>>) -> Self {
+        let checked = inboxes.iter().map(|_| Mutex::default()).collect();
+        Self { queue: Mutex::default(), checked, inboxes, waker: OnceLock::new() }
+    }
+
+    /// From now on tokens are taken, and `waker` is called whenever there is one to check. To be set once, before anybody
+    /// signs in.
+    pub fn on_work(&self, waker: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.waker.set(waker);
+    }
+
+    /// Whether tokens are taken at all. If not, everybody is anonymous.
+    #[must_use]
+    pub fn are_taken(&self) -> bool {
+        self.waker.get().is_some()
+    }
+
+    /// Has a token checked; what becomes of it comes to the address's shard. Whoever asks waits for that before the next.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] if very many wait.
+    pub fn check(&self, address: Address, account: &Arc<Account>, token: &str) -> Result<(), Code> {
+        let token = (token.len() <= TOKEN_BYTES_MAX).then(|| Token(token.into()));
+        let bytes = size_of::<Waiting>() + token.as_ref().map_or(0, |token| token.0.len());
+        if !account.may_be_known(bytes) {
+            return Err(Code::Overloaded);
+        }
+        let mut queue = lock(&self.queue);
+        let Queue { by_account, turns, count } = &mut *queue;
+        let theirs = by_account.entry(account.key()).or_default();
+        if *count >= WAITING_MAX || theirs.len() >= WAITING_PER_ACCOUNT_MAX {
+            if theirs.is_empty() {
+                by_account.remove(&account.key());
+            }
+            return Err(Code::Overloaded);
+        }
+        if theirs.is_empty() {
+            turns.push_back(account.key());
+        }
+        let mut charge = Charge::new(account, Kind::Reading);
+        charge.set(bytes);
+        theirs.push_back(Waiting { address, token, charge });
+        *count += 1;
+        drop(queue);
+        if let Some(waker) = self.waker.get() {
+            waker();
+        }
+        Ok(())
+    }
+
+    /// Has one token checked by `check`; `false` if none waits.
+    pub fn turn(&self, check: impl FnOnce(&Token) -> Result<Pass, BadToken>) -> bool {
+        let Some(Waiting { address, token, .. }) = lock(&self.queue).next() else { return false };
+        let verdict = token.map_or(Err(BadToken::TooLong), |token| check(&token));
+        let shard = address.shard as usize;
+        if let Some(checked) = self.checked.get(shard) {
+            lock(checked).push_back(Checked { address, verdict });
+            if self.inboxes[shard].nudge() {
+                self.inboxes[shard].wake();
+            }
+        }
+        true
+    }
+
+    /// Takes some of what was checked for a shard.
+    #[must_use]
+    pub fn take(&self, shard: usize, count: usize) -> Vec<Checked> {
+        if !self.are_taken() {
+            return Vec::new();
+        }
+        let Some(checked) = self.checked.get(shard) else { return Vec::new() };
+        let mut checked = lock(checked);
+        let count = count.min(checked.len());
+        let taken = checked.drain(..count).collect();
+        if checked.is_empty() {
+            checked.shrink_to(SPARE);
+        }
+        taken
+    }
+}
+
+impl Queue {
+    /// The next token of the account whose turn it is; the account goes to the end of the line.
+    fn next(&mut self) -> Option<Waiting> {
+        let key = self.turns.pop_front()?;
+        let theirs = self.by_account.get_mut(&key)?;
+        let waiting = theirs.pop_front();
+        if theirs.is_empty() {
+            self.by_account.remove(&key);
+        } else {
+            self.turns.push_back(key);
+        }
+        self.count -= usize::from(waiting.is_some());
+        waiting
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+/// Bytes of a token.
+pub const TOKEN_BYTES_MAX: usize = 8_192;
+/// Tokens that wait, of all: less than a second's work.
+const WAITING_MAX: usize = 4_096;
+/// The same of one account.
+const WAITING_PER_ACCOUNT_MAX: usize = 1_024;
+/// Verdicts for which a list keeps its room.
+const SPARE: usize = 64;

@@ -1,0 +1,390 @@
+//! Tokens: who brings one waits until it is checked, is who it says, may what it allows, and goes when it ends.
+
+use tidewire_hub_core::access::Access;
+use tidewire_hub_core::access::caller::{Allowance, Pass, PassEdition, Right, Rights};
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::credentials::BadToken;
+use tidewire_hub_core::dialect::Dialect;
+use tidewire_hub_core::ledger::{AccountKey, Kind};
+use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_protocol::client_frame::{ClientFrame, Hello, History, SignIn, Subscribe};
+use tidewire_protocol::code::{Code, Outcome, WhenSlow};
+use tidewire_protocol::feature;
+use tidewire_protocol::hub_frame::HubFrame;
+use tidewire_protocol::name::Pattern;
+use tidewire_protocol::number::{Incarnation, ProducerId, Request};
+use tidewire_protocol::position::Start;
+
+use crate::rig::{Heard, Hub, attach, bytes_of, keep_all, masked, messages, open_as, publish_on};
+
+/// What every hub of this version can do.
+const COMMON: u64 =
+    feature::SEND | feature::BATCHES | feature::VOID_RUNS | feature::PARTIES | feature::BEFORE;
+
+/// A hub that takes tokens and lets nobody do anything without.
+fn closed() -> Hub {
+    let hub = Hub::new(Limits::default(), keep_all());
+    hub.topics.credentials().on_work(Box::new(|| ()));
+    hub.topics.change_access(Access::default());
+    hub
+}
+
+fn hello_with(producer: u8, token: &str) -> ClientFrame<'_> {
+    let (producer, incarnation) = (ProducerId([producer; 16]), Incarnation(1));
+    ClientFrame::Hello(Hello { producer, incarnation, token: token.into(), ..Hello::default() })
+}
+
+fn again(request: u64, token: &str) -> ClientFrame<'_> {
+    ClientFrame::SignIn(SignIn { request: Request(request), token: token.into() })
+}
+
+fn subscribe_to(request: u64, name: &str) -> ClientFrame<'_> {
+    let (request, from, when_slow) = (Request(request), Start::Latest, WhenSlow::CatchUp);
+    ClientFrame::Subscribe(Subscribe { request, name: name.into(), from, when_slow })
+}
+
+fn ask(name: &str) -> ClientFrame<'_> {
+    let (request, from) = (Request(5), Start::Earliest);
+    ClientFrame::History(History { request, name: name.into(), from, bytes_max: 0 })
+}
+
+/// Checks all tokens that wait. One is sound if it reads `SUBJECT SECONDS PATTERN...`, and allows everything there.
+fn check(hub: &mut Hub) {
+    let now = hub.now;
+    while hub.topics.credentials().turn(|token| read(token.reveal(), now)) {}
+    hub.work();
+}
+
+fn read(token: &str, now: Millis) -> Result<Pass, BadToken> {
+    let mut words = token.split(' ');
+    let subject = words.next().filter(|subject| !subject.is_empty()).ok_or(BadToken::Subject)?;
+    let seconds: u64 = words.next().and_then(|word| word.parse().ok()).ok_or(BadToken::Signature)?;
+    let to = Rights::NONE.with(Right::Publish).with(Right::Subscribe);
+    let allowance = |word| Some(Allowance { pattern: Pattern::parse(word).ok()?, to });
+    let expires_at = now.plus(seconds * 1_000);
+    let allow = words.filter_map(allowance).collect();
+    Ok(Pass {
+        subject: subject.into(),
+        allow,
+        expires_at,
+        ends_at: expires_at,
+        edition: PassEdition::default(),
+    })
+}
+
+/// Connects and signs in with a token.
+fn bearer(hub: &mut Hub, producer: u8, token: &str) -> ConnectionId {
+    let id = hub.connect(Dialect::Binary);
+    hub.say(id, &[hello_with(producer, token)]);
+    check(hub);
+    assert_eq!(hub.heard(id), [Heard::Welcome]);
+    id
+}
+
+#[test]
+fn what_comes_behind_a_token_waits_until_it_is_checked() {
+    let mut hub = closed();
+    let id = hub.connect(Dialect::Binary);
+    let mut bytes = masked(2, &bytes_of(&[hello_with(1, "ada 60 a.>")]));
+    bytes.extend(masked(2, &bytes_of(&[subscribe_to(1, "a.b"), open_as(1, 0, "a.b")])));
+    let mut more = masked(2, &bytes_of(&[publish_on(1, 1, b"x")]));
+    let mut cut = more.split_off(5);
+    bytes.extend(more);
+    hub.shard.received(hub.now, id, &mut bytes, &mut hub.sockets);
+    hub.work();
+    assert_eq!(hub.shard.appetite(id), 0, "nothing more is to be read");
+    assert!(hub.heard(id).is_empty() && hub.held(Kind::HalfReceived) > 0);
+    check(&mut hub);
+    assert!(hub.shard.appetite(id) > 0);
+    hub.shard.received(hub.now, id, &mut cut, &mut hub.sockets);
+    hub.work();
+    let heard = hub.heard(id);
+    assert_eq!(heard[0], Heard::Welcome);
+    assert!(matches!(heard[1..3], [Heard::Subscribed(Outcome::Live, ..), Heard::Opened]), "{heard:?}");
+    assert!(heard.contains(&Heard::Acked(1, 1)) && messages(&heard).len() == 1, "{heard:?}");
+    assert_eq!(hub.held(Kind::HalfReceived), 0);
+}
+
+#[test]
+fn a_welcome_says_who_until_when_and_that_signing_in_again_helps() {
+    let mut hub = closed();
+    let id = hub.connect(Dialect::Binary);
+    hub.say(id, &[hello_with(1, "ada 60")]);
+    check(&mut hub);
+    let told = |frame: &HubFrame<'_>| match frame {
+        HubFrame::Welcome(it) => Some((it.subject.to_string(), it.expires_ms, it.features)),
+        _ => None,
+    };
+    let expected = ("ada".to_owned(), 60_000, COMMON | feature::SIGN_IN);
+    assert_eq!(hub.heard_as(id, |_| None, told), [Some(expected)]);
+    let nobody = hub.connect(Dialect::Binary);
+    hub.say(nobody, &[hello_with(2, "")]);
+    let expected = (String::new(), 0, COMMON | feature::SIGN_IN);
+    assert_eq!(hub.heard_as(nobody, |_| None, told), [Some(expected)], "at once, since there is no token");
+    let mut without = Hub::new(Limits::default(), keep_all());
+    let id = without.connect(Dialect::Binary);
+    without.say(id, &[hello_with(1, "whatever")]);
+    assert_eq!(without.heard_as(id, |_| None, told), [Some((String::new(), 0, COMMON))]);
+    without.say(id, &[again(1, "ada 60")]);
+    assert_eq!(without.heard(id), [Heard::Failed(Code::NotSupported)]);
+}
+
+#[test]
+fn whoever_brings_a_bad_token_is_told_which_check_it_failed_and_nothing_else_happens() {
+    let mut hub = closed();
+    let id = hub.connect(Dialect::Binary);
+    let mut bytes = masked(2, &bytes_of(&[hello_with(1, "ada forever a.>")]));
+    bytes.extend(masked(2, &bytes_of(&[subscribe_to(1, "a.b"), open_as(1, 0, "a.b")])));
+    hub.shard.received(hub.now, id, &mut bytes, &mut hub.sockets);
+    check(&mut hub);
+    let told = |frame: &HubFrame<'_>| match frame {
+        HubFrame::Goodbye(goodbye) => (goodbye.code.close_code(), goodbye.message.to_string()),
+        _ => (0, format!("{frame:?}")),
+    };
+    let heard = hub.heard_as(id, |code| (code, String::new()), told);
+    let sentence = BadToken::Signature.sentence().to_owned();
+    assert_eq!(heard, [(4004, sentence), (4004, String::new())]);
+    assert_eq!(hub.topics.metrics().subscriptions.value(), 0);
+    assert_eq!(hub.topics.metrics().disconnected.of(Code::BadToken.number()), 1);
+    assert_eq!(hub.sockets.closed, [id]);
+    assert_eq!((hub.held(Kind::HalfReceived), hub.held(Kind::Reading)), (0, 0));
+}
+
+#[test]
+fn nothing_stands_behind_hello_in_its_message() {
+    let mut hub = closed();
+    let id = hub.connect(Dialect::Binary);
+    hub.say(id, &[hello_with(1, "ada 60 a.>"), subscribe_to(1, "a.b")]);
+    assert_eq!(hub.heard(id), [Heard::Goodbye(Code::NotSignedIn), Heard::Close(4002)]);
+    check(&mut hub);
+    assert!(hub.heard(id).is_empty(), "what was checked finds nobody");
+}
+
+#[test]
+fn a_token_that_is_not_checked_in_time_does_not_stop_the_clock() {
+    let mut hub = closed();
+    let id = hub.connect(Dialect::Binary);
+    hub.say(id, &[hello_with(1, "ada 60 a.>")]);
+    hub.wait(6_000);
+    assert_eq!(hub.heard(id), [Heard::Goodbye(Code::SignInTimeout), Heard::Close(4003)]);
+}
+
+#[test]
+fn what_a_token_allows_holds_on_every_path_and_nothing_else_does() {
+    let mut hub = closed();
+    let ada = bearer(&mut hub, 1, "ada 60 a.>");
+    hub.say(ada, &[open_as(1, 0, "a.b"), open_as(2, 0, "b"), publish_on(1, 1, b"x")]);
+    hub.say(ada, &[subscribe_to(1, "b"), subscribe_to(2, ">"), ask("b"), ask("*.b"), ask("a.b")]);
+    let heard = hub.heard(ada);
+    let no = Heard::Failed(Code::Forbidden);
+    assert_eq!(heard[..2], [Heard::Opened, Heard::Refused(0, Code::Forbidden)]);
+    assert_eq!(heard[2], Heard::Acked(1, 1));
+    assert_eq!(heard[3..7], [no.clone(), no.clone(), no.clone(), no]);
+    assert!(matches!(&heard[7], Heard::Page(page) if page.len() == 1));
+}
+
+#[test]
+fn messages_bear_the_subject_of_their_publisher() {
+    let mut hub = closed();
+    let (ada, bob) = (bearer(&mut hub, 1, "ada 60 a"), bearer(&mut hub, 2, "bob 60 a"));
+    hub.say(bob, &[subscribe_to(1, "a")]);
+    hub.say(ada, &[open_as(1, 0, "a"), publish_on(1, 1, b"x")]);
+    let told = |frame: &HubFrame<'_>| match frame {
+        HubFrame::Block(block) => block.messages().flatten().map(|it| it.sender.map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    };
+    let senders: Vec<_> = hub.heard_as(bob, |_| Vec::new(), told).into_iter().flatten().collect();
+    assert_eq!(senders, [Some("ada".to_owned())]);
+}
+
+#[test]
+fn a_producer_belongs_to_the_subject_that_had_it_first() {
+    let mut hub = closed();
+    let ada = bearer(&mut hub, 1, "ada 60 a.>");
+    hub.say(ada, &[open_as(1, 0, "a.b"), publish_on(1, 1, b"x")]);
+    for token in ["bob 60 a.>", ""] {
+        let thief = hub.connect(Dialect::Binary);
+        hub.say(thief, &[hello_with(1, token)]);
+        check(&mut hub);
+        assert_eq!(hub.heard(thief), [Heard::Goodbye(Code::IdentityMismatch), Heard::Close(4022)]);
+    }
+    let bob = bearer(&mut hub, 2, "bob 60 a.>");
+    hub.say(bob, &[attach(1, 1, 9)]);
+    assert_eq!(hub.heard(bob), [Heard::Detached(1, Code::IdentityMismatch)]);
+    hub.heard(ada);
+    hub.say(ada, &[publish_on(1, 2, b"y")]);
+    assert_eq!(hub.heard(ada), [Heard::Acked(2, 1)], "who is refused fences nobody");
+    hub.shard.gone(hub.now, ada);
+    hub.say(bob, &[attach(1, 1, 9)]);
+    assert_eq!(hub.heard(bob), [Heard::Detached(1, Code::IdentityMismatch)], "nor while nobody uses it");
+    bearer(&mut hub, 1, "ada 60 a.>");
+}
+
+#[test]
+fn a_producer_moves_to_the_later_connection_of_its_subject_however_long_its_token_took_to_check() {
+    let mut hub = closed();
+    let token = "ada 60 a.>";
+    let first = bearer(&mut hub, 1, token);
+    hub.say(first, &[open_as(1, 0, "a.b"), publish_on(1, 1, b"x")]);
+    hub.heard(first);
+    let (late, latest) = (hub.connect(Dialect::Binary), hub.connect(Dialect::Binary));
+    for (id, expected) in [
+        (latest, vec![Heard::Welcome]),
+        (late, vec![Heard::Goodbye(Code::Fenced), Heard::Close(Code::Fenced.close_code())]),
+    ] {
+        hub.say(id, &[hello_with(1, token)]);
+        check(&mut hub);
+        assert_eq!(hub.heard(id), expected);
+    }
+    assert_eq!(hub.heard(first), [Heard::Detached(0, Code::Fenced)]);
+    hub.say(latest, &[open_as(1, 0, "a.b"), publish_on(1, 2, b"y")]);
+    assert_eq!(hub.heard(latest), [Heard::Opened, Heard::Acked(2, 1)]);
+}
+
+#[test]
+fn a_connection_ends_with_its_token_and_no_other_does() {
+    let mut hub = closed();
+    let short = bearer(&mut hub, 1, "ada 30 a");
+    let long = bearer(&mut hub, 2, "bob 3600 a");
+    for id in [short, long] {
+        hub.say(id, &[subscribe_to(1, "a")]);
+        hub.heard(id);
+    }
+    let beat = |hub: &mut Hub, ids: &[ConnectionId]| {
+        ids.iter().for_each(|id| hub.say(*id, &[ClientFrame::Heartbeat(Default::default())]));
+    };
+    for _ in 0..2 {
+        hub.wait(14_500);
+        beat(&mut hub, &[short, long]);
+    }
+    assert!(!hub.heard(short).contains(&Heard::Goodbye(Code::BadToken)), "a second before its end");
+    hub.wait(2_000);
+    assert_eq!(hub.heard(short), [Heard::Goodbye(Code::BadToken), Heard::Close(4004)]);
+    hub.say(long, &[open_as(1, 0, "a"), publish_on(1, 1, b"x")]);
+    assert_eq!(messages(&hub.heard(long)).len(), 1);
+}
+
+#[test]
+fn whoever_signs_in_again_in_time_stays() {
+    let mut hub = closed();
+    let ada = bearer(&mut hub, 1, "ada 30 a");
+    hub.say(ada, &[subscribe_to(1, "a"), open_as(1, 0, "a")]);
+    hub.heard(ada);
+    hub.wait(20_000);
+    hub.say(ada, &[again(7, "ada 30 a")]);
+    check(&mut hub);
+    assert!(hub.heard(ada).contains(&Heard::Other(81)));
+    hub.wait(20_000);
+    hub.say(ada, &[publish_on(1, 1, b"x")]);
+    let heard = hub.heard(ada);
+    assert!(heard.contains(&Heard::Acked(1, 1)) && messages(&heard).len() == 1, "{heard:?}");
+    hub.wait(11_000);
+    assert!(hub.heard(ada).contains(&Heard::Goodbye(Code::BadToken)), "the later token ends, too");
+}
+
+#[test]
+fn a_later_token_that_is_bad_or_somebody_elses_changes_nothing() {
+    let mut hub = closed();
+    let ada = bearer(&mut hub, 1, "ada 30 a");
+    hub.say(ada, &[subscribe_to(1, "a"), open_as(1, 0, "a")]);
+    hub.heard(ada);
+    for (token, code) in [("bob 60 >", Code::IdentityMismatch), ("ada x >", Code::BadToken)] {
+        hub.say(ada, &[again(7, token)]);
+        hub.say(ada, &[again(8, token)]);
+        assert_eq!(hub.heard(ada), [Heard::Failed(Code::Overloaded)], "one at a time");
+        check(&mut hub);
+        assert_eq!(hub.heard(ada), [Heard::Failed(code)]);
+    }
+    hub.say(ada, &[again(9, "")]);
+    assert_eq!(hub.heard(ada), [Heard::Failed(Code::BadToken)]);
+    hub.say(ada, &[publish_on(1, 1, b"x"), subscribe_to(2, "b")]);
+    let heard = hub.heard(ada);
+    assert!(heard.contains(&Heard::Failed(Code::Forbidden)) && messages(&heard).len() == 1, "{heard:?}");
+    let nobody = hub.client(9);
+    hub.say(nobody, &[again(1, "ada 60 >")]);
+    check(&mut hub);
+    assert_eq!(hub.heard(nobody), [Heard::Failed(Code::IdentityMismatch)]);
+    hub.wait(31_000);
+    assert!(hub.heard(ada).contains(&Heard::Goodbye(Code::BadToken)));
+}
+
+#[test]
+fn what_a_later_token_allows_no_more_ends_and_what_it_allows_goes_on() {
+    let mut hub = closed();
+    let ada = bearer(&mut hub, 1, "ada 60 a.> b");
+    let bob = bearer(&mut hub, 2, "bob 60 a.> b");
+    for id in [ada, bob] {
+        hub.say(id, &[subscribe_to(1, "a.b"), subscribe_to(2, "a.*"), subscribe_to(3, "b")]);
+        hub.say(
+            id,
+            &[open_as(1, 0, "a.b"), publish_on(1, 1, b"x"), open_as(2, 0, "b"), open_as(3, 0, "a.c")],
+        );
+        hub.heard(id);
+    }
+    hub.heard(ada);
+    hub.say(ada, &[again(7, "ada 60 b c")]);
+    check(&mut hub);
+    let heard = hub.heard(ada);
+    assert_eq!(heard.iter().filter(|heard| **heard == Heard::Other(71)).count(), 2, "{heard:?}");
+    hub.say(ada, &[publish_on(1, 2, b"y"), publish_on(2, 1, b"y"), publish_on(3, 1, b"y")]);
+    hub.say(ada, &[subscribe_to(4, "c")]);
+    let heard = hub.heard(ada);
+    assert!(heard.contains(&Heard::Refused(2, Code::Forbidden)), "{heard:?}");
+    assert!(heard.contains(&Heard::Refused(0, Code::Forbidden)) && heard.contains(&Heard::Acked(1, 1)));
+    assert!(heard.iter().any(|heard| matches!(heard, Heard::Subscribed(..))), "{heard:?}");
+    assert_eq!(messages(&heard).len(), 1);
+    assert_eq!(hub.topics.metrics().subscriptions.value(), 5, "nobody else is touched");
+    hub.heard(bob);
+    hub.say(bob, &[publish_on(1, 2, b"z")]);
+    assert_eq!(messages(&hub.heard(bob)).len(), 2);
+}
+
+#[test]
+fn a_flood_of_tokens_waits_for_itself() {
+    let mut hub = closed();
+    let mut turned_away = 0;
+    for _ in 0..1_100 {
+        let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(66));
+        hub.say(id, &[hello_with(0, "bad")]);
+        turned_away += usize::from(hub.heard(id).contains(&Heard::Goodbye(Code::Overloaded)));
+    }
+    assert_eq!(turned_away, 1_100 - 1_024, "the queue of one address has an end");
+    let good = hub.connect(Dialect::Binary);
+    hub.say(good, &[hello_with(1, "ada 60 a")]);
+    let now = hub.now;
+    for _ in 0..2 {
+        assert!(hub.topics.credentials().turn(|token| read(token.reveal(), now)));
+    }
+    hub.work();
+    assert_eq!(hub.heard(good), [Heard::Welcome], "its turn comes next");
+    check(&mut hub);
+    assert_eq!(hub.held(Kind::Reading), 0);
+}
+
+#[test]
+fn a_token_that_is_too_long_is_not_even_kept() {
+    let mut hub = closed();
+    let id = hub.connect(Dialect::Binary);
+    hub.say(id, &[hello_with(1, &"x".repeat(9_000))]);
+    assert!(hub.held(Kind::Reading) < 1_000);
+    assert!(hub.topics.credentials().turn(|_| panic!("it is read")));
+    hub.work();
+    assert_eq!(hub.heard(id), [Heard::Goodbye(Code::BadToken), Heard::Close(4004)]);
+}
+
+#[test]
+fn a_token_is_never_printed() {
+    let hub = closed();
+    let address =
+        tidewire_hub_core::letter::Address { shard: 0, slot: 0, generation: 0, serial: Default::default() };
+    let account = hub.topics.ledger().account(AccountKey(1));
+    hub.topics.credentials().check(address, &account, "CANARY 60").unwrap();
+    let mut printed = format!("{:?}", hub.topics);
+    hub.topics.credentials().turn(|token| {
+        printed.push_str(&format!("{token:?}"));
+        Err(BadToken::Malformed)
+    });
+    assert!(!printed.contains("CANARY"));
+    assert!(BadToken::ALL.iter().all(|bad| bad.sentence().len() > 10));
+}

@@ -1,0 +1,239 @@
+//! Keys that tokens may be signed with: where each is, and what holds for its tokens. What a key file holds is told nobody.
+
+use std::path::Path;
+
+use jsonwebtoken::Algorithm;
+
+use crate::config::problem::{Problem, Warning, Written};
+use crate::config::raw::RawKey;
+use crate::tokens::Keyring;
+use crate::tokens::key::{ALGORITHMS, Key};
+
+/// Reads the keys; files are named from `folder` on.
+pub(super) fn keys(raw: Vec<RawKey>, folder: &Path, problems: &mut Vec<Problem>) -> (Keyring, Vec<Warning>) {
+    let (mut keys, mut warnings) = (Vec::<Key>::new(), Vec::new());
+    for raw in raw {
+        let place = raw.file.place.clone();
+        let kid = raw.kid.clone();
+        let Some(key) = key(raw, folder, problems) else { continue };
+        if keys.iter().any(|other| other.kid == key.kid) {
+            problems.push(match kid {
+                Some(Written { place, .. }) => place.wrong("a name that no other key has"),
+                None => Problem::Missing {
+                    at: place.line,
+                    key: place.key.replace("file", "kid"),
+                    allowed: "a name for each key but one: only that is meant by tokens that name none"
+                        .into(),
+                },
+            });
+            continue;
+        }
+        if key.audience.is_none() && !matches!(key.algorithm.family(), jsonwebtoken::AlgorithmFamily::Hmac) {
+            let says = "without an `audience` beside it, tokens that its issuer signs for anybody are taken here too";
+            warnings.push(Warning { place: Some(place), says: says.into() });
+        }
+        keys.push(key);
+    }
+    (Keyring::new(keys), warnings)
+}
+
+fn key(raw: RawKey, folder: &Path, problems: &mut Vec<Problem>) -> Option<Key> {
+    let algorithm = raw.algorithm.value.parse::<Algorithm>();
+    if algorithm.is_err() {
+        problems.push(raw.algorithm.place.wrong(ALGORITHMS));
+    }
+    let content = content(&raw.file, folder, problems);
+    let mut said = |written: Option<Written<String>>| {
+        let Written { value, place } = written?;
+        if value.is_empty() {
+            problems.push(place.wrong("a text that is not empty, or no such key"));
+        }
+        Some(value)
+    };
+    let (kid, issuer, audience) = (said(raw.kid), said(raw.issuer), said(raw.audience));
+    let leeway = raw.leeway_seconds.as_ref().map_or(LEEWAY_SECONDS, |leeway| leeway.value);
+    let leeway_seconds = u64::try_from(leeway).ok().filter(|leeway| *leeway <= LEEWAY_SECONDS_MAX);
+    if let (None, Some(Written { place, .. })) = (leeway_seconds, raw.leeway_seconds) {
+        problems.push(place.wrong(format!("0 to {LEEWAY_SECONDS_MAX}")));
+    }
+    match Key::read(algorithm.ok()?, &content?) {
+        Ok(mut key) => {
+            (key.kid, key.issuer, key.audience) = (kid, issuer, audience);
+            key.leeway_seconds = leeway_seconds?;
+            Some(key)
+        }
+        Err(bad) => {
+            problems.push(raw.file.place.wrong(bad.to_string()));
+            None
+        }
+    }
+}
+
+fn content(file: &Written<String>, folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
+    let path = folder.join(&file.value);
+    let too_large = |len: u64| len > KEY_BYTES_MAX;
+    let read = match std::fs::metadata(&path) {
+        Ok(metadata) if too_large(metadata.len()) => Err(format!("it has more than {KEY_BYTES_MAX} bytes")),
+        Ok(_) => std::fs::read(&path).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    read.map_err(|why| {
+        problems.push(file.place.wrong(format!("a file that can be read, which it cannot: {why}")))
+    })
+    .ok()
+}
+
+/// Clocks that are kept differ by less, and nobody is let in for much longer than was meant.
+const LEEWAY_SECONDS: i64 = 5;
+const LEEWAY_SECONDS_MAX: u64 = 300;
+/// More is no key.
+const KEY_BYTES_MAX: u64 = 65_536;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::raw::RawConfig;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+    /// Public keys, and one private, for the tests of the whole.
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/it/keys");
+
+    fn read(toml: &str, folder: &Path) -> (Keyring, Vec<String>, usize) {
+        let mut problems = Vec::new();
+        let raw = RawConfig::read(toml, &mut problems);
+        let (keys, warnings) = keys(raw.keys, folder, &mut problems);
+        (keys, problems.iter().map(ToString::to_string).collect(), warnings.len())
+    }
+
+    fn key(algorithm: &str, file: &str) -> String {
+        format!("[[auth.keys]]\nalgorithm = \"{algorithm}\"\nfile = \"{file}\"\naudience = \"hub\"\n")
+    }
+
+    #[track_caller]
+    fn check_wrong(toml: &str, says: &str) {
+        let (keys, problems, _) = read(toml, Path::new(FOLDER));
+        assert!(keys.is_empty() && problems.len() == 1 && problems[0].contains(says), "{problems:?}");
+    }
+
+    /// A folder that ends with its test, with a file of this content named `key`.
+    struct Folder(std::path::PathBuf);
+
+    impl Folder {
+        fn with(content: &[u8]) -> Self {
+            let name = format!("tidewire-keys-{}-{:?}", std::process::id(), std::thread::current().id());
+            let folder = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("key"), content).unwrap();
+            Self(folder)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[track_caller]
+    fn check_content(algorithm: &str, content: &[u8], says: Option<&str>) {
+        let folder = Folder::with(content);
+        let (keys, problems, _) = read(&key(algorithm, "key"), &folder.0);
+        match says {
+            None => assert!(keys.keys().len() == 1 && problems.is_empty(), "{algorithm}: {problems:?}"),
+            Some(says) => {
+                assert!(problems.len() == 1 && problems[0].contains(says), "{algorithm}: {problems:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn public_keys_are_read_for_their_algorithms_only() {
+        let families = [
+            ("rsa", ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"].as_slice()),
+            ("ec", &["ES256"]),
+            ("p384", &["ES384"]),
+            ("ed", &["EdDSA"]),
+        ];
+        for (file, own) in families {
+            for (_, algorithms) in families {
+                for algorithm in algorithms {
+                    let (keys, problems, warned) =
+                        read(&key(algorithm, &format!("{file}.public.pem")), Path::new(FOLDER));
+                    let fits = own.contains(algorithm);
+                    assert_eq!((keys.keys().len(), problems.is_empty()), (usize::from(fits), fits), "{file}");
+                    assert_eq!(warned, 0);
+                }
+            }
+            for algorithm in ["HS256", "HS384", "HS512"] {
+                check_wrong(&key(algorithm, &format!("{file}.public.pem")), "is no secret");
+            }
+            check_wrong(&key(own[0], &format!("{file}.private.pem")), "a private key");
+        }
+        check_wrong(&key("RS256", "rsa1024.public.pem"), "2048 bits");
+    }
+
+    #[test]
+    fn secrets_are_long_enough_and_end_before_the_end_of_the_line() {
+        for (algorithm, bytes) in [("HS256", 32), ("HS384", 48), ("HS512", 64)] {
+            let secret = "x".repeat(bytes);
+            check_content(algorithm, secret.as_bytes(), None);
+            check_content(algorithm, format!("{secret}\r\n").as_bytes(), None);
+            let short = format!("{}\n", &secret[1..]);
+            check_content(algorithm, short.as_bytes(), Some(&format!("at least {bytes} bytes")));
+        }
+    }
+
+    #[test]
+    fn keys_may_be_written_as_jwk() {
+        let pem = std::fs::read_to_string(format!("{FOLDER}/ec.public.pem")).unwrap();
+        let der: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let der = STANDARD.decode(der).unwrap();
+        let point = &der[der.len() - 64..];
+        let [x, y] = [&point[..32], &point[32..]].map(|number| URL_SAFE_NO_PAD.encode(number));
+        let ec =
+            |more: &str| format!("{{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"{x}\",\"y\":\"{y}\"{more}}}");
+        check_content("ES256", ec("").as_bytes(), None);
+        check_content("ES256", ec(",\"alg\":\"ES256\",\"use\":\"sig\"").as_bytes(), None);
+        check_content("ES256", ec(",\"alg\":\"ES384\"").as_bytes(), Some("something else"));
+        check_content("ES256", ec(",\"use\":\"enc\"").as_bytes(), Some("something else"));
+        check_content("ES256", ec(",\"d\":\"AAAA\"").as_bytes(), Some("private key"));
+        check_content("ES384", ec("").as_bytes(), Some("P-384"));
+        check_content("RS256", ec("").as_bytes(), Some("RSA"));
+        check_content("EdDSA", ec("").as_bytes(), Some("Ed25519"));
+        check_content("HS256", ec("").as_bytes(), Some("the secret itself"));
+        let secret = URL_SAFE_NO_PAD.encode([7; 32]);
+        let oct = format!("{{\"kty\":\"oct\",\"k\":\"{secret}\"}}");
+        check_content("HS256", oct.as_bytes(), None);
+        check_content("HS512", oct.as_bytes(), Some("at least 64"));
+        check_content("ES256", oct.as_bytes(), Some("P-256"));
+        check_content("ES256", b"{}", Some("P-256"));
+        check_content("ES256", b"nonsense", Some("P-256"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_key_is_told_with_its_place_and_not_with_its_secret() {
+        check_wrong(
+            "[[auth.keys]]\nalgorithm = \"HS257\"\nfile = \"ec.public.pem\"\n",
+            "line 2: `auth.keys[0].algorithm` is \"HS257\"; allowed: HS256, ",
+        );
+        check_wrong("[[auth.keys]]\nfile = \"x\"\n", "`auth.keys[0].algorithm` is missing");
+        check_wrong("[[auth.keys]]\nalgorithm = \"ES256\"\n", "`auth.keys[0].file` is missing");
+        let missing = key("ES256", "no.such.file");
+        check_wrong(&missing, "line 3: `auth.keys[0].file` is \"...\"; allowed: a file that can be read");
+        check_wrong(
+            &format!("{}leeway_seconds = 301\n", key("ES256", "ec.public.pem")),
+            "is 301; allowed: 0 to 300",
+        );
+        check_wrong("[[auth.key]]\nfile = \"x\"\n", "there is no `auth.key`; did you mean `keys`?");
+        check_wrong("auth = 1\n", "tables, each headed [[auth.keys]]");
+        let (_, problems, _) = read(&key("ES256", "ec.public.pem").repeat(2), Path::new(FOLDER));
+        assert!(problems.len() == 1 && problems[0].contains("`auth.keys[1].kid` is missing"), "{problems:?}");
+        let named = format!("{}kid = \"a\"\n", key("ES256", "ec.public.pem"));
+        let (_, problems, _) = read(&named.repeat(2), Path::new(FOLDER));
+        assert!(problems.len() == 1 && problems[0].contains("a name that no other key has"), "{problems:?}");
+        let bare = key("ES256", "ec.public.pem").replace("audience = \"hub\"\n", "");
+        assert_eq!(read(&bare, Path::new(FOLDER)).2, 1, "whoever it is for");
+    }
+}

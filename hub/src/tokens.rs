@@ -1,0 +1,178 @@
+//! Tokens (JWTs, RFC 7519): whether one is sound by the hub's keys, and what it says. A key is for one algorithm and no
+//! other; what a token calls its own says only by which key it wants to be checked.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Validation, decode, decode_header};
+use tidewire_hub_core::access::caller::Pass;
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::credentials::{BadToken, TOKEN_BYTES_MAX};
+
+use crate::tokens::claims::Claims;
+use crate::tokens::key::Key;
+
+pub mod key;
+
+pub mod claims;
+
+/// The keys that tokens may be signed with. Without any, no token is taken.
+#[derive(Debug, Clone, Default)]
+pub struct Keyring {
+    keys: Vec<Key>,
+}
+
+impl Keyring {
+    /// These keys; of those with one name, and of those without, the first counts.
+    #[must_use]
+    pub fn new(keys: Vec<Key>) -> Self {
+        Self { keys }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// They.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// The key of a name, or that for tokens which name none.
+    #[must_use]
+    pub fn key(&self, kid: Option<&str>) -> Option<&Key> {
+        self.keys.iter().find(|key| key.kid.as_deref() == kid)
+    }
+
+    /// What a sound token allows, from now on by the steady clock.
+    ///
+    /// # Errors
+    /// [`BadToken`] is the check that it failed.
+    pub fn admit(&self, token: &str, now: Millis) -> Result<Pass, BadToken> {
+        let (claims, key) = self.verify(token)?;
+        claims.pass(now, wall_ms(), key.leeway_seconds)
+    }
+
+    /// The claims of a sound token, and the key that it is signed with.
+    ///
+    /// # Errors
+    /// [`BadToken`] is the check that it failed.
+    pub fn verify(&self, token: &str) -> Result<(Claims, &Key), BadToken> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(BadToken::TooLong);
+        }
+        let header = decode_header(token).map_err(|error| match error.kind() {
+            // `none`, and whatever else is no algorithm that any key can be for.
+            ErrorKind::Json(_) if names_another_algorithm(token) => BadToken::Algorithm,
+            _ => BadToken::Malformed,
+        })?;
+        if header.crit.is_some() {
+            // It asks not to be taken by whoever does not know these (RFC 7515, section 4.1.11).
+            return Err(BadToken::Malformed);
+        }
+        let key = self.key(header.kid.as_deref()).ok_or(BadToken::UnknownKey)?;
+        if header.alg != key.algorithm {
+            return Err(BadToken::Algorithm);
+        }
+        let token = decode::<Claims>(token, &key.public, &validation(key));
+        let claims = token.map_err(|error| bad(error.kind()))?.claims;
+        Ok((claims, key))
+    }
+}
+
+/// Everything that is checked of the claims that are the same for all tokens. The library's defaults leave some of it out.
+fn validation(key: &Key) -> Validation {
+    let mut validation = Validation::new(key.algorithm);
+    validation.leeway = key.leeway_seconds;
+    validation.validate_exp = true;
+    validation.validate_nbf = true;
+    // Without an audience of ours, a token that names any is for somebody else.
+    validation.validate_aud = true;
+    let mut required = vec!["exp", "sub"];
+    if let Some(issuer) = &key.issuer {
+        validation.set_issuer(&[issuer]);
+        required.push("iss");
+    }
+    if let Some(audience) = &key.audience {
+        validation.set_audience(&[audience]);
+        required.push("aud");
+    }
+    validation.set_required_spec_claims(&required);
+    validation
+}
+
+/// Which check failed, in the hub's words.
+fn bad(kind: &ErrorKind) -> BadToken {
+    match kind {
+        ErrorKind::InvalidSignature => BadToken::Signature,
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => BadToken::Algorithm,
+        ErrorKind::ExpiredSignature => BadToken::Expired,
+        ErrorKind::ImmatureSignature => BadToken::NotYet,
+        ErrorKind::InvalidIssuer => BadToken::Issuer,
+        ErrorKind::InvalidAudience => BadToken::Audience,
+        ErrorKind::InvalidSubject => BadToken::Subject,
+        ErrorKind::MissingRequiredClaim(claim) => match claim.as_str() {
+            "sub" => BadToken::Subject,
+            "iss" => BadToken::Issuer,
+            "aud" => BadToken::Audience,
+            _ => BadToken::Claims,
+        },
+        // The signature was checked by then: what cannot be read is the claims.
+        ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_) => BadToken::Claims,
+        _ => BadToken::Malformed,
+    }
+}
+
+/// Whether the header of a token is sound but for its `alg`.
+fn names_another_algorithm(token: &str) -> bool {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|header| serde_json::from_slice::<serde_json::Value>(&header).ok());
+    let named = header.as_ref().and_then(|header| header.get("alg")?.as_str());
+    named.is_some_and(|alg| alg.parse::<jsonwebtoken::Algorithm>().is_err())
+}
+
+/// Milliseconds since 1970 by the system's clock, which is what tokens go by.
+#[must_use]
+pub fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokens::claims::{ALLOWANCES_MAX, RIGHTS};
+
+    #[test]
+    fn the_page_has_every_sentence_every_right_and_the_bounds() {
+        let page = include_str!("../../docs/ACCESS.md");
+        for bad in BadToken::ALL {
+            assert!(page.contains(&format!("\n| {} |", bad.sentence())), "{bad:?}");
+        }
+        for right in RIGHTS {
+            assert!(page.contains(&format!("`{right}`")), "{right}");
+        }
+        assert!(page.contains(&format!("at most {TOKEN_BYTES_MAX} bytes")));
+        assert!(page.contains(&format!("at most {ALLOWANCES_MAX} topics and patterns")));
+    }
+
+    #[test]
+    fn whatever_is_brought_as_a_token_is_refused_without_a_panic() {
+        let key = Key::read(jsonwebtoken::Algorithm::HS256, &[7; 32]).map(|key| Keyring::new(vec![key]));
+        let keys = key.unwrap_or_default();
+        let mut random = 1_u64;
+        for length in 0..2_000 {
+            let letters = (0..length % 300).map(|_| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                char::from(b"eyJ.AB_-{}\"=\x00\xc3"[(random >> 40) as usize % 14])
+            });
+            let text: String = letters.collect();
+            assert!(keys.admit(&text, Millis(0)).is_err());
+            assert!(keys.admit(&format!("eyJhbGciOiJIUzI1NiJ9.{text}.{text}"), Millis(0)).is_err());
+        }
+    }
+}

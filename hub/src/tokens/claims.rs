@@ -1,0 +1,120 @@
+//! What a token says, and what that allows. A token is read by whoever has a key, so its claims are wrong at most, and not
+//! hostile; what its subject is called may be anybody's choice all the same.
+
+use serde::Deserialize;
+use tidewire_hub_core::access::caller::{Allowance, Pass, PassEdition, Right, Rights};
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::credentials::BadToken;
+use tidewire_protocol::name::Pattern;
+
+/// The claims that mean something to the hub.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Claims {
+    /// Whom it speaks of.
+    #[serde(default)]
+    pub sub: String,
+    /// Seconds since 1970; it may have a fraction.
+    pub exp: serde_json::Number,
+    /// Who says so: one, and not a list.
+    pub iss: Option<String>,
+    /// What is the hub's own.
+    #[serde(default)]
+    pub tidewire: Tidewire,
+}
+
+/// The claim `tidewire`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Tidewire {
+    /// What is allowed.
+    #[serde(default)]
+    pub allow: Vec<Allow>,
+}
+
+/// Some rights to some topics.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Allow {
+    /// Names and patterns, in which `{sub}` stands for the subject.
+    pub topics: Vec<String>,
+    /// The names of rights. Those that this hub does not know allow nothing.
+    pub to: Vec<String>,
+}
+
+impl Claims {
+    /// What they allow. `now` is the steady clock's, `wall_ms` the system's; the token is taken somewhat longer than it says.
+    ///
+    /// # Errors
+    /// [`BadToken`] if something of it cannot be read.
+    pub fn pass(&self, now: Millis, wall_ms: u64, leeway_seconds: u64) -> Result<Pass, BadToken> {
+        let subject = self.sub.as_str();
+        if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX || subject.contains(char::is_control) {
+            return Err(BadToken::Subject);
+        }
+        let exp_ms = self.exp_seconds().ok_or(BadToken::Claims)?.saturating_mul(1_000);
+        let ends_ms = exp_ms.saturating_add(leeway_seconds * 1_000);
+        let at = |ms: u64| now.plus(ms.saturating_sub(wall_ms).min(SPAN_MS_MAX));
+        Ok(Pass {
+            subject: subject.into(),
+            allow: self.allowances()?,
+            expires_at: at(exp_ms),
+            ends_at: at(ends_ms),
+            edition: PassEdition::default(),
+        })
+    }
+
+    /// Seconds since 1970 when it expires.
+    #[must_use]
+    pub fn exp_seconds(&self) -> Option<u64> {
+        let fraction = || self.exp.as_f64().filter(|exp| (0.0..1e18).contains(exp)).map(|exp| exp as u64);
+        self.exp.as_u64().or_else(fraction)
+    }
+
+    fn allowances(&self) -> Result<Vec<Allowance>, BadToken> {
+        let mut allowances = Vec::new();
+        for Allow { topics, to } in &self.tidewire.allow {
+            let to = to.iter().filter_map(|name| right(name)).fold(Rights::NONE, Rights::with);
+            for topic in topics {
+                if allowances.len() == ALLOWANCES_MAX {
+                    return Err(BadToken::TooMuch);
+                }
+                allowances.push(Allowance { pattern: pattern(topic, &self.sub)?, to });
+            }
+        }
+        Ok(allowances)
+    }
+}
+
+/// The right of a name, if this hub has it.
+fn right(name: &str) -> Option<Right> {
+    match name {
+        "publish" => Some(Right::Publish),
+        "subscribe" => Some(Right::Subscribe),
+        "history" => Some(Right::History),
+        _ => None,
+    }
+}
+
+/// A pattern with the subject in the place of `{sub}`. The subject is one token of a name there, or a part of one: whatever
+/// could make the pattern match more than its writer meant is refused.
+fn pattern(text: &str, subject: &str) -> Result<Pattern, BadToken> {
+    if !text.contains(SUB) {
+        return Pattern::parse(text).map_err(|_| BadToken::Claims);
+    }
+    let is_plain = !subject.contains(['.', '*', '>', '{', '}']) && !subject.starts_with('$');
+    // What is no name by itself, such as one with a space, is none in the middle of another.
+    if !is_plain || Pattern::parse(subject).is_err() {
+        return Err(BadToken::Subject);
+    }
+    Pattern::parse(&text.replace(SUB, subject)).map_err(|_| BadToken::Claims)
+}
+
+/// The rights that a token may name; those behind the third are kept for later versions, and allow nothing yet.
+pub const RIGHTS: [&str; 8] =
+    ["publish", "subscribe", "history", "presence", "consume", "request", "respond", "manage"];
+/// What stands for the subject in a pattern.
+pub const SUB: &str = "{sub}";
+/// Bytes of a subject, which stands in each of its messages.
+const SUBJECT_BYTES_MAX: usize = 255;
+/// Names and patterns of a token: each question may look at all of them.
+pub const ALLOWANCES_MAX: usize = 64;
+/// A token that is good for longer is told to be good for so long: ten years.
+const SPAN_MS_MAX: u64 = 10 * 365 * 86_400_000;

@@ -1,0 +1,175 @@
+//! A key, as it is read from a file: a secret, a public key in PEM, or either as a JWK. It is for one algorithm.
+
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+
+/// A key that tokens may be signed with, and what else holds for those that are.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// What tokens call it; `None` for the one that is meant by those that name none.
+    pub kid: Option<String>,
+    /// By which algorithm they are signed.
+    pub algorithm: Algorithm,
+    /// Who has to have issued them.
+    pub issuer: Option<String>,
+    /// Whom they have to be for.
+    pub audience: Option<String>,
+    /// By how much the clocks of issuer and hub may differ.
+    pub leeway_seconds: u64,
+    /// What their signatures are checked with. It prints nothing of itself.
+    pub(super) public: DecodingKey,
+}
+
+/// Why a file holds no key for an algorithm. Says nothing of what it does hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadKey {
+    /// A key of the wrong sort, or whoever had it could sign tokens.
+    #[error("the secret itself, or a JWK with \"kty\": \"oct\": it holds a key in PEM, which is no secret")]
+    NoSecret,
+    /// Too short to be safe.
+    #[error(
+        "a secret of at least {0} bytes, as long as what the algorithm makes of it (RFC 7518, section 3.2)"
+    )]
+    ShortSecret(usize),
+    /// A private key.
+    #[error("the public key only: it holds a private key, which has no business in a hub")]
+    Private,
+    /// A key of another sort.
+    #[error("{0}")]
+    NoPublicKey(&'static str),
+    /// Made for something else.
+    #[error("a JWK for this algorithm: its `alg` or `use` says that it is for something else")]
+    MeantForOther,
+    /// Too short to be safe.
+    #[error("an RSA key of at least 2048 bits")]
+    ShortRsa,
+}
+
+/// The algorithms that a key may be for, in the order in which they are told.
+pub const ALGORITHMS: &str =
+    "HS256, HS384, HS512, ES256, ES384, EdDSA, RS256, RS384, RS512, PS256, PS384 or PS512";
+
+impl Key {
+    /// A key of what a file holds, with nothing else to hold for its tokens.
+    ///
+    /// # Errors
+    /// [`BadKey`] says what the file has to hold.
+    pub fn read(algorithm: Algorithm, content: &[u8]) -> Result<Self, BadKey> {
+        let public = match algorithm.family() {
+            AlgorithmFamily::Hmac => secret(algorithm, content)?,
+            family => public_key(algorithm, family, content)?,
+        };
+        Ok(Self { kid: None, algorithm, issuer: None, audience: None, leeway_seconds: 0, public })
+    }
+}
+
+/// The secret that a file holds, as it is but for one end of line, which editors and `echo` add.
+#[must_use]
+pub fn secret_of(content: &[u8]) -> &[u8] {
+    let content = content.strip_suffix(b"\n").unwrap_or(content);
+    content.strip_suffix(b"\r").unwrap_or(content)
+}
+
+fn secret(algorithm: Algorithm, content: &[u8]) -> Result<DecodingKey, BadKey> {
+    if is_pem(content) {
+        return Err(BadKey::NoSecret);
+    }
+    let key = match jwk(content) {
+        Some(jwk) => {
+            let jwk = jwk.ok().filter(|jwk| matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_)));
+            let jwk = jwk.ok_or(BadKey::NoSecret)?;
+            check_use(&jwk, algorithm)?;
+            DecodingKey::from_jwk(&jwk).map_err(|_| BadKey::NoSecret)?
+        }
+        None => DecodingKey::from_secret(secret_of(content)),
+    };
+    let least = match algorithm {
+        Algorithm::HS384 => 48,
+        Algorithm::HS512 => 64,
+        _ => 32,
+    };
+    if length(&key) < least { Err(BadKey::ShortSecret(least)) } else { Ok(key) }
+}
+
+fn public_key(algorithm: Algorithm, family: AlgorithmFamily, content: &[u8]) -> Result<DecodingKey, BadKey> {
+    let wanted = BadKey::NoPublicKey(match family {
+        AlgorithmFamily::Rsa => {
+            "an RSA public key in PEM (`BEGIN PUBLIC KEY`), or a JWK with \"kty\": \"RSA\""
+        }
+        AlgorithmFamily::Ec if algorithm == Algorithm::ES384 => {
+            "a public key of the curve P-384 in PEM (`BEGIN PUBLIC KEY`), or a JWK with \"crv\": \"P-384\""
+        }
+        AlgorithmFamily::Ec => {
+            "a public key of the curve P-256 in PEM (`BEGIN PUBLIC KEY`), or a JWK with \"crv\": \"P-256\""
+        }
+        _ => "an Ed25519 public key in PEM (`BEGIN PUBLIC KEY`), or a JWK with \"crv\": \"Ed25519\"",
+    });
+    if is_private(content) {
+        return Err(BadKey::Private);
+    }
+    let key = match jwk(content) {
+        Some(jwk) => {
+            let jwk = jwk.map_err(|_| wanted)?;
+            check_use(&jwk, algorithm)?;
+            DecodingKey::from_jwk(&jwk)
+        }
+        None if !is_pem(content) || holds(content, "CERTIFICATE") => return Err(wanted),
+        None => match family {
+            AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(content),
+            AlgorithmFamily::Ec => DecodingKey::from_ec_pem(content),
+            _ => DecodingKey::from_ed_pem(content),
+        },
+    };
+    let key = key.ok().filter(|key| key.family() == family).ok_or(wanted)?;
+    let length = length(&key);
+    let fits = match algorithm {
+        // An uncompressed point: two coordinates and a byte before them.
+        Algorithm::ES256 => length == 1 + 2 * 32,
+        Algorithm::ES384 => length == 1 + 2 * 48,
+        Algorithm::EdDSA => length == 32,
+        _ => true,
+    };
+    if family == AlgorithmFamily::Rsa && length < RSA_BYTES_MIN {
+        return Err(BadKey::ShortRsa);
+    }
+    fits.then_some(key).ok_or(wanted)
+}
+
+/// A JWK, if the file holds JSON.
+fn jwk(content: &[u8]) -> Option<Result<Jwk, serde_json::Error>> {
+    content.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(content))
+}
+
+/// A JWK says itself what it is for.
+fn check_use(jwk: &Jwk, algorithm: Algorithm) -> Result<(), BadKey> {
+    use jsonwebtoken::jwk::PublicKeyUse;
+    let alg = jwk.common.key_algorithm.as_ref().map(ToString::to_string);
+    let is_other = alg.is_some_and(|alg| alg != format!("{algorithm:?}"));
+    let encrypts = matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption));
+    if is_other || encrypts { Err(BadKey::MeantForOther) } else { Ok(()) }
+}
+
+/// Bytes of what is checked with: a secret, a point, or a modulus.
+fn length(key: &DecodingKey) -> usize {
+    use jsonwebtoken::DecodingKeyKind;
+    match key.kind() {
+        DecodingKeyKind::SecretOrDer(bytes) => bytes.len(),
+        DecodingKeyKind::RsaModulusExponent { n, .. } => n.len(),
+    }
+}
+
+fn is_pem(content: &[u8]) -> bool {
+    holds(content, "-----BEGIN ")
+}
+
+fn is_private(content: &[u8]) -> bool {
+    let names = serde_json::from_slice::<serde_json::Value>(content).unwrap_or_default();
+    holds(content, "PRIVATE KEY-----") || names.get("d").is_some()
+}
+
+fn holds(content: &[u8], text: &str) -> bool {
+    content.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// A modulus of 2,048 bits.
+const RSA_BYTES_MIN: usize = 256;

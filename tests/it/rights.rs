@@ -1,0 +1,209 @@
+//! What tokens and rules allow, on every way to a topic of the real process.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::hub::Hub;
+use crate::support::keyed::{Keyed, bearer, by_secret, claims, refusal};
+use crate::support::socket::RawSocket;
+
+#[test]
+fn a_subject_in_a_pattern_matches_itself_and_nothing_else() {
+    let keyed = Keyed::start("");
+    let to = keyed.hub.address;
+    let allow = json!([{"topics": ["orders.{sub}.>", "{sub}.x", "of-{sub}"], "to": ["subscribe"]}]);
+    for (producer, subject) in
+        (1_000..).zip(["*", ">", "a.b", "a.*", "a.>", "a b", "a\tb", "a\u{a0}b", "$hub", "{sub}", ".", "a."])
+    {
+        let mut claims = claims(subject, allow.clone());
+        claims.as_object_mut().unwrap().remove("aud");
+        assert!(refusal(to, &by_secret(&claims)).contains("`sub`"), "{subject:?}");
+        // What stands in no pattern may be called anything.
+        claims["tidewire"]["allow"] = json!([]);
+        if !subject.contains(char::is_control) {
+            drop(bearer(to, producer, &by_secret(&claims)));
+        }
+    }
+    let mut claims = claims("ada|7", allow);
+    claims.as_object_mut().unwrap().remove("aud");
+    let mut socket = bearer(to, 3, &by_secret(&claims));
+    for (name, expected) in [
+        ("orders.ada|7.a", "subscribed"),
+        ("orders.ada|7.*", "subscribed"),
+        ("ada|7.x", "subscribed"),
+        ("of-ada|7", "subscribed"),
+        ("orders.bob.a", "failed"),
+        ("orders.>", "failed"),
+        ("orders.*.a", "failed"),
+        ("orders.{sub}.a", "failed"),
+        ("bob.x", "failed"),
+    ] {
+        socket.say(json!({"type": "subscribe", "request": 1, "name": name}));
+        assert_eq!(socket.hear()["type"], expected, "{name}");
+    }
+}
+
+/// The ways to topics. A way that comes later joins the table by being listed.
+const PATHS: [(&str, &str); 8] = [
+    ("live", "subscribe"),
+    ("live, from the earliest", "subscribe"),
+    ("live, after a place", "subscribe"),
+    ("live by a pattern", "subscribe"),
+    ("page", "history"),
+    ("page by a pattern", "history"),
+    ("publish", "publish"),
+    ("update", "publish"),
+];
+
+/// Tries a way to a topic `PREFIX.x`; whether that was allowed.
+fn try_path(socket: &mut RawSocket, path: &str, prefix: &str) -> bool {
+    let (topic, pattern) = (format!("{prefix}.x"), format!("{prefix}.*"));
+    let subscribe =
+        |name: &str, from: Value| json!({"type": "subscribe", "request": 1, "name": name, "from": from});
+    let history = |name: &str| json!({"type": "history", "request": 1, "name": name, "from": "earliest"});
+    let (frame, yes, no) = match path {
+        "live" => (subscribe(&topic, json!("latest")), "subscribed", "failed"),
+        "live, from the earliest" => (subscribe(&topic, json!("earliest")), "subscribed", "failed"),
+        "live, after a place" => (subscribe(&topic, json!({"after": []})), "subscribed", "failed"),
+        "live by a pattern" => (subscribe(&pattern, json!("earliest")), "subscribed", "failed"),
+        "page" => (history(&topic), "page", "failed"),
+        "page by a pattern" => (history(&pattern), "page", "failed"),
+        "publish" => (json!({"type": "open", "handle": 1, "topic": topic, "lowest": 1}), "opened", "refused"),
+        "update" => {
+            socket.say(json!({"type": "open", "handle": 2, "topic": topic, "unacknowledged": true}));
+            (json!({"type": "heartbeat", "request": 9}), "heartbeat", "refused")
+        }
+        other => panic!("{other} is no way"),
+    };
+    socket.say(frame);
+    let answer = loop {
+        let mut answer = socket.hear();
+        if answer["type"] == json!("heartbeat") && answer["request"].is_null() {
+            continue;
+        }
+        // Of several frames the first says it.
+        break if answer.is_array() { answer[0].take() } else { answer };
+    };
+    assert!(answer["type"] == yes || answer["type"] == no, "{path}: {answer}");
+    if answer["type"] == no {
+        assert_eq!(answer["code"], "forbidden", "{path}: {answer}");
+    }
+    answer["type"] == yes
+}
+
+#[test]
+fn every_right_holds_on_every_path_it_names_and_on_no_other() {
+    let keyed = Keyed::start(
+        "[[access]]\npattern = \"denied.>\"\npublish = false\nsubscribe = false\n\
+         [[access]]\npattern = \"read.>\"\nsubscribe = true\nanonymous = true\n\
+         [[access]]\npattern = \"members.>\"\npublish = true\nsubscribe = true\n",
+    );
+    let rights =
+        ["publish", "subscribe", "history", "presence", "consume", "request", "respond", "manage", "later"];
+    let prefixes = ["mine", "others", "denied", "read", "members"];
+    let mut producer = 100;
+    for right in rights.iter().map(Some).chain([None]) {
+        let allow = json!([{"topics": ["mine.>", "denied.>", "read.>"], "to": right.into_iter().collect::<Vec<_>>()}]);
+        let mut claims = claims("ada", allow);
+        claims.as_object_mut().unwrap().remove("aud");
+        for token in [by_secret(&claims), String::new()] {
+            let is_signed_in = !token.is_empty();
+            for (path, needs) in PATHS {
+                for prefix in prefixes {
+                    producer += 1;
+                    let mut socket = bearer(keyed.hub.address, producer, &token);
+                    // To subscribe is to read in any way.
+                    let has = is_signed_in
+                        && right.is_some_and(|right| {
+                            *right == needs || *right == "subscribe" && needs == "history"
+                        });
+                    let expected = match prefix {
+                        "mine" => has,
+                        "read" => has || needs != "publish",
+                        "members" => is_signed_in,
+                        _ => false,
+                    };
+                    let allowed = try_path(&mut socket, path, prefix);
+                    assert_eq!(allowed, expected, "{right:?} {is_signed_in} {path} {prefix}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pattern_that_reaches_beyond_what_is_allowed_is_refused_whole() {
+    let keyed = Keyed::start("[[access]]\npattern = \"a.secret.>\"\npublish = false\nsubscribe = false\n");
+    let mut claims = claims(
+        "ada",
+        json!([{"topics": ["a.>", "b.*"], "to": ["subscribe"]}, {"topics": ["b.*.c"], "to": ["subscribe"]}]),
+    );
+    claims.as_object_mut().unwrap().remove("aud");
+    let mut socket = bearer(keyed.hub.address, 1, &by_secret(&claims));
+    for (name, allowed) in [
+        ("a.b.*", true),
+        ("b.*", true),
+        ("b.*.c", true),
+        ("a.>", false),
+        ("a.*.x", false),
+        ("*.b", false),
+        (">", false),
+        ("b.>", false),
+        ("*.*", false),
+        ("a", false),
+    ] {
+        for kind in ["subscribe", "history"] {
+            socket.say(json!({"type": kind, "request": 1, "name": name, "from": "latest"}));
+            assert_eq!(socket.hear()["type"] != "failed", allowed, "{kind} {name}");
+        }
+    }
+}
+
+/// What stands in the first block of the page in this language.
+fn block_of<'a>(page: &'a str, language: &str) -> &'a str {
+    let (_, block) = page.split_once(&format!("```{language}\n")).unwrap();
+    block.split("```").next().unwrap()
+}
+
+#[test]
+fn the_way_of_the_page_leads_from_nothing_to_a_token() {
+    let page = include_str!("../../docs/ACCESS.md");
+    let folder = Folder::new();
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).current_dir(&folder.0).output().unwrap();
+        assert!(output.status.success(), "{program}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run("sh", &["-e", "-c", block_of(page, "sh")]);
+    std::fs::write(folder.0.join("hub.toml"), block_of(page, "toml")).unwrap();
+    std::fs::write(folder.0.join("tokens.mjs"), block_of(page, "js")).unwrap();
+    let print = "import('./tokens.mjs').then(({ tokenFor }) => process.stdout.write(tokenFor('ada')))";
+    let token = run("node", &["-e", print]);
+    let hub = Hub::start(&["--config", folder.0.join("hub.toml").to_str().unwrap()], &[]);
+    let mut ada = bearer(hub.address, 1, &token);
+    for (name, answer) in
+        [("orders.ada.1", "subscribed"), ("news.today", "subscribed"), ("orders.bob.1", "failed")]
+    {
+        ada.say(json!({"type": "subscribe", "request": 1, "name": name}));
+        assert_eq!(ada.hear()["type"], answer, "{name}");
+    }
+}
+
+/// A folder that ends with its test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("tidewire-access-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,294 @@
+//! Tokens on the real process: which are taken, what happens when they end, and that none is ever told.
+
+use jsonwebtoken::{Algorithm, EncodingKey};
+use serde_json::{Value, json};
+
+use crate::support::eventually;
+use crate::support::file::File;
+use crate::support::hub::{Hub, tidewire};
+use crate::support::keyed::{KEYS, Keyed, bearer, by_secret, claims, hello, now, private, refusal, sign};
+use crate::support::neighbour::Neighbour;
+use crate::support::socket::{RawSocket, Received, client_frame, handshake};
+
+#[test]
+fn tokens_by_every_sort_of_key_are_taken_and_say_who_is_there() {
+    let keyed = Keyed::start("");
+    let claims = claims("ada", json!([{"topics": ["a.{sub}"], "to": ["publish", "subscribe"]}]));
+    let mut without = claims.clone();
+    without.as_object_mut().unwrap().remove("aud");
+    let (rsa, ec) = (private("rsa"), private("ec"));
+    let tokens = [
+        by_secret(&without),
+        sign(Algorithm::RS256, Some("rs"), &EncodingKey::from_rsa_pem(&rsa).unwrap(), &claims),
+        sign(Algorithm::PS384, Some("ps"), &EncodingKey::from_rsa_pem(&rsa).unwrap(), &claims),
+        sign(Algorithm::ES256, Some("es"), &EncodingKey::from_ec_pem(&ec).unwrap(), &claims),
+        sign(Algorithm::EdDSA, Some("ed"), &EncodingKey::from_ed_pem(&private("ed")).unwrap(), &claims),
+    ];
+    for (producer, token) in (1..).zip(&tokens) {
+        let mut socket = hello(keyed.hub.address, producer, token);
+        let welcome = socket.hear();
+        assert_eq!(welcome["subject"], "ada", "{welcome}");
+        let left = welcome["expires_ms"].as_u64().unwrap();
+        assert!((1..=600_000).contains(&left), "{left}");
+        socket.say(json!({"type": "open", "handle": 1, "topic": "a.ada", "lowest": 1}));
+        socket.hear_of("opened");
+    }
+}
+
+#[test]
+fn a_token_that_fails_any_check_is_refused_with_its_name() {
+    let keyed = Keyed::start("");
+    let to = keyed.hub.address;
+    let ec = EncodingKey::from_ec_pem(&private("ec")).unwrap();
+    let by_ec = |claims: &Value| sign(Algorithm::ES256, Some("es"), &ec, claims);
+    let sound = claims("ada", json!([]));
+    let with = |change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
+        let mut claims = sound.clone();
+        change(claims.as_object_mut().unwrap());
+        by_ec(&claims)
+    };
+    let set = |name: &'static str, value: Value| {
+        with(&move |claims| {
+            claims.insert(name.into(), value.clone());
+        })
+    };
+    let without = |name: &'static str| {
+        with(&move |claims| {
+            claims.remove(name);
+        })
+    };
+    let allow = |topics: Value| set("tidewire", json!({"allow": [{"topics": topics, "to": ["subscribe"]}]}));
+    let many: Vec<String> = (0..65).map(|n| format!("a.{n}")).collect();
+    for (token, says) in [
+        (set("exp", json!(now() - 1)), "has expired"),
+        (set("exp", json!(-5)), "has a wrong form"),
+        (set("exp", json!("soon")), "has a wrong form"),
+        (without("exp"), "has a wrong form"),
+        (set("nbf", json!(now() + 60)), "not valid yet"),
+        (set("nbf", json!("later")), "has a wrong form"),
+        (set("aud", json!("somebody")), "`aud`"),
+        (set("aud", json!(["somebody", "else"])), "`aud`"),
+        (without("aud"), "`aud`"),
+        (set("iss", json!("https://evil.example.com")), "`iss`"),
+        (set("iss", json!(["https://evil.example.com", "https://issuer.example.com"])), "has a wrong form"),
+        (without("iss"), "`iss`"),
+        (without("sub"), "`sub`"),
+        (set("sub", json!("")), "`sub`"),
+        (set("sub", json!("x".repeat(256))), "`sub`"),
+        (set("sub", json!("a\nb")), "`sub`"),
+        (set("tidewire", json!({"allow": "all"})), "has a wrong form"),
+        (allow(json!(["a..b"])), "has a wrong form"),
+        (allow(json!(many)), "more than the hub reads"),
+        (set("padding", json!("x".repeat(9_000))), "longer than 8192 bytes"),
+        (sign(Algorithm::ES256, Some("no such key"), &ec, &sound), "names no key"),
+        (sign(Algorithm::ES256, None, &ec, &sound), "names no key"),
+        (sign(Algorithm::ES256, Some("rs"), &ec, &sound), "another algorithm"),
+        ("nonsense".into(), "no signed JWT"),
+        ("a.b.c".into(), "no signed JWT"),
+        ("..".into(), "no signed JWT"),
+        (format!("{}.", by_ec(&sound)), "no signed JWT"),
+    ] {
+        assert!(refusal(to, &token).contains(says), "{says}: {}", refusal(to, &token));
+    }
+    // Without an audience of its key's, one that names any is for somebody else.
+    assert!(refusal(to, &by_secret(&sound)).contains("`aud`"));
+}
+
+#[test]
+fn whoever_has_only_what_is_public_makes_no_token() {
+    let keyed = Keyed::start("");
+    let to = keyed.hub.address;
+    let sound = claims("ada", json!([{"topics": [">"], "to": ["publish"]}]));
+    let base64 = |value: &Value| {
+        use base64::Engine as _;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value.to_string())
+    };
+    for alg in ["none", "None", "NONE", "nOnE", ""] {
+        for kid in ["rs", "hs", "es", "ed"] {
+            let head = base64(&json!({"alg": alg, "typ": "JWT", "kid": kid}));
+            let unsigned = format!("{head}.{}", base64(&sound));
+            assert!(refusal(to, &format!("{unsigned}.")).contains("algorithm"), "{alg}");
+            assert!(refusal(to, &unsigned).contains("no signed JWT"), "{alg}");
+        }
+    }
+    // What anybody may read, taken for a secret.
+    for (kid, file) in [("rs", "rsa"), ("ps", "rsa"), ("es", "ec"), ("ed", "ed")] {
+        let public = std::fs::read(format!("{KEYS}/{file}.public.pem")).unwrap();
+        for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+            let token = sign(algorithm, Some(kid), &EncodingKey::from_secret(&public), &sound);
+            assert!(refusal(to, &token).contains("another algorithm"), "{kid} {algorithm:?}");
+        }
+    }
+    // Another algorithm of the same family, and another key of the same algorithm.
+    let rsa = EncodingKey::from_rsa_pem(&private("rsa")).unwrap();
+    for algorithm in [Algorithm::RS384, Algorithm::RS512, Algorithm::PS256] {
+        assert!(refusal(to, &sign(algorithm, Some("rs"), &rsa, &sound)).contains("another algorithm"));
+    }
+    let token = sign(Algorithm::HS256, Some("hs"), &EncodingKey::from_secret(&[b'x'; 32]), &sound);
+    assert!(refusal(to, &token).contains("signature"));
+    // A key that a token brings along counts for nothing.
+    let header =
+        json!({"alg": "HS256", "kid": "hs", "jwk": {"kty": "oct", "k": "eHg"}, "jku": "http://127.0.0.1:1/"});
+    let (_, rest) = token.split_once('.').unwrap();
+    assert!(refusal(to, &format!("{}.{rest}", base64(&header))).contains("signature"));
+    let header = json!({"alg": "HS256", "kid": "hs", "crit": ["exp"]});
+    assert!(refusal(to, &format!("{}.{rest}", base64(&header))).contains("no signed JWT"));
+}
+
+#[test]
+fn a_token_of_which_anything_is_changed_is_refused() {
+    let keyed = Keyed::start("");
+    let token = sign(
+        Algorithm::ES256,
+        Some("es"),
+        &EncodingKey::from_ec_pem(&private("ec")).unwrap(),
+        &claims("ada", json!([])),
+    );
+    drop(bearer(keyed.hub.address, 1, &token));
+    for at in (0..token.len()).step_by(5) {
+        let mut bytes = token.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        refusal(keyed.hub.address, std::str::from_utf8(&bytes).unwrap());
+    }
+}
+
+#[test]
+fn a_connection_ends_with_its_token_unless_it_brings_another_in_time() {
+    let keyed = Keyed::start("");
+    let key = EncodingKey::from_ec_pem(&private("ec")).unwrap();
+    let token = |subject: &str, seconds: u64| {
+        let mut claims = claims(subject, json!([{"topics": ["a.{sub}"], "to": ["publish", "subscribe"]}]));
+        claims["exp"] = json!(now() + seconds);
+        sign(Algorithm::ES256, Some("es"), &key, &claims)
+    };
+    let mut ends = bearer(keyed.hub.address, 1, &token("ada", 3));
+    let mut stays = bearer(keyed.hub.address, 2, &token("bob", 3));
+    stays.say(json!({"type": "sign_in", "request": 1, "token": token("ada", 600)}));
+    let refused = stays.hear();
+    assert_eq!((&refused["type"], &refused["code"]), (&json!("failed"), &json!("identity_mismatch")));
+    stays.say(json!({"type": "sign_in", "request": 2, "token": token("bob", 600)}));
+    let signed_in = stays.hear_of("signed_in");
+    assert_eq!((&signed_in["request"], &signed_in["subject"]), (&json!(2), &json!("bob")));
+    assert!(signed_in["expires_ms"].as_u64().unwrap() > 500_000);
+    let goodbye = ends.hear_of("goodbye");
+    assert_eq!(
+        (&goodbye["code"], &goodbye["message"]),
+        (&json!("bad_token"), &json!("the token has expired"))
+    );
+    assert_eq!(ends.receive(), Received::Close(4004));
+    stays.say(json!({"type": "open", "handle": 1, "topic": "a.bob", "lowest": 1}));
+    stays.hear_of("opened");
+    stays.say(json!({"type": "publish", "handle": 1, "seq": 1, "data": 1}));
+    stays.hear_of("acked");
+}
+
+#[test]
+fn a_producer_is_its_subjects_and_messages_bear_whose_they_are() {
+    let keyed = Keyed::start("");
+    let token = |subject: &str| {
+        let mut claims = claims(subject, json!([{"topics": ["a"], "to": ["publish", "subscribe"]}]));
+        claims.as_object_mut().unwrap().remove("aud");
+        by_secret(&claims)
+    };
+    let mut ada = bearer(keyed.hub.address, 1, &token("ada"));
+    let mut bob = bearer(keyed.hub.address, 2, &token("bob"));
+    bob.say(json!({"type": "subscribe", "request": 1, "name": "a"}));
+    bob.hear_of("subscribed");
+    ada.say(json!({"type": "open", "handle": 1, "topic": "a", "lowest": 1}));
+    ada.hear_of("opened");
+    ada.say(json!({"type": "publish", "handle": 1, "seq": 1, "data": 1}));
+    assert_eq!(bob.hear_of("block")["messages"][0]["sender"], "ada");
+    for token in [token("bob"), String::new()] {
+        let mut thief = hello(keyed.hub.address, 1, &token);
+        assert_eq!(thief.hear()["code"], "identity_mismatch");
+    }
+}
+
+#[test]
+fn a_flood_of_bad_tokens_is_bounded_and_a_neighbour_goes_on() {
+    let keyed = Keyed::start(
+        "[[access]]\npattern = \"neighbour\"\npublish = true\nsubscribe = true\nanonymous = true\n",
+    );
+    let hub = &keyed.hub;
+    let neighbour = Neighbour::of(hub);
+    let before = hub.memory();
+    let other = EncodingKey::from_ec_pem(&private("ec")).unwrap();
+    // As costly as a good one until the very end.
+    let mut bad = sign(Algorithm::ES256, Some("es"), &other, &claims("ada", json!([])));
+    let last = bad.pop().unwrap();
+    bad.insert(bad.len() - 10, last);
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let bad = &bad;
+            scope.spawn(move || {
+                for round in 0..150 {
+                    let mut socket = RawSocket::connect_from([127, 0, 1, 1 + worker].into(), hub.address);
+                    if !socket.ask(&handshake("")).starts_with("HTTP/1.1 101 ") {
+                        continue;
+                    }
+                    let hello = json!({"type": "hello", "token": bad}).to_string();
+                    socket.send(&client_frame(0x81, hello.as_bytes()));
+                    // Some wait for the answer, some leave.
+                    if round % 2 == 0 {
+                        let code = socket.hear()["code"].clone();
+                        assert!(code == "bad_token" || code == "overloaded", "{code}");
+                    }
+                }
+            });
+        }
+    });
+    let mut again = bearer(hub.address, 9, "");
+    again.say(json!({"type": "heartbeat", "request": 1}));
+    again.hear_of("heartbeat");
+    eventually("all have gone", || hub.metric("tidewire_connections") == 2);
+    assert!(hub.memory() < before + (64 << 20), "{} bytes more", hub.memory() - before);
+    assert!(hub.metric_sum("tidewire_disconnected_total") > 0);
+    neighbour.went_on();
+}
+
+#[test]
+fn no_token_and_no_secret_is_ever_told() {
+    let canary = "CANARY-in-a-secret-of-more-than-thirty-two-bytes";
+    let secret = File::new(canary);
+    let file = File::new(&format!(
+        "allow_no_origin = true\n[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{}\"\n",
+        secret.path()
+    ));
+    let hub = Hub::start(&["--config", file.path()], &[("TIDEWIRE_TOKEN", "CANARY.in.environment")]);
+    let key = EncodingKey::from_secret(canary.as_bytes());
+    let mut claims = claims("CANARYsubject", json!([{"topics": ["a"], "to": ["publish"]}]));
+    claims.as_object_mut().unwrap().remove("aud");
+    let good = sign(Algorithm::HS256, None, &key, &claims);
+    claims["exp"] = json!(1);
+    let expired = sign(Algorithm::HS256, None, &key, &claims);
+    let parts: Vec<String> =
+        [&good, &expired].iter().flat_map(|token| token.split('.').map(str::to_owned)).collect();
+    let mut told = String::new();
+    let mut socket = bearer(hub.address, 1, &good);
+    socket.say(json!({"type": "sign_in", "request": 1, "token": expired}));
+    told.push_str(&socket.hear().to_string());
+    for token in [expired.as_str(), "CANARY", "CANARY.CANARY.CANARY"] {
+        told.push_str(&refusal(hub.address, token));
+    }
+    // Twice the time after which the hub tells sums is too long: it tells them when it stops, too.
+    told.push_str(&hub.get("/metrics"));
+    let mut hub = hub;
+    hub.signal("TERM");
+    hub.wait();
+    told.push_str(&hub.errors());
+    assert!(told.contains("bad_token"), "{told}");
+    assert!(!told.contains("CANARY"), "{told}");
+    assert!(parts.iter().all(|part| part.len() < 30 || !told.contains(part)), "{told}");
+    for inline in [
+        format!("[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{canary}\"\n"),
+        format!("[[auth.keys]]\nalgorithm = \"HS256\"\nsecret = \"{canary}\"\n"),
+        format!("[auth]\nkeys = \"{canary}\"\n"),
+        format!("auth = \"{canary}\"\n"),
+    ] {
+        let wrong = File::new(&inline);
+        let output = tidewire("check").args(["--config", wrong.path()]).output().unwrap();
+        let said = format!("{output:?}");
+        assert!(!output.status.success() && said.contains("auth"), "{said}");
+        assert!(!said.contains("CANARY"), "{said}");
+    }
+}
