@@ -10,6 +10,7 @@ mod publish;
 mod serve;
 mod signals;
 mod subscribe;
+mod token;
 
 mod history;
 
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     Sub(subscribe::Subscribe),
     /// Print what is kept, one message a line, and end
     History(history::History),
+    /// Sign a token, look into one, or say whether a hub would take it
+    #[command(subcommand)]
+    Token(token::Token),
 }
 
 impl Command {
@@ -65,6 +69,7 @@ impl Command {
             Self::Pub(publish) => client_runtime()?.block_on(publish.run()),
             Self::Sub(subscribe) => client_runtime()?.block_on(subscribe.run()),
             Self::History(history) => client_runtime()?.block_on(history.run()),
+            Self::Token(token) => token.run(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The command line: `tidewire serve`, `check`, `pub`, `sub` and `history`.
+//! The command line: `tidewire serve`, `check`, `pub`, `sub`, `history` and `token`.
 
 use std::process::ExitCode;
 

@@ -19,6 +19,7 @@ mod rights;
 mod signals;
 mod silence;
 mod subscribers;
+mod token_command;
 mod tokens;
 mod updates;
 

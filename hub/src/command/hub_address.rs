@@ -18,6 +18,9 @@ pub(crate) struct HubAddress {
     /// The hub's address
     #[arg(long, env = "TIDEWIRE_URL", hide_env_values = true, default_value = "http://127.0.0.1:7700")]
     url: String,
+    /// The token to sign in with. Others on this machine may see arguments: TIDEWIRE_TOKEN is safer
+    #[arg(long, env = TOKEN, hide_env_values = true)]
+    token: Option<String>,
     /// Give up after so many seconds without a connection, or on one where the hub refuses everything for now, or says
     /// nothing while an answer is waited for; where it said when to come back, after that time; 0 never
     #[arg(long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true, value_parser = seconds)]
@@ -28,7 +31,8 @@ impl HubAddress {
     /// A client of the hub; it connects in the background.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         self.check_url()?;
-        let options = Options { agent: AGENT.into(), ..Options::default() };
+        let token = self.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+        let options = Options { token: token.map(str::to_owned), agent: AGENT.into(), ..Options::default() };
         Client::connect(&self.url, options).map_err(|error| Failure::Input(error.to_string()))
     }
 
@@ -48,7 +52,7 @@ impl HubAddress {
         let wrong = if self.url.is_empty() {
             "it is empty"
         } else if self.url.contains('@') {
-            "a name or password before an `@` goes nowhere: a hub lets programs in without"
+            "a name or password before an `@` goes nowhere: a hub takes tokens, by --token or TIDEWIRE_TOKEN"
         } else if self.url.contains('#') {
             "a fragment (`#...`) goes nowhere"
         } else if self.url.contains('?') {
@@ -186,4 +190,6 @@ const fn asked_to_stay_away(why: &NoConnection) -> Option<Duration> {
     }
 }
 
+/// The variable with the token; the commands that look at one read it, too.
+pub(crate) const TOKEN: &str = "TIDEWIRE_TOKEN";
 const AGENT: &str = concat!("tidewire/", env!("CARGO_PKG_VERSION"));

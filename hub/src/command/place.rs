@@ -96,7 +96,7 @@ fn parse(text: &str, now_ms: u64) -> Result<Place, BadPlace> {
 }
 
 /// A duration such as `10m`.
-fn span_ms(text: &str) -> Result<u64, BadPlace> {
+pub(crate) fn span_ms(text: &str) -> Result<u64, BadPlace> {
     let units = [("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", DAY_MS)];
     let (count, unit_ms) = units
         .into_iter()

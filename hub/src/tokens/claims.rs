@@ -51,6 +51,10 @@ impl Claims {
         }
         let exp_ms = self.exp_seconds().ok_or(BadToken::Claims)?.saturating_mul(1_000);
         let ends_ms = exp_ms.saturating_add(leeway_seconds * 1_000);
+        if ends_ms <= wall_ms {
+            // Within its last second the library still takes it.
+            return Err(BadToken::Expired);
+        }
         let at = |ms: u64| now.plus(ms.saturating_sub(wall_ms).min(SPAN_MS_MAX));
         Ok(Pass {
             subject: subject.into(),
@@ -84,7 +88,8 @@ impl Claims {
 }
 
 /// The right of a name, if this hub has it.
-fn right(name: &str) -> Option<Right> {
+#[must_use]
+pub fn right(name: &str) -> Option<Right> {
     match name {
         "publish" => Some(Right::Publish),
         "subscribe" => Some(Right::Subscribe),

@@ -61,6 +61,13 @@ impl Key {
         };
         Ok(Self { kid: None, algorithm, issuer: None, audience: None, leeway_seconds: 0, public })
     }
+
+    /// The secret that it is, if it is one: who checks by it can sign by it.
+    #[must_use]
+    pub fn secret(&self) -> Option<&[u8]> {
+        let is_secret = self.algorithm.family() == AlgorithmFamily::Hmac;
+        self.public.try_get_as_bytes().ok().filter(|_| is_secret)
+    }
 }
 
 /// The secret that a file holds, as it is but for one end of line, which editors and `echo` add.

@@ -1,0 +1,81 @@
+//! `tidewire token`: tokens without a hub, for whoever sets one up or wonders why one is refused.
+
+use std::io::{self, Read as _};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use tidewire_hub::config::{Config, Flags};
+use tidewire_hub::tokens::Keyring;
+
+use crate::command::config_file::ConfigFile;
+use crate::command::failure::Failure;
+use crate::command::hub_address::TOKEN;
+
+mod create;
+mod inspect;
+mod verify;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Sign a token, and print it
+    Create(create::Create),
+    /// Print what a token says, without checking anything of it
+    Inspect(inspect::Inspect),
+    /// Say whether a hub with this configuration would take a token, and what it allows
+    Verify(verify::Verify),
+}
+
+/// A token that is given.
+#[derive(Debug, Args)]
+struct Given {
+    /// The token; - reads it from the standard input. Others on this machine may see arguments: TIDEWIRE_TOKEN is safer
+    #[arg(env = TOKEN, hide_env_values = true)]
+    token: String,
+}
+
+impl Token {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Create(create) => create.run(),
+            Self::Inspect(inspect) => inspect.run(),
+            Self::Verify(verify) => verify.run(),
+        }
+    }
+}
+
+impl Given {
+    /// The token itself, without what surrounds it.
+    fn read(self) -> Result<String, Failure> {
+        if self.token != "-" {
+            return Ok(self.token.trim().to_owned());
+        }
+        let mut input = String::new();
+        // What is longer is none, and is refused as what it is.
+        let read = io::stdin().lock().take(INPUT_BYTES_MAX).read_to_string(&mut input);
+        read.map_err(|error| Failure::Unreadable(format!("cannot read the standard input: {error}")))?;
+        Ok(input.trim().to_owned())
+    }
+}
+
+/// The keys of a configuration.
+fn keys(config: ConfigFile) -> anyhow::Result<Keyring> {
+    let flags = Flags { config: config.path()?, ..Flags::default() };
+    Ok(Config::load(&flags, std::env::vars_os())?.keys)
+}
+
+/// So much time, in its two largest units.
+fn duration(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let largest = units.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(units.len() - 1);
+    let mut rest = seconds;
+    let parts = units.iter().skip(largest).take(2).map(|(unit, name)| {
+        let count = rest / unit;
+        rest %= unit;
+        format!("{count} {name}")
+    });
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+/// More than a token has, by far.
+const INPUT_BYTES_MAX: u64 = 1 << 20;

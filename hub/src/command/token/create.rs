@@ -1,0 +1,184 @@
+//! `tidewire token create`: signs a token with a key of a configuration, or with a private key.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
+use serde_json::json;
+use tidewire_hub::tokens::Keyring;
+use tidewire_hub::tokens::claims::{ALLOWANCES_MAX, RIGHTS, SUB};
+use tidewire_hub::tokens::key::{ALGORITHMS, Key, secret_of};
+use tidewire_hub::tokens::wall_ms;
+use tidewire_protocol::name::Pattern;
+
+use crate::command::config_file::ConfigFile;
+use crate::command::failure::Failure;
+use crate::command::place::span_ms;
+use crate::command::token::keys;
+
+/// The options of `token create`.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// The key of that configuration to sign with, by its `kid`; without it, the one that has none, or the only one. It
+    /// says which algorithm, issuer and audience
+    #[arg(long)]
+    kid: Option<String>,
+    /// The private key in PEM, or the secret, to sign with; a secret of the configuration need not be named
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The algorithm, if there is no configuration
+    #[arg(long)]
+    algorithm: Option<String>,
+    /// The issuer (`iss`), unless the configuration says it
+    #[arg(long)]
+    issuer: Option<String>,
+    /// The audience (`aud`), unless the configuration says it
+    #[arg(long)]
+    audience: Option<String>,
+    /// Whom the token speaks of
+    #[arg(long = "sub", value_name = "SUBJECT")]
+    subject: String,
+    /// For how long it is good, from now on: 90s, 10m, 12h, 7d
+    #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = seconds)]
+    expires: u64,
+    /// What it allows: topics or patterns, `=`, and rights, each separated by commas, such as
+    /// orders.{sub}.>=publish,subscribe. May be given several times
+    #[arg(long, value_name = "TOPICS=RIGHTS")]
+    allow: Vec<String>,
+}
+
+/// What a token is signed with, and what it has to say because of that.
+struct Signing {
+    algorithm: Algorithm,
+    key: EncodingKey,
+    kid: Option<String>,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+impl Create {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let allow = self.allow.iter().map(|text| allowance(text)).collect::<Result<Vec<_>, _>>()?;
+        let topics = allow.iter().filter_map(|entry| Some(entry["topics"].as_array()?.len())).sum::<usize>();
+        if topics > ALLOWANCES_MAX {
+            let says = format!("--allow names {topics} topics; a hub reads {ALLOWANCES_MAX}");
+            return Err(Failure::Input(says).into());
+        }
+        let (subject, expires) = (self.subject.clone(), self.expires);
+        let Signing { algorithm, key, kid, issuer, audience } = self.signing()?;
+        let now = wall_ms() / 1_000;
+        let mut claims = json!({ "sub": subject, "iat": now, "exp": now + expires });
+        let named = [("iss", issuer), ("aud", audience)];
+        for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            claims[name] = value.into();
+        }
+        if !allow.is_empty() {
+            claims["tidewire"] = json!({ "allow": allow });
+        }
+        let header = Header { kid, ..Header::new(algorithm) };
+        let token = jsonwebtoken::encode(&header, &claims, &key);
+        let token = token.map_err(|_| Failure::Input(unfit(algorithm)))?;
+        writeln!(io::stdout().lock(), "{token}")?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn signing(self) -> anyhow::Result<Signing> {
+        let Self { config, kid, key, algorithm, issuer, audience, .. } = self;
+        let keys = keys(config)?;
+        let known = match &algorithm {
+            Some(_) => None,
+            None => Some(choose(&keys, kid.as_deref())?),
+        };
+        let algorithm = match (&algorithm, known) {
+            (Some(name), _) => {
+                name.parse().map_err(|_| Failure::Input(format!("--algorithm is none of {ALGORITHMS}")))?
+            }
+            (None, Some(known)) => known.algorithm,
+            (None, None) => Algorithm::default(),
+        };
+        let content = key.map(|path| read(&path)).transpose()?;
+        let key = match (content, known.and_then(Key::secret)) {
+            (Some(content), _) => signer(algorithm, &content)?,
+            (None, Some(secret)) => EncodingKey::from_secret(secret),
+            (None, None) => {
+                let says =
+                    "--key is missing: a hub has no private keys; name the file of the one to sign with";
+                return Err(Failure::Input(says.into()).into());
+            }
+        };
+        Ok(Signing {
+            algorithm,
+            key,
+            kid: known.map_or(kid, |known| known.kid.clone()),
+            issuer: issuer.or_else(|| known?.issuer.clone()),
+            audience: audience.or_else(|| known?.audience.clone()),
+        })
+    }
+}
+
+/// The key that is meant of those that a hub has.
+fn choose<'a>(keys: &'a Keyring, kid: Option<&str>) -> Result<&'a Key, Failure> {
+    let named = || keys.keys().iter().filter_map(|key| key.kid.as_deref()).collect::<Vec<_>>().join(", ");
+    let only = || keys.keys().first().filter(|_| keys.keys().len() == 1 && kid.is_none());
+    keys.key(kid).or_else(only).ok_or_else(|| {
+        Failure::Input(match kid {
+            _ if keys.is_empty() => {
+                "the configuration has no [[auth.keys]]; name one by --config, or --algorithm and --key"
+                    .into()
+            }
+            Some(kid) => format!("the configuration has no key `{kid}`; there are {}", named()),
+            None => format!("the configuration has several keys; choose one by --kid: {}", named()),
+        })
+    })
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path)
+        .map_err(|error| Failure::Unreadable(format!("cannot read {}: {error}", path.display())))
+}
+
+fn signer(algorithm: Algorithm, content: &[u8]) -> Result<EncodingKey, Failure> {
+    let key = match algorithm.family() {
+        AlgorithmFamily::Hmac => {
+            Key::read(algorithm, content)
+                .map_err(|bad| Failure::Input(format!("--key has to name {bad}")))?;
+            Ok(EncodingKey::from_secret(secret_of(content)))
+        }
+        AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(content),
+        AlgorithmFamily::Ec => EncodingKey::from_ec_pem(content),
+        AlgorithmFamily::Ed => EncodingKey::from_ed_pem(content),
+    };
+    key.map_err(|_| Failure::Input(unfit(algorithm)))
+}
+
+fn unfit(algorithm: Algorithm) -> String {
+    format!(
+        "--key holds no private key that {algorithm:?} signs with, in PEM (`BEGIN PRIVATE KEY`, as openssl genpkey writes it)"
+    )
+}
+
+/// An entry of `allow`, as it stands in a token.
+fn allowance(text: &str) -> Result<serde_json::Value, Failure> {
+    let wrong = |why: String| Failure::Input(format!("--allow {text}: {why}"));
+    let (topics, rights) = text
+        .rsplit_once('=')
+        .ok_or_else(|| wrong(format!("allowed: TOPICS=RIGHTS, such as orders.{SUB}.>=publish,subscribe")))?;
+    let (topics, rights) = (topics.split(',').collect::<Vec<_>>(), rights.split(',').collect::<Vec<_>>());
+    if let Some(unknown) = rights.iter().find(|right| !RIGHTS.contains(right)) {
+        return Err(wrong(format!("there is no right `{unknown}`; there are {}", RIGHTS.join(", "))));
+    }
+    for topic in &topics {
+        Pattern::parse(topic).map_err(|error| wrong(format!("`{topic}` is no topic or pattern; {error}")))?;
+    }
+    Ok(json!({ "topics": topics, "to": rights }))
+}
+
+/// A span of at least a second.
+fn seconds(text: &str) -> Result<u64, String> {
+    let seconds = span_ms(text).ok().map(|ms| ms / 1_000).filter(|seconds| *seconds > 0);
+    seconds.ok_or_else(|| "allowed: a number and s, m, h or d, such as 10m".into())
+}

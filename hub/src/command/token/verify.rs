@@ -1,0 +1,53 @@
+//! `tidewire token verify`: whether a hub would take a token, and what that allows.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Args;
+use tidewire_hub::tokens::claims::{SUB, right};
+use tidewire_hub::tokens::wall_ms;
+use tidewire_hub_core::clock::Millis;
+
+use crate::command::config_file::ConfigFile;
+use crate::command::failure::{EXIT_CODES, Failure};
+use crate::command::printing::pipe_closed;
+use crate::command::token::{Given, duration, keys};
+
+/// The options of `token verify`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    given: Given,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Verify {
+    /// Ends with 4 if a hub would refuse it.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let token = self.given.read()?;
+        let keys = keys(self.config)?;
+        if keys.is_empty() {
+            let says = "the configuration has no [[auth.keys]]: a hub would take no token, and everybody is anonymous";
+            return Err(Failure::Input(says.into()).into());
+        }
+        let refused = |bad: tidewire_hub_core::credentials::BadToken| Failure::Refused(bad.sentence().into());
+        let (claims, key) = keys.verify(&token).map_err(refused)?;
+        claims.pass(Millis(0), wall_ms(), key.leeway_seconds).map_err(refused)?;
+        let left = claims.exp_seconds().unwrap_or_default().saturating_sub(wall_ms() / 1_000);
+        let mut told = format!("a hub takes it as {:?}, for another {}\n", claims.sub, duration(left));
+        for allow in &claims.tidewire.allow {
+            let known = allow.to.iter().filter(|name| right(name).is_some());
+            let rights = known.map(String::as_str).collect::<Vec<_>>().join(", ");
+            for topic in &allow.topics {
+                let topic = topic.replace(SUB, &claims.sub);
+                let rights = if rights.is_empty() { "nothing yet" } else { &rights };
+                told.push_str(&format!("  {topic}: {rights}\n"));
+            }
+        }
+        told.push_str("beside what its rules say, of which a denial goes first\n");
+        io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

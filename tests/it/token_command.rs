@@ -1,0 +1,127 @@
+//! `tidewire token`, and commands that sign in with a token.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::json;
+
+use crate::command_line::{check_exit, check_fails, run, succeed};
+use crate::support::file::File;
+use crate::support::hub::{Hub, tidewire};
+use crate::support::keyed::{KEYS, SECRET, by_secret, claims, now};
+
+/// A configuration with a secret, and one with a public key.
+fn configurations() -> (File, [(File, Vec<String>); 2]) {
+    let secret = File::new(SECRET);
+    let by_secret = format!(
+        "allow_no_origin = true\n[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{}\"\naudience = \"hub\"\n",
+        secret.path()
+    );
+    let by_key = format!(
+        "allow_no_origin = true\n[[auth.keys]]\nalgorithm = \"ES256\"\nfile = \"{KEYS}/ec.public.pem\"\n\
+         kid = \"k\"\nissuer = \"me\"\naudience = \"hub\"\nleeway_seconds = 0\n"
+    );
+    let private = vec!["--key".to_owned(), format!("{KEYS}/ec.private.pem")];
+    (secret, [(File::new(&by_secret), Vec::new()), (File::new(&by_key), private)])
+}
+
+fn token(arguments: &[&str]) -> Command {
+    let mut command = tidewire("token");
+    command.args(arguments);
+    command
+}
+
+fn output(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+#[test]
+fn a_token_that_is_created_is_taken_and_allows_what_it_was_to() {
+    let (_secret, configurations) = configurations();
+    for (config, key) in &configurations {
+        let mut create = token(&["create", "--config", config.path(), "--sub", "ada", "--expires", "10m"]);
+        create.args(["--allow", "a.{sub}.>,a.all=publish,subscribe", "--allow", "b=history"]).args(key);
+        let signed = succeed(&output(&mut create)).trim().to_owned();
+        let verified = succeed(&output(&mut token(&["verify", "--config", config.path(), &signed])));
+        for says in [
+            "\"ada\"",
+            "10 m",
+            "a.ada.>: publish, subscribe\n",
+            "a.all: publish, subscribe\n",
+            "b: history\n",
+        ] {
+            assert!(verified.contains(says), "{says}: {verified}");
+        }
+        let inspected = succeed(&output(token(&["inspect"]).env("TIDEWIRE_TOKEN", &signed)));
+        assert!(inspected.contains("\"a.{sub}.>\"") && inspected.contains("\"aud\": \"hub\""), "{inspected}");
+        let hub = Hub::start(&["--config", config.path()], &[]);
+        succeed(&run(&hub, &["pub", "a.ada.x", "{}", "--token", &signed], ""));
+        let mut by_variable = tidewire("history");
+        by_variable.args(["a.ada.*", "--json", "--url", &hub.url()]).env("TIDEWIRE_TOKEN", &signed);
+        let history = succeed(&output(&mut by_variable));
+        assert!(history.contains("\"sender\":\"ada\""), "{history}");
+        check_exit(&run(&hub, &["pub", "a.bob.x", "{}", "--token", &signed], ""), 4, "no rule allows this");
+        check_exit(&run(&hub, &["history", "a.ada.x"], ""), 4, "no rule allows this");
+        check_exit(&run(&hub, &["history", "b", "--token", "nonsense"], ""), 4, "the token is no signed JWT");
+    }
+}
+
+#[test]
+fn a_command_ends_with_its_token_and_says_so() {
+    let (_secret, [_, (config, key)]) = configurations();
+    let mut create = token(&["create", "--config", config.path(), "--sub", "ada", "--expires", "2s"]);
+    let signed = succeed(&output(create.args(["--allow", "a=subscribe"]).args(&key))).trim().to_owned();
+    let hub = Hub::start(&["--config", config.path()], &[]);
+    check_exit(&run(&hub, &["sub", "a", "--token", &signed], ""), 4, "the token has expired");
+    let mut verify = token(&["verify", "--config", config.path(), "-"]);
+    let mut child =
+        verify.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    writeln!(child.stdin.take().unwrap(), "{signed}").unwrap();
+    check_exit(&child.wait_with_output().unwrap(), 4, "the token has expired");
+}
+
+#[test]
+fn what_is_wrong_with_a_token_to_be_is_told_without_its_key() {
+    let (_secret, [(by_secret, _), (by_key, _)]) = configurations();
+    let create = |config: &File, more: &[&str]| {
+        output(token(&["create", "--config", config.path(), "--sub", "ada"]).args(more))
+    };
+    let private = format!("{KEYS}/ec.private.pem");
+    let rsa = format!("{KEYS}/rsa.private.pem");
+    for (made, says) in [
+        (create(&by_key, &[]), "--key is missing"),
+        (create(&by_key, &["--key", &rsa]), "holds no private key that ES256"),
+        (create(&by_key, &["--key", "/no/such"]), "cannot read /no/such"),
+        (create(&by_key, &["--kid", "x", "--key", &private]), "no key `x`; there are k"),
+        (create(&by_secret, &["--allow", "a"]), "TOPICS=RIGHTS"),
+        (create(&by_secret, &["--allow", "a=read"]), "there is no right `read`"),
+        (create(&by_secret, &["--allow", "a..b=publish"]), "no topic or pattern"),
+        (create(&by_secret, &["--expires", "soon"]), "such as 10m"),
+        (create(&by_secret, &["--algorithm", "none", "--key", &private]), "none of HS256"),
+        (create(&by_secret, &["--algorithm", "HS256", "--key", &private]), "is no secret"),
+    ] {
+        check_fails(&made, says);
+    }
+    let empty = File::new("# Nothing.\n");
+    check_fails(&create(&empty, &[]), "has no [[auth.keys]]");
+    check_fails(&output(&mut token(&["verify", "--config", empty.path(), "x"])), "would take no token");
+    check_fails(&output(&mut token(&["inspect", "CANARY.x.y"])), "its header is no JSON");
+    for command in
+        [&["inspect", "CANARY"][..], &["verify", "--config", by_key.path(), "CANARY.CANARY.CANARY"]]
+    {
+        let refused = output(&mut token(command));
+        assert!(!refused.status.success() && !format!("{refused:?}").contains("CANARY"), "{refused:?}");
+    }
+}
+
+#[test]
+fn inspecting_tells_times_and_names_rights_that_no_hub_has() {
+    let mut claims = claims("ada", json!([{"topics": ["a"], "to": ["manage", "read"]}]));
+    claims["exp"] = json!(now() + 86_400 * 3 + 5);
+    claims["nbf"] = json!(1);
+    let said = output(&mut token(&["inspect", &by_secret(&claims)]));
+    let told = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success() && told.contains("there is no right \"read\""), "{told}");
+    assert!(told.contains("it expires in 3 d 0 h") && !told.contains("\"manage\""), "{told}");
+    assert!(told.contains(" d ") && told.contains(" h ago"), "{told}");
+}
