@@ -74,5 +74,5 @@ const MACHINE = {
 
 /** Beyond the language; `wasm-client/js/README.md` says which of them React Native has to be given. */
 const GLOBALS =
-  "AbortController FinalizationRegistry Promise TextDecoder URL WeakRef clearInterval clearTimeout console crypto " +
+  "AbortController AbortSignal FinalizationRegistry Promise TextDecoder URL WeakRef clearInterval clearTimeout console crypto " +
   "performance queueMicrotask setInterval setTimeout";

@@ -120,7 +120,7 @@ const INTERNAL = [
   ),
   ...words("release remove succeed unsettled upto"),
   ...words(
-    "consume consumer ended give listen members orphan owner places read refused report session",
+    "consume consumer ended give signIn listen members orphan owner places read refused report session",
   ),
   ...words("settled settledBytes settledMessages choices closed emit home leave"),
   ...words(
@@ -140,6 +140,6 @@ const ENTRIES = ["index", "slim", "js", "workerd", "edge"];
 /** As the program `gzip -9` counts, but for some bytes: its blocks are twice as long as those of zlib's own default. */
 const GZIP_9 = { level: 9, memLevel: 9 };
 /** By entry, as they are bundled and packed by `gzip -9`. */
-const BYTES_MAX = { index: 34_800, js: 50_200 };
+const BYTES_MAX = { index: 35_100, js: 50_900 };
 const dist = resolve(jsPackage, "dist");
 const TSC = at("node_modules/typescript/bin/tsc");

@@ -129,14 +129,17 @@ impl Client {
         self.follow(now, change);
     }
 
-    /// The token to sign in with from now on.
+    /// The token to sign in with from now on, also on a link that is up, if the hub takes it there.
     pub fn set_token(&mut self, now: Millis, token: &str) {
-        self.connection.set_token(now, token, &mut self.outputs);
+        if self.connection.set_token(now, token, &mut self.outputs) {
+            let request = self.requests.following();
+            client_frame::SignIn { request, token: token.into() }.put(&mut self.wire);
+        }
     }
 
     /// There is no token: try again later, or, if `is_final`, never.
     pub fn token_failed(&mut self, now: Millis, is_final: bool) {
-        let change = self.connection.token_failed(now, is_final, &mut self.outputs);
+        let change = self.connection.token_failed(now, is_final, &self.options, &mut self.outputs);
         self.follow(now, change);
     }
 

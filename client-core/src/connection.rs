@@ -10,18 +10,21 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Goodbye, Welcome};
 use tidewire_protocol::number::Request;
 
+use crate::connection::token::Token;
 use crate::fault::{ClientCode, Fault, is_ours};
 use crate::input::{Millis, NEVER};
 use crate::limits::{
     BACKOFF_MS_FIRST, BACKOFF_MS_MAX, BLAMES_MAX, CLOSE_NORMAL, CONNECT_MS_MAX, HEARTBEAT_MS_DEFAULT,
-    LEAVE_MS_MAX, TOKEN_MS_MAX,
+    LEAVE_MS_MAX,
 };
 use crate::options::Options;
-use crate::output::{Event, Output, Status, TokenReason};
+use crate::output::{Event, Output, Status};
 use crate::outputs::Outputs;
 use crate::random::Random;
 
 mod life;
+
+mod token;
 
 /// Where the connection stands.
 ///
@@ -92,9 +95,7 @@ pub(crate) enum Change {
 #[derive(Debug)]
 pub(crate) struct Connection {
     state: State,
-    token: Option<String>,
-    /// Whether the token was asked for again since the hub last took one.
-    token_renewed: bool,
+    token: Token,
     /// Failed tries in a row.
     failures: u32,
     /// Links in a row that ended for what was sent on them, when that was no message.
@@ -107,14 +108,7 @@ impl Connection {
     /// One that does nothing yet.
     #[must_use]
     pub(crate) const fn new() -> Self {
-        Self {
-            state: State::Idle,
-            token: None,
-            token_renewed: false,
-            failures: 0,
-            blames: 0,
-            random: Random::new(0),
-        }
+        Self { state: State::Idle, token: Token::new(), failures: 0, blames: 0, random: Random::new(0) }
     }
 
     /// Whether there is a link to send on, if only `hello`.
@@ -157,11 +151,9 @@ impl Connection {
             | State::Leaving { until, .. }
             | State::Waiting { until, .. } => until,
             State::Online { silent_at, probe_at, .. } => {
-                if probe_at < silent_at {
-                    probe_at
-                } else {
-                    silent_at
-                }
+                let (soon, ask_at) =
+                    (if probe_at < silent_at { probe_at } else { silent_at }, self.token.ask_at());
+                if ask_at < soon { ask_at } else { soon }
             }
         }
     }
@@ -175,11 +167,7 @@ impl Connection {
 
     fn begin(&mut self, now: Millis, options: &Options, out: &mut Outputs) {
         out.tell(Event::Status(Status::Connecting));
-        if options.asks_tokens && self.token.is_none() {
-            let reason = if self.token_renewed { TokenReason::Refused } else { TokenReason::SignIn };
-            out.push(Output::NeedToken { reason });
-            self.state = State::Fetching { until: now + TOKEN_MS_MAX };
-        } else {
+        if !self.ask_token(now, options, out) {
             self.open(now, out);
         }
     }
@@ -187,25 +175,6 @@ impl Connection {
     fn open(&mut self, now: Millis, out: &mut Outputs) {
         out.push(Output::OpenLink);
         self.state = State::Opening { until: now + CONNECT_MS_MAX };
-    }
-
-    /// The application gives a token.
-    pub(crate) fn set_token(&mut self, now: Millis, token: &str, out: &mut Outputs) {
-        self.token = Some(token.into());
-        if matches!(self.state, State::Fetching { .. }) {
-            self.open(now, out);
-        }
-    }
-
-    /// The application has none now, or never will.
-    pub(crate) fn token_failed(&mut self, now: Millis, is_final: bool, out: &mut Outputs) -> Change {
-        if !matches!(self.state, State::Fetching { .. }) {
-            return Change::None;
-        }
-        if is_final {
-            return self.end(ClientCode::TokenRefused.into(), out);
-        }
-        self.lose(now, ClientCode::NoToken.into(), 0, out)
     }
 
     /// The link is up.
@@ -220,7 +189,7 @@ impl Connection {
         Hello {
             producer: options.producer,
             incarnation: options.incarnation,
-            token: self.token.as_deref().unwrap_or_default().into(),
+            token: self.token().into(),
             agent: options.agent.as_str().into(),
         }
         .put(wire);
@@ -266,7 +235,7 @@ impl Connection {
         let heartbeat_ms =
             if welcome.heartbeat_ms == 0 { HEARTBEAT_MS_DEFAULT } else { welcome.heartbeat_ms };
         let silence_ms = 2 * heartbeat_ms;
-        self.token_renewed = false;
+        self.token.taken(now, welcome, options, &mut self.random);
         self.state = State::Online {
             since: now,
             silent_at: now + silence_ms,
@@ -299,9 +268,9 @@ impl Connection {
         self.note_stable(now);
         self.state = State::Waiting { until: now, asked: false };
         match code {
-            Code::BadToken if options.asks_tokens && !self.token_renewed => {
-                self.token = None;
-                self.token_renewed = true;
+            Code::BadToken if options.asks_tokens && !self.token.is_renewed => {
+                self.token.text = None;
+                self.token.is_renewed = true;
                 self.begin(now, options, out);
                 Change::Down
             }
@@ -333,7 +302,13 @@ impl Connection {
                 Change::None
             }
             State::Fetching { .. } => self.lose(now, ClientCode::NoToken.into(), 0, out),
-            State::Online { silent_at, .. } if now < silent_at => Change::Doubt,
+            State::Online { silent_at, .. } if now < silent_at => {
+                if now < self.token.ask_at() {
+                    return Change::Doubt;
+                }
+                self.ask_next_token(out);
+                Change::None
+            }
             State::Opening { .. } | State::SigningIn { .. } | State::Online { .. } => {
                 self.close_link(Code::Silent.close_code(), out);
                 self.lose(now, ClientCode::HubSilent.into(), 0, out)

@@ -6,6 +6,8 @@ use crate::input::Millis;
 pub(crate) const CONNECT_MS_MAX: Millis = 10_000;
 /// What the application may take for a token; it may have to ask its own server.
 pub(crate) const TOKEN_MS_MAX: Millis = 30_000;
+/// An application that has no token yet, while the one before still lasts, is asked again after so long.
+pub(crate) const TOKEN_AGAIN_MS: Millis = 5_000;
 /// The hub has said goodbye and should have closed; outcomes may still come until then.
 pub(crate) const LEAVE_MS_MAX: Millis = 5_000;
 /// Heartbeat of a hub that told none.

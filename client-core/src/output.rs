@@ -34,11 +34,14 @@ pub enum Output {
 
 /// Why a token is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum TokenReason {
     /// There is none yet.
     SignIn,
     /// The hub refused the last one.
     Refused,
+    /// The last one ends soon. Until then the connection goes on.
+    Expires,
 }
 
 /// A WebSocket message with places where the shell inserts payloads, which it keeps.

@@ -18,7 +18,7 @@ use tidewire_protocol::number::{Incarnation, ProducerId};
 use tidewire_protocol::position::Start;
 
 use crate::address::{Address, AddressError};
-use crate::command::{BatchMessage, Command, Room};
+use crate::command::{BatchMessage, Command, Room, Secret};
 use crate::engine::{self, Parts};
 use crate::event::{Decode, as_bytes, from_json};
 use crate::history::{HistoryError, Page};
@@ -289,6 +289,12 @@ impl Client {
         let (done, flushed) = oneshot::channel();
         let _ = self.commands.send(Command::Flush { done });
         flushed.await.map_err(|_| PublishError::Closed)
+    }
+
+    /// Signs in with another token, of the same subject, from now on: at once where there is a connection and the hub takes
+    /// tokens, so that it goes on when the one before ends. A hub that does not take it says so when that ends.
+    pub fn set_token(&self, token: impl Into<String>) {
+        let _ = self.commands.send(Command::SetToken(Secret(token.into())));
     }
 
     /// How the client stands to its hub, now and as it changes.

@@ -1,5 +1,6 @@
 //! What handles ask of the task that owns the client.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     },
     /// Connect at once, if it waits to.
     RetryNow,
+    /// Sign in with this token from now on.
+    SetToken(Secret),
     /// Say when every publish before this has its outcome.
     Flush { done: oneshot::Sender<()> },
     /// End.
@@ -63,6 +66,15 @@ pub(crate) struct BatchMessage {
     pub topic: String,
     pub payload: Payload,
     pub outcome: oneshot::Sender<Outcome>,
+}
+
+/// Something that is never printed.
+pub(crate) struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("...")
+    }
 }
 
 /// Room in the outbox, taken by publishers before they send a command and given back by the task.

@@ -16,7 +16,7 @@ use tidewire_client_core::output::{Event as Told, ListenerId, Output, Packet, Pu
 use tidewire_protocol::position::Start;
 
 use crate::address::Address;
-use crate::command::{Command, Room};
+use crate::command::{Command, Room, Secret};
 use crate::event::Event;
 use crate::fences::Fences;
 use crate::history::Page;
@@ -200,6 +200,7 @@ impl Engine {
                 self.history(name, from, messages_max, answer);
             }
             Command::RetryNow => self.core.connect(now),
+            Command::SetToken(Secret(token)) => self.core.set_token(now, &token),
             Command::Flush { done } => {
                 let flush = Flush { upto: self.last_id, left: self.waiting.len(), done };
                 self.flushes.push(flush);
@@ -282,7 +283,7 @@ impl Engine {
                         link.send(message);
                     }
                 }
-                // The token is given at the start; it has no successor.
+                // Tokens are given unasked.
                 Output::NeedToken { .. } => self.core.token_failed(self.now(), true),
                 Output::Event(event) => self.event(event, received),
             }

@@ -4,12 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
 use tidewire_client::{
-    Client, Code, Event, Offset, Options, Payload, Position, PublishError, Start, SubscribeOptions,
+    Client, Code, Event, Offset, Options, Payload, Position, PublishError, Start, Status, SubscribeOptions,
 };
 
 use crate::support::PATIENCE;
 use crate::support::hub::Hub;
+use crate::support::keyed::{Keyed, by_secret, claims, now};
 use crate::support::port::Port;
 
 #[path = "../../native-client/examples/orders.rs"]
@@ -132,4 +134,39 @@ async fn a_batch_is_stored_side_by_side_or_not_at_all() {
     let page = client.history::<String>("*", Start::Earliest, 100).await.unwrap();
     let texts: Vec<_> = page.messages.iter().flatten().map(|message| message.data.as_str()).collect();
     assert_eq!(texts, ["1", "3", "2"]);
+}
+
+#[tokio::test]
+async fn a_client_that_is_given_the_next_token_in_time_goes_on_when_the_first_ends() {
+    let keyed = Keyed::start("");
+    let token = |seconds: u64| {
+        let mut claims = claims("ada", json!([{"topics": ["a"], "to": ["publish", "subscribe"]}]));
+        claims.as_object_mut().unwrap().remove("aud");
+        // What the hub's clock may differ by is five seconds here.
+        claims["exp"] = json!(now() + seconds - 5);
+        by_secret(&claims)
+    };
+    let [goes, stays] = [7, 7].map(|seconds| {
+        let options = Options { token: Some(token(seconds)), ..Options::default() };
+        Client::connect(&keyed.hub.url(), options).unwrap()
+    });
+    stays.connected().await.unwrap();
+    goes.connected().await.unwrap();
+    stays.set_token(token(600));
+    let mut messages = stays.subscribe::<u32>("a", SubscribeOptions::default());
+    let mut status = goes.status();
+    let ended = status.wait_for(|status| matches!(status, Status::Closed { .. })).await.unwrap().clone();
+    assert!(format!("{ended:?}").contains("the token has expired"), "{ended:?}");
+    stays.publish("a", &7).await.unwrap();
+    while let Some(event) = messages.next().await {
+        match event {
+            Event::Message(message) => {
+                assert_eq!((message.data, message.sender()), (7, Some("ada")));
+                return;
+            }
+            Event::Ready { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("the subscription has ended");
 }

@@ -144,7 +144,7 @@ fn position(bytes: &[u8; 16]) -> Position {
 }
 
 /// The first `len` bytes of input, which JavaScript encoded as UTF-8.
-fn text(input: &[u8], len: usize) -> &str {
+pub(crate) fn text(input: &[u8], len: usize) -> &str {
     let bytes = input.get(..len).unwrap_or_default();
     // A fraction of the code of `from_utf8`, which is made for long texts.
     bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())

@@ -12,7 +12,7 @@ use tidewire_protocol::code::{Content, WhenSlow};
 use tidewire_protocol::number::{Incarnation, ProducerId, Seq};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::engine::{Engine, OWN};
+use crate::engine::{Engine, OWN, text};
 use crate::numbers::Call;
 
 /// Lives as long as the wasm instance does, which JavaScript drops whole.
@@ -32,6 +32,7 @@ pub fn start(
     count_max: u32,
     bytes_max: f64,
     drop_oldest: bool,
+    asks_tokens: bool,
 ) {
     let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::Reject };
     let producer = u128::from(producer) << 64 | u128::from(producer_rest);
@@ -39,6 +40,7 @@ pub fn start(
         producer: ProducerId(producer.to_le_bytes()),
         incarnation: Incarnation(incarnation),
         agent: AGENT.into(),
+        asks_tokens,
         outbox: OutboxOptions { count_max, bytes_max: bytes_max as u64, when_full },
         seed: producer_rest,
         ..Options::new()
@@ -87,7 +89,8 @@ fn dispatch(engine: &mut Engine, call: Call, now: Millis, [a, b, c, d]: [f64; 4]
         Call::Timeout => client.handle(now, Input::Timeout),
         Call::Online => client.handle(now, Input::Online),
         Call::Suspend => client.handle(now, Input::Suspend),
-        Call::NoToken => client.token_failed(now, true),
+        Call::NoToken => client.token_failed(now, a > 0.0),
+        Call::Token => client.set_token(now, text(&engine.input, a as usize)),
         Call::Ping => return client.ping(now).map_or(0.0, |request| request.0 as f64),
         Call::Send => {
             let (content, sender) = (Content::from_number(d as u64 & 7), SenderId((d as u64 >> 3) as u32));

@@ -59,7 +59,7 @@ numbers! {
         Online = 12,
         /// The page goes to sleep.
         Suspend = 13,
-        /// There is no token, and there will be none.
+        /// There is no token now; with `a` above 0 there will be none.
         NoToken = 14,
         /// Answers with the ping's number, or with 0 if there is no link.
         Ping = 15,
@@ -77,6 +77,8 @@ numbers! {
         Batch = 19,
         /// The number of a sender, who has gone: what waits of it is dropped.
         Withdraw = 20,
+        /// The token to sign in with from now on is in the first `a` bytes of the input.
+        Token = 21,
     }
 }
 
@@ -89,7 +91,7 @@ numbers! {
         OpenLink = 1,
         /// Close the link. Upper half: the close code.
         CloseLink = 2,
-        /// Upper half: 1 if the last token was refused.
+        /// Upper half: 0 if there was none yet, 1 if the last was refused, 2 if it ends soon.
         NeedToken = 3,
         /// A packet. Upper half: the address of its bytes. 1: how many.
         Send = 4,

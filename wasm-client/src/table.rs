@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::output::{
-    Event, ListenerId, Message, Output, Packet, Published, SenderId, Span, Status, TokenReason,
+    Event, ListenerId, Message, Output, Packet, Published, SenderId, Span, Status,
 };
 use tidewire_protocol::position::{Gap, Position};
 
@@ -57,7 +57,7 @@ impl Table {
             Output::OpenLink => _ = self.row(Kind::OpenLink, 0),
             Output::CloseLink { code } => _ = self.row(Kind::CloseLink, code.into()),
             Output::NeedToken { reason } => {
-                self.row(Kind::NeedToken, (reason == TokenReason::Refused).into());
+                self.row(Kind::NeedToken, reason as u32);
             }
             Output::Send(packet) => self.put_packet(packet),
             Output::Event(event) => self.put_event(&event),

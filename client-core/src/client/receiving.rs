@@ -7,7 +7,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::field::{Field, Fields};
 use tidewire_protocol::hub_frame::{
     Acked, Attached, Detached, Failed, Goodbye, Heartbeat, Missing, Opened, Page, Progress, Refused,
-    Subscribed, Unsubscribed, Welcome,
+    SignedIn, Subscribed, Unsubscribed, Welcome,
 };
 use tidewire_protocol::number::Offset;
 
@@ -47,6 +47,10 @@ impl Client {
             self.subscriptions.landed(acked.epoch, last);
         }
         self.parties.acked(acked, &mut self.outputs);
+    }
+
+    fn signed_in(&mut self, now: Millis, signed_in: &SignedIn<'_>) {
+        self.connection.signed_in(now, signed_in.expires_ms, &self.options);
     }
 
     /// A question is refused to whoever asked it.
@@ -131,6 +135,7 @@ impl Client {
             Unsubscribed::KIND => {
                 self.subscriptions.unsubscribed(now, &Unsubscribed::without_texts(fields)?, out)
             }
+            SignedIn::KIND => self.signed_in(now, &SignedIn::without_texts(fields)?),
             Failed::KIND => self.failed(now, &Failed::without_texts(fields)?),
             Missing::KIND => self.subscriptions.missing(&Missing::of(fields)?, out)?,
             Progress::KIND => self.subscriptions.progress(&Progress::of(fields)?),

@@ -16,3 +16,4 @@ mod parties;
 #[cfg(feature = "sends")]
 mod sends;
 mod subscriptions;
+mod tokens;

@@ -265,7 +265,7 @@ fn said(frame: &ClientFrame<'_>) -> String {
             let expires = if f.expires_ms > 0 { format!(" for {}", f.expires_ms) } else { String::new() };
             format!("send {} {}{expires}", f.handle, String::from_utf8_lossy(&f.payload))
         }
-        ClientFrame::SignIn(_) => "sign_in".into(),
+        ClientFrame::SignIn(f) => format!("sign_in {} {}", f.request, f.token),
         ClientFrame::Attach(f) => format!("attach {} {}", f.participant, f.incarnation),
         ClientFrame::Detach(f) => format!("detach {}", f.participant),
     }

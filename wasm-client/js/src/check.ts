@@ -145,9 +145,10 @@ export function checkHistory(options: HistoryOptions): void {
 }
 
 export function checkClient(options: ClientOptions): void {
-  checkOptions(options, "identity outbox WebSocket onGap");
-  const { identity, outbox = {}, WebSocket, onGap } = options;
+  checkOptions(options, "identity token outbox WebSocket onGap");
+  const { identity, token, outbox = {}, WebSocket, onGap } = options;
   checkType(identity, "identity", "string");
+  if (typeof token !== "function") checkType(token, "token", "string");
   checkType(WebSocket, "WebSocket", "function");
   checkType(onGap, "onGap", "function");
   checkOptions(outbox, "maxCount maxBytes whenFull");

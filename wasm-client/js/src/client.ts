@@ -28,6 +28,7 @@ interface Share {
   readonly session: Session;
   /** What was chosen, by value. */
   readonly choices: string;
+  readonly token: ClientOptions["token"];
 }
 
 /** Sessions by address and identity: clients that are equal in both share one. */
@@ -37,7 +38,7 @@ const shares = new Map<string, Share>();
 export function openClient(load: Loader, address: string | URL, options: ClientOptions): Client {
   checkClient(options);
   const url = socketUrl(address);
-  const { identity, outbox = {}, WebSocket } = options;
+  const { identity, outbox = {}, token, WebSocket } = options;
   const key = JSON.stringify([url, identity]);
   const choices = `${[outbox.maxCount, outbox.maxBytes, outbox.whenFull ?? "reject"]}`;
   let share = shares.get(key);
@@ -46,12 +47,12 @@ export function openClient(load: Loader, address: string | URL, options: ClientO
       load,
       url,
       (events) => new SocketLink(url, WebSocket, events),
-      outbox,
+      options,
     );
-    share = { session, choices };
+    share = { session, choices, token };
     shares.set(key, share);
   }
-  if (share.choices !== choices) {
+  if (share.choices !== choices || share.token !== token) {
     throw new TidewireError("options_differ", shownUrl(url));
   }
   const { session } = share;

@@ -5,10 +5,11 @@ import { type Deferred, deferred } from "./deferred.js";
 import { Engine, type Loader, now } from "./engine/engine.js";
 import type { Rows } from "./engine/rows.js";
 import { Call, Kind, Standing } from "./engine/tables.js";
-import { TidewireError } from "./errors.js";
+import { TidewireError, wordsOf } from "./errors.js";
 import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
 import { watchPage } from "./page.js";
-import type { OutboxOptions } from "./types.js";
+import type { TokenSource } from "./token.js";
+import type { ClientOptions, OutboxOptions } from "./types.js";
 
 /** Whom the host serves: it outlives engines. */
 export interface Guest {
@@ -30,7 +31,7 @@ export interface Guest {
   failed(cause: unknown): void;
   /** What has ended it, said of what is asked of it. */
   ended(about: string): TidewireError | undefined;
-  /** A connection ended; what is known of it besides its close code. */
+  /** A connection ended, or there can be none; what is known of it besides its close code. */
   lost(end: LinkEnd): void;
 }
 
@@ -47,6 +48,7 @@ export class Host {
   readonly #load: Loader;
   readonly #transport: Transport;
   readonly #outbox: OutboxOptions;
+  readonly #token: ClientOptions["token"];
   readonly #guest: Guest;
   /** Made when moving in: workerd lets none be made outside of requests. */
   #pageEvents: AbortController | undefined;
@@ -68,10 +70,11 @@ export class Host {
   /** Whether the guest takes rows just now. */
   busy = false;
 
-  constructor(load: Loader, transport: Transport, outbox: OutboxOptions, guest: Guest) {
+  constructor(load: Loader, transport: Transport, options: ClientOptions, guest: Guest) {
     this.#load = load;
     this.#transport = transport;
-    this.#outbox = outbox;
+    this.#outbox = options.outbox ?? {};
+    this.#token = options.token;
     this.#guest = guest;
   }
 
@@ -90,7 +93,8 @@ export class Host {
         const [, , engines = 0n] = this.#producer;
         if (!engines) crypto.getRandomValues(this.#producer.subarray(0, 2));
         this.#producer[2] = engines + 1n;
-        this.#boot(new Engine(wasm, this.#producer, this.#outbox));
+        const asks = typeof this.#token === "function";
+        this.#boot(new Engine(wasm, this.#producer, this.#outbox, asks));
       })
       .catch((cause) => this.#guest.failed(cause));
   }
@@ -216,6 +220,7 @@ export class Host {
     if (this.#isEnded) return;
     this.#engine = engine;
     this.tell((engine) => {
+      if (typeof this.#token === "string") engine.signIn(this.#token);
       engine.tell(Call.Connect);
       this.#guest.boot(engine);
     });
@@ -264,7 +269,7 @@ export class Host {
           this.#link?.close(upper);
           break;
         case Kind.NeedToken:
-          this.ask((engine) => engine.tell(Call.NoToken));
+          this.#sign(upper);
           break;
         case Kind.Send: {
           const bytes = this.ask((engine) => engine.bytes(upper, rows.number(row, 1)));
@@ -276,6 +281,25 @@ export class Host {
           break;
       }
     }
+  }
+
+  /** Has the application give a token. */
+  async #sign(reason: number): Promise<void> {
+    const engine = this.#engine;
+    let token: string | null = null;
+    let isFinal = 1;
+    try {
+      const ask = { reason: reasons[reason], signal: AbortSignal.timeout?.(30_000) };
+      token = await (this.#token as TokenSource)(ask as never);
+    } catch (cause) {
+      isFinal = 0;
+      this.#guest.lost({ detail: wordsOf(cause) });
+    }
+    if (engine !== this.#engine) return;
+    this.tell((engine) => {
+      if (token) engine.signIn(token);
+      else engine.tell(Call.NoToken, isFinal);
+    });
   }
 
   /** The bytes of a packet with the payloads that the rows after it tell of. */
@@ -338,3 +362,5 @@ function lost(): TidewireError {
 }
 
 const none = new Uint8Array(0);
+/** Why a token is wanted, by the numbers of a `Kind.NeedToken` row. */
+const reasons = ["sign_in", "refused", "expires"] as const;

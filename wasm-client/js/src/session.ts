@@ -13,7 +13,7 @@ import { type Batch, Entries, type Entry, type Publisher } from "./outbox.js";
 import { gather, Publication, type Settling } from "./publication.js";
 import { gapOf, messageOf, publishedOf, readyOf, statusOf, textOf } from "./readings.js";
 import { refusal, type Sender, Sending } from "./sending.js";
-import type { ClientEvents, OutboxOptions, Published, Status } from "./types.js";
+import type { ClientEvents, ClientOptions, Published, Status } from "./types.js";
 
 /** A client that shares the session. */
 export interface Member extends Owner, Publisher, Sender {
@@ -41,9 +41,9 @@ export class Session implements Guest {
   /** What was thrown, if that has ended it. */
   #cause: unknown;
 
-  constructor(load: Loader, url: string, transport: Transport, outbox: OutboxOptions) {
+  constructor(load: Loader, url: string, transport: Transport, options: ClientOptions) {
     this.url = url;
-    this.#host = new Host(load, transport, outbox, this);
+    this.#host = new Host(load, transport, options, this);
     this.sending = new Sending(this.#host, (code, about, retryable) =>
       this.#error(code, about, retryable),
     );

@@ -1,6 +1,7 @@
 // What an application sees. No code.
 
 import type { ErrorCode, TidewireError } from "./errors.js";
+import type { TokenSource } from "./token.js";
 
 declare global {
   // Lets libraries that compile for ES2022 use these types; newer targets bring the same declaration.
@@ -34,6 +35,8 @@ export interface ClientOptions {
    * edge runtimes, where a connection belongs to its request.
    */
   readonly identity?: string;
+  /** Signs in: a token, or what gives one whenever the hub wants one. */
+  readonly token?: string | TokenSource;
   /** What may wait to be acknowledged. */
   readonly outbox?: OutboxOptions;
   /** Where there is no global `WebSocket`. */

@@ -124,7 +124,7 @@ test("an option that nobody knows is a mistake that names those that are", async
   const topic = tide.topic("t");
   mistake(
     () => createClient(hub.url, { persist: true }),
-    /option persist: give identity or outbox/,
+    /option persist: give identity or token or outbox/,
   );
   mistake(() => createClient(hub.url, { outbox: { max: 5 } }), /option max: give maxCount or/);
   mistake(() => createClient(hub.url, null), /options: give an object/);

@@ -12,6 +12,7 @@ const order = [
   "engine/tables.ts",
   "engine/faults.ts",
   "errors.ts",
+  "token.ts",
   "types.ts",
   "utf8.ts",
   "values.ts",

@@ -15,6 +15,7 @@ export const Client = {
   heartbeat: 10,
   batch: 11,
   send: 22,
+  signIn: 23,
 };
 export const Hub = {
   welcome: 64,
@@ -28,6 +29,7 @@ export const Hub = {
   heartbeat: 75,
   failed: 76,
   goodbye: 77,
+  signedIn: 81,
   block: 96,
 };
 

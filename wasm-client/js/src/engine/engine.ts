@@ -51,18 +51,23 @@ export class Engine {
   #name = new Uint8Array(0);
 
   /** @internal */
-  constructor(wasm: Wasm, producer: BigUint64Array, outbox: OutboxOptions) {
+  constructor(wasm: Wasm, producer: BigUint64Array, outbox: OutboxOptions, asks: boolean) {
     this.#wasm = wasm;
     const { maxCount = 10_000, maxBytes = bytesMaxDefault, whenFull } = outbox;
     const [secret = 0n, rest = 0n, incarnation = 0n] = producer;
     const count = Math.min(maxCount, 2 ** 32 - 1);
     const bytes = Math.min(maxBytes, 2 ** 53 - 1);
-    wasm.start(secret, rest, incarnation, count, bytes, whenFull === "drop_oldest");
+    wasm.start(secret, rest, incarnation, count, bytes, whenFull === "drop_oldest", asks);
   }
 
   /** Tells the engine something, now. */
   tell(call: number, a = 0, b = 0, c = 0, d = 0): number {
     return this.#wasm.call(call, now(), a, b, c, d);
+  }
+
+  /** Signs in with a token from now on. */
+  signIn(token: string): void {
+    this.tell(Call.Token, this.#put(toUtf8(token)));
   }
 
   /** Everything that is to be done by now. */

@@ -24,6 +24,7 @@ export const enum Call {
   CatchUp = 18,
   Batch = 19,
   Withdraw = 20,
+  Token = 21,
 }
 
 /** What its rows are; the same file says what stands in each. */

@@ -56,12 +56,18 @@ function answer(world, { kind, fields }) {
       return once(8) ? failed(world, first) : page(world, first);
     case 10:
       return first && !once(4) ? frame(75, { 1: first }) : undefined;
+    case 23:
+      return once(3) ? failed(world, first) : frame(81, { 1: first, 3: lifetime(world.random) });
     default:
       return undefined;
   }
 }
 
-function welcome({ random: { number, once, pick } }) {
+/** For how long a token is good. */
+const lifetime = ({ number, pick }) => pick([undefined, 20, 60_000, number()]);
+
+function welcome({ random }) {
+  const { number, once, pick } = random;
   return frame(64, {
     1: number(),
     2: pick([1_000, 30_000, undefined]),
@@ -69,8 +75,9 @@ function welcome({ random: { number, once, pick } }) {
     4: pick([1, 3, 100, undefined]),
     5: once(2) ? textBytes("ada") : undefined,
     6: textBytes("peer"),
-    7: pick([0, undefined, 1 << 11, 1 << 13, 1 << 15, number()]),
+    7: pick([0, undefined, 1 << 11, 1 << 12, 1 << 13, 1 << 15, number()]),
     8: pick([undefined, 1_024, 1_048_576]),
+    9: lifetime(random),
   });
 }
 

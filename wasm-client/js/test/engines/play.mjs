@@ -14,7 +14,7 @@ export function play(engine, seed, steps, say = () => {}) {
   const word = () => (BigInt(next()) << 32n) | BigInt(next());
   const bytesMax = pick([64, 65_536, Number.MAX_SAFE_INTEGER]);
   const countMax = pick([3, 100, 10_000, 2 ** 32 - 1]);
-  engine.start(word(), word(), BigInt(number()), countMax, bytesMax, once(2));
+  engine.start(word(), word(), BigInt(number()), countMax, bytesMax, once(2), once(4));
   seat.call(Call.Connect);
   const act = actor(seat, peer, random);
   const digests = [];
@@ -37,7 +37,13 @@ function actor(seat, peer, random) {
     () => call(Call.Cancel, below(made.published + 2)),
     () => call(Call.Unsubscribe, below(made.listeners + 2)),
     () => call(Call.Settled, below(made.listeners + 2), below(9), amount(random, 2_000)),
-    () => call(pick([Call.Connect, Call.Online, Call.NoToken, Call.Timeout])),
+    () => call(pick([Call.Connect, Call.Online, Call.Timeout])),
+    () => call(Call.NoToken, below(2)),
+    () =>
+      call(
+        Call.Token,
+        put(Uint8Array.from("a.b.c".repeat(pick([0, 1, 2_000])), (letter) => letter.charCodeAt(0))),
+      ),
     () => call(Call.Suspend),
     () => call(Call.Ping),
     () => call(Call.CatchUp, below(made.listeners + 2)),
