@@ -46,14 +46,17 @@ fn a_subject_in_a_pattern_matches_itself_and_nothing_else() {
 }
 
 /// The ways to topics. A way that comes later joins the table by being listed.
-const PATHS: [(&str, &str); 8] = [
+const PATHS: [(&str, &str); 11] = [
     ("live", "subscribe"),
     ("live, from the earliest", "subscribe"),
     ("live, after a place", "subscribe"),
     ("live by a pattern", "subscribe"),
     ("page", "history"),
     ("page by a pattern", "history"),
+    ("page before a place", "history"),
+    ("page by a pattern, before a place", "history"),
     ("publish", "publish"),
+    ("batch", "publish"),
     ("update", "publish"),
 ];
 
@@ -62,15 +65,24 @@ fn try_path(socket: &mut RawSocket, path: &str, prefix: &str) -> bool {
     let (topic, pattern) = (format!("{prefix}.x"), format!("{prefix}.*"));
     let subscribe =
         |name: &str, from: Value| json!({"type": "subscribe", "request": 1, "name": name, "from": from});
-    let history = |name: &str| json!({"type": "history", "request": 1, "name": name, "from": "earliest"});
+    let history =
+        |name: &str, from: Value| json!({"type": "history", "request": 1, "name": name, "from": from});
+    let before = json!({"before": {"last": 1, "positions": []}});
     let (frame, yes, no) = match path {
         "live" => (subscribe(&topic, json!("latest")), "subscribed", "failed"),
         "live, from the earliest" => (subscribe(&topic, json!("earliest")), "subscribed", "failed"),
         "live, after a place" => (subscribe(&topic, json!({"after": []})), "subscribed", "failed"),
         "live by a pattern" => (subscribe(&pattern, json!("earliest")), "subscribed", "failed"),
-        "page" => (history(&topic), "page", "failed"),
-        "page by a pattern" => (history(&pattern), "page", "failed"),
+        "page" => (history(&topic, json!("earliest")), "page", "failed"),
+        "page by a pattern" => (history(&pattern, json!("earliest")), "page", "failed"),
+        "page before a place" => (history(&topic, before), "page", "failed"),
+        "page by a pattern, before a place" => (history(&pattern, before), "page", "failed"),
         "publish" => (json!({"type": "open", "handle": 1, "topic": topic, "lowest": 1}), "opened", "refused"),
+        "batch" => {
+            socket.say(json!({"type": "open", "handle": 3, "topic": topic, "lowest": 1}));
+            let publish = json!({"type": "publish", "handle": 3, "seq": 1, "data": 1});
+            (json!([{"type": "batch", "count": 1}, publish]), "acked", "refused")
+        }
         "update" => {
             socket.say(json!({"type": "open", "handle": 2, "topic": topic, "unacknowledged": true}));
             (json!({"type": "heartbeat", "request": 9}), "heartbeat", "refused")
@@ -80,7 +92,8 @@ fn try_path(socket: &mut RawSocket, path: &str, prefix: &str) -> bool {
     socket.say(frame);
     let answer = loop {
         let mut answer = socket.hear();
-        if answer["type"] == json!("heartbeat") && answer["request"].is_null() {
+        let is_beat = answer["type"] == json!("heartbeat") && answer["request"].is_null();
+        if is_beat || path == "batch" && answer["type"] == json!("opened") {
             continue;
         }
         // Of several frames the first says it.
