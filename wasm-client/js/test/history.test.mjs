@@ -203,7 +203,7 @@ test("a refused page rejects with the hub's words; one message that is no JSON i
 test("mistakes of a question reject, an abort with its reason", async () => {
   const topic = tide.topic("t");
   const place = { epoch: epochText, offset: 5 };
-  const before = [1, null, [], [1], "latest", { last: 5 }, { offset: 5 }].map((before) => ({
+  const before = [1, null, [], [1], "earliest", { last: 5 }, { offset: 5 }].map((before) => ({
     before,
   }));
   for (const options of [

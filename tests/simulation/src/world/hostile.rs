@@ -90,7 +90,7 @@ impl World {
                 let mut message = Vec::new();
                 for _ in 0..world.random.magnitude(1, 60) {
                     world.some_frame(hostile, id).put(&mut message);
-                    if world.batches.one_in(10) {
+                    if world.batches.one_in(60) {
                         world.some_batch(hostile, id, &mut message);
                     }
                 }
