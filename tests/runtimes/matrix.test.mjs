@@ -63,7 +63,7 @@ test("names and texts are those of the sources", async () => {
   const said = await output(process.execPath, ["surface.js", ground.url], { cwd: application });
   assert.deepEqual(JSON.parse(said), {
     sent: true,
-    page: ["messages", "more", "next"],
+    page: ["messages", "more", "next", "previous"],
     message: [
       "content",
       "data",
