@@ -204,8 +204,11 @@ test("what is no line is passed over, what came twice is shown once, and a long 
   );
 
   for (let times = 0; times < 10; times++) {
-    await enter(ada, "notices");
-    await enter(ada, "lobby");
+    for (const room of ["notices", "lobby"]) {
+      await enter(ada, room);
+      // What is written before that goes to the room before.
+      await ada.getByRole("log", { name: room }).waitFor();
+    }
   }
   await write(ada, "Still here");
   await heard(ada, "Still here");
