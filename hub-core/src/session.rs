@@ -48,7 +48,7 @@ pub mod telling;
 
 pub mod desk;
 
-pub mod batch;
+pub mod gathered;
 
 pub mod handles;
 
@@ -148,7 +148,7 @@ impl Session {
             ClientFrame::Publish(_) => return Err(Code::BadFrame),
             ClientFrame::Batch(batch) => {
                 self.whole.begin(&batch)?;
-                desk.batch.open_whole();
+                desk.gathered.open_whole();
             }
             ClientFrame::Attach(attach) => self.attach(&attach, desk)?,
             ClientFrame::Detach(Detach { participant }) => {

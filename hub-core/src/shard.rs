@@ -4,7 +4,7 @@
 //! readiness come from outside. [`Shard::turn`] does one bounded piece of work, so that the simulation can
 //! interleave shards anywhere, and a shell can read acks between two slices of a long walk.
 //!
-//! How a message passes: [`Shard::received`] -> session -> batch -> `Topics::publish` -> tail marked -> mail ->
+//! How a message passes: [`Shard::received`] -> session -> gathered -> `Topics::publish` -> tail marked -> mail ->
 //! [`walk::Walk`] over live cursors, or [`serving`] for a connection that lags.
 
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use crate::dialect::Dialect;
 use crate::ledger::AccountKey;
 use crate::letter::Inbox;
 use crate::names::producers::Arrival;
-use crate::session::batch::Batch;
+use crate::session::gathered::Gathered;
 use crate::shard::audiences::Audiences;
 use crate::shard::connection::Connection;
 use crate::shard::ending::Ending;
@@ -85,7 +85,7 @@ pub struct Shard {
     answered: VecDeque<ConnectionId>,
     /// Connections with something to write that nobody holds up.
     ready: VecDeque<ConnectionId>,
-    batch: Batch,
+    gathered: Gathered,
     wheel: Wheel,
     /// Timers that have come and wait for a turn.
     due: Vec<(u32, u32)>,
@@ -126,7 +126,7 @@ impl Shard {
             revoking: Revoking::new(topics.access().edition()),
             answered: VecDeque::new(),
             ready: VecDeque::new(),
-            batch: Batch::default(),
+            gathered: Gathered::default(),
             wheel,
             due: Vec::new(),
             next_generation: 0,

@@ -11,7 +11,7 @@ use crate::access::Granted;
 use crate::ledger::Account;
 use crate::letter::{Address, Serials};
 use crate::names::producers::Arrival;
-use crate::session::batch::Batch;
+use crate::session::gathered::Gathered;
 use crate::session::replies::Replies;
 use crate::topics::Topics;
 
@@ -23,7 +23,7 @@ pub struct Desk<'a> {
     /// Where answers go.
     pub replies: &'a mut Replies,
     /// Where publishes go.
-    pub batch: &'a mut Batch,
+    pub gathered: &'a mut Gathered,
     /// The connection, as what comes late finds it. Each that waits for something fills in a serial.
     pub address: Address,
     /// When it came.

@@ -19,8 +19,8 @@ use crate::names::producers::Attachment;
 use crate::pace::Exhausted;
 use crate::session::Session;
 use crate::session::asking::depth;
-use crate::session::batch::Source;
 use crate::session::desk::Desk;
+use crate::session::gathered::Source;
 use crate::session::handles::Place;
 use crate::session::telling::{KEPT_OUT, Refusal, retry_after_ms};
 use crate::topic::Topic;
@@ -93,7 +93,7 @@ impl Session {
             return Err(Code::NotSupported.into());
         }
         self.pay(now, 1, desk)?;
-        if !desk.batch.continues(origin, false) {
+        if !desk.gathered.continues(origin, false) {
             let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
             let Place::Updates { name, topic } = &open.place else { return Err(Code::UnknownNumber.into()) };
             let present = self.participant(open.participant).ok_or(Code::UnknownNumber)?;
@@ -112,9 +112,9 @@ impl Session {
             };
             let (account, sender) = (Arc::clone(desk.account), self.caller.subject().cloned());
             let handle = update.handle;
-            desk.batch.from(Source { origin, handle, numbered: None, tag, sender, account, topic });
+            desk.gathered.from(Source { origin, handle, numbered: None, tag, sender, account, topic });
         }
-        desk.batch.add_update(update);
+        desk.gathered.add_update(update);
         Ok(())
     }
 
@@ -153,13 +153,13 @@ impl Session {
         let refused = self.whole.refusal().or_else(|| self.try_publish(now, publish, desk).err());
         if let Some(refusal) = refused {
             let others = self.whole.refuse(refusal);
-            for (handle, seq) in desk.batch.take_back() {
+            for (handle, seq) in desk.gathered.take_back() {
                 self.refuse_publish(handle, (seq, 1), others, desk);
             }
             self.refuse_publish(publish.handle, (publish.seq, count), refusal, desk);
         }
         if self.whole.one_came() {
-            desk.batch.close_whole();
+            desk.gathered.close_whole();
         }
         Ok(())
     }
@@ -203,16 +203,16 @@ impl Session {
         let limits = desk.topics.limits();
         let count = self.whole.to_pay();
         self.pay(now, count, desk)?;
-        if !desk.batch.continues(origin, true) {
+        if !desk.gathered.continues(origin, true) {
             let present = self.participant(participant).ok_or(Code::UnknownNumber)?.clone();
             let (attachment, tag) = (present.attachment.ok_or(Code::UnknownNumber)?, present.tag);
             let (topic, window) = self.begin(now, publish, &attachment, desk)?;
             let (handle, numbered) = (publish.handle, Some((attachment, window)));
             let (account, sender) = (Arc::clone(desk.account), self.caller.subject().cloned());
-            desk.batch.from(Source { origin, handle, numbered, tag, sender, account, topic });
+            desk.gathered.from(Source { origin, handle, numbered, tag, sender, account, topic });
         }
         let wish = if granted { wish(publish, limits) } else { Wish::Refuse(Code::Forbidden) };
-        desk.batch.add(publish, self.tag_of_another(publish.tag), wish);
+        desk.gathered.add(publish, self.tag_of_another(publish.tag), wish);
         Ok(())
     }
 

@@ -29,7 +29,7 @@ impl Shard {
         let Some(connection) = addressed(&mut self.connections, address) else { return };
         let mut replies = Replies::new(connection.dialect);
         let own = address.with(Serial::default());
-        let (session, mut desk) = connection.at_desk(own, &topics, &mut self.batch, &mut replies);
+        let (session, mut desk) = connection.at_desk(own, &topics, &mut self.gathered, &mut replies);
         match session.checked(now, address.serial, verdict, &mut desk) {
             Ok(Admission::Nothing) => return,
             Ok(Admission::Welcome { mut behind }) => {

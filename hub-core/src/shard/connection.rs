@@ -15,8 +15,8 @@ use crate::ledger::{Account, Charge, Kind};
 use crate::letter::{Address, Serials};
 use crate::names::producers::Arrival;
 use crate::session::Session;
-use crate::session::batch::Batch;
 use crate::session::desk::Desk;
+use crate::session::gathered::Gathered;
 use crate::session::replies::Replies;
 use crate::shard::following::Following;
 use crate::tail::TailKey;
@@ -168,14 +168,14 @@ impl Connection {
         &'a mut self,
         address: Address,
         topics: &'a Topics,
-        batch: &'a mut Batch,
+        gathered: &'a mut Gathered,
         replies: &'a mut Replies,
     ) -> (&'a mut Session, Desk<'a>) {
         let unread_bytes = self.unread_bytes();
         let desk = Desk {
             topics,
             replies,
-            batch,
+            gathered,
             address,
             arrival: self.arrival,
             serials: &mut self.serials,

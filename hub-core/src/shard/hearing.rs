@@ -53,7 +53,7 @@ impl Shard {
         mut replies: Replies,
     ) {
         let heard = self.hear(now, id, bytes, &mut replies);
-        self.batch.publish(now, &self.topics);
+        self.gathered.publish(now, &self.topics);
         if let Some(connection) = self.connections.get_mut(id.0 as usize) {
             connection.page_bytes = connection.page_bytes.max(replies.page_bytes());
             replies.seal(&mut connection.outbox, self.topics.metrics());
@@ -144,11 +144,11 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return Ok(()) };
         if !matches!(frame, ClientFrame::Publish(_) | ClientFrame::Send(_) | ClientFrame::Batch(_)) {
             // What a client said first happens first.
-            self.batch.publish(now, &self.topics);
+            self.gathered.publish(now, &self.topics);
         }
         let (shard, slot, generation) = (self.index as u32, id.0, connection.generation);
         let address = Address { shard, slot, generation, serial: Serial::default() };
-        let (session, mut desk) = connection.at_desk(address, &self.topics, &mut self.batch, replies);
+        let (session, mut desk) = connection.at_desk(address, &self.topics, &mut self.gathered, replies);
         match session.handle(now, frame, &mut desk).map_err(Ending::Code)? {
             Demand::Nothing => {}
             Demand::Subscribe { request, selector, start, when_slow } => {

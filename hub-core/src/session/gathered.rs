@@ -19,7 +19,7 @@ use crate::topics::Topics;
 
 /// Publishes of one connection, checked and not yet submitted.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct Gathered {
     sources: Vec<Source>,
     items: Vec<Item>,
     payloads: Vec<u8>,
@@ -60,7 +60,7 @@ struct Item {
     whole: usize,
 }
 
-impl Batch {
+impl Gathered {
     /// Whether the last publish came by the handle with this address.
     #[must_use]
     pub fn continues(&self, origin: Address, numbered: bool) -> bool {
