@@ -104,13 +104,10 @@ impl Outbox {
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         let batch = if self.batch.has(id) { self.batch } else { Batch::default() };
-        // Room may be made of the batch itself.
-        let room =
-            if self.is_broken && batch.count > 0 { Ok(()) } else { self.make_room(1, len.into(), out) };
-        if batch.count > 0 && self.is_broken {
-            return Err(Code::BatchRefused.into());
-        }
-        room?;
+        self.check(batch)?;
+        self.make_room(1, len.into(), out)?;
+        // Room may have been made of the batch itself.
+        self.check(batch)?;
         self.last_id = id;
         self.load.count += 1;
         self.load.bytes += u64::from(len);

@@ -42,6 +42,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Of a batch that was broken off nothing more is taken in.
+    pub(super) fn check(&self, batch: Batch) -> Result<(), Fault> {
+        if batch.count > 0 && self.is_broken { Err(Code::BatchRefused.into()) } else { Ok(()) }
+    }
+
     /// A message was not taken in: if it is one of a batch, those before it go, and none comes after it.
     pub(crate) fn break_batch(&mut self, id: PublishId, out: &mut Outputs) {
         if self.batch.has(id) && !self.is_broken {
