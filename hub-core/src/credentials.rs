@@ -1,21 +1,21 @@
 //! Tokens that wait to be checked, by whoever lends a thread, in turns by account: a flood of bad ones waits for itself.
 //! What became of them goes to the shards of those who brought them. Knows nothing of what a token is made of.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use tidewire_protocol::code::Code;
 
 use crate::access::caller::Pass;
-use crate::ledger::{Account, AccountKey, Charge, Kind};
+use crate::ledger::{Account, Charge, Kind};
 use crate::letter::{Address, Inbox};
 use crate::sync::{Mutex, lock};
+use crate::turns::{Done, Turns};
 
 /// What waits to be checked, and what was.
 pub struct Credentials {
-    queue: Mutex<Queue>,
-    checked: Vec<Mutex<VecDeque<Checked>>>,
+    queue: Mutex<Turns<Waiting>>,
+    checked: Done<Checked>,
     inboxes: Vec<Arc<Inbox>>,
     waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -59,14 +59,6 @@ pub enum BadToken {
     TooMuch,
     /// Its subject is missing, or cannot stand in a topic's name where the token wants it to.
     Subject,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    by_account: BTreeMap<AccountKey, VecDeque<Waiting>>,
-    /// Accounts with something in the queue, in the order of their turns.
-    turns: VecDeque<AccountKey>,
-    count: usize,
 }
 
 #[derive(Debug)]
@@ -133,7 +125,7 @@ impl Credentials {
     /// None yet, for the shards with these inboxes; no token is taken.
     #[must_use]
     pub fn new(inboxes: Vec<Arc<Inbox>>) -> Self {
-        let checked = inboxes.iter().map(|_| Mutex::default()).collect();
+        let checked = Done::new(inboxes.len());
         Self { queue: Mutex::default(), checked, inboxes, waker: OnceLock::new() }
     }
 
@@ -160,21 +152,12 @@ impl Credentials {
             return Err(Code::Overloaded);
         }
         let mut queue = lock(&self.queue);
-        let Queue { by_account, turns, count } = &mut *queue;
-        let theirs = by_account.entry(account.key()).or_default();
-        if *count >= WAITING_MAX || theirs.len() >= WAITING_PER_ACCOUNT_MAX {
-            if theirs.is_empty() {
-                by_account.remove(&account.key());
-            }
+        if queue.count() >= WAITING_MAX || queue.count_of(account.key()) >= WAITING_PER_ACCOUNT_MAX {
             return Err(Code::Overloaded);
-        }
-        if theirs.is_empty() {
-            turns.push_back(account.key());
         }
         let mut charge = Charge::new(account, Kind::Reading);
         charge.set(bytes);
-        theirs.push_back(Waiting { address, token, charge });
-        *count += 1;
+        queue.push(account.key(), Waiting { address, token, charge });
         drop(queue);
         if let Some(waker) = self.waker.get() {
             waker();
@@ -184,15 +167,9 @@ impl Credentials {
 
     /// Has one token checked by `check`; `false` if none waits.
     pub fn turn(&self, check: impl FnOnce(&Token) -> Result<Pass, BadToken>) -> bool {
-        let Some(Waiting { address, token, .. }) = lock(&self.queue).next() else { return false };
+        let Some(Waiting { address, token, .. }) = lock(&self.queue).next(|_| false) else { return false };
         let verdict = token.map_or(Err(BadToken::TooLong), |token| check(&token));
-        let shard = address.shard as usize;
-        if let Some(checked) = self.checked.get(shard) {
-            lock(checked).push_back(Checked { address, verdict });
-            if self.inboxes[shard].nudge() {
-                self.inboxes[shard].wake();
-            }
-        }
+        self.checked.leave(address.shard as usize, Checked { address, verdict }, &self.inboxes);
         true
     }
 
@@ -202,30 +179,7 @@ impl Credentials {
         if !self.are_taken() {
             return Vec::new();
         }
-        let Some(checked) = self.checked.get(shard) else { return Vec::new() };
-        let mut checked = lock(checked);
-        let count = count.min(checked.len());
-        let taken = checked.drain(..count).collect();
-        if checked.is_empty() {
-            checked.shrink_to(SPARE);
-        }
-        taken
-    }
-}
-
-impl Queue {
-    /// The next token of the account whose turn it is; the account goes to the end of the line.
-    fn next(&mut self) -> Option<Waiting> {
-        let key = self.turns.pop_front()?;
-        let theirs = self.by_account.get_mut(&key)?;
-        let waiting = theirs.pop_front();
-        if theirs.is_empty() {
-            self.by_account.remove(&key);
-        } else {
-            self.turns.push_back(key);
-        }
-        self.count -= usize::from(waiting.is_some());
-        waiting
+        self.checked.take(shard, count)
     }
 }
 
@@ -241,5 +195,3 @@ pub const TOKEN_BYTES_MAX: usize = 8_192;
 const WAITING_MAX: usize = 4_096;
 /// The same of one account.
 const WAITING_PER_ACCOUNT_MAX: usize = 1_024;
-/// Verdicts for which a list keeps its room.
-const SPARE: usize = 64;

@@ -42,6 +42,8 @@ pub mod mark;
 
 pub mod block;
 
+mod turns;
+
 pub mod letter;
 
 pub mod record;

@@ -1,0 +1,151 @@
+//! Work that waits for a lent thread, in turns by account: one that brings much waits for itself. And what came of it,
+//! until the shard that it is for takes it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::ledger::AccountKey;
+use crate::letter::Inbox;
+use crate::spare::Spare as _;
+use crate::sync::{Mutex, lock};
+
+/// What waits.
+#[derive(Debug)]
+pub(crate) struct Turns<T> {
+    by_account: BTreeMap<AccountKey, VecDeque<T>>,
+    /// Accounts with something here, in the order of their turns.
+    line: VecDeque<AccountKey>,
+    /// Those that were passed by, and get no turn until [`Self::go_on`].
+    held_back: Vec<AccountKey>,
+    count: usize,
+}
+
+/// What came of it, by shard.
+#[derive(Debug)]
+pub(crate) struct Done<T>(Vec<Mutex<VecDeque<T>>>);
+
+impl<T> Default for Turns<T> {
+    fn default() -> Self {
+        Self { by_account: BTreeMap::new(), line: VecDeque::new(), held_back: Vec::new(), count: 0 }
+    }
+}
+
+impl<T> Turns<T> {
+    /// How much waits, of all.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How much of one account's.
+    pub(crate) fn count_of(&self, account: AccountKey) -> usize {
+        self.by_account.get(&account).map_or(0, VecDeque::len)
+    }
+
+    /// Something more, behind the others of its account.
+    pub(crate) fn push(&mut self, account: AccountKey, work: T) {
+        self.line_of(account).push_back(work);
+    }
+
+    /// Something that is not done goes before the others of its account: of two that take long, neither would end soon.
+    pub(crate) fn put_back(&mut self, account: AccountKey, work: T) {
+        self.line_of(account).push_front(work);
+    }
+
+    fn line_of(&mut self, account: AccountKey) -> &mut VecDeque<T> {
+        self.count += 1;
+        let theirs = self.by_account.entry(account).or_default();
+        if theirs.is_empty() {
+            self.line.push_back(account);
+        }
+        theirs
+    }
+
+    /// What comes next of the account whose turn it is, which goes to the end of the line; `passes_by` says who gets none
+    /// for now.
+    pub(crate) fn next(&mut self, passes_by: impl Fn(&T) -> bool) -> Option<T> {
+        loop {
+            let account = self.line.pop_front()?;
+            let theirs = self.by_account.get_mut(&account)?;
+            if theirs.front().is_some_and(&passes_by) {
+                self.held_back.push(account);
+                continue;
+            }
+            let work = theirs.pop_front();
+            if theirs.is_empty() {
+                self.by_account.remove(&account);
+            } else {
+                theirs.give_back();
+                self.line.push_back(account);
+            }
+            self.count -= usize::from(work.is_some());
+            return work;
+        }
+    }
+
+    /// Those who were passed by get their turns again; whether there are any.
+    pub(crate) fn go_on(&mut self) -> bool {
+        let any = !self.held_back.is_empty();
+        self.line.extend(self.held_back.drain(..));
+        any
+    }
+}
+
+impl<T> Done<T> {
+    /// Nothing yet, for so many shards.
+    pub(crate) fn new(shards: usize) -> Self {
+        Self((0..shards).map(|_| Mutex::default()).collect())
+    }
+
+    /// Leaves something for a shard, and wakes it.
+    pub(crate) fn leave(&self, shard: usize, work: T, inboxes: &[Arc<Inbox>]) {
+        let Some(done) = self.0.get(shard) else { return };
+        lock(done).push_back(work);
+        if inboxes[shard].nudge() {
+            inboxes[shard].wake();
+        }
+    }
+
+    /// Takes some of what is there for a shard.
+    pub(crate) fn take(&self, shard: usize, count: usize) -> Vec<T> {
+        let Some(done) = self.0.get(shard) else { return Vec::new() };
+        let mut done = lock(done);
+        let count = count.min(done.len());
+        let taken = done.drain(..count).collect();
+        done.give_back();
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_take_turns_and_one_that_is_passed_by_comes_again() {
+        let [much, little] = [AccountKey(1), AccountKey(2)];
+        let mut turns = Turns::default();
+        (0..3).for_each(|work| turns.push(much, work));
+        turns.push(little, 10);
+        assert_eq!((turns.count(), turns.count_of(much)), (4, 3));
+        assert_eq!(turns.next(|_| false), Some(0));
+        turns.put_back(much, 0);
+        assert_eq!(turns.next(|work| *work < 10), Some(10));
+        assert_eq!(turns.next(|work| *work < 10), None, "the other is passed by");
+        assert_eq!(turns.next(|_| false), None, "and gets no turn");
+        assert!(turns.go_on() && !turns.go_on());
+        let rest = std::iter::from_fn(|| turns.next(|_| false));
+        assert_eq!(rest.collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(turns.count(), 0);
+    }
+
+    #[test]
+    fn lists_give_their_places_back() {
+        let done = Done::new(1);
+        let inboxes = [Arc::new(Inbox::new(Box::new(|| ())))];
+        (0..4_096).for_each(|work| done.leave(0, work, &inboxes));
+        assert_eq!(done.take(0, 4_000).len(), 4_000);
+        assert!(lock(&done.0[0]).capacity() < 1_024);
+        assert_eq!(done.take(0, 4_000).len(), 96);
+        assert_eq!(lock(&done.0[0]).capacity(), 0);
+    }
+}
