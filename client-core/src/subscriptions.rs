@@ -233,6 +233,10 @@ impl Subscriptions {
         out: &mut Outputs,
     ) {
         if frame.retryable {
+            if now >= self.pages_at {
+                // The first that is refused comes first again: what there is room for must not go to the others for ever.
+                self.turn = ListenerId(id.0 - 1);
+            }
             self.pages_at = now + frame.retry_after_ms.max(RETRY_MS_MIN);
         }
         self.wake(0);

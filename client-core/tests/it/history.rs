@@ -210,3 +210,24 @@ fn what_is_no_name_is_not_asked_for() {
     let mut rig = Rig::online();
     assert!(rig.client.history(rig.now, "a b", Start::Earliest, 10).is_err());
 }
+
+#[test]
+fn who_was_refused_for_now_comes_first_when_all_ask_again() {
+    let mut rig = Rig::online();
+    for name in ["a", "b", "c"] {
+        rig.history(name, Start::Earliest, 1_000);
+    }
+    // The hub has room for two, who want more, and more again.
+    rig.say(failed(3, Code::Overloaded, true));
+    rig.page(1, 0, &[1], 1, true, None);
+    rig.page(2, 0, &[2], 2, true, None);
+    rig.sent.clear();
+    rig.wait();
+    rig.expect_sent(&["history 4 c earliest", "history 5 a after 7:1", "history 6 b after 7:2"]);
+    // Of two who are refused the first is first, and none is for ever.
+    rig.sent.clear();
+    rig.say_all(&[failed(5, Code::Overloaded, true), failed(6, Code::Overloaded, true)]);
+    rig.page(4, 0, &[3], 3, true, None);
+    rig.wait();
+    rig.expect_sent(&["history 7 a after 7:1", "history 8 b after 7:2", "history 9 c after 7:3"]);
+}
