@@ -25,15 +25,49 @@ pub(super) struct Revoking {
     edition: Edition,
     /// The next connection's slot, and the next number among its subscriptions; `None` if all were looked at.
     at: Option<(usize, TailNumber)>,
-    /// Connections whose token allows something else by now, with the next number among their subscriptions.
-    revisited: BTreeMap<usize, TailNumber>,
+    /// Connections whose token allows something else by now: they take turns, one look each.
+    revisited: BTreeMap<usize, Round>,
+    /// Whose turn was last of these, and whether it was theirs rather than that of the rules' own walk.
+    last: (usize, bool),
+}
+
+/// Once round the subscriptions of a connection, from wherever it began.
+#[derive(Debug, Clone, Copy, Default)]
+struct Round {
+    began: TailNumber,
+    next: TailNumber,
+    /// Whether it has come to the end, and goes on from the first.
+    came_round: bool,
+}
+
+/// Whose subscription is looked at next.
+enum Next {
+    Rules(usize, TailNumber),
+    Revisit(usize, Round),
+}
+
+impl Round {
+    /// Others are to be asked by now: it goes on where it is, so that whoever comes again and again skips nothing, and comes
+    /// round to here.
+    const fn begin_anew(self) -> Self {
+        Self { began: self.next, next: self.next, came_round: false }
+    }
+
+    /// Where it goes on after a look that found what it is to go on from; `None` if it is over.
+    fn after(self, found: Option<TailNumber>) -> Option<Self> {
+        match found {
+            Some(next) => Some(Self { next, ..self }).filter(|_| !self.came_round || next < self.began),
+            None if self.came_round || self.began == TailNumber(0) => None,
+            None => Some(Self { next: TailNumber(0), came_round: true, ..self }),
+        }
+    }
 }
 
 impl Revoking {
     /// All of a shard that begins under these rules.
     #[must_use]
     pub(super) fn new(edition: Edition) -> Self {
-        Self { edition, at: None, revisited: BTreeMap::new() }
+        Self { edition, ..Self::default() }
     }
 
     /// Whether there is something to ask, while these rules hold.
@@ -44,7 +78,23 @@ impl Revoking {
 
     /// What a connection is subscribed to is asked for anew. Whoever has its place by then loses nothing by being asked.
     pub(super) fn revisit(&mut self, id: ConnectionId) {
-        self.revisited.insert(id.0 as usize, TailNumber(0));
+        let round = self.revisited.entry(id.0 as usize).or_default();
+        *round = round.begin_anew();
+    }
+
+    /// Whose turn it is: the rules' own walk and those who renewed their tokens take turns, and so do these among themselves.
+    fn next(&mut self) -> Option<Next> {
+        let (last, was_revisit) = self.last;
+        if let Some((slot, from)) = self.at
+            && (was_revisit || self.revisited.is_empty())
+        {
+            self.last = (last, false);
+            return Some(Next::Rules(slot, from));
+        }
+        let behind = self.revisited.range(last + 1..).next();
+        let (slot, round) = behind.or_else(|| self.revisited.first_key_value())?;
+        self.last = (*slot, true);
+        Some(Next::Revisit(*slot, *round))
     }
 }
 
@@ -58,22 +108,27 @@ impl Shard {
         // Each look may ask every rule.
         let looks = (RULES_A_TURN / access.rules.len().max(1)).clamp(1, LOOKS_A_TURN);
         for _ in 0..looks {
-            if let Some((slot, from)) = self.revoking.revisited.pop_first() {
-                let next = self.revoke_next(now, slot, from, &access, true);
-                self.revoking.revisited.extend(next.map(|number| (slot, number)));
-                continue;
+            match self.revoking.next() {
+                None => return,
+                Some(Next::Rules(slot, _)) if slot >= self.connections.capacity() => self.revoking.at = None,
+                Some(Next::Rules(slot, from)) => {
+                    let next = self.revoke_next(now, slot, from, &access, false);
+                    let next = next.map_or((slot + 1, TailNumber(0)), |number| (slot, number));
+                    self.revoking.at = Some(next);
+                }
+                Some(Next::Revisit(slot, round)) => {
+                    let found = self.revoke_next(now, slot, round.next, &access, true);
+                    match round.after(found) {
+                        Some(round) => self.revoking.revisited.insert(slot, round),
+                        None => self.revoking.revisited.remove(&slot),
+                    };
+                }
             }
-            let Some((slot, from)) = self.revoking.at else { return };
-            if slot >= self.connections.capacity() {
-                self.revoking.at = None;
-                return;
-            }
-            let number = self.revoke_next(now, slot, from, &access, false);
-            self.revoking.at = Some(number.map_or((slot + 1, TailNumber(0)), |number| (slot, number)));
         }
     }
 
-    /// Looks at the next subscription of a connection from a number on, `anew` whatever was said of it before; gives the number to go on from, if there may be more.
+    /// Looks at the next subscription of a connection from a number on, `anew` whatever was said of it before; gives the number
+    /// to go on from, if there may be more.
     fn revoke_next(
         &mut self,
         now: Millis,

@@ -1,7 +1,7 @@
 //! Tokens: who brings one waits until it is checked, is who it says, may what it allows, and goes when it ends.
 
-use tidewire_hub_core::access::Access;
 use tidewire_hub_core::access::caller::{Allowance, Pass, PassEdition, Right, Rights};
+use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::BadToken;
 use tidewire_hub_core::dialect::Dialect;
@@ -338,6 +338,95 @@ fn what_a_later_token_allows_no_more_ends_and_what_it_allows_goes_on() {
     hub.heard(bob);
     hub.say(bob, &[publish_on(1, 2, b"z")]);
     assert_eq!(messages(&hub.heard(bob)).len(), 2);
+}
+
+/// So many rules, of which each look asks all, that a turn has little more than one look; what else they say.
+fn very_many_rules(first: &[(&str, Word)]) -> Access {
+    let rule = |pattern: &str, subscribe| AccessRule {
+        who: Who::Everybody,
+        pattern: Pattern::parse(pattern).unwrap(),
+        publish: Word::LeavesOut,
+        subscribe,
+    };
+    let mut rules: Vec<_> = first.iter().map(|(pattern, word)| rule(pattern, *word)).collect();
+    rules.extend((0..4_100).map(|at| rule(&format!("other.t{at}"), Word::Allows)));
+    Access::of(rules)
+}
+
+/// Signs in again with tokens in turn, as fast as is allowed, and lets the shard do little between two.
+fn renew(hub: &mut Hub, id: ConnectionId, token: &str) {
+    hub.now = hub.now.plus(1_001);
+    hub.deliver(id, 2, &bytes_of(&[again(1, token)]));
+    let now = hub.now;
+    let asked = hub.topics.credentials().turn(|token| read(token.reveal(), now));
+    assert!(asked, "it is checked");
+    (0..8).for_each(|_| {
+        hub.shard.turn(hub.now, &mut hub.sockets);
+    });
+}
+
+/// Subscribed to `many.0` and so on, as many as that, and to one more.
+fn subscribed_to_many(hub: &mut Hub, producer: u8, token: &str, count: usize, more: &str) -> ConnectionId {
+    let id = bearer(hub, producer, token);
+    let names: Vec<_> = (0..count).map(|at| format!("many.{at}")).chain([more.to_owned()]).collect();
+    let frames: Vec<_> = names.iter().zip(1..).map(|(name, at)| subscribe_to(at, name)).collect();
+    hub.say(id, &frames);
+    let heard = hub.heard(id);
+    assert_eq!(heard.iter().filter(|heard| matches!(heard, Heard::Subscribed(..))).count(), count + 1);
+    id
+}
+
+fn ended(hub: &mut Hub, id: ConnectionId) -> usize {
+    hub.heard(id).iter().filter(|heard| **heard == Heard::Other(71)).count()
+}
+
+const TOKENS: [&str; 2] = ["ada 9000 many.>", "ada 9000 many.> b"];
+
+#[test]
+fn whoever_renews_its_token_again_and_again_keeps_nothing_that_it_allows_no_more() {
+    let mut hub = closed();
+    let ada = subscribed_to_many(&mut hub, 1, "ada 9000 many.> secret", 40, "secret");
+    hub.topics.change_access(very_many_rules(&[]));
+    hub.work();
+    let mut gone = 0;
+    for round in 0..100 {
+        renew(&mut hub, ada, TOKENS[round % 2]);
+        gone += ended(&mut hub, ada);
+    }
+    assert_eq!(gone, 1);
+}
+
+#[test]
+fn whoever_renews_its_token_again_and_again_holds_up_neither_rules_nor_others_tokens() {
+    let mut hub = closed();
+    let ada = subscribed_to_many(&mut hub, 1, "ada 9000 many.> secret", 40, "secret");
+    let eve = subscribed_to_many(&mut hub, 2, "eve 9000 many.> secret", 1, "secret");
+    let bob = subscribed_to_many(&mut hub, 3, "bob 9000 many.> denied", 1, "denied");
+    hub.topics.change_access(very_many_rules(&[]));
+    hub.work();
+    renew(&mut hub, ada, TOKENS[0]);
+    renew(&mut hub, eve, "eve 9000 many.>");
+    hub.topics.change_access(very_many_rules(&[("denied", Word::Denies)]));
+    let mut gone = (0, 0);
+    for round in 1..100 {
+        renew(&mut hub, ada, TOKENS[round % 2]);
+        gone = (gone.0 + ended(&mut hub, eve), gone.1 + ended(&mut hub, bob));
+    }
+    assert_eq!(gone, (1, 1));
+}
+
+#[test]
+fn a_renewal_amid_another_has_everything_asked_that_the_first_had_passed() {
+    let mut hub = closed();
+    let ada = subscribed_to_many(&mut hub, 1, "ada 9000 many.> last", 40, "last");
+    hub.topics.change_access(very_many_rules(&[]));
+    hub.work();
+    // The first ends nothing; by the second all but the last must end, of which the first has passed some.
+    renew(&mut hub, ada, "ada 9000 many.> last b");
+    renew(&mut hub, ada, "ada 9000 last");
+    let early = ended(&mut hub, ada);
+    hub.work();
+    assert_eq!((early < 40, early + ended(&mut hub, ada)), (true, 40));
 }
 
 #[test]
