@@ -29,7 +29,16 @@ pub struct Checked {
     /// For whom.
     pub address: Address,
     /// What it says, or what is wrong with it.
-    pub verdict: Result<Pass, BadToken>,
+    pub verdict: Result<Pass, Unwelcome>,
+}
+
+/// Why a token lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unwelcome {
+    /// It is not sound.
+    Token(BadToken),
+    /// A reason of the protocol's own.
+    Code(Code),
 }
 
 /// What is wrong with a token: the check that it failed, and nothing of what it says.
@@ -81,6 +90,26 @@ impl Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
+    }
+}
+
+impl Unwelcome {
+    /// What a program is told.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Token(_) => Code::BadToken,
+            Self::Code(code) => code,
+        }
+    }
+
+    /// What people are.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Token(bad) => bad.sentence(),
+            Self::Code(code) => code.sentence(),
+        }
     }
 }
 
@@ -144,7 +173,7 @@ impl Credentials {
     /// Has a token checked; what becomes of it comes to the address's shard. Whoever asks waits for that before the next.
     ///
     /// # Errors
-    /// [`Code::Overloaded`] if very many wait.
+    /// [`Code::Overloaded`] if very many wait. Whoever has most of these loses the last to who has less.
     pub fn check(&self, address: Address, account: &Arc<Account>, token: &str) -> Result<(), Code> {
         let token = (token.len() <= TOKEN_BYTES_MAX).then(|| Token(token.into()));
         let bytes = size_of::<Waiting>() + token.as_ref().map_or(0, |token| token.0.len());
@@ -152,13 +181,22 @@ impl Credentials {
             return Err(Code::Overloaded);
         }
         let mut queue = lock(&self.queue);
-        if queue.count() >= WAITING_MAX || queue.count_of(account.key()) >= WAITING_PER_ACCOUNT_MAX {
+        let (theirs, is_full) = (queue.count_of(account.key()), queue.count() >= WAITING_MAX);
+        if theirs >= WAITING_PER_ACCOUNT_MAX {
+            return Err(Code::Overloaded);
+        }
+        // The first of an account is taken in any case: nobody is shut out by what others bring.
+        let displaced = if is_full { queue.take_last_beyond(theirs + 1) } else { None };
+        if is_full && displaced.is_none() && theirs > 0 {
             return Err(Code::Overloaded);
         }
         let mut charge = Charge::new(account, Kind::Reading);
         charge.set(bytes);
         queue.push(account.key(), Waiting { address, token, charge });
         drop(queue);
+        if let Some(Waiting { address, .. }) = displaced {
+            self.settle(address, Err(Unwelcome::Code(Code::Overloaded)));
+        }
         if let Some(waker) = self.waker.get() {
             waker();
         }
@@ -169,8 +207,12 @@ impl Credentials {
     pub fn turn(&self, check: impl FnOnce(&Token) -> Result<Pass, BadToken>) -> bool {
         let Some(Waiting { address, token, .. }) = lock(&self.queue).next(|_| false) else { return false };
         let verdict = token.map_or(Err(BadToken::TooLong), |token| check(&token));
-        self.checked.leave(address.shard as usize, Checked { address, verdict }, &self.inboxes);
+        self.settle(address, verdict.map_err(Unwelcome::Token));
         true
+    }
+
+    fn settle(&self, address: Address, verdict: Result<Pass, Unwelcome>) {
+        self.checked.leave(address.shard as usize, Checked { address, verdict }, &self.inboxes);
     }
 
     /// Takes some of what was checked for a shard.

@@ -74,6 +74,10 @@ pub struct Session {
     /// What they take, on the connection's account.
     charge: Option<Charge>,
     pace: Pace,
+    /// How often it signs in again.
+    sign_ins: Pace,
+    /// Bad tokens that it did that with, one after the other.
+    bad_tokens: u8,
 }
 
 /// A page of history that is being read.
@@ -175,7 +179,7 @@ impl Session {
             }
             // What may be lost is not answered, whether a handle takes it or not.
             ClientFrame::Send(update) => self.send(now, &update, desk),
-            ClientFrame::SignIn(frame) => self.sign_in_again(&frame, desk),
+            ClientFrame::SignIn(frame) => self.sign_in_again(now, &frame, desk),
         }
         Ok(Demand::Nothing)
     }

@@ -82,6 +82,15 @@ impl<T> Turns<T> {
         }
     }
 
+    /// Takes the last of whoever has most, if that is more than so many.
+    pub(crate) fn take_last_beyond(&mut self, most: usize) -> Option<T> {
+        let (_, theirs) = self.by_account.iter_mut().max_by_key(|(_, theirs)| theirs.len())?;
+        // One at least stays, so that the account keeps its place in the line.
+        let work = if theirs.len() > most.max(1) { theirs.pop_back() } else { None };
+        self.count -= usize::from(work.is_some());
+        work
+    }
+
     /// Those who were passed by get their turns again; whether there are any.
     pub(crate) fn go_on(&mut self) -> bool {
         let any = !self.held_back.is_empty();

@@ -8,12 +8,12 @@ use tidewire_protocol::number::{Incarnation, Participant, ProducerId, Request, T
 
 use crate::access::caller::{Caller, Pass, Unrenewed};
 use crate::clock::Millis;
-use crate::credentials::BadToken;
+use crate::credentials::Unwelcome;
 use crate::letter::Serial;
 use crate::names::producers::Claim;
 use crate::session::desk::Desk;
 use crate::session::replies::Replies;
-use crate::session::telling::failed;
+use crate::session::telling::{Refusal, failed, failed_for};
 use crate::session::{Present, Session};
 use crate::topics::Topics;
 
@@ -50,15 +50,6 @@ pub enum Admission {
     },
     /// It goes on by the pass that it has.
     Unrenewed,
-}
-
-/// Why a connection ends at its sign-in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unwelcome {
-    /// Its token is not sound.
-    Token(BadToken),
-    /// A reason of the protocol's own.
-    Code(Code),
 }
 
 impl Session {
@@ -104,18 +95,34 @@ impl Session {
         }
     }
 
-    /// Has a later token checked. One at a time.
-    pub(super) fn sign_in_again(&mut self, frame: &SignIn<'_>, desk: &mut Desk<'_>) {
-        let request = frame.request;
-        let asked = match (desk.topics.credentials().are_taken(), self.pending.is_some()) {
-            (false, _) => Err(Code::NotSupported),
-            (true, true) => Err(Code::Overloaded),
-            (true, false) if frame.token.is_empty() => Err(Code::BadToken),
-            (true, false) => self.have_checked(&frame.token, Of::Again(request), desk),
-        };
-        if let Err(code) = asked {
-            desk.replies.put(&failed(request, code));
+    /// Has a later token checked. One at a time, and not faster than any client needs it: each may have everything asked anew.
+    pub(super) fn sign_in_again(&mut self, now: Millis, frame: &SignIn<'_>, desk: &mut Desk<'_>) {
+        if let Err(refusal) = self.try_sign_in_again(now, frame, desk) {
+            desk.replies.put(&failed(frame.request, refusal));
         }
+    }
+
+    fn try_sign_in_again(
+        &mut self,
+        now: Millis,
+        frame: &SignIn<'_>,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Refusal> {
+        if !desk.topics.credentials().are_taken() {
+            return Err(Code::NotSupported.into());
+        }
+        if self.pending.is_some() {
+            return Err(Code::Overloaded.into());
+        }
+        self.sign_ins.take_one(now, SIGN_INS_PER_SECOND)?;
+        if !self.caller.has_signed_in() {
+            // Whoever a token speaks of, it is somebody else.
+            return Err(Code::IdentityMismatch.into());
+        }
+        if frame.token.is_empty() {
+            return Err(Code::BadToken.into());
+        }
+        Ok(self.have_checked(&frame.token, Of::Again(frame.request), desk)?)
     }
 
     /// A token was checked.
@@ -126,7 +133,7 @@ impl Session {
         &mut self,
         now: Millis,
         serial: Serial,
-        verdict: Result<Pass, BadToken>,
+        verdict: Result<Pass, Unwelcome>,
         desk: &mut Desk<'_>,
     ) -> Result<Admission, Unwelcome> {
         let Some(pending) = self.pending.take_if(|pending| pending.serial == serial) else {
@@ -135,13 +142,14 @@ impl Session {
         let request = match pending.of {
             Of::Again(request) => request,
             Of::Hello { producer, incarnation, behind } => {
-                self.caller = Caller::new(verdict.map_err(Unwelcome::Token)?);
+                self.caller = Caller::new(verdict?);
                 let welcome = self.welcome(now, producer, incarnation, desk);
                 return welcome.map(|()| Admission::Welcome { behind }).map_err(Unwelcome::Code);
             }
         };
         let refusal = match verdict.map(|pass| self.caller.renew(pass)) {
             Ok(Ok(differs)) => {
+                self.bad_tokens = 0;
                 let subject = self.caller.subject().map(|subject| subject.to_string()).unwrap_or_default();
                 let expires_ms = self.caller.expires_ms(now);
                 desk.replies.put(&HubFrame::SignedIn(SignedIn {
@@ -153,12 +161,16 @@ impl Session {
             }
             Ok(Err(Unrenewed::SomebodyElse)) => failed(request, Code::IdentityMismatch),
             Ok(Err(Unrenewed::TooOften)) => failed(request, Code::LimitReached),
-            Err(bad) => HubFrame::Failed(Failed {
-                request,
-                code: Code::BadToken,
-                message: bad.sentence().into(),
-                ..Failed::default()
-            }),
+            Err(unwelcome) => {
+                if let Unwelcome::Token(_) = unwelcome {
+                    self.bad_tokens += 1;
+                    if self.bad_tokens == BAD_TOKENS_MAX {
+                        return Err(unwelcome);
+                    }
+                }
+                let message = unwelcome.sentence().into();
+                HubFrame::Failed(Failed { message, ..failed_for(request, unwelcome.code()) })
+            }
         };
         desk.replies.put(&refusal);
         Ok(Admission::Unrenewed)
@@ -270,3 +282,7 @@ impl Session {
 
 /// What may come in behind a token that is being checked: several times what is read of a stranger at once.
 const BEHIND_TOKEN_MAX: usize = 64 << 10;
+/// How often a connection may sign in again.
+const SIGN_INS_PER_SECOND: u64 = 1;
+/// Bad tokens in a row with which a connection has signed in again when it ends.
+const BAD_TOKENS_MAX: u8 = 10;

@@ -31,14 +31,16 @@ impl From<Exhausted> for Refusal {
 
 /// The refusal of a question.
 #[must_use]
-pub fn failed(request: Request, code: Code) -> HubFrame<'static> {
-    HubFrame::Failed(Failed {
-        request,
-        code,
-        retry_after_ms: retry_after_ms(code),
-        message: code.sentence().into(),
-        retryable: code.retryable(),
-    })
+pub fn failed(request: Request, refusal: impl Into<Refusal>) -> HubFrame<'static> {
+    HubFrame::Failed(failed_for(request, refusal))
+}
+
+/// The same, to say more in it.
+#[must_use]
+pub fn failed_for(request: Request, refusal: impl Into<Refusal>) -> Failed<'static> {
+    let Refusal { code, retry_after_ms } = refusal.into();
+    let (message, retryable) = (code.sentence().into(), code.retryable());
+    Failed { request, code, retry_after_ms, message, retryable }
 }
 
 /// Whether `next` can be told in the same frame as the outcome before it.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::clock::Millis;
-use crate::credentials::Checked;
+use crate::credentials::{Checked, Unwelcome};
 use crate::letter::Serial;
 use crate::session::replies::Replies;
-use crate::session::sign_in::{Admission, Unwelcome};
+use crate::session::sign_in::Admission;
 use crate::shard::Shard;
 use crate::shard::ending::Ending;
 use crate::shard::post::addressed;

@@ -27,13 +27,11 @@ impl Ending {
     /// The frame that says it, if the protocol has one for it.
     #[must_use]
     pub fn goodbye(self) -> Option<HubFrame<'static>> {
-        let (code, reconnect_after_ms, message) = match self {
-            Self::Code(code) => (code, 0, code.sentence()),
-            Self::Token(bad) => (Code::BadToken, 0, bad.sentence()),
-            Self::Drain { reconnect_after_ms } => {
-                (Code::Draining, reconnect_after_ms, Code::Draining.sentence())
-            }
-            Self::Socket(..) | Self::Answer(_) => return None,
+        let code = self.code()?;
+        let (reconnect_after_ms, message) = match self {
+            Self::Token(bad) => (0, bad.sentence()),
+            Self::Drain { reconnect_after_ms } => (reconnect_after_ms, code.sentence()),
+            Self::Code(_) | Self::Socket(..) | Self::Answer(_) => (0, code.sentence()),
         };
         Some(HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, message: message.into() }))
     }
@@ -42,10 +40,9 @@ impl Ending {
     #[must_use]
     pub fn fault(self) -> Option<Code> {
         match self {
-            Self::Code(code) => Some(code),
-            Self::Token(_) => Some(Code::BadToken),
             Self::Socket(MESSAGE_TOO_BIG, _) => Some(Code::TooLarge),
             Self::Socket(..) => Some(Code::BadFrame),
+            Self::Code(_) | Self::Token(_) => self.code(),
             Self::Drain { .. } | Self::Answer(_) => None,
         }
     }
@@ -54,11 +51,21 @@ impl Ending {
     #[must_use]
     pub fn last_words(self) -> (Option<u16>, &'static str) {
         match self {
-            Self::Code(code) => (Some(code.close_code()), code.name()),
-            Self::Token(_) => (Some(Code::BadToken.close_code()), Code::BadToken.name()),
-            Self::Drain { .. } => (Some(Code::Draining.close_code()), Code::Draining.name()),
             Self::Socket(code, reason) => (Some(code), reason),
             Self::Answer(code) => (code, ""),
+            Self::Code(_) | Self::Token(_) | Self::Drain { .. } => {
+                self.code().map_or((None, ""), |code| (Some(code.close_code()), code.name()))
+            }
+        }
+    }
+
+    /// The protocol's name for it, if it has one.
+    const fn code(self) -> Option<Code> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Token(_) => Some(Code::BadToken),
+            Self::Drain { .. } => Some(Code::Draining),
+            Self::Socket(..) | Self::Answer(_) => None,
         }
     }
 }

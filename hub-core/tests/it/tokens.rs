@@ -452,6 +452,96 @@ fn a_flood_of_tokens_waits_for_itself() {
 }
 
 #[test]
+fn floods_of_many_addresses_have_an_end_together_and_shut_nobody_out() {
+    let mut hub = closed();
+    let bring = |hub: &mut Hub, account: u128, token: &str, producer: u8| {
+        let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(account));
+        hub.say(id, &[hello_with(producer, token)]);
+        id
+    };
+    for at in 0..5_000 {
+        bring(&mut hub, 100 + at % 5, "bad", 0);
+    }
+    let turned_away = |hub: &Hub| hub.topics.metrics().disconnected.of(Code::Overloaded.number());
+    assert_eq!(turned_away(&hub), 5_000 - 4_096, "so many wait of all");
+    hub.sockets.written.clear();
+    let neighbours: Vec<_> =
+        (0..20).map(|at| bring(&mut hub, 7 + u128::from(at / 10), "ada 60 a", 1 + at)).collect();
+    assert_eq!(turned_away(&hub), 5_000 - 4_096 + 20, "who has most makes room, and is told");
+    let now = hub.now;
+    for _ in 0..7 * 10 {
+        assert!(hub.topics.credentials().turn(|token| read(token.reveal(), now)));
+    }
+    hub.work();
+    for id in neighbours {
+        assert_eq!(hub.heard(id).last(), Some(&Heard::Welcome), "in turns with the others");
+    }
+    check(&mut hub);
+    assert_eq!(hub.held(Kind::Reading), 0);
+}
+
+#[test]
+fn where_everybody_has_one_that_waits_one_more_finds_room() {
+    let mut hub = closed();
+    for account in 0..4_200_u128 {
+        let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(100 + account));
+        hub.say(id, &[hello_with(0, "bad")]);
+        assert!(hub.heard(id).is_empty(), "{account}");
+    }
+    let second = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(100));
+    hub.say(second, &[hello_with(0, "bad")]);
+    assert_eq!(hub.heard(second)[0], Heard::Goodbye(Code::Overloaded), "and a second does not");
+}
+
+#[test]
+fn whoever_signs_in_again_very_often_is_told_when_it_may() {
+    let mut hub = closed();
+    let ada = bearer(&mut hub, 1, "ada 600 a");
+    let nobody = hub.client(2);
+    let told = |frame: &HubFrame<'_>| match frame {
+        HubFrame::Failed(failed) => (Some(failed.code), failed.retry_after_ms),
+        _ => (None, 0),
+    };
+    for (id, usual) in [(ada, None), (nobody, Some(Code::IdentityMismatch))] {
+        for request in 0..10 {
+            hub.say(id, &[again(request, "ada 600 a")]);
+            check(&mut hub);
+            assert_eq!(hub.heard_as(id, |_| panic!("it stays"), told), [(usual, 0)], "{request}");
+        }
+        hub.say(id, &[again(11, "ada 600 a")]);
+        let asked = hub.topics.credentials().turn(|_| panic!("it is checked"));
+        let heard = hub.heard_as(id, |_| panic!("it stays"), told);
+        assert_eq!((asked, heard), (false, vec![(Some(Code::RateLimited), 1_001)]));
+    }
+    hub.now = hub.now.plus(1_001);
+    hub.say(ada, &[again(12, "ada 600 a")]);
+    check(&mut hub);
+    assert!(hub.heard(ada).contains(&Heard::Other(81)));
+}
+
+#[test]
+fn whoever_brings_nothing_but_bad_tokens_is_let_go() {
+    let mut hub = closed();
+    let ada = bearer(&mut hub, 1, "ada 600 a");
+    for request in 1..=30 {
+        hub.now = hub.now.plus(1_001);
+        // A good one begins the count anew.
+        let bad = if request == 9 { "ada 600 a" } else { "ada x a" };
+        hub.say(ada, &[again(request, bad)]);
+        check(&mut hub);
+        let heard = hub.heard(ada);
+        match request {
+            9 => assert!(heard.contains(&Heard::Other(81)), "{heard:?}"),
+            1..19 => assert!(heard.contains(&Heard::Failed(Code::BadToken)), "{request}: {heard:?}"),
+            19 => {
+                assert!(heard.ends_with(&[Heard::Goodbye(Code::BadToken), Heard::Close(4004)]), "{heard:?}")
+            }
+            _ => assert!(heard.is_empty(), "{heard:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_token_that_is_too_long_is_not_even_kept() {
     let mut hub = closed();
     let id = hub.connect(Dialect::Binary);
