@@ -85,9 +85,13 @@ pub enum Fate {
         /// Whether its seq is used up.
         consumed: bool,
     },
-    /// It was refused for now only because another of its batch was.
-    KeptOut,
+    /// It was refused for now only because another of its batch was, which counts for both.
+    KeptOut(Code),
 }
+
+/// What is said of publishes that are refused for now only because another of their batch was, where that other's code says
+/// nothing of them. No fault of the log's.
+pub const KEPT_OUT: Code = Code::NotStored;
 
 /// Shards to wake once all locks are given back: a system call under a lock would hold up everybody else.
 #[derive(Debug, Default)]

@@ -205,7 +205,7 @@ impl Session {
                 // Whoever has the number now did not publish that.
                 continue;
             }
-            let told = if first.fate == Fate::KeptOut { 0 } else { run.len() as u64 };
+            let told = if let Fate::KeptOut(_) = first.fate { 0 } else { run.len() as u64 };
             replies.put_answers(&outcome_frame(first, count, topics), told);
         }
     }

@@ -22,7 +22,7 @@ use crate::session::asking::depth;
 use crate::session::desk::Desk;
 use crate::session::gathered::Source;
 use crate::session::handles::Place;
-use crate::session::telling::{KEPT_OUT, Refusal, retry_after_ms};
+use crate::session::telling::{Refusal, retry_after_ms};
 use crate::topic::Topic;
 
 impl Session {
@@ -168,14 +168,14 @@ impl Session {
         &self,
         handle: Handle,
         (seq, count): (Seq, u64),
-        Refusal { code, retry_after_ms }: Refusal,
+        Refusal { code, retry_after_ms, follows }: Refusal,
         desk: &mut Desk<'_>,
     ) {
         let refused = self.refused.code_of(handle).filter(|_| code == Code::UnknownNumber);
         let code = if refused == Some(Code::Fenced) { Code::Fenced } else { code };
         let message = code.sentence().into();
         let refusal = Refused { handle, seq, count, code, consumed: false, retry_after_ms, message };
-        if refused.is_some() || code == KEPT_OUT {
+        if refused.is_some() || follows {
             desk.replies.put_follower(&refusal);
         } else {
             desk.replies.put(&HubFrame::Refused(refusal));

@@ -4,7 +4,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Acked, Failed, HubFrame, Refused};
 use tidewire_protocol::number::{Epoch, Offset, Request};
 
-use crate::letter::{Fate, Outcome};
+use crate::letter::{Fate, KEPT_OUT, Outcome};
 use crate::pace::Exhausted;
 use crate::topics::Topics;
 
@@ -15,17 +15,28 @@ pub struct Refusal {
     pub code: Code,
     /// When it may be tried again.
     pub retry_after_ms: u64,
+    /// Whether it only follows from another, of which operators hear instead.
+    pub follows: bool,
+}
+
+impl Refusal {
+    /// What the others of a batch are refused for, of which one was for this. What is final for one handle is not for another.
+    #[must_use]
+    pub fn of_others(self) -> Self {
+        let others = if self.code.retryable() { self } else { KEPT_OUT.into() };
+        Self { follows: true, ..others }
+    }
 }
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { code, retry_after_ms: retry_after_ms(code) }
+        Self { code, retry_after_ms: retry_after_ms(code), follows: false }
     }
 }
 
 impl From<Exhausted> for Refusal {
     fn from(exhausted: Exhausted) -> Self {
-        Self { code: Code::RateLimited, retry_after_ms: exhausted.retry_after_ms }
+        Self { code: Code::RateLimited, retry_after_ms: exhausted.retry_after_ms, follows: false }
     }
 }
 
@@ -38,7 +49,7 @@ pub fn failed(request: Request, refusal: impl Into<Refusal>) -> HubFrame<'static
 /// The same, to say more in it.
 #[must_use]
 pub fn failed_for(request: Request, refusal: impl Into<Refusal>) -> Failed<'static> {
-    let Refusal { code, retry_after_ms } = refusal.into();
+    let Refusal { code, retry_after_ms, .. } = refusal.into();
     let (message, retryable) = (code.sentence().into(), code.retryable());
     Failed { request, code, retry_after_ms, message, retryable }
 }
@@ -54,8 +65,8 @@ pub fn continues(one: &Outcome, next: &Outcome) -> bool {
             (Fate::Refused { code: a, consumed: x }, Fate::Refused { code: b, consumed: y }) => {
                 a == b && x == y
             }
-            (Fate::KeptOut, Fate::KeptOut) => true,
-            (Fate::Done { .. } | Fate::Refused { .. } | Fate::KeptOut, _) => false,
+            (Fate::KeptOut(a), Fate::KeptOut(b)) => a == b,
+            (Fate::Done { .. } | Fate::Refused { .. } | Fate::KeptOut(_), _) => false,
         }
 }
 
@@ -81,21 +92,17 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> HubFrame
             retry_after_ms: if code == Code::OutOfOrder { 0 } else { retry_after_ms(code) },
             message: code.sentence().into(),
         }),
-        Fate::KeptOut => HubFrame::Refused(Refused {
+        Fate::KeptOut(code) => HubFrame::Refused(Refused {
             handle,
             seq,
             count,
-            code: KEPT_OUT,
+            code,
             consumed: false,
-            retry_after_ms: retry_after_ms(KEPT_OUT),
-            message: KEPT_OUT.sentence().into(),
+            retry_after_ms: retry_after_ms(code),
+            message: code.sentence().into(),
         }),
     }
 }
-
-/// What is said of publishes that are refused for now only because another of their batch was. No fault of the log's, so it
-/// counts for nothing: that other does.
-pub const KEPT_OUT: Code = Code::NotStored;
 
 /// What a refusal asks its client to wait.
 pub fn retry_after_ms(code: Code) -> u64 {

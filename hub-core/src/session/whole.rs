@@ -3,7 +3,7 @@
 use tidewire_protocol::client_frame::Batch;
 use tidewire_protocol::code::Code;
 
-use crate::session::telling::{KEPT_OUT, Refusal};
+use crate::session::telling::Refusal;
 
 /// What has come of the batch that a connection is sending, if it is.
 #[derive(Debug, Default)]
@@ -45,9 +45,9 @@ impl Whole {
         if self.left == 0 { None } else { self.refusal }
     }
 
-    /// One was refused; gives what others of its batch are refused for. What is final for one handle is not for another.
+    /// One was refused; gives what others of its batch are refused for.
     pub fn refuse(&mut self, refusal: Refusal) -> Refusal {
-        let others = if refusal.code.retryable() { refusal } else { KEPT_OUT.into() };
+        let others = refusal.of_others();
         self.refusal = self.is_open().then_some(others);
         others
     }

@@ -116,6 +116,24 @@ fn what_one_message_meets_for_now_keeps_all_out() {
 }
 
 #[test]
+fn a_batch_that_is_refused_for_now_counts_once_whatever_its_members_hear() {
+    let (mut hub, id) = publisher(limits(|limits| limits.publishes_per_second_max = 1));
+    (1..=10).for_each(|seq| hub.say(id, &[on(1, seq)]));
+    hub.heard(id);
+    let out = |code| Err((code, false));
+    let refused = sends(&mut hub, id, &[on(1, 11), on(2, 1), on(1, 12)]);
+    assert_eq!(refused, [(1, 11), (2, 1), (1, 12)].map(|(h, seq)| (h, seq, out(Code::RateLimited))));
+    let counted = |hub: &Hub, code: Code| hub.topics.metrics().refused.of(code.number());
+    assert_eq!(counted(&hub, Code::RateLimited), 1);
+    let (mut hub, id) = publisher(limits(|limits| limits.pending_bytes_max = 100));
+    late(&mut hub);
+    hub.say(id, &[large(1, 1, &[1; 80])]);
+    let refused = sends(&mut hub, id, &[large(1, 2, &[1; 80]), on(1, 3), on(2, 1)]);
+    assert_eq!(refused, [(1, 2), (1, 3), (2, 1)].map(|(h, seq)| (h, seq, out(Code::Overloaded))));
+    assert_eq!(counted(&hub, Code::Overloaded), 1);
+}
+
+#[test]
 fn what_one_message_meets_for_good_uses_up_all() {
     let (mut hub, id) = publisher(limits(|limits| limits.message_bytes_max = 10));
     let members = [on(1, 1), large(2, 1, &[1; 11]), on(1, 2)];

@@ -6,7 +6,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::number::Seq;
 
 use crate::clock::Millis;
-use crate::letter::{Fate, Outcome};
+use crate::letter::{Fate, KEPT_OUT, Outcome};
 use crate::log::sequencer::Sequencer;
 use crate::log::submission::{Beside, Numbered, Submission, Wish};
 use crate::log::window::Verdict;
@@ -54,7 +54,11 @@ impl Sequencer {
                 });
             }
             Meets::Nothing if self.has_no_room(batch) => {
-                self.refuse_whole(batch, |_| Fate::Refused { code: Code::Overloaded, consumed: false });
+                let code = Code::Overloaded;
+                self.refuse_whole(batch, |index| match index {
+                    0 => Fate::Refused { code, consumed: false },
+                    _ => Fate::KeptOut(code),
+                });
             }
             Meets::Nothing => {
                 for (before, submission) in batch.iter().enumerate() {
@@ -98,7 +102,7 @@ impl Sequencer {
     fn keep_out(&mut self, batch: &[Submission<'_>], verdicts: &[Verdict]) {
         self.refuse_whole(batch, |index| match verdicts.get(index) {
             Some(Verdict::Refused(code)) => Fate::Refused { code: *code, consumed: false },
-            _ => Fate::KeptOut,
+            _ => Fate::KeptOut(KEPT_OUT),
         });
     }
 
