@@ -255,8 +255,9 @@ impl InForce {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::access::caller::{Allowance, Pass, Rights, Unrenewed};
+    use crate::access::caller::{Allowance, Pass, Rights};
     use crate::clock::NEVER;
+    use crate::ledger::{AccountKey, Ledger};
 
     fn rule(who: Who, pattern: &str, publish: Word, subscribe: Word) -> AccessRule {
         AccessRule { who, pattern: Pattern::parse(pattern).unwrap(), publish, subscribe }
@@ -279,7 +280,8 @@ mod tests {
 
     /// Ada, whose token allows this.
     fn ada(allow: &[(&str, &[Right])]) -> Caller {
-        Caller::new(pass("ada", allow))
+        let account = Arc::new(Ledger::default()).account(AccountKey(1));
+        Caller::new(pass("ada", allow), &account).unwrap()
     }
 
     fn pass(subject: &str, allow: &[(&str, &[Right])]) -> Pass {
@@ -288,13 +290,7 @@ mod tests {
             to: to.iter().fold(Rights::NONE, |rights, right| rights.with(*right)),
         };
         let allow = allow.iter().map(allowance).collect();
-        Pass {
-            subject: subject.into(),
-            allow,
-            expires_at: NEVER,
-            ends_at: NEVER,
-            edition: PassEdition::default(),
-        }
+        Pass { subject: subject.into(), allow, expires_at: NEVER, ends_at: NEVER }
     }
 
     #[track_caller]
@@ -407,10 +403,10 @@ mod tests {
         let granted = Access::default().publish(&caller, topic("a")).unwrap().grant();
         assert_eq!(caller.renew(pass("ada", &[("a", &[Right::Publish])])), Ok(false));
         assert!(granted.is_current(Edition::default(), &caller));
-        assert_eq!(caller.renew(pass("bob", &[])), Err(Unrenewed::SomebodyElse));
+        assert_eq!(caller.renew(pass("bob", &[])), Err(Code::IdentityMismatch));
         assert_eq!(caller.renew(pass("ada", &[("b", &[Right::Publish])])), Ok(true));
         assert!(!granted.is_current(Edition::default(), &caller));
         assert_eq!(Access::default().publish(&caller, topic("a")), Err(Code::Forbidden));
-        assert_eq!(Caller::default().renew(pass("ada", &[])), Err(Unrenewed::SomebodyElse));
+        assert_eq!(Caller::default().renew(pass("ada", &[])), Err(Code::IdentityMismatch));
     }
 }

@@ -233,7 +233,8 @@ impl fmt::Debug for Credentials {
 
 /// Bytes of a token.
 pub const TOKEN_BYTES_MAX: usize = 8_192;
-/// Tokens that wait, of all: less than a second's work.
+/// Tokens that wait, of all: about a second's work where they are signed by ES384, which takes longest (0.25 ms each), and
+/// less by any other.
 const WAITING_MAX: usize = 4_096;
 /// The same of one account.
 const WAITING_PER_ACCOUNT_MAX: usize = 1_024;

@@ -22,6 +22,8 @@ pub enum Kind {
     Handles,
     /// Subscriptions of connections, and their cursors.
     Subscriptions,
+    /// What connections' tokens say.
+    Tokens,
     /// Names without messages.
     Names,
     /// Answers that a client has not read.
@@ -81,12 +83,13 @@ impl Kind {
     const COUNT: usize = Self::ALL.len();
 
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Messages,
         Self::Derived,
         Self::Windows,
         Self::Handles,
         Self::Subscriptions,
+        Self::Tokens,
         Self::Names,
         Self::Unread,
         Self::HalfReceived,
@@ -107,6 +110,7 @@ impl Kind {
             Self::Windows => "windows",
             Self::Handles => "handles",
             Self::Subscriptions => "subscriptions",
+            Self::Tokens => "tokens",
             Self::Names => "names",
             Self::Unread => "unread",
             Self::HalfReceived => "half_received",
@@ -282,8 +286,8 @@ impl Account {
             && self.held_in_all() > self.ledger.level.load(Ordering::Relaxed)
     }
 
-    /// Whether the hub may know so many bytes more of it, in names, handles, subscriptions, windows and reads: as many as are left for
-    /// others.
+    /// Whether the hub may know so many bytes more of it, in names, handles, subscriptions, tokens, windows and reads: as many as
+    /// are left for others.
     #[must_use]
     pub fn may_be_known(&self, more: usize) -> bool {
         let theirs: usize = KNOWN.into_iter().map(|kind| self.held(kind)).sum();
@@ -345,7 +349,8 @@ impl Drop for Account {
 }
 
 /// What the hub knows about clients.
-const KNOWN: [Kind; 5] = [Kind::Windows, Kind::Handles, Kind::Subscriptions, Kind::Names, Kind::Reading];
+const KNOWN: [Kind; 6] =
+    [Kind::Windows, Kind::Handles, Kind::Subscriptions, Kind::Tokens, Kind::Names, Kind::Reading];
 /// Messages of so few bytes are no reason to restrict an account.
 const FEW_BYTES: usize = 16 << 10;
 

@@ -133,7 +133,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes of names, handles, subscriptions, windows and reads together. With what follows that is three quarters of a node
+    /// Bytes of names, handles, subscriptions, tokens, windows and reads together. With what follows that is three quarters of a node
     /// at most, so that a quarter is left for messages whatever clients do.
     #[must_use]
     pub fn known_bytes_max(&self) -> usize {

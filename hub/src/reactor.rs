@@ -148,7 +148,7 @@ fn start_reader(topics: Arc<Topics>, clock: Clock) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts the thread that checks tokens, which takes a tenth of a millisecond each: no shard waits for that.
+/// Starts the thread that checks tokens, which takes up to a quarter of a millisecond each: no shard waits for that.
 fn start_checker(topics: Arc<Topics>, keys: Keyring, clock: Clock) -> io::Result<()> {
     let (wake, woken) = mpsc::sync_channel(1);
     topics.credentials().on_work(Box::new(move || {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Pattern, Selector};
 
 use crate::clock::{Millis, NEVER};
+use crate::ledger::{Account, Charge, Kind};
 
 /// Something that may be allowed or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +43,20 @@ pub struct Pass {
     pub expires_at: Millis,
     /// From when on it is not taken any more: somewhat later, since clocks differ.
     pub ends_at: Millis,
-    /// Which of its bearer's it is; the first unless [`Caller::renew`] says otherwise.
-    pub edition: PassEdition,
 }
 
 /// Who asks: anonymous, or the bearer of a pass. Each connection has one, so it is no larger than it has to be.
-#[derive(Debug, Clone, Default)]
-pub struct Caller(Option<Arc<Pass>>);
+#[derive(Debug, Default)]
+pub struct Caller(Option<Box<Bearer>>);
+
+#[derive(Debug)]
+struct Bearer {
+    pass: Pass,
+    /// Which of its passes that is.
+    edition: PassEdition,
+    /// What it takes.
+    charge: Charge,
+}
 
 /// Tells what a connection's pass allows from what those before it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,11 +87,39 @@ impl Pass {
     }
 }
 
+impl Bearer {
+    /// Bytes that it takes with a pass.
+    fn bytes(pass: &Pass) -> usize {
+        let names: usize = pass.allow.iter().map(|allowance| allowance.pattern.as_str().len()).sum();
+        let each = size_of::<Allowance>() + SHARED_BYTES;
+        size_of::<Self>() + SHARED_BYTES + pass.subject.len() + pass.allow.capacity() * each + names
+    }
+}
+
 impl Caller {
-    /// The bearer of a pass.
-    #[must_use]
-    pub fn new(pass: Pass) -> Self {
-        Self(Some(Arc::new(pass)))
+    /// The bearer of a pass, which an account answers for.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] if as much is known of that account as may be.
+    pub fn new(pass: Pass, account: &Arc<Account>) -> Result<Self, Code> {
+        let mut charge = Charge::new(account, Kind::Tokens);
+        let pass = Self::hold(pass, &mut charge)?;
+        Ok(Self(Some(Box::new(Bearer { pass, edition: PassEdition::default(), charge }))))
+    }
+
+    /// Charges what a pass takes, instead of what was charged before, and makes it as small as it can be.
+    fn hold(mut pass: Pass, charge: &mut Charge) -> Result<Pass, Code> {
+        pass.allow.shrink_to_fit();
+        let bytes = Bearer::bytes(&pass);
+        if !charge.account().may_be_known(bytes.saturating_sub(charge.bytes())) {
+            return Err(Code::Overloaded);
+        }
+        charge.set(bytes);
+        Ok(pass)
+    }
+
+    fn pass(&self) -> Option<&Pass> {
+        self.0.as_ref().map(|bearer| &bearer.pass)
     }
 
     /// Whether it has signed in by a token.
@@ -94,58 +131,51 @@ impl Caller {
     /// Who it is; `None` for anonymous.
     #[must_use]
     pub fn subject(&self) -> Option<&Arc<str>> {
-        self.0.as_ref().map(|pass| &pass.subject)
+        self.pass().map(|pass| &pass.subject)
     }
 
     /// Which of its passes.
     #[must_use]
     pub fn edition(&self) -> PassEdition {
-        self.0.as_ref().map_or(PassEdition::default(), |pass| pass.edition)
+        self.0.as_ref().map_or(PassEdition::default(), |bearer| bearer.edition)
     }
 
     /// From when on its pass is not taken any more.
     #[must_use]
     pub fn ends_at(&self) -> Millis {
-        self.0.as_ref().map_or(NEVER, |pass| pass.ends_at)
+        self.pass().map_or(NEVER, |pass| pass.ends_at)
     }
 
     /// After how long its pass expires; 0 for never.
     #[must_use]
     pub fn expires_ms(&self, now: Millis) -> u64 {
-        self.0.as_ref().map_or(0, |pass| pass.expires_at.since(now).max(1))
+        self.pass().map_or(0, |pass| pass.expires_at.since(now).max(1))
     }
 
     /// Whether its pass allows something.
     #[must_use]
     pub fn is_allowed(&self, right: Right, what: &Selector) -> bool {
-        self.0.as_ref().is_some_and(|pass| pass.allows(right, what))
+        self.pass().is_some_and(|pass| pass.allows(right, what))
     }
 
     /// Goes on with a later pass of the same subject; gives whether that allows something else than the one before.
     ///
     /// # Errors
-    /// [`Unrenewed`] says why it goes on with the one that it has.
-    pub fn renew(&mut self, mut pass: Pass) -> Result<bool, Unrenewed> {
-        let Some(before) = &self.0 else { return Err(Unrenewed::SomebodyElse) };
-        if before.subject != pass.subject {
-            return Err(Unrenewed::SomebodyElse);
-        }
-        let differs = before.allow != pass.allow;
-        pass.edition =
-            PassEdition(before.edition.0.checked_add(u16::from(differs)).ok_or(Unrenewed::TooOften)?);
-        self.0 = Some(Arc::new(pass));
+    /// Why it goes on with the one that it has: [`Code::IdentityMismatch`] if the other speaks of another subject,
+    /// [`Code::LimitReached`] if what is allowed has changed very often, [`Code::Overloaded`] as in [`Self::new`].
+    pub fn renew(&mut self, pass: Pass) -> Result<bool, Code> {
+        let bearer = self.0.as_mut().filter(|bearer| bearer.pass.subject == pass.subject);
+        let bearer = bearer.ok_or(Code::IdentityMismatch)?;
+        let differs = bearer.pass.allow != pass.allow;
+        let edition = bearer.edition.0.checked_add(u16::from(differs)).ok_or(Code::LimitReached)?;
+        bearer.pass = Self::hold(pass, &mut bearer.charge)?;
+        bearer.edition = PassEdition(edition);
         Ok(differs)
     }
 }
 
-/// Why a connection does not go on with another pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unrenewed {
-    /// It speaks of another subject.
-    SomebodyElse,
-    /// What is allowed has changed very often.
-    TooOften,
-}
+/// What a shared text takes besides itself.
+const SHARED_BYTES: usize = 16;
 
 /// Whether a pattern matches a topic, or all that another pattern does.
 pub(super) fn covers(pattern: &Pattern, what: &Selector) -> bool {

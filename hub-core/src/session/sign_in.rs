@@ -6,7 +6,7 @@ use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Attached, Detached, Failed, HubFrame, SignedIn, Welcome};
 use tidewire_protocol::number::{Incarnation, Participant, ProducerId, Request, Tag};
 
-use crate::access::caller::{Caller, Pass, Unrenewed};
+use crate::access::caller::{Caller, Pass};
 use crate::clock::Millis;
 use crate::credentials::Unwelcome;
 use crate::letter::Serial;
@@ -43,13 +43,11 @@ pub enum Admission {
         /// That.
         behind: Vec<u8>,
     },
-    /// It goes on as before, by a later pass; `differs` if that allows something else.
-    Renewed {
+    /// It goes on, by a later pass or by the one that it has.
+    GoesOn {
         /// Whether what it holds is to be asked for anew.
         differs: bool,
     },
-    /// It goes on by the pass that it has.
-    Unrenewed,
 }
 
 impl Session {
@@ -142,13 +140,13 @@ impl Session {
         let request = match pending.of {
             Of::Again(request) => request,
             Of::Hello { producer, incarnation, behind } => {
-                self.caller = Caller::new(verdict?);
+                self.caller = Caller::new(verdict?, desk.account).map_err(Unwelcome::Code)?;
                 let welcome = self.welcome(now, producer, incarnation, desk);
                 return welcome.map(|()| Admission::Welcome { behind }).map_err(Unwelcome::Code);
             }
         };
-        let refusal = match verdict.map(|pass| self.caller.renew(pass)) {
-            Ok(Ok(differs)) => {
+        match verdict.and_then(|pass| self.caller.renew(pass).map_err(Unwelcome::Code)) {
+            Ok(differs) => {
                 self.bad_tokens = 0;
                 let subject = self.caller.subject().map(|subject| subject.to_string()).unwrap_or_default();
                 let expires_ms = self.caller.expires_ms(now);
@@ -157,23 +155,19 @@ impl Session {
                     subject: subject.into(),
                     expires_ms,
                 }));
-                return Ok(Admission::Renewed { differs });
+                Ok(Admission::GoesOn { differs })
             }
-            Ok(Err(Unrenewed::SomebodyElse)) => failed(request, Code::IdentityMismatch),
-            Ok(Err(Unrenewed::TooOften)) => failed(request, Code::LimitReached),
             Err(unwelcome) => {
-                if let Unwelcome::Token(_) = unwelcome {
-                    self.bad_tokens += 1;
-                    if self.bad_tokens == BAD_TOKENS_MAX {
-                        return Err(unwelcome);
-                    }
+                let code = unwelcome.code();
+                self.bad_tokens += u8::from(!code.retryable());
+                if self.bad_tokens == BAD_TOKENS_MAX {
+                    return Err(unwelcome);
                 }
                 let message = unwelcome.sentence().into();
-                HubFrame::Failed(Failed { message, ..failed_for(request, unwelcome.code()) })
+                desk.replies.put(&HubFrame::Failed(Failed { message, ..failed_for(request, code) }));
+                Ok(Admission::GoesOn { differs: false })
             }
-        };
-        desk.replies.put(&refusal);
-        Ok(Admission::Unrenewed)
+        }
     }
 
     /// Lets in whoever is there; participant 0 is there from now on.

@@ -36,7 +36,7 @@ impl Shard {
                 self.listen(now, id, &mut behind, false, replies);
                 wire.resume(id);
             }
-            Ok(Admission::Renewed { differs }) => {
+            Ok(Admission::GoesOn { differs }) => {
                 replies.seal(&mut connection.outbox, topics.metrics());
                 let at = connection.heartbeat_at;
                 self.arm(id, at);
@@ -44,7 +44,6 @@ impl Shard {
                     self.revoking.revisit(id);
                 }
             }
-            Ok(Admission::Unrenewed) => replies.seal(&mut connection.outbox, topics.metrics()),
             Err(Unwelcome::Token(bad)) => self.close(now, id, Ending::Token(bad)),
             Err(Unwelcome::Code(code)) => self.close(now, id, Ending::Code(code)),
         }

@@ -1,6 +1,6 @@
 //! Tokens: who brings one waits until it is checked, is who it says, may what it allows, and goes when it ends.
 
-use tidewire_hub_core::access::caller::{Allowance, Pass, PassEdition, Right, Rights};
+use tidewire_hub_core::access::caller::{Allowance, Pass, Right, Rights};
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::BadToken;
@@ -16,7 +16,7 @@ use tidewire_protocol::name::Pattern;
 use tidewire_protocol::number::{Incarnation, ProducerId, Request};
 use tidewire_protocol::position::Start;
 
-use crate::rig::{Heard, Hub, attach, bytes_of, keep_all, masked, messages, open_as, publish_on};
+use crate::rig::{Heard, Hub, attach, bytes_of, keep_all, limits, masked, messages, open_as, publish_on};
 
 /// What every hub of this version can do.
 const COMMON: u64 =
@@ -64,13 +64,7 @@ fn read(token: &str, now: Millis) -> Result<Pass, BadToken> {
     let allowance = |word| Some(Allowance { pattern: Pattern::parse(word).ok()?, to });
     let expires_at = now.plus(seconds * 1_000);
     let allow = words.filter_map(allowance).collect();
-    Ok(Pass {
-        subject: subject.into(),
-        allow,
-        expires_at,
-        ends_at: expires_at,
-        edition: PassEdition::default(),
-    })
+    Ok(Pass { subject: subject.into(), allow, expires_at, ends_at: expires_at })
 }
 
 /// Connects and signs in with a token.
@@ -539,6 +533,43 @@ fn whoever_brings_nothing_but_bad_tokens_is_let_go() {
             _ => assert!(heard.is_empty(), "{heard:?}"),
         }
     }
+}
+
+#[test]
+fn what_a_token_says_is_on_its_bearers_account_while_it_is_there() {
+    let mut hub = closed();
+    let long = |seconds: u64, count: usize| {
+        let patterns: Vec<_> = (0..count).map(|at| format!("{}.{at}", "x".repeat(200))).collect();
+        format!("ada {seconds} {}", patterns.join(" "))
+    };
+    let ada = bearer(&mut hub, 1, &long(600, 30));
+    let held = hub.held(Kind::Tokens);
+    assert!((30 * 200..60 * 200).contains(&held), "{held}");
+    hub.say(ada, &[again(1, &long(601, 30))]);
+    check(&mut hub);
+    assert_eq!(hub.held(Kind::Tokens), held, "the one before it is given back");
+    hub.say(ada, &[again(2, &long(602, 1))]);
+    check(&mut hub);
+    assert!((200..held / 2).contains(&hub.held(Kind::Tokens)));
+    hub.shard.gone(hub.now, ada);
+    assert_eq!(hub.held(Kind::Tokens), 0);
+}
+
+#[test]
+fn whoever_makes_the_hub_know_very_much_by_tokens_is_refused_and_no_other_is() {
+    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = 1 << 20), keep_all());
+    hub.topics.credentials().on_work(Box::new(|| ()));
+    let token = format!("ada 600 {}", vec!["x".repeat(200); 35].join(" "));
+    let bring = |hub: &mut Hub, account: u128| {
+        let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(account));
+        hub.say(id, &[hello_with(account as u8, &token)]);
+        check(hub);
+        hub.heard(id)
+    };
+    let welcome = (0..2_000).take_while(|_| bring(&mut hub, 1) == [Heard::Welcome]).count();
+    assert!((5..1_500).contains(&welcome), "{welcome}");
+    assert_eq!(bring(&mut hub, 1)[0], Heard::Goodbye(Code::Overloaded));
+    assert_eq!(bring(&mut hub, 2), [Heard::Welcome]);
 }
 
 #[test]

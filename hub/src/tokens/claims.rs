@@ -2,7 +2,7 @@
 //! hostile; what its subject is called may be anybody's choice all the same.
 
 use serde::Deserialize;
-use tidewire_hub_core::access::caller::{Allowance, Pass, PassEdition, Right, Rights};
+use tidewire_hub_core::access::caller::{Allowance, Pass, Right, Rights};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::BadToken;
 use tidewire_protocol::name::Pattern;
@@ -61,7 +61,6 @@ impl Claims {
             allow: self.allowances()?,
             expires_at: at(exp_ms),
             ends_at: at(ends_ms),
-            edition: PassEdition::default(),
         })
     }
 
