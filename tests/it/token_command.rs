@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::command_line::{check_exit, check_fails, run, succeed};
 use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
-use crate::support::keyed::{KEYS, SECRET, by_secret, claims, now};
+use crate::support::keyed::{KEYS, SECRET, by_secret, by_secret_of, claims, now};
 
 /// A configuration with a secret, and one with a public key.
 fn configurations() -> (File, [(File, Vec<String>); 2]) {
@@ -97,13 +97,22 @@ fn what_is_wrong_with_a_token_to_be_is_told_without_its_key() {
         (create(&by_secret, &["--allow", "a=read"]), "there is no right `read`"),
         (create(&by_secret, &["--allow", "a..b=publish"]), "no topic or pattern"),
         (create(&by_secret, &["--expires", "soon"]), "such as 10m"),
-        (create(&by_secret, &["--algorithm", "none", "--key", &private]), "none of HS256"),
-        (create(&by_secret, &["--algorithm", "HS256", "--key", &private]), "is no secret"),
+        (create(&by_secret, &["--algorithm", "HS256", "--key", &private]), "leave out --algorithm"),
+        (create(&by_secret, &["--kid", "x"]), "its key has no `kid`"),
     ] {
         check_fails(&made, says);
     }
     let empty = File::new("# Nothing.\n");
-    check_fails(&create(&empty, &[]), "has no [[auth.keys]]");
+    for (made, says) in [
+        (create(&empty, &[]), "has no [[auth.keys]]"),
+        (create(&empty, &["--algorithm", "none", "--key", &private]), "none of HS256"),
+        (create(&empty, &["--algorithm", "HS256", "--key", &private]), "is no secret"),
+        (create(&empty, &["--algorithm", "HS256", "--key", "/dev/zero"]), "more than 65536 bytes"),
+    ] {
+        check_fails(&made, says);
+    }
+    let old = File::new("-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n");
+    check_fails(&create(&by_key, &["--key", old.path()]), "openssl pkcs8 -topk8");
     check_fails(&output(&mut token(&["verify", "--config", empty.path(), "x"])), "would take no token");
     check_fails(&output(&mut token(&["inspect", "CANARY.x.y"])), "its header is no JSON");
     for command in
@@ -112,6 +121,70 @@ fn what_is_wrong_with_a_token_to_be_is_told_without_its_key() {
         let refused = output(&mut token(command));
         assert!(!refused.status.success() && !format!("{refused:?}").contains("CANARY"), "{refused:?}");
     }
+}
+
+#[test]
+fn no_token_is_printed_that_no_hub_takes() {
+    let (_secret, [(by_secret, _), (by_key, _)]) = configurations();
+    let (empty, other) = (File::new("# Nothing.\n"), File::new(&"x".repeat(40)));
+    let (private, rsa) = (format!("{KEYS}/ec.private.pem"), format!("{KEYS}/rsa.private.pem"));
+    let long = "x".repeat(256);
+    let many: Vec<String> = (0..60).map(|at| format!("--allow={}.{at}=publish", "a".repeat(150))).collect();
+    for key in [
+        &["--config", by_secret.path()][..],
+        &["--config", by_key.path(), "--key", &private],
+        &["--config", empty.path(), "--algorithm", "HS256", "--key", other.path()],
+        &["--config", empty.path(), "--algorithm", "RS256", "--key", &rsa],
+    ] {
+        for (subject, more, says) in [
+            ("", &[][..], "`sub`"),
+            ("a\nb", &[], "`sub`"),
+            (&long, &[], "`sub`"),
+            ("a.b", &["--allow=x.{sub}=publish".to_owned()], "`sub`"),
+            ("ada", &many, "8192 bytes"),
+        ] {
+            let made = output(token(&["create", "--sub", subject]).args(key).args(more));
+            assert!(made.stdout.is_empty(), "{made:?}");
+            check_fails(&made, says);
+        }
+    }
+    let create = |config: &File, more: &[&str]| {
+        output(token(&["create", "--config", config.path(), "--sub", "ada"]).args(more))
+    };
+    check_fails(&create(&by_secret, &["--key", other.path()]), "does not belong to the key");
+    check_fails(&create(&by_secret, &["--audience", "other"]), "`aud`");
+    check_fails(&create(&by_key, &["--key", &private, "--issuer", "other"]), "`iss`");
+}
+
+#[test]
+fn a_token_that_is_empty_is_a_slip_and_no_wish_to_be_anonymous() {
+    let hub = Hub::start(&["--dev"], &[]);
+    for command in [&["pub", "a", "{}"][..], &["sub", "a"], &["history", "a"]] {
+        check_exit(&run(&hub, &[command, &["--token", " "]].concat(), ""), 2, "TIDEWIRE_TOKEN is empty");
+    }
+    for command in ["inspect", "verify"] {
+        check_exit(&output(token(&[command]).env("TIDEWIRE_TOKEN", "")), 2, "TIDEWIRE_TOKEN, is empty");
+    }
+}
+
+#[test]
+fn what_a_token_says_and_nobody_may_mean_is_told() {
+    let (_secret, [(config, _), _]) = configurations();
+    let mut create = token(&["create", "--config", config.path(), "--sub", "ada"]);
+    let made = output(create.args(["--allow", "a.{user}.{sub}=publish"]));
+    let says = "`a.{user}.{sub}` only `{sub}` stands for something";
+    assert!(String::from_utf8_lossy(&made.stderr).contains(says), "{made:?}");
+    let signed = succeed(&made).trim().to_owned();
+    let verified = output(&mut token(&["verify", "--config", config.path(), &signed]));
+    assert!(String::from_utf8_lossy(&verified.stderr).contains(says), "{verified:?}");
+    let mut late = claims("ada", json!([]));
+    late["exp"] = json!(now() - 100);
+    late["aud"] = json!("hub");
+    let late = by_secret_of(None, &late);
+    let lenient =
+        File::new(&format!("{}leeway_seconds = 300\n", std::fs::read_to_string(config.path()).unwrap()));
+    let verified = succeed(&output(&mut token(&["verify", "--config", lenient.path(), &late])));
+    assert!(verified.contains("for another 3 m") && verified.contains("it has expired"), "{verified}");
 }
 
 #[test]

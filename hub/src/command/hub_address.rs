@@ -31,7 +31,10 @@ impl HubAddress {
     /// A client of the hub; it connects in the background.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         self.check_url()?;
-        let token = self.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+        let token = self.token.as_deref().map(str::trim);
+        if token.is_some_and(str::is_empty) {
+            return Err(Failure::Input(format!("--token or TIDEWIRE_TOKEN {NO_TOKEN}, or neither of them")));
+        }
         let options = Options { token: token.map(str::to_owned), agent: AGENT.into(), ..Options::default() };
         Client::connect(&self.url, options).map_err(|error| Failure::Input(error.to_string()))
     }
@@ -192,4 +195,6 @@ const fn asked_to_stay_away(why: &NoConnection) -> Option<Duration> {
 
 /// The variable with the token; the commands that look at one read it, too.
 pub(crate) const TOKEN: &str = "TIDEWIRE_TOKEN";
+/// What is said of one that is empty: a slip, and no wish to be anonymous.
+pub(crate) const NO_TOKEN: &str = "is empty; allowed: a token";
 const AGENT: &str = concat!("tidewire/", env!("CARGO_PKG_VERSION"));

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use tidewire_hub::config::{Config, Flags};
+use tidewire_hub::report::report;
 use tidewire_hub::tokens::Keyring;
+use tidewire_hub::tokens::claims::SUB;
 
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::Failure;
-use crate::command::hub_address::TOKEN;
+use crate::command::hub_address::{NO_TOKEN, TOKEN};
 
 mod create;
 mod inspect;
@@ -47,14 +49,17 @@ impl Token {
 impl Given {
     /// The token itself, without what surrounds it.
     fn read(self) -> Result<String, Failure> {
-        if self.token != "-" {
-            return Ok(self.token.trim().to_owned());
+        let mut given = self.token;
+        if given == "-" {
+            given.clear();
+            // What is longer is none, and is refused as what it is.
+            let read = io::stdin().lock().take(INPUT_BYTES_MAX).read_to_string(&mut given);
+            read.map_err(|error| Failure::Unreadable(format!("cannot read the standard input: {error}")))?;
         }
-        let mut input = String::new();
-        // What is longer is none, and is refused as what it is.
-        let read = io::stdin().lock().take(INPUT_BYTES_MAX).read_to_string(&mut input);
-        read.map_err(|error| Failure::Unreadable(format!("cannot read the standard input: {error}")))?;
-        Ok(input.trim().to_owned())
+        match given.trim() {
+            "" => Err(Failure::Input(format!("the token, or TIDEWIRE_TOKEN, {NO_TOKEN}"))),
+            token => Ok(token.to_owned()),
+        }
     }
 }
 
@@ -75,6 +80,16 @@ fn duration(seconds: u64) -> String {
         format!("{count} {name}")
     });
     parts.collect::<Vec<_>>().join(" ")
+}
+
+/// Tells of what looks as if it stood for something in a pattern, and does not.
+fn warn_of_braces(topic: &str) {
+    let rest = topic.replace(SUB, "");
+    if rest.contains('{') && rest.contains('}') {
+        report(format_args!(
+            "warning: in `{topic}` only `{SUB}` stands for something; all else in braces means itself"
+        ));
+    }
 }
 
 /// More than a token has, by far.

@@ -1,5 +1,9 @@
 //! A key, as it is read from a file: a secret, a public key in PEM, or either as a JWK. It is for one algorithm.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 
@@ -68,6 +72,19 @@ impl Key {
         let is_secret = self.algorithm.family() == AlgorithmFamily::Hmac;
         self.public.try_get_as_bytes().ok().filter(|_| is_secret)
     }
+}
+
+/// What the file of a key holds, as far as that may be one.
+///
+/// # Errors
+/// What the system says, or that it is too much.
+pub fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(content)
 }
 
 /// The secret that a file holds, as it is but for one end of line, which editors and `echo` add.
@@ -174,9 +191,13 @@ fn is_private(content: &[u8]) -> bool {
     holds(content, "PRIVATE KEY-----") || names.get("d").is_some()
 }
 
-fn holds(content: &[u8], text: &str) -> bool {
+/// Whether a text stands somewhere in it.
+#[must_use]
+pub fn holds(content: &[u8], text: &str) -> bool {
     content.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
+/// More is no key.
+const FILE_BYTES_MAX: u64 = 65_536;
 /// A modulus of 2,048 bits.
 const RSA_BYTES_MIN: usize = 256;

@@ -51,7 +51,11 @@ pub(crate) fn private(file: &str) -> Vec<u8> {
 }
 
 pub(crate) fn by_secret(claims: &Value) -> String {
-    sign(Algorithm::HS256, Some("hs"), &EncodingKey::from_secret(SECRET.as_bytes()), claims)
+    by_secret_of(Some("hs"), claims)
+}
+
+pub(crate) fn by_secret_of(kid: Option<&str>, claims: &Value) -> String {
+    sign(Algorithm::HS256, kid, &EncodingKey::from_secret(SECRET.as_bytes()), claims)
 }
 
 pub(crate) fn sign(algorithm: Algorithm, kid: Option<&str>, key: &EncodingKey, claims: &Value) -> String {

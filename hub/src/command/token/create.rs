@@ -1,22 +1,23 @@
 //! `tidewire token create`: signs a token with a key of a configuration, or with a private key.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
-use serde_json::json;
-use tidewire_hub::tokens::Keyring;
-use tidewire_hub::tokens::claims::{ALLOWANCES_MAX, RIGHTS, SUB};
-use tidewire_hub::tokens::key::{ALGORITHMS, Key, secret_of};
-use tidewire_hub::tokens::wall_ms;
+use serde_json::{Value, json};
+use tidewire_hub::tokens::claims::{ALLOWANCES_MAX, Claims, RIGHTS, SUB};
+use tidewire_hub::tokens::key::{self, ALGORITHMS, Key, secret_of};
+use tidewire_hub::tokens::{Keyring, wall_ms};
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::credentials::{BadToken, TOKEN_BYTES_MAX};
 use tidewire_protocol::name::Pattern;
 
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::Failure;
 use crate::command::place::span_ms;
-use crate::command::token::keys;
+use crate::command::token::{keys, warn_of_braces};
 
 /// The options of `token create`.
 #[derive(Debug, Args)]
@@ -30,13 +31,13 @@ pub(crate) struct Create {
     /// The private key in PEM, or the secret, to sign with; a secret of the configuration need not be named
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// The algorithm, if there is no configuration
+    /// The algorithm, where no configuration says it
     #[arg(long)]
     algorithm: Option<String>,
-    /// The issuer (`iss`), unless the configuration says it
+    /// The issuer (`iss`), where no configuration says it
     #[arg(long)]
     issuer: Option<String>,
-    /// The audience (`aud`), unless the configuration says it
+    /// The audience (`aud`), where no configuration says it: a hub refuses tokens for an audience that its key has not
     #[arg(long)]
     audience: Option<String>,
     /// Whom the token speaks of
@@ -58,6 +59,8 @@ struct Signing {
     kid: Option<String>,
     issuer: Option<String>,
     audience: Option<String>,
+    /// What it is checked with by whoever is to take it; none if no configuration says that.
+    keys: Keyring,
 }
 
 impl Create {
@@ -69,7 +72,7 @@ impl Create {
             return Err(Failure::Input(says).into());
         }
         let (subject, expires) = (self.subject.clone(), self.expires);
-        let Signing { algorithm, key, kid, issuer, audience } = self.signing()?;
+        let Signing { algorithm, key, kid, issuer, audience, keys } = self.signing()?;
         let now = wall_ms() / 1_000;
         let mut claims = json!({ "sub": subject, "iat": now, "exp": now + expires });
         let named = [("iss", issuer), ("aud", audience)];
@@ -82,6 +85,7 @@ impl Create {
         let header = Header { kid, ..Header::new(algorithm) };
         let token = jsonwebtoken::encode(&header, &claims, &key);
         let token = token.map_err(|_| Failure::Input(unfit(algorithm)))?;
+        check(&token, &claims, &keys).map_err(|bad| Failure::Input(untaken(bad)))?;
         writeln!(io::stdout().lock(), "{token}")?;
         Ok(ExitCode::SUCCESS)
     }
@@ -89,6 +93,9 @@ impl Create {
     fn signing(self) -> anyhow::Result<Signing> {
         let Self { config, kid, key, algorithm, issuer, audience, .. } = self;
         let keys = keys(config)?;
+        if algorithm.is_some() && !keys.is_empty() {
+            return Err(Failure::Input(TWICE.into()).into());
+        }
         let known = match &algorithm {
             Some(_) => None,
             None => Some(choose(&keys, kid.as_deref())?),
@@ -100,7 +107,7 @@ impl Create {
             (None, Some(known)) => known.algorithm,
             (None, None) => Algorithm::default(),
         };
-        let content = key.map(|path| read(&path)).transpose()?;
+        let content = key.map(|path| content(&path)).transpose()?;
         let key = match (content, known.and_then(Key::secret)) {
             (Some(content), _) => signer(algorithm, &content)?,
             (None, Some(secret)) => EncodingKey::from_secret(secret),
@@ -116,6 +123,7 @@ impl Create {
             kid: known.map_or(kid, |known| known.kid.clone()),
             issuer: issuer.or_else(|| known?.issuer.clone()),
             audience: audience.or_else(|| known?.audience.clone()),
+            keys,
         })
     }
 }
@@ -130,15 +138,39 @@ fn choose<'a>(keys: &'a Keyring, kid: Option<&str>) -> Result<&'a Key, Failure> 
                 "the configuration has no [[auth.keys]]; name one by --config, or --algorithm and --key"
                     .into()
             }
+            Some(kid) if named().is_empty() => {
+                format!("the configuration has no key `{kid}`: its key has no `kid`; leave out --kid")
+            }
             Some(kid) => format!("the configuration has no key `{kid}`; there are {}", named()),
             None => format!("the configuration has several keys; choose one by --kid: {}", named()),
         })
     })
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
+fn content(path: &Path) -> Result<Vec<u8>, Failure> {
+    key::content(path)
         .map_err(|error| Failure::Unreadable(format!("cannot read {}: {error}", path.display())))
+}
+
+/// Whether a hub takes what was signed. Without its keys that is a matter of what it says.
+fn check(token: &str, claims: &Value, keys: &Keyring) -> Result<(), BadToken> {
+    if !keys.is_empty() {
+        return keys.admit(token, Millis(0)).map(drop);
+    }
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(BadToken::TooLong);
+    }
+    let claims: Claims = serde_json::from_value(claims.clone()).map_err(|_| BadToken::Claims)?;
+    claims.pass(Millis(0), wall_ms(), 0).map(drop)
+}
+
+fn untaken(bad: BadToken) -> String {
+    match bad {
+        BadToken::Signature => {
+            "--key does not belong to the key of the configuration, which takes no token that it signs".into()
+        }
+        bad => format!("no hub takes such a token: {}", bad.sentence()),
+    }
 }
 
 fn signer(algorithm: Algorithm, content: &[u8]) -> Result<EncodingKey, Failure> {
@@ -152,7 +184,10 @@ fn signer(algorithm: Algorithm, content: &[u8]) -> Result<EncodingKey, Failure> 
         AlgorithmFamily::Ec => EncodingKey::from_ec_pem(content),
         AlgorithmFamily::Ed => EncodingKey::from_ed_pem(content),
     };
-    key.map_err(|_| Failure::Input(unfit(algorithm)))
+    key.map_err(|_| {
+        let more = if key::holds(content, "PRIVATE KEY-----") { OTHERWISE } else { "" };
+        Failure::Input(format!("{}{more}", unfit(algorithm)))
+    })
 }
 
 fn unfit(algorithm: Algorithm) -> String {
@@ -173,6 +208,7 @@ fn allowance(text: &str) -> Result<serde_json::Value, Failure> {
     }
     for topic in &topics {
         Pattern::parse(topic).map_err(|error| wrong(format!("`{topic}` is no topic or pattern; {error}")))?;
+        warn_of_braces(topic);
     }
     Ok(json!({ "topics": topics, "to": rights }))
 }
@@ -182,3 +218,7 @@ fn seconds(text: &str) -> Result<u64, String> {
     let seconds = span_ms(text).ok().map(|ms| ms / 1_000).filter(|seconds| *seconds > 0);
     seconds.ok_or_else(|| "allowed: a number and s, m, h or d, such as 10m".into())
 }
+
+const TWICE: &str = "the configuration says the algorithm, and which issuer and audience: leave out --algorithm (--kid chooses a key), or --config and TIDEWIRE_CONFIG";
+const OTHERWISE: &str =
+    "; if it is for this algorithm, `openssl pkcs8 -topk8 -nocrypt -in FILE` writes it so";

@@ -11,7 +11,7 @@ use tidewire_hub_core::clock::Millis;
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::printing::pipe_closed;
-use crate::command::token::{Given, duration, keys};
+use crate::command::token::{Given, duration, keys, warn_of_braces};
 
 /// The options of `token verify`.
 #[derive(Debug, Args)]
@@ -35,12 +35,20 @@ impl Verify {
         let refused = |bad: tidewire_hub_core::credentials::BadToken| Failure::Refused(bad.sentence().into());
         let (claims, key) = keys.verify(&token).map_err(refused)?;
         claims.pass(Millis(0), wall_ms(), key.leeway_seconds).map_err(refused)?;
-        let left = claims.exp_seconds().unwrap_or_default().saturating_sub(wall_ms() / 1_000);
-        let mut told = format!("a hub takes it as {:?}, for another {}\n", claims.sub, duration(left));
+        let (now, exp) = (wall_ms() / 1_000, claims.exp_seconds().unwrap_or_default());
+        let mut told = format!("a hub takes it as {:?}, for another ", claims.sub);
+        told.push_str(&match exp.checked_sub(now).filter(|left| *left > 0) {
+            Some(left) => format!("{}\n", duration(left)),
+            None => {
+                let left = (exp + key.leeway_seconds).saturating_sub(now);
+                format!("{}: it has expired, and clocks may differ (`leeway_seconds`)\n", duration(left))
+            }
+        });
         for allow in &claims.tidewire.allow {
             let known = allow.to.iter().filter(|name| right(name).is_some());
             let rights = known.map(String::as_str).collect::<Vec<_>>().join(", ");
             for topic in &allow.topics {
+                warn_of_braces(topic);
                 let topic = topic.replace(SUB, &claims.sub);
                 let rights = if rights.is_empty() { "nothing yet" } else { &rights };
                 told.push_str(&format!("  {topic}: {rights}\n"));
