@@ -284,6 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_for_tokens_that_is_wrong_is_no_reason_to_ask_for_one() {
+        let rest = "[[access]]\npattern = \"a\"\nsubscribe = true\n";
+        for wrong in [
+            "[[auth.keys]]\nalgorithm = \"ES256\"\nfile = \"no.such.pem\"\n",
+            "[[auth.keys]]\nalgorithm = \"ES256\"\n",
+            "[[auth.key]]\nalgorithm = \"ES256\"\n",
+            "[auth]\nkeys = 1\n",
+        ] {
+            let toml = format!("allow_no_origin = true\n{wrong}{rest}");
+            let said = read(&toml, &[], &Flags::default()).unwrap_err().to_string();
+            assert!(said.contains("auth.key") && !said.contains("warning: "), "{said}");
+        }
+        let said = right(&format!("allow_no_origin = true\n{rest}")).warnings;
+        assert_eq!(said.len(), 2, "{said:?}");
+    }
+
+    #[test]
     fn a_key_that_is_gone_is_told_its_successor() {
         check_wrong(
             "[limits]\nwindows_max = 5",

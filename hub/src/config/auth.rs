@@ -1,13 +1,13 @@
 //! Keys that tokens may be signed with: where each is, and what holds for its tokens. What a key file holds is told nobody.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use jsonwebtoken::Algorithm;
 
 use crate::config::problem::{Problem, Warning, Written};
 use crate::config::raw::RawKey;
 use crate::tokens::Keyring;
-use crate::tokens::key::{ALGORITHMS, Key};
+use crate::tokens::key::{self, ALGORITHMS, Key};
 
 /// Reads the keys; files are named from `folder` on.
 pub(super) fn keys(raw: Vec<RawKey>, folder: &Path, problems: &mut Vec<Problem>) -> (Keyring, Vec<Warning>) {
@@ -37,7 +37,8 @@ pub(super) fn keys(raw: Vec<RawKey>, folder: &Path, problems: &mut Vec<Problem>)
     (Keyring::new(keys), warnings)
 }
 
-fn key(raw: RawKey, folder: &Path, problems: &mut Vec<Problem>) -> Option<Key> {
+fn key(mut raw: RawKey, folder: &Path, problems: &mut Vec<Problem>) -> Option<Key> {
+    show(&mut raw.file, folder);
     let algorithm = raw.algorithm.value.parse::<Algorithm>();
     if algorithm.is_err() {
         problems.push(raw.algorithm.place.wrong(ALGORITHMS));
@@ -70,24 +71,35 @@ fn key(raw: RawKey, folder: &Path, problems: &mut Vec<Problem>) -> Option<Key> {
 }
 
 fn content(file: &Written<String>, folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
-    let path = folder.join(&file.value);
-    let too_large = |len: u64| len > KEY_BYTES_MAX;
-    let read = match std::fs::metadata(&path) {
-        Ok(metadata) if too_large(metadata.len()) => Err(format!("it has more than {KEY_BYTES_MAX} bytes")),
-        Ok(_) => std::fs::read(&path).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
+    let read = key::content(&folder.join(&file.value));
     read.map_err(|why| {
         problems.push(file.place.wrong(format!("a file that can be read, which it cannot: {why}")))
     })
     .ok()
 }
 
+/// Has the name of a file told, if it is one: somebody may have written the secret itself in its place.
+fn show(file: &mut Written<String>, folder: &Path) {
+    let name = Path::new(&file.value);
+    let is_in_a_folder = name.parent().is_some_and(|parent| {
+        parent.components().any(|part| matches!(part, Component::Normal(_))) && folder.join(parent).is_dir()
+    });
+    let ends_like_one = name.extension().is_some_and(|end| ENDINGS.iter().any(|known| end == *known));
+    let is_short = file.value.len() <= NAME_BYTES_MAX;
+    if is_short && (folder.join(name).exists() || is_in_a_folder || ends_like_one) {
+        file.place.text = format!("{:?}", file.value);
+    } else if is_short {
+        file.place.text.push_str(" (not shown: it may be the secret itself)");
+    }
+}
+
 /// Clocks that are kept differ by less, and nobody is let in for much longer than was meant.
 const LEEWAY_SECONDS: i64 = 5;
 const LEEWAY_SECONDS_MAX: u64 = 300;
-/// More is no key.
-const KEY_BYTES_MAX: u64 = 65_536;
+/// How the names of keys' files end.
+const ENDINGS: &[&str] = &["pem", "key", "pub", "crt", "der", "jwk", "json", "txt", "secret", "toml"];
+/// No name has more.
+const NAME_BYTES_MAX: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -212,6 +224,16 @@ mod tests {
         check_content("ES256", b"nonsense", Some("P-256"));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_file_without_an_end_is_not_read_to_it() {
+        check_wrong(
+            &key("HS256", "/dev/zero"),
+            "is \"/dev/zero\"; allowed: a file that can be read, which it cannot",
+        );
+        check_wrong(&key("HS256", "/dev/zero"), "more than 65536 bytes");
+    }
+
     #[test]
     fn what_is_wrong_with_a_key_is_told_with_its_place_and_not_with_its_secret() {
         check_wrong(
@@ -221,7 +243,14 @@ mod tests {
         check_wrong("[[auth.keys]]\nfile = \"x\"\n", "`auth.keys[0].algorithm` is missing");
         check_wrong("[[auth.keys]]\nalgorithm = \"ES256\"\n", "`auth.keys[0].file` is missing");
         let missing = key("ES256", "no.such.file");
-        check_wrong(&missing, "line 3: `auth.keys[0].file` is \"...\"; allowed: a file that can be read");
+        check_wrong(&missing, "line 3: `auth.keys[0].file` is \"...\" (not shown");
+        check_wrong(&missing, "allowed: a file that can be read");
+        for name in ["no.such.pem", "no.such.secret", concat!(env!("CARGO_MANIFEST_DIR"), "/no-such")] {
+            check_wrong(&key("ES256", name), &format!("`auth.keys[0].file` is \"{name}\"; allowed: a file"));
+        }
+        for secret in ["/CANARYcanary", "CANARY/canary+", "CANARY.canary"] {
+            check_wrong(&key("HS256", secret), "`auth.keys[0].file` is \"...\" (not shown");
+        }
         check_wrong(
             &format!("{}leeway_seconds = 301\n", key("ES256", "ec.public.pem")),
             "is 301; allowed: 0 to 300",

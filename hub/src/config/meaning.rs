@@ -54,7 +54,8 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         core: Settings { limits, access, rules: topics },
         warnings: Vec::new(),
     };
-    config.warnings = warnings::find(&config, flags.dev, &access_places, &topic_places, &raw.limits);
+    let said = (flags.dev, raw.means_keys);
+    config.warnings = warnings::find(&config, said, &access_places, &topic_places, &raw.limits);
     config.warnings.extend(key_warnings);
     if let Some(place) = pages.filter(|_| flags.dev) {
         let says = "with --dev only pages of this machine may connect, whatever is listed".into();

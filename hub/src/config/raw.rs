@@ -26,6 +26,8 @@ pub(super) struct RawConfig {
     pub(super) trusted_proxies: Option<Vec<Written<String>>>,
     /// Keys that tokens may be signed with.
     pub(super) keys: Vec<RawKey>,
+    /// Whether there are to be any: what is wrong with one is no reason to say that there is none.
+    pub(super) means_keys: bool,
     /// Who may do what; the first match counts.
     pub(super) access: Vec<RawAccess>,
     /// What topics keep; the first match counts.
@@ -97,6 +99,9 @@ impl RawConfig {
     /// Reads the text of a file.
     pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Self {
         let mut file = Fields::of_file(text, problems);
+        let before = problems.len();
+        let keys = keys(&mut file, problems);
+        let means_keys = !keys.is_empty() || problems.len() > before;
         let raw = Self {
             listen: file.string("listen", problems),
             metrics_listen: file.string("metrics_listen", problems),
@@ -105,7 +110,8 @@ impl RawConfig {
             origins: file.strings("origins", problems),
             allow_no_origin: file.flag("allow_no_origin", problems),
             trusted_proxies: file.strings("trusted_proxies", problems),
-            keys: keys(&mut file, problems),
+            keys,
+            means_keys,
             access: access(file.tables("access", problems), problems),
             topics: topics(file.tables("topics", problems), problems),
             limits: limits(&mut file, problems),

@@ -57,7 +57,7 @@ impl Reread {
         let text = flags.config.as_deref().map_or_else(|| Ok(String::new()), text_again)?;
         let mut problems = Vec::new();
         let raw = RawConfig::read(&text, &mut problems);
-        let tokens = !raw.keys.is_empty();
+        let tokens = raw.means_keys;
         let (access, places) = rules::access(raw.access, &mut problems);
         let warnings = warnings::of_access(&access, &places, depth_max, tokens);
         if !problems.is_empty() {

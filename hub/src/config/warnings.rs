@@ -9,15 +9,14 @@ use crate::config::problem::{Place, Warning, Written};
 use crate::config::{Config, rules};
 use crate::gate::limits::Limits;
 
-/// Finds all of it.
+/// Finds all of it; with `tokens` somebody can sign in, or could if no key were wrong.
 pub(super) fn find(
     config: &Config,
-    dev: bool,
+    (dev, tokens): (bool, bool),
     access: &[Place],
     topics: &[Place],
     limits: &BTreeMap<String, Written<i64>>,
 ) -> Vec<Warning> {
-    let tokens = !config.keys.is_empty();
     let mut found = Warnings { found: Vec::new(), depth_max: config.core.limits.topic_depth_max, tokens };
     if config.origins.allowed.is_empty() && !config.origins.loopback && !config.origins.absent {
         found.tell(
@@ -25,7 +24,7 @@ pub(super) fn find(
             "nobody can connect: list the web pages that may in `origins`, and set `allow_no_origin = true` for programs",
         );
     }
-    if !config.lets_anybody_in() {
+    if !tokens && !config.lets_anybody_in() {
         found.tell(None, NOBODY);
     }
     if config.proxies.trust_everybody() {
