@@ -124,6 +124,17 @@ fn what_is_wrong_with_a_token_to_be_is_told_without_its_key() {
 }
 
 #[test]
+fn the_secret_of_a_jwk_is_what_it_holds_and_not_its_text() {
+    let jwk = File::new(&format!("{{\"kty\":\"oct\",\"k\":\"{}\"}}", "QUJD".repeat(12)));
+    let config = File::new(&format!("[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{}\"\n", jwk.path()));
+    for key in [&["--config", config.path()][..], &["--algorithm", "HS256", "--key", jwk.path()]] {
+        let signed = succeed(&output(token(&["create", "--sub", "ada"]).args(key))).trim().to_owned();
+        let verify = output(&mut token(&["verify", "--config", config.path(), &signed]));
+        assert!(succeed(&verify).contains("\"ada\""), "{key:?}");
+    }
+}
+
+#[test]
 fn no_token_is_printed_that_no_hub_takes() {
     let (_secret, [(by_secret, _), (by_key, _)]) = configurations();
     let (empty, other) = (File::new("# Nothing.\n"), File::new(&"x".repeat(40)));

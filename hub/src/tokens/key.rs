@@ -88,8 +88,7 @@ pub fn content(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The secret that a file holds, as it is but for one end of line, which editors and `echo` add.
-#[must_use]
-pub fn secret_of(content: &[u8]) -> &[u8] {
+fn secret_of(content: &[u8]) -> &[u8] {
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     content.strip_suffix(b"\r").unwrap_or(content)
 }

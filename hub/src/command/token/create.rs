@@ -8,7 +8,7 @@ use clap::Args;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
 use serde_json::{Value, json};
 use tidewire_hub::tokens::claims::{ALLOWANCES_MAX, Claims, RIGHTS, SUB};
-use tidewire_hub::tokens::key::{self, ALGORITHMS, Key, secret_of};
+use tidewire_hub::tokens::key::{self, ALGORITHMS, Key};
 use tidewire_hub::tokens::{Keyring, wall_ms};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::{BadToken, TOKEN_BYTES_MAX};
@@ -176,9 +176,13 @@ fn untaken(bad: BadToken) -> String {
 fn signer(algorithm: Algorithm, content: &[u8]) -> Result<EncodingKey, Failure> {
     let key = match algorithm.family() {
         AlgorithmFamily::Hmac => {
-            Key::read(algorithm, content)
+            let key = Key::read(algorithm, content)
                 .map_err(|bad| Failure::Input(format!("--key has to name {bad}")))?;
-            Ok(EncodingKey::from_secret(secret_of(content)))
+            // Of a JWK that is what it holds, and not its text.
+            return key
+                .secret()
+                .map(EncodingKey::from_secret)
+                .ok_or_else(|| Failure::Input(unfit(algorithm)));
         }
         AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(content),
         AlgorithmFamily::Ec => EncodingKey::from_ec_pem(content),
