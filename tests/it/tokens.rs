@@ -92,6 +92,19 @@ fn a_token_that_fails_any_check_is_refused_with_its_name() {
     }
     // Without an audience of its key's, one that names any is for somebody else.
     assert!(refusal(to, &by_secret(&sound)).contains("`aud`"));
+    for wrong in [json!(5), json!({}), json!(null), json!(true), json!([1]), json!([["tidewire"]])] {
+        for name in ["aud", "iss", "nbf", "sub", "exp", "tidewire"] {
+            let mut claims = sound.clone();
+            claims.as_object_mut().unwrap().remove("aud");
+            claims[name] = wrong.clone();
+            let is_right = wrong == json!(5) && matches!(name, "nbf" | "exp")
+                || wrong == json!({}) && name == "tidewire";
+            if !is_right {
+                let told = refusal(to, &by_secret(&claims));
+                assert!(told.contains("has a wrong form"), "{claims}: {told}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a token says, and what that allows. A token is read by whoever has a key, so its claims are wrong at most, and not
 //! hostile; what its subject is called may be anybody's choice all the same.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tidewire_hub_core::access::caller::{Allowance, Pass, Right, Rights};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::BadToken;
@@ -15,11 +15,33 @@ pub struct Claims {
     pub sub: String,
     /// Seconds since 1970; it may have a fraction.
     pub exp: serde_json::Number,
+    /// Since when it is good, which the library checks.
+    #[serde(default, deserialize_with = "whole")]
+    pub nbf: Option<serde_json::Number>,
     /// Who says so: one, and not a list.
+    #[serde(default, deserialize_with = "whole")]
     pub iss: Option<String>,
+    /// Whom it is for, which the library checks.
+    #[serde(default, deserialize_with = "whole")]
+    pub aud: Option<Audience>,
     /// What is the hub's own.
     #[serde(default)]
     pub tidewire: Tidewire,
+}
+
+/// Whom a token is for: one, or some.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One.
+    One(String),
+    /// Any of these.
+    Some(Vec<String>),
+}
+
+/// A claim that may be left out, and is what it has to be where it is not: `null` is none of that.
+fn whole<'de, T: Deserialize<'de>, D: Deserializer<'de>>(claim: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(claim).map(Some)
 }
 
 /// The claim `tidewire`.
