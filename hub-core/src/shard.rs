@@ -239,6 +239,12 @@ impl Shard {
         self.connections.len()
     }
 
+    /// Timers that are set, those among them that mean nothing any more.
+    #[must_use]
+    pub fn timers(&self) -> usize {
+        self.wheel.count()
+    }
+
     /// One slice of a walk.
     fn walk_on(&mut self, wire: &mut impl Wire) {
         let limits = self.topics.limits();

@@ -25,6 +25,12 @@ impl Wheel {
         self.slots[(slot % SLOTS) as usize].push(key);
     }
 
+    /// How many keys it has, those among them that mean nothing any more.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.slots.iter().map(Vec::len).sum()
+    }
+
     /// When the wheel wants to be turned next.
     #[must_use]
     pub fn deadline(&self) -> Millis {

@@ -38,8 +38,7 @@ impl Shard {
             }
             Ok(Admission::GoesOn { differs }) => {
                 replies.seal(&mut connection.outbox, topics.metrics());
-                let at = connection.heartbeat_at;
-                self.arm(id, at);
+                self.end_by_token(id);
                 if differs {
                     self.revoking.revisit(id);
                 }

@@ -9,7 +9,7 @@ use tidewire_protocol::number::{Offset, TailNumber};
 use crate::access::Edition;
 use crate::block::Block;
 use crate::block::pins::Pin;
-use crate::clock::Millis;
+use crate::clock::{Millis, NEVER};
 use crate::dialect::Dialect;
 use crate::ledger::{Account, Charge, Kind};
 use crate::letter::{Address, Serials};
@@ -50,6 +50,8 @@ pub struct Connection {
     pub heartbeat_at: Millis,
     /// The number of its timer: those armed before mean nothing any more.
     pub timer: u32,
+    /// When that comes.
+    pub timer_at: Millis,
     /// What came in and is not whole yet.
     pub reader: Reader,
     /// What tells apart all that it makes.
@@ -149,6 +151,7 @@ impl Connection {
             heard: now,
             heartbeat_at: now,
             timer: 0,
+            timer_at: NEVER,
             reader: Reader::new(),
             serials: Serials::default(),
             session: Session::default(),

@@ -47,8 +47,18 @@ impl Shard {
         let ends_at = connection.session.caller().ends_at();
         let at = if connection.closing.is_none() { at.min(ends_at) } else { at };
         self.next_timer = self.next_timer.wrapping_add(1);
-        connection.timer = self.next_timer;
+        (connection.timer, connection.timer_at) = (self.next_timer, at);
         self.wheel.insert((id.0, connection.timer), at);
+    }
+
+    /// A connection's token is another: its timer comes when that ends, where it would come later. Whoever renews it again and
+    /// again leaves no timers behind.
+    pub(super) fn end_by_token(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        let ends_at = connection.session.caller().ends_at();
+        if ends_at < connection.timer_at {
+            self.arm(id, ends_at);
+        }
     }
 
     /// A connection has signed in: from now on it is told that the hub lives, and has to say that it does.

@@ -101,6 +101,32 @@ fn what_comes_behind_a_token_waits_until_it_is_checked() {
 }
 
 #[test]
+fn what_shares_the_message_of_a_token_comes_before_it_is_checked() {
+    let mut hub = closed();
+    let id = hub.connect(Dialect::Binary);
+    hub.send(id, 2, &bytes_of(&[hello_with(1, "ada 60 a.>"), subscribe_to(1, "a.b")]));
+    assert_eq!(hub.heard(id)[0], Heard::Goodbye(Code::NotSignedIn));
+    let page = include_str!("../../../docs/PROTOCOL.md");
+    assert!(page.contains("`hello` alone has\n[a message of its own](#signing-in)"));
+}
+
+#[test]
+fn the_page_has_every_code_with_which_signing_in_again_fails() {
+    let page = include_str!("../../../docs/PROTOCOL.md");
+    let again = page.split("\n\n").find(|paragraph| paragraph.starts_with("**Again.**")).unwrap();
+    for code in [
+        Code::IdentityMismatch,
+        Code::BadToken,
+        Code::NotSupported,
+        Code::LimitReached,
+        Code::Overloaded,
+        Code::RateLimited,
+    ] {
+        assert!(again.contains(&format!("`{}`", code.name())), "{code}");
+    }
+}
+
+#[test]
 fn a_welcome_says_who_until_when_and_that_signing_in_again_helps() {
     let mut hub = closed();
     let id = hub.connect(Dialect::Binary);
@@ -300,6 +326,26 @@ fn a_later_token_that_is_bad_or_somebody_elses_changes_nothing() {
     check(&mut hub);
     assert_eq!(hub.heard(nobody), [Heard::Failed(Code::IdentityMismatch)]);
     hub.wait(31_000);
+    assert!(hub.heard(ada).contains(&Heard::Goodbye(Code::BadToken)));
+}
+
+#[test]
+fn whoever_renews_its_token_leaves_no_timers_behind_and_ends_when_the_last_does() {
+    let mut hub = closed();
+    let ada = bearer(&mut hub, 1, "ada 600 a");
+    let before = hub.shard.timers();
+    for at in 0..8 {
+        // Sooner, and later again.
+        hub.say(ada, &[again(at, if at % 2 == 0 { "ada 5 a" } else { "ada 600 a" })]);
+        check(&mut hub);
+        assert!(hub.heard(ada).contains(&Heard::Other(81)));
+    }
+    assert_eq!(hub.shard.timers(), before + 1, "one that comes sooner than a heartbeat");
+    hub.wait(6_000);
+    assert!(hub.heard(ada).is_empty(), "the last is the one that counts");
+    hub.say(ada, &[again(9, "ada 5 a")]);
+    check(&mut hub);
+    hub.wait(6_000);
     assert!(hub.heard(ada).contains(&Heard::Goodbye(Code::BadToken)));
 }
 
