@@ -188,6 +188,14 @@ fn what_a_token_says_and_nobody_may_mean_is_told() {
     let signed = succeed(&made).trim().to_owned();
     let verified = output(&mut token(&["verify", "--config", config.path(), &signed]));
     assert!(String::from_utf8_lossy(&verified.stderr).contains(says), "{verified:?}");
+    let mut millis = claims("ada", json!([]));
+    (millis["exp"], millis["aud"]) = (json!((now() + 600) * 1_000), json!("hub"));
+    let millis = by_secret_of(None, &millis);
+    for command in [&["verify", "--config", config.path(), &millis][..], &["inspect", &millis]] {
+        let said = output(&mut token(command));
+        let told = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success() && told.contains("`exp` counts seconds"), "{told}");
+    }
     let mut late = claims("ada", json!([]));
     late["exp"] = json!(now() - 100);
     late["aud"] = json!("hub");

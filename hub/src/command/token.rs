@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use tidewire_hub::config::{Config, Flags};
 use tidewire_hub::report::report;
-use tidewire_hub::tokens::Keyring;
 use tidewire_hub::tokens::claims::SUB;
+use tidewire_hub::tokens::{Keyring, wall_ms};
 
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::Failure;
@@ -82,6 +82,15 @@ fn duration(seconds: u64) -> String {
     parts.collect::<Vec<_>>().join(" ")
 }
 
+/// Tells of a time that is counted in milliseconds: nobody means to sign for thousands of years.
+fn warn_of_millis(claim: &str, seconds: u64) {
+    if seconds > wall_ms() / 1_000 + CENTURY_SECONDS {
+        report(format_args!(
+            "warning: `{claim}` counts seconds since 1970, and that is more than a hundred years from now; are these milliseconds?"
+        ));
+    }
+}
+
 /// Tells of what looks as if it stood for something in a pattern, and does not.
 fn warn_of_braces(topic: &str) {
     let rest = topic.replace(SUB, "");
@@ -92,5 +101,6 @@ fn warn_of_braces(topic: &str) {
     }
 }
 
+const CENTURY_SECONDS: u64 = 100 * 365 * 86_400;
 /// More than a token has, by far.
 const INPUT_BYTES_MAX: u64 = 1 << 20;

@@ -13,7 +13,7 @@ use tidewire_hub::tokens::wall_ms;
 
 use crate::command::failure::Failure;
 use crate::command::printing::pipe_closed;
-use crate::command::token::{Given, duration};
+use crate::command::token::{Given, duration, warn_of_millis};
 
 /// The options of `token inspect`.
 #[derive(Debug, Args)]
@@ -37,6 +37,7 @@ impl Inspect {
         for (name, says) in [("exp", "expires"), ("nbf", "is valid"), ("iat", "was issued")] {
             if let Some(seconds) = claims[name].as_u64() {
                 report(format_args!("it {says} {}", when(seconds)));
+                warn_of_millis(name, seconds);
             }
         }
         let entries = claims["tidewire"]["allow"].as_array();

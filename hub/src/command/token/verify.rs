@@ -11,7 +11,7 @@ use tidewire_hub_core::clock::Millis;
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::printing::pipe_closed;
-use crate::command::token::{Given, duration, keys, warn_of_braces};
+use crate::command::token::{Given, duration, keys, warn_of_braces, warn_of_millis};
 
 /// The options of `token verify`.
 #[derive(Debug, Args)]
@@ -36,11 +36,12 @@ impl Verify {
         let (claims, key) = keys.verify(&token).map_err(refused)?;
         claims.pass(Millis(0), wall_ms(), key.leeway_seconds).map_err(refused)?;
         let (now, exp) = (wall_ms() / 1_000, claims.exp_seconds().unwrap_or_default());
+        warn_of_millis("exp", exp);
         let mut told = format!("a hub takes it as {:?}, for another ", claims.sub);
         told.push_str(&match exp.checked_sub(now).filter(|left| *left > 0) {
             Some(left) => format!("{}\n", duration(left)),
             None => {
-                let left = (exp + key.leeway_seconds).saturating_sub(now);
+                let left = exp.saturating_add(key.leeway_seconds).saturating_sub(now);
                 format!("{}: it has expired, and clocks may differ (`leeway_seconds`)\n", duration(left))
             }
         });
