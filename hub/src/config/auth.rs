@@ -12,7 +12,9 @@ use crate::tokens::key::{self, ALGORITHMS, Key};
 /// Reads the keys; files are named from `folder` on.
 pub(super) fn keys(raw: Vec<RawKey>, folder: &Path, problems: &mut Vec<Problem>) -> (Keyring, Vec<Warning>) {
     let (mut keys, mut warnings) = (Vec::<Key>::new(), Vec::new());
-    for raw in raw {
+    for mut raw in raw {
+        show(&mut raw.file, folder);
+        let path = folder.join(&raw.file.value);
         let place = raw.file.place.clone();
         let kid = raw.kid.clone();
         let Some(key) = key(raw, folder, problems) else { continue };
@@ -28,17 +30,23 @@ pub(super) fn keys(raw: Vec<RawKey>, folder: &Path, problems: &mut Vec<Problem>)
             });
             continue;
         }
-        if key.audience.is_none() && !matches!(key.algorithm.family(), jsonwebtoken::AlgorithmFamily::Hmac) {
-            let says = "without an `audience` beside it, tokens that its issuer signs for anybody are taken here too";
-            warnings.push(Warning { place: Some(place), says: says.into() });
-        }
+        let says = match key.secret() {
+            Some(_) => open_to_all(&path).map(|mode| {
+                format!(
+                    "everybody on this machine may read it (mode {mode:04o}), and who has read it can make tokens: `chmod o= {}`",
+                    path.display()
+                )
+            }),
+            None if key.audience.is_none() => Some(FOR_ANYBODY.into()),
+            None => None,
+        };
+        warnings.extend(says.map(|says| Warning { place: Some(place), says }));
         keys.push(key);
     }
     (Keyring::new(keys), warnings)
 }
 
-fn key(mut raw: RawKey, folder: &Path, problems: &mut Vec<Problem>) -> Option<Key> {
-    show(&mut raw.file, folder);
+fn key(raw: RawKey, folder: &Path, problems: &mut Vec<Problem>) -> Option<Key> {
     let algorithm = raw.algorithm.value.parse::<Algorithm>();
     if algorithm.is_err() {
         problems.push(raw.algorithm.place.wrong(ALGORITHMS));
@@ -78,6 +86,19 @@ fn content(file: &Written<String>, folder: &Path, problems: &mut Vec<Problem>) -
     .ok()
 }
 
+/// The mode of a file that everybody may read.
+#[cfg(unix)]
+fn open_to_all(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+    (mode & 0o004 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+fn open_to_all(_: &Path) -> Option<u32> {
+    None
+}
+
 /// Has the name of a file told, if it is one: somebody may have written the secret itself in its place.
 fn show(file: &mut Written<String>, folder: &Path) {
     let name = Path::new(&file.value);
@@ -96,6 +117,8 @@ fn show(file: &mut Written<String>, folder: &Path) {
 /// Clocks that are kept differ by less, and nobody is let in for much longer than was meant.
 const LEEWAY_SECONDS: i64 = 5;
 const LEEWAY_SECONDS_MAX: u64 = 300;
+const FOR_ANYBODY: &str =
+    "without an `audience` beside it, tokens that its issuer signs for anybody are taken here too";
 /// How the names of keys' files end.
 const ENDINGS: &[&str] = &["pem", "key", "pub", "crt", "der", "jwk", "json", "txt", "secret", "toml"];
 /// No name has more.
@@ -222,6 +245,29 @@ mod tests {
         check_content("ES256", oct.as_bytes(), Some("P-256"));
         check_content("ES256", b"{}", Some("P-256"));
         check_content("ES256", b"nonsense", Some("P-256"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_secret_that_everybody_may_read_is_told_and_a_public_key_is_not() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = Folder::with(&[b'x'; 32]);
+        for (mode, count) in [(0o644, 1), (0o604, 1), (0o640, 0), (0o400, 0)] {
+            let file = folder.0.join("key");
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            let mut problems = Vec::new();
+            let raw = RawConfig::read(&key("HS256", "key"), &mut problems);
+            let (_, warnings) = keys(raw.keys, &folder.0, &mut problems);
+            assert_eq!((problems.len(), warnings.len()), (0, count), "{warnings:?}");
+            let expected = format!(
+                "line 3: `auth.keys[0].file` is \"key\": everybody on this machine may read it (mode {mode:04o})"
+            );
+            assert!(
+                warnings.iter().all(|warning| warning.to_string().starts_with(&expected)),
+                "{warnings:?}"
+            );
+        }
+        assert_eq!(read(&key("ES256", "ec.public.pem"), Path::new(FOLDER)).2, 0);
     }
 
     #[cfg(unix)]
