@@ -130,6 +130,31 @@ impl BadToken {
         Self::Subject,
     ];
 
+    /// Its number, from 1 on, among what is counted.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self as u64 + 1
+    }
+
+    /// The check that it failed, to operators.
+    #[must_use]
+    pub const fn check(self) -> &'static str {
+        match self {
+            Self::Malformed => "format",
+            Self::TooLong => "length",
+            Self::UnknownKey => "kid",
+            Self::Algorithm => "algorithm",
+            Self::Signature => "signature",
+            Self::Issuer => "iss",
+            Self::Audience => "aud",
+            Self::Expired => "exp",
+            Self::NotYet => "nbf",
+            Self::Claims => "claims",
+            Self::TooMuch => "allow",
+            Self::Subject => "sub",
+        }
+    }
+
     /// Says it to people.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
@@ -168,6 +193,12 @@ impl Credentials {
     #[must_use]
     pub fn are_taken(&self) -> bool {
         self.waker.get().is_some()
+    }
+
+    /// How many wait to be checked.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        lock(&self.queue).count()
     }
 
     /// Has a token checked; what becomes of it comes to the address's shard. Whoever asks waits for that before the next.

@@ -73,6 +73,8 @@ pub struct Metrics {
     pub published_bytes: Count,
     /// Retried publishes that were answered with their first outcome.
     pub duplicates: Count,
+    /// Tokens that were not taken, or not any more, by the number of the check that they failed.
+    pub bad_tokens: Counts,
     /// Refusals told, by code: of publishes, questions and identities.
     pub refused: Counts,
     /// Updates that may be lost, and were, by the code that tells why.

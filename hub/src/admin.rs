@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use tidewire_hub_core::credentials::BadToken;
 use tidewire_hub_core::ledger::{Kind, Ledger};
 use tidewire_hub_core::metrics::{Counts, Metrics};
 use tidewire_protocol::code::{Code, GapReason};
@@ -50,6 +51,8 @@ async fn metrics(State(Hub { gate, reactor, process }): State<Hub>) -> Response 
     let mut page = MetricsPage::default();
     page.core(reactor.topics().metrics());
     page.ledger(reactor.topics().ledger());
+    let waiting = reactor.topics().credentials().waiting();
+    page.gauge("tokens_waiting", "Tokens that wait to be checked.", waiting);
     page.gauge("websockets", "WebSockets open, those that take their leave among them.", gate.connections());
     page.gauge("http_connections", "Connections that speak HTTP.", gate.door().handshakes());
     page.refusals(&gate.door().refusals);
@@ -72,6 +75,7 @@ impl MetricsPage {
             published,
             published_bytes,
             duplicates,
+            bad_tokens,
             refused,
             updates_dropped,
             blocks_sent,
@@ -92,6 +96,9 @@ impl MetricsPage {
         self.counter("published_total", "Messages appended.", published.value());
         self.counter("published_bytes_total", "Payload bytes appended.", published_bytes.value());
         self.counter("duplicates_total", "Retried publishes that had landed before.", duplicates.value());
+        let checks = BadToken::ALL.iter().map(|bad| (bad.check(), bad_tokens.of(bad.number())));
+        let help = "Tokens not taken, or not any more, by the check that they failed.";
+        self.samples("bad_tokens_total", "counter", help, "check", checks);
         let help = "Refusals told: of publishes, questions, identities.";
         self.counter_by_code("refused_total", help, "code", refused);
         let help = "Updates without an ack that were not taken.";

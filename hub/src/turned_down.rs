@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tidewire_hub_core::credentials::BadToken;
 use tidewire_hub_core::metrics::Metrics;
 use tidewire_protocol::code::Code;
 
@@ -23,6 +24,8 @@ struct Counts {
     refused: Vec<u64>,
     disconnected: Vec<u64>,
     dropped: Vec<u64>,
+    /// By the place of the check.
+    bad_tokens: Vec<u64>,
 }
 
 impl TurnedDown {
@@ -33,9 +36,10 @@ impl TurnedDown {
 
     /// Tells what has come since it was told last, a line for each code.
     pub fn tell(&self) {
-        let now = Counts::of(self.reactor.topics().metrics());
+        let topics = self.reactor.topics();
+        let now = Counts::of(topics.metrics());
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        now.since(&told).into_iter().for_each(report);
+        now.since(&told, topics.credentials().are_taken()).into_iter().for_each(report);
         *told = now;
     }
 }
@@ -48,19 +52,24 @@ impl Counts {
             refused: by_code(&|number| metrics.refused.of(number)),
             disconnected: by_code(&|number| metrics.disconnected.of(number)),
             dropped: by_code(&|number| metrics.updates_dropped.of(number)),
+            bad_tokens: BadToken::ALL.iter().map(|bad| metrics.bad_tokens.of(bad.number())).collect(),
         }
     }
 
-    /// The lines for what was not counted before.
-    fn since(&self, before: &Self) -> Vec<String> {
+    /// The lines for what was not counted before; whether `tokens` are taken.
+    fn since(&self, before: &Self, tokens: bool) -> Vec<String> {
         let mut lines = Vec::new();
-        let risen = |now: &[u64], before: &[u64]| -> Vec<(Code, u64)> {
-            let before = before.iter().copied().chain(std::iter::repeat(0));
-            let more = now.iter().zip(before).map(|(now, before)| now.saturating_sub(before));
-            Code::ALL.iter().copied().zip(more).filter(|(_, more)| *more > 0).collect()
-        };
+        for (bad, more) in risen(&BadToken::ALL, &self.bad_tokens, &before.bad_tokens) {
+            let (check, says) = (bad.check(), bad.sentence());
+            lines.push(format!(
+                "since the last line {} failed the check `{check}` ({says}); metrics: \
+                 tidewire_bad_tokens_total{{check=\"{check}\"}}",
+                counted(more, "token")
+            ));
+        }
+        let risen = |now: &[u64], before: &[u64]| risen(Code::ALL, now, before);
         for (code, more) in risen(&self.refused, &before.refused) {
-            let causes = named(refusing(code), code);
+            let causes = named(refusing(code, tokens), code);
             lines.push(format!(
                 "since the last line {} said {code}{causes}; metrics: tidewire_refused_total{{code=\"{code}\"}}",
                 counted(more, "answer")
@@ -78,7 +87,7 @@ impl Counts {
             }
         }
         for (code, more) in risen(&self.dropped, &before.dropped) {
-            let causes = named(dropping(code), code);
+            let causes = named(dropping(code, tokens), code);
             lines.push(format!(
                 "since the last line {} without an ack came to nothing by {code}{causes}; metrics: \
                  tidewire_updates_dropped_total{{reason=\"{code}\"}}",
@@ -89,10 +98,19 @@ impl Counts {
     }
 }
 
-/// What can have the hub answer with a code.
-const fn refusing(code: Code) -> &'static [&'static str] {
+/// What has risen, each with by how much.
+fn risen<T: Copy>(all: &[T], now: &[u64], before: &[u64]) -> Vec<(T, u64)> {
+    let before = before.iter().copied().chain(std::iter::repeat(0));
+    let more = now.iter().zip(before).map(|(now, before)| now.saturating_sub(before));
+    all.iter().copied().zip(more).filter(|(_, more)| *more > 0).collect()
+}
+
+/// What can have the hub answer with a code, where `tokens` are taken or not.
+const fn refusing(code: Code, tokens: bool) -> &'static [&'static str] {
     match code {
+        Code::Forbidden if tokens => &["[[access]]", "[[auth.keys]]"],
         Code::Forbidden => &["[[access]]"],
+        Code::BadToken => &["[[auth.keys]]"],
         Code::BadName => &["topic_depth_max"],
         Code::TooLarge => &["message_bytes_max"],
         Code::LimitReached => {
@@ -128,12 +146,12 @@ const fn ending(code: Code) -> &'static [&'static str] {
 }
 
 /// What can have the hub drop an update that may be lost for the reason of a code.
-const fn dropping(code: Code) -> &'static [&'static str] {
+const fn dropping(code: Code, tokens: bool) -> &'static [&'static str] {
     match code {
         Code::RateLimited => &["publishes_per_second_max", "publishes_per_second_per_address_max"],
         Code::Overloaded => &["topics_max", "handles_bytes_max", "pending_bytes_max", "node_bytes_max"],
         Code::LimitReached => &["handles_max"],
-        code => refusing(code),
+        code => refusing(code, tokens),
     }
 }
 
@@ -166,7 +184,7 @@ mod tests {
         metrics.disconnected.add(Code::Silent.number(), 9);
         metrics.updates_dropped.add(Code::Forbidden.number(), 3);
         let first = Counts::of(&metrics);
-        let lines = first.since(&Counts::default());
+        let lines = first.since(&Counts::default(), false);
         assert_eq!(lines.len(), 3, "{lines:?}");
         let rate = "since the last line 4512 answers said rate_limited (`limits.publishes_per_second_max`, ";
         assert!(lines[0].starts_with(rate), "{lines:?}");
@@ -181,9 +199,17 @@ mod tests {
         );
         assert!(lines[2].ends_with("tidewire_updates_dropped_total{reason=\"forbidden\"}"), "{lines:?}");
         metrics.refused.add(Code::Forbidden.number(), 1);
-        let lines = Counts::of(&metrics).since(&first);
+        let lines = Counts::of(&metrics).since(&first, false);
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].contains("1 answer said forbidden (`[[access]]`)"), "{lines:?}");
+        metrics.bad_tokens.add(BadToken::Audience.number(), 2);
+        metrics.refused.add(Code::BadToken.number(), 1);
+        let lines = Counts::of(&metrics).since(&first, true);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        let check = "2 tokens failed the check `aud` (the token's `aud` does not name this hub); metrics: tidewire_bad_tokens_total{check=\"aud\"}";
+        assert!(lines[0].ends_with(check), "{lines:?}");
+        assert!(lines[2].contains("forbidden (`[[access]]`, `[[auth.keys]]`)"), "{lines:?}");
+        assert!(lines[1].contains("bad_token (`[[auth.keys]]`)"), "{lines:?}");
     }
 
     #[test]
@@ -194,7 +220,10 @@ mod tests {
                 counts.add(code.number(), 1);
             }
         }
-        let lines = Counts::of(&metrics).since(&Counts::default());
+        for bad in BadToken::ALL {
+            metrics.bad_tokens.add(bad.number(), 1);
+        }
+        let lines = Counts::of(&metrics).since(&Counts::default(), true);
         assert!(lines.len() > 2 * Code::ALL.len());
         for line in lines {
             let (_, cause) = line.split_once(" (").unwrap_or_default();
@@ -205,7 +234,8 @@ mod tests {
     #[test]
     fn every_limit_that_is_named_is_there() {
         let page = include_str!("../../docs/CONFIGURATION.md");
-        let codes = Code::ALL.iter().flat_map(|code| [refusing(*code), ending(*code), dropping(*code)]);
+        let codes =
+            Code::ALL.iter().flat_map(|code| [refusing(*code, true), ending(*code), dropping(*code, true)]);
         for limit in codes.flatten().filter(|name| !name.starts_with('[')) {
             assert!(page.contains(&format!("\n| `{limit}` | ")), "{limit}");
         }

@@ -92,6 +92,16 @@ fn a_token_that_fails_any_check_is_refused_with_its_name() {
     }
     // Without an audience of its key's, one that names any is for somebody else.
     assert!(refusal(to, &by_secret(&sound)).contains("`aud`"));
+    let counted = |check: &str| keyed.hub.metric(&format!("tidewire_bad_tokens_total{{check=\"{check}\"}}"));
+    assert_eq!(["aud", "sub", "nbf", "allow", "length"].map(counted), [4, 4, 1, 1, 1]);
+    assert_eq!(keyed.hub.metric("tidewire_tokens_waiting"), 0);
+}
+
+#[test]
+fn a_claim_of_the_wrong_sort_is_refused_whatever_its_key_asks_for() {
+    let keyed = Keyed::start("");
+    let to = keyed.hub.address;
+    let sound = claims("ada", json!([]));
     for wrong in [json!(5), json!({}), json!(null), json!(true), json!([1]), json!([["tidewire"]])] {
         for name in ["aud", "iss", "nbf", "sub", "exp", "tidewire"] {
             let mut claims = sound.clone();
@@ -289,7 +299,7 @@ fn no_token_and_no_secret_is_ever_told() {
     hub.signal("TERM");
     hub.wait();
     told.push_str(&hub.errors());
-    assert!(told.contains("bad_token"), "{told}");
+    assert!(told.contains("bad_token") && told.contains("failed the check `format` ("), "{told}");
     assert!(!told.contains("CANARY"), "{told}");
     assert!(parts.iter().all(|part| part.len() < 30 || !told.contains(part)), "{told}");
     for inline in [

@@ -26,6 +26,9 @@ impl Shard {
     fn admit(&mut self, now: Millis, checked: Checked, wire: &mut impl Wire) {
         let Checked { address, verdict } = checked;
         let (id, topics) = (ConnectionId(address.slot), Arc::clone(&self.topics));
+        if let Err(Unwelcome::Token(bad)) = verdict {
+            topics.metrics().bad_tokens.add(bad.number(), 1);
+        }
         let Some(connection) = addressed(&mut self.connections, address) else { return };
         let mut replies = Replies::new(connection.dialect);
         let own = address.with(Serial::default());

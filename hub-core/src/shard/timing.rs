@@ -86,6 +86,7 @@ impl Shard {
             }
             None if !connection.session.signed_in() => self.arm(id, sign_in_by),
             None if now >= connection.session.caller().ends_at() => {
+                self.topics.metrics().bad_tokens.add(BadToken::Expired.number(), 1);
                 self.close(now, id, Ending::Token(BadToken::Expired));
             }
             None if now >= silent_at => self.close(now, id, Ending::Code(Code::Silent)),
