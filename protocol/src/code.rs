@@ -235,7 +235,7 @@ impl Code {
             Self::NotSignedIn => "sign in first, and once",
             Self::SignInTimeout => "no sign-in came in time",
             Self::BadToken => "the token is wrong, expired or missing",
-            Self::Forbidden => "no rule allows this",
+            Self::Forbidden => "neither a rule nor a token allows this",
             Self::BadName => "this is no valid topic name or pattern here",
             Self::TooLarge => "the message is larger than the hub takes",
             Self::LimitReached => "a limit on how many is reached",

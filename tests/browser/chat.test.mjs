@@ -174,15 +174,15 @@ test("what the hub refuses is told in its words, and can be tried again", async 
   const ada = await visit("Ada");
   await enter(ada, "staff");
   const refusal = ada.getByRole("alert");
-  await refusal.getByText("no rule allows this", { exact: true }).waitFor();
+  await refusal.getByText("neither a rule nor a token allows this", { exact: true }).waitFor();
   await ada.getByRole("button", { name: "Try again" }).click();
-  await refusal.getByText("no rule allows this", { exact: true }).waitFor();
+  await refusal.getByText("neither a rule nor a token allows this", { exact: true }).waitFor();
 
   await enter(ada, "notices");
   await write(ada, "May I?");
-  await refusal.getByText("Not sent: no rule allows this", { exact: true }).waitFor();
+  await refusal.getByText("Not sent: neither a rule nor a token allows this", { exact: true }).waitFor();
   await ada.getByRole("button", { name: "Try again" }).click();
-  await refusal.getByText("Not sent: no rule allows this", { exact: true }).waitFor();
+  await refusal.getByText("Not sent: neither a rule nor a token allows this", { exact: true }).waitFor();
   await ada.getByRole("button", { name: "Discard" }).click();
   await ada.getByText("Nothing was said here yet.").waitFor();
   await status(ada, "Connected").waitFor();

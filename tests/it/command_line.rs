@@ -149,8 +149,8 @@ fn failures_are_told_and_change_the_exit_code() {
     check_exit(&output, 4, "it has 307200 bytes, and the hub takes 262144");
     check_exit(&output, 4, "published before it: 1 line");
     let closed = Hub::start(&[], &[("TIDEWIRE_ALLOW_NO_ORIGIN", "true")]);
-    check_fails(&run(&closed, &["pub", "t", "x"], ""), "no rule allows this");
-    check_fails(&run(&closed, &["sub", "t"], ""), "no rule allows this");
+    check_fails(&run(&closed, &["pub", "t", "x"], ""), "neither a rule nor a token allows this");
+    check_fails(&run(&closed, &["sub", "t"], ""), "neither a rule nor a token allows this");
 }
 
 #[test]

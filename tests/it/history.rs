@@ -123,7 +123,7 @@ fn a_lost_log_is_told_in_words_that_make_sense() {
 #[test]
 fn a_refusal_ends_it() {
     let hub = Hub::start(&[], &[("TIDEWIRE_ALLOW_NO_ORIGIN", "true")]);
-    check_exit(&run(&hub, &["history", "t"], ""), 4, "t: no rule allows this");
+    check_exit(&run(&hub, &["history", "t"], ""), 4, "t: neither a rule nor a token allows this");
     check_exit(&run(&hub, &["history", "a b"], ""), 4, "topic name");
     subscribed(&hub, 0);
 }

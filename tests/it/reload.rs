@@ -90,7 +90,7 @@ fn the_demos_topics_can_be_read_unless_the_file_denies_it() {
             hang_up(&hub, "access rules were read and hold from now on");
         }
         eventually("the hub says what its charts lack", || {
-            hub.errors().contains("the demo's charts stay empty: no rule allows this")
+            hub.errors().contains("the demo's charts stay empty: neither a rule nor a token allows this")
         });
     }
     let hub = Hub::start(&["--dev", "--demo"], &[]);

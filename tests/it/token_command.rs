@@ -60,8 +60,12 @@ fn a_token_that_is_created_is_taken_and_allows_what_it_was_to() {
         by_variable.args(["a.ada.*", "--json", "--url", &hub.url()]).env("TIDEWIRE_TOKEN", &signed);
         let history = succeed(&output(&mut by_variable));
         assert!(history.contains("\"sender\":\"ada\""), "{history}");
-        check_exit(&run(&hub, &["pub", "a.bob.x", "{}", "--token", &signed], ""), 4, "no rule allows this");
-        check_exit(&run(&hub, &["history", "a.ada.x"], ""), 4, "no rule allows this");
+        check_exit(
+            &run(&hub, &["pub", "a.bob.x", "{}", "--token", &signed], ""),
+            4,
+            "neither a rule nor a token allows this",
+        );
+        check_exit(&run(&hub, &["history", "a.ada.x"], ""), 4, "neither a rule nor a token allows this");
         check_exit(&run(&hub, &["history", "b", "--token", "nonsense"], ""), 4, "the token is no signed JWT");
     }
 }

@@ -55,8 +55,8 @@ fn what_the_hub_refuses_ends_it() {
     let output = run(&hub, &["pub", "--no-ack", "t", "{", "--content", "json"], "");
     check_exit(&output, 2, "not JSON");
     let closed = Hub::start(&[], &[("TIDEWIRE_ALLOW_NO_ORIGIN", "true")]);
-    check_exit(&no_ack(&closed, "t", "x", ""), 4, "t: no rule allows this");
-    check_fails(&no_ack(&closed, "t", "-", "1\n2\n"), "t: no rule allows this");
+    check_exit(&no_ack(&closed, "t", "x", ""), 4, "t: neither a rule nor a token allows this");
+    check_fails(&no_ack(&closed, "t", "-", "1\n2\n"), "t: neither a rule nor a token allows this");
 }
 
 #[test]
