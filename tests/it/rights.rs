@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::hub::Hub;
+use crate::support::hub::{Hub, tidewire};
 use crate::support::keyed::{Keyed, bearer, by_secret, claims, refusal};
 use crate::support::socket::RawSocket;
 
@@ -190,8 +190,35 @@ fn the_way_of_the_page_leads_from_nothing_to_a_token() {
         String::from_utf8(output.stdout).unwrap()
     };
     run("sh", &["-e", "-c", block_of(page, "sh")]);
-    std::fs::write(folder.0.join("hub.toml"), block_of(page, "toml")).unwrap();
-    std::fs::write(folder.0.join("tokens.mjs"), block_of(page, "js")).unwrap();
+    let (toml, module) = (block_of(page, "toml"), block_of(page, "js"));
+    let (_, other) = page.split_once("\n### A secret instead of two keys\n").unwrap();
+    run("sh", &["-e", "-c", block_of(other, "sh")]);
+    let (head, rest) = toml.split_once("[[auth.keys]]").unwrap();
+    let (_, rules) = rest.split_once("\n\n").unwrap();
+    let with_secret = format!("{head}{}\n{rules}", block_of(other, "toml"));
+    let mut with_hmac = module.replace("ES256", "HS256");
+    for line in block_of(other, "js").lines() {
+        // The line that begins in the same way, or brings something from the same module.
+        let is_its_like = |known: &&str| match line.rsplit_once(" from ") {
+            Some((_, from)) => known.ends_with(from),
+            None => known.split_once(" = ").is_some_and(|(name, _)| line.starts_with(&format!("{name} = "))),
+        };
+        let known = with_hmac.lines().find(is_its_like).unwrap().to_owned();
+        with_hmac = with_hmac.replace(&known, line);
+    }
+    for (toml, module) in [(toml, module), (with_secret.as_str(), with_hmac.as_str())] {
+        std::fs::write(folder.0.join("hub.toml"), toml).unwrap();
+        std::fs::write(folder.0.join("tokens.mjs"), module).unwrap();
+        check_way(&folder, run);
+    }
+    assert_eq!(page.matches("await fetch(").count(), page.matches("if (!response.ok) throw ").count());
+}
+
+/// The hub and the back end in this folder know each other, and pages may come.
+fn check_way(folder: &Folder, run: impl Fn(&str, &[&str]) -> String) {
+    let checked = run(tidewire("").get_program().to_str().unwrap(), &["check", "--config", "hub.toml"]);
+    assert!(checked.contains("pages that may connect: https://"), "{checked}");
+    assert!(!checked.contains("warning: "), "{checked}");
     let print = "import('./tokens.mjs').then(({ tokenFor }) => process.stdout.write(tokenFor('ada')))";
     let token = run("node", &["-e", print]);
     let hub = Hub::start(&["--config", folder.0.join("hub.toml").to_str().unwrap()], &[]);
