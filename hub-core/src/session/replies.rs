@@ -22,7 +22,7 @@ pub struct Replies {
 /// What a frame says that operators want to know of.
 #[derive(Debug, Clone, Copy)]
 enum BadNews {
-    Refusals(Code, u64),
+    Refused(Code, u64),
     Gap(GapReason),
 }
 
@@ -90,7 +90,7 @@ impl Replies {
         }
         for news in &self.bad_news {
             match news {
-                BadNews::Refusals(code, count) => metrics.refused.add(code.number(), *count),
+                BadNews::Refused(code, count) => metrics.refused.add(code.number(), *count),
                 BadNews::Gap(reason) => metrics.gaps.add(reason.number(), 1),
             }
         }
@@ -100,7 +100,7 @@ impl Replies {
 
 impl BadNews {
     fn of(frame: &HubFrame<'_>, count: u64) -> Option<Self> {
-        let refusal = |code| (code != Code::Unknown).then_some(Self::Refusals(code, count));
+        let refusal = |code| (code != Code::Unknown).then_some(Self::Refused(code, count));
         match frame {
             HubFrame::Refused(refused) => refusal(refused.code),
             HubFrame::Failed(failed) => refusal(failed.code),
