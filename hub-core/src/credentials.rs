@@ -2,22 +2,20 @@
 //! What became of them goes to the shards of those who brought them. Knows nothing of what a token is made of.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
 
 use crate::access::caller::Pass;
+use crate::errands::Errands;
 use crate::ledger::{Account, Charge, Kind};
 use crate::letter::{Address, Inbox};
-use crate::sync::{Mutex, lock};
-use crate::turns::{Done, Turns};
 
 /// What waits to be checked, and what was.
+#[derive(Debug)]
 pub struct Credentials {
-    queue: Mutex<Turns<Waiting>>,
-    checked: Done<Checked>,
+    errands: Errands<Waiting, Checked>,
     inboxes: Vec<Arc<Inbox>>,
-    waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// A token, which is a secret: it is never printed.
@@ -179,26 +177,25 @@ impl Credentials {
     /// None yet, for the shards with these inboxes; no token is taken.
     #[must_use]
     pub fn new(inboxes: Vec<Arc<Inbox>>) -> Self {
-        let checked = Done::new(inboxes.len());
-        Self { queue: Mutex::default(), checked, inboxes, waker: OnceLock::new() }
+        Self { errands: Errands::new(inboxes.len()), inboxes }
     }
 
     /// From now on tokens are taken, and `waker` is called whenever there is one to check. To be set once, before anybody
     /// signs in.
     pub fn on_work(&self, waker: Box<dyn Fn() + Send + Sync>) {
-        let _ = self.waker.set(waker);
+        self.errands.on_work(waker);
     }
 
     /// Whether tokens are taken at all. If not, everybody is anonymous.
     #[must_use]
     pub fn are_taken(&self) -> bool {
-        self.waker.get().is_some()
+        self.errands.are_done()
     }
 
     /// How many wait to be checked.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        lock(&self.queue).count()
+        self.errands.line().count()
     }
 
     /// Has a token checked; what becomes of it comes to the address's shard. Whoever asks waits for that before the next.
@@ -211,39 +208,38 @@ impl Credentials {
         if !account.may_be_known(bytes) {
             return Err(Code::Overloaded);
         }
-        let mut queue = lock(&self.queue);
-        let (theirs, is_full) = (queue.count_of(account.key()), queue.count() >= WAITING_MAX);
+        let mut line = self.errands.line();
+        let (theirs, is_full) = (line.count_of(account.key()), line.count() >= WAITING_MAX);
         if theirs >= WAITING_PER_ACCOUNT_MAX {
             return Err(Code::Overloaded);
         }
         // The first of an account is taken in any case: nobody is shut out by what others bring.
-        let displaced = if is_full { queue.take_last_beyond(theirs + 1) } else { None };
+        let displaced = if is_full { line.take_last_beyond(theirs + 1) } else { None };
         if is_full && displaced.is_none() && theirs > 0 {
             return Err(Code::Overloaded);
         }
         let mut charge = Charge::new(account, Kind::Reading);
         charge.set(bytes);
-        queue.push(account.key(), Waiting { address, token, charge });
-        drop(queue);
+        line.push(account.key(), Waiting { address, token, charge });
+        drop(line);
         if let Some(Waiting { address, .. }) = displaced {
             self.settle(address, Err(Unwelcome::Code(Code::Overloaded)));
         }
-        if let Some(waker) = self.waker.get() {
-            waker();
-        }
+        self.errands.wake();
         Ok(())
     }
 
     /// Has one token checked by `check`; `false` if none waits.
     pub fn turn(&self, check: impl FnOnce(&Token) -> Result<Pass, BadToken>) -> bool {
-        let Some(Waiting { address, token, .. }) = lock(&self.queue).next(|_| false) else { return false };
+        let next = self.errands.line().next(|_| false);
+        let Some(Waiting { address, token, .. }) = next else { return false };
         let verdict = token.map_or(Err(BadToken::TooLong), |token| check(&token));
         self.settle(address, verdict.map_err(Unwelcome::Token));
         true
     }
 
     fn settle(&self, address: Address, verdict: Result<Pass, Unwelcome>) {
-        self.checked.leave(address.shard as usize, Checked { address, verdict }, &self.inboxes);
+        self.errands.leave(address.shard as usize, Checked { address, verdict }, &self.inboxes);
     }
 
     /// Takes some of what was checked for a shard.
@@ -252,13 +248,7 @@ impl Credentials {
         if !self.are_taken() {
             return Vec::new();
         }
-        self.checked.take(shard, count)
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("queue", &self.queue).finish_non_exhaustive()
+        self.errands.take(shard, count)
     }
 }
 

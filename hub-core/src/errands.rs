@@ -2,18 +2,28 @@
 //! until the shard that it is for takes it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::fmt;
+use std::ops::DerefMut;
+use std::sync::{Arc, OnceLock};
 
 use crate::ledger::AccountKey;
 use crate::letter::Inbox;
 use crate::spare::Spare as _;
 use crate::sync::{Mutex, lock};
 
+/// Work for a lent thread, and what came of it.
+pub(crate) struct Errands<T, R> {
+    line: Mutex<Line<T>>,
+    done: Done<R>,
+    /// Calls whoever lends the thread.
+    waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
 /// What waits.
 #[derive(Debug)]
-pub(crate) struct Turns<T> {
+pub(crate) struct Line<T> {
     by_account: BTreeMap<AccountKey, VecDeque<T>>,
-    /// Accounts with something here, in the order of their turns.
+    /// Accounts with something here, in the order of their line.
     line: VecDeque<AccountKey>,
     /// Those that were passed by, and get no turn until [`Self::go_on`].
     held_back: Vec<AccountKey>,
@@ -22,15 +32,60 @@ pub(crate) struct Turns<T> {
 
 /// What came of it, by shard.
 #[derive(Debug)]
-pub(crate) struct Done<T>(Vec<Mutex<VecDeque<T>>>);
+struct Done<T>(Vec<Mutex<VecDeque<T>>>);
 
-impl<T> Default for Turns<T> {
+impl<T, R> Errands<T, R> {
+    /// None yet, for so many shards.
+    pub(crate) fn new(shards: usize) -> Self {
+        Self { line: Mutex::default(), done: Done::new(shards), waker: OnceLock::new() }
+    }
+
+    /// Has `waker` called whenever there is something to do. To be set once.
+    pub(crate) fn on_work(&self, waker: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.waker.set(waker);
+    }
+
+    /// Whether anybody lends a thread.
+    pub(crate) fn are_done(&self) -> bool {
+        self.waker.get().is_some()
+    }
+
+    /// What waits. Whoever adds to it has to [`Self::wake`] once it is given back.
+    pub(crate) fn line(&self) -> impl DerefMut<Target = Line<T>> + '_ {
+        lock(&self.line)
+    }
+
+    /// Has whoever lends the thread look.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
+            waker();
+        }
+    }
+
+    /// Leaves for a shard what came of something, and wakes the shard.
+    pub(crate) fn leave(&self, shard: usize, result: R, inboxes: &[Arc<Inbox>]) {
+        self.done.leave(shard, result, inboxes);
+    }
+
+    /// Takes some of what is there for a shard.
+    pub(crate) fn take(&self, shard: usize, count: usize) -> Vec<R> {
+        self.done.take(shard, count)
+    }
+}
+
+impl<T: fmt::Debug, R> fmt::Debug for Errands<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Errands").field("line", &self.line).finish_non_exhaustive()
+    }
+}
+
+impl<T> Default for Line<T> {
     fn default() -> Self {
         Self { by_account: BTreeMap::new(), line: VecDeque::new(), held_back: Vec::new(), count: 0 }
     }
 }
 
-impl<T> Turns<T> {
+impl<T> Line<T> {
     /// How much waits, of all.
     pub(crate) const fn count(&self) -> usize {
         self.count
@@ -100,13 +155,11 @@ impl<T> Turns<T> {
 }
 
 impl<T> Done<T> {
-    /// Nothing yet, for so many shards.
-    pub(crate) fn new(shards: usize) -> Self {
+    fn new(shards: usize) -> Self {
         Self((0..shards).map(|_| Mutex::default()).collect())
     }
 
-    /// Leaves something for a shard, and wakes it.
-    pub(crate) fn leave(&self, shard: usize, work: T, inboxes: &[Arc<Inbox>]) {
+    fn leave(&self, shard: usize, work: T, inboxes: &[Arc<Inbox>]) {
         let Some(done) = self.0.get(shard) else { return };
         lock(done).push_back(work);
         if inboxes[shard].nudge() {
@@ -114,8 +167,7 @@ impl<T> Done<T> {
         }
     }
 
-    /// Takes some of what is there for a shard.
-    pub(crate) fn take(&self, shard: usize, count: usize) -> Vec<T> {
+    fn take(&self, shard: usize, count: usize) -> Vec<T> {
         let Some(done) = self.0.get(shard) else { return Vec::new() };
         let mut done = lock(done);
         let count = count.min(done.len());
@@ -132,19 +184,19 @@ mod tests {
     #[test]
     fn accounts_take_turns_and_one_that_is_passed_by_comes_again() {
         let [much, little] = [AccountKey(1), AccountKey(2)];
-        let mut turns = Turns::default();
-        (0..3).for_each(|work| turns.push(much, work));
-        turns.push(little, 10);
-        assert_eq!((turns.count(), turns.count_of(much)), (4, 3));
-        assert_eq!(turns.next(|_| false), Some(0));
-        turns.put_back(much, 0);
-        assert_eq!(turns.next(|work| *work < 10), Some(10));
-        assert_eq!(turns.next(|work| *work < 10), None, "the other is passed by");
-        assert_eq!(turns.next(|_| false), None, "and gets no turn");
-        assert!(turns.go_on() && !turns.go_on());
-        let rest = std::iter::from_fn(|| turns.next(|_| false));
+        let mut line = Line::default();
+        (0..3).for_each(|work| line.push(much, work));
+        line.push(little, 10);
+        assert_eq!((line.count(), line.count_of(much)), (4, 3));
+        assert_eq!(line.next(|_| false), Some(0));
+        line.put_back(much, 0);
+        assert_eq!(line.next(|work| *work < 10), Some(10));
+        assert_eq!(line.next(|work| *work < 10), None, "the other is passed by");
+        assert_eq!(line.next(|_| false), None, "and gets no turn");
+        assert!(line.go_on() && !line.go_on());
+        let rest = std::iter::from_fn(|| line.next(|_| false));
         assert_eq!(rest.collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(turns.count(), 0);
+        assert_eq!(line.count(), 0);
     }
 
     #[test]

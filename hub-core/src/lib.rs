@@ -42,7 +42,7 @@ pub mod mark;
 
 pub mod block;
 
-mod turns;
+mod errands;
 
 pub mod letter;
 

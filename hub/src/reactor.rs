@@ -89,9 +89,14 @@ impl Reactor {
         let epoch = Epoch(getrandom::u64().map_err(io::Error::other)?);
         let topics = Arc::new(Topics::new(settings, epoch, Engine::Memory, inboxes.clone()));
         let clock = Clock::start();
-        start_reader(Arc::clone(&topics), clock)?;
+        // It looks through many topics, so that neither shards nor publishing wait for it.
+        let reads = Arc::clone(&topics);
+        lend("reader", |waker| topics.reads().on_work(waker), move || reads.read_on(clock.now()))?;
         if !keys.is_empty() {
-            start_checker(Arc::clone(&topics), keys, clock)?;
+            // Up to a quarter of a millisecond each: no shard waits for that.
+            let checks = Arc::clone(&topics);
+            let check = move || checks.credentials().turn(|token| keys.admit(token.reveal(), clock.now()));
+            lend("checker", |waker| topics.credentials().on_work(waker), check)?;
         }
         let mut threads = Vec::new();
         for (index, ((poll, waker), inbox)) in polls.into_iter().zip(inboxes).enumerate() {
@@ -132,32 +137,21 @@ impl Reactor {
     }
 }
 
-/// Starts the thread that looks through many topics, so that neither shards nor publishing wait for it.
-fn start_reader(topics: Arc<Topics>, clock: Clock) -> io::Result<()> {
+/// Starts a thread that does something whenever the waker that it gives away is called, as long as that says that there is more.
+fn lend(
+    name: &str,
+    give: impl FnOnce(Box<dyn Fn() + Send + Sync>),
+    turn: impl Fn() -> bool + Send + 'static,
+) -> io::Result<()> {
     let (wake, woken) = mpsc::sync_channel(1);
-    topics.reads().on_work(Box::new(move || {
+    give(Box::new(move || {
         // Full means that it is to look anyway.
         let _ = wake.try_send(());
     }));
-    thread::Builder::new().name("reader".into()).spawn(move || {
+    thread::Builder::new().name(name.into()).spawn(move || {
         let _fatal = FatalEnd;
         while woken.recv().is_ok() {
-            while topics.read_on(clock.now()) {}
-        }
-    })?;
-    Ok(())
-}
-
-/// Starts the thread that checks tokens, which takes up to a quarter of a millisecond each: no shard waits for that.
-fn start_checker(topics: Arc<Topics>, keys: Keyring, clock: Clock) -> io::Result<()> {
-    let (wake, woken) = mpsc::sync_channel(1);
-    topics.credentials().on_work(Box::new(move || {
-        let _ = wake.try_send(());
-    }));
-    thread::Builder::new().name("checker".into()).spawn(move || {
-        let _fatal = FatalEnd;
-        while woken.recv().is_ok() {
-            while topics.credentials().turn(|token| keys.admit(token.reveal(), clock.now())) {}
+            while turn() {}
         }
     })?;
     Ok(())

@@ -1,23 +1,20 @@
 //! Reads that need a look at many topics, done a step at a time by whoever lends a thread, in turns by account: one
 //! that asks much waits for itself.
 
-use std::fmt;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use tidewire_protocol::code::Code;
 
 use crate::clock::Millis;
+use crate::errands::Errands;
 use crate::ledger::{Account, Charge, Kind};
 use crate::letter::{Address, Inbox};
 use crate::reading::job::{Answer, Begun, Hub, Job};
-use crate::sync::{Mutex, lock};
-use crate::turns::{Done, Turns};
 
 /// What waits to be read, and what was read.
+#[derive(Debug)]
 pub struct Reads {
-    queue: Mutex<Turns<Waiting>>,
-    answers: Done<Read>,
-    waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    errands: Errands<Waiting, Read>,
     bytes_max: usize,
     unclaimed_max: usize,
 }
@@ -51,13 +48,12 @@ impl Reads {
     /// None yet, for so many shards. What reads keep has a bound, and what was read and not handed over.
     #[must_use]
     pub fn new(shards: usize, bytes_max: usize, unclaimed_max: usize) -> Self {
-        let (queue, answers, waker) = (Mutex::default(), Done::new(shards), OnceLock::new());
-        Self { queue, answers, waker, bytes_max, unclaimed_max }
+        Self { errands: Errands::new(shards), bytes_max, unclaimed_max }
     }
 
-    /// Has `waker` called whenever there is something to read and there was nothing before. To be set once.
+    /// Has `waker` called whenever there is something to read. To be set once.
     pub fn on_work(&self, waker: Box<dyn Fn() + Send + Sync>) {
-        let _ = self.waker.set(waker);
+        self.errands.on_work(waker);
     }
 
     /// Asks for something; the answer comes to the address's shard, unless the asker has gone by then.
@@ -68,16 +64,16 @@ impl Reads {
         if !job.is_of_cursor() && !account.may_be_known(WAITING_BYTES) {
             return Err(Code::Overloaded);
         }
-        let mut queue = lock(&self.queue);
-        if queue.count_of(account.key()) >= WAITING_MAX && !job.goes_on() {
+        let mut line = self.errands.line();
+        if line.count_of(account.key()) >= WAITING_MAX && !job.goes_on() {
             return Err(Code::Overloaded);
         }
         let mut charge = (!job.is_of_cursor()).then(|| Charge::new(account, Kind::Reading));
         charge.iter_mut().for_each(|charge| charge.set(WAITING_BYTES));
         let (asker, key, account) = (Arc::downgrade(asker), account.key(), Arc::clone(account));
-        queue.push(key, Waiting { address, asker, account, job: Box::new(job), charge });
-        drop(queue);
-        self.wake();
+        line.push(key, Waiting { address, asker, account, job: Box::new(job), charge });
+        drop(line);
+        self.errands.wake();
         Ok(())
     }
 
@@ -89,12 +85,12 @@ impl Reads {
             account.held(Kind::Unclaimed) >= UNCLAIMED_MAX
                 || account.ledger().held(Kind::Unclaimed) >= self.unclaimed_max
         };
-        let Some(mut waiting) = lock(&self.queue).next(has_much) else { return false };
+        let Some(mut waiting) = self.errands.line().next(has_much) else { return false };
         if waiting.asker.strong_count() == 0 {
             return true;
         }
         match waiting.job.step(now, hub, &waiting.account) {
-            None => lock(&self.queue).put_back(waiting.account.key(), waiting),
+            None => self.errands.line().put_back(waiting.account.key(), waiting),
             Some(mut answer) => {
                 let Waiting { address, account, .. } = waiting;
                 if !account.may_hold(Kind::Reading, 0, self.bytes_max) {
@@ -103,7 +99,7 @@ impl Reads {
                 }
                 let mut charge = Charge::new(&account, Kind::Unclaimed);
                 charge.set(size_of::<Read>() + answer.bytes());
-                self.answers.leave(address.shard as usize, Read { address, answer, charge }, inboxes);
+                self.errands.leave(address.shard as usize, Read { address, answer, charge }, inboxes);
             }
         }
         true
@@ -111,19 +107,14 @@ impl Reads {
 
     /// Takes some of what was read for a shard. To be followed by [`Self::go_on`], when that is handed over.
     pub fn take(&self, shard: usize, count: usize) -> Vec<Read> {
-        self.answers.take(shard, count)
+        self.errands.take(shard, count)
     }
 
     /// Something was handed over: accounts that were held back get their turns again, and are looked at anew.
     pub fn go_on(&self) {
-        if lock(&self.queue).go_on() {
-            self.wake();
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.waker.get() {
-            waker();
+        let any = self.errands.line().go_on();
+        if any {
+            self.errands.wake();
         }
     }
 }
@@ -136,12 +127,6 @@ impl Answer {
             Self::Page(page) => page.blocks.capacity() + size_of_val(&*page.after) + size_of_val(&*page.upto),
             Self::More { part, .. } => part.bytes,
         }
-    }
-}
-
-impl fmt::Debug for Reads {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reads").field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 
