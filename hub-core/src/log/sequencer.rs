@@ -20,7 +20,7 @@ use crate::log::engine::{Engine, Submitted};
 use crate::log::feed::Feed;
 use crate::log::submission::{Beside, Pending, Submission, Wish};
 use crate::log::window::run::Answer;
-use crate::log::windows::Windows;
+use crate::log::windows::{WindowKey, Windows};
 use crate::metrics::Metrics;
 use crate::mutant::{self, Mutant};
 use crate::record::Record;
@@ -54,6 +54,8 @@ pub struct Sequencer {
     given: Millis,
     pending: VecDeque<Pending>,
     pending_bytes: usize,
+    /// Windows that the batch which was judged last has, in their order: kept, so that no batch makes a list of its own.
+    judged: Vec<WindowKey>,
     /// Outcomes to leave at each shard when the lock is given back.
     told: Vec<Vec<Outcome>>,
     /// Shards to wake then.
@@ -88,6 +90,7 @@ impl Sequencer {
             given: Millis(0),
             pending: VecDeque::new(),
             pending_bytes: 0,
+            judged: Vec::new(),
             windows: Windows::new(index, limits),
             told: vec![Vec::new(); inboxes.len()],
             wakes: Wakes::default(),

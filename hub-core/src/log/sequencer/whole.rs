@@ -1,7 +1,5 @@
 //! A batch of publishes: all of them are taken, or none.
 
-use std::collections::BTreeSet;
-
 use tidewire_protocol::code::Code;
 use tidewire_protocol::number::Seq;
 
@@ -108,20 +106,23 @@ impl Sequencer {
 
     /// What each would meet if all before it were taken. Nothing is, when this is over.
     fn judge_whole(&mut self, batch: &[Submission<'_>]) -> Vec<Verdict> {
-        let numbered: Vec<_> = batch.iter().filter_map(|submission| submission.numbered).collect();
-        let mut verdicts = Vec::with_capacity(numbered.len());
-        let mut windows = BTreeSet::new();
-        for numbered in &numbered {
+        let numbered = || batch.iter().filter_map(|submission| submission.numbered);
+        let mut verdicts = Vec::with_capacity(batch.len());
+        self.judged.clear();
+        for numbered in numbered() {
             // What the first says of a window holds: those behind it would forget what only waits to be taken.
-            let is_first = windows.insert(numbered.window);
-            let lowest = if is_first { numbered.lowest } else { Seq(0) };
-            let (verdict, _) = self.judge(&Numbered { lowest, ..*numbered });
+            let place = self.judged.binary_search(&numbered.window);
+            let lowest = if place.is_err() { numbered.lowest } else { Seq(0) };
+            if let Err(place) = place {
+                self.judged.insert(place, numbered.window);
+            }
+            let (verdict, _) = self.judge(&Numbered { lowest, ..numbered });
             if verdict == Verdict::Next {
                 self.windows.change(numbered.window, |window| window.take(Answer::Pending, 1));
             }
             verdicts.push(verdict);
         }
-        for (numbered, verdict) in numbered.iter().zip(&verdicts).rev() {
+        for (numbered, verdict) in numbered().rev().zip(verdicts.iter().rev()) {
             if *verdict == Verdict::Next {
                 self.windows.change(numbered.window, |window| window.rewind(numbered.seq));
             }
