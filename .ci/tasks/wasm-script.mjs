@@ -29,13 +29,24 @@ async function convert() {
   const features = FEATURES.map((feature) => `--enable-${feature}`);
   await binaryen("wasm-dis", boundWasm, ...features, "-o", bound("bound.wat"));
   writeFileSync(bound("lowered.wat"), withoutSaturation(readFileSync(bound("bound.wat"), "utf8")));
-  const options = [...features, "--signext-lowering", ...OPTIMISE_SIZE];
+  const options = [...features, "--signext-lowering", ...OPTIMISE_SIZE, WHOLE];
   await binaryen("wasm-opt", bound("lowered.wat"), ...options, "-o", bound("lowered.wasm"));
-  await binaryen("wasm2js", bound("lowered.wasm"), ...features, "-Oz", "-o", bound("bound.js"));
+  await binaryen(
+    "wasm2js",
+    bound("lowered.wasm"),
+    ...features,
+    "-Oz",
+    WHOLE,
+    "-o",
+    bound("bound.js"),
+  );
   const [script, types] = scriptFiles;
   writeFileSync(script, asFunction(readFileSync(bound("bound.js"), "utf8")));
   writeFileSync(types, SCRIPT_TYPES);
 }
+
+/** Each piece of data between zeros would be a call. */
+const WHOLE = "--skip-pass=memory-packing";
 
 function binaryen(tool, ...args) {
   return run(process.execPath, [at("node_modules/binaryen/bin", tool), ...args]);
@@ -67,9 +78,34 @@ function withoutSaturation(text) {
 
 /** What comes out of wasm2js makes one instance when it is imported; each client needs one of its own. */
 function asFunction(text) {
-  const exports = /\n(?:export var \w+ = retasmFunc\.\w+;\n)+$/;
-  if (!exports.test(text)) throw new Error("wasm2js has another shape than wasm-script.mjs knows");
-  return `export default function make() {${text.replace(exports, "\nreturn retasmFunc;\n}\n")}`;
+  const inside = withoutUnused(withNumbers(text));
+  const made = replaced(
+    inside,
+    /\n(?:export var \w+ = retasmFunc\.\w+;\n)+$/,
+    "\nreturn retasmFunc;\n}\n",
+  );
+  return `export default function make() {${made}`;
+}
+
+/** Data as numbers: as base64 it would bring what decodes that, which is more than there is to decode. */
+function withNumbers(text) {
+  const decoder = /^ *var base64ReverseLookup[\s\S]*?return uint8Array;\n *\}\n/m;
+  const calls = /base64DecodeToExistingUint8Array\(bufferView, (\d+), "([^"]*)"\)/g;
+  return replaced(replaced(text, decoder, ""), calls, (_, at, data) => {
+    return `bufferView.set([${[...Buffer.from(data, "base64")]}], ${at})`;
+  });
+}
+
+/** Without the constants that nothing names: a bundler cannot know that reading them does nothing. */
+function withoutUnused(text) {
+  return replaced(text, /^ var (Math_\w+) = Math\.\w+;\n/gm, (line, name) =>
+    text.split(name).length > 2 ? line : "",
+  );
+}
+
+function replaced(text, pattern, by) {
+  if (text.search(pattern) < 0) throw new Error("wasm2js has another shape than this knows");
+  return text.replace(pattern, by);
 }
 
 export const scriptFiles = ["tidewire_wasm_script.js", "tidewire_wasm_script.d.ts"].map((name) =>
