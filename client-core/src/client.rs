@@ -129,15 +129,14 @@ impl Client {
         self.follow(now, change);
     }
 
-    /// The token to sign in with from now on, also on a link that is up, if the hub takes it there.
+    /// The token to sign in with from now on, also on a link that is up, if the hub takes it there. The one that was given
+    /// before changes nothing.
     pub fn set_token(&mut self, now: Millis, token: &str) {
-        if self.connection.set_token(now, token, &mut self.outputs) {
-            let request = self.requests.following();
-            client_frame::SignIn { request, token: token.into() }.put(&mut self.wire);
-        }
+        self.connection.set_token(now, token, &self.options, &mut self.outputs);
+        self.follow(now, Change::None);
     }
 
-    /// There is no token: try again later, or, if `is_final`, never.
+    /// There is no token: ask again later; or, if `is_final`, there will be none, and everything ends.
     pub fn token_failed(&mut self, now: Millis, is_final: bool) {
         let change = self.connection.token_failed(now, is_final, &self.options, &mut self.outputs);
         self.follow(now, change);
@@ -312,6 +311,10 @@ impl Client {
                 self.subscriptions.end(fault, &mut self.outputs);
                 self.sends.end();
             }
+        }
+        if self.connection.is_to_sign_in(now) {
+            let request = self.requests.following();
+            self.connection.put_sign_in(request, &mut self.wire);
         }
         self.parties.tick(now);
         self.drive(now);

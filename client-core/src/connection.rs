@@ -151,9 +151,9 @@ impl Connection {
             | State::Leaving { until, .. }
             | State::Waiting { until, .. } => until,
             State::Online { silent_at, probe_at, .. } => {
-                let (soon, ask_at) =
-                    (if probe_at < silent_at { probe_at } else { silent_at }, self.token.ask_at());
-                if ask_at < soon { ask_at } else { soon }
+                let (soon, due_at) =
+                    (if probe_at < silent_at { probe_at } else { silent_at }, self.token.due_at());
+                if due_at < soon { due_at } else { soon }
             }
         }
     }
@@ -185,11 +185,11 @@ impl Connection {
     }
 
     /// Appends the first frame of a link.
-    pub(crate) fn put_hello(&self, options: &Options, wire: &mut Vec<u8>) {
+    pub(crate) fn put_hello(&mut self, options: &Options, wire: &mut Vec<u8>) {
         Hello {
             producer: options.producer,
             incarnation: options.incarnation,
-            token: self.token().into(),
+            token: self.token.begins().into(),
             agent: options.agent.as_str().into(),
         }
         .put(wire);
@@ -268,12 +268,7 @@ impl Connection {
         self.note_stable(now);
         self.state = State::Waiting { until: now, asked: false };
         match code {
-            Code::BadToken if options.asks_tokens && !self.token.is_renewed => {
-                self.token.text = None;
-                self.token.is_renewed = true;
-                self.begin(now, options, out);
-                Change::Down
-            }
+            Code::BadToken if self.token.is_hopeful(options) => self.lose(now, code.into(), after_ms, out),
             Code::BadToken | Code::IdentityMismatch | Code::NotSupported | Code::Forbidden | Code::Fenced => {
                 self.end(code.into(), out)
             }
@@ -302,12 +297,9 @@ impl Connection {
                 Change::None
             }
             State::Fetching { .. } => self.lose(now, ClientCode::NoToken.into(), 0, out),
-            State::Online { silent_at, .. } if now < silent_at => {
-                if now < self.token.ask_at() {
-                    return Change::Doubt;
-                }
-                self.ask_next_token(out);
-                Change::None
+            State::Online { silent_at, probe_at, .. } if now < silent_at => {
+                self.ask_next_token(now, out);
+                if now >= probe_at { Change::Doubt } else { Change::None }
             }
             State::Opening { .. } | State::SigningIn { .. } | State::Online { .. } => {
                 self.close_link(Code::Silent.close_code(), out);

@@ -8,6 +8,9 @@ pub(crate) const CONNECT_MS_MAX: Millis = 10_000;
 pub(crate) const TOKEN_MS_MAX: Millis = 30_000;
 /// An application that has no token yet, while the one before still lasts, is asked again after so long.
 pub(crate) const TOKEN_AGAIN_MS: Millis = 5_000;
+/// A token that the hub refuses for now is brought again after so long, or later if the hub says so. One that lasts for less
+/// is as good as none.
+pub(crate) const TOKEN_PAUSE_MS: Millis = 1_000;
 /// The hub has said goodbye and should have closed; outcomes may still come until then.
 pub(crate) const LEAVE_MS_MAX: Millis = 5_000;
 /// Heartbeat of a hub that told none.

@@ -25,6 +25,8 @@ pub enum Output {
     NeedToken {
         /// Why.
         reason: TokenReason,
+        /// Milliseconds until it comes too late.
+        within_ms: u64,
     },
     /// Send one binary WebSocket message.
     Send(Packet),

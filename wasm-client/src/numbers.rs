@@ -91,7 +91,8 @@ numbers! {
         OpenLink = 1,
         /// Close the link. Upper half: the close code.
         CloseLink = 2,
-        /// Upper half: 0 if there was none yet, 1 if the last was refused, 2 if it ends soon.
+        /// Upper half: 0 if there was none yet, 1 if the last was refused, 2 if it ends soon. 1: milliseconds until
+        /// the next one comes too late.
         NeedToken = 3,
         /// A packet. Upper half: the address of its bytes. 1: how many.
         Send = 4,

@@ -56,8 +56,8 @@ impl Table {
         match output {
             Output::OpenLink => _ = self.row(Kind::OpenLink, 0),
             Output::CloseLink { code } => _ = self.row(Kind::CloseLink, code.into()),
-            Output::NeedToken { reason } => {
-                self.row(Kind::NeedToken, reason as u32);
+            Output::NeedToken { reason, within_ms } => {
+                self.row(Kind::NeedToken, reason as u32)[1] = within_ms;
             }
             Output::Send(packet) => self.put_packet(packet),
             Output::Event(event) => self.put_event(&event),

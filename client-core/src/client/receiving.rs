@@ -50,7 +50,7 @@ impl Client {
     }
 
     fn signed_in(&mut self, now: Millis, signed_in: &SignedIn<'_>) {
-        self.connection.signed_in(now, signed_in.expires_ms, &self.options);
+        self.connection.signed_in(now, signed_in, &self.options);
     }
 
     /// A question is refused to whoever asked it.
@@ -59,7 +59,8 @@ impl Client {
         match self.requests.answered(frame.request) {
             Some(Asker::Tail(id)) => self.subscriptions.refused(now, id, frame, out),
             Some(Asker::Reader(id)) => self.subscriptions.page_refused(now, id, frame, out),
-            Some(Asker::Ping) | None => {}
+            Some(Asker::Ping) => {}
+            None => self.connection.not_signed_in(now, frame, &self.options),
         }
     }
 

@@ -307,6 +307,7 @@ fn bad_token_is_fatal_after_one_refresh() {
     rig.expect_sent(&["hello old", "open 1 t lowest 1"]);
     rig.say(goodbye(Code::BadToken, 0));
     rig.input(Input::LinkClosed { code: 4004 });
+    assert!(rig.wait() < 1_000);
     rig.expect_asked(&["open", "token Refused"]);
     rig.client.set_token(rig.now, "new");
     rig.drain();

@@ -38,6 +38,8 @@ pub(crate) struct Rig {
     pub seqs: Vec<u64>,
     /// Where what comes before the last page of history is.
     pub previous: Vec<Position>,
+    /// In how many milliseconds a token that was asked for last comes too late.
+    pub within_ms: u64,
     lens: Vec<usize>,
 }
 
@@ -54,6 +56,7 @@ impl Rig {
             first_frames: Vec::new(),
             seqs: Vec::new(),
             previous: Vec::new(),
+            within_ms: 0,
             lens: Vec::new(),
         }
     }
@@ -205,7 +208,11 @@ impl Rig {
                 }
                 Output::OpenLink => self.asked.push("open".into()),
                 Output::CloseLink { code } => self.asked.push(format!("close {code}")),
-                Output::NeedToken { reason } => self.asked.push(format!("token {reason:?}")),
+                Output::NeedToken { reason, within_ms } => {
+                    assert!(within_ms <= 30_000);
+                    self.within_ms = within_ms;
+                    self.asked.push(format!("token {reason:?}"));
+                }
             }
         }
     }

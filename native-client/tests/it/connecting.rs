@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use tidewire_client::{Client, Code, NoConnection, Options, Status};
-use tidewire_protocol::SUBPROTOCOL_BINARY;
-use tidewire_protocol::hub_frame::{Goodbye, HubFrame};
+use tidewire_protocol::hub_frame::{Goodbye, HubFrame, Welcome};
+use tidewire_protocol::{SUBPROTOCOL_BINARY, feature};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::far_end::{FarEnd, in_time};
+use crate::far_end::{FarEnd, Frame, in_time};
 
 /// What the client says of a far end that answers a handshake with these bytes, in parts.
 async fn met(parts: &'static [&'static str]) -> NoConnection {
@@ -116,4 +116,21 @@ async fn one_that_waits_connects_at_once_when_told_to() {
     drop(offline);
     client.retry_now();
     let _link = hub.accept(Some(SUBPROTOCOL_BINARY)).await;
+}
+
+#[tokio::test]
+async fn a_token_that_the_hub_has_not_judged_yet_is_tried_when_the_old_one_ends() {
+    let hub = FarEnd::new().await;
+    let options = Options { token: Some("old".into()), ..Options::default() };
+    let client = Client::connect(&hub.url, options).unwrap();
+    let mut link = hub.accept(Some(SUBPROTOCOL_BINARY)).await;
+    assert_eq!(link.next().await, Frame::Hello { token: "old".into() });
+    client.set_token("new");
+    let features = feature::BEFORE | feature::SIGN_IN;
+    link.say(HubFrame::Welcome(Welcome { features, heartbeat_ms: 10_000, ..Welcome::default() })).await;
+    assert_eq!(link.next().await, Frame::Other, "the next token");
+    link.say(HubFrame::Goodbye(Goodbye { code: Code::BadToken, ..Goodbye::default() })).await;
+    link.close(Code::BadToken.close_code()).await;
+    let mut link = hub.accept(Some(SUBPROTOCOL_BINARY)).await;
+    assert_eq!(link.next().await, Frame::Hello { token: "new".into() });
 }

@@ -144,11 +144,21 @@ export function checkHistory(options: HistoryOptions): void {
   checkSignal(signal);
 }
 
+/** What a function gave: whatever is no token is for another time. Its text is not told. */
+export function checkToken(token: unknown): void {
+  const isText = typeof token === "string";
+  if (isText && token.length <= TOKEN_MAX && /^[\w-]+(\.[\w-]+){2}$/.test(token)) return;
+  const what = isText ? `${token.length} characters` : typeof token;
+  throw new TypeError(`the function gave ${what}, not a JWT of at most 8,192 bytes`);
+}
+
 export function checkClient(options: ClientOptions): void {
   checkOptions(options, "identity token outbox WebSocket onGap");
   const { identity, token, outbox = {}, WebSocket, onGap } = options;
   checkType(identity, "identity", "string");
-  if (typeof token !== "function") checkType(token, "token", "string");
+  const isText = typeof token === "string" && token.length > 0 && token.length <= TOKEN_MAX;
+  const isToken = isText || token === undefined || typeof token === "function";
+  check(isToken, "token", "a string of 1 to 8,192 bytes, or a function");
   checkType(WebSocket, "WebSocket", "function");
   checkType(onGap, "onGap", "function");
   checkOptions(outbox, "maxCount maxBytes whenFull");
@@ -157,3 +167,6 @@ export function checkClient(options: ClientOptions): void {
   checkBound(maxBytes, "maxBytes");
   checkWord(whenFull, "outbox.whenFull", "reject", "drop_oldest");
 }
+
+/** Bytes of the largest token that a hub takes. */
+const TOKEN_MAX = 8_192;

@@ -47,7 +47,10 @@ const sentences = new Map<ErrorCode, string>([
   ["bad_payload", "it is not the JSON that it says it is"],
   ["handler_failed", "a handler threw; see the cause"],
   ["bad_address", "give a hub's address, such as wss://hub.example.com"],
-  ["options_differ", "give all clients of one address and identity one outbox and token"],
+  [
+    "options_differ",
+    "give all clients of one address and identity the same outbox and token or function",
+  ],
 ]);
 
 /** What the package throws or rejects with, but for an `AbortSignal`'s own reason and the `TypeError`s of mistakes. */

@@ -1,14 +1,15 @@
 // What a page has: the engine, its link, its timers. Carries bytes and time between them, and hands the engine's
 // rows to its guest. When the engine stops (a trap), another one is made, and the guest gives it what it keeps.
 
+import { checkToken } from "./check.js";
 import { type Deferred, deferred } from "./deferred.js";
 import { Engine, type Loader, now } from "./engine/engine.js";
 import type { Rows } from "./engine/rows.js";
 import { Call, Kind, Standing } from "./engine/tables.js";
-import { TidewireError, wordsOf } from "./errors.js";
+import { TidewireError } from "./errors.js";
 import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
 import { watchPage } from "./page.js";
-import type { TokenSource } from "./token.js";
+import type { TokenAsk, TokenSource } from "./token.js";
 import type { ClientOptions, OutboxOptions } from "./types.js";
 
 /** Whom the host serves: it outlives engines. */
@@ -33,6 +34,8 @@ export interface Guest {
   ended(about: string): TidewireError | undefined;
   /** A connection ended, or there can be none; what is known of it besides its close code. */
   lost(end: LinkEnd): void;
+  /** The application gave no token now; what was thrown. */
+  tokenless(cause: unknown): void;
 }
 
 /** A question for the time to the hub and back. */
@@ -269,7 +272,7 @@ export class Host {
           this.#link?.close(upper);
           break;
         case Kind.NeedToken:
-          this.#sign(upper);
+          this.#sign(upper, rows.number(row, 1));
           break;
         case Kind.Send: {
           const bytes = this.ask((engine) => engine.bytes(upper, rows.number(row, 1)));
@@ -284,21 +287,21 @@ export class Host {
   }
 
   /** Has the application give a token. */
-  async #sign(reason: number): Promise<void> {
+  async #sign(reason: number, withinMs: number): Promise<void> {
     const engine = this.#engine;
-    let token: string | null = null;
-    let isFinal = 1;
+    let token: string | null | undefined;
     try {
-      const ask = { reason: reasons[reason], signal: AbortSignal.timeout?.(30_000) };
-      token = await (this.#token as TokenSource)(ask as never);
+      const ask = { reason: reasons[reason], signal: AbortSignal.timeout?.(withinMs) ?? null };
+      token = await (this.#token as TokenSource)(ask as TokenAsk);
+      if (token !== null) checkToken(token);
     } catch (cause) {
-      isFinal = 0;
-      this.#guest.lost({ detail: wordsOf(cause) });
+      token = undefined;
+      this.#guest.tokenless(cause);
     }
     if (engine !== this.#engine) return;
     this.tell((engine) => {
       if (token) engine.signIn(token);
-      else engine.tell(Call.NoToken, isFinal);
+      else engine.tell(Call.NoToken, token === null ? 1 : 0);
     });
   }
 

@@ -3,6 +3,7 @@
 import { codeOf } from "./engine/faults.js";
 import type { Rows } from "./engine/rows.js";
 import { durabilities, gapReasons, Kind, outcomes, standings } from "./engine/tables.js";
+import type { ErrorCode } from "./errors.js";
 import { ReceivedMessage } from "./message.js";
 import type { Gap, Position, Published, Ready, Status } from "./types.js";
 import { fromUtf8 } from "./utf8.js";
@@ -78,4 +79,9 @@ export function statusOf(rows: Rows, row: number): Omit<Status, "storage"> {
     ...(reason > 0 && { reason: codeOf(reason) }),
     ...(retryAt < Number.POSITIVE_INFINITY && { retryAt }),
   };
+}
+
+/** Why something is refused, and whether doing the same again can help. */
+export function refusalOf(rows: Rows, row: number): [code: ErrorCode, retryable: boolean] {
+  return [codeOf(rows.lower(row, 1)), rows.upper(row, 1) > 0];
 }

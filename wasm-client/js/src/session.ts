@@ -11,7 +11,7 @@ import { type LinkEnd, shownUrl } from "./link.js";
 import type { Listener, Owner, Reader } from "./listener.js";
 import { type Batch, Entries, type Entry, type Publisher } from "./outbox.js";
 import { gather, Publication, type Settling } from "./publication.js";
-import { gapOf, messageOf, publishedOf, readyOf, statusOf, textOf } from "./readings.js";
+import { gapOf, messageOf, publishedOf, readyOf, refusalOf, statusOf, textOf } from "./readings.js";
 import { refusal, type Sender, Sending } from "./sending.js";
 import type { ClientEvents, ClientOptions, Published, Status } from "./types.js";
 
@@ -191,18 +191,14 @@ export class Session implements Guest {
           this.#doubt(rows.upper(row, 0) > 0);
           break;
         case Kind.Refused:
-          if (listener) this.#refuse(listener, codeOf(rows.lower(row, 1)), rows.upper(row, 1) > 0);
+          if (listener) this.#refuse(listener, ...refusalOf(rows, row));
           break;
         case Kind.Published:
         case Kind.Failed:
           this.#settle(rows, row);
           break;
         case Kind.Unsendable:
-          this.sending.refused(
-            rows.upper(row, 0),
-            codeOf(rows.lower(row, 1)),
-            rows.upper(row, 1) > 0,
-          );
+          this.sending.refused(rows.upper(row, 0), ...refusalOf(rows, row));
           break;
         case Kind.Said:
           this.#sentences.set(codeOf(rows.lower(row, 1)), textOf(rows, row, frame));
@@ -219,9 +215,8 @@ export class Session implements Guest {
     this.#host.ask((engine) => {
       for (const listener of this.#settled) {
         const { number, settledMessages, settledBytes } = listener;
-        if (engine.tell(Call.Settled, number, settledMessages, settledBytes)) {
-          this.#host.drainSoon();
-        }
+        const isWanted = engine.tell(Call.Settled, number, settledMessages, settledBytes);
+        if (isWanted) this.#host.drainSoon();
         listener.settledMessages = listener.settledBytes = 0;
       }
     });
@@ -236,9 +231,8 @@ export class Session implements Guest {
   }
 
   restarts(cause: unknown): void {
-    const reason = "engine_failed";
-    const [detail, retryAt] = [wordsOf(cause), Date.now()];
-    const isTold = this.#setStatus({ state: "offline", reason, detail, retryAt });
+    const [reason, detail] = ["engine_failed", wordsOf(cause)] as const;
+    const isTold = this.#setStatus({ state: "offline", reason, detail, retryAt: Date.now() });
     this.#report(new TidewireError(reason, shownUrl(this.url), true, cause, detail), isTold);
   }
 
@@ -254,6 +248,13 @@ export class Session implements Guest {
 
   lost(end: LinkEnd): void {
     this.#lost = end;
+  }
+
+  tokenless(cause: unknown): void {
+    this.#sentences.set("no_token", wordsOf(cause));
+    // Else the status says so.
+    if (this.status.state !== "online") return;
+    this.#report(this.#error("no_token", shownUrl(this.url), true, cause), false);
   }
 
   /** Whether a connection that seems to be up is in doubt, by the engine's word. */
@@ -291,8 +292,7 @@ export class Session implements Guest {
 
   #hand(engine: Engine, entry: Entry): void {
     const answer = engine.publish(entry);
-    if (answer >= 0) return;
-    this.#drop(entry, ...refusal(answer));
+    if (answer < 0) this.#drop(entry, ...refusal(answer));
   }
 
   #settle(rows: Rows, row: number): void {
@@ -302,7 +302,7 @@ export class Session implements Guest {
       this.outgoing.remove(entry);
       entry.promise.succeed(publishedOf(rows, row));
     } else {
-      this.#drop(entry, codeOf(rows.lower(row, 1)), rows.upper(row, 1) > 0);
+      this.#drop(entry, ...refusalOf(rows, row));
     }
   }
 
@@ -327,8 +327,8 @@ export class Session implements Guest {
   }
 
   /** In the hub's words, where it said some. */
-  #error(code: ErrorCode, about: string, retryable: boolean): TidewireError {
-    return new TidewireError(code, about, retryable, undefined, this.#sentences.get(code));
+  #error(code: ErrorCode, about: string, retryable: boolean, cause?: unknown): TidewireError {
+    return new TidewireError(code, about, retryable, cause, this.#sentences.get(code));
   }
 
   /** Whether anyone hears it. */
@@ -343,7 +343,7 @@ export class Session implements Guest {
     let { reason, detail } = state === "connecting" ? this.status : status;
     if (reason === "link_lost") reason = this.#lost.reason ?? reason;
     // A hub closes with the code's name, and has said more before.
-    if (this.#lost.detail !== reason) detail ??= this.#lost.detail;
+    if (reason && this.#lost.detail !== reason) detail ??= this.#lost.detail;
     if (reason) detail ??= this.#sentences.get(reason);
     if (state !== "connecting") this.#lost = {};
     const isTold = this.#tellStatus({

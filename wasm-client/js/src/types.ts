@@ -36,7 +36,7 @@ export interface ClientOptions {
    */
   readonly identity?: string;
   /** Signs in: a token, or what gives one whenever the hub wants one. */
-  readonly token?: string | TokenSource;
+  readonly token?: string | TokenSource | undefined;
   /** What may wait to be acknowledged. */
   readonly outbox?: OutboxOptions;
   /** Where there is no global `WebSocket`. */

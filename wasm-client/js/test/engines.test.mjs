@@ -31,7 +31,7 @@ test("what lives hold is all that an engine can be told, and all that it can wan
     if (call) called.add(Number(call));
     for (const [, kind] of line.matchAll(/^row (\d+) /gm)) wanted.add(Number(kind));
   };
-  for (let seed = 1; seed <= 200; seed++) play(wasmEngine(), seed, 300, note);
+  for (let seed = 1; seed <= 300; seed++) play(wasmEngine(), seed, 300, note);
   const numbers = (of) => Object.values(of).filter((it) => typeof it === "number");
   const missing = (of, seen) => numbers(of).filter((number) => !seen.has(number));
   assert.deepEqual([missing(Call, called), missing(Kind, wanted)], [[], []]);

@@ -38,7 +38,7 @@ function actor(seat, peer, random) {
     () => call(Call.Unsubscribe, below(made.listeners + 2)),
     () => call(Call.Settled, below(made.listeners + 2), below(9), amount(random, 2_000)),
     () => call(pick([Call.Connect, Call.Online, Call.Timeout])),
-    () => call(Call.NoToken, below(2)),
+    () => call(Call.NoToken, once(50) ? 1 : 0),
     () =>
       call(
         Call.Token,
