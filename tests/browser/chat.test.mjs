@@ -180,9 +180,13 @@ test("what the hub refuses is told in its words, and can be tried again", async 
 
   await enter(ada, "notices");
   await write(ada, "May I?");
-  await refusal.getByText("Not sent: neither a rule nor a token allows this", { exact: true }).waitFor();
+  await refusal
+    .getByText("Not sent: neither a rule nor a token allows this", { exact: true })
+    .waitFor();
   await ada.getByRole("button", { name: "Try again" }).click();
-  await refusal.getByText("Not sent: neither a rule nor a token allows this", { exact: true }).waitFor();
+  await refusal
+    .getByText("Not sent: neither a rule nor a token allows this", { exact: true })
+    .waitFor();
   await ada.getByRole("button", { name: "Discard" }).click();
   await ada.getByText("Nothing was said here yet.").waitFor();
   await status(ada, "Connected").waitFor();

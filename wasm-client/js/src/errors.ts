@@ -33,7 +33,7 @@ export type ErrorCode =
 /** What to do about codes that nobody else has words for. */
 const sentences = new Map<ErrorCode, string>([
   ["bad_name", "give words joined by dots, no spaces, * and > alone, at most 255 bytes"],
-  ["forbidden", "no rule allows it"],
+  ["forbidden", "neither a rule nor a token allows it"],
   ["too_large", "the hub takes nothing as large"],
   ["not_supported", "this hub cannot do it"],
   ["larger_than_outbox", "give the option outbox more room"],

@@ -78,11 +78,11 @@ test("a refusal of a topic is told once a connection, and its updates are droppe
   const secret = tide.topic("secret");
   assert.equal(secret.send(1), true);
   const { fields } = await hub.next(Client.open);
-  hub.send(frame(Hub.refused, { 1: fields[1], 4: 5, 7: "no rule allows this" }));
+  hub.send(frame(Hub.refused, { 1: fields[1], 4: 5, 7: "neither a rule nor a token allows this" }));
   await until(() => !secret.send(2));
   assert.equal(secret.send(3), false);
   assert.equal(errors.length, 1);
-  assert.match(errors[0].message, /^send to secret: forbidden: no rule allows this$/);
+  assert.match(errors[0].message, /^send to secret: forbidden: neither a rule nor a token allows this$/);
   hub.cut();
   await hub.welcome(takesUpdates);
   await until(() => secret.send(4));
@@ -220,10 +220,10 @@ test("each client that sent to a topic hears once a connection that it is refuse
   await online();
   tide.topic("secret").send(1);
   other.topic("secret").send(1);
-  const words = "send to secret: forbidden: no rule allows this";
+  const words = "send to secret: forbidden: neither a rule nor a token allows this";
   const refuse = async () => {
     const { fields } = await hub.next(Client.open);
-    hub.send(frame(Hub.refused, { 1: fields[1], 4: 5, 7: "no rule allows this" }));
+    hub.send(frame(Hub.refused, { 1: fields[1], 4: 5, 7: "neither a rule nor a token allows this" }));
   };
   await refuse();
   await until(() => heard[1].length);
@@ -285,9 +285,9 @@ test("those who stay hear of a refusal whoever was first to send, and so do thos
   first.close();
   comes.topic("secret").send(3);
   const { fields } = await hub.next(Client.open);
-  hub.send(frame(Hub.refused, { 1: fields[1], 4: 5, 7: "no rule allows this" }));
+  hub.send(frame(Hub.refused, { 1: fields[1], 4: 5, 7: "neither a rule nor a token allows this" }));
   await until(() => heard[1].length && heard[2].length);
-  const words = "send to secret: forbidden: no rule allows this";
+  const words = "send to secret: forbidden: neither a rule nor a token allows this";
   assert.deepEqual(heard, [[], [words], [words]]);
   stays.close();
   comes.close();
