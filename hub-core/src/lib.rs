@@ -5,7 +5,7 @@
 //! no more to do; the shard writes through a [`shard::wire::Wire`] that it is lent.
 //!
 //! The modules, in the order a message meets them; each uses only those after it:
-//! [`shard`] (the loop: what comes in, walks, what lags), [`session`] (what one connection may say and is told),
+//! [`shard`] (the loop: what comes in, walks, what lags), [`calls`] (what is asked without a connection), [`session`] (what one connection may say and is told),
 //! [`topics`] (all of a hub's topics, logs and names, shared by its shards), [`reading`] (where a reader starts, and
 //! what a pattern's topics hold), [`log`] (one order: sequencer, windows, engine),
 //! [`credentials`] (tokens that wait to be checked), [`access`] (who may do what),
@@ -17,6 +17,8 @@
 //! messages are given), [`pace`], [`metrics`], [`wheel`], [`clock`], [`limits`], [`mutant`], `spare`.
 
 pub mod shard;
+
+pub mod calls;
 
 pub mod session;
 

@@ -122,7 +122,9 @@ impl Sequencer {
 
     /// Takes a publish. Its outcome goes to its origin's shard with the next [`Self::deliver`].
     pub fn submit(&mut self, now: Millis, submission: &Submission<'_>) {
-        let Some(numbered) = submission.numbered else { return self.admit(now, submission, None) };
+        let Some(numbered) = submission.numbered else {
+            return self.admit(now, submission, self.outcome_of(submission));
+        };
         let mut rest = self.outcome(submission, &numbered);
         // A run of voids may be for seqs of which much is known: each part that has one answer is told by itself.
         let much_is_told = self.told[rest.origin.shard as usize].len() >= TOLD_MANY;
@@ -175,7 +177,7 @@ impl Sequencer {
             if let Some((window, seq, _)) = pending.numbered {
                 self.windows.change(window, |window| window.rewind(seq));
                 self.windows.shut(self.clock, window);
-            } else {
+            } else if pending.waiters.is_empty() {
                 self.metrics.updates_dropped.add(Code::NotStored.number(), 1);
             }
             for waiter in pending.waiters {

@@ -24,8 +24,10 @@ pub struct Submission<'a> {
     pub account: &'a Arc<Account>,
     /// Where to.
     pub topic: &'a Arc<Topic>,
-    /// By whom, and as which of its publishes there; `None` for an update that may be lost.
+    /// By whom, and as which of its publishes there; `None` for one that no producer numbers.
     pub numbered: Option<Numbered<'a>>,
+    /// Whether its outcome is told although nobody numbers it: else it is an update that may be lost.
+    pub is_call: bool,
     /// What is to become of it.
     pub wish: Wish,
     /// It and those behind it, so many in all, are taken all or none.

@@ -100,7 +100,10 @@ pub fn page_of(request: Request, read: PageRead) -> Page<'static> {
 }
 
 /// One rule for every way to read: live, history, whatever comes.
-fn readable(name: &str, caller: &Caller, right: Right, topics: &Topics) -> Result<Granted<Selector>, Code> {
+///
+/// # Errors
+/// [`Code::BadName`], or [`Code::Forbidden`] if nothing allows it.
+pub fn readable(name: &str, caller: &Caller, right: Right, topics: &Topics) -> Result<Granted<Selector>, Code> {
     let selector = Selector::parse(name).map_err(|_| Code::BadName)?;
     if depth(name) > topics.limits().topic_depth_max {
         return Err(Code::BadName);

@@ -184,6 +184,7 @@ impl Gathered {
             account: &source.account,
             topic: &source.topic,
             numbered,
+            is_call: false,
             wish: item.wish,
             whole: item.whole,
             record: Record {

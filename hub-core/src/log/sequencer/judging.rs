@@ -2,6 +2,7 @@
 //! of voids that is asked part by part, as far as each has one answer: a run is never so many publishes.
 
 use tidewire_protocol::code::Code;
+use tidewire_protocol::number::Seq;
 
 use crate::clock::Millis;
 use crate::letter::{Fate, Outcome};
@@ -44,6 +45,15 @@ impl Sequencer {
         let Numbered { seq, count, .. } = *numbered;
         let fate = Fate::Refused { code: Code::NotStored, consumed: false };
         Outcome { origin, handle, seq, count, log: self.index, fate }
+    }
+
+    /// The same, of any that is told of: of an update that may be lost nothing is.
+    pub(super) fn outcome_of(&self, submission: &Submission<'_>) -> Option<Outcome> {
+        let Submission { origin, handle, .. } = *submission;
+        let fate = Fate::Refused { code: Code::NotStored, consumed: false };
+        let unnumbered = Outcome { origin, handle, seq: Seq(0), count: 1, log: self.index, fate };
+        let numbered = submission.numbered.map(|numbered| self.outcome(submission, &numbered));
+        numbered.or(submission.is_call.then_some(unnumbered))
     }
 
     pub(super) fn judge(&mut self, submission: &Numbered<'_>) -> (Verdict, u64) {

@@ -61,8 +61,7 @@ impl Sequencer {
             Meets::Nothing => {
                 for (before, submission) in batch.iter().enumerate() {
                     let beside = Beside { before, behind: batch.len() - before - 1 };
-                    let outcome = submission.numbered.map(|numbered| self.outcome(submission, &numbered));
-                    self.place(now, submission, beside, outcome);
+                    self.place(now, submission, beside, self.outcome_of(submission));
                 }
             }
         }
@@ -91,8 +90,8 @@ impl Sequencer {
     /// Refuses all for good. All are next: nothing else is in the way of that, so that it is never one without the other.
     fn use_up(&mut self, now: Millis, batch: &[Submission<'_>], code: impl Fn(Wish) -> Code) {
         for submission in batch {
-            let outcome = submission.numbered.map(|numbered| self.outcome(submission, &numbered));
-            self.place(now, &submission.refused(code(submission.wish)), Beside::default(), outcome);
+            let refused = submission.refused(code(submission.wish));
+            self.place(now, &refused, Beside::default(), self.outcome_of(submission));
         }
     }
 
@@ -133,8 +132,8 @@ impl Sequencer {
     /// Takes none, and leaves their seqs free.
     fn refuse_whole(&mut self, batch: &[Submission<'_>], fate: impl Fn(usize) -> Fate) {
         for (index, submission) in batch.iter().enumerate() {
-            let Some(numbered) = submission.numbered else { continue };
-            self.tell(Outcome { fate: fate(index), ..self.outcome(submission, &numbered) });
+            let Some(outcome) = self.outcome_of(submission) else { continue };
+            self.tell(Outcome { fate: fate(index), ..outcome });
         }
     }
 }
