@@ -126,6 +126,12 @@ impl<R> Calls<R> {
         lock(&self.book).open.len()
     }
 
+    /// Whether something has come.
+    #[must_use]
+    pub fn has_mail(&self) -> bool {
+        self.inbox.has_mail()
+    }
+
     /// Has a token checked; the answer says what it allows.
     ///
     /// # Errors
@@ -151,9 +157,6 @@ impl<R> Calls<R> {
     #[must_use]
     pub fn take(&self, now: Millis) -> Vec<(R, Answer)> {
         let mut answers = Vec::new();
-        if !self.inbox.has_mail() {
-            return answers;
-        }
         let mut mail = Mail::default();
         self.inbox.take(&mut mail);
         for outcome in &mail.outcomes {
@@ -200,7 +203,9 @@ impl<R> Calls<R> {
         {
             let mut book = lock(&self.book);
             for tail in tails {
-                while let Some((_, slot)) = book.listening.range((*tail, 0)..=(*tail, u32::MAX)).next().copied() {
+                while let Some((_, slot)) =
+                    book.listening.range((*tail, 0)..=(*tail, u32::MAX)).next().copied()
+                {
                     ended.push(book.remove(slot));
                 }
             }

@@ -36,6 +36,8 @@ pub mod accept;
 
 pub mod door;
 
+pub mod line;
+
 pub mod handshake;
 
 pub mod open_files;
@@ -71,7 +73,8 @@ impl Gate {
         self.draining.store(true, Ordering::Release);
     }
 
-    fn refuse(&self, reason: Reason, client: IpAddr, why: impl Display) {
+    /// Notes that somebody is not let in.
+    pub fn refuse(&self, reason: Reason, client: IpAddr, why: impl Display) {
         self.door.refusals.refuse(reason, Some(client), why);
     }
 
@@ -83,6 +86,16 @@ impl Gate {
     /// WebSockets open now.
     pub fn connections(&self) -> usize {
         self.connections.count()
+    }
+
+    /// The threads that it gives sockets to.
+    pub fn reactor(&self) -> &Arc<Reactor> {
+        &self.reactor
+    }
+
+    /// Which web pages may come.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// The door that it stands behind.

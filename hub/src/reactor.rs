@@ -16,13 +16,17 @@ use tidewire_hub_core::names::producers::Arrival;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::number::Epoch;
+use tokio::sync::Notify;
 
 use crate::reactor::clock::Clock;
+use crate::reactor::desk::Desk;
 use crate::reactor::event_loop::{EventLoop, WAKER};
 use crate::reactor::orders::{Giver, orders};
 use crate::report::report;
 use crate::seats::Seat;
 use crate::tokens::Keyring;
+
+pub mod desk;
 
 mod event_loop;
 
@@ -39,6 +43,7 @@ mod farewell;
 pub struct Reactor {
     topics: Arc<Topics>,
     threads: Vec<Thread>,
+    desk: Arc<Desk>,
 }
 
 /// A socket whose handshake is done.
@@ -73,7 +78,7 @@ struct Thread {
 }
 
 impl Reactor {
-    /// Starts one thread for each shard over new topics, and takes tokens if there are keys.
+    /// Starts one thread for each shard over new topics, and takes tokens if there are keys. Within a tokio runtime.
     ///
     /// # Errors
     /// What the system says when it has no more threads or files for us.
@@ -86,6 +91,10 @@ impl Reactor {
             inboxes.push(Arc::new(inbox(index, Arc::clone(&waker))));
             polls.push((poll, waker));
         }
+        // Calls have an inbox as shards have.
+        let wake = Arc::new(Notify::new());
+        let calls = Arc::new(desk::inbox(Arc::clone(&wake)));
+        inboxes.push(Arc::clone(&calls));
         let epoch = Epoch(getrandom::u64().map_err(io::Error::other)?);
         let topics = Arc::new(Topics::new(settings, epoch, Engine::Memory, inboxes.clone()));
         let clock = Clock::start();
@@ -98,6 +107,8 @@ impl Reactor {
             let check = move || checks.credentials().turn(|token| keys.admit(token.reveal(), clock.now()));
             lend("checker", |waker| topics.credentials().on_work(waker), check)?;
         }
+        let desk = Arc::new(Desk::new(shards, Arc::clone(&topics), calls, clock));
+        tokio::spawn(desk::keep_delivering(Arc::clone(&desk), wake));
         let mut threads = Vec::new();
         for (index, ((poll, waker), inbox)) in polls.into_iter().zip(inboxes).enumerate() {
             let (orders, taken) = orders(waker);
@@ -111,12 +122,17 @@ impl Reactor {
             })?;
             threads.push(Thread { orders, load });
         }
-        Ok(Arc::new(Self { topics, threads }))
+        Ok(Arc::new(Self { topics, threads, desk }))
     }
 
     /// The topics of the hub.
     pub fn topics(&self) -> &Topics {
         &self.topics
+    }
+
+    /// Where calls are made: what is asked without a connection.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// Gives a socket to the thread that has the fewest.

@@ -76,6 +76,13 @@ impl Seats {
         Ok(Seat { seats: Arc::clone(self), address })
     }
 
+    /// Whether half of the seats are taken, or half of those that a peer may have; `of_many` stand behind some addresses.
+    pub fn is_half_taken(&self, peer: IpAddr, of_many: bool) -> bool {
+        let taken = self.taken();
+        let from_there = taken.by_address.get(&network(peer)).copied().unwrap_or_default();
+        taken.all > self.max / 2 || !of_many && from_there > self.per_address_max / 2
+    }
+
     /// Seats taken now.
     pub fn count(&self) -> usize {
         self.taken().all
@@ -90,11 +97,16 @@ impl Seats {
 impl Seat {
     /// Whose it is, as the core's ledger names it.
     pub fn account(&self) -> AccountKey {
-        AccountKey(match self.address {
-            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(address) => address.to_bits(),
-        })
+        account_of(self.address)
     }
+}
+
+/// The account of whoever has this address, as the core's ledger names it.
+pub fn account_of(address: IpAddr) -> AccountKey {
+    AccountKey(match network(address) {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    })
 }
 
 impl Drop for Seat {

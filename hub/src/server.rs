@@ -20,7 +20,7 @@ use crate::gate::{self, Gate, accept};
 use crate::reactor::Reactor;
 use crate::report::report;
 use crate::turned_down::TurnedDown;
-use crate::{admin, page};
+use crate::{admin, http, page};
 
 /// A hub that runs.
 #[derive(Debug)]
@@ -73,8 +73,10 @@ impl Server {
         let gate = Gate::new(Arc::clone(&door), config.origins, Arc::clone(&reactor));
         let metrics = admin::router(Arc::clone(&gate), Arc::clone(&reactor));
         let health = admin::health_router(Arc::clone(&gate));
-        let mut router =
-            gate::router(Arc::clone(&gate)).merge(health.clone()).merge(page::router(config.demo));
+        let mut router = gate::router(Arc::clone(&gate))
+            .merge(health.clone())
+            .merge(http::router(&gate))
+            .merge(page::router(config.demo));
         let turned_down = Arc::new(TurnedDown::new(Arc::clone(&reactor)));
         let mut tasks = vec![tokio::spawn(keep_telling(Arc::clone(&refusals), Arc::clone(&turned_down)))];
         let metrics_address = operators.as_ref().map(|(_, address)| *address);

@@ -134,6 +134,14 @@ pub fn put_hub(frame: &HubFrame<'_>, out: &mut Vec<u8>) -> Result<(), BadFrame> 
     }
 }
 
+/// Appends a message as a JSON object, as blocks and pages have it.
+///
+/// # Errors
+/// None that are known: a payload that is not what its content says goes as base64.
+pub fn put_message(message: Message<'_>, out: &mut Vec<u8>) -> Result<(), BadFrame> {
+    serde_json::to_writer(out, &JsonMessage::new(message)).map_err(|_| BadFrame)
+}
+
 fn put<T: Serialize>(kind: &'static str, frame: &T, out: &mut Vec<u8>) -> Result<(), BadFrame> {
     #[derive(Serialize)]
     struct Tagged<'a, T> {

@@ -103,7 +103,12 @@ pub fn page_of(request: Request, read: PageRead) -> Page<'static> {
 ///
 /// # Errors
 /// [`Code::BadName`], or [`Code::Forbidden`] if nothing allows it.
-pub fn readable(name: &str, caller: &Caller, right: Right, topics: &Topics) -> Result<Granted<Selector>, Code> {
+pub fn readable(
+    name: &str,
+    caller: &Caller,
+    right: Right,
+    topics: &Topics,
+) -> Result<Granted<Selector>, Code> {
     let selector = Selector::parse(name).map_err(|_| Code::BadName)?;
     if depth(name) > topics.limits().topic_depth_max {
         return Err(Code::BadName);

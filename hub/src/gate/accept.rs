@@ -3,6 +3,7 @@
 //! `axum::serve` installs no timer, so that a client which never finishes its request would be held for ever;
 //! hence a loop of our own.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,7 +24,7 @@ use tokio::sync::Semaphore;
 
 use crate::gate::RETRY_AFTER_FULL;
 use crate::gate::door::Door;
-use crate::gate::limits::Limits;
+use crate::gate::line::Line;
 use crate::gate::refusals::{Reason, Refusals};
 
 /// Listens on an address.
@@ -58,7 +60,7 @@ pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>) {
                 let (router, door) = (router.clone(), Arc::clone(&door));
                 tokio::spawn(async move {
                     let _held = (place, seat);
-                    speak_http(stream, peer, router, &door.limits).await;
+                    speak_http(stream, peer, router, &door).await;
                 });
             }
             Err(no_seat) => {
@@ -83,16 +85,31 @@ pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>) {
     }
 }
 
-/// Answers requests until the client goes, its time is over, or the connection becomes a WebSocket.
-async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, limits: &Limits) {
+/// Answers requests until the client goes, one takes too long, or the connection becomes a WebSocket. Where many speak HTTP
+/// none is kept for a next request.
+async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, door: &Arc<Door>) {
     // Linux lets a connection have this of its listener.
     if cfg!(not(target_os = "linux")) {
         let _ = stream.set_nodelay(true);
     }
-    let service = TowerToHyperService::new(router);
+    let limits = &door.limits;
+    let patience = Duration::from_millis(limits.http_ms);
+    let line = Arc::new(Line::new(patience));
+    let (service, crowded) = (TowerToHyperService::new(router), Arc::clone(door));
+    let requests = Arc::clone(&line);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        requests.give(patience);
         request.extensions_mut().insert(ConnectInfo(peer));
-        service.call(request)
+        request.extensions_mut().insert(Arc::clone(&requests));
+        let (answer, crowded) = (service.call(request), Arc::clone(&crowded));
+        async move {
+            let mut answer = answer.await?;
+            let stays = answer.status() == StatusCode::SWITCHING_PROTOCOLS || !crowded.is_crowded(peer.ip());
+            if !stays {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -103,7 +120,7 @@ async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, limits:
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     // Whatever ends it, an error here is the client's.
-    let _ = tokio::time::timeout(Duration::from_millis(limits.http_ms), connection).await;
+    line.hold_to(async { drop(connection.await) }).await;
 }
 
 /// Says "503" without reading the request, and waits a little so that the answer is not lost in a reset.

@@ -39,6 +39,11 @@ impl Door {
         self.handshakes.take(peer)
     }
 
+    /// Whether so many speak HTTP here, or come from a peer, that none should stay longer than it needs.
+    pub fn is_crowded(&self, peer: IpAddr) -> bool {
+        self.handshakes.is_half_taken(peer, self.proxies.trust(peer))
+    }
+
     /// Connections that speak HTTP here now.
     pub fn handshakes(&self) -> usize {
         self.handshakes.count()

@@ -22,7 +22,8 @@ pub struct Limits {
     /// Milliseconds from one request's end, or the connection's start, to the next complete head. Slow networks
     /// need one, attackers want more.
     pub handshake_ms: u64,
-    /// Milliseconds a connection may speak HTTP in all, so that a client that does not read its answer is let go.
+    /// Milliseconds that one HTTP request may take from its head on, its answer included, so that a client that sends its
+    /// body or reads its answer too slowly is let go.
     pub http_ms: u64,
     /// Bytes of a request's head. Cookies of a large site fit.
     pub header_bytes_max: usize,

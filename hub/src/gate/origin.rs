@@ -50,7 +50,12 @@ impl Origins {
         if headers.next().is_some() {
             return false;
         }
-        let Some(origin) = std::str::from_utf8(header).ok().and_then(Origin::parse) else { return false };
+        std::str::from_utf8(header).is_ok_and(|origin| self.names(origin))
+    }
+
+    /// Whether pages of an origin may come.
+    pub fn names(&self, origin: &str) -> bool {
+        let Some(origin) = Origin::parse(origin) else { return false };
         (self.loopback && origin.is_loopback()) || self.allowed.iter().any(|allowed| allowed.admits(&origin))
     }
 }

@@ -1,0 +1,59 @@
+//! One TCP connection that speaks HTTP, as its requests know it: how fast it publishes, and how long it may go on.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tidewire_hub_core::pace::Pace;
+use tokio::time::Instant;
+
+/// What the requests of a connection share.
+#[derive(Debug)]
+pub struct Line {
+    /// How fast it publishes.
+    pub pace: Pace,
+    /// The request under way is over by then.
+    until: Mutex<Instant>,
+}
+
+impl Line {
+    /// A connection whose first request may take so long.
+    pub fn new(patience: Duration) -> Self {
+        Self { pace: Pace::default(), until: Mutex::new(Instant::now() + patience) }
+    }
+
+    /// From now on it may take so long once more.
+    pub fn give(&self, patience: Duration) {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = (*until).max(Instant::now() + patience);
+    }
+
+    /// Ends with `work`, or when the time is over that was given to it.
+    pub async fn hold_to(&self, work: impl Future<Output = ()>) {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_late = tokio::time::timeout_at(until, &mut work).await.is_err();
+            if !is_late || *self.until.lock().unwrap_or_else(PoisonError::into_inner) <= until {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_goes_on_as_long_as_it_is_given_time() {
+        let (line, began) = (Line::new(Duration::from_secs(10)), Instant::now());
+        let work = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            line.give(Duration::from_secs(20));
+            line.give(Duration::from_secs(1));
+            std::future::pending().await
+        };
+        line.hold_to(work).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(25));
+    }
+}

@@ -1,0 +1,73 @@
+//! The HTTP API: publishes, pages and places, one request at a time, by the same path, order and limits as over a
+//! WebSocket. For whoever has no client of ours: back ends, scripts, `curl`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+
+use crate::gate::Gate;
+use crate::http::callers::{Callers, Visitor};
+use crate::http::problem::Problem;
+use crate::reactor::desk::Desk;
+
+mod messages;
+
+mod pages;
+
+pub mod origin;
+
+mod body;
+
+mod query;
+
+pub mod callers;
+
+mod problem;
+
+/// What all requests share.
+#[derive(Debug, Clone)]
+pub struct Api {
+    gate: Arc<Gate>,
+    callers: Arc<Callers>,
+}
+
+/// Answers what is below `/v1`, but for the WebSocket.
+pub fn router(gate: &Arc<Gate>) -> Router {
+    let api = Api { gate: Arc::clone(gate), callers: Arc::default() };
+    Router::new()
+        .route("/v1/topics/{topic}/messages", post(messages::publish).get(pages::messages))
+        .route("/v1/topics/{topic}/position", get(pages::position))
+        .route("/v1/messages", post(messages::publish_several))
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(gate), origin::check))
+        .with_state(api)
+}
+
+async fn not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_request", "this can be asked, but not by this method")
+}
+
+impl Api {
+    fn desk(&self) -> &Arc<Desk> {
+        self.gate.reactor().desk()
+    }
+
+    async fn admit(&self, request: &Parts) -> Result<Visitor, Problem> {
+        self.callers.admit(&self.gate, request).await
+    }
+}
+
+/// An answer that nobody is to keep.
+fn json_response<T: Serialize>(answer: &T) -> Response {
+    let text = serde_json::to_string(answer).unwrap_or_default();
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], text).into_response()
+}

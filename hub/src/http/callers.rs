@@ -1,0 +1,133 @@
+//! Who makes a request: by its token, which is checked once and known from then on, or nobody in particular.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use sha2::{Digest as _, Sha256};
+use tidewire_hub_core::access::caller::Caller;
+use tidewire_hub_core::calls::By;
+use tidewire_hub_core::credentials::{TOKEN_BYTES_MAX, Unwelcome};
+use tidewire_hub_core::ledger::Account;
+use tidewire_protocol::code::Code;
+
+use crate::gate::Gate;
+use crate::gate::line::Line;
+use crate::http::problem::{Problem, later};
+use crate::seats::account_of;
+
+/// Whoever makes a request.
+#[derive(Debug, Clone)]
+pub(super) struct Visitor {
+    /// What may be done.
+    pub(super) caller: Arc<Caller>,
+    /// Who answers for the memory that it takes.
+    pub(super) account: Arc<Account>,
+    line: Arc<Line>,
+}
+
+/// Tokens that were found sound, by what stands for them: the secret itself is not kept.
+#[derive(Debug, Default)]
+pub(super) struct Callers(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_print: HashMap<Print, Arc<Caller>>,
+    /// In the order in which they came.
+    order: VecDeque<Print>,
+}
+
+type Print = [u8; 32];
+
+impl Visitor {
+    /// It waits for something, so long at most, and is not to be let go for that.
+    pub(super) fn waits(&self, patience: Duration) {
+        self.line.give(patience);
+    }
+
+    /// It, as calls want to know.
+    pub(super) fn by(&self) -> By<'_> {
+        By { caller: &self.caller, account: &self.account, pace: &self.line.pace }
+    }
+}
+
+impl Callers {
+    /// Lets somebody in.
+    ///
+    /// # Errors
+    /// The hub stops, or the token is not sound.
+    pub(super) async fn admit(&self, gate: &Gate, request: &Parts) -> Result<Visitor, Problem> {
+        if gate.is_shut() {
+            return Err(later(Code::Draining, "the hub is stopping; come back in a moment"));
+        }
+        let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.ok_or(Code::Internal)?.0.ip();
+        let client = gate.door().proxies.client_of(peer, &request.headers);
+        let desk = gate.reactor().desk();
+        let account = desk.topics().ledger().account(account_of(client));
+        let line = request.extensions.get::<Arc<Line>>().ok_or(Code::Internal)?;
+        let caller = match token_of(&request.headers)? {
+            Some(token) if desk.topics().credentials().are_taken() => {
+                self.caller(gate, &account, token).await?
+            }
+            _ => Arc::default(),
+        };
+        Ok(Visitor { caller, account, line: Arc::clone(line) })
+    }
+
+    async fn caller(
+        &self,
+        gate: &Gate,
+        account: &Arc<Account>,
+        token: &str,
+    ) -> Result<Arc<Caller>, Unwelcome> {
+        let print = Sha256::digest(token).into();
+        let desk = gate.reactor().desk();
+        if let Some(known) = self.known(&print).filter(|known| desk.now() < known.ends_at()) {
+            return Ok(known);
+        }
+        let pass = desk.check(account, token).await?;
+        let caller = Arc::new(Caller::new(pass, account).map_err(Unwelcome::Code)?);
+        self.keep(print, &caller);
+        Ok(caller)
+    }
+
+    fn known(&self, print: &Print) -> Option<Arc<Caller>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).by_print.get(print).cloned()
+    }
+
+    fn keep(&self, print: Print, caller: &Arc<Caller>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.by_print.insert(print, Arc::clone(caller)).is_none() {
+            known.order.push_back(print);
+        }
+        if known.order.len() > KNOWN_MAX
+            && let Some(oldest) = known.order.pop_front()
+        {
+            known.by_print.remove(&oldest);
+        }
+    }
+}
+
+/// The bearer token of a request, if it has one.
+///
+/// # Errors
+/// A problem if what it has is none.
+pub(super) fn token_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let token = header.to_str().ok().and_then(|text| text.split_once(' '));
+    match token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
+            Ok(Some(token.trim()).filter(|token| token.len() <= TOKEN_BYTES_MAX * 2))
+        }
+        _ => Err(Problem::from(Code::BadToken).saying("`Authorization` is `Bearer` and a token")),
+    }
+}
+
+/// Tokens that are known at once. The oldest goes first, and is checked anew when it comes again.
+const KNOWN_MAX: usize = 4_096;

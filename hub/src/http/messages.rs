@@ -1,0 +1,191 @@
+//! Publishing: one message, whose body is its payload, or several at once.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use tidewire_hub_core::calls::Placed;
+use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
+use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::number::ProducerId;
+
+use crate::http::body::{self, Whole, content_of, essence};
+use crate::http::callers::Visitor;
+use crate::http::problem::Problem;
+use crate::http::{Api, json_response};
+
+/// Where a message is.
+#[derive(Debug, Serialize)]
+pub(super) struct Published {
+    topic: String,
+    epoch: String,
+    offset: u64,
+    durability: &'static str,
+    duplicate: bool,
+}
+
+/// Where several are.
+#[derive(Debug, Serialize)]
+struct AllPublished {
+    messages: Vec<Published>,
+}
+
+/// Several messages, as a body has them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Several<'a> {
+    #[serde(borrow)]
+    messages: Vec<One<'a>>,
+}
+
+/// One of them: its payload is one of `data`, `text` and `base64`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct One<'a> {
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    base64: Option<Cow<'a, str>>,
+    content: Option<Content>,
+}
+
+/// `POST /v1/topics/{topic}/messages`
+pub(super) async fn publish(
+    State(api): State<Api>,
+    Path(topic): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let visitor = api.admit(&parts).await?;
+    let content = content_of(&parts.headers)?;
+    let limits = api.desk().topics().limits();
+    let bytes_max = limits.message_bytes_max;
+    let whole = body::read(&parts.headers, body, bytes_max, &visitor.account, limits).await?;
+    body::check(content, &whole.bytes)?;
+    let message = NewMessage { topic: &topic, content, payload: &whole.bytes };
+    let producer = producer(&parts.headers, &visitor)?;
+    let landed = api.desk().publish(visitor.by(), &[message], producer).await;
+    let placed = landed.map_err(|Turned { refusal, .. }| refusal)?.pop().ok_or(Code::Internal)??;
+    Ok(json_response(&Published::new(topic, placed)))
+}
+
+/// `POST /v1/messages`
+pub(super) async fn publish_several(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let visitor = api.admit(&parts).await?;
+    let whole = read_several(&api, &parts.headers, body, &visitor).await?;
+    let several: Several<'_> = serde_json::from_slice(&whole.bytes)
+        .map_err(|error| Problem::bad_request(format!("the body is not what it should be: {error}")))?;
+    let mut payloads = Vec::with_capacity(several.messages.len());
+    for (index, one) in several.messages.iter().enumerate() {
+        payloads.push(one.payload().map_err(|problem| problem.of_message(index))?);
+    }
+    let messages = several.messages.iter().zip(&payloads);
+    let messages: Vec<_> = messages
+        .map(|(one, (content, payload))| NewMessage { topic: &one.topic, content: *content, payload })
+        .collect();
+    let producer = producer(&parts.headers, &visitor)?;
+    let landed = api.desk().publish(visitor.by(), &messages, producer).await;
+    let landed = landed.map_err(|Turned { index, refusal }| Problem::from(refusal).of_message(index))?;
+    // What the others are refused for follows from one of them, which is the one to tell.
+    let cause = landed.iter().position(|landed| landed.is_err_and(|refusal| !refusal.follows));
+    if let Some(index) = cause.or_else(|| landed.iter().position(Result::is_err))
+        && let Some(Err(refusal)) = landed.get(index)
+    {
+        return Err(Problem::from(*refusal).of_message(index));
+    }
+    let published = several.messages.iter().zip(landed.into_iter().flatten());
+    let published = published.map(|(one, placed)| Published::new(one.topic.clone().into_owned(), placed));
+    Ok(json_response(&AllPublished { messages: published.collect() }))
+}
+
+async fn read_several(
+    api: &Api,
+    headers: &HeaderMap,
+    body: Body,
+    visitor: &Visitor,
+) -> Result<Whole, Problem> {
+    let is_json = headers
+        .get(axum::http::header::CONTENT_TYPE)
+        .is_some_and(|header| essence(header) == "application/json");
+    if !is_json {
+        let detail = "several messages come as `content-type: application/json`";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_supported", detail));
+    }
+    let limits = api.desk().topics().limits();
+    body::read(headers, body, limits.frame_bytes_max, &visitor.account, limits).await
+}
+
+impl Published {
+    fn new(topic: String, placed: Placed) -> Self {
+        let Placed { epoch, offset, durability, is_duplicate } = placed;
+        let durability = durability.name();
+        Self { topic, epoch: epoch.to_string(), offset: offset.0, durability, duplicate: is_duplicate }
+    }
+}
+
+impl One<'_> {
+    fn payload(&self) -> Result<(Content, Cow<'_, [u8]>), Problem> {
+        let (content, payload) = match (self.data, &self.text, &self.base64) {
+            (Some(data), None, None) => (Content::Json, Cow::Borrowed(data.get().as_bytes())),
+            (None, Some(text), None) => (Content::Text, Cow::Borrowed(text.as_bytes())),
+            (None, None, Some(text)) => {
+                let bytes = BASE64.decode(text.as_bytes());
+                let bytes =
+                    bytes.map_err(|error| Problem::bad_request(format!("`base64` is none: {error}")))?;
+                (self.content.unwrap_or(Content::Binary), Cow::Owned(bytes))
+            }
+            _ => return Err(Problem::bad_request("a message has one of `data`, `text` and `base64`")),
+        };
+        if self.content.is_some_and(|said| said != content) {
+            return Err(Problem::bad_request(
+                "`content` says something else than what the payload stands in",
+            ));
+        }
+        body::check(content, &payload)?;
+        Ok((content, payload))
+    }
+}
+
+/// What makes a retry land once: the same for all tries with one key by one caller, and nobody else's.
+fn producer(headers: &HeaderMap, visitor: &Visitor) -> Result<Option<ProducerId>, Problem> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(key) = keys.next() else { return Ok(None) };
+    if keys.next().is_some() || key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return Err(Problem::bad_request(format!(
+            "`idempotency-key` is one text of 1 to {KEY_BYTES_MAX} bytes"
+        )));
+    }
+    let mut hash = Sha256::new();
+    hash.update(b"tidewire idempotency key, 1\0");
+    match visitor.caller.subject() {
+        Some(subject) => {
+            hash.update(b"subject\0");
+            hash.update((subject.len() as u64).to_be_bytes());
+            hash.update(subject.as_bytes());
+        }
+        // Without a token an address is all that tells callers apart.
+        None => {
+            hash.update(b"address\0");
+            hash.update(visitor.account.key().0.to_be_bytes());
+        }
+    }
+    hash.update(key.as_bytes());
+    let digest = hash.finalize();
+    let id = digest.first_chunk().map(|bytes| ProducerId(*bytes));
+    Ok(id.filter(|id| *id != ProducerId::default()))
+}
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const KEY_BYTES_MAX: usize = 256;

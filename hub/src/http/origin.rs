@@ -1,0 +1,86 @@
+//! Requests of web pages: only those that may connect, who are told so in the words that browsers want (CORS). A program
+//! has to be allowed as for WebSockets, or bring a token: no browser does that by itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION,
+    HOST, HeaderMap, HeaderValue, ORIGIN, VARY,
+};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::gate::Gate;
+use crate::gate::origin::{Origins, well_formed};
+use crate::gate::refusals::Reason;
+use crate::http::problem::Problem;
+
+/// Answers for pages that may not come, and adds to the answers for others what lets their scripts read them.
+pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get(ORIGIN).cloned();
+    if !may_come(gate.origins(), request.headers()) {
+        refuse(&gate, &request);
+        return turned_away(origin.is_some());
+    }
+    let is_question =
+        request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response =
+        if is_question { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+    }
+    if is_question {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("authorization, content-type, idempotency-key, last-event-id"),
+        );
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    response
+}
+
+fn may_come(origins: &Origins, headers: &HeaderMap) -> bool {
+    if headers.contains_key(ORIGIN) {
+        return origins.allow(headers.get_all(ORIGIN).iter().map(HeaderValue::as_bytes));
+    }
+    match headers.get(FETCH_SITE).map(HeaderValue::as_bytes) {
+        // A page reads from where it came from, without a word of where that is: a name that leads here by a trick, too.
+        Some(b"same-origin") => {
+            let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            ["http", "https"].iter().any(|scheme| origins.names(&format!("{scheme}://{host}")))
+        }
+        Some(b"none") | None => origins.absent || headers.contains_key(AUTHORIZATION),
+        Some(_) => false,
+    }
+}
+
+fn refuse(gate: &Gate, request: &Request) {
+    let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() else { return };
+    let client = gate.door().proxies.client_of(peer.ip(), request.headers());
+    match request.headers().get(ORIGIN) {
+        Some(origin) => {
+            let origin = well_formed(origin.as_bytes()).unwrap_or("no origin that browsers send");
+            gate.refuse(Reason::Origin, client, format_args!("this page may not ask (it is {origin})"));
+        }
+        None => gate.refuse(Reason::NoOrigin, client, "a program may not ask without a token"),
+    }
+}
+
+fn turned_away(is_page: bool) -> Response {
+    let detail = if is_page {
+        "pages of this origin may not ask: the hub's `origins` have to name it"
+    } else {
+        "programs may not ask without a token: bring one, or have `allow_no_origin = true` set"
+    };
+    Problem::new(StatusCode::FORBIDDEN, "origin_refused", detail).into_response()
+}
+
+const FETCH_SITE: &str = "sec-fetch-site";

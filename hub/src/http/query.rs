@@ -1,0 +1,174 @@
+//! What stands behind the question mark: each parameter is known and comes once, or the request is refused by its name.
+
+use std::time::Duration;
+
+use tidewire_protocol::number::{Epoch, NUMBER_MAX, Offset};
+use tidewire_protocol::position::{Position, Start};
+
+use crate::http::problem::Problem;
+
+/// The parameters of a request, of those that a call knows.
+#[derive(Debug)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// One is unknown, or comes twice and not `many` times.
+    pub(super) fn read(query: Option<&str>, known: &[&str], many: &[&str]) -> Result<Self, Problem> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if !known.contains(&&*name) && !many.contains(&&*name) {
+                let all = [known, many].concat().join("`, `");
+                return Err(Problem::bad_request(format!(
+                    "`{}` is no parameter here; there are `{all}`",
+                    shown(&name)
+                )));
+            }
+            if !many.contains(&&*name) && pairs.iter().any(|(other, _)| *other == name) {
+                return Err(Problem::bad_request(format!("`{name}` comes twice")));
+            }
+            pairs.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The value of a parameter.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// All values of one that may come often.
+    pub(super) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| &**value)
+    }
+
+    /// A number within bounds.
+    ///
+    /// # Errors
+    /// It is none, or out of them.
+    pub(super) fn number(&self, name: &str, default: u64, max: u64) -> Result<u64, Problem> {
+        let Some(text) = self.get(name) else { return Ok(default) };
+        let number = digits(text).filter(|number| (1..=max).contains(number));
+        number.ok_or_else(|| Problem::bad_request(format!("`{name}` is a number from 1 to {max}")))
+    }
+
+    /// A span of time such as `10s`, or a number of seconds.
+    ///
+    /// # Errors
+    /// It is none, or too long.
+    pub(super) fn span(&self, name: &str, max: Duration) -> Result<Option<Duration>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let span = digits(text).map(Duration::from_secs).or_else(|| span(text)).filter(|span| *span <= max);
+        let wrong =
+            || Problem::bad_request(format!("`{name}` is a span such as 10s, {} s at most", max.as_secs()));
+        span.map(Some).ok_or_else(wrong)
+    }
+
+    /// Where reading starts.
+    ///
+    /// # Errors
+    /// It is no start.
+    pub(super) fn start(&self, name: &str) -> Result<Option<Start>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let wrong = || {
+            Problem::bad_request(format!(
+                "`{name}` is earliest, latest, last:N, since:10m (s, m, h or d), or EPOCH:OFFSET as answers have it"
+            ))
+        };
+        start(text).map(Some).ok_or_else(wrong)
+    }
+
+    /// Places as answers have them.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(super) fn places(&self, name: &str) -> Result<Option<Vec<Position>>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let wrong = || Problem::bad_request(format!("`{name}` is EPOCH:OFFSET as answers have it"));
+        places(text).map(Some).ok_or_else(wrong)
+    }
+}
+
+/// Where reading starts, as it is written.
+fn start(text: &str) -> Option<Start> {
+    Some(match (text, text.split_once(':')) {
+        ("latest", _) => Start::Latest,
+        ("earliest", _) => Start::Earliest,
+        (_, Some(("last", count))) => Start::Last(digits(count)?),
+        (_, Some(("since", text))) => Start::SinceMs(span(text)?.as_millis() as u64),
+        _ => Start::After(places(text)?),
+    })
+}
+
+/// A place in each log, with commas between.
+fn places(text: &str) -> Option<Vec<Position>> {
+    let place = |text: &str| {
+        let (epoch, offset) = text.split_once(':')?;
+        Some(Position { epoch: epoch.parse::<Epoch>().ok()?, offset: Offset(digits(offset)?) })
+    };
+    text.split(',').map(place).collect()
+}
+
+/// Places as they are written.
+pub(super) fn written(places: &[Position]) -> String {
+    let written: Vec<_> = places.iter().map(|place| format!("{}:{}", place.epoch, place.offset.0)).collect();
+    written.join(",")
+}
+
+fn span(text: &str) -> Option<Duration> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let (count, unit) =
+        units.into_iter().find_map(|(unit, ms)| Some((digits(text.strip_suffix(unit)?)?, ms)))?;
+    count.checked_mul(unit).filter(|ms| *ms <= SPAN_MS_MAX).map(Duration::from_millis)
+}
+
+/// A number of the protocol, in digits and nothing else.
+fn digits(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| is_number && *number <= NUMBER_MAX)
+}
+
+/// A name that somebody else wrote, short enough to be told.
+fn shown(name: &str) -> String {
+    name.chars().take(40).flat_map(char::escape_default).collect()
+}
+
+const SPAN_MS_MAX: u64 = 365_000 * 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn starts_are_read_as_they_are_written() {
+        let position = Position { epoch: Epoch(255), offset: Offset(7) };
+        for (text, expected) in [
+            ("latest", Start::Latest),
+            ("earliest", Start::Earliest),
+            ("last:20", Start::Last(20)),
+            ("since:10m", Start::SinceMs(600_000)),
+            (&*written(&[position]), Start::After(vec![position])),
+        ] {
+            assert_eq!(start(text), Some(expected), "{text}");
+        }
+        for text in ["", "last:", "last:-1", "last:+1", "since:10", "since:10y", "now", "1:", ":1", "a:b,"] {
+            assert_eq!(start(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_known_and_come_once() {
+        let read = |query: &str| Query::read(Some(query), &["from", "limit"], &["topic"]);
+        let query = read("topic=a&from=last%3A2&topic=b").unwrap();
+        assert_eq!((query.get("from"), query.all("topic").count()), (Some("last:2"), 2));
+        assert!(read("from=a&from=b").is_err() && read("form=a").is_err());
+        assert_eq!(query.number("limit", 10, 20).unwrap(), 10);
+        for limit in ["0", "21", "x", "%2B1"] {
+            let query = format!("limit={limit}");
+            assert!(read(&query).unwrap().number("limit", 10, 20).is_err(), "{limit}");
+        }
+    }
+}

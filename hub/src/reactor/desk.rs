@@ -1,0 +1,215 @@
+//! Calls as tasks make them: each waits for its own answer, with a deadline. Whoever makes one takes along what others wait
+//! for, so that a thread of its own is only woken where an answer comes by itself.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewire_hub_core::access::Granted;
+use tidewire_hub_core::access::caller::{Pass, Right};
+use tidewire_hub_core::calls::asking::Asked;
+use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
+use tidewire_hub_core::calls::{Answer, By, CallId, Calls, Placed};
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::credentials::Unwelcome;
+use tidewire_hub_core::ledger::Account;
+use tidewire_hub_core::letter::Inbox;
+use tidewire_hub_core::reading::job::PageRead;
+use tidewire_hub_core::session::telling::Refusal;
+use tidewire_hub_core::topics::Topics;
+use tidewire_protocol::code::Code;
+use tidewire_protocol::name::Selector;
+use tidewire_protocol::number::ProducerId;
+use tidewire_protocol::position::Start;
+use tokio::sync::{Notify, oneshot};
+
+use crate::reactor::clock::Clock;
+
+/// Where calls are made.
+#[derive(Debug)]
+pub struct Desk {
+    calls: Calls<oneshot::Sender<Answer>>,
+    clock: Clock,
+}
+
+/// A call under way; forgotten with this.
+struct UnderWay<'a> {
+    desk: &'a Desk,
+    id: CallId,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Desk {
+    /// A desk whose inbox stands at `index` among those of the topics.
+    pub(super) fn new(index: usize, topics: Arc<Topics>, inbox: Arc<Inbox>, clock: Clock) -> Self {
+        Self { calls: Calls::new(index, topics, inbox), clock }
+    }
+
+    /// The topics of the hub.
+    pub fn topics(&self) -> &Arc<Topics> {
+        self.calls.topics()
+    }
+
+    /// The steady time.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// Publishes messages, all or none, and tells where each is.
+    ///
+    /// # Errors
+    /// Why nothing of it is taken.
+    pub async fn publish(
+        &self,
+        by: By<'_>,
+        messages: &[NewMessage<'_>],
+        producer: Option<ProducerId>,
+    ) -> Result<Vec<Result<Placed, Refusal>>, Turned> {
+        let (reply, answer) = oneshot::channel();
+        let asked = at_work(|| self.calls.publish(self.now(), by, messages, producer, reply));
+        // Whatever came of it: mail that woke nobody may be there.
+        self.deliver();
+        let id = asked?;
+        match self.await_answer(id, answer, CALL_TIME).await {
+            Some(Answer::Published(landed)) => Ok(landed),
+            _ => Err(Turned { index: 0, refusal: Code::NotStored.into() }),
+        }
+    }
+
+    /// Has a token checked.
+    ///
+    /// # Errors
+    /// Why it lets nobody in.
+    pub async fn check(&self, account: &Arc<Account>, token: &str) -> Result<Pass, Unwelcome> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.calls.check(self.now(), account, token, reply);
+        let id = asked.map_err(Unwelcome::Code)?;
+        match self.await_answer(id, answer, CALL_TIME).await {
+            Some(Answer::Checked(verdict)) => verdict,
+            _ => Err(Unwelcome::Code(Code::Overloaded)),
+        }
+    }
+
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] if it takes too long, or very many wait.
+    pub async fn page(
+        &self,
+        by: By<'_>,
+        what: &Granted<Selector>,
+        start: &Start,
+        bytes_max: usize,
+    ) -> Result<PageRead, Code> {
+        let (reply, answer) = oneshot::channel();
+        match self.calls.page(self.now(), by, what, start, bytes_max, reply)? {
+            Asked::Page(page) => Ok(page),
+            Asked::Later(id) => match self.await_answer(id, answer, CALL_TIME).await {
+                Some(Answer::Page(page)) => Ok(page),
+                _ => Err(Code::Overloaded),
+            },
+        }
+    }
+
+    /// Reads a page, and where that is empty waits for what comes, so long at most, and reads it again.
+    ///
+    /// # Errors
+    /// As for [`Self::page`] and [`Calls::listen`].
+    pub async fn next_page(
+        &self,
+        by: By<'_>,
+        topic: &Granted<Selector>,
+        start: &Start,
+        bytes_max: usize,
+        patience: Duration,
+    ) -> Result<PageRead, Code> {
+        let (reply, answer) = oneshot::channel();
+        let id = self.calls.listen(self.now(), by, topic, reply)?;
+        let listening = UnderWay { desk: self, id, answer };
+        let page = self.page(by, topic, start, bytes_max).await?;
+        if !page.blocks.is_empty() || page.gap.is_some() {
+            return Ok(page);
+        }
+        // From where this one ends: `latest` would be another place by then.
+        let start = Start::After(page.upto.clone());
+        match listening.wait(patience).await {
+            Some(Answer::News) => self.page(by, topic, &start, bytes_max).await,
+            _ => Ok(page),
+        }
+    }
+
+    /// Whether a topic, or all that a pattern matches, may be read.
+    ///
+    /// # Errors
+    /// [`Code::BadName`] or [`Code::Forbidden`].
+    pub fn readable(&self, by: By<'_>, right: Right, name: &str) -> Result<Granted<Selector>, Code> {
+        self.calls.readable(by, right, name)
+    }
+
+    /// Gives answers that have come to those who wait for them.
+    pub(super) fn deliver(&self) {
+        while self.calls.has_mail() {
+            for (reply, answer) in at_work(|| self.calls.take(self.now())) {
+                // Whoever has gone does not want it.
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    async fn await_answer(
+        &self,
+        id: CallId,
+        answer: oneshot::Receiver<Answer>,
+        patience: Duration,
+    ) -> Option<Answer> {
+        UnderWay { desk: self, id, answer }.wait(patience).await
+    }
+}
+
+impl UnderWay<'_> {
+    async fn wait(mut self, patience: Duration) -> Option<Answer> {
+        if let Ok(answer) = self.answer.try_recv() {
+            return Some(answer);
+        }
+        tokio::time::timeout(patience, &mut self.answer).await.ok()?.ok()
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.desk.calls.forget(self.desk.now(), self.id);
+    }
+}
+
+/// An inbox that has what comes delivered, unless the thread that leaves it is about to do that itself.
+pub(super) fn inbox(wake: Arc<Notify>) -> Inbox {
+    Inbox::new(Box::new(move || {
+        if !AT_WORK.get() {
+            wake.notify_one();
+        }
+    }))
+}
+
+/// Delivers what comes by itself, for ever.
+pub(super) async fn keep_delivering(desk: Arc<Desk>, wake: Arc<Notify>) {
+    loop {
+        wake.notified().await;
+        desk.deliver();
+    }
+}
+
+/// Does something that may leave mail in the inbox, and looks into it behind that.
+fn at_work<T>(work: impl FnOnce() -> T) -> T {
+    AT_WORK.set(true);
+    let done = work();
+    AT_WORK.set(false);
+    done
+}
+
+thread_local! {
+    /// Whether this thread looks into the inbox anyway.
+    static AT_WORK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// An answer that is not there by then does not come.
+const CALL_TIME: Duration = Duration::from_secs(10);
