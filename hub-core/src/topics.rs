@@ -37,6 +37,8 @@ use crate::topic::Topic;
 
 pub mod joining;
 
+pub mod listing;
+
 mod attending;
 
 mod paging;

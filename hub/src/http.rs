@@ -16,11 +16,16 @@ use serde::Serialize;
 use crate::gate::Gate;
 use crate::http::callers::{Callers, Visitor};
 use crate::http::problem::Problem;
+use crate::http::tickets::Tickets;
 use crate::reactor::desk::Desk;
 
 mod messages;
 
 mod pages;
+
+mod topics;
+
+mod tickets;
 
 pub mod origin;
 
@@ -37,14 +42,18 @@ mod problem;
 pub struct Api {
     gate: Arc<Gate>,
     callers: Arc<Callers>,
+    tickets: Arc<Tickets>,
 }
 
 /// Answers what is below `/v1`, but for the WebSocket.
 pub fn router(gate: &Arc<Gate>) -> Router {
-    let api = Api { gate: Arc::clone(gate), callers: Arc::default() };
+    let api = Api { gate: Arc::clone(gate), callers: Arc::default(), tickets: Arc::default() };
     Router::new()
         .route("/v1/topics/{topic}/messages", post(messages::publish).get(pages::messages))
         .route("/v1/topics/{topic}/position", get(pages::position))
+        .route("/v1/topics/{topic}", get(topics::one))
+        .route("/v1/topics", get(topics::list))
+        .route("/v1/tickets", post(tickets::create))
         .route("/v1/messages", post(messages::publish_several))
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::disable())

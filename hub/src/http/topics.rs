@@ -1,0 +1,92 @@
+//! What there is: topics, and what each keeps.
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use tidewire_hub_core::access::caller::Right;
+use tidewire_hub_core::topics::listing::Known;
+use tidewire_hub_core::trie::Progress;
+
+use crate::http::problem::Problem;
+use crate::http::query::{Query, written};
+use crate::http::{Api, json_response};
+
+/// Some topics.
+#[derive(Debug, Serialize)]
+struct Topics {
+    topics: Vec<Topic>,
+    /// What to ask for `after` to get more; absent where these were the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// What is known of one.
+#[derive(Debug, Serialize)]
+struct Topic {
+    topic: String,
+    position: String,
+    messages: u64,
+    bytes: u64,
+}
+
+impl From<Known> for Topic {
+    fn from(known: Known) -> Self {
+        let Known { name, position, messages, bytes } = known;
+        Self { topic: name.as_str().to_owned(), position: written(&[position]), messages, bytes }
+    }
+}
+
+/// `GET /v1/topics`
+pub(super) async fn list(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    let query = Query::read(parts.uri.query(), &["pattern", "limit", "after"], &[])?;
+    let limit = query.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
+    let mut progress = query.get("after").map_or(Progress::Start, |path| Progress::After(path.into()));
+    let visitor = api.admit(&parts).await?;
+    let (desk, pattern) = (api.desk(), query.get("pattern").unwrap_or(">"));
+    let what = desk.readable(visitor.by(), Right::History, pattern)?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut topics, mut left) = (Vec::new(), NAMES_MAX);
+    // Names are looked at in steps, so that nobody who publishes waits long.
+    while progress != Progress::Done && topics.len() < limit && left > 0 {
+        let step = left.min(STEP_NAMES).min(limit - topics.len());
+        let (found, reached) = desk.topics().list(desk.now(), &what, &progress, step);
+        topics.extend(found.into_iter().map(Topic::from));
+        (progress, left) = (reached, left - step);
+        tokio::task::yield_now().await;
+    }
+    let next = match progress {
+        Progress::After(path) => Some(path.into()),
+        Progress::Start | Progress::Done => None,
+    };
+    Ok(json_response(&Topics { topics, next }))
+}
+
+/// `GET /v1/topics/{topic}`
+pub(super) async fn one(
+    State(api): State<Api>,
+    Path(topic): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    Query::read(parts.uri.query(), &[], &[])?;
+    let visitor = api.admit(&parts).await?;
+    let what = api.desk().readable(visitor.by(), Right::History, &topic)?;
+    if topic.split('.').any(|token| ["*", ">"].contains(&token)) {
+        return Err(Problem::bad_request("this is a pattern: ask for `/v1/topics?pattern=`"));
+    }
+    let (mut known, _) = api.desk().topics().list(api.desk().now(), &what, &Progress::Start, 1);
+    let known = known.pop().map(Topic::from);
+    let unknown = || {
+        let detail = "nothing was published to this topic, or all of it is forgotten";
+        Problem::new(StatusCode::NOT_FOUND, "unknown_topic", detail)
+    };
+    Ok(json_response(&known.ok_or_else(unknown)?))
+}
+
+const LIMIT_DEFAULT: u64 = 100;
+const LIMIT_MAX: u64 = 1_000;
+/// Names that one request has looked at, whether they match or not.
+const NAMES_MAX: usize = 4_096;
+const STEP_NAMES: usize = 256;
