@@ -3,6 +3,7 @@
 
 mod batches;
 mod below;
+mod calls;
 mod clock;
 mod ends;
 mod fairness;

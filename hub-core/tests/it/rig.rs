@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewire_hub_core::access::Access;
+use tidewire_hub_core::calls::Calls;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
@@ -54,6 +55,8 @@ pub struct Hub {
     pub shard: Shard,
     pub sockets: Sockets,
     pub now: Millis,
+    /// What is asked without a connection.
+    pub calls: Calls<usize>,
 }
 
 /// Another shard of a hub, and its sockets.
@@ -105,17 +108,18 @@ impl Hub {
         epochs: &[Epoch],
         shards: usize,
     ) -> (Self, Vec<Shard>) {
-        let inboxes: Vec<_> = (0..shards).map(|_| Arc::new(Inbox::new(Box::new(|| ())))).collect();
+        let inboxes: Vec<_> = (0..=shards).map(|_| Arc::new(Inbox::new(Box::new(|| ())))).collect();
         let settings = Settings { limits, access: Access::open(), rules };
         let logs = epochs.iter().map(|epoch| (*epoch, Engine::Memory)).collect();
         let topics = Arc::new(Topics::with_logs(settings, logs, inboxes.clone()));
         let now = Millis(1_000_000);
-        let mut shards: Vec<_> = (0..)
+        let calls = Calls::new(shards, Arc::clone(&topics), Arc::clone(&inboxes[shards]));
+        let mut shards: Vec<_> = (0..shards)
             .zip(inboxes)
             .map(|(index, inbox)| Shard::new(now, index, Arc::clone(&topics), inbox))
             .collect();
         let shard = shards.remove(0);
-        (Self { topics, shard, sockets: Sockets::default(), now }, shards)
+        (Self { topics, shard, sockets: Sockets::default(), now, calls }, shards)
     }
 
     pub fn connect(&mut self, dialect: Dialect) -> ConnectionId {
