@@ -10,7 +10,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use serde::Serialize;
 
 use crate::gate::Gate;
@@ -55,6 +55,7 @@ pub fn router(gate: &Arc<Gate>) -> Router {
         .route("/v1/topics", get(topics::list))
         .route("/v1/tickets", post(tickets::create))
         .route("/v1/messages", post(messages::publish_several))
+        .route("/v1/{*path}", any(nothing))
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(gate), origin::check))
@@ -63,6 +64,10 @@ pub fn router(gate: &Arc<Gate>) -> Router {
 
 async fn not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_request", "this can be asked, but not by this method")
+}
+
+async fn nothing() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
 }
 
 impl Api {

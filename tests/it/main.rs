@@ -10,6 +10,8 @@ mod configuration;
 mod frames;
 mod handshakes;
 mod history;
+mod http;
+mod http_callers;
 mod native_client;
 mod operator;
 mod proxy;

@@ -3,6 +3,7 @@
 // Two binaries share it, and each uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod http;
 pub(crate) mod hub;
 pub(crate) mod keyed;
 pub(crate) mod neighbour;

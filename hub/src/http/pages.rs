@@ -131,7 +131,8 @@ fn answer(told: Told, asked: &HeaderMap) -> Response {
     let as_lines = [LINES, "application/jsonl"].iter().any(|kind| accepted.contains(kind));
     let Told { messages, gap, after, upto, more } = told;
     let gap = gap.map(|gap| serde_json::to_vec(&gap).unwrap_or_default());
-    let (next, previous) = (written(&upto), written(&after));
+    let above = |place: &Position| Position { offset: place.offset.next(), ..*place };
+    let (next, previous) = (written(&upto), written(&after.iter().map(above).collect::<Vec<_>>()));
     let mut out = Vec::with_capacity(messages.iter().map(|it| it.len() + 1).sum::<usize>() + 256);
     if as_lines {
         if let Some(gap) = gap {

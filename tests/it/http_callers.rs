@@ -1,0 +1,184 @@
+//! Who may ask what by HTTP, how fast, and how long: on the real process.
+
+use serde_json::{Value, json};
+
+use crate::support::eventually;
+use crate::support::file::{File, OPEN};
+use crate::support::http::Http;
+use crate::support::hub::Hub;
+use crate::support::keyed::{Keyed, bearer, by_secret, claims, now};
+use crate::support::socket::RawSocket;
+
+const JSON: &str = "application/json";
+const A: &str = "/v1/topics/a.b/messages";
+
+/// Claims for a key that is for everybody.
+fn anywhere(subject: &str, allow: Value) -> Value {
+    let mut claims = claims(subject, allow);
+    claims.as_object_mut().unwrap().remove("aud");
+    claims
+}
+
+#[test]
+fn a_token_says_who_asks_and_what_is_allowed() {
+    let keyed = Keyed::start("");
+    let allow = json!([{"topics": ["a.>"], "to": ["publish"]}, {"topics": ["a.b", "c"], "to": ["history"]}]);
+    let token = format!("Bearer {}", by_secret(&anywhere("ada", allow)));
+    let mut http = Http::to(keyed.hub.address);
+    let mut ask = |method: &str, path: &str, token: &str| {
+        http.ask(method, path, &[("authorization", token), ("content-type", JSON)], b"1")
+    };
+    for _ in 0..3 {
+        ask("POST", A, &token).ok();
+    }
+    let page = ask("GET", A, &token).ok();
+    assert_eq!(page["messages"][2]["sender"], "ada");
+    for (method, path) in [
+        ("POST", "/v1/topics/c/messages"),
+        ("GET", "/v1/topics/a.c/messages"),
+        ("GET", "/v1/topics/a.%3E/messages"),
+        ("GET", "/v1/topics/a.c/position"),
+        ("GET", "/v1/topics/a.c"),
+        ("GET", "/v1/topics?pattern=a.*"),
+        ("GET", "/v1/topics"),
+    ] {
+        let answer = ask(method, path, &token);
+        assert_eq!(answer.problem().1, "forbidden", "{method} {path}");
+    }
+    ask("GET", "/v1/topics?pattern=c", &token).ok();
+    for (bad, says) in [
+        ("Bearer x.y.z", "no signed JWT"),
+        ("Bearer", "`Bearer`"),
+        ("Basic YTpi", "`Bearer`"),
+        (&format!("Bearer {}", "x".repeat(9_000)), "longer"),
+        (&format!("{token}x"), "signature"),
+    ] {
+        let answer = ask("GET", A, bad);
+        let (status, code, detail) = answer.problem();
+        assert_eq!((status, &*code, answer.header("www-authenticate")), (401, "bad_token", Some("Bearer")));
+        assert!(detail.contains(says), "{bad}: {detail}");
+    }
+    assert_eq!(ask("GET", A, &token).status, 200, "others' mistakes are not held against it");
+}
+
+#[test]
+fn a_token_that_was_taken_once_ends_all_the_same() {
+    let keyed = Keyed::start("");
+    let mut brief = anywhere("ada", json!([{"topics": ["a.b"], "to": ["history"]}]));
+    brief["exp"] = json!(now() + 5);
+    let token = format!("Bearer {}", by_secret(&brief));
+    let mut http = Http::to(keyed.hub.address);
+    let mut ask = || http.ask("GET", A, &[("authorization", &token)], b"");
+    assert_eq!(ask().status, 200);
+    eventually("it has ended", || ask().status == 401);
+}
+
+#[test]
+fn keys_of_one_subject_mean_nothing_for_another() {
+    let keyed = Keyed::start("");
+    let allow = json!([{"topics": ["a.b"], "to": ["publish"]}]);
+    let mut http = Http::to(keyed.hub.address);
+    let mut publish = |subject: &str| {
+        let token = format!("Bearer {}", by_secret(&anywhere(subject, allow.clone())));
+        let headers = [("authorization", &*token), ("idempotency-key", "1"), ("content-type", JSON)];
+        http.ask("POST", A, &headers, b"1").ok()["duplicate"] == true
+    };
+    assert_eq!([publish("ada"), publish("bob"), publish("ada"), publish("bob")], [false, false, true, true]);
+    let mut socket = bearer(keyed.hub.address, 7, &by_secret(&anywhere("ada", allow)));
+    socket.say(json!({"type": "open", "handle": 1, "topic": "a.b", "lowest": 1}));
+    assert_eq!(socket.hear_of("opened")["window_new"], true);
+}
+
+#[test]
+fn rules_that_change_hold_for_the_next_request() {
+    let file = File::new(OPEN);
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let mut http = Http::to(hub.address);
+    http.post(A, JSON, b"1").ok();
+    std::fs::write(file.path(), OPEN.replace("publish = true", "publish = false")).unwrap();
+    hub.signal("HUP");
+    eventually("it is forbidden", || http.post(A, JSON, b"1").status == 403);
+    assert_eq!(http.get(A).status, 200);
+}
+
+#[test]
+fn pages_of_other_sites_may_not_ask() {
+    let mut toml = OPEN.replace("allow_no_origin = true", "origins = [\"https://app.example.com\"]");
+    toml.push('\n');
+    let file = File::new(&toml);
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let mut http = Http::to(hub.address);
+    let ours = ("origin", "https://app.example.com");
+    let answer = http.ask("POST", A, &[ours, ("content-type", JSON)], b"1");
+    answer.ok();
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example.com"));
+    assert_eq!(answer.header("vary"), Some("origin"));
+    let wish = ("access-control-request-method", "POST");
+    let preflight = http.ask("OPTIONS", A, &[ours, wish], b"");
+    assert_eq!(preflight.status, 204);
+    assert!(preflight.header("access-control-allow-headers").unwrap().contains("idempotency-key"));
+    for headers in [
+        &[("origin", "https://evil.example.com")][..],
+        &[("origin", "https://evil.example.com"), wish],
+        &[("origin", "null")],
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-origin")],
+        &[],
+    ] {
+        for method in ["GET", "POST", "OPTIONS"] {
+            let answer = http.ask(method, A, headers, b"");
+            assert_eq!(answer.problem().1, "origin_refused", "{method} {headers:?}");
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+        }
+    }
+    http.host = "app.example.com";
+    http.ask("GET", A, &[("sec-fetch-site", "same-origin")], b"").ok();
+    assert!(hub.metric("tidewire_handshakes_refused_total{reason=\"origin\"}") >= 9);
+}
+
+#[test]
+fn a_fast_program_is_told_when_to_come_back() {
+    let hub = Hub::dev_with(&[("publishes_per_second_max", 1)]);
+    let mut http = Http::to(hub.address);
+    let mut slowed = None;
+    for _ in 0..11 {
+        let answer = http.post(A, JSON, b"1");
+        if answer.status != 200 {
+            slowed = Some(answer);
+        }
+    }
+    let slowed = slowed.unwrap();
+    assert_eq!((slowed.problem().0, slowed.problem().1.as_str()), (429, "rate_limited"));
+    assert_eq!(slowed.header("retry-after"), Some("1"));
+}
+
+#[test]
+fn a_connection_is_kept_for_many_requests_and_not_for_slow_ones() {
+    let hub = Hub::dev_with(&[("http_ms", 1_000), ("handshake_ms", 1_000)]);
+    let mut slow = Http::to(hub.address);
+    let begun = format!("POST {A} HTTP/1.1\r\nhost: hub\r\ncontent-length: 10\r\n\r\nx");
+    std::io::Write::write_all(slow.socket.get_mut(), begun.as_bytes()).unwrap();
+    let mut http = Http::to(hub.address);
+    let mut ended = false;
+    eventually("the slow one is let go", || {
+        http.post(A, JSON, b"1").ok();
+        slow.socket.get_ref().set_nonblocking(true).unwrap();
+        ended |= matches!(std::io::Read::read(slow.socket.get_mut(), &mut [0]), Ok(0));
+        ended
+    });
+    http.post(A, JSON, b"1").ok();
+}
+
+#[test]
+fn a_hub_that_stops_sends_its_callers_away() {
+    let mut hub = Hub::start(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "20")]);
+    let _lingers = RawSocket::json(hub.address);
+    let mut http = Http::to(hub.address);
+    http.post(A, JSON, b"1").ok();
+    hub.signal("TERM");
+    eventually("it says so", || http.post(A, JSON, b"1").status == 503);
+    let answer = http.post(A, JSON, b"1");
+    assert_eq!((answer.problem().1.as_str(), answer.header("retry-after")), ("draining", Some("1")));
+    drop(_lingers);
+    hub.wait();
+}
