@@ -109,7 +109,7 @@ fn several_are_published_together_or_not_at_all() {
     assert_eq!(offsets(&published), [1, 2, 3]);
     assert_eq!(offsets(&http.get(A).ok()), [1, 3]);
     for (messages, index, says) in [
-        (json!([{"topic": "a.b", "data": 1}, {"topic": "$a", "data": 1}]), json!(1), "no rule"),
+        (json!([{"topic": "a.b", "data": 1}, {"topic": "$a", "data": 1}]), json!(1), "neither a rule"),
         (json!([{"topic": "a.b", "data": 1}, {"topic": "a", "text": "", "data": 1}]), json!(1), "one of"),
         (json!([{"topic": "a.b"}]), json!(0), "one of"),
         (json!([{"topic": "a.b", "text": "x", "content": "json"}]), json!(0), "something else"),
