@@ -82,7 +82,10 @@ test("a refusal of a topic is told once a connection, and its updates are droppe
   await until(() => !secret.send(2));
   assert.equal(secret.send(3), false);
   assert.equal(errors.length, 1);
-  assert.match(errors[0].message, /^send to secret: forbidden: neither a rule nor a token allows this$/);
+  assert.match(
+    errors[0].message,
+    /^send to secret: forbidden: neither a rule nor a token allows this$/,
+  );
   hub.cut();
   await hub.welcome(takesUpdates);
   await until(() => secret.send(4));
@@ -223,7 +226,9 @@ test("each client that sent to a topic hears once a connection that it is refuse
   const words = "send to secret: forbidden: neither a rule nor a token allows this";
   const refuse = async () => {
     const { fields } = await hub.next(Client.open);
-    hub.send(frame(Hub.refused, { 1: fields[1], 4: 5, 7: "neither a rule nor a token allows this" }));
+    hub.send(
+      frame(Hub.refused, { 1: fields[1], 4: 5, 7: "neither a rule nor a token allows this" }),
+    );
   };
   await refuse();
   await until(() => heard[1].length);
