@@ -12,6 +12,7 @@ use crate::dialect::{Dialect, Wants};
 use crate::histogram::Histogram;
 use crate::ledger::Ledger;
 
+mod asking;
 mod crowd;
 mod link;
 mod pacer;
@@ -19,6 +20,7 @@ mod plan;
 mod probe;
 mod publishers;
 
+pub use asking::Askers;
 use crowd::Crowd;
 use link::Distance;
 use pacer::Pacer;

@@ -6,6 +6,7 @@ use crate::load::{Pacing, Plan};
 use crate::scenario::Scenario;
 use crate::server::Server;
 
+mod asking;
 mod growth;
 mod joins;
 mod memory;
@@ -52,6 +53,7 @@ pub fn rows() -> Vec<Row> {
     [
         saturation::rows(),
         rates::rows(),
+        asking::rows(),
         memory::rows(),
         neighbours::rows(),
         joins::rows(),

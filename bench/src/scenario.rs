@@ -10,6 +10,7 @@ use crate::histogram::Histogram;
 use crate::load::{self, Load, Pacing, Plan};
 use crate::server::{Places, Running, Server};
 
+mod asking;
 mod fan_out;
 mod joining;
 mod memory;
@@ -51,6 +52,11 @@ pub enum Scenario {
     Windows,
     /// Publish without subscribers, as fast as the server acknowledges.
     Publish {
+        /// Seconds that are measured.
+        seconds: f64,
+    },
+    /// Publish by HTTP, on connections that are kept, each as fast as it is answered.
+    Ask {
         /// Seconds that are measured.
         seconds: f64,
     },
@@ -138,6 +144,7 @@ pub fn measure(trial: Trial<'_>, scenario: Scenario) -> Result<Measured> {
         Scenario::Topics => memory::topics(trial),
         Scenario::Windows => memory::windows(trial),
         Scenario::Publish { seconds } => publishing::publish(trial, seconds),
+        Scenario::Ask { seconds } => asking::publish(trial, seconds),
         Scenario::JoinPattern { per_second, again } => patterns::join(trial, per_second, again),
         Scenario::CatchUp { messages_each } => patterns::catch_up(trial, messages_each),
     }

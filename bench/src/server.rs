@@ -117,6 +117,24 @@ impl Server {
         }
     }
 
+    /// Where one publishes by HTTP, if it takes that.
+    #[must_use]
+    pub const fn publish_path(self) -> Option<&'static str> {
+        match self {
+            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy => {
+                Some("/v1/topics/bench/messages")
+            }
+            Self::Bun | Self::BunAnswers => Some("/publish?topic=bench"),
+            Self::Floor
+            | Self::FloorBlocks
+            | Self::Usual
+            | Self::Centrifuge
+            | Self::CentrifugeTuned
+            | Self::Nats
+            | Self::SocketIo => None,
+        }
+    }
+
     /// Whether its program is here.
     #[must_use]
     pub fn is_installed(self, places: &Places) -> bool {

@@ -3,8 +3,12 @@ const answers = process.argv.includes("--answers");
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: 0,
-  fetch(request, server) {
+  async fetch(request, server) {
     const topic = new URL(request.url).searchParams.get("topic");
+    if (request.method === "POST") {
+      server.publish(topic, await request.bytes(), false);
+      return new Response("ok");
+    }
     if (server.upgrade(request, { data: { topic } })) return;
     return new Response("WebSocket only", { status: 426 });
   },
