@@ -8,7 +8,6 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use serde::Serialize;
@@ -27,13 +26,13 @@ mod topics;
 
 mod tickets;
 
-pub mod origin;
-
 mod body;
 
 mod query;
 
 pub mod callers;
+
+pub mod origin;
 
 mod problem;
 
@@ -45,7 +44,7 @@ pub struct Api {
     tickets: Arc<Tickets>,
 }
 
-/// Answers what is below `/v1`, but for the WebSocket.
+/// Answers what is below `/v1`, but for the WebSocket. Pages need [`origin::check`] besides.
 pub fn router(gate: &Arc<Gate>) -> Router {
     let api = Api { gate: Arc::clone(gate), callers: Arc::default(), tickets: Arc::default() };
     Router::new()
@@ -58,7 +57,6 @@ pub fn router(gate: &Arc<Gate>) -> Router {
         .route("/v1/{*path}", any(nothing))
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(Arc::clone(gate), origin::check))
         .with_state(api)
 }
 

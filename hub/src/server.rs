@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::gate::accept::Routers;
 use crate::gate::door::Door;
 use crate::gate::open_files::{self, Shortage};
 use crate::gate::proxies::Proxies;
@@ -73,10 +74,8 @@ impl Server {
         let gate = Gate::new(Arc::clone(&door), config.origins, Arc::clone(&reactor));
         let metrics = admin::router(Arc::clone(&gate), Arc::clone(&reactor));
         let health = admin::health_router(Arc::clone(&gate));
-        let mut router = gate::router(Arc::clone(&gate))
-            .merge(health.clone())
-            .merge(http::router(&gate))
-            .merge(page::router(config.demo));
+        let mut router =
+            gate::router(Arc::clone(&gate)).merge(health.clone()).merge(page::router(config.demo));
         let turned_down = Arc::new(TurnedDown::new(Arc::clone(&reactor)));
         let mut tasks = vec![tokio::spawn(keep_telling(Arc::clone(&refusals), Arc::clone(&turned_down)))];
         let metrics_address = operators.as_ref().map(|(_, address)| *address);
@@ -84,12 +83,16 @@ impl Server {
             Some((listener, _)) => {
                 let limits = gate::limits::Limits { handshakes_max: OPERATORS_MAX, ..config.gate };
                 let door = Door::new(limits, Proxies::default(), Arc::clone(&refusals));
-                tasks.push(tokio::spawn(accept::serve(listener, health.merge(metrics), door)));
+                tasks.push(tokio::spawn(accept::serve(listener, health.merge(metrics).into(), door)));
             }
             None => router = router.merge(metrics),
         }
-        let router = router.layer(from_fn_with_state(Arc::clone(&gate), gate::at_its_path));
-        tasks.push(tokio::spawn(accept::serve(listener, router, door)));
+        let api = http::router(&gate);
+        let for_pages = api.clone().layer(from_fn_with_state(Arc::clone(&gate), http::origin::check));
+        let at_its_path = from_fn_with_state(Arc::clone(&gate), gate::at_its_path);
+        let careful = router.clone().merge(for_pages).layer(at_its_path);
+        let routers = Routers { careful, plain: router.merge(api) };
+        tasks.push(tokio::spawn(accept::serve(listener, routers, door)));
         Ok(Self {
             address,
             metrics_address,

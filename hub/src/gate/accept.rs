@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper::{Request, StatusCode};
@@ -26,6 +26,29 @@ use crate::gate::RETRY_AFTER_FULL;
 use crate::gate::door::Door;
 use crate::gate::line::Line;
 use crate::gate::refusals::{Reason, Refusals};
+
+/// What answers requests. What browsers say of pages, and wishes to speak something else, takes looking at; programs say
+/// neither, and are spared that.
+#[derive(Debug, Clone)]
+pub struct Routers {
+    /// For requests that name an origin, come from a browser or want to upgrade.
+    pub careful: Router,
+    /// For all others: the same answers.
+    pub plain: Router,
+}
+
+impl From<Router> for Routers {
+    fn from(router: Router) -> Self {
+        Self { careful: router.clone(), plain: router }
+    }
+}
+
+impl Routers {
+    fn of(&self, headers: &HeaderMap) -> &Router {
+        let is_simple = [&ORIGIN, &UPGRADE, &SEC_FETCH_SITE].iter().all(|name| !headers.contains_key(*name));
+        if is_simple { &self.plain } else { &self.careful }
+    }
+}
 
 /// Listens on an address.
 ///
@@ -41,8 +64,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts connections for ever and answers each by `router`.
-pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>) {
+/// Accepts connections for ever and answers each by one of `routers`.
+pub async fn serve(listener: TcpListener, routers: Routers, door: Arc<Door>) {
     let room = Arc::new(Semaphore::new(door.limits.handshakes_max));
     let refusals = Arc::new(Semaphore::new(door.limits.refusals_max));
     loop {
@@ -57,10 +80,10 @@ pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>) {
         };
         match door.take(peer.ip()) {
             Ok(seat) => {
-                let (router, door) = (router.clone(), Arc::clone(&door));
+                let (routers, door) = (routers.clone(), Arc::clone(&door));
                 tokio::spawn(async move {
                     let _held = (place, seat);
-                    speak_http(stream, peer, router, &door).await;
+                    speak_http(stream, peer, routers, &door).await;
                 });
             }
             Err(no_seat) => {
@@ -87,7 +110,7 @@ pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>) {
 
 /// Answers requests until the client goes, one takes too long, or the connection becomes a WebSocket. Where many speak HTTP
 /// none is kept for a next request.
-async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, door: &Arc<Door>) {
+async fn speak_http(stream: TcpStream, peer: SocketAddr, routers: Routers, door: &Arc<Door>) {
     // Linux lets a connection have this of its listener.
     if cfg!(not(target_os = "linux")) {
         let _ = stream.set_nodelay(true);
@@ -95,12 +118,13 @@ async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, door: &
     let limits = &door.limits;
     let patience = Duration::from_millis(limits.http_ms);
     let line = Arc::new(Line::new(patience));
-    let (service, crowded) = (TowerToHyperService::new(router), Arc::clone(door));
+    let crowded = Arc::clone(door);
     let requests = Arc::clone(&line);
     let service = service_fn(move |mut request: Request<Incoming>| {
         requests.give(patience);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(Arc::clone(&requests));
+        let service = TowerToHyperService::new(routers.of(request.headers()).clone());
         let (answer, crowded) = (service.call(request), Arc::clone(&crowded));
         async move {
             let mut answer = answer.await?;
@@ -154,6 +178,8 @@ async fn hold_back(error: &io::Error, refusals: &Refusals) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
+/// What browsers say of where a request comes from, also where they name no origin.
+pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Connections that wait in the kernel for being accepted; it may allow fewer.
 const BACKLOG: u32 = 4_096;
 /// How long a refused client may take to read why.

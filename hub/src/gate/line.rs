@@ -1,8 +1,9 @@
 //! One TCP connection that speaks HTTP, as its requests know it: how fast it publishes, and how long it may go on.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tidewire_hub_core::ledger::{Account, AccountKey, Ledger};
 use tidewire_hub_core::pace::Pace;
 use tokio::time::Instant;
 
@@ -13,12 +14,24 @@ pub struct Line {
     pub pace: Pace,
     /// The request under way is over by then.
     until: Mutex<Instant>,
+    /// Who was charged for its last request.
+    account: Mutex<Option<Arc<Account>>>,
 }
 
 impl Line {
     /// A connection whose first request may take so long.
     pub fn new(patience: Duration) -> Self {
-        Self { pace: Pace::default(), until: Mutex::new(Instant::now() + patience) }
+        let until = Mutex::new(Instant::now() + patience);
+        Self { pace: Pace::default(), until, account: Mutex::default() }
+    }
+
+    /// The account of whoever asks on it: behind a proxy each request may be somebody else's.
+    pub fn account(&self, ledger: &Arc<Ledger>, key: AccountKey) -> Arc<Account> {
+        let mut last = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_none_or(|account| account.key() != key) {
+            *last = None;
+        }
+        Arc::clone(last.get_or_insert_with(|| ledger.account(key)))
     }
 
     /// From now on it may take so long once more.

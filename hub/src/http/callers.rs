@@ -18,6 +18,7 @@ use tidewire_protocol::code::Code;
 
 use crate::gate::Gate;
 use crate::gate::line::Line;
+use crate::http::origin::{may_come, turned_away};
 use crate::http::problem::{Problem, later};
 use crate::seats::account_of;
 
@@ -65,12 +66,15 @@ impl Callers {
         if gate.is_shut() {
             return Err(later(Code::Draining, "the hub is stopping; come back in a moment"));
         }
+        if !may_come(gate.origins(), &request.headers) {
+            return Err(turned_away(gate, &request.headers, request.extensions.get()));
+        }
         let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.ok_or(Code::Internal)?.0.ip();
         let client = gate.door().proxies.client_of(peer, &request.headers);
         let desk = gate.reactor().desk();
-        let account = desk.topics().ledger().account(account_of(client));
         let line = request.extensions.get::<Arc<Line>>().ok_or(Code::Internal)?;
+        let account = line.account(desk.topics().ledger(), account_of(client));
         let caller = match token_of(&request.headers)? {
             Some(token) if desk.topics().credentials().are_taken() => {
                 self.caller(gate, &account, token).await?

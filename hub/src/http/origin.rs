@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use crate::gate::Gate;
+use crate::gate::accept::SEC_FETCH_SITE;
 use crate::gate::origin::{Origins, well_formed};
 use crate::gate::refusals::Reason;
 use crate::http::problem::Problem;
@@ -23,8 +24,7 @@ use crate::http::problem::Problem;
 pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     if !may_come(gate.origins(), request.headers()) {
-        refuse(&gate, &request);
-        return turned_away(origin.is_some());
+        return turned_away(&gate, request.headers(), request.extensions().get()).into_response();
     }
     let is_question =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -47,11 +47,12 @@ pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
     response
 }
 
-fn may_come(origins: &Origins, headers: &HeaderMap) -> bool {
+/// Whether a request may be answered: of a page that may come, or of a program that may or has a token.
+pub(super) fn may_come(origins: &Origins, headers: &HeaderMap) -> bool {
     if headers.contains_key(ORIGIN) {
         return origins.allow(headers.get_all(ORIGIN).iter().map(HeaderValue::as_bytes));
     }
-    match headers.get(FETCH_SITE).map(HeaderValue::as_bytes) {
+    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
         // A page reads from where it came from, without a word of where that is: a name that leads here by a trick, too.
         Some(b"same-origin") => {
             let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -62,25 +63,28 @@ fn may_come(origins: &Origins, headers: &HeaderMap) -> bool {
     }
 }
 
-fn refuse(gate: &Gate, request: &Request) {
-    let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() else { return };
-    let client = gate.door().proxies.client_of(peer.ip(), request.headers());
-    match request.headers().get(ORIGIN) {
+/// Notes a request that may not be answered, and says why.
+pub(super) fn turned_away(
+    gate: &Gate,
+    headers: &HeaderMap,
+    peer: Option<&ConnectInfo<SocketAddr>>,
+) -> Problem {
+    let client = peer.map(|ConnectInfo(peer)| gate.door().proxies.client_of(peer.ip(), headers));
+    let (reason, why, detail) = match headers.get(ORIGIN) {
         Some(origin) => {
-            let origin = well_formed(origin.as_bytes()).unwrap_or("no origin that browsers send");
-            gate.refuse(Reason::Origin, client, format_args!("this page may not ask (it is {origin})"));
+            let origin = well_formed(origin.as_bytes()).unwrap_or("none that browsers send");
+            let why = format!("pages of its origin may not ask (it is {origin})");
+            (Reason::Origin, why, "pages of this origin may not ask: the hub's `origins` have to name it")
         }
-        None => gate.refuse(Reason::NoOrigin, client, "a program may not ask without a token"),
-    }
-}
-
-fn turned_away(is_page: bool) -> Response {
-    let detail = if is_page {
-        "pages of this origin may not ask: the hub's `origins` have to name it"
-    } else {
-        "programs may not ask without a token: bring one, or have `allow_no_origin = true` set"
+        None => {
+            let why = "programs may not ask without a token".to_owned();
+            let detail =
+                "programs may not ask without a token: bring one, or have `allow_no_origin = true` set";
+            (Reason::NoOrigin, why, detail)
+        }
     };
-    Problem::new(StatusCode::FORBIDDEN, "origin_refused", detail).into_response()
+    if let Some(client) = client {
+        gate.refuse(reason, client, why);
+    }
+    Problem::new(StatusCode::FORBIDDEN, "origin_refused", detail)
 }
-
-const FETCH_SITE: &str = "sec-fetch-site";
