@@ -82,9 +82,9 @@ fn a_retry_with_its_key_lands_once() {
     // A client that is cut off before it has read the answer cannot know.
     let mut first = Http::to(hub.address);
     first.send("POST", A, &key, b"1");
-    drop(first);
     let mut http = Http::to(hub.address);
     eventually("it has landed", || !offsets(&http.get(A).ok()).is_empty());
+    drop(first);
     let again = http.ask("POST", A, &key, b"1").ok();
     assert_eq!((&again["offset"], &again["duplicate"]), (&json!(1), &json!(true)));
     let other = http.ask("POST", A, &[("content-type", JSON), ("idempotency-key", "order 8")], b"1").ok();
