@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidewire_hub_core::topics::Settings;
@@ -13,6 +14,7 @@ use crate::config::raw::RawConfig;
 use crate::gate;
 use crate::gate::origin::Origins;
 use crate::gate::proxies::Proxies;
+use crate::tls::Tls;
 use crate::tokens::Keyring;
 
 mod reload;
@@ -28,6 +30,8 @@ mod warnings;
 mod rules;
 
 mod auth;
+
+mod certificate;
 
 mod raw;
 
@@ -60,6 +64,8 @@ pub struct Config {
     pub origins: Origins,
     /// Proxies that are believed whose connection they pass on. None by default.
     pub proxies: Proxies,
+    /// The certificate where clients connect. Without one they connect without TLS.
+    pub tls: Option<Arc<Tls>>,
     /// Keys that tokens may be signed with. Without any, everybody is anonymous.
     pub keys: Keyring,
     /// Bounds before and at the handshake.

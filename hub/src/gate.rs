@@ -19,15 +19,16 @@ use hyper::body::Body as _;
 use hyper::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use rustls::ServerConnection;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::names::producers::Arrival;
-use tokio::net::TcpStream;
 
 use crate::gate::door::Door;
 use crate::gate::handshake::{BadHandshake, Handshake, words};
 use crate::gate::limits::Limits;
 use crate::gate::origin::{Origins, well_formed};
 use crate::gate::refusals::Reason;
+use crate::gate::stream::Stream;
 use crate::reactor::{Newcomer, Reactor};
 use crate::report::report;
 use crate::seats::{NoSeat, Seat, Seats};
@@ -49,6 +50,8 @@ pub mod origin;
 pub mod proxies;
 
 pub mod refusals;
+
+mod stream;
 
 /// The way in.
 #[derive(Debug)]
@@ -210,20 +213,23 @@ async fn hand_over(gate: Arc<Gate>, upgrade: OnUpgrade, agreed: (Dialect, Seat, 
     let Ok(Ok(upgraded)) = tokio::time::timeout(patience, upgrade).await else { return };
     match take_socket(upgraded) {
         // The bytes that came right behind the handshake are copied: hyper's buffer is 8 KiB or more.
-        Ok((stream, received)) => {
+        Ok(((stream, tls), received)) => {
             let (dialect, seat, arrival) = agreed;
-            gate.reactor.welcome(Newcomer { stream, received: received.into(), dialect, seat, arrival });
+            gate.reactor.welcome(Newcomer { stream, tls, received: received.into(), dialect, seat, arrival });
         }
         Err(error) => report(format_args!("a socket could not be taken over: {error}")),
     }
 }
 
-fn take_socket(upgraded: Upgraded) -> std::io::Result<(std::net::TcpStream, Vec<u8>)> {
+/// The socket, with what belongs to it of TLS, and what was read of it.
+fn take_socket(upgraded: Upgraded) -> std::io::Result<(Socket, Vec<u8>)> {
     let parts = upgraded
-        .downcast::<TokioIo<TcpStream>>()
-        .map_err(|_| std::io::Error::other("an upgraded connection is no TCP stream"))?;
-    Ok((parts.io.into_inner().into_std()?, parts.read_buf.to_vec()))
+        .downcast::<TokioIo<Stream>>()
+        .map_err(|_| std::io::Error::other("an upgraded connection is none of the gate's"))?;
+    Ok((parts.io.into_inner().into_parts()?, parts.read_buf.to_vec()))
 }
+
+type Socket = (std::net::TcpStream, Option<Box<ServerConnection>>);
 
 /// "101 Switching Protocols". No extension is taken up, so nothing is compressed.
 fn switching(handshake: &Handshake) -> Response {

@@ -3,7 +3,7 @@
 //! The modules, in the order a message meets them; each uses only those after it:
 //! [`server`] (starts and stops a hub), [`config`] (what was written becomes what it means), [`admin`] (health and
 //! metrics), [`turned_down`] (what is told of those whom the hub refuses something), [`page`] (what a browser sees), [`http`] (the HTTP API), [`gate`] (HTTP and the WebSocket handshake), [`reactor`] (a thread for
-//! each shard, and its sockets), [`tokens`] (whether one is sound, and what it says), then leaves.
+//! each shard, and its sockets), [`tokens`] (whether one is sound, and what it says), [`tls`] (the hub's certificate), then leaves.
 
 pub mod server;
 
@@ -20,6 +20,8 @@ pub mod gate;
 pub mod reactor;
 
 pub mod tokens;
+
+pub mod tls;
 
 pub mod seats;
 

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use mio::{Poll, Waker};
+use rustls::ServerConnection;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::log::engine::Engine;
@@ -38,6 +39,8 @@ mod sockets;
 
 mod farewell;
 
+mod sealing;
+
 /// The threads that own all WebSockets.
 #[derive(Debug)]
 pub struct Reactor {
@@ -51,6 +54,8 @@ pub struct Reactor {
 pub struct Newcomer {
     /// The socket; it must not block.
     pub stream: TcpStream,
+    /// What belongs to it where TLS is spoken on it.
+    pub tls: Option<Box<ServerConnection>>,
     /// What came right behind the handshake.
     pub received: Box<[u8]>,
     /// What both sides speak.

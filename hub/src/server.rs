@@ -20,6 +20,7 @@ use crate::gate::refusals::Refusals;
 use crate::gate::{self, Gate, accept};
 use crate::reactor::Reactor;
 use crate::report::report;
+use crate::tls::{BadPair, Tls};
 use crate::turned_down::TurnedDown;
 use crate::{admin, http, page};
 
@@ -32,6 +33,7 @@ pub struct Server {
     metrics_address: Option<SocketAddr>,
     refusals: Arc<Refusals>,
     turned_down: Arc<TurnedDown>,
+    tls: Option<Arc<Tls>>,
     /// What runs until the hub stops: accept loops, and the teller of refusals.
     tasks: Vec<JoinHandle<()>>,
     drain: Duration,
@@ -70,7 +72,7 @@ impl Server {
         let operators = config.metrics_listen.map(listen).transpose()?;
         let reactor = Reactor::start(config.core, config.keys, config.shards).map_err(StartError::Shards)?;
         let refusals = Arc::new(Refusals::default());
-        let door = Door::new(config.gate.clone(), config.proxies, Arc::clone(&refusals));
+        let door = Door::new(config.gate.clone(), config.proxies, config.tls.clone(), Arc::clone(&refusals));
         let gate = Gate::new(Arc::clone(&door), config.origins, Arc::clone(&reactor));
         let metrics = admin::router(Arc::clone(&gate), Arc::clone(&reactor));
         let health = admin::health_router(Arc::clone(&gate));
@@ -78,11 +80,12 @@ impl Server {
             gate::router(Arc::clone(&gate)).merge(health.clone()).merge(page::router(config.demo));
         let turned_down = Arc::new(TurnedDown::new(Arc::clone(&reactor)));
         let mut tasks = vec![tokio::spawn(keep_telling(Arc::clone(&refusals), Arc::clone(&turned_down)))];
+        tasks.extend(config.tls.clone().map(|tls| tokio::spawn(keep_looking(tls))));
         let metrics_address = operators.as_ref().map(|(_, address)| *address);
         match operators {
             Some((listener, _)) => {
                 let limits = gate::limits::Limits { handshakes_max: OPERATORS_MAX, ..config.gate };
-                let door = Door::new(limits, Proxies::default(), Arc::clone(&refusals));
+                let door = Door::new(limits, Proxies::default(), None, Arc::clone(&refusals));
                 tasks.push(tokio::spawn(accept::serve(listener, health.merge(metrics).into(), door)));
             }
             None => router = router.merge(metrics),
@@ -100,6 +103,7 @@ impl Server {
             reactor,
             refusals,
             turned_down,
+            tls: config.tls,
             tasks,
             drain: config.drain,
         })
@@ -115,6 +119,19 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether clients have to speak TLS.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads the certificate and its key again, if there is one, and says what came of it.
+    pub fn read_certificate(&self) {
+        if let Some(tls) = self.tls.clone() {
+            tokio::task::spawn_blocking(move || tell_of_certificate(tls.read_again()));
+        }
     }
 
     /// From now on others may do what these rules say; what they do not allow ends.
@@ -155,6 +172,31 @@ async fn keep_telling(refusals: Arc<Refusals>, turned_down: Arc<TurnedDown>) {
     }
 }
 
+/// Looks for another certificate, for ever.
+async fn keep_looking(tls: Arc<Tls>) {
+    let mut interval = tokio::time::interval(CERTIFICATE_LOOK);
+    loop {
+        interval.tick().await;
+        let looking = Arc::clone(&tls);
+        // Files may be slow.
+        if let Ok(Some(read)) = tokio::task::spawn_blocking(move || looking.look()).await {
+            tell_of_certificate(read);
+        }
+    }
+}
+
+fn tell_of_certificate(read: Result<Option<String>, BadPair>) {
+    match read {
+        Ok(warning) => {
+            report("the certificate was read again and holds for new connections");
+            if let Some(warning) = warning {
+                report(format_args!("warning: {warning}"));
+            }
+        }
+        Err(why) => report(format_args!("the certificate stays as it is: {why}")),
+    }
+}
+
 /// Takes as many open files as the system gives, and no more connections than they allow.
 fn raise_open_files(config: &mut Config) {
     let Ok(files) = rlimit::increase_nofile_limit(u64::MAX) else {
@@ -184,5 +226,7 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
 const OPERATORS_MAX: usize = 32;
 /// Between two lines about one reason or code.
 const TELLING: Duration = Duration::from_secs(10);
+/// How often the certificate's files are looked at. A change is taken up when they have been still for so long.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
 /// How often a stopping hub looks whether all have gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);

@@ -21,6 +21,7 @@ mod rights;
 mod signals;
 mod silence;
 mod subscribers;
+mod tls;
 mod token_command;
 mod tokens;
 mod updates;

@@ -56,13 +56,15 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
     let server = Server::start(config)?;
     {
         let mut out = io::stdout().lock();
-        writeln!(out, "tidewire listening on http://{}", server.address())?;
+        let scheme = if server.speaks_tls() { "https" } else { "http" };
+        writeln!(out, "tidewire listening on {scheme}://{}", server.address())?;
         out.flush()?;
     }
     if let Some(address) = server.metrics_address() {
         report(format_args!("metrics for operators at http://{address}/metrics"));
     }
-    let demo = with_demo.then(|| tokio::spawn(publish_host(server.address())));
+    // What publishes its charts connects as anybody does, and the certificate is for another name than this machine's.
+    let demo = (with_demo && !server.speaks_tls()).then(|| tokio::spawn(publish_host(server.address())));
     until_end(&mut signals, &server, flags, depth_max).await;
     // It would try to come back to a hub that waits for everybody to leave.
     if let Some(demo) = demo {
@@ -95,6 +97,7 @@ async fn until_end(signals: &mut Signals, server: &Server, flags: &Flags, depth_
         if again && !is_reading {
             (is_reading, again) = (true, false);
             read_rules(flags.clone(), depth_max, done.clone());
+            server.read_certificate();
         }
     }
 }

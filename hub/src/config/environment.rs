@@ -18,11 +18,14 @@ pub(super) fn overlay(
     for (variable, value) in env {
         let variable = variable.to_string_lossy();
         let Some(key) = variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else { continue };
-        let place = |text: &str| Place { line: None, key: variable.to_string(), text: format!("\"{text}\"") };
+        let is_secret = SECRET.iter().any(|word| key.contains(word));
+        let place = |text: &str| {
+            let text = if is_secret { "..." } else { text };
+            Place { line: None, key: variable.to_string(), text: format!("\"{text}\"") }
+        };
         let limit = key.strip_prefix(LIMITS);
         if !KEYS.contains(&&*key) && limit.is_none_or(|limit| !bounds::NAMES.contains(&limit)) {
-            let is_secret = SECRET.iter().any(|word| key.contains(word));
-            let text = if is_secret { "...".into() } else { value.to_string_lossy() };
+            let text = value.to_string_lossy();
             if OF_OTHERS.contains(&&*key) || is_of_an_orchestrator(&key, &text) {
                 continue;
             }
@@ -54,6 +57,8 @@ fn set(raw: &mut RawConfig, key: &str, text: &str, place: &Place, problems: &mut
     match key {
         "listen" => raw.listen = string(),
         "metrics_listen" => raw.metrics_listen = string(),
+        "tls_certificate" => raw.tls_certificate = string(),
+        "tls_key" => raw.tls_key = string(),
         "shards" => raw.shards = number(text, place, problems).or(raw.shards.take()),
         "drain_seconds" => raw.drain_seconds = number(text, place, problems).or(raw.drain_seconds.take()),
         "allow_no_origin" => match text.trim().parse() {
@@ -123,10 +128,19 @@ fn is_of_an_orchestrator(key: &str, value: &str) -> bool {
 const PREFIX: &str = "TIDEWIRE_";
 /// What stands before a limit's name.
 const LIMITS: &str = "limits_";
-const KEYS: &[&str] =
-    &["listen", "metrics_listen", "shards", "drain_seconds", "origins", "allow_no_origin", "trusted_proxies"];
+const KEYS: &[&str] = &[
+    "listen",
+    "metrics_listen",
+    "shards",
+    "drain_seconds",
+    "origins",
+    "allow_no_origin",
+    "trusted_proxies",
+    "tls_certificate",
+    "tls_key",
+];
 /// Variables that the command line reads.
-const OF_OTHERS: &[&str] = &["config", "url", "token"];
+const OF_OTHERS: &[&str] = &["config", "url", "token", "ca"];
 /// What a variable's name holds whose value may be a secret, which is told nobody.
 const SECRET: &[&str] = &["token", "secret", "key", "password"];
 

@@ -180,7 +180,7 @@ impl<'a> Fields<'a> {
             text.push_str("...");
         }
         let key = self.key(name);
-        if key.split('.').next() == Some(SECRETS) && !PUBLIC.contains(&name) {
+        if key.split('.').next().is_some_and(|head| SECRETS.contains(&head)) && !PUBLIC.contains(&name) {
             text = "\"...\"".into();
         }
         Place { line: Some(line_of(self.text, span.start)), key, text }
@@ -218,8 +218,8 @@ fn line_of(text: &str, at: usize) -> usize {
     1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
-/// Below this key somebody may write a secret where the name of its file belongs: values are told nobody, but of these keys.
-const SECRETS: &str = "auth";
-const PUBLIC: &[&str] = &["algorithm", "leeway_seconds"];
+/// Below these keys somebody may write a secret where the name of its file belongs: values are told nobody, but of these keys.
+const SECRETS: &[&str] = &["auth", "tls"];
+const PUBLIC: &[&str] = &["algorithm", "leeway_seconds", "certificate"];
 /// How much of a wrong value is shown.
 const TEXT_CHARS_MAX: usize = 80;

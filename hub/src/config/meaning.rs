@@ -10,7 +10,7 @@ use tidewire_hub_core::topics::Settings;
 use crate::config::bounds::Limits;
 use crate::config::problem::{Problem, Warning, Written};
 use crate::config::raw::RawConfig;
-use crate::config::{Config, Flags, auth, demo, rules, warnings};
+use crate::config::{Config, Flags, auth, certificate, demo, rules, warnings};
 use crate::gate::origin::{AllowedOrigin, Origins};
 use crate::gate::proxies::Proxies;
 
@@ -35,6 +35,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     };
     let folder = flags.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     let (keys, key_warnings) = auth::keys(raw.keys, folder, problems);
+    let (tls, tls_warnings) = certificate::read(raw.tls_certificate, raw.tls_key, folder, flags, problems);
     let (mut topics, topic_places) = rules::topics(raw.topics, problems);
     if flags.demo {
         topics.extend(demo::rules());
@@ -49,6 +50,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         demo: flags.demo,
         origins,
         proxies: Proxies(each(raw.trusted_proxies, str::parse, problems)),
+        tls,
         keys,
         gate,
         core: Settings { limits, access, rules: topics },
@@ -57,6 +59,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     let said = (flags.dev, raw.means_keys);
     config.warnings = warnings::find(&config, said, &access_places, &topic_places, &raw.limits);
     config.warnings.extend(key_warnings);
+    config.warnings.extend(tls_warnings);
     if let Some(place) = pages.filter(|_| flags.dev) {
         let says = "with --dev only pages of this machine may connect, whatever is listed".into();
         config.warnings.push(Warning { place: Some(place), says });

@@ -24,6 +24,10 @@ pub(super) struct RawConfig {
     pub(super) allow_no_origin: Option<Written<bool>>,
     /// Addresses and networks of proxies that are believed whom they speak for.
     pub(super) trusted_proxies: Option<Vec<Written<String>>>,
+    /// The file with the hub's certificate.
+    pub(super) tls_certificate: Option<Written<String>>,
+    /// The file with its key.
+    pub(super) tls_key: Option<Written<String>>,
     /// Keys that tokens may be signed with.
     pub(super) keys: Vec<RawKey>,
     /// Whether there are to be any: what is wrong with one is no reason to say that there is none.
@@ -102,6 +106,7 @@ impl RawConfig {
         let before = problems.len();
         let keys = keys(&mut file, problems);
         let means_keys = !keys.is_empty() || problems.len() > before;
+        let (tls_certificate, tls_key) = tls(&mut file, problems);
         let raw = Self {
             listen: file.string("listen", problems),
             metrics_listen: file.string("metrics_listen", problems),
@@ -110,6 +115,8 @@ impl RawConfig {
             origins: file.strings("origins", problems),
             allow_no_origin: file.flag("allow_no_origin", problems),
             trusted_proxies: file.strings("trusted_proxies", problems),
+            tls_certificate,
+            tls_key,
             keys,
             means_keys,
             access: access(file.tables("access", problems), problems),
@@ -119,6 +126,23 @@ impl RawConfig {
         file.end(problems);
         raw
     }
+}
+
+fn tls(
+    file: &mut Fields<'_>,
+    problems: &mut Vec<Problem>,
+) -> (Option<Written<String>>, Option<Written<String>>) {
+    let mut table = match file.table("tls") {
+        Some(Ok(fields)) => fields,
+        Some(Err(Written { place, .. })) => {
+            problems.push(Place { key: "tls".into(), ..place }.wrong("a table headed [tls]"));
+            return (None, None);
+        }
+        None => return (None, None),
+    };
+    let files = (table.string("certificate", problems), table.string("key", problems));
+    table.end(problems);
+    files
 }
 
 fn keys(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Vec<RawKey> {

@@ -14,7 +14,15 @@ impl Config {
     #[must_use]
     pub fn summary(&self) -> String {
         let mut out = String::new();
-        let _ = writeln!(out, "clients connect to {}", self.listen);
+        let _ = match &self.tls {
+            Some(tls) => writeln!(
+                out,
+                "clients connect to {} by TLS, with the certificate in {}",
+                self.listen,
+                tls.files().certificate.display()
+            ),
+            None => writeln!(out, "clients connect to {}", self.listen),
+        };
         let _ = match self.metrics_listen {
             Some(address) => writeln!(out, "operators read /metrics at {address} only"),
             None => writeln!(out, "operators, and everybody else, read /metrics there too"),

@@ -4,6 +4,7 @@
 //! hence a loop of our own.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::gate::RETRY_AFTER_FULL;
 use crate::gate::door::Door;
 use crate::gate::line::Line;
 use crate::gate::refusals::{Reason, Refusals};
+use crate::gate::stream::{NoTls, Stream};
 
 /// What answers requests. What browsers say of pages, and wishes to speak something else, takes looking at; programs say
 /// neither, and are spared that.
@@ -83,7 +85,13 @@ pub async fn serve(listener: TcpListener, routers: Routers, door: Arc<Door>) {
                 let (routers, door) = (routers.clone(), Arc::clone(&door));
                 tokio::spawn(async move {
                     let _held = (place, seat);
-                    speak_http(stream, peer, routers, &door).await;
+                    // Linux lets a connection have this of its listener.
+                    if cfg!(not(target_os = "linux")) {
+                        let _ = stream.set_nodelay(true);
+                    }
+                    if let Some(stream) = welcome(stream, peer, &door).await {
+                        speak_http(stream, peer, routers, &door).await;
+                    }
                 });
             }
             Err(no_seat) => {
@@ -97,10 +105,14 @@ pub async fn serve(listener: TcpListener, routers: Routers, door: Arc<Door>) {
                     ),
                 );
                 // Beyond some, not even a refusal is written: it would be another way to hold sockets.
-                if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
+                // Who speaks TLS would not understand it.
+                if door.tls.is_none()
+                    && let Ok(place) = Arc::clone(&refusals).try_acquire_owned()
+                {
                     tokio::spawn(async move {
                         let _held = place;
-                        turn_away(stream, &no_seat.to_string()).await;
+                        let head = format!("503 Service Unavailable\r\nretry-after: {RETRY_AFTER_FULL}");
+                        turn_away(stream, &head, &no_seat.to_string()).await;
                     });
                 }
             }
@@ -108,13 +120,26 @@ pub async fn serve(listener: TcpListener, routers: Routers, door: Arc<Door>) {
     }
 }
 
+/// What HTTP is to be spoken on: TLS where the door has a certificate, and nothing if that does not come about.
+async fn welcome(stream: TcpStream, peer: SocketAddr, door: &Door) -> Option<Stream> {
+    let Some(tls) = &door.tls else { return Some(Stream::Plain(stream)) };
+    let patience = Duration::from_millis(door.limits.handshake_ms);
+    let refuse = |why: fmt::Arguments<'_>| door.refusals.refuse(Reason::Tls, Some(peer.ip()), why);
+    match tokio::time::timeout(patience, Stream::secure(stream, tls.config())).await.ok()? {
+        Ok(stream) => return Some(stream),
+        Err(NoTls::Plain(stream)) => {
+            refuse(format_args!("a request without TLS; {SPEAKS_TLS}"));
+            turn_away(stream, "400 Bad Request", SPEAKS_TLS).await;
+        }
+        Err(NoTls::Failed(error)) => refuse(format_args!("the TLS handshake failed: {error}")),
+        Err(NoTls::Gone) => {}
+    }
+    None
+}
+
 /// Answers requests until the client goes, one takes too long, or the connection becomes a WebSocket. Where many speak HTTP
 /// none is kept for a next request.
-async fn speak_http(stream: TcpStream, peer: SocketAddr, routers: Routers, door: &Arc<Door>) {
-    // Linux lets a connection have this of its listener.
-    if cfg!(not(target_os = "linux")) {
-        let _ = stream.set_nodelay(true);
-    }
+async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &Arc<Door>) {
     let limits = &door.limits;
     let patience = Duration::from_millis(limits.http_ms);
     let line = Arc::new(Line::new(patience));
@@ -147,10 +172,10 @@ async fn speak_http(stream: TcpStream, peer: SocketAddr, routers: Routers, door:
     line.hold_to(async { drop(connection.await) }).await;
 }
 
-/// Says "503" without reading the request, and waits a little so that the answer is not lost in a reset.
-async fn turn_away(mut stream: TcpStream, why: &str) {
+/// Gives an answer without reading the request, and waits a little so that the answer is not lost in a reset.
+async fn turn_away(mut stream: TcpStream, head: &str, why: &str) {
     let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nretry-after: {RETRY_AFTER_FULL}\r\nconnection: close\r\n\
+        "HTTP/1.1 {head}\r\nconnection: close\r\n\
          content-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\r\n{why}\n",
         why.len() + 1
     );
@@ -184,6 +209,7 @@ pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site")
 const BACKLOG: u32 = 4_096;
 /// How long a refused client may take to read why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
+const SPEAKS_TLS: &str = "this port speaks TLS: connect by https or wss";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// hyper panics below this.
 const HYPER_BUFFER_MIN: usize = 8_192;

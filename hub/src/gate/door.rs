@@ -7,6 +7,7 @@ use crate::gate::limits::Limits;
 use crate::gate::proxies::Proxies;
 use crate::gate::refusals::Refusals;
 use crate::seats::{NoSeat, Seat, Seats};
+use crate::tls::Tls;
 
 /// What an accept loop needs to know.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Door {
     pub limits: Limits,
     /// Proxies that are believed.
     pub proxies: Proxies,
+    /// Nothing else than TLS is spoken here, with this certificate.
+    pub tls: Option<Arc<Tls>>,
     /// Where refusals are counted.
     pub refusals: Arc<Refusals>,
     /// Connections that still speak HTTP.
@@ -23,9 +26,14 @@ pub struct Door {
 
 impl Door {
     /// A door with nobody at it.
-    pub fn new(limits: Limits, proxies: Proxies, refusals: Arc<Refusals>) -> Arc<Self> {
+    pub fn new(
+        limits: Limits,
+        proxies: Proxies,
+        tls: Option<Arc<Tls>>,
+        refusals: Arc<Refusals>,
+    ) -> Arc<Self> {
         let handshakes = Seats::new(limits.handshakes_max, limits.handshakes_per_address_max);
-        Arc::new(Self { limits, proxies, refusals, handshakes })
+        Arc::new(Self { limits, proxies, tls, refusals, handshakes })
     }
 
     /// A seat for a peer that speaks HTTP. A trusted proxy brings everybody's connections.

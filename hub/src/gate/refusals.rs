@@ -13,6 +13,8 @@ use crate::seats::network;
 /// Why a client is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    /// Something else than TLS where that is spoken, or a bad handshake of it.
+    Tls,
     /// A page that may not connect.
     Origin,
     /// A program, where only pages may.
@@ -57,7 +59,8 @@ struct Sum(Untold);
 
 impl Reason {
     /// All there are, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::Tls,
         Self::Origin,
         Self::NoOrigin,
         Self::Handshake,
@@ -72,6 +75,7 @@ impl Reason {
     /// The name that metrics and lines have in common.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Tls => "tls",
             Self::Origin => "origin",
             Self::NoOrigin => "no_origin",
             Self::Handshake => "handshake",

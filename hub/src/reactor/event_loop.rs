@@ -109,7 +109,7 @@ impl EventLoop {
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.sockets.queue(id, event.is_read_closed() || event.is_error());
         }
-        if event.is_writable() && self.sockets.was_full(id) {
+        if event.is_writable() && self.sockets.is_free_again(id) {
             self.shard.writable(id);
         }
     }
@@ -175,7 +175,7 @@ impl EventLoop {
     fn welcome(&mut self, now: Millis, newcomer: Newcomer) {
         let Newcomer { dialect, arrival, .. } = newcomer;
         let id = self.shard.accept_late(now, dialect, newcomer.seat.account(), arrival);
-        if let Err(error) = self.sockets.add(id, newcomer.stream, newcomer.seat) {
+        if let Err(error) = self.sockets.add(id, newcomer.stream, newcomer.tls, newcomer.seat) {
             report(format_args!("a socket cannot be waited for: {error}"));
             self.forget(now, id);
             return;

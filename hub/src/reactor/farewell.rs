@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use crate::reactor::sealing::Sealing;
 use crate::seats::Seat;
 
 /// What a closed socket has still to say.
@@ -33,6 +34,8 @@ pub(super) struct Farewells {
 #[derive(Debug)]
 struct Leaving {
     stream: TcpStream,
+    /// Of TLS, as long as some of it has not gone.
+    sealing: Option<Sealing>,
     /// Still taken, so that a herd of these counts like any other.
     _seat: Seat,
     until: Instant,
@@ -42,15 +45,26 @@ struct Leaving {
 
 impl Farewells {
     /// Says that nothing more will come, and reads on until the client has gone too.
-    pub(super) fn begin(&mut self, registry: &Registry, mut stream: TcpStream, seat: Seat) {
-        if self.sockets.len() >= SOCKETS_MAX || stream.shutdown(Shutdown::Write).is_err() {
+    pub(super) fn begin(
+        &mut self,
+        registry: &Registry,
+        stream: TcpStream,
+        mut sealing: Option<Sealing>,
+        seat: Seat,
+    ) {
+        if let Some(sealing) = &mut sealing {
+            sealing.close();
+        }
+        let until = Instant::now() + TIME;
+        let mut leaving =
+            Leaving { stream, sealing, _seat: seat, until, bytes_left: BYTES_MAX, queued: false };
+        if self.sockets.len() >= SOCKETS_MAX || leaving.write().is_err() {
             return;
         }
         let token = FIRST_TOKEN + self.begun;
         self.begun += 1;
-        if registry.reregister(&mut stream, Token(token), Interest::READABLE).is_ok() {
-            let until = Instant::now() + TIME;
-            let leaving = Leaving { stream, _seat: seat, until, bytes_left: BYTES_MAX, queued: false };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if registry.reregister(&mut leaving.stream, Token(token), interest).is_ok() {
             self.sockets.insert(token, leaving);
         }
     }
@@ -104,8 +118,22 @@ impl Farewells {
 }
 
 impl Leaving {
-    /// Throws away some of what came.
+    /// Writes what has not gone, and behind it says that nothing more will come.
+    fn write(&mut self) -> io::Result<()> {
+        if let Some(sealing) = &mut self.sealing
+            && !sealing.flush(&mut self.stream)?
+        {
+            return Ok(());
+        }
+        self.sealing = None;
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// Goes on with the last words, and throws away some of what came.
     fn read(&mut self) -> Left {
+        if self.sealing.is_some() && self.write().is_err() {
+            return Left::All;
+        }
         let mut ignored = [0; 4_096];
         match self.stream.read(&mut ignored) {
             Ok(count) if count > 0 && count < self.bytes_left => self.bytes_left -= count,

@@ -6,9 +6,11 @@ use std::io::{self, IoSlice, Read as _, Write as _};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::ServerConnection;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 
 use crate::reactor::farewell::Farewells;
+use crate::reactor::sealing::{Opened, Sealing};
 use crate::seats::Seat;
 
 /// All of them.
@@ -28,11 +30,15 @@ pub(super) struct Sockets {
     closed: usize,
     /// Closed sockets whose clients still read.
     pub(super) farewells: Farewells,
+    /// What is read of a socket before it is opened; nothing stays in it.
+    sealed: Box<[u8]>,
 }
 
 #[derive(Debug)]
 struct Socket {
     stream: TcpStream,
+    /// Where TLS is spoken on it.
+    sealing: Option<Sealing>,
     seat: Seat,
     /// Whether it is in the queue to be read, or kept out of it.
     queued: bool,
@@ -70,6 +76,7 @@ impl Sockets {
             failed: Vec::new(),
             closed: 0,
             farewells: Farewells::default(),
+            sealed: vec![0; SEALED_BYTES].into_boxed_slice(),
         }
     }
 
@@ -78,6 +85,7 @@ impl Sockets {
         &mut self,
         id: ConnectionId,
         stream: std::net::TcpStream,
+        tls: Option<Box<ServerConnection>>,
         seat: Seat,
     ) -> io::Result<()> {
         let mut stream = TcpStream::from_std(stream);
@@ -86,8 +94,14 @@ impl Sockets {
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
+        let sealing = tls.map(Sealing::new);
+        let is_sealed = sealing.is_some();
         self.slots[slot] =
-            Some(Socket { stream, seat, queued: false, paused: false, ending: false, full: false });
+            Some(Socket { stream, sealing, seat, queued: false, paused: false, ending: false, full: false });
+        if is_sealed {
+            // Something may have been opened already, of which no event will tell.
+            self.queue(id, false);
+        }
         Ok(())
     }
 
@@ -137,9 +151,10 @@ impl Sockets {
             return Read::Nothing;
         };
         socket.queued = false;
-        let (result, again) = match socket.stream.read(buffer) {
-            Ok(0) => (Read::End, false),
-            Ok(count) => (Read::Bytes(count), count == buffer.len() || socket.ending),
+        let (result, again) = match socket.read(&mut self.sealed, buffer) {
+            Ok(Opened { count: 0, over: true, .. }) => (Read::End, false),
+            Ok(Opened { count: 0, more, .. }) => (Read::Nothing, more),
+            Ok(Opened { count, more, over }) => (Read::Bytes(count), more || over),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => (Read::Nothing, false),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (Read::Nothing, true),
             Err(_) => (Read::End, false),
@@ -151,10 +166,17 @@ impl Sockets {
         result
     }
 
-    /// Whether a socket had been full; it is not any more.
-    pub(super) fn was_full(&mut self, id: ConnectionId) -> bool {
-        let socket = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut);
-        socket.is_some_and(|socket| std::mem::take(&mut socket.full))
+    /// Whether a socket had been full and is not any more. What it was given before goes first.
+    pub(super) fn is_free_again(&mut self, id: ConnectionId) -> bool {
+        let Some(socket) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else { return false };
+        match socket.flush() {
+            Ok(true) => std::mem::take(&mut socket.full),
+            Ok(false) => false,
+            Err(_) => {
+                self.failed.push(id);
+                false
+            }
+        }
     }
 
     /// A socket that failed in a write and has not been closed since.
@@ -185,7 +207,7 @@ impl Wire for Sockets {
         let mut sent = 0;
         for parts in parts.chunks(PARTS_MAX) {
             let wanted: usize = parts.iter().map(|part| part.len()).sum();
-            match write(&mut socket.stream, parts) {
+            match socket.write(parts) {
                 Ok(taken) => {
                     sent += taken;
                     if taken < wanted {
@@ -212,8 +234,34 @@ impl Wire for Sockets {
     fn close(&mut self, id: ConnectionId) {
         if let Some(socket) = self.take(id) {
             self.closed += 1;
-            self.farewells.begin(&self.registry, socket.stream, socket.seat);
+            self.farewells.begin(&self.registry, socket.stream, socket.sealing, socket.seat);
         }
+    }
+}
+
+impl Socket {
+    /// Reads once, or with TLS until something has been opened.
+    fn read(&mut self, sealed: &mut [u8], buffer: &mut [u8]) -> io::Result<Opened> {
+        let Some(sealing) = &mut self.sealing else {
+            let count = self.stream.read(buffer)?;
+            return Ok(Opened { count, more: count == buffer.len() || self.ending, over: count == 0 });
+        };
+        let opened = sealing.read(&mut self.stream, sealed, buffer, self.ending);
+        // What was read may ask for an answer; one that was wrong is told so.
+        let flushed = sealing.flush(&mut self.stream);
+        opened.and_then(|opened| flushed.map(|_| opened))
+    }
+
+    fn write(&mut self, parts: &[&[u8]]) -> io::Result<usize> {
+        match &mut self.sealing {
+            Some(sealing) => sealing.write(&mut self.stream, parts),
+            None => write(&mut self.stream, parts),
+        }
+    }
+
+    /// Writes what was taken and has not gone; `true` if there is nothing of that.
+    fn flush(&mut self) -> io::Result<bool> {
+        self.sealing.as_mut().map_or(Ok(true), |sealing| sealing.flush(&mut self.stream))
     }
 }
 
@@ -244,3 +292,5 @@ const fn token(id: ConnectionId) -> Token {
 
 /// Parts of one system call.
 const PARTS_MAX: usize = 64;
+/// Four records: more at once are no faster.
+const SEALED_BYTES: usize = 64 << 10;

@@ -16,6 +16,8 @@ use crate::support::{PATIENCE, eventually};
 pub(crate) struct Hub {
     process: Child,
     pub(crate) address: SocketAddr,
+    /// Where it is asked for its numbers, if not there.
+    pub(crate) operators: Option<SocketAddr>,
     errors: Arc<Mutex<String>>,
     /// Where it listens, unless it was told another address: nobody else gets that before this is dropped.
     port: Option<Port>,
@@ -68,11 +70,13 @@ impl Hub {
             }
         });
         let line = first_line(process.stdout.take().unwrap());
-        let Some(address) = line.trim_end().strip_prefix("tidewire listening on http://") else {
+        let address = line.trim_end().strip_prefix("tidewire listening on http");
+        let Some(address) = address.and_then(|address| address.trim_start_matches('s').strip_prefix("://"))
+        else {
             let _ = process.kill();
             panic!("the hub said {line:?} and {:?}", errors.lock().unwrap());
         };
-        Self { process, address: address.parse().unwrap(), errors, port: None }
+        Self { process, address: address.parse().unwrap(), operators: None, errors, port: None }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -108,7 +112,7 @@ impl Hub {
 
     /// The whole answer to a GET.
     pub(crate) fn get(&self, path: &str) -> String {
-        Self::get_at(self.address, path)
+        Self::get_at(self.operators.unwrap_or(self.address), path)
     }
 
     /// The same, at another of its addresses.

@@ -2,8 +2,11 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
@@ -12,6 +15,8 @@ use crate::support::PATIENCE;
 /// A connection to a hub.
 pub(crate) struct RawSocket {
     stream: TcpStream,
+    /// Where TLS is spoken.
+    tls: Option<Box<ClientConnection>>,
     /// Read and not yet looked at.
     unread: Vec<u8>,
 }
@@ -41,29 +46,55 @@ impl RawSocket {
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, unread: Vec::new() }
+        Self { stream, tls: None, unread: Vec::new() }
+    }
+
+    /// Connects and shakes hands for TLS.
+    pub(crate) fn secure(to: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<Self> {
+        let mut socket = Self::connect(to);
+        let name = ServerName::IpAddress(to.ip().into());
+        let mut tls = ClientConnection::new(Arc::clone(config), name).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket.stream)?;
+        }
+        socket.tls = Some(Box::new(tls));
+        Ok(socket)
+    }
+
+    /// What was agreed on in the handshake for TLS.
+    pub(crate) fn tls(&self) -> &ClientConnection {
+        self.tls.as_ref().unwrap()
     }
 
     /// A WebSocket that speaks JSON.
     pub(crate) fn json(to: SocketAddr) -> Self {
-        let mut socket = Self::connect(to);
-        assert!(socket.ask(&handshake("")).starts_with("HTTP/1.1 101 "));
-        socket
+        Self::connect(to).upgraded()
+    }
+
+    /// The same connection, once it is a WebSocket that speaks JSON.
+    pub(crate) fn upgraded(mut self) -> Self {
+        assert!(self.ask(&handshake("")).starts_with("HTTP/1.1 101 "));
+        self
     }
 
     /// The same, signed in as a producer of its own.
     pub(crate) fn signed_in(to: SocketAddr) -> Self {
+        Self::json(to).sign_in()
+    }
+
+    /// The same WebSocket, signed in as a producer of its own.
+    pub(crate) fn sign_in(mut self) -> Self {
         static PRODUCERS: AtomicU64 = AtomicU64::new(1);
         let producer = format!("{:032x}", PRODUCERS.fetch_add(1, Ordering::Relaxed));
-        let mut socket = Self::json(to);
-        socket.say(json!({"type": "hello", "producer": producer, "incarnation": 1, "agent": "test"}));
-        assert_eq!(socket.hear()["type"], "welcome");
-        socket
+        self.say(json!({"type": "hello", "producer": producer, "incarnation": 1, "agent": "test"}));
+        assert_eq!(self.hear()["type"], "welcome");
+        self
     }
 
     /// Another end of the same connection, to speak with while this one listens.
     pub(crate) fn twin(&self) -> Self {
-        Self { stream: self.stream.try_clone().unwrap(), unread: Vec::new() }
+        assert!(self.tls.is_none(), "what TLS keeps cannot be shared");
+        Self { stream: self.stream.try_clone().unwrap(), tls: None, unread: Vec::new() }
     }
 
     /// Ends the connection, for its twin too.
@@ -73,7 +104,10 @@ impl RawSocket {
 
     /// Sends bytes; a hub that has closed may be noticed here or at the next read.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes);
+        let _ = match &mut self.tls {
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).write_all(bytes),
+            None => self.stream.write_all(bytes),
+        };
     }
 
     /// Sends bytes, and fails if the hub takes no more of them or has closed.
@@ -184,7 +218,11 @@ impl RawSocket {
     /// Reads once; `false` at the end. Fails if the hub leaves us waiting.
     fn read_some(&mut self) -> bool {
         let mut bytes = [0; 65_536];
-        match self.stream.read(&mut bytes) {
+        let read = match &mut self.tls {
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).read(&mut bytes),
+            None => self.stream.read(&mut bytes),
+        };
+        match read {
             Ok(count) => {
                 self.unread.extend_from_slice(&bytes[..count]);
                 count > 0

@@ -1,0 +1,93 @@
+//! The hub's certificate and its key: whether they are what a hub can show, and clients will take. What the key's file
+//! holds is told nobody.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::Flags;
+use crate::config::problem::{Problem, Warning, Written};
+use crate::tls::{self, Files, Pair, Tls};
+
+/// Reads both; files that the configuration names are named from `folder` on.
+pub(super) fn read(
+    certificate: Option<Written<String>>,
+    key: Option<Written<String>>,
+    folder: &Path,
+    flags: &Flags,
+    problems: &mut Vec<Problem>,
+) -> (Option<Arc<Tls>>, Vec<Warning>) {
+    let mut warnings = Vec::new();
+    let (certificate, key) = match (certificate, key) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, None) => return (None, warnings),
+        (Some(one), None) => {
+            problems.push(missing(&one, "key", "the file with the certificate's private key"));
+            return (None, warnings);
+        }
+        (None, Some(one)) => {
+            problems.push(missing(&one, "certificate", "the file with the hub's certificate"));
+            return (None, warnings);
+        }
+    };
+    let files = Files { certificate: path(&certificate, folder), key: path(&key, folder) };
+    let chain = tls::chain(&files.certificate).map_err(|bad| certificate.place.wrong(bad.to_string()));
+    let private = tls::private_key(&files.key).map_err(|bad| key.place.wrong(bad.to_string()));
+    let pair = match (chain, private) {
+        (Ok(chain), Ok(private)) => Pair::new(chain, private),
+        (chain, private) => {
+            problems.extend(chain.err());
+            problems.extend(private.err());
+            return (None, warnings);
+        }
+    };
+    let mut warn = |place, says| warnings.push(Warning { place, says });
+    if let Some(complaint) = pair.warning() {
+        warn(Some(certificate.place), complaint);
+    }
+    if anybody_reads(&files.key) {
+        warn(
+            Some(key.place.clone()),
+            "everybody on this machine may read it; take that right away (chmod o-r)".into(),
+        );
+    }
+    match Tls::new(files, pair) {
+        Ok(_) if flags.dev => {
+            warn(Some(key.place), "with --dev no TLS is spoken, whatever is written".into());
+            (None, warnings)
+        }
+        Ok(tls) => {
+            if flags.demo {
+                warn(
+                    None,
+                    "the demo's charts stay empty where TLS is spoken: what fills them connects without"
+                        .into(),
+                );
+            }
+            (Some(tls), warnings)
+        }
+        Err(unfit) => {
+            problems.push(key.place.wrong(unfit.to_string()));
+            (None, warnings)
+        }
+    }
+}
+
+/// What is named by a variable is so from the working directory on, as on a command line.
+fn path(written: &Written<String>, folder: &Path) -> PathBuf {
+    if written.place.line.is_some() { folder.join(&written.value) } else { PathBuf::from(&written.value) }
+}
+
+fn missing(one: &Written<String>, other: &str, allowed: &str) -> Problem {
+    Problem::Missing { at: one.place.line, key: format!("tls.{other}"), allowed: allowed.into() }
+}
+
+#[cfg(unix)]
+fn anybody_reads(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn anybody_reads(_: &Path) -> bool {
+    false
+}

@@ -1,0 +1,113 @@
+//! What HTTP is spoken on: a TCP connection, or TLS over one.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::{ServerConfig, ServerConnection};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// One of the two.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Why there is no TLS on a connection.
+#[derive(Debug)]
+pub(super) enum NoTls {
+    /// Its client speaks HTTP without TLS.
+    Plain(TcpStream),
+    /// Its client has gone without a word.
+    Gone,
+    /// The handshake has failed.
+    Failed(io::Error),
+}
+
+impl Stream {
+    /// Shakes hands on a connection on which nothing was said.
+    pub(super) async fn secure(stream: TcpStream, config: Arc<ServerConfig>) -> Result<Self, NoTls> {
+        let mut first = [0];
+        match stream.peek(&mut first).await {
+            Ok(0) | Err(_) => return Err(NoTls::Gone),
+            // Methods of HTTP begin with a letter, no record of TLS does.
+            Ok(_) if first[0].is_ascii_alphabetic() => return Err(NoTls::Plain(stream)),
+            Ok(_) => {}
+        }
+        match TlsAcceptor::from(config).accept(stream).await {
+            Ok(stream) => Ok(Self::Tls(Box::new(stream))),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(NoTls::Failed(error)),
+            Err(_) => Err(NoTls::Gone),
+        }
+    }
+
+    /// The socket, out of tokio's hands, and what belongs to it of TLS.
+    pub(super) fn into_parts(self) -> io::Result<(std::net::TcpStream, Option<Box<ServerConnection>>)> {
+        match self {
+            Self::Plain(stream) => Ok((stream.into_std()?, None)),
+            Self::Tls(stream) => {
+                let (stream, session) = stream.into_inner();
+                Ok((stream.into_std()?, Some(Box::new(session))))
+            }
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}

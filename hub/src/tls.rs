@@ -1,0 +1,248 @@
+//! The certificate that the hub shows, with its key: read from their files, and read again when those change. Knows no
+//! sockets; whoever shakes hands asks for what holds now.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+use crate::tls::validity::Validity;
+
+mod validity;
+
+/// A certificate and its key, as their files say now or said when they were right.
+#[derive(Debug)]
+pub struct Tls {
+    files: Files,
+    config: RwLock<Arc<ServerConfig>>,
+    seen: Mutex<Seen>,
+}
+
+/// Where they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The hub's certificate first, then those that lead to an authority.
+    pub certificate: PathBuf,
+    /// The private key of the first.
+    pub key: PathBuf,
+}
+
+/// What was read of them, which need not fit.
+#[derive(Debug)]
+pub struct Pair {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+/// What is wrong with a file, as what it would have to be.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFile {
+    /// The system says no.
+    #[error("a file that can be read, which it cannot: {0}")]
+    Unreadable(#[from] io::Error),
+    /// It is something else.
+    #[error("a file of at most {FILE_BYTES_MAX} bytes")]
+    TooLarge,
+    /// It holds no certificate.
+    #[error(
+        "a PEM file with the hub's certificate first and those that lead to its authority behind it; there is none in it"
+    )]
+    NoCertificate,
+    /// It holds no key, or one that has a passphrase.
+    #[error("a PEM file with the certificate's private key, without a passphrase; there is none in it")]
+    NoKey,
+    /// It begins as one and goes on otherwise.
+    #[error("a PEM file, which it is not: {0}")]
+    NoPem(String),
+}
+
+/// Why a pair cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPair {
+    /// The certificate's file.
+    #[error("{} has to be {why}", path.display())]
+    Certificate {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        why: BadFile,
+    },
+    /// The key's file.
+    #[error("{} has to be {why}", path.display())]
+    Key {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        why: BadFile,
+    },
+    /// They are not of each other.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+}
+
+/// Why a certificate and a key that could be read are none of each other's.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// The certificate is for another key.
+    #[error("the private key of the first certificate, whose key is another")]
+    OtherKey,
+    /// One of them is of a kind that is not spoken here.
+    #[error("a certificate and a key that can be used, which they cannot: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// How the files looked.
+#[derive(Debug, Default)]
+struct Seen {
+    /// When they were read last.
+    read: Stamp,
+    /// When they were looked at last.
+    last: Stamp,
+}
+
+/// When each was changed, and how large it is.
+type Stamp = [Option<(SystemTime, u64)>; 2];
+
+impl Tls {
+    /// What a hub shows whose files hold this pair.
+    ///
+    /// # Errors
+    /// [`Unfit`] if they do not fit.
+    pub fn new(files: Files, pair: Pair) -> Result<Arc<Self>, Unfit> {
+        let config = RwLock::new(Arc::new(pair.config()?));
+        let stamp = files.stamp();
+        Ok(Arc::new(Self { files, config, seen: Mutex::new(Seen { read: stamp, last: stamp }) }))
+    }
+
+    /// What holds for the next handshake.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The files.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Reads the files again if they have changed, and since the last look no more: whoever writes one after the other is
+    /// not interrupted. Gives what came of it, with a warning where there is one.
+    pub fn look(&self) -> Option<Result<Option<String>, BadPair>> {
+        let stamp = self.files.stamp();
+        let mut seen = self.seen();
+        let still = std::mem::replace(&mut seen.last, stamp) == stamp;
+        let is_due = still && seen.read != stamp;
+        drop(seen);
+        is_due.then(|| self.read_again())
+    }
+
+    /// Reads the files again. What is wrong with them changes nothing.
+    ///
+    /// # Errors
+    /// [`BadPair`] says what is wrong.
+    pub fn read_again(&self) -> Result<Option<String>, BadPair> {
+        self.seen().read = self.files.stamp();
+        let pair = self.files.read()?;
+        let warning = pair.warning();
+        let config = Arc::new(pair.config()?);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(warning)
+    }
+
+    /// Nothing can fail half-way under this lock, so a poisoned one is as good as any.
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files {
+    fn read(&self) -> Result<Pair, BadPair> {
+        let (certificate, key) = (&self.certificate, &self.key);
+        let chain =
+            chain(certificate).map_err(|why| BadPair::Certificate { path: certificate.clone(), why })?;
+        let key = private_key(key).map_err(|why| BadPair::Key { path: key.clone(), why })?;
+        Ok(Pair { chain, key })
+    }
+
+    fn stamp(&self) -> Stamp {
+        [&self.certificate, &self.key].map(|path| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        })
+    }
+}
+
+impl Pair {
+    /// These two.
+    pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Self {
+        Self { chain, key }
+    }
+
+    /// What clients will have against the certificate because of the time, as a clause.
+    pub fn warning(&self) -> Option<String> {
+        Validity::now(&self.chain).complaint()
+    }
+
+    fn config(self) -> Result<ServerConfig, Unfit> {
+        let provider = Arc::new(default_provider());
+        let certified = certified(self, &provider)?;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(rustls::DEFAULT_VERSIONS)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        // A WebSocket begins as a request of HTTP/1.1.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Who comes back brings what is to be remembered of it. Another certificate has other tickets.
+        config.ticketer = Ticketer::new()?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(config)
+    }
+}
+
+fn certified(Pair { chain, key }: Pair, provider: &CryptoProvider) -> Result<CertifiedKey, Unfit> {
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => Unfit::OtherKey,
+        error => Unfit::Unusable(error),
+    })
+}
+
+/// Reads the certificates of a file.
+///
+/// # Errors
+/// [`BadFile`] says what it should have been.
+pub fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadFile> {
+    let content = content(path)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
+    let chain = chain.map_err(|error| BadFile::NoPem(error.to_string()))?;
+    if chain.is_empty() { Err(BadFile::NoCertificate) } else { Ok(chain) }
+}
+
+/// Reads the first private key of a file.
+///
+/// # Errors
+/// [`BadFile`] says what it should have been.
+pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, BadFile> {
+    use rustls::pki_types::pem::Error;
+    PrivateKeyDer::from_pem_slice(&content(path)?).map_err(|error| match error {
+        Error::NoItemsFound => BadFile::NoKey,
+        // What is in the file is told nobody.
+        _ => BadFile::NoPem("a line of it is wrong".into()),
+    })
+}
+
+fn content(path: &Path) -> Result<Vec<u8>, BadFile> {
+    if fs::metadata(path)?.len() > FILE_BYTES_MAX {
+        return Err(BadFile::TooLarge);
+    }
+    Ok(fs::read(path)?)
+}
+
+/// A chain of ten large certificates fits.
+const FILE_BYTES_MAX: u64 = 262_144;
