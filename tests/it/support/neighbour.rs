@@ -19,7 +19,11 @@ pub(crate) struct Neighbour {
 impl Neighbour {
     /// Starts one beside whatever else the test does to the hub.
     pub(crate) fn of(hub: &Hub) -> Self {
-        let mut socket = RawSocket::signed_in(hub.address);
+        Self::on(RawSocket::signed_in(hub.address))
+    }
+
+    /// The same, on a connection of its own that has signed in.
+    pub(crate) fn on(mut socket: RawSocket) -> Self {
         socket.say(json!({"type": "subscribe", "request": 1, "name": "neighbour"}));
         socket.hear_of("subscribed");
         socket.say(json!({"type": "open", "handle": 1, "topic": "neighbour", "lowest": 1}));

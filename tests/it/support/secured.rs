@@ -10,7 +10,7 @@ use rcgen::{
 };
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 use crate::support::file::{File, OPEN};
 use crate::support::hub::Hub;
@@ -70,15 +70,25 @@ impl Authority {
         self.trusting_by(rustls::DEFAULT_VERSIONS)
     }
 
-    pub(crate) fn trusting_by(
-        &self,
-        versions: &[&'static rustls::SupportedProtocolVersion],
-    ) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
-        let builder = builder.with_protocol_versions(versions).unwrap();
-        Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+    pub(crate) fn trusting_by(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+        trusting(self.pem().as_bytes(), versions)
+    }
+}
+
+/// What a client trusts that trusts this authority alone.
+pub(crate) fn trusting(pem: &[u8], versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_protocol_versions(versions).unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+impl Issued {
+    /// Whether this is what the hub has shown on a connection.
+    pub(crate) fn is_shown_on(&self, socket: &RawSocket) -> bool {
+        let shown = &socket.tls().peer_certificates().unwrap()[0];
+        *shown == CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()
     }
 }
 

@@ -110,6 +110,11 @@ impl RawSocket {
         };
     }
 
+    /// Sends bytes that TLS has not sealed.
+    pub(crate) fn send_past_tls(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
     /// Sends bytes, and fails if the hub takes no more of them or has closed.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.set_write_timeout(Some(std::time::Duration::from_millis(500)))?;
