@@ -294,3 +294,111 @@ const fn token(id: ConnectionId) -> Token {
 const PARTS_MAX: usize = 64;
 /// Four records: more at once are no faster.
 const SEALED_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use mio::{Events, Poll};
+    use rustls::crypto::aws_lc_rs::default_provider;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+
+    use super::*;
+    use crate::seats::Seats;
+
+    const ID: ConnectionId = ConnectionId(0);
+
+    /// The client's end of a connection by TLS.
+    struct Client {
+        stream: std::net::TcpStream,
+        tls: ClientConnection,
+    }
+
+    impl Client {
+        /// Bytes that have come by now.
+        fn read(&mut self) -> usize {
+            let mut opened = 0;
+            while self.tls.read_tls(&mut self.stream).is_ok_and(|count| count > 0) {
+                let plain = self.tls.process_new_packets().unwrap().plaintext_bytes_to_read();
+                self.tls.reader().read_exact(&mut vec![0; plain]).unwrap();
+                opened += plain;
+            }
+            opened
+        }
+    }
+
+    /// Both ends, once hands are shaken.
+    fn connect() -> (std::net::TcpStream, ServerConnection, Client) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        let issued = rcgen::generate_simple_self_signed(["hub".to_owned()]).unwrap();
+        let certificate = CertificateDer::from(issued.cert);
+        let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let provider = Arc::new(default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let server = server.with_single_cert(vec![certificate], key).unwrap();
+        let client = ClientConfig::builder_with_provider(provider);
+        let client = client.with_safe_default_protocol_versions().unwrap();
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        let mut tls = ClientConnection::new(Arc::new(client), "hub".try_into().unwrap()).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while server.is_handshaking() || server.wants_write() {
+                    server.complete_io(&mut accepted).unwrap();
+                }
+            });
+            while tls.is_handshaking() {
+                tls.complete_io(&mut stream).unwrap();
+            }
+        });
+        accepted.set_nonblocking(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        (accepted, server, Client { stream, tls })
+    }
+
+    #[test]
+    fn of_what_a_full_socket_took_one_record_waits_and_goes_by_itself() {
+        let mut poll = Poll::new().unwrap();
+        let mut sockets = Sockets::new(poll.registry().try_clone().unwrap());
+        let (stream, session, mut client) = connect();
+        let seat = Seats::new(1, 1).take([127, 0, 0, 1].into()).unwrap();
+        sockets.add(ID, stream, Some(Box::new(session)), seat).unwrap();
+        let block = vec![7; 1 << 20];
+        let (mut taken, mut heard) = (0, 0);
+        loop {
+            let Sent::Bytes(count) = sockets.send(ID, &[&block[..100], &block]) else { panic!("it is gone") };
+            taken += count;
+            if count < 100 + block.len() {
+                break;
+            }
+        }
+        assert_eq!(sockets.send(ID, &[&block]), Sent::Bytes(0));
+        heard += client.read();
+        assert!(taken - heard <= 16 << 10, "{} bytes wait", taken - heard);
+        // Now the last record alone is too much, and the shard is not told that anything waits.
+        let small = &block[..10_000];
+        while sockets.slots[0].as_mut().unwrap().flush().unwrap() {
+            assert_eq!(sockets.send(ID, &[small]), Sent::Bytes(small.len()));
+            taken += small.len();
+        }
+        sockets.slots[0].as_mut().unwrap().full = false;
+        let mut events = Events::with_capacity(8);
+        let until = Instant::now() + Duration::from_secs(20);
+        while heard < taken {
+            assert!(Instant::now() < until, "{heard} of {taken} bytes have come");
+            poll.poll(&mut events, Some(Duration::from_millis(5))).unwrap();
+            for _ in events.iter().filter(|event| event.is_writable()) {
+                assert!(!sockets.is_free_again(ID));
+            }
+            heard += client.read();
+        }
+    }
+}
