@@ -1,7 +1,9 @@
 //! Where the hub is: what the program writes, and what the socket needs.
 
 use std::fmt;
+use std::path::PathBuf;
 
+use rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// A hub's address, ready to connect to.
@@ -11,6 +13,10 @@ pub(crate) struct Address {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Whose certificate is wanted, where TLS is.
+    pub tls: Option<ServerName<'static>>,
+    /// A file with the authorities that are trusted then; none for those that the system trusts.
+    pub ca: Option<PathBuf>,
     /// The WebSocket's URI.
     pub uri: Uri,
 }
@@ -28,17 +34,11 @@ impl fmt::Display for Address {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// It is no URL with a host.
-    #[error("`{0}` is no URL of the form http://host:port")]
+    #[error("`{0}` is no URL of the form http://host:port or https://host:port")]
     NoUrl(String),
     /// It names a scheme that is not known here.
-    #[error("`{0}` has a scheme other than http and ws")]
+    #[error("`{0}` has a scheme other than http, https, ws and wss")]
     Scheme(String),
-    /// It asks for TLS, which this client does not speak.
-    #[error(
-        "`{0}` asks for TLS, which this client does not speak yet; connect by http to the hub itself, or to a \
-         tunnel that ends here"
-    )]
-    Tls(String),
 }
 
 impl AddressError {
@@ -48,7 +48,6 @@ impl AddressError {
         match self {
             Self::NoUrl(_) => "no_url",
             Self::Scheme(_) => "unknown_scheme",
-            Self::Tls(_) => "tls_not_supported",
         }
     }
 }
@@ -57,15 +56,16 @@ impl AddressError {
 const PATH: &str = "/v1/ws";
 
 impl Address {
-    /// Reads `http://host:port`, with a path where a proxy has the hub under one. With `ws` for `http`, a path names
-    /// the WebSocket itself.
+    /// Reads `http://host:port`, or `https`, with a path where a proxy has the hub under one. With `ws` and `wss` a path
+    /// names the WebSocket itself.
     pub(crate) fn parse(url: &str) -> Result<Self, AddressError> {
         let no_url = || AddressError::NoUrl(shown(url));
         let uri: Uri = url.parse().map_err(|_| no_url())?;
-        let names_hub = match uri.scheme_str() {
-            Some("http") => true,
-            Some("ws") => false,
-            Some("https" | "wss") => return Err(AddressError::Tls(shown(url))),
+        let (names_hub, is_secure) = match uri.scheme_str() {
+            Some("http") => (true, false),
+            Some("https") => (true, true),
+            Some("ws") => (false, false),
+            Some("wss") => (false, true),
             Some(_) => return Err(AddressError::Scheme(shown(url))),
             None => return Err(no_url()),
         };
@@ -74,8 +74,14 @@ impl Address {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = match authority.port_u16() {
             Some(port) => port,
-            None if authority.as_str().ends_with(authority.host()) => 80,
-            // A port that is none is a slip of the pen, and no wish for 80.
+            None if authority.as_str().ends_with(authority.host()) => {
+                if is_secure {
+                    443
+                } else {
+                    80
+                }
+            }
+            // A port that is none is a slip of the pen, and no wish for another.
             None => return Err(no_url()),
         };
         let mut path = uri.path().trim_end_matches('/').to_owned();
@@ -87,8 +93,14 @@ impl Address {
         }
         // A name and password before the host would go nowhere: the hub takes tokens.
         let place = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let uri = Uri::builder().scheme("ws").authority(place).path_and_query(path).build();
-        Ok(Self { host, port, uri: uri.map_err(|_| no_url())? })
+        let uri = Uri::builder()
+            .scheme(if is_secure { "wss" } else { "ws" })
+            .authority(place)
+            .path_and_query(path)
+            .build();
+        let name = ServerName::try_from(host.clone()).map_err(|_| no_url());
+        let tls = is_secure.then_some(name).transpose()?;
+        Ok(Self { host, port, tls, ca: None, uri: uri.map_err(|_| no_url())? })
     }
 }
 
@@ -122,6 +134,7 @@ mod tests {
             (address.host.as_str(), address.port, address.uri.to_string().as_str()),
             (host, port, uri)
         );
+        assert_eq!(address.tls.is_some(), uri.starts_with("wss:"));
     }
 
     #[test]
@@ -133,6 +146,9 @@ mod tests {
         check("ws://hub.local", "hub.local", 80, "ws://hub.local/v1/ws");
         check("http://hub.local/rt/", "hub.local", 80, "ws://hub.local/rt/v1/ws");
         check("http://hub.local/rt/v1/ws?a=b", "hub.local", 80, "ws://hub.local/rt/v1/ws?a=b");
+        check("https://hub.local", "hub.local", 443, "wss://hub.local/v1/ws");
+        check("https://hub.local:7700/rt", "hub.local", 7700, "wss://hub.local:7700/rt/v1/ws");
+        check("wss://[::1]/x", "::1", 443, "wss://[::1]/x");
         check("http://me:secret@hub.local", "hub.local", 80, "ws://hub.local/v1/ws");
     }
 
@@ -140,7 +156,7 @@ mod tests {
     fn what_cannot_be_connected_to_is_refused() {
         assert!(matches!(Address::parse("127.0.0.1:7700").unwrap_err(), AddressError::NoUrl(_)));
         assert!(matches!(Address::parse("ftp://a").unwrap_err(), AddressError::Scheme(_)));
-        assert!(matches!(Address::parse("wss://a").unwrap_err(), AddressError::Tls(_)));
+        assert!(matches!(Address::parse("wss://a..b").unwrap_err(), AddressError::NoUrl(_)));
         assert!(matches!(Address::parse("").unwrap_err(), AddressError::NoUrl(_)));
         assert!(matches!(Address::parse("http://a:99999").unwrap_err(), AddressError::NoUrl(_)));
         assert!(matches!(Address::parse("ws://[::1]:77o0/v1/ws").unwrap_err(), AddressError::NoUrl(_)));
@@ -161,7 +177,7 @@ mod tests {
                 }
             }
         }
-        let error = Address::parse("https://me:it@hub.local:7700/x?y").unwrap_err();
-        assert!(error.to_string().starts_with("`https://...@hub.local:7700/x?...` asks for TLS"), "{error}");
+        let error = Address::parse("ftp://me:it@hub.local:7700/x?y").unwrap_err();
+        assert!(error.to_string().starts_with("`ftp://...@hub.local:7700/x?...` has a scheme"), "{error}");
     }
 }

@@ -46,7 +46,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts a client of the hub at `http://host:port`. Being offline is no error: it keeps trying.
+    /// Starts a client of the hub at `http://host:port`, or `https` where it speaks TLS. Being offline is no error: it keeps trying.
     ///
     /// # Errors
     /// [`AddressError`] if the URL cannot be connected to at all.
@@ -54,7 +54,7 @@ impl Client {
     /// # Panics
     /// Outside a tokio runtime, or where the system gives no random numbers.
     pub fn connect(url: &str, options: Options) -> Result<Self, AddressError> {
-        let address = Address::parse(url)?;
+        let address = Address { ca: options.ca.clone(), ..Address::parse(url)? };
         let bytes_max = permits(options.outbox_bytes_max);
         let room = Arc::new(Room {
             messages: Semaphore::new(options.outbox_messages_max as usize),

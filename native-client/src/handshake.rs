@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -19,6 +19,15 @@ use tidewire_protocol::SUBPROTOCOL_BINARY;
 
 use crate::address::Address;
 use crate::status::NoConnection;
+use crate::tls;
+
+/// What HTTP is spoken on: TCP, or TLS over it.
+pub(crate) type Stream = Box<dyn Bytes>;
+
+/// Bytes in and out.
+pub(crate) trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
 
 /// Why a handshake came to nothing.
 #[derive(Debug)]
@@ -61,11 +70,19 @@ pub(crate) async fn connect(address: &Address) -> Result<TcpStream, NoConnection
     Err(failed)
 }
 
+/// Speaks TLS from here on where the address asks for it.
+pub(crate) async fn secure(address: &Address, stream: TcpStream) -> Result<Stream, NoConnection> {
+    match &address.tls {
+        Some(name) => Ok(Box::new(tls::secure(address, name.clone(), stream).await?)),
+        None => Ok(Box::new(stream)),
+    }
+}
+
 /// Makes a WebSocket of a connection.
 pub(crate) async fn upgrade<'a>(
     address: &Address,
-    stream: &'a mut TcpStream,
-) -> Result<WebSocketStream<&'a mut TcpStream>, Failed> {
+    stream: &'a mut Stream,
+) -> Result<WebSocketStream<&'a mut Stream>, Failed> {
     let request = ClientRequestBuilder::new(address.uri.clone()).with_sub_protocol(SUBPROTOCOL_BINARY);
     // The hub sends a message of any size that it takes in one frame.
     let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
@@ -89,7 +106,7 @@ pub(crate) async fn upgrade<'a>(
 }
 
 /// Reads what an answer other than a WebSocket says.
-pub(crate) async fn explain(answer: Response, stream: &mut TcpStream) -> NoConnection {
+pub(crate) async fn explain(answer: Response, stream: &mut Stream) -> NoConnection {
     let (head, body) = answer.into_parts();
     let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     let number = |name| header(name).and_then(|value| value.trim().parse::<u64>().ok());

@@ -39,6 +39,8 @@ mod link;
 
 mod handshake;
 
+mod tls;
+
 mod status;
 
 mod address;

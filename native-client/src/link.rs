@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tidewire_protocol::code::Code;
 
 use crate::address::Address;
-use crate::handshake::{self, Failed};
+use crate::handshake::{self, Failed, Stream};
 use crate::status::NoConnection;
 
 /// What comes from a link.
@@ -82,7 +82,7 @@ impl Link {
     }
 }
 
-type Socket<'a> = WebSocketStream<&'a mut TcpStream>;
+type Socket<'a> = WebSocketStream<&'a mut Stream>;
 
 async fn run(
     address: Address,
@@ -109,11 +109,22 @@ async fn run(
 async fn talk(
     address: &Address,
     unanswered: &AtomicBool,
-    mut stream: TcpStream,
+    stream: TcpStream,
     events: &mpsc::Sender<LinkEvent>,
     outgoing: mpsc::UnboundedReceiver<Outgoing>,
 ) -> Closed {
     unanswered.store(true, Ordering::Relaxed);
+    let secured = tokio::select! {
+        secured = handshake::secure(address, stream) => secured,
+        () = events.closed() => return closed(ABNORMAL),
+    };
+    let mut stream = match secured {
+        Ok(stream) => stream,
+        Err(why) => {
+            unanswered.store(false, Ordering::Relaxed);
+            return Closed { code: ABNORMAL, why: Some(why) };
+        }
+    };
     let upgraded = tokio::select! {
         upgraded = handshake::upgrade(address, &mut stream) => upgraded,
         () = events.closed() => return closed(ABNORMAL),

@@ -52,6 +52,14 @@ pub enum NoConnection {
         /// What the system says.
         error: String,
     },
+    /// Whoever listens there shows a certificate that is not trusted: it may be the hub, or somebody else.
+    #[error("{address} is not trusted: {error}")]
+    Untrusted {
+        /// Host and port.
+        address: String,
+        /// What is wrong with the certificate, or who would have to be trusted.
+        error: String,
+    },
     /// Whoever listens there answers in HTTP, and not with a WebSocket.
     #[error("{}", refusal(*status, text))]
     Refused {
@@ -94,6 +102,7 @@ impl NoConnection {
             Self::NameNotResolved { .. } => "name_not_resolved",
             Self::ConnectionRefused { .. } => "connection_refused",
             Self::Unreachable { .. } => "unreachable",
+            Self::Untrusted { .. } => "untrusted",
             Self::Refused { status, text, .. } if is_of_no_hub(*status, text.as_str()) => "no_hub",
             Self::Refused { status: 401 | 403, .. } => "handshake_forbidden",
             Self::Refused { status: 404 | 410, .. } => "wrong_path",
@@ -112,7 +121,7 @@ impl NoConnection {
         match self {
             Self::NameNotResolved { .. } | Self::ConnectionRefused { .. } | Self::Unreachable { .. } => true,
             Self::Refused { status, .. } => matches!(*status, 408 | 425 | 429 | 500 | 502..),
-            Self::NoHub { .. } => false,
+            Self::Untrusted { .. } | Self::NoHub { .. } => false,
             Self::Goodbye { code, .. } => code.retryable(),
             Self::Lost(fault) => fault.retryable(),
         }

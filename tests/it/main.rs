@@ -22,6 +22,7 @@ mod signals;
 mod silence;
 mod subscribers;
 mod tls;
+mod tls_clients;
 mod token_command;
 mod tokens;
 mod updates;

@@ -44,7 +44,7 @@ fn who_is_no_hub_is_told_apart_from_silence() {
     let forever = u64::MAX.to_string();
     let output = tidewire("pub").args(["t", "x", "--wait", &forever]).output().unwrap();
     check_fails(&output, "invalid value");
-    check_exit(&publish_to("https://127.0.0.1"), 2, "TLS");
+    check_exit(&publish_to("ftp://127.0.0.1"), 2, "http, https, ws and wss");
     check_exit(&publish_to("127.0.0.1:7700"), 2, "http://host:port");
     check_exit(&publish_to(&format!("http://{}", "x".repeat(64))), 3, "does not resolve");
 }

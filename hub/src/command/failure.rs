@@ -13,7 +13,7 @@ Exit codes:
   0    done
   1    anything not named here
   2    wrong arguments, or a message that is not what --content says
-  3    no hub: none answered in time, or what answers is none (HTTP 200 or 404, TLS, anything else)
+  3    no hub: none answered in time, or what answers is none (HTTP 200 or 404, anything else) or not trusted
   4    the hub, or a proxy before it, refused the connection, the name or a message
   130  interrupted";
 
@@ -118,6 +118,7 @@ impl Failure {
                 NoConnection::NameNotResolved { .. }
                 | NoConnection::ConnectionRefused { .. }
                 | NoConnection::Unreachable { .. }
+                | NoConnection::Untrusted { .. }
                 | NoConnection::NoHub { .. }
                 | NoConnection::Lost(_),
             )

@@ -1,5 +1,7 @@
 //! What the commands that talk to a hub share: which hub it is, and how long they wait for it.
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -21,6 +23,9 @@ pub(crate) struct HubAddress {
     /// The token to sign in with. Others on this machine may see arguments: TIDEWIRE_TOKEN is safer
     #[arg(long, env = TOKEN, hide_env_values = true)]
     token: Option<String>,
+    /// A file with the certificates, in PEM, of the authorities to trust where TLS is spoken [default: the system's]
+    #[arg(long, value_name = "FILE", env = "TIDEWIRE_CA", hide_env_values = true)]
+    ca: Option<PathBuf>,
     /// Give up after so many seconds without a connection, or on one where the hub refuses everything for now, or says
     /// nothing while an answer is waited for; where it said when to come back, after that time; 0 never
     #[arg(long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true, value_parser = seconds)]
@@ -35,7 +40,13 @@ impl HubAddress {
         if token.is_some_and(str::is_empty) {
             return Err(Failure::Input(format!("--token or TIDEWIRE_TOKEN {NO_TOKEN}, or neither of them")));
         }
-        let options = Options { token: token.map(str::to_owned), agent: AGENT.into(), ..Options::default() };
+        if let Some(ca) = &self.ca {
+            let unreadable =
+                |error| Failure::Input(format!("--ca or TIDEWIRE_CA: {}: {error}", ca.display()));
+            File::open(ca).map_err(unreadable)?;
+        }
+        let (token, ca) = (token.map(str::to_owned), self.ca.clone());
+        let options = Options { token, ca, agent: AGENT.into(), ..Options::default() };
         Client::connect(&self.url, options).map_err(|error| Failure::Input(error.to_string()))
     }
 
@@ -64,7 +75,7 @@ impl HubAddress {
             return Ok(());
         };
         Err(Failure::Input(format!(
-            "--url or TIDEWIRE_URL: {wrong}; allowed: http://HOST:PORT, perhaps with a path"
+            "--url or TIDEWIRE_URL: {wrong}; allowed: http://HOST:PORT or https://HOST:PORT, perhaps with a path"
         )))
     }
 
@@ -188,6 +199,7 @@ const fn asked_to_stay_away(why: &NoConnection) -> Option<Duration> {
         NoConnection::NameNotResolved { .. }
         | NoConnection::ConnectionRefused { .. }
         | NoConnection::Unreachable { .. }
+        | NoConnection::Untrusted { .. }
         | NoConnection::NoHub { .. }
         | NoConnection::Lost(_) => None,
     }

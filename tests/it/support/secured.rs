@@ -60,6 +60,11 @@ impl Authority {
         Issued { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
+    /// Itself, as if it were a hub.
+    pub(crate) fn as_issued(&self) -> Issued {
+        Issued { certificate: self.pem(), key: self.0.key().serialize_pem() }
+    }
+
     /// A certificate for this machine.
     pub(crate) fn issue_local(&self) -> Issued {
         self.issue("127.0.0.1", VALID)
