@@ -20,6 +20,7 @@ pub mod load;
 pub mod dialect;
 pub mod ledger;
 
+pub mod tls;
 pub mod websocket;
 
 pub mod histogram;

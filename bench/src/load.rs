@@ -3,7 +3,6 @@
 //! Publishers wait in a poll of their own, which is looked at between small batches of the crowd's events, so that
 //! an answer is timed when it comes and not when ten thousand subscribers have been served.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -19,6 +18,7 @@ mod pacer;
 mod plan;
 mod probe;
 mod publishers;
+mod wire;
 
 pub use asking::Askers;
 use crowd::Crowd;
@@ -28,12 +28,13 @@ pub use pacer::Pacing;
 pub use plan::{Asks, Plan};
 use probe::Probe;
 use publishers::{Publishers, Voids};
+pub use wire::Target;
 
 /// One run's connections and what they have seen.
 #[derive(Debug)]
 pub struct Load {
     plan: Plan,
-    address: SocketAddr,
+    target: Target,
     crowd: Crowd,
     publishers: Publishers,
     probe: Option<Probe>,
@@ -44,11 +45,11 @@ pub struct Load {
 }
 
 impl Load {
-    /// A load for the server at `address`; nothing is connected yet.
+    /// A load for a server; nothing is connected yet.
     ///
     /// # Errors
     /// If the operating system gives no poll.
-    pub fn new(plan: Plan, dialect: Dialect, address: SocketAddr) -> Result<Self> {
+    pub fn new(plan: Plan, dialect: Dialect, target: Target) -> Result<Self> {
         let publishers = Publishers::new(&plan, dialect)?;
         let crowd = Crowd::new(dialect)?;
         crowd.wake_for(publishers.fd())?;
@@ -58,7 +59,7 @@ impl Load {
             publishers,
             probe: None,
             plan,
-            address,
+            target,
             started: Instant::now(),
             written_off: 0,
         })
@@ -72,7 +73,7 @@ impl Load {
     pub fn gather(&mut self, subscribers: usize) -> Result<Duration> {
         let from = Instant::now();
         self.invite(subscribers);
-        self.crowd.connect(self.address, &mut self.ledger)?;
+        self.crowd.connect(&self.target, &mut self.ledger)?;
         Ok(from.elapsed())
     }
 
@@ -85,7 +86,7 @@ impl Load {
         self.invite(subscribers);
         let apart = Duration::from_secs_f64(1.0 / per_second);
         for (place, index) in (1..).zip(self.crowd.absent()) {
-            self.crowd.connect_one(index, self.address)?;
+            self.crowd.connect_one(index, &self.target)?;
             self.listen((apart * place).saturating_sub(from.elapsed()))?;
         }
         while !self.crowd.all_ready() {
@@ -114,7 +115,7 @@ impl Load {
     /// # Errors
     /// If the server refuses or is silent too long.
     pub fn gather_publishers(&mut self) -> Result<()> {
-        self.publishers.connect(self.address)
+        self.publishers.connect(&self.target)
     }
 
     /// Lets publishers of their own, as many as the plan has, use up one number in each topic and go; returns how
@@ -123,7 +124,7 @@ impl Load {
     /// # Errors
     /// If the server refuses or is silent too long.
     pub fn visit(&mut self, visit: usize) -> Result<usize> {
-        Voids::of(&self.plan, self.publishers.dialect(), visit)?.visit(self.address)
+        Voids::of(&self.plan, self.publishers.dialect(), visit)?.visit(&self.target)
     }
 
     /// From here on one more publisher tells how long its acknowledgements take, on a topic that nobody reads, so
@@ -132,7 +133,7 @@ impl Load {
     /// # Errors
     /// If the server refuses or is silent too long.
     pub fn begin_probe(&mut self, per_second: f64) -> Result<()> {
-        let probe = Probe::connect(self.publishers.dialect(), self.address, per_second, self.now_ns())?;
+        let probe = Probe::connect(self.publishers.dialect(), &self.target, per_second, self.now_ns())?;
         self.crowd.wake_for(probe.fd())?;
         self.probe = Some(probe);
         Ok(())

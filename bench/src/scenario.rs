@@ -154,7 +154,7 @@ impl Trial<'_> {
     /// A fresh server, and a load that has connected nobody yet.
     fn start(self) -> Result<(Running, Load)> {
         let running = self.server.start(self.places)?;
-        let load = Load::new(self.plan, self.dialect, running.address)?;
+        let load = Load::new(self.plan, self.dialect, running.target())?;
         Ok((running, load))
     }
 

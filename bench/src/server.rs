@@ -5,11 +5,14 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::dialect::Dialect;
+use crate::load::Target;
+use crate::tls::Certificate;
 
 pub mod floor;
 pub mod floor_blocks;
@@ -24,6 +27,8 @@ pub enum Server {
     TidewireAllCores,
     /// The hub with a node's limit that its publishers don't fill within seconds.
     TidewireRoomy,
+    /// The hub by TLS.
+    TidewireTls,
     /// A bare loop over epoll that writes prepared frames.
     Floor,
     /// The same, but it writes what the hub writes at saturation: shared blocks, several in one write.
@@ -32,7 +37,9 @@ pub enum Server {
     Usual,
     /// Bun's `server.publish`, which is uWebSockets.
     Bun,
-    /// The same, and every publish is answered with a frame of 16 bytes.
+    /// Bun by TLS.
+    BunTls,
+    /// The same without, and every publish is answered with a frame of 16 bytes.
     BunAnswers,
     /// Centrifuge as it comes.
     Centrifuge,
@@ -59,6 +66,8 @@ pub struct Running {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it speaks TLS.
+    certificate: Option<Certificate>,
     /// Kept open: a server that cannot print any more may end.
     _stdout: Option<BufReader<ChildStdout>>,
 }
@@ -85,10 +94,12 @@ impl Server {
             Self::Tidewire => "tidewire",
             Self::TidewireAllCores => "tidewire-all-cores",
             Self::TidewireRoomy => "tidewire, 8 GiB",
+            Self::TidewireTls => "tidewire-tls",
             Self::Floor => "floor",
             Self::FloorBlocks => "floor-blocks",
             Self::Usual => "usual",
             Self::Bun => "bun",
+            Self::BunTls => "bun-tls",
             Self::BunAnswers => "bun-answers",
             Self::Centrifuge => "centrifuge",
             Self::CentrifugeTuned => "centrifuge-tuned",
@@ -100,17 +111,19 @@ impl Server {
     /// Whether rows are about it: it takes part whomever it is measured against.
     #[must_use]
     pub const fn is_subject(self) -> bool {
-        matches!(self, Self::Tidewire | Self::TidewireRoomy)
+        matches!(self, Self::Tidewire | Self::TidewireRoomy | Self::TidewireTls)
     }
 
     /// What it speaks.
     #[must_use]
     pub const fn dialect(self) -> Dialect {
         match self {
-            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy | Self::FloorBlocks => {
-                Dialect::Tidewire
-            }
-            Self::Floor | Self::Usual | Self::Bun | Self::BunAnswers => Dialect::Plain,
+            Self::Tidewire
+            | Self::TidewireAllCores
+            | Self::TidewireRoomy
+            | Self::TidewireTls
+            | Self::FloorBlocks => Dialect::Tidewire,
+            Self::Floor | Self::Usual | Self::Bun | Self::BunTls | Self::BunAnswers => Dialect::Plain,
             Self::Centrifuge | Self::CentrifugeTuned => Dialect::Centrifuge,
             Self::Nats => Dialect::Nats,
             Self::SocketIo => Dialect::SocketIo,
@@ -139,11 +152,13 @@ impl Server {
     #[must_use]
     pub fn is_installed(self, places: &Places) -> bool {
         let needed: &[PathBuf] = match self {
-            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy => {
+            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy | Self::TidewireTls => {
                 std::slice::from_ref(&places.hub)
             }
             Self::Floor | Self::FloorBlocks | Self::Usual => &[],
-            Self::Bun | Self::BunAnswers => &[places.bun(), places.peers.join("bun/server.js")],
+            Self::Bun | Self::BunTls | Self::BunAnswers => {
+                &[places.bun(), places.peers.join("bun/server.js")]
+            }
             Self::Centrifuge | Self::CentrifugeTuned => &[places.centrifuge()],
             Self::Nats => &[places.nats()],
             Self::SocketIo => &[places.peers.join("node_modules/socket.io/package.json")],
@@ -158,6 +173,8 @@ impl Server {
             Self::Tidewire => first_line(Command::new(&places.hub).arg("--version")),
             Self::TidewireAllCores
             | Self::TidewireRoomy
+            | Self::TidewireTls
+            | Self::BunTls
             | Self::BunAnswers
             | Self::Floor
             | Self::FloorBlocks
@@ -189,9 +206,11 @@ impl Server {
 
     fn start_on_port_0(self, places: &Places) -> Result<Running> {
         let mut command = match self {
-            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy => Command::new(&places.hub),
+            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy | Self::TidewireTls => {
+                Command::new(&places.hub)
+            }
             Self::Floor | Self::FloorBlocks | Self::Usual => Command::new(std::env::current_exe()?),
-            Self::Bun | Self::BunAnswers => Command::new(places.bun()),
+            Self::Bun | Self::BunTls | Self::BunAnswers => Command::new(places.bun()),
             Self::Centrifuge | Self::CentrifugeTuned | Self::Nats => Command::new(places.centrifuge()),
             Self::SocketIo => Command::new("node"),
         };
@@ -202,6 +221,7 @@ impl Server {
             Self::Floor => command.arg("serve-floor"),
             Self::FloorBlocks => command.arg("serve-floor-blocks"),
             Self::Usual => command.arg("serve-usual"),
+            Self::TidewireTls | Self::BunTls => &mut command,
             Self::Bun => command.arg(places.peers.join("bun/server.js")),
             Self::BunAnswers => command.arg(places.peers.join("bun/server.js")).arg("--answers"),
             Self::Centrifuge | Self::Nats => &mut command,
@@ -214,15 +234,32 @@ impl Server {
         if self == Self::TidewireRoomy {
             command.env("TIDEWIRE_LIMITS_NODE_BYTES_MAX", (8_u64 << 30).to_string());
         }
+        let certificate =
+            matches!(self, Self::TidewireTls | Self::BunTls).then(Certificate::make).transpose()?;
+        match (self, &certificate) {
+            (Self::TidewireTls, Some(certificate)) => {
+                command.args(["serve", "--config"]).arg(certificate.hub_config());
+            }
+            (Self::BunTls, Some(certificate)) => {
+                let script = places.peers.join("bun/server.js");
+                command.arg(script).arg("--tls").arg(certificate.chain()).arg(certificate.key());
+            }
+            _ => {}
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
         // From here on the process is ended whatever happens.
-        let mut running =
-            Running { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), _stdout: None };
+        let mut running = Running {
+            child,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            certificate,
+            _stdout: None,
+        };
         let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
         while stdout.read_line(&mut line)? > 0 {
-            if let Some((_, address)) = line.trim_end().rsplit_once("listening on http://") {
+            let told = line.trim_end().rsplit_once("listening on http");
+            if let Some((_, address)) = told.and_then(|(_, told)| told.rsplit_once("://")) {
                 running.address = address.parse().with_context(|| format!("cannot read {address}"))?;
                 running._stdout = Some(stdout);
                 return Ok(running);
@@ -234,6 +271,13 @@ impl Server {
 }
 
 impl Running {
+    /// Where it is, and whom to trust there.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        let tls = self.certificate.as_ref().map(|certificate| Arc::clone(&certificate.trusting));
+        Target { address: self.address, tls }
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -280,7 +324,7 @@ fn start_nats(places: &Places) -> Result<Running> {
         .stderr(Stdio::null())
         .spawn()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, websocket));
-    let running = Running { child, address, _stdout: None };
+    let running = Running { child, address, certificate: None, _stdout: None };
     let clock = Instant::now();
     while TcpStream::connect(address).is_err() {
         ensure!(clock.elapsed() < START_TIMEOUT, "nothing listens on {address} after {START_TIMEOUT:?}");

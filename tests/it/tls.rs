@@ -1,6 +1,7 @@
 //! A hub that speaks TLS: what clients and operators meet, and what else comes to its port.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -164,6 +165,21 @@ fn who_speaks_no_tls_is_told_so_and_nonsense_is_let_go() {
     assert!(secured.hub.errors().contains("refused (tls): 127.0.0.1: a request without TLS; this port"));
     eventually("their places are free again", || secured.hub.metric("tidewire_http_connections") == 0);
     neighbour.went_on();
+}
+
+#[test]
+fn a_flood_of_half_handshakes_leaves_room_for_others() {
+    let secured = Secured::start_with("[limits]\nhandshakes_per_address_max = 50\n");
+    let before = secured.hub.memory();
+    let attacker = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
+    let mut flood: Vec<_> = (0..300).map(|_| RawSocket::connect_from(attacker, secured.address())).collect();
+    for socket in &mut flood {
+        socket.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
+    }
+    let mut refused = RawSocket::connect_from(attacker, secured.address());
+    assert!(refused.rest().is_empty(), "who speaks TLS would not understand an answer");
+    subscribe(&mut secured.signed_in(), "t");
+    assert!(secured.hub.memory() < before + 300 * (16 << 10) + (4 << 20));
 }
 
 /// What a handshake of now is shown.

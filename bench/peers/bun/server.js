@@ -1,8 +1,10 @@
 // Bun's own pub/sub (uWebSockets): subscribers name their topic in the address, payloads name theirs.
 const answers = process.argv.includes("--answers");
+const tls = process.argv.indexOf("--tls") + 1;
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: 0,
+  ...(tls && { tls: { cert: Bun.file(process.argv[tls]), key: Bun.file(process.argv[tls + 1]) } }),
   async fetch(request, server) {
     const topic = new URL(request.url).searchParams.get("topic");
     if (request.method === "POST") {
@@ -25,4 +27,4 @@ const server = Bun.serve({
     },
   },
 });
-console.log(`listening on http://127.0.0.1:${server.port}`);
+console.log(`listening on http${tls ? "s" : ""}://127.0.0.1:${server.port}`);

@@ -1,6 +1,5 @@
 //! The subscribers.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::dialect::{Dialect, Subscriber, Wants};
 use crate::ledger::Ledger;
 use crate::load::link::{Distance, Heard, Link};
+use crate::load::wire::Target;
 
 /// All subscribers of a load.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Crowd {
     }
 
     /// Connects all who have no connection, a bounded number at a time, and waits until they are subscribed.
-    pub(super) fn connect(&mut self, address: SocketAddr, ledger: &mut Ledger) -> Result<()> {
+    pub(super) fn connect(&mut self, target: &Target, ledger: &mut Ledger) -> Result<()> {
         let clock = Instant::now();
         let mut waiting = self.absent();
         waiting.reverse();
@@ -78,7 +78,7 @@ impl Crowd {
             while started - self.ready < CONNECTING_AT_ONCE
                 && let Some(index) = waiting.pop()
             {
-                self.connect_one(index, address)?;
+                self.connect_one(index, target)?;
                 started += 1;
             }
             self.turn(Duration::from_millis(100), clock, ledger)?;
@@ -102,11 +102,11 @@ impl Crowd {
     }
 
     /// Begins to connect one who has no connection.
-    pub(super) fn connect_one(&mut self, index: usize, address: SocketAddr) -> Result<()> {
+    pub(super) fn connect_one(&mut self, index: usize, target: &Target) -> Result<()> {
         let member = &mut self.members[index];
         let request = member.dialect.subscriber_request(member.subscriber.wants);
         let registry = self.poll.registry();
-        member.link = Some(Link::connect(address, member.distance, &request, registry, Token(index))?);
+        member.link = Some(Link::connect(target, member.distance, &request, registry, Token(index))?);
         Ok(())
     }
 

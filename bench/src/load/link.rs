@@ -9,12 +9,13 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Socket, Type};
 
 use crate::dialect::Request;
+use crate::load::wire::{Target, Wire};
 use crate::websocket::{self, Frame, Opcode};
 
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Link {
-    stream: TcpStream,
+    wire: Wire,
     /// What was read and is no whole frame yet.
     rest: Vec<u8>,
     /// What is to be sent and the socket does not take.
@@ -44,24 +45,25 @@ pub(super) enum Heard<'a> {
 impl Link {
     /// Begins to connect; the request goes out when the socket is ready.
     pub(super) fn connect(
-        address: SocketAddr,
+        target: &Target,
         distance: Distance,
         request: &Request,
         registry: &Registry,
         token: Token,
     ) -> Result<Self> {
-        let mut stream = distance.connect(address).context("cannot connect")?;
+        let mut stream = distance.connect(target.address).context("cannot connect")?;
         stream.set_nodelay(true)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let mut unsent = Vec::new();
         websocket::put_request(&request.path, request.subprotocol, &mut unsent);
-        Ok(Self { stream, rest: Vec::new(), unsent, connected: false, open: false })
+        let wire = Wire::new(stream, target)?;
+        Ok(Self { wire, rest: Vec::new(), unsent, connected: false, open: false })
     }
 
     /// The socket takes bytes.
     pub(super) fn writable(&mut self) -> Result<()> {
         if !self.connected {
-            if let Some(error) = self.stream.take_error()? {
+            if let Some(error) = self.wire.stream.take_error()? {
                 return Err(error).context("cannot connect");
             }
             self.connected = true;
@@ -76,12 +78,16 @@ impl Link {
         }
         let mut sent = 0;
         while sent < self.unsent.len() {
-            match self.stream.write(&self.unsent[sent..]) {
+            match self.wire.write(&self.unsent[sent..]) {
                 Ok(bytes) => sent += bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).context("cannot write"),
             }
+        }
+        match self.wire.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error).context("cannot write"),
+            Ok(()) | Err(_) => {}
         }
         if sent == self.unsent.len() && self.unsent.capacity() <= UNSENT_KEPT {
             self.unsent.clear();
@@ -109,7 +115,7 @@ impl Link {
             let kept = self.rest.len();
             ensure!(kept < buffer.len(), "a frame that is longer than {} bytes", buffer.len());
             let room = (buffer.len() - kept).min(most - total);
-            let read = match self.stream.read(&mut buffer[kept..kept + room]) {
+            let read = match self.wire.read(&mut buffer[kept..kept + room]) {
                 Ok(0) => bail!("the server closed the connection"),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -130,7 +136,7 @@ impl Link {
                 self.rest.extend_from_slice(bytes);
             }
             // A read that does not fill the buffer has emptied the socket.
-            if read < room || total == most {
+            if read < room && !self.wire.is_sealed() || total == most {
                 break;
             }
         }
@@ -173,12 +179,12 @@ impl Link {
 
     /// Leaves the poll: nobody is told any more that there is something to read.
     pub(super) fn leave(&mut self, registry: &Registry) -> Result<()> {
-        Ok(registry.deregister(&mut self.stream)?)
+        Ok(registry.deregister(&mut self.wire.stream)?)
     }
 
     /// Comes back to the poll, which tells of what has gathered.
     pub(super) fn come_back(&mut self, registry: &Registry, token: Token) -> Result<()> {
-        Ok(registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)?)
+        Ok(registry.register(&mut self.wire.stream, token, Interest::READABLE | Interest::WRITABLE)?)
     }
 }
 

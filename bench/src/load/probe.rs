@@ -1,6 +1,5 @@
 //! One publisher beside the load, whose acknowledgements tell how well the server looks after others.
 
-use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::time::Instant;
 
@@ -10,6 +9,7 @@ use crate::dialect::Dialect;
 use crate::histogram::Histogram;
 use crate::load::pacer::{Pacer, Pacing};
 use crate::load::publishers::Publishers;
+use crate::load::wire::Target;
 
 /// The publisher, and when it publishes next.
 #[derive(Debug)]
@@ -20,14 +20,9 @@ pub(super) struct Probe {
 
 impl Probe {
     /// Connects and waits until it may publish.
-    pub(super) fn connect(
-        dialect: Dialect,
-        address: SocketAddr,
-        per_second: f64,
-        now_ns: u64,
-    ) -> Result<Self> {
+    pub(super) fn connect(dialect: Dialect, target: &Target, per_second: f64, now_ns: u64) -> Result<Self> {
         let mut publishers = Publishers::elsewhere(dialect)?;
-        publishers.connect(address)?;
+        publishers.connect(target)?;
         Ok(Self { publishers, pacer: Pacer::new(Pacing::Random(per_second), now_ns) })
     }
 

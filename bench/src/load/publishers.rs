@@ -1,7 +1,6 @@
 //! The connections that publish.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use mio::{Events, Poll, Token};
 use crate::dialect::{Dialect, ELSEWHERE, Publish, Publisher};
 use crate::histogram::Histogram;
 use crate::load::link::{Distance, Heard, Link};
+use crate::load::wire::Target;
 use crate::load::{Asks, Plan};
 use crate::stamp::{STAMP_BYTES, Stamp};
 
@@ -92,11 +92,11 @@ impl Publishers {
     }
 
     /// Connects all and waits until they may publish.
-    pub(super) fn connect(&mut self, address: SocketAddr) -> Result<()> {
+    pub(super) fn connect(&mut self, target: &Target) -> Result<()> {
         let request = self.dialect.publisher_request();
         for (index, member) in self.members.iter_mut().enumerate() {
             member.link =
-                Some(Link::connect(address, Distance::Here, &request, self.poll.registry(), Token(index))?);
+                Some(Link::connect(target, Distance::Here, &request, self.poll.registry(), Token(index))?);
         }
         let clock = Instant::now();
         while !self.members.iter().all(|member| member.publisher.ready) {
@@ -222,8 +222,8 @@ impl Voids {
     }
 
     /// Comes, uses up one number in each topic, goes, and comes back to ask; returns how many numbers are known.
-    pub(super) fn visit(mut self, address: SocketAddr) -> Result<usize> {
-        self.0.connect(address)?;
+    pub(super) fn visit(mut self, target: &Target) -> Result<usize> {
+        self.0.connect(target)?;
         for member in &mut self.0.members {
             let Some(link) = &mut member.link else { continue };
             for place in 0..member.seqs.len() {
@@ -242,7 +242,7 @@ impl Voids {
         for member in &mut self.0.members {
             (member.link, member.publisher.ready) = (None, false);
         }
-        self.0.connect(address)?;
+        self.0.connect(target)?;
         let unknown: usize = self.0.members.iter().map(|member| member.publisher.unknown).sum();
         Ok(self.0.topics - unknown)
     }

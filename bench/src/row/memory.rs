@@ -7,7 +7,7 @@ use crate::scenario::Scenario;
 use crate::server::Server;
 
 pub(super) fn rows() -> Vec<Row> {
-    vec![idle(), idle_topics(), known_topics(), windows()]
+    vec![idle(), idle_tls(), idle_topics(), known_topics(), windows()]
 }
 
 fn idle() -> Row {
@@ -24,6 +24,15 @@ fn idle() -> Row {
     })
     .of(Metric::Bytes)
     .reach(Metric::Bytes.at_most(2_048.0))
+}
+
+fn idle_tls() -> Row {
+    let servers = [Server::TidewireTls, Server::BunTls];
+    row("idle-tls", "memory per idle connection by TLS, all on one topic (1,000 to 5,000)", &servers, {
+        (Plan::one_topic(5_000), Scenario::Idle)
+    })
+    .of(Metric::Bytes)
+    .reach(Metric::Bytes.at_most(12_288.0))
 }
 
 fn idle_topics() -> Row {

@@ -6,7 +6,7 @@ use crate::row::{Row, SATURATED, row};
 use crate::server::Server;
 
 pub(super) fn rows() -> Vec<Row> {
-    vec![hundred(), thousand(), ten_thousand(), payload_64k(), patterns(), encodings(), publishers()]
+    vec![hundred(), thousand(), ten_thousand(), tls(), payload_64k(), patterns(), encodings(), publishers()]
 }
 
 fn hundred() -> Row {
@@ -39,6 +39,13 @@ fn ten_thousand() -> Row {
     .reach(Metric::Cpu.at_most(2.0).times("tidewire, 1,000"))
     .reach(Metric::Cpu.at_most(1.0 / 40.0).times("centrifuge"))
     .reach(Metric::Cpu.at_most(1.0 / 40.0).times("nats"))
+}
+
+fn tls() -> Row {
+    let servers = [Server::TidewireTls, Server::BunTls, Server::Tidewire];
+    row("saturated-tls", "1 topic, 1,000 subscribers by TLS, 128 B, 64 in flight", &servers, {
+        (Plan::one_topic(1_000), SATURATED)
+    })
 }
 
 fn payload_64k() -> Row {
