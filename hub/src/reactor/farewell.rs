@@ -63,7 +63,10 @@ impl Farewells {
         }
         let token = FIRST_TOKEN + self.begun;
         self.begun += 1;
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        let interest = match leaving.sealing {
+            Some(_) => Interest::READABLE | Interest::WRITABLE,
+            None => Interest::READABLE,
+        };
         if registry.reregister(&mut leaving.stream, Token(token), interest).is_ok() {
             self.sockets.insert(token, leaving);
         }

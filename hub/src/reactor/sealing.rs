@@ -41,13 +41,13 @@ impl Sealing {
         let mut is_empty = false;
         loop {
             self.open(buffer, &mut opened)?;
-            if opened.over || is_empty {
-                return Ok(opened);
-            }
-            // No more is read than there is room for, so what is left over inside was there before, or is of one record.
+            // No more is read than there is room for: what stays inside is the rest of a record that began before.
             let room = left.min(buffer.len() - opened.count);
             if room == 0 {
                 return Ok(Opened { more: true, ..opened });
+            }
+            if opened.over || is_empty {
+                return Ok(opened);
             }
             match socket.read(&mut sealed[..room]) {
                 Ok(0) => return Ok(Opened { over: true, ..opened }),

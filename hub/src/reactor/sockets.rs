@@ -403,4 +403,31 @@ mod tests {
             heard += client.read();
         }
     }
+
+    #[test]
+    fn of_a_large_record_that_ends_with_few_bytes_all_is_read_without_another_event() {
+        let poll = Poll::new().unwrap();
+        let mut sockets = Sockets::new(poll.registry().try_clone().unwrap());
+        let (stream, session, mut client) = connect();
+        let seat = Seats::new(1, 1).take([127, 0, 0, 1].into()).unwrap();
+        sockets.add(ID, stream, Some(Box::new(session)), seat).unwrap();
+        assert_eq!(client.tls.writer().write(&[7; 16 << 10]).unwrap(), 16 << 10);
+        let mut record = Vec::new();
+        while client.tls.wants_write() {
+            client.tls.write_tls(&mut record).unwrap();
+        }
+        let (most, rest) = record.split_at(record.len() - 50);
+        let mut heard = 0;
+        for part in [most, rest] {
+            client.stream.write_all(part).unwrap();
+            sockets.queue(ID, false);
+            let mut buffer = [0; 2 << 10];
+            while let Some(id) = sockets.next_to_read() {
+                if let Read::Bytes(count) = sockets.read(id, &mut buffer) {
+                    heard += count;
+                }
+            }
+        }
+        assert_eq!(heard, 16 << 10);
+    }
 }
