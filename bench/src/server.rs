@@ -138,7 +138,9 @@ impl Server {
                 Some("/v1/topics/bench/messages")
             }
             Self::Bun | Self::BunAnswers => Some("/publish?topic=bench"),
-            Self::Floor
+            Self::TidewireTls
+            | Self::BunTls
+            | Self::Floor
             | Self::FloorBlocks
             | Self::Usual
             | Self::Centrifuge

@@ -33,6 +33,8 @@ mod auth;
 
 mod certificate;
 
+mod secret_file;
+
 mod raw;
 
 mod fields;

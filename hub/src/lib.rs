@@ -23,6 +23,8 @@ pub mod tokens;
 
 pub mod tls;
 
+pub mod small_file;
+
 pub mod seats;
 
 pub mod report;

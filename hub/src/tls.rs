@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
+use crate::small_file;
 use crate::tls::validity::Validity;
 
 mod validity;
@@ -48,9 +49,6 @@ pub enum BadFile {
     /// The system says no.
     #[error("a file that can be read, which it cannot: {0}")]
     Unreadable(#[from] io::Error),
-    /// It is something else.
-    #[error("a file of at most {FILE_BYTES_MAX} bytes")]
-    TooLarge,
     /// It holds no certificate.
     #[error(
         "a PEM file with the hub's certificate first and those that lead to its authority behind it; there is none in it"
@@ -238,10 +236,7 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, BadFile> {
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, BadFile> {
-    if fs::metadata(path)?.len() > FILE_BYTES_MAX {
-        return Err(BadFile::TooLarge);
-    }
-    Ok(fs::read(path)?)
+    Ok(small_file::content(path, FILE_BYTES_MAX)?)
 }
 
 /// A chain of ten large certificates fits.

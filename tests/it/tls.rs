@@ -49,6 +49,11 @@ fn messages_come_by_both_versions_of_tls_and_connections_end_in_order() {
             publish(&mut publisher, seq, &text);
             assert_eq!(subscriber.hear_of("block")["messages"][0]["text"], text, "{size} bytes");
         }
+        let mut http = connect();
+        let post = format!("POST /v1/topics/{topic}/messages HTTP/1.1\r\nhost: hub\r\n");
+        let head = http.ask(&format!("{post}content-type: application/json\r\ncontent-length: 1\r\n\r\n1"));
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert_eq!(subscriber.hear_of("block")["messages"][0]["data"], 1);
         let mut wrong = connect().upgraded();
         wrong.say(json!([1]));
         assert!(wrong.close_code().is_some());
@@ -262,9 +267,9 @@ fn check_says_what_is_wrong_with_a_certificate_and_warns_of_what_clients_refuse(
         assert!(said.contains(says), "{said}");
     }
     let (_, said) = check(&good.certificate, &good.key, 0o604);
-    assert!(said.contains("warning: line 3: `tls.key` is \"...\": everybody on this machine"), "{said}");
+    assert!(said.contains("everybody on this machine may read it (mode 0604), and who"), "{said}");
     for (certificate, key, says) in [
-        (&*good.certificate, &*other.key, "line 3: `tls.key` is \"...\"; allowed: the private key of"),
+        (&*good.certificate, &*other.key, "; allowed: the private key of the first certificate"),
         ("", &good.key, "line 2: `tls.certificate`"),
         (&good.key, &good.key, "line 2: `tls.certificate`"),
         (&good.certificate, &good.certificate, "there is none in it"),
@@ -279,6 +284,9 @@ fn check_says_what_is_wrong_with_a_certificate_and_warns_of_what_clients_refuse(
     );
     assert!(code == Some(1) && said.contains("`TIDEWIRE_TLS_CERTIFICATE` is \"/no/chain\""), "{said}");
     assert!(said.contains("`TIDEWIRE_TLS_KEY`") && !said.contains("SECRET"), "both at once: {said}");
+    let endless = ["CERTIFICATE", "KEY"].map(|name| (format!("TIDEWIRE_TLS_{name}"), "/dev/zero"));
+    let (code, said) = checked(tidewire("check").envs(endless));
+    assert!(code == Some(1) && said.matches("it has more than 262144 bytes").count() == 2, "{said}");
     let (code, said) = checked(tidewire("check").env("TIDEWIRE_TLS_KEY", "key.pem"));
     assert!(code == Some(1) && said.contains("`tls.certificate` is missing"), "{said}");
 }

@@ -1,11 +1,12 @@
 //! Keys that tokens may be signed with: where each is, and what holds for its tokens. What a key file holds is told nobody.
 
-use std::path::{Component, Path};
+use std::path::Path;
 
 use jsonwebtoken::Algorithm;
 
 use crate::config::problem::{Problem, Warning, Written};
 use crate::config::raw::RawKey;
+use crate::config::secret_file::{open_to_all, show};
 use crate::tokens::Keyring;
 use crate::tokens::key::{self, ALGORITHMS, Key};
 
@@ -86,44 +87,11 @@ fn content(file: &Written<String>, folder: &Path, problems: &mut Vec<Problem>) -
     .ok()
 }
 
-/// The mode of a file that everybody may read.
-#[cfg(unix)]
-fn open_to_all(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
-    (mode & 0o004 != 0).then_some(mode)
-}
-
-#[cfg(not(unix))]
-fn open_to_all(_: &Path) -> Option<u32> {
-    None
-}
-
-/// Has the name of a file told, if it is one: somebody may have written the secret itself in its place.
-fn show(file: &mut Written<String>, folder: &Path) {
-    let name = Path::new(&file.value);
-    let is_in_a_folder = name.parent().is_some_and(|parent| {
-        parent.components().any(|part| matches!(part, Component::Normal(_))) && folder.join(parent).is_dir()
-    });
-    let ends_like_one = name.extension().is_some_and(|end| ENDINGS.iter().any(|known| end == *known));
-    let is_short = file.value.len() <= NAME_BYTES_MAX;
-    if is_short && (folder.join(name).exists() || is_in_a_folder || ends_like_one) {
-        file.place.text = format!("{:?}", file.value);
-    } else if is_short {
-        file.place.text.push_str(" (not shown: it may be the secret itself)");
-    }
-}
-
 /// Clocks that are kept differ by less, and nobody is let in for much longer than was meant.
 const LEEWAY_SECONDS: i64 = 5;
 const LEEWAY_SECONDS_MAX: u64 = 300;
 const FOR_ANYBODY: &str =
     "without an `audience` beside it, tokens that its issuer signs for anybody are taken here too";
-/// How the names of keys' files end.
-const ENDINGS: &[&str] = &["pem", "key", "pub", "crt", "der", "jwk", "json", "txt", "secret", "toml"];
-/// No name has more.
-const NAME_BYTES_MAX: usize = 4_096;
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -1,11 +1,12 @@
 //! The hub's certificate and its key: whether they are what a hub can show, and clients will take. What the key's file
 //! holds is told nobody.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Flags;
 use crate::config::problem::{Problem, Warning, Written};
+use crate::config::secret_file::{open_to_all, show};
 use crate::tls::{self, Files, Pair, Tls};
 
 /// Reads both; files that the configuration names are named from `folder` on.
@@ -18,7 +19,11 @@ pub(super) fn read(
 ) -> (Option<Arc<Tls>>, Vec<Warning>) {
     let mut warnings = Vec::new();
     let (certificate, key) = match (certificate, key) {
-        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(certificate), Some(mut key)) => {
+            let folder = base(&key, folder);
+            show(&mut key, folder);
+            (certificate, key)
+        }
         (None, None) => return (None, warnings),
         (Some(one), None) => {
             problems.push(missing(&one, "key", "the file with the certificate's private key"));
@@ -29,7 +34,9 @@ pub(super) fn read(
             return (None, warnings);
         }
     };
-    let files = Files { certificate: path(&certificate, folder), key: path(&key, folder) };
+    let [certificate_path, key_path] =
+        [&certificate, &key].map(|written| base(written, folder).join(&written.value));
+    let files = Files { certificate: certificate_path, key: key_path };
     let chain = tls::chain(&files.certificate).map_err(|bad| certificate.place.wrong(bad.to_string()));
     let private = tls::private_key(&files.key).map_err(|bad| key.place.wrong(bad.to_string()));
     let pair = match (chain, private) {
@@ -44,11 +51,12 @@ pub(super) fn read(
     if let Some(complaint) = pair.warning() {
         warn(Some(certificate.place), complaint);
     }
-    if anybody_reads(&files.key) {
-        warn(
-            Some(key.place.clone()),
-            "everybody on this machine may read it; take that right away (chmod o-r)".into(),
+    if let Some(mode) = open_to_all(&files.key) {
+        let says = format!(
+            "everybody on this machine may read it (mode {mode:04o}), and who has read it can pose as the hub: `chmod o= {}`",
+            files.key.display()
         );
+        warn(Some(key.place.clone()), says);
     }
     match Tls::new(files, pair) {
         Ok(_) if flags.dev => {
@@ -73,21 +81,10 @@ pub(super) fn read(
 }
 
 /// What is named by a variable is so from the working directory on, as on a command line.
-fn path(written: &Written<String>, folder: &Path) -> PathBuf {
-    if written.place.line.is_some() { folder.join(&written.value) } else { PathBuf::from(&written.value) }
+fn base<'a>(written: &Written<String>, folder: &'a Path) -> &'a Path {
+    if written.place.line.is_some() { folder } else { Path::new("") }
 }
 
 fn missing(one: &Written<String>, other: &str, allowed: &str) -> Problem {
     Problem::Missing { at: one.place.line, key: format!("tls.{other}"), allowed: allowed.into() }
-}
-
-#[cfg(unix)]
-fn anybody_reads(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
-}
-
-#[cfg(not(unix))]
-fn anybody_reads(_: &Path) -> bool {
-    false
 }

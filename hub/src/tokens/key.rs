@@ -1,11 +1,12 @@
 //! A key, as it is read from a file: a secret, a public key in PEM, or either as a JWK. It is for one algorithm.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+
+use crate::small_file;
 
 /// A key that tokens may be signed with, and what else holds for those that are.
 #[derive(Debug, Clone)]
@@ -79,12 +80,7 @@ impl Key {
 /// # Errors
 /// What the system says, or that it is too much.
 pub fn content(path: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes")));
-    }
-    Ok(content)
+    small_file::content(path, FILE_BYTES_MAX)
 }
 
 /// The secret that a file holds, as it is but for one end of line, which editors and `echo` add.
