@@ -8,10 +8,9 @@ use std::mem::size_of;
 use std::sync::{Arc, OnceLock};
 
 use tidewire_protocol::block as wire;
-use tidewire_protocol::hub_frame::HubFrame;
-use tidewire_protocol::json;
 use tidewire_protocol::number::{Offset, TailNumber};
 
+use crate::block::derived::Derived;
 use crate::block::pins::Pins;
 use crate::block::shares::Shares;
 use crate::clock::{Millis, NEVER};
@@ -20,6 +19,8 @@ use crate::mutant::{self, Mutant};
 use crate::sync::Mutex;
 use crate::websocket::opcode::Opcode;
 use crate::websocket::writer::Header;
+
+mod derived;
 
 pub mod pins;
 
@@ -44,16 +45,11 @@ pub struct Block {
     pub last_time_ms: u64,
     /// Some message in it is kept no longer than until then.
     pub stale_at: Millis,
+    /// Boxed: most blocks are never asked for any.
     derived: OnceLock<Box<Derived>>,
     shares: Shares,
     /// Most blocks have none.
     pins: Mutex<Option<Box<Pins>>>,
-}
-
-/// Other encodings of a block. Boxed in it: most blocks are never asked for any.
-#[derive(Debug)]
-struct Derived {
-    json: Box<[u8]>,
 }
 
 /// A block that still grows. Nobody but its tail sees it.
@@ -281,33 +277,6 @@ impl Block {
         &self.bytes
     }
 
-    /// The same in the JSON encoding; made when first asked for.
-    #[must_use]
-    pub fn json_frame(&self) -> &[u8] {
-        if let Some(derived) = self.derived.get() {
-            return &derived.json;
-        }
-        let derived = self.derived.get_or_init(|| {
-            let mut text = Vec::new();
-            let block = self.wire();
-            // The hub wrote these bytes itself: they can be read.
-            let written = json::put_hub(&HubFrame::Block(block), &mut text);
-            debug_assert!(written.is_ok());
-            let header = Header::new(Opcode::Text, text.len());
-            let frame = [header.as_bytes(), &text].concat();
-            self.shares.first().charge(Kind::Derived, frame.len());
-            Box::new(Derived { json: frame.into_boxed_slice() })
-        });
-        self.settle_derived();
-        &derived.json
-    }
-
-    /// Bytes of other encodings.
-    #[must_use]
-    pub fn derived_bytes(&self) -> usize {
-        self.derived.get().map_or(0, |derived| derived.json.len())
-    }
-
     /// The block frame's body, as pages hold it.
     #[must_use]
     pub fn body(&self) -> &[u8] {
@@ -330,13 +299,6 @@ impl Block {
     #[must_use]
     pub fn size(&self) -> usize {
         self.bytes.len() + OVERHEAD_BYTES + self.shares.list_bytes()
-    }
-
-    /// Drops other encodings, which can be made again. Tells how many bytes that freed.
-    pub fn drop_derived(&mut self) -> usize {
-        let bytes = self.derived.take().map_or(0, |derived| derived.json.len());
-        self.shares.first().release(Kind::Derived, bytes);
-        bytes
     }
 }
 

@@ -1,10 +1,14 @@
 //! What a connection speaks: how blocks, answers and last words are framed for it. Knows nothing of what is said, and
 //! keeps nothing.
 
+use tidewire_protocol::events::{self, Ids};
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::json;
+use tidewire_protocol::number::Offset;
 
 use crate::block::Block;
+use crate::chunk;
+use crate::tail::Tail;
 use crate::websocket::opcode::Opcode;
 use crate::websocket::writer::{Header, frame_end, write_close, write_pong};
 
@@ -15,20 +19,64 @@ pub enum Dialect {
     Binary,
     /// `tidewire.v1.json`, on a WebSocket.
     Json,
+    /// Server-Sent Events, in the chunks of an HTTP answer: who speaks this only listens.
+    Events(Ids),
 }
 
 impl Dialect {
-    /// A block as it is written, shared by all who speak this.
+    /// Whether nothing that a client says means anything.
     #[must_use]
-    pub fn frame_of(self, block: &Block) -> &[u8] {
+    pub const fn only_listens(self) -> bool {
+        matches!(self, Self::Events(_))
+    }
+
+    /// Whether walks may write blocks between what the connection itself writes.
+    #[must_use]
+    pub const fn is_walked(self) -> bool {
+        !matches!(self, Self::Events(Ids::Apart))
+    }
+
+    /// A block of a tail, or of what was read for it, as it is written: shared by all who speak this.
+    #[must_use]
+    pub fn frame_of<'a>(self, block: &'a Block, tail: &Tail) -> &'a [u8] {
         match self {
             Self::Binary => block.frame(),
             Self::Json => block.json_frame(),
+            Self::Events(ids) => block.events(ids, tail.epoch(), tail.source.as_str()),
         }
     }
 
-    /// Appends one answer to those that will be sealed together; `false` if it cannot be said.
-    pub fn put(self, frame: &HubFrame<'_>, answers: &mut Vec<u8>) -> bool {
+    /// Whether a block can be written as it is to somebody who stands there. Whoever only listens cannot be expected to pass over
+    /// what it has had.
+    #[must_use]
+    pub fn can_be_told(self, block: &Block, cursor: Offset) -> bool {
+        !self.only_listens() || block.first > cursor
+    }
+
+    /// Appends what of a block comes after an offset.
+    pub fn put_rest(self, block: &Block, tail: &Tail, after: Offset, out: &mut Vec<u8>) {
+        match self {
+            // Here whole blocks are told.
+            Self::Binary | Self::Json => out.extend_from_slice(self.frame_of(block, tail)),
+            Self::Events(ids) => {
+                block.put_events_after(tail.position(after), tail.source.as_str(), ids, out);
+            }
+        }
+    }
+
+    /// A block of which a part is written: so there is such a frame, for as long as somebody keeps the block.
+    #[must_use]
+    pub fn begun_frame_of(self, block: &Block) -> &[u8] {
+        match self {
+            Self::Binary => block.frame(),
+            Self::Json => block.json_frame(),
+            Self::Events(ids) => block.known_events(ids),
+        }
+    }
+
+    /// Appends one answer, which may be about a topic or pattern, to those that will be sealed together; `false` if it cannot
+    /// be said.
+    pub fn put(self, frame: &HubFrame<'_>, topic: &str, answers: &mut Vec<u8>) -> bool {
         match self {
             Self::Binary => frame.put(answers),
             Self::Json => {
@@ -39,6 +87,7 @@ impl Dialect {
                     return false;
                 }
             }
+            Self::Events(ids) => return events::put_frame(frame, topic, ids, answers),
         }
         true
     }
@@ -52,6 +101,7 @@ impl Dialect {
                 answers.push(b']');
                 (Opcode::Text, &answers[..])
             }
+            Self::Events(_) => return chunk::put(answers, out),
         };
         out.extend_from_slice(Header::new(opcode, payload.len()).as_bytes());
         out.extend_from_slice(payload);
@@ -61,6 +111,7 @@ impl Dialect {
     pub fn put_last_words(self, words: Option<(u16, &str)>, out: &mut Vec<u8>) {
         match self {
             Self::Binary | Self::Json => write_close(out, words),
+            Self::Events(_) => chunk::put_last(out),
         }
     }
 
@@ -68,6 +119,7 @@ impl Dialect {
     pub fn put_pong(self, ping: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::Binary | Self::Json => write_pong(out, ping),
+            Self::Events(_) => {}
         }
     }
 
@@ -76,6 +128,7 @@ impl Dialect {
     pub fn frame_end(self, bytes: &[u8], at: usize) -> usize {
         match self {
             Self::Binary | Self::Json => frame_end(bytes, at),
+            Self::Events(_) => chunk::end(bytes, at),
         }
     }
 }

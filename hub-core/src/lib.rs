@@ -12,7 +12,7 @@
 //! [`names`] (topics, patterns, producers), [`topic`] (a name, its tail, the tails it feeds), [`dialect`] (how blocks
 //! and answers are framed for one connection), [`tail`] (the newest part of a log), [`mark`] (which shards have yet to
 //! look at a tail), [`block`] (what a tail is made of), [`letter`] (what threads leave for a shard), [`record`] (a
-//! message in its one form), [`websocket`] (frames, read and written), [`trie`] (names by token), [`shelf`] (what is
+//! message in its one form), [`websocket`] (frames, read and written), [`chunk`] (pieces of an HTTP body that goes on), [`trie`] (names by token), [`shelf`] (what is
 //! kept while there is room), [`ledger`] (whose every byte is), then leaves: [`calendar`] (which time
 //! messages are given), [`pace`], [`metrics`], [`wheel`], [`clock`], [`limits`], [`mutant`], `spare`.
 
@@ -51,6 +51,8 @@ pub mod letter;
 pub mod record;
 
 pub mod websocket;
+
+pub mod chunk;
 
 pub mod trie;
 

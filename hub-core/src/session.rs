@@ -132,6 +132,11 @@ impl Session {
         &self.caller
     }
 
+    /// Somebody signs in who says nothing, and so has no participant.
+    pub fn listen(&mut self, caller: Caller) {
+        (self.signed_in, self.caller) = (true, caller);
+    }
+
     /// Handles one frame.
     ///
     /// # Errors

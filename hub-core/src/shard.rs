@@ -38,6 +38,8 @@ pub mod turn;
 
 mod admitting;
 
+pub mod listening;
+
 mod hearing;
 
 mod joining;
@@ -65,6 +67,8 @@ pub mod connection;
 pub mod ending;
 
 pub mod following;
+
+pub mod places;
 
 pub mod wire;
 
@@ -151,15 +155,27 @@ impl Shard {
         account: AccountKey,
         arrival: Arrival,
     ) -> ConnectionId {
+        let id = self.admit_new(now, dialect, account, arrival);
+        self.arm(id, now.plus(self.topics.limits().sign_in_ms));
+        self.refuse_late(now, id);
+        id
+    }
+
+    /// One more connection, of which nothing is awaited yet.
+    fn admit_new(
+        &mut self,
+        now: Millis,
+        dialect: Dialect,
+        account: AccountKey,
+        arrival: Arrival,
+    ) -> ConnectionId {
         self.next_generation = self.next_generation.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let slot = entry.key() as u32;
         let account = self.topics.ledger().account(account);
         entry.insert(Connection::new(now, (self.next_generation, arrival), dialect, account));
-        self.arm(ConnectionId(slot), now.plus(self.topics.limits().sign_in_ms));
         self.topics.metrics().connections.add(1);
         self.topics.metrics().accepted.add(1);
-        self.refuse_late(now, ConnectionId(slot));
         ConnectionId(slot)
     }
 
@@ -276,6 +292,7 @@ impl Shard {
     /// Serves a connection once, and keeps it on the ready list if there is more.
     fn flush(&mut self, now: Millis, id: ConnectionId, wire: &mut impl Wire) {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        connection.note_life(now);
         let served = serve(now, id, connection, &mut self.audiences, &self.topics, wire);
         self.settle(id);
         match served {

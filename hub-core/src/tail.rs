@@ -62,6 +62,17 @@ pub enum Source {
     Pattern(Pattern),
 }
 
+impl Source {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Topic(name) => name.as_str(),
+            Self::Pattern(pattern) => pattern.as_str(),
+        }
+    }
+}
+
 /// What many tails have in common, so that each holds it by reference only.
 #[derive(Debug)]
 pub struct Terms {

@@ -4,13 +4,16 @@
 //! implementations are written from; this crate is the same thing in Rust.
 //!
 //! The modules, in the order a frame meets them:
-//! `json` (the JSON encoding), [`hub_frame`] and [`client_frame`] (what may be said), [`block`] (runs of
+//! `events` (what is told to those who only listen), `json` (the JSON encoding), [`hub_frame`] and [`client_frame`] (what may be said), [`block`] (runs of
 //! messages), [`binary`] and [`field`] (how a binary frame holds its fields), [`varint`], [`position`], [`name`],
 //! [`code`], [`feature`], [`number`]. Each uses only those after it.
 
 #![no_std]
 
 extern crate alloc;
+
+#[cfg(feature = "json")]
+pub mod events;
 
 #[cfg(feature = "json")]
 pub mod json;

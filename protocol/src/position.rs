@@ -1,6 +1,8 @@
 //! Where in a log: positions, where a subscription starts, and what is missing.
 
 use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
 
 use crate::code::GapReason;
 use crate::number::{Epoch, NUMBER_MAX, Offset};
@@ -13,6 +15,31 @@ pub struct Position {
     pub epoch: Epoch,
     /// Last offset before this place; 0 is the log's beginning.
     pub offset: Offset,
+}
+
+/// A text that is no position: 16 hexadecimal digits, a colon, and an offset up to [`NUMBER_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotPosition;
+
+/// `EPOCH:OFFSET`, as people and URLs have it.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.epoch, self.offset.0)
+    }
+}
+
+impl FromStr for Position {
+    type Err = NotPosition;
+
+    fn from_str(text: &str) -> Result<Self, NotPosition> {
+        let (epoch, offset) = text.split_once(':').ok_or(NotPosition)?;
+        let is_number = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit());
+        let offset = offset.parse().ok().filter(|offset| is_number && *offset <= NUMBER_MAX);
+        Ok(Self {
+            epoch: epoch.parse().map_err(|_| NotPosition)?,
+            offset: Offset(offset.ok_or(NotPosition)?),
+        })
+    }
 }
 
 /// Where a subscription or a page of history starts.

@@ -50,10 +50,19 @@ impl Replies {
         self.put_answers(frame, 1);
     }
 
+    /// Adds a frame about a topic or pattern, which some dialects name.
+    pub fn put_about(&mut self, topic: &str, frame: &HubFrame<'_>) {
+        self.put_counted(topic, frame, 1);
+    }
+
     /// Adds a frame that tells so many answers of which operators are to hear. How many seqs these were for is the client's own word, and counts for
     /// nothing.
     pub fn put_answers(&mut self, frame: &HubFrame<'_>, count: u64) {
-        if !self.dialect.put(frame, &mut self.bytes) {
+        self.put_counted("", frame, count);
+    }
+
+    fn put_counted(&mut self, topic: &str, frame: &HubFrame<'_>, count: u64) {
+        if !self.dialect.put(frame, topic, &mut self.bytes) {
             return;
         }
         self.frames += 1;
@@ -62,13 +71,14 @@ impl Replies {
 
     /// Adds a refusal that only follows from one that was told before: operators hear of that one.
     pub fn put_follower(&mut self, refusal: &Refused<'_>) {
-        self.frames += usize::from(self.dialect.put(&HubFrame::Refused(refusal.clone()), &mut self.bytes));
+        self.frames +=
+            usize::from(self.dialect.put(&HubFrame::Refused(refusal.clone()), "", &mut self.bytes));
     }
 
     /// Adds a page of at most so many bytes in this dialect, or of one message.
     pub fn put_page(&mut self, page: Page<'_>, bytes_max: usize, full: Full) {
         let page = match (self.dialect, full) {
-            (Dialect::Binary, _) => page,
+            (Dialect::Binary | Dialect::Events(_), _) => page,
             (Dialect::Json, Full::LacksNewest) => cut_for_json(page, bytes_max),
             (Dialect::Json, Full::LacksOldest) => cut_oldest_for_json(page, bytes_max),
         };

@@ -70,6 +70,10 @@ impl Audiences {
             }
             return Step::Go(0);
         }
+        if self.put_rest(connection, &subscription, &found.blocks) {
+            connection.lagging.push_front(tail);
+            return Step::Go(0);
+        }
         let written = self.write(id, connection, &subscription, &found.blocks, topics, wire);
         if mutant::active(Mutant::ReplayToLiveRace) && written.stopped.is_none() {
             self.entry(&subscription).cursor = found.last;
@@ -183,6 +187,23 @@ impl Audiences {
         Step::Go(0)
     }
 
+    /// If the first block begins before the cursor, and cannot be written as it is, has the rest of it told before all else.
+    fn put_rest(
+        &mut self,
+        connection: &mut Connection,
+        subscription: &Subscription,
+        blocks: &[Arc<Block>],
+    ) -> bool {
+        let cursor = self.entry(subscription).cursor;
+        let dialect = connection.dialect;
+        let Some(first) = blocks.first().filter(|first| !dialect.can_be_told(first, cursor)) else {
+            return false;
+        };
+        dialect.put_rest(first, &self.of(subscription).tail, cursor, &mut connection.outbox);
+        self.entry(subscription).cursor = first.last;
+        true
+    }
+
     /// Writes some blocks, and moves the cursor behind those that are written whole.
     fn write(
         &mut self,
@@ -193,7 +214,9 @@ impl Audiences {
         topics: &Topics,
         wire: &mut impl Wire,
     ) -> Written {
-        let written = write_blocks(id, connection.dialect, blocks, topics.limits().write_bytes, wire);
+        let to = (id, connection.dialect);
+        let tail = &self.of(subscription).tail;
+        let written = write_blocks(to, tail, blocks, topics.limits().write_bytes, wire);
         topics.metrics().blocks_sent.add(written.blocks as u64);
         topics.metrics().bytes_sent.add(written.bytes as u64);
         let entry = self.entry(subscription);
@@ -226,9 +249,10 @@ impl Audiences {
         topics: &Topics,
     ) {
         self.entry(subscription).cursor = upto;
-        let epoch = self.of(subscription).tail.epoch();
+        let tail = &self.of(subscription).tail;
+        let progress = Progress { tail: tail.number, epoch: tail.epoch(), upto };
         let mut replies = Replies::new(connection.dialect);
-        replies.put(&HubFrame::Progress(Progress { tail: subscription.tail.number, epoch, upto }));
+        replies.put_about(tail.source.as_str(), &HubFrame::Progress(progress));
         replies.seal(&mut connection.outbox, topics.metrics());
     }
 
@@ -245,7 +269,6 @@ impl Audiences {
         let entry = self.entry(subscription);
         let cursor = entry.cursor;
         entry.cursor = after;
-        let epoch = self.of(subscription).tail.epoch();
         let from = cursor.max(subscription.told_gone).next();
         if let Some(subscription) = connection.subscription_mut(subscription.tail) {
             subscription.told_gone = subscription.told_gone.max(lost);
@@ -253,9 +276,11 @@ impl Audiences {
         if mutant::active(Mutant::GapNotTold) {
             return;
         }
-        let gap = Some(Gap { epoch, from, to: lost, reason });
+        let tail = &self.of(subscription).tail;
+        let gap = Some(Gap { epoch: tail.epoch(), from, to: lost, reason });
         let mut replies = Replies::new(connection.dialect);
-        replies.put(&HubFrame::Missing(Missing { tail: subscription.tail.number, gap, after }));
+        let missing = Missing { tail: tail.number, gap, after };
+        replies.put_about(tail.source.as_str(), &HubFrame::Missing(missing));
         replies.seal(&mut connection.outbox, topics.metrics());
     }
 }

@@ -19,7 +19,8 @@ use crate::session::desk::Desk;
 use crate::session::gathered::Gathered;
 use crate::session::replies::Replies;
 use crate::shard::following::Following;
-use crate::tail::TailKey;
+use crate::shard::places::Places;
+use crate::tail::{Tail, TailKey};
 use crate::topics::Topics;
 use crate::websocket::reader::Reader;
 
@@ -76,6 +77,8 @@ pub struct Connection {
     pub following: Following,
     /// Those that lag and take turns.
     pub lagging: VecDeque<TailKey>,
+    /// Its places in several logs, if it is told them in one.
+    pub places: Option<Box<Places>>,
 }
 
 /// What a connection is charged with.
@@ -163,6 +166,21 @@ impl Connection {
             patterns: 0,
             following: Following::default(),
             lagging: VecDeque::new(),
+            places: None,
+        }
+    }
+
+    /// Whoever is told its places in one is told those in these tails, too.
+    pub fn place(&mut self, tails: &[Arc<Tail>]) {
+        if let Some(places) = &mut self.places {
+            tails.iter().for_each(|tail| places.add(tail.key(), tail.position(Offset(0))));
+        }
+    }
+
+    /// Of one who only listens nothing is heard: it lives as long as its socket takes bytes.
+    pub fn note_life(&mut self, now: Millis) {
+        if self.writable && self.dialect.only_listens() {
+            self.heard = now;
         }
     }
 
@@ -195,7 +213,7 @@ impl Connection {
     pub fn half_rest(&self) -> Option<&[u8]> {
         let half = self.half.as_ref()?;
         let bytes = match &half.source {
-            HalfSource::Block(pin, _) => self.dialect.frame_of(pin.block()),
+            HalfSource::Block(pin, _) => self.dialect.begun_frame_of(pin.block()),
             HalfSource::Own(bytes) => bytes,
         };
         bytes.get(half.at..)

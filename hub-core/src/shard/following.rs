@@ -69,6 +69,13 @@ impl Following {
         self.0.as_mut()?.iter_mut().find(waits)
     }
 
+    /// Whether it is not known yet of some where they start.
+    #[must_use]
+    pub fn are_starting(&self) -> bool {
+        let starts = |followee: &Followee| matches!(followee.ahead, Ahead::Start(..));
+        self.0.as_ref().is_some_and(|all| all.iter().any(starts))
+    }
+
     /// The question that waits for the start of one.
     pub fn asked_by(&mut self, tail: TailKey) -> Option<Request> {
         match self.get(tail)?.ahead {

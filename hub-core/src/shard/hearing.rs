@@ -30,7 +30,7 @@ impl Shard {
     /// Takes bytes that a socket received.
     pub fn received(&mut self, now: Millis, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire) {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
-        if connection.closing.is_some() {
+        if connection.closing.is_some() || connection.dialect.only_listens() {
             return;
         }
         let known = connection.session.signed_in();
@@ -117,7 +117,8 @@ impl Shard {
                 }
                 self.end_message(id)?;
             }
-            (Event::Binary(_), Dialect::Json) | (Event::Text(_), Dialect::Binary) => return Err(bad),
+            (Event::Binary(_), Dialect::Json | Dialect::Events(_))
+            | (Event::Text(_), Dialect::Binary | Dialect::Events(_)) => return Err(bad),
             (Event::Ping(payload), _) => {
                 connection.dialect.put_pong(&payload, &mut connection.outbox);
                 self.check_outbox(id)?;

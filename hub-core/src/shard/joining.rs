@@ -74,6 +74,7 @@ impl Shard {
                 caught_up: false,
             });
         }
+        connection.place(&joined.tails);
         self.topics.metrics().subscriptions.add(1);
         let known = joined.stands.iter().copied().collect::<Option<Vec<_>>>();
         let serial = connection.serials.give();
@@ -150,10 +151,14 @@ impl Shard {
             None => Outcome::Live,
         };
         let gap = gap.map(|(gap, _)| gap);
-        replies.put(&HubFrame::Subscribed(Subscribed { request, tail: number, outcome, positions, gap }));
+        let Some(subscription) = connection.subscription(TailKey { number, log: 0 }) else { return };
+        let topic = self.audiences.of(subscription).tail.source.as_str();
+        let subscribed = Subscribed { request, tail: number, outcome, positions, gap };
+        replies.put_about(topic, &HubFrame::Subscribed(subscribed));
         // The answer has room for one gap; of another log it is told by itself.
         for (gap, after) in gaps {
-            replies.put(&HubFrame::Missing(Missing { tail: number, gap: Some(gap), after }));
+            let missing = Missing { tail: number, gap: Some(gap), after };
+            replies.put_about(topic, &HubFrame::Missing(missing));
         }
     }
 

@@ -15,6 +15,7 @@ use crate::mutant::{self, Mutant};
 use crate::session::replies::Replies;
 use crate::session::telling::failed;
 use crate::shard::Shard;
+use crate::shard::ending::Ending;
 use crate::shard::wire::ConnectionId;
 use crate::tail::{Source, TailKey};
 
@@ -151,23 +152,28 @@ impl Shard {
             if !access.may(caller, Right::Subscribe, &selector)
                 && !mutant::active(Mutant::GrantOutlivesItsRule)
             {
-                self.end_revoked(now, ConnectionId(slot as u32), number);
+                self.end_revoked(now, ConnectionId(slot as u32), number, selector.as_str());
             }
         }
         Some(TailNumber(number.0 + 1))
     }
 
-    /// Ends a subscription, and says so: whoever still waits for its start is answered instead.
-    fn end_revoked(&mut self, now: Millis, id: ConnectionId, number: TailNumber) {
+    /// Ends a subscription, and says so: whoever still waits for its start is answered instead. Who only listens cannot ask for
+    /// another, and goes with the last.
+    fn end_revoked(&mut self, now: Millis, id: ConnectionId, number: TailNumber, topic: &str) {
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
         let asked = connection.following.asked_by(TailKey { number, log: 0 });
         let mut replies = Replies::new(connection.dialect);
-        replies.put(&asked.map_or_else(|| unsubscribed(number), |request| failed(request, Code::Forbidden)));
+        let end = asked.map_or_else(|| unsubscribed(number), |request| failed(request, Code::Forbidden));
+        replies.put_about(topic, &end);
         self.end_subscription(now, id, number);
-        if let Some(connection) = self.connections.get_mut(id.0 as usize) {
-            replies.seal(&mut connection.outbox, self.topics.metrics());
-        }
+        let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
+        replies.seal(&mut connection.outbox, self.topics.metrics());
+        let is_over = connection.dialect.only_listens() && connection.subscriptions.is_empty();
         self.was_told(now, id);
+        if is_over {
+            self.close(now, id, Ending::Code(Code::Forbidden));
+        }
     }
 }
 

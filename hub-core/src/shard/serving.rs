@@ -1,7 +1,9 @@
-//! Serving one connection from its own list: what is half written, then answers, then what lags.
+//! Serving one connection from its own list: what is half written, then answers, then where that brought it if it wants to be
+//! told so, then what lags.
 
 use tidewire_protocol::code::Code;
 
+use crate::chunk;
 use crate::clock::Millis;
 use crate::mutant::{self, Mutant};
 use crate::shard::audiences::Audiences;
@@ -54,8 +56,13 @@ pub fn serve(
             connection.half = Some(Half { source: HalfSource::Own(bytes), at: 0 });
             // At once: a walk that comes in between could fill the socket and put its own half in this place.
             audiences.write_half(id, connection, topics, wire)
+        } else if connection.closing.is_none() && audiences.tell_places(connection) {
+            Step::Go(0)
         } else if connection.closing.is_some() {
             Step::End(Served::Finished)
+        } else if connection.places.is_some() && connection.following.are_starting() {
+            // Nothing goes before the first id: who is cut off there starts anew.
+            Step::End(Served::Idle)
         } else if let Some(tail) = connection.lagging.pop_front() {
             audiences.catch_up(now, id, connection, tail, topics, wire)
         } else {
@@ -71,6 +78,19 @@ pub fn serve(
 }
 
 impl Audiences {
+    /// Tells a connection its places in one, for all that is written to it so far, unless it knows them.
+    fn tell_places(&mut self, connection: &mut Connection) -> bool {
+        let Some(mut places) = connection.places.take_if(|_| !connection.following.are_starting()) else {
+            return false;
+        };
+        places.renew(|tail| connection.subscription(tail).map(|it| self.entry(it).cursor));
+        let mut id = Vec::new();
+        let tells = places.tell(&mut id);
+        chunk::put(&id, &mut connection.outbox);
+        connection.places = Some(places);
+        tells
+    }
+
     /// Goes on with a half-written frame.
     fn write_half(
         &mut self,

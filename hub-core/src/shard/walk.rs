@@ -68,7 +68,7 @@ pub struct Stopped {
 /// Why a walk left a cursor behind.
 #[derive(Debug)]
 pub enum StopReason {
-    /// The blocks after the cursor are no longer at hand; the connection reads on by itself.
+    /// The blocks after the cursor are no longer at hand, or others must not write them; the connection reads on by itself.
     Behind,
     /// The socket is full, in the middle of this block if there is one.
     Full(Option<(Arc<Block>, usize)>),
@@ -160,14 +160,17 @@ impl Walk {
                 continue;
             }
             let from = self.blocks.partition_point(|block| block.last <= entry.cursor);
-            if self.blocks.get(from).is_none_or(|next| next.prev > entry.cursor) {
+            let comes_next = |next: &Arc<Block>| {
+                next.prev <= entry.cursor && entry.dialect.can_be_told(next, entry.cursor)
+            };
+            if !entry.dialect.is_walked() || !self.blocks.get(from).is_some_and(comes_next) {
                 let (connection, tail) = (entry.connection, audience.tail.key());
                 slice.stopped = Some(Stopped { connection, tail, reason: StopReason::Behind });
                 self.at += 1;
                 return slice;
             }
-            let written =
-                write_blocks(entry.connection, entry.dialect, &self.blocks[from..], write_bytes, wire);
+            let to = (entry.connection, entry.dialect);
+            let written = write_blocks(to, &audience.tail, &self.blocks[from..], write_bytes, wire);
             slice.sends += 1;
             slice.blocks += written.blocks;
             slice.bytes += written.bytes;
@@ -215,10 +218,10 @@ pub struct Slice {
     pub stopped: Option<Stopped>,
 }
 
-/// Writes blocks to one socket, up to `write_bytes` or a handful of blocks, in one call.
+/// Writes blocks of a tail, or of what was read for it, to one socket, up to `write_bytes` or a handful of blocks, in one call.
 pub fn write_blocks(
-    connection: ConnectionId,
-    dialect: Dialect,
+    (connection, dialect): (ConnectionId, Dialect),
+    tail: &Tail,
     blocks: &[Arc<Block>],
     write_bytes: usize,
     wire: &mut impl Wire,
@@ -232,7 +235,7 @@ pub fn write_blocks(
         if is_too_much(block.frame()) {
             break;
         }
-        let frame = dialect.frame_of(block);
+        let frame = dialect.frame_of(block, tail);
         if is_too_much(frame) {
             break;
         }

@@ -6,6 +6,8 @@ mod below;
 mod calls;
 mod clock;
 mod ends;
+mod event_stream;
+mod events;
 mod fairness;
 mod letters;
 mod logs;

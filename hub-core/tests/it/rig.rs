@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewire_hub_core::access::Access;
+use tidewire_hub_core::access::caller::Caller;
 use tidewire_hub_core::calls::Calls;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
@@ -13,6 +14,7 @@ use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Engine;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::shard::Shard;
+use tidewire_hub_core::shard::listening::Listening;
 use tidewire_hub_core::shard::wire::{ConnectionId, Sent, Wire};
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::client_frame::{
@@ -20,7 +22,7 @@ use tidewire_protocol::client_frame::{
 };
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
-use tidewire_protocol::name::Pattern;
+use tidewire_protocol::name::{Pattern, Selector};
 use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, Participant, ProducerId, Request, Seq};
 use tidewire_protocol::position::{Position, Start};
 
@@ -65,6 +67,8 @@ pub struct Beside {
     sockets: Sockets,
 }
 
+/// What an answer begins with whose body goes on.
+pub const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 pub const EPOCH: Epoch = Epoch(7);
 pub const ALL: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
 pub const NONE: Retention = Retention { none: true, ..ALL };
@@ -139,6 +143,27 @@ impl Hub {
         let id = self.connect(Dialect::Json);
         self.send(id, 1, br#"{"type":"hello"}"#);
         self.sockets.written.clear();
+        id
+    }
+
+    /// Connects somebody who only listens.
+    pub fn listener(&mut self, account: AccountKey, wishes: &[(&str, Start)]) -> ConnectionId {
+        self.listener_with(account, Caller::default(), wishes)
+    }
+
+    /// The same, with a token that was checked.
+    pub fn listener_with(
+        &mut self,
+        account: AccountKey,
+        caller: Caller,
+        wishes: &[(&str, Start)],
+    ) -> ConnectionId {
+        let wishes = wishes.iter().map(|(name, start)| (Selector::parse(name).unwrap(), start.clone()));
+        let listening = Listening { head: HEAD.to_vec(), caller, wishes: wishes.collect() };
+        let id = self.shard.accept_listener(self.now, account, self.topics.arrive(), listening);
+        // Of who had its place before.
+        self.sockets.written.remove(&id);
+        self.work();
         id
     }
 
