@@ -140,6 +140,12 @@ impl Limits {
         self.parts(16).saturating_sub(self.unclaimed_fit()).max(LEAST_KNOWN_BYTES)
     }
 
+    /// Milliseconds that a client may be silent: one heartbeat and its answer may be lost.
+    #[must_use]
+    pub fn silent_ms(&self) -> u64 {
+        2 * self.heartbeat_ms
+    }
+
     /// [`Self::producers_bytes_max`], but for what a node has no room for.
     #[must_use]
     pub fn producers_fit(&self) -> usize {

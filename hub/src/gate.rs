@@ -1,5 +1,5 @@
 //! Where clients come in: TCP connections are accepted, HTTP is answered, and WebSockets are shaken hands with and
-//! handed to the reactor. Knows nothing of what is said after the handshake.
+//! handed to the reactor, as are answers that go on. Knows nothing of what is said after the handshake.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -22,18 +22,22 @@ use hyper_util::rt::TokioIo;
 use rustls::ServerConnection;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::names::producers::Arrival;
+use tidewire_hub_core::shard::listening::Listening;
 
 use crate::gate::door::Door;
 use crate::gate::handshake::{BadHandshake, Handshake, words};
 use crate::gate::limits::Limits;
+use crate::gate::link::{Handover, Link};
 use crate::gate::origin::{Origins, well_formed};
 use crate::gate::refusals::Reason;
 use crate::gate::stream::Stream;
-use crate::reactor::{Newcomer, Reactor};
+use crate::reactor::{Newcomer, Reactor, Role};
 use crate::report::report;
 use crate::seats::{NoSeat, Seat, Seats};
 
 pub mod accept;
+
+pub mod link;
 
 pub mod door;
 
@@ -51,7 +55,7 @@ pub mod proxies;
 
 pub mod refusals;
 
-mod stream;
+pub mod stream;
 
 /// The way in.
 #[derive(Debug)]
@@ -86,7 +90,7 @@ impl Gate {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// WebSockets open now.
+    /// Connections that shards have now.
     pub fn connections(&self) -> usize {
         self.connections.count()
     }
@@ -101,10 +105,67 @@ impl Gate {
         &self.origins
     }
 
+    /// A seat for somebody who stays.
+    ///
+    /// # Errors
+    /// [`NotNow`] says why there is none.
+    fn admit(&self, client: IpAddr) -> Result<Seat, NotNow> {
+        if self.is_shut() {
+            self.refuse(Reason::Draining, client, STOPPING);
+            return Err(NotNow { why: STOPPING.into(), retry_after: RETRY_AFTER_DRAIN });
+        }
+        self.connections.take(client).map_err(|no_seat| {
+            let remedy = remedy(no_seat, &self.door.limits);
+            self.refuse(full(no_seat), client, format_args!("{no_seat}; {remedy}"));
+            NotNow { why: no_seat.to_string(), retry_after: RETRY_AFTER_FULL }
+        })
+    }
+
+    /// Has a shard go on with the answer to somebody who only listens: gives the answer's body.
+    ///
+    /// # Errors
+    /// [`NotNow`] says why there is no room.
+    pub fn go_on(
+        self: &Arc<Self>,
+        leave: &Leave,
+        client: IpAddr,
+        listening: Listening,
+    ) -> Result<Body, NotNow> {
+        let seat = self.admit(client)?;
+        let arrival = self.reactor.topics().arrive();
+        let (body, taken) = leave.ask();
+        let gate = Arc::clone(self);
+        tokio::spawn(async move {
+            // Who goes away before has nothing taken over.
+            let Ok(stream) = taken.await else { return };
+            match stream.into_parts() {
+                Ok((stream, tls)) => {
+                    let role = Role::Listener(Box::new(listening));
+                    gate.reactor.welcome(Newcomer { stream, tls, role, seat, arrival });
+                }
+                Err(error) => report(format_args!("a socket could not be taken over: {error}")),
+            }
+        });
+        Ok(Body::new(body))
+    }
+
     /// The door that it stands behind.
     pub fn door(&self) -> &Arc<Door> {
         &self.door
     }
+}
+
+/// What a request brings with it whose answer may go on elsewhere.
+pub type Leave = Arc<Handover<Stream>>;
+
+/// Nobody is let in for now.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct NotNow {
+    /// Why.
+    pub why: String,
+    /// After how many seconds somebody may be.
+    pub retry_after: &'static str,
 }
 
 /// Where clients connect.
@@ -130,20 +191,9 @@ async fn upgrade(
             return refuse(bad);
         }
     };
-    if gate.is_shut() {
-        gate.refuse(Reason::Draining, client, STOPPING);
-        return come_back_later(STOPPING, RETRY_AFTER_DRAIN);
-    }
-    let seat = match gate.connections.take(client) {
+    let seat = match gate.admit(client) {
         Ok(seat) => seat,
-        Err(no_seat) => {
-            gate.refuse(
-                full(no_seat),
-                client,
-                format_args!("{no_seat}; {}", remedy(no_seat, &gate.door.limits)),
-            );
-            return come_back_later(&no_seat.to_string(), RETRY_AFTER_FULL);
-        }
+        Err(NotNow { why, retry_after }) => return come_back_later(&why, retry_after),
     };
     let answer = switching(&handshake);
     let arrival = gate.reactor.topics().arrive();
@@ -215,7 +265,8 @@ async fn hand_over(gate: Arc<Gate>, upgrade: OnUpgrade, agreed: (Dialect, Seat, 
         // The bytes that came right behind the handshake are copied: hyper's buffer is 8 KiB or more.
         Ok(((stream, tls), received)) => {
             let (dialect, seat, arrival) = agreed;
-            gate.reactor.welcome(Newcomer { stream, tls, received: received.into(), dialect, seat, arrival });
+            let role = Role::Peer { dialect, received: received.into() };
+            gate.reactor.welcome(Newcomer { stream, tls, role, seat, arrival });
         }
         Err(error) => report(format_args!("a socket could not be taken over: {error}")),
     }
@@ -224,9 +275,9 @@ async fn hand_over(gate: Arc<Gate>, upgrade: OnUpgrade, agreed: (Dialect, Seat, 
 /// The socket, with what belongs to it of TLS, and what was read of it.
 fn take_socket(upgraded: Upgraded) -> std::io::Result<(Socket, Vec<u8>)> {
     let parts = upgraded
-        .downcast::<TokioIo<Stream>>()
+        .downcast::<TokioIo<Link<Stream>>>()
         .map_err(|_| std::io::Error::other("an upgraded connection is none of the gate's"))?;
-    Ok((parts.io.into_inner().into_parts()?, parts.read_buf.to_vec()))
+    Ok((parts.io.into_inner().into_stream()?.into_parts()?, parts.read_buf.to_vec()))
 }
 
 type Socket = (std::net::TcpStream, Option<Box<ServerConnection>>);
@@ -239,7 +290,7 @@ fn switching(handshake: &Handshake) -> Response {
     let headers = answer.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(handshake.subprotocol()));
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(handshake.subprotocol));
     if let Ok(accept) = HeaderValue::from_str(&handshake.accept) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     }

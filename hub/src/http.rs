@@ -26,6 +26,8 @@ mod topics;
 
 mod tickets;
 
+mod events;
+
 mod body;
 
 mod query;
@@ -54,6 +56,7 @@ pub fn router(gate: &Arc<Gate>) -> Router {
         .route("/v1/topics", get(topics::list))
         .route("/v1/tickets", post(tickets::create))
         .route("/v1/messages", post(messages::publish_several))
+        .route(events::PATH, get(events::events))
         .route("/v1/{*path}", any(nothing))
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::disable())

@@ -27,4 +27,6 @@ pub mod small_file;
 
 pub mod seats;
 
+pub mod place;
+
 pub mod report;

@@ -15,6 +15,7 @@ use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::log::engine::Engine;
 use tidewire_hub_core::names::producers::Arrival;
 use tidewire_hub_core::shard::Shard;
+use tidewire_hub_core::shard::listening::Listening;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::number::Epoch;
 use tokio::sync::Notify;
@@ -41,7 +42,7 @@ mod farewell;
 
 mod sealing;
 
-/// The threads that own all WebSockets.
+/// The threads that own all WebSockets, and all answers that go on.
 #[derive(Debug)]
 pub struct Reactor {
     topics: Arc<Topics>,
@@ -56,14 +57,26 @@ pub struct Newcomer {
     pub stream: TcpStream,
     /// What belongs to it where TLS is spoken on it.
     pub tls: Option<Box<ServerConnection>>,
-    /// What came right behind the handshake.
-    pub received: Box<[u8]>,
-    /// What both sides speak.
-    pub dialect: Dialect,
+    /// What it is for.
+    pub role: Role,
     /// Given back when the socket is closed.
     pub seat: Seat,
     /// When it came.
     pub arrival: Arrival,
+}
+
+/// What is done on a socket.
+#[derive(Debug)]
+pub enum Role {
+    /// Both sides speak.
+    Peer {
+        /// What.
+        dialect: Dialect,
+        /// What came right behind the handshake.
+        received: Box<[u8]>,
+    },
+    /// Its client only listens.
+    Listener(Box<Listening>),
 }
 
 /// What a thread is told.

@@ -7,6 +7,7 @@ mod layers;
 
 mod command_line;
 mod configuration;
+mod events;
 mod frames;
 mod handshakes;
 mod history;

@@ -6,6 +6,7 @@
 pub(crate) mod http;
 pub(crate) mod hub;
 pub(crate) mod keyed;
+pub(crate) mod listener;
 pub(crate) mod neighbour;
 pub(crate) mod peer;
 pub(crate) mod secured;

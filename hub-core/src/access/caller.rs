@@ -33,7 +33,7 @@ pub struct Allowance {
 }
 
 /// What a token that was found sound says of its bearer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pass {
     /// Whom it speaks of; never empty.
     pub subject: Arc<str>,
@@ -105,6 +105,14 @@ impl Caller {
         let mut charge = Charge::new(account, Kind::Tokens);
         let pass = Self::hold(pass, &mut charge)?;
         Ok(Self(Some(Box::new(Bearer { pass, edition: PassEdition::default(), charge }))))
+    }
+
+    /// The same, for one more connection, whose account answers for it.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] if as much is known of that account as may be.
+    pub fn again(&self, account: &Arc<Account>) -> Result<Self, Code> {
+        self.pass().map_or(Ok(Self::default()), |pass| Self::new(pass.clone(), account))
     }
 
     /// Charges what a pass takes, instead of what was charged before, and makes it as small as it can be.

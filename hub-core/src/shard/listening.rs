@@ -27,10 +27,8 @@ use crate::topics::Topics;
 /// What somebody wants to hear who only listens.
 #[derive(Debug)]
 pub struct Listening {
-    /// What is written before all else: the head of an answer whose body goes on in chunks.
-    pub head: Vec<u8>,
     /// Who it is.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     /// Topics and patterns, each once, and where they start; one at least.
     pub wishes: Vec<(Selector, Start)>,
 }
@@ -79,7 +77,8 @@ impl Listening {
 }
 
 impl Shard {
-    /// Takes over a connection that only listens. What it makes the hub hold is charged to `account`.
+    /// Takes over a connection that only listens: the head of its answer is written, and its body goes on in chunks. What it
+    /// makes the hub hold is charged to `account`.
     pub fn accept_listener(
         &mut self,
         now: Millis,
@@ -89,23 +88,29 @@ impl Shard {
     ) -> ConnectionId {
         let ids = listening.ids(&self.topics);
         let id = self.admit_new(now, Dialect::Events(ids), account, arrival);
-        let Listening { head, caller, wishes } = listening;
+        let Listening { caller, wishes } = listening;
         if let Some(connection) = self.connections.get_mut(id.0 as usize) {
-            connection.outbox = head;
             let mut retry = Vec::new();
             events::put_retry(retry_ms(id), &mut retry);
             chunk::put(&retry, &mut connection.outbox);
             connection.places = (ids == Ids::Apart).then(Box::default);
-            connection.session.listen(caller);
         }
+        let admitted = self.listen_as(id, &caller);
         self.begin_heartbeats(now, id);
         self.refuse_late(now, id);
-        if let Err(code) = self.listen_to(now, id, wishes) {
+        if let Err(code) = admitted.and_then(|()| self.listen_to(now, id, wishes)) {
             self.close(now, id, Ending::Code(code));
         }
         self.settle(id);
         self.make_ready(id);
         id
+    }
+
+    /// Who it is has its own place in each connection.
+    fn listen_as(&mut self, id: ConnectionId, caller: &Caller) -> Result<(), Code> {
+        let connection = self.connections.get_mut(id.0 as usize).ok_or(Code::Internal)?;
+        connection.session.listen(caller.again(&connection.account)?);
+        Ok(())
     }
 
     /// Subscribes to all. Rights are asked for here: rules may have changed since the connection was let in.

@@ -74,7 +74,7 @@ impl Shard {
         let limits = Arc::clone(self.topics.limits());
         let Some(connection) = self.connections.get_mut(id.0 as usize) else { return };
         connection.note_life(now);
-        let silent_at = connection.heard.plus(2 * limits.heartbeat_ms);
+        let silent_at = connection.heard.plus(limits.silent_ms());
         let sign_in_by = connection.heard.plus(limits.sign_in_ms);
         match connection.closing {
             Some(at) if now >= at => {

@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-use crate::rig::HEAD;
-
 /// What a browser makes of bytes.
 #[derive(Debug, Default)]
 pub struct Stream {
@@ -38,7 +36,7 @@ impl Event {
 impl Stream {
     pub fn read(bytes: &[u8]) -> Self {
         let mut stream = Self::default();
-        let text = stream.take_chunks(bytes.strip_prefix(HEAD).unwrap_or_default());
+        let text = stream.take_chunks(bytes);
         let (mut name, mut data, mut id) = (String::new(), None::<String>, None);
         for line in whole_lines(&text) {
             let (field, value) = line.split_once(':').unwrap_or((line, ""));

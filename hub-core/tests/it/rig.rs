@@ -67,8 +67,6 @@ pub struct Beside {
     sockets: Sockets,
 }
 
-/// What an answer begins with whose body goes on.
-pub const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 pub const EPOCH: Epoch = Epoch(7);
 pub const ALL: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
 pub const NONE: Retention = Retention { none: true, ..ALL };
@@ -159,7 +157,7 @@ impl Hub {
         wishes: &[(&str, Start)],
     ) -> ConnectionId {
         let wishes = wishes.iter().map(|(name, start)| (Selector::parse(name).unwrap(), start.clone()));
-        let listening = Listening { head: HEAD.to_vec(), caller, wishes: wishes.collect() };
+        let listening = Listening { caller: caller.into(), wishes: wishes.collect() };
         let id = self.shard.accept_listener(self.now, account, self.topics.arrive(), listening);
         // Of who had its place before.
         self.sockets.written.remove(&id);

@@ -3,7 +3,8 @@
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tidewire_client::{Epoch, Offset, Position, Start};
+use tidewire_client::{Position, Start};
+use tidewire_hub::place::{BadStart, start};
 use tidewire_protocol::number::NUMBER_MAX;
 
 /// A start.
@@ -34,10 +35,17 @@ pub(crate) enum BadPlace {
     Unknown,
     #[error("this time has not come yet")]
     Future,
-    #[error("N is 0 to {NUMBER_MAX} in last:N, and so is OFFSET in EPOCH:OFFSET")]
-    Number,
-    #[error("a span is 365000 days at most")]
-    Span,
+    #[error(transparent)]
+    TooMuch(BadStart),
+}
+
+impl From<BadStart> for BadPlace {
+    fn from(bad: BadStart) -> Self {
+        match bad {
+            BadStart::Unknown => Self::Unknown,
+            BadStart::Number | BadStart::Span => Self::TooMuch(bad),
+        }
+    }
 }
 
 impl Place {
@@ -80,30 +88,7 @@ fn parse(text: &str, now_ms: u64) -> Result<Place, BadPlace> {
         let span_ms = now_ms.checked_sub(not_before_ms).ok_or(BadPlace::Future)? + CLOCKS_DIFFER_MS_MAX;
         return Ok(Place { start: Start::SinceMs(span_ms), not_before_ms });
     }
-    let start = match (text, text.split_once(':')) {
-        ("latest", _) => Start::Latest,
-        ("earliest", _) => Start::Earliest,
-        (_, Some(("last", count))) => Start::Last(number(count)?),
-        (_, Some(("since", span))) => Start::SinceMs(span_ms(span)?),
-        (_, Some((epoch, offset))) => {
-            let epoch = Epoch::from_str(epoch).map_err(|_| BadPlace::Unknown)?;
-            let offset = Offset(number(offset)?);
-            Start::After(vec![Position { epoch, offset }])
-        }
-        (_, None) => return Err(BadPlace::Unknown),
-    };
-    Ok(start.into())
-}
-
-/// A duration such as `10m`.
-pub(crate) fn span_ms(text: &str) -> Result<u64, BadPlace> {
-    let units = [("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", DAY_MS)];
-    let (count, unit_ms) = units
-        .into_iter()
-        .find_map(|(unit, unit_ms)| Some((text.strip_suffix(unit)?, unit_ms)))
-        .ok_or(BadPlace::Unknown)?;
-    let count = number(count).map_err(|bad| if bad == BadPlace::Number { BadPlace::Span } else { bad })?;
-    count.checked_mul(unit_ms).filter(|ms| *ms <= SPAN_MS_MAX).ok_or(BadPlace::Span)
+    Ok(start(text)?.into())
 }
 
 /// A time as RFC 3339 has it, in milliseconds since 1970.
@@ -152,29 +137,20 @@ fn millis(fraction: &str) -> Option<u64> {
     digits(&format!("{fraction:0<3}")[..3])
 }
 
-/// A number that may travel, or what is wrong with the text.
-fn number(text: &str) -> Result<u64, BadPlace> {
-    let is_number = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
-    digits(text).ok_or(if is_number { BadPlace::Number } else { BadPlace::Unknown })
-}
-
-/// A number without a sign that may travel.
+/// A number without a sign.
 fn digits(text: &str) -> Option<u64> {
-    let is_number = text.bytes().all(|digit| digit.is_ascii_digit());
-    text.parse().ok().filter(|number| is_number && *number <= NUMBER_MAX)
+    text.parse().ok().filter(|_| text.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// Our clock and the hub's may be so far apart, and a question on its way so long.
 const CLOCKS_DIFFER_MS_MAX: u64 = 600_000;
-const DAY_MS: u64 = 86_400_000;
-/// A thousand years, which any hub's clock can count back.
-const SPAN_MS_MAX: u64 = 365_000 * DAY_MS;
 /// From the first day of the year 1 to that of 1970.
 const DAYS_TO_1970: u64 = 719_162;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidewire_client::{Epoch, Offset};
 
     const NOW: u64 = 1_800_000_000_000;
 
@@ -205,11 +181,11 @@ mod tests {
             assert_eq!(parse(wrong, NOW), Err(BadPlace::Unknown), "{wrong}");
         }
         for (far, range) in [
-            ("last:9007199254740992", BadPlace::Number),
-            ("last:99999999999999999999999", BadPlace::Number),
-            ("311543600d0164c3:9007199254740992", BadPlace::Number),
-            ("since:365001d", BadPlace::Span),
-            ("since:99999999999999999999s", BadPlace::Span),
+            ("last:9007199254740992", BadPlace::TooMuch(BadStart::Number)),
+            ("last:99999999999999999999999", BadPlace::TooMuch(BadStart::Number)),
+            ("311543600d0164c3:9007199254740992", BadPlace::TooMuch(BadStart::Number)),
+            ("since:365001d", BadPlace::TooMuch(BadStart::Span)),
+            ("since:99999999999999999999s", BadPlace::TooMuch(BadStart::Span)),
         ] {
             assert_eq!(parse(far, NOW), Err(range), "{far}");
         }

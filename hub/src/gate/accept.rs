@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 use crate::gate::RETRY_AFTER_FULL;
 use crate::gate::door::Door;
 use crate::gate::line::Line;
+use crate::gate::link::Link;
 use crate::gate::refusals::{Reason, Refusals};
 use crate::gate::stream::{NoTls, Stream};
 
@@ -137,7 +138,7 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, door: &Door) -> Option<Str
     None
 }
 
-/// Answers requests until the client goes, one takes too long, or the connection becomes a WebSocket. Where many speak HTTP
+/// Answers requests until the client goes, one takes too long, or somebody else goes on with the connection. Where many speak HTTP
 /// none is kept for a next request.
 async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &Arc<Door>) {
     let limits = &door.limits;
@@ -145,10 +146,13 @@ async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &A
     let line = Arc::new(Line::new(patience));
     let crowded = Arc::clone(door);
     let requests = Arc::clone(&line);
+    let (link, handover) = Link::new(stream);
+    let leave = Arc::clone(&handover);
     let service = service_fn(move |mut request: Request<Incoming>| {
         requests.give(patience);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(Arc::clone(&requests));
+        request.extensions_mut().insert(Arc::clone(&leave));
         let service = TowerToHyperService::new(routers.of(request.headers()).clone());
         let (answer, crowded) = (service.call(request), Arc::clone(&crowded));
         async move {
@@ -166,10 +170,13 @@ async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &A
         .max_headers(limits.headers_max)
         .max_header_size(limits.header_bytes_max)
         .max_buf_size(limits.header_bytes_max.max(HYPER_BUFFER_MIN))
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(link), service)
         .with_upgrades();
-    // Whatever ends it, an error here is the client's.
-    line.hold_to(async { drop(connection.await) }).await;
+    tokio::select! {
+        // Whatever ends it, an error here is the client's.
+        () = line.hold_to(async { drop(connection.await) }) => {}
+        () = handover.done() => {}
+    }
 }
 
 /// Gives an answer without reading the request, and waits a little so that the answer is not lost in a reset.

@@ -20,6 +20,8 @@ use crate::gate::refusals::Reason;
 pub struct Handshake {
     /// What both sides will speak.
     pub dialect: Dialect,
+    /// What the answer names it.
+    pub subprotocol: &'static str,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
 }
@@ -89,16 +91,9 @@ impl Handshake {
         if !BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16) {
             return Err(BadHandshake::BadKey);
         }
-        let dialect = words(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(dialect_of);
-        Ok(Self { dialect: dialect.ok_or(BadHandshake::NoSubprotocol)?, accept: accept_of(key) })
-    }
-
-    /// The subprotocol that the answer names.
-    pub const fn subprotocol(&self) -> &'static str {
-        match self.dialect {
-            Dialect::Binary => SUBPROTOCOL_BINARY,
-            Dialect::Json => SUBPROTOCOL_JSON,
-        }
+        let agreed = words(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(dialect_of);
+        let (dialect, subprotocol) = agreed.ok_or(BadHandshake::NoSubprotocol)?;
+        Ok(Self { dialect, subprotocol, accept: accept_of(key) })
     }
 }
 
@@ -129,12 +124,9 @@ impl BadHandshake {
 }
 
 /// The first that the client names wins: it lists them in the order it prefers.
-fn dialect_of(subprotocol: &str) -> Option<Dialect> {
-    match subprotocol {
-        SUBPROTOCOL_BINARY => Some(Dialect::Binary),
-        SUBPROTOCOL_JSON => Some(Dialect::Json),
-        _ => None,
-    }
+fn dialect_of(offered: &str) -> Option<(Dialect, &'static str)> {
+    let spoken = [(Dialect::Binary, SUBPROTOCOL_BINARY), (Dialect::Json, SUBPROTOCOL_JSON)];
+    spoken.into_iter().find(|(_, subprotocol)| *subprotocol == offered)
 }
 
 /// The comma-separated words of a header, over all its lines.
@@ -194,13 +186,13 @@ mod tests {
     fn the_example_of_the_rfc_is_answered() {
         let handshake = request(&[]).unwrap();
         assert_eq!(handshake.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-        assert_eq!(handshake.subprotocol(), "tidewire.v1");
+        assert_eq!(handshake.subprotocol, "tidewire.v1");
     }
 
     #[test]
     fn the_clients_first_known_subprotocol_wins() {
         let offer = ("sec-websocket-protocol", Some("tidewire.v2, tidewire.v1.json,tidewire.v1"));
-        assert_eq!(request(&[offer]).unwrap().subprotocol(), "tidewire.v1.json");
+        assert_eq!(request(&[offer]).unwrap().subprotocol, "tidewire.v1.json");
     }
 
     #[test]

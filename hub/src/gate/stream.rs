@@ -13,8 +13,10 @@ use tokio_rustls::server::TlsStream;
 
 /// One of the two.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub enum Stream {
+    /// Without TLS.
     Plain(TcpStream),
+    /// With it.
     Tls(Box<TlsStream<TcpStream>>),
 }
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use tidewire_protocol::number::{Epoch, NUMBER_MAX, Offset};
+use tidewire_protocol::events::places;
+use tidewire_protocol::number::NUMBER_MAX;
 use tidewire_protocol::position::{Position, Start};
 
 use crate::http::problem::Problem;
+use crate::place;
 
 /// The parameters of a request, of those that a call knows.
 #[derive(Debug)]
@@ -93,27 +95,12 @@ impl Query {
 
 /// Where reading starts, as it is written.
 fn start(text: &str) -> Option<Start> {
-    Some(match (text, text.split_once(':')) {
-        ("latest", _) => Start::Latest,
-        ("earliest", _) => Start::Earliest,
-        (_, Some(("last", count))) => Start::Last(digits(count)?),
-        (_, Some(("since", text))) => Start::SinceMs(span(text)?.as_millis() as u64),
-        _ => Start::After(places(text)?),
-    })
-}
-
-/// A place in each log, with commas between.
-fn places(text: &str) -> Option<Vec<Position>> {
-    let place = |text: &str| {
-        let (epoch, offset) = text.split_once(':')?;
-        Some(Position { epoch: epoch.parse::<Epoch>().ok()?, offset: Offset(digits(offset)?) })
-    };
-    text.split(',').map(place).collect()
+    place::start(text).ok().or_else(|| places(text).map(Start::After))
 }
 
 /// Places as they are written.
 pub(super) fn written(places: &[Position]) -> String {
-    let written: Vec<_> = places.iter().map(|place| format!("{}:{}", place.epoch, place.offset.0)).collect();
+    let written: Vec<_> = places.iter().map(Position::to_string).collect();
     written.join(",")
 }
 
@@ -131,7 +118,7 @@ fn digits(text: &str) -> Option<u64> {
 }
 
 /// A name that somebody else wrote, short enough to be told.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().take(40).flat_map(char::escape_default).collect()
 }
 
@@ -141,6 +128,7 @@ const SPAN_MS_MAX: u64 = 365_000 * 86_400_000;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use tidewire_protocol::number::{Epoch, Offset};
 
     #[test]
     fn starts_are_read_as_they_are_written() {

@@ -64,7 +64,6 @@ impl Tickets {
     ///
     /// # Errors
     /// It is none, or means nothing any more.
-    #[cfg_attr(not(test), expect(dead_code, reason = "streams of events take them"))]
     pub(super) fn caller(&self, now: Millis, ticket: &str) -> Result<Arc<Caller>, Problem> {
         let secret = BASE64.decode(ticket).ok().and_then(|bytes| Secret::try_from(bytes).ok());
         let given = self.0.lock().unwrap_or_else(PoisonError::into_inner);

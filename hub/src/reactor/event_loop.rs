@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use tidewire_hub_core::topics::Topics;
 use crate::reactor::clock::Clock;
 use crate::reactor::orders::Taker;
 use crate::reactor::sockets::{Read, Sockets};
-use crate::reactor::{Newcomer, Order};
+use crate::reactor::{Newcomer, Order, Role};
 use crate::report::report;
 
 /// One thread's part of the reactor.
@@ -173,19 +174,40 @@ impl EventLoop {
     }
 
     fn welcome(&mut self, now: Millis, newcomer: Newcomer) {
-        let Newcomer { dialect, arrival, .. } = newcomer;
-        let id = self.shard.accept_late(now, dialect, newcomer.seat.account(), arrival);
-        if let Err(error) = self.sockets.add(id, newcomer.stream, newcomer.tls, newcomer.seat) {
+        let Newcomer { stream, tls, role, seat, arrival } = newcomer;
+        let account = seat.account();
+        let (id, mut received) = match role {
+            Role::Peer { dialect, received } => {
+                (self.shard.accept_late(now, dialect, account, arrival), received)
+            }
+            Role::Listener(listening) => {
+                self.bound_silence(&stream);
+                (self.shard.accept_listener(now, account, arrival, *listening), Box::default())
+            }
+        };
+        if let Err(error) = self.sockets.add(id, stream, tls, seat) {
             report(format_args!("a socket cannot be waited for: {error}"));
             self.forget(now, id);
             return;
         }
-        let mut received = newcomer.received;
         if !received.is_empty() {
             self.shard.received(now, id, &mut received, &mut self.sockets);
             self.let_go(now);
         }
     }
+
+    /// Who only listens says nothing that would tell that it lives: its system does, by what it acknowledges.
+    #[cfg(target_os = "linux")]
+    fn bound_silence(&self, stream: &TcpStream) {
+        let patience = Duration::from_millis(self.topics.limits().silent_ms());
+        if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(patience)) {
+            report(format_args!("a socket cannot be bounded: {error}"));
+        }
+    }
+
+    /// Elsewhere the system takes its own time.
+    #[cfg(not(target_os = "linux"))]
+    fn bound_silence(&self, _: &TcpStream) {}
 
     /// Tells the shard of sockets that failed while it wrote, and counts those that it closed.
     fn let_go(&mut self, now: Millis) {

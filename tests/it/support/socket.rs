@@ -135,6 +135,18 @@ impl RawSocket {
         }
     }
 
+    /// A line, without its end.
+    pub(crate) fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.unread.windows(2).position(|bytes| bytes == b"\r\n") {
+                let rest = self.unread.split_off(end + 2);
+                let line = std::mem::replace(&mut self.unread, rest);
+                return String::from_utf8_lossy(&line[..end]).into_owned();
+            }
+            assert!(self.read_some(), "the hub closed within a line");
+        }
+    }
+
     /// The body of an answer.
     pub(crate) fn body(&mut self, length: usize) -> String {
         String::from_utf8(self.take(length).unwrap_or_default()).unwrap()

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
 use serde_json::{Value, json};
+use tidewire_hub::place::span_ms;
 use tidewire_hub::tokens::claims::{ALLOWANCES_MAX, Claims, RIGHTS, SUB};
 use tidewire_hub::tokens::key::{self, ALGORITHMS, Key};
 use tidewire_hub::tokens::{Keyring, wall_ms};
@@ -16,7 +17,6 @@ use tidewire_protocol::name::Pattern;
 
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::Failure;
-use crate::command::place::span_ms;
 use crate::command::token::{keys, warn_of_braces};
 
 /// The options of `token create`.

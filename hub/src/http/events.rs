@@ -1,0 +1,139 @@
+//! `GET /v1/events`: topics and patterns as Server-Sent Events. The request is read and judged here, the answer's head is
+//! HTTP's, and a shard goes on with its body as it does with a WebSocket.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode, Version};
+use axum::response::Response;
+use hyper::body::Body as _;
+use tidewire_hub_core::access::caller::{Caller, Right};
+use tidewire_hub_core::session::asking::readable;
+use tidewire_hub_core::shard::listening::Listening;
+use tidewire_hub_core::topics::Topics;
+use tidewire_protocol::code::Code;
+use tidewire_protocol::events::places;
+use tidewire_protocol::name::Selector;
+use tidewire_protocol::position::{Position, Start};
+
+use crate::gate::Leave;
+use crate::http::Api;
+use crate::http::problem::{Problem, later};
+use crate::http::query::{Query, shown};
+
+/// `GET /v1/events?topic=...`
+pub(super) async fn events(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    if parts.method != Method::GET {
+        return Err(Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "bad_request",
+            "events are asked for by GET",
+        ));
+    }
+    // Before that there are no chunks, and behind that no connection is one client's alone.
+    let leave = parts.extensions.get::<Leave>().filter(|_| parts.version == Version::HTTP_11);
+    let Some(leave) = leave else {
+        return Err(Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "not_supported", VERSION));
+    };
+    if !body.is_end_stream() {
+        return Err(Problem::bad_request("a request for events has no body"));
+    }
+    let query = Query::read(parts.uri.query(), &["from", "ticket"], &["topic"])?;
+    let mut visitor = api.admit(&parts).await?;
+    if let Some(ticket) = query.get("ticket") {
+        visitor.caller = api.tickets.caller(api.desk().now(), ticket)?;
+    }
+    let topics = api.gate.reactor().topics();
+    let mut listening = wishes(&query, &visitor.caller, topics)?;
+    if let Some(id) = parts.headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
+        let places = id.to_str().ok().and_then(places);
+        let places =
+            places.ok_or_else(|| Problem::bad_request("`Last-Event-ID` is no id that this hub gave"))?;
+        resume(&mut listening, &places, "Last-Event-ID", topics)?;
+    }
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Code::Internal)?;
+    let client = api.gate.door().proxies.client_of(peer.0.ip(), &parts.headers);
+    let body = api.gate.go_on(leave, client, listening);
+    let mut response = Response::new(body.map_err(|not_now| later(Code::Overloaded, not_now.why))?);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx would gather what comes.
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// What a request wants to hear, and from where.
+fn wishes(query: &Query, caller: &Arc<Caller>, topics: &Topics) -> Result<Listening, Problem> {
+    let selectors = selectors(query, caller, topics)?;
+    let listen = |start: Start| Listening {
+        caller: Arc::clone(caller),
+        wishes: selectors.into_iter().map(|selector| (selector, start.clone())).collect(),
+    };
+    match query.start("from")?.unwrap_or_default() {
+        Start::After(places) => {
+            let mut listening = listen(Start::Latest);
+            resume(&mut listening, &places, "from", topics)?;
+            Ok(listening)
+        }
+        start => Ok(listen(start)),
+    }
+}
+
+/// Topics and patterns that the caller may listen to.
+fn selectors(query: &Query, caller: &Caller, topics: &Topics) -> Result<Vec<Selector>, Problem> {
+    let limits = topics.limits();
+    let names_max = limits.subscriptions_max.min(TOPICS_MAX);
+    let (mut selectors, mut seen, mut patterns) = (Vec::new(), BTreeSet::new(), 0);
+    for name in query.all("topic") {
+        let wrong = |why: String| Problem::bad_request(format!("`topic` {why}"));
+        if seen.len() == names_max {
+            return Err(wrong(format!("comes more than {names_max} times")));
+        }
+        if !seen.insert(name) {
+            return Err(wrong(format!("is `{}` twice", shown(name))));
+        }
+        if let Err(bad) = Selector::parse(name) {
+            return Err(wrong(format!("is `{}`: {bad}", shown(name))));
+        }
+        let granted = readable(name, caller, Right::Subscribe, topics);
+        let granted = granted.map_err(|code| {
+            Problem::from(code).saying(format!("`topic` is `{}`: {}", shown(name), code.sentence()))
+        })?;
+        patterns += usize::from(matches!(*granted, Selector::Pattern(_)));
+        if patterns > limits.patterns_max {
+            return Err(wrong(format!("names more than {} patterns", limits.patterns_max)));
+        }
+        selectors.push((*granted).clone());
+    }
+    if selectors.is_empty() {
+        let missing =
+            format!("`topic` is missing: name topics or patterns, as in {PATH}?topic=orders&topic=prices.*");
+        return Err(Problem::bad_request(missing));
+    }
+    Ok(selectors)
+}
+
+/// Has it start behind the places of an id.
+fn resume(
+    listening: &mut Listening,
+    places: &[Position],
+    parameter: &str,
+    topics: &Topics,
+) -> Result<(), Problem> {
+    let other = |other| Problem::bad_request(format!("`{parameter}` is not of these topics: {other}"));
+    listening.resume(places, topics).map_err(other)
+}
+
+/// Where events are.
+pub(super) const PATH: &str = "/v1/events";
+/// Topics and patterns of one request: an id has a place for each, and has to fit into a head.
+const TOPICS_MAX: usize = 64;
+const VERSION: &str = "events are told over HTTP/1.1; a proxy in between has to speak it (in nginx `proxy_http_version 1.1`), \
+                       or passes on HTTP/1.0";
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
