@@ -227,13 +227,17 @@ fn a_stream_begins_with_where_it_is_and_resumes_from_there() {
     assert_eq!(messages(&again.events), [("t".to_owned(), 4), ("t".to_owned(), 5)]);
     assert_eq!(again.events[0].text("outcome"), "resumed");
     // What lies before that is for others.
+    publish_to(&mut hub, &["u.x"], 2);
+    publish_to(&mut hub, &["t"], 1);
     let id = hub.listener(READER, &[("u.*", Start::Earliest)]);
-    assert_eq!(read(&hub, id).id, Some(format!("{EPOCH}:5")));
+    let others = read(&hub, id);
+    assert_eq!(others.id, Some(format!("{EPOCH}:8")));
+    assert_eq!(messages(&others.events).len(), 2);
     // Of another life of the hub.
     let id = resumed(&mut hub, &[("t", Start::Latest)], Some(&format!("{}:3", Epoch(6))));
     let other = read(&hub, id);
     assert_eq!(other.named("gap")[0].text("reason"), "epoch_changed");
-    assert_eq!(messages(&other.events).len(), 5);
+    assert_eq!(messages(&other.events).len(), 6);
 }
 
 /// A message of some content, as it is told.
