@@ -11,6 +11,7 @@ use std::thread;
 use crate::support::eventually;
 use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
+use crate::support::listener::{Listener, request};
 use crate::support::port::Port;
 use crate::support::socket::{RawSocket, handshake};
 
@@ -163,6 +164,14 @@ fn clients_speak_through_nginx_as_documented() {
     let heard = subscriber.wait_with_output().unwrap();
     assert!(heard.status.success(), "{}", String::from_utf8_lossy(&heard.stderr));
     assert_eq!(heard.stdout.len(), "one\ntwo\n\n".len() + (200 << 10));
+
+    let events = request("topic=t&from=last:1", "").replace("/v1/", "/realtime/v1/");
+    let mut listener = Listener::on(RawSocket::connect(one), &events);
+    assert_eq!(listener.next_of("")["text"].as_str().map(str::len), Some(200 << 10));
+    publish("t", "four", &url(two));
+    assert_eq!(listener.next_of("")["text"], "four");
+    listener.hang_up();
+    eventually("the proxy goes with its client", || hub.metric("tidewire_connections") == 0);
 
     // Each client counts by its own address, though all come from the proxy's.
     let enter = |address| {

@@ -6,7 +6,7 @@ use tidewire_hub_core::limits::agreement::{Agreement, Contradiction};
 /// What the gate takes and holds at most. Every field can be set in the configuration under `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// WebSockets open at once. 100,000 idle ones fit 400 MB; open files may allow fewer, which is said at start.
+    /// WebSockets and event streams open at once. 100,000 idle ones fit 400 MB; open files may allow fewer, which is said at start.
     pub connections_max: usize,
     /// Of those, from one address (an IPv6 /64 counts as one). An office behind one address fits; behind a proxy
     /// everybody has the proxy's address unless the proxy is trusted to say whose connection it is.
