@@ -9,6 +9,7 @@ use crate::ledger::Ledger;
 use crate::websocket::Frame;
 
 mod centrifuge;
+mod events;
 mod nats;
 mod plain;
 mod quoted;
@@ -28,6 +29,10 @@ pub enum Dialect {
     TidewireSend,
     /// Tidewire's JSON encoding.
     TidewireJson,
+    /// Tidewire's compact encoding for publishers, and Server-Sent Events for subscribers.
+    TidewireEvents,
+    /// The same of `usual`: payloads as they are, and as events.
+    PlainEvents,
     /// A topic in the address, and payloads as they are: `floor`, `usual` and Bun.
     Plain,
     /// NATS's own lines inside WebSocket frames.
@@ -38,13 +43,15 @@ pub enum Dialect {
     SocketIo,
 }
 
-/// The WebSocket to ask for.
+/// The WebSocket to ask for, or the stream of events.
 #[derive(Debug)]
 pub struct Request {
     /// Path and query.
     pub path: String,
     /// Subprotocol, if the server wants one.
     pub subprotocol: Option<&'static str>,
+    /// Whether it is events, and no WebSocket.
+    pub events: bool,
 }
 
 /// One subscriber's side of its conversation.
@@ -112,6 +119,8 @@ impl Dialect {
     pub fn subscriber_request(self, wants: Wants) -> Request {
         match self {
             Self::Plain => plain::subscriber_request(wants),
+            Self::TidewireEvents => events::hub_request(wants),
+            Self::PlainEvents => events::usual_request(wants),
             other => other.request(),
         }
     }
@@ -120,22 +129,22 @@ impl Dialect {
     #[must_use]
     pub fn publisher_request(self) -> Request {
         match self {
-            Self::Plain => plain::publisher_request(),
+            Self::Plain | Self::PlainEvents => plain::publisher_request(),
             other => other.request(),
         }
     }
 
     fn request(self) -> Request {
         let (path, subprotocol) = match self {
-            Self::Tidewire | Self::TidewireStepwise | Self::TidewireSend => {
+            Self::Tidewire | Self::TidewireStepwise | Self::TidewireSend | Self::TidewireEvents => {
                 ("/v1/ws", Some(tidewire_protocol::SUBPROTOCOL_BINARY))
             }
             Self::TidewireJson => ("/v1/ws", Some(tidewire_protocol::SUBPROTOCOL_JSON)),
-            Self::Plain | Self::Nats => ("/", None),
+            Self::Plain | Self::PlainEvents | Self::Nats => ("/", None),
             Self::Centrifuge => ("/connection/websocket", None),
             Self::SocketIo => ("/socket.io/?EIO=4&transport=websocket", None),
         };
-        Request { path: path.to_owned(), subprotocol }
+        Request { path: path.to_owned(), subprotocol, events: false }
     }
 
     /// What a subscriber says once its WebSocket is open.
@@ -144,7 +153,9 @@ impl Dialect {
             Self::Tidewire | Self::TidewireSend => tidewire::greet_and_subscribe(subscriber, out),
             Self::TidewireStepwise => tidewire::greet(None, out),
             Self::TidewireJson => tidewire_json::greet(out),
-            Self::Plain => subscriber.ready = true,
+            // All was said in the request.
+            Self::TidewireEvents => {}
+            Self::Plain | Self::PlainEvents => subscriber.ready = true,
             // These wait for the server to speak first.
             Self::Nats | Self::SocketIo => {}
             Self::Centrifuge => centrifuge::greet(Some(subscriber.wants), out),
@@ -154,10 +165,12 @@ impl Dialect {
     /// What a publisher says once its WebSocket is open.
     pub fn greet_as_publisher(self, publisher: &mut Publisher, out: &mut Vec<u8>) {
         match self {
-            Self::Tidewire | Self::TidewireStepwise | Self::TidewireSend | Self::TidewireJson => {
-                tidewire::greet(Some(publisher.index), out);
-            }
-            Self::Plain => publisher.ready = true,
+            Self::Tidewire
+            | Self::TidewireStepwise
+            | Self::TidewireSend
+            | Self::TidewireJson
+            | Self::TidewireEvents => tidewire::greet(Some(publisher.index), out),
+            Self::Plain | Self::PlainEvents => publisher.ready = true,
             Self::Nats | Self::SocketIo => {}
             Self::Centrifuge => centrifuge::greet(None, out),
         }
@@ -181,6 +194,11 @@ impl Dialect {
                 tidewire::hear_as_subscriber(subscriber, stepwise, frame.payload, ledger, out)
             }
             Self::TidewireJson => tidewire_json::hear(subscriber, frame.payload, ledger, out),
+            Self::TidewireEvents => events::hear_hub(subscriber, frame.payload, ledger),
+            Self::PlainEvents => {
+                events::hear_usual(subscriber, frame.payload, ledger);
+                Ok(())
+            }
             Self::Plain => {
                 ledger.deliver(subscriber.index as usize, frame.payload);
                 Ok(())
@@ -202,11 +220,11 @@ impl Dialect {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         match self {
-            Self::Tidewire | Self::TidewireStepwise | Self::TidewireJson => {
+            Self::Tidewire | Self::TidewireStepwise | Self::TidewireJson | Self::TidewireEvents => {
                 tidewire::hear_as_publisher(publisher, frame.payload, out)
             }
             Self::TidewireSend => tidewire_send::hear_as_publisher(publisher, frame.payload, out),
-            Self::Plain => Ok(()),
+            Self::Plain | Self::PlainEvents => Ok(()),
             Self::Nats => nats::hear_as_publisher(publisher, frame.payload, out),
             Self::Centrifuge => centrifuge::hear_as_publisher(publisher, frame.payload, out),
             Self::SocketIo => socket_io::hear_as_publisher(publisher, frame.payload, out),
@@ -217,11 +235,11 @@ impl Dialect {
     pub fn put_publish(self, publisher: &Publisher, publish: Publish<'_>, out: &mut Vec<u8>) {
         let topic = publisher.topics[publish.place];
         match self {
-            Self::Tidewire | Self::TidewireStepwise | Self::TidewireJson => {
+            Self::Tidewire | Self::TidewireStepwise | Self::TidewireJson | Self::TidewireEvents => {
                 tidewire::put_publish(publisher, publish, out);
             }
             Self::TidewireSend => tidewire_send::put(publish, out),
-            Self::Plain => plain::put_publish(publish.payload, out),
+            Self::Plain | Self::PlainEvents => plain::put_publish(publish.payload, out),
             Self::Nats => nats::put_publish(topic, publish.payload, out),
             Self::Centrifuge => centrifuge::put_publish(topic, publish.payload, out),
             Self::SocketIo => socket_io::put_publish(publish.payload, out),
@@ -238,7 +256,7 @@ impl Dialect {
     /// Whether publishes are acknowledged one by one.
     #[must_use]
     pub const fn acknowledges(self) -> bool {
-        matches!(self, Self::Tidewire | Self::TidewireStepwise | Self::TidewireJson)
+        matches!(self, Self::Tidewire | Self::TidewireStepwise | Self::TidewireJson | Self::TidewireEvents)
     }
 
     /// Whether a subscriber that comes back gets what it missed.

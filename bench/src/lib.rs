@@ -20,6 +20,7 @@ pub mod load;
 pub mod dialect;
 pub mod ledger;
 
+pub mod event_stream;
 pub mod tls;
 pub mod websocket;
 

@@ -10,11 +10,11 @@ pub(super) fn subscriber_request(wants: Wants) -> Request {
         // These servers have no patterns; the rows with patterns leave them out.
         Wants::EveryTopic | Wants::EverythingKept => "/?topic=*".to_owned(),
     };
-    Request { path, subprotocol: None }
+    Request { path, subprotocol: None, events: false }
 }
 
 pub(super) fn publisher_request() -> Request {
-    Request { path: "/".to_owned(), subprotocol: None }
+    Request { path: "/".to_owned(), subprotocol: None, events: false }
 }
 
 pub(super) fn put_publish(payload: &[u8], out: &mut Vec<u8>) {

@@ -1,4 +1,4 @@
-//! One WebSocket to a server: nothing is kept per connection but the part of a frame that has not come whole.
+//! One WebSocket to a server, or one stream of events: nothing is kept per connection but the part of a frame that has not come whole.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -9,6 +9,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Socket, Type};
 
 use crate::dialect::Request;
+use crate::event_stream;
 use crate::load::wire::{Target, Wire};
 use crate::websocket::{self, Frame, Opcode};
 
@@ -22,6 +23,8 @@ pub(super) struct Link {
     pub(super) unsent: Vec<u8>,
     connected: bool,
     open: bool,
+    /// Whether it is a stream of events, and no WebSocket.
+    events: bool,
 }
 
 /// How far away a connection seems to be, as far as the kernel's buffers go.
@@ -55,9 +58,12 @@ impl Link {
         stream.set_nodelay(true)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let mut unsent = Vec::new();
-        websocket::put_request(&request.path, request.subprotocol, &mut unsent);
+        match request.events {
+            true => event_stream::put_request(&request.path, &mut unsent),
+            false => websocket::put_request(&request.path, request.subprotocol, &mut unsent),
+        }
         let wire = Wire::new(stream, target)?;
-        Ok(Self { wire, rest: Vec::new(), unsent, connected: false, open: false })
+        Ok(Self { wire, rest: Vec::new(), unsent, connected: false, open: false, events: request.events })
     }
 
     /// The socket takes bytes.
@@ -153,11 +159,20 @@ impl Link {
         hear: &mut impl FnMut(Heard<'_>, &mut Vec<u8>) -> Result<()>,
     ) -> Result<()> {
         if !self.open {
-            if !websocket::take_answer(bytes)? {
+            let is_answered = match self.events {
+                true => event_stream::take_answer(bytes)?,
+                false => websocket::take_answer(bytes)?,
+            };
+            if !is_answered {
                 return Ok(());
             }
             self.open = true;
             hear(Heard::Opened, &mut self.unsent)?;
+        }
+        while self.events {
+            let Some(payload) = event_stream::cut(bytes)? else { return Ok(()) };
+            let frame = Frame { opcode: Opcode::Text, last: true, payload };
+            hear(Heard::Frame(frame), &mut self.unsent)?;
         }
         while let Some(frame) = websocket::cut(bytes)? {
             match frame.opcode {

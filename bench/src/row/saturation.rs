@@ -1,12 +1,23 @@
 //! As fast as the server goes: what a delivery costs where many can go in one write.
 
+use crate::dialect::Dialect;
 use crate::goal::Metric;
 use crate::load::{Asks, Plan};
-use crate::row::{Row, SATURATED, row};
+use crate::row::{Contestant, Row, SATURATED, row};
 use crate::server::Server;
 
 pub(super) fn rows() -> Vec<Row> {
-    vec![hundred(), thousand(), ten_thousand(), tls(), payload_64k(), patterns(), encodings(), publishers()]
+    vec![
+        hundred(),
+        thousand(),
+        ten_thousand(),
+        tls(),
+        payload_64k(),
+        patterns(),
+        encodings(),
+        events(),
+        publishers(),
+    ]
 }
 
 fn hundred() -> Row {
@@ -68,6 +79,19 @@ fn encodings() -> Row {
     row("encodings", title, &[Server::Tidewire], (mixed, SATURATED))
         .beside("tidewire, no JSON", plan, SATURATED)
         .in_full()
+}
+
+/// The same blocks in other words, beside a server that writes each message once for each.
+fn events() -> Row {
+    let (plan, scenario) = (Plan::one_topic(1_000), SATURATED);
+    let title = "1 topic, 1,000 subscribers by Server-Sent Events, 128 B, 64 in flight";
+    let (server, dialect) = (Server::Usual, Dialect::PlainEvents);
+    row("events", title, &[Server::Tidewire], (plan, scenario))
+        .speaking(Dialect::TidewireEvents)
+        .beside("tidewire, WebSocket", plan, scenario)
+        .and(Contestant { label: "usual, events".to_owned(), server, dialect, plan, scenario })
+        .reach(Metric::Cpu.at_most(1.3).times("tidewire, WebSocket"))
+        .reach(Metric::Cpu.at_most(0.25).times("usual, events"))
 }
 
 fn publishers() -> Row {

@@ -1,7 +1,8 @@
 //! `usual`: what one writes with axum by its documentation. A task for each subscriber, which waits for a
-//! `broadcast` channel and its socket.
+//! `broadcast` channel and its socket, or which a stream of events waits for.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +11,9 @@ use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::response::Response;
-use axum::routing::any;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::routing::{any, get};
+use futures_util::stream::{self, Stream};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::{self, Sender, error::RecvError};
 
@@ -25,7 +28,10 @@ pub fn serve() -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         println!("listening on http://{}", listener.local_addr()?);
-        let router = Router::new().route("/", any(upgrade)).with_state(Topics::default());
+        let router = Router::new()
+            .route("/", any(upgrade))
+            .route("/events", get(events))
+            .with_state(Topics::default());
         Ok(axum::serve(listener, router).await?)
     })
 }
@@ -42,6 +48,26 @@ async fn upgrade(
         }
         None => socket.on_upgrade(move |socket| publisher(socket, topics)),
     }
+}
+
+async fn events(
+    Query(query): Query<HashMap<String, String>>,
+    State(topics): State<Topics>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let messages = sender(&topics, query.get("topic").map_or("", |topic| topic)).subscribe();
+    let events = stream::unfold(messages, async |mut messages| {
+        loop {
+            match messages.recv().await {
+                Ok(message) => {
+                    let text = String::from_utf8_lossy(&message.into_data()).into_owned();
+                    return Some((Ok(Event::default().data(text)), messages));
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
 }
 
 async fn subscriber(mut socket: WebSocket, mut messages: broadcast::Receiver<Message>) {
