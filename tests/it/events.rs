@@ -2,11 +2,13 @@
 
 use std::thread;
 
+use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
 use crate::support::eventually;
 use crate::support::file::{File, OPEN};
 use crate::support::hub::Hub;
+use crate::support::keyed::{Keyed, claims, now, private, sign};
 use crate::support::listener::{Event, Listener, request};
 use crate::support::neighbour::Neighbour;
 use crate::support::socket::RawSocket;
@@ -290,6 +292,44 @@ fn a_stream_ends_with_what_allowed_it_and_says_so() {
     assert_eq!(names, ["unsubscribed", "closed"]);
     assert!(told.iter().all(|event| event.data["code"] == "forbidden"), "{told:?}");
     check_refused(&hub, &request("topic=a.b", ""), 403, "`a.b`");
+}
+
+/// A request for events with a header more.
+fn request_with(query: &str, header: &str) -> String {
+    request(query, "").replace("accept:", &format!("{header}\r\naccept:"))
+}
+
+#[test]
+fn tokens_and_what_stands_for_them_allow_what_they_say_until_they_end() {
+    let keyed = Keyed::start("");
+    let hub = &keyed.hub;
+    let mut claims = claims("ada", json!([{"topics": ["a.{sub}"], "to": ["publish", "subscribe"]}]));
+    claims["exp"] = json!(now() + 4);
+    let ec = EncodingKey::from_ec_pem(&private("ec")).unwrap();
+    let token = sign(Algorithm::ES256, Some("es"), &ec, &claims);
+    let bearer = format!("authorization: Bearer {token}");
+    check_refused(hub, &request("topic=a.ada", ""), 403, "`a.ada`");
+    check_refused(hub, &request_with("topic=a.bob", &bearer), 403, "`a.bob`");
+    check_refused(hub, &request_with("topic=a.ada", "authorization: Bearer x.y.z"), 401, "token");
+    check_refused(hub, &request("topic=a.ada&ticket=x", ""), 401, "ticket");
+    let mut socket = RawSocket::connect(hub.address);
+    let ask = format!("POST /v1/tickets HTTP/1.1\r\nhost: hub\r\ncontent-length: 0\r\n{bearer}\r\n\r\n");
+    let head = socket.ask(&ask).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let ticket: Value = serde_json::from_str(&socket.body(length.parse().unwrap())).unwrap();
+    let by_ticket = format!("topic=a.ada&ticket={}", ticket["ticket"].as_str().unwrap());
+    check_refused(hub, &request(&by_ticket.replace("a.ada", "a.bob"), ""), 403, "`a.bob`");
+    let mut streams = [
+        Listener::on(RawSocket::connect(hub.address), &request_with("topic=a.ada", &bearer)),
+        Listener::start(hub.address, &by_ticket, ""),
+    ];
+    for stream in &mut streams {
+        stream.next_of("subscribed");
+        let closed = stream.next().unwrap();
+        assert_eq!((&*closed.name, &closed.data["code"]), ("closed", &json!("bad_token")));
+        assert!(stream.next().is_none());
+    }
+    check_refused(hub, &request(&by_ticket, ""), 401, "ticket");
 }
 
 #[test]
