@@ -12,6 +12,7 @@ use crate::command_line::succeed;
 use crate::support::eventually;
 use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
+use crate::support::listener::{Listener, request};
 use crate::support::neighbour::Neighbour;
 use crate::support::secured::{Authority, Issued, Secured, VALID, trusting};
 use crate::support::socket::{RawSocket, client_frame, handshake};
@@ -59,6 +60,29 @@ fn messages_come_by_both_versions_of_tls_and_connections_end_in_order() {
         assert!(wrong.close_code().is_some());
         // Without the last word of TLS this fails.
         assert!(wrong.rest().is_empty());
+    }
+}
+
+#[test]
+fn streams_of_events_leave_http_with_their_tls() {
+    let secured = Secured::start();
+    let config = secured.authority.trusting_by(&[&TLS13]);
+    let connect = || RawSocket::secure(secured.address(), &config).unwrap();
+    for query in ["topic=t", "topic=t&topic=u.*"] {
+        // What is said behind the request is nobody's.
+        let mut listener = Listener::on(connect(), &format!("{}more", request(query, "")));
+        listener.next_of("subscribed");
+        if query.contains("u.*") {
+            listener.next_of("subscribed");
+        }
+        for size in [1, 100, 16 << 10, 200 << 10] {
+            let text = "x".repeat(size);
+            let post =
+                format!("POST /v1/topics/t/messages HTTP/1.1\r\nhost: hub\r\ncontent-length: {size}\r\n");
+            let head = connect().ask(&format!("{post}content-type: text/plain\r\n\r\n{text}"));
+            assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+            assert_eq!(listener.next_of("")["text"], text, "{size} bytes");
+        }
     }
 }
 
