@@ -6,16 +6,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
-use serde::Serialize;
 
 use crate::gate::Gate;
 use crate::http::callers::{Callers, Visitor};
 use crate::http::problem::Problem;
 use crate::http::tickets::Tickets;
+use crate::http::turns::{Turn, Turns};
 use crate::reactor::desk::Desk;
 
 mod messages;
@@ -32,6 +30,10 @@ mod body;
 
 mod query;
 
+mod answer;
+
+mod turns;
+
 pub mod callers;
 
 pub mod origin;
@@ -44,11 +46,17 @@ pub struct Api {
     gate: Arc<Gate>,
     callers: Arc<Callers>,
     tickets: Arc<Tickets>,
+    turns: Arc<Turns>,
 }
 
 /// Answers what is below `/v1`, but for the WebSocket. Pages need [`origin::check`] besides.
 pub fn router(gate: &Arc<Gate>) -> Router {
-    let api = Api { gate: Arc::clone(gate), callers: Arc::default(), tickets: Arc::default() };
+    let api = Api {
+        gate: Arc::clone(gate),
+        callers: Arc::default(),
+        tickets: Arc::default(),
+        turns: Arc::default(),
+    };
     Router::new()
         .route("/v1/topics/{topic}/messages", post(messages::publish).get(pages::messages))
         .route("/v1/topics/{topic}/position", get(pages::position))
@@ -79,10 +87,9 @@ impl Api {
     async fn admit(&self, request: &Parts) -> Result<Visitor, Problem> {
         self.callers.admit(&self.gate, request).await
     }
-}
 
-/// An answer that nobody is to keep.
-fn json_response<T: Serialize>(answer: &T) -> Response {
-    let text = serde_json::to_string(answer).unwrap_or_default();
-    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], text).into_response()
+    /// Waits until there is time for what takes some.
+    async fn turn(&self, visitor: &Visitor) -> Turn {
+        self.turns.next(visitor.account.key()).await
+    }
 }

@@ -123,13 +123,16 @@ impl Callers {
 /// # Errors
 /// A problem if what it has is none.
 pub(super) fn token_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
-    let token = header.to_str().ok().and_then(|text| text.split_once(' '));
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let Some(header) = all.next() else { return Ok(None) };
+    // Of two, whoever stands before the hub may have looked at the other.
+    let token = Some(header).filter(|_| all.next().is_none());
+    let token = token.and_then(|header| header.to_str().ok()?.split_once(' '));
     match token {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
             Ok(Some(token.trim()).filter(|token| token.len() <= TOKEN_BYTES_MAX * 2))
         }
-        _ => Err(Problem::from(Code::BadToken).saying("`Authorization` is `Bearer` and a token")),
+        _ => Err(Problem::from(Code::BadToken).saying("`Authorization` is `Bearer` and a token, once")),
     }
 }
 

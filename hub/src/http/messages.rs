@@ -1,25 +1,29 @@
 //! Publishing: one message, whose body is its payload, or several at once.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tidewire_hub_core::calls::Placed;
 use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
+use tidewire_protocol::client_frame::Batch;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::number::ProducerId;
 
 use crate::http::body::{self, Whole, content_of, essence};
-use crate::http::callers::Visitor;
+use crate::http::callers;
 use crate::http::problem::Problem;
-use crate::http::{Api, json_response};
+use crate::http::query::Name;
+use crate::http::{Api, answer};
 
 /// Where a message is.
 #[derive(Debug, Serialize)]
@@ -41,7 +45,7 @@ struct AllPublished {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Several<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "few")]
     messages: Vec<One<'a>>,
 }
 
@@ -63,7 +67,7 @@ struct One<'a> {
 /// `POST /v1/topics/{topic}/messages`
 pub(super) async fn publish(
     State(api): State<Api>,
-    Path(topic): Path<String>,
+    Name(topic): Name,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
@@ -77,7 +81,7 @@ pub(super) async fn publish(
     let producer = producer(&parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &[message], producer).await;
     let placed = landed.map_err(|Turned { refusal, .. }| refusal)?.pop().ok_or(Code::Internal)??;
-    Ok(json_response(&Published::new(topic, placed)))
+    Ok(answer::json(&Published::new(topic, placed)))
 }
 
 /// `POST /v1/messages`
@@ -107,14 +111,14 @@ pub(super) async fn publish_several(State(api): State<Api>, request: Request) ->
     }
     let published = several.messages.iter().zip(landed.into_iter().flatten());
     let published = published.map(|(one, placed)| Published::new(one.topic.clone().into_owned(), placed));
-    Ok(json_response(&AllPublished { messages: published.collect() }))
+    Ok(answer::json(&AllPublished { messages: published.collect() }))
 }
 
 async fn read_several(
     api: &Api,
     headers: &HeaderMap,
     body: Body,
-    visitor: &Visitor,
+    visitor: &callers::Visitor,
 ) -> Result<Whole, Problem> {
     let is_json = headers
         .get(axum::http::header::CONTENT_TYPE)
@@ -125,6 +129,32 @@ async fn read_several(
     }
     let limits = api.desk().topics().limits();
     body::read(headers, body, limits.frame_bytes_max, &visitor.account, limits).await
+}
+
+/// Reads a list of as many as a batch may have: one more is as good as any number.
+fn few<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<One<'de>>, D::Error> {
+    from.deserialize_seq(Few)
+}
+
+struct Few;
+
+impl<'de> Visitor<'de> for Few {
+    type Value = Vec<One<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of 1 to {} messages", Batch::COUNT_MAX)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(one) = entries.next_element()? {
+            list.push(one);
+            if list.len() as u64 > Batch::COUNT_MAX {
+                return Err(A::Error::invalid_length(list.len(), &self));
+            }
+        }
+        Ok(list)
+    }
 }
 
 impl Published {
@@ -159,7 +189,7 @@ impl One<'_> {
 }
 
 /// What makes a retry land once: the same for all tries with one key by one caller, and nobody else's.
-fn producer(headers: &HeaderMap, visitor: &Visitor) -> Result<Option<ProducerId>, Problem> {
+fn producer(headers: &HeaderMap, visitor: &callers::Visitor) -> Result<Option<ProducerId>, Problem> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(key) = keys.next() else { return Ok(None) };
     if keys.next().is_some() || key.is_empty() || key.len() > KEY_BYTES_MAX {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, HeaderMap, HeaderValue};
+use axum::response::Response;
 use serde::Serialize;
 use tidewire_hub_core::access::caller::Right;
 use tidewire_hub_core::reading::job::PageRead;
@@ -15,8 +15,8 @@ use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::http::problem::Problem;
-use crate::http::query::{Query, written};
-use crate::http::{Api, json_response};
+use crate::http::query::{Name, Query, written};
+use crate::http::{Api, answer};
 
 /// Messages as they are told, and where they stand.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ struct Standing {
 /// `GET /v1/topics/{topic}/messages`
 pub(super) async fn messages(
     State(api): State<Api>,
-    Path(topic): Path<String>,
+    Name(topic): Name,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
@@ -61,24 +61,32 @@ pub(super) async fn messages(
     let (desk, by) = (api.desk(), visitor.by());
     let what = desk.readable(by, Right::History, &topic)?;
     let bytes_max = desk.topics().limits().page_bytes_max;
-    let read = match wait {
+    let (start, what) = match wait {
         Some(patience) => {
             visitor.waits(patience);
-            let page = desk.next_page(by, &what, &start, bytes_max, patience).await?;
+            let start = desk.await_news(by, &what, start, patience).await?;
             // Others may hold than when it began to wait.
-            desk.readable(by, Right::History, &topic)?;
-            page
+            (start, desk.readable(by, Right::History, &topic)?)
         }
-        None => desk.page(by, &what, &start, bytes_max).await?,
+        None => (start, what),
     };
+    let _turn = api.turn(&visitor).await;
+    let read = desk.page(by, &what, &start, bytes_max).await?;
     let is_back = matches!(start, Start::Before { .. });
-    Ok(answer(Told::of(read, limit, is_back)?, &parts.headers))
+    let told = Told::of(read, limit, is_back)?;
+    let limits = desk.topics().limits();
+    if wants_lines(&parts.headers) {
+        let mut response = answer::large(LINES, told.lines(), &visitor.account, limits)?;
+        told.put_rest(response.headers_mut());
+        return Ok(response);
+    }
+    answer::large(answer::JSON, told.object(), &visitor.account, limits)
 }
 
 /// `GET /v1/topics/{topic}/position`
 pub(super) async fn position(
     State(api): State<Api>,
-    Path(topic): Path<String>,
+    Name(topic): Name,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
@@ -87,7 +95,7 @@ pub(super) async fn position(
     let (desk, by) = (api.desk(), visitor.by());
     let what = desk.readable(by, Right::History, &topic)?;
     let page = desk.page(by, &what, &Start::Latest, 0).await?;
-    Ok(json_response(&Standing { topic, position: written(&page.upto) }))
+    Ok(answer::json(&Standing { topic, position: written(&page.upto) }))
 }
 
 impl Told {
@@ -115,6 +123,68 @@ impl Told {
     }
 }
 
+impl Told {
+    /// All of it as one object.
+    fn object(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.bytes() + 256);
+        out.extend(b"{\"messages\":[");
+        for (index, message) in self.messages.iter().enumerate() {
+            out.extend(if index > 0 { &b","[..] } else { b"" });
+            out.extend(message);
+        }
+        out.push(b']');
+        if let Some(gap) = self.gap_text() {
+            out.extend([b",\"gap\":", &gap[..]].concat());
+        }
+        let (next, previous, more) = (self.next(), self.previous(), self.more);
+        let rest = format!(",\"next\":\"{next}\",\"previous\":\"{previous}\",\"more\":{more}}}");
+        out.extend(rest.as_bytes());
+        out
+    }
+
+    /// A gap and the messages, each a line.
+    fn lines(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.bytes() + 128);
+        if let Some(gap) = self.gap_text() {
+            out.extend([b"{\"gap\":", &gap[..], b"}\n"].concat());
+        }
+        for message in &self.messages {
+            out.extend(message);
+            out.push(b'\n');
+        }
+        out
+    }
+
+    /// What lines have no place for.
+    fn put_rest(&self, headers: &mut HeaderMap) {
+        for (name, value) in [(NEXT, self.next()), (PREVIOUS, self.previous()), (MORE, self.more.to_string())]
+        {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+
+    /// What to say for `from` to read on.
+    fn next(&self) -> String {
+        written(&self.upto)
+    }
+
+    /// What to say for `before` to read back.
+    fn previous(&self) -> String {
+        let above = |place: &Position| Position { offset: place.offset.next(), ..*place };
+        written(&self.after.iter().map(above).collect::<Vec<_>>())
+    }
+
+    fn gap_text(&self) -> Option<Vec<u8>> {
+        self.gap.map(|gap| serde_json::to_vec(&gap).unwrap_or_default())
+    }
+
+    fn bytes(&self) -> usize {
+        self.messages.iter().map(|message| message.len() + 1).sum()
+    }
+}
+
 /// Ends a page behind a message. Those of one log come before those of the next: of what comes later there is nothing.
 fn end_at((log, offset): (usize, Offset), after: &[Position], upto: &mut [Position]) {
     for (place, begin) in upto.iter_mut().zip(after).skip(log + 1) {
@@ -125,40 +195,10 @@ fn end_at((log, offset): (usize, Offset), after: &[Position], upto: &mut [Positi
     }
 }
 
-/// As lines, if these are asked for, else as one object.
-fn answer(told: Told, asked: &HeaderMap) -> Response {
+/// Whether messages are to come as lines.
+fn wants_lines(asked: &HeaderMap) -> bool {
     let accepted = asked.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let as_lines = [LINES, "application/jsonl"].iter().any(|kind| accepted.contains(kind));
-    let Told { messages, gap, after, upto, more } = told;
-    let gap = gap.map(|gap| serde_json::to_vec(&gap).unwrap_or_default());
-    let above = |place: &Position| Position { offset: place.offset.next(), ..*place };
-    let (next, previous) = (written(&upto), written(&after.iter().map(above).collect::<Vec<_>>()));
-    let mut out = Vec::with_capacity(messages.iter().map(|it| it.len() + 1).sum::<usize>() + 256);
-    if as_lines {
-        if let Some(gap) = gap {
-            out.extend([b"{\"gap\":", &gap[..], b"}\n"].concat());
-        }
-        for message in messages {
-            out.extend(message);
-            out.push(b'\n');
-        }
-        let mut response = ([(CONTENT_TYPE, LINES), (CACHE_CONTROL, "no-store")], out).into_response();
-        for (name, value) in [(NEXT, next), (PREVIOUS, previous), (MORE, more.to_string())] {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(name, value);
-            }
-        }
-        return response;
-    }
-    out.extend(b"{\"messages\":[");
-    out.extend(messages.join(&b','));
-    out.push(b']');
-    if let Some(gap) = gap {
-        out.extend([b",\"gap\":", &gap[..]].concat());
-    }
-    let rest = format!(",\"next\":\"{next}\",\"previous\":\"{previous}\",\"more\":{more}}}");
-    out.extend(rest.as_bytes());
-    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], out).into_response()
+    [LINES, "application/jsonl"].iter().any(|kind| accepted.contains(kind))
 }
 
 const LINES: &str = "application/x-ndjson";

@@ -2,12 +2,27 @@
 
 use std::time::Duration;
 
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use tidewire_protocol::events::places;
 use tidewire_protocol::number::NUMBER_MAX;
 use tidewire_protocol::position::{Position, Start};
 
 use crate::http::problem::Problem;
 use crate::place;
+
+/// The topic in the path of a request.
+#[derive(Debug)]
+pub(super) struct Name(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(name)| Self(name)).map_err(|_| Problem::bad_request("the path is no UTF-8 text"))
+    }
+}
 
 /// The parameters of a request, of those that a call knows.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_protocol::code::Code;
 
 use crate::http::problem::Problem;
-use crate::http::{Api, json_response};
+use crate::http::{Api, answer};
 
 /// Tickets that have been given out.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ pub(super) async fn create(State(api): State<Api>, request: Request) -> Result<R
     let mut secret = Secret::default();
     getrandom::fill(&mut secret).map_err(|_| Code::Internal)?;
     api.tickets.give(now, secret, Arc::clone(subject), Ticket { caller: Arc::clone(&visitor.caller), until });
-    Ok(json_response(&Told { ticket: BASE64.encode(secret), expires_ms: until.since(now) }))
+    Ok(answer::json(&Told { ticket: BASE64.encode(secret), expires_ms: until.since(now) }))
 }
 
 impl Tickets {

@@ -1,6 +1,6 @@
 //! What there is: topics, and what each keeps.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
@@ -9,8 +9,8 @@ use tidewire_hub_core::topics::listing::Known;
 use tidewire_hub_core::trie::Progress;
 
 use crate::http::problem::Problem;
-use crate::http::query::{Query, written};
-use crate::http::{Api, json_response};
+use crate::http::query::{Name, Query, written};
+use crate::http::{Api, answer};
 
 /// Some topics.
 #[derive(Debug, Serialize)]
@@ -46,6 +46,7 @@ pub(super) async fn list(State(api): State<Api>, request: Request) -> Result<Res
     let visitor = api.admit(&parts).await?;
     let (desk, pattern) = (api.desk(), query.get("pattern").unwrap_or(">"));
     let what = desk.readable(visitor.by(), Right::History, pattern)?;
+    let _turn = api.turn(&visitor).await;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut topics, mut left) = (Vec::new(), NAMES_MAX);
     // Names are looked at in steps, so that nobody who publishes waits long.
@@ -60,13 +61,13 @@ pub(super) async fn list(State(api): State<Api>, request: Request) -> Result<Res
         Progress::After(path) => Some(path.into()),
         Progress::Start | Progress::Done => None,
     };
-    Ok(json_response(&Topics { topics, next }))
+    Ok(answer::json(&Topics { topics, next }))
 }
 
 /// `GET /v1/topics/{topic}`
 pub(super) async fn one(
     State(api): State<Api>,
-    Path(topic): Path<String>,
+    Name(topic): Name,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
@@ -82,7 +83,7 @@ pub(super) async fn one(
         let detail = "nothing was published to this topic, or all of it is forgotten";
         Problem::new(StatusCode::NOT_FOUND, "unknown_topic", detail)
     };
-    Ok(json_response(&known.ok_or_else(unknown)?))
+    Ok(answer::json(&known.ok_or_else(unknown)?))
 }
 
 const LIMIT_DEFAULT: u64 = 100;

@@ -111,31 +111,27 @@ impl Desk {
         }
     }
 
-    /// Reads a page, and where that is empty waits for what comes, so long at most, and reads it again.
+    /// Waits, so long at most, until there is something to read from a start; gives where to read then.
     ///
     /// # Errors
     /// As for [`Self::page`] and [`Calls::listen`].
-    pub async fn next_page(
+    pub async fn await_news(
         &self,
         by: By<'_>,
         topic: &Granted<Selector>,
-        start: &Start,
-        bytes_max: usize,
+        start: Start,
         patience: Duration,
-    ) -> Result<PageRead, Code> {
+    ) -> Result<Start, Code> {
         let (reply, answer) = oneshot::channel();
         let id = self.calls.listen(self.now(), by, topic, reply)?;
         let listening = UnderWay { desk: self, id, answer };
-        let page = self.page(by, topic, start, bytes_max).await?;
+        let page = self.page(by, topic, &start, 1).await?;
         if !page.blocks.is_empty() || page.gap.is_some() {
-            return Ok(page);
+            return Ok(start);
         }
-        // From where this one ends: `latest` would be another place by then.
-        let start = Start::After(page.upto.clone());
-        match listening.wait(patience).await {
-            Some(Answer::News) => self.page(by, topic, &start, bytes_max).await,
-            _ => Ok(page),
-        }
+        listening.wait(patience).await;
+        // From where this one ends: `latest` would be another place by now.
+        Ok(Start::After(page.upto))
     }
 
     /// Whether a topic, or all that a pattern matches, may be read.

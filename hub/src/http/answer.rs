@@ -1,0 +1,61 @@
+//! Answers: what they take is charged to whoever asked, until it is read.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Serialize;
+use tidewire_hub_core::ledger::{Account, Charge, Kind};
+use tidewire_hub_core::limits::Limits;
+use tidewire_protocol::code::Code;
+
+use crate::http::problem::Problem;
+
+/// Bytes and what they are charged with, given back together.
+struct Charged {
+    bytes: Vec<u8>,
+    #[expect(dead_code, reason = "given back with it")]
+    charge: Charge,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A small answer that nobody is to keep.
+pub(super) fn json<T: Serialize>(answer: &T) -> Response {
+    of(JSON, Body::from(serde_json::to_vec(answer).unwrap_or_default()))
+}
+
+/// One that may be large.
+///
+/// # Errors
+/// [`Code::Overloaded`] if others of the account are unread, and there is no room for as much again.
+pub(super) fn large(
+    kind: &'static str,
+    mut bytes: Vec<u8>,
+    account: &Arc<Account>,
+    limits: &Limits,
+) -> Result<Response, Problem> {
+    bytes.shrink_to_fit();
+    if !account.may_hold(Kind::Unread, bytes.len(), limits.unread_fit()) {
+        return Err(Code::Overloaded.into());
+    }
+    let mut charge = Charge::new(account, Kind::Unread);
+    charge.set(bytes.len());
+    Ok(of(kind, Body::from(Bytes::from_owner(Charged { bytes, charge }))))
+}
+
+fn of(kind: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What most answers are.
+pub(super) const JSON: &str = "application/json";
