@@ -53,7 +53,8 @@ async fn metrics(State(Hub { gate, reactor, process }): State<Hub>) -> Response 
     page.ledger(reactor.topics().ledger());
     let waiting = reactor.topics().credentials().waiting();
     page.gauge("tokens_waiting", "Tokens that wait to be checked.", waiting);
-    page.gauge("websockets", "WebSockets open, those that take their leave among them.", gate.connections());
+    let help = "Clients that are in, also those that take their leave: WebSockets, streams, connections of the HTTP API.";
+    page.gauge("clients", help, gate.connections());
     page.gauge("http_connections", "Connections that speak HTTP.", gate.door().handshakes());
     page.refusals(&gate.door().refusals);
     page.process(&process).await;

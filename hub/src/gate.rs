@@ -90,7 +90,7 @@ impl Gate {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Connections that shards have now.
+    /// Those that are in: what shards have, and connections that use the HTTP API.
     pub fn connections(&self) -> usize {
         self.connections.count()
     }
@@ -110,11 +110,25 @@ impl Gate {
     /// # Errors
     /// [`NotNow`] says why there is none.
     fn admit(&self, client: IpAddr) -> Result<Seat, NotNow> {
+        self.admit_from(client, client)
+    }
+
+    /// The same, of a client whose requests a peer may bring with those of others: many stand behind a proxy that is
+    /// believed, and share its connections.
+    ///
+    /// # Errors
+    /// [`NotNow`] says why there is none.
+    pub fn admit_from(&self, peer: IpAddr, client: IpAddr) -> Result<Seat, NotNow> {
         if self.is_shut() {
             self.refuse(Reason::Draining, client, STOPPING);
             return Err(NotNow { why: STOPPING.into(), retry_after: RETRY_AFTER_DRAIN });
         }
-        self.connections.take(client).map_err(|no_seat| {
+        let seat = if peer != client && self.door.proxies.trust(peer) {
+            self.connections.take_of_many(peer)
+        } else {
+            self.connections.take(client)
+        };
+        seat.map_err(|no_seat| {
             let remedy = remedy(no_seat, &self.door.limits);
             self.refuse(full(no_seat), client, format_args!("{no_seat}; {remedy}"));
             NotNow { why: no_seat.to_string(), retry_after: RETRY_AFTER_FULL }

@@ -88,6 +88,13 @@ impl Api {
         self.callers.admit(&self.gate, request).await
     }
 
+    /// Lets somebody in who is answered here, and may ask again on the same connection.
+    async fn enter(&self, request: &Parts) -> Result<Visitor, Problem> {
+        let visitor = self.admit(request).await?;
+        visitor.come_inside(&self.gate)?;
+        Ok(visitor)
+    }
+
     /// Waits until there is time for what takes some.
     async fn turn(&self, visitor: &Visitor) -> Turn {
         self.turns.next(visitor.account.key()).await

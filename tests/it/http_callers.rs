@@ -174,13 +174,66 @@ fn a_connection_is_kept_for_many_requests_and_not_for_slow_ones() {
 #[test]
 fn a_hub_that_stops_sends_its_callers_away() {
     let mut hub = Hub::start(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "20")]);
-    let _lingers = RawSocket::json(hub.address);
+    let lingers = RawSocket::json(hub.address);
     let mut http = Http::to(hub.address);
     http.post(A, JSON, b"1").ok();
     hub.signal("TERM");
-    eventually("it says so", || http.post(A, JSON, b"1").status == 503);
-    let answer = http.post(A, JSON, b"1");
+    let mut answer = http.post(A, JSON, b"1");
+    eventually("it says so", || {
+        if answer.status != 503 {
+            answer = http.post(A, JSON, b"1");
+        }
+        answer.status == 503
+    });
     assert_eq!((answer.problem().1.as_str(), answer.header("retry-after")), ("draining", Some("1")));
-    drop(_lingers);
+    assert!(http.is_closed());
+    drop(lingers);
     hub.wait();
+}
+
+#[test]
+fn those_who_wait_take_no_room_from_those_who_come() {
+    let limits =
+        "[limits]\nhandshakes_max = 8\nhandshakes_per_address_max = 8\nconnections_per_address_max = 20\n";
+    let file = File::new(&format!("{OPEN}{limits}"));
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let wait = |topic: usize| {
+        let mut http = Http::to(hub.address);
+        http.send("GET", &format!("/v1/topics/t{topic}/messages?from=latest&wait=50s"), &[], b"");
+        http
+    };
+    let waiting: Vec<Http> = (0..20).map(wait).collect();
+    eventually("all wait", || hub.metric("tidewire_clients") == 20);
+    let mut beyond = wait(20);
+    assert_eq!(beyond.answer().problem().1, "overloaded");
+    drop(beyond);
+    eventually("nobody else stands at the door", || hub.metric("tidewire_http_connections") == 1);
+    drop(waiting);
+    eventually("all have gone", || hub.metric("tidewire_clients") == 0);
+}
+
+#[test]
+fn answers_that_nobody_reads_are_bounded() {
+    let hub = Hub::dev_with(&[("node_bytes_max", 64 << 20), ("connections_per_address_max", 400)]);
+    let mut http = Http::to(hub.address);
+    let message = vec![1; 200 << 10];
+    http.post("/v1/topics/large/messages", "text/plain", &message).ok();
+    let before = hub.memory();
+    // More than the kernel takes for them. Control characters take six times their room in JSON.
+    let ask = "GET /v1/topics/large/messages HTTP/1.1\r\nhost: hub\r\n\r\n".repeat(12);
+    let mut readers: Vec<Http> = (0..30).map(|_| Http::to(hub.address)).collect();
+    for reader in &mut readers {
+        std::io::Write::write_all(reader.socket.get_mut(), ask.as_bytes()).unwrap();
+    }
+    eventually("some are refused", || hub.metric("tidewire_refused_total{code=\"overloaded\"}") > 0);
+    let grown = hub.memory().saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes");
+    for reader in &mut readers {
+        let answer = reader.answer();
+        if answer.status == 200 {
+            assert_eq!(answer.json()["messages"][0]["text"].as_str().map(str::len), Some(200 << 10));
+        } else {
+            assert_eq!(answer.problem().1, "overloaded");
+        }
+    }
 }

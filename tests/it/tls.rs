@@ -182,9 +182,9 @@ fn who_speaks_no_tls_is_told_so_and_nonsense_is_let_go() {
     let error = RawSocket::secure(secured.address(), &stranger.trusting()).err().unwrap();
     assert!(error.to_string().contains("invalid peer certificate"), "{error}");
     let mut garbled = secured.signed_in();
-    assert_eq!(secured.hub.metric("tidewire_websockets"), 2);
+    assert_eq!(secured.hub.metric("tidewire_clients"), 2);
     garbled.send_past_tls(&[b"\x17\x03\x03\x00\x40".as_slice(), &[7; 64]].concat());
-    eventually("it is let go", || secured.hub.metric("tidewire_websockets") == 1);
+    eventually("it is let go", || secured.hub.metric("tidewire_clients") == 1);
     eventually("operators are told", || {
         let counted = "tidewire_handshakes_refused_total{reason=\"tls\"}";
         let page = secured.hub.get("/metrics");

@@ -85,13 +85,14 @@ pub async fn serve(listener: TcpListener, routers: Routers, door: Arc<Door>) {
             Ok(seat) => {
                 let (routers, door) = (routers.clone(), Arc::clone(&door));
                 tokio::spawn(async move {
-                    let _held = (place, seat);
                     // Linux lets a connection have this of its listener.
                     if cfg!(not(target_os = "linux")) {
                         let _ = stream.set_nodelay(true);
                     }
                     if let Some(stream) = welcome(stream, peer, &door).await {
-                        speak_http(stream, peer, routers, &door).await;
+                        let patience = Duration::from_millis(door.limits.http_ms);
+                        let line = Arc::new(Line::new(patience, place, seat));
+                        speak_http(stream, peer, routers, &door, line).await;
                     }
                 });
             }
@@ -140,10 +141,9 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, door: &Door) -> Option<Str
 
 /// Answers requests until the client goes, one takes too long, or somebody else goes on with the connection. Where many speak HTTP
 /// none is kept for a next request.
-async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &Arc<Door>) {
+async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &Arc<Door>, line: Arc<Line>) {
     let limits = &door.limits;
     let patience = Duration::from_millis(limits.http_ms);
-    let line = Arc::new(Line::new(patience));
     let crowded = Arc::clone(door);
     let requests = Arc::clone(&line);
     let (link, handover) = Link::new(stream);
@@ -154,11 +154,11 @@ async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &A
         request.extensions_mut().insert(Arc::clone(&requests));
         request.extensions_mut().insert(Arc::clone(&leave));
         let service = TowerToHyperService::new(routers.of(request.headers()).clone());
-        let (answer, crowded) = (service.call(request), Arc::clone(&crowded));
+        let (answer, line, crowded) = (service.call(request), Arc::clone(&requests), Arc::clone(&crowded));
         async move {
             let mut answer = answer.await?;
-            let stays = answer.status() == StatusCode::SWITCHING_PROTOCOLS || !crowded.is_crowded(peer.ip());
-            if !stays {
+            let goes = !line.is_inside() && crowded.is_crowded(peer.ip());
+            if goes && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tidewire_hub_core::ledger::{Account, AccountKey, Ledger};
 use tidewire_hub_core::pace::Pace;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+
+use crate::seats::Seat;
 
 /// What the requests of a connection share.
 #[derive(Debug)]
@@ -16,13 +19,34 @@ pub struct Line {
     until: Mutex<Instant>,
     /// Who was charged for its last request.
     account: Mutex<Option<Arc<Account>>>,
+    place: Mutex<Place>,
+}
+
+/// What a connection holds while it is there.
+#[derive(Debug)]
+enum Place {
+    /// As whoever has just come: few have room for that, and none stays.
+    AtTheDoor { _place: OwnedSemaphorePermit, _seat: Seat },
+    /// As one that stays.
+    Inside { _seat: Seat },
 }
 
 impl Line {
-    /// A connection whose first request may take so long.
-    pub fn new(patience: Duration) -> Self {
+    /// A connection whose first request may take so long, with what it holds meanwhile.
+    pub fn new(patience: Duration, place: OwnedSemaphorePermit, seat: Seat) -> Self {
         let until = Mutex::new(Instant::now() + patience);
-        Self { pace: Pace::default(), until, account: Mutex::default() }
+        let place = Mutex::new(Place::AtTheDoor { _place: place, _seat: seat });
+        Self { pace: Pace::default(), until, account: Mutex::default(), place }
+    }
+
+    /// Whether it has a seat as one that stays.
+    pub fn is_inside(&self) -> bool {
+        matches!(*self.place.lock().unwrap_or_else(PoisonError::into_inner), Place::Inside { .. })
+    }
+
+    /// It stays, and leaves its place at the door to others.
+    pub fn come_inside(&self, seat: Seat) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Place::Inside { _seat: seat };
     }
 
     /// The account of whoever asks on it: behind a proxy each request may be somebody else's.
@@ -55,11 +79,16 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::seats::Seats;
+    use tokio::sync::Semaphore;
 
     #[tokio::test(start_paused = true)]
     async fn it_goes_on_as_long_as_it_is_given_time() {
-        let (line, began) = (Line::new(Duration::from_secs(10)), Instant::now());
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let seat = Seats::new(1, 1).take("10.0.0.1".parse().unwrap()).unwrap();
+        let (line, began) = (Line::new(Duration::from_secs(10), place, seat), Instant::now());
         let work = async {
             tokio::time::sleep(Duration::from_secs(5)).await;
             line.give(Duration::from_secs(20));

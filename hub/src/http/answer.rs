@@ -8,7 +8,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde::Serialize;
 use tidewire_hub_core::ledger::{Account, Charge, Kind};
-use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::topics::Topics;
 use tidewire_protocol::code::Code;
 
 use crate::http::problem::Problem;
@@ -39,10 +39,11 @@ pub(super) fn large(
     kind: &'static str,
     mut bytes: Vec<u8>,
     account: &Arc<Account>,
-    limits: &Limits,
+    topics: &Topics,
 ) -> Result<Response, Problem> {
     bytes.shrink_to_fit();
-    if !account.may_hold(Kind::Unread, bytes.len(), limits.unread_fit()) {
+    if !account.may_hold(Kind::Unread, bytes.len(), topics.limits().unread_fit()) {
+        topics.metrics().refused.add(Code::Overloaded.number(), 1);
         return Err(Code::Overloaded.into());
     }
     let mut charge = Charge::new(account, Kind::Unread);

@@ -1,7 +1,7 @@
 //! Who makes a request: by its token, which is checked once and known from then on, or nobody in particular.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use axum::http::request::Parts;
 use sha2::{Digest as _, Sha256};
 use tidewire_hub_core::access::caller::Caller;
 use tidewire_hub_core::calls::By;
-use tidewire_hub_core::credentials::{TOKEN_BYTES_MAX, Unwelcome};
+use tidewire_hub_core::credentials::Unwelcome;
 use tidewire_hub_core::ledger::Account;
 use tidewire_protocol::code::Code;
 
@@ -30,6 +30,8 @@ pub(super) struct Visitor {
     /// Who answers for the memory that it takes.
     pub(super) account: Arc<Account>,
     line: Arc<Line>,
+    peer: IpAddr,
+    client: IpAddr,
 }
 
 /// Tokens that were found sound, by what stands for them: the secret itself is not kept.
@@ -49,6 +51,18 @@ impl Visitor {
     /// It waits for something, so long at most, and is not to be let go for that.
     pub(super) fn waits(&self, patience: Duration) {
         self.line.give(patience);
+    }
+
+    /// Its connection has a seat from now on, as one that stays.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn come_inside(&self, gate: &Gate) -> Result<(), Problem> {
+        if !self.line.is_inside() {
+            let seat = gate.admit_from(self.peer, self.client);
+            self.line.come_inside(seat.map_err(|not_now| later(Code::Overloaded, not_now.why))?);
+        }
+        Ok(())
     }
 
     /// It, as calls want to know.
@@ -81,7 +95,7 @@ impl Callers {
             }
             _ => Arc::default(),
         };
-        Ok(Visitor { caller, account, line: Arc::clone(line) })
+        Ok(Visitor { caller, account, line: Arc::clone(line), peer, client })
     }
 
     async fn caller(
@@ -130,7 +144,7 @@ pub(super) fn token_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let token = token.and_then(|header| header.to_str().ok()?.split_once(' '));
     match token {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
-            Ok(Some(token.trim()).filter(|token| token.len() <= TOKEN_BYTES_MAX * 2))
+            Ok(Some(token.trim()))
         }
         _ => Err(Problem::from(Code::BadToken).saying("`Authorization` is `Bearer` and a token, once")),
     }

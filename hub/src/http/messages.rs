@@ -71,7 +71,7 @@ pub(super) async fn publish(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let visitor = api.admit(&parts).await?;
+    let visitor = api.enter(&parts).await?;
     let content = content_of(&parts.headers)?;
     let limits = api.desk().topics().limits();
     let bytes_max = limits.message_bytes_max;
@@ -87,7 +87,7 @@ pub(super) async fn publish(
 /// `POST /v1/messages`
 pub(super) async fn publish_several(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let visitor = api.admit(&parts).await?;
+    let visitor = api.enter(&parts).await?;
     let whole = read_several(&api, &parts.headers, body, &visitor).await?;
     let several: Several<'_> = serde_json::from_slice(&whole.bytes)
         .map_err(|error| Problem::bad_request(format!("the body is not what it should be: {error}")))?;

@@ -57,7 +57,7 @@ pub(super) async fn messages(
         (None, Some(positions)) => Start::Before { last: limit, positions },
         (from, None) => from.unwrap_or(Start::Earliest),
     };
-    let visitor = api.admit(&parts).await?;
+    let visitor = api.enter(&parts).await?;
     let (desk, by) = (api.desk(), visitor.by());
     let what = desk.readable(by, Right::History, &topic)?;
     let bytes_max = desk.topics().limits().page_bytes_max;
@@ -74,13 +74,13 @@ pub(super) async fn messages(
     let read = desk.page(by, &what, &start, bytes_max).await?;
     let is_back = matches!(start, Start::Before { .. });
     let told = Told::of(read, limit, is_back)?;
-    let limits = desk.topics().limits();
+    let topics = desk.topics();
     if wants_lines(&parts.headers) {
-        let mut response = answer::large(LINES, told.lines(), &visitor.account, limits)?;
+        let mut response = answer::large(LINES, told.lines(), &visitor.account, topics)?;
         told.put_rest(response.headers_mut());
         return Ok(response);
     }
-    answer::large(answer::JSON, told.object(), &visitor.account, limits)
+    answer::large(answer::JSON, told.object(), &visitor.account, topics)
 }
 
 /// `GET /v1/topics/{topic}/position`
@@ -91,7 +91,7 @@ pub(super) async fn position(
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     Query::read(parts.uri.query(), &[], &[])?;
-    let visitor = api.admit(&parts).await?;
+    let visitor = api.enter(&parts).await?;
     let (desk, by) = (api.desk(), visitor.by());
     let what = desk.readable(by, Right::History, &topic)?;
     let page = desk.page(by, &what, &Start::Latest, 0).await?;

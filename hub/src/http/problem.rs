@@ -89,6 +89,9 @@ impl IntoResponse for Problem {
         if retry_after_ms > 0 {
             headers.insert(RETRY_AFTER, retry_after_ms.div_ceil(1_000).into());
         }
+        if code == Code::Draining.name() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

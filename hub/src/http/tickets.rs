@@ -47,7 +47,7 @@ struct Told {
 /// `POST /v1/tickets`
 pub(super) async fn create(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let visitor = api.admit(&parts).await?;
+    let visitor = api.enter(&parts).await?;
     let Some(subject) = visitor.caller.subject() else {
         return Err(Problem::from(Code::BadToken).saying("a ticket stands for a token: bring one"));
     };

@@ -43,7 +43,7 @@ pub(super) async fn list(State(api): State<Api>, request: Request) -> Result<Res
     let query = Query::read(parts.uri.query(), &["pattern", "limit", "after"], &[])?;
     let limit = query.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
     let mut progress = query.get("after").map_or(Progress::Start, |path| Progress::After(path.into()));
-    let visitor = api.admit(&parts).await?;
+    let visitor = api.enter(&parts).await?;
     let (desk, pattern) = (api.desk(), query.get("pattern").unwrap_or(">"));
     let what = desk.readable(visitor.by(), Right::History, pattern)?;
     let _turn = api.turn(&visitor).await;
@@ -72,7 +72,7 @@ pub(super) async fn one(
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     Query::read(parts.uri.query(), &[], &[])?;
-    let visitor = api.admit(&parts).await?;
+    let visitor = api.enter(&parts).await?;
     let what = api.desk().readable(visitor.by(), Right::History, &topic)?;
     if topic.split('.').any(|token| ["*", ">"].contains(&token)) {
         return Err(Problem::bad_request("this is a pattern: ask for `/v1/topics?pattern=`"));
