@@ -1,6 +1,9 @@
 // A page with nothing but the browser's own `EventSource`, over cuts and over a restart of the hub.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createClient } from "@tidewire/client";
 import { WebSocket } from "ws";
@@ -101,4 +104,21 @@ test("a hub that stops says so, and the one that comes after it says what is gon
   await writer.topic("c.x").publish("after");
   assert.deepEqual(data(await came(page, 2, "message")), ["before", "after"]);
   await page.close();
+});
+
+test("the page of the recipes shows a price, and the next one", async () => {
+  const recipes = readFileSync(new URL("../../docs/RECIPES.md", import.meta.url), "utf8");
+  const [, html] = /```html\n(.*?)```/s.exec(recipes);
+  const folder = mkdtempSync(join(tmpdir(), "tidewire-recipe-"));
+  const file = join(folder, "page.html");
+  writeFileSync(file, html);
+  const served = await Site.start({}, file);
+  await writer.topic("prices.gold").publish(1234);
+  const page = await browser.open(`${served.url}/?hub=${encodeURIComponent(link.url)}`);
+  await page.getByText("1234").waitFor();
+  await writer.topic("prices.gold").publish(1235);
+  await page.getByText("1235").waitFor();
+  await page.close();
+  await served.stop();
+  rmSync(folder, { recursive: true });
 });

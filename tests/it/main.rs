@@ -16,6 +16,7 @@ mod http_callers;
 mod native_client;
 mod operator;
 mod proxy;
+mod recipes;
 mod refusals;
 mod reload;
 mod rights;

@@ -1,14 +1,13 @@
 //! What tokens and rules allow, on every way to a topic of the real process.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::hub::{Hub, tidewire};
 use crate::support::keyed::{Keyed, bearer, by_secret, claims, refusal};
 use crate::support::listener::request;
+use crate::support::page::{Folder, block_of};
 use crate::support::socket::RawSocket;
 
 #[test]
@@ -196,30 +195,14 @@ fn a_pattern_that_reaches_beyond_what_is_allowed_is_refused_whole() {
     }
 }
 
-/// What stands in the first block of the page in this language.
-fn block_of<'a>(page: &'a str, language: &str) -> &'a str {
-    let (_, block) = page.split_once(&format!("```{language}\n")).unwrap();
-    block.split("```").next().unwrap()
-}
-
 #[test]
 fn the_way_of_the_page_leads_from_nothing_to_a_token() {
     let page = include_str!("../../docs/ACCESS.md");
     let folder = Folder::new();
-    let run = |program: &str, arguments: &[&str]| {
-        let mut command = Command::new(program);
-        // Nothing of this process's own settings.
-        std::env::vars().filter(|(name, _)| name.starts_with("TIDEWIRE_")).for_each(|(name, _)| {
-            command.env_remove(name);
-        });
-        let output = command.args(arguments).current_dir(&folder.0).output().unwrap();
-        assert!(output.status.success(), "{program}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
-    run("sh", &["-e", "-c", block_of(page, "sh")]);
+    folder.run("sh", &["-e", "-c", block_of(page, "sh")]);
     let (toml, module) = (block_of(page, "toml"), block_of(page, "js"));
     let (_, other) = page.split_once("\n### A secret instead of two keys\n").unwrap();
-    run("sh", &["-e", "-c", block_of(other, "sh")]);
+    folder.run("sh", &["-e", "-c", block_of(other, "sh")]);
     let (head, rest) = toml.split_once("[[auth.keys]]").unwrap();
     let (_, rules) = rest.split_once("\n\n").unwrap();
     let with_secret = format!("{head}{}\n{rules}", block_of(other, "toml"));
@@ -234,20 +217,21 @@ fn the_way_of_the_page_leads_from_nothing_to_a_token() {
         with_hmac = with_hmac.replace(&known, line);
     }
     for (toml, module) in [(toml, module), (with_secret.as_str(), with_hmac.as_str())] {
-        std::fs::write(folder.0.join("hub.toml"), toml).unwrap();
-        std::fs::write(folder.0.join("tokens.mjs"), module).unwrap();
-        check_way(&folder, run);
+        folder.write("hub.toml", toml);
+        folder.write("tokens.mjs", module);
+        check_way(&folder);
     }
     assert_eq!(page.matches("await fetch(").count(), page.matches("if (!response.ok) throw ").count());
 }
 
 /// The hub and the back end in this folder know each other, and pages may come.
-fn check_way(folder: &Folder, run: impl Fn(&str, &[&str]) -> String) {
-    let checked = run(tidewire("").get_program().to_str().unwrap(), &["check", "--config", "hub.toml"]);
+fn check_way(folder: &Folder) {
+    let checked =
+        folder.run(tidewire("").get_program().to_str().unwrap(), &["check", "--config", "hub.toml"]);
     assert!(checked.contains("pages that may connect: https://"), "{checked}");
     assert!(!checked.contains("warning: "), "{checked}");
     let print = "import('./tokens.mjs').then(({ tokenFor }) => process.stdout.write(tokenFor('ada')))";
-    let token = run("node", &["-e", print]);
+    let token = folder.run("node", &["-e", print]);
     let hub = Hub::start(&["--config", folder.0.join("hub.toml").to_str().unwrap()], &[]);
     let mut ada = bearer(hub.address, 1, &token);
     for (name, answer) in
@@ -255,22 +239,5 @@ fn check_way(folder: &Folder, run: impl Fn(&str, &[&str]) -> String) {
     {
         ada.say(json!({"type": "subscribe", "request": 1, "name": name}));
         assert_eq!(ada.hear()["type"], answer, "{name}");
-    }
-}
-
-/// A folder that ends with its test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("tidewire-access-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

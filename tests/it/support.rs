@@ -8,6 +8,7 @@ pub(crate) mod hub;
 pub(crate) mod keyed;
 pub(crate) mod listener;
 pub(crate) mod neighbour;
+pub(crate) mod page;
 pub(crate) mod peer;
 pub(crate) mod secured;
 pub(crate) mod socket;

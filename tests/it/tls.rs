@@ -2,18 +2,18 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use rustls::version::{TLS12, TLS13};
 use serde_json::json;
 
-use crate::command_line::succeed;
 use crate::support::eventually;
 use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
 use crate::support::listener::{Listener, request};
 use crate::support::neighbour::Neighbour;
+use crate::support::page::{Folder, block_of};
 use crate::support::secured::{Authority, Issued, Secured, VALID, trusting};
 use crate::support::socket::{RawSocket, client_frame, handshake};
 
@@ -325,28 +325,16 @@ fn with_dev_no_tls_is_spoken() {
     eventually("the hub says so", || hub.errors().contains("with --dev no TLS is spoken"));
 }
 
-/// A folder that ends with its test.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn the_pages_way_from_nothing_leads_to_a_hub_that_speaks_tls() {
     if Command::new("openssl").arg("version").output().is_err() {
         eprintln!("openssl is not installed: the documented commands are not tried");
         return;
     }
-    let folder = Folder(std::env::temp_dir().join(format!("tidewire-tls-{}", std::process::id())));
-    fs::create_dir_all(&folder.0).unwrap();
+    let folder = Folder::new();
     let page = include_str!("../../docs/CONFIGURATION.md");
     let (_, section) = page.split_once("## TLS\n").unwrap();
-    let commands = section.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
-    let mut shell = Command::new("sh");
-    succeed(&shell.args(["-e", "-c", commands]).current_dir(&folder.0).output().unwrap());
+    folder.run("sh", &["-e", "-c", block_of(section, "sh")]);
     let config = folder.0.join("hub.toml");
     fs::write(&config, "[tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n").unwrap();
     let open = [("TIDEWIRE_ALLOW_NO_ORIGIN", "true")];
