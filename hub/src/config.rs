@@ -23,6 +23,8 @@ mod environment;
 
 mod meaning;
 
+mod addresses;
+
 mod demo;
 
 mod warnings;
@@ -52,8 +54,12 @@ pub use reload::{Kept, Reread};
 pub struct Config {
     /// Where it listens. 127.0.0.1:7700 by default: to be reachable from elsewhere is a decision.
     pub listen: SocketAddr,
-    /// Where operators ask for `/metrics` and `/healthz`. Without it, where clients connect.
-    pub metrics_listen: Option<SocketAddr>,
+    /// Where operators ask. Nowhere by default.
+    pub admin_listen: Option<SocketAddr>,
+    /// Names that they may ask there by, beside its addresses and `localhost`.
+    pub admin_hosts: Vec<String>,
+    /// Whether `/metrics` is where clients connect. With `--dev` it is, unless operators have an address of their own.
+    pub public_metrics: bool,
     /// Threads that own connections. One fewer than cores, and one at least: handshakes, engines and the kernel's
     /// part of networking need a core as well, and shards that have to share theirs send smaller batches.
     pub shards: usize,
@@ -209,7 +215,7 @@ mod tests {
         check_wrong("listen = \"nowhere\"", &["`listen`", "\"nowhere\"", "HOST:PORT, like"]);
         let nowhere = format!("{}:7700", "x".repeat(64));
         check_wrong(&format!("listen = \"{nowhere}\""), &["`listen`", "x` does not resolve: "]);
-        check_wrong(&format!("metrics_listen = \"{nowhere}\""), &["x` does not resolve: "]);
+        check_wrong(&format!("admin_listen = \"{nowhere}\""), &["x` does not resolve: "]);
         check_wrong("shards = 0", &["`shards` is 0", "1 to 1024"]);
         check_wrong("shards = \"two\"", &["`shards` is \"two\"", "a whole number"]);
         check_wrong("origins = [\"app.example.com\"]", &["`origins`", "\"app.example.com\"", "https://"]);
@@ -228,8 +234,13 @@ mod tests {
         );
         check_wrong("[[topics]]\npattern = \">\"", &["`topics[0].retention` is missing"]);
         check_wrong("access = 1\nlimits = 2", &["[[access]]", "[limits]"]);
-        check_wrong("metrics_listen = \"127.0.0.1:7700\"", &["another address"]);
-        let everywhere = "listen = \"0.0.0.0:7850\"\nmetrics_listen = ";
+        check_wrong("admin_listen = \"127.0.0.1:7700\"", &["another address"]);
+        check_wrong(
+            "metrics_listen = \"127.0.0.1:7701\"",
+            &["line 1: there is no `metrics_listen` any more; ", "`admin_listen`"],
+        );
+        check_wrong("admin_hosts = [\"hub:7701\"]", &["\"hub:7701\"", "without a port"]);
+        let everywhere = "listen = \"0.0.0.0:7850\"\nadmin_listen = ";
         for overlapping in ["127.0.0.1:7850", "0.0.0.0:7850", "[::]:7850"] {
             check_wrong(&format!("{everywhere}\"{overlapping}\""), &["another address than `listen`"]);
         }
@@ -512,7 +523,7 @@ mod tests {
     fn dev_stays_on_this_machine() {
         let dev = Flags { dev: true, ..Flags::default() };
         assert!(read("", &[], &dev).unwrap().lets_anybody_in());
-        for key in ["listen", "metrics_listen"] {
+        for key in ["listen", "admin_listen"] {
             let error = read(&format!("{key} = \"0.0.0.0:7900\""), &[], &dev).unwrap_err().to_string();
             assert!(error.contains(key) && error.contains("with --dev"), "{error}");
         }

@@ -38,7 +38,7 @@ pub mod callers;
 
 pub mod origin;
 
-mod problem;
+pub mod problem;
 
 /// What all requests share.
 #[derive(Debug, Clone)]

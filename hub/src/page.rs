@@ -98,8 +98,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
      img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const PLAIN: &str =
-    "This is a Tidewire hub. Clients connect to /v1/ws; /healthz and /metrics are for operators.\n";
+const PLAIN: &str = "This is a Tidewire hub. Clients connect to /v1/ws, and programs ask below /v1.\n";
 
 const NO_DEMO: &str = "This hub was built before its demo page: run `npm run build`, then start it again.\n";
 

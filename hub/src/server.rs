@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::admin::Operators;
 use crate::config::Config;
 use crate::gate::accept::Routers;
 use crate::gate::door::Door;
@@ -22,7 +23,7 @@ use crate::reactor::Reactor;
 use crate::report::report;
 use crate::tls::{BadPair, Tls};
 use crate::turned_down::TurnedDown;
-use crate::{admin, http, page};
+use crate::{http, page};
 
 /// A hub that runs.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct Server {
     address: SocketAddr,
     gate: Arc<Gate>,
     reactor: Arc<Reactor>,
-    metrics_address: Option<SocketAddr>,
+    admin_address: Option<SocketAddr>,
     refusals: Arc<Refusals>,
     turned_down: Arc<TurnedDown>,
     tls: Option<Arc<Tls>>,
@@ -69,26 +70,29 @@ impl Server {
             report("the demo's page is not in this binary; `npm run build` makes both");
         }
         let (listener, address) = listen(config.listen)?;
-        let operators = config.metrics_listen.map(listen).transpose()?;
+        let own = config.admin_listen.map(listen).transpose()?;
         let reactor = Reactor::start(config.core, config.keys, config.shards).map_err(StartError::Shards)?;
         let refusals = Arc::new(Refusals::default());
         let door = Door::new(config.gate.clone(), config.proxies, config.tls.clone(), Arc::clone(&refusals));
         let gate = Gate::new(Arc::clone(&door), config.origins, Arc::clone(&reactor));
-        let metrics = admin::router(Arc::clone(&gate), Arc::clone(&reactor));
-        let health = admin::health_router(Arc::clone(&gate));
+        let operators = Operators::new(&gate);
         let mut router =
-            gate::router(Arc::clone(&gate)).merge(health.clone()).merge(page::router(config.demo));
+            gate::router(Arc::clone(&gate)).merge(operators.health()).merge(page::router(config.demo));
         let turned_down = Arc::new(TurnedDown::new(Arc::clone(&reactor)));
         let mut tasks = vec![tokio::spawn(keep_telling(Arc::clone(&refusals), Arc::clone(&turned_down)))];
         tasks.extend(config.tls.clone().map(|tls| tokio::spawn(keep_looking(tls))));
-        let metrics_address = operators.as_ref().map(|(_, address)| *address);
-        match operators {
-            Some((listener, _)) => {
-                let limits = gate::limits::Limits { handshakes_max: OPERATORS_MAX, ..config.gate };
-                let door = Door::new(limits, Proxies::default(), None, Arc::clone(&refusals));
-                tasks.push(tokio::spawn(accept::serve(listener, health.merge(metrics).into(), door)));
-            }
-            None => router = router.merge(metrics),
+        let admin_address = own.as_ref().map(|(_, address)| *address);
+        if config.public_metrics {
+            router = router.merge(operators.metrics());
+        }
+        if let Some((listener, _)) = own {
+            let limits = gate::limits::Limits { handshakes_max: OPERATORS_MAX, ..config.gate };
+            let door = Door::new(limits, Proxies::default(), None, Arc::clone(&refusals));
+            tasks.push(tokio::spawn(accept::serve(
+                listener,
+                operators.router(config.admin_hosts).into(),
+                door,
+            )));
         }
         let api = http::router(&gate);
         let for_pages = api.clone().layer(from_fn_with_state(Arc::clone(&gate), http::origin::check));
@@ -98,7 +102,7 @@ impl Server {
         tasks.push(tokio::spawn(accept::serve(listener, routers, door)));
         Ok(Self {
             address,
-            metrics_address,
+            admin_address,
             gate,
             reactor,
             refusals,
@@ -109,10 +113,10 @@ impl Server {
         })
     }
 
-    /// Where operators ask for metrics, if that is an address of its own.
+    /// Where operators ask, if they have an address of their own.
     #[must_use]
-    pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics_address
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// Where it listens; tells which port was free if 0 was asked for.
@@ -204,7 +208,7 @@ fn raise_open_files(config: &mut Config) {
         return;
     };
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    let operators = config.metrics_listen.map_or(0, |_| OPERATORS_MAX);
+    let operators = config.admin_listen.map_or(0, |_| OPERATORS_MAX);
     let shortage = open_files::fit(&mut config.gate, files, config.shards, operators);
     if let Some(Shortage { files, connections, wanted }) = shortage {
         report(format_args!(

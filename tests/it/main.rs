@@ -5,6 +5,7 @@
 
 mod layers;
 
+mod admin;
 mod command_line;
 mod configuration;
 mod events;

@@ -1,7 +1,7 @@
 //! What operators meet: starts and stops, what the hub says of itself, and what it tells of those that it refuses.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStringExt as _;
 use std::process::Command;
 
@@ -30,7 +30,7 @@ fn enter(hub: &Hub, from: u8, lines: &str) -> (RawSocket, String) {
 #[test]
 fn check_says_who_may_do_what_and_warns() {
     let (code, said) = check(
-        "origins = [\"https://*.example.com\"]\nmetrics_listen = \"127.0.0.1:7701\"\n\
+        "origins = [\"https://*.example.com\"]\nadmin_listen = \"127.0.0.1:7701\"\n\
          [[access]]\npattern = \"a.secret\"\n\
          [[access]]\npattern = \"a.>\"\nsubscribe = true\nanonymous = true\n\
          [[access]]\npattern = \"chat/#\"\npublish = true\nanonymous = true\n\
@@ -39,7 +39,7 @@ fn check_says_who_may_do_what_and_warns() {
     assert_eq!(code, Some(0), "{said}");
     for line in [
         "the configuration is right; a hub would listen on 127.0.0.1:7700",
-        "operators read /metrics at 127.0.0.1:7701 only",
+        "operators ask at 127.0.0.1:7701",
         "pages that may connect: https://*.example.com",
         "  a.secret       nobody does anything",
         "  a.>            everybody subscribes; nobody publishes",
@@ -58,11 +58,11 @@ fn the_pages_own_example_is_right_and_warned_of_where_it_denies_a_part() {
     let page = include_str!("../../docs/CONFIGURATION.md");
     let (_, example) = page.split_once("```toml\n").unwrap();
     let (code, said) = check(example.split("```").next().unwrap());
-    let part = "`public.>` cannot be subscribed to as a whole, because line 10 denies a part of it";
+    let part = "`public.>` cannot be subscribed to as a whole, because line 12 denies a part of it";
     assert!(code == Some(0) && said.contains(part), "{said}");
     assert_eq!(said.matches("warning: ").count(), 1, "{said}");
-    let (code, said) = check("listen = \"0.0.0.0:7850\"\nmetrics_listen = \"127.0.0.1:7850\"\n");
-    assert!(code == Some(1) && said.contains("line 2: `metrics_listen`"), "{said}");
+    let (code, said) = check("listen = \"0.0.0.0:7850\"\nadmin_listen = \"127.0.0.1:7850\"\n");
+    assert!(code == Some(1) && said.contains("line 2: `admin_listen`"), "{said}");
     let (code, said) = check("[limits]\nwindows_max = 9\n");
     assert!(code == Some(1) && said.contains("`limits.windows_bytes_max`"), "{said}");
 }
@@ -125,7 +125,7 @@ fn a_failed_start_gives_the_systems_reason_once() {
     let free = "127.0.0.1:0";
     for (flags, env, reason) in [
         (["--dev", "--listen", &*taken], ("TIDEWIRE_SHARDS", "1"), "Address already in use"),
-        (["--dev", "--listen", free], ("TIDEWIRE_METRICS_LISTEN", &*taken), "Address already in use"),
+        (["--dev", "--listen", free], ("TIDEWIRE_ADMIN_LISTEN", &*taken), "Address already in use"),
         (["--dev", "--config", "/does/not/exist"], ("TIDEWIRE_SHARDS", "1"), "No such file or directory"),
     ] {
         let output = tidewire("serve").args(flags).env(env.0, env.1).output().unwrap();
@@ -236,25 +236,6 @@ fn a_handshake_at_a_wrong_path_is_told_the_right_one() {
     assert_eq!(hub.metric("tidewire_handshakes_refused_total{reason=\"path\"}"), 1);
     eventually("who it was is told", || hub.errors().contains("refused (path): 127.0.0.1: nothing speaks"));
     assert!(hub.errors().contains("; it asked for \"/rt/v1/ws\"\n"), "{}", hub.errors());
-}
-
-#[test]
-fn metrics_can_have_an_address_of_their_own() {
-    let hub = Hub::start(&["--dev"], &[("TIDEWIRE_METRICS_LISTEN", "127.0.0.1:0")]);
-    let mut address = None;
-    eventually("the hub says where its metrics are", || {
-        let errors = hub.errors();
-        let told = errors.lines().find_map(|line| line.split_once("metrics for operators at http://"));
-        address = told.and_then(|(_, url)| url.strip_suffix("/metrics")?.parse::<SocketAddr>().ok());
-        address.is_some()
-    });
-    let address = address.unwrap();
-    assert!(hub.get("/metrics").starts_with("HTTP/1.1 404 "));
-    assert!(hub.get("/healthz").starts_with("HTTP/1.1 200 "));
-    let page = Hub::get_at(address, "/metrics");
-    assert!(page.contains("\ntidewire_connections 0\n") && page.contains("\nprocess_open_fds "), "{page}");
-    assert!(Hub::get_at(address, "/healthz").starts_with("HTTP/1.1 200 "));
-    assert!(Hub::get_at(address, "/v1/ws").starts_with("HTTP/1.1 404 "));
 }
 
 /// A hub that may open so many files.

@@ -69,7 +69,7 @@ fn with_dev_everybody_of_this_machine_does_everything_whatever_the_file_says() {
     hang_up(&hub, "--dev lets everybody do everything, whatever the file says");
     assert!(!hub.errors().contains("hold from now on"));
     assert_eq!(subscribe(&hub, "b"), "subscribed");
-    for name in ["TIDEWIRE_LISTEN", "TIDEWIRE_METRICS_LISTEN"] {
+    for name in ["TIDEWIRE_LISTEN", "TIDEWIRE_ADMIN_LISTEN"] {
         let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, Port::keep().address().port()));
         let mut serve = tidewire("serve");
         let output = serve.arg("--dev").env(name, everywhere.to_string()).output().unwrap();

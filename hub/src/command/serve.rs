@@ -60,8 +60,8 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
         writeln!(out, "tidewire listening on {scheme}://{}", server.address())?;
         out.flush()?;
     }
-    if let Some(address) = server.metrics_address() {
-        report(format_args!("metrics for operators at http://{address}/metrics"));
+    if let Some(address) = server.admin_address() {
+        report(format_args!("operators ask at http://{address}"));
     }
     // What publishes its charts connects as anybody does, and the certificate is for another name than this machine's.
     let demo = (with_demo && !server.speaks_tls()).then(|| tokio::spawn(publish_host(server.address())));

@@ -56,15 +56,14 @@ fn set(raw: &mut RawConfig, key: &str, text: &str, place: &Place, problems: &mut
     };
     match key {
         "listen" => raw.listen = string(),
-        "metrics_listen" => raw.metrics_listen = string(),
         "tls_certificate" => raw.tls_certificate = string(),
         "tls_key" => raw.tls_key = string(),
+        "admin_listen" => raw.admin_listen = string(),
+        "admin_hosts" => raw.admin_hosts = list(),
         "shards" => raw.shards = number(text, place, problems).or(raw.shards.take()),
         "drain_seconds" => raw.drain_seconds = number(text, place, problems).or(raw.drain_seconds.take()),
-        "allow_no_origin" => match text.trim().parse() {
-            Ok(value) => raw.allow_no_origin = Some(Written { value, place: place.clone() }),
-            Err(_) => problems.push(place.wrong("true or false")),
-        },
+        "allow_no_origin" => raw.allow_no_origin = flag(text, place, problems).or(raw.allow_no_origin.take()),
+        "public_metrics" => raw.public_metrics = flag(text, place, problems).or(raw.public_metrics.take()),
         "origins" => raw.origins = list(),
         "trusted_proxies" => raw.trusted_proxies = list(),
         _ => {
@@ -72,6 +71,14 @@ fn set(raw: &mut RawConfig, key: &str, text: &str, place: &Place, problems: &mut
             raw.limits.extend(number(text, place, problems).map(|number| (limit.to_owned(), number)));
         }
     }
+}
+
+fn flag(text: &str, place: &Place, problems: &mut Vec<Problem>) -> Option<Written<bool>> {
+    let flag = text.trim().parse();
+    if flag.is_err() {
+        problems.push(place.wrong("true or false"));
+    }
+    Some(Written { value: flag.ok()?, place: place.clone() })
 }
 
 fn number(text: &str, place: &Place, problems: &mut Vec<Problem>) -> Option<Written<i64>> {
@@ -130,7 +137,9 @@ const PREFIX: &str = "TIDEWIRE_";
 const LIMITS: &str = "limits_";
 const KEYS: &[&str] = &[
     "listen",
-    "metrics_listen",
+    "admin_listen",
+    "admin_hosts",
+    "public_metrics",
     "shards",
     "drain_seconds",
     "origins",

@@ -156,10 +156,16 @@ pub(super) fn successor(key: &str) -> Option<&'static str> {
 }
 
 /// Keys that older versions had, as they are written in a file.
-const GONE: &[(&str, &str)] = &[(
-    "limits.windows_max",
-    "producers' windows are bounded by memory: `limits.windows_bytes_max`, and `limits.producers_bytes_max` for producers that nobody uses",
-)];
+const GONE: &[(&str, &str)] = &[
+    (
+        "limits.windows_max",
+        "producers' windows are bounded by memory: `limits.windows_bytes_max`, and `limits.producers_bytes_max` for producers that nobody uses",
+    ),
+    (
+        "metrics_listen",
+        "the address for operators is `admin_listen`, and has more than metrics; without one `/metrics` is nowhere, unless `public_metrics = true`",
+    ),
+];
 
 fn line(number: Option<usize>) -> String {
     number.map_or_else(String::new, |number| format!("line {number}: "))

@@ -13,7 +13,11 @@ pub(super) struct RawConfig {
     /// HOST:PORT.
     pub(super) listen: Option<Written<String>>,
     /// HOST:PORT for operators.
-    pub(super) metrics_listen: Option<Written<String>>,
+    pub(super) admin_listen: Option<Written<String>>,
+    /// Names that operators ask there by.
+    pub(super) admin_hosts: Option<Vec<Written<String>>>,
+    /// Whether `/metrics` is where clients connect.
+    pub(super) public_metrics: Option<Written<bool>>,
     /// Threads that own connections.
     pub(super) shards: Option<Written<i64>>,
     /// Seconds clients get to leave when the hub stops.
@@ -109,7 +113,9 @@ impl RawConfig {
         let (tls_certificate, tls_key) = tls(&mut file, problems);
         let raw = Self {
             listen: file.string("listen", problems),
-            metrics_listen: file.string("metrics_listen", problems),
+            admin_listen: file.string("admin_listen", problems),
+            admin_hosts: file.strings("admin_hosts", problems),
+            public_metrics: file.flag("public_metrics", problems),
             shards: file.number("shards", problems),
             drain_seconds: file.number("drain_seconds", problems),
             origins: file.strings("origins", problems),

@@ -23,10 +23,13 @@ impl Config {
             ),
             None => writeln!(out, "clients connect to {}", self.listen),
         };
-        let _ = match self.metrics_listen {
-            Some(address) => writeln!(out, "operators read /metrics at {address} only"),
-            None => writeln!(out, "operators, and everybody else, read /metrics there too"),
+        let _ = match self.admin_listen {
+            Some(address) => writeln!(out, "operators ask at {address}"),
+            None => writeln!(out, "operators have no address of their own (`admin_listen`)"),
         };
+        if self.public_metrics {
+            let _ = writeln!(out, "everybody reads /metrics where clients connect");
+        }
         let mut pages: Vec<String> = self.origins.allowed.iter().map(ToString::to_string).collect();
         if self.origins.loopback {
             pages.push("those of this machine".into());

@@ -12,7 +12,7 @@ use tidewire_protocol::code::Code;
 
 /// A request that is not answered as it wishes.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
@@ -35,24 +35,24 @@ struct Body<'a> {
 
 impl Problem {
     /// A request that breaks the rules of the API itself.
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, code, detail: detail.into(), retry_after_ms: 0, index: None }
     }
 
     /// A parameter, header or body that cannot be understood.
-    pub(super) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
     /// The same problem, in other words.
     #[must_use]
-    pub(super) fn saying(self, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn saying(self, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { detail: detail.into(), ..self }
     }
 
     /// Of several messages this one is the cause.
     #[must_use]
-    pub(super) fn of_message(self, index: usize) -> Self {
+    pub fn of_message(self, index: usize) -> Self {
         Self { index: Some(index), ..self }
     }
 }
@@ -100,7 +100,7 @@ impl IntoResponse for Problem {
 }
 
 /// The status that programs which know no codes go by.
-pub(super) fn status_of(code: Code) -> StatusCode {
+pub fn status_of(code: Code) -> StatusCode {
     match code {
         Code::BadToken | Code::NotSignedIn => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::IdentityMismatch => StatusCode::FORBIDDEN,
@@ -123,7 +123,7 @@ pub(super) fn status_of(code: Code) -> StatusCode {
 }
 
 /// A problem that time solves.
-pub(super) fn later(code: Code, detail: impl Into<Cow<'static, str>>) -> Problem {
+pub fn later(code: Code, detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem { retry_after_ms: retry_after_ms(code), ..Problem::from(code) }.saying(detail)
 }
 

@@ -19,7 +19,10 @@ export class Hub {
 
   /** Starts a hub with the rules of a file, for pages of one origin. */
   static configured(file, origin) {
-    return Hub.#of(["--config", file], { TIDEWIRE_ORIGINS: origin });
+    return Hub.#of(["--config", file], {
+      TIDEWIRE_ORIGINS: origin,
+      TIDEWIRE_PUBLIC_METRICS: "true",
+    });
   }
 
   static async #of(args, env) {

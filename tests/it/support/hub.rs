@@ -53,7 +53,8 @@ impl Hub {
         if !flags.contains(&"--config") {
             command.args(["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/it/support/hub.toml")]);
         }
-        command.args(flags).envs(env.iter().copied());
+        // Tests read what is counted where they are, as --dev lets everybody.
+        command.env("TIDEWIRE_PUBLIC_METRICS", "true").args(flags).envs(env.iter().copied());
         let mut hub = Self::run(command);
         hub.port = port;
         hub
@@ -81,6 +82,19 @@ impl Hub {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it says that operators ask.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        let mut address = None;
+        eventually("the hub says where operators ask", || {
+            let errors = self.errors();
+            let told =
+                errors.lines().find_map(|line| line.strip_prefix("tidewire: operators ask at http://"));
+            address = told.and_then(|address| address.parse().ok());
+            address.is_some()
+        });
+        address.unwrap()
     }
 
     /// What it has written on standard error so far.
@@ -119,7 +133,7 @@ impl Hub {
     pub(crate) fn get_at(address: SocketAddr, path: &str) -> String {
         let mut socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(socket, "GET {path} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n").unwrap();
+        write!(socket, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         answer

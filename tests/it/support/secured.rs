@@ -109,7 +109,7 @@ impl Secured {
         let (certificate, key) = (File::new(&issued.certificate), File::new(&issued.key));
         let operators = Port::keep();
         let tls = format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", certificate.path(), key.path());
-        let config = File::new(&format!("metrics_listen = \"{}\"\n{OPEN}{tls}{more}", operators.address()));
+        let config = File::new(&format!("admin_listen = \"{}\"\n{OPEN}{tls}{more}", operators.address()));
         let mut hub = Hub::start(&["--config", config.path()], &[]);
         hub.operators = Some(operators.address());
         Self { hub, authority, certificate, key, _config: config, _operators: operators }

@@ -1,0 +1,100 @@
+//! Who asks at the operators' address, where nobody needs a token: no web page. A browser says by `Origin` and
+//! `Sec-Fetch-Site` whose page asks; a page whose own name was made to lead here (DNS rebinding) is known by the name.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::http::problem::Problem;
+
+/// Names by which the address may be asked, beside its numbers and `localhost`.
+#[derive(Debug)]
+pub(super) struct Hosts(pub(super) Vec<String>);
+
+/// Answers for pages, and lets others go on.
+pub(super) async fn check(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
+    if is_of_a_page(request.headers()) {
+        let detail = "no web page is answered at the operators' address";
+        return Problem::new(StatusCode::FORBIDDEN, "origin_refused", detail).into_response();
+    }
+    if !hosts.know(request.headers()) {
+        let detail =
+            "ask by an address or `localhost`, or have the name listed in the configuration's `admin_hosts`";
+        return Problem::new(StatusCode::MISDIRECTED_REQUEST, "bad_request", detail).into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING));
+    response
+}
+
+/// A browser's own address bar is nobody's page, and what is served here may load what belongs to it.
+fn is_of_a_page(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    headers.contains_key(ORIGIN) || !matches!(site, None | Some(b"none" | b"same-origin"))
+}
+
+impl Hosts {
+    fn know(&self, headers: &HeaderMap) -> bool {
+        let mut hosts = headers.get_all(HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+        host.to_str().is_ok_and(|host| self.know_one(host))
+    }
+
+    fn know_one(&self, host: &str) -> bool {
+        let end = if host.starts_with('[') {
+            host.find(']').map_or(0, |at| at + 1)
+        } else {
+            host.find(':').unwrap_or(host.len())
+        };
+        let (name, port) = host.split_at(end);
+        let has_port = port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+        if !port.is_empty() && !has_port {
+            return false;
+        }
+        let name = name.to_ascii_lowercase();
+        let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&name);
+        name == "localhost" || address.parse::<IpAddr>().is_ok() || self.0.contains(&name)
+    }
+}
+
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_listed_are_nobodys() {
+        let hosts = Hosts(vec!["hub.internal".into()]);
+        for (host, expected) in [
+            ("127.0.0.1:7701", true),
+            ("10.0.0.7", true),
+            ("[::1]:7701", true),
+            ("localhost:7701", true),
+            ("LOCALHOST", true),
+            ("Hub.Internal:7701", true),
+            ("evil.test:7701", false),
+            ("127.0.0.1.evil.test", false),
+            ("hub.internal.evil.test", false),
+            ("localhost.", false),
+            ("[::1", false),
+            ("[::1]evil", false),
+            ("127.0.0.1:x", false),
+            ("127.0.0.1:7701:1", false),
+            ("", false),
+        ] {
+            assert_eq!(hosts.know_one(host), expected, "{host}");
+        }
+        assert!(!hosts.know(&HeaderMap::new()));
+    }
+}
