@@ -171,6 +171,14 @@ impl Access {
         grant.holds.then_some(Granted { to, grant }).ok_or(Code::Forbidden)
     }
 
+    /// Grants the hub itself to publish to a reserved topic, and to read it; nothing for any other.
+    #[must_use]
+    pub fn own(&self, topic: &TopicName) -> Option<(Granted<TopicName>, Granted<Selector>)> {
+        let grant = self.grant(&Caller::default(), topic.is_reserved());
+        let (to, selector) = (topic.clone(), Selector::Topic(topic.clone()));
+        grant.holds.then_some((Granted { to, grant }, Granted { to: selector, grant }))
+    }
+
     /// What is to be said of publishing to a topic.
     #[must_use]
     pub fn publish_grant(&self, caller: &Caller, topic: &TopicName) -> Grant {
@@ -355,6 +363,7 @@ mod tests {
             assert!(!may(&access, &caller, Right::Publish, "$x.a"));
             assert!(may(&access, &caller, Right::Publish, "x.a"));
         }
+        assert!(access.own(&topic("$x.a")).is_some() && access.own(&topic("x.a")).is_none());
     }
 
     #[test]

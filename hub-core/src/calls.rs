@@ -24,6 +24,8 @@ use crate::sync::{Mutex, lock};
 use crate::tail::Tail;
 use crate::topics::Topics;
 
+pub mod probing;
+
 pub mod publishing;
 
 pub mod asking;

@@ -14,11 +14,14 @@ use axum::routing::get;
 use crate::admin::hosts::Hosts;
 use crate::admin::measures::Measures;
 use crate::admin::process::Process;
+use crate::admin::ready::Readiness;
 use crate::gate::Gate;
 
 mod hosts;
 
 mod measures;
+
+mod ready;
 
 mod process;
 
@@ -27,25 +30,30 @@ mod process;
 pub struct Operators {
     gate: Arc<Gate>,
     process: Arc<Process>,
+    readiness: Arc<Readiness>,
 }
 
 impl Operators {
     /// Those of a hub behind a gate.
     pub fn new(gate: &Arc<Gate>) -> Self {
-        Self { gate: Arc::clone(gate), process: Arc::default() }
+        Self { gate: Arc::clone(gate), process: Arc::default(), readiness: Arc::default() }
     }
 
     /// Answers operators at their own address, where they may ask by these names.
     pub fn router(&self, names: Vec<String>) -> Router {
-        self.health()
+        Router::new()
+            .route("/readyz", get(ready))
+            .route("/healthz", get(health))
+            .with_state(self.clone())
             .merge(self.metrics())
             .fallback(nothing)
             .layer(from_fn_with_state(Arc::new(Hosts(names)), hosts::check))
     }
 
-    /// Answers whether the hub is well, for everybody.
+    /// Answers whether the hub is well, for everybody, and not why.
     pub fn health(&self) -> Router {
-        Router::new().route("/healthz", get(health)).with_state(self.clone())
+        let router = Router::new().route("/healthz", get(health)).route("/readyz", get(ready_or_not));
+        router.with_state(self.clone())
     }
 
     /// Answers `/metrics`.
@@ -61,6 +69,19 @@ async fn health(State(operators): State<Operators>) -> Response {
     "ok\n".into_response()
 }
 
+/// Whether the hub can be given clients, and if not, why.
+async fn ready(State(operators): State<Operators>) -> Response {
+    match operators.readiness.ask(&operators.gate).await {
+        Ok(()) => "ready\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn ready_or_not(State(operators): State<Operators>) -> StatusCode {
+    let verdict = operators.readiness.ask(&operators.gate).await;
+    if verdict.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
 async fn metrics(State(operators): State<Operators>) -> Response {
     let measures = Measures::of(&operators.gate, &operators.process).await;
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], measures.text()).into_response()
@@ -68,6 +89,10 @@ async fn metrics(State(operators): State<Operators>) -> Response {
 
 async fn nothing() -> Response {
     let headers = [(CACHE_CONTROL, "no-store")];
-    (StatusCode::NOT_FOUND, headers, "there is nothing here; operators ask for /metrics and /healthz\n")
+    (
+        StatusCode::NOT_FOUND,
+        headers,
+        "there is nothing here; operators ask for /metrics, /healthz and /readyz\n",
+    )
         .into_response()
 }

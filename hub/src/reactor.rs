@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mio::{Poll, Waker};
 use rustls::ServerConnection;
+use tidewire_hub_core::calls::probing;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::log::engine::Engine;
@@ -18,7 +19,8 @@ use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::listening::Listening;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::number::Epoch;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::reactor::clock::Clock;
 use crate::reactor::desk::Desk;
@@ -86,6 +88,8 @@ enum Order {
     Welcome(Newcomer),
     /// Say goodbye to everybody.
     Drain { spread_ms: u64 },
+    /// Say that it goes round.
+    Answer(oneshot::Sender<()>),
 }
 
 #[derive(Debug)]
@@ -100,7 +104,7 @@ impl Reactor {
     ///
     /// # Errors
     /// What the system says when it has no more threads or files for us.
-    pub fn start(settings: Settings, keys: Keyring, shards: usize) -> io::Result<Arc<Self>> {
+    pub fn start(mut settings: Settings, keys: Keyring, shards: usize) -> io::Result<Arc<Self>> {
         let mut polls = Vec::new();
         let mut inboxes = Vec::new();
         for index in 0..shards {
@@ -114,6 +118,8 @@ impl Reactor {
         let calls = Arc::new(desk::inbox(Arc::clone(&wake)));
         inboxes.push(Arc::clone(&calls));
         let epoch = Epoch(getrandom::u64().map_err(io::Error::other)?);
+        // Whatever a configuration keeps, it is not what the hub asks itself.
+        settings.rules.splice(0..0, probing::rule());
         let topics = Arc::new(Topics::new(settings, epoch, Engine::Memory, inboxes.clone()));
         let clock = Clock::start();
         // It looks through many topics, so that neither shards nor publishing wait for it.
@@ -163,6 +169,19 @@ impl Reactor {
         thread.tell(Order::Welcome(newcomer));
     }
 
+    /// Waits until every thread has gone round once, so long at most.
+    ///
+    /// # Errors
+    /// The shard that has not by then.
+    pub async fn goes_round(&self, patience: Duration) -> Result<(), usize> {
+        let until = Instant::now() + patience;
+        let asked: Vec<_> = self.threads.iter().map(|thread| thread.ask(Order::Answer)).collect();
+        for (shard, answer) in asked.into_iter().enumerate() {
+            timeout_at(until, answer).await.ok().and_then(Result::ok).ok_or(shard)?;
+        }
+        Ok(())
+    }
+
     /// Tells all clients to go and to come back within `spread`.
     pub fn drain(&self, spread: Duration) {
         for thread in &self.threads {
@@ -196,6 +215,13 @@ impl Thread {
     fn tell(&self, order: Order) {
         let _ = self.orders.tell(order);
     }
+
+    /// Tells it something that is answered.
+    fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> oneshot::Receiver<T> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(order(reply));
+        answer
+    }
 }
 
 /// An inbox that wakes its shard's thread. A thread that is just leaving mail for itself is awake, and looks into
@@ -224,4 +250,40 @@ impl Drop for FatalEnd {
         ));
         std::process::abort();
     }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tokio::task::spawn_blocking;
+
+    #[tokio::test]
+    async fn a_shard_that_does_not_go_round_is_named() {
+        let settings = Settings::default();
+        let reactor = Reactor::start(settings, Keyring::default(), 2).unwrap();
+        assert_eq!(reactor.goes_round(PATIENCE).await, Ok(()));
+        let (orders, stuck) = {
+            let poll = Poll::new().unwrap();
+            orders(Arc::new(Waker::new(poll.registry(), WAKER).unwrap()))
+        };
+        let mut reactor = Arc::into_inner(reactor).unwrap();
+        reactor.threads.push(Thread { orders, load: Arc::default() });
+        assert_eq!(reactor.goes_round(Duration::from_millis(50)).await, Err(2));
+        // It was only late.
+        let late = spawn_blocking(move || {
+            loop {
+                if let Some(Order::Answer(reply)) = stuck.next()
+                    && reply.send(()).is_ok()
+                {
+                    return;
+                }
+                thread::yield_now();
+            }
+        });
+        assert_eq!(reactor.goes_round(PATIENCE).await, Ok(()));
+        late.await.unwrap();
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(20);
 }

@@ -1,8 +1,12 @@
 //! The operators' own address: what is there, what is nowhere else, and who gets no answer.
 
+use std::time::Instant;
+
+use crate::support::eventually;
 use crate::support::file::{File, OPEN};
 use crate::support::http::Http;
 use crate::support::hub::{Hub, tidewire};
+use crate::support::socket::RawSocket;
 
 /// A hub with an address for operators, and one of them.
 fn hub(flags: &[&str], env: &[(&str, &str)]) -> (Hub, Http) {
@@ -80,4 +84,32 @@ fn an_address_that_others_reach_is_warned_of() {
         let said = check(private);
         assert!(!said.contains("warning: "), "{said}");
     }
+}
+
+#[test]
+fn a_hub_is_ready_while_messages_pass_and_says_why_it_is_not() {
+    let (hub, mut operator) = hub(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "20")]);
+    let _client = RawSocket::signed_in(hub.address);
+    let published = |operator: &mut Http| {
+        let page = operator.get("/metrics");
+        let line =
+            page.text().lines().find_map(|line| line.strip_prefix("tidewire_published_total ")).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    let began = Instant::now();
+    for _ in 0..100 {
+        let answer = operator.get("/readyz");
+        assert_eq!((answer.status, answer.text()), (200, "ready\n"));
+    }
+    let probes = published(&mut operator);
+    assert!(probes >= 1 && probes <= 1 + began.elapsed().as_secs(), "{probes} messages for 100 questions");
+    let mut public = Http::to(hub.address);
+    let answer = public.get("/readyz");
+    assert_eq!((answer.status, answer.text()), (200, ""));
+    assert_eq!(public.get("/v1/topics/$hub.probe/messages").problem().0, 403, "it is nobody's business");
+    hub.signal("TERM");
+    eventually("it is not ready any more", || operator.get("/readyz").status == 503);
+    assert_eq!(operator.get("/readyz").text(), "the hub is stopping\n");
+    let answer = Http::to(hub.address).get("/readyz");
+    assert_eq!((answer.status, answer.text()), (503, ""));
 }

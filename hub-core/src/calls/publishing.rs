@@ -128,6 +128,32 @@ impl<R> Calls<R> {
         Ok(id)
     }
 
+    /// Publishes one message of the hub's own, at no rate.
+    pub(super) fn publish_own(
+        &self,
+        now: Millis,
+        by: By<'_>,
+        topic: &Granted<TopicName>,
+        (content, payload): (Content, &[u8]),
+        reply: R,
+    ) -> Result<CallId, Code> {
+        let topic = self.topics.topic(topic, by.account)?;
+        let id = self.open(reply, Of::Publish(Publishing::of(1)));
+        let submission = Submission {
+            origin: self.address(id, 0),
+            handle: Handle(0),
+            account: by.account,
+            topic: &topic,
+            numbered: None,
+            is_call: true,
+            wish: Wish::Append,
+            whole: 1,
+            record: Record { content, payload, ..Record::default() },
+        };
+        self.topics.publish(now, [submission]);
+        Ok(id)
+    }
+
     fn granted(&self, by: By<'_>, message: &NewMessage<'_>) -> Result<Granted<TopicName>, Code> {
         let limits = self.topics.limits();
         let topic = TopicName::parse(message.topic).map_err(|_| Code::BadName)?;

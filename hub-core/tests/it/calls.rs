@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidewire_hub_core::access::caller::{Allowance, Caller, Pass, Right, Rights};
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::calls::asking::Asked;
+use tidewire_hub_core::calls::probing::{Probe, rule};
 use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
 use tidewire_hub_core::calls::{Answer, By, CallId, Placed};
 use tidewire_hub_core::clock::NEVER;
@@ -283,5 +284,35 @@ fn tokens_are_checked_in_the_same_line() {
     while hub.topics.credentials().turn(|_| Err(BadToken::Expired)) {}
     let Some((1, Answer::Checked(Err(bad)))) = taken(&hub).pop() else { panic!("it was checked") };
     assert_eq!(bad, Unwelcome::Token(BadToken::Expired));
+    assert_eq!(hub.calls.count(), 0);
+}
+
+#[test]
+fn a_probe_comes_out_if_the_log_stores_and_leaves_nothing_behind() {
+    let rules = rule().into_iter().chain(keep_all()).collect();
+    let hub = Hub::new(Limits::default(), rules);
+    let account = hub.topics.ledger().nobody();
+    for _ in 0..3 {
+        hub.calls.probe(hub.now, &account, (1, 2)).unwrap();
+        let mut told = taken(&hub);
+        told.sort_by_key(|(reply, _)| *reply);
+        assert!(matches!(told[..], [(1, Answer::News), (2, Answer::Published(_))]), "{told:?}");
+    }
+    assert_eq!(hub.calls.count(), 0);
+    hub.topics.with_log(0, |log| log.engine = Engine::Simulated(Simulated::default()));
+    let Probe { listening, publishing } = hub.calls.probe(hub.now, &account, (1, 2)).unwrap();
+    assert!(taken(&hub).is_empty(), "the log has not stored it");
+    hub.calls.forget(hub.now, listening);
+    hub.calls.forget(hub.now, publishing);
+    hub.topics.with_log(0, |log| log.complete(Offset(4)));
+    let told = taken(&hub);
+    assert!(matches!(told[..], [(2, Answer::Published(_))]), "it is answered all the same: {told:?}");
+    hub.topics.with_log(0, |log| log.engine = Engine::Memory);
+    for _ in 0..10_000 {
+        hub.calls.probe(hub.now, &account, (1, 2)).unwrap();
+        assert_eq!(taken(&hub).len(), 2);
+    }
+    // No more than bridges a break of a connection.
+    assert!(hub.held(Kind::Messages) <= 256 << 10, "{}", hub.held(Kind::Messages));
     assert_eq!(hub.calls.count(), 0);
 }

@@ -134,6 +134,32 @@ impl Desk {
         Ok(Start::After(page.upto))
     }
 
+    /// Whether a message comes out that is published as others are, so long at most.
+    ///
+    /// # Errors
+    /// [`Code::NotStored`] if it does not.
+    pub async fn probe(&self, patience: Duration) -> Result<(), Code> {
+        let account = self.topics().ledger().nobody();
+        let ((heard, news), (stored, outcome)) = (oneshot::channel(), oneshot::channel());
+        let probe = at_work(|| self.calls.probe(self.now(), &account, (heard, stored)));
+        self.deliver();
+        let probe = match probe {
+            // Others go on with the topics that there are.
+            Err(Code::Overloaded) => return Ok(()),
+            probe => probe?,
+        };
+        let listening = UnderWay { desk: self, id: probe.listening, answer: news };
+        let publishing = UnderWay { desk: self, id: probe.publishing, answer: outcome };
+        let both = async { tokio::join!(publishing.wait(patience), listening.wait(patience)) };
+        match both.await {
+            (Some(Answer::Published(landed)), Some(Answer::News)) if landed.iter().all(Result::is_ok) => {
+                Ok(())
+            }
+            (Some(Answer::Published(landed)), _) if landed.iter().any(is_full) => Ok(()),
+            _ => Err(Code::NotStored),
+        }
+    }
+
     /// Whether a topic, or all that a pattern matches, may be read.
     ///
     /// # Errors
@@ -175,6 +201,11 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.desk.calls.forget(self.desk.now(), self.id);
     }
+}
+
+/// The log works and has no room, which is told to whoever publishes.
+fn is_full(landed: &Result<Placed, Refusal>) -> bool {
+    landed.is_err_and(|refusal| refusal.code == Code::Overloaded)
 }
 
 /// An inbox that has what comes delivered, unless the thread that leaves it is about to do that itself.

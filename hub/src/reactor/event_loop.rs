@@ -167,6 +167,8 @@ impl EventLoop {
             match self.orders.next() {
                 Some(Order::Welcome(newcomer)) => self.welcome(now, newcomer),
                 Some(Order::Drain { spread_ms }) => self.shard.drain(now, spread_ms),
+                // Whoever asked may have gone.
+                Some(Order::Answer(reply)) => drop(reply.send(())),
                 None => return false,
             }
         }
