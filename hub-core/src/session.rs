@@ -10,6 +10,8 @@
 //! A session checks and answers; it owns no socket and no cursor. What needs the shard's cursors comes back as
 //! a [`Demand`].
 
+use std::sync::Arc;
+
 use tidewire_protocol::client_frame::{ClientFrame, Detach, Shut};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Heartbeat, HubFrame};
@@ -65,6 +67,8 @@ pub struct Session {
     /// A token that is being checked.
     pending: Option<Box<Pending>>,
     caller: Caller,
+    /// What the client calls itself.
+    agent: Option<Arc<str>>,
     participants: Vec<Present>,
     handles: Handles,
     refused: Refusals,
@@ -124,6 +128,12 @@ impl Session {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         !self.signed_in && self.pending.is_some()
+    }
+
+    /// What the client calls itself, if it can be told.
+    #[must_use]
+    pub fn agent(&self) -> Option<&Arc<str>> {
+        self.agent.as_ref()
     }
 
     /// Who is there.

@@ -50,6 +50,8 @@ pub mod post;
 
 pub mod parting;
 
+pub mod looking;
+
 pub mod holding;
 
 mod timing;

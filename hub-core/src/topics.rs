@@ -2,7 +2,7 @@
 //! that takes longer, by [`Reads`].
 //!
 //! Locks: names, then a log, then a topic's list of the tails that it feeds, then the list of heavy tails, then a tail,
-//! then who keeps a block, then an inbox, and the calendar or the ledger's accounts last; never two of a kind. The producers' lock is taken with none
+//! then who keeps a block, then an inbox, and the calendar or the ledger's accounts last; that of agents' names alone; never two of a kind. The producers' lock is taken with none
 //! of these, so after a log's only once that is given back.
 
 use std::ops::DerefMut;
@@ -14,6 +14,7 @@ use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::Epoch;
 
 use crate::access::{Access, Granted, InForce};
+use crate::agents::Agents;
 use crate::calendar::Calendar;
 use crate::clock::Millis;
 use crate::credentials::Credentials;
@@ -76,6 +77,7 @@ pub struct Topics {
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
     calendar: Arc<Calendar>,
+    agents: Agents,
     /// Of copies that are charged to those who wait for them, and not as messages.
     copies: Arc<Account>,
     inboxes: Vec<Arc<Inbox>>,
@@ -118,6 +120,7 @@ impl Topics {
             metrics,
             ledger,
             calendar,
+            agents: Agents::default(),
             copies: Arc::new(Ledger::default()).nobody(),
             inboxes,
             next_tag: AtomicU64::new(1),
@@ -174,6 +177,12 @@ impl Topics {
     #[must_use]
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
+    }
+
+    /// What clients call themselves.
+    #[must_use]
+    pub fn agents(&self) -> &Agents {
+        &self.agents
     }
 
     /// Reads that take longer.

@@ -4,18 +4,23 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{any, delete, get};
 
 use crate::admin::hosts::Hosts;
 use crate::admin::measures::Measures;
 use crate::admin::process::Process;
 use crate::admin::ready::Readiness;
 use crate::gate::Gate;
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+use crate::http::{self, answer};
+
+mod connections;
 
 mod hosts;
 
@@ -44,6 +49,11 @@ impl Operators {
         Router::new()
             .route("/readyz", get(ready))
             .route("/healthz", get(health))
+            .route("/v1/stats", get(stats))
+            .route("/v1/connections", get(connections::list))
+            .route("/v1/connections/{id}", delete(connections::dismiss))
+            .route("/v1/{*path}", any(http::nothing))
+            .method_not_allowed_fallback(http::not_allowed)
             .with_state(self.clone())
             .merge(self.metrics())
             .fallback(nothing)
@@ -87,12 +97,18 @@ async fn metrics(State(operators): State<Operators>) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], measures.text()).into_response()
 }
 
+/// What `/metrics` has, as JSON.
+async fn stats(State(operators): State<Operators>, request: Request) -> Result<Response, Problem> {
+    Query::read(request.uri().query(), &[], &[])?;
+    Ok(answer::json(&Measures::of(&operators.gate, &operators.process).await))
+}
+
 async fn nothing() -> Response {
     let headers = [(CACHE_CONTROL, "no-store")];
     (
         StatusCode::NOT_FOUND,
         headers,
-        "there is nothing here; operators ask for /metrics, /healthz and /readyz\n",
+        "there is nothing here; operators ask for /metrics, /healthz and /readyz, and below /v1\n",
     )
         .into_response()
 }

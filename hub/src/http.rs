@@ -28,9 +28,9 @@ mod events;
 
 mod body;
 
-mod query;
+pub mod query;
 
-mod answer;
+pub mod answer;
 
 mod turns;
 
@@ -71,11 +71,13 @@ pub fn router(gate: &Arc<Gate>) -> Router {
         .with_state(api)
 }
 
-async fn not_allowed() -> Problem {
+/// Says that it is the wrong method.
+pub async fn not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_request", "this can be asked, but not by this method")
 }
 
-async fn nothing() -> Problem {
+/// Says that there is nothing.
+pub async fn nothing() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
 }
 

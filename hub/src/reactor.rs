@@ -17,10 +17,11 @@ use tidewire_hub_core::log::engine::Engine;
 use tidewire_hub_core::names::producers::Arrival;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::listening::Listening;
+use tidewire_hub_core::shard::looking::{Found, Wanted, Which};
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::number::Epoch;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::reactor::clock::Clock;
 use crate::reactor::desk::Desk;
@@ -90,6 +91,10 @@ enum Order {
     Drain { spread_ms: u64 },
     /// Say that it goes round.
     Answer(oneshot::Sender<()>),
+    /// Say what some connections are.
+    Look { wanted: Wanted, reply: oneshot::Sender<Found> },
+    /// End one, and say whether it was there.
+    Dismiss { who: Which, again: bool, reply: oneshot::Sender<bool> },
 }
 
 #[derive(Debug)]
@@ -180,6 +185,23 @@ impl Reactor {
             timeout_at(until, answer).await.ok().and_then(Result::ok).ok_or(shard)?;
         }
         Ok(())
+    }
+
+    /// Shards, each with some of the connections.
+    pub fn shards(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Some connections of a shard; `None` if it does not answer in time, or is none.
+    pub async fn look(&self, shard: usize, wanted: Wanted, patience: Duration) -> Option<Found> {
+        let answer = self.threads.get(shard)?.ask(|reply| Order::Look { wanted, reply });
+        timeout(patience, answer).await.ok()?.ok()
+    }
+
+    /// Ends a connection of a shard, and says whether it was there; `None` as for [`Self::look`].
+    pub async fn dismiss(&self, shard: usize, who: Which, again: bool, patience: Duration) -> Option<bool> {
+        let answer = self.threads.get(shard)?.ask(|reply| Order::Dismiss { who, again, reply });
+        timeout(patience, answer).await.ok()?.ok()
     }
 
     /// Tells all clients to go and to come back within `spread`.

@@ -109,6 +109,11 @@ pub fn account_of(address: IpAddr) -> AccountKey {
     })
 }
 
+/// The address, or the network, that an account stands for.
+pub fn address_of(account: AccountKey) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from_bits(account.0)).to_canonical()
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.taken();
@@ -146,6 +151,15 @@ mod tests {
         assert_eq!(seats.take("10.0.0.3".parse().unwrap()).unwrap_err(), NoSeat::Full);
         drop(first);
         assert!(seats.take("10.0.0.3".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn an_account_tells_its_address() {
+        for (peer, told) in
+            [("10.0.0.1", "10.0.0.1"), ("::ffff:10.0.0.1", "10.0.0.1"), ("2001:db8::1:2:3:4", "2001:db8::")]
+        {
+            assert_eq!(address_of(account_of(peer.parse().unwrap())).to_string(), told);
+        }
     }
 
     #[test]

@@ -1,20 +1,43 @@
 //! The operators' own address: what is there, what is nowhere else, and who gets no answer.
 
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tidewire_client::{Client, Event, Options, SubscribeOptions};
 
 use crate::support::eventually;
 use crate::support::file::{File, OPEN};
 use crate::support::http::Http;
 use crate::support::hub::{Hub, tidewire};
-use crate::support::socket::RawSocket;
+use crate::support::keyed::{Keyed, bearer, by_secret, claims};
+use crate::support::socket::{RawSocket, handshake};
+
+fn operator_of(hub: &Hub) -> Http {
+    let mut operator = Http::to(hub.admin());
+    operator.host = "localhost";
+    operator
+}
+
+/// All pages of a list of connections.
+fn connections(operator: &mut Http, limit: usize, filter: &str) -> Vec<Value> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = operator.get(&format!("/v1/connections?limit={limit}{filter}{after}")).ok();
+        let connections = page["connections"].as_array().unwrap();
+        assert!(connections.len() <= limit, "{page}");
+        all.extend(connections.iter().cloned());
+        let Some(next) = page["next"].as_str() else { return all };
+        after = format!("&after={next}");
+    }
+}
 
 /// A hub with an address for operators, and one of them.
 fn hub(flags: &[&str], env: &[(&str, &str)]) -> (Hub, Http) {
     let env =
         [&[("TIDEWIRE_ADMIN_LISTEN", "127.0.0.1:0"), ("TIDEWIRE_PUBLIC_METRICS", "false")], env].concat();
     let hub = Hub::start(flags, &env);
-    let mut operator = Http::to(hub.admin());
-    operator.host = "localhost";
+    let operator = operator_of(&hub);
     (hub, operator)
 }
 
@@ -112,4 +135,100 @@ fn a_hub_is_ready_while_messages_pass_and_says_why_it_is_not() {
     assert_eq!(operator.get("/readyz").text(), "the hub is stopping\n");
     let answer = Http::to(hub.address).get("/readyz");
     assert_eq!((answer.status, answer.text()), (503, ""));
+}
+
+#[test]
+fn connections_are_listed_whole_in_pages_and_found_by_subject_and_address() {
+    let keyed = Keyed::start("[limits]\nsign_in_ms = 60000\n");
+    let (hub, mut operator) = (&keyed.hub, operator_of(&keyed.hub));
+    let mut claims = claims("ada", json!([{"topics": ["a.>"], "to": ["subscribe"]}]));
+    claims.as_object_mut().unwrap().remove("aud");
+    let token = by_secret(&claims);
+    let mut ada = bearer(hub.address, 1, &token);
+    for name in ["a.b", "a.*"] {
+        ada.say(json!({"type": "subscribe", "request": 1, "name": name}));
+        ada.hear();
+    }
+    let _others: Vec<_> = (0..300).map(|_| RawSocket::json(hub.address)).collect();
+    let _afar = RawSocket::connect_from([127, 0, 0, 9].into(), hub.address).ask(&handshake(""));
+    eventually("all are there", || connections(&mut operator, 1_000, "").len() >= 301);
+    let ids =
+        |list: &[Value]| list.iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>();
+    let all = connections(&mut operator, 1_000, "&address=127.0.0.1");
+    assert_eq!((all.len(), ids(&all).len()), (301, 301));
+    for limit in [1, 7, 150] {
+        assert_eq!(ids(&connections(&mut operator, limit, "&address=127.0.0.1")), ids(&all), "{limit}");
+    }
+    let found = connections(&mut operator, 10, "&subject=ada");
+    let [ada] = &found[..] else { panic!("she is there once: {found:?}") };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    assert!(now.abs_diff(ada["since"].as_u64().unwrap()) < 60_000, "{ada}");
+    let rest = json!({
+        "id": ada["id"], "since": ada["since"], "address": "127.0.0.1", "subject": "ada", "dialect": "json",
+        "subscriptions": 2, "unread_bytes": 0
+    });
+    assert_eq!(*ada, rest);
+    for wrong in ["limit=0", "limit=1001", "after=x", "address=x", "subjects=ada"] {
+        assert_eq!(operator.get(&format!("/v1/connections?{wrong}")).problem().0, 400, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_sent_away_comes_back_unless_it_is_told_otherwise() {
+    let (hub, mut operator) = hub(&["--dev"], &[]);
+    let options = Options { agent: "canoe/1".into(), ..Options::default() };
+    let client = Client::connect(&hub.url(), options).unwrap();
+    let mut live = client.subscribe::<u32>("t", SubscribeOptions::default());
+    client.publish("t", &1).await.unwrap();
+    let listed = connections(&mut operator, 10, "");
+    assert_eq!(
+        (listed.len(), &listed[0]["agent"], &listed[0]["dialect"]),
+        (1, &json!("canoe/1"), &json!("binary"))
+    );
+    let path = format!("/v1/connections/{}", listed[0]["id"].as_str().unwrap());
+    assert_eq!(operator.ask("DELETE", &path, &[], b"").status, 204);
+    let (status, code, _) = operator.ask("DELETE", &path, &[], b"").problem();
+    assert_eq!((status, &*code), (404, "unknown_connection"));
+    client.publish("t", &2).await.unwrap();
+    let mut heard = Vec::new();
+    while heard.last() != Some(&2) {
+        if let Event::Message(message) = live.next().await.unwrap() {
+            heard.push(message.data);
+        }
+    }
+    assert_eq!(heard, [1, 2], "nothing is missed and nothing comes twice");
+    let listed = connections(&mut operator, 10, "");
+    let path = format!("/v1/connections/{}?again=false", listed[0]["id"].as_str().unwrap());
+    assert_eq!(operator.ask("DELETE", &path, &[], b"").status, 204);
+    client.publish("t", &3).await.unwrap_err();
+    for wrong in ["/v1/connections/1-2", "/v1/connections/9-0-1", "/v1/connections/0-9-9"] {
+        assert_eq!(operator.ask("DELETE", wrong, &[], b"").problem().0, 404, "{wrong}");
+    }
+    assert_eq!(operator.ask("DELETE", "/v1/connections/0-0-1?again=1", &[], b"").problem().0, 400);
+    assert_eq!(operator.ask("PUT", "/v1/connections", &[], b"").problem().0, 405);
+    assert_eq!(Http::to(hub.address).get("/v1/connections").problem().0, 404, "nothing of it is public");
+}
+
+#[test]
+fn stats_are_the_metrics_in_json() {
+    let (hub, mut operator) = hub(&["--dev"], &[]);
+    let _client = RawSocket::signed_in(hub.address);
+    let mut stats = json!({});
+    // What the process has, and what was sent last, may change between the two.
+    eventually("they say the same", || {
+        stats = operator.get("/v1/stats").ok();
+        let page = operator.get("/metrics");
+        let mut samples = page.text().lines().filter(|line| !line.starts_with('#'));
+        samples.all(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            let (name, label) = name.split_once('{').unwrap_or((name, ""));
+            let label = label.split('"').nth(1);
+            let told = label.map_or(&stats[name], |label| &stats[name][label]);
+            assert!(told.is_u64(), "{line}: {told}");
+            told.as_u64() == value.parse().ok()
+        })
+    });
+    let numbers = stats.as_object().unwrap().values().filter(|value| value.is_u64());
+    assert!(numbers.count() > 10 && stats["tidewire_connections"] == 1, "{stats}");
+    assert_eq!(Http::to(hub.address).get("/v1/stats").problem().0, 404, "nothing of it is public");
 }

@@ -57,6 +57,7 @@ impl Session {
             return Err(Code::NotSignedIn);
         }
         let Hello { producer, incarnation, .. } = *hello;
+        self.agent = desk.topics.agents().note(&hello.agent);
         if hello.token.is_empty() || !desk.topics.credentials().are_taken() {
             return self.welcome(now, producer, incarnation, desk);
         }

@@ -45,6 +45,8 @@ pub struct Connection {
     pub ready: bool,
     /// It gets its last frames until then, and is closed.
     pub closing: Option<Millis>,
+    /// When it was accepted.
+    pub since: Millis,
     /// When it was accepted, or last heard of.
     pub heard: Millis,
     /// When it gets its next heartbeat.
@@ -151,6 +153,7 @@ impl Connection {
             answered: false,
             ready: false,
             closing: None,
+            since: now,
             heard: now,
             heartbeat_at: now,
             timer: 0,

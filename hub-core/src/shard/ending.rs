@@ -12,6 +12,11 @@ pub enum Ending {
     Code(Code),
     /// Its token is not sound, or not any more.
     Token(BadToken),
+    /// An operator wants it gone.
+    Operator {
+        /// Whether the client is to come back.
+        again: bool,
+    },
     /// The hub stops.
     Drain {
         /// When this client should come back.
@@ -31,6 +36,10 @@ impl Ending {
         let (reconnect_after_ms, message) = match self {
             Self::Token(bad) => (0, bad.sentence()),
             Self::Drain { reconnect_after_ms } => (reconnect_after_ms, code.sentence()),
+            Self::Operator { again: true } => {
+                (RETURN_MS, "the hub's operator has closed this connection; come back")
+            }
+            Self::Operator { again: false } => (0, "the hub's operator has closed this connection"),
             Self::Code(_) | Self::Socket(..) | Self::Answer(_) => (0, code.sentence()),
         };
         Some(HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, message: message.into() }))
@@ -43,7 +52,7 @@ impl Ending {
             Self::Socket(MESSAGE_TOO_BIG, _) => Some(Code::TooLarge),
             Self::Socket(..) => Some(Code::BadFrame),
             Self::Code(_) | Self::Token(_) => self.code(),
-            Self::Drain { .. } | Self::Answer(_) => None,
+            Self::Operator { .. } | Self::Drain { .. } | Self::Answer(_) => None,
         }
     }
 
@@ -53,7 +62,7 @@ impl Ending {
         match self {
             Self::Socket(code, reason) => (Some(code), reason),
             Self::Answer(code) => (code, ""),
-            Self::Code(_) | Self::Token(_) | Self::Drain { .. } => {
+            Self::Code(_) | Self::Token(_) | Self::Operator { .. } | Self::Drain { .. } => {
                 self.code().map_or((None, ""), |code| (Some(code.close_code()), code.name()))
             }
         }
@@ -64,11 +73,15 @@ impl Ending {
         match self {
             Self::Code(code) => Some(code),
             Self::Token(_) => Some(Code::BadToken),
+            Self::Operator { again: true } => Some(Code::Resume),
+            Self::Operator { again: false } => Some(Code::Forbidden),
             Self::Drain { .. } => Some(Code::Draining),
             Self::Socket(..) | Self::Answer(_) => None,
         }
     }
 }
 
+/// Whoever is sent away is to be back soon, and not at once.
+const RETURN_MS: u64 = 100;
 /// RFC 6455, section 7.4.1.
 const MESSAGE_TOO_BIG: u16 = 1009;

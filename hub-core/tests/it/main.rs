@@ -11,6 +11,7 @@ mod events;
 mod fairness;
 mod letters;
 mod logs;
+mod looking;
 mod memory;
 mod neighbours;
 mod oddities;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
 use tidewire_hub_core::credentials::BadToken;
 use tidewire_hub_core::ledger::{Kind as Held, Ledger};
 use tidewire_hub_core::metrics::{Counts, Metrics};
@@ -169,6 +170,22 @@ impl Measures {
             }
         }
         out
+    }
+}
+
+/// By name: a number, or one for each value of the label.
+impl Serialize for Measures {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|Measure { name, values, .. }| (name, values)))
+    }
+}
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::One(value) => to.serialize_u64(*value),
+            Self::By(_, values) => to.collect_map(values.iter().copied()),
+        }
     }
 }
 

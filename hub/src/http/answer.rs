@@ -27,7 +27,7 @@ impl AsRef<[u8]> for Charged {
 }
 
 /// A small answer that nobody is to keep.
-pub(super) fn json<T: Serialize>(answer: &T) -> Response {
+pub fn json<T: Serialize>(answer: &T) -> Response {
     of(JSON, Body::from(serde_json::to_vec(answer).unwrap_or_default()))
 }
 
@@ -35,7 +35,7 @@ pub(super) fn json<T: Serialize>(answer: &T) -> Response {
 ///
 /// # Errors
 /// [`Code::Overloaded`] if others of the account are unread, and there is no room for as much again.
-pub(super) fn large(
+pub fn large(
     kind: &'static str,
     mut bytes: Vec<u8>,
     account: &Arc<Account>,
@@ -59,4 +59,4 @@ fn of(kind: &'static str, body: Body) -> Response {
 }
 
 /// What most answers are.
-pub(super) const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";

@@ -13,7 +13,7 @@ use crate::place;
 
 /// The topic in the path of a request.
 #[derive(Debug)]
-pub(super) struct Name(pub(super) String);
+pub struct Name(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Name {
     type Rejection = Problem;
@@ -26,14 +26,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
 
 /// The parameters of a request, of those that a call knows.
 #[derive(Debug)]
-pub(super) struct Query(Vec<(String, String)>);
+pub struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads them.
     ///
     /// # Errors
     /// One is unknown, or comes twice and not `many` times.
-    pub(super) fn read(query: Option<&str>, known: &[&str], many: &[&str]) -> Result<Self, Problem> {
+    pub fn read(query: Option<&str>, known: &[&str], many: &[&str]) -> Result<Self, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !known.contains(&&*name) && !many.contains(&&*name) {
@@ -52,12 +52,12 @@ impl Query {
     }
 
     /// The value of a parameter.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
     /// All values of one that may come often.
-    pub(super) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| &**value)
     }
 
@@ -65,7 +65,7 @@ impl Query {
     ///
     /// # Errors
     /// It is none, or out of them.
-    pub(super) fn number(&self, name: &str, default: u64, max: u64) -> Result<u64, Problem> {
+    pub fn number(&self, name: &str, default: u64, max: u64) -> Result<u64, Problem> {
         let Some(text) = self.get(name) else { return Ok(default) };
         let number = digits(text).filter(|number| (1..=max).contains(number));
         number.ok_or_else(|| Problem::bad_request(format!("`{name}` is a number from 1 to {max}")))
@@ -75,7 +75,7 @@ impl Query {
     ///
     /// # Errors
     /// It is none, or too long.
-    pub(super) fn span(&self, name: &str, max: Duration) -> Result<Option<Duration>, Problem> {
+    pub fn span(&self, name: &str, max: Duration) -> Result<Option<Duration>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let span = digits(text).map(Duration::from_secs).or_else(|| span(text)).filter(|span| *span <= max);
         let wrong =
@@ -87,7 +87,7 @@ impl Query {
     ///
     /// # Errors
     /// It is no start.
-    pub(super) fn start(&self, name: &str) -> Result<Option<Start>, Problem> {
+    pub fn start(&self, name: &str) -> Result<Option<Start>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let wrong = || {
             Problem::bad_request(format!(
@@ -101,7 +101,7 @@ impl Query {
     ///
     /// # Errors
     /// It is none.
-    pub(super) fn places(&self, name: &str) -> Result<Option<Vec<Position>>, Problem> {
+    pub fn places(&self, name: &str) -> Result<Option<Vec<Position>>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let wrong = || Problem::bad_request(format!("`{name}` is EPOCH:OFFSET as answers have it"));
         places(text).map(Some).ok_or_else(wrong)
@@ -114,7 +114,7 @@ fn start(text: &str) -> Option<Start> {
 }
 
 /// Places as they are written.
-pub(super) fn written(places: &[Position]) -> String {
+pub fn written(places: &[Position]) -> String {
     let written: Vec<_> = places.iter().map(Position::to_string).collect();
     written.join(",")
 }
@@ -133,7 +133,7 @@ fn digits(text: &str) -> Option<u64> {
 }
 
 /// A name that somebody else wrote, short enough to be told.
-pub(super) fn shown(name: &str) -> String {
+pub fn shown(name: &str) -> String {
     name.chars().take(40).flat_map(char::escape_default).collect()
 }
 

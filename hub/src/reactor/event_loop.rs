@@ -168,7 +168,17 @@ impl EventLoop {
                 Some(Order::Welcome(newcomer)) => self.welcome(now, newcomer),
                 Some(Order::Drain { spread_ms }) => self.shard.drain(now, spread_ms),
                 // Whoever asked may have gone.
-                Some(Order::Answer(reply)) => drop(reply.send(())),
+                Some(Order::Answer(reply)) => {
+                    let _ = reply.send(());
+                }
+                Some(Order::Look { wanted, reply }) => {
+                    // It takes as long as a slice of a walk, so that others have their turn behind it.
+                    let _ = reply.send(self.shard.look(&wanted));
+                    return true;
+                }
+                Some(Order::Dismiss { who, again, reply }) => {
+                    let _ = reply.send(self.shard.dismiss(now, who, again));
+                }
                 None => return false,
             }
         }

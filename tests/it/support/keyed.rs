@@ -24,7 +24,7 @@ impl Keyed {
     pub(crate) fn start(more: &str) -> Self {
         let secret = File::new(SECRET);
         let mut toml = format!(
-            "shards = 2\nallow_no_origin = true\n[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{}\"\nkid = \"hs\"\n",
+            "shards = 2\nadmin_listen = \"127.0.0.1:0\"\nallow_no_origin = true\n[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{}\"\nkid = \"hs\"\n",
             secret.path()
         );
         for (kid, algorithm, file) in
