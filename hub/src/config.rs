@@ -14,6 +14,7 @@ use crate::config::raw::RawConfig;
 use crate::gate;
 use crate::gate::origin::Origins;
 use crate::gate::proxies::Proxies;
+use crate::logs;
 use crate::tls::Tls;
 use crate::tokens::Keyring;
 
@@ -60,6 +61,10 @@ pub struct Config {
     pub admin_hosts: Vec<String>,
     /// Whether `/metrics` is where clients connect. With `--dev` it is, unless operators have an address of their own.
     pub public_metrics: bool,
+    /// How the log is written.
+    pub log_format: logs::Format,
+    /// How much of it.
+    pub log_levels: logs::Levels,
     /// Threads that own connections. One fewer than cores, and one at least: handshakes, engines and the kernel's
     /// part of networking need a core as well, and shards that have to share theirs send smaller batches.
     pub shards: usize,
@@ -245,6 +250,8 @@ mod tests {
             check_wrong(&format!("{everywhere}\"{overlapping}\""), &["another address than `listen`"]);
         }
         right(&format!("{everywhere}\"127.0.0.1:7851\""));
+        check_wrong("log_format = \"xml\"", &["\"xml\"", "\"text\" or \"json\""]);
+        check_wrong("log_level = \"hyper=trace\"", &["\"hyper=trace\"", "parts are server, "]);
         check_wrong("trusted_proxies = [\"localhost\"]", &["10.0.0.0/8"]);
     }
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tidewire_client::{Client, Options};
-use tidewire_hub::report::report;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tracing::warn;
 
 use crate::demo::host::Meter;
 
@@ -16,10 +16,11 @@ mod proc;
 /// Publishes for as long as the hub runs at this address; says so once if it cannot.
 pub(crate) async fn publish_host(hub: SocketAddr) {
     if let Err(error) = publish(&url(hub)).await {
-        report(format_args!(
+        warn!(
+            target: "demo",
             "the demo's charts stay empty: {error:#}; they need `allow_no_origin = true`, and an access rule that lets \
              everybody publish to `{TOPIC}`"
-        ));
+        );
     }
 }
 

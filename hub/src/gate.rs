@@ -23,6 +23,7 @@ use rustls::ServerConnection;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::names::producers::Arrival;
 use tidewire_hub_core::shard::listening::Listening;
+use tracing::{debug, warn};
 
 use crate::gate::door::Door;
 use crate::gate::handshake::{BadHandshake, Handshake, words};
@@ -32,7 +33,6 @@ use crate::gate::origin::{Origins, well_formed};
 use crate::gate::refusals::Reason;
 use crate::gate::stream::Stream;
 use crate::reactor::{Newcomer, Reactor, Role};
-use crate::report::report;
 use crate::seats::{NoSeat, Seat, Seats};
 
 pub mod accept;
@@ -157,7 +157,7 @@ impl Gate {
                     let role = Role::Listener(Box::new(listening));
                     gate.reactor.welcome(Newcomer { stream, tls, role, seat, arrival });
                 }
-                Err(error) => report(format_args!("a socket could not be taken over: {error}")),
+                Err(error) => warn!(target: "gate", "a socket could not be taken over: {error}"),
             }
         });
         Ok(Body::new(body))
@@ -210,6 +210,7 @@ async fn upgrade(
         Err(NotNow { why, retry_after }) => return come_back_later(&why, retry_after),
     };
     let answer = switching(&handshake);
+    debug!(target: "gate", "{client} connects and speaks {}", handshake.subprotocol);
     let arrival = gate.reactor.topics().arrive();
     tokio::spawn(hand_over(gate, upgrade, (handshake.dialect, seat, arrival)));
     answer
@@ -265,7 +266,7 @@ pub async fn at_its_path(
 }
 
 /// A path as it is told: the query may hold what is nobody's business, and a path anything.
-fn shown(path: &str) -> String {
+pub fn shown(path: &str) -> String {
     let cut: String = path.chars().take(PATH_CHARS_MAX).collect();
     let more = if cut.len() < path.len() { "..." } else { "" };
     format!("\"{}{more}\"", cut.escape_default())
@@ -282,7 +283,7 @@ async fn hand_over(gate: Arc<Gate>, upgrade: OnUpgrade, agreed: (Dialect, Seat, 
             let role = Role::Peer { dialect, received: received.into() };
             gate.reactor.welcome(Newcomer { stream, tls, role, seat, arrival });
         }
-        Err(error) => report(format_args!("a socket could not be taken over: {error}")),
+        Err(error) => warn!(target: "gate", "a socket could not be taken over: {error}"),
     }
 }
 

@@ -29,4 +29,6 @@ pub mod seats;
 
 pub mod place;
 
+pub mod logs;
+
 pub mod report;

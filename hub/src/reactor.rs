@@ -22,12 +22,12 @@ use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::number::Epoch;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{debug, error};
 
 use crate::reactor::clock::Clock;
 use crate::reactor::desk::Desk;
 use crate::reactor::event_loop::{EventLoop, WAKER};
 use crate::reactor::orders::{Giver, orders};
-use crate::report::report;
 use crate::seats::Seat;
 use crate::tokens::Keyring;
 
@@ -133,7 +133,16 @@ impl Reactor {
         if !keys.is_empty() {
             // Up to a quarter of a millisecond each: no shard waits for that.
             let checks = Arc::clone(&topics);
-            let check = move || checks.credentials().turn(|token| keys.admit(token.reveal(), clock.now()));
+            let check = move || {
+                checks.credentials().turn(|token| {
+                    let verdict = keys.admit(token.reveal(), clock.now());
+                    match &verdict {
+                        Ok(_) => debug!(target: "tokens", "a token is sound"),
+                        Err(bad) => debug!(target: "tokens", "a token fails the check `{}`", bad.check()),
+                    }
+                    verdict
+                })
+            };
             lend("checker", |waker| topics.credentials().on_work(waker), check)?;
         }
         let desk = Arc::new(Desk::new(shards, Arc::clone(&topics), calls, clock));
@@ -266,10 +275,9 @@ struct FatalEnd;
 
 impl Drop for FatalEnd {
     fn drop(&mut self) {
-        report(format_args!(
-            "{} has ended, and with it the hub",
-            thread::current().name().unwrap_or("a thread")
-        ));
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("a thread");
+        error!(target: "reactor", "{name} has ended, and with it the hub");
         std::process::abort();
     }
 }

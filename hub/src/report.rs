@@ -1,5 +1,4 @@
-//! What the hub tells its operator, on standard error: one line each. What a client has chosen is in none of
-//! them unless it cannot be anything but what it looks like, as an address or a well-formed origin, or is cut and escaped.
+//! What a command tells whoever runs it, on standard error: one line each. A hub that serves has its logs for that.
 
 use std::fmt::Display;
 use std::io::Write as _;

@@ -10,6 +10,7 @@ use tidewire_hub_core::access::Access;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::{info, warn};
 
 use crate::admin::Operators;
 use crate::config::Config;
@@ -20,7 +21,6 @@ use crate::gate::proxies::Proxies;
 use crate::gate::refusals::Refusals;
 use crate::gate::{self, Gate, accept};
 use crate::reactor::Reactor;
-use crate::report::report;
 use crate::tls::{BadPair, Tls};
 use crate::turned_down::TurnedDown;
 use crate::{http, page};
@@ -64,10 +64,10 @@ impl Server {
     pub fn start(mut config: Config) -> Result<Self, StartError> {
         raise_open_files(&mut config);
         for warning in &config.warnings {
-            report(format_args!("warning: {warning}"));
+            warn!(target: "server", "warning: {warning}");
         }
         if config.demo && !page::has_demo() {
-            report("the demo's page is not in this binary; `npm run build` makes both");
+            warn!(target: "server", "the demo's page is not in this binary; `npm run build` makes both");
         }
         let (listener, address) = listen(config.listen)?;
         let own = config.admin_listen.map(listen).transpose()?;
@@ -148,7 +148,7 @@ impl Server {
     pub async fn stop(self) {
         self.gate.shut();
         let count = self.gate.connections();
-        report(format_args!("stopping: {count} connections have {} s to go", self.drain.as_secs()));
+        info!(target: "server", "stopping: {count} connections have {} s to go", self.drain.as_secs());
         self.reactor.drain(self.drain);
         let until = Instant::now() + self.drain;
         while self.gate.connections() > 0 && Instant::now() < until {
@@ -160,8 +160,8 @@ impl Server {
         self.refusals.tell();
         self.turned_down.tell();
         match self.gate.connections() {
-            0 => report("stopped"),
-            left => report(format_args!("stopped; {left} connections were cut off")),
+            0 => info!(target: "server", "stopped"),
+            left => info!(target: "server", "stopped; {left} connections were cut off"),
         }
     }
 }
@@ -192,29 +192,30 @@ async fn keep_looking(tls: Arc<Tls>) {
 fn tell_of_certificate(read: Result<Option<String>, BadPair>) {
     match read {
         Ok(warning) => {
-            report("the certificate was read again and holds for new connections");
+            info!(target: "server", "the certificate was read again and holds for new connections");
             if let Some(warning) = warning {
-                report(format_args!("warning: {warning}"));
+                warn!(target: "server", "warning: {warning}");
             }
         }
-        Err(why) => report(format_args!("the certificate stays as it is: {why}")),
+        Err(why) => warn!(target: "server", "the certificate stays as it is: {why}"),
     }
 }
 
 /// Takes as many open files as the system gives, and no more connections than they allow.
 fn raise_open_files(config: &mut Config) {
     let Ok(files) = rlimit::increase_nofile_limit(u64::MAX) else {
-        report("the limit on open files cannot be raised; connections may be refused early");
+        warn!(target: "server", "the limit on open files cannot be raised; connections may be refused early");
         return;
     };
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     let operators = config.admin_listen.map_or(0, |_| OPERATORS_MAX);
     let shortage = open_files::fit(&mut config.gate, files, config.shards, operators);
     if let Some(Shortage { files, connections, wanted }) = shortage {
-        report(format_args!(
+        warn!(
+            target: "server",
             "{files} open files leave room for {connections} connections, not {wanted}; raise the limit on open \
              files (ulimit -n, LimitNOFILE) or lower `limits.connections_max`"
-        ));
+        );
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tidewire_hub_core::credentials::BadToken;
 use tidewire_hub_core::metrics::Metrics;
 use tidewire_protocol::code::Code;
+use tracing::warn;
 
 use crate::reactor::Reactor;
-use crate::report::report;
 
 /// What was told of it.
 #[derive(Debug)]
@@ -39,7 +39,9 @@ impl TurnedDown {
         let topics = self.reactor.topics();
         let now = Counts::of(topics.metrics());
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        now.since(&told, topics.credentials().are_taken()).into_iter().for_each(report);
+        now.since(&told, topics.credentials().are_taken())
+            .iter()
+            .for_each(|line| warn!(target: "server", "{line}"));
         *told = now;
     }
 }

@@ -14,6 +14,7 @@ mod handshakes;
 mod history;
 mod http;
 mod http_callers;
+mod logs;
 mod native_client;
 mod operator;
 mod proxy;

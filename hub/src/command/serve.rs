@@ -7,10 +7,11 @@ use std::thread;
 use anyhow::Context as _;
 use clap::Args;
 use tidewire_hub::config::{Config, ConfigError, Flags, Kept, Reread};
-use tidewire_hub::report::report;
+use tidewire_hub::logs;
 use tidewire_hub::server::Server;
 use tokio::runtime;
 use tokio::sync::mpsc;
+use tracing::{info, warn};
 
 use crate::command::config_file::ConfigFile;
 use crate::command::signals::Signals;
@@ -37,6 +38,7 @@ impl Serve {
         let config = self.config.path()?;
         let flags = Flags { config, listen: self.listen, dev: self.dev, demo: self.demo };
         let config = load(&flags)?;
+        logs::begin(config.log_format, &config.log_levels);
         // Handshakes and plain HTTP only: messages are the shards' work, on threads of their own.
         let workers = config.shards.clamp(1, 2);
         let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
@@ -61,7 +63,7 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
         out.flush()?;
     }
     if let Some(address) = server.admin_address() {
-        report(format_args!("operators ask at http://{address}"));
+        info!(target: "server", "operators ask at http://{address}");
     }
     // What publishes its charts connects as anybody does, and the certificate is for another name than this machine's.
     let demo = (with_demo && !server.speaks_tls()).then(|| tokio::spawn(publish_host(server.address())));
@@ -115,13 +117,14 @@ fn read_rules(flags: Flags, depth_max: usize, done: mpsc::Sender<Result<Reread, 
 fn take_rules(server: &Server, rules: Result<Reread, Kept>) {
     let Reread { access, written, warnings } = match rules {
         Ok(rules) => rules,
-        Err(why) => return report(why),
+        Err(why) => return warn!(target: "server", "{why}"),
     };
     for warning in warnings {
-        report(format_args!("warning: {warning}"));
+        warn!(target: "server", "warning: {warning}");
     }
     server.change_access(access);
-    report(format_args!(
+    info!(
+        target: "server",
         "{written} access rules were read and hold from now on; all other keys wait for the next start"
-    ));
+    );
 }

@@ -12,6 +12,7 @@ use crate::config::raw::RawConfig;
 use crate::config::{Config, Flags, addresses, auth, certificate, demo, rules, warnings};
 use crate::gate::origin::{AllowedOrigin, Origins};
 use crate::gate::proxies::Proxies;
+use crate::logs::Format;
 
 /// Makes a configuration of what is written. What is wrong is told, and a default stands in its place.
 pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Problem>) -> Config {
@@ -48,6 +49,8 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         admin_listen,
         admin_hosts: each(raw.admin_hosts, addresses::host, problems),
         public_metrics,
+        log_format: one(raw.log_format, log_format, problems).unwrap_or_default(),
+        log_levels: one(raw.log_level, str::parse, problems).unwrap_or_default(),
         shards: shards as usize,
         drain: Duration::from_secs(drain as u64),
         demo: flags.demo,
@@ -98,6 +101,22 @@ fn number(
             min
         }
         None => default.clamp(min, max),
+    }
+}
+
+fn one<T, E: std::fmt::Display>(
+    written: Option<Written<String>>,
+    parse: impl Fn(&str) -> Result<T, E>,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    each(written.map(|one| vec![one]), parse, problems).pop()
+}
+
+fn log_format(text: &str) -> Result<Format, &'static str> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err("\"text\" or \"json\""),
     }
 }
 

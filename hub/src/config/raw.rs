@@ -18,6 +18,10 @@ pub(super) struct RawConfig {
     pub(super) admin_hosts: Option<Vec<Written<String>>>,
     /// Whether `/metrics` is where clients connect.
     pub(super) public_metrics: Option<Written<bool>>,
+    /// `text` or `json`.
+    pub(super) log_format: Option<Written<String>>,
+    /// How much each part tells.
+    pub(super) log_level: Option<Written<String>>,
     /// Threads that own connections.
     pub(super) shards: Option<Written<i64>>,
     /// Seconds clients get to leave when the hub stops.
@@ -116,6 +120,8 @@ impl RawConfig {
             admin_listen: file.string("admin_listen", problems),
             admin_hosts: file.strings("admin_hosts", problems),
             public_metrics: file.flag("public_metrics", problems),
+            log_format: file.string("log_format", problems),
+            log_level: file.string("log_level", problems),
             shards: file.number("shards", problems),
             drain_seconds: file.number("drain_seconds", problems),
             origins: file.strings("origins", problems),

@@ -22,13 +22,14 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tracing::{Level, debug, enabled};
 
-use crate::gate::RETRY_AFTER_FULL;
 use crate::gate::door::Door;
 use crate::gate::line::Line;
 use crate::gate::link::Link;
 use crate::gate::refusals::{Reason, Refusals};
 use crate::gate::stream::{NoTls, Stream};
+use crate::gate::{RETRY_AFTER_FULL, shown};
 
 /// What answers requests. What browsers say of pages, and wishes to speak something else, takes looking at; programs say
 /// neither, and are spared that.
@@ -153,10 +154,15 @@ async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &A
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(Arc::clone(&requests));
         request.extensions_mut().insert(Arc::clone(&leave));
+        let asked = enabled!(target: "http", Level::DEBUG)
+            .then(|| format!("{} {}", request.method(), shown(request.uri().path())));
         let service = TowerToHyperService::new(routers.of(request.headers()).clone());
         let (answer, line, crowded) = (service.call(request), Arc::clone(&requests), Arc::clone(&crowded));
         async move {
             let mut answer = answer.await?;
+            if let Some(asked) = asked {
+                debug!(target: "http", "{peer} asks {asked} and is told {}", answer.status().as_u16());
+            }
             let goes = !line.is_inside() && crowded.is_crowded(peer.ip());
             if goes && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

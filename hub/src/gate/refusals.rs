@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::report::report;
+use tracing::warn;
+
 use crate::seats::network;
 
 /// Why a client is not let in.
@@ -103,8 +104,8 @@ impl Refusals {
         untold.told = true;
         drop(untold);
         match client {
-            Some(client) => report(format_args!("refused ({}): {client}: {why}", reason.name())),
-            None => report(format_args!("refused ({}): {why}", reason.name())),
+            Some(client) => warn!(target: "gate", "refused ({}): {client}: {why}", reason.name()),
+            None => warn!(target: "gate", "refused ({}): {why}", reason.name()),
         }
     }
 
@@ -119,7 +120,7 @@ impl Refusals {
             let untold = std::mem::take(&mut *tally.untold());
             if untold.more > 0 {
                 tally.untold().told = true;
-                report(format_args!("refused ({}): {}", reason.name(), Sum(untold)));
+                warn!(target: "gate", "refused ({}): {}", reason.name(), Sum(untold));
             }
         }
     }

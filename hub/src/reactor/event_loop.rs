@@ -12,12 +12,12 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::topics::Topics;
+use tracing::{error, warn};
 
 use crate::reactor::clock::Clock;
 use crate::reactor::orders::Taker;
 use crate::reactor::sockets::{Read, Sockets};
 use crate::reactor::{Newcomer, Order, Role};
-use crate::report::report;
 
 /// One thread's part of the reactor.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl EventLoop {
     /// Runs until the process ends, or this thread does with a report.
     pub(super) fn run(mut self) {
         let Err(error) = self.try_run();
-        report(format_args!("the system refuses to wait for sockets: {error}"));
+        error!(target: "reactor", "the system refuses to wait for sockets: {error}");
     }
 
     fn try_run(&mut self) -> io::Result<Infallible> {
@@ -198,7 +198,7 @@ impl EventLoop {
             }
         };
         if let Err(error) = self.sockets.add(id, stream, tls, seat) {
-            report(format_args!("a socket cannot be waited for: {error}"));
+            warn!(target: "reactor", "a socket cannot be waited for: {error}");
             self.forget(now, id);
             return;
         }
@@ -213,7 +213,7 @@ impl EventLoop {
     fn bound_silence(&self, stream: &TcpStream) {
         let patience = Duration::from_millis(self.topics.limits().silent_ms());
         if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(patience)) {
-            report(format_args!("a socket cannot be bounded: {error}"));
+            warn!(target: "reactor", "a socket cannot be bounded: {error}");
         }
     }
 
@@ -243,15 +243,17 @@ impl EventLoop {
 fn report_correction(by_ms: i64) {
     let seconds = by_ms.unsigned_abs() as f64 / 1_000.0;
     if by_ms > 0 {
-        report(format_args!(
+        warn!(
+            target: "reactor",
             "the system's clock went ahead by {seconds:.1} s; messages are given its time, and what topics keep goes by the \
              time that has passed"
-        ));
+        );
     } else {
-        report(format_args!(
+        warn!(
+            target: "reactor",
             "the system's clock went back by {seconds:.1} s; the times of messages go on slowly until it has come up to \
              them, and what topics keep goes by the time that has passed"
-        ));
+        );
     }
 }
 

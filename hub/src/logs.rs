@@ -1,0 +1,174 @@
+//! What the hub tells its operator, on standard error: one line each, as text or as JSON, and how much of it. What a client
+//! has chosen is in none of them unless it cannot be anything but what it looks like, as an address or a well-formed origin,
+//! or is cut and escaped; what is secret is in none.
+
+use std::fmt::{self, Debug};
+use std::str::FromStr;
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, layer};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// How it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// As people read it.
+    #[default]
+    Text,
+    /// An object a line, with the time, the level and the part that tells it.
+    Json,
+}
+
+/// How much each part tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Levels([LevelFilter; PARTS.len()]);
+
+/// What does not say how much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a level (off, error, warn, info, debug, trace), and levels of parts behind it, like \"info,gate=debug\"; parts are {}",
+    PARTS.join(", ")
+)]
+pub struct BadLevels;
+
+/// The parts that tell something.
+const PARTS: [&str; 6] = ["server", "http", "gate", "reactor", "tokens", "demo"];
+
+/// From now on whatever the hub tells is written like this. Only the first call of a process counts.
+pub fn begin(format: Format, levels: &Levels) {
+    // What libraries tell is not for operators, and nobody here has looked for secrets in it.
+    let told = Targets::new().with_targets(PARTS.into_iter().zip(levels.0.iter().copied()));
+    let lines = layer().with_writer(std::io::stderr).with_ansi(false).log_internal_errors(false);
+    let lines = match format {
+        Format::Text => lines.event_format(Plain).boxed(),
+        Format::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    let _ = tracing_subscriber::registry().with(lines.with_filter(told)).try_init();
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self([LevelFilter::INFO; PARTS.len()])
+    }
+}
+
+impl FromStr for Levels {
+    type Err = BadLevels;
+
+    fn from_str(text: &str) -> Result<Self, BadLevels> {
+        let mut levels = Self::default();
+        let mut known = [false; PARTS.len()];
+        for entry in text.split(',').map(str::trim) {
+            match entry.split_once('=') {
+                Some((part, level)) => {
+                    let part = PARTS.iter().position(|known| *known == part.trim()).ok_or(BadLevels)?;
+                    (levels.0[part], known[part]) = (level_of(level)?, true);
+                }
+                None => {
+                    let level = level_of(entry)?;
+                    let others = levels.0.iter_mut().zip(known).filter(|(_, known)| !known);
+                    others.for_each(|(other, _)| *other = level);
+                }
+            }
+        }
+        Ok(levels)
+    }
+}
+
+fn level_of(text: &str) -> Result<LevelFilter, BadLevels> {
+    Ok(match text.trim() {
+        "off" => LevelFilter::OFF,
+        "error" => LevelFilter::ERROR,
+        "warn" => LevelFilter::WARN,
+        "info" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => return Err(BadLevels),
+    })
+}
+
+/// The message behind the program's name, and nothing else.
+#[derive(Debug)]
+struct Plain;
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N>
+    for Plain
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        to.write_str("tidewire: ")?;
+        let mut told = Told { to: &mut to, result: Ok(()) };
+        event.record(&mut told);
+        told.result?;
+        to.write_char('\n')
+    }
+}
+
+struct Told<'a, 'b> {
+    to: &'a mut Writer<'b>,
+    result: fmt::Result,
+}
+
+impl Visit for Told<'_, '_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.result = self.result.and_then(|()| match field.name() {
+            "message" => write!(self.to, "{value:?}"),
+            name => write!(self.to, " {name}={value:?}"),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_of_all_and_of_parts_in_any_order() {
+        let of = |text: &str| text.parse::<Levels>().map(|levels| levels.0);
+        let mut expected = [LevelFilter::WARN; PARTS.len()];
+        expected[2] = LevelFilter::DEBUG;
+        assert_eq!(of("warn,gate=debug"), Ok(expected));
+        assert_eq!(of(" gate = debug , warn"), Ok(expected));
+        assert_eq!(of("info"), Ok(Levels::default().0));
+        for wrong in ["", "loud", "gate", "gate=", "gate=loud", "hyper=trace", "info,,", "info gate=debug"] {
+            assert_eq!(of(wrong), Err(BadLevels), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_part_that_tells_something_is_named_and_no_other() {
+        // Whatever has another target is told nobody.
+        let mut told = std::collections::BTreeSet::new();
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(path).unwrap_or_default();
+                for level in ["error", "warn", "info", "debug", "trace"] {
+                    for call in text.split(&format!(" {level}!(")).skip(1) {
+                        let target = call
+                            .trim_start()
+                            .strip_prefix("target: \"")
+                            .and_then(|rest| rest.split('"').next());
+                        told.insert(target.unwrap_or("a call without a target").to_owned());
+                    }
+                }
+            }
+        }
+        assert_eq!(told.iter().map(String::as_str).collect::<Vec<_>>(), {
+            let mut parts = PARTS;
+            parts.sort_unstable();
+            parts
+        });
+    }
+}
