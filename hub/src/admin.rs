@@ -9,15 +9,19 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, delete, get};
+use axum::routing::any;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::admin::hosts::Hosts;
 use crate::admin::measures::Measures;
 use crate::admin::process::Process;
 use crate::admin::ready::Readiness;
+use crate::described;
 use crate::gate::Gate;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::http::shapes::{self, Failures};
 use crate::http::{self, answer};
 
 mod connections;
@@ -46,32 +50,41 @@ impl Operators {
 
     /// Answers operators at their own address, where they may ask by these names.
     pub fn router(&self, names: Vec<String>) -> Router {
-        Router::new()
-            .route("/readyz", get(ready))
-            .route("/healthz", get(health))
-            .route("/v1/stats", get(stats))
-            .route("/v1/connections", get(connections::list))
-            .route("/v1/connections/{id}", delete(connections::dismiss))
-            .route("/v1/{*path}", any(http::nothing))
-            .method_not_allowed_fallback(http::not_allowed)
+        let mut described = described::begin("Tidewire, for operators", "What a hub does, and who is there.");
+        described.components.get_or_insert_default().schemas.extend([shapes::of_failures()]);
+        let (router, described) = OpenApiRouter::with_openapi(described)
+            .routes(routes!(ready))
+            .routes(routes!(health))
+            .routes(routes!(stats))
+            .routes(routes!(connections::list))
+            .routes(routes!(connections::dismiss))
             .with_state(self.clone())
             .merge(self.metrics())
+            .split_for_parts();
+        router
+            .merge(described::router(&described))
+            .route("/v1/{*path}", any(http::nothing))
+            .method_not_allowed_fallback(http::not_allowed)
             .fallback(nothing)
             .layer(from_fn_with_state(Arc::new(Hosts(names)), hosts::check))
     }
 
     /// Answers whether the hub is well, for everybody, and not why.
-    pub fn health(&self) -> Router {
-        let router = Router::new().route("/healthz", get(health)).route("/readyz", get(ready_or_not));
-        router.with_state(self.clone())
+    pub fn health(&self) -> OpenApiRouter {
+        OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready_or_not)).with_state(self.clone())
     }
 
     /// Answers `/metrics`.
-    pub fn metrics(&self) -> Router {
-        Router::new().route("/metrics", get(metrics)).with_state(self.clone())
+    pub fn metrics(&self) -> OpenApiRouter {
+        OpenApiRouter::new().routes(routes!(metrics)).with_state(self.clone())
     }
 }
 
+/// Whether the hub runs and is not about to stop.
+#[utoipa::path(
+    get, path = "/healthz", tag = "health",
+    responses((status = 200, body = String, description = "It runs"), (status = 503, body = String, description = "It is about to stop")),
+)]
 async fn health(State(operators): State<Operators>) -> Response {
     if operators.gate.is_shut() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
@@ -80,6 +93,10 @@ async fn health(State(operators): State<Operators>) -> Response {
 }
 
 /// Whether the hub can be given clients, and if not, why.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health",
+    responses((status = 200, body = String, description = "A message passes"), (status = 503, body = String, description = "Why not")),
+)]
 async fn ready(State(operators): State<Operators>) -> Response {
     match operators.readiness.ask(&operators.gate).await {
         Ok(()) => "ready\n".into_response(),
@@ -87,17 +104,31 @@ async fn ready(State(operators): State<Operators>) -> Response {
     }
 }
 
+/// Whether the hub can be given clients.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health",
+    responses((status = 200, description = "A message passes"), (status = 503, description = "None does")),
+)]
 async fn ready_or_not(State(operators): State<Operators>) -> StatusCode {
     let verdict = operators.readiness.ask(&operators.gate).await;
     if verdict.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
+/// What is counted, in the text format of Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "metrics",
+    responses((status = 200, body = String, description = "All of it")),
+)]
 async fn metrics(State(operators): State<Operators>) -> Response {
     let measures = Measures::of(&operators.gate, &operators.process).await;
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], measures.text()).into_response()
 }
 
-/// What `/metrics` has, as JSON.
+/// What `/metrics` has, as JSON: by name a number, or one for each value of its label.
+#[utoipa::path(
+    get, path = "/v1/stats", tag = "metrics",
+    responses((status = 200, body = BTreeMap<String, serde_json::Value>, description = "All of it"), Failures),
+)]
 async fn stats(State(operators): State<Operators>, request: Request) -> Result<Response, Problem> {
     Query::read(request.uri().query(), &[], &[])?;
     Ok(answer::json(&Measures::of(&operators.gate, &operators.process).await))

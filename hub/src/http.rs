@@ -7,8 +7,12 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::routing::{any, get, post};
+use axum::routing::any;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::described;
 use crate::gate::Gate;
 use crate::http::callers::{Callers, Visitor};
 use crate::http::problem::Problem;
@@ -40,6 +44,8 @@ pub mod origin;
 
 pub mod problem;
 
+pub mod shapes;
+
 /// What all requests share.
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -49,26 +55,32 @@ pub struct Api {
     turns: Arc<Turns>,
 }
 
-/// Answers what is below `/v1`, but for the WebSocket. Pages need [`origin::check`] besides.
-pub fn router(gate: &Arc<Gate>) -> Router {
+/// Answers what is below `/v1`, but for the WebSocket, and describes it. Pages need [`origin::check`] besides.
+pub fn router(gate: &Arc<Gate>) -> (Router, OpenApi) {
     let api = Api {
         gate: Arc::clone(gate),
         callers: Arc::default(),
         tickets: Arc::default(),
         turns: Arc::default(),
     };
-    Router::new()
-        .route("/v1/topics/{topic}/messages", post(messages::publish).get(pages::messages))
-        .route("/v1/topics/{topic}/position", get(pages::position))
-        .route("/v1/topics/{topic}", get(topics::one))
-        .route("/v1/topics", get(topics::list))
-        .route("/v1/tickets", post(tickets::create))
-        .route("/v1/messages", post(messages::publish_several))
-        .route(events::PATH, get(events::events))
+    let description = "Publish to topics, and read what they keep. docs/HTTP.md has it in words.";
+    let mut described = described::with_tokens(described::begin("Tidewire", description));
+    described.components.get_or_insert_default().schemas.extend([shapes::of_failures()]);
+    let (router, described) = OpenApiRouter::with_openapi(described)
+        .routes(routes!(messages::publish, pages::messages))
+        .routes(routes!(pages::position))
+        .routes(routes!(topics::one))
+        .routes(routes!(topics::list))
+        .routes(routes!(tickets::create))
+        .routes(routes!(messages::publish_several))
+        .routes(routes!(events::events))
+        .split_for_parts();
+    let router = router
         .route("/v1/{*path}", any(nothing))
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::disable())
-        .with_state(api)
+        .with_state(api);
+    (router, described)
 }
 
 /// Says that it is the wrong method.

@@ -2,7 +2,7 @@
 //!
 //! The modules, in the order a message meets them; each uses only those after it:
 //! [`server`] (starts and stops a hub), [`config`] (what was written becomes what it means), [`admin`] (health and
-//! metrics), [`turned_down`] (what is told of those whom the hub refuses something), [`page`] (what a browser sees), [`http`] (the HTTP API), [`gate`] (HTTP and the WebSocket handshake), [`reactor`] (a thread for
+//! metrics), [`turned_down`] (what is told of those whom the hub refuses something), [`page`] (what a browser sees), [`http`] (the HTTP API), [`described`] (what can be asked, as OpenAPI), [`gate`] (HTTP and the WebSocket handshake), [`reactor`] (a thread for
 //! each shard, and its sockets), [`tokens`] (whether one is sound, and what it says), [`tls`] (the hub's certificate), then leaves.
 
 pub mod server;
@@ -14,6 +14,8 @@ pub mod page;
 pub mod turned_down;
 
 pub mod http;
+
+pub mod described;
 
 pub mod gate;
 

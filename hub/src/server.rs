@@ -23,7 +23,7 @@ use crate::gate::{self, Gate, accept};
 use crate::reactor::Reactor;
 use crate::tls::{BadPair, Tls};
 use crate::turned_down::TurnedDown;
-use crate::{http, page};
+use crate::{described, http, page};
 
 /// A hub that runs.
 #[derive(Debug)]
@@ -76,15 +76,21 @@ impl Server {
         let door = Door::new(config.gate.clone(), config.proxies, config.tls.clone(), Arc::clone(&refusals));
         let gate = Gate::new(Arc::clone(&door), config.origins, Arc::clone(&reactor));
         let operators = Operators::new(&gate);
-        let mut router =
-            gate::router(Arc::clone(&gate)).merge(operators.health()).merge(page::router(config.demo));
+        let (api, mut described) = http::router(&gate);
+        let mut public = operators.health();
+        if config.public_metrics {
+            public = public.merge(operators.metrics());
+        }
+        let (public, of_operators) = public.split_for_parts();
+        described.merge(of_operators);
+        let router = gate::router(Arc::clone(&gate))
+            .merge(public)
+            .merge(described::router(&described))
+            .merge(page::router(config.demo));
         let turned_down = Arc::new(TurnedDown::new(Arc::clone(&reactor)));
         let mut tasks = vec![tokio::spawn(keep_telling(Arc::clone(&refusals), Arc::clone(&turned_down)))];
         tasks.extend(config.tls.clone().map(|tls| tokio::spawn(keep_looking(tls))));
         let admin_address = own.as_ref().map(|(_, address)| *address);
-        if config.public_metrics {
-            router = router.merge(operators.metrics());
-        }
         if let Some((listener, _)) = own {
             let limits = gate::limits::Limits { handshakes_max: OPERATORS_MAX, ..config.gate };
             let door = Door::new(limits, Proxies::default(), None, Arc::clone(&refusals));
@@ -94,7 +100,6 @@ impl Server {
                 door,
             )));
         }
-        let api = http::router(&gate);
         let for_pages = api.clone().layer(from_fn_with_state(Arc::clone(&gate), http::origin::check));
         let at_its_path = from_fn_with_state(Arc::clone(&gate), gate::at_its_path);
         let careful = router.clone().merge(for_pages).layer(at_its_path);

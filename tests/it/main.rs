@@ -8,6 +8,7 @@ mod layers;
 mod admin;
 mod command_line;
 mod configuration;
+mod described;
 mod events;
 mod frames;
 mod handshakes;

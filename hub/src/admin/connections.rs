@@ -14,15 +14,17 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::shard::looking::{Found, Seen, Wanted, Which};
 use tidewire_protocol::code::Code;
+use utoipa::ToSchema;
 
 use crate::admin::Operators;
 use crate::http::answer;
 use crate::http::problem::{Problem, later};
 use crate::http::query::Query;
+use crate::http::shapes::Failures;
 use crate::seats::{account_of, address_of};
 
 /// Some connections.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Connections {
     connections: Vec<Connection>,
     /// What to ask for `after` to get more; absent where these were the last.
@@ -31,7 +33,7 @@ pub(super) struct Connections {
 }
 
 /// One of them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Connection {
     id: String,
     /// Where it comes from; of IPv6 the network, as limits count it.
@@ -59,7 +61,17 @@ struct Id {
     who: Which,
 }
 
-/// `GET /v1/connections`
+/// Lists WebSockets, some at a time.
+#[utoipa::path(
+    get, path = "/v1/connections", tag = "connections",
+    params(
+        ("limit" = Option<u64>, Query, description = "How many at most; 100 without it", minimum = 1, maximum = 1000),
+        ("after" = Option<String>, Query, description = "The `next` of the answer before"),
+        ("subject" = Option<String>, Query, description = "Those of this subject"),
+        ("address" = Option<String>, Query, description = "Those of this address"),
+    ),
+    responses((status = 200, body = Connections, description = "Some of them"), Failures),
+)]
 pub(super) async fn list(State(operators): State<Operators>, request: Request) -> Result<Response, Problem> {
     let query = Query::read(request.uri().query(), &["limit", "after", "subject", "address"], &[])?;
     let limit = query.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
@@ -92,7 +104,15 @@ pub(super) async fn list(State(operators): State<Operators>, request: Request) -
     Ok(answer::json(&Connections { connections, next }))
 }
 
-/// `DELETE /v1/connections/{id}`
+/// Ends a WebSocket.
+#[utoipa::path(
+    delete, path = "/v1/connections/{id}", tag = "connections",
+    params(
+        ("id" = String, Path, description = "Which, as the list names it"),
+        ("again" = Option<bool>, Query, description = "Whether the client is to come back; true without it"),
+    ),
+    responses((status = 204, description = "It is told, and closed"), Failures),
+)]
 pub(super) async fn dismiss(
     State(operators): State<Operators>,
     Path(id): Path<String>,

@@ -23,8 +23,19 @@ use crate::gate::Leave;
 use crate::http::Api;
 use crate::http::problem::{Problem, later};
 use crate::http::query::{Query, shown};
+use crate::http::shapes::Failures;
 
-/// `GET /v1/events?topic=...`
+/// Tells what is published as Server-Sent Events, for as long as the connection lasts.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "read", security((), ("token" = [])),
+    params(
+        ("topic" = Vec<String>, Query, description = "Topics and patterns, each once", min_items = 1, max_items = 64),
+        ("from" = Option<String>, Query, description = "Where to start, as for pages; `latest` without it"),
+        ("ticket" = Option<String>, Query, description = "A ticket, in place of a token"),
+        ("last-event-id" = Option<String>, Header, description = "The id of the last event that was heard; `from` does not count then"),
+    ),
+    responses((status = 200, body = String, content_type = "text/event-stream", description = "What is published"), Failures),
+)]
 pub(super) async fn events(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     if parts.method != Method::GET {

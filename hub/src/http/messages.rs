@@ -18,15 +18,17 @@ use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
 use tidewire_protocol::client_frame::Batch;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::number::ProducerId;
+use utoipa::ToSchema;
 
 use crate::http::body::{self, Whole, content_of, essence};
 use crate::http::callers;
 use crate::http::problem::Problem;
 use crate::http::query::Name;
+use crate::http::shapes::{Failures, SeveralShape};
 use crate::http::{Api, answer};
 
 /// Where a message is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Published {
     topic: String,
     epoch: String,
@@ -36,7 +38,7 @@ pub(super) struct Published {
 }
 
 /// Where several are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AllPublished {
     messages: Vec<Published>,
 }
@@ -64,7 +66,18 @@ struct One<'a> {
     content: Option<Content>,
 }
 
-/// `POST /v1/topics/{topic}/messages`
+/// Publishes a message: the body is its payload, and `Content-Type` says what that is.
+#[utoipa::path(
+    post, path = "/v1/topics/{topic}/messages", tag = "publish", security((), ("token" = [])),
+    params(
+        ("topic" = String, Path, description = "Where to"),
+        ("idempotency-key" = Option<String>, Header, description = "Has it land once however often it is sent", min_length = 1, max_length = 256),
+    ),
+    request_body(content(
+        (serde_json::Value = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/cbor"),
+    )),
+    responses((status = 200, body = Published, description = "Where it is"), Failures),
+)]
 pub(super) async fn publish(
     State(api): State<Api>,
     Name(topic): Name,
@@ -84,7 +97,13 @@ pub(super) async fn publish(
     Ok(answer::json(&Published::new(topic, placed)))
 }
 
-/// `POST /v1/messages`
+/// Publishes 1 to 1,000 messages, all of them or none.
+#[utoipa::path(
+    post, path = "/v1/messages", tag = "publish", security((), ("token" = [])),
+    params(("idempotency-key" = Option<String>, Header, description = "Has them land once however often they are sent", min_length = 1, max_length = 256)),
+    request_body(content = SeveralShape, content_type = "application/json"),
+    responses((status = 200, body = AllPublished, description = "Where each is"), Failures),
+)]
 pub(super) async fn publish_several(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let visitor = api.enter(&parts).await?;

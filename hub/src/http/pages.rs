@@ -13,9 +13,11 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::json;
 use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Gap, Position, Start};
+use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
 use crate::http::query::{Name, Query, written};
+use crate::http::shapes::{Failures, MessageShape, PageShape};
 use crate::http::{Api, answer};
 
 /// Messages as they are told, and where they stand.
@@ -32,13 +34,26 @@ struct Told {
 }
 
 /// Where a topic stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Standing {
     topic: String,
     position: String,
 }
 
-/// `GET /v1/topics/{topic}/messages`
+/// Reads a page of what a topic keeps, or all that a pattern matches.
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}/messages", tag = "read", security((), ("token" = [])),
+    params(
+        ("topic" = String, Path, description = "A topic, or a pattern"),
+        ("from" = Option<String>, Query, description = "`earliest`, `latest`, `last:N`, `since:10m`, or a position: what comes after it"),
+        ("before" = Option<String>, Query, description = "A position: the newest below it. Not together with `from`"),
+        ("limit" = Option<u64>, Query, description = "Messages; 100 without it", minimum = 1, maximum = 1000),
+        ("wait" = Option<String>, Query, description = "`10s`, up to 50 s: how long to wait where there is nothing yet"),
+    ),
+    responses((status = 200, description = "A page", content(
+        (PageShape = "application/json"), (MessageShape = "application/x-ndjson"),
+    )), Failures),
+)]
 pub(super) async fn messages(
     State(api): State<Api>,
     Name(topic): Name,
@@ -83,7 +98,12 @@ pub(super) async fn messages(
     answer::large(answer::JSON, told.object(), &visitor.account, topics)
 }
 
-/// `GET /v1/topics/{topic}/position`
+/// Tells where a topic stands.
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}/position", tag = "read", security((), ("token" = [])),
+    params(("topic" = String, Path, description = "A topic, or a pattern")),
+    responses((status = 200, body = Standing, description = "Where it stands"), Failures),
+)]
 pub(super) async fn position(
     State(api): State<Api>,
     Name(topic): Name,

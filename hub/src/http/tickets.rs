@@ -12,8 +12,10 @@ use serde::Serialize;
 use tidewire_hub_core::access::caller::Caller;
 use tidewire_hub_core::clock::Millis;
 use tidewire_protocol::code::Code;
+use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
+use crate::http::shapes::Failures;
 use crate::http::{Api, answer};
 
 /// Tickets that have been given out.
@@ -38,13 +40,18 @@ struct Ticket {
 type Secret = [u8; 24];
 
 /// A ticket as it is told.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Ticket)]
 struct Told {
     ticket: String,
     expires_ms: u64,
 }
 
-/// `POST /v1/tickets`
+/// Gives a ticket for the token that it comes with.
+#[utoipa::path(
+    post, path = "/v1/tickets", tag = "tickets", security(("token" = [])),
+    responses((status = 200, body = Told, description = "The ticket"), Failures),
+)]
 pub(super) async fn create(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     let visitor = api.enter(&parts).await?;

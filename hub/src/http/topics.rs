@@ -7,13 +7,15 @@ use serde::Serialize;
 use tidewire_hub_core::access::caller::Right;
 use tidewire_hub_core::topics::listing::Known;
 use tidewire_hub_core::trie::Progress;
+use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
 use crate::http::query::{Name, Query, written};
+use crate::http::shapes::Failures;
 use crate::http::{Api, answer};
 
 /// Some topics.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Topics {
     topics: Vec<Topic>,
     /// What to ask for `after` to get more; absent where these were the last.
@@ -22,7 +24,7 @@ struct Topics {
 }
 
 /// What is known of one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Topic {
     topic: String,
     position: String,
@@ -37,7 +39,16 @@ impl From<Known> for Topic {
     }
 }
 
-/// `GET /v1/topics`
+/// Lists topics that a pattern matches.
+#[utoipa::path(
+    get, path = "/v1/topics", tag = "topics", security((), ("token" = [])),
+    params(
+        ("pattern" = Option<String>, Query, description = "Which; all without it"),
+        ("limit" = Option<u64>, Query, description = "How many at most; 100 without it", minimum = 1, maximum = 1000),
+        ("after" = Option<String>, Query, description = "The `next` of the answer before"),
+    ),
+    responses((status = 200, body = Topics, description = "Some of them"), Failures),
+)]
 pub(super) async fn list(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     let query = Query::read(parts.uri.query(), &["pattern", "limit", "after"], &[])?;
@@ -64,7 +75,12 @@ pub(super) async fn list(State(api): State<Api>, request: Request) -> Result<Res
     Ok(answer::json(&Topics { topics, next }))
 }
 
-/// `GET /v1/topics/{topic}`
+/// Tells of a topic.
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}", tag = "topics", security((), ("token" = [])),
+    params(("topic" = String, Path, description = "Which")),
+    responses((status = 200, body = Topic, description = "What is known of it"), Failures),
+)]
 pub(super) async fn one(
     State(api): State<Api>,
     Name(topic): Name,
