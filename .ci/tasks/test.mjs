@@ -19,6 +19,7 @@ import { at, cargoTarget, hubBinary } from "./paths.mjs";
 import { prepareBuild, prepareChromium, prepareNginx } from "./prepare.mjs";
 import { read, run } from "./run.mjs";
 import { runtimes } from "./runtimes.mjs";
+import { schemathesis } from "./schemathesis.mjs";
 import { runSections } from "./sections.mjs";
 
 const cargo = (...args) => run("cargo", args);
@@ -26,6 +27,8 @@ const npx = (...args) => run("npx", ["--no-install", ...args]);
 const wasm = ["--target", "wasm32-unknown-unknown"];
 /** Long enough to notice a decoder that breaks at once; `npm run fuzz` looks longer. */
 const FUZZ_SECONDS = 5;
+/** Of each of the hub's two addresses. */
+const SCHEMATHESIS_SECONDS = 20;
 const hub = { TIDEWIRE_BIN: hubBinary };
 
 const sections = [
@@ -76,6 +79,11 @@ const sections = [
       const env = { ...hub, TIDEWIRE_NGINX: await prepareNginx() };
       await run("cargo", ["test", "--locked", "--workspace"], { env });
     },
+  },
+  {
+    name: "test: the HTTP API against its description",
+    needs: "build",
+    run: () => schemathesis({ seconds: SCHEMATHESIS_SECONDS }),
   },
   {
     name: "test: wake-ups under loom",

@@ -8,7 +8,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::any;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::{OpenApi, RefOr, Required};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -66,7 +66,7 @@ pub fn router(gate: &Arc<Gate>) -> (Router, OpenApi) {
     let description = "Publish to topics, and read what they keep. docs/HTTP.md has it in words.";
     let mut described = described::with_tokens(described::begin("Tidewire", description));
     described.components.get_or_insert_default().schemas.extend([shapes::of_failures()]);
-    let (router, described) = OpenApiRouter::with_openapi(described)
+    let (router, mut described) = OpenApiRouter::with_openapi(described)
         .routes(routes!(messages::publish, pages::messages))
         .routes(routes!(pages::position))
         .routes(routes!(topics::one))
@@ -75,6 +75,12 @@ pub fn router(gate: &Arc<Gate>) -> (Router, OpenApi) {
         .routes(routes!(messages::publish_several))
         .routes(routes!(events::events))
         .split_for_parts();
+    let publish =
+        described.paths.paths.get_mut("/v1/topics/{topic}/messages").and_then(|path| path.post.as_mut());
+    if let Some(RefOr::T(body)) = publish.and_then(|publish| publish.request_body.as_mut()) {
+        // A message may be empty, and then has no body.
+        body.required = Some(Required::False);
+    }
     let router = router
         .route("/v1/{*path}", any(nothing))
         .method_not_allowed_fallback(not_allowed)

@@ -24,7 +24,7 @@ use crate::http::body::{self, Whole, content_of, essence};
 use crate::http::callers;
 use crate::http::problem::Problem;
 use crate::http::query::Name;
-use crate::http::shapes::{Failures, SeveralShape};
+use crate::http::shapes::{BytesShape, Failures, SeveralShape};
 use crate::http::{Api, answer};
 
 /// Where a message is.
@@ -73,8 +73,8 @@ struct One<'a> {
         ("topic" = String, Path, description = "Where to"),
         ("idempotency-key" = Option<String>, Header, description = "Has it land once however often it is sent", min_length = 1, max_length = 256),
     ),
-    request_body(content(
-        (serde_json::Value = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/cbor"),
+    request_body(description = "The payload; there is an empty one", content(
+        (serde_json::Value = "application/json"), (String = "text/plain"), (BytesShape = "application/octet-stream"), (BytesShape = "application/cbor"),
     )),
     responses((status = 200, body = Published, description = "Where it is"), Failures),
 )]

@@ -89,6 +89,11 @@ pub(super) struct GapShape {
     reason: String,
 }
 
+/// Bytes as they are.
+#[derive(ToSchema)]
+#[schema(as = Bytes, value_type = String, format = Binary)]
+pub(super) struct BytesShape(Vec<u8>);
+
 /// Messages to publish, all or none.
 #[derive(ToSchema)]
 #[schema(as = Several)]
