@@ -1,4 +1,5 @@
-//! Puts the demo's page, if `npm run build` has made it, into the binary as `static FILES`.
+//! Puts pages, if `npm run build` has made them, into the binary: the demo's as `DEMO`, and the one that shows the HTTP API as
+//! `REFERENCE`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,12 +13,22 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed={}", web.display());
     println!("cargo::rerun-if-changed=build.rs");
 
-    let page = web.join("dist").canonicalize();
+    let mut tables = String::new();
+    for (name, folder) in [("DEMO", "dist"), ("REFERENCE", "reference/dist")] {
+        tables.push_str(&table(name, &web.join(folder))?);
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    fs::write(out.join("files.rs"), tables)
+}
+
+/// The files of a folder, or none.
+fn table(name: &str, folder: &Path) -> io::Result<String> {
+    let page = folder.canonicalize();
     let mut files = BTreeSet::new();
     if let Ok(page) = &page {
         gather(page, &mut files)?;
     }
-    let mut table = String::from("static FILES: &[File] = &[\n");
+    let mut table = format!("/// Files of a page.\npub static {name}: &[File] = &[\n");
     for file in files {
         let path = page.as_ref().map_or(file.as_path(), |page| file.strip_prefix(page).unwrap_or(&file));
         let path = path.to_string_lossy().replace('\\', "/");
@@ -28,8 +39,7 @@ fn main() -> io::Result<()> {
         );
     }
     table.push_str("];\n");
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    fs::write(out.join("demo_files.rs"), table)
+    Ok(table)
 }
 
 fn gather(folder: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<()> {

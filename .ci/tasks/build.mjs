@@ -14,6 +14,7 @@ import { fileURLToPath } from "node:url";
 import { buildPackage, checkSize } from "./package.mjs";
 import { at, chat, hubBinary, jsPackage, root, web } from "./paths.mjs";
 import { prepareBuild } from "./prepare.mjs";
+import { buildReference } from "./reference.mjs";
 import { run } from "./run.mjs";
 import { buildRustPage } from "./rust-page.mjs";
 import { step, stepIfChanged } from "./steps.mjs";
@@ -33,6 +34,7 @@ export async function buildHub() {
   await buildScript();
   await buildPackage();
   await buildPage("build the demo page", web);
+  await buildReference();
   await step("compile the hub", () =>
     run("cargo", ["build", "--locked", "--release", "-p", "tidewire"]),
   );

@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
+
+use crate::assets::{self, REFERENCE};
 
 /// A description in which nothing stands yet, of what is for some.
 pub fn begin(title: &str, description: &str) -> OpenApi {
@@ -30,9 +33,35 @@ pub fn with_tokens(mut api: OpenApi) -> OpenApi {
 /// Answers with a description.
 pub fn router(api: &OpenApi) -> Router {
     let text = api.to_json().unwrap_or_default();
-    Router::new().route("/v1/openapi.json", get(description)).with_state(Arc::from(text))
+    Router::new()
+        .route("/v1/openapi.json", get(description))
+        .route("/v1/docs", get(page))
+        .route("/v1/docs/{file}", get(file))
+        .with_state(Arc::from(text))
+}
+
+/// The page, under a policy that lets it load what is here and nothing else.
+async fn page(asked: HeaderMap) -> Response {
+    of_page("index.html", &asked).unwrap_or_else(|| (StatusCode::NOT_FOUND, NO_PAGE).into_response())
+}
+
+async fn file(Path(name): Path<String>, asked: HeaderMap) -> Response {
+    let nothing = || (StatusCode::NOT_FOUND, "there is nothing here\n").into_response();
+    of_page(&name, &asked).unwrap_or_else(nothing)
+}
+
+fn of_page(name: &str, asked: &HeaderMap) -> Option<Response> {
+    let file = REFERENCE.iter().find(|file| file.path == name)?;
+    Some(assets::serve(file, asked, POLICY, "no-cache"))
 }
 
 async fn description(State(text): State<Arc<str>>) -> Response {
     ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], text.to_string()).into_response()
 }
+
+/// The page makes its styles itself; nothing of it is evaluated.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const NO_PAGE: &str = "This hub was built before the page that shows its API: run `npm run build`, then start it again. \
+     /v1/openapi.json is there.\n";

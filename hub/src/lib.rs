@@ -27,6 +27,8 @@ pub mod tls;
 
 pub mod small_file;
 
+pub mod assets;
+
 pub mod seats;
 
 pub mod place;
