@@ -180,7 +180,7 @@ fn who_waits_is_answered_when_something_comes() {
     let path = format!("{A}?from={next}&wait=50s");
     let mut both = [waiting(&path), waiting(&path)];
     let mut other = waiting("/v1/topics/nobody/messages?from=latest&wait=50");
-    eventually("they wait", || hub.metric("tidewire_http_connections") >= 4);
+    eventually("they wait", || hub.metric("tidewire_clients") >= 4);
     http.post(A, JSON, b"2").ok();
     for waiting in &mut both {
         assert_eq!(offsets(&waiting.answer().ok()), [2]);
