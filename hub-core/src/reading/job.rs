@@ -179,6 +179,16 @@ impl Job {
         matches!(self.ask, Ask::More(_))
     }
 
+    /// Whether a step of it was done.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.stage, Stage::Begin)
+    }
+
+    /// Whether it comes to know no more of its topics than it does.
+    pub(super) fn knows_its_topics(&self) -> bool {
+        self.has_begun() || matches!(&self.ask, Ask::More(More { merge: Some(_), .. }))
+    }
+
     /// Does one step; the answer, when it is there.
     pub fn step(&mut self, now: Millis, hub: &Hub<'_>, account: &Arc<Account>) -> Option<Answer> {
         match std::mem::replace(&mut self.stage, Stage::Next) {

@@ -1,13 +1,14 @@
 //! Reads that need a look at many topics, done a step at a time by whoever lends a thread, in turns by account: one
 //! that asks much waits for itself.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use tidewire_protocol::code::Code;
 
 use crate::clock::Millis;
 use crate::errands::Errands;
-use crate::ledger::{Account, Charge, Kind};
+use crate::ledger::{Account, Charge, Kind, Ledger};
 use crate::letter::{Address, Inbox};
 use crate::reading::job::{Answer, Begun, Hub, Job};
 
@@ -17,6 +18,8 @@ pub struct Reads {
     errands: Errands<Waiting, Read>,
     bytes_max: usize,
     unclaimed_max: usize,
+    /// Reads that have begun and are not done.
+    under_way: AtomicUsize,
 }
 
 /// Somebody who waits for what he asked. Once he lets go of it nobody reads for him any more.
@@ -48,7 +51,7 @@ impl Reads {
     /// None yet, for so many shards. What reads keep has a bound, and what was read and not handed over.
     #[must_use]
     pub fn new(shards: usize, bytes_max: usize, unclaimed_max: usize) -> Self {
-        Self { errands: Errands::new(shards), bytes_max, unclaimed_max }
+        Self { errands: Errands::new(shards), bytes_max, unclaimed_max, under_way: AtomicUsize::new(0) }
     }
 
     /// Has `waker` called whenever there is something to read. To be set once.
@@ -81,18 +84,26 @@ impl Reads {
     pub fn turn(&self, now: Millis, hub: &Hub<'_>, inboxes: &[Arc<Inbox>]) -> bool {
         // One for which much was read that is not handed over yet is passed by: whoever reads faster than its shard has time
         // for it would fill the memory. So is everybody where that is more than fits.
-        let has_much = |Waiting { account, .. }: &Waiting| {
+        let others = self.under_way.load(Ordering::Relaxed);
+        let has_much = |Waiting { account, job, .. }: &Waiting| {
             account.held(Kind::Unclaimed) >= UNCLAIMED_MAX
                 || account.ledger().held(Kind::Unclaimed) >= self.unclaimed_max
+                || !job.knows_its_topics() && !self.may_begin(others, account.ledger())
         };
         let Some(mut waiting) = self.errands.line().next(has_much) else { return false };
+        let before = usize::from(waiting.job.has_begun());
         if waiting.asker.strong_count() == 0 {
+            drop(waiting);
+            self.has_changed(before, 0);
             return true;
         }
         match waiting.job.step(now, hub, &waiting.account) {
-            None => self.errands.line().put_back(waiting.account.key(), waiting),
+            None => {
+                self.errands.line().put_back(waiting.account.key(), waiting);
+                self.has_changed(before, 1);
+            }
             Some(mut answer) => {
-                let Waiting { address, account, .. } = waiting;
+                let (address, account) = (waiting.address, Arc::clone(&waiting.account));
                 if !account.may_hold(Kind::Reading, 0, self.bytes_max) {
                     // What it knows of its topics is worked out anew for the next part.
                     answer.forget_merges();
@@ -100,9 +111,28 @@ impl Reads {
                 let mut charge = Charge::new(&account, Kind::Unclaimed);
                 charge.set(size_of::<Read>() + answer.bytes());
                 self.errands.leave(address.shard as usize, Read { address, answer, charge }, inboxes);
+                drop(waiting.job);
+                self.has_changed(before, 0);
             }
         }
         true
+    }
+
+    /// Whether one more read may begin beside so many others: what all of them come to know of their topics, about as much
+    /// as the hub does if they ask for all there are, is to fit.
+    fn may_begin(&self, others: usize, ledger: &Ledger) -> bool {
+        let most = (others + 1).saturating_mul(ledger.held(Kind::Names));
+        others == 0 || most <= self.bytes_max && ledger.held(Kind::Reading) < self.bytes_max
+    }
+
+    /// Of a read that counted as so many under way so many do now. Where it is done others may begin.
+    fn has_changed(&self, before: usize, after: usize) {
+        if after > before {
+            self.under_way.fetch_add(1, Ordering::Relaxed);
+        } else if before > after {
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+            self.errands.line().go_on();
+        }
     }
 
     /// Takes some of what was read for a shard. To be followed by [`Self::go_on`], when that is handed over.
