@@ -38,8 +38,8 @@ pub struct Calls<R> {
     inbox: Arc<Inbox>,
     book: Mutex<Book<R>>,
     next_generation: AtomicU32,
-    /// Publishes that name a producer go one after another: two that name the same one would fence each other.
-    in_turn: Mutex<()>,
+    /// Publishes that name a producer go one after another, by its number: two that name the same one would fence each other.
+    in_turn: [Mutex<()>; 64],
 }
 
 /// Who calls.
@@ -51,6 +51,13 @@ pub struct By<'a> {
     pub account: &'a Arc<Account>,
     /// How fast its connection publishes.
     pub pace: &'a Pace,
+}
+
+impl By<'_> {
+    /// Whether the caller's token lasts.
+    fn check(&self, now: Millis) -> Result<(), Code> {
+        if now < self.caller.ends_at() { Ok(()) } else { Err(Code::BadToken) }
+    }
 }
 
 /// A call under way.
@@ -113,7 +120,14 @@ impl<R> Calls<R> {
     #[must_use]
     pub fn new(shard: usize, topics: Arc<Topics>, inbox: Arc<Inbox>) -> Self {
         let book = Mutex::new(Book { open: Slab::new(), listening: BTreeSet::new() });
-        Self { topics, shard, inbox, book, next_generation: AtomicU32::new(0), in_turn: Mutex::default() }
+        Self {
+            topics,
+            shard,
+            inbox,
+            book,
+            next_generation: AtomicU32::new(0),
+            in_turn: std::array::from_fn(|_| Mutex::default()),
+        }
     }
 
     /// The topics of the hub.

@@ -122,6 +122,8 @@ impl Reactor {
         let wake = Arc::new(Notify::new());
         let calls = Arc::new(desk::inbox(Arc::clone(&wake)));
         inboxes.push(Arc::clone(&calls));
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(io::Error::other)?;
         let epoch = Epoch(getrandom::u64().map_err(io::Error::other)?);
         // Whatever a configuration keeps, it is not what the hub asks itself.
         settings.rules.splice(0..0, probing::rule());
@@ -145,8 +147,8 @@ impl Reactor {
             };
             lend("checker", |waker| topics.credentials().on_work(waker), check)?;
         }
-        let desk = Arc::new(Desk::new(shards, Arc::clone(&topics), calls, clock));
-        tokio::spawn(desk::keep_delivering(Arc::clone(&desk), wake));
+        let desk = Arc::new(Desk::new(shards, Arc::clone(&topics), calls, clock, secret));
+        desk::spawn_delivery(Arc::clone(&desk), wake);
         let mut threads = Vec::new();
         for (index, ((poll, waker), inbox)) in polls.into_iter().zip(inboxes).enumerate() {
             let (orders, taken) = orders(waker);

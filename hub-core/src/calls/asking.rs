@@ -12,7 +12,7 @@ use crate::calls::{By, CallId, Calls, Of};
 use crate::clock::Millis;
 use crate::reading::job::{Ask, PageRead};
 use crate::reading::reads::Asker;
-use crate::session::asking::readable;
+use crate::session::asking::{readable, still_readable};
 use crate::tail::Tail;
 
 /// A page that was asked for.
@@ -28,9 +28,25 @@ impl<R> Calls<R> {
     /// Whether a topic, or all that a pattern matches, may be read.
     ///
     /// # Errors
-    /// [`Code::BadName`] or [`Code::Forbidden`].
-    pub fn readable(&self, by: By<'_>, right: Right, name: &str) -> Result<Granted<Selector>, Code> {
+    /// [`Code::BadName`], [`Code::Forbidden`], or [`Code::BadToken`] if the caller's token has ended.
+    pub fn readable(
+        &self,
+        now: Millis,
+        by: By<'_>,
+        right: Right,
+        name: &str,
+    ) -> Result<Granted<Selector>, Code> {
+        by.check(now)?;
         readable(name, by.caller, right, &self.topics)
+    }
+
+    /// Whether what was granted still is: to be asked before a page is told.
+    ///
+    /// # Errors
+    /// As for [`Self::readable`].
+    pub fn still_readable(&self, now: Millis, by: By<'_>, what: &Granted<Selector>) -> Result<(), Code> {
+        by.check(now)?;
+        still_readable(what, by.caller, &self.topics).then_some(()).ok_or(Code::Forbidden)
     }
 
     /// Reads a page of at most so many bytes.

@@ -79,12 +79,13 @@ impl<R> Calls<R> {
         if messages.is_empty() || messages.len() as u64 > Batch::COUNT_MAX {
             return Err(turned(0, Code::LimitReached.into()));
         }
+        by.check(now).map_err(|code| turned(0, code.into()))?;
         let mut names = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
             names.push(self.granted(by, message).map_err(|code| turned(index, code.into()))?);
         }
         self.pay(now, by, messages.len() as u64).map_err(|refusal| turned(0, refusal))?;
-        let _in_turn = producer.map(|_| lock(&self.in_turn));
+        let _in_turn = producer.map(|it| lock(&self.in_turn[usize::from(it.0[0]) % self.in_turn.len()]));
         let id = self.open(reply, Of::Publish(Publishing::default()));
         let mut publishing = Publishing::of(messages.len());
         let ways = self.begin(now, by, id, &names, producer, &mut publishing);

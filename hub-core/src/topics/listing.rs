@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidewire_protocol::name::{Selector, TopicName};
+use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::Position;
 
 use crate::access::Granted;
@@ -44,7 +45,9 @@ impl Topics {
             }
             Selector::Pattern(pattern) => lock(&self.names).list(pattern, progress, names, &mut listed),
         };
-        (listed.topics.into_iter().map(|topic| known(now, &topic)).collect(), progress)
+        // Of one that is only listened to nothing is known.
+        let known = listed.topics.iter().map(|topic| known(now, topic));
+        (known.filter(|known| known.position.offset > Offset(0)).collect(), progress)
     }
 }
 

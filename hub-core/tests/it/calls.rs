@@ -142,6 +142,71 @@ fn a_second_try_waits_with_the_first_and_hears_the_same() {
 }
 
 #[test]
+fn of_tries_that_come_at_once_one_lands_and_none_is_fenced() {
+    let hub = Hub::new(Limits::default(), keep_all());
+    let placed: Vec<_> = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let ada = Visitor::with_token(&hub, 9, "ada");
+                    (0..200).for_each(|_| {
+                        ada.ask(&hub, &[("a", "1")], 7).unwrap();
+                    });
+                })
+            })
+            .collect();
+        tries.into_iter().for_each(|tried| tried.join().unwrap());
+        taken(&hub).into_iter().map(|(_, answer)| offsets(&landed(answer))).collect()
+    });
+    assert_eq!(placed.len(), 1_600);
+    assert_eq!(placed.iter().filter(|it| ***it == [(1, false)]).count(), 1);
+    assert!(placed.iter().all(|it| it[0].0 == 1));
+}
+
+#[test]
+fn a_caller_whose_token_has_ended_gets_nothing() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let mut ada = Visitor::with_token(&hub, 9, "ada");
+    let allow = Vec::new();
+    let ends_at = hub.now.plus(1_000);
+    let pass = Pass { subject: "ada".into(), allow, expires_at: ends_at, ends_at };
+    ada.caller = Caller::new(pass, &ada.account).unwrap();
+    let anybody = Visitor::new(&hub, 9, Caller::default());
+    let what = hub.calls.readable(hub.now, anybody.by(), Right::History, "a").unwrap();
+    assert!(ada.ask(&hub, &[("a", "1")], 0).is_ok());
+    assert_eq!(hub.calls.still_readable(hub.now, ada.by(), &what), Ok(()));
+    hub.wait(1_000);
+    assert!(ada.ask(&hub, &[("a", "1")], 0).is_err_and(|turned| turned.refusal.code == Code::BadToken));
+    assert_eq!(hub.calls.still_readable(hub.now, ada.by(), &what), Err(Code::BadToken));
+    assert!(hub.calls.readable(hub.now, ada.by(), Right::History, "a").is_err());
+    hub.topics.change_access(Access::default());
+    assert_eq!(hub.calls.still_readable(hub.now, anybody.by(), &what), Err(Code::Forbidden));
+}
+
+#[test]
+fn reads_of_many_accounts_know_no_more_together_than_they_may() {
+    let hub = Hub::new(limits(|it| it.reading_bytes_max = 100_000), keep_all());
+    let visitor = anybody(&hub);
+    for n in 0..1_000 {
+        visitor.publish(&hub, &[(&format!("t.n{n}"), "x")], 0);
+    }
+    let readers: Vec<_> = (10..74).map(|address| Visitor::new(&hub, address, Caller::default())).collect();
+    for (reply, reader) in readers.iter().enumerate() {
+        let what = hub.calls.readable(hub.now, reader.by(), Right::History, "t.*").unwrap();
+        hub.calls.page(hub.now, reader.by(), &what, &Start::Last(10), usize::MAX, reply).unwrap();
+    }
+    let waiting = hub.held(Kind::Reading);
+    let (mut most, mut told) = (0, 0);
+    while hub.topics.read_on(hub.now) {
+        most = most.max(hub.held(Kind::Reading) - waiting.min(hub.held(Kind::Reading)));
+        told += taken(&hub).len();
+    }
+    assert_eq!(told, readers.len());
+    assert!(most < 400_000, "{most} bytes, beside {waiting} of those who wait");
+    assert_eq!(hub.held(Kind::Reading), 0);
+}
+
+#[test]
 fn what_the_log_does_not_store_is_told_and_may_be_tried_again() {
     let hub = late();
     let ada = Visitor::with_token(&hub, 9, "ada");
@@ -225,7 +290,7 @@ fn pages_come_at_once_or_when_they_were_read() {
         visitor.publish(&hub, &[("a.b", text)], 0);
     }
     let read = |name: &str| {
-        let what = hub.calls.readable(visitor.by(), Right::History, name).unwrap();
+        let what = hub.calls.readable(hub.now, visitor.by(), Right::History, name).unwrap();
         hub.calls.page(hub.now, visitor.by(), &what, &Start::Last(2), usize::MAX, 5).unwrap()
     };
     let Asked::Page(page) = read("a.b") else { panic!("a topic's page is there") };
@@ -234,7 +299,7 @@ fn pages_come_at_once_or_when_they_were_read() {
     while hub.topics.read_on(hub.now) {}
     let Some((5, Answer::Page(late))) = taken(&hub).pop() else { panic!("the page comes") };
     assert_eq!((page.upto, page.after), (late.upto, late.after));
-    assert!(hub.calls.readable(visitor.by(), Right::History, "a..b").is_err());
+    assert!(hub.calls.readable(hub.now, visitor.by(), Right::History, "a..b").is_err());
     let Asked::Later(id) = read("a.>") else { panic!("a pattern's page is read") };
     hub.calls.forget(hub.now, id);
     while hub.topics.read_on(hub.now) {}
@@ -246,7 +311,7 @@ fn who_waits_for_news_is_told_once_and_nobody_else_is() {
     let hub = Hub::new(Limits::default(), keep_all());
     let visitor = anybody(&hub);
     let listen = |name: &str, reply| {
-        let what = hub.calls.readable(visitor.by(), Right::History, name).unwrap();
+        let what = hub.calls.readable(hub.now, visitor.by(), Right::History, name).unwrap();
         hub.calls.listen(hub.now, visitor.by(), &what, reply)
     };
     let told = || {

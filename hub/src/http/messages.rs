@@ -91,7 +91,7 @@ pub(super) async fn publish(
     let whole = body::read(&parts.headers, body, bytes_max, &visitor.account, limits).await?;
     body::check(content, &whole.bytes)?;
     let message = NewMessage { topic: &topic, content, payload: &whole.bytes };
-    let producer = producer(&parts.headers, &visitor)?;
+    let producer = producer(&api, &parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &[message], producer).await;
     let placed = landed.map_err(|Turned { refusal, .. }| refusal)?.pop().ok_or(Code::Internal)??;
     Ok(answer::json(&Published::new(topic, placed)))
@@ -118,7 +118,7 @@ pub(super) async fn publish_several(State(api): State<Api>, request: Request) ->
     let messages: Vec<_> = messages
         .map(|(one, (content, payload))| NewMessage { topic: &one.topic, content: *content, payload })
         .collect();
-    let producer = producer(&parts.headers, &visitor)?;
+    let producer = producer(&api, &parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &messages, producer).await;
     let landed = landed.map_err(|Turned { index, refusal }| Problem::from(refusal).of_message(index))?;
     // What the others are refused for follows from one of them, which is the one to tell.
@@ -130,7 +130,8 @@ pub(super) async fn publish_several(State(api): State<Api>, request: Request) ->
     }
     let published = several.messages.iter().zip(landed.into_iter().flatten());
     let published = published.map(|(one, placed)| Published::new(one.topic.clone().into_owned(), placed));
-    Ok(answer::json(&AllPublished { messages: published.collect() }))
+    let published = AllPublished { messages: published.collect() };
+    Ok(answer::json(&published))
 }
 
 async fn read_several(
@@ -207,8 +208,12 @@ impl One<'_> {
     }
 }
 
-/// What makes a retry land once: the same for all tries with one key by one caller, and nobody else's.
-fn producer(headers: &HeaderMap, visitor: &callers::Visitor) -> Result<Option<ProducerId>, Problem> {
+/// What makes a retry land once: the same for all tries with one key by one caller, and nobody else's, whoever guesses the key.
+fn producer(
+    api: &Api,
+    headers: &HeaderMap,
+    visitor: &callers::Visitor,
+) -> Result<Option<ProducerId>, Problem> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(key) = keys.next() else { return Ok(None) };
     if keys.next().is_some() || key.is_empty() || key.len() > KEY_BYTES_MAX {
@@ -217,7 +222,8 @@ fn producer(headers: &HeaderMap, visitor: &callers::Visitor) -> Result<Option<Pr
         )));
     }
     let mut hash = Sha256::new();
-    hash.update(b"tidewire idempotency key, 1\0");
+    // Else anybody could say what a key stands for, and take that as a producer of its own.
+    hash.update(api.desk().secret());
     match visitor.caller.subject() {
         Some(subject) => {
             hash.update(b"subject\0");

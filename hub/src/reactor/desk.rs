@@ -22,6 +22,7 @@ use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::ProducerId;
 use tidewire_protocol::position::Start;
 use tokio::sync::{Notify, oneshot};
+use tracing::error;
 
 use crate::reactor::clock::Clock;
 
@@ -30,6 +31,7 @@ use crate::reactor::clock::Clock;
 pub struct Desk {
     calls: Calls<oneshot::Sender<Answer>>,
     clock: Clock,
+    secret: [u8; 32],
 }
 
 /// A call under way; forgotten with this.
@@ -41,8 +43,19 @@ struct UnderWay<'a> {
 
 impl Desk {
     /// A desk whose inbox stands at `index` among those of the topics.
-    pub(super) fn new(index: usize, topics: Arc<Topics>, inbox: Arc<Inbox>, clock: Clock) -> Self {
-        Self { calls: Calls::new(index, topics, inbox), clock }
+    pub(super) fn new(
+        index: usize,
+        topics: Arc<Topics>,
+        inbox: Arc<Inbox>,
+        clock: Clock,
+        secret: [u8; 32],
+    ) -> Self {
+        Self { calls: Calls::new(index, topics, inbox), clock, secret }
+    }
+
+    /// What nobody knows outside, as long as the producers last that are made of it.
+    pub fn secret(&self) -> &[u8; 32] {
+        &self.secret
     }
 
     /// The topics of the hub.
@@ -102,13 +115,16 @@ impl Desk {
         bytes_max: usize,
     ) -> Result<PageRead, Code> {
         let (reply, answer) = oneshot::channel();
-        match self.calls.page(self.now(), by, what, start, bytes_max, reply)? {
-            Asked::Page(page) => Ok(page),
+        let page = match self.calls.page(self.now(), by, what, start, bytes_max, reply)? {
+            Asked::Page(page) => page,
             Asked::Later(id) => match self.await_answer(id, answer, CALL_TIME).await {
-                Some(Answer::Page(page)) => Ok(page),
-                _ => Err(Code::Overloaded),
+                Some(Answer::Page(page)) => page,
+                _ => return Err(Code::Overloaded),
             },
-        }
+        };
+        // Others may hold by now.
+        self.calls.still_readable(self.now(), by, what)?;
+        Ok(page)
     }
 
     /// Waits, so long at most, until there is something to read from a start; gives where to read then.
@@ -165,7 +181,7 @@ impl Desk {
     /// # Errors
     /// [`Code::BadName`] or [`Code::Forbidden`].
     pub fn readable(&self, by: By<'_>, right: Right, name: &str) -> Result<Granted<Selector>, Code> {
-        self.calls.readable(by, right, name)
+        self.calls.readable(self.now(), by, right, name)
     }
 
     /// Gives answers that have come to those who wait for them.
@@ -217,8 +233,18 @@ pub(super) fn inbox(wake: Arc<Notify>) -> Inbox {
     }))
 }
 
-/// Delivers what comes by itself, for ever.
-pub(super) async fn keep_delivering(desk: Arc<Desk>, wake: Arc<Notify>) {
+/// Delivers what comes by itself, for ever. A hub that does that no more ends as a whole.
+pub(super) fn spawn_delivery(desk: Arc<Desk>, wake: Arc<Notify>) {
+    let delivery = tokio::spawn(keep_delivering(desk, wake));
+    tokio::spawn(async move {
+        if delivery.await.is_err_and(|error| error.is_panic()) {
+            error!(target: "reactor", "what delivers answers has ended, and with it the hub");
+            std::process::abort();
+        }
+    });
+}
+
+async fn keep_delivering(desk: Arc<Desk>, wake: Arc<Notify>) {
     loop {
         wake.notified().await;
         desk.deliver();
