@@ -4,7 +4,6 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,11 +22,13 @@ use rustls::ServerConnection;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::names::producers::Arrival;
 use tidewire_hub_core::shard::listening::Listening;
+use tidewire_protocol::code::Code;
 use tracing::{debug, warn};
 
 use crate::gate::door::Door;
 use crate::gate::handshake::{BadHandshake, Handshake, words};
 use crate::gate::limits::Limits;
+use crate::gate::line::Line;
 use crate::gate::link::{Handover, Link};
 use crate::gate::origin::{Origins, well_formed};
 use crate::gate::refusals::Reason;
@@ -62,9 +63,8 @@ pub mod stream;
 pub struct Gate {
     door: Arc<Door>,
     origins: Origins,
-    /// Connections that have a dialect and a shard.
+    /// Those who are in: with a shard, or with requests to be answered here.
     connections: Arc<Seats>,
-    draining: AtomicBool,
     reactor: Arc<Reactor>,
 }
 
@@ -72,12 +72,12 @@ impl Gate {
     /// An open gate before a reactor, behind a door.
     pub fn new(door: Arc<Door>, origins: Origins, reactor: Arc<Reactor>) -> Arc<Self> {
         let connections = Seats::new(door.limits.connections_max, door.limits.connections_per_address_max);
-        Arc::new(Self { door, origins, connections, draining: AtomicBool::new(false), reactor })
+        Arc::new(Self { door, origins, connections, reactor })
     }
 
     /// Lets nobody in any more. Health is still answered, so that load balancers see it.
     pub fn shut(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.door.close();
     }
 
     /// Notes that somebody is not let in.
@@ -87,7 +87,7 @@ impl Gate {
 
     /// Whether nobody is let in any more.
     pub fn is_shut(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.door.is_closed()
     }
 
     /// Those that are in: what shards have, and connections that use the HTTP API.
@@ -121,7 +121,8 @@ impl Gate {
     pub fn admit_from(&self, peer: IpAddr, client: IpAddr) -> Result<Seat, NotNow> {
         if self.is_shut() {
             self.refuse(Reason::Draining, client, STOPPING);
-            return Err(NotNow { why: STOPPING.into(), retry_after: RETRY_AFTER_DRAIN });
+            let (code, why) = (Code::Draining, STOPPING.into());
+            return Err(NotNow { code, why, retry_after: RETRY_AFTER_DRAIN });
         }
         let seat = if peer != client && self.door.proxies.trust(peer) {
             self.connections.take_of_many(peer)
@@ -131,11 +132,11 @@ impl Gate {
         seat.map_err(|no_seat| {
             let remedy = remedy(no_seat, &self.door.limits);
             self.refuse(full(no_seat), client, format_args!("{no_seat}; {remedy}"));
-            NotNow { why: no_seat.to_string(), retry_after: RETRY_AFTER_FULL }
+            NotNow { code: Code::Overloaded, why: no_seat.to_string(), retry_after: RETRY_AFTER_FULL }
         })
     }
 
-    /// Has a shard go on with the answer to somebody who only listens: gives the answer's body.
+    /// Has a shard go on with the answer to somebody who only listens, and may have a seat already: gives the answer's body.
     ///
     /// # Errors
     /// [`NotNow`] says why there is no room.
@@ -143,9 +144,10 @@ impl Gate {
         self: &Arc<Self>,
         leave: &Leave,
         client: IpAddr,
+        seat: Option<Seat>,
         listening: Listening,
     ) -> Result<Body, NotNow> {
-        let seat = self.admit(client)?;
+        let seat = seat.map_or_else(|| self.admit(client), Ok)?;
         let arrival = self.reactor.topics().arrive();
         let (body, taken) = leave.ask();
         let gate = Arc::clone(self);
@@ -176,6 +178,8 @@ pub type Leave = Arc<Handover<Stream>>;
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
 pub struct NotNow {
+    /// What programs are told.
+    pub code: Code,
     /// Why.
     pub why: String,
     /// After how many seconds somebody may be.
@@ -205,9 +209,11 @@ async fn upgrade(
             return refuse(bad);
         }
     };
-    let seat = match gate.admit(client) {
+    let line = request.extensions().get::<Arc<Line>>();
+    let seat = line.filter(|_| !gate.is_shut()).and_then(|line| line.leave());
+    let seat = match seat.map_or_else(|| gate.admit(client), Ok) {
         Ok(seat) => seat,
-        Err(NotNow { why, retry_after }) => return come_back_later(&why, retry_after),
+        Err(NotNow { why, retry_after, .. }) => return come_back_later(&why, retry_after),
     };
     let answer = switching(&handshake);
     debug!(target: "gate", "{client} connects and speaks {}", handshake.subprotocol);

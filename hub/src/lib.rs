@@ -29,6 +29,7 @@ pub mod small_file;
 
 pub mod assets;
 
+pub mod hosts;
 pub mod seats;
 
 pub mod place;

@@ -215,11 +215,14 @@ fn topics_are_listed_some_at_a_time() {
     let one = http.get("/v1/topics/b").ok();
     assert_eq!((&one["topic"], &one["messages"]), (&json!("b"), &json!(1)));
     assert_eq!(http.get("/v1/topics/nobody").problem().1, "unknown_topic");
+    let _listener = crate::support::listener::Listener::start(hub.address, "topic=nobody", "");
+    assert_eq!(http.get("/v1/topics/nobody").problem().1, "unknown_topic", "to listen is not to publish");
     assert_eq!(http.get("/v1/topics/a.*").problem().1, "bad_request");
 }
 
 #[test]
 fn whatever_is_wrong_is_a_problem_with_a_name() {
+    let many = format!("/v1/topics/a/messages?from={}", vec!["0000000000000001:1"; 65].join(","));
     let hub = Hub::dev();
     let mut http = Http::to(hub.address);
     for (method, path, status, says) in [
@@ -235,6 +238,7 @@ fn whatever_is_wrong_is_a_problem_with_a_name() {
         ("GET", "/v1/topics/a.*/messages?wait=1", 400, "cannot do this"),
         ("GET", "/v1/topics/a/messages?from=latest&before=0000000000000001:1", 400, "say one"),
         ("GET", "/v1/topics/a/position?x", 400, "`x`"),
+        ("GET", &many, 400, "`from`"),
         ("PUT", "/v1/topics/a/messages", 405, "method"),
         ("DELETE", "/v1/messages", 405, "method"),
         ("GET", "/v1/nothing", 404, "nothing here"),
@@ -257,11 +261,12 @@ fn a_body_has_bounds_however_it_comes() {
     http.send("POST", A, &[("content-type", "text/plain"), ("x", "y")], b"");
     http.answer();
     let mut http = Http::to(hub.address);
-    let announced = format!("POST {A} HTTP/1.1\r\nhost: hub\r\ncontent-length: 99999999\r\n\r\n");
+    let announced = format!("POST {A} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999\r\n\r\n");
     std::io::Write::write_all(http.socket.get_mut(), announced.as_bytes()).unwrap();
     assert_eq!(http.answer().problem().1, "too_large");
     let mut http = Http::to(hub.address);
-    let chunked = format!("POST {A} HTTP/1.1\r\nhost: hub\r\ntransfer-encoding: chunked\r\n\r\n40001\r\n");
+    let chunked =
+        format!("POST {A} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n40001\r\n");
     let body = [chunked.as_bytes(), &largest, b"x\r\n0\r\n\r\n"].concat();
     std::io::Write::write_all(http.socket.get_mut(), &body).unwrap();
     assert_eq!(http.answer().problem().1, "too_large");

@@ -113,6 +113,7 @@ fn pages_of_other_sites_may_not_ask() {
     answer.ok();
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example.com"));
     assert_eq!(answer.header("vary"), Some("origin"));
+    assert!(answer.header("access-control-expose-headers").unwrap().contains("tidewire-next"));
     let wish = ("access-control-request-method", "POST");
     let preflight = http.ask("OPTIONS", A, &[ours, wish], b"");
     assert_eq!(preflight.status, 204);
@@ -139,6 +140,92 @@ fn pages_of_other_sites_may_not_ask() {
 }
 
 #[test]
+fn a_name_that_was_made_to_lead_here_leads_to_nothing() {
+    let open = File::new(&format!(
+        "api_hosts = [\"hub.internal\"]\norigins = [\"https://app.example.com\"]\n{OPEN}"
+    ));
+    for (hub, known) in [
+        (Hub::dev(), &["localhost", "127.0.0.1", "[::1]"][..]),
+        (
+            Hub::start(&["--config", open.path()], &[]),
+            &["localhost", "10.1.2.3", "HUB.internal", "app.example.com"],
+        ),
+    ] {
+        let mut http = Http::to(hub.address);
+        for path in [A, "/v1/topics", "/v1/events?topic=a"] {
+            http.host = "evil.example.com";
+            assert_eq!(http.get(path).problem().1, "origin_refused", "{path}");
+        }
+        for host in known {
+            http.host = host;
+            http.get(A).ok();
+        }
+    }
+    let keyed = Keyed::start("");
+    let mut http = Http::to(keyed.hub.address);
+    http.host = "any.example.com";
+    let token =
+        format!("Bearer {}", by_secret(&anywhere("ada", json!([{"topics": ["a.b"], "to": ["history"]}]))));
+    http.ask("GET", A, &[("authorization", &token)], b"").ok();
+}
+
+#[test]
+fn who_waits_is_not_told_what_comes_when_its_token_has_ended() {
+    let keyed = Keyed::start("");
+    let allow = json!([{"topics": ["a.b"], "to": ["history", "publish"]}]);
+    let lasting = format!("Bearer {}", by_secret(&anywhere("ada", allow.clone())));
+    let mut brief = anywhere("ada", allow);
+    brief["exp"] = json!(now() + 2);
+    let brief = format!("Bearer {}", by_secret(&brief));
+    let mut waiter = Http::to(keyed.hub.address);
+    waiter.send("GET", &format!("{A}?from=latest&wait=50s"), &[("authorization", &brief)], b"");
+    let mut http = Http::to(keyed.hub.address);
+    let mut ask = |method: &str, token: &str| http.ask(method, A, &[("authorization", token)], b"").status;
+    eventually("the token has ended", || ask("GET", &brief) == 401);
+    assert_eq!(ask("POST", &lasting), 200);
+    assert_eq!(waiter.answer().problem().1, "bad_token");
+}
+
+#[test]
+fn to_wait_takes_nothing_from_the_time_of_the_answer() {
+    let hub = Hub::dev_with(&[("http_ms", 500), ("handshake_ms", 500)]);
+    let mut http = Http::to(hub.address);
+    for _ in 0..3 {
+        let page = http.get(&format!("{A}?from=latest&wait=700ms")).ok();
+        assert_eq!(page["messages"], json!([]));
+    }
+}
+
+#[test]
+fn whoever_listens_on_a_connection_that_has_asked_before_has_one_seat() {
+    let file = File::new(&format!("{OPEN}[limits]\nconnections_per_address_max = 1\n"));
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let mut http = Http::to(hub.address);
+    http.post(A, JSON, b"1").ok();
+    http.send("GET", "/v1/events?topic=a.b", &[], b"");
+    assert_eq!(http.answer().status, 200);
+    assert_eq!(hub.metric("tidewire_clients"), 1);
+    assert_eq!(Http::to(hub.address).get(A).problem().1, "overloaded");
+    drop(http);
+    eventually("it has gone", || hub.metric("tidewire_clients") == 0);
+}
+
+#[test]
+fn a_hub_that_stops_answers_those_who_wait_and_keeps_nobody() {
+    let mut hub = Hub::start(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "20")]);
+    let mut idle = Http::to(hub.address);
+    idle.post(A, JSON, b"1").ok();
+    let mut waiter = Http::to(hub.address);
+    waiter.send("GET", &format!("{A}?from=latest&wait=50s"), &[], b"");
+    eventually("both are in", || hub.metric("tidewire_clients") == 2);
+    hub.signal("TERM");
+    assert_eq!(waiter.answer().problem().1, "draining");
+    assert!(idle.is_closed());
+    assert!(hub.wait().success());
+    assert!(hub.errors().contains("tidewire: stopped\n"), "{}", hub.errors());
+}
+
+#[test]
 fn a_fast_program_is_told_when_to_come_back() {
     let hub = Hub::dev_with(&[("publishes_per_second_max", 1)]);
     let mut http = Http::to(hub.address);
@@ -158,7 +245,7 @@ fn a_fast_program_is_told_when_to_come_back() {
 fn a_connection_is_kept_for_many_requests_and_not_for_slow_ones() {
     let hub = Hub::dev_with(&[("http_ms", 1_000), ("handshake_ms", 1_000)]);
     let mut slow = Http::to(hub.address);
-    let begun = format!("POST {A} HTTP/1.1\r\nhost: hub\r\ncontent-length: 10\r\n\r\nx");
+    let begun = format!("POST {A} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nx");
     std::io::Write::write_all(slow.socket.get_mut(), begun.as_bytes()).unwrap();
     let mut http = Http::to(hub.address);
     let mut ended = false;
@@ -175,18 +262,12 @@ fn a_connection_is_kept_for_many_requests_and_not_for_slow_ones() {
 fn a_hub_that_stops_sends_its_callers_away() {
     let mut hub = Hub::start(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "20")]);
     let lingers = RawSocket::json(hub.address);
-    let mut http = Http::to(hub.address);
-    http.post(A, JSON, b"1").ok();
     hub.signal("TERM");
-    let mut answer = http.post(A, JSON, b"1");
-    eventually("it says so", || {
-        if answer.status != 503 {
-            answer = http.post(A, JSON, b"1");
-        }
-        answer.status == 503
-    });
+    eventually("it says so", || Http::to(hub.address).post(A, JSON, b"1").status == 503);
+    let mut late = Http::to(hub.address);
+    let answer = late.post(A, JSON, b"1");
     assert_eq!((answer.problem().1.as_str(), answer.header("retry-after")), ("draining", Some("1")));
-    assert!(http.is_closed());
+    assert!(late.is_closed());
     drop(lingers);
     hub.wait();
 }
@@ -220,7 +301,7 @@ fn answers_that_nobody_reads_are_bounded() {
     http.post("/v1/topics/large/messages", "text/plain", &message).ok();
     let before = hub.memory();
     // More than the kernel takes for them. Control characters take six times their room in JSON.
-    let ask = "GET /v1/topics/large/messages HTTP/1.1\r\nhost: hub\r\n\r\n".repeat(12);
+    let ask = "GET /v1/topics/large/messages HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(12);
     let mut readers: Vec<Http> = (0..30).map(|_| Http::to(hub.address)).collect();
     for reader in &mut readers {
         std::io::Write::write_all(reader.socket.get_mut(), ask.as_bytes()).unwrap();

@@ -58,7 +58,7 @@ fn the_pages_own_example_is_right_and_warned_of_where_it_denies_a_part() {
     let page = include_str!("../../docs/CONFIGURATION.md");
     let (_, example) = page.split_once("```toml\n").unwrap();
     let (code, said) = check(example.split("```").next().unwrap());
-    let part = "`public.>` cannot be subscribed to as a whole, because line 14 denies a part of it";
+    let part = "`public.>` cannot be subscribed to as a whole, because line 15 denies a part of it";
     assert!(code == Some(0) && said.contains(part), "{said}");
     assert_eq!(said.matches("warning: ").count(), 1, "{said}");
     let (code, said) = check("listen = \"0.0.0.0:7850\"\nadmin_listen = \"127.0.0.1:7850\"\n");

@@ -51,7 +51,7 @@ fn messages_come_by_both_versions_of_tls_and_connections_end_in_order() {
             assert_eq!(subscriber.hear_of("block")["messages"][0]["text"], text, "{size} bytes");
         }
         let mut http = connect();
-        let post = format!("POST /v1/topics/{topic}/messages HTTP/1.1\r\nhost: hub\r\n");
+        let post = format!("POST /v1/topics/{topic}/messages HTTP/1.1\r\nhost: localhost\r\n");
         let head = http.ask(&format!("{post}content-type: application/json\r\ncontent-length: 1\r\n\r\n1"));
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         assert_eq!(subscriber.hear_of("block")["messages"][0]["data"], 1);
@@ -77,8 +77,9 @@ fn streams_of_events_leave_http_with_their_tls() {
         }
         for size in [1, 100, 16 << 10, 200 << 10] {
             let text = "x".repeat(size);
-            let post =
-                format!("POST /v1/topics/t/messages HTTP/1.1\r\nhost: hub\r\ncontent-length: {size}\r\n");
+            let post = format!(
+                "POST /v1/topics/t/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n"
+            );
             let head = connect().ask(&format!("{post}content-type: text/plain\r\n\r\n{text}"));
             assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
             assert_eq!(listener.next_of("")["text"], text, "{size} bytes");

@@ -1,17 +1,15 @@
 //! Who asks at the operators' address, where nobody needs a token: no web page. A browser says by `Origin` and
 //! `Sec-Fetch-Site` whose page asks; a page whose own name was made to lead here (DNS rebinding) is known by the name.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{
-    CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use crate::hosts::Host;
 use crate::http::problem::Problem;
 
 /// Names by which the address may be asked, beside its numbers and `localhost`.
@@ -45,25 +43,8 @@ fn is_of_a_page(headers: &HeaderMap) -> bool {
 
 impl Hosts {
     fn know(&self, headers: &HeaderMap) -> bool {
-        let mut hosts = headers.get_all(HOST).iter();
-        let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
-        host.to_str().is_ok_and(|host| self.know_one(host))
-    }
-
-    fn know_one(&self, host: &str) -> bool {
-        let end = if host.starts_with('[') {
-            host.find(']').map_or(0, |at| at + 1)
-        } else {
-            host.find(':').unwrap_or(host.len())
-        };
-        let (name, port) = host.split_at(end);
-        let has_port = port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
-        if !port.is_empty() && !has_port {
-            return false;
-        }
-        let name = name.to_ascii_lowercase();
-        let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&name);
-        name == "localhost" || address.parse::<IpAddr>().is_ok() || self.0.contains(&name)
+        let is_ours = |host: Host<'_>| host.is_nobodys() || self.0.iter().any(|name| host.is(name));
+        Host::of(headers).is_some_and(is_ours)
     }
 }
 
@@ -72,6 +53,7 @@ const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::header::HOST;
 
     #[test]
     fn names_that_are_not_listed_are_nobodys() {
@@ -93,7 +75,8 @@ mod tests {
             ("127.0.0.1:7701:1", false),
             ("", false),
         ] {
-            assert_eq!(hosts.know_one(host), expected, "{host}");
+            let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+            assert_eq!(hosts.know(&headers), expected, "{host}");
         }
         assert!(!hosts.know(&HeaderMap::new()));
     }

@@ -50,7 +50,9 @@ impl Measures {
         measures.gauge("tokens_waiting", "Tokens that wait to be checked.", topics.credentials().waiting());
         let help = "Clients that are in, also those that take their leave: WebSockets, streams, connections of the HTTP API.";
         measures.gauge("clients", help, gate.connections());
-        measures.gauge("http_connections", "Connections that speak HTTP.", gate.door().handshakes());
+        let help =
+            "Connections in a handshake, before their first request, or that ask for nothing of the API.";
+        measures.gauge("http_connections", help, gate.door().handshakes());
         measures.refusals(gate);
         measures.process(process).await;
         measures

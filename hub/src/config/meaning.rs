@@ -43,7 +43,8 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         topics.extend(demo::rules());
     }
     let pages = raw.origins.iter().flatten().next().map(|page| page.place.clone());
-    let origins = origins(raw.origins, raw.allow_no_origin, flags.dev, problems);
+    let hosts = each(raw.api_hosts, addresses::host, problems);
+    let origins = Origins { hosts, ..origins(raw.origins, raw.allow_no_origin, flags.dev, problems) };
     let mut config = Config {
         listen,
         admin_listen,
@@ -83,9 +84,10 @@ fn origins(
 ) -> Origins {
     let allowed = each(pages, AllowedOrigin::parse, problems);
     if dev {
-        return Origins { allowed: Vec::new(), loopback: true, absent: true };
+        return Origins { loopback: true, absent: true, ..Origins::default() };
     }
-    Origins { allowed, loopback: false, absent: programs.is_some_and(|allow| allow.value) }
+    let absent = programs.is_some_and(|allow| allow.value);
+    Origins { allowed, absent, ..Origins::default() }
 }
 
 fn number(

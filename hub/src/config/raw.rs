@@ -16,6 +16,8 @@ pub(super) struct RawConfig {
     pub(super) admin_listen: Option<Written<String>>,
     /// Names that operators ask there by.
     pub(super) admin_hosts: Option<Vec<Written<String>>>,
+    /// Names by which programs ask by HTTP.
+    pub(super) api_hosts: Option<Vec<Written<String>>>,
     /// Whether `/metrics` is where clients connect.
     pub(super) public_metrics: Option<Written<bool>>,
     /// `text` or `json`.
@@ -119,6 +121,7 @@ impl RawConfig {
             listen: file.string("listen", problems),
             admin_listen: file.string("admin_listen", problems),
             admin_hosts: file.strings("admin_hosts", problems),
+            api_hosts: file.strings("api_hosts", problems),
             public_metrics: file.flag("public_metrics", problems),
             log_format: file.string("log_format", problems),
             log_level: file.string("log_level", problems),

@@ -144,13 +144,12 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, door: &Door) -> Option<Str
 /// none is kept for a next request.
 async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &Arc<Door>, line: Arc<Line>) {
     let limits = &door.limits;
-    let patience = Duration::from_millis(limits.http_ms);
     let crowded = Arc::clone(door);
     let requests = Arc::clone(&line);
     let (link, handover) = Link::new(stream);
     let leave = Arc::clone(&handover);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        requests.give(patience);
+        requests.give(Duration::ZERO);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(Arc::clone(&requests));
         request.extensions_mut().insert(Arc::clone(&leave));
@@ -178,9 +177,19 @@ async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &A
         .max_buf_size(limits.header_bytes_max.max(HYPER_BUFFER_MIN))
         .serve_connection(TokioIo::new(link), service)
         .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let was_closed = door.is_closed();
+    let serve = async {
+        tokio::select! {
+            // Whatever ends it, an error here is the client's.
+            _ = connection.as_mut() => return,
+            // Who comes later is told why.
+            () = door.closed(), if !was_closed => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
+    };
     tokio::select! {
-        // Whatever ends it, an error here is the client's.
-        () = line.hold_to(async { drop(connection.await) }) => {}
+        () = line.hold_to(serve) => {}
         () = handover.done() => {}
     }
 }

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::gate::limits::Limits;
 use crate::gate::proxies::Proxies;
 use crate::gate::refusals::Refusals;
@@ -20,8 +22,9 @@ pub struct Door {
     pub tls: Option<Arc<Tls>>,
     /// Where refusals are counted.
     pub refusals: Arc<Refusals>,
-    /// Connections that still speak HTTP.
+    /// Connections that stand here: none of those that are in.
     handshakes: Arc<Seats>,
+    closing: watch::Sender<bool>,
 }
 
 impl Door {
@@ -33,7 +36,7 @@ impl Door {
         refusals: Arc<Refusals>,
     ) -> Arc<Self> {
         let handshakes = Seats::new(limits.handshakes_max, limits.handshakes_per_address_max);
-        Arc::new(Self { limits, proxies, tls, refusals, handshakes })
+        Arc::new(Self { limits, proxies, tls, refusals, handshakes, closing: watch::Sender::default() })
     }
 
     /// A seat for a peer that speaks HTTP. A trusted proxy brings everybody's connections.
@@ -45,6 +48,22 @@ impl Door {
             return self.handshakes.take_of_many(peer);
         }
         self.handshakes.take(peer)
+    }
+
+    /// From now on no connection is kept for a next request.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Whether it is so.
+    pub fn is_closed(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Waits until it is.
+    pub async fn closed(&self) {
+        // It cannot fail while the door is there.
+        let _ = self.closing.subscribe().wait_for(|is_closed| *is_closed).await;
     }
 
     /// Whether so many speak HTTP here, or come from a peer, that none should stay longer than it needs.

@@ -6,13 +6,14 @@ use tidewire_hub_core::limits::agreement::{Agreement, Contradiction};
 /// What the gate takes and holds at most. Every field can be set in the configuration under `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// WebSockets and event streams open at once. 100,000 idle ones fit 400 MB; open files may allow fewer, which is said at start.
+    /// WebSockets, event streams and connections that use the HTTP API, at once. 100,000 idle WebSockets fit 400 MB; open files
+    /// may allow fewer, which is said at start.
     pub connections_max: usize,
     /// Of those, from one address (an IPv6 /64 counts as one). An office behind one address fits; behind a proxy
     /// everybody has the proxy's address unless the proxy is trusted to say whose connection it is.
     pub connections_per_address_max: usize,
-    /// Connections that speak HTTP at once, those in a handshake among them. Further ones wait in the kernel's
-    /// queue: a herd that returns at once is let in at the speed at which hands can be shaken. 16 KB each.
+    /// Connections in a handshake or before their first request, and those that ask for nothing of the API, at once. Further
+    /// ones wait in the kernel's queue: a herd that returns at once is let in at the speed at which hands can be shaken. 16 KB each.
     pub handshakes_max: usize,
     /// Of those, from one address: one that opens connections and says nothing leaves room for others. Trusted
     /// proxies are not bounded by it.

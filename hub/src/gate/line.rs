@@ -15,6 +15,8 @@ use crate::seats::Seat;
 pub struct Line {
     /// How fast it publishes.
     pub pace: Pace,
+    /// What a request may take.
+    patience: Duration,
     /// The request under way is over by then.
     until: Mutex<Instant>,
     /// Who was charged for its last request.
@@ -28,7 +30,9 @@ enum Place {
     /// As whoever has just come: few have room for that, and none stays.
     AtTheDoor { _place: OwnedSemaphorePermit, _seat: Seat },
     /// As one that stays.
-    Inside { _seat: Seat },
+    Inside { seat: Seat },
+    /// As somebody who has it no more: it goes with the connection.
+    Left,
 }
 
 impl Line {
@@ -36,7 +40,7 @@ impl Line {
     pub fn new(patience: Duration, place: OwnedSemaphorePermit, seat: Seat) -> Self {
         let until = Mutex::new(Instant::now() + patience);
         let place = Mutex::new(Place::AtTheDoor { _place: place, _seat: seat });
-        Self { pace: Pace::default(), until, account: Mutex::default(), place }
+        Self { pace: Pace::default(), patience, until, account: Mutex::default(), place }
     }
 
     /// Whether it has a seat as one that stays.
@@ -46,7 +50,7 @@ impl Line {
 
     /// It stays, and leaves its place at the door to others.
     pub fn come_inside(&self, seat: Seat) {
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Place::Inside { _seat: seat };
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Place::Inside { seat };
     }
 
     /// The account of whoever asks on it: behind a proxy each request may be somebody else's.
@@ -58,10 +62,22 @@ impl Line {
         Arc::clone(last.get_or_insert_with(|| ledger.account(key)))
     }
 
-    /// From now on it may take so long once more.
-    pub fn give(&self, patience: Duration) {
+    /// It leaves HTTP: gives its seat, if it has one as somebody who stays.
+    pub fn leave(&self) -> Option<Seat> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *place, Place::Left) {
+            Place::Inside { seat } => Some(seat),
+            other => {
+                *place = other;
+                None
+            }
+        }
+    }
+
+    /// From now on a request may take as long as any, and so much more.
+    pub fn give(&self, more: Duration) {
         let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = (*until).max(Instant::now() + patience);
+        *until = (*until).max(Instant::now() + self.patience + more);
     }
 
     /// Ends with `work`, or when the time is over that was given to it.
@@ -92,10 +108,10 @@ mod tests {
         let work = async {
             tokio::time::sleep(Duration::from_secs(5)).await;
             line.give(Duration::from_secs(20));
-            line.give(Duration::from_secs(1));
+            line.give(Duration::ZERO);
             std::future::pending().await
         };
         line.hold_to(work).await;
-        assert_eq!(began.elapsed(), Duration::from_secs(25));
+        assert_eq!(began.elapsed(), Duration::from_secs(35));
     }
 }

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::hosts::Host;
+
 /// The rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins {
@@ -13,6 +15,8 @@ pub struct Origins {
     pub loopback: bool,
     /// Whether clients that name no origin may connect: programs, not browsers.
     pub absent: bool,
+    /// Names by which the hub is asked, beside those of the pages that may connect.
+    pub hosts: Vec<String>,
 }
 
 /// One entry of the allow-list: `https://app.example.com`, or `https://*.example.com` for what is below it.
@@ -51,6 +55,14 @@ impl Origins {
             return false;
         }
         std::str::from_utf8(header).is_ok_and(|origin| self.names(origin))
+    }
+
+    /// Whether a host is one by which the hub is asked: no page of somebody else's can be there.
+    pub fn serve(&self, host: Host<'_>) -> bool {
+        let is_of_page = |allowed: &AllowedOrigin| !allowed.below && host.is(&allowed.origin.host);
+        host.is_nobodys()
+            || self.hosts.iter().any(|name| host.is(name))
+            || self.allowed.iter().any(is_of_page)
     }
 
     /// Whether pages of an origin may come.

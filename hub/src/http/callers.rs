@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use sha2::{Digest as _, Sha256};
 use tidewire_hub_core::access::caller::Caller;
 use tidewire_hub_core::calls::By;
+use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::Unwelcome;
 use tidewire_hub_core::ledger::Account;
 use tidewire_protocol::code::Code;
@@ -20,7 +21,7 @@ use crate::gate::Gate;
 use crate::gate::line::Line;
 use crate::http::origin::{may_come, turned_away};
 use crate::http::problem::{Problem, later};
-use crate::seats::account_of;
+use crate::seats::{Seat, account_of};
 
 /// Whoever makes a request.
 #[derive(Debug, Clone)]
@@ -53,6 +54,16 @@ impl Visitor {
         self.line.give(patience);
     }
 
+    /// It leaves HTTP: gives its seat, if it has one.
+    pub(super) fn leave(&self) -> Option<Seat> {
+        self.line.leave()
+    }
+
+    /// So long, or as long as its token lasts.
+    pub(super) fn at_most(&self, now: Millis, patience: Duration) -> Duration {
+        patience.min(Duration::from_millis(self.caller.ends_at().since(now)))
+    }
+
     /// Its connection has a seat from now on, as one that stays.
     ///
     /// # Errors
@@ -60,7 +71,7 @@ impl Visitor {
     pub(super) fn come_inside(&self, gate: &Gate) -> Result<(), Problem> {
         if !self.line.is_inside() {
             let seat = gate.admit_from(self.peer, self.client);
-            self.line.come_inside(seat.map_err(|not_now| later(Code::Overloaded, not_now.why))?);
+            self.line.come_inside(seat?);
         }
         Ok(())
     }
@@ -80,7 +91,7 @@ impl Callers {
         if gate.is_shut() {
             return Err(later(Code::Draining, "the hub is stopping; come back in a moment"));
         }
-        if !may_come(gate.origins(), &request.headers) {
+        if !may_come(gate.origins(), &request.headers, &request.uri) {
             return Err(turned_away(gate, &request.headers, request.extensions.get()));
         }
         let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();

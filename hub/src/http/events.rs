@@ -21,7 +21,8 @@ use tidewire_protocol::position::{Position, Start};
 
 use crate::gate::Leave;
 use crate::http::Api;
-use crate::http::problem::{Problem, later};
+use crate::http::origin::EVENTS;
+use crate::http::problem::Problem;
 use crate::http::query::{Query, shown};
 use crate::http::shapes::Failures;
 
@@ -68,8 +69,7 @@ pub(super) async fn events(State(api): State<Api>, request: Request) -> Result<R
     }
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Code::Internal)?;
     let client = api.gate.door().proxies.client_of(peer.0.ip(), &parts.headers);
-    let body = api.gate.go_on(leave, client, listening);
-    let mut response = Response::new(body.map_err(|not_now| later(Code::Overloaded, not_now.why))?);
+    let mut response = Response::new(api.gate.go_on(leave, client, visitor.leave(), listening)?);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -122,8 +122,9 @@ fn selectors(query: &Query, caller: &Caller, topics: &Topics) -> Result<Vec<Sele
         selectors.push((*granted).clone());
     }
     if selectors.is_empty() {
-        let missing =
-            format!("`topic` is missing: name topics or patterns, as in {PATH}?topic=orders&topic=prices.*");
+        let missing = format!(
+            "`topic` is missing: name topics or patterns, as in {EVENTS}?topic=orders&topic=prices.*"
+        );
         return Err(Problem::bad_request(missing));
     }
     Ok(selectors)
@@ -140,8 +141,6 @@ fn resume(
     listening.resume(places, topics).map_err(other)
 }
 
-/// Where events are.
-pub(super) const PATH: &str = "/v1/events";
 /// Topics and patterns of one request: an id has a place for each, and has to fit into a head.
 const TOPICS_MAX: usize = 64;
 const VERSION: &str = "events are told over HTTP/1.1; a proxy in between has to speak it (in nginx `proxy_http_version 1.1`), \

@@ -10,7 +10,7 @@ use axum::http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION,
     HOST, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -18,12 +18,13 @@ use crate::gate::Gate;
 use crate::gate::accept::SEC_FETCH_SITE;
 use crate::gate::origin::{Origins, well_formed};
 use crate::gate::refusals::Reason;
+use crate::hosts::Host;
 use crate::http::problem::Problem;
 
 /// Answers for pages that may not come, and adds to the answers for others what lets their scripts read them.
 pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
-    if !may_come(gate.origins(), request.headers()) {
+    if !may_come(gate.origins(), request.headers(), request.uri()) {
         return turned_away(&gate, request.headers(), request.extensions().get()).into_response();
     }
     let is_question =
@@ -34,7 +35,7 @@ pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
     headers.append(VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
     if is_question {
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
@@ -48,17 +49,24 @@ pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
 }
 
 /// Whether a request may be answered: of a page that may come, or of a program that may or has a token.
-pub(super) fn may_come(origins: &Origins, headers: &HeaderMap) -> bool {
+pub(super) fn may_come(origins: &Origins, headers: &HeaderMap, uri: &Uri) -> bool {
     if headers.contains_key(ORIGIN) {
         return origins.allow(headers.get_all(ORIGIN).iter().map(HeaderValue::as_bytes));
     }
+    // A page that reads from where it came from says nothing of where that is, and a name may lead here by a trick (DNS
+    // rebinding): then the name is not one of ours. No browser brings a token by itself.
     match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
-        // A page reads from where it came from, without a word of where that is: a name that leads here by a trick, too.
         Some(b"same-origin") => {
             let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
             ["http", "https"].iter().any(|scheme| origins.names(&format!("{scheme}://{host}")))
         }
-        Some(b"none") | None => origins.absent || headers.contains_key(AUTHORIZATION),
+        Some(b"none") | None => {
+            let is_of_events = uri.path() == EVENTS;
+            let ticket = is_of_events && uri.query().is_some_and(|query| query.contains("ticket="));
+            headers.contains_key(AUTHORIZATION)
+                || ticket
+                || origins.absent && Host::of(headers).is_some_and(|host| origins.serve(host))
+        }
         Some(_) => false,
     }
 }
@@ -77,10 +85,12 @@ pub(super) fn turned_away(
             (Reason::Origin, why, "pages of this origin may not ask: the hub's `origins` have to name it")
         }
         None => {
-            let why = "programs may not ask without a token".to_owned();
-            let detail =
-                "programs may not ask without a token: bring one, or have `allow_no_origin = true` set";
-            (Reason::NoOrigin, why, detail)
+            let (why, detail) = if gate.origins().absent {
+                ("without a token programs may not ask by a name that is not the hub's", NO_NAME)
+            } else {
+                ("programs may not ask without a token", NO_PROGRAM)
+            };
+            (Reason::NoOrigin, why.to_owned(), detail)
         }
     };
     if let Some(client) = client {
@@ -88,3 +98,12 @@ pub(super) fn turned_away(
     }
     Problem::new(StatusCode::FORBIDDEN, "origin_refused", detail)
 }
+
+const NO_PROGRAM: &str =
+    "programs may not ask without a token: bring one, or have `allow_no_origin = true` set";
+const NO_NAME: &str = "without a token ask by an address or `localhost`, or have the name that you ask by listed in the \
+                       configuration's `api_hosts`";
+/// Where events are, which a ticket is for.
+pub(super) const EVENTS: &str = "/v1/events";
+/// Headers that pages may read.
+const EXPOSED: &str = "retry-after, tidewire-next, tidewire-previous, tidewire-more";

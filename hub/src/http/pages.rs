@@ -78,8 +78,12 @@ pub(super) async fn messages(
     let bytes_max = desk.topics().limits().page_bytes_max;
     let (start, what) = match wait {
         Some(patience) => {
+            let patience = visitor.at_most(desk.now(), patience);
             visitor.waits(patience);
-            let start = desk.await_news(by, &what, start, patience).await?;
+            let start = tokio::select! {
+                start = desk.await_news(by, &what, start, patience) => start?,
+                () = api.gate.door().closed() => return Err(Code::Draining.into()),
+            };
             // Others may hold than when it began to wait.
             (start, desk.readable(by, Right::History, &topic)?)
         }

@@ -10,6 +10,8 @@ use tidewire_hub_core::credentials::Unwelcome;
 use tidewire_hub_core::session::telling::{Refusal, retry_after_ms};
 use tidewire_protocol::code::Code;
 
+use crate::gate::NotNow;
+
 /// A request that is not answered as it wishes.
 #[derive(Debug)]
 pub struct Problem {
@@ -62,6 +64,13 @@ impl From<Refusal> for Problem {
         let Refusal { code, retry_after_ms, .. } = refusal;
         let detail = code.sentence().into();
         Self { status: status_of(code), code: code.name(), detail, retry_after_ms, index: None }
+    }
+}
+
+impl From<NotNow> for Problem {
+    fn from(not_now: NotNow) -> Self {
+        let seconds = not_now.retry_after.parse::<u64>().unwrap_or_default();
+        Self { retry_after_ms: seconds * 1_000, ..Self::from(not_now.code) }.saying(not_now.why)
     }
 }
 

@@ -104,13 +104,18 @@ impl Query {
     pub fn places(&self, name: &str) -> Result<Option<Vec<Position>>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let wrong = || Problem::bad_request(format!("`{name}` is EPOCH:OFFSET as answers have it"));
-        places(text).map(Some).ok_or_else(wrong)
+        few(text).map(Some).ok_or_else(wrong)
     }
 }
 
 /// Where reading starts, as it is written.
 fn start(text: &str) -> Option<Start> {
-    place::start(text).ok().or_else(|| places(text).map(Start::After))
+    place::start(text).ok().or_else(|| few(text).map(Start::After))
+}
+
+/// A place in each log, and perhaps in some that are gone.
+fn few(text: &str) -> Option<Vec<Position>> {
+    places(text).filter(|places| places.len() <= PLACES_MAX)
 }
 
 /// Places as they are written.
@@ -138,6 +143,8 @@ pub fn shown(name: &str) -> String {
 }
 
 const SPAN_MS_MAX: u64 = 365_000 * 86_400_000;
+
+const PLACES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

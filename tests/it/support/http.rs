@@ -27,7 +27,7 @@ impl Http {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
-        Self { socket: BufReader::new(socket), host: "hub" }
+        Self { socket: BufReader::new(socket), host: "localhost" }
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer {

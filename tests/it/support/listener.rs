@@ -104,5 +104,5 @@ impl Listener {
 /// A request for events, as `EventSource` makes it.
 pub(crate) fn request(query: &str, id: &str) -> String {
     let id = if id.is_empty() { String::new() } else { format!("last-event-id: {id}\r\n") };
-    format!("GET /v1/events?{query} HTTP/1.1\r\nhost: hub\r\naccept: text/event-stream\r\n{id}\r\n")
+    format!("GET /v1/events?{query} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n{id}\r\n")
 }
