@@ -47,6 +47,15 @@ export async function prepareNginx() {
   return found;
 }
 
+/** The other one; its path. */
+export async function prepareHaproxy() {
+  const find = () => HAPROXY_PATHS.find((path) => existsSync(path));
+  if (find() === undefined) await aptInstall("haproxy", ["haproxy"]);
+  const found = find();
+  if (found === undefined) throw new Missing("haproxy", "install it from https://www.haproxy.org");
+  return found;
+}
+
 /** libFuzzer is C++. */
 export async function prepareFuzz() {
   if (!onPath("c++")) await aptInstall("a C++ compiler (c++)", ["g++"]);
@@ -164,6 +173,12 @@ const NGINX_PATHS = [
   "/usr/bin/nginx",
   "/usr/local/sbin/nginx",
   "/opt/homebrew/bin/nginx",
+];
+const HAPROXY_PATHS = [
+  "/usr/sbin/haproxy",
+  "/usr/bin/haproxy",
+  "/usr/local/sbin/haproxy",
+  "/opt/homebrew/bin/haproxy",
 ];
 const FIREFOX_PATHS = [
   "/usr/bin/firefox-esr",

@@ -16,7 +16,7 @@ import {
 import { pack } from "./pack.mjs";
 import { checkSize } from "./package.mjs";
 import { at, cargoTarget, hubBinary } from "./paths.mjs";
-import { prepareBuild, prepareChromium, prepareNginx } from "./prepare.mjs";
+import { prepareBuild, prepareChromium, prepareHaproxy, prepareNginx } from "./prepare.mjs";
 import { read, run } from "./run.mjs";
 import { runtimes } from "./runtimes.mjs";
 import { schemathesis } from "./schemathesis.mjs";
@@ -76,7 +76,11 @@ const sections = [
     name: "test: Rust",
     needs: "build",
     run: async () => {
-      const env = { ...hub, TIDEWIRE_NGINX: await prepareNginx() };
+      const env = {
+        ...hub,
+        TIDEWIRE_NGINX: await prepareNginx(),
+        TIDEWIRE_HAPROXY: await prepareHaproxy(),
+      };
       await run("cargo", ["test", "--locked", "--workspace"], { env });
     },
   },

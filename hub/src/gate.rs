@@ -2,7 +2,7 @@
 //! handed to the reactor, as are answers that go on. Knows nothing of what is said after the handshake.
 
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use crate::gate::limits::Limits;
 use crate::gate::line::Line;
 use crate::gate::link::{Handover, Link};
 use crate::gate::origin::{Origins, well_formed};
+use crate::gate::proxies::Peer;
 use crate::gate::refusals::Reason;
 use crate::gate::stream::Stream;
 use crate::reactor::{Newcomer, Reactor, Role};
@@ -39,6 +40,8 @@ use crate::seats::{NoSeat, Seat, Seats};
 pub mod accept;
 
 pub mod link;
+
+mod welcome;
 
 pub mod door;
 
@@ -54,9 +57,11 @@ pub mod origin;
 
 pub mod proxies;
 
-pub mod refusals;
-
 pub mod stream;
+
+mod proxy_header;
+
+pub mod refusals;
 
 /// The way in.
 #[derive(Debug)]
@@ -110,7 +115,7 @@ impl Gate {
     /// # Errors
     /// [`NotNow`] says why there is none.
     fn admit(&self, client: IpAddr) -> Result<Seat, NotNow> {
-        self.admit_from(client, client)
+        self.admit_from(Peer::client(client), client)
     }
 
     /// The same, of a client whose requests a peer may bring with those of others: many stand behind a proxy that is
@@ -118,14 +123,14 @@ impl Gate {
     ///
     /// # Errors
     /// [`NotNow`] says why there is none.
-    pub fn admit_from(&self, peer: IpAddr, client: IpAddr) -> Result<Seat, NotNow> {
+    pub fn admit_from(&self, peer: Peer, client: IpAddr) -> Result<Seat, NotNow> {
         if self.is_shut() {
             self.refuse(Reason::Draining, client, STOPPING);
             let (code, why) = (Code::Draining, STOPPING.into());
             return Err(NotNow { code, why, retry_after: RETRY_AFTER_DRAIN });
         }
-        let seat = if peer != client && self.door.proxies.trust(peer) {
-            self.connections.take_of_many(peer)
+        let seat = if peer.brings(client) {
+            self.connections.take_of_many(peer.address)
         } else {
             self.connections.take(client)
         };
@@ -194,10 +199,10 @@ pub fn router(gate: Arc<Gate>) -> Router {
 /// Answers a WebSocket handshake.
 async fn upgrade(
     State(gate): State<Arc<Gate>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     mut request: Request,
 ) -> Response {
-    let client = gate.door.proxies.client_of(peer.ip(), request.headers());
+    let client = gate.door.proxies.client_of(peer, request.headers());
     let (handshake, upgrade) = match read(&gate, &mut request) {
         Ok(read) => read,
         Err(bad) => {
@@ -257,7 +262,7 @@ fn remedy(no_seat: NoSeat, limits: &Limits) -> String {
 /// Tells a client that shakes hands at the wrong address where the right one is; a proxy may have changed its path.
 pub async fn at_its_path(
     State(gate): State<Arc<Gate>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -265,7 +270,7 @@ pub async fn at_its_path(
     if !upgrades || request.uri().path() == PATH {
         return next.run(request).await;
     }
-    let client = gate.door.proxies.client_of(peer.ip(), request.headers());
+    let client = gate.door.proxies.client_of(peer, request.headers());
     let asked = shown(request.uri().path());
     gate.refuse(Reason::Path, client, format_args!("{WRONG_PATH}; it asked for {asked}"));
     (StatusCode::NOT_FOUND, [(CONNECTION, CLOSE)], format!("{WRONG_PATH}\n")).into_response()

@@ -19,6 +19,7 @@ mod logs;
 mod native_client;
 mod operator;
 mod proxy;
+mod proxy_protocol;
 mod recipes;
 mod refusals;
 mod reload;

@@ -67,6 +67,7 @@ fn set(raw: &mut RawConfig, key: &str, text: &str, place: &Place, problems: &mut
         "drain_seconds" => raw.drain_seconds = number(text, place, problems).or(raw.drain_seconds.take()),
         "allow_no_origin" => raw.allow_no_origin = flag(text, place, problems).or(raw.allow_no_origin.take()),
         "public_metrics" => raw.public_metrics = flag(text, place, problems).or(raw.public_metrics.take()),
+        "proxy_protocol" => raw.proxy_protocol = flag(text, place, problems).or(raw.proxy_protocol.take()),
         "origins" => raw.origins = list(),
         "trusted_proxies" => raw.trusted_proxies = list(),
         _ => {
@@ -151,6 +152,7 @@ const KEYS: &[&str] = &[
     "origins",
     "allow_no_origin",
     "trusted_proxies",
+    "proxy_protocol",
     "tls_certificate",
     "tls_key",
 ];

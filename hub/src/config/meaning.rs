@@ -45,6 +45,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     let pages = raw.origins.iter().flatten().next().map(|page| page.place.clone());
     let hosts = each(raw.api_hosts, addresses::host, problems);
     let origins = Origins { hosts, ..origins(raw.origins, raw.allow_no_origin, flags.dev, problems) };
+    let names_proxies = raw.trusted_proxies.iter().flatten().next().is_some();
     let mut config = Config {
         listen,
         admin_listen,
@@ -56,7 +57,10 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         drain: Duration::from_secs(drain as u64),
         demo: flags.demo,
         origins,
-        proxies: Proxies(each(raw.trusted_proxies, str::parse, problems)),
+        proxies: Proxies {
+            trusted: each(raw.trusted_proxies, str::parse, problems),
+            say_first: raw.proxy_protocol.as_ref().is_some_and(|flag| flag.value),
+        },
         tls,
         keys,
         gate,
@@ -68,6 +72,10 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     config.warnings.extend(key_warnings);
     config.warnings.extend(tls_warnings);
     config.warnings.extend(exposed);
+    if let Some(Written { place, .. }) = raw.proxy_protocol.filter(|flag| flag.value && !names_proxies) {
+        let says = "a PROXY header is read from `trusted_proxies` only, and none is named".into();
+        config.warnings.push(Warning { place: Some(place), says });
+    }
     if let Some(place) = pages.filter(|_| flags.dev) {
         let says = "with --dev only pages of this machine may connect, whatever is listed".into();
         config.warnings.push(Warning { place: Some(place), says });

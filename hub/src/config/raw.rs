@@ -34,6 +34,8 @@ pub(super) struct RawConfig {
     pub(super) allow_no_origin: Option<Written<bool>>,
     /// Addresses and networks of proxies that are believed whom they speak for.
     pub(super) trusted_proxies: Option<Vec<Written<String>>>,
+    /// Whether they begin each connection with a PROXY header.
+    pub(super) proxy_protocol: Option<Written<bool>>,
     /// The file with the hub's certificate.
     pub(super) tls_certificate: Option<Written<String>>,
     /// The file with its key.
@@ -130,6 +132,7 @@ impl RawConfig {
             origins: file.strings("origins", problems),
             allow_no_origin: file.flag("allow_no_origin", problems),
             trusted_proxies: file.strings("trusted_proxies", problems),
+            proxy_protocol: file.flag("proxy_protocol", problems),
             tls_certificate,
             tls_key,
             keys,

@@ -37,8 +37,10 @@ impl Config {
         let _ = writeln!(out, "pages that may connect: {}", list(&pages));
         let programs = if self.origins.absent { "may connect" } else { "may not connect" };
         let _ = writeln!(out, "programs, which name no origin: {programs}");
-        let proxies: Vec<String> = self.proxies.0.iter().map(ToString::to_string).collect();
-        let _ = writeln!(out, "proxies that are believed whose connection they pass on: {}", list(&proxies));
+        let proxies: Vec<String> = self.proxies.trusted.iter().map(ToString::to_string).collect();
+        let by = if self.proxies.say_first { ", by the PROXY header that they begin with" } else { "" };
+        let _ =
+            writeln!(out, "proxies that are believed whose connection they pass on{by}: {}", list(&proxies));
         for key in self.keys.keys() {
             let _ = writeln!(out, "{}", said_of_key(key));
         }

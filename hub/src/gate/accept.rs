@@ -4,7 +4,6 @@
 //! hence a loop of our own.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +18,6 @@ use hyper::service::{Service as _, service_fn};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::{Level, debug, enabled};
@@ -27,9 +25,12 @@ use tracing::{Level, debug, enabled};
 use crate::gate::door::Door;
 use crate::gate::line::Line;
 use crate::gate::link::Link;
+use crate::gate::proxies::Peer;
 use crate::gate::refusals::{Reason, Refusals};
-use crate::gate::stream::{NoTls, Stream};
+use crate::gate::stream::Stream;
+use crate::gate::welcome::{Guest, Unwelcome, turn_away, welcome};
 use crate::gate::{RETRY_AFTER_FULL, shown};
+use crate::seats::NoSeat;
 
 /// What answers requests. What browsers say of pages, and wishes to speak something else, takes looking at; programs say
 /// neither, and are spared that.
@@ -75,74 +76,67 @@ pub async fn serve(listener: TcpListener, routers: Routers, door: Arc<Door>) {
     loop {
         // The semaphore lives as long as this loop and is never closed.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        let (stream, peer) = match listener.accept().await {
+        let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 hold_back(&error, &door.refusals).await;
                 continue;
             }
         };
-        match door.take(peer.ip()) {
+        let peer = door.proxies.peer(address.ip());
+        match door.take(peer) {
             Ok(seat) => {
-                let (routers, door) = (routers.clone(), Arc::clone(&door));
+                let (routers, door, refusals) = (routers.clone(), Arc::clone(&door), Arc::clone(&refusals));
                 tokio::spawn(async move {
                     // Linux lets a connection have this of its listener.
                     if cfg!(not(target_os = "linux")) {
                         let _ = stream.set_nodelay(true);
                     }
-                    if let Some(stream) = welcome(stream, peer, &door).await {
-                        let patience = Duration::from_millis(door.limits.http_ms);
-                        let line = Arc::new(Line::new(patience, place, seat));
-                        speak_http(stream, peer, routers, &door, line).await;
+                    match welcome(stream, peer, seat, &door).await {
+                        Ok(Guest { stream, peer, seat }) => {
+                            let patience = Duration::from_millis(door.limits.http_ms);
+                            let line = Arc::new(Line::new(patience, place, seat));
+                            speak_http(stream, peer, routers, &door, line).await;
+                        }
+                        Err(Unwelcome::NoSeat(stream, peer, no_seat)) => {
+                            refuse_seat(stream, peer, no_seat, &door, &refusals);
+                        }
+                        Err(Unwelcome::Over) => {}
                     }
                 });
             }
-            Err(no_seat) => {
-                let (ip, max) = (peer.ip(), door.limits.handshakes_per_address_max);
-                door.refusals.refuse(
-                    Reason::AddressHandshakes,
-                    Some(ip),
-                    format_args!(
-                        "too many connections that speak HTTP; there are {max}: raise \
-                         `limits.handshakes_per_address_max`, or name a proxy in `trusted_proxies`"
-                    ),
-                );
-                // Beyond some, not even a refusal is written: it would be another way to hold sockets.
-                // Who speaks TLS would not understand it.
-                if door.tls.is_none()
-                    && let Ok(place) = Arc::clone(&refusals).try_acquire_owned()
-                {
-                    tokio::spawn(async move {
-                        let _held = place;
-                        let head = format!("503 Service Unavailable\r\nretry-after: {RETRY_AFTER_FULL}");
-                        turn_away(stream, &head, &no_seat.to_string()).await;
-                    });
-                }
-            }
+            Err(no_seat) => refuse_seat(stream, peer, no_seat, &door, &refusals),
         }
     }
 }
 
-/// What HTTP is to be spoken on: TLS where the door has a certificate, and nothing if that does not come about.
-async fn welcome(stream: TcpStream, peer: SocketAddr, door: &Door) -> Option<Stream> {
-    let Some(tls) = &door.tls else { return Some(Stream::Plain(stream)) };
-    let patience = Duration::from_millis(door.limits.handshake_ms);
-    let refuse = |why: fmt::Arguments<'_>| door.refusals.refuse(Reason::Tls, Some(peer.ip()), why);
-    match tokio::time::timeout(patience, Stream::secure(stream, tls.config())).await.ok()? {
-        Ok(stream) => return Some(stream),
-        Err(NoTls::Plain(stream)) => {
-            refuse(format_args!("a request without TLS; {SPEAKS_TLS}"));
-            turn_away(stream, "400 Bad Request", SPEAKS_TLS).await;
-        }
-        Err(NoTls::Failed(error)) => refuse(format_args!("the TLS handshake failed: {error}")),
-        Err(NoTls::Gone) => {}
+/// Says that too many speak HTTP already.
+fn refuse_seat(stream: TcpStream, peer: Peer, no_seat: NoSeat, door: &Door, refusals: &Arc<Semaphore>) {
+    door.refusals.refuse(
+        Reason::AddressHandshakes,
+        Some(peer.address),
+        format_args!(
+            "too many connections that speak HTTP; there are {}: raise \
+             `limits.handshakes_per_address_max`, or name a proxy in `trusted_proxies`",
+            door.limits.handshakes_per_address_max
+        ),
+    );
+    // Beyond some, not even a refusal is written: it would be another way to hold sockets.
+    // Who speaks TLS would not understand it.
+    if door.tls.is_none()
+        && let Ok(place) = Arc::clone(refusals).try_acquire_owned()
+    {
+        tokio::spawn(async move {
+            let _held = place;
+            let head = format!("503 Service Unavailable\r\nretry-after: {RETRY_AFTER_FULL}");
+            turn_away(stream, &head, &no_seat.to_string()).await;
+        });
     }
-    None
 }
 
 /// Answers requests until the client goes, one takes too long, or somebody else goes on with the connection. Where many speak HTTP
 /// none is kept for a next request.
-async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &Arc<Door>, line: Arc<Line>) {
+async fn speak_http(stream: Stream, peer: Peer, routers: Routers, door: &Arc<Door>, line: Arc<Line>) {
     let limits = &door.limits;
     let crowded = Arc::clone(door);
     let requests = Arc::clone(&line);
@@ -160,9 +154,9 @@ async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &A
         async move {
             let mut answer = answer.await?;
             if let Some(asked) = asked {
-                debug!(target: "http", "{peer} asks {asked} and is told {}", answer.status().as_u16());
+                debug!(target: "http", "{} asks {asked} and is told {}", peer.address, answer.status().as_u16());
             }
-            let goes = !line.is_inside() && crowded.is_crowded(peer.ip());
+            let goes = !line.is_inside() && crowded.is_crowded(peer);
             if goes && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -194,23 +188,6 @@ async fn speak_http(stream: Stream, peer: SocketAddr, routers: Routers, door: &A
     }
 }
 
-/// Gives an answer without reading the request, and waits a little so that the answer is not lost in a reset.
-async fn turn_away(mut stream: TcpStream, head: &str, why: &str) {
-    let answer = format!(
-        "HTTP/1.1 {head}\r\nconnection: close\r\n\
-         content-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\r\n{why}\n",
-        why.len() + 1
-    );
-    let farewell = async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await?;
-        let mut ignored = [0; 1024];
-        while stream.read(&mut ignored).await? > 0 {}
-        io::Result::Ok(())
-    };
-    let _ = tokio::time::timeout(REFUSAL_TIME, farewell).await;
-}
-
 /// After an error that will come again at once (no more open files), others get time to go away.
 async fn hold_back(error: &io::Error, refusals: &Refusals) {
     let of_the_client = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
@@ -229,9 +206,6 @@ async fn hold_back(error: &io::Error, refusals: &Refusals) {
 pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Connections that wait in the kernel for being accepted; it may allow fewer.
 const BACKLOG: u32 = 4_096;
-/// How long a refused client may take to read why.
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
-const SPEAKS_TLS: &str = "this port speaks TLS: connect by https or wss";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// hyper panics below this.
 const HYPER_BUFFER_MIN: usize = 8_192;

@@ -1,12 +1,11 @@
 //! One address on which connections are accepted: how many may speak HTTP there at once, and from where.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::gate::limits::Limits;
-use crate::gate::proxies::Proxies;
+use crate::gate::proxies::{Peer, Proxies, Role};
 use crate::gate::refusals::Refusals;
 use crate::seats::{NoSeat, Seat, Seats};
 use crate::tls::Tls;
@@ -43,11 +42,11 @@ impl Door {
     ///
     /// # Errors
     /// [`NoSeat`] says which bound is reached.
-    pub fn take(&self, peer: IpAddr) -> Result<Seat, NoSeat> {
-        if self.proxies.trust(peer) {
-            return self.handshakes.take_of_many(peer);
+    pub fn take(&self, peer: Peer) -> Result<Seat, NoSeat> {
+        match peer.role {
+            Role::Client => self.handshakes.take(peer.address),
+            Role::Proxy | Role::Nobody => self.handshakes.take_of_many(peer.address),
         }
-        self.handshakes.take(peer)
     }
 
     /// From now on no connection is kept for a next request.
@@ -67,8 +66,8 @@ impl Door {
     }
 
     /// Whether so many speak HTTP here, or come from a peer, that none should stay longer than it needs.
-    pub fn is_crowded(&self, peer: IpAddr) -> bool {
-        self.handshakes.is_half_taken(peer, self.proxies.trust(peer))
+    pub fn is_crowded(&self, peer: Peer) -> bool {
+        self.handshakes.is_half_taken(peer.address, peer.role != Role::Client)
     }
 
     /// Connections that speak HTTP here now.

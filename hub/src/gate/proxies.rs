@@ -1,5 +1,5 @@
-//! Proxies in front of the hub: whose word is taken on where a request comes from. Only `X-Forwarded-For` is read,
-//! and of it only what trusted proxies have appended: whatever stands left of that, a client can have written.
+//! Proxies in front of the hub: whose word is taken on where a request comes from. Of headers only `X-Forwarded-For` is
+//! read, and of it only what trusted proxies have appended: whatever stands left of that, a client can have written.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -9,7 +9,32 @@ use hyper::header::{HeaderMap, HeaderName};
 
 /// The proxies that are believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Proxies(pub Vec<Network>);
+pub struct Proxies {
+    /// Where they are.
+    pub trusted: Vec<Network>,
+    /// Whether each of their connections begins with a PROXY header.
+    pub say_first: bool,
+}
+
+/// Whoever is at the other end of a connection, before a request is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it is, or where its proxy says that it is.
+    pub address: IpAddr,
+    /// In what part.
+    pub role: Role,
+}
+
+/// What a peer is to the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A client: what it says of others is not read.
+    Client,
+    /// A proxy, which says whose each request is.
+    Proxy,
+    /// A proxy whose connection is nobody's, as it has said: what requests say of others is not its word.
+    Nobody,
+}
 
 /// An address, or all that begin with the same bits: `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,31 +48,50 @@ pub struct Network {
 #[error("an address like 127.0.0.1, or a network like 10.0.0.0/8 or 2001:db8::/32")]
 pub struct BadNetwork;
 
+impl Peer {
+    /// A client that speaks for itself.
+    pub(super) fn client(address: IpAddr) -> Self {
+        Self { address, role: Role::Client }
+    }
+
+    /// Whether it is a proxy that brings a client's requests among those of others.
+    pub(super) fn brings(&self, client: IpAddr) -> bool {
+        self.role == Role::Proxy && self.address.to_canonical() != client
+    }
+}
+
 impl Proxies {
-    /// Whether a peer is one of them.
-    pub fn trust(&self, peer: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(peer))
+    /// Whoever connects from an address.
+    pub fn peer(&self, address: IpAddr) -> Peer {
+        let role = if self.trust(address) { Role::Proxy } else { Role::Client };
+        Peer { address, role }
+    }
+
+    fn trust(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
     }
 
     /// Whose request it is: the peer's own, or that of the last one on the way whom no trusted proxy vouches for.
-    pub fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer;
+    pub fn client_of(&self, peer: Peer, headers: &HeaderMap) -> IpAddr {
+        let Peer { address: mut client, role } = peer;
+        let mut is_believed = role == Role::Proxy;
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
         let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         for hop in hops.take(HOPS_MAX) {
-            if !self.trust(client) {
+            if !is_believed {
                 break;
             }
             // What cannot be read says nothing of who is behind it.
             let Some(address) = std::str::from_utf8(hop).ok().and_then(address_of) else { break };
             client = address;
+            is_believed = self.trust(client);
         }
         client.to_canonical()
     }
 
     /// Whether everybody is believed.
     pub fn trust_everybody(&self) -> bool {
-        self.0.iter().any(|network| network.bits == 0)
+        self.trusted.iter().any(|network| network.bits == 0)
     }
 }
 
@@ -120,13 +164,13 @@ mod tests {
 
     #[track_caller]
     fn check(peer: &str, lines: &[&'static str], expected: &str) {
-        let proxies =
-            Proxies(["127.0.0.1", "10.0.0.0/8", "fd00::/8"].map(|text| text.parse().unwrap()).into());
+        let trusted = ["127.0.0.1", "10.0.0.0/8", "fd00::/8"].map(|text| text.parse().unwrap()).into();
+        let proxies = Proxies { trusted, say_first: false };
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(FORWARDED_FOR, line.parse().unwrap());
         }
-        let client = proxies.client_of(peer.parse().unwrap(), &headers);
+        let client = proxies.client_of(proxies.peer(peer.parse().unwrap()), &headers);
         assert_eq!(client, expected.parse::<IpAddr>().unwrap());
     }
 
@@ -141,6 +185,13 @@ mod tests {
         check("fd00::1", &["[2001:db8::7]:443"], "2001:db8::7");
         check("fd00::1", &["[2001:db8::7]"], "2001:db8::7");
         check("127.0.0.1", &["203.0.113.7:51000"], "203.0.113.7");
+    }
+
+    #[test]
+    fn of_a_connection_that_is_nobodys_no_header_is_believed() {
+        let (address, role) = ([127, 0, 0, 1].into(), Role::Nobody);
+        let headers = HeaderMap::from_iter([(FORWARDED_FOR, "203.0.113.7".parse().unwrap())]);
+        assert_eq!(Proxies::default().client_of(Peer { address, role }, &headers), address);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::seats::network;
 /// Why a client is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    /// A PROXY header from whom none is read, or none from whom one is.
+    ProxyHeader,
     /// Something else than TLS where that is spoken, or a bad handshake of it.
     Tls,
     /// A page that may not connect.
@@ -60,7 +62,8 @@ struct Sum(Untold);
 
 impl Reason {
     /// All there are, in the order of their declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::ProxyHeader,
         Self::Tls,
         Self::Origin,
         Self::NoOrigin,
@@ -76,6 +79,7 @@ impl Reason {
     /// The name that metrics and lines have in common.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::ProxyHeader => "proxy_header",
             Self::Tls => "tls",
             Self::Origin => "origin",
             Self::NoOrigin => "no_origin",

@@ -1,6 +1,7 @@
 //! What HTTP is spoken on: a TCP connection, or TLS over one.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,13 +12,24 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::gate::proxy_header::{Unasked, begins};
+use crate::gate::refusals::{Reason, Refusals};
+
 /// One of the two.
 #[derive(Debug)]
 pub enum Stream {
     /// Without TLS.
-    Plain(TcpStream),
+    Plain(Plain),
     /// With it.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection without TLS.
+#[derive(Debug)]
+pub struct Plain {
+    stream: TcpStream,
+    /// Where to count a PROXY header from its peer, until something was read.
+    unread: Option<(Arc<Refusals>, IpAddr)>,
 }
 
 /// Why there is no TLS on a connection.
@@ -25,18 +37,43 @@ pub enum Stream {
 pub(super) enum NoTls {
     /// Its client speaks HTTP without TLS.
     Plain(TcpStream),
+    /// It begins with a PROXY header.
+    Unasked,
     /// Its client has gone without a word.
     Gone,
     /// The handshake has failed.
     Failed(io::Error),
 }
 
+impl Plain {
+    /// Fails if the first that is read of it is a PROXY header: whatever is said behind one is not its sender's own.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let known = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_ready()
+            && let Some((refusals, peer)) = self.unread.take()
+            && begins(&buffer.filled()[known..])
+        {
+            buffer.set_filled(known);
+            refusals.refuse(Reason::ProxyHeader, Some(peer), Unasked);
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        read
+    }
+}
+
 impl Stream {
+    /// A connection of a peer on which HTTP is spoken as it is.
+    pub(super) fn plain(stream: TcpStream, peer: IpAddr, refusals: &Arc<Refusals>) -> Self {
+        Self::Plain(Plain { stream, unread: Some((Arc::clone(refusals), peer)) })
+    }
+
     /// Shakes hands on a connection on which nothing was said.
     pub(super) async fn secure(stream: TcpStream, config: Arc<ServerConfig>) -> Result<Self, NoTls> {
-        let mut first = [0];
+        let mut first = [0; 16];
         match stream.peek(&mut first).await {
             Ok(0) | Err(_) => return Err(NoTls::Gone),
+            Ok(count) if begins(&first[..count]) => return Err(NoTls::Unasked),
             // Methods of HTTP begin with a letter, no record of TLS does.
             Ok(_) if first[0].is_ascii_alphabetic() => return Err(NoTls::Plain(stream)),
             Ok(_) => {}
@@ -51,7 +88,7 @@ impl Stream {
     /// The socket, out of tokio's hands, and what belongs to it of TLS.
     pub(super) fn into_parts(self) -> io::Result<(std::net::TcpStream, Option<Box<ServerConnection>>)> {
         match self {
-            Self::Plain(stream) => Ok((stream.into_std()?, None)),
+            Self::Plain(plain) => Ok((plain.stream.into_std()?, None)),
             Self::Tls(stream) => {
                 let (stream, session) = stream.into_inner();
                 Ok((stream.into_std()?, Some(Box::new(session))))
@@ -67,7 +104,7 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Plain(plain) => plain.poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
@@ -76,21 +113,21 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Plain(plain) => Pin::new(&mut plain.stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Plain(plain) => Pin::new(&mut plain.stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Plain(plain) => Pin::new(&mut plain.stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -101,14 +138,14 @@ impl AsyncWrite for Stream {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Plain(plain) => Pin::new(&mut plain.stream).poll_write_vectored(cx, parts),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Plain(plain) => plain.stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
         }
     }

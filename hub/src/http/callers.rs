@@ -1,7 +1,7 @@
 //! Who makes a request: by its token, which is checked once and known from then on, or nobody in particular.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tidewire_protocol::code::Code;
 
 use crate::gate::Gate;
 use crate::gate::line::Line;
+use crate::gate::proxies::Peer;
 use crate::http::origin::{may_come, turned_away};
 use crate::http::problem::{Problem, later};
 use crate::seats::{Seat, account_of};
@@ -31,7 +32,7 @@ pub(super) struct Visitor {
     /// Who answers for the memory that it takes.
     pub(super) account: Arc<Account>,
     line: Arc<Line>,
-    peer: IpAddr,
+    peer: Peer,
     client: IpAddr,
 }
 
@@ -94,8 +95,8 @@ impl Callers {
         if !may_come(gate.origins(), &request.headers, &request.uri) {
             return Err(turned_away(gate, &request.headers, request.extensions.get()));
         }
-        let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
-        let peer = peer.ok_or(Code::Internal)?.0.ip();
+        let peer = request.extensions.get::<ConnectInfo<Peer>>();
+        let peer = peer.ok_or(Code::Internal)?.0;
         let client = gate.door().proxies.client_of(peer, &request.headers);
         let desk = gate.reactor().desk();
         let line = request.extensions.get::<Arc<Line>>().ok_or(Code::Internal)?;

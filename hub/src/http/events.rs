@@ -2,7 +2,6 @@
 //! HTTP's, and a shard goes on with its body as it does with a WebSocket.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -20,6 +19,7 @@ use tidewire_protocol::name::Selector;
 use tidewire_protocol::position::{Position, Start};
 
 use crate::gate::Leave;
+use crate::gate::proxies::Peer;
 use crate::http::Api;
 use crate::http::origin::EVENTS;
 use crate::http::problem::Problem;
@@ -67,8 +67,8 @@ pub(super) async fn events(State(api): State<Api>, request: Request) -> Result<R
             places.ok_or_else(|| Problem::bad_request("`Last-Event-ID` is no id that this hub gave"))?;
         resume(&mut listening, &places, "Last-Event-ID", topics)?;
     }
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Code::Internal)?;
-    let client = api.gate.door().proxies.client_of(peer.0.ip(), &parts.headers);
+    let peer = parts.extensions.get::<ConnectInfo<Peer>>().ok_or(Code::Internal)?;
+    let client = api.gate.door().proxies.client_of(peer.0, &parts.headers);
     let mut response = Response::new(api.gate.go_on(leave, client, visitor.leave(), listening)?);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -1,7 +1,6 @@
 //! Requests of web pages: only those that may connect, who are told so in the words that browsers want (CORS). A program
 //! has to be allowed as for WebSockets, or bring a token: no browser does that by itself.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -17,6 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use crate::gate::Gate;
 use crate::gate::accept::SEC_FETCH_SITE;
 use crate::gate::origin::{Origins, well_formed};
+use crate::gate::proxies::Peer;
 use crate::gate::refusals::Reason;
 use crate::hosts::Host;
 use crate::http::problem::Problem;
@@ -72,12 +72,8 @@ pub(super) fn may_come(origins: &Origins, headers: &HeaderMap, uri: &Uri) -> boo
 }
 
 /// Notes a request that may not be answered, and says why.
-pub(super) fn turned_away(
-    gate: &Gate,
-    headers: &HeaderMap,
-    peer: Option<&ConnectInfo<SocketAddr>>,
-) -> Problem {
-    let client = peer.map(|ConnectInfo(peer)| gate.door().proxies.client_of(peer.ip(), headers));
+pub(super) fn turned_away(gate: &Gate, headers: &HeaderMap, peer: Option<&ConnectInfo<Peer>>) -> Problem {
+    let client = peer.map(|ConnectInfo(peer)| gate.door().proxies.client_of(*peer, headers));
     let (reason, why, detail) = match headers.get(ORIGIN) {
         Some(origin) => {
             let origin = well_formed(origin.as_bytes()).unwrap_or("none that browsers send");

@@ -102,14 +102,20 @@ impl Secured {
         Self::start_with("")
     }
 
-    /// The same with more in its configuration.
+    /// The same with more tables in its configuration.
     pub(crate) fn start_with(more: &str) -> Self {
+        Self::start_by("", more)
+    }
+
+    /// The same with more keys, too.
+    pub(crate) fn start_by(keys: &str, more: &str) -> Self {
         let authority = Authority::new();
         let issued = authority.issue_local();
         let (certificate, key) = (File::new(&issued.certificate), File::new(&issued.key));
         let operators = Port::keep();
         let tls = format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", certificate.path(), key.path());
-        let config = File::new(&format!("admin_listen = \"{}\"\n{OPEN}{tls}{more}", operators.address()));
+        let config = format!("admin_listen = \"{}\"\n{keys}{OPEN}{tls}{more}", operators.address());
+        let config = File::new(&config);
         let mut hub = Hub::start(&["--config", config.path()], &[]);
         hub.operators = Some(operators.address());
         Self { hub, authority, certificate, key, _config: config, _operators: operators }

@@ -51,14 +51,18 @@ impl RawSocket {
 
     /// Connects and shakes hands for TLS.
     pub(crate) fn secure(to: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<Self> {
-        let mut socket = Self::connect(to);
-        let name = ServerName::IpAddress(to.ip().into());
+        Self::connect(to).secured(config)
+    }
+
+    /// The same connection, once hands are shaken for TLS.
+    pub(crate) fn secured(mut self, config: &Arc<ClientConfig>) -> io::Result<Self> {
+        let name = ServerName::IpAddress(self.stream.peer_addr()?.ip().into());
         let mut tls = ClientConnection::new(Arc::clone(config), name).unwrap();
         while tls.is_handshaking() {
-            tls.complete_io(&mut socket.stream)?;
+            tls.complete_io(&mut self.stream)?;
         }
-        socket.tls = Some(Box::new(tls));
-        Ok(socket)
+        self.tls = Some(Box::new(tls));
+        Ok(self)
     }
 
     /// What was agreed on in the handshake for TLS.
