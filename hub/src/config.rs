@@ -2,7 +2,6 @@
 //! at once, with its place and what is allowed; what is allowed and of no use is a warning that says why.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tidewire_hub_core::topics::Settings;
 use crate::config::problem::{Place, Problem, Warning, Written};
 use crate::config::raw::RawConfig;
 use crate::gate;
+use crate::gate::listener::Address;
 use crate::gate::origin::Origins;
 use crate::gate::proxies::Proxies;
 use crate::logs;
@@ -54,9 +54,9 @@ pub use reload::{Kept, Reread};
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where it listens. 127.0.0.1:7700 by default: to be reachable from elsewhere is a decision.
-    pub listen: SocketAddr,
+    pub listen: Address,
     /// Where operators ask. Nowhere by default.
-    pub admin_listen: Option<SocketAddr>,
+    pub admin_listen: Option<Address>,
     /// Names that they may ask there by, beside its addresses and `localhost`.
     pub admin_hosts: Vec<String>,
     /// Whether `/metrics` is where clients connect. With `--dev` it is, unless operators have an address of their own.
@@ -498,7 +498,10 @@ mod tests {
             ("TIDEWIRE_LIMITS_HEARTBEAT_MS", "9000"),
         ];
         let config = read("listen = \"127.0.0.1:1\"\nshards = 7", &env, &flags).unwrap();
-        assert_eq!((config.listen.port(), config.shards, config.core.limits.heartbeat_ms), (3, 3, 9_000));
+        assert_eq!(
+            (&*config.listen.to_string(), config.shards, config.core.limits.heartbeat_ms),
+            ("127.0.0.1:3", 3, 9_000)
+        );
     }
 
     #[test]

@@ -35,11 +35,16 @@ use crate::gate::proxies::Peer;
 use crate::gate::refusals::Reason;
 use crate::gate::stream::Stream;
 use crate::reactor::{Newcomer, Reactor, Role};
-use crate::seats::{NoSeat, Seat, Seats};
+use crate::seats::{NoSeat, Seat, Seats, Shown};
 
 pub mod accept;
 
 pub mod link;
+
+pub mod listener;
+
+#[cfg(unix)]
+mod socket_file;
 
 mod welcome;
 
@@ -221,7 +226,7 @@ async fn upgrade(
         Err(NotNow { why, retry_after, .. }) => return come_back_later(&why, retry_after),
     };
     let answer = switching(&handshake);
-    debug!(target: "gate", "{client} connects and speaks {}", handshake.subprotocol);
+    debug!(target: "gate", "{} connects and speaks {}", Shown(client), handshake.subprotocol);
     let arrival = gate.reactor.topics().arrive();
     tokio::spawn(hand_over(gate, upgrade, (handshake.dialect, seat, arrival)));
     answer

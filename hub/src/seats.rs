@@ -2,6 +2,7 @@
 //! by dropping it. Knows nothing of what the seats are for: handshakes have theirs, connections have theirs.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -135,6 +136,29 @@ pub fn network(peer: IpAddr) -> IpAddr {
             let [a, b, c, d, ..] = address.segments();
             IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
+    }
+}
+
+/// What stands for an address where there is none, since a connection has come by a socket in the file system. RFC 6666 sets
+/// its network apart for what is to be thrown away, so that nobody has it; an account of its own.
+pub const THIS_MACHINE: IpAddr = IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0));
+
+/// An address as people read it.
+pub struct Shown(pub IpAddr);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == THIS_MACHINE { f.write_str("a unix socket") } else { self.0.fmt(f) }
+    }
+}
+
+/// Who counts as one address, as people read it.
+pub struct ShownNetwork(pub IpAddr);
+
+impl fmt::Display for ShownNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = if self.0.is_ipv6() && self.0 != THIS_MACHINE { "/64" } else { "" };
+        write!(f, "{}{bits}", Shown(self.0))
     }
 }
 

@@ -1,13 +1,11 @@
 //! Starts a hub and stops it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
 use tidewire_hub_core::access::Access;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -16,6 +14,7 @@ use crate::admin::Operators;
 use crate::config::Config;
 use crate::gate::accept::Routers;
 use crate::gate::door::Door;
+use crate::gate::listener::{Address, Listener};
 use crate::gate::open_files::{self, Shortage};
 use crate::gate::proxies::Proxies;
 use crate::gate::refusals::Refusals;
@@ -28,10 +27,10 @@ use crate::{described, http, page};
 /// A hub that runs.
 #[derive(Debug)]
 pub struct Server {
-    address: SocketAddr,
+    address: Address,
     gate: Arc<Gate>,
     reactor: Arc<Reactor>,
-    admin_address: Option<SocketAddr>,
+    admin_address: Option<Address>,
     refusals: Arc<Refusals>,
     turned_down: Arc<TurnedDown>,
     tls: Option<Arc<Tls>>,
@@ -47,7 +46,7 @@ pub enum StartError {
     #[error("cannot listen on {address}")]
     Listen {
         /// Which.
-        address: SocketAddr,
+        address: Address,
         /// What the system says.
         source: io::Error,
     },
@@ -90,7 +89,7 @@ impl Server {
         let turned_down = Arc::new(TurnedDown::new(Arc::clone(&reactor)));
         let mut tasks = vec![tokio::spawn(keep_telling(Arc::clone(&refusals), Arc::clone(&turned_down)))];
         tasks.extend(config.tls.clone().map(|tls| tokio::spawn(keep_looking(tls))));
-        let admin_address = own.as_ref().map(|(_, address)| *address);
+        let admin_address = own.as_ref().map(|(_, address)| address.clone());
         if let Some((listener, _)) = own {
             let limits = gate::limits::Limits { handshakes_max: OPERATORS_MAX, ..config.gate };
             let door = Door::new(limits, Proxies::default(), None, Arc::clone(&refusals));
@@ -120,14 +119,14 @@ impl Server {
 
     /// Where operators ask, if they have an address of their own.
     #[must_use]
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin_address
+    pub fn admin_address(&self) -> Option<&Address> {
+        self.admin_address.as_ref()
     }
 
     /// Where it listens; tells which port was free if 0 was asked for.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Whether clients have to speak TLS.
@@ -213,7 +212,7 @@ fn raise_open_files(config: &mut Config) {
         return;
     };
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    let operators = config.admin_listen.map_or(0, |_| OPERATORS_MAX);
+    let operators = config.admin_listen.as_ref().map_or(0, |_| OPERATORS_MAX);
     let shortage = open_files::fit(&mut config.gate, files, config.shards, operators);
     if let Some(Shortage { files, connections, wanted }) = shortage {
         warn!(
@@ -224,12 +223,8 @@ fn raise_open_files(config: &mut Config) {
     }
 }
 
-/// Listens on an address, and tells which port was free if 0 was asked for.
-fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let wrong = |source| StartError::Listen { address, source };
-    let listener = accept::listen(address).map_err(wrong)?;
-    let address = listener.local_addr().map_err(wrong)?;
-    Ok((listener, address))
+fn listen(address: Address) -> Result<(Listener, Address), StartError> {
+    Listener::at(&address).map_err(|source| StartError::Listen { address, source })
 }
 
 /// Connections of operators at once.

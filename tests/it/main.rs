@@ -26,6 +26,7 @@ mod reload;
 mod rights;
 mod signals;
 mod silence;
+mod socket_file;
 mod subscribers;
 mod tls;
 mod tls_clients;

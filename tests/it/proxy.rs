@@ -6,10 +6,11 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crate::support::eventually;
-use crate::support::file::File;
+use crate::support::file::{File, OPEN, SocketPath};
 use crate::support::hub::{Hub, tidewire};
 use crate::support::listener::{Listener, request};
 use crate::support::port::Port;
@@ -24,8 +25,11 @@ struct Nginx {
 }
 
 impl Nginx {
-    fn before(hub: &Hub, program: &Path) -> Self {
-        let folder = std::env::temp_dir().join(format!("tidewire-nginx-{}", std::process::id()));
+    /// Before a hub at this address, as nginx writes it.
+    fn before(hub: &str, program: &Path) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("tidewire-nginx-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         make_certificate(&folder);
         let kept = Port::keep();
@@ -35,7 +39,7 @@ impl Nginx {
         for (written, here) in [
             ("listen 443 ssl;", format!("listen 127.0.0.1:{port} ssl;")),
             ("/etc/ssl/app.example.com", format!("{path}/app.example.com")),
-            ("http://127.0.0.1:7700/", format!("http://{}/", hub.address)),
+            ("http://127.0.0.1:7700/", format!("http://{hub}/")),
         ] {
             assert!(recipe.contains(written), "{written} is not in the recipe");
             recipe = recipe.replace(written, &here);
@@ -144,12 +148,27 @@ fn clients_speak_through_nginx_as_documented() {
         eprintln!("nginx or openssl is not installed: the documented recipe is not tried");
         return;
     };
-    let rules = "allow_no_origin = true\ntrusted_proxies = [\"127.0.0.1\"]\n\
-         [[access]]\npattern = \">\"\npublish = true\nsubscribe = true\nanonymous = true\n\
-         [limits]\nheartbeat_ms = 1000\nconnections_per_address_max = 2\n";
-    let config = File::new(rules);
+    let config = File::new(&format!("trusted_proxies = [\"127.0.0.1\"]\n{OPEN}{LIMITS}"));
     let hub = Hub::start(&["--config", config.path()], &[]);
-    let nginx = Nginx::before(&hub, &program);
+    let nginx = Nginx::before(&hub.address.to_string(), &program);
+    speaks_through(&nginx, &hub);
+}
+
+#[test]
+fn clients_speak_through_nginx_by_a_socket_in_the_file_system() {
+    let Some(program) = nginx() else { return };
+    let (path, operators) = (SocketPath::new(), Port::keep());
+    let config = File::new(&format!("admin_listen = \"{}\"\n{OPEN}{LIMITS}", operators.address()));
+    let mut hub = Hub::start(&["--config", config.path(), "--listen", &path.address()], &[]);
+    hub.operators = Some(operators.address());
+    // The colon parts the path of the socket from that of requests.
+    let nginx = Nginx::before(&format!("{}:", path.address()), &program);
+    speaks_through(&nginx, &hub);
+}
+
+const LIMITS: &str = "[limits]\nheartbeat_ms = 1000\nconnections_per_address_max = 2\n";
+
+fn speaks_through(nginx: &Nginx, hub: &Hub) {
     let (one, two) = (nginx.without_tls("127.0.0.2"), nginx.without_tls("127.0.0.3"));
     let url = |address: SocketAddr| format!("http://{address}/realtime/v1/ws");
 

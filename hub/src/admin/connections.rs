@@ -21,7 +21,7 @@ use crate::http::answer;
 use crate::http::problem::{Problem, later};
 use crate::http::query::Query;
 use crate::http::shapes::Failures;
-use crate::seats::{account_of, address_of};
+use crate::seats::{ShownNetwork, account_of, address_of};
 
 /// Some connections.
 #[derive(Debug, Serialize, ToSchema)]
@@ -159,10 +159,9 @@ impl Connection {
     fn new(shard: usize, seen: Seen, clock: Clock) -> Self {
         let Seen { who, account, subject, agent, since, dialect, subscriptions, unread_bytes } = seen;
         let address = address_of(account);
-        let network = if address.is_ipv6() { "/64" } else { "" };
         Self {
             id: Id { shard, who }.to_string(),
-            address: format!("{address}{network}"),
+            address: ShownNetwork(address).to_string(),
             subject: subject.map(|subject| subject.to_string()),
             agent: agent.map(|agent| agent.to_string()),
             since: clock.system_ms.saturating_sub(clock.steady.since(since)),

@@ -7,6 +7,7 @@ use std::thread;
 use anyhow::Context as _;
 use clap::Args;
 use tidewire_hub::config::{Config, ConfigError, Flags, Kept, Reread};
+use tidewire_hub::gate::listener::Address;
 use tidewire_hub::logs;
 use tidewire_hub::server::Server;
 use tokio::runtime;
@@ -22,7 +23,7 @@ use crate::demo::publish_host;
 pub(crate) struct Serve {
     #[command(flatten)]
     config: ConfigFile,
-    /// Where to listen [default: 127.0.0.1:7700]; port 0 takes a free one
+    /// Where to listen [default: 127.0.0.1:7700]; port 0 takes a free one, and unix:/PATH is a socket in the file system
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
     /// Let everybody do everything, for pages and programs of this machine only
@@ -58,15 +59,26 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
     let server = Server::start(config)?;
     {
         let mut out = io::stdout().lock();
-        let scheme = if server.speaks_tls() { "https" } else { "http" };
-        writeln!(out, "tidewire listening on {scheme}://{}", server.address())?;
+        writeln!(out, "tidewire listening on {}", shown(server.address(), server.speaks_tls()))?;
         out.flush()?;
     }
     if let Some(address) = server.admin_address() {
-        info!(target: "server", "operators ask at http://{address}");
+        info!(target: "server", "operators ask at {}", shown(address, false));
     }
     // What publishes its charts connects as anybody does, and the certificate is for another name than this machine's.
-    let demo = (with_demo && !server.speaks_tls()).then(|| tokio::spawn(publish_host(server.address())));
+    let demo = match server.address() {
+        Address::Tcp(address) if with_demo && !server.speaks_tls() => {
+            Some(tokio::spawn(publish_host(*address)))
+        }
+        Address::Unix { .. } if with_demo => {
+            warn!(
+                target: "demo",
+                "the demo's charts stay empty: what fills them does not connect by a socket in the file system",
+            );
+            None
+        }
+        Address::Tcp(_) | Address::Unix { .. } => None,
+    };
     until_end(&mut signals, &server, flags, depth_max).await;
     // It would try to come back to a hub that waits for everybody to leave.
     if let Some(demo) = demo {
@@ -101,6 +113,14 @@ async fn until_end(signals: &mut Signals, server: &Server, flags: &Flags, depth_
             read_rules(flags.clone(), depth_max, done.clone());
             server.read_certificate();
         }
+    }
+}
+
+/// An address as clients are given it.
+fn shown(address: &Address, speaks_tls: bool) -> String {
+    match address {
+        Address::Tcp(address) => format!("http{}://{address}", if speaks_tls { "s" } else { "" }),
+        Address::Unix { .. } => address.to_string(),
     }
 }
 

@@ -1,45 +1,70 @@
 //! Where the hub listens: for clients, and for operators, who may ask there by some names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
 
 use crate::config::problem::{Problem, Warning, Written};
+use crate::gate::listener::{Address, UNIX};
 
-/// The address that is written for clients, or the one that there is without.
-pub(super) fn of_clients(
-    written: Option<Written<String>>,
-    dev: bool,
-    problems: &mut Vec<Problem>,
-) -> SocketAddr {
-    let Some(Written { value, place }) = written else { return LISTEN };
-    match address(&value, dev) {
-        Err(allowed) => problems.push(place.wrong(allowed)),
-        Ok(address) => return address,
-    }
-    LISTEN
+/// What is written of addresses.
+pub(super) struct Addresses {
+    /// Where clients connect.
+    pub(super) listen: Option<Written<String>>,
+    /// Where operators do.
+    pub(super) admin_listen: Option<Written<String>>,
+    /// Who may connect to sockets in the file system.
+    pub(super) socket_mode: Option<Written<String>>,
 }
 
-/// The address that is written for them, and what speaks against it.
-pub(super) fn of_operators(
-    written: Option<Written<String>>,
-    public: SocketAddr,
-    dev: bool,
-    problems: &mut Vec<Problem>,
-) -> (Option<SocketAddr>, Option<Warning>) {
-    let Some(Written { value, place }) = written else { return (None, None) };
-    match address(&value, dev) {
-        Err(allowed) => problems.push(place.wrong(allowed)),
-        Ok(address) if overlap(address, public) => {
-            problems
-                .push(place.wrong(format!("another address than `listen`, {public}, where clients connect")));
+impl Addresses {
+    /// Where clients and operators connect, and what speaks against it.
+    pub(super) fn read(
+        self,
+        dev: bool,
+        problems: &mut Vec<Problem>,
+    ) -> (Address, Option<Address>, Vec<Warning>) {
+        let known = problems.len();
+        let mode = self.socket_mode.as_ref().map_or(Some(MODE), |written| {
+            let mode = mode(&written.value);
+            problems.extend(mode.is_none().then(|| written.place.wrong(MODES)));
+            mode
+        });
+        let mode = mode.unwrap_or(MODE);
+        let mut address = |written: &Written<String>| match address(&written.value, mode, dev) {
+            Ok(address) => Some(address),
+            Err(allowed) => {
+                problems.push(written.place.wrong(allowed));
+                None
+            }
+        };
+        let listen = self.listen.as_ref().and_then(&mut address).unwrap_or(Address::Tcp(LISTEN));
+        let mut admin_listen = self.admin_listen.as_ref().and_then(&mut address);
+        let mut warnings = Vec::new();
+        match (&admin_listen, self.admin_listen) {
+            (Some(address), Some(Written { place, .. })) if overlap(address, &listen) => {
+                let allowed = format!("another address than `listen`, {listen}, where clients connect");
+                problems.push(place.wrong(allowed));
+                admin_listen = None;
+            }
+            (Some(Address::Tcp(address)), Some(Written { place, .. })) if !is_private(address.ip()) => {
+                warnings.push(Warning { place: Some(place), says: EXPOSED.into() });
+            }
+            _ => {}
         }
-        Ok(address) if is_private(address.ip()) => return (Some(address), None),
-        Ok(address) => {
-            let says = "nobody is asked for a token there, and whoever reaches it sees all clients and can send them away: \
-                        take an address of this machine or of a private network, like 127.0.0.1:7701";
-            return (Some(address), Some(Warning { place: Some(place), says: says.into() }));
+        let is_file = |address: &Address| matches!(address, Address::Unix { .. });
+        let is_used = is_file(&listen) || admin_listen.as_ref().is_some_and(is_file);
+        if let Some(Written { place, .. }) = self.socket_mode.filter(|_| problems.len() == known && !is_used)
+        {
+            warnings.push(Warning { place: Some(place), says: UNUSED.into() });
         }
+        (listen, admin_listen, warnings)
     }
-    (None, None)
+}
+
+/// Permissions, as `chmod` takes them.
+fn mode(text: &str) -> Option<u32> {
+    let fits = (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    u32::from_str_radix(text, 8).ok().filter(|mode| fits && *mode <= 0o777)
 }
 
 /// A name of a host, without a port.
@@ -50,17 +75,23 @@ pub(super) fn host(text: &str) -> Result<String, &'static str> {
 }
 
 /// Whether nobody can listen at both: a host that is none in particular stands for every host of its port.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+fn overlap(a: &Address, b: &Address) -> bool {
+    let (Address::Tcp(a), Address::Tcp(b)) = (a, b) else { return a == b };
     let hosts = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     hosts && a.port() == b.port() && a.port() != 0
 }
 
 /// The address that a text names, or what is allowed instead.
-fn address(text: &str, dev: bool) -> Result<SocketAddr, String> {
+fn address(text: &str, mode: u32, dev: bool) -> Result<Address, String> {
+    if let Some(path) = text.strip_prefix(UNIX) {
+        let path = Path::new(path);
+        let fits = path.is_absolute() && is_path_of_socket(path);
+        return fits.then(|| Address::Unix { path: path.into(), mode }).ok_or_else(|| PATHS.to_owned());
+    }
     let why = match text.to_socket_addrs() {
         Ok(mut found) => match found.next() {
             Some(address) if dev && !address.ip().is_loopback() => return Err(DEV_ADDRESS.to_owned()),
-            Some(address) => return Ok(address),
+            Some(address) => return Ok(Address::Tcp(address)),
             None => "it has no address".to_owned(),
         },
         Err(error) => error.to_string(),
@@ -86,10 +117,28 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
+#[cfg(unix)]
+fn is_path_of_socket(path: &Path) -> bool {
+    use std::os::unix::net::SocketAddr;
+    SocketAddr::from_pathname(path).is_ok()
+}
+
+#[cfg(not(unix))]
+fn is_path_of_socket(_: &Path) -> bool {
+    false
+}
+
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7_700);
-const ADDRESS: &str = "HOST:PORT, like 127.0.0.1:7700; port 0 takes a free one";
+const ADDRESS: &str = "HOST:PORT, like 127.0.0.1:7700, where port 0 takes a free one; or unix:/PATH";
 const DEV_ADDRESS: &str =
     "with --dev an address of this machine only, like 127.0.0.1:7700, because everybody may do everything";
+const PATHS: &str = "unix: and a path from / on, like unix:/run/tidewire/hub.sock, of at most 107 bytes, on systems that have such sockets";
+/// The proxy's group connects, and nobody else.
+const MODE: u32 = 0o660;
+const MODES: &str = "permissions in octal, in quotes, like \"0660\"";
+const UNUSED: &str = "the hub listens at no socket in the file system, so nobody is asked for it";
+const EXPOSED: &str = "nobody is asked for a token there, and whoever reaches it sees all clients and can send them away: \
+                       take an address of this machine or of a private network, like 127.0.0.1:7701";
 /// The longest name of a host.
 const HOST_BYTES_MAX: usize = 253;
 

@@ -56,6 +56,7 @@ fn set(raw: &mut RawConfig, key: &str, text: &str, place: &Place, problems: &mut
     };
     match key {
         "listen" => raw.listen = string(),
+        "socket_mode" => raw.socket_mode = string(),
         "tls_certificate" => raw.tls_certificate = string(),
         "tls_key" => raw.tls_key = string(),
         "admin_listen" => raw.admin_listen = string(),
@@ -144,6 +145,7 @@ const KEYS: &[&str] = &[
     "admin_listen",
     "admin_hosts",
     "api_hosts",
+    "socket_mode",
     "public_metrics",
     "log_format",
     "log_level",

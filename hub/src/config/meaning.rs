@@ -6,10 +6,12 @@ use std::time::Duration;
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::topics::Settings;
 
+use crate::config::addresses::Addresses;
 use crate::config::bounds::Limits;
 use crate::config::problem::{Problem, Warning, Written};
 use crate::config::raw::RawConfig;
 use crate::config::{Config, Flags, addresses, auth, certificate, demo, rules, warnings};
+use crate::gate::listener::Address;
 use crate::gate::origin::{AllowedOrigin, Origins};
 use crate::gate::proxies::Proxies;
 use crate::logs::Format;
@@ -17,8 +19,9 @@ use crate::logs::Format;
 /// Makes a configuration of what is written. What is wrong is told, and a default stands in its place.
 pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Problem>) -> Config {
     let Limits { mut gate, core: limits } = Limits::read(&raw.limits, problems);
-    let listen = addresses::of_clients(raw.listen, flags.dev, problems);
-    let (admin_listen, exposed) = addresses::of_operators(raw.admin_listen, listen, flags.dev, problems);
+    let (listen, admin_listen, of_addresses) =
+        Addresses { listen: raw.listen, admin_listen: raw.admin_listen, socket_mode: raw.socket_mode }
+            .read(flags.dev, problems);
     let public_metrics =
         raw.public_metrics.map_or(flags.dev && admin_listen.is_none(), |public| public.value);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -45,6 +48,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     let pages = raw.origins.iter().flatten().next().map(|page| page.place.clone());
     let hosts = each(raw.api_hosts, addresses::host, problems);
     let origins = Origins { hosts, ..origins(raw.origins, raw.allow_no_origin, flags.dev, problems) };
+    let is_local = matches!(listen, Address::Unix { .. });
     let names_proxies = raw.trusted_proxies.iter().flatten().next().is_some();
     let mut config = Config {
         listen,
@@ -71,8 +75,10 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     config.warnings = warnings::find(&config, said, &access_places, &topic_places, &raw.limits);
     config.warnings.extend(key_warnings);
     config.warnings.extend(tls_warnings);
-    config.warnings.extend(exposed);
-    if let Some(Written { place, .. }) = raw.proxy_protocol.filter(|flag| flag.value && !names_proxies) {
+    config.warnings.extend(of_addresses);
+    if let Some(Written { place, .. }) =
+        raw.proxy_protocol.filter(|flag| flag.value && !(names_proxies || is_local))
+    {
         let says = "a PROXY header is read from `trusted_proxies` only, and none is named".into();
         config.warnings.push(Warning { place: Some(place), says });
     }

@@ -10,14 +10,16 @@ use crate::tokens::key::ALGORITHMS;
 /// The file, or what the environment puts in its place.
 #[derive(Debug, Default)]
 pub(super) struct RawConfig {
-    /// HOST:PORT.
+    /// HOST:PORT or `unix:` and a path.
     pub(super) listen: Option<Written<String>>,
-    /// HOST:PORT for operators.
+    /// The same for operators.
     pub(super) admin_listen: Option<Written<String>>,
     /// Names that operators ask there by.
     pub(super) admin_hosts: Option<Vec<Written<String>>>,
     /// Names by which programs ask by HTTP.
     pub(super) api_hosts: Option<Vec<Written<String>>>,
+    /// Permissions of sockets in the file system.
+    pub(super) socket_mode: Option<Written<String>>,
     /// Whether `/metrics` is where clients connect.
     pub(super) public_metrics: Option<Written<bool>>,
     /// `text` or `json`.
@@ -124,6 +126,7 @@ impl RawConfig {
             admin_listen: file.string("admin_listen", problems),
             admin_hosts: file.strings("admin_hosts", problems),
             api_hosts: file.strings("api_hosts", problems),
+            socket_mode: file.string("socket_mode", problems),
             public_metrics: file.flag("public_metrics", problems),
             log_format: file.string("log_format", problems),
             log_level: file.string("log_level", problems),

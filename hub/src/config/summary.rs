@@ -6,6 +6,7 @@ use tidewire_hub_core::access::{AccessRule, Who, Word};
 
 use crate::config::Config;
 use crate::config::bounds::Limits;
+use crate::gate::listener::Address;
 use crate::tokens::key::Key;
 
 impl Config {
@@ -23,7 +24,7 @@ impl Config {
             ),
             None => writeln!(out, "clients connect to {}", self.listen),
         };
-        let _ = match self.admin_listen {
+        let _ = match &self.admin_listen {
             Some(address) => writeln!(out, "operators ask at {address}"),
             None => writeln!(out, "operators have no address of their own (`admin_listen`)"),
         };
@@ -37,7 +38,10 @@ impl Config {
         let _ = writeln!(out, "pages that may connect: {}", list(&pages));
         let programs = if self.origins.absent { "may connect" } else { "may not connect" };
         let _ = writeln!(out, "programs, which name no origin: {programs}");
-        let proxies: Vec<String> = self.proxies.trusted.iter().map(ToString::to_string).collect();
+        let mut proxies: Vec<String> = self.proxies.trusted.iter().map(ToString::to_string).collect();
+        if matches!(self.listen, Address::Unix { .. }) {
+            proxies.push("the proxy at the socket".into());
+        }
         let by = if self.proxies.say_first { ", by the PROXY header that they begin with" } else { "" };
         let _ =
             writeln!(out, "proxies that are believed whose connection they pass on{by}: {}", list(&proxies));

@@ -5,7 +5,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,19 +17,20 @@ use hyper::service::{Service as _, service_fn};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tracing::{Level, debug, enabled};
 
 use crate::gate::door::Door;
 use crate::gate::line::Line;
 use crate::gate::link::Link;
+use crate::gate::listener::Listener;
 use crate::gate::proxies::Peer;
 use crate::gate::refusals::{Reason, Refusals};
 use crate::gate::stream::Stream;
 use crate::gate::welcome::{Guest, Unwelcome, turn_away, welcome};
 use crate::gate::{RETRY_AFTER_FULL, shown};
-use crate::seats::NoSeat;
+use crate::seats::{NoSeat, Shown};
 
 /// What answers requests. What browsers say of pages, and wishes to speak something else, takes looking at; programs say
 /// neither, and are spared that.
@@ -55,35 +55,20 @@ impl Routers {
     }
 }
 
-/// Listens on an address.
-///
-/// # Errors
-/// What the system says, for instance that the port is taken.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A hub that restarts finds its port held by connections of the one before.
-    socket.set_reuseaddr(true)?;
-    // Answers and blocks are written whole, so there is nothing to gather.
-    socket.set_nodelay(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 /// Accepts connections for ever and answers each by one of `routers`.
-pub async fn serve(listener: TcpListener, routers: Routers, door: Arc<Door>) {
+pub async fn serve(listener: Listener, routers: Routers, door: Arc<Door>) {
     let room = Arc::new(Semaphore::new(door.limits.handshakes_max));
     let refusals = Arc::new(Semaphore::new(door.limits.refusals_max));
     loop {
         // The semaphore lives as long as this loop and is never closed.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        let (stream, address) = match listener.accept().await {
+        let (stream, peer) = match listener.accept(&door.proxies).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 hold_back(&error, &door.refusals).await;
                 continue;
             }
         };
-        let peer = door.proxies.peer(address.ip());
         match door.take(peer) {
             Ok(seat) => {
                 let (routers, door, refusals) = (routers.clone(), Arc::clone(&door), Arc::clone(&refusals));
@@ -154,7 +139,7 @@ async fn speak_http(stream: Stream, peer: Peer, routers: Routers, door: &Arc<Doo
         async move {
             let mut answer = answer.await?;
             if let Some(asked) = asked {
-                debug!(target: "http", "{} asks {asked} and is told {}", peer.address, answer.status().as_u16());
+                debug!(target: "http", "{} asks {asked} and is told {}", Shown(peer.address), answer.status().as_u16());
             }
             let goes = !line.is_inside() && crowded.is_crowded(peer);
             if goes && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -204,23 +189,6 @@ async fn hold_back(error: &io::Error, refusals: &Refusals) {
 
 /// What browsers say of where a request comes from, also where they name no origin.
 pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Connections that wait in the kernel for being accepted; it may allow fewer.
-const BACKLOG: u32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// hyper panics below this.
 const HYPER_BUFFER_MIN: usize = 8_192;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::Ipv4Addr;
-
-    #[tokio::test]
-    async fn what_is_accepted_gathers_nothing() -> io::Result<()> {
-        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let _client = TcpStream::connect(listener.local_addr()?).await?;
-        let (stream, _) = listener.accept().await?;
-        assert!(stream.nodelay()? || cfg!(not(target_os = "linux")));
-        Ok(())
-    }
-}

@@ -58,6 +58,12 @@ impl Peer {
     pub(super) fn brings(&self, client: IpAddr) -> bool {
         self.role == Role::Proxy && self.address.to_canonical() != client
     }
+
+    /// Whoever connects from this machine by a socket in the file system: only who may is believed.
+    #[cfg(unix)]
+    pub(super) fn of_this_machine() -> Self {
+        Self { address: crate::seats::THIS_MACHINE, role: Role::Proxy }
+    }
 }
 
 impl Proxies {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::warn;
 
-use crate::seats::network;
+use crate::seats::{Shown, ShownNetwork, network};
 
 /// Why a client is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,9 @@ impl Refusals {
         untold.told = true;
         drop(untold);
         match client {
-            Some(client) => warn!(target: "gate", "refused ({}): {client}: {why}", reason.name()),
+            Some(client) => {
+                warn!(target: "gate", "refused ({}): {}: {why}", reason.name(), Shown(client));
+            }
             None => warn!(target: "gate", "refused ({}): {why}", reason.name()),
         }
     }
@@ -155,8 +157,7 @@ impl Display for Sum {
         most.sort_by_key(|(count, address)| (u64::MAX - count, *address));
         for (at, (count, address)) in most.iter().take(TOLD_MAX).enumerate() {
             let of_them = if at == 0 { ": " } else { ", " };
-            let network = if address.is_ipv6() { "/64" } else { "" };
-            write!(f, "{of_them}{count} from {address}{network}")?;
+            write!(f, "{of_them}{count} from {}", ShownNetwork(*address))?;
         }
         Ok(())
     }

@@ -212,7 +212,10 @@ impl EventLoop {
     #[cfg(target_os = "linux")]
     fn bound_silence(&self, stream: &TcpStream) {
         let patience = Duration::from_millis(self.topics.limits().silent_ms());
-        if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(patience)) {
+        // Of a client on this machine, by a socket in the file system, the end is always told.
+        if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(patience))
+            && error.kind() != io::ErrorKind::Unsupported
+        {
             warn!(target: "reactor", "a socket cannot be bounded: {error}");
         }
     }

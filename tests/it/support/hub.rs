@@ -15,6 +15,7 @@ use crate::support::{PATIENCE, eventually};
 /// A hub that ends with its test.
 pub(crate) struct Hub {
     process: Child,
+    /// Where it listens, if not at a socket in the file system.
     pub(crate) address: SocketAddr,
     /// Where it is asked for its numbers, if not there.
     pub(crate) operators: Option<SocketAddr>,
@@ -71,9 +72,13 @@ impl Hub {
             }
         });
         let line = first_line(process.stdout.take().unwrap());
-        let address = line.trim_end().strip_prefix("tidewire listening on http");
-        let Some(address) = address.and_then(|address| address.trim_start_matches('s').strip_prefix("://"))
-        else {
+        let said = line.trim_end().strip_prefix("tidewire listening on ");
+        let address = said.and_then(|said| match said.split_once(':')? {
+            ("unix", _) => Some("0.0.0.0:0"),
+            ("http" | "https", address) => address.strip_prefix("//"),
+            _ => None,
+        });
+        let Some(address) = address else {
             let _ = process.kill();
             panic!("the hub said {line:?} and {:?}", errors.lock().unwrap());
         };

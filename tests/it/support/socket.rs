@@ -2,6 +2,9 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,14 +52,27 @@ impl RawSocket {
         Self { stream, tls: None, unread: Vec::new() }
     }
 
+    /// Connects to a socket in the file system.
+    pub(crate) fn at_file(path: &Path) -> Self {
+        let stream = TcpStream::from(OwnedFd::from(UnixStream::connect(path).unwrap()));
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, tls: None, unread: Vec::new() }
+    }
+
     /// Connects and shakes hands for TLS.
     pub(crate) fn secure(to: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<Self> {
         Self::connect(to).secured(config)
     }
 
     /// The same connection, once hands are shaken for TLS.
-    pub(crate) fn secured(mut self, config: &Arc<ClientConfig>) -> io::Result<Self> {
-        let name = ServerName::IpAddress(self.stream.peer_addr()?.ip().into());
+    pub(crate) fn secured(self, config: &Arc<ClientConfig>) -> io::Result<Self> {
+        let name = self.stream.peer_addr()?.ip();
+        self.secured_as(name, config)
+    }
+
+    /// The same where the hub's certificate is for another address.
+    pub(crate) fn secured_as(mut self, name: IpAddr, config: &Arc<ClientConfig>) -> io::Result<Self> {
+        let name = ServerName::IpAddress(name.into());
         let mut tls = ClientConnection::new(Arc::clone(config), name).unwrap();
         while tls.is_handshaking() {
             tls.complete_io(&mut self.stream)?;
