@@ -43,6 +43,9 @@ pub mod link;
 
 pub mod listener;
 
+#[cfg_attr(not(target_os = "linux"), path = "gate/no_activation.rs")]
+pub mod activation;
+
 #[cfg(unix)]
 mod socket_file;
 

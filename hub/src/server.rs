@@ -68,8 +68,8 @@ impl Server {
         if config.demo && !page::has_demo() {
             warn!(target: "server", "the demo's page is not in this binary; `npm run build` makes both");
         }
-        let (listener, address) = listen(config.listen)?;
-        let own = config.admin_listen.map(listen).transpose()?;
+        let (listener, own) = listen(config.listen, config.admin_listen)?;
+        let (listener, address) = listener;
         let reactor = Reactor::start(config.core, config.keys, config.shards).map_err(StartError::Shards)?;
         let refusals = Arc::new(Refusals::default());
         let door = Door::new(config.gate.clone(), config.proxies, config.tls.clone(), Arc::clone(&refusals));
@@ -223,9 +223,24 @@ fn raise_open_files(config: &mut Config) {
     }
 }
 
-fn listen(address: Address) -> Result<(Listener, Address), StartError> {
-    Listener::at(&address).map_err(|source| StartError::Listen { address, source })
+/// Listens where clients and operators connect, and tells which ports were free if 0 was asked for.
+fn listen(
+    clients: Address,
+    operators: Option<Address>,
+) -> Result<(Listening, Option<Listening>), StartError> {
+    let mut passed = Address::passed([&clients].into_iter().chain(&operators))
+        .map_err(|source| StartError::Listen { address: clients.clone(), source })?;
+    let mut at = |address: Address| {
+        Listener::at(&address, &mut passed).map_err(|source| StartError::Listen { address, source })
+    };
+    let listening = (at(clients)?, operators.map(at).transpose()?);
+    if let Some(left) = passed.left() {
+        warn!(target: "server", "systemd passes {left} too, which no address asks for; nobody listens there");
+    }
+    Ok(listening)
 }
+
+type Listening = (Listener, Address);
 
 /// Connections of operators at once.
 const OPERATORS_MAX: usize = 32;

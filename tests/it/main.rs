@@ -5,6 +5,7 @@
 
 mod layers;
 
+mod activation;
 mod admin;
 mod command_line;
 mod configuration;

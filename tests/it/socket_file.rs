@@ -220,7 +220,7 @@ fn check_names_what_is_wrong_with_a_path_or_a_mode() {
     assert!(!is_right && said.contains("another address than `listen`, unix:/run/hub.sock"), "{said}");
     let (is_right, said) = check(&format!("socket_mode = \"0600\"\n{OPEN}"));
     assert!(
-        is_right && said.contains("warning: line 1: `socket_mode` is \"0600\": the hub listens at no"),
+        is_right && said.contains("warning: line 1: `socket_mode` is \"0600\": the hub makes no"),
         "{said}"
     );
     let (is_right, said) = check(&format!(

@@ -77,9 +77,11 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
             );
             None
         }
-        Address::Tcp(_) | Address::Unix { .. } => None,
+        Address::Tcp(_) | Address::Unix { .. } | Address::Systemd(_) => None,
     };
+    tell_systemd("READY=1");
     until_end(&mut signals, &server, flags, depth_max).await;
+    tell_systemd("STOPPING=1");
     // It would try to come back to a hub that waits for everybody to leave.
     if let Some(demo) = demo {
         demo.abort();
@@ -116,11 +118,22 @@ async fn until_end(signals: &mut Signals, server: &Server, flags: &Flags, depth_
     }
 }
 
+/// Tells whoever has started the hub how it is, if that wants to know.
+#[cfg(target_os = "linux")]
+fn tell_systemd(state: &str) {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Custom(state)]) {
+        warn!(target: "server", "systemd cannot be told how the hub is ({state}): {error}");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tell_systemd(_: &str) {}
+
 /// An address as clients are given it.
 fn shown(address: &Address, speaks_tls: bool) -> String {
     match address {
         Address::Tcp(address) => format!("http{}://{address}", if speaks_tls { "s" } else { "" }),
-        Address::Unix { .. } => address.to_string(),
+        Address::Unix { .. } | Address::Systemd(_) => address.to_string(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 
 use crate::config::problem::{Problem, Warning, Written};
-use crate::gate::listener::{Address, UNIX};
+use crate::gate::listener::{Address, SYSTEMD, UNIX};
 
 /// What is written of addresses.
 pub(super) struct Addresses {
@@ -86,7 +86,19 @@ fn address(text: &str, mode: u32, dev: bool) -> Result<Address, String> {
     if let Some(path) = text.strip_prefix(UNIX) {
         let path = Path::new(path);
         let fits = path.is_absolute() && is_path_of_socket(path);
-        return fits.then(|| Address::Unix { path: path.into(), mode }).ok_or_else(|| PATHS.to_owned());
+        return fits
+            .then(|| Address::Unix { path: path.into(), mode: Some(mode) })
+            .ok_or_else(|| PATHS.to_owned());
+    }
+    if let Some(name) = text.strip_prefix(SYSTEMD) {
+        let name = if name.is_empty() { Ok(None) } else { name.strip_prefix(':').map(Some).ok_or(()) };
+        return match name {
+            Ok(_) if dev => Err(DEV_ADDRESS.to_owned()),
+            Ok(name) if HAS_SYSTEMD && name.is_none_or(is_name) => {
+                Ok(Address::Systemd(name.map(str::to_owned)))
+            }
+            _ => Err(SOCKETS.to_owned()),
+        };
     }
     let why = match text.to_socket_addrs() {
         Ok(mut found) => match found.next() {
@@ -117,6 +129,11 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
+/// Whether systemd takes it as `FileDescriptorName=`.
+fn is_name(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
+}
+
 #[cfg(unix)]
 fn is_path_of_socket(path: &Path) -> bool {
     use std::os::unix::net::SocketAddr;
@@ -129,14 +146,18 @@ fn is_path_of_socket(_: &Path) -> bool {
 }
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7_700);
-const ADDRESS: &str = "HOST:PORT, like 127.0.0.1:7700, where port 0 takes a free one; or unix:/PATH";
+const ADDRESS: &str =
+    "HOST:PORT, like 127.0.0.1:7700, where port 0 takes a free one; or unix:/PATH; or systemd";
 const DEV_ADDRESS: &str =
     "with --dev an address of this machine only, like 127.0.0.1:7700, because everybody may do everything";
 const PATHS: &str = "unix: and a path from / on, like unix:/run/tidewire/hub.sock, of at most 107 bytes, on systems that have such sockets";
+const HAS_SYSTEMD: bool = cfg!(target_os = "linux");
+const SOCKETS: &str =
+    "systemd, or systemd: and the name of a socket (FileDescriptorName=), like systemd:clients, on Linux";
 /// The proxy's group connects, and nobody else.
 const MODE: u32 = 0o660;
 const MODES: &str = "permissions in octal, in quotes, like \"0660\"";
-const UNUSED: &str = "the hub listens at no socket in the file system, so nobody is asked for it";
+const UNUSED: &str = "the hub makes no socket in the file system that it could hold for";
 const EXPOSED: &str = "nobody is asked for a token there, and whoever reaches it sees all clients and can send them away: \
                        take an address of this machine or of a private network, like 127.0.0.1:7701";
 /// The longest name of a host.

@@ -48,7 +48,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     let pages = raw.origins.iter().flatten().next().map(|page| page.place.clone());
     let hosts = each(raw.api_hosts, addresses::host, problems);
     let origins = Origins { hosts, ..origins(raw.origins, raw.allow_no_origin, flags.dev, problems) };
-    let is_local = matches!(listen, Address::Unix { .. });
+    let is_local = matches!(listen, Address::Unix { .. } | Address::Systemd(_));
     let names_proxies = raw.trusted_proxies.iter().flatten().next().is_some();
     let mut config = Config {
         listen,

@@ -3,12 +3,17 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::path::PathBuf;
 
 #[cfg(unix)]
 use tokio::net::UnixListener;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::gate::activation::Passed;
+#[cfg(target_os = "linux")]
+use crate::gate::activation::Socket;
 use crate::gate::proxies::{Peer, Proxies};
 #[cfg(unix)]
 use crate::gate::socket_file::{self, SocketFile};
@@ -22,9 +27,11 @@ pub enum Address {
     Unix {
         /// Its path.
         path: PathBuf,
-        /// Who may connect, as permissions of files.
-        mode: u32,
+        /// Who may connect, as permissions of files; if that is for the hub to say.
+        mode: Option<u32>,
     },
+    /// That of a socket which systemd passes, by its name if it has several.
+    Systemd(Option<String>),
 }
 
 /// What accepts connections.
@@ -32,17 +39,17 @@ pub enum Address {
 pub enum Listener {
     /// From the network.
     Tcp(TcpListener),
-    /// From this machine; the file goes with it.
+    /// From this machine; the file goes with it, if it is the hub's.
     #[cfg(unix)]
-    Unix(UnixListener, SocketFile),
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 impl Listener {
-    /// Listens at an address, and tells which port was free if 0 was asked for.
+    /// Listens at an address, or at what was passed for it, and tells which port was free if 0 was asked for.
     ///
     /// # Errors
     /// What the system says, for instance that somebody else listens there.
-    pub fn at(address: &Address) -> io::Result<(Self, Address)> {
+    pub fn at(address: &Address, passed: &mut Passed) -> io::Result<(Self, Address)> {
         match address {
             Address::Tcp(address) => {
                 let listener = listen(*address)?;
@@ -52,11 +59,32 @@ impl Listener {
             #[cfg(unix)]
             Address::Unix { path, mode } => {
                 let (listener, file) = socket_file::listen(path, *mode)?;
-                Ok((Self::Unix(listener, file), address.clone()))
+                Ok((Self::Unix(listener, Some(file)), address.clone()))
             }
             #[cfg(not(unix))]
             Address::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
+            Address::Systemd(name) => Self::passed(passed.take(name.as_deref())?),
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn passed(socket: Socket) -> io::Result<(Self, Address)> {
+        match socket {
+            Socket::Tcp(listener) => {
+                let address = Address::Tcp(listener.local_addr()?);
+                Ok((Self::Tcp(TcpListener::from_std(listener)?), address))
+            }
+            Socket::Unix(listener) => {
+                let address = listener.local_addr()?;
+                let path = address.as_pathname().unwrap_or(Path::new("")).to_owned();
+                Ok((Self::Unix(UnixListener::from_std(listener)?, None), Address::Unix { path, mode: None }))
+            }
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn passed(none: std::convert::Infallible) -> io::Result<(Self, Address)> {
+        match none {}
     }
 
     /// The next connection, and whose it is as far as its address tells.
@@ -75,11 +103,30 @@ impl Listener {
     }
 }
 
+impl Address {
+    /// What there is for addresses that systemd has sockets for.
+    ///
+    /// # Errors
+    /// What systemd says of them cannot be read.
+    pub fn passed<'a>(addresses: impl Iterator<Item = &'a Self>) -> io::Result<Passed> {
+        Passed::to(
+            addresses
+                .filter_map(|address| match address {
+                    Self::Systemd(name) => Some(name.clone()),
+                    Self::Tcp(_) | Self::Unix { .. } => None,
+                })
+                .collect(),
+        )
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix { path, .. } => write!(f, "{UNIX}{}", path.display()),
+            Self::Systemd(None) => f.write_str(SYSTEMD),
+            Self::Systemd(Some(name)) => write!(f, "{SYSTEMD}:{name}"),
         }
     }
 }
@@ -96,6 +143,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// What stands before the path of a socket.
 pub const UNIX: &str = "unix:";
+/// What stands for a socket of systemd's, perhaps with a name behind it.
+pub const SYSTEMD: &str = "systemd";
 /// Connections that wait in the kernel for being accepted; it may allow fewer.
 const BACKLOG: u32 = 4_096;
 

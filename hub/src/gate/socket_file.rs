@@ -20,11 +20,13 @@ pub struct SocketFile {
 type Id = (u64, u64);
 
 /// Listens at a path to whom `mode` allows to connect. What a hub has left there that is gone is replaced.
-pub(super) fn listen(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+pub(super) fn listen(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, SocketFile)> {
     clear(path)?;
     let listener = UnixListener::bind(path)?;
     let file = SocketFile { path: path.into(), id: id(&fs::symlink_metadata(path)?) };
-    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    if let Some(mode) = mode {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
     Ok((listener, file))
 }
 
