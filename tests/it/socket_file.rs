@@ -86,7 +86,7 @@ fn messages_of_all_sizes_come_and_slow_readers_lose_nothing() {
     let mut listener = Listener::on(local.connect(), &request("topic=t", ""));
     assert!(listener.head.starts_with("HTTP/1.1 200 "), "{}", listener.head);
     let mut http = local.connect();
-    let post = "POST /v1/topics/t/messages HTTP/1.1\r\nhost: hub\r\ncontent-type: application/json\r\n";
+    let post = "POST /v1/topics/t/messages HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     let head = http.ask(&format!("{post}content-length: 1\r\n\r\n1"));
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     assert_eq!(subscriber.hear_of("block")["messages"][0]["data"], 1);

@@ -46,8 +46,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         topics.extend(demo::rules());
     }
     let pages = raw.origins.iter().flatten().next().map(|page| page.place.clone());
-    let hosts = each(raw.api_hosts, addresses::host, problems);
-    let origins = Origins { hosts, ..origins(raw.origins, raw.allow_no_origin, flags.dev, problems) };
+    let origins = origins(raw.origins, raw.api_hosts, raw.allow_no_origin, flags.dev, problems);
     let is_local = matches!(listen, Address::Unix { .. } | Address::Systemd(_));
     let names_proxies = raw.trusted_proxies.iter().flatten().next().is_some();
     let mut config = Config {
@@ -92,16 +91,18 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
 /// Who may connect: with `--dev` whoever is on this machine, whatever is written.
 fn origins(
     pages: Option<Vec<Written<String>>>,
+    hosts: Option<Vec<Written<String>>>,
     programs: Option<Written<bool>>,
     dev: bool,
     problems: &mut Vec<Problem>,
 ) -> Origins {
     let allowed = each(pages, AllowedOrigin::parse, problems);
+    let hosts = each(hosts, addresses::host, problems);
     if dev {
-        return Origins { loopback: true, absent: true, ..Origins::default() };
+        return Origins { hosts, loopback: true, absent: true, ..Origins::default() };
     }
     let absent = programs.is_some_and(|allow| allow.value);
-    Origins { allowed, absent, ..Origins::default() }
+    Origins { allowed, absent, hosts, ..Origins::default() }
 }
 
 fn number(
