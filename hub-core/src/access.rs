@@ -263,7 +263,7 @@ impl InForce {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::access::caller::{Allowance, Pass, Rights};
+    use crate::access::caller::{Allowance, Origin, Pass, Rights};
     use crate::clock::NEVER;
     use crate::ledger::{AccountKey, Ledger};
 
@@ -298,7 +298,7 @@ mod tests {
             to: to.iter().fold(Rights::NONE, |rights, right| rights.with(*right)),
         };
         let allow = allow.iter().map(allowance).collect();
-        Pass { subject: subject.into(), allow, expires_at: NEVER, ends_at: NEVER }
+        Pass { subject: subject.into(), allow, expires_at: NEVER, ends_at: NEVER, origin: Origin::default() }
     }
 
     #[track_caller]

@@ -54,9 +54,11 @@ pub struct By<'a> {
 }
 
 impl By<'_> {
-    /// Whether the caller's token lasts.
-    fn check(&self, now: Millis) -> Result<(), Code> {
-        if now < self.caller.ends_at() { Ok(()) } else { Err(Code::BadToken) }
+    /// Whether the caller's token lasts, and nobody has taken it back.
+    fn check(&self, now: Millis, topics: &Topics) -> Result<(), Code> {
+        let stands =
+            self.caller.pass().is_none_or(|pass| topics.credentials().standing().check(pass).is_ok());
+        if stands && now < self.caller.ends_at() { Ok(()) } else { Err(Code::BadToken) }
     }
 }
 

@@ -7,15 +7,19 @@ use std::sync::Arc;
 use tidewire_protocol::code::Code;
 
 use crate::access::caller::Pass;
+use crate::credentials::standing::Standing;
 use crate::errands::Errands;
 use crate::ledger::{Account, Charge, Kind};
 use crate::letter::{Address, Inbox};
+
+pub mod standing;
 
 /// What waits to be checked, and what was.
 #[derive(Debug)]
 pub struct Credentials {
     errands: Errands<Waiting, Checked>,
     inboxes: Vec<Arc<Inbox>>,
+    standing: Standing,
 }
 
 /// A token, which is a secret: it is never printed.
@@ -66,6 +70,8 @@ pub enum BadToken {
     TooMuch,
     /// Its subject is missing, or cannot stand in a topic's name where the token wants it to.
     Subject,
+    /// Its key is none of the hub's any more.
+    KeyGone,
 }
 
 #[derive(Debug)]
@@ -113,7 +119,7 @@ impl Unwelcome {
 
 impl BadToken {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::TooLong,
         Self::UnknownKey,
@@ -126,6 +132,7 @@ impl BadToken {
         Self::Claims,
         Self::TooMuch,
         Self::Subject,
+        Self::KeyGone,
     ];
 
     /// Its number, from 1 on, among what is counted.
@@ -150,6 +157,7 @@ impl BadToken {
             Self::Claims => "claims",
             Self::TooMuch => "allow",
             Self::Subject => "sub",
+            Self::KeyGone => "key",
         }
     }
 
@@ -169,6 +177,7 @@ impl BadToken {
             Self::Claims => "a claim of the token is missing or has a wrong form",
             Self::TooMuch => "the token's `tidewire` claim says more than the hub reads",
             Self::Subject => "the token's `sub` is missing, too long, or cannot stand for `{sub}` in a topic",
+            Self::KeyGone => "the hub has no longer the key that the token is signed with",
         }
     }
 }
@@ -177,7 +186,7 @@ impl Credentials {
     /// None yet, for the shards with these inboxes; no token is taken.
     #[must_use]
     pub fn new(inboxes: Vec<Arc<Inbox>>) -> Self {
-        Self { errands: Errands::new(inboxes.len()), inboxes }
+        Self { errands: Errands::new(inboxes.len()), inboxes, standing: Standing::default() }
     }
 
     /// From now on tokens are taken, and `waker` is called whenever there is one to check. To be set once, before anybody
@@ -190,6 +199,12 @@ impl Credentials {
     #[must_use]
     pub fn are_taken(&self) -> bool {
         self.errands.are_done()
+    }
+
+    /// Which of those that were found sound still stand. Whoever keeps what one says asks that again when it changes.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// How many wait to be checked.
@@ -248,7 +263,15 @@ impl Credentials {
         if !self.are_taken() {
             return Vec::new();
         }
-        self.errands.take(shard, count)
+        let mut taken = self.errands.take(shard, count);
+        // Whatever has changed since they were checked: who is let in now is asked of again only by what changes later.
+        for Checked { verdict, .. } in &mut taken {
+            let stands = verdict.as_ref().map_or(Ok(()), |pass| self.standing.check(pass));
+            if let Err(bad) = stands {
+                *verdict = Err(Unwelcome::Token(bad));
+            }
+        }
+        taken
     }
 }
 

@@ -23,6 +23,7 @@ use crate::shard::audiences::Audiences;
 use crate::shard::connection::Connection;
 use crate::shard::ending::Ending;
 use crate::shard::holding::Holding;
+use crate::shard::ousting::Ousting;
 use crate::shard::parting::Parting;
 use crate::shard::post::Post;
 use crate::shard::revoking::Revoking;
@@ -58,6 +59,8 @@ mod timing;
 
 mod revoking;
 
+mod ousting;
+
 pub mod serving;
 
 pub mod audiences;
@@ -87,6 +90,7 @@ pub struct Shard {
     holding: Holding,
     post: Post,
     revoking: Revoking,
+    ousting: Ousting,
     /// Connections that were told what became of their publishes: they get more turns than those that are only ready.
     answered: VecDeque<ConnectionId>,
     /// Connections with something to write that nobody holds up.
@@ -130,6 +134,7 @@ impl Shard {
             holding: Holding::default(),
             post: Post::default(),
             revoking: Revoking::new(topics.access().edition()),
+            ousting: Ousting::new(topics.credentials().standing().edition()),
             answered: VecDeque::new(),
             ready: VecDeque::new(),
             gathered: Gathered::default(),
@@ -202,7 +207,10 @@ impl Shard {
             Some(Work::Ready) => self.serve_ready(now, wire),
             Some(Work::Walk) => self.walk_on(wire),
             Some(Work::Ends) => self.part(now, wire),
-            Some(Work::Rules) => self.revoke(now),
+            Some(Work::Rules) => {
+                self.oust(now);
+                self.revoke(now);
+            }
         }
         Turns::any(|work| self.waits(now, work))
     }
@@ -216,7 +224,10 @@ impl Shard {
             Work::Ready => !self.ready.is_empty(),
             Work::Walk => self.audiences.has_work(),
             Work::Ends => self.parting.has_work() || self.holding.has_work(),
-            Work::Rules => self.revoking.has_work(self.topics.access().edition()),
+            Work::Rules => {
+                let standing = self.topics.credentials().standing().edition();
+                self.ousting.has_work(standing) || self.revoking.has_work(self.topics.access().edition())
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::Epoch;
 
+use crate::access::caller::KeyNumber;
 use crate::access::{Access, Granted, InForce};
 use crate::agents::Agents;
 use crate::calendar::Calendar;
@@ -150,6 +151,16 @@ impl Topics {
     /// whoever uses a handle has it asked for anew.
     pub fn change_access(&self, access: Access) {
         self.access.change(access);
+        self.wake_all();
+    }
+
+    /// From now on only tokens are taken that were signed with one of these keys. Bearers of others are sent away.
+    pub fn keep_keys(&self, keys: impl IntoIterator<Item = KeyNumber>) {
+        self.credentials.standing().keep_keys(keys);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
         for inbox in self.inboxes.iter().filter(|inbox| inbox.nudge()) {
             inbox.wake();
         }

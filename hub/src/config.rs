@@ -102,6 +102,13 @@ pub struct Flags {
     pub demo: bool,
 }
 
+impl Flags {
+    /// Where the files are that the configuration names.
+    fn folder(&self) -> &Path {
+        self.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+}
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -22,14 +22,18 @@ use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::number::Epoch;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{debug, error};
+use tracing::error;
 
+use crate::reactor::checker::Checker;
 use crate::reactor::clock::Clock;
 use crate::reactor::desk::Desk;
 use crate::reactor::event_loop::{EventLoop, WAKER};
 use crate::reactor::orders::{Giver, orders};
 use crate::seats::Seat;
 use crate::tokens::Keyring;
+use crate::tokens::held::KeyChange;
+
+mod checker;
 
 pub mod desk;
 
@@ -51,6 +55,7 @@ pub struct Reactor {
     topics: Arc<Topics>,
     threads: Vec<Thread>,
     desk: Arc<Desk>,
+    checker: Checker,
 }
 
 /// A socket whose handshake is done.
@@ -132,21 +137,8 @@ impl Reactor {
         // It looks through many topics, so that neither shards nor publishing wait for it.
         let reads = Arc::clone(&topics);
         lend("reader", |waker| topics.reads().on_work(waker), move || reads.read_on(clock.now()))?;
-        if !keys.is_empty() {
-            // Up to a quarter of a millisecond each: no shard waits for that.
-            let checks = Arc::clone(&topics);
-            let check = move || {
-                checks.credentials().turn(|token| {
-                    let verdict = keys.admit(token.reveal(), clock.now());
-                    match &verdict {
-                        Ok(_) => debug!(target: "tokens", "a token is sound"),
-                        Err(bad) => debug!(target: "tokens", "a token fails the check `{}`", bad.check()),
-                    }
-                    verdict
-                })
-            };
-            lend("checker", |waker| topics.credentials().on_work(waker), check)?;
-        }
+        let checker = Checker::new(Arc::clone(&topics), clock);
+        checker.change(keys)?;
         let desk = Arc::new(Desk::new(shards, Arc::clone(&topics), calls, clock, secret));
         desk::spawn_delivery(Arc::clone(&desk), wake);
         let mut threads = Vec::new();
@@ -162,7 +154,7 @@ impl Reactor {
             })?;
             threads.push(Thread { orders, load });
         }
-        Ok(Arc::new(Self { topics, threads, desk }))
+        Ok(Arc::new(Self { topics, threads, desk, checker }))
     }
 
     /// The topics of the hub.
@@ -173,6 +165,14 @@ impl Reactor {
     /// Where calls are made: what is asked without a connection.
     pub fn desk(&self) -> &Arc<Desk> {
         &self.desk
+    }
+
+    /// From now on tokens are checked by these keys, and bearers of tokens by others are sent away.
+    ///
+    /// # Errors
+    /// What the system says when it has no thread to check them.
+    pub fn change_keys(&self, keys: Keyring) -> io::Result<KeyChange> {
+        self.checker.change(keys)
     }
 
     /// Gives a socket to the thread that has the fewest.

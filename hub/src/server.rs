@@ -21,6 +21,8 @@ use crate::gate::refusals::Refusals;
 use crate::gate::{self, Gate, accept};
 use crate::reactor::Reactor;
 use crate::tls::{BadPair, Tls};
+use crate::tokens::Keyring;
+use crate::tokens::held::KeyChange;
 use crate::turned_down::TurnedDown;
 use crate::{described, http, page};
 
@@ -145,6 +147,14 @@ impl Server {
     /// From now on others may do what these rules say; what they do not allow ends.
     pub fn change_access(&self, access: Access) {
         self.reactor.topics().change_access(access);
+    }
+
+    /// From now on tokens are checked by these keys; bearers of tokens by others are sent away.
+    ///
+    /// # Errors
+    /// What the system says when it has no thread to check them.
+    pub fn change_keys(&self, keys: Keyring) -> io::Result<KeyChange> {
+        self.reactor.change_keys(keys)
     }
 
     /// Lets nobody in any more, sends all clients away with a time to come back, and waits until they have gone or

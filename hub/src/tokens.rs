@@ -5,12 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Validation, decode, decode_header};
-use tidewire_hub_core::access::caller::Pass;
+use tidewire_hub_core::access::caller::{Origin, Pass};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::{BadToken, TOKEN_BYTES_MAX};
 
 use crate::tokens::claims::Claims;
 use crate::tokens::key::Key;
+
+pub mod held;
 
 pub mod key;
 
@@ -53,7 +55,8 @@ impl Keyring {
     /// [`BadToken`] is the check that it failed.
     pub fn admit(&self, token: &str, now: Millis) -> Result<Pass, BadToken> {
         let (claims, key) = self.verify(token)?;
-        claims.pass(now, wall_ms(), key.leeway_seconds)
+        let origin = Origin { key: key.number };
+        Ok(Pass { origin, ..claims.pass(now, wall_ms(), key.leeway_seconds)? })
     }
 
     /// The claims of a sound token, and the key that it is signed with.

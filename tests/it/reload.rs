@@ -2,14 +2,17 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
 use crate::command_line::{run, succeed};
 use crate::support::eventually;
 use crate::support::file::File;
+use crate::support::http::Http;
 use crate::support::hub::{Hub, tidewire};
+use crate::support::keyed::{KEYS, SECRET, bearer, by_secret_of, claims, hello, private, refusal, sign};
 use crate::support::port::Port;
-use crate::support::socket::{RawSocket, handshake};
+use crate::support::socket::{RawSocket, Received, handshake};
 
 const PROGRAMS: &str = "allow_no_origin = true\n";
 const OPEN: &str = "[[access]]\npattern = \"a\"\nsubscribe = true\nanonymous = true\n";
@@ -44,7 +47,7 @@ fn rules_are_read_again_whatever_the_rest_of_the_file_would_mean() {
         std::fs::write(file.path(), wrong).unwrap();
         hang_up(&hub, says);
     }
-    assert_eq!(hub.errors().matches("the access rules stay as they are, for the").count(), 3);
+    assert_eq!(hub.errors().matches("access rules and keys stay as they are, for the").count(), 3);
     std::fs::remove_file(file.path()).unwrap();
     hang_up(&hub, &format!("stay as they are: cannot read the configuration {}: No such file", file.path()));
     assert_eq!(subscribe(&hub, "b"), "subscribed");
@@ -96,4 +99,94 @@ fn the_demos_topics_can_be_read_unless_the_file_denies_it() {
     let hub = Hub::start(&["--dev", "--demo"], &[]);
     let history = ["sub", "demo.host", "--from", "earliest", "--count", "1"];
     assert!(succeed(&run(&hub, &history, "")).starts_with('{'));
+}
+
+fn key(kid: &str, algorithm: &str, file: &str) -> String {
+    format!(
+        "[[auth.keys]]\nkid = \"{kid}\"\nalgorithm = \"{algorithm}\"\nfile = \"{file}\"\naudience = \"tidewire\"\n"
+    )
+}
+
+#[track_caller]
+fn is_there(socket: &mut RawSocket) {
+    socket.say(json!({"type": "heartbeat", "request": 1}));
+    socket.hear_of("heartbeat");
+}
+
+#[test]
+fn keys_are_read_again_and_whoever_signed_in_by_one_that_is_gone_is_sent_away() {
+    let secret = File::new(SECRET);
+    let (old, new) =
+        (key("old", "HS256", secret.path()), key("new", "ES256", &format!("{KEYS}/ec.public.pem")));
+    let file = File::new(&format!("{PROGRAMS}{old}"));
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let claims = claims("ada", json!([{"topics": ["a"], "to": ["subscribe"]}]));
+    let by_old = by_secret_of(Some("old"), &claims);
+    let by_new =
+        sign(Algorithm::ES256, Some("new"), &EncodingKey::from_ec_pem(&private("ec")).unwrap(), &claims);
+    let mut first = bearer(hub.address, 1_000_001, &by_old);
+    assert!(refusal(hub.address, &by_new).contains("`kid`"));
+    std::fs::write(file.path(), format!("{PROGRAMS}{OPEN}{old}{new}")).unwrap();
+    hang_up(
+        &hub,
+        "1 access rules were read and hold from now on; new keys for tokens: `new` (ES256); all else",
+    );
+    let mut second = bearer(hub.address, 1_000_002, &by_new);
+    let mut nobody = RawSocket::signed_in(hub.address);
+    let mut http = Http::to(hub.address);
+    let mut ask = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        http.ask("GET", "/v1/topics/a/messages", &[("authorization", &bearer)], b"").status
+    };
+    assert_eq!([ask(&by_old), ask(&by_new)], [200, 200]);
+    is_there(&mut first);
+    // All or nothing.
+    for (wrong, says) in [
+        (key("x", "HS256", "/no/such/file.pem"), "a file that can be read"),
+        (key("x", "HS256", "/dev/zero"), "a regular file, which can be read again"),
+        (key("x", "ES256", secret.path()), "a public key of the curve P-256"),
+    ] {
+        std::fs::write(file.path(), format!("{PROGRAMS}{new}{wrong}")).unwrap();
+        hang_up(&hub, says);
+        is_there(&mut first);
+        assert_eq!(subscribe(&hub, "a"), "subscribed");
+    }
+    std::fs::write(file.path(), format!("{PROGRAMS}{OPEN}{new}")).unwrap();
+    hang_up(&hub, "keys that are gone, with whoever signed in by them: `old` (HS256);");
+    let goodbye = first.hear_of("goodbye");
+    let says = "the hub has no longer the key that the token is signed with";
+    assert_eq!((&goodbye["code"], &goodbye["message"]), (&json!("bad_token"), &json!(says)));
+    assert_eq!(first.receive(), Received::Close(4004));
+    assert_eq!([ask(&by_old), ask(&by_new)], [401, 200], "of what is known to be sound, too");
+    is_there(&mut second);
+    is_there(&mut nobody);
+    assert!(refusal(hub.address, &by_old).contains("`kid`"));
+    assert_eq!(hub.metric("tidewire_bad_tokens_total{check=\"key\"}"), 1);
+    hang_up(&hub, "the keys for tokens are the same");
+    // The same name, and another key.
+    std::fs::write(
+        file.path(),
+        format!("{PROGRAMS}{}", key("new", "EdDSA", &format!("{KEYS}/ed.public.pem"))),
+    )
+    .unwrap();
+    hang_up(&hub, "new keys for tokens: `new` (EdDSA); gone, with whoever signed in by them: `new` (ES256)");
+    assert_eq!(second.hear_of("goodbye")["message"], says);
+    is_there(&mut nobody);
+    // Without any, whoever brings a token is not taken for anonymous.
+    std::fs::write(file.path(), format!("{PROGRAMS}{OPEN}")).unwrap();
+    hang_up(&hub, "signed in by them: `new` (EdDSA)");
+    assert!(refusal(hub.address, &by_new).contains("`kid`"));
+}
+
+#[test]
+fn a_hub_that_gets_its_first_key_while_it_runs_takes_tokens_from_then_on() {
+    let secret = File::new(SECRET);
+    let file = File::new(&format!("{PROGRAMS}{OPEN}"));
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let token = by_secret_of(Some("k"), &claims("ada", json!([])));
+    let subject = |producer: u64| hello(hub.address, 1_000_000 + producer, &token).hear()["subject"].clone();
+    assert_eq!(subject(1), Value::Null);
+    std::fs::write(file.path(), format!("{PROGRAMS}{OPEN}{}", key("k", "HS256", secret.path()))).unwrap();
+    hang_up(&hub, "new keys for tokens: `k` (HS256)");
+    assert_eq!(subject(2), "ada");
 }

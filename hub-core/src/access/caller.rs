@@ -43,7 +43,20 @@ pub struct Pass {
     pub expires_at: Millis,
     /// From when on it is not taken any more: somewhat later, since clocks differ.
     pub ends_at: Millis,
+    /// By what it was found sound.
+    pub origin: Origin,
 }
+
+/// What tells a token from others of its bearer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// The key that it was signed with.
+    pub key: KeyNumber,
+}
+
+/// Tells a key from all others that the hub has, or ever had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct KeyNumber(pub u64);
 
 /// Who asks: anonymous, or the bearer of a pass. Each connection has one, so it is no larger than it has to be.
 #[derive(Debug, Default)]
@@ -126,7 +139,9 @@ impl Caller {
         Ok(pass)
     }
 
-    fn pass(&self) -> Option<&Pass> {
+    /// What its token said; `None` for anonymous.
+    #[must_use]
+    pub fn pass(&self) -> Option<&Pass> {
         self.0.as_ref().map(|bearer| &bearer.pass)
     }
 

@@ -28,7 +28,7 @@ impl<R> Calls<R> {
     /// Whether a topic, or all that a pattern matches, may be read.
     ///
     /// # Errors
-    /// [`Code::BadName`], [`Code::Forbidden`], or [`Code::BadToken`] if the caller's token has ended.
+    /// [`Code::BadName`], [`Code::Forbidden`], or [`Code::BadToken`] if the caller's token stands no longer.
     pub fn readable(
         &self,
         now: Millis,
@@ -36,7 +36,7 @@ impl<R> Calls<R> {
         right: Right,
         name: &str,
     ) -> Result<Granted<Selector>, Code> {
-        by.check(now)?;
+        by.check(now, &self.topics)?;
         readable(name, by.caller, right, &self.topics)
     }
 
@@ -45,7 +45,7 @@ impl<R> Calls<R> {
     /// # Errors
     /// As for [`Self::readable`].
     pub fn still_readable(&self, now: Millis, by: By<'_>, what: &Granted<Selector>) -> Result<(), Code> {
-        by.check(now)?;
+        by.check(now, &self.topics)?;
         still_readable(what, by.caller, &self.topics).then_some(()).ok_or(Code::Forbidden)
     }
 

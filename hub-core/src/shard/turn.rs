@@ -15,7 +15,7 @@ pub enum Work {
     Walk,
     /// Connections that end.
     Ends,
-    /// Subscriptions that rules which changed may allow no longer.
+    /// Subscriptions that rules which changed may allow no longer, and bearers of tokens that may stand no longer.
     Rules,
 }
 

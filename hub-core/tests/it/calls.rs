@@ -41,7 +41,13 @@ impl Visitor {
         let account = hub.topics.ledger().account(AccountKey(address));
         let to = Rights::NONE.with(Right::Publish).with(Right::Subscribe);
         let allow = vec![Allowance { pattern: Pattern::parse(">").unwrap(), to }];
-        let pass = Pass { subject: subject.into(), allow, expires_at: NEVER, ends_at: NEVER };
+        let pass = Pass {
+            subject: subject.into(),
+            allow,
+            expires_at: NEVER,
+            ends_at: NEVER,
+            origin: Default::default(),
+        };
         Self::new(hub, address, Caller::new(pass, &account).unwrap())
     }
 

@@ -56,7 +56,13 @@ fn they_are_found_by_address_and_subject_and_told_whole() {
     hub.wait(50);
     let two = hub.shard.accept(hub.now, Dialect::Json, AccountKey(6));
     hub.say(one, &[hello("ada's")]);
-    let pass = || Pass { subject: "ada".into(), allow: Vec::new(), expires_at: NEVER, ends_at: NEVER };
+    let pass = || Pass {
+        subject: "ada".into(),
+        allow: Vec::new(),
+        expires_at: NEVER,
+        ends_at: NEVER,
+        origin: Default::default(),
+    };
     while hub.topics.credentials().turn(|_| Ok(pass())) {}
     hub.work();
     hub.subscribe(one, "a", Start::Latest, WhenSlow::CatchUp);

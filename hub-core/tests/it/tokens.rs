@@ -1,6 +1,6 @@
 //! Tokens: who brings one waits until it is checked, is who it says, may what it allows, and goes when it ends.
 
-use tidewire_hub_core::access::caller::{Allowance, Pass, Right, Rights};
+use tidewire_hub_core::access::caller::{Allowance, KeyNumber, Origin, Pass, Right, Rights};
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::BadToken;
@@ -49,7 +49,8 @@ fn ask(name: &str) -> ClientFrame<'_> {
     ClientFrame::History(History { request, name: name.into(), from, bytes_max: 0 })
 }
 
-/// Checks all tokens that wait. One is sound if it reads `SUBJECT SECONDS PATTERN...`, and allows everything there.
+/// Checks all tokens that wait. One is sound if it reads `SUBJECT SECONDS PATTERN...`, and allows everything there. A word
+/// `key=NUMBER` says with which key it is signed.
 fn check(hub: &mut Hub) {
     let now = hub.now;
     while hub.topics.credentials().turn(|token| read(token.reveal(), now)) {}
@@ -61,10 +62,14 @@ fn read(token: &str, now: Millis) -> Result<Pass, BadToken> {
     let subject = words.next().filter(|subject| !subject.is_empty()).ok_or(BadToken::Subject)?;
     let seconds: u64 = words.next().and_then(|word| word.parse().ok()).ok_or(BadToken::Signature)?;
     let to = Rights::NONE.with(Right::Publish).with(Right::Subscribe);
-    let allowance = |word| Some(Allowance { pattern: Pattern::parse(word).ok()?, to });
+    let rest: Vec<_> = words.collect();
+    let said = |name: &str| rest.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    let origin = Origin { key: KeyNumber(said("key").map_or(0, |key| key.parse().unwrap())) };
+    let words = rest.iter().filter(|word| !word.contains('='));
+    let allowance = |word: &&str| Some(Allowance { pattern: Pattern::parse(word).ok()?, to });
     let expires_at = now.plus(seconds * 1_000);
     let allow = words.filter_map(allowance).collect();
-    Ok(Pass { subject: subject.into(), allow, expires_at, ends_at: expires_at })
+    Ok(Pass { subject: subject.into(), allow, expires_at, ends_at: expires_at, origin })
 }
 
 /// Connects and signs in with a token.
@@ -643,4 +648,60 @@ fn a_token_is_never_printed() {
     });
     assert!(!printed.contains("CANARY"));
     assert!(BadToken::ALL.iter().all(|bad| bad.sentence().len() > 10));
+}
+
+#[test]
+fn whoever_signed_in_by_a_key_that_is_gone_is_sent_away_and_no_other_is() {
+    let (mut hub, mut other) = Hub::with_two_shards(Limits::default(), keep_all());
+    hub.topics.credentials().on_work(Box::new(|| ()));
+    hub.topics.keep_keys([KeyNumber(1), KeyNumber(2)]);
+    let mut ids = Vec::new();
+    for producer in 0..200 {
+        ids.push(bearer(&mut hub, producer, &format!("ada 600 a key={}", 1 + producer % 2)));
+    }
+    let nobody = hub.client(201);
+    let beside = hub
+        .beside(&mut other, |hub| [bearer(hub, 202, "bob 600 a key=1"), bearer(hub, 203, "bob 600 a key=2")]);
+    // One is being checked while the key goes.
+    let late = hub.connect(Dialect::Binary);
+    hub.say(late, &[hello_with(204, "ada 600 a key=1")]);
+    let now = hub.now;
+    hub.topics.credentials().turn(|token| read(token.reveal(), now));
+    hub.topics.keep_keys([KeyNumber(2), KeyNumber(3)]);
+    hub.work();
+    let gone = [Heard::Goodbye(Code::BadToken), Heard::Close(4004)];
+    for (at, id) in ids.iter().enumerate() {
+        let expected = if at % 2 == 0 { &gone[..] } else { &[] };
+        assert_eq!(hub.heard(*id), expected, "{at}");
+    }
+    assert_eq!((hub.heard(late), hub.heard(nobody)), (gone.to_vec(), Vec::new()));
+    hub.beside(&mut other, |hub| {
+        hub.work();
+        assert_eq!((hub.heard(beside[0]), hub.heard(beside[1])), (gone.to_vec(), Vec::new()));
+    });
+    assert_eq!(hub.topics.metrics().bad_tokens.of(BadToken::KeyGone.number()), 102);
+    let again = hub.connect(Dialect::Binary);
+    hub.say(again, &[hello_with(205, "ada 600 a key=1")]);
+    check(&mut hub);
+    assert_eq!(hub.heard(again), gone);
+}
+
+#[test]
+fn changes_that_come_again_and_again_leave_nobody_out() {
+    let mut hub = closed();
+    hub.topics.keep_keys([KeyNumber(1), KeyNumber(2)]);
+    for _ in 0..600 {
+        bearer(&mut hub, 0, "ada 600 a key=1");
+    }
+    let ids: Vec<_> = (0..600).map(|_| bearer(&mut hub, 0, "ada 600 a key=2")).collect();
+    hub.topics.keep_keys([KeyNumber(1)]);
+    let closed = |hub: &Hub| hub.topics.metrics().bad_tokens.of(BadToken::KeyGone.number());
+    for key in 2.. {
+        hub.shard.turn(hub.now, &mut hub.sockets);
+        hub.topics.keep_keys([KeyNumber(1), KeyNumber(key + 1)]);
+        if closed(&hub) == ids.len() as u64 {
+            break;
+        }
+        assert!(key < 10_000, "{} of them stayed", ids.len() as u64 - closed(&hub));
+    }
 }

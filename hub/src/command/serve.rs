@@ -10,6 +10,7 @@ use tidewire_hub::config::{Config, ConfigError, Flags, Kept, Reread};
 use tidewire_hub::gate::listener::Address;
 use tidewire_hub::logs;
 use tidewire_hub::server::Server;
+use tidewire_hub::tokens::held::KeyChange;
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -146,18 +147,36 @@ fn read_rules(flags: Flags, depth_max: usize, done: mpsc::Sender<Result<Reread, 
     thread::spawn(move || done.blocking_send(Reread::load(&flags, depth_max)));
 }
 
-/// From now on these rules hold, unless there is something wrong with them.
+/// From now on these rules and keys hold, unless there is something wrong with them.
 fn take_rules(server: &Server, rules: Result<Reread, Kept>) {
-    let Reread { access, written, warnings } = match rules {
+    let Reread { access, written, keys, warnings } = match rules {
         Ok(rules) => rules,
         Err(why) => return warn!(target: "server", "{why}"),
     };
     for warning in warnings {
         warn!(target: "server", "warning: {warning}");
     }
+    let changed = match server.change_keys(keys) {
+        Ok(changed) => told(&changed),
+        Err(why) => return warn!(target: "server", "access rules and keys stay as they are: {why}"),
+    };
     server.change_access(access);
     info!(
         target: "server",
-        "{written} access rules were read and hold from now on; all other keys wait for the next start"
+        "{written} access rules were read and hold from now on; {changed}; all else waits for the next start"
     );
+}
+
+fn told(KeyChange { added, gone }: &KeyChange) -> String {
+    let list = |keys: &[String]| keys.join(", ");
+    match (&added[..], &gone[..]) {
+        ([], []) => "the keys for tokens are the same".into(),
+        (added, []) => format!("new keys for tokens: {}", list(added)),
+        ([], gone) => format!("keys that are gone, with whoever signed in by them: {}", list(gone)),
+        (added, gone) => format!(
+            "new keys for tokens: {}; gone, with whoever signed in by them: {}",
+            list(added),
+            list(gone)
+        ),
+    }
 }

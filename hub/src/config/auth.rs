@@ -10,15 +10,20 @@ use crate::config::secret_file::{open_to_all, show};
 use crate::tokens::Keyring;
 use crate::tokens::key::{self, ALGORITHMS, Key};
 
-/// Reads the keys; files are named from `folder` on.
-pub(super) fn keys(raw: Vec<RawKey>, folder: &Path, problems: &mut Vec<Problem>) -> (Keyring, Vec<Warning>) {
+/// Reads the keys, perhaps `again`; files are named from `folder` on.
+pub(super) fn keys(
+    raw: Vec<RawKey>,
+    folder: &Path,
+    again: bool,
+    problems: &mut Vec<Problem>,
+) -> (Keyring, Vec<Warning>) {
     let (mut keys, mut warnings) = (Vec::<Key>::new(), Vec::new());
     for mut raw in raw {
         show(&mut raw.file, folder);
         let path = folder.join(&raw.file.value);
         let place = raw.file.place.clone();
         let kid = raw.kid.clone();
-        let Some(key) = key(raw, folder, problems) else { continue };
+        let Some(key) = key(raw, &path, again, problems) else { continue };
         if keys.iter().any(|other| other.kid == key.kid) {
             problems.push(match kid {
                 Some(Written { place, .. }) => place.wrong("a name that no other key has"),
@@ -47,12 +52,12 @@ pub(super) fn keys(raw: Vec<RawKey>, folder: &Path, problems: &mut Vec<Problem>)
     (Keyring::new(keys), warnings)
 }
 
-fn key(raw: RawKey, folder: &Path, problems: &mut Vec<Problem>) -> Option<Key> {
+fn key(raw: RawKey, path: &Path, again: bool, problems: &mut Vec<Problem>) -> Option<Key> {
     let algorithm = raw.algorithm.value.parse::<Algorithm>();
     if algorithm.is_err() {
         problems.push(raw.algorithm.place.wrong(ALGORITHMS));
     }
-    let content = content(&raw.file, folder, problems);
+    let content = content(&raw.file, path, again, problems);
     let mut said = |written: Option<Written<String>>| {
         let Written { value, place } = written?;
         if value.is_empty() {
@@ -79,8 +84,13 @@ fn key(raw: RawKey, folder: &Path, problems: &mut Vec<Problem>) -> Option<Key> {
     }
 }
 
-fn content(file: &Written<String>, folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
-    let read = key::content(&folder.join(&file.value));
+fn content(file: &Written<String>, path: &Path, again: bool, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
+    if again && std::fs::metadata(path).is_ok_and(|file| !file.is_file()) {
+        // A pipe could be read once only, or never ends.
+        problems.push(file.place.wrong("a regular file, which can be read again"));
+        return None;
+    }
+    let read = key::content(path);
     read.map_err(|why| {
         problems.push(file.place.wrong(format!("a file that can be read, which it cannot: {why}")))
     })
@@ -106,7 +116,7 @@ mod tests {
     fn read(toml: &str, folder: &Path) -> (Keyring, Vec<String>, usize) {
         let mut problems = Vec::new();
         let raw = RawConfig::read(toml, &mut problems);
-        let (keys, warnings) = keys(raw.keys, folder, &mut problems);
+        let (keys, warnings) = keys(raw.keys, folder, false, &mut problems);
         (keys, problems.iter().map(ToString::to_string).collect(), warnings.len())
     }
 
@@ -225,7 +235,7 @@ mod tests {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
             let mut problems = Vec::new();
             let raw = RawConfig::read(&key("HS256", "key"), &mut problems);
-            let (_, warnings) = keys(raw.keys, &folder.0, &mut problems);
+            let (_, warnings) = keys(raw.keys, &folder.0, false, &mut problems);
             assert_eq!((problems.len(), warnings.len()), (0, count), "{warnings:?}");
             let expected = format!(
                 "line 3: `auth.keys[0].file` is \"key\": everybody on this machine may read it (mode {mode:04o})"

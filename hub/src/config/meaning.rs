@@ -1,6 +1,5 @@
 //! What the written values mean.
 
-use std::path::Path;
 use std::time::Duration;
 
 use tidewire_hub_core::access::Access;
@@ -38,9 +37,9 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     } else {
         written
     };
-    let folder = flags.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-    let (keys, key_warnings) = auth::keys(raw.keys, folder, problems);
-    let (tls, tls_warnings) = certificate::read(raw.tls_certificate, raw.tls_key, folder, flags, problems);
+    let (keys, key_warnings) = auth::keys(raw.keys, flags.folder(), false, problems);
+    let (tls, tls_warnings) =
+        certificate::read(raw.tls_certificate, raw.tls_key, flags.folder(), flags, problems);
     let (mut topics, topic_places) = rules::topics(raw.topics, problems);
     if flags.demo {
         topics.extend(demo::rules());

@@ -1,5 +1,5 @@
-//! The access rules of a file, read again while a hub runs. All else in it waits for the next start, and is not looked at
-//! but for being written as a configuration is.
+//! The access rules of a file and the keys that it names, read again while a hub runs. All else in it waits for the next start,
+//! and is not looked at but for being written as a configuration is.
 
 use std::path::{Path, PathBuf};
 
@@ -7,27 +7,30 @@ use tidewire_hub_core::access::Access;
 
 use crate::config::problem::Warning;
 use crate::config::raw::RawConfig;
-use crate::config::{ConfigError, Flags, demo, rules, text_of, warnings};
+use crate::config::{ConfigError, Flags, auth, demo, rules, text_of, warnings};
+use crate::tokens::Keyring;
 
-/// Access rules that may take the place of others.
+/// Access rules and keys that may take the place of others, together.
 #[derive(Debug)]
 pub struct Reread {
     /// They.
     pub access: Access,
-    /// How many of them are written.
+    /// How many of the rules are written.
     pub written: usize,
-    /// What is of no use in them.
+    /// Keys that tokens may be signed with.
+    pub keys: Keyring,
+    /// What is of no use in all that.
     pub warnings: Vec<Warning>,
 }
 
-/// Why rules stay as they are.
+/// Why rules and keys stay as they are.
 #[derive(Debug, thiserror::Error)]
 pub enum Kept {
     /// Other rules hold than those of the file.
     #[error("--dev lets everybody do everything, whatever the file says; it was not read again")]
     Dev,
     /// There is no file, or not now.
-    #[error("the access rules stay as they are: cannot read the configuration {}: {source}", path.display())]
+    #[error("access rules and keys stay as they are: cannot read the configuration {}: {source}", path.display())]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -35,13 +38,13 @@ pub enum Kept {
         source: std::io::Error,
     },
     /// It could be read once only, or never ends.
-    #[error("the access rules stay as they are: {} is no regular file, and is not read again", _0.display())]
+    #[error("access rules and keys stay as they are: {} is no regular file, and is not read again", _0.display())]
     NoFile(PathBuf),
     /// Somebody is about to write it.
-    #[error("the access rules stay as they are: {} is empty; to let nobody do anything, write a comment", _0.display())]
+    #[error("access rules and keys stay as they are: {} is empty; to let nobody do anything, write a comment", _0.display())]
     Empty(PathBuf),
     /// It says what it may not.
-    #[error("the access rules stay as they are, for the configuration is wrong: {0}")]
+    #[error("access rules and keys stay as they are, for the configuration is wrong: {0}")]
     Wrong(#[source] ConfigError),
 }
 
@@ -59,13 +62,15 @@ impl Reread {
         let raw = RawConfig::read(&text, &mut problems);
         let tokens = raw.means_keys;
         let (access, places) = rules::access(raw.access, &mut problems);
-        let warnings = warnings::of_access(&access, &places, depth_max, tokens);
+        let mut warnings = warnings::of_access(&access, &places, depth_max, tokens);
+        let (keys, key_warnings) = auth::keys(raw.keys, flags.folder(), true, &mut problems);
+        warnings.extend(key_warnings);
         if !problems.is_empty() {
             return Err(Kept::Wrong(ConfigError::wrong(problems, warnings)));
         }
         let written = access.rules.len();
         let access = if flags.demo { demo::behind(access) } else { access };
-        Ok(Self { access, written, warnings })
+        Ok(Self { access, written, keys, warnings })
     }
 }
 

@@ -118,7 +118,11 @@ impl Callers {
     ) -> Result<Arc<Caller>, Unwelcome> {
         let print = Sha256::digest(token).into();
         let desk = gate.reactor().desk();
-        if let Some(known) = self.known(&print).filter(|known| desk.now() < known.ends_at()) {
+        let standing = desk.topics().credentials().standing();
+        let is_good = |known: &Arc<Caller>| {
+            desk.now() < known.ends_at() && known.pass().is_none_or(|pass| standing.check(pass).is_ok())
+        };
+        if let Some(known) = self.known(&print).filter(is_good) {
             return Ok(known);
         }
         let pass = desk.check(account, token).await?;

@@ -122,13 +122,19 @@ const SWEEP_AT_LEAST: usize = 256;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use tidewire_hub_core::access::caller::Pass;
+    use tidewire_hub_core::access::caller::{Origin, Pass};
     use tidewire_hub_core::clock::NEVER;
     use tidewire_hub_core::ledger::{AccountKey, Ledger};
 
     fn give(tickets: &Tickets, now: Millis, number: u32, subject: &str) -> String {
         let account = Arc::new(Ledger::default()).account(AccountKey(1));
-        let pass = Pass { subject: subject.into(), allow: Vec::new(), expires_at: NEVER, ends_at: NEVER };
+        let pass = Pass {
+            subject: subject.into(),
+            allow: Vec::new(),
+            expires_at: NEVER,
+            ends_at: NEVER,
+            origin: Origin::default(),
+        };
         let caller = Arc::new(Caller::new(pass, &account).unwrap());
         let mut secret = Secret::default();
         secret[..4].copy_from_slice(&number.to_be_bytes());

@@ -2,7 +2,7 @@
 //! hostile; what its subject is called may be anybody's choice all the same.
 
 use serde::{Deserialize, Deserializer};
-use tidewire_hub_core::access::caller::{Allowance, Pass, Right, Rights};
+use tidewire_hub_core::access::caller::{Allowance, Origin, Pass, Right, Rights};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::BadToken;
 use tidewire_protocol::name::Pattern;
@@ -83,6 +83,7 @@ impl Claims {
             allow: self.allowances()?,
             expires_at: at(exp_ms),
             ends_at: at(ends_ms),
+            origin: Origin::default(),
         })
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+use tidewire_hub_core::access::caller::KeyNumber;
 
 use crate::small_file;
 
@@ -21,6 +22,8 @@ pub struct Key {
     pub audience: Option<String>,
     /// By how much the clocks of issuer and hub may differ.
     pub leeway_seconds: u64,
+    /// Tells it from all others that a hub has, or had.
+    pub(super) number: KeyNumber,
     /// What their signatures are checked with. It prints nothing of itself.
     pub(super) public: DecodingKey,
 }
@@ -64,7 +67,22 @@ impl Key {
             AlgorithmFamily::Hmac => secret(algorithm, content)?,
             family => public_key(algorithm, family, content)?,
         };
-        Ok(Self { kid: None, algorithm, issuer: None, audience: None, leeway_seconds: 0, public })
+        let number = KeyNumber::default();
+        Ok(Self { kid: None, algorithm, issuer: None, audience: None, leeway_seconds: 0, number, public })
+    }
+
+    /// Whether it is the same, and takes the same tokens but for how long they may have expired.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let of = |key: &'_ Self| (key.kid.clone(), key.algorithm, key.issuer.clone(), key.audience.clone());
+        of(self) == of(other) && parts(&self.public) == parts(&other.public)
+    }
+
+    /// What it is called where one is told of it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let kid = self.kid.as_ref().map_or_else(|| "without a `kid`".into(), |kid| format!("`{kid}`"));
+        format!("{kid} ({:?})", self.algorithm)
     }
 
     /// The secret that it is, if it is one: who checks by it can sign by it.
@@ -166,6 +184,15 @@ fn check_use(jwk: &Jwk, algorithm: Algorithm) -> Result<(), BadKey> {
     let is_other = alg.is_some_and(|alg| alg != format!("{algorithm:?}"));
     let encrypts = matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption));
     if is_other || encrypts { Err(BadKey::MeantForOther) } else { Ok(()) }
+}
+
+/// What it is checked with.
+fn parts(key: &DecodingKey) -> (&[u8], &[u8]) {
+    use jsonwebtoken::DecodingKeyKind;
+    match key.kind() {
+        DecodingKeyKind::SecretOrDer(bytes) => (bytes, &[]),
+        DecodingKeyKind::RsaModulusExponent { n, e } => (n, e),
+    }
 }
 
 /// Bytes of what is checked with: a secret, a point, or a modulus.
