@@ -9,10 +9,12 @@ use tidewire_protocol::code::Code;
 use crate::access::caller::Pass;
 use crate::credentials::standing::Standing;
 use crate::errands::Errands;
-use crate::ledger::{Account, Charge, Kind};
+use crate::ledger::{Account, Charge, Kind, Ledger};
 use crate::letter::{Address, Inbox};
 
 pub mod standing;
+
+pub mod revocations;
 
 /// What waits to be checked, and what was.
 #[derive(Debug)]
@@ -72,6 +74,10 @@ pub enum BadToken {
     Subject,
     /// Its key is none of the hub's any more.
     KeyGone,
+    /// It was taken back.
+    Revoked,
+    /// It lasts longer than any is taken for, or does not say since when it does.
+    Lasting,
 }
 
 #[derive(Debug)]
@@ -119,7 +125,7 @@ impl Unwelcome {
 
 impl BadToken {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Malformed,
         Self::TooLong,
         Self::UnknownKey,
@@ -133,6 +139,8 @@ impl BadToken {
         Self::TooMuch,
         Self::Subject,
         Self::KeyGone,
+        Self::Revoked,
+        Self::Lasting,
     ];
 
     /// Its number, from 1 on, among what is counted.
@@ -158,6 +166,8 @@ impl BadToken {
             Self::TooMuch => "allow",
             Self::Subject => "sub",
             Self::KeyGone => "key",
+            Self::Revoked => "revoked",
+            Self::Lasting => "lasting",
         }
     }
 
@@ -178,6 +188,8 @@ impl BadToken {
             Self::TooMuch => "the token's `tidewire` claim says more than the hub reads",
             Self::Subject => "the token's `sub` is missing, too long, or cannot stand for `{sub}` in a topic",
             Self::KeyGone => "the hub has no longer the key that the token is signed with",
+            Self::Revoked => "the token was revoked",
+            Self::Lasting => "the token lasts longer, from its `iat` to its `exp`, than the hub takes",
         }
     }
 }
@@ -185,8 +197,8 @@ impl BadToken {
 impl Credentials {
     /// None yet, for the shards with these inboxes; no token is taken.
     #[must_use]
-    pub fn new(inboxes: Vec<Arc<Inbox>>) -> Self {
-        Self { errands: Errands::new(inboxes.len()), inboxes, standing: Standing::default() }
+    pub fn new(inboxes: Vec<Arc<Inbox>>, ledger: &Arc<Ledger>) -> Self {
+        Self { errands: Errands::new(inboxes.len()), inboxes, standing: Standing::new(ledger) }
     }
 
     /// From now on tokens are taken, and `waker` is called whenever there is one to check. To be set once, before anybody

@@ -19,6 +19,7 @@ use crate::agents::Agents;
 use crate::calendar::Calendar;
 use crate::clock::Millis;
 use crate::credentials::Credentials;
+use crate::credentials::revocations::Revocation;
 use crate::ledger::{Account, Ledger};
 use crate::letter::{Address, Inbox};
 use crate::limits::Limits;
@@ -112,7 +113,7 @@ impl Topics {
             names: Mutex::new(names),
             logs: (0..).zip(logs).map(log).collect(),
             reads: Reads::new(inboxes.len(), limits.reading_bytes_max, limits.unclaimed_fit()),
-            credentials: Credentials::new(inboxes.clone()),
+            credentials: Credentials::new(inboxes.clone(), &ledger),
             heavy,
             access: InForce::new(settings.access),
             looks_again_at: AtomicUsize::new(0),
@@ -158,6 +159,17 @@ impl Topics {
     pub fn keep_keys(&self, keys: impl IntoIterator<Item = KeyNumber>) {
         self.credentials.standing().keep_keys(keys);
         self.wake_all();
+    }
+
+    /// Takes tokens back before they end. Their bearers are sent away, and nobody signs in by them any more, as long as this hub
+    /// runs.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] for a name that no token should have, [`Code::LimitReached`] if very many are kept.
+    pub fn revoke(&self, now: Millis, revocation: Revocation) -> Result<(), Code> {
+        self.credentials.standing().revoke(now, revocation)?;
+        self.wake_all();
+        Ok(())
     }
 
     fn wake_all(&self) {

@@ -28,6 +28,8 @@ mod connections;
 
 mod hosts;
 
+mod revocations;
+
 mod measures;
 
 mod ready;
@@ -58,6 +60,7 @@ impl Operators {
             .routes(routes!(stats))
             .routes(routes!(connections::list))
             .routes(routes!(connections::dismiss))
+            .routes(routes!(revocations::create))
             .with_state(self.clone())
             .merge(self.metrics())
             .split_for_parts();

@@ -30,7 +30,7 @@ mod tickets;
 
 mod events;
 
-mod body;
+pub mod body;
 
 pub mod query;
 

@@ -167,6 +167,11 @@ impl Reactor {
         &self.desk
     }
 
+    /// How long tokens may last at most, if that is bounded.
+    pub fn token_seconds_max(&self) -> Option<u64> {
+        self.checker.seconds_max()
+    }
+
     /// From now on tokens are checked by these keys, and bearers of tokens by others are sent away.
     ///
     /// # Errors

@@ -18,17 +18,21 @@ pub mod key;
 
 pub mod claims;
 
+pub mod revocation;
+
 /// The keys that tokens may be signed with. Without any, no token is taken.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring {
     keys: Vec<Key>,
+    /// How long tokens may last at most, by what they say themselves.
+    pub seconds_max: Option<u64>,
 }
 
 impl Keyring {
     /// These keys; of those with one name, and of those without, the first counts.
     #[must_use]
     pub fn new(keys: Vec<Key>) -> Self {
-        Self { keys }
+        Self { keys, seconds_max: None }
     }
 
     /// Whether there is none.
@@ -55,8 +59,8 @@ impl Keyring {
     /// [`BadToken`] is the check that it failed.
     pub fn admit(&self, token: &str, now: Millis) -> Result<Pass, BadToken> {
         let (claims, key) = self.verify(token)?;
-        let origin = Origin { key: key.number };
-        Ok(Pass { origin, ..claims.pass(now, wall_ms(), key.leeway_seconds)? })
+        let pass = claims.pass(now, wall_ms(), key.leeway_seconds)?;
+        Ok(Pass { origin: Origin { key: key.number, ..pass.origin }, ..pass })
     }
 
     /// The claims of a sound token, and the key that it is signed with.
@@ -82,6 +86,9 @@ impl Keyring {
         }
         let token = decode::<Claims>(token, &key.public, &validation(key));
         let claims = token.map_err(|error| bad(error.kind()))?.claims;
+        if self.seconds_max.is_some_and(|max| claims.lasts_seconds().is_none_or(|lasts| lasts > max)) {
+            return Err(BadToken::Lasting);
+        }
         Ok((claims, key))
     }
 }

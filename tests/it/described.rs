@@ -68,7 +68,8 @@ fn what_is_there_is_described() {
     let hub = hub();
     let [(_, for_all), (_, for_operators)] = described(&hub);
     assert_eq!(tied, paths(&for_all).union(&paths(&for_operators)).cloned().collect());
-    let of_operators = ["/v1/connections", "/v1/connections/{id}", "/v1/stats", "/metrics"];
+    let of_operators =
+        ["/v1/connections", "/v1/connections/{id}", "/v1/revocations", "/v1/stats", "/metrics"];
     assert!(of_operators.iter().all(|path| !paths(&for_all).contains(*path)), "nothing of it is public");
 }
 
@@ -94,7 +95,18 @@ fn the_examples_of_the_page_are_of_the_shapes_that_are_described() {
     shapes.values_mut().filter(|shape| shape["properties"].is_object()).for_each(|shape| {
         shape["additionalProperties"] = json!(false);
     });
-    let expected = ["Published", "Several", "Page", "Topics", "Connections", "Problem", "Standing", "Ticket"];
+    let expected = [
+        "Published",
+        "Several",
+        "Page",
+        "Topics",
+        "Connections",
+        "Problem",
+        "Standing",
+        "Ticket",
+        "Revoke",
+        "Revoked",
+    ];
     assert_eq!(examples.len(), expected.len() + 1, "{examples:#?}");
     for (example, name) in examples.iter().zip(expected) {
         let schema =

@@ -24,6 +24,7 @@ mod proxy_protocol;
 mod recipes;
 mod refusals;
 mod reload;
+mod revocations;
 mod rights;
 mod signals;
 mod silence;

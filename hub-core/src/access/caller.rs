@@ -52,6 +52,10 @@ pub struct Pass {
 pub struct Origin {
     /// The key that it was signed with.
     pub key: KeyNumber,
+    /// What it calls itself (`jti`).
+    pub id: Option<Box<str>>,
+    /// When it says it was issued (`iat`), in seconds since 1970.
+    pub issued_at: Option<u64>,
 }
 
 /// Tells a key from all others that the hub has, or ever had.
@@ -105,7 +109,8 @@ impl Bearer {
     fn bytes(pass: &Pass) -> usize {
         let names: usize = pass.allow.iter().map(|allowance| allowance.pattern.as_str().len()).sum();
         let each = size_of::<Allowance>() + SHARED_BYTES;
-        size_of::<Self>() + SHARED_BYTES + pass.subject.len() + pass.allow.capacity() * each + names
+        let id = pass.origin.id.as_ref().map_or(0, |id| id.len());
+        size_of::<Self>() + SHARED_BYTES + pass.subject.len() + id + pass.allow.capacity() * each + names
     }
 }
 

@@ -1,14 +1,20 @@
-//! Which tokens still stand that were found sound: those whose key is there. Shards ask of each bearer anew whenever that
+//! Which tokens still stand that were found sound: those whose key is there and that nobody took back. Shards ask of each bearer anew whenever that
 //! has changed, and what was checked meanwhile is asked of again before it lets anybody in.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tidewire_protocol::code::Code;
 
 use crate::access::caller::{KeyNumber, Pass};
+use crate::clock::Millis;
 use crate::credentials::BadToken;
+use crate::credentials::revocations::{Revocation, Revocations};
+use crate::ledger::Ledger;
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 
 /// Which tokens stand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Standing {
     state: Mutex<State>,
     edition: AtomicU32,
@@ -19,13 +25,20 @@ pub struct Standing {
 pub struct StandingEdition(u32);
 
 /// What stands now, as long as it is held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
     /// Keys that are there; none if nobody has said so, and all are.
     keys: Option<BTreeSet<KeyNumber>>,
+    revocations: Revocations,
 }
 
 impl Standing {
+    /// All tokens do.
+    pub(crate) fn new(ledger: &Arc<Ledger>) -> Self {
+        let state = State { keys: None, revocations: Revocations::new(ledger) };
+        Self { state: Mutex::new(state), edition: AtomicU32::new(0) }
+    }
+
     /// Tells whether there was a change since.
     #[must_use]
     pub fn edition(&self) -> StandingEdition {
@@ -50,6 +63,17 @@ impl Standing {
         self.change(|state| state.keys = Some(keys.into_iter().collect()));
     }
 
+    /// From now on some tokens do not stand; see [`Revocations::add`].
+    pub(crate) fn revoke(&self, now: Millis, revocation: Revocation) -> Result<(), Code> {
+        self.change(|state| state.revocations.add(now, revocation))
+    }
+
+    /// How many names of what was taken back are kept.
+    #[must_use]
+    pub fn revocations(&self) -> usize {
+        self.with(|state| state.revocations.count())
+    }
+
     fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&self.state);
         let done = act(&mut state);
@@ -63,6 +87,10 @@ impl State {
     /// Whether a token stands.
     pub(crate) fn check(&self, pass: &Pass) -> Result<(), BadToken> {
         let has_key = self.keys.as_ref().is_none_or(|keys| keys.contains(&pass.origin.key));
-        if has_key { Ok(()) } else { Err(BadToken::KeyGone) }
+        match has_key {
+            false => Err(BadToken::KeyGone),
+            true if self.revocations.holds(pass) => Err(BadToken::Revoked),
+            true => Ok(()),
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use tidewire_hub_core::access::caller::{Allowance, KeyNumber, Origin, Pass, Right, Rights};
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
-use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::clock::{Millis, NEVER};
 use tidewire_hub_core::credentials::BadToken;
+use tidewire_hub_core::credentials::revocations::Revocation;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
@@ -50,7 +51,7 @@ fn ask(name: &str) -> ClientFrame<'_> {
 }
 
 /// Checks all tokens that wait. One is sound if it reads `SUBJECT SECONDS PATTERN...`, and allows everything there. A word
-/// `key=NUMBER` says with which key it is signed.
+/// `key=NUMBER` says with which key it is signed, `id=NAME` what it calls itself and `at=SECONDS` when it was issued.
 fn check(hub: &mut Hub) {
     let now = hub.now;
     while hub.topics.credentials().turn(|token| read(token.reveal(), now)) {}
@@ -64,7 +65,9 @@ fn read(token: &str, now: Millis) -> Result<Pass, BadToken> {
     let to = Rights::NONE.with(Right::Publish).with(Right::Subscribe);
     let rest: Vec<_> = words.collect();
     let said = |name: &str| rest.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-    let origin = Origin { key: KeyNumber(said("key").map_or(0, |key| key.parse().unwrap())) };
+    let number = |name: &str| said(name).map(|text| text.parse().unwrap());
+    let key = KeyNumber(number("key").unwrap_or_default());
+    let origin = Origin { key, id: said("id").map(Into::into), issued_at: number("at") };
     let words = rest.iter().filter(|word| !word.contains('='));
     let allowance = |word: &&str| Some(Allowance { pattern: Pattern::parse(word).ok()?, to });
     let expires_at = now.plus(seconds * 1_000);
@@ -704,4 +707,57 @@ fn changes_that_come_again_and_again_leave_nobody_out() {
         }
         assert!(key < 10_000, "{} of them stayed", ids.len() as u64 - closed(&hub));
     }
+}
+
+#[test]
+fn whoever_bears_a_token_that_is_taken_back_is_sent_away_and_no_other_is() {
+    let mut hub = closed();
+    let gone = [Heard::Goodbye(Code::BadToken), Heard::Close(4004)];
+    let of =
+        |subject: &str| Revocation::Subject { subject: subject.into(), issued_before: 100, until: NEVER };
+    let by_id = Revocation::Token { id: "id10".into(), until: NEVER };
+    for (producer, revocation, ends) in [
+        (10, by_id, [true, false, false, false, false]),
+        (20, of("ada20"), [true, true, false, false, false]),
+        (30, of("nobody"), [false; 5]),
+        (40, Revocation::All { issued_before: 100 }, [true, true, false, true, false]),
+    ] {
+        let ada = format!("ada{producer} 600 a");
+        let bob = "bob 600 a at=1".to_owned();
+        let tokens = [format!("{ada} id=id{producer} at=99"), ada.clone(), format!("{ada} id=8 at=100"), bob];
+        let bring = |(producer, token): (u8, &String)| bearer(&mut hub, producer, token);
+        let mut ids: Vec<_> = (producer..).zip(&tokens).map(bring).collect();
+        ids.push(hub.client(producer + 9));
+        hub.topics.revoke(hub.now, revocation).unwrap();
+        hub.work();
+        for (id, ends) in ids.iter().zip(ends) {
+            assert_eq!(hub.heard(*id), if ends { &gone[..] } else { &[] }, "{producer} {id:?}");
+        }
+    }
+}
+
+#[test]
+fn nobody_signs_in_by_a_token_that_was_taken_back_nor_goes_on_by_it() {
+    let mut hub = closed();
+    let ada = bearer(&mut hub, 1, "ada 600 a id=1");
+    let (before, after) = (hub.connect(Dialect::Binary), hub.connect(Dialect::Binary));
+    hub.say(before, &[hello_with(2, "ada 600 a id=7")]);
+    hub.say(ada, &[again(1, "ada 600 a id=7")]);
+    let now = hub.now;
+    // Found sound before it is taken back.
+    while hub.topics.credentials().turn(|token| read(token.reveal(), now)) {}
+    hub.topics.revoke(now, Revocation::Token { id: "7".into(), until: NEVER }).unwrap();
+    hub.work();
+    hub.say(after, &[hello_with(3, "ada 600 a id=7")]);
+    check(&mut hub);
+    for id in [before, after] {
+        assert_eq!(hub.heard(id), [Heard::Goodbye(Code::BadToken), Heard::Close(4004)]);
+    }
+    assert_eq!(hub.heard(ada), [Heard::Failed(Code::BadToken)], "the one that it has stands");
+    hub.say(ada, &[subscribe_to(1, "a")]);
+    assert!(matches!(hub.heard(ada)[..], [Heard::Subscribed(..)]));
+    assert_eq!(hub.topics.credentials().standing().revocations(), 1);
+    hub.topics.revoke(hub.now, Revocation::All { issued_before: 5 }).unwrap();
+    hub.work();
+    assert_eq!(hub.heard(ada), [Heard::Goodbye(Code::BadToken), Heard::Close(4004)]);
 }

@@ -9,6 +9,7 @@ use crate::config::raw::RawKey;
 use crate::config::secret_file::{open_to_all, show};
 use crate::tokens::Keyring;
 use crate::tokens::key::{self, ALGORITHMS, Key};
+use crate::tokens::revocation::LEEWAY_SECONDS_MAX;
 
 /// Reads the keys, perhaps `again`; files are named from `folder` on.
 pub(super) fn keys(
@@ -50,6 +51,16 @@ pub(super) fn keys(
         keys.push(key);
     }
     (Keyring::new(keys), warnings)
+}
+
+/// How many seconds tokens may last.
+pub(super) fn seconds_max(written: Written<i64>, problems: &mut Vec<Problem>) -> Option<u64> {
+    let Written { value, place } = written;
+    let seconds = u64::try_from(value).ok().filter(|seconds| (1..=TOKEN_SECONDS_MAX).contains(seconds));
+    if seconds.is_none() {
+        problems.push(place.wrong(format!("1 to {TOKEN_SECONDS_MAX}")));
+    }
+    seconds
 }
 
 fn key(raw: RawKey, path: &Path, again: bool, problems: &mut Vec<Problem>) -> Option<Key> {
@@ -99,7 +110,8 @@ fn content(file: &Written<String>, path: &Path, again: bool, problems: &mut Vec<
 
 /// Clocks that are kept differ by less, and nobody is let in for much longer than was meant.
 const LEEWAY_SECONDS: i64 = 5;
-const LEEWAY_SECONDS_MAX: u64 = 300;
+/// Ten years: whoever means more means no bound.
+const TOKEN_SECONDS_MAX: u64 = 315_360_000;
 const FOR_ANYBODY: &str =
     "without an `audience` beside it, tokens that its issuer signs for anybody are taken here too";
 #[cfg(test)]

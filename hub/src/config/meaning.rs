@@ -37,7 +37,8 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     } else {
         written
     };
-    let (keys, key_warnings) = auth::keys(raw.keys, flags.folder(), false, problems);
+    let (mut keys, key_warnings) = auth::keys(raw.keys, flags.folder(), false, problems);
+    keys.seconds_max = raw.token_seconds_max.and_then(|written| auth::seconds_max(written, problems));
     let (tls, tls_warnings) =
         certificate::read(raw.tls_certificate, raw.tls_key, flags.folder(), flags, problems);
     let (mut topics, topic_places) = rules::topics(raw.topics, problems);

@@ -44,6 +44,8 @@ pub(super) struct RawConfig {
     pub(super) tls_key: Option<Written<String>>,
     /// Keys that tokens may be signed with.
     pub(super) keys: Vec<RawKey>,
+    /// How many seconds tokens may last.
+    pub(super) token_seconds_max: Option<Written<i64>>,
     /// Whether there are to be any: what is wrong with one is no reason to say that there is none.
     pub(super) means_keys: bool,
     /// Who may do what; the first match counts.
@@ -118,7 +120,7 @@ impl RawConfig {
     pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Self {
         let mut file = Fields::of_file(text, problems);
         let before = problems.len();
-        let keys = keys(&mut file, problems);
+        let (keys, token_seconds_max) = auth(&mut file, problems);
         let means_keys = !keys.is_empty() || problems.len() > before;
         let (tls_certificate, tls_key) = tls(&mut file, problems);
         let raw = Self {
@@ -139,6 +141,7 @@ impl RawConfig {
             tls_certificate,
             tls_key,
             keys,
+            token_seconds_max,
             means_keys,
             access: access(file.tables("access", problems), problems),
             topics: topics(file.tables("topics", problems), problems),
@@ -166,15 +169,16 @@ fn tls(
     files
 }
 
-fn keys(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Vec<RawKey> {
+fn auth(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> (Vec<RawKey>, Option<Written<i64>>) {
     let mut auth = match file.table("auth") {
         Some(Ok(fields)) => fields,
         Some(Err(Written { place, .. })) => {
             problems.push(place.wrong(KEYS));
-            return Vec::new();
+            return (Vec::new(), None);
         }
-        None => return Vec::new(),
+        None => return (Vec::new(), None),
     };
+    let token_seconds_max = auth.number("token_seconds_max", problems);
     let mut keys = Vec::new();
     for mut table in auth.tables("keys", problems) {
         let algorithm = required(&mut table, "algorithm", ALGORITHMS, problems);
@@ -188,7 +192,7 @@ fn keys(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Vec<RawKey> {
         }
     }
     auth.end(problems);
-    keys
+    (keys, token_seconds_max)
 }
 
 fn access(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawAccess> {

@@ -48,6 +48,9 @@ impl Config {
         for key in self.keys.keys() {
             let _ = writeln!(out, "{}", said_of_key(key));
         }
+        if let Some(seconds) = self.keys.seconds_max {
+            let _ = writeln!(out, "tokens that last longer than {seconds} s are not taken");
+        }
         let _ = writeln!(out, "who may do what, of which the first match counts:");
         let patterns = self.core.access.rules.iter().map(|rule| rule.pattern.as_str());
         let width = patterns.clone().map(str::len).chain([OTHERS.len()]).max().unwrap_or_default();

@@ -15,9 +15,9 @@ use crate::http::problem::Problem;
 
 /// The bytes of a body, and what they are charged with.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub struct Whole {
     /// They.
-    pub(super) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     #[expect(dead_code, reason = "given back with it")]
     charge: Charge,
 }
@@ -26,7 +26,7 @@ pub(super) struct Whole {
 ///
 /// # Errors
 /// It is larger, compressed, or cut off, or there is no room for it now.
-pub(super) async fn read(
+pub async fn read(
     headers: &HeaderMap,
     mut body: Body,
     bytes_max: usize,
@@ -97,7 +97,7 @@ pub(super) fn check(content: Content, bytes: &[u8]) -> Result<(), Problem> {
 }
 
 /// The type that a header names, without its parameters.
-pub(super) fn essence(header: &HeaderValue) -> String {
+pub fn essence(header: &HeaderValue) -> String {
     let text = header.to_str().unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -29,6 +29,11 @@ impl Checker {
         Self { topics, clock, keys: Arc::default(), is_lent: Mutex::default() }
     }
 
+    /// How long tokens may last.
+    pub(super) fn seconds_max(&self) -> Option<u64> {
+        self.keys.now().seconds_max
+    }
+
     /// From now on these are the keys. Once there was one tokens are taken for good, so that nobody who brings one is taken
     /// for anonymous.
     ///

@@ -18,6 +18,12 @@ pub struct Claims {
     /// Since when it is good, which the library checks.
     #[serde(default, deserialize_with = "whole")]
     pub nbf: Option<serde_json::Number>,
+    /// When it was issued.
+    #[serde(default, deserialize_with = "whole")]
+    pub iat: Option<serde_json::Number>,
+    /// What it is called.
+    #[serde(default, deserialize_with = "whole")]
+    pub jti: Option<String>,
     /// Who says so: one, and not a list.
     #[serde(default, deserialize_with = "whole")]
     pub iss: Option<String>,
@@ -83,15 +89,24 @@ impl Claims {
             allow: self.allowances()?,
             expires_at: at(exp_ms),
             ends_at: at(ends_ms),
-            origin: Origin::default(),
+            origin: Origin {
+                id: self.jti.as_deref().map(Into::into),
+                issued_at: self.iat.as_ref().and_then(seconds),
+                ..Origin::default()
+            },
         })
     }
 
     /// Seconds since 1970 when it expires.
     #[must_use]
     pub fn exp_seconds(&self) -> Option<u64> {
-        let fraction = || self.exp.as_f64().filter(|exp| (0.0..1e18).contains(exp)).map(|exp| exp as u64);
-        self.exp.as_u64().or_else(fraction)
+        seconds(&self.exp)
+    }
+
+    /// For how long it is good, if it says since when.
+    #[must_use]
+    pub fn lasts_seconds(&self) -> Option<u64> {
+        Some(self.exp_seconds()?.saturating_sub(seconds(self.iat.as_ref()?)?))
     }
 
     fn allowances(&self) -> Result<Vec<Allowance>, BadToken> {
@@ -107,6 +122,12 @@ impl Claims {
         }
         Ok(allowances)
     }
+}
+
+/// Whole seconds of a time.
+fn seconds(time: &serde_json::Number) -> Option<u64> {
+    let fraction = || time.as_f64().filter(|time| (0.0..1e18).contains(time)).map(|time| time as u64);
+    time.as_u64().or_else(fraction)
 }
 
 /// The right of a name, if this hub has it.

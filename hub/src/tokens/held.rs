@@ -17,6 +17,7 @@ struct Numbered {
     now: Arc<Keyring>,
     /// The highest number that was given.
     last: u64,
+    has_begun: bool,
 }
 
 /// Which keys a hub has that it had not, and the other way round, as they are told.
@@ -42,6 +43,11 @@ impl Held {
         let mut numbered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = Arc::clone(&numbered.now);
         let (mut ring, mut added) = (ring, Vec::new());
+        if numbered.has_begun {
+            // What was revoked is forgotten by this bound, so that it stays as it was at the start.
+            ring.seconds_max = before.seconds_max;
+        }
+        numbered.has_begun = true;
         for key in &mut ring.keys {
             key.number = before.keys.iter().find(|known| known.is(key)).map_or_else(
                 || {

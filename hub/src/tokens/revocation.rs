@@ -1,0 +1,153 @@
+//! What an operator takes back, as it is written: one token by its `jti`, all of a subject, or all that were issued before a
+//! time. Times are in seconds since 1970, as in tokens.
+
+use serde::{Deserialize, Serialize};
+use tidewire_hub_core::clock::{Millis, NEVER};
+use tidewire_hub_core::credentials::revocations::Revocation;
+use utoipa::ToSchema;
+
+use crate::tokens::wall_ms;
+
+/// What is asked.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// The name of one token.
+    #[schema(min_length = 1)]
+    pub jti: Option<String>,
+    /// When that token ends by itself, if that is known: it is remembered for so long.
+    pub exp: Option<u64>,
+    /// Whose tokens.
+    #[schema(min_length = 1)]
+    pub sub: Option<String>,
+    /// Those that were issued before; by default all that are issued by now.
+    pub issued_before: Option<u64>,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Revoked {
+    /// Tokens that were issued before are taken no more; none if it is about one token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_before: Option<u64>,
+    /// Until when it is remembered; none if that is as long as the hub runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// Whether it holds after a restart. Nothing is kept on a disk yet.
+    pub survives_restart: bool,
+}
+
+/// Why it is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unclear {
+    /// Nothing is named, or too much.
+    #[error(
+        "allowed: {{\"jti\": …}}, perhaps with \"exp\"; {{\"sub\": …}}, perhaps with \"issued_before\"; or {{\"issued_before\": …}} for everybody's tokens"
+    )]
+    What,
+    /// An empty name.
+    #[error("a `jti` or `sub` is never empty")]
+    Empty,
+    /// A time that tokens are not issued in yet: nobody could sign in until then.
+    #[error("`issued_before` is in seconds since 1970, and not more than a minute from now")]
+    Later,
+}
+
+impl Revoke {
+    /// What it means by a steady clock that says `now`, if no token lasts longer than so many seconds.
+    ///
+    /// # Errors
+    /// [`Unclear`] says what may be asked.
+    pub fn read(self, now: Millis, seconds_max: Option<u64>) -> Result<(Revocation, Revoked), Unclear> {
+        let wall = wall_ms() / 1_000;
+        let Self { jti, exp, sub, issued_before } = self;
+        if [&jti, &sub].into_iter().flatten().any(String::is_empty) {
+            return Err(Unclear::Empty);
+        }
+        if issued_before.is_some_and(|time| time > wall + CLOCKS_SECONDS) {
+            return Err(Unclear::Later);
+        }
+        // A token is taken for a while after it has ended, and clocks of issuers differ.
+        let remembered = |end: Option<u64>| {
+            let end = end?.saturating_add(CLOCKS_SECONDS + LEEWAY_SECONDS_MAX);
+            Some((now.plus(end.saturating_sub(wall).saturating_mul(1_000)), end))
+        };
+        let ended = |issued: u64| seconds_max.map(|seconds| issued.saturating_add(seconds));
+        let (revocation, issued_before, until) = match (jti, exp, sub, issued_before) {
+            (Some(jti), exp, None, None) => {
+                let until = remembered(exp.or(ended(wall)));
+                let at = until.map_or(NEVER, |(at, _)| at);
+                (Revocation::Token { id: jti.into(), until: at }, None, until)
+            }
+            (None, None, Some(sub), before) => {
+                // Of two in the same second nobody knows which was first.
+                let issued_before = before.unwrap_or(wall + 1);
+                let until = remembered(ended(issued_before));
+                let at = until.map_or(NEVER, |(at, _)| at);
+                (
+                    Revocation::Subject { subject: sub.into(), issued_before, until: at },
+                    Some(issued_before),
+                    until,
+                )
+            }
+            (None, None, None, Some(issued_before)) => {
+                (Revocation::All { issued_before }, Some(issued_before), None)
+            }
+            _ => return Err(Unclear::What),
+        };
+        let until = until.map(|(_, end)| end);
+        Ok((revocation, Revoked { issued_before, until, survives_restart: false }))
+    }
+}
+
+/// Clocks of issuers that are kept differ by less.
+const CLOCKS_SECONDS: u64 = 60;
+/// A token is taken for so long at most after it has ended.
+pub const LEEWAY_SECONDS_MAX: u64 = 300;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(json: &str, seconds_max: Option<u64>) -> Result<(Revocation, Revoked), Unclear> {
+        serde_json::from_str::<Revoke>(json).unwrap().read(Millis(1_000_000), seconds_max)
+    }
+
+    #[test]
+    fn what_is_unclear_is_not_done() {
+        for json in [
+            "{}",
+            r#"{"jti":"a","sub":"b"}"#,
+            r#"{"jti":"a","issued_before":5}"#,
+            r#"{"exp":5}"#,
+            r#"{"sub":"a","exp":5}"#,
+        ] {
+            assert_eq!(read(json, None).unwrap_err(), Unclear::What, "{json}");
+        }
+        assert_eq!(read(r#"{"sub":""}"#, None).unwrap_err(), Unclear::Empty);
+        let millis = format!(r#"{{"issued_before":{}}}"#, wall_ms());
+        assert_eq!(read(&millis, None).unwrap_err(), Unclear::Later);
+        assert!(serde_json::from_str::<Revoke>(r#"{"subject":"a"}"#).is_err());
+    }
+
+    #[test]
+    fn it_is_remembered_until_no_such_token_is_taken_any_more() {
+        let wall = wall_ms() / 1_000;
+        let at = |json: &str, seconds_max| match read(json, seconds_max).unwrap() {
+            (Revocation::Token { until, .. } | Revocation::Subject { until, .. }, told) => {
+                (until, told.until)
+            }
+            (Revocation::All { .. }, told) => (NEVER, told.until),
+        };
+        assert_eq!(at(r#"{"jti":"a"}"#, None), (NEVER, None));
+        assert_eq!(at(r#"{"sub":"a"}"#, None), (NEVER, None));
+        let (until, told) = at(&format!(r#"{{"jti":"a","exp":{}}}"#, wall + 100), None);
+        assert_eq!(told, Some(wall + 460));
+        assert!((Millis(1_000_000 + 458_000)..=Millis(1_000_000 + 460_000)).contains(&until), "{until:?}");
+        let (_, told) = at(&format!(r#"{{"sub":"a","issued_before":{wall}}}"#), Some(1_000));
+        assert_eq!(told, Some(wall + 1_360));
+        assert!(at(r#"{"jti":"a"}"#, Some(1_000)).1.unwrap() >= wall + 1_360);
+        assert_eq!(at(r#"{"issued_before":1}"#, Some(1_000)), (NEVER, None));
+    }
+}

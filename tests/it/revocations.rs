@@ -1,0 +1,151 @@
+//! Tokens that are taken back before they end, on the real process.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use crate::support::eventually;
+use crate::support::file::File;
+use crate::support::http::{Answer, Http};
+use crate::support::hub::Hub;
+use crate::support::keyed::{SECRET, bearer, by_secret_of, claims, now, refusal};
+use crate::support::socket::{RawSocket, Received};
+
+/// A hub with a listener for its operator.
+struct Operated {
+    hub: Hub,
+    operator: SocketAddr,
+    _files: [File; 2],
+}
+
+impl Operated {
+    fn start(auth: &str) -> Self {
+        let secret = File::new(SECRET);
+        let file = File::new(&format!(
+            "allow_no_origin = true\nadmin_listen = \"127.0.0.1:0\"\n{auth}[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{}\"\n\
+             audience = \"tidewire\"\n",
+            secret.path()
+        ));
+        let hub = Hub::start(&["--config", file.path()], &[]);
+        let operator = hub.admin();
+        Self { hub, operator, _files: [secret, file] }
+    }
+
+    fn revoke(&self, what: &Value) -> Answer {
+        self.ask("localhost", &[("content-type", "application/json")], &what.to_string())
+    }
+
+    /// Asks the operators' address by a name.
+    fn ask(&self, host: &'static str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut operator = Http::to(self.operator);
+        operator.host = host;
+        operator.ask("POST", "/v1/revocations", headers, body.as_bytes())
+    }
+}
+
+/// A token of a subject with claims besides.
+fn token(subject: &str, more: &Value) -> String {
+    let mut claims = claims(subject, json!([{"topics": ["a"], "to": ["subscribe", "publish"]}]));
+    for (name, value) in more.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    by_secret_of(None, &claims)
+}
+
+#[track_caller]
+fn is_there(socket: &mut RawSocket) {
+    socket.say(json!({"type": "heartbeat", "request": 1}));
+    socket.hear_of("heartbeat");
+}
+
+#[track_caller]
+fn is_sent_away(socket: &mut RawSocket) {
+    let goodbye = socket.hear_of("goodbye");
+    let told = (&goodbye["code"], &goodbye["message"]);
+    assert_eq!(told, (&json!("bad_token"), &json!("the token was revoked")));
+    assert_eq!(socket.receive(), Received::Close(4004));
+}
+
+#[test]
+fn what_is_revoked_ends_while_it_is_connected_and_is_refused_from_then_on() {
+    let operated = Operated::start("");
+    let hub = &operated.hub;
+    let by_id = token("ada", &json!({"jti": "7", "iat": now()}));
+    let old = token("ada", &json!({"jti": "8", "iat": now() - 100}));
+    let undated = token("bob", &json!({}));
+    let later = token("bob", &json!({"iat": now() + 30}));
+    let tokens = [&by_id, &old, &undated, &later];
+    let mut sockets: Vec<_> =
+        (1_000..).zip(tokens).map(|(producer, token)| bearer(hub.address, producer, token)).collect();
+    let mut http = Http::to(hub.address);
+    let mut ask = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        http.ask("GET", "/v1/topics/a/messages", &[("authorization", &bearer)], b"").status
+    };
+    assert!(tokens.iter().all(|token| ask(token) == 200));
+    let answer = operated.revoke(&json!({"jti": "7", "exp": now() + 600})).ok();
+    assert_eq!(answer["survives_restart"], false);
+    assert!(answer["until"].as_u64().unwrap() >= now() + 600, "{answer}");
+    is_sent_away(&mut sockets[0]);
+    assert_eq!(ask(&by_id), 401);
+    assert_eq!(refusal(hub.address, &by_id), "the token was revoked");
+    sockets[1..].iter_mut().for_each(is_there);
+    let answer = operated.revoke(&json!({"sub": "bob"})).ok();
+    assert!(answer["issued_before"].as_u64().unwrap() > now() - 60 && answer["until"].is_null(), "{answer}");
+    is_sent_away(&mut sockets[2]);
+    is_there(&mut sockets[1]);
+    is_there(&mut sockets[3]);
+    assert_eq!([ask(&undated), ask(&later), ask(&old)], [401, 200, 200]);
+    operated.revoke(&json!({"issued_before": now() - 50})).ok();
+    is_sent_away(&mut sockets[1]);
+    is_there(&mut sockets[3]);
+    assert_eq!(refusal(hub.address, &old), "the token was revoked");
+    drop(bearer(hub.address, 2_000, &token("ada", &json!({"iat": now()}))));
+    let page = Hub::get_at(operated.operator, "/metrics");
+    assert!(page.contains("\ntidewire_revocations 2\n") && !page.contains("check=\"revoked\"} 0"), "{page}");
+    eventually("the log says so", || hub.errors().contains("tokens were revoked, as long as this hub runs"));
+}
+
+#[test]
+fn only_operators_revoke_and_no_page_does_it_for_them() {
+    let operated = Operated::start("");
+    let body = json!({"issued_before": now()}).to_string();
+    let kind = ("content-type", "application/json");
+    let answer = Http::to(operated.hub.address).ask("POST", "/v1/revocations", &[kind], body.as_bytes());
+    assert_eq!(answer.status, 404, "where clients connect there is none");
+    let ask = |headers: &[(&str, &str)], body: &str| operated.ask("localhost", headers, body).problem();
+    assert_eq!(operated.ask("hub", &[kind], &body).problem().0, 421, "a name that is not listed");
+    assert_eq!(ask(&[kind, ("origin", "http://127.0.0.1:1")], &body).0, 403);
+    assert_eq!(ask(&[("content-type", "text/plain")], &body).0, 415);
+    assert_eq!(ask(&[], &body).0, 415);
+    for (body, says) in [
+        ("{}", "allowed: {\"jti\": "),
+        ("[", "cannot be read"),
+        ("{\"subject\": \"ada\"}", "unknown field `subject`"),
+        ("{\"sub\": \"\"}", "never empty"),
+        (&format!("{{\"issued_before\": {}}}", now() * 1_000), "seconds since 1970"),
+        (&format!("{{\"jti\": \"{}\"}}", "x".repeat(1_025)), ""),
+        (&format!("{{\"jti\": \"{}\"}}", "x".repeat(5_000)), "4096 bytes"),
+    ] {
+        let (status, _, detail) = ask(&[kind], body);
+        assert!((400..500).contains(&status) && detail.contains(says), "{detail}");
+    }
+    drop(bearer(operated.hub.address, 1, &token("ada", &json!({}))));
+    assert_eq!(Hub::get_at(operated.operator, "/metrics").matches("tidewire_revocations 0").count(), 1);
+    let hub = Hub::dev();
+    let answer = Http::to(hub.address).ask("POST", "/v1/revocations", &[kind], body.as_bytes());
+    assert_eq!(answer.status, 404, "nor where they share a listener");
+}
+
+#[test]
+fn where_tokens_may_not_last_long_those_that_do_are_refused() {
+    let operated = Operated::start("[auth]\ntoken_seconds_max = 600\n");
+    let to = operated.hub.address;
+    let lasting = |seconds: u64| token("ada", &json!({"iat": now(), "exp": now() + seconds}));
+    drop(bearer(to, 1, &lasting(599)));
+    for token in [lasting(700), token("ada", &json!({})), token("ada", &json!({"iat": now() - 500}))] {
+        assert!(refusal(to, &token).contains("lasts longer, from its `iat` to its `exp`"));
+    }
+    let answer = operated.revoke(&json!({"sub": "ada"})).ok();
+    assert!((now() + 600..now() + 1_000).contains(&answer["until"].as_u64().unwrap()), "{answer}");
+}
