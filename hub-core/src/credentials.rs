@@ -11,6 +11,7 @@ use crate::credentials::standing::Standing;
 use crate::errands::Errands;
 use crate::ledger::{Account, Charge, Kind, Ledger};
 use crate::letter::{Address, Inbox};
+use crate::sync::{Mutex, lock};
 
 pub mod standing;
 
@@ -22,6 +23,7 @@ pub struct Credentials {
     errands: Errands<Waiting, Checked>,
     inboxes: Vec<Arc<Inbox>>,
     standing: Standing,
+    aside: Mutex<Vec<Waiting>>,
 }
 
 /// A token, which is a secret: it is never printed.
@@ -34,6 +36,17 @@ pub struct Checked {
     pub address: Address,
     /// What it says, or what is wrong with it.
     pub verdict: Result<Pass, Unwelcome>,
+}
+
+/// What a look at a token comes to.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It was checked.
+    Checked(Result<Pass, BadToken>),
+    /// Its key may be about to come: it waits aside for [`Credentials::go_on`].
+    Wait,
+    /// Nobody knows now.
+    NotNow,
 }
 
 /// Why a token lets nobody in.
@@ -85,8 +98,9 @@ struct Waiting {
     address: Address,
     /// None if it is too long to be kept.
     token: Option<Token>,
-    #[expect(dead_code, reason = "given back with it")]
     charge: Charge,
+    /// Whether it has been aside.
+    has_waited: bool,
 }
 
 impl Token {
@@ -198,7 +212,12 @@ impl Credentials {
     /// None yet, for the shards with these inboxes; no token is taken.
     #[must_use]
     pub fn new(inboxes: Vec<Arc<Inbox>>, ledger: &Arc<Ledger>) -> Self {
-        Self { errands: Errands::new(inboxes.len()), inboxes, standing: Standing::new(ledger) }
+        Self {
+            errands: Errands::new(inboxes.len()),
+            inboxes,
+            standing: Standing::new(ledger),
+            aside: Mutex::default(),
+        }
     }
 
     /// From now on tokens are taken, and `waker` is called whenever there is one to check. To be set once, before anybody
@@ -222,7 +241,7 @@ impl Credentials {
     /// How many wait to be checked.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.errands.line().count()
+        self.errands.line().count() + lock(&self.aside).len()
     }
 
     /// Has a token checked; what becomes of it comes to the address's shard. Whoever asks waits for that before the next.
@@ -247,7 +266,7 @@ impl Credentials {
         }
         let mut charge = Charge::new(account, Kind::Reading);
         charge.set(bytes);
-        line.push(account.key(), Waiting { address, token, charge });
+        line.push(account.key(), Waiting { address, token, charge, has_waited: false });
         drop(line);
         if let Some(Waiting { address, .. }) = displaced {
             self.settle(address, Err(Unwelcome::Code(Code::Overloaded)));
@@ -258,11 +277,53 @@ impl Credentials {
 
     /// Has one token checked by `check`; `false` if none waits.
     pub fn turn(&self, check: impl FnOnce(&Token) -> Result<Pass, BadToken>) -> bool {
+        self.turn_or_wait(|token, _| Verdict::Checked(check(token)))
+    }
+
+    /// The same, where `check`, which is told whether the token has waited aside before, may let it do so.
+    pub fn turn_or_wait(&self, check: impl FnOnce(&Token, bool) -> Verdict) -> bool {
         let next = self.errands.line().next(|_| false);
-        let Some(Waiting { address, token, .. }) = next else { return false };
-        let verdict = token.map_or(Err(BadToken::TooLong), |token| check(&token));
-        self.settle(address, verdict.map_err(Unwelcome::Token));
+        let Some(waiting) = next else { return false };
+        let address = waiting.address;
+        let verdict = match &waiting.token {
+            Some(token) => check(token, waiting.has_waited),
+            None => Verdict::Checked(Err(BadToken::TooLong)),
+        };
+        match verdict {
+            Verdict::Checked(verdict) => self.settle(address, verdict.map_err(Unwelcome::Token)),
+            Verdict::Wait if self.put_aside(waiting) => {}
+            Verdict::Wait | Verdict::NotNow => {
+                self.settle(address, Err(Unwelcome::Code(Code::Overloaded)));
+            }
+        }
         true
+    }
+
+    /// Lets a token wait, out of the way of others; whether there is room.
+    fn put_aside(&self, waiting: Waiting) -> bool {
+        let mut aside = lock(&self.aside);
+        let account = waiting.charge.account().key();
+        let theirs = aside.iter().filter(|other| other.charge.account().key() == account).count();
+        if aside.len() >= ASIDE_MAX || theirs >= ASIDE_PER_ACCOUNT_MAX {
+            return false;
+        }
+        aside.push(Waiting { has_waited: true, ..waiting });
+        true
+    }
+
+    /// Those that wait aside have their turns again.
+    pub fn go_on(&self) {
+        let aside = std::mem::take(&mut *lock(&self.aside));
+        if aside.is_empty() {
+            return;
+        }
+        let mut line = self.errands.line();
+        for waiting in aside {
+            let account = waiting.charge.account().key();
+            line.push(account, waiting);
+        }
+        drop(line);
+        self.errands.wake();
     }
 
     fn settle(&self, address: Address, verdict: Result<Pass, Unwelcome>) {
@@ -294,3 +355,6 @@ pub const TOKEN_BYTES_MAX: usize = 8_192;
 const WAITING_MAX: usize = 4_096;
 /// The same of one account.
 const WAITING_PER_ACCOUNT_MAX: usize = 1_024;
+/// Tokens that wait aside for their keys, and those of one account.
+const ASIDE_MAX: usize = 1_024;
+const ASIDE_PER_ACCOUNT_MAX: usize = 128;

@@ -27,6 +27,8 @@ pub mod tls;
 
 pub mod small_file;
 
+pub mod fetch;
+
 pub mod assets;
 
 pub mod hosts;

@@ -35,6 +35,8 @@ use crate::tokens::held::KeyChange;
 
 mod checker;
 
+mod sources;
+
 pub mod desk;
 
 mod event_loop;

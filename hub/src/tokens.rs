@@ -1,6 +1,7 @@
 //! Tokens (JWTs, RFC 7519): whether one is sound by the hub's keys, and what it says. A key is for one algorithm and no
 //! other; what a token calls its own says only by which key it wants to be checked.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::errors::ErrorKind;
@@ -10,9 +11,12 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::{BadToken, TOKEN_BYTES_MAX};
 
 use crate::tokens::claims::Claims;
+use crate::tokens::jwks::Source;
 use crate::tokens::key::Key;
 
 pub mod held;
+
+pub mod jwks;
 
 pub mod key;
 
@@ -24,6 +28,8 @@ pub mod revocation;
 #[derive(Debug, Clone, Default)]
 pub struct Keyring {
     keys: Vec<Key>,
+    /// Where more keys are fetched from.
+    pub sources: Vec<Arc<Source>>,
     /// How long tokens may last at most, by what they say themselves.
     pub seconds_max: Option<u64>,
 }
@@ -32,19 +38,31 @@ impl Keyring {
     /// These keys; of those with one name, and of those without, the first counts.
     #[must_use]
     pub fn new(keys: Vec<Key>) -> Self {
-        Self { keys, seconds_max: None }
+        Self { keys, ..Self::default() }
     }
 
-    /// Whether there is none.
+    /// Whether there is none, nor will be.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.sources.is_empty()
     }
 
     /// They.
     #[must_use]
     pub fn keys(&self) -> &[Key] {
         &self.keys
+    }
+
+    /// These, and those that their sources have now; and of which of these none came, with the reason.
+    pub async fn fetch(mut self) -> (Self, Vec<String>) {
+        let mut missing = Vec::new();
+        for source in self.sources.clone() {
+            match source.fetch().await {
+                Ok(fetched) => self.keys.extend(fetched.keys),
+                Err(why) => missing.push(format!("{}: {why}", source.address)),
+            }
+        }
+        (self, missing)
     }
 
     /// The key of a name, or that for tokens which name none.

@@ -3,6 +3,7 @@
 // A test may fail where it stands, say why, and take `json!` values as they are made.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::needless_pass_by_value)]
 
+mod jwks;
 mod layers;
 
 mod activation;

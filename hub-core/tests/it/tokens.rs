@@ -3,8 +3,8 @@
 use tidewire_hub_core::access::caller::{Allowance, KeyNumber, Origin, Pass, Right, Rights};
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::clock::{Millis, NEVER};
-use tidewire_hub_core::credentials::BadToken;
 use tidewire_hub_core::credentials::revocations::Revocation;
+use tidewire_hub_core::credentials::{BadToken, Verdict};
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
@@ -760,4 +760,46 @@ fn nobody_signs_in_by_a_token_that_was_taken_back_nor_goes_on_by_it() {
     hub.topics.revoke(hub.now, Revocation::All { issued_before: 5 }).unwrap();
     hub.work();
     assert_eq!(hub.heard(ada), [Heard::Goodbye(Code::BadToken), Heard::Close(4004)]);
+}
+
+#[test]
+fn tokens_whose_key_may_be_about_to_come_wait_aside_and_out_of_the_way() {
+    let mut hub = closed();
+    let now = hub.now;
+    // As if keys of odd numbers had to be asked for.
+    let check = |hub: &mut Hub, has_come: bool| {
+        let look = |token: &str, has_waited: bool| match read(token, now) {
+            Ok(pass) if pass.origin.key.0 % 2 == 1 && !has_waited => Verdict::Wait,
+            Ok(pass) if pass.origin.key.0 == 3 => Verdict::NotNow,
+            Ok(_) if has_waited && !has_come => Verdict::Checked(Err(BadToken::UnknownKey)),
+            checked => Verdict::Checked(checked),
+        };
+        while hub.topics.credentials().turn_or_wait(|token, has_waited| look(token.reveal(), has_waited)) {}
+        hub.work();
+    };
+    let mut bring = |account: u128, token: &str| {
+        let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(account));
+        hub.say(id, &[hello_with(0, token)]);
+        id
+    };
+    let [late, down] = ["key=1", "key=3"].map(|key| bring(1, &format!("ada 60 a {key}")));
+    let flood: Vec<_> = (0..200).map(|_| bring(66, "eve 60 a key=1")).collect();
+    let other = bring(66, "eve 60 a key=2");
+    check(&mut hub, true);
+    assert_eq!(hub.heard(other), [Heard::Welcome], "who need not wait does not");
+    assert!(hub.heard(late).is_empty() && hub.heard(down).is_empty());
+    let turned_away = flood.iter().filter(|id| hub.heard(**id).contains(&Heard::Goodbye(Code::Overloaded)));
+    assert_eq!(turned_away.count(), 200 - 128);
+    assert_eq!(hub.topics.credentials().waiting(), 2 + 128);
+    hub.topics.credentials().go_on();
+    check(&mut hub, true);
+    assert_eq!(hub.heard(late), [Heard::Welcome]);
+    assert_eq!(hub.heard(down)[0], Heard::Goodbye(Code::Overloaded), "it may try again");
+    let unknown = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(1));
+    hub.say(unknown, &[hello_with(0, "ada 60 a key=1")]);
+    check(&mut hub, false);
+    hub.topics.credentials().go_on();
+    check(&mut hub, false);
+    assert_eq!(hub.heard(unknown)[0], Heard::Goodbye(Code::BadToken));
+    assert_eq!((hub.topics.credentials().waiting(), hub.held(Kind::Reading)), (0, 0));
 }

@@ -10,7 +10,6 @@ use tidewire_hub::config::{Config, ConfigError, Flags, Kept, Reread};
 use tidewire_hub::gate::listener::Address;
 use tidewire_hub::logs;
 use tidewire_hub::server::Server;
-use tidewire_hub::tokens::held::KeyChange;
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -144,7 +143,10 @@ async fn until_asked_to_end(signals: &mut Signals, flags: &Flags) {
 
 /// Reads the rules on a thread of its own, which ends with the process if the file never does.
 fn read_rules(flags: Flags, depth_max: usize, done: mpsc::Sender<Result<Reread, Kept>>) {
-    thread::spawn(move || done.blocking_send(Reread::load(&flags, depth_max)));
+    thread::spawn(move || {
+        // Nobody waits for it any more where the hub stops.
+        let _ = done.blocking_send(Reread::load(&flags, depth_max));
+    });
 }
 
 /// From now on these rules and keys hold, unless there is something wrong with them.
@@ -157,7 +159,7 @@ fn take_rules(server: &Server, rules: Result<Reread, Kept>) {
         warn!(target: "server", "warning: {warning}");
     }
     let changed = match server.change_keys(keys) {
-        Ok(changed) => told(&changed),
+        Ok(changed) => changed,
         Err(why) => return warn!(target: "server", "access rules and keys stay as they are: {why}"),
     };
     server.change_access(access);
@@ -165,18 +167,4 @@ fn take_rules(server: &Server, rules: Result<Reread, Kept>) {
         target: "server",
         "{written} access rules were read and hold from now on; {changed}; all else waits for the next start"
     );
-}
-
-fn told(KeyChange { added, gone }: &KeyChange) -> String {
-    let list = |keys: &[String]| keys.join(", ");
-    match (&added[..], &gone[..]) {
-        ([], []) => "the keys for tokens are the same".into(),
-        (added, []) => format!("new keys for tokens: {}", list(added)),
-        ([], gone) => format!("keys that are gone, with whoever signed in by them: {}", list(gone)),
-        (added, gone) => format!(
-            "new keys for tokens: {}; gone, with whoever signed in by them: {}",
-            list(added),
-            list(gone)
-        ),
-    }
 }

@@ -63,10 +63,19 @@ impl Given {
     }
 }
 
-/// The keys of a configuration.
+/// The keys of a configuration, those that are fetched among them.
 fn keys(config: ConfigFile) -> anyhow::Result<Keyring> {
     let flags = Flags { config: config.path()?, ..Flags::default() };
-    Ok(Config::load(&flags, std::env::vars_os())?.keys)
+    let keys = Config::load(&flags, std::env::vars_os())?.keys;
+    if keys.sources.is_empty() {
+        return Ok(keys);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (keys, missing) = runtime.block_on(keys.fetch());
+    for why in missing {
+        report(format_args!("warning: keys cannot be fetched from {why}"));
+    }
+    Ok(keys)
 }
 
 /// So much time, in its two largest units.

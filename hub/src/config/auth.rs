@@ -1,23 +1,42 @@
 //! Keys that tokens may be signed with: where each is, and what holds for its tokens. What a key file holds is told nobody.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 
 use jsonwebtoken::Algorithm;
 
 use crate::config::problem::{Problem, Warning, Written};
-use crate::config::raw::RawKey;
+use crate::config::raw::auth::{RawAuth, RawJwks, RawKey, RawTokens};
 use crate::config::secret_file::{open_to_all, show};
+use crate::fetch::Address;
 use crate::tokens::Keyring;
+use crate::tokens::jwks::Source;
 use crate::tokens::key::{self, ALGORITHMS, Key};
 use crate::tokens::revocation::LEEWAY_SECONDS_MAX;
 
-/// Reads the keys, perhaps `again`; files are named from `folder` on.
-pub(super) fn keys(
-    raw: Vec<RawKey>,
+/// Reads whose tokens are taken, perhaps `again`; files are named from `folder` on.
+pub(super) fn keyring(
+    raw: RawAuth,
     folder: &Path,
     again: bool,
     problems: &mut Vec<Problem>,
 ) -> (Keyring, Vec<Warning>) {
+    let (keys, mut warnings) = keys(raw.keys, folder, again, problems);
+    let (sources, more) = sources(raw.jwks, problems);
+    warnings.extend(more);
+    let seconds_max = raw.token_seconds_max.and_then(|written| seconds_max(written, problems));
+    let mut ring = Keyring::new(keys);
+    (ring.sources, ring.seconds_max) = (sources, seconds_max);
+    (ring, warnings)
+}
+
+fn keys(
+    raw: Vec<RawKey>,
+    folder: &Path,
+    again: bool,
+    problems: &mut Vec<Problem>,
+) -> (Vec<Key>, Vec<Warning>) {
     let (mut keys, mut warnings) = (Vec::<Key>::new(), Vec::new());
     for mut raw in raw {
         show(&mut raw.file, folder);
@@ -50,17 +69,80 @@ pub(super) fn keys(
         warnings.extend(says.map(|says| Warning { place: Some(place), says }));
         keys.push(key);
     }
-    (Keyring::new(keys), warnings)
+    (keys, warnings)
+}
+
+/// What holds for tokens of a key, or of a set of keys.
+struct Tokens {
+    issuer: Option<String>,
+    audience: Option<String>,
+    leeway_seconds: Option<u64>,
+}
+
+fn tokens(raw: RawTokens, problems: &mut Vec<Problem>) -> Tokens {
+    let (issuer, audience) = (said(raw.issuer, problems), said(raw.audience, problems));
+    let leeway_seconds = number(raw.leeway_seconds, LEEWAY_SECONDS, 0..=LEEWAY_SECONDS_MAX, problems);
+    Tokens { issuer, audience, leeway_seconds }
+}
+
+/// A text that is not empty where it is written.
+fn said(written: Option<Written<String>>, problems: &mut Vec<Problem>) -> Option<String> {
+    let Written { value, place } = written?;
+    if value.is_empty() {
+        problems.push(place.wrong("a text that is not empty, or no such key"));
+    }
+    Some(value)
+}
+
+/// A number that is allowed, or the default; none if it is wrong.
+fn number(
+    written: Option<Written<i64>>,
+    default: u64,
+    allowed: RangeInclusive<u64>,
+    problems: &mut Vec<Problem>,
+) -> Option<u64> {
+    let Some(Written { value, place }) = written else { return Some(default) };
+    let number = u64::try_from(value).ok().filter(|number| allowed.contains(number));
+    if number.is_none() {
+        problems.push(place.wrong(format!("{} to {}", allowed.start(), allowed.end())));
+    }
+    number
+}
+
+/// Where keys are fetched from.
+fn sources(raw: Vec<RawJwks>, problems: &mut Vec<Problem>) -> (Vec<Arc<Source>>, Vec<Warning>) {
+    let (mut sources, mut warnings) = (Vec::<Arc<Source>>::new(), Vec::new());
+    for RawJwks { url, refresh_seconds, tokens: raw } in raw {
+        let Written { value, place } = url;
+        let address = value.parse::<Address>();
+        if let Err(bad) = address {
+            problems.push(place.wrong(bad.to_string()));
+        }
+        let Tokens { issuer, audience, leeway_seconds } = tokens(raw, problems);
+        let refresh =
+            number(refresh_seconds, REFRESH_SECONDS, REFRESH_SECONDS_MIN..=REFRESH_SECONDS_MAX, problems);
+        let (Ok(address), Some(leeway_seconds), Some(refresh_seconds)) = (address, leeway_seconds, refresh)
+        else {
+            continue;
+        };
+        let mut warn = |says: &str| warnings.push(Warning { place: Some(place.clone()), says: says.into() });
+        if address.is_open_to_others() {
+            warn("whoever is on the way can put keys of their own in its place: use https");
+        }
+        if audience.is_none() {
+            warn(FOR_ANYBODY);
+        }
+        if sources.iter().any(|other| other.address == address) {
+            problems.push(place.wrong("an address that is named once"));
+        }
+        sources.push(Arc::new(Source { address, issuer, audience, leeway_seconds, refresh_seconds }));
+    }
+    (sources, warnings)
 }
 
 /// How many seconds tokens may last.
-pub(super) fn seconds_max(written: Written<i64>, problems: &mut Vec<Problem>) -> Option<u64> {
-    let Written { value, place } = written;
-    let seconds = u64::try_from(value).ok().filter(|seconds| (1..=TOKEN_SECONDS_MAX).contains(seconds));
-    if seconds.is_none() {
-        problems.push(place.wrong(format!("1 to {TOKEN_SECONDS_MAX}")));
-    }
-    seconds
+fn seconds_max(written: Written<i64>, problems: &mut Vec<Problem>) -> Option<u64> {
+    number(Some(written), 0, 1..=TOKEN_SECONDS_MAX, problems)
 }
 
 fn key(raw: RawKey, path: &Path, again: bool, problems: &mut Vec<Problem>) -> Option<Key> {
@@ -69,19 +151,8 @@ fn key(raw: RawKey, path: &Path, again: bool, problems: &mut Vec<Problem>) -> Op
         problems.push(raw.algorithm.place.wrong(ALGORITHMS));
     }
     let content = content(&raw.file, path, again, problems);
-    let mut said = |written: Option<Written<String>>| {
-        let Written { value, place } = written?;
-        if value.is_empty() {
-            problems.push(place.wrong("a text that is not empty, or no such key"));
-        }
-        Some(value)
-    };
-    let (kid, issuer, audience) = (said(raw.kid), said(raw.issuer), said(raw.audience));
-    let leeway = raw.leeway_seconds.as_ref().map_or(LEEWAY_SECONDS, |leeway| leeway.value);
-    let leeway_seconds = u64::try_from(leeway).ok().filter(|leeway| *leeway <= LEEWAY_SECONDS_MAX);
-    if let (None, Some(Written { place, .. })) = (leeway_seconds, raw.leeway_seconds) {
-        problems.push(place.wrong(format!("0 to {LEEWAY_SECONDS_MAX}")));
-    }
+    let kid = said(raw.kid, problems);
+    let Tokens { issuer, audience, leeway_seconds } = tokens(raw.tokens, problems);
     match Key::read(algorithm.ok()?, &content?) {
         Ok(mut key) => {
             (key.kid, key.issuer, key.audience) = (kid, issuer, audience);
@@ -109,7 +180,11 @@ fn content(file: &Written<String>, path: &Path, again: bool, problems: &mut Vec<
 }
 
 /// Clocks that are kept differ by less, and nobody is let in for much longer than was meant.
-const LEEWAY_SECONDS: i64 = 5;
+const LEEWAY_SECONDS: u64 = 5;
+/// Issuers publish a key for longer before they sign with it.
+const REFRESH_SECONDS: u64 = 300;
+const REFRESH_SECONDS_MIN: u64 = 5;
+const REFRESH_SECONDS_MAX: u64 = 86_400;
 /// Ten years: whoever means more means no bound.
 const TOKEN_SECONDS_MAX: u64 = 315_360_000;
 const FOR_ANYBODY: &str =
@@ -128,7 +203,7 @@ mod tests {
     fn read(toml: &str, folder: &Path) -> (Keyring, Vec<String>, usize) {
         let mut problems = Vec::new();
         let raw = RawConfig::read(toml, &mut problems);
-        let (keys, warnings) = keys(raw.keys, folder, false, &mut problems);
+        let (keys, warnings) = keyring(raw.auth, folder, false, &mut problems);
         (keys, problems.iter().map(ToString::to_string).collect(), warnings.len())
     }
 
@@ -247,7 +322,7 @@ mod tests {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
             let mut problems = Vec::new();
             let raw = RawConfig::read(&key("HS256", "key"), &mut problems);
-            let (_, warnings) = keys(raw.keys, &folder.0, false, &mut problems);
+            let (_, warnings) = keyring(raw.auth, &folder.0, false, &mut problems);
             assert_eq!((problems.len(), warnings.len()), (0, count), "{warnings:?}");
             let expected = format!(
                 "line 3: `auth.keys[0].file` is \"key\": everybody on this machine may read it (mode {mode:04o})"

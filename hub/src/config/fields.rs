@@ -220,6 +220,7 @@ fn line_of(text: &str, at: usize) -> usize {
 
 /// Below these keys somebody may write a secret where the name of its file belongs: values are told nobody, but of these keys.
 const SECRETS: &[&str] = &["auth", "tls"];
-const PUBLIC: &[&str] = &["algorithm", "leeway_seconds", "certificate", "token_seconds_max"];
+const PUBLIC: &[&str] =
+    &["algorithm", "leeway_seconds", "certificate", "token_seconds_max", "refresh_seconds", "url"];
 /// How much of a wrong value is shown.
 const TEXT_CHARS_MAX: usize = 80;

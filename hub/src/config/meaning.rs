@@ -37,8 +37,8 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     } else {
         written
     };
-    let (mut keys, key_warnings) = auth::keys(raw.keys, flags.folder(), false, problems);
-    keys.seconds_max = raw.token_seconds_max.and_then(|written| auth::seconds_max(written, problems));
+    let means_keys = raw.auth.means_keys;
+    let (keys, key_warnings) = auth::keyring(raw.auth, flags.folder(), false, problems);
     let (tls, tls_warnings) =
         certificate::read(raw.tls_certificate, raw.tls_key, flags.folder(), flags, problems);
     let (mut topics, topic_places) = rules::topics(raw.topics, problems);
@@ -70,7 +70,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         core: Settings { limits, access, rules: topics },
         warnings: Vec::new(),
     };
-    let said = (flags.dev, raw.means_keys);
+    let said = (flags.dev, means_keys);
     config.warnings = warnings::find(&config, said, &access_places, &topic_places, &raw.limits);
     config.warnings.extend(key_warnings);
     config.warnings.extend(tls_warnings);

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::config::bounds;
 use crate::config::fields::Fields;
 use crate::config::problem::{Place, Problem, Written};
-use crate::tokens::key::ALGORITHMS;
+use crate::config::raw::auth::RawAuth;
+
+pub(super) mod auth;
 
 /// The file, or what the environment puts in its place.
 #[derive(Debug, Default)]
@@ -42,35 +44,14 @@ pub(super) struct RawConfig {
     pub(super) tls_certificate: Option<Written<String>>,
     /// The file with its key.
     pub(super) tls_key: Option<Written<String>>,
-    /// Keys that tokens may be signed with.
-    pub(super) keys: Vec<RawKey>,
-    /// How many seconds tokens may last.
-    pub(super) token_seconds_max: Option<Written<i64>>,
-    /// Whether there are to be any: what is wrong with one is no reason to say that there is none.
-    pub(super) means_keys: bool,
+    /// Whose tokens are taken.
+    pub(super) auth: RawAuth,
     /// Who may do what; the first match counts.
     pub(super) access: Vec<RawAccess>,
     /// What topics keep; the first match counts.
     pub(super) topics: Vec<RawTopics>,
     /// Bounds by name.
     pub(super) limits: BTreeMap<String, Written<i64>>,
-}
-
-/// `[[auth.keys]]`
-#[derive(Debug)]
-pub(super) struct RawKey {
-    /// What tokens are signed by.
-    pub(super) algorithm: Written<String>,
-    /// Where the key is.
-    pub(super) file: Written<String>,
-    /// What tokens call it.
-    pub(super) kid: Option<Written<String>>,
-    /// Who has to have issued them.
-    pub(super) issuer: Option<Written<String>>,
-    /// Whom they have to be for.
-    pub(super) audience: Option<Written<String>>,
-    /// By how much clocks may differ.
-    pub(super) leeway_seconds: Option<Written<i64>>,
 }
 
 /// `[[access]]`
@@ -119,9 +100,7 @@ impl RawConfig {
     /// Reads the text of a file.
     pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Self {
         let mut file = Fields::of_file(text, problems);
-        let before = problems.len();
-        let (keys, token_seconds_max) = auth(&mut file, problems);
-        let means_keys = !keys.is_empty() || problems.len() > before;
+        let auth = RawAuth::read(&mut file, problems);
         let (tls_certificate, tls_key) = tls(&mut file, problems);
         let raw = Self {
             listen: file.string("listen", problems),
@@ -140,9 +119,7 @@ impl RawConfig {
             proxy_protocol: file.flag("proxy_protocol", problems),
             tls_certificate,
             tls_key,
-            keys,
-            token_seconds_max,
-            means_keys,
+            auth,
             access: access(file.tables("access", problems), problems),
             topics: topics(file.tables("topics", problems), problems),
             limits: limits(&mut file, problems),
@@ -167,32 +144,6 @@ fn tls(
     let files = (table.string("certificate", problems), table.string("key", problems));
     table.end(problems);
     files
-}
-
-fn auth(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> (Vec<RawKey>, Option<Written<i64>>) {
-    let mut auth = match file.table("auth") {
-        Some(Ok(fields)) => fields,
-        Some(Err(Written { place, .. })) => {
-            problems.push(place.wrong(KEYS));
-            return (Vec::new(), None);
-        }
-        None => return (Vec::new(), None),
-    };
-    let token_seconds_max = auth.number("token_seconds_max", problems);
-    let mut keys = Vec::new();
-    for mut table in auth.tables("keys", problems) {
-        let algorithm = required(&mut table, "algorithm", ALGORITHMS, problems);
-        let file = required(&mut table, "file", "the name of a file that holds the key", problems);
-        let mut text = |name| table.string(name, problems);
-        let (kid, issuer, audience) = (text("kid"), text("issuer"), text("audience"));
-        let leeway_seconds = table.number("leeway_seconds", problems);
-        table.end(problems);
-        if let (Some(algorithm), Some(file)) = (algorithm, file) {
-            keys.push(RawKey { algorithm, file, kid, issuer, audience, leeway_seconds });
-        }
-    }
-    auth.end(problems);
-    (keys, token_seconds_max)
 }
 
 fn access(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawAccess> {
@@ -236,7 +187,7 @@ fn pattern(table: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Writte
     required(table, "pattern", "a topic name or pattern", problems)
 }
 
-fn required(
+pub(super) fn required(
     table: &mut Fields<'_>,
     name: &'static str,
     allowed: &str,
@@ -284,5 +235,4 @@ fn limits(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String
 
 /// What is said of more messages, bytes or seconds than that is a slip of the keyboard.
 const RETAINED_MAX: u64 = 1_000_000_000_000_000;
-const KEYS: &str = "tables, each headed [[auth.keys]]";
 const RETENTION: &str = "\"none\", or one or more of { count, bytes, age_seconds }, each at least 1";

@@ -60,10 +60,10 @@ impl Reread {
         let text = flags.config.as_deref().map_or_else(|| Ok(String::new()), text_again)?;
         let mut problems = Vec::new();
         let raw = RawConfig::read(&text, &mut problems);
-        let tokens = raw.means_keys;
+        let tokens = raw.auth.means_keys;
         let (access, places) = rules::access(raw.access, &mut problems);
         let mut warnings = warnings::of_access(&access, &places, depth_max, tokens);
-        let (keys, key_warnings) = auth::keys(raw.keys, flags.folder(), true, &mut problems);
+        let (keys, key_warnings) = auth::keyring(raw.auth, flags.folder(), true, &mut problems);
         warnings.extend(key_warnings);
         if !problems.is_empty() {
             return Err(Kept::Wrong(ConfigError::wrong(problems, warnings)));

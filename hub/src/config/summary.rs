@@ -48,6 +48,13 @@ impl Config {
         for key in self.keys.keys() {
             let _ = writeln!(out, "{}", said_of_key(key));
         }
+        for source in &self.keys.sources {
+            let of = |name: &str, whom: &Option<String>| {
+                whom.as_ref().map(|whom| format!(", {name} `{whom}`")).unwrap_or_default()
+            };
+            let (from, to) = (of("from", &source.issuer), of("for", &source.audience));
+            let _ = writeln!(out, "tokens are taken by the keys of {}{from}{to}", source.address);
+        }
         if let Some(seconds) = self.keys.seconds_max {
             let _ = writeln!(out, "tokens that last longer than {seconds} s are not taken");
         }

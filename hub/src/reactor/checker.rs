@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidewire_hub_core::access::caller::Pass;
-use tidewire_hub_core::credentials::BadToken;
+use tidewire_hub_core::credentials::{BadToken, Verdict};
 use tidewire_hub_core::topics::Topics;
 use tracing::debug;
 
 use crate::reactor::clock::Clock;
 use crate::reactor::lend;
+use crate::reactor::sources::{Sources, Wish};
 use crate::tokens::Keyring;
 use crate::tokens::held::{Held, KeyChange};
 
@@ -19,6 +19,7 @@ pub(super) struct Checker {
     topics: Arc<Topics>,
     clock: Clock,
     keys: Arc<Held>,
+    sources: Arc<Sources>,
     /// Whether the thread was started.
     is_lent: Mutex<bool>,
 }
@@ -26,7 +27,9 @@ pub(super) struct Checker {
 impl Checker {
     /// No keys, and no thread.
     pub(super) fn new(topics: Arc<Topics>, clock: Clock) -> Self {
-        Self { topics, clock, keys: Arc::default(), is_lent: Mutex::default() }
+        let keys = Arc::<Held>::default();
+        let sources = Arc::new(Sources::new(Arc::clone(&topics), Arc::clone(&keys)));
+        Self { topics, clock, keys, sources, is_lent: Mutex::default() }
     }
 
     /// How long tokens may last.
@@ -35,31 +38,56 @@ impl Checker {
     }
 
     /// From now on these are the keys. Once there was one tokens are taken for good, so that nobody who brings one is taken
-    /// for anonymous.
+    /// for anonymous. Within a tokio runtime.
     ///
     /// # Errors
     /// What the system says when it has no thread for that.
     pub(super) fn change(&self, keys: Keyring) -> io::Result<KeyChange> {
         let mut is_lent = self.is_lent.lock().unwrap_or_else(PoisonError::into_inner);
         let begins = !*is_lent && !keys.is_empty();
+        let sources = keys.sources.clone();
         let changed = self.keys.change(keys, |numbers| self.topics.keep_keys(numbers));
         if begins {
             // Up to a quarter of a millisecond each: no shard waits for that.
-            let (checks, keys, clock) = (Arc::clone(&self.topics), Arc::clone(&self.keys), self.clock);
-            let check = move || {
-                checks.credentials().turn(|token| told(keys.now().admit(token.reveal(), clock.now())))
-            };
+            let (topics, keys) = (Arc::clone(&self.topics), Arc::clone(&self.keys));
+            let (sources, clock) = (Arc::clone(&self.sources), self.clock);
+            let check = move || check_one(&topics, &keys, &sources, clock);
             lend("checker", |waker| self.topics.credentials().on_work(waker), check)?;
             *is_lent = true;
         }
+        self.sources.change(&sources);
         Ok(changed)
     }
 }
 
-fn told(verdict: Result<Pass, BadToken>) -> Result<Pass, BadToken> {
+/// Checks a token, or lets it wait while its key is fetched; whether there was one.
+fn check_one(topics: &Topics, keys: &Held, sources: &Sources, clock: Clock) -> bool {
+    let rounds = sources.rounds();
+    let look = |token: &str, has_waited: bool| match keys.now().admit(token, clock.now()) {
+        Err(BadToken::UnknownKey) => match sources.wish() {
+            Wish::Wait if !has_waited => Verdict::Wait,
+            // It came a moment ago.
+            Wish::Fresh | Wish::Down if sources.rounds() != rounds && !has_waited => Verdict::Wait,
+            Wish::Wait | Wish::Fresh => Verdict::Checked(Err(BadToken::UnknownKey)),
+            Wish::Down => Verdict::NotNow,
+        },
+        checked => Verdict::Checked(checked),
+    };
+    let credentials = topics.credentials();
+    let is_one = credentials.turn_or_wait(|token, has_waited| told(look(token.reveal(), has_waited)));
+    if sources.rounds() != rounds {
+        // What it waits for came before it was aside.
+        credentials.go_on();
+    }
+    is_one
+}
+
+fn told(verdict: Verdict) -> Verdict {
     match &verdict {
-        Ok(_) => debug!(target: "tokens", "a token is sound"),
-        Err(bad) => debug!(target: "tokens", "a token fails the check `{}`", bad.check()),
+        Verdict::Checked(Ok(_)) => debug!(target: "tokens", "a token is sound"),
+        Verdict::Checked(Err(bad)) => debug!(target: "tokens", "a token fails the check `{}`", bad.check()),
+        Verdict::Wait => debug!(target: "tokens", "a token waits for its key to be fetched"),
+        Verdict::NotNow => debug!(target: "tokens", "a token's key cannot be fetched now"),
     }
     verdict
 }

@@ -1,11 +1,13 @@
 //! The keys that a hub has now, which may become others while it runs. Each has a number that no other ever gets, so that
 //! tokens are known by their keys after these have gone.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidewire_hub_core::access::caller::KeyNumber;
 
 use crate::tokens::Keyring;
+use crate::tokens::jwks::Source;
 use crate::tokens::key::Key;
 
 /// The keys of a hub.
@@ -15,9 +17,14 @@ pub struct Held(Mutex<Numbered>);
 #[derive(Debug, Default)]
 struct Numbered {
     now: Arc<Keyring>,
+    /// Those of them that the configuration names.
+    written: Vec<Key>,
+    /// Those that were fetched, by where from.
+    fetched: Vec<(Arc<Source>, Vec<Key>)>,
     /// The highest number that was given.
     last: u64,
-    has_begun: bool,
+    /// How long tokens may last, as the first configuration says it.
+    seconds_max: Option<Option<u64>>,
 }
 
 /// Which keys a hub has that it had not, and the other way round, as they are told.
@@ -37,32 +44,74 @@ impl Held {
         Arc::clone(&numbered.now)
     }
 
-    /// From now on it has these, where `keep` is told their numbers before any token is checked by them: whoever hears of one
-    /// later has been told.
+    /// From now on it has these, and of those that were fetched the ones whose sources are still named. `keep` is told their
+    /// numbers before any token is checked by them: whoever hears of one later has been told.
     pub fn change(&self, ring: Keyring, keep: impl FnOnce(Vec<KeyNumber>)) -> KeyChange {
         let mut numbered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = Arc::clone(&numbered.now);
-        let (mut ring, mut added) = (ring, Vec::new());
-        if numbered.has_begun {
-            // What was revoked is forgotten by this bound, so that it stays as it was at the start.
-            ring.seconds_max = before.seconds_max;
-        }
-        numbered.has_begun = true;
-        for key in &mut ring.keys {
+        let had = |source: &Arc<Source>| {
+            let known = numbered.fetched.iter().find(|(known, _)| known == source);
+            (Arc::clone(source), known.map(|(_, keys)| keys.clone()).unwrap_or_default())
+        };
+        numbered.fetched = ring.sources.iter().map(had).collect();
+        // What was revoked is forgotten by this bound, so that it stays as it was at the start.
+        numbered.seconds_max.get_or_insert(ring.seconds_max);
+        numbered.written = ring.keys;
+        numbered.renew(keep)
+    }
+
+    /// From now on it has these of a source; none if that is not named any more.
+    pub fn fetch(
+        &self,
+        source: &Source,
+        keys: Vec<Key>,
+        keep: impl FnOnce(Vec<KeyNumber>),
+    ) -> Option<KeyChange> {
+        let mut numbered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, had) = numbered.fetched.iter_mut().find(|(known, _)| **known == *source)?;
+        *had = keys;
+        Some(numbered.renew(keep))
+    }
+}
+
+impl Numbered {
+    fn renew(&mut self, keep: impl FnOnce(Vec<KeyNumber>)) -> KeyChange {
+        let before = Arc::clone(&self.now);
+        let fetched = self.fetched.iter().flat_map(|(_, keys)| keys);
+        let mut keys: Vec<Key> = self.written.iter().chain(fetched).cloned().collect();
+        let mut added = Vec::new();
+        for key in &mut keys {
             key.number = before.keys.iter().find(|known| known.is(key)).map_or_else(
                 || {
-                    numbered.last += 1;
+                    self.last += 1;
                     added.push(key.name());
-                    KeyNumber(numbered.last)
+                    KeyNumber(self.last)
                 },
                 |known| known.number,
             );
         }
-        let is_gone = |key: &&Key| !ring.keys.iter().any(|now| now.number == key.number);
+        let is_gone = |key: &&Key| !keys.iter().any(|now| now.number == key.number);
         let gone = before.keys.iter().filter(is_gone).map(Key::name).collect();
-        keep(ring.keys.iter().map(|key| key.number).collect());
-        numbered.now = Arc::new(ring);
+        keep(keys.iter().map(|key| key.number).collect());
+        let sources = self.fetched.iter().map(|(source, _)| Arc::clone(source)).collect();
+        self.now = Arc::new(Keyring { keys, sources, seconds_max: self.seconds_max.flatten() });
         KeyChange { added, gone }
+    }
+}
+
+impl fmt::Display for KeyChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |keys: &[String]| keys.join(", ");
+        match (&self.added[..], &self.gone[..]) {
+            ([], []) => f.write_str("the keys for tokens are the same"),
+            (added, []) => write!(f, "new keys for tokens: {}", list(added)),
+            ([], gone) => write!(f, "keys that are gone, with whoever signed in by them: {}", list(gone)),
+            (added, gone) => write!(
+                f,
+                "new keys for tokens: {}; gone, with whoever signed in by them: {}",
+                list(added),
+                list(gone)
+            ),
+        }
     }
 }
 
