@@ -1,6 +1,7 @@
 //! Who may do what: rules by pattern, first match wins, and beside them what a caller's token allows. Rules may change
 //! while the hub runs.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -8,7 +9,10 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Pattern, Selector, TopicName};
 
 use crate::access::caller::{Caller, PassEdition, Right, covers, meets};
+use crate::access::only::Only;
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
+
+pub mod only;
 
 pub mod caller;
 
@@ -58,12 +62,49 @@ pub enum Word {
 }
 
 /// Whom a rule speaks of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
     /// All clients, those that have not signed in among them.
     Everybody,
     /// Clients that have signed in by a token.
     SignedIn,
+    /// Some of these. Such a rule says nothing of any other, be it that it allows, denies or leaves out.
+    Some(Box<Only>),
+}
+
+/// What decides a question, by its place among the rules or among what a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// A rule allows it.
+    Allowed {
+        /// Which.
+        rule: usize,
+    },
+    /// A rule denies it, or a part of it.
+    Denied {
+        /// Which.
+        rule: usize,
+    },
+    /// The token allows what no rule settles.
+    ByToken {
+        /// Which of its allowances.
+        allowance: usize,
+    },
+    /// Nothing allows it.
+    Nothing {
+        /// A rule that left it to tokens, behind which no rule could allow it.
+        left_out: Option<usize>,
+    },
+    /// The topic is the hub's own, and nobody publishes there.
+    Reserved,
+}
+
+impl Decision {
+    /// Whether it is allowed.
+    #[must_use]
+    pub const fn allows(self) -> bool {
+        matches!(self, Self::Allowed { .. } | Self::ByToken { .. })
+    }
 }
 
 /// A topic or selector that its holder may use. Only [`Access`] makes it, and topics take nothing else: who has one
@@ -111,6 +152,14 @@ impl<T> Deref for Granted<T> {
 }
 
 impl AccessRule {
+    /// Its pattern as it is for a caller; none if it says nothing of that one.
+    fn pattern_for(&self, caller: &Caller) -> Option<Cow<'_, Pattern>> {
+        match &self.who {
+            Who::Everybody | Who::SignedIn => Some(Cow::Borrowed(&self.pattern)),
+            Who::Some(only) => only.pattern(&self.pattern, caller),
+        }
+    }
+
     /// What it says of a right.
     #[must_use]
     pub fn word(&self, right: Right) -> Word {
@@ -185,29 +234,39 @@ impl Access {
         self.grant(caller, self.may(caller, Right::Publish, &Selector::Topic(topic.clone())))
     }
 
-    /// Whether a caller may do something with a topic, or with all that a pattern matches. One decision for all: rules go
-    /// first, in their order, and one that denies a part denies the whole; what none of them settles a token may allow.
-    /// Nobody publishes to reserved topics, which are the hub's own.
+    /// Whether a caller may do something with a topic, or with all that a pattern matches.
     #[must_use]
     pub fn may(&self, caller: &Caller, right: Right, what: &Selector) -> bool {
+        self.decide(caller, right, what).allows()
+    }
+
+    /// What decides whether it may. One decision for all: rules go first, in their order, and one that denies a part denies the
+    /// whole; what none of them settles a token may allow. Nobody publishes to reserved topics, which are the hub's own.
+    #[must_use]
+    pub fn decide(&self, caller: &Caller, right: Right, what: &Selector) -> Decision {
         if right == Right::Publish && is_reserved(what) {
-            return false;
+            return Decision::Reserved;
         }
-        let mut left_out = false;
-        for rule in &self.rules {
+        let mut left_out = None;
+        for (at, rule) in self.rules.iter().enumerate() {
+            let Some(pattern) = rule.pattern_for(caller) else { continue };
             match rule.word(right) {
-                Word::Allows if left_out || !rule.who.means(caller) => {}
-                Word::Allows if covers(&rule.pattern, what) => return true,
+                Word::Allows if left_out.is_some() || !rule.who.means(caller) => {}
+                Word::Allows if covers(&pattern, what) => return Decision::Allowed { rule: at },
                 Word::Allows => {}
-                Word::Denies if meets(&rule.pattern, what) => return false,
+                Word::Denies if meets(&pattern, what) => return Decision::Denied { rule: at },
                 Word::Denies => {}
-                Word::LeavesOut => left_out |= meets(&rule.pattern, what),
+                Word::LeavesOut if meets(&pattern, what) => left_out = left_out.or(Some(at)),
+                Word::LeavesOut => {}
             }
-            if left_out && !caller.has_signed_in() {
-                return false;
+            if left_out.is_some() && !caller.has_signed_in() {
+                break;
             }
         }
-        caller.is_allowed(right, what)
+        match caller.allowance(right, what) {
+            Some(allowance) => Decision::ByToken { allowance },
+            None => Decision::Nothing { left_out },
+        }
     }
 
     fn grant(&self, caller: &Caller, holds: bool) -> Grant {
@@ -216,10 +275,10 @@ impl Access {
 }
 
 impl Who {
-    fn means(self, caller: &Caller) -> bool {
+    fn means(&self, caller: &Caller) -> bool {
         match self {
             Self::Everybody => true,
-            Self::SignedIn => caller.has_signed_in(),
+            Self::SignedIn | Self::Some(_) => caller.has_signed_in(),
         }
     }
 }
@@ -263,7 +322,8 @@ impl InForce {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::access::caller::{Allowance, Origin, Pass, Rights};
+    use crate::access::caller::{Allowance, Claims, Origin, Pass, Rights};
+    use crate::access::only::SubjectIs;
     use crate::clock::NEVER;
     use crate::ledger::{AccountKey, Ledger};
 
@@ -298,7 +358,14 @@ mod tests {
             to: to.iter().fold(Rights::NONE, |rights, right| rights.with(*right)),
         };
         let allow = allow.iter().map(allowance).collect();
-        Pass { subject: subject.into(), allow, expires_at: NEVER, ends_at: NEVER, origin: Origin::default() }
+        Pass {
+            subject: subject.into(),
+            allow,
+            expires_at: NEVER,
+            ends_at: NEVER,
+            origin: Origin::default(),
+            claims: Claims::default(),
+        }
     }
 
     #[track_caller]
@@ -417,5 +484,91 @@ mod tests {
         assert!(!granted.is_current(Edition::default(), &caller));
         assert_eq!(Access::default().publish(&caller, topic("a")), Err(Code::Forbidden));
         assert_eq!(Caller::default().renew(pass("ada", &[])), Err(Code::IdentityMismatch));
+    }
+
+    fn some(only: Only, pattern: &str, publish: Word, subscribe: Word) -> AccessRule {
+        rule(Who::Some(Box::new(only)), pattern, publish, subscribe)
+    }
+
+    /// Whether Ada may read a topic, whose token says this and allows nothing; and somebody else.
+    #[track_caller]
+    fn check_some(rules: Vec<AccessRule>, name: &str, ada_may: bool, others_may: bool) {
+        let claims = [("role", "\"admin\""), ("role", "\"user\""), ("realm.level", "3")];
+        let claims = Claims(claims.map(|(path, value)| (path.into(), value.into())).to_vec());
+        let account = Arc::new(Ledger::default()).account(AccountKey(1));
+        let svc =
+            |subject: &str, claims| Caller::new(Pass { claims, ..pass(subject, &[]) }, &account).unwrap();
+        let rules = Access::of(rules);
+        assert_eq!(may(&rules, &svc("svc-ada", claims), Right::Subscribe, name), ada_may, "{name}");
+        for other in [Caller::default(), svc("bob", Claims::default()), svc("a.b", Claims::default())] {
+            assert_eq!(may(&rules, &other, Right::Subscribe, name), others_may, "{name} {other:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_of_some_says_nothing_of_others() {
+        let subject = |is| Only { subject: Some(is), ..Only::default() };
+        let claim =
+            |path: &str, value: &str| Only { claims: vec![(path.into(), value.into())], ..Only::default() };
+        let both = Only { subject: Some(SubjectIs::Exactly("svc-ada".into())), ..claim("role", "\"other\"") };
+        for (only, is_ada) in [
+            (subject(SubjectIs::Exactly("svc-ada".into())), true),
+            (subject(SubjectIs::Exactly("svc-".into())), false),
+            (subject(SubjectIs::BeginsWith("svc-".into())), true),
+            (subject(SubjectIs::BeginsWith("svc-ada-".into())), false),
+            (claim("role", "\"user\""), true),
+            (claim("role", "\"admin\""), true),
+            (claim("role", "admin"), false),
+            (claim("realm.level", "3"), true),
+            (claim("realm.level", "\"3\""), false),
+            (claim("realm", "3"), false),
+            (both, false),
+        ] {
+            let everybody = || rule(Who::Everybody, ">", Word::Allows, Word::Allows);
+            let allows = some(only.clone(), "a.>", Word::LeavesOut, Word::Allows);
+            check_some(vec![allows], "a.b", is_ada, false);
+            let denies = some(only.clone(), "a.>", Word::Denies, Word::Denies);
+            check_some(vec![denies, everybody()], "a.*", !is_ada, true);
+            let leaves_out = some(only, "a.>", Word::Allows, Word::LeavesOut);
+            check_some(vec![leaves_out, everybody()], "a.b", !is_ada, true);
+        }
+    }
+
+    #[test]
+    fn the_subject_in_a_rules_pattern_is_each_bearers_own() {
+        let own = || Only { has_subject_in_pattern: true, ..Only::default() };
+        let allows = || vec![some(own(), "of.{sub}.>", Word::LeavesOut, Word::Allows)];
+        check_some(allows(), "of.svc-ada.x", true, false);
+        for name in ["of.*.x", "of.>", "of.a.b.x", "of.{sub}.x"] {
+            check_some(allows(), name, false, false);
+        }
+        let everybody = rule(Who::Everybody, ">", Word::Allows, Word::Allows);
+        let denies = some(own(), "of.{sub}.>", Word::Denies, Word::Denies);
+        let rules = vec![denies, everybody];
+        check_some(rules.clone(), "of.svc-ada.x", false, true);
+        check_some(rules, "of.nobody.x", true, true);
+    }
+
+    #[test]
+    fn what_decides_is_told() {
+        let rules = Access::of(vec![
+            rule(Who::Everybody, "a.secret", Word::Denies, Word::Denies),
+            rule(Who::Everybody, "a.>", Word::LeavesOut, Word::Allows),
+        ]);
+        let ada = ada(&[("x", &[Right::History]), ("a.>", &[Right::Publish])]);
+        for (right, name, expected) in [
+            (Right::Subscribe, "a.secret", Decision::Denied { rule: 0 }),
+            (Right::Subscribe, "a.b", Decision::Allowed { rule: 1 }),
+            (Right::Publish, "a.b", Decision::ByToken { allowance: 1 }),
+            (Right::History, "x", Decision::ByToken { allowance: 0 }),
+            (Right::Subscribe, "x", Decision::Nothing { left_out: None }),
+            (Right::Publish, "$x", Decision::Reserved),
+        ] {
+            let what = Selector::parse(name).unwrap();
+            assert_eq!(rules.decide(&ada, right, &what), expected, "{name}");
+            assert_eq!(rules.may(&ada, right, &what), expected.allows());
+        }
+        let nobody = rules.decide(&Caller::default(), Right::Publish, &Selector::parse("a.b").unwrap());
+        assert_eq!(nobody, Decision::Nothing { left_out: Some(1) });
     }
 }

@@ -557,7 +557,7 @@ mod tests {
                     [[access]]\npattern = \">\"\npublish = true\n\
                     [[topics]]\npattern = \"a.>\"\nretention = { count = 5, age_seconds = 2 }";
         let config = read(toml, &[], &Flags::default()).unwrap();
-        let who: Vec<_> = config.core.access.rules.iter().map(|rule| rule.who).collect();
+        let who: Vec<_> = config.core.access.rules.iter().map(|rule| rule.who.clone()).collect();
         assert_eq!(who, [Who::Everybody, Who::SignedIn]);
         let kept = config.core.rules[0].retention;
         assert_eq!((kept.count, kept.bytes, kept.age_ms), (Some(5), None, Some(2_000)));

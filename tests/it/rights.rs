@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
-use crate::support::keyed::{Keyed, bearer, by_secret, claims, refusal};
+use crate::support::keyed::{KEYS, Keyed, SECRET, bearer, by_secret, by_secret_of, claims, refusal};
 use crate::support::listener::request;
 use crate::support::page::{Folder, block_of};
 use crate::support::socket::RawSocket;
@@ -131,16 +132,27 @@ fn every_right_holds_on_every_path_it_names_and_on_no_other() {
     let keyed = Keyed::start(
         "[[access]]\npattern = \"denied.>\"\npublish = false\nsubscribe = false\n\
          [[access]]\npattern = \"read.>\"\nsubscribe = true\nanonymous = true\n\
-         [[access]]\npattern = \"members.>\"\npublish = true\nsubscribe = true\n",
+         [[access]]\npattern = \"members.>\"\npublish = true\nsubscribe = true\n\
+         [[access]]\npattern = \"named.>\"\nsubject = \"ad*\"\npublish = true\nsubscribe = true\n\
+         [[access]]\npattern = \"bobs.>\"\nsubject = \"bob\"\npublish = true\nsubscribe = true\n\
+         [[access]]\npattern = \"role.>\"\nclaim = { team.roles = \"admin\" }\npublish = true\nsubscribe = true\n\
+         [[access]]\npattern = \"boss.>\"\nclaim = { team.roles = \"boss\" }\npublish = true\nsubscribe = true\n\
+         [[access]]\npattern = \"own.{sub}.>\"\npublish = true\nsubscribe = true\n\
+         [[access]]\npattern = \"barred.>\"\nclaim = { level = 3 }\n\
+         [[access]]\npattern = \"barred.>\"\npublish = true\nsubscribe = true\nanonymous = true\n",
     );
     let rights =
         ["publish", "subscribe", "history", "presence", "consume", "request", "respond", "manage", "later"];
-    let prefixes = ["mine", "others", "denied", "read", "members"];
+    let prefixes = [
+        "mine", "others", "denied", "read", "members", "named", "bobs", "role", "boss", "own.ada", "own.bob",
+        "barred",
+    ];
     let mut producer = 100;
     for right in rights.iter().map(Some).chain([None]) {
-        let allow = json!([{"topics": ["mine.>", "denied.>", "read.>"], "to": right.into_iter().collect::<Vec<_>>()}]);
+        let allow = json!([{"topics": ["mine.>", "denied.>", "read.>", "barred.>"], "to": right.into_iter().collect::<Vec<_>>()}]);
         let mut claims = claims("ada", allow);
         claims.as_object_mut().unwrap().remove("aud");
+        (claims["team"], claims["level"]) = (json!({"roles": ["user", "admin"]}), json!(3));
         for token in [by_secret(&claims), String::new()] {
             let is_signed_in = !token.is_empty();
             for (path, needs) in PATHS {
@@ -154,7 +166,8 @@ fn every_right_holds_on_every_path_it_names_and_on_no_other() {
                     let expected = match prefix {
                         "mine" => has,
                         "read" => has || needs != "publish",
-                        "members" => is_signed_in,
+                        "members" | "named" | "role" | "own.ada" => is_signed_in,
+                        "barred" => !is_signed_in,
                         _ => false,
                     };
                     let to = keyed.hub.address;
@@ -192,6 +205,101 @@ fn a_pattern_that_reaches_beyond_what_is_allowed_is_refused_whole() {
             socket.say(json!({"type": kind, "request": 1, "name": name, "from": "latest"}));
             assert_eq!(socket.hear()["type"] != "failed", allowed, "{kind} {name}");
         }
+    }
+}
+
+#[test]
+fn a_subject_that_is_no_single_token_has_no_topics_of_its_own() {
+    let keyed = Keyed::start("[[access]]\npattern = \"own.{sub}.>\"\nsubscribe = true\n");
+    for (producer, subject) in (1..).zip(["*", ">", "a.b", "a b", "$hub", "{sub}"]) {
+        let mut claims = claims(subject, json!([]));
+        claims.as_object_mut().unwrap().remove("aud");
+        let mut socket = bearer(keyed.hub.address, producer, &by_secret(&claims));
+        for name in [
+            format!("own.{subject}.x"),
+            "own.*.x".into(),
+            "own.>".into(),
+            "own.{sub}.x".into(),
+            "own.a.b.x".into(),
+        ] {
+            socket.say(json!({"type": "subscribe", "request": 1, "name": name}));
+            assert_eq!(socket.hear()["type"], "failed", "{subject} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_of_some_that_changes_ends_what_they_have_and_touches_no_other() {
+    let secret = File::new(SECRET);
+    let rules = "[[access]]\npattern = \"a\"\nsubscribe = true\n";
+    let toml = format!(
+        "allow_no_origin = true\n[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{}\"\n",
+        secret.path()
+    );
+    let file = File::new(&format!("{toml}{rules}"));
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let mut sockets: Vec<_> = (1..)
+        .zip([("ada", "guest"), ("bob", "user"), ("svc-1", "user")])
+        .map(|(producer, (subject, role))| {
+            let mut claims = claims(subject, json!([]));
+            claims.as_object_mut().unwrap().remove("aud");
+            claims["role"] = json!(role);
+            let mut socket = bearer(hub.address, producer, &by_secret_of(None, &claims));
+            socket.say(json!({"type": "subscribe", "request": 1, "name": "a"}));
+            socket.hear_of("subscribed");
+            socket
+        })
+        .collect();
+    let denials = "[[access]]\npattern = \"a\"\nclaim = { role = \"guest\" }\n[[access]]\npattern = \"a\"\nsubject = \"svc-*\"\n";
+    std::fs::write(file.path(), format!("{toml}{denials}{rules}")).unwrap();
+    hub.signal("HUP");
+    for at in [0, 2] {
+        assert_eq!(sockets[at].hear_of("unsubscribed")["code"], "forbidden");
+    }
+    sockets[1].say(json!({"type": "heartbeat", "request": 1}));
+    assert_eq!(sockets[1].hear()["type"], "heartbeat");
+}
+
+#[test]
+fn rules_of_some_are_told_and_what_is_wrong_with_them_too() {
+    let check = |rule: &str| {
+        let key = format!("{KEYS}/ec.public.pem");
+        let toml = format!(
+            "allow_no_origin = true\n[[access]]\n{rule}\n[[auth.keys]]\nalgorithm = \"ES256\"\nfile = \"{key}\"\naudience = \"a\"\n"
+        );
+        let file = File::new(&toml);
+        let output = tidewire("check").args(["--config", file.path()]).output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    for (rule, says) in [
+        ("subject = \"svc-*\"\nsubscribe = true", "whoever is called `svc-...` subscribes"),
+        ("subject = \"svc\"\npublish = true\nsubscribe = true", "`svc` publishes and subscribes"),
+        (
+            "claim = { role = \"x\", a.b = 3 }\nsubscribe = true",
+            "by a token that says `a.b` is 3 and `role` is \"x\", subscribes",
+        ),
+        ("subject = \"mallory\"", "`mallory` does nothing"),
+    ] {
+        let (is_right, said) = check(&format!("pattern = \"a.>\"\n{rule}"));
+        assert!(is_right && said.contains(says) && !said.contains("warning"), "{said}");
+    }
+    for (rule, says) in [
+        (
+            "pattern = \"a\"\nsubject = \"*\"",
+            "`access[0].subject` is \"*\"; allowed: a subject, or the beginning",
+        ),
+        ("pattern = \"a\"\nsubject = \"a*b\"", "`access[0].subject` is"),
+        ("pattern = \"a\"\nsubject = \"\"", "`access[0].subject` is"),
+        ("pattern = \"a\"\nclaim = {}", "`access[0].claim` is empty; allowed: a table like"),
+        ("pattern = \"a\"\nclaim = \"x\"", "`access[0].claim` is \"x\""),
+        ("pattern = \"a\"\nclaim = { role = 0.5 }", "`access[0].claim.role` is 0.5"),
+        (
+            "pattern = \"a.{sub}\"\nsubscribe = true\nanonymous = true",
+            "`access[0].anonymous` is true; allowed: false",
+        ),
+    ] {
+        let (is_right, said) = check(rule);
+        assert!(!is_right && said.contains(says), "{said}");
     }
 }
 

@@ -45,7 +45,13 @@ pub struct Pass {
     pub ends_at: Millis,
     /// By what it was found sound.
     pub origin: Origin,
+    /// What else it says, for rules to ask.
+    pub claims: Claims,
 }
+
+/// Claims, each by its path and its value as JSON; a list has an entry for each of its values.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Claims(pub Vec<(Arc<str>, Box<str>)>);
 
 /// What tells a token from others of its bearer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -98,9 +104,9 @@ impl Rights {
 }
 
 impl Pass {
-    /// Whether it allows something with a topic, or with all that a pattern matches: one allowance must cover it whole.
-    fn allows(&self, right: Right, what: &Selector) -> bool {
-        self.allow.iter().any(|allowance| allowance.to.hold(right) && covers(&allowance.pattern, what))
+    /// What of it allows something with a topic, or with all that a pattern matches: one allowance must cover it whole.
+    fn allowance(&self, right: Right, what: &Selector) -> Option<usize> {
+        self.allow.iter().position(|allowance| allowance.to.hold(right) && covers(&allowance.pattern, what))
     }
 }
 
@@ -110,7 +116,13 @@ impl Bearer {
         let names: usize = pass.allow.iter().map(|allowance| allowance.pattern.as_str().len()).sum();
         let each = size_of::<Allowance>() + SHARED_BYTES;
         let id = pass.origin.id.as_ref().map_or(0, |id| id.len());
-        size_of::<Self>() + SHARED_BYTES + pass.subject.len() + id + pass.allow.capacity() * each + names
+        size_of::<Self>()
+            + SHARED_BYTES
+            + pass.subject.len()
+            + id
+            + pass.claims.bytes()
+            + pass.allow.capacity() * each
+            + names
     }
 }
 
@@ -136,6 +148,7 @@ impl Caller {
     /// Charges what a pass takes, instead of what was charged before, and makes it as small as it can be.
     fn hold(mut pass: Pass, charge: &mut Charge) -> Result<Pass, Code> {
         pass.allow.shrink_to_fit();
+        pass.claims.0.shrink_to_fit();
         let bytes = Bearer::bytes(&pass);
         if !charge.account().may_be_known(bytes.saturating_sub(charge.bytes())) {
             return Err(Code::Overloaded);
@@ -180,10 +193,10 @@ impl Caller {
         self.pass().map_or(0, |pass| pass.expires_at.since(now).max(1))
     }
 
-    /// Whether its pass allows something.
+    /// Which allowance of its pass allows something.
     #[must_use]
-    pub fn is_allowed(&self, right: Right, what: &Selector) -> bool {
-        self.pass().is_some_and(|pass| pass.allows(right, what))
+    pub fn allowance(&self, right: Right, what: &Selector) -> Option<usize> {
+        self.pass()?.allowance(right, what)
     }
 
     /// Goes on with a later pass of the same subject; gives whether that allows something else than the one before.
@@ -194,7 +207,7 @@ impl Caller {
     pub fn renew(&mut self, pass: Pass) -> Result<bool, Code> {
         let bearer = self.0.as_mut().filter(|bearer| bearer.pass.subject == pass.subject);
         let bearer = bearer.ok_or(Code::IdentityMismatch)?;
-        let differs = bearer.pass.allow != pass.allow;
+        let differs = bearer.pass.allow != pass.allow || bearer.pass.claims != pass.claims;
         let edition = bearer.edition.0.checked_add(u16::from(differs)).ok_or(Code::LimitReached)?;
         bearer.pass = Self::hold(pass, &mut bearer.charge)?;
         bearer.edition = PassEdition(edition);

@@ -142,7 +142,14 @@ mod tests {
 
     fn pass(subject: &str, id: Option<&str>, issued_at: Option<u64>) -> Pass {
         let origin = Origin { id: id.map(Into::into), issued_at, ..Origin::default() };
-        Pass { subject: subject.into(), allow: Vec::new(), expires_at: NEVER, ends_at: NEVER, origin }
+        Pass {
+            subject: subject.into(),
+            allow: Vec::new(),
+            expires_at: NEVER,
+            ends_at: NEVER,
+            origin,
+            claims: Default::default(),
+        }
     }
 
     fn empty() -> Revocations {

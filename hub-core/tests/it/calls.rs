@@ -47,6 +47,7 @@ impl Visitor {
             expires_at: NEVER,
             ends_at: NEVER,
             origin: Default::default(),
+            claims: Default::default(),
         };
         Self::new(hub, address, Caller::new(pass, &account).unwrap())
     }

@@ -380,8 +380,9 @@ fn a_stream_ends_with_its_token() {
         pattern: Pattern::parse(pattern).unwrap(),
         to: Rights::NONE.with(Right::Subscribe),
     };
-    let (subject, origin) = ("ada".into(), Default::default());
-    let pass = Pass { subject, allow: vec![allow("t")], expires_at: ends_at, ends_at, origin };
+    let (origin, claims) = Default::default();
+    let pass =
+        Pass { subject: "ada".into(), allow: vec![allow("t")], expires_at: ends_at, ends_at, origin, claims };
     let caller = Caller::new(pass, &hub.topics.ledger().account(READER)).unwrap();
     let stranger = hub.listener(READER, &[("t", Start::Latest)]);
     assert!(read(&hub, stranger).ended);

@@ -62,6 +62,7 @@ fn they_are_found_by_address_and_subject_and_told_whole() {
         expires_at: NEVER,
         ends_at: NEVER,
         origin: Default::default(),
+        claims: Default::default(),
     };
     while hub.topics.credentials().turn(|_| Ok(pass())) {}
     hub.work();

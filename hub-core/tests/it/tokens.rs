@@ -72,7 +72,14 @@ fn read(token: &str, now: Millis) -> Result<Pass, BadToken> {
     let allowance = |word: &&str| Some(Allowance { pattern: Pattern::parse(word).ok()?, to });
     let expires_at = now.plus(seconds * 1_000);
     let allow = words.filter_map(allowance).collect();
-    Ok(Pass { subject: subject.into(), allow, expires_at, ends_at: expires_at, origin })
+    Ok(Pass {
+        subject: subject.into(),
+        allow,
+        expires_at,
+        ends_at: expires_at,
+        origin,
+        claims: Default::default(),
+    })
 }
 
 /// Connects and signs in with a token.

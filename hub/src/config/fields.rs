@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::problem::{Place, Problem, Written, nearest, successor};
+use crate::tokens::flat;
 
 /// A table of the file, from which fields are taken.
 #[derive(Debug)]
@@ -125,6 +126,52 @@ impl<'a> Fields<'a> {
         let numbers = names.iter().filter_map(number).collect();
         self.end(problems);
         numbers
+    }
+
+    /// All of it, whatever it is called, by path and as JSON; what lies in tables below has theirs in front.
+    pub(super) fn flat(self, allowed: &str, problems: &mut Vec<Problem>) -> Vec<(Box<str>, Box<str>)> {
+        let (mut found, before) = (Vec::new(), problems.len());
+        let whole = Place { line: self.line, key: self.path.clone(), text: "empty".into() };
+        self.flatten("", allowed, &mut found, problems);
+        if found.is_empty() && problems.len() == before {
+            problems.push(whole.wrong(allowed));
+        }
+        found
+    }
+
+    fn flatten(
+        &self,
+        path: &str,
+        allowed: &str,
+        found: &mut Vec<(Box<str>, Box<str>)>,
+        problems: &mut Vec<Problem>,
+    ) {
+        for (name, value) in &self.table {
+            let place = self.place(name.get_ref(), value.span());
+            let path = if path.is_empty() {
+                name.get_ref().to_string()
+            } else {
+                format!("{path}.{}", name.get_ref())
+            };
+            let json = match value.get_ref() {
+                DeValue::String(text) => serde_json::Value::from(text.as_ref()),
+                DeValue::Boolean(flag) => (*flag).into(),
+                DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+                    Ok(number) => number.into(),
+                    Err(_) => serde_json::Value::Null,
+                },
+                DeValue::Table(table) => {
+                    let below = self.below(self.key(name.get_ref()), place.line, table.clone());
+                    below.flatten(&path, allowed, found, problems);
+                    continue;
+                }
+                _ => serde_json::Value::Null,
+            };
+            match flat::written(&json) {
+                Some(json) => found.push((path.into(), json)),
+                None => problems.push(place.wrong(allowed)),
+            }
+        }
     }
 
     /// Names what nobody asked for.

@@ -64,7 +64,11 @@ pub(super) struct RawAccess {
     /// Whether they may be read.
     pub(super) subscribe: Option<bool>,
     /// Whether the rule speaks of clients that have not signed in.
-    pub(super) anonymous: Option<bool>,
+    pub(super) anonymous: Option<Written<bool>>,
+    /// Whom of those who have.
+    pub(super) subject: Option<Written<String>>,
+    /// What their tokens have to say besides, by path and as JSON.
+    pub(super) claim: Vec<(Box<str>, Box<str>)>,
 }
 
 /// `[[topics]]`
@@ -151,10 +155,20 @@ fn access(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawAccess
     for mut table in tables {
         let pattern = pattern(&mut table, problems);
         let mut flag = |name| table.flag(name, problems).map(|flag| flag.value);
-        let (publish, subscribe, anonymous) = (flag("publish"), flag("subscribe"), flag("anonymous"));
+        let (publish, subscribe) = (flag("publish"), flag("subscribe"));
+        let anonymous = table.flag("anonymous", problems);
+        let subject = table.string("subject", problems);
+        let claim = match table.table("claim") {
+            Some(Ok(fields)) => fields.flat(CLAIM, problems),
+            Some(Err(Written { place, .. })) => {
+                problems.push(place.wrong(CLAIM));
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
         table.end(problems);
         if let Some(pattern) = pattern {
-            rules.push(RawAccess { pattern, publish, subscribe, anonymous });
+            rules.push(RawAccess { pattern, publish, subscribe, anonymous, subject, claim });
         }
     }
     rules
@@ -235,4 +249,5 @@ fn limits(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String
 
 /// What is said of more messages, bytes or seconds than that is a slip of the keyboard.
 const RETAINED_MAX: u64 = 1_000_000_000_000_000;
+const CLAIM: &str = "a table like { role = \"admin\" }, of texts, whole numbers, true or false; one at least";
 const RETENTION: &str = "\"none\", or one or more of { count, bytes, age_seconds }, each at least 1";

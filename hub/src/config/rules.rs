@@ -1,5 +1,6 @@
 //! Rules by pattern: who may do what, and what topics keep. Every rule that is written is kept.
 
+use tidewire_hub_core::access::only::{Only, SUB, SubjectIs};
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
@@ -10,7 +11,7 @@ use crate::config::raw::{RawAccess, RawRetention, RawTopics};
 /// The access rules, and the place of each.
 pub(super) fn access(raw: Vec<RawAccess>, problems: &mut Vec<Problem>) -> (Access, Vec<Place>) {
     let (mut rules, mut places) = (Vec::new(), Vec::new());
-    for RawAccess { pattern, publish, subscribe, anonymous } in raw {
+    for RawAccess { pattern, publish, subscribe, anonymous, subject, claim } in raw {
         // What a rule allows is for those who sign in unless it says otherwise; what it denies, for everybody.
         let allows = publish == Some(true) || subscribe == Some(true);
         let word = |written| match written {
@@ -21,13 +22,43 @@ pub(super) fn access(raw: Vec<RawAccess>, problems: &mut Vec<Problem>) -> (Acces
             None => Word::Denies,
         };
         let (publish, subscribe) = (word(publish), word(subscribe));
-        let who = if anonymous.unwrap_or(!allows) { Who::Everybody } else { Who::SignedIn };
+        let only = Only {
+            subject: subject.and_then(|subject| subject_is(subject, problems)),
+            claims: claim,
+            has_subject_in_pattern: pattern.value.contains(SUB),
+        };
+        let who = if only == Only::default() {
+            match anonymous.map_or(!allows, |anonymous| anonymous.value) {
+                true => Who::Everybody,
+                false => Who::SignedIn,
+            }
+        } else {
+            if let Some(Written { place, .. }) = anonymous.filter(|anonymous| anonymous.value) {
+                problems.push(place.wrong(NAMED));
+            }
+            Who::Some(Box::new(only))
+        };
         if let Some(parsed) = parse(&pattern, problems) {
             rules.push(AccessRule { who, pattern: parsed, publish, subscribe });
             places.push(pattern.place);
         }
     }
     (Access::of(rules), places)
+}
+
+/// A subject, or with a last `*` the beginning of some.
+fn subject_is(written: Written<String>, problems: &mut Vec<Problem>) -> Option<SubjectIs> {
+    let Written { value, place } = written;
+    let begin = value.strip_suffix('*');
+    let text = begin.unwrap_or(&value);
+    if text.is_empty() || text.contains('*') || text.contains(char::is_control) {
+        problems.push(place.wrong(SUBJECT));
+        return None;
+    }
+    Some(match begin {
+        Some(begin) => SubjectIs::BeginsWith(begin.into()),
+        None => SubjectIs::Exactly(value.into()),
+    })
 }
 
 /// What topics keep, and the place of each rule.
@@ -65,3 +96,6 @@ fn parse(pattern: &Written<String>, problems: &mut Vec<Problem>) -> Option<Patte
     }
     parsed.ok()
 }
+
+const SUBJECT: &str = "a subject, or the beginning of some and a last `*`, like \"svc-*\"; for all who have signed in, leave it out";
+const NAMED: &str = "false: a rule with `subject`, `claim` or `{sub}` is for some who have signed in";

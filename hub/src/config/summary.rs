@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use tidewire_hub_core::access::only::{Only, SubjectIs};
 use tidewire_hub_core::access::{AccessRule, Who, Word};
 
 use crate::config::Config;
@@ -79,18 +80,43 @@ impl Config {
 }
 
 fn said(rule: &AccessRule, tokens: bool) -> String {
-    let who = match rule.who {
-        Who::Everybody => "everybody",
-        Who::SignedIn => "whoever has signed in",
+    let who = match &rule.who {
+        Who::Everybody => "everybody".into(),
+        Who::SignedIn => "whoever has signed in".into(),
+        Who::Some(only) => some(only),
     };
     // Only a token may allow what a rule leaves out.
-    let nobody = |word| if word == Word::LeavesOut && tokens { "who has a token for it" } else { "nobody" };
+    let nobody = |word| match (word, &rule.who) {
+        (Word::LeavesOut, _) if tokens => "who has a token for it",
+        (_, Who::Some(_)) => "none of them",
+        _ => "nobody",
+    };
     match (rule.publish, rule.subscribe) {
         (Word::Allows, Word::Allows) => format!("{who} publishes and subscribes"),
         (Word::Allows, subscribe) => format!("{who} publishes; {} subscribes", nobody(subscribe)),
         (publish, Word::Allows) => format!("{who} subscribes; {} publishes", nobody(publish)),
-        (Word::Denies | Word::LeavesOut, Word::Denies | Word::LeavesOut) => "nobody does anything".into(),
+        (Word::Denies | Word::LeavesOut, Word::Denies | Word::LeavesOut) => match rule.who {
+            Who::Some(_) => format!("{who} does nothing"),
+            Who::Everybody | Who::SignedIn => "nobody does anything".into(),
+        },
     }
+}
+
+/// Whom a rule speaks of.
+fn some(only: &Only) -> String {
+    let mut said = match &only.subject {
+        Some(SubjectIs::Exactly(subject)) => format!("`{subject}`"),
+        Some(SubjectIs::BeginsWith(begin)) => format!("whoever is called `{begin}...`"),
+        None => "whoever has signed in".into(),
+    };
+    for (at, (path, value)) in only.claims.iter().enumerate() {
+        let joined = if at == 0 { ", by a token that says" } else { " and" };
+        let _ = write!(said, "{joined} `{path}` is {value}");
+    }
+    if !only.claims.is_empty() {
+        said.push(',');
+    }
+    said
 }
 
 fn said_of_key(key: &Key) -> String {

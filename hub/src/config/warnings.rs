@@ -110,7 +110,7 @@ impl Warnings {
     fn access(&mut self, rule: &AccessRule, place: &Place, before: &[AccessRule], places: &[Place]) {
         self.pattern(&rule.pattern, place);
         let allows = rule.allows_something();
-        if allows && rule.who == Who::SignedIn && !self.tokens {
+        if allows && rule.who != Who::Everybody && !self.tokens {
             self.tell(
                 Some(place),
                 "it is for clients that have signed in, and nobody can without [[auth.keys]]: add `anonymous = true` if everybody may",
@@ -131,6 +131,8 @@ impl Warnings {
         let pattern = &rule.pattern;
         // The first that either grants all of it or takes a part of it away.
         let decides = |before: &AccessRule| match before.subscribe {
+            // Whoever it is not of is not denied by it.
+            _ if matches!(before.who, Who::Some(_)) => false,
             Word::Allows => {
                 before.pattern.covers(pattern) && (before.who == Who::Everybody || before.who == rule.who)
             }
@@ -193,14 +195,20 @@ const NOBODY: &str = "no access rule lets anybody do anything; add [[access]] ru
 /// Whether a rule decides everything that a later one could.
 fn leaves_nothing(before: &AccessRule, rule: &AccessRule, tokens: bool) -> bool {
     // A denial is for everybody, an allowance for whom its rule speaks of.
-    let is_for = |rule: &AccessRule, word| if word == Word::Allows { rule.who } else { Who::Everybody };
+    let is_for = |rule: &AccessRule, word| match (word, &rule.who) {
+        (Word::Allows, Who::SignedIn) | (_, Who::Some(_)) => Who::SignedIn,
+        _ => Who::Everybody,
+    };
     let decides = |first, then| {
         // What is left out a token may allow, unless a later rule denies it.
         let may_deny = tokens && first == Word::LeavesOut && then == Word::Denies;
         let (first, then) = (is_for(before, first), is_for(rule, then));
         !may_deny && (first == Who::Everybody || then == Who::SignedIn)
     };
-    before.pattern.covers(&rule.pattern)
+    // Of some only: others ask the later one.
+    let is_of_some = matches!(before.who, Who::Some(_)) && before.who != rule.who;
+    !is_of_some
+        && before.pattern.covers(&rule.pattern)
         && decides(before.publish, rule.publish)
         && decides(before.subscribe, rule.subscribe)
 }

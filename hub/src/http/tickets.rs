@@ -122,7 +122,7 @@ const SWEEP_AT_LEAST: usize = 256;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use tidewire_hub_core::access::caller::{Origin, Pass};
+    use tidewire_hub_core::access::caller::{Claims, Origin, Pass};
     use tidewire_hub_core::clock::NEVER;
     use tidewire_hub_core::ledger::{AccountKey, Ledger};
 
@@ -134,6 +134,7 @@ mod tests {
             expires_at: NEVER,
             ends_at: NEVER,
             origin: Origin::default(),
+            claims: Claims::default(),
         };
         let caller = Arc::new(Caller::new(pass, &account).unwrap());
         let mut secret = Secret::default();

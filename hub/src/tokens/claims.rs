@@ -2,10 +2,16 @@
 //! hostile; what its subject is called may be anybody's choice all the same.
 
 use serde::{Deserialize, Deserializer};
-use tidewire_hub_core::access::caller::{Allowance, Origin, Pass, Right, Rights};
+use serde_json::{Map, Value};
+use tidewire_hub_core::access::caller::{Allowance, Claims as Rest, Origin, Pass, Right, Rights};
+use tidewire_hub_core::access::only::with_subject;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::BadToken;
 use tidewire_protocol::name::Pattern;
+
+use crate::tokens::flat;
+
+pub use tidewire_hub_core::access::only::SUB;
 
 /// The claims that mean something to the hub.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +39,9 @@ pub struct Claims {
     /// What is the hub's own.
     #[serde(default)]
     pub tidewire: Tidewire,
+    /// All others, for rules to ask.
+    #[serde(skip)]
+    pub rest: Rest,
 }
 
 /// Whom a token is for: one, or some.
@@ -68,6 +77,15 @@ pub struct Allow {
 }
 
 impl Claims {
+    /// Those of a token.
+    ///
+    /// # Errors
+    /// [`BadToken`] if something of it cannot be read.
+    pub fn read(token: &Map<String, Value>) -> Result<Self, BadToken> {
+        let claims = Self::deserialize(token).map_err(|_| BadToken::Claims)?;
+        Ok(Self { rest: flat::claims(token)?, ..claims })
+    }
+
     /// What they allow. `now` is the steady clock's, `wall_ms` the system's; the token is taken somewhat longer than it says.
     ///
     /// # Errors
@@ -94,6 +112,7 @@ impl Claims {
                 issued_at: self.iat.as_ref().and_then(seconds),
                 ..Origin::default()
             },
+            claims: self.rest.clone(),
         })
     }
 
@@ -147,19 +166,16 @@ fn pattern(text: &str, subject: &str) -> Result<Pattern, BadToken> {
     if !text.contains(SUB) {
         return Pattern::parse(text).map_err(|_| BadToken::Claims);
     }
-    let is_plain = !subject.contains(['.', '*', '>', '{', '}']) && !subject.starts_with('$');
-    // What is no name by itself, such as one with a space, is none in the middle of another.
-    if !is_plain || Pattern::parse(subject).is_err() {
-        return Err(BadToken::Subject);
+    match with_subject(text, subject) {
+        Some(pattern) => Ok(pattern),
+        None if with_subject(SUB, subject).is_none() => Err(BadToken::Subject),
+        None => Err(BadToken::Claims),
     }
-    Pattern::parse(&text.replace(SUB, subject)).map_err(|_| BadToken::Claims)
 }
 
 /// The rights that a token may name; those behind the third are kept for later versions, and allow nothing yet.
 pub const RIGHTS: [&str; 8] =
     ["publish", "subscribe", "history", "presence", "consume", "request", "respond", "manage"];
-/// What stands for the subject in a pattern.
-pub const SUB: &str = "{sub}";
 /// Bytes of a subject, which stands in each of its messages.
 const SUBJECT_BYTES_MAX: usize = 255;
 /// Names and patterns of a token: each question may look at all of them.
