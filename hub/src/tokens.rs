@@ -14,6 +14,7 @@ use tidewire_hub_core::credentials::{BadToken, TOKEN_BYTES_MAX};
 use crate::tokens::claims::Claims;
 use crate::tokens::jwks::Source;
 use crate::tokens::key::Key;
+use crate::tokens::mapping::Mapping;
 
 pub mod held;
 
@@ -22,6 +23,8 @@ pub mod jwks;
 pub mod key;
 
 pub mod claims;
+
+pub mod mapping;
 
 pub mod flat;
 
@@ -35,6 +38,8 @@ pub struct Keyring {
     pub sources: Vec<Arc<Source>>,
     /// How long tokens may last at most, by what they say themselves.
     pub seconds_max: Option<u64>,
+    /// Where in them is what.
+    pub mapping: Arc<Mapping>,
 }
 
 impl Keyring {
@@ -106,7 +111,7 @@ impl Keyring {
             return Err(BadToken::Algorithm);
         }
         let token = decode::<Map<String, Value>>(token, &key.public, &validation(key));
-        let claims = Claims::read(&token.map_err(|error| bad(error.kind()))?.claims)?;
+        let claims = Claims::read(&token.map_err(|error| bad(error.kind()))?.claims, &self.mapping)?;
         if self.seconds_max.is_some_and(|max| claims.lasts_seconds().is_none_or(|lasts| lasts > max)) {
             return Err(BadToken::Lasting);
         }
@@ -127,8 +132,8 @@ fn validation(key: &Key) -> Validation {
         validation.set_issuer(&[issuer]);
         required.push("iss");
     }
-    if let Some(audience) = &key.audience {
-        validation.set_audience(&[audience]);
+    if !key.audience.is_empty() {
+        validation.set_audience(&key.audience);
         required.push("aud");
     }
     validation.set_required_spec_claims(&required);

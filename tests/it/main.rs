@@ -8,6 +8,7 @@ mod layers;
 
 mod activation;
 mod admin;
+mod claims;
 mod command_line;
 mod configuration;
 mod described;

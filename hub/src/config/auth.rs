@@ -15,6 +15,8 @@ use crate::tokens::jwks::Source;
 use crate::tokens::key::{self, ALGORITHMS, Key};
 use crate::tokens::revocation::LEEWAY_SECONDS_MAX;
 
+mod claims;
+
 /// Reads whose tokens are taken, perhaps `again`; files are named from `folder` on.
 pub(super) fn keyring(
     raw: RawAuth,
@@ -24,10 +26,11 @@ pub(super) fn keyring(
 ) -> (Keyring, Vec<Warning>) {
     let (keys, mut warnings) = keys(raw.keys, folder, again, problems);
     let (sources, more) = sources(raw.jwks, problems);
+    let mapping = claims::mapping(raw.subject, raw.scope, raw.scopes, problems);
     warnings.extend(more);
     let seconds_max = raw.token_seconds_max.and_then(|written| seconds_max(written, problems));
     let mut ring = Keyring::new(keys);
-    (ring.sources, ring.seconds_max) = (sources, seconds_max);
+    (ring.sources, ring.seconds_max, ring.mapping) = (sources, seconds_max, Arc::new(mapping));
     (ring, warnings)
 }
 
@@ -63,7 +66,7 @@ fn keys(
                     path.display()
                 )
             }),
-            None if key.audience.is_none() => Some(FOR_ANYBODY.into()),
+            None if key.audience.is_empty() => Some(FOR_ANYBODY.into()),
             None => None,
         };
         warnings.extend(says.map(|says| Warning { place: Some(place), says }));
@@ -75,12 +78,14 @@ fn keys(
 /// What holds for tokens of a key, or of a set of keys.
 struct Tokens {
     issuer: Option<String>,
-    audience: Option<String>,
+    audience: Vec<String>,
     leeway_seconds: Option<u64>,
 }
 
 fn tokens(raw: RawTokens, problems: &mut Vec<Problem>) -> Tokens {
-    let (issuer, audience) = (said(raw.issuer, problems), said(raw.audience, problems));
+    let issuer = said(raw.issuer, problems);
+    let audience = raw.audience.into_iter().flatten();
+    let audience = audience.filter_map(|one| said(Some(one), problems)).collect();
     let leeway_seconds = number(raw.leeway_seconds, LEEWAY_SECONDS, 0..=LEEWAY_SECONDS_MAX, problems);
     Tokens { issuer, audience, leeway_seconds }
 }
@@ -129,7 +134,7 @@ fn sources(raw: Vec<RawJwks>, problems: &mut Vec<Problem>) -> (Vec<Arc<Source>>,
         if address.is_open_to_others() {
             warn("whoever is on the way can put keys of their own in its place: use https");
         }
-        if audience.is_none() {
+        if audience.is_empty() {
             warn(FOR_ANYBODY);
         }
         if sources.iter().any(|other| other.address == address) {

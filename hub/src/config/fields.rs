@@ -64,6 +64,18 @@ impl<'a> Fields<'a> {
         self.take(name, "a text in quotes", problems, string_of)
     }
 
+    /// A text, or a list of some.
+    pub(super) fn texts(
+        &mut self,
+        name: &'static str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Vec<Written<String>>> {
+        match self.table.get(name).map(Spanned::get_ref) {
+            Some(DeValue::Array(_)) => self.strings(name, problems),
+            _ => self.string(name, problems).map(|text| vec![text]),
+        }
+    }
+
     /// A list of texts, each with its own place.
     pub(super) fn strings(
         &mut self,
@@ -267,7 +279,17 @@ fn line_of(text: &str, at: usize) -> usize {
 
 /// Below these keys somebody may write a secret where the name of its file belongs: values are told nobody, but of these keys.
 const SECRETS: &[&str] = &["auth", "tls"];
-const PUBLIC: &[&str] =
-    &["algorithm", "leeway_seconds", "certificate", "token_seconds_max", "refresh_seconds", "url"];
+const PUBLIC: &[&str] = &[
+    "algorithm",
+    "leeway_seconds",
+    "certificate",
+    "token_seconds_max",
+    "refresh_seconds",
+    "url",
+    "subject",
+    "scope",
+    "topics",
+    "to",
+];
 /// How much of a wrong value is shown.
 const TEXT_CHARS_MAX: usize = 80;

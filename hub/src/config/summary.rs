@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::config::bounds::Limits;
 use crate::gate::listener::Address;
 use crate::tokens::key::Key;
+use crate::tokens::mapping::Mapping;
 
 impl Config {
     /// Where the hub listens, who may connect, who may do what in the order in which it is asked, and which limits
@@ -53,8 +54,17 @@ impl Config {
             let of = |name: &str, whom: &Option<String>| {
                 whom.as_ref().map(|whom| format!(", {name} `{whom}`")).unwrap_or_default()
             };
-            let (from, to) = (of("from", &source.issuer), of("for", &source.audience));
+            let (from, to) = (of("from", &source.issuer), of("for", &any(&source.audience)));
             let _ = writeln!(out, "tokens are taken by the keys of {}{from}{to}", source.address);
+        }
+        let mapping = &self.keys.mapping;
+        if **mapping != Mapping::default() {
+            let _ = writeln!(out, "who somebody is stands in their tokens as `{}`", mapping.subject);
+        }
+        for (scope, allow) in &mapping.scopes {
+            let allowed = allow.iter().map(|it| format!("{} ({})", it.topics.join(", "), it.to.join(", ")));
+            let allowed = allowed.collect::<Vec<_>>().join("; ");
+            let _ = writeln!(out, "`{scope}` in `{}` of a token allows {allowed}", mapping.scope);
         }
         if let Some(seconds) = self.keys.seconds_max {
             let _ = writeln!(out, "tokens that last longer than {seconds} s are not taken");
@@ -119,13 +129,18 @@ fn some(only: &Only) -> String {
     said
 }
 
+/// Any of some names.
+fn any(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| names.join("` or `"))
+}
+
 fn said_of_key(key: &Key) -> String {
     let named = key.kid.as_ref().map_or_else(|| "no key".into(), |kid| format!("the key `{kid}`"));
     let of = |what: &str, whom: &Option<String>, not: &str| {
         whom.as_ref().map_or_else(|| not.to_owned(), |whom| format!("{what} `{whom}`"))
     };
     let issuer = of("from", &key.issuer, "from anybody who has it");
-    let audience = of("for", &key.audience, "for nobody in particular");
+    let audience = of("for", &any(&key.audience), "for nobody in particular");
     format!(
         "tokens that name {named} are taken by {:?}, {issuer}, {audience}, {} s after they expire",
         key.algorithm, key.leeway_seconds

@@ -10,6 +10,7 @@ use tidewire_hub_core::credentials::BadToken;
 use tidewire_protocol::name::Pattern;
 
 use crate::tokens::flat;
+use crate::tokens::mapping::{Allow, Mapping};
 
 pub use tidewire_hub_core::access::only::SUB;
 
@@ -67,22 +68,15 @@ pub struct Tidewire {
     pub allow: Vec<Allow>,
 }
 
-/// Some rights to some topics.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Allow {
-    /// Names and patterns, in which `{sub}` stands for the subject.
-    pub topics: Vec<String>,
-    /// The names of rights. Those that this hub does not know allow nothing.
-    pub to: Vec<String>,
-}
-
 impl Claims {
-    /// Those of a token.
+    /// Those of a token, in which they are where the mapping says.
     ///
     /// # Errors
     /// [`BadToken`] if something of it cannot be read.
-    pub fn read(token: &Map<String, Value>) -> Result<Self, BadToken> {
-        let claims = Self::deserialize(token).map_err(|_| BadToken::Claims)?;
+    pub fn read(token: &Map<String, Value>, mapping: &Mapping) -> Result<Self, BadToken> {
+        let mut claims = Self::deserialize(token).map_err(|_| BadToken::Claims)?;
+        claims.sub = mapping.subject(token)?;
+        claims.tidewire.allow.extend(mapping.allowed(token)?);
         Ok(Self { rest: flat::claims(token)?, ..claims })
     }
 

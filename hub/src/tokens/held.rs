@@ -9,6 +9,7 @@ use tidewire_hub_core::access::caller::KeyNumber;
 use crate::tokens::Keyring;
 use crate::tokens::jwks::Source;
 use crate::tokens::key::Key;
+use crate::tokens::mapping::Mapping;
 
 /// The keys of a hub.
 #[derive(Debug, Default)]
@@ -23,8 +24,8 @@ struct Numbered {
     fetched: Vec<(Arc<Source>, Vec<Key>)>,
     /// The highest number that was given.
     last: u64,
-    /// How long tokens may last, as the first configuration says it.
-    seconds_max: Option<Option<u64>>,
+    /// How long tokens may last and where in them is what, as the first configuration says it.
+    fixed: Option<(Option<u64>, Arc<Mapping>)>,
 }
 
 /// Which keys a hub has that it had not, and the other way round, as they are told.
@@ -53,8 +54,9 @@ impl Held {
             (Arc::clone(source), known.map(|(_, keys)| keys.clone()).unwrap_or_default())
         };
         numbered.fetched = ring.sources.iter().map(had).collect();
-        // What was revoked is forgotten by this bound, so that it stays as it was at the start.
-        numbered.seconds_max.get_or_insert(ring.seconds_max);
+        // What was revoked is forgotten by this bound, and bearers keep what their tokens were read to say, so that both stay as
+        // they were at the start.
+        numbered.fixed.get_or_insert((ring.seconds_max, ring.mapping));
         numbered.written = ring.keys;
         numbered.renew(keep)
     }
@@ -93,7 +95,8 @@ impl Numbered {
         let gone = before.keys.iter().filter(is_gone).map(Key::name).collect();
         keep(keys.iter().map(|key| key.number).collect());
         let sources = self.fetched.iter().map(|(source, _)| Arc::clone(source)).collect();
-        self.now = Arc::new(Keyring { keys, sources, seconds_max: self.seconds_max.flatten() });
+        let (seconds_max, mapping) = self.fixed.clone().unwrap_or_default();
+        self.now = Arc::new(Keyring { keys, sources, seconds_max, mapping });
         KeyChange { added, gone }
     }
 }
@@ -145,7 +148,7 @@ mod tests {
         check(&held, vec![key("b", 2), key("a", 1)], &[2, 1], (&[], &[]));
         let lenient = Key { leeway_seconds: 9, ..key("a", 1) };
         check(&held, vec![key("b", 3), lenient], &[3, 1], (&["b"], &["b"]));
-        let other = Key { audience: Some("x".into()), ..key("a", 1) };
+        let other = Key { audience: vec!["x".into()], ..key("a", 1) };
         check(&held, vec![other], &[4], (&["a"], &["b", "a"]));
         check(&held, vec![], &[], (&[], &["a"]));
         check(&held, vec![key("a", 1)], &[5], (&["a"], &[]));

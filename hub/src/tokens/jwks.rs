@@ -16,8 +16,8 @@ pub struct Source {
     pub address: Address,
     /// Who has to have issued the tokens.
     pub issuer: Option<String>,
-    /// Whom they have to be for.
-    pub audience: Option<String>,
+    /// Whom they have to be for: one of these at least.
+    pub audience: Vec<String>,
     /// By how much the clocks of issuer and hub may differ.
     pub leeway_seconds: u64,
     /// How often it is fetched again.
@@ -148,7 +148,7 @@ mod tests {
         Source {
             address: "https://issuer.example.com/keys".parse().unwrap(),
             issuer: Some("me".into()),
-            audience: None,
+            audience: Vec::new(),
             leeway_seconds: 3,
             refresh_seconds: 300,
         }

@@ -18,8 +18,8 @@ pub struct Key {
     pub algorithm: Algorithm,
     /// Who has to have issued them.
     pub issuer: Option<String>,
-    /// Whom they have to be for.
-    pub audience: Option<String>,
+    /// Whom they have to be for: one of these at least.
+    pub audience: Vec<String>,
     /// By how much the clocks of issuer and hub may differ.
     pub leeway_seconds: u64,
     /// Tells it from all others that a hub has, or had.
@@ -68,7 +68,15 @@ impl Key {
             family => public_key(algorithm, family, content)?,
         };
         let number = KeyNumber::default();
-        Ok(Self { kid: None, algorithm, issuer: None, audience: None, leeway_seconds: 0, number, public })
+        Ok(Self {
+            kid: None,
+            algorithm,
+            issuer: None,
+            audience: Vec::new(),
+            leeway_seconds: 0,
+            number,
+            public,
+        })
     }
 
     /// Whether it is the same, and takes the same tokens but for how long they may have expired.

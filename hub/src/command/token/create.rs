@@ -74,7 +74,8 @@ impl Create {
         let (subject, expires) = (self.subject.clone(), self.expires);
         let Signing { algorithm, key, kid, issuer, audience, keys } = self.signing()?;
         let now = wall_ms() / 1_000;
-        let mut claims = json!({ "sub": subject, "iat": now, "exp": now + expires });
+        let mut claims = json!({ "iat": now, "exp": now + expires });
+        claims[&*keys.mapping.subject] = subject.into();
         let named = [("iss", issuer), ("aud", audience)];
         for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             claims[name] = value.into();
@@ -122,7 +123,7 @@ impl Create {
             key,
             kid: known.map_or(kid, |known| known.kid.clone()),
             issuer: issuer.or_else(|| known?.issuer.clone()),
-            audience: audience.or_else(|| known?.audience.clone()),
+            audience: audience.or_else(|| known?.audience.first().cloned()),
             keys,
         })
     }
@@ -160,7 +161,7 @@ fn check(token: &str, claims: &Value, keys: &Keyring) -> Result<(), BadToken> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(BadToken::TooLong);
     }
-    let claims = Claims::read(claims.as_object().ok_or(BadToken::Claims)?)?;
+    let claims = Claims::read(claims.as_object().ok_or(BadToken::Claims)?, &keys.mapping)?;
     claims.pass(Millis(0), wall_ms(), 0).map(drop)
 }
 

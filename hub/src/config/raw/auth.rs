@@ -3,6 +3,7 @@
 use crate::config::fields::Fields;
 use crate::config::problem::{Problem, Written};
 use crate::config::raw::required;
+use crate::tokens::claims::RIGHTS;
 use crate::tokens::key::ALGORITHMS;
 
 /// `[auth]`
@@ -14,6 +15,11 @@ pub(in crate::config) struct RawAuth {
     pub(in crate::config) jwks: Vec<RawJwks>,
     /// How many seconds tokens may last.
     pub(in crate::config) token_seconds_max: Option<Written<i64>>,
+    /// Paths of claims: who somebody is, and where scopes are.
+    pub(in crate::config) subject: Option<Written<String>>,
+    pub(in crate::config) scope: Option<Written<String>>,
+    /// What scopes allow.
+    pub(in crate::config) scopes: Vec<RawScope>,
     /// Whether there are to be any keys: what is wrong with one is no reason to say that there is none.
     pub(in crate::config) means_keys: bool,
 }
@@ -48,9 +54,20 @@ pub(in crate::config) struct RawTokens {
     /// Who has to have issued them.
     pub(in crate::config) issuer: Option<Written<String>>,
     /// Whom they have to be for.
-    pub(in crate::config) audience: Option<Written<String>>,
+    pub(in crate::config) audience: Option<Vec<Written<String>>>,
     /// By how much clocks may differ.
     pub(in crate::config) leeway_seconds: Option<Written<i64>>,
+}
+
+/// `[[auth.scopes]]`
+#[derive(Debug)]
+pub(in crate::config) struct RawScope {
+    /// Its name.
+    pub(in crate::config) scope: Written<String>,
+    /// Names and patterns.
+    pub(in crate::config) topics: Vec<Written<String>>,
+    /// Names of rights.
+    pub(in crate::config) to: Vec<Written<String>>,
 }
 
 impl RawAuth {
@@ -86,16 +103,49 @@ impl RawAuth {
             table.end(problems);
             self.jwks.extend(url.map(|url| RawJwks { url, refresh_seconds, tokens }));
         }
+        match fields.table("claims") {
+            Some(Ok(mut table)) => {
+                (self.subject, self.scope) =
+                    (table.string("subject", problems), table.string("scope", problems));
+                table.end(problems);
+            }
+            Some(Err(Written { place, .. })) => problems.push(place.wrong(CLAIMS)),
+            None => {}
+        }
+        for mut table in fields.tables("scopes", problems) {
+            let scope = required(&mut table, "scope", "the name of a scope", problems);
+            let topics = several(&mut table, "topics", "names and patterns of topics", problems);
+            let to = several(&mut table, "to", &RIGHTS.join(", "), problems);
+            table.end(problems);
+            self.scopes.extend(scope.map(|scope| RawScope { scope, topics, to }));
+        }
         fields.end(problems);
     }
+}
+
+/// Some texts, one at least.
+fn several(
+    table: &mut Fields<'_>,
+    name: &'static str,
+    allowed: &str,
+    problems: &mut Vec<Problem>,
+) -> Vec<Written<String>> {
+    let before = problems.len();
+    let texts = table.texts(name, problems).unwrap_or_default();
+    if texts.is_empty() && problems.len() == before {
+        let (at, key) = (table.line(), table.key(name));
+        problems.push(Problem::Missing { at, key, allowed: allowed.into() });
+    }
+    texts
 }
 
 fn tokens(table: &mut Fields<'_>, problems: &mut Vec<Problem>) -> RawTokens {
     RawTokens {
         issuer: table.string("issuer", problems),
-        audience: table.string("audience", problems),
+        audience: table.texts("audience", problems),
         leeway_seconds: table.number("leeway_seconds", problems),
     }
 }
 
+const CLAIMS: &str = "a table headed [auth.claims]";
 const KEYS: &str = "tables, each headed [[auth.keys]]";
