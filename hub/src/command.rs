@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::runtime::{self, Runtime};
 
+mod access;
 mod check;
 mod publish;
 mod serve;
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     /// Sign a token, look into one, or say whether a hub would take it
     #[command(subcommand)]
     Token(token::Token),
+    /// Say what a configuration lets somebody do, and why
+    #[command(subcommand)]
+    Access(access::Access),
 }
 
 impl Command {
@@ -70,6 +74,7 @@ impl Command {
             Self::Sub(subscribe) => client_runtime()?.block_on(subscribe.run()),
             Self::History(history) => client_runtime()?.block_on(history.run()),
             Self::Token(token) => token.run(),
+            Self::Access(access) => access.run(),
         }
     }
 }

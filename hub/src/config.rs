@@ -85,6 +85,8 @@ pub struct Config {
     pub gate: gate::limits::Limits,
     /// Bounds afterwards, access rules and what topics keep.
     pub core: Settings,
+    /// Where the access rules are written, in their order; behind them may be some that are not.
+    pub access_places: Vec<Place>,
     /// What is of no use in it, or does something else than it seems to.
     pub warnings: Vec<Warning>,
 }

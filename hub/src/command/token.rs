@@ -30,10 +30,10 @@ pub(crate) enum Token {
 
 /// A token that is given.
 #[derive(Debug, Args)]
-struct Given {
+pub(super) struct Given {
     /// The token; - reads it from the standard input. Others on this machine may see arguments: TIDEWIRE_TOKEN is safer
     #[arg(env = TOKEN, hide_env_values = true)]
-    token: String,
+    pub(super) token: String,
 }
 
 impl Token {
@@ -48,7 +48,7 @@ impl Token {
 
 impl Given {
     /// The token itself, without what surrounds it.
-    fn read(self) -> Result<String, Failure> {
+    pub(super) fn read(self) -> Result<String, Failure> {
         let mut given = self.token;
         if given == "-" {
             given.clear();
@@ -66,7 +66,11 @@ impl Given {
 /// The keys of a configuration, those that are fetched among them.
 fn keys(config: ConfigFile) -> anyhow::Result<Keyring> {
     let flags = Flags { config: config.path()?, ..Flags::default() };
-    let keys = Config::load(&flags, std::env::vars_os())?.keys;
+    fetched(Config::load(&flags, std::env::vars_os())?.keys)
+}
+
+/// With keys, those that are fetched.
+pub(super) fn fetched(keys: Keyring) -> anyhow::Result<Keyring> {
     if keys.sources.is_empty() {
         return Ok(keys);
     }

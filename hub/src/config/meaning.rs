@@ -68,6 +68,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         keys,
         gate,
         core: Settings { limits, access, rules: topics },
+        access_places: Vec::new(),
         warnings: Vec::new(),
     };
     let said = (flags.dev, means_keys);
@@ -80,6 +81,9 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     {
         let says = "a PROXY header is read from `trusted_proxies` only, and none is named".into();
         config.warnings.push(Warning { place: Some(place), says });
+    }
+    if !flags.dev {
+        config.access_places = access_places;
     }
     if let Some(place) = pages.filter(|_| flags.dev) {
         let says = "with --dev only pages of this machine may connect, whatever is listed".into();
