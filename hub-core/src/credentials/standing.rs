@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
 
-use crate::access::caller::{KeyNumber, Pass};
+use crate::access::caller::{Caller, KeyNumber, Pass};
 use crate::clock::Millis;
 use crate::credentials::BadToken;
 use crate::credentials::revocations::{Revocation, Revocations};
@@ -51,6 +51,14 @@ impl Standing {
     /// [`BadToken`] says why it does not.
     pub fn check(&self, pass: &Pass) -> Result<(), BadToken> {
         lock(&self.state).check(pass)
+    }
+
+    /// The same of the token that somebody signed in by; whoever has none needs none.
+    ///
+    /// # Errors
+    /// [`BadToken`] says why it does not.
+    pub fn check_caller(&self, caller: &Caller) -> Result<(), BadToken> {
+        caller.pass().map_or(Ok(()), |pass| self.check(pass))
     }
 
     /// Does something with all that stands; nothing changes meanwhile.

@@ -108,6 +108,8 @@ impl Shard {
 
     /// Who it is has its own place in each connection.
     fn listen_as(&mut self, id: ConnectionId, caller: &Caller) -> Result<(), Code> {
+        // Whatever has changed since its token was checked: it is asked of again only by what changes later.
+        self.topics.credentials().standing().check_caller(caller).map_err(|_| Code::BadToken)?;
         let connection = self.connections.get_mut(id.0 as usize).ok_or(Code::Internal)?;
         connection.session.listen(caller.again(&connection.account)?);
         Ok(())

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidewire_hub_core::access::Access;
-use tidewire_hub_core::access::caller::{Allowance, Caller, Pass, Right, Rights};
+use tidewire_hub_core::access::caller::{Allowance, Caller, Origin, Pass, Right, Rights};
+use tidewire_hub_core::clock::NEVER;
+use tidewire_hub_core::credentials::revocations::Revocation;
 use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
@@ -396,6 +398,31 @@ fn a_stream_ends_with_its_token() {
         Some(("closed", "bad_token"))
     );
     assert!(told.ended && hub.sockets.closed.contains(&id));
+}
+
+#[test]
+fn a_stream_ends_when_its_token_is_taken_back_and_none_begins_by_that() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    hub.topics.change_access(Access::default());
+    let listen = |hub: &mut Hub, id: &str| {
+        let to = Rights::NONE.with(Right::Subscribe);
+        let allow = vec![Allowance { pattern: Pattern::parse("t").unwrap(), to }];
+        let origin = Origin { id: Some(id.into()), ..Origin::default() };
+        let claims = Default::default();
+        let pass = Pass { subject: "ada".into(), allow, expires_at: NEVER, ends_at: NEVER, origin, claims };
+        let caller = Caller::new(pass, &hub.topics.ledger().account(READER)).unwrap();
+        hub.listener_with(READER, caller, &[("t", Start::Latest)])
+    };
+    let [gone, stays] = ["7", "8"].map(|id| listen(&mut hub, id));
+    hub.topics.revoke(hub.now, Revocation::Token { id: "7".into(), until: NEVER }).unwrap();
+    hub.work();
+    let late = listen(&mut hub, "7");
+    for id in [gone, late] {
+        let told = read(&hub, id);
+        let last = told.events.last().map(|event| (event.name.as_str(), event.text("code")));
+        assert!(told.ended && last == Some(("closed", "bad_token")), "{last:?}");
+    }
+    assert!(!read(&hub, stays).ended);
 }
 
 #[test]

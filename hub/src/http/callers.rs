@@ -119,9 +119,8 @@ impl Callers {
         let print = Sha256::digest(token).into();
         let desk = gate.reactor().desk();
         let standing = desk.topics().credentials().standing();
-        let is_good = |known: &Arc<Caller>| {
-            desk.now() < known.ends_at() && known.pass().is_none_or(|pass| standing.check(pass).is_ok())
-        };
+        let is_good =
+            |known: &Arc<Caller>| desk.now() < known.ends_at() && standing.check_caller(known).is_ok();
         if let Some(known) = self.known(&print).filter(is_good) {
             return Ok(known);
         }

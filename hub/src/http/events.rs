@@ -10,6 +10,7 @@ use axum::http::{Method, StatusCode, Version};
 use axum::response::Response;
 use hyper::body::Body as _;
 use tidewire_hub_core::access::caller::{Caller, Right};
+use tidewire_hub_core::credentials::Unwelcome;
 use tidewire_hub_core::session::asking::readable;
 use tidewire_hub_core::shard::listening::Listening;
 use tidewire_hub_core::topics::Topics;
@@ -60,6 +61,8 @@ pub(super) async fn events(State(api): State<Api>, request: Request) -> Result<R
         visitor.caller = api.tickets.caller(api.desk().now(), ticket)?;
     }
     let topics = api.gate.reactor().topics();
+    // A ticket means no more than its token.
+    topics.credentials().standing().check_caller(&visitor.caller).map_err(Unwelcome::Token)?;
     let mut listening = wishes(&query, &visitor.caller, topics)?;
     if let Some(id) = parts.headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
         let places = id.to_str().ok().and_then(places);
