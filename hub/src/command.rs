@@ -7,6 +7,7 @@ use tokio::runtime::{self, Runtime};
 
 mod access;
 mod check;
+mod context;
 mod publish;
 mod serve;
 mod signals;
@@ -28,6 +29,8 @@ mod place;
 mod printing;
 
 mod content;
+
+mod contexts;
 
 mod failure;
 
@@ -59,6 +62,9 @@ pub(crate) enum Command {
     /// Sign a token, look into one, or say whether a hub would take it
     #[command(subcommand)]
     Token(token::Token),
+    /// Give hubs names, and use them by these
+    #[command(subcommand)]
+    Context(context::Named),
     /// Say what a configuration lets somebody do, and why
     #[command(subcommand)]
     Access(access::Access),
@@ -74,6 +80,7 @@ impl Command {
             Self::Sub(subscribe) => client_runtime()?.block_on(subscribe.run()),
             Self::History(history) => client_runtime()?.block_on(history.run()),
             Self::Token(token) => token.run(),
+            Self::Context(named) => named.run(),
             Self::Access(access) => access.run(),
         }
     }

@@ -11,6 +11,7 @@ mod admin;
 mod claims;
 mod command_line;
 mod configuration;
+mod contexts;
 mod described;
 mod events;
 mod frames;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,6 +11,7 @@ use tidewire_hub::report::report;
 use tokio::time::{Instant, timeout_at};
 
 use crate::command::asked::Asked;
+use crate::command::contexts::Contexts;
 use crate::command::failure::Failure;
 use crate::command::number::{SECONDS_MAX, seconds};
 use crate::command::silence::{SILENCE_MAX, Silence, UNANSWERED};
@@ -17,9 +19,12 @@ use crate::command::silence::{SILENCE_MAX, Silence, UNANSWERED};
 /// The options that they all have.
 #[derive(Debug, Args)]
 pub(crate) struct HubAddress {
-    /// The hub's address
-    #[arg(long, env = "TIDEWIRE_URL", hide_env_values = true, default_value = "http://127.0.0.1:7700")]
-    url: String,
+    /// The hub's address [default: that of the context, or http://127.0.0.1:7700]
+    #[arg(long, env = "TIDEWIRE_URL", hide_env_values = true)]
+    url: Option<String>,
+    /// A name that `tidewire context add` gave a hub, with its address and how to sign in [default: the one that is used]
+    #[arg(long, value_name = "NAME", env = "TIDEWIRE_CONTEXT", hide_env_values = true)]
+    context: Option<String>,
     /// The token to sign in with. Others on this machine may see arguments: TIDEWIRE_TOKEN is safer
     #[arg(long, env = TOKEN, hide_env_values = true)]
     token: Option<String>,
@@ -30,53 +35,66 @@ pub(crate) struct HubAddress {
     /// nothing while an answer is waited for; where it said when to come back, after that time; 0 never
     #[arg(long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true, value_parser = seconds)]
     wait: u64,
+    /// Which hub that is.
+    #[arg(skip)]
+    known: OnceLock<String>,
+}
+
+/// What is meant by what was given.
+struct Meant {
+    url: String,
+    token: Option<String>,
+    ca: Option<PathBuf>,
 }
 
 impl HubAddress {
     /// A client of the hub; it connects in the background.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        self.check_url()?;
         let token = self.token.as_deref().map(str::trim);
         if token.is_some_and(str::is_empty) {
             return Err(Failure::Input(format!("--token or TIDEWIRE_TOKEN {NO_TOKEN}, or neither of them")));
         }
-        if let Some(ca) = &self.ca {
+        let Meant { url, token, ca } = self.meant(token)?;
+        check_url(&url, "--url or TIDEWIRE_URL")?;
+        if let Some(ca) = &ca {
             let unreadable =
                 |error| Failure::Input(format!("--ca or TIDEWIRE_CA: {}: {error}", ca.display()));
             File::open(ca).map_err(unreadable)?;
         }
-        let (token, ca) = (token.map(str::to_owned), self.ca.clone());
         let options = Options { token, ca, agent: AGENT.into(), ..Options::default() };
-        Client::connect(&self.url, options).map_err(|error| Failure::Input(error.to_string()))
+        let url = self.known.get_or_init(|| url);
+        Client::connect(url, options).map_err(|error| Failure::Input(error.to_string()))
+    }
+
+    /// The hub that is named, or the one of the context. Who names an address does not send the token of a context there.
+    fn meant(&self, token: Option<&str>) -> Result<Meant, Failure> {
+        let (token, ca) = (token.map(str::to_owned), self.ca.clone());
+        let named = self.context.as_deref().filter(|name| !name.is_empty());
+        if let Some(url) = &self.url {
+            if named.is_some() {
+                return Err(Failure::Input(TWICE.into()));
+            }
+            return Ok(Meant { url: url.clone(), token, ca });
+        }
+        let contexts = Contexts::load()?;
+        let Some(context) = contexts.choose(named)? else { return Ok(Meant { url: URL.into(), token, ca }) };
+        let token = token.map_or_else(|| context.token(), |token| Ok(Some(token)))?;
+        Ok(Meant { url: context.url.clone(), token, ca: ca.or_else(|| context.ca.clone()) })
+    }
+
+    fn url(&self) -> &str {
+        self.known.get().map_or(URL, String::as_str)
     }
 
     /// Returns when nothing is to be waited for any more: with the reason.
     pub(crate) async fn given_up(&self, client: &Client, asked: &Asked) -> Failure {
-        let silence = Silence { url: &self.url, patience: self.patience(), client, asked };
+        let silence = Silence { url: self.url(), patience: self.patience(), client, asked };
         tokio::select! {
             biased;
             failure = self.lost(client) => failure,
             failure = self.held_up(client) => failure,
             failure = silence.lasted() => failure,
         }
-    }
-
-    /// Refuses what would go nowhere. A password may hold any letter, and is shown to nobody.
-    fn check_url(&self) -> Result<(), Failure> {
-        let wrong = if self.url.is_empty() {
-            "it is empty"
-        } else if self.url.contains('@') {
-            "a name or password before an `@` goes nowhere: a hub takes tokens, by --token or TIDEWIRE_TOKEN"
-        } else if self.url.contains('#') {
-            "a fragment (`#...`) goes nowhere"
-        } else if self.url.contains('?') {
-            "a query (`?...`) is none of a hub's address"
-        } else {
-            return Ok(());
-        };
-        Err(Failure::Input(format!(
-            "--url or TIDEWIRE_URL: {wrong}; allowed: http://HOST:PORT or https://HOST:PORT, perhaps with a path"
-        )))
     }
 
     fn patience(&self) -> Duration {
@@ -96,7 +114,7 @@ impl HubAddress {
                     let end = since + refusal.retry_after + self.patience();
                     if Instant::now() >= end {
                         let words = format!("{refusal} ({code}); gave up after {} s", self.wait);
-                        return Err(Failure::Refused(format!("{}: {words}", self.url)));
+                        return Err(Failure::Refused(format!("{}: {words}", self.url())));
                     }
                     if told.contains(&code) {
                         return Ok(end);
@@ -105,7 +123,7 @@ impl HubAddress {
                         return Ok(since + SILENCE_MAX);
                     }
                     told.push(code);
-                    report(format_args!("{}: {refusal} ({code}); trying again", self.url));
+                    report(format_args!("{}: {refusal} ({code}); trying again", self.url()));
                     Ok(end)
                 },
             );
@@ -163,21 +181,40 @@ impl HubAddress {
     }
 
     fn refused(&self, why: &NoConnection) -> Failure {
-        Failure::unconnected(format!("{}: {why}", self.url), Some(why))
+        Failure::unconnected(format!("{}: {why}", self.url()), Some(why))
     }
 
     fn gave_up(&self, why: Option<&NoConnection>, client: &Client) -> Failure {
         if client.is_unanswered() {
-            let told = format!("no hub answers at {}: {UNANSWERED}; gave up after {} s", self.url, self.wait);
+            let told =
+                format!("no hub answers at {}: {UNANSWERED}; gave up after {} s", self.url(), self.wait);
             return Failure::NoHub(told);
         }
         let told = match why {
-            Some(NoConnection::Refused { .. } | NoConnection::Goodbye { .. }) | None => self.url.clone(),
-            Some(_) => format!("no hub answers at {}", self.url),
+            Some(NoConnection::Refused { .. } | NoConnection::Goodbye { .. }) | None => self.url().to_owned(),
+            Some(_) => format!("no hub answers at {}", self.url()),
         };
         let reason = why.map_or_else(|| "no connection".into(), ToString::to_string);
         Failure::unconnected(format!("{told}: {reason}; gave up after {} s", self.wait), why)
     }
+}
+
+/// Refuses what would go nowhere. A password may hold any letter, and is shown to nobody.
+pub(crate) fn check_url(url: &str, named: &str) -> Result<(), Failure> {
+    let wrong = if url.is_empty() {
+        "it is empty"
+    } else if url.contains('@') {
+        "a name or password before an `@` goes nowhere: a hub takes tokens, by --token or TIDEWIRE_TOKEN"
+    } else if url.contains('#') {
+        "a fragment (`#...`) goes nowhere"
+    } else if url.contains('?') {
+        "a query (`?...`) is none of a hub's address"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Input(format!(
+        "{named}: {wrong}; allowed: http://HOST:PORT or https://HOST:PORT, perhaps with a path"
+    )))
 }
 
 /// Returns once there is a connection. Who waits for too long is told of by [`HubAddress::given_up`].
@@ -209,4 +246,7 @@ const fn asked_to_stay_away(why: &NoConnection) -> Option<Duration> {
 pub(crate) const TOKEN: &str = "TIDEWIRE_TOKEN";
 /// What is said of one that is empty: a slip, and no wish to be anonymous.
 pub(crate) const NO_TOKEN: &str = "is empty; allowed: a token";
+const URL: &str = "http://127.0.0.1:7700";
+const TWICE: &str =
+    "--context (TIDEWIRE_CONTEXT) names a hub, and --url (TIDEWIRE_URL) does, too: leave out one of them";
 const AGENT: &str = concat!("tidewire/", env!("CARGO_PKG_VERSION"));

@@ -159,7 +159,7 @@ const KEYS: &[&str] = &[
     "tls_key",
 ];
 /// Variables that the command line reads.
-const OF_OTHERS: &[&str] = &["config", "url", "token", "ca"];
+const OF_OTHERS: &[&str] = &["config", "url", "token", "ca", "context"];
 /// What a variable's name holds whose value may be a secret, which is told nobody.
 const SECRET: &[&str] = &["token", "secret", "key", "password"];
 
