@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidewire_hub_core::access::caller::{Allowance, Caller, Pass, Right, Rights};
+use tidewire_hub_core::access::caller::{Allowance, Caller, Claims, Origin, Pass, Right, Rights};
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::calls::asking::Asked;
 use tidewire_hub_core::calls::probing::{Probe, rule};
@@ -176,7 +176,14 @@ fn a_caller_whose_token_has_ended_gets_nothing() {
     let mut ada = Visitor::with_token(&hub, 9, "ada");
     let allow = Vec::new();
     let ends_at = hub.now.plus(1_000);
-    let pass = Pass { subject: "ada".into(), allow, expires_at: ends_at, ends_at };
+    let pass = Pass {
+        subject: "ada".into(),
+        allow,
+        expires_at: ends_at,
+        ends_at,
+        origin: Origin::default(),
+        claims: Claims::default(),
+    };
     ada.caller = Caller::new(pass, &ada.account).unwrap();
     let anybody = Visitor::new(&hub, 9, Caller::default());
     let what = hub.calls.readable(hub.now, anybody.by(), Right::History, "a").unwrap();

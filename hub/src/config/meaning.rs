@@ -27,16 +27,12 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     let shards = number(raw.shards, cores.saturating_sub(1).max(1) as i64, (1, SHARDS_MAX), problems);
     let drain = number(raw.drain_seconds, DRAIN_SECONDS, (0, DRAIN_SECONDS_MAX), problems);
     let (written, access_places) = rules::access(raw.access, problems);
-    let access = if flags.dev {
+    if flags.dev {
         // All clients share this machine's address, and thousands of them are a usual test.
         gate.connections_per_address_max = gate.connections_max;
         gate.handshakes_per_address_max = gate.handshakes_max;
-        Access::open()
-    } else if flags.demo {
-        demo::behind(written)
-    } else {
-        written
-    };
+    }
+    let access = access_of(written, flags);
     let means_keys = raw.auth.means_keys;
     let (keys, key_warnings) = auth::keyring(raw.auth, flags.folder(), false, problems);
     let (tls, tls_warnings) =
@@ -73,9 +69,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     };
     let said = (flags.dev, means_keys);
     config.warnings = warnings::find(&config, said, &access_places, &topic_places, &raw.limits);
-    config.warnings.extend(key_warnings);
-    config.warnings.extend(tls_warnings);
-    config.warnings.extend(of_addresses);
+    config.warnings.extend(key_warnings.into_iter().chain(tls_warnings).chain(of_addresses));
     if let Some(Written { place, .. }) =
         raw.proxy_protocol.filter(|flag| flag.value && !(names_proxies || is_local))
     {
@@ -90,6 +84,15 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         config.warnings.push(Warning { place: Some(place), says });
     }
     config
+}
+
+/// Who may do what, with these flags.
+fn access_of(written: Access, flags: &Flags) -> Access {
+    match flags {
+        Flags { dev: true, .. } => Access::open(),
+        Flags { demo: true, .. } => demo::behind(written),
+        _ => written,
+    }
 }
 
 /// Who may connect: with `--dev` whoever is on this machine, whatever is written.

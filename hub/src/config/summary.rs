@@ -47,6 +47,28 @@ impl Config {
         let by = if self.proxies.say_first { ", by the PROXY header that they begin with" } else { "" };
         let _ =
             writeln!(out, "proxies that are believed whose connection they pass on{by}: {}", list(&proxies));
+        self.tell_of_tokens(&mut out);
+        let _ = writeln!(out, "who may do what, of which the first match counts:");
+        let patterns = self.core.access.rules.iter().map(|rule| rule.pattern.as_str());
+        let width = patterns.clone().map(str::len).chain([OTHERS.len()]).max().unwrap_or_default();
+        for rule in &self.core.access.rules {
+            let _ =
+                writeln!(out, "  {:width$}  {}", rule.pattern.as_str(), said(rule, !self.keys.is_empty()));
+        }
+        let others = if self.keys.is_empty() { "nobody does anything" } else { "what tokens allow" };
+        let _ = writeln!(out, "  {OTHERS:width$}  {others}");
+        let limits = Limits { gate: self.gate.clone(), core: self.core.limits.clone() };
+        for (at, (name, value, default)) in limits.changed().enumerate() {
+            if at == 0 {
+                let _ = writeln!(out, "limits that are not the defaults:");
+            }
+            let _ = writeln!(out, "  {name} = {value} instead of {default}");
+        }
+        out
+    }
+
+    /// Which tokens are taken, and what of them is read.
+    fn tell_of_tokens(&self, out: &mut String) {
         for key in self.keys.keys() {
             let _ = writeln!(out, "{}", said_of_key(key));
         }
@@ -69,23 +91,6 @@ impl Config {
         if let Some(seconds) = self.keys.seconds_max {
             let _ = writeln!(out, "tokens that last longer than {seconds} s are not taken");
         }
-        let _ = writeln!(out, "who may do what, of which the first match counts:");
-        let patterns = self.core.access.rules.iter().map(|rule| rule.pattern.as_str());
-        let width = patterns.clone().map(str::len).chain([OTHERS.len()]).max().unwrap_or_default();
-        for rule in &self.core.access.rules {
-            let _ =
-                writeln!(out, "  {:width$}  {}", rule.pattern.as_str(), said(rule, !self.keys.is_empty()));
-        }
-        let others = if self.keys.is_empty() { "nobody does anything" } else { "what tokens allow" };
-        let _ = writeln!(out, "  {OTHERS:width$}  {others}");
-        let limits = Limits { gate: self.gate.clone(), core: self.core.limits.clone() };
-        for (at, (name, value, default)) in limits.changed().enumerate() {
-            if at == 0 {
-                let _ = writeln!(out, "limits that are not the defaults:");
-            }
-            let _ = writeln!(out, "  {name} = {value} instead of {default}");
-        }
-        out
     }
 }
 
