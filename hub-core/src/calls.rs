@@ -184,6 +184,9 @@ impl<R> Calls<R> {
             self.tell_of_news(now, &mail.dirty, &mut answers);
         }
         while let Some(checked) = self.topics.credentials().take(self.shard, 1).pop() {
+            if let Err(Unwelcome::Token(bad)) = &checked.verdict {
+                self.topics.metrics().bad_tokens.add(bad.number(), 1);
+            }
             if let Some(open) = self.close(checked.address) {
                 answers.push((open.reply, Answer::Checked(checked.verdict)));
             }

@@ -37,7 +37,8 @@ impl<R> Calls<R> {
         name: &str,
     ) -> Result<Granted<Selector>, Code> {
         by.check(now, &self.topics)?;
-        readable(name, by.caller, right, &self.topics)
+        let granted = readable(name, by.caller, right, &self.topics);
+        granted.inspect_err(|code| self.topics.metrics().refused.add(code.number(), 1))
     }
 
     /// Whether what was granted still is: to be asked before a page is told.

@@ -128,7 +128,7 @@ async fn speak_http(stream: Stream, peer: Peer, routers: Routers, door: &Arc<Doo
     let (link, handover) = Link::new(stream);
     let leave = Arc::clone(&handover);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        requests.give(Duration::ZERO);
+        requests.asks();
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(Arc::clone(&requests));
         request.extensions_mut().insert(Arc::clone(&leave));
@@ -157,13 +157,15 @@ async fn speak_http(stream: Stream, peer: Peer, routers: Routers, door: &Arc<Doo
         .serve_connection(TokioIo::new(link), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let was_closed = door.is_closed();
     let serve = async {
         tokio::select! {
             // Whatever ends it, an error here is the client's.
             _ = connection.as_mut() => return,
-            // Who comes later is told why.
-            () = door.closed(), if !was_closed => connection.as_mut().graceful_shutdown(),
+            () = door.closed() => {}
+        }
+        // Who has asked nothing yet is told why.
+        if line.has_asked() {
+            connection.as_mut().graceful_shutdown();
         }
         let _ = connection.await;
     };

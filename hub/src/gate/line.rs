@@ -1,5 +1,6 @@
 //! One TCP connection that speaks HTTP, as its requests know it: how fast it publishes, and how long it may go on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct Line {
     pub pace: Pace,
     /// What a request may take.
     patience: Duration,
+    /// Whether there was a request.
+    has_asked: AtomicBool,
     /// The request under way is over by then.
     until: Mutex<Instant>,
     /// Who was charged for its last request.
@@ -40,7 +43,14 @@ impl Line {
     pub fn new(patience: Duration, place: OwnedSemaphorePermit, seat: Seat) -> Self {
         let until = Mutex::new(Instant::now() + patience);
         let place = Mutex::new(Place::AtTheDoor { _place: place, _seat: seat });
-        Self { pace: Pace::default(), patience, until, account: Mutex::default(), place }
+        Self {
+            pace: Pace::default(),
+            patience,
+            has_asked: AtomicBool::new(false),
+            until,
+            account: Mutex::default(),
+            place,
+        }
     }
 
     /// Whether it has a seat as one that stays.
@@ -72,6 +82,17 @@ impl Line {
                 None
             }
         }
+    }
+
+    /// Whether there was a request.
+    pub fn has_asked(&self) -> bool {
+        self.has_asked.load(Ordering::Relaxed)
+    }
+
+    /// A request has come.
+    pub fn asks(&self) {
+        self.has_asked.store(true, Ordering::Relaxed);
+        self.give(Duration::ZERO);
     }
 
     /// From now on a request may take as long as any, and so much more.

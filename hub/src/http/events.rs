@@ -116,6 +116,7 @@ fn selectors(query: &Query, caller: &Caller, topics: &Topics) -> Result<Vec<Sele
         }
         let granted = readable(name, caller, Right::Subscribe, topics);
         let granted = granted.map_err(|code| {
+            topics.metrics().refused.add(code.number(), 1);
             Problem::from(code).saying(format!("`topic` is `{}`: {}", shown(name), code.sentence()))
         })?;
         patterns += usize::from(matches!(*granted, Selector::Pattern(_)));

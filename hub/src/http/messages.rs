@@ -108,8 +108,12 @@ pub(super) async fn publish_several(State(api): State<Api>, request: Request) ->
     let (parts, body) = request.into_parts();
     let visitor = api.enter(&parts).await?;
     let whole = read_several(&api, &parts.headers, body, &visitor).await?;
-    let several: Several<'_> = serde_json::from_slice(&whole.bytes)
-        .map_err(|error| Problem::bad_request(format!("the body is not what it should be: {error}")))?;
+    let several: Several<'_> = serde_json::from_slice(&whole.bytes).map_err(|error| {
+        Problem::bad_request(format!("the body is `{{\"messages\": [...]}}`, and this is not: {error}"))
+    })?;
+    if several.messages.is_empty() {
+        return Err(Problem::bad_request(format!("there are 1 to {} messages in a body", Batch::COUNT_MAX)));
+    }
     let mut payloads = Vec::with_capacity(several.messages.len());
     for (index, one) in several.messages.iter().enumerate() {
         payloads.push(one.payload().map_err(|problem| problem.of_message(index))?);

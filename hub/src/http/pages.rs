@@ -16,7 +16,7 @@ use tidewire_protocol::position::{Gap, Position, Start};
 use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
-use crate::http::query::{Name, Query, written};
+use crate::http::query::{Name, Query, is_pattern, written};
 use crate::http::shapes::{Failures, MessageShape, PageShape};
 use crate::http::{Api, answer};
 
@@ -69,6 +69,9 @@ pub(super) async fn messages(
             return Err(Problem::bad_request("`from` reads on and `before` reads back: say one"));
         }
         (_, Some(_)) if wait.is_some() => return Err(Problem::bad_request("`wait` goes with `from` alone")),
+        _ if wait.is_some() && is_pattern(&topic) => {
+            return Err(Problem::bad_request("`wait` is for one topic, and this is a pattern"));
+        }
         (None, Some(positions)) => Start::Before { last: limit, positions },
         (from, None) => from.unwrap_or(Start::Earliest),
     };

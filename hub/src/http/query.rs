@@ -24,6 +24,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
+/// Whether a name is a pattern.
+pub(super) fn is_pattern(name: &str) -> bool {
+    name.split('.').any(|token| ["*", ">"].contains(&token))
+}
+
 /// The parameters of a request, of those that a call knows.
 #[derive(Debug)]
 pub struct Query(Vec<(String, String)>);

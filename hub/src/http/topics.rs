@@ -10,7 +10,7 @@ use tidewire_hub_core::trie::Progress;
 use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
-use crate::http::query::{Name, Query, written};
+use crate::http::query::{Name, Query, is_pattern, written};
 use crate::http::shapes::Failures;
 use crate::http::{Api, answer};
 
@@ -92,7 +92,7 @@ pub(super) async fn one(
     Query::read(parts.uri.query(), &[], &[])?;
     let visitor = api.enter(&parts).await?;
     let what = api.desk().readable(visitor.by(), Right::History, &topic)?;
-    if topic.split('.').any(|token| ["*", ">"].contains(&token)) {
+    if is_pattern(&topic) {
         return Err(Problem::bad_request("this is a pattern: ask for `/v1/topics?pattern=`"));
     }
     let (mut known, _) = api.desk().topics().list(api.desk().now(), &what, &Progress::Start, 1);
