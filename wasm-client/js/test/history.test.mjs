@@ -185,7 +185,10 @@ test("a refused page rejects with the hub's words; one message that is no JSON i
   await hub.welcome();
   const { fields } = await hub.next(Client.history);
   hub.send(frame(Hub.failed, { 1: fields[1], 2: 5, 4: "neither a rule nor a token allows this" }));
-  await assert.rejects(refused, { code: "forbidden", message: /history of secret.*neither a rule/ });
+  await assert.rejects(refused, {
+    code: "forbidden",
+    message: /history of secret.*neither a rule/,
+  });
   const broken = tide.topic("t").history();
   const question = await hub.next(Client.history);
   const messages = [
