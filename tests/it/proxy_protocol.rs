@@ -136,6 +136,24 @@ fn a_header_may_come_in_pieces_and_with_what_follows() {
 }
 
 #[test]
+fn too_many_that_speak_http_from_one_named_client_are_told_so_and_others_go_on() {
+    let (hub, _file) = start("handshakes_per_address_max = 2\nhandshake_ms = 60000\nhttp_ms = 60000\n");
+    let named = |client: &str| {
+        let mut socket = RawSocket::connect_from(PROXY, hub.address);
+        socket.send(&line(address(client)));
+        socket
+    };
+    let _three = [(); 3].map(|()| named("203.0.113.1"));
+    let refused = || hub.metric("tidewire_handshakes_refused_total{reason=\"address_handshakes\"}");
+    // Which of them that is nobody knows, but that two are in by then.
+    eventually("one is one too many", || refused() == 1);
+    assert!(named("203.0.113.1").ask("").starts_with("HTTP/1.1 503 "));
+    assert!(enter(&hub, &line(address("203.0.113.2")), "").0);
+    let said = "refused (address_handshakes): 203.0.113.1: too many";
+    eventually("the log names the client", || hub.errors().contains(said));
+}
+
+#[test]
 fn whoever_is_to_begin_with_a_header_and_does_not_is_let_go() {
     let (hub, _file) = start("handshake_ms = 400\nhandshakes_max = 40\n");
     let neighbour = Neighbour::of(&hub);

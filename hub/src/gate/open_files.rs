@@ -21,10 +21,11 @@ pub fn fit(limits: &mut Limits, files: usize, shards: usize, operators: usize) -
     let room = files.saturating_sub(own);
     limits.refusals_max = limits.refusals_max.min(room / 16).max(1);
     let handshakes = limits.handshakes_max.min(room / 8).max(1);
-    // One address must not get all of what is left unless it might have had all before.
-    let of_one = limits.handshakes_per_address_max.min(limits.handshakes_max) as u128;
-    let scaled = of_one * handshakes as u128 / limits.handshakes_max.max(1) as u128;
-    limits.handshakes_per_address_max = usize::try_from(scaled).unwrap_or(usize::MAX).max(1);
+    // One address must not get all of what is left unless it might have had all before. A quarter is no more than it may.
+    let of_one = limits.handshakes_per_address_max.min(limits.handshakes_max);
+    let scaled = of_one as u128 * handshakes as u128 / limits.handshakes_max.max(1) as u128;
+    let scaled = usize::try_from(scaled).unwrap_or(usize::MAX).max(handshakes / 4).max(1);
+    limits.handshakes_per_address_max = of_one.min(scaled);
     limits.handshakes_max = handshakes;
     let connections = room.saturating_sub(limits.handshakes_max + limits.refusals_max).max(1);
     let wanted = limits.connections_max;
@@ -63,6 +64,12 @@ mod tests {
     #[test]
     fn nothing_changes_where_there_is_room() {
         assert_eq!(check(1 << 20, &Limits::default()), Limits::default());
+    }
+
+    #[test]
+    fn a_bound_that_leaves_room_stays_as_it_was_set() {
+        let few = Limits { handshakes_per_address_max: 2, ..Limits::default() };
+        assert_eq!(check(20_000, &few).handshakes_per_address_max, 2);
     }
 
     #[test]
