@@ -54,7 +54,11 @@ fn a_hub_that_has_a_name_is_used_by_it() {
     succeed(&home.run(&["pub", "a", "1"], &[]));
     let history =
         |more: &[&str], env: &[(&str, &str)]| home.run(&[&["history", "a", "--json"], more].concat(), env);
-    assert!(succeed(&history(&[], &[])).contains("\"sender\":\"ada\""), "the first is used, with its token");
+    for environment in [&[][..], &[("TIDEWIRE_TOKEN", "CANARY.of.another")]] {
+        let told = succeed(&history(&[], environment));
+        assert!(told.contains("\"sender\":\"ada\""), "the first is used, with its token: {told}");
+    }
+    check_exit(&history(&["--token", "CANARY.of.another"], &[]), 4, "the token is no signed JWT");
     for (more, env) in [
         (&["--context", "open"][..], &[][..]),
         (&[], &[("TIDEWIRE_CONTEXT", "open")]),

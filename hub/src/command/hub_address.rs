@@ -25,8 +25,9 @@ pub(crate) struct HubAddress {
     /// A name that `tidewire context add` gave a hub, with its address and how to sign in [default: the one that is used]
     #[arg(long, value_name = "NAME", env = "TIDEWIRE_CONTEXT", hide_env_values = true)]
     context: Option<String>,
-    /// The token to sign in with. Others on this machine may see arguments: TIDEWIRE_TOKEN is safer
-    #[arg(long, env = TOKEN, hide_env_values = true)]
+    /// The token to sign in with [default: that of the context, or TIDEWIRE_TOKEN]. Others on this machine may see arguments: the
+    /// default is safer
+    #[arg(long)]
     token: Option<String>,
     /// A file with the certificates, in PEM, of the authorities to trust where TLS is spoken [default: the system's]
     #[arg(long, value_name = "FILE", env = "TIDEWIRE_CA", hide_env_values = true)]
@@ -50,11 +51,7 @@ struct Meant {
 impl HubAddress {
     /// A client of the hub; it connects in the background.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        let token = self.token.as_deref().map(str::trim);
-        if token.is_some_and(str::is_empty) {
-            return Err(Failure::Input(format!("--token or TIDEWIRE_TOKEN {NO_TOKEN}, or neither of them")));
-        }
-        let Meant { url, token, ca } = self.meant(token)?;
+        let Meant { url, token, ca } = self.meant()?;
         check_url(&url, "--url or TIDEWIRE_URL")?;
         if let Some(ca) = &ca {
             let unreadable =
@@ -67,18 +64,26 @@ impl HubAddress {
     }
 
     /// The hub that is named, or the one of the context. Who names an address does not send the token of a context there.
-    fn meant(&self, token: Option<&str>) -> Result<Meant, Failure> {
-        let (token, ca) = (token.map(str::to_owned), self.ca.clone());
+    fn meant(&self) -> Result<Meant, Failure> {
+        let (given, ambient) = (self.token.clone(), std::env::var(TOKEN).ok());
+        if [&given, &ambient].into_iter().flatten().any(|token| token.trim().is_empty()) {
+            return Err(Failure::Input(format!("--token or TIDEWIRE_TOKEN {NO_TOKEN}, or neither of them")));
+        }
+        let trimmed = |token: String| token.trim().to_owned();
+        let (given, ambient, ca) = (given.map(trimmed), ambient.map(trimmed), self.ca.clone());
         let named = self.context.as_deref().filter(|name| !name.is_empty());
         if let Some(url) = &self.url {
             if named.is_some() {
                 return Err(Failure::Input(TWICE.into()));
             }
-            return Ok(Meant { url: url.clone(), token, ca });
+            return Ok(Meant { url: url.clone(), token: given.or(ambient), ca });
         }
         let contexts = Contexts::load()?;
-        let Some(context) = contexts.choose(named)? else { return Ok(Meant { url: URL.into(), token, ca }) };
-        let token = token.map_or_else(|| context.token(), |token| Ok(Some(token)))?;
+        let Some(context) = contexts.choose(named)? else {
+            return Ok(Meant { url: URL.into(), token: given.or(ambient), ca });
+        };
+        // What stands in the environment may be meant for another hub; the file is meant for this one.
+        let token = given.map_or_else(|| context.token(), |token| Ok(Some(token)))?.or(ambient);
         Ok(Meant { url: context.url.clone(), token, ca: ca.or_else(|| context.ca.clone()) })
     }
 
