@@ -15,6 +15,7 @@ use crate::tokens::claims::Claims;
 use crate::tokens::jwks::Source;
 use crate::tokens::key::Key;
 use crate::tokens::mapping::Mapping;
+use crate::tokens::revocation::CLOCKS_SECONDS;
 
 pub mod held;
 
@@ -114,6 +115,11 @@ impl Keyring {
         let claims = Claims::read(&token.map_err(|error| bad(error.kind()))?.claims, &self.mapping)?;
         if self.seconds_max.is_some_and(|max| claims.lasts_seconds().is_none_or(|lasts| lasts > max)) {
             return Err(BadToken::Lasting);
+        }
+        // Else it would be good for longer than it says, and no revocation of what was issued before would mean it.
+        let latest = wall_ms() / 1_000 + key.leeway_seconds + CLOCKS_SECONDS;
+        if claims.issued_seconds().is_some_and(|issued| issued > latest) {
+            return Err(BadToken::Claims);
         }
         Ok((claims, key))
     }

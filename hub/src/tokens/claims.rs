@@ -116,10 +116,16 @@ impl Claims {
         seconds(&self.exp)
     }
 
+    /// When it was issued, if it says so.
+    #[must_use]
+    pub fn issued_seconds(&self) -> Option<u64> {
+        self.iat.as_ref().and_then(seconds)
+    }
+
     /// For how long it is good, if it says since when.
     #[must_use]
     pub fn lasts_seconds(&self) -> Option<u64> {
-        Some(self.exp_seconds()?.saturating_sub(seconds(self.iat.as_ref()?)?))
+        Some(self.exp_seconds()?.saturating_sub(self.issued_seconds()?))
     }
 
     fn allowances(&self) -> Result<Vec<Allowance>, BadToken> {

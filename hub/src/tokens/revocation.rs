@@ -51,6 +51,9 @@ pub enum Unclear {
     /// A time that tokens are not issued in yet: nobody could sign in until then.
     #[error("`issued_before` is in seconds since 1970, and not more than a minute from now")]
     Later,
+    /// A token that nobody takes any more.
+    #[error("the token with this `exp`, in seconds since 1970, has ended")]
+    Over,
 }
 
 impl Revoke {
@@ -74,6 +77,9 @@ impl Revoke {
         };
         let ended = |issued: u64| seconds_max.map(|seconds| issued.saturating_add(seconds));
         let (revocation, issued_before, until) = match (jti, exp, sub, issued_before) {
+            (Some(_), Some(exp), None, None) if exp.saturating_add(LEEWAY_SECONDS_MAX) <= wall => {
+                return Err(Unclear::Over);
+            }
             (Some(jti), exp, None, None) => {
                 let until = remembered(exp.or(ended(wall)));
                 let at = until.map_or(NEVER, |(at, _)| at);
@@ -101,7 +107,7 @@ impl Revoke {
 }
 
 /// Clocks of issuers that are kept differ by less.
-const CLOCKS_SECONDS: u64 = 60;
+pub const CLOCKS_SECONDS: u64 = 60;
 /// A token is taken for so long at most after it has ended.
 pub const LEEWAY_SECONDS_MAX: u64 = 300;
 
@@ -128,6 +134,10 @@ mod tests {
         assert_eq!(read(r#"{"sub":""}"#, None).unwrap_err(), Unclear::Empty);
         let millis = format!(r#"{{"issued_before":{}}}"#, wall_ms());
         assert_eq!(read(&millis, None).unwrap_err(), Unclear::Later);
+        for (ended, is_over) in [(LEEWAY_SECONDS_MAX + 1, true), (LEEWAY_SECONDS_MAX - 60, false)] {
+            let json = format!(r#"{{"jti":"a","exp":{}}}"#, wall_ms() / 1_000 - ended);
+            assert_eq!(read(&json, None).is_err_and(|error| error == Unclear::Over), is_over, "{ended} s");
+        }
         assert!(serde_json::from_str::<Revoke>(r#"{"subject":"a"}"#).is_err());
     }
 
