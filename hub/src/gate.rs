@@ -35,7 +35,7 @@ use crate::gate::proxies::Peer;
 use crate::gate::refusals::Reason;
 use crate::gate::stream::Stream;
 use crate::reactor::{Newcomer, Reactor, Role};
-use crate::seats::{NoSeat, Seat, Seats, Shown};
+use crate::seats::{NoSeat, Seat, Seats, Shown, account_of};
 
 pub mod accept;
 
@@ -223,7 +223,7 @@ async fn upgrade(
         }
     };
     let line = request.extensions().get::<Arc<Line>>();
-    let seat = line.filter(|_| !gate.is_shut()).and_then(|line| line.leave());
+    let seat = line.filter(|_| !gate.is_shut()).and_then(|line| line.leave(account_of(client)));
     let seat = match seat.map_or_else(|| gate.admit(client), Ok) {
         Ok(seat) => seat,
         Err(NotNow { why, retry_after, .. }) => return come_back_later(&why, retry_after),

@@ -216,6 +216,23 @@ fn whoever_listens_on_a_connection_that_has_asked_before_has_one_seat() {
 }
 
 #[test]
+fn whoever_listens_through_a_proxy_is_counted_though_the_proxy_has_a_seat() {
+    let file = File::new(&format!(
+        "trusted_proxies = [\"127.0.0.1\"]\n{OPEN}[limits]\nconnections_per_address_max = 1\n"
+    ));
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let ada = [("x-forwarded-for", "203.0.113.1")];
+    let mut first = Http::to(hub.address);
+    first.ask("GET", A, &ada, b"").ok();
+    first.send("GET", "/v1/events?topic=a.b", &ada, b"");
+    assert_eq!(first.answer().status, 200);
+    let mut second = Http::to(hub.address);
+    second.ask("GET", A, &[("x-forwarded-for", "203.0.113.2")], b"").ok();
+    let beyond = second.ask("GET", "/v1/events?topic=a.b", &ada, b"");
+    assert_eq!(beyond.problem().1, "overloaded");
+}
+
+#[test]
 fn a_hub_that_stops_answers_those_who_wait_and_keeps_nobody() {
     let mut hub = Hub::start(&["--dev"], &[("TIDEWIRE_DRAIN_SECONDS", "20")]);
     let mut idle = Http::to(hub.address);

@@ -72,11 +72,12 @@ impl Line {
         Arc::clone(last.get_or_insert_with(|| ledger.account(key)))
     }
 
-    /// It leaves HTTP: gives its seat, if it has one as somebody who stays.
-    pub fn leave(&self) -> Option<Seat> {
+    /// It leaves HTTP: gives its seat, if it has one as somebody who stays and that is this account's. That of a proxy stays with
+    /// the connection.
+    pub fn leave(&self, account: AccountKey) -> Option<Seat> {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *place, Place::Left) {
-            Place::Inside { seat } => Some(seat),
+            Place::Inside { seat } if seat.account() == account => Some(seat),
             other => {
                 *place = other;
                 None

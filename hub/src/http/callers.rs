@@ -57,7 +57,7 @@ impl Visitor {
 
     /// It leaves HTTP: gives its seat, if it has one.
     pub(super) fn leave(&self) -> Option<Seat> {
-        self.line.leave()
+        self.line.leave(account_of(self.client))
     }
 
     /// So long, or as long as its token lasts.
