@@ -160,7 +160,11 @@ fn a_name_that_was_made_to_lead_here_leads_to_nothing() {
         for path in [A, "/v1/topics", "/v1/events?topic=a"] {
             http.host = "evil.example.com";
             assert_eq!(http.get(path).problem().1, "origin_refused", "{path}");
+            // What is a token only where tokens are taken is none here.
+            let answer = http.ask("GET", path, &[("authorization", "Bearer x")], b"");
+            assert_eq!(answer.problem().1, "origin_refused", "{path}");
         }
+        assert_eq!(http.get("/v1/events?topic=a&ticket=x").problem().1, "origin_refused");
         for host in known {
             http.host = host;
             http.get(A).ok();
@@ -172,6 +176,8 @@ fn a_name_that_was_made_to_lead_here_leads_to_nothing() {
     let token =
         format!("Bearer {}", by_secret(&anywhere("ada", json!([{"topics": ["a.b"], "to": ["history"]}]))));
     http.ask("GET", A, &[("authorization", &token)], b"").ok();
+    assert_eq!(http.get("/v1/events?topic=a&topic=ticket=x").problem().1, "origin_refused");
+    assert_eq!(http.get("/v1/events?topic=a&ticket=x").problem().1, "bad_token");
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Callers {
         if gate.is_shut() {
             return Err(later(Code::Draining, "the hub is stopping; come back in a moment"));
         }
-        if !may_come(gate.origins(), &request.headers, &request.uri) {
+        if !may_come(gate, &request.headers, &request.uri) {
             return Err(turned_away(gate, &request.headers, request.extensions.get()));
         }
         let peer = request.extensions.get::<ConnectInfo<Peer>>();

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::gate::Gate;
 use crate::gate::accept::SEC_FETCH_SITE;
-use crate::gate::origin::{Origins, well_formed};
+use crate::gate::origin::well_formed;
 use crate::gate::proxies::Peer;
 use crate::gate::refusals::Reason;
 use crate::hosts::Host;
@@ -24,7 +24,7 @@ use crate::http::problem::Problem;
 /// Answers for pages that may not come, and adds to the answers for others what lets their scripts read them.
 pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
-    if !may_come(gate.origins(), request.headers(), request.uri()) {
+    if !may_come(&gate, request.headers(), request.uri()) {
         return turned_away(&gate, request.headers(), request.extensions().get()).into_response();
     }
     let is_question =
@@ -49,7 +49,8 @@ pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
 }
 
 /// Whether a request may be answered: of a page that may come, or of a program that may or has a token.
-pub(super) fn may_come(origins: &Origins, headers: &HeaderMap, uri: &Uri) -> bool {
+pub(super) fn may_come(gate: &Gate, headers: &HeaderMap, uri: &Uri) -> bool {
+    let origins = gate.origins();
     if headers.contains_key(ORIGIN) {
         return origins.allow(headers.get_all(ORIGIN).iter().map(HeaderValue::as_bytes));
     }
@@ -61,14 +62,19 @@ pub(super) fn may_come(origins: &Origins, headers: &HeaderMap, uri: &Uri) -> boo
             ["http", "https"].iter().any(|scheme| origins.names(&format!("{scheme}://{host}")))
         }
         Some(b"none") | None => {
-            let is_of_events = uri.path() == EVENTS;
-            let ticket = is_of_events && uri.query().is_some_and(|query| query.contains("ticket="));
-            headers.contains_key(AUTHORIZATION)
-                || ticket
-                || origins.absent && Host::of(headers).is_some_and(|host| origins.serve(host))
+            // What is no token where none is looked at says nothing.
+            let brings_token = gate.reactor().topics().credentials().are_taken()
+                && (headers.contains_key(AUTHORIZATION) || brings_ticket(uri));
+            brings_token || origins.absent && Host::of(headers).is_some_and(|host| origins.serve(host))
         }
         Some(_) => false,
     }
+}
+
+/// Whether a request for events has a ticket, which is looked at before anything is told.
+fn brings_ticket(uri: &Uri) -> bool {
+    let query = uri.query().unwrap_or_default();
+    uri.path() == EVENTS && form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "ticket")
 }
 
 /// Notes a request that may not be answered, and says why.
