@@ -10,10 +10,12 @@ use slab::Slab;
 use tidewire_protocol::code::{Code, Durability};
 use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 
+use crate::access::Edition;
 use crate::access::caller::{Caller, Pass};
 use crate::calls::publishing::Publishing;
 use crate::clock::Millis;
-use crate::credentials::Unwelcome;
+use crate::credentials::standing::StandingEdition;
+use crate::credentials::{BadToken, Unwelcome};
 use crate::ledger::Account;
 use crate::letter::{Address, Inbox, Mail, Outcome, Serial};
 use crate::pace::Pace;
@@ -38,6 +40,8 @@ pub struct Calls<R> {
     inbox: Arc<Inbox>,
     book: Mutex<Book<R>>,
     next_generation: AtomicU32,
+    /// Which tokens stood and which rules held when those who wait for news were let wait.
+    asked: Mutex<(StandingEdition, Edition)>,
     /// Publishes that name a producer go one after another, by its number: two that name the same one would fence each other.
     in_turn: [Mutex<()>; 64],
 }
@@ -55,10 +59,10 @@ pub struct By<'a> {
 
 impl By<'_> {
     /// Whether the caller's token lasts, and nobody has taken it back.
-    fn check(&self, now: Millis, topics: &Topics) -> Result<(), Code> {
-        let stands =
-            self.caller.pass().is_none_or(|pass| topics.credentials().standing().check(pass).is_ok());
-        if stands && now < self.caller.ends_at() { Ok(()) } else { Err(Code::BadToken) }
+    fn check(&self, now: Millis, topics: &Topics) -> Result<(), BadToken> {
+        let stands = topics.credentials().standing().check_caller(self.caller);
+        let lasts = if now < self.caller.ends_at() { Ok(()) } else { Err(BadToken::Expired) };
+        stands.and(lasts).inspect_err(|bad| topics.metrics().bad_tokens.add(bad.number(), 1))
     }
 }
 
@@ -78,7 +82,7 @@ pub enum Answer {
     Checked(Result<Pass, Unwelcome>),
     /// A page that took a look at many topics.
     Page(PageRead),
-    /// There is news.
+    /// There may be news, or whoever waits may not any more.
     News,
 }
 
@@ -128,6 +132,7 @@ impl<R> Calls<R> {
             inbox,
             book,
             next_generation: AtomicU32::new(0),
+            asked: Mutex::default(),
             in_turn: std::array::from_fn(|_| Mutex::default()),
         }
     }
@@ -183,6 +188,9 @@ impl<R> Calls<R> {
         if !mail.dirty.is_empty() {
             self.tell_of_news(now, &mail.dirty, &mut answers);
         }
+        if self.are_to_be_asked_anew() {
+            self.tell_of_news(now, &self.listened_to(), &mut answers);
+        }
         while let Some(checked) = self.topics.credentials().take(self.shard, 1).pop() {
             if let Err(Unwelcome::Token(bad)) = &checked.verdict {
                 self.topics.metrics().bad_tokens.add(bad.number(), 1);
@@ -217,6 +225,19 @@ impl<R> Calls<R> {
             self.end(now, Of::Publish(publishing));
             answers.push((reply, Answer::Published(landed)));
         }
+    }
+
+    /// Whether other tokens stand or other rules hold than when this was asked last.
+    fn are_to_be_asked_anew(&self) -> bool {
+        let now = (self.topics.credentials().standing().edition(), self.topics.access().edition());
+        std::mem::replace(&mut *lock(&self.asked), now) != now
+    }
+
+    /// Tails that somebody waits for.
+    fn listened_to(&self) -> Vec<TailNumber> {
+        let mut tails: Vec<_> = lock(&self.book).listening.iter().map(|(tail, _)| *tail).collect();
+        tails.dedup();
+        tails
     }
 
     fn tell_of_news(&self, now: Millis, tails: &[TailNumber], answers: &mut Vec<(R, Answer)>) {

@@ -107,6 +107,21 @@ fn what_is_revoked_ends_while_it_is_connected_and_is_refused_from_then_on() {
 }
 
 #[test]
+fn whoever_waits_for_news_is_told_at_once_that_its_token_was_revoked() {
+    let operated = Operated::start("");
+    let bearer = format!("Bearer {}", token("ada", &json!({"jti": "7"})));
+    let mut waiter = Http::to(operated.hub.address);
+    waiter.send("GET", "/v1/topics/a/messages?from=latest&wait=50s", &[("authorization", &bearer)], b"");
+    let counted = |line: &str| Hub::get_at(operated.operator, "/metrics").contains(line);
+    eventually("it waits", || counted("\ntidewire_clients 1\n"));
+    operated.revoke(&json!({"sub": "bob"})).ok();
+    operated.revoke(&json!({"jti": "7"})).ok();
+    let (status, code, detail) = waiter.answer().problem();
+    assert_eq!((status, &*code, &*detail), (401, "bad_token", "the token was revoked"));
+    assert!(counted("tidewire_bad_tokens_total{check=\"revoked\"} 1\n"));
+}
+
+#[test]
 fn only_operators_revoke_and_no_page_does_it_for_them() {
     let operated = Operated::start("");
     let body = json!({"issued_before": now()}).to_string();

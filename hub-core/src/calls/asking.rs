@@ -10,6 +10,7 @@ use crate::access::Granted;
 use crate::access::caller::Right;
 use crate::calls::{By, CallId, Calls, Of};
 use crate::clock::Millis;
+use crate::credentials::Unwelcome;
 use crate::reading::job::{Ask, PageRead};
 use crate::reading::reads::Asker;
 use crate::session::asking::{readable, still_readable};
@@ -35,19 +36,22 @@ impl<R> Calls<R> {
         by: By<'_>,
         right: Right,
         name: &str,
-    ) -> Result<Granted<Selector>, Code> {
-        by.check(now, &self.topics)?;
+    ) -> Result<Granted<Selector>, Unwelcome> {
+        by.check(now, &self.topics).map_err(Unwelcome::Token)?;
         let granted = readable(name, by.caller, right, &self.topics);
-        granted.inspect_err(|code| self.topics.metrics().refused.add(code.number(), 1))
+        granted
+            .inspect_err(|code| self.topics.metrics().refused.add(code.number(), 1))
+            .map_err(Unwelcome::Code)
     }
 
     /// Whether what was granted still is: to be asked before a page is told.
     ///
     /// # Errors
     /// As for [`Self::readable`].
-    pub fn still_readable(&self, now: Millis, by: By<'_>, what: &Granted<Selector>) -> Result<(), Code> {
-        by.check(now, &self.topics)?;
-        still_readable(what, by.caller, &self.topics).then_some(()).ok_or(Code::Forbidden)
+    pub fn still_readable(&self, now: Millis, by: By<'_>, what: &Granted<Selector>) -> Result<(), Unwelcome> {
+        by.check(now, &self.topics).map_err(Unwelcome::Token)?;
+        let is = still_readable(what, by.caller, &self.topics);
+        is.then_some(()).ok_or(Unwelcome::Code(Code::Forbidden))
     }
 
     /// Reads a page of at most so many bytes.

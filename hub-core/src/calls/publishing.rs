@@ -79,7 +79,7 @@ impl<R> Calls<R> {
         if messages.is_empty() || messages.len() as u64 > Batch::COUNT_MAX {
             return Err(turned(0, Code::LimitReached.into()));
         }
-        by.check(now, &self.topics).map_err(|code| turned(0, code.into()))?;
+        by.check(now, &self.topics).map_err(|_| Turned { index: 0, refusal: Code::BadToken.into() })?;
         let mut names = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
             names.push(self.granted(by, message).map_err(|code| turned(index, code.into()))?);

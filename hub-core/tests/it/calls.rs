@@ -191,10 +191,13 @@ fn a_caller_whose_token_has_ended_gets_nothing() {
     assert_eq!(hub.calls.still_readable(hub.now, ada.by(), &what), Ok(()));
     hub.wait(1_000);
     assert!(ada.ask(&hub, &[("a", "1")], 0).is_err_and(|turned| turned.refusal.code == Code::BadToken));
-    assert_eq!(hub.calls.still_readable(hub.now, ada.by(), &what), Err(Code::BadToken));
+    let expired = Err(Unwelcome::Token(BadToken::Expired));
+    assert_eq!(hub.calls.still_readable(hub.now, ada.by(), &what), expired);
+    assert!(hub.topics.metrics().bad_tokens.of(BadToken::Expired.number()) > 0);
     assert!(hub.calls.readable(hub.now, ada.by(), Right::History, "a").is_err());
     hub.topics.change_access(Access::default());
-    assert_eq!(hub.calls.still_readable(hub.now, anybody.by(), &what), Err(Code::Forbidden));
+    let forbidden = Err(Unwelcome::Code(Code::Forbidden));
+    assert_eq!(hub.calls.still_readable(hub.now, anybody.by(), &what), forbidden);
 }
 
 #[test]
@@ -348,7 +351,12 @@ fn who_waits_for_news_is_told_once_and_nobody_else_is() {
     visitor.ask(&hub, &[("a", "x")], 0).unwrap();
     assert_eq!(told(), [6]);
     hub.calls.forget(hub.now, other);
+    assert!(listen("a", 7).is_ok());
+    hub.topics.change_access(Access::default());
+    assert_eq!(told(), [7], "whoever waits is asked anew whether it may");
     assert_eq!(hub.calls.count(), 0);
+    hub.topics.change_access(Access::open());
+    assert_eq!(told(), [0; 0]);
     assert!(listen("a.*", 1).is_err_and(|code| code == Code::NotSupported));
 }
 

@@ -22,6 +22,7 @@ use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::ProducerId;
 use tidewire_protocol::position::Start;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 use tracing::error;
 
 use crate::reactor::clock::Clock;
@@ -113,13 +114,14 @@ impl Desk {
         what: &Granted<Selector>,
         start: &Start,
         bytes_max: usize,
-    ) -> Result<PageRead, Code> {
+    ) -> Result<PageRead, Unwelcome> {
         let (reply, answer) = oneshot::channel();
-        let page = match self.calls.page(self.now(), by, what, start, bytes_max, reply)? {
+        let asked = self.calls.page(self.now(), by, what, start, bytes_max, reply);
+        let page = match asked.map_err(Unwelcome::Code)? {
             Asked::Page(page) => page,
             Asked::Later(id) => match self.await_answer(id, answer, CALL_TIME).await {
                 Some(Answer::Page(page)) => page,
-                _ => return Err(Code::Overloaded),
+                _ => return Err(Unwelcome::Code(Code::Overloaded)),
             },
         };
         // Others may hold by now.
@@ -137,17 +139,23 @@ impl Desk {
         topic: &Granted<Selector>,
         start: Start,
         patience: Duration,
-    ) -> Result<Start, Code> {
-        let (reply, answer) = oneshot::channel();
-        let id = self.calls.listen(self.now(), by, topic, reply)?;
-        let listening = UnderWay { desk: self, id, answer };
-        let page = self.page(by, topic, &start, 1).await?;
-        if !page.blocks.is_empty() || page.gap.is_some() {
-            return Ok(start);
+    ) -> Result<Start, Unwelcome> {
+        let (mut start, until) = (start, Instant::now() + patience);
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let id = self.calls.listen(self.now(), by, topic, reply).map_err(Unwelcome::Code)?;
+            let listening = UnderWay { desk: self, id, answer };
+            let page = self.page(by, topic, &start, 1).await?;
+            if !page.blocks.is_empty() || page.gap.is_some() {
+                return Ok(start);
+            }
+            // From where this one ends: `latest` would be another place by now.
+            start = Start::After(page.upto);
+            let left = until.saturating_duration_since(Instant::now());
+            if listening.wait(left).await.is_none() {
+                return Ok(start);
+            }
         }
-        listening.wait(patience).await;
-        // From where this one ends: `latest` would be another place by now.
-        Ok(Start::After(page.upto))
     }
 
     /// Whether a message comes out that is published as others are, so long at most.
@@ -180,7 +188,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`Code::BadName`] or [`Code::Forbidden`].
-    pub fn readable(&self, by: By<'_>, right: Right, name: &str) -> Result<Granted<Selector>, Code> {
+    pub fn readable(&self, by: By<'_>, right: Right, name: &str) -> Result<Granted<Selector>, Unwelcome> {
         self.calls.readable(self.now(), by, right, name)
     }
 
