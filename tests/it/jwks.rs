@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -21,6 +22,8 @@ use crate::support::socket::{RawSocket, Received};
 enum Says {
     /// This, with this status.
     Answer(u16, Vec<u8>),
+    /// The same, in a while.
+    Late(Vec<u8>),
     /// That what is wanted is at another address.
     Elsewhere(String),
     /// A byte of an answer, and no more.
@@ -74,6 +77,11 @@ fn answer(mut stream: TcpStream, says: Says) {
         Says::Answer(status, body) => {
             let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
             let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+        Says::Late(body) => {
+            thread::sleep(Duration::from_secs(1));
+            let _ = write!(stream, "HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(&body);
         }
         Says::Elsewhere(to) => {
             let _ = write!(stream, "HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
@@ -180,6 +188,18 @@ fn the_first_token_waits_for_the_first_keys() {
 }
 
 #[test]
+fn a_token_waits_for_the_keys_of_a_slow_source_beside_a_fast_one() {
+    let fast = Issuer::start(set(&[("one", "ed")]));
+    let Says::Answer(_, keys) = set(&[("two", "ec")]) else { unreachable!() };
+    let slow = Issuer::start(Says::Late(keys));
+    let both =
+        toml(fast.address, 300) + toml(slow.address, 300).trim_start_matches("allow_no_origin = true\n");
+    let file = File::new(&both);
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    drop(bearer(hub.address, 1, &token("two")));
+}
+
+#[test]
 fn while_a_source_is_down_or_sends_nonsense_the_keys_that_were_there_stay() {
     let mut large = b"{\"keys\":[\"".to_vec();
     large.resize(10 << 20, b'x');
@@ -227,6 +247,12 @@ fn sources_are_read_again_on_a_hangup_and_one_that_stays_goes_on() {
     eventually("the file was read", || hub.errors().contains("1 access rules were read"));
     is_there(&mut first);
     assert_eq!(issuer.asked(), 1);
+    issuer.says(Says::Down);
+    std::fs::write(file.path(), format!("{}leeway_seconds = 7\n", toml(issuer.address, 300))).unwrap();
+    hub.signal("HUP");
+    eventually("it is asked again", || issuer.asked() > 1);
+    is_there(&mut first);
+    drop(bearer(hub.address, 2, &token("one")));
     std::fs::write(file.path(), toml(other.address, 86_400)).unwrap();
     hub.signal("HUP");
     assert_eq!(first.hear_of("goodbye")["code"], "bad_token");

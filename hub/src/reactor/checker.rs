@@ -46,15 +46,16 @@ impl Checker {
         let mut is_lent = self.is_lent.lock().unwrap_or_else(PoisonError::into_inner);
         let begins = !*is_lent && !keys.is_empty();
         let sources = keys.sources.clone();
-        let changed = self.keys.change(keys, |numbers| self.topics.keep_keys(numbers));
+        // First, since it may fail: then nothing has changed.
         if begins {
             // Up to a quarter of a millisecond each: no shard waits for that.
-            let (topics, keys) = (Arc::clone(&self.topics), Arc::clone(&self.keys));
+            let (topics, held) = (Arc::clone(&self.topics), Arc::clone(&self.keys));
             let (sources, clock) = (Arc::clone(&self.sources), self.clock);
-            let check = move || check_one(&topics, &keys, &sources, clock);
+            let check = move || check_one(&topics, &held, &sources, clock);
             lend("checker", |waker| self.topics.credentials().on_work(waker), check)?;
             *is_lent = true;
         }
+        let changed = self.keys.change(keys, |numbers| self.topics.keep_keys(numbers));
         self.sources.change(&sources);
         Ok(changed)
     }
@@ -65,10 +66,11 @@ fn check_one(topics: &Topics, keys: &Held, sources: &Sources, clock: Clock) -> b
     let rounds = sources.rounds();
     let look = |token: &str, has_waited: bool| match keys.now().admit(token, clock.now()) {
         Err(BadToken::UnknownKey) => match sources.wish() {
-            Wish::Wait if !has_waited => Verdict::Wait,
+            // Each fetch has its deadline, and the next is seconds away.
+            Wish::Wait => Verdict::Wait,
             // It came a moment ago.
             Wish::Fresh | Wish::Down if sources.rounds() != rounds && !has_waited => Verdict::Wait,
-            Wish::Wait | Wish::Fresh => Verdict::Checked(Err(BadToken::UnknownKey)),
+            Wish::Fresh => Verdict::Checked(Err(BadToken::UnknownKey)),
             Wish::Down => Verdict::NotNow,
         },
         checked => Verdict::Checked(checked),

@@ -171,6 +171,8 @@ async fn keep_fetching(source: Arc<Source>, state: Arc<State>, shared: Arc<Share
                 (LEAST_APART * 2_u32.saturating_pow(failures.min(16))).min(refresh)
             }
         };
+        // Before it says that nothing is under way: whoever looked at the keys that there were hears that others came.
+        shared.rounds.fetch_add(1, Ordering::AcqRel);
         state.end(failures > 0);
         shared.go_on();
         tokio::select! {
@@ -189,12 +191,17 @@ fn take(source: &Source, fetched: Fetched, shared: &Shared, was_down: bool, pass
     }
     if *passed_over != fetched.passed_over {
         if !fetched.passed_over.is_empty() {
-            let list = fetched.passed_over.join(", ");
+            let mut list = fetched.passed_over.iter().take(TOLD_MAX).cloned().collect::<Vec<_>>().join(", ");
+            if fetched.passed_over.len() > TOLD_MAX {
+                list.push_str(&format!(", and {} more", fetched.passed_over.len() - TOLD_MAX));
+            }
             warn!(target: "tokens", "of the keys of {} these are passed over: {list}", source.address);
         }
         *passed_over = fetched.passed_over;
     }
 }
 
+/// Keys that are passed over and named in a line.
+const TOLD_MAX: usize = 8;
 /// However many tokens name keys that are not there.
 const LEAST_APART: Duration = Duration::from_secs(5);

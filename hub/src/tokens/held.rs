@@ -50,8 +50,10 @@ impl Held {
     pub fn change(&self, ring: Keyring, keep: impl FnOnce(Vec<KeyNumber>)) -> KeyChange {
         let mut numbered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let had = |source: &Arc<Source>| {
-            let known = numbered.fetched.iter().find(|(known, _)| known == source);
-            (Arc::clone(source), known.map(|(_, keys)| keys.clone()).unwrap_or_default())
+            let known = numbered.fetched.iter().find(|(known, _)| known.is(source));
+            let mut keys = known.map(|(_, keys)| keys.clone()).unwrap_or_default();
+            keys.iter_mut().for_each(|key| key.leeway_seconds = source.leeway_seconds);
+            (Arc::clone(source), keys)
         };
         numbered.fetched = ring.sources.iter().map(had).collect();
         // What was revoked is forgotten by this bound, and bearers keep what their tokens were read to say, so that both stay as

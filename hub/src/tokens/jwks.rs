@@ -61,6 +61,13 @@ struct Set {
 }
 
 impl Source {
+    /// Whether it is the same, and its keys take the same tokens but for how long they may have expired.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let of = |source: &'_ Self| (source.address.clone(), source.issuer.clone(), source.audience.clone());
+        of(self) == of(other)
+    }
+
     /// Fetches the keys that are there now.
     ///
     /// # Errors

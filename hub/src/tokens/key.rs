@@ -89,7 +89,8 @@ impl Key {
     /// What it is called where one is told of it.
     #[must_use]
     pub fn name(&self) -> String {
-        let kid = self.kid.as_ref().map_or_else(|| "without a `kid`".into(), |kid| format!("`{kid}`"));
+        let kid =
+            self.kid.as_ref().map_or_else(|| "without a `kid`".into(), |kid| format!("`{}`", shown(kid)));
         format!("{kid} ({:?})", self.algorithm)
     }
 
@@ -99,6 +100,11 @@ impl Key {
         let is_secret = self.algorithm.family() == AlgorithmFamily::Hmac;
         self.public.try_get_as_bytes().ok().filter(|_| is_secret)
     }
+}
+
+/// What somebody else calls a key, as it may be told.
+fn shown(kid: &str) -> String {
+    kid.chars().take(KID_CHARS_MAX).flat_map(char::escape_debug).collect()
 }
 
 /// What the file of a key holds, as far as that may be one.
@@ -231,3 +237,6 @@ pub fn holds(content: &[u8], text: &str) -> bool {
 const FILE_BYTES_MAX: u64 = 65_536;
 /// A modulus of 2,048 bits.
 const RSA_BYTES_MIN: usize = 256;
+
+/// Of a key's name so much is told.
+const KID_CHARS_MAX: usize = 80;
