@@ -133,7 +133,7 @@ async fn speak_http(stream: Stream, peer: Peer, routers: Routers, door: &Arc<Doo
         request.extensions_mut().insert(Arc::clone(&requests));
         request.extensions_mut().insert(Arc::clone(&leave));
         let asked = enabled!(target: "http", Level::DEBUG)
-            .then(|| format!("{} {}", request.method(), shown(request.uri().path())));
+            .then(|| format!("{:.32} {}", request.method().as_str(), shown(request.uri().path())));
         let service = TowerToHyperService::new(routers.of(request.headers()).clone());
         let (answer, line, crowded) = (service.call(request), Arc::clone(&requests), Arc::clone(&crowded));
         async move {
@@ -141,7 +141,7 @@ async fn speak_http(stream: Stream, peer: Peer, routers: Routers, door: &Arc<Doo
             if let Some(asked) = asked {
                 debug!(target: "http", "{} asks {asked} and is told {}", Shown(peer.address), answer.status().as_u16());
             }
-            let goes = !line.is_inside() && crowded.is_crowded(peer);
+            let goes = crowded.is_closed() || !line.is_inside() && crowded.is_crowded(peer);
             if goes && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
