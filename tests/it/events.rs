@@ -261,8 +261,10 @@ fn who_reads_slowly_holds_nobody_up_and_loses_nothing() {
     let hub = Hub::dev();
     let mut slow = Listener::start(hub.address, "topic=t", "");
     let mut two = Listener::start(hub.address, "topic=t&topic=u", "");
-    slow.next_of("subscribed");
     let mut quick = Listener::start(hub.address, "topic=t", "");
+    slow.next_of("subscribed");
+    two.next_of("subscribed");
+    quick.next_of("subscribed");
     let mut writer = Writer::of(&hub, &["t"]);
     let before = hub.memory();
     let text = "x".repeat(100_000);

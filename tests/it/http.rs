@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::eventually;
 use crate::support::http::Http;
 use crate::support::hub::Hub;
+use crate::support::listener::Listener;
 use crate::support::socket::RawSocket;
 
 const JSON: &str = "application/json";
@@ -215,7 +216,8 @@ fn topics_are_listed_some_at_a_time() {
     let one = http.get("/v1/topics/b").ok();
     assert_eq!((&one["topic"], &one["messages"]), (&json!("b"), &json!(1)));
     assert_eq!(http.get("/v1/topics/nobody").problem().1, "unknown_topic");
-    let _listener = crate::support::listener::Listener::start(hub.address, "topic=nobody", "");
+    let mut listener = Listener::start(hub.address, "topic=nobody", "");
+    listener.next_of("subscribed");
     assert_eq!(http.get("/v1/topics/nobody").problem().1, "unknown_topic", "to listen is not to publish");
     assert_eq!(http.get("/v1/topics/a.*").problem().1, "bad_request");
 }
