@@ -165,6 +165,10 @@ mod tests {
         json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
     }
 
+    /// A point of the curve P-256, which RFC 7515 has in its appendix A.3.
+    const P256: [&str; 2] =
+        ["f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"];
+
     #[track_caller]
     fn check(keys: &[Value], taken: &[&str], passed_over: usize) {
         let fetched = source().keys_of(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
@@ -195,11 +199,22 @@ mod tests {
             with("alg", "RS256"),
             with("alg", "none"),
             with("use", "enc"),
+            with("crv", "P-256"),
+            json!({"kty": "EC", "crv": "P-384", "kid": "x", "alg": "ES256", "x": P256[0], "y": P256[1]}),
+            {
+                let mut key = ed("x");
+                key["key_ops"] = json!(["sign", "encrypt"]);
+                key
+            },
             with("d", "AAAA"),
             with("kid", ""),
         ] {
             check(&[other, ed("a")], &["a"], 1);
         }
+        let mut verifies = ed("v");
+        verifies["key_ops"] = json!(["verify"]);
+        let curve = json!({"kty": "EC", "crv": "P-256", "kid": "e", "x": P256[0], "y": P256[1]});
+        check(&[verifies, curve], &["v", "e"], 0);
         let many: Vec<_> = (0..100).map(|at| ed(&at.to_string())).collect();
         let fetched = source().keys_of(json!({ "keys": many }).to_string().as_bytes()).unwrap();
         assert_eq!((fetched.keys.len(), fetched.passed_over.len()), (64, 1));

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use tidewire_hub_core::access::caller::KeyNumber;
 
@@ -46,7 +48,7 @@ pub enum BadKey {
     #[error("{0}")]
     NoPublicKey(&'static str),
     /// Made for something else.
-    #[error("a JWK for this algorithm: its `alg` or `use` says that it is for something else")]
+    #[error("a JWK for this algorithm: its `alg`, `use` or `key_ops` says that it is for something else")]
     MeantForOther,
     /// Too short to be safe.
     #[error("an RSA key of at least 2048 bits")]
@@ -162,11 +164,15 @@ fn public_key(algorithm: Algorithm, family: AlgorithmFamily, content: &[u8]) -> 
         Some(jwk) => {
             let jwk = jwk.map_err(|_| wanted)?;
             check_use(&jwk, algorithm)?;
+            if !has_curve_of(&jwk, algorithm) {
+                return Err(wanted);
+            }
             DecodingKey::from_jwk(&jwk)
         }
         None if !is_pem(content) || holds(content, "CERTIFICATE") => return Err(wanted),
         None => match family {
             AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(content),
+            AlgorithmFamily::Ec if !is_on_curve_of(content, algorithm) => return Err(wanted),
             AlgorithmFamily::Ec => DecodingKey::from_ec_pem(content),
             _ => DecodingKey::from_ed_pem(content),
         },
@@ -193,11 +199,39 @@ fn jwk(content: &[u8]) -> Option<Result<Jwk, serde_json::Error>> {
 
 /// A JWK says itself what it is for.
 fn check_use(jwk: &Jwk, algorithm: Algorithm) -> Result<(), BadKey> {
-    use jsonwebtoken::jwk::PublicKeyUse;
     let alg = jwk.common.key_algorithm.as_ref().map(ToString::to_string);
     let is_other = alg.is_some_and(|alg| alg != format!("{algorithm:?}"));
     let encrypts = matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption));
-    if is_other || encrypts { Err(BadKey::MeantForOther) } else { Ok(()) }
+    let operations = jwk.common.key_operations.as_ref();
+    let verifies = operations.is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+    if is_other || encrypts || !verifies { Err(BadKey::MeantForOther) } else { Ok(()) }
+}
+
+/// Whether a JWK names the curve of an algorithm, if that has one. How long its coordinates are does not say it.
+fn has_curve_of(jwk: &Jwk, algorithm: Algorithm) -> bool {
+    let curve = match &jwk.algorithm {
+        AlgorithmParameters::EllipticCurve(key) => Some(&key.curve),
+        AlgorithmParameters::OctetKeyPair(key) => Some(&key.curve),
+        _ => None,
+    };
+    match algorithm {
+        Algorithm::ES256 => curve == Some(&EllipticCurve::P256),
+        Algorithm::ES384 => curve == Some(&EllipticCurve::P384),
+        Algorithm::EdDSA => curve == Some(&EllipticCurve::Ed25519),
+        _ => true,
+    }
+}
+
+/// The same of a key of an elliptic curve in PEM, where the curve's number stands before the point (RFC 5480, section 2.1.1).
+fn is_on_curve_of(pem: &[u8], algorithm: Algorithm) -> bool {
+    let text = String::from_utf8_lossy(pem);
+    let body: String = text.split("-----").nth(2).unwrap_or_default().split_whitespace().collect();
+    let der = STANDARD.decode(body).unwrap_or_default();
+    let number: &[u8] = match algorithm {
+        Algorithm::ES384 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22],
+        _ => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+    };
+    der.windows(number.len()).any(|window| window == number)
 }
 
 /// What it is checked with.
