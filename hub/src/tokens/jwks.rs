@@ -146,6 +146,9 @@ const KEYS_MAX: usize = 64;
 const KID_BYTES_MAX: usize = 1_024;
 
 #[cfg(test)]
+mod vectors;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
