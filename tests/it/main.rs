@@ -38,5 +38,6 @@ mod tls_clients;
 mod token_command;
 mod tokens;
 mod updates;
+mod ways;
 
 mod support;

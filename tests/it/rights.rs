@@ -1,15 +1,11 @@
-//! What tokens and rules allow, on every way to a topic of the real process.
+//! What tokens and rules allow on the real process.
 
-use std::net::SocketAddr;
-
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::file::File;
 use crate::support::hub::{Hub, tidewire};
 use crate::support::keyed::{KEYS, Keyed, SECRET, bearer, by_secret, by_secret_of, claims, refusal};
-use crate::support::listener::request;
 use crate::support::page::{Folder, block_of};
-use crate::support::socket::RawSocket;
 
 #[test]
 fn a_subject_in_a_pattern_matches_itself_and_nothing_else() {
@@ -44,139 +40,6 @@ fn a_subject_in_a_pattern_matches_itself_and_nothing_else() {
     ] {
         socket.say(json!({"type": "subscribe", "request": 1, "name": name}));
         assert_eq!(socket.hear()["type"], expected, "{name}");
-    }
-}
-
-/// The ways to topics. A way that comes later joins the table by being listed.
-const PATHS: [(&str, &str); 13] = [
-    ("live", "subscribe"),
-    ("live, from the earliest", "subscribe"),
-    ("live, after a place", "subscribe"),
-    ("live by a pattern", "subscribe"),
-    ("page", "history"),
-    ("page by a pattern", "history"),
-    ("page before a place", "history"),
-    ("page by a pattern, before a place", "history"),
-    ("publish", "publish"),
-    ("batch", "publish"),
-    ("update", "publish"),
-    ("events", "subscribe"),
-    ("events by a pattern", "subscribe"),
-];
-
-/// Tries a way to a topic `PREFIX.x`; whether that was allowed.
-fn try_path(socket: &mut RawSocket, path: &str, prefix: &str) -> bool {
-    let (topic, pattern) = (format!("{prefix}.x"), format!("{prefix}.*"));
-    let subscribe =
-        |name: &str, from: Value| json!({"type": "subscribe", "request": 1, "name": name, "from": from});
-    let history =
-        |name: &str, from: Value| json!({"type": "history", "request": 1, "name": name, "from": from});
-    let before = json!({"before": {"last": 1, "positions": []}});
-    let (frame, yes, no) = match path {
-        "live" => (subscribe(&topic, json!("latest")), "subscribed", "failed"),
-        "live, from the earliest" => (subscribe(&topic, json!("earliest")), "subscribed", "failed"),
-        "live, after a place" => (subscribe(&topic, json!({"after": []})), "subscribed", "failed"),
-        "live by a pattern" => (subscribe(&pattern, json!("earliest")), "subscribed", "failed"),
-        "page" => (history(&topic, json!("earliest")), "page", "failed"),
-        "page by a pattern" => (history(&pattern, json!("earliest")), "page", "failed"),
-        "page before a place" => (history(&topic, before), "page", "failed"),
-        "page by a pattern, before a place" => (history(&pattern, before), "page", "failed"),
-        "publish" => (json!({"type": "open", "handle": 1, "topic": topic, "lowest": 1}), "opened", "refused"),
-        "batch" => {
-            socket.say(json!({"type": "open", "handle": 3, "topic": topic, "lowest": 1}));
-            let publish = json!({"type": "publish", "handle": 3, "seq": 1, "data": 1});
-            (json!([{"type": "batch", "count": 1}, publish]), "acked", "refused")
-        }
-        "update" => {
-            socket.say(json!({"type": "open", "handle": 2, "topic": topic, "unacknowledged": true}));
-            (json!({"type": "heartbeat", "request": 9}), "heartbeat", "refused")
-        }
-        other => panic!("{other} is no way"),
-    };
-    socket.say(frame);
-    let answer = loop {
-        let mut answer = socket.hear();
-        let is_beat = answer["type"] == json!("heartbeat") && answer["request"].is_null();
-        if is_beat || path == "batch" && answer["type"] == json!("opened") {
-            continue;
-        }
-        // Of several frames the first says it.
-        break if answer.is_array() { answer[0].take() } else { answer };
-    };
-    assert!(answer["type"] == yes || answer["type"] == no, "{path}: {answer}");
-    if answer["type"] == no {
-        assert_eq!(answer["code"], "forbidden", "{path}: {answer}");
-    }
-    answer["type"] == yes
-}
-
-/// The same of a way that is a request of its own; `None` if it is none.
-fn try_request(to: SocketAddr, path: &str, prefix: &str, token: &str) -> Option<bool> {
-    let query = match path {
-        "events" => format!("topic={prefix}.x"),
-        "events by a pattern" => format!("topic={prefix}.*&from=earliest"),
-        _ => return None,
-    };
-    let bearer = match token {
-        "" => "accept:".to_owned(),
-        token => format!("authorization: Bearer {token}\r\naccept:"),
-    };
-    let head = RawSocket::connect(to).ask(&request(&query, "").replace("accept:", &bearer));
-    let status = head.split(' ').nth(1);
-    assert!(status == Some("200") || status == Some("403"), "{path}: {head}");
-    Some(status == Some("200"))
-}
-
-#[test]
-fn every_right_holds_on_every_path_it_names_and_on_no_other() {
-    let keyed = Keyed::start(
-        "[[access]]\npattern = \"denied.>\"\npublish = false\nsubscribe = false\n\
-         [[access]]\npattern = \"read.>\"\nsubscribe = true\nanonymous = true\n\
-         [[access]]\npattern = \"members.>\"\npublish = true\nsubscribe = true\n\
-         [[access]]\npattern = \"named.>\"\nsubject = \"ad*\"\npublish = true\nsubscribe = true\n\
-         [[access]]\npattern = \"bobs.>\"\nsubject = \"bob\"\npublish = true\nsubscribe = true\n\
-         [[access]]\npattern = \"role.>\"\nclaim = { team.roles = \"admin\" }\npublish = true\nsubscribe = true\n\
-         [[access]]\npattern = \"boss.>\"\nclaim = { team.roles = \"boss\" }\npublish = true\nsubscribe = true\n\
-         [[access]]\npattern = \"own.{sub}.>\"\npublish = true\nsubscribe = true\n\
-         [[access]]\npattern = \"barred.>\"\nclaim = { level = 3 }\n\
-         [[access]]\npattern = \"barred.>\"\npublish = true\nsubscribe = true\nanonymous = true\n",
-    );
-    let rights =
-        ["publish", "subscribe", "history", "presence", "consume", "request", "respond", "manage", "later"];
-    let prefixes = [
-        "mine", "others", "denied", "read", "members", "named", "bobs", "role", "boss", "own.ada", "own.bob",
-        "barred",
-    ];
-    let mut producer = 100;
-    for right in rights.iter().map(Some).chain([None]) {
-        let allow = json!([{"topics": ["mine.>", "denied.>", "read.>", "barred.>"], "to": right.into_iter().collect::<Vec<_>>()}]);
-        let mut claims = claims("ada", allow);
-        claims.as_object_mut().unwrap().remove("aud");
-        (claims["team"], claims["level"]) = (json!({"roles": ["user", "admin"]}), json!(3));
-        for token in [by_secret(&claims), String::new()] {
-            let is_signed_in = !token.is_empty();
-            for (path, needs) in PATHS {
-                for prefix in prefixes {
-                    producer += 1;
-                    // To subscribe is to read in any way.
-                    let has = is_signed_in
-                        && right.is_some_and(|right| {
-                            *right == needs || *right == "subscribe" && needs == "history"
-                        });
-                    let expected = match prefix {
-                        "mine" => has,
-                        "read" => has || needs != "publish",
-                        "members" | "named" | "role" | "own.ada" => is_signed_in,
-                        "barred" => !is_signed_in,
-                        _ => false,
-                    };
-                    let to = keyed.hub.address;
-                    let allowed = try_request(to, path, prefix, &token)
-                        .unwrap_or_else(|| try_path(&mut bearer(to, producer, &token), path, prefix));
-                    assert_eq!(allowed, expected, "{right:?} {is_signed_in} {path} {prefix}");
-                }
-            }
-        }
     }
 }
 

@@ -22,6 +22,11 @@ pub(crate) struct Keyed {
 
 impl Keyed {
     pub(crate) fn start(more: &str) -> Self {
+        Self::start_with(more, &[])
+    }
+
+    /// The same, with variables of its own.
+    pub(crate) fn start_with(more: &str, env: &[(&str, &str)]) -> Self {
         let secret = File::new(SECRET);
         let mut toml = format!(
             "shards = 2\nadmin_listen = \"127.0.0.1:0\"\nallow_no_origin = true\n[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{}\"\nkid = \"hs\"\n",
@@ -37,7 +42,7 @@ impl Keyed {
             );
         }
         let file = File::new(&format!("{toml}{more}"));
-        let hub = Hub::start(&["--config", file.path()], &[]);
+        let hub = Hub::start(&["--config", file.path()], env);
         Self { hub, _files: vec![secret, file] }
     }
 }
