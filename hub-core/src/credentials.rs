@@ -1,12 +1,14 @@
 //! Tokens that wait to be checked, by whoever lends a thread, in turns by account: a flood of bad ones waits for itself.
 //! What became of them goes to the shards of those who brought them. Knows nothing of what a token is made of.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
 
 use crate::access::caller::Pass;
+use crate::credentials::claim_path::ClaimPath;
 use crate::credentials::standing::Standing;
 use crate::errands::Errands;
 use crate::ledger::{Account, Charge, Kind, Ledger};
@@ -16,6 +18,8 @@ use crate::sync::{Mutex, lock};
 pub mod standing;
 
 pub mod revocations;
+
+pub mod claim_path;
 
 /// What waits to be checked, and what was.
 #[derive(Debug)]
@@ -58,7 +62,8 @@ pub enum Unwelcome {
     Code(Code),
 }
 
-/// What is wrong with a token: the check that it failed, and nothing of what it says.
+/// What is wrong with a token: the check that it failed, and of what it says no more than which claim is at fault. That is
+/// known of sound signatures only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadToken {
     /// It is no signed token.
@@ -80,9 +85,9 @@ pub enum BadToken {
     /// Its time has not come.
     NotYet,
     /// A claim is missing or is not what it has to be.
-    Claims,
+    Claims(ClaimPath),
     /// It says more than is read.
-    TooMuch,
+    TooMuch(ClaimPath),
     /// Its subject is missing, or cannot stand in a topic's name where the token wants it to.
     Subject,
     /// Its key is none of the hub's any more.
@@ -129,10 +134,10 @@ impl Unwelcome {
 
     /// What people are.
     #[must_use]
-    pub const fn sentence(self) -> &'static str {
+    pub fn sentence(self) -> Cow<'static, str> {
         match self {
             Self::Token(bad) => bad.sentence(),
-            Self::Code(code) => code.sentence(),
+            Self::Code(code) => code.sentence().into(),
         }
     }
 }
@@ -149,8 +154,8 @@ impl BadToken {
         Self::Audience,
         Self::Expired,
         Self::NotYet,
-        Self::Claims,
-        Self::TooMuch,
+        Self::Claims(ClaimPath::NONE),
+        Self::TooMuch(ClaimPath::NONE),
         Self::Subject,
         Self::KeyGone,
         Self::Revoked,
@@ -159,8 +164,9 @@ impl BadToken {
 
     /// Its number, from 1 on, among what is counted.
     #[must_use]
-    pub const fn number(self) -> u64 {
-        self as u64 + 1
+    pub fn number(self) -> u64 {
+        let is_it = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(&self);
+        Self::ALL.iter().position(is_it).map_or(0, |at| at as u64 + 1)
     }
 
     /// The check that it failed, to operators.
@@ -176,8 +182,8 @@ impl BadToken {
             Self::Audience => "aud",
             Self::Expired => "exp",
             Self::NotYet => "nbf",
-            Self::Claims => "claims",
-            Self::TooMuch => "allow",
+            Self::Claims(_) => "claims",
+            Self::TooMuch(_) => "allow",
             Self::Subject => "sub",
             Self::KeyGone => "key",
             Self::Revoked => "revoked",
@@ -185,9 +191,20 @@ impl BadToken {
         }
     }
 
-    /// Says it to people.
+    /// Says it to people, and names the claim that is at fault, if it is one.
     #[must_use]
-    pub const fn sentence(self) -> &'static str {
+    pub fn sentence(self) -> Cow<'static, str> {
+        let (Self::Claims(claim) | Self::TooMuch(claim)) = self else { return self.bare_sentence().into() };
+        match (self, claim.as_str()) {
+            (_, "") => self.bare_sentence().into(),
+            (Self::TooMuch(_), claim) => format!("the token's `{claim}` says more than the hub reads").into(),
+            (_, claim) => format!("the token's `{claim}` is missing or is not what it may be").into(),
+        }
+    }
+
+    /// The same without a name.
+    #[must_use]
+    pub const fn bare_sentence(self) -> &'static str {
         match self {
             Self::Malformed => "the token is no signed JWT",
             Self::TooLong => "the token is longer than 8192 bytes",
@@ -198,8 +215,8 @@ impl BadToken {
             Self::Audience => "the token's `aud` does not name this hub",
             Self::Expired => "the token has expired",
             Self::NotYet => "the token is not valid yet by its `nbf`",
-            Self::Claims => "a claim of the token is missing or has a wrong form",
-            Self::TooMuch => "the token's `tidewire` claim says more than the hub reads",
+            Self::Claims(_) => "a claim of the token is missing or has a wrong form",
+            Self::TooMuch(_) => "the token says more than the hub reads",
             Self::Subject => "the token's `sub` is missing, too long, or cannot stand for `{sub}` in a topic",
             Self::KeyGone => "the hub has no longer the key that the token is signed with",
             Self::Revoked => "the token was revoked",

@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::{Map, Value};
 use tidewire_hub_core::access::caller::{Origin, Pass};
 use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::credentials::claim_path::ClaimPath;
 use tidewire_hub_core::credentials::{BadToken, TOKEN_BYTES_MAX};
 
 use crate::tokens::claims::Claims;
@@ -24,6 +27,8 @@ pub mod jwks;
 pub mod key;
 
 pub mod claims;
+
+pub mod own;
 
 pub mod mapping;
 
@@ -111,15 +116,19 @@ impl Keyring {
         if header.alg != key.algorithm {
             return Err(BadToken::Algorithm);
         }
-        let token = decode::<Map<String, Value>>(token, &key.public, &validation(key));
-        let claims = Claims::read(&token.map_err(|error| bad(error.kind()))?.claims, &self.mapping)?;
+        let decoded = decode::<Map<String, Value>>(token, &key.public, &validation(key));
+        let decoded = decoded.map_err(|error| match error.kind() {
+            ErrorKind::Json(_) => unreadable(token, &self.mapping),
+            kind => bad(kind),
+        })?;
+        let claims = Claims::read(&decoded.claims, &self.mapping)?;
         if self.seconds_max.is_some_and(|max| claims.lasts_seconds().is_none_or(|lasts| lasts > max)) {
             return Err(BadToken::Lasting);
         }
         // Else it would be good for longer than it says, and no revocation of what was issued before would mean it.
         let latest = wall_ms() / 1_000 + key.leeway_seconds + CLOCKS_SECONDS;
         if claims.issued_seconds().is_some_and(|issued| issued > latest) {
-            return Err(BadToken::Claims);
+            return Err(BadToken::Claims(ClaimPath::of(format_args!("iat"))));
         }
         Ok((claims, key))
     }
@@ -160,20 +169,28 @@ fn bad(kind: &ErrorKind) -> BadToken {
             "sub" => BadToken::Subject,
             "iss" => BadToken::Issuer,
             "aud" => BadToken::Audience,
-            _ => BadToken::Claims,
+            other => BadToken::Claims(ClaimPath::of(format_args!("{other}"))),
         },
-        // The signature was checked by then: what cannot be read is the claims.
-        ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_) => BadToken::Claims,
+        ErrorKind::InvalidClaimFormat(claim) => BadToken::Claims(ClaimPath::of(format_args!("{claim}"))),
         _ => BadToken::Malformed,
     }
 }
 
+/// Which claim it is that the library cannot read. It has checked the header and the signature by then.
+fn unreadable(token: &str, mapping: &Mapping) -> BadToken {
+    let claims = part(token, 1).and_then(|claims| Claims::read(claims.as_object()?, mapping).err());
+    claims.unwrap_or(BadToken::Claims(ClaimPath::NONE))
+}
+
+/// What a part of a token says.
+fn part(token: &str, at: usize) -> Option<Value> {
+    let part = URL_SAFE_NO_PAD.decode(token.split('.').nth(at)?).ok()?;
+    serde_json::from_slice(&part).ok()
+}
+
 /// Whether the header of a token is sound but for its `alg`.
 fn names_another_algorithm(token: &str) -> bool {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
-    let header = header.and_then(|header| serde_json::from_slice::<serde_json::Value>(&header).ok());
+    let header = part(token, 0);
     let named = header.as_ref().and_then(|header| header.get("alg")?.as_str());
     named.is_some_and(|alg| alg.parse::<jsonwebtoken::Algorithm>().is_err())
 }

@@ -63,24 +63,27 @@ fn a_token_that_fails_any_check_is_refused_with_its_name() {
     let many: Vec<String> = (0..65).map(|n| format!("a.{n}")).collect();
     for (token, says) in [
         (set("exp", json!(now() - 1)), "has expired"),
-        (set("exp", json!(-5)), "has a wrong form"),
-        (set("exp", json!("soon")), "has a wrong form"),
-        (without("exp"), "has a wrong form"),
+        (set("exp", json!(-5)), "`exp` is missing or is not"),
+        (set("exp", json!("soon")), "`exp` is missing or is not"),
+        (without("exp"), "`exp` is missing or is not"),
         (set("nbf", json!(now() + 60)), "not valid yet"),
-        (set("nbf", json!("later")), "has a wrong form"),
+        (set("nbf", json!("later")), "`nbf` is missing or is not"),
         (set("aud", json!("somebody")), "`aud`"),
         (set("aud", json!(["somebody", "else"])), "`aud`"),
         (without("aud"), "`aud`"),
         (set("iss", json!("https://evil.example.com")), "`iss`"),
-        (set("iss", json!(["https://evil.example.com", "https://issuer.example.com"])), "has a wrong form"),
+        (
+            set("iss", json!(["https://evil.example.com", "https://issuer.example.com"])),
+            "`iss` is missing or is not",
+        ),
         (without("iss"), "`iss`"),
         (without("sub"), "`sub`"),
         (set("sub", json!("")), "`sub`"),
         (set("sub", json!("x".repeat(256))), "`sub`"),
         (set("sub", json!("a\nb")), "`sub`"),
-        (set("tidewire", json!({"allow": "all"})), "has a wrong form"),
-        (allow(json!(["a..b"])), "has a wrong form"),
-        (allow(json!(many)), "more than the hub reads"),
+        (set("tidewire", json!({"allow": "all"})), "`tidewire.allow` is missing or is not"),
+        (allow(json!(["a", "a..b"])), "`tidewire.allow[0].topics[1]` is missing or is not"),
+        (allow(json!(many)), "`tidewire.allow` says more than the hub reads"),
         (set("padding", json!("x".repeat(9_000))), "longer than 8192 bytes"),
         (sign(Algorithm::ES256, Some("no such key"), &ec, &sound), "names no key"),
         (sign(Algorithm::ES256, None, &ec, &sound), "names no key"),
@@ -113,9 +116,37 @@ fn a_claim_of_the_wrong_sort_is_refused_whatever_its_key_asks_for() {
                 || wrong == json!({}) && name == "tidewire";
             if !is_right {
                 let told = refusal(to, &by_secret(&claims));
-                assert!(told.contains("has a wrong form"), "{claims}: {told}");
+                let says = format!("the token's `{name}` is missing or is not what it may be");
+                assert_eq!(told, says, "{claims}");
+                // Whoever cannot sign is told nothing of it.
+                let forged = EncodingKey::from_secret(b"another secret of more than thirty-two bytes");
+                let forged = sign(Algorithm::HS256, Some("hs"), &forged, &claims);
+                assert_eq!(refusal(to, &forged), "the token's signature does not fit its key");
             }
         }
+    }
+}
+
+#[test]
+fn the_part_of_a_claim_that_is_wrong_is_named() {
+    let keyed = Keyed::start("");
+    let sound = claims("ada", json!([]));
+    for (name, value, says) in [
+        ("jti", json!(["a"]), "jti"),
+        ("iat", json!("now"), "iat"),
+        ("iat", json!(now() + 600), "iat"),
+        ("tidewire", json!({"allow": null}), "tidewire.allow"),
+        ("tidewire", json!({"allow": [{"topics": ["a"], "to": []}, 5]}), "tidewire.allow[1]"),
+        ("tidewire", json!({"allow": [{"topics": ["a"]}]}), "tidewire.allow[0].to"),
+        ("tidewire", json!({"allow": [{"topics": "a", "to": []}]}), "tidewire.allow[0].topics"),
+        ("tidewire", json!({"allow": [{"topics": ["a"], "to": ["publish", 1]}]}), "tidewire.allow[0].to[1]"),
+        ("tidewire", json!({"allow": [{"topics": ["a", "."], "to": []}]}), "tidewire.allow[0].topics[1]"),
+    ] {
+        let mut claims = sound.clone();
+        claims.as_object_mut().unwrap().remove("aud");
+        claims[name] = value;
+        let told = refusal(keyed.hub.address, &by_secret(&claims));
+        assert_eq!(told, format!("the token's `{says}` is missing or is not what it may be"), "{claims}");
     }
 }
 

@@ -164,7 +164,7 @@ impl Session {
                 if self.bad_tokens == BAD_TOKENS_MAX {
                     return Err(unwelcome);
                 }
-                let message = unwelcome.sentence().into();
+                let message = unwelcome.sentence();
                 desk.replies.put(&HubFrame::Failed(Failed { message, ..failed_for(request, code) }));
                 Ok(Admission::GoesOn { differs: false })
             }

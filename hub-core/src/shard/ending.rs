@@ -35,14 +35,14 @@ impl Ending {
         let code = self.code()?;
         let (reconnect_after_ms, message) = match self {
             Self::Token(bad) => (0, bad.sentence()),
-            Self::Drain { reconnect_after_ms } => (reconnect_after_ms, code.sentence()),
+            Self::Drain { reconnect_after_ms } => (reconnect_after_ms, code.sentence().into()),
             Self::Operator { again: true } => {
-                (RETURN_MS, "the hub's operator has closed this connection; come back")
+                (RETURN_MS, "the hub's operator has closed this connection; come back".into())
             }
-            Self::Operator { again: false } => (0, "the hub's operator has closed this connection"),
-            Self::Code(_) | Self::Socket(..) | Self::Answer(_) => (0, code.sentence()),
+            Self::Operator { again: false } => (0, "the hub's operator has closed this connection".into()),
+            Self::Code(_) | Self::Socket(..) | Self::Answer(_) => (0, code.sentence().into()),
         };
-        Some(HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, message: message.into() }))
+        Some(HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, message }))
     }
 
     /// What the client, or its link, is blamed for; `None` if nothing went wrong.

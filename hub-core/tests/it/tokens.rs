@@ -178,7 +178,7 @@ fn whoever_brings_a_bad_token_is_told_which_check_it_failed_and_nothing_else_hap
         _ => (0, format!("{frame:?}")),
     };
     let heard = hub.heard_as(id, |code| (code, String::new()), told);
-    let sentence = BadToken::Signature.sentence().to_owned();
+    let sentence = BadToken::Signature.sentence().into_owned();
     assert_eq!(heard, [(4004, sentence), (4004, String::new())]);
     assert_eq!(hub.topics.metrics().subscriptions.value(), 0);
     assert_eq!(hub.topics.metrics().disconnected.of(Code::BadToken.number()), 1);

@@ -1,83 +1,74 @@
 //! What a token says, and what that allows. A token is read by whoever has a key, so its claims are wrong at most, and not
 //! hostile; what its subject is called may be anybody's choice all the same.
 
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use tidewire_hub_core::access::caller::{Allowance, Claims as Rest, Origin, Pass, Right, Rights};
 use tidewire_hub_core::access::only::with_subject;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::BadToken;
+use tidewire_hub_core::credentials::claim_path::ClaimPath;
 use tidewire_protocol::name::Pattern;
 
 use crate::tokens::flat;
 use crate::tokens::mapping::{Allow, Mapping};
+use crate::tokens::own::Tidewire;
 
 pub use tidewire_hub_core::access::only::SUB;
 
 /// The claims that mean something to the hub.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Claims {
     /// Whom it speaks of.
-    #[serde(default)]
     pub sub: String,
     /// Seconds since 1970; it may have a fraction.
-    pub exp: serde_json::Number,
-    /// Since when it is good, which the library checks.
-    #[serde(default, deserialize_with = "whole")]
-    pub nbf: Option<serde_json::Number>,
+    pub exp: Number,
     /// When it was issued.
-    #[serde(default, deserialize_with = "whole")]
-    pub iat: Option<serde_json::Number>,
+    pub iat: Option<Number>,
     /// What it is called.
-    #[serde(default, deserialize_with = "whole")]
     pub jti: Option<String>,
-    /// Who says so: one, and not a list.
-    #[serde(default, deserialize_with = "whole")]
-    pub iss: Option<String>,
-    /// Whom it is for, which the library checks.
-    #[serde(default, deserialize_with = "whole")]
-    pub aud: Option<Audience>,
     /// What is the hub's own.
-    #[serde(default)]
     pub tidewire: Tidewire,
+    /// What scopes allow besides.
+    pub scoped: Vec<Allow>,
     /// All others, for rules to ask.
-    #[serde(skip)]
     pub rest: Rest,
 }
 
-/// Whom a token is for: one, or some.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub enum Audience {
-    /// One.
-    One(String),
-    /// Any of these.
-    Some(Vec<String>),
-}
-
-/// A claim that may be left out, and is what it has to be where it is not: `null` is none of that.
-fn whole<'de, T: Deserialize<'de>, D: Deserializer<'de>>(claim: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(claim).map(Some)
-}
-
-/// The claim `tidewire`.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Tidewire {
-    /// What is allowed.
-    #[serde(default)]
-    pub allow: Vec<Allow>,
-}
-
 impl Claims {
-    /// Those of a token, in which they are where the mapping says.
+    /// Those of a token, in which they are where the mapping says. What the library checks is read here as well, so that it is
+    /// named where it is wrong.
     ///
     /// # Errors
     /// [`BadToken`] if something of it cannot be read.
     pub fn read(token: &Map<String, Value>, mapping: &Mapping) -> Result<Self, BadToken> {
-        let mut claims = Self::deserialize(token).map_err(|_| BadToken::Claims)?;
-        claims.sub = mapping.subject(token)?;
-        claims.tidewire.allow.extend(mapping.allowed(token)?);
-        Ok(Self { rest: flat::claims(token)?, ..claims })
+        let number = |name: &str| match token.get(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => Ok(Some(number.clone())),
+            Some(_) => Err(wrong(name)),
+        };
+        let text = |name: &str| match token.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(wrong(name)),
+        };
+        let exp = number("exp")?.ok_or_else(|| wrong("exp"))?;
+        number("nbf")?;
+        text("iss")?;
+        if let Some(aud) = token.get("aud")
+            && !aud.is_string()
+            && !aud.as_array().is_some_and(|list| list.iter().all(Value::is_string))
+        {
+            return Err(wrong("aud"));
+        }
+        Ok(Self {
+            sub: mapping.subject(token)?,
+            exp,
+            iat: number("iat")?,
+            jti: text("jti")?,
+            tidewire: token.get("tidewire").map_or_else(|| Ok(Tidewire::default()), Tidewire::read)?,
+            scoped: mapping.allowed(token)?,
+            rest: flat::claims(token)?,
+        })
     }
 
     /// What they allow. `now` is the steady clock's, `wall_ms` the system's; the token is taken somewhat longer than it says.
@@ -89,7 +80,7 @@ impl Claims {
         if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX || subject.contains(char::is_control) {
             return Err(BadToken::Subject);
         }
-        let exp_ms = self.exp_seconds().ok_or(BadToken::Claims)?.saturating_mul(1_000);
+        let exp_ms = self.exp_seconds().ok_or_else(|| wrong("exp"))?.saturating_mul(1_000);
         let ends_ms = exp_ms.saturating_add(leeway_seconds * 1_000);
         if ends_ms <= wall_ms {
             // Within its last second the library still takes it.
@@ -128,15 +119,23 @@ impl Claims {
         Some(self.exp_seconds()?.saturating_sub(self.issued_seconds()?))
     }
 
+    /// All that is allowed, by itself and by scopes.
+    pub fn allow(&self) -> impl Iterator<Item = &Allow> {
+        self.tidewire.allow.iter().chain(&self.scoped)
+    }
+
     fn allowances(&self) -> Result<Vec<Allowance>, BadToken> {
         let mut allowances = Vec::new();
-        for Allow { topics, to } in &self.tidewire.allow {
+        for (entry, Allow { topics, to }) in self.allow().enumerate() {
             let to = to.iter().filter_map(|name| right(name)).fold(Rights::NONE, Rights::with);
-            for topic in topics {
+            for (at, topic) in topics.iter().enumerate() {
                 if allowances.len() == ALLOWANCES_MAX {
-                    return Err(BadToken::TooMuch);
+                    return Err(BadToken::TooMuch(ClaimPath::of(format_args!("tidewire.allow"))));
                 }
-                allowances.push(Allowance { pattern: pattern(topic, &self.sub)?, to });
+                let is_own = entry < self.tidewire.allow.len();
+                let path = || ClaimPath::of(format_args!("tidewire.allow[{entry}].topics[{at}]"));
+                let path = || if is_own { path() } else { ClaimPath::NONE };
+                allowances.push(Allowance { pattern: pattern(topic, &self.sub, path)?, to });
             }
         }
         Ok(allowances)
@@ -144,7 +143,7 @@ impl Claims {
 }
 
 /// Whole seconds of a time.
-fn seconds(time: &serde_json::Number) -> Option<u64> {
+fn seconds(time: &Number) -> Option<u64> {
     let fraction = || time.as_f64().filter(|time| (0.0..1e18).contains(time)).map(|time| time as u64);
     time.as_u64().or_else(fraction)
 }
@@ -162,15 +161,20 @@ pub fn right(name: &str) -> Option<Right> {
 
 /// A pattern with the subject in the place of `{sub}`. The subject is one token of a name there, or a part of one: whatever
 /// could make the pattern match more than its writer meant is refused.
-fn pattern(text: &str, subject: &str) -> Result<Pattern, BadToken> {
+fn pattern(text: &str, subject: &str, path: impl Fn() -> ClaimPath) -> Result<Pattern, BadToken> {
     if !text.contains(SUB) {
-        return Pattern::parse(text).map_err(|_| BadToken::Claims);
+        return Pattern::parse(text).map_err(|_| BadToken::Claims(path()));
     }
     match with_subject(text, subject) {
         Some(pattern) => Ok(pattern),
         None if with_subject(SUB, subject).is_none() => Err(BadToken::Subject),
-        None => Err(BadToken::Claims),
+        None => Err(BadToken::Claims(path())),
     }
+}
+
+/// A claim that is missing, or is not what it has to be.
+fn wrong(path: &str) -> BadToken {
+    BadToken::Claims(ClaimPath::of(format_args!("{path}")))
 }
 
 /// The rights that a token may name; those behind the third are kept for later versions, and allow nothing yet.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tidewire_hub_core::access::caller::Claims;
 use tidewire_hub_core::credentials::BadToken;
+use tidewire_hub_core::credentials::claim_path::ClaimPath;
 
 /// All claims of a token but those that only tell it from others.
 ///
@@ -57,7 +58,7 @@ impl Flat {
     fn push(&mut self, path: &Arc<str>, value: Box<str>) -> Result<(), BadToken> {
         self.bytes += path.len() + value.len();
         if self.bytes > BYTES_MAX || self.claims.len() == COUNT_MAX {
-            return Err(BadToken::TooMuch);
+            return Err(BadToken::TooMuch(ClaimPath::NONE));
         }
         self.claims.push((Arc::clone(path), value));
         Ok(())
@@ -117,7 +118,7 @@ mod tests {
             deep,
         ] {
             let bad = read(&token).unwrap_err();
-            assert_eq!(bad, BadToken::TooMuch);
+            assert_eq!(bad, BadToken::TooMuch(ClaimPath::NONE));
         }
         assert!(read(&json!({ "groups": vec!["0123456789abcdef0123456789abcdef0123"; 200] })).is_ok());
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tidewire_hub_core::credentials::BadToken;
+use tidewire_hub_core::credentials::claim_path::ClaimPath;
 
 /// Where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Mapping {
     pub fn subject(&self, token: &Map<String, Value>) -> Result<String, BadToken> {
         match at(token, &self.subject) {
             None => Ok(String::new()),
-            Some(subject) => subject.as_str().map(str::to_owned).ok_or(BadToken::Claims),
+            Some(subject) => subject.as_str().map(str::to_owned).ok_or_else(|| wrong(&self.subject)),
         }
     }
 
@@ -55,13 +56,18 @@ impl Mapping {
             Some(Value::String(text)) => text.split_ascii_whitespace().collect(),
             Some(Value::Array(list)) => {
                 let texts = list.iter().map(Value::as_str).collect::<Option<_>>();
-                texts.ok_or(BadToken::Claims)?
+                texts.ok_or_else(|| wrong(&self.scope))?
             }
-            Some(_) => return Err(BadToken::Claims),
+            Some(_) => return Err(wrong(&self.scope)),
         };
         let allowed = self.scopes.iter().filter(|(name, _)| scopes.contains(&name.as_str()));
         Ok(allowed.flat_map(|(_, allow)| allow.iter().cloned()).collect())
     }
+}
+
+/// The claim at a path is not what it has to be.
+fn wrong(path: &str) -> BadToken {
+    BadToken::Claims(ClaimPath::of(format_args!("{path}")))
 }
 
 /// The claim at a path, be the dots in it between names or in one.
@@ -109,11 +115,11 @@ mod tests {
         );
         check(&json!({"sub": "ada", "user": {}, "scope": "a:read"}), Ok(""), Ok(&[]));
         check(&json!({"user": "x", "scp": "a:rea"}), Ok(""), Ok(&[]));
-        check(&json!({"user": {"name": 5}, "scp": 5}), Err(BadToken::Claims), Err(BadToken::Claims));
+        check(&json!({"user": {"name": 5}, "scp": 5}), Err(wrong("user.name")), Err(wrong("scp")));
         check(
             &json!({"user": {"name": null}, "scp": ["a:read", 1]}),
-            Err(BadToken::Claims),
-            Err(BadToken::Claims),
+            Err(wrong("user.name")),
+            Err(wrong("scp")),
         );
     }
 }

@@ -53,7 +53,7 @@ fn caller(config: &Config, token: Option<&str>) -> anyhow::Result<Caller> {
     // Without keys a hub looks at no token.
     let Some(token) = token.filter(|_| !config.keys.is_empty()) else { return Ok(Caller::default()) };
     let keys = fetched(config.keys.clone())?;
-    let pass = keys.admit(token, Millis(0)).map_err(|bad| Failure::Refused(bad.sentence().into()))?;
+    let pass = keys.admit(token, Millis(0)).map_err(|bad| Failure::Refused(bad.sentence().into_owned()))?;
     let account = Arc::new(Ledger::default()).account(AccountKey::default());
     Caller::new(pass, &account).map_err(|code| Failure::Refused(code.sentence().into()).into())
 }

@@ -161,7 +161,7 @@ fn check(token: &str, claims: &Value, keys: &Keyring) -> Result<(), BadToken> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(BadToken::TooLong);
     }
-    let claims = Claims::read(claims.as_object().ok_or(BadToken::Claims)?, &keys.mapping)?;
+    let claims = Claims::read(claims.as_object().ok_or(BadToken::Malformed)?, &keys.mapping)?;
     claims.pass(Millis(0), wall_ms(), 0).map(drop)
 }
 

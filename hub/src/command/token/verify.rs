@@ -32,7 +32,8 @@ impl Verify {
             let says = "the configuration has no [[auth.keys]]: a hub would take no token, and everybody is anonymous";
             return Err(Failure::Input(says.into()).into());
         }
-        let refused = |bad: tidewire_hub_core::credentials::BadToken| Failure::Refused(bad.sentence().into());
+        let refused =
+            |bad: tidewire_hub_core::credentials::BadToken| Failure::Refused(bad.sentence().into_owned());
         let (claims, key) = keys.verify(&token).map_err(refused)?;
         claims.pass(Millis(0), wall_ms(), key.leeway_seconds).map_err(refused)?;
         let (now, exp) = (wall_ms() / 1_000, claims.exp_seconds().unwrap_or_default());
@@ -45,7 +46,7 @@ impl Verify {
                 format!("{}: it has expired, and clocks may differ (`leeway_seconds`)\n", duration(left))
             }
         });
-        for allow in &claims.tidewire.allow {
+        for allow in claims.allow() {
             let known = allow.to.iter().filter(|name| right(name).is_some());
             let rights = known.map(String::as_str).collect::<Vec<_>>().join(", ");
             for topic in &allow.topics {
