@@ -322,7 +322,7 @@ impl InForce {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::access::caller::{Allowance, Claims, Origin, Pass, Rights};
+    use crate::access::caller::{Allowance, Claims, Pass, Rights};
     use crate::access::only::SubjectIs;
     use crate::clock::NEVER;
     use crate::ledger::{AccountKey, Ledger};
@@ -358,14 +358,7 @@ mod tests {
             to: to.iter().fold(Rights::NONE, |rights, right| rights.with(*right)),
         };
         let allow = allow.iter().map(allowance).collect();
-        Pass {
-            subject: subject.into(),
-            allow,
-            expires_at: NEVER,
-            ends_at: NEVER,
-            origin: Origin::default(),
-            claims: Claims::default(),
-        }
+        Pass { subject: subject.into(), allow, expires_at: NEVER, ends_at: NEVER, ..Pass::default() }
     }
 
     #[track_caller]

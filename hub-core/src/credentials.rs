@@ -88,6 +88,8 @@ pub enum BadToken {
     Claims(ClaimPath),
     /// It says more than is read.
     TooMuch(ClaimPath),
+    /// It sets a limit that nobody could hold its bearer to.
+    UnknownLimit(ClaimPath),
     /// Its subject is missing, or cannot stand in a topic's name where the token wants it to.
     Subject,
     /// Its key is none of the hub's any more.
@@ -144,7 +146,7 @@ impl Unwelcome {
 
 impl BadToken {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::TooLong,
         Self::UnknownKey,
@@ -160,6 +162,7 @@ impl BadToken {
         Self::KeyGone,
         Self::Revoked,
         Self::Lasting,
+        Self::UnknownLimit(ClaimPath::NONE),
     ];
 
     /// Its number, from 1 on, among what is counted.
@@ -188,16 +191,22 @@ impl BadToken {
             Self::KeyGone => "key",
             Self::Revoked => "revoked",
             Self::Lasting => "lasting",
+            Self::UnknownLimit(_) => "limits",
         }
     }
 
     /// Says it to people, and names the claim that is at fault, if it is one.
     #[must_use]
     pub fn sentence(self) -> Cow<'static, str> {
-        let (Self::Claims(claim) | Self::TooMuch(claim)) = self else { return self.bare_sentence().into() };
+        let (Self::Claims(claim) | Self::TooMuch(claim) | Self::UnknownLimit(claim)) = self else {
+            return self.bare_sentence().into();
+        };
         match (self, claim.as_str()) {
             (_, "") => self.bare_sentence().into(),
             (Self::TooMuch(_), claim) => format!("the token's `{claim}` says more than the hub reads").into(),
+            (Self::UnknownLimit(_), claim) => {
+                format!("the token's `{claim}` is a limit that the hub does not know").into()
+            }
             (_, claim) => format!("the token's `{claim}` is missing or is not what it may be").into(),
         }
     }
@@ -221,6 +230,7 @@ impl BadToken {
             Self::KeyGone => "the hub has no longer the key that the token is signed with",
             Self::Revoked => "the token was revoked",
             Self::Lasting => "the token lasts longer, from its `iat` to its `exp`, than the hub takes",
+            Self::UnknownLimit(_) => "the token sets a limit that the hub does not know",
         }
     }
 }

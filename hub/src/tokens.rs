@@ -205,18 +205,26 @@ pub fn wall_ms() -> u64 {
 mod tests {
     use super::*;
     use crate::tokens::claims::{ALLOWANCES_MAX, RIGHTS};
+    use crate::tokens::own::INFO_BYTES_MAX;
+    use tidewire_hub_core::limits::of_bearer::Bound;
 
     #[test]
     fn the_page_has_every_sentence_every_right_and_the_bounds() {
         let page = include_str!("../../docs/ACCESS.md");
         for bad in BadToken::ALL {
-            assert!(page.contains(&format!("\n| {} | `{}` |", bad.sentence(), bad.check())), "{bad:?}");
+            assert!(page.contains(&format!("\n| {} | `{}` |", bad.bare_sentence(), bad.check())), "{bad:?}");
         }
         for right in RIGHTS {
             assert!(page.contains(&format!("`{right}`")), "{right}");
         }
         assert!(page.contains(&format!("at most {TOKEN_BYTES_MAX} bytes")));
         assert!(page.contains(&format!("at most {ALLOWANCES_MAX} topics and patterns")));
+        assert!(page.contains(&format!("a JSON object of at most {INFO_BYTES_MAX} bytes")));
+        let limits = include_str!("../../docs/CONFIGURATION.md");
+        for bound in Bound::ALL {
+            assert!(page.contains(&format!("`{}`", bound.name())), "{bound:?}");
+            assert!(limits.contains(&format!("\n| `{}` | ", bound.name())), "{bound:?}");
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod subscribers;
 mod tls;
 mod tls_clients;
 mod token_command;
+mod token_limits;
 mod tokens;
 mod updates;
 mod ways;

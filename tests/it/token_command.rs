@@ -41,6 +41,14 @@ fn a_token_that_is_created_is_taken_and_allows_what_it_was_to() {
     for (config, key) in &configurations {
         let mut create = token(&["create", "--config", config.path(), "--sub", "ada", "--expires", "10m"]);
         create.args(["--allow", "a.{sub}.>,a.all=publish,subscribe", "--allow", "b=history"]).args(key);
+        create.args([
+            "--limit",
+            "subscriptions_max=7",
+            "--limit",
+            "handles_max=9",
+            "--info",
+            r#"{"name": "Ada"}"#,
+        ]);
         let signed = succeed(&output(&mut create)).trim().to_owned();
         let verified = succeed(&output(&mut token(&["verify", "--config", config.path(), &signed])));
         for says in [
@@ -50,6 +58,9 @@ fn a_token_that_is_created_is_taken_and_allows_what_it_was_to() {
             "a.ada.>: publish, subscribe\n",
             "a.all: publish, subscribe\n",
             "b: history\n",
+            "  subscriptions_max: 7, or what the hub's limit is if that is less\n",
+            "  handles_max: 9, or",
+            "  operators see: {\"name\":\"Ada\"}\n",
         ] {
             assert!(verified.contains(says), "{says}: {verified}");
         }
@@ -93,6 +104,7 @@ fn what_is_wrong_with_a_token_to_be_is_told_without_its_key() {
     };
     let private = format!("{KEYS}/ec.private.pem");
     let rsa = format!("{KEYS}/rsa.private.pem");
+    let long = json!({ "a": "x".repeat(1_024) }).to_string();
     for (made, says) in [
         (create(&by_key, &[]), "--key is missing"),
         (create(&by_key, &["--key", &rsa]), "holds no private key that ES256"),
@@ -102,6 +114,14 @@ fn what_is_wrong_with_a_token_to_be_is_told_without_its_key() {
         (create(&by_secret, &["--allow", "a=read"]), "there is no right `read`"),
         (create(&by_secret, &["--allow", "a..b=publish"]), "no topic or pattern"),
         (create(&by_secret, &["--expires", "soon"]), "such as 10m"),
+        (create(&by_secret, &["--limit", "handles_max"]), "allowed: NAME=N"),
+        (create(&by_secret, &["--limit", "handles_max=0"]), "a whole number of 1 at least"),
+        (
+            create(&by_secret, &["--limit", "node_bytes_max=1"]),
+            "no token sets a limit `node_bytes_max`; there are",
+        ),
+        (create(&by_secret, &["--info", "Ada"]), "--info is a JSON object"),
+        (create(&by_secret, &["--info", &long]), "`tidewire.info` says more than the hub reads"),
         (create(&by_secret, &["--algorithm", "HS256", "--key", &private]), "leave out --algorithm"),
         (create(&by_secret, &["--kid", "x"]), "its key has no `kid`"),
     ] {
@@ -216,11 +236,13 @@ fn inspecting_tells_times_and_names_rights_that_no_hub_has() {
     let mut claims = claims("ada", json!([{"topics": ["a"], "to": ["manage", "read"]}]));
     claims["exp"] = json!(now() + 86_400 * 3 + 5);
     claims["nbf"] = json!(1);
+    claims["tidewire"]["limits"] = json!({"handles_max": 1, "topics_max": 1});
     let said = output(&mut token(&["inspect", &by_secret(&claims)]));
     let told = String::from_utf8_lossy(&said.stderr);
     assert!(said.status.success() && told.contains("there is no right \"read\""), "{told}");
     assert!(told.contains("it expires in 3 d 0 h") && !told.contains("\"manage\""), "{told}");
     assert!(told.contains(" d ") && told.contains(" h ago"), "{told}");
+    assert!(told.contains("there is no limit \"topics_max\"") && !told.contains("\"handles_max\""), "{told}");
 }
 
 /// Whether Ada's token is brought, a topic, and what decides to publish, to subscribe and to read history.

@@ -7,6 +7,8 @@ use tidewire_protocol::name::{Pattern, Selector};
 
 use crate::clock::{Millis, NEVER};
 use crate::ledger::{Account, Charge, Kind};
+use crate::limits::of_bearer::{Bound, Bounds};
+use crate::pace::{Exhausted, Pace};
 
 /// Something that may be allowed or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub struct Allowance {
 }
 
 /// What a token that was found sound says of its bearer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pass {
     /// Whom it speaks of; never empty.
     pub subject: Arc<str>,
@@ -47,6 +49,10 @@ pub struct Pass {
     pub origin: Origin,
     /// What else it says, for rules to ask.
     pub claims: Claims,
+    /// Which limits it narrows.
+    pub limits: Bounds,
+    /// What its bearer is to be known by, a JSON object. It means nothing to the hub.
+    pub info: Option<Arc<str>>,
 }
 
 /// Claims, each by its path and its value as JSON; a list has an entry for each of its values.
@@ -77,6 +83,8 @@ struct Bearer {
     pass: Pass,
     /// Which of its passes that is.
     edition: PassEdition,
+    /// How fast it publishes, where its pass says how fast it may.
+    pace: Pace,
     /// What it takes.
     charge: Charge,
 }
@@ -111,6 +119,11 @@ impl Pass {
 }
 
 impl Bearer {
+    /// Publishes a second that its pass lets it make; 0 for no limit.
+    fn per_second(&self) -> u64 {
+        self.pass.limits.get(Bound::PublishesPerSecond).unwrap_or(0)
+    }
+
     /// Bytes that it takes with a pass.
     fn bytes(pass: &Pass) -> usize {
         let names: usize = pass.allow.iter().map(|allowance| allowance.pattern.as_str().len()).sum();
@@ -121,6 +134,8 @@ impl Bearer {
             + pass.subject.len()
             + id
             + pass.claims.bytes()
+            + pass.limits.bytes()
+            + pass.info.as_ref().map_or(0, |info| SHARED_BYTES + info.len())
             + pass.allow.capacity() * each
             + names
     }
@@ -134,7 +149,8 @@ impl Caller {
     pub fn new(pass: Pass, account: &Arc<Account>) -> Result<Self, Code> {
         let mut charge = Charge::new(account, Kind::Tokens);
         let pass = Self::hold(pass, &mut charge)?;
-        Ok(Self(Some(Box::new(Bearer { pass, edition: PassEdition::default(), charge }))))
+        let (edition, pace) = (PassEdition::default(), Pace::default());
+        Ok(Self(Some(Box::new(Bearer { pass, edition, pace, charge }))))
     }
 
     /// The same, for one more connection, whose account answers for it.
@@ -191,6 +207,29 @@ impl Caller {
     #[must_use]
     pub fn expires_ms(&self, now: Millis) -> u64 {
         self.pass().map_or(0, |pass| pass.expires_at.since(now).max(1))
+    }
+
+    /// A limit of the hub as it is for this one, whose pass may narrow it.
+    #[must_use]
+    pub fn at_most(&self, bound: Bound, limit: usize) -> usize {
+        let most = self.pass().and_then(|pass| pass.limits.get(bound));
+        most.and_then(|most| usize::try_from(most).ok()).map_or(limit, |most| most.min(limit))
+    }
+
+    /// Asks for one publish at the rate that its pass sets, if it does, and takes none.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if it is too early for one more.
+    pub fn ask_rate(&self, now: Millis) -> Result<(), Exhausted> {
+        self.0.as_ref().map_or(Ok(()), |bearer| bearer.pace.ask(now, bearer.per_second()))
+    }
+
+    /// Takes so many; see [`Pace::take`].
+    ///
+    /// # Errors
+    /// [`Exhausted`] if it is too early for one more.
+    pub fn take_rate(&self, now: Millis, count: u64) -> Result<(), Exhausted> {
+        self.0.as_ref().map_or(Ok(()), |bearer| bearer.pace.take(now, bearer.per_second(), count))
     }
 
     /// Which allowance of its pass allows something.

@@ -13,6 +13,7 @@ use crate::access::Granted;
 use crate::calls::{By, CallId, Calls, Of, Placed};
 use crate::clock::Millis;
 use crate::letter::{Fate, KEPT_OUT, Outcome};
+use crate::limits::of_bearer::Bound;
 use crate::log::submission::{Numbered, Submission, Wish};
 use crate::log::windows::{Stream, WindowKey};
 use crate::names::producers::{Attachment, Claim};
@@ -161,16 +162,19 @@ impl<R> Calls<R> {
         if depth(topic.as_str()) > limits.topic_depth_max {
             return Err(Code::BadName);
         }
-        if message.payload.len() > limits.message_bytes_max {
+        if message.payload.len() > by.caller.at_most(Bound::MessageBytes, limits.message_bytes_max) {
             return Err(Code::TooLarge);
         }
         self.topics.access().now().publish(by.caller, topic)
     }
 
-    /// Takes so many from the rates of the connection and of its address, or from neither.
+    /// Takes so many from the rates of the connection, of its token and of its address, or from none. The token's is that of
+    /// all connections by which it calls; what another of them takes meanwhile costs this call's address nothing.
     fn pay(&self, now: Millis, by: By<'_>, count: u64) -> Result<(), Refusal> {
         let limits = self.topics.limits();
         by.pace.ask(now, limits.publishes_per_second_max)?;
+        by.account.pace.ask(now, limits.publishes_per_second_per_address_max)?;
+        by.caller.take_rate(now, count)?;
         by.account.pace.take(now, limits.publishes_per_second_per_address_max, count)?;
         Ok(by.pace.take(now, limits.publishes_per_second_max, count)?)
     }

@@ -148,7 +148,7 @@ mod tests {
             expires_at: NEVER,
             ends_at: NEVER,
             origin,
-            claims: Default::default(),
+            ..Pass::default()
         }
     }
 

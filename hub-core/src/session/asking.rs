@@ -10,6 +10,7 @@ use tidewire_protocol::position::Start;
 use crate::access::Granted;
 use crate::access::caller::{Caller, Right};
 use crate::clock::Millis;
+use crate::limits::of_bearer::Bound;
 use crate::reading::job::{Ask, PageRead};
 use crate::reading::reads::Asker;
 use crate::session::AskedPage;
@@ -23,8 +24,8 @@ pub fn subscription(frame: Subscribe<'_>, caller: &Caller, desk: &mut Desk<'_>) 
     let limits = desk.topics.limits();
     let checked = readable(&frame.name, caller, Right::Subscribe, desk.topics).and_then(|selector| {
         let is_pattern = matches!(*selector, Selector::Pattern(_));
-        if desk.subscriptions >= limits.subscriptions_max
-            || is_pattern && desk.patterns >= limits.patterns_max
+        if desk.subscriptions >= caller.at_most(Bound::Subscriptions, limits.subscriptions_max)
+            || is_pattern && desk.patterns >= caller.at_most(Bound::Patterns, limits.patterns_max)
         {
             return Err(Code::LimitReached);
         }

@@ -12,7 +12,7 @@ use crate::access::caller::Caller;
 use crate::access::{Grant, Granted};
 use crate::clock::Millis;
 use crate::ledger::{Charge, Kind};
-use crate::limits::Limits;
+use crate::limits::of_bearer::Bound;
 use crate::log::submission::Wish;
 use crate::log::windows::{Opening, Stream, WindowKey};
 use crate::names::producers::Attachment;
@@ -51,7 +51,7 @@ impl Session {
 
     /// Opens a handle for updates that may be lost. Only a refusal is told.
     fn open_for_updates(&mut self, open: &Open<'_>, desk: &mut Desk<'_>) -> Result<(), Code> {
-        let room = self.handles.count_for_updates() < desk.topics.limits().handles_max;
+        let room = self.handles.count_for_updates() < self.handles_max(desk);
         let granted = match self.participant(open.participant) {
             _ if !room => Err(Code::LimitReached),
             None => Err(self.refused.why_gone(open.participant)),
@@ -85,8 +85,7 @@ impl Session {
         if self.may_use(now, update.handle, open.place.grant(), desk).is_none() {
             return Err(Code::Forbidden.into());
         }
-        let limits = desk.topics.limits();
-        if update.payload.len() > limits.message_bytes_max {
+        if update.payload.len() > self.message_bytes_max(desk) {
             return Err(Code::TooLarge.into());
         }
         if update.content == Content::Unknown {
@@ -124,8 +123,7 @@ impl Session {
         open: &Open<'_>,
         desk: &Desk<'_>,
     ) -> Result<(Granted<TopicName>, Opening), Code> {
-        let limits = desk.topics.limits();
-        if self.handles.count() >= limits.handles_max {
+        if self.handles.count() >= self.handles_max(desk) {
             return Err(Code::LimitReached);
         }
         let gone = || self.refused.why_gone(open.participant);
@@ -200,7 +198,6 @@ impl Session {
         // Each publish has an answer of its own, behind that for the handle.
         let granted =
             self.may_use(now, publish.handle, open.place.grant(), desk).ok_or(Code::UnknownNumber)?;
-        let limits = desk.topics.limits();
         let count = self.whole.to_pay();
         self.pay(now, count, desk)?;
         if !desk.gathered.continues(origin, true) {
@@ -211,19 +208,32 @@ impl Session {
             let (account, sender) = (Arc::clone(desk.account), self.caller.subject().cloned());
             desk.gathered.from(Source { origin, handle, numbered, tag, sender, account, topic });
         }
-        let wish = if granted { wish(publish, limits) } else { Wish::Refuse(Code::Forbidden) };
+        let wish =
+            if granted { wish(publish, self.message_bytes_max(desk)) } else { Wish::Refuse(Code::Forbidden) };
         desk.gathered.add(publish, self.tag_of_another(publish.tag), wish);
         Ok(())
     }
 
-    /// Takes so many from the rates of the connection and of its address, or from neither.
+    /// Handles that it may have, of either kind.
+    fn handles_max(&self, desk: &Desk<'_>) -> usize {
+        self.caller.at_most(Bound::Handles, desk.topics.limits().handles_max)
+    }
+
+    /// Bytes of its longest message.
+    fn message_bytes_max(&self, desk: &Desk<'_>) -> usize {
+        self.caller.at_most(Bound::MessageBytes, desk.topics.limits().message_bytes_max)
+    }
+
+    /// Takes so many from the rates of the connection, of its token and of its address, or from none.
     fn pay(&self, now: Millis, count: u64, desk: &Desk<'_>) -> Result<(), Exhausted> {
         let limits = desk.topics.limits();
         // Only this connection takes from its own: what there is when it asks is there when it takes.
         if count > 0 {
             self.pace.ask(now, limits.publishes_per_second_max)?;
+            self.caller.ask_rate(now)?;
         }
         desk.account.pace.take(now, limits.publishes_per_second_per_address_max, count)?;
+        self.caller.take_rate(now, count)?;
         self.pace.take(now, limits.publishes_per_second_max, count)
     }
 
@@ -312,10 +322,10 @@ fn grant(open: &Open<'_>, caller: &Caller, desk: &Desk<'_>) -> Result<Granted<To
 }
 
 /// What the hub makes of a publish by what it looks like.
-fn wish(publish: &Publish<'_>, limits: &Limits) -> Wish {
+fn wish(publish: &Publish<'_>, message_bytes_max: usize) -> Wish {
     match publish.content {
         _ if publish.void => Wish::Void,
-        _ if publish.payload.len() > limits.message_bytes_max => Wish::Refuse(Code::TooLarge),
+        _ if publish.payload.len() > message_bytes_max => Wish::Refuse(Code::TooLarge),
         Content::Unknown => Wish::Refuse(Code::NotSupported),
         Content::Json | Content::Text | Content::Binary | Content::Cbor => Wish::Append,
     }

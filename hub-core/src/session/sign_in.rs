@@ -10,6 +10,7 @@ use crate::access::caller::{Caller, Pass};
 use crate::clock::Millis;
 use crate::credentials::Unwelcome;
 use crate::letter::Serial;
+use crate::limits::of_bearer::Bound;
 use crate::names::producers::Claim;
 use crate::session::desk::Desk;
 use crate::session::replies::Replies;
@@ -188,7 +189,7 @@ impl Session {
         desk.replies.put(&HubFrame::Welcome(Welcome {
             tag,
             heartbeat_ms: limits.heartbeat_ms,
-            message_bytes_max: limits.message_bytes_max as u64,
+            message_bytes_max: self.caller.at_most(Bound::MessageBytes, limits.message_bytes_max) as u64,
             in_flight_max: limits.in_flight_max,
             subject: subject.into(),
             agent: concat!("tidewire/", env!("CARGO_PKG_VERSION")).into(),
@@ -210,7 +211,8 @@ impl Session {
         if self.participant(participant).is_some() {
             return Err(Code::BadFrame);
         }
-        let room = self.participants.len() < desk.topics.limits().participants_max;
+        let most = self.caller.at_most(Bound::Participants, desk.topics.limits().participants_max);
+        let room = self.participants.len() < most;
         let attached = match room {
             true => self.bring(participant, attach.producer, attach.incarnation, desk),
             false => Err(Code::LimitReached),

@@ -44,6 +44,8 @@ pub struct Seen {
     pub account: AccountKey,
     /// Whom its token speaks of.
     pub subject: Option<Arc<str>>,
+    /// What its token says of it to whoever sees it, a JSON object.
+    pub info: Option<Arc<str>>,
     /// What the client calls itself.
     pub agent: Option<Arc<str>>,
     /// When it came, by the steady clock.
@@ -104,6 +106,7 @@ impl Shard {
             who: Which { slot, generation: connection.generation },
             account,
             subject: subject.cloned(),
+            info: connection.session.caller().pass().and_then(|pass| pass.info.clone()),
             agent: connection.session.agent().cloned(),
             since: connection.since,
             dialect: connection.dialect,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidewire_hub_core::access::caller::{Allowance, Caller, Claims, Origin, Pass, Right, Rights};
+use tidewire_hub_core::access::caller::{Allowance, Caller, Pass, Right, Rights};
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::calls::asking::Asked;
 use tidewire_hub_core::calls::probing::{Probe, rule};
@@ -41,14 +41,8 @@ impl Visitor {
         let account = hub.topics.ledger().account(AccountKey(address));
         let to = Rights::NONE.with(Right::Publish).with(Right::Subscribe);
         let allow = vec![Allowance { pattern: Pattern::parse(">").unwrap(), to }];
-        let pass = Pass {
-            subject: subject.into(),
-            allow,
-            expires_at: NEVER,
-            ends_at: NEVER,
-            origin: Default::default(),
-            claims: Default::default(),
-        };
+        let pass =
+            Pass { subject: subject.into(), allow, expires_at: NEVER, ends_at: NEVER, ..Pass::default() };
         Self::new(hub, address, Caller::new(pass, &account).unwrap())
     }
 
@@ -176,14 +170,7 @@ fn a_caller_whose_token_has_ended_gets_nothing() {
     let mut ada = Visitor::with_token(&hub, 9, "ada");
     let allow = Vec::new();
     let ends_at = hub.now.plus(1_000);
-    let pass = Pass {
-        subject: "ada".into(),
-        allow,
-        expires_at: ends_at,
-        ends_at,
-        origin: Origin::default(),
-        claims: Claims::default(),
-    };
+    let pass = Pass { subject: "ada".into(), allow, expires_at: ends_at, ends_at, ..Pass::default() };
     ada.caller = Caller::new(pass, &ada.account).unwrap();
     let anybody = Visitor::new(&hub, 9, Caller::default());
     let what = hub.calls.readable(hub.now, anybody.by(), Right::History, "a").unwrap();

@@ -382,9 +382,8 @@ fn a_stream_ends_with_its_token() {
         pattern: Pattern::parse(pattern).unwrap(),
         to: Rights::NONE.with(Right::Subscribe),
     };
-    let (origin, claims) = Default::default();
-    let pass =
-        Pass { subject: "ada".into(), allow: vec![allow("t")], expires_at: ends_at, ends_at, origin, claims };
+    let (subject, allow) = ("ada".into(), vec![allow("t")]);
+    let pass = Pass { subject, allow, expires_at: ends_at, ends_at, ..Pass::default() };
     let caller = Caller::new(pass, &hub.topics.ledger().account(READER)).unwrap();
     let stranger = hub.listener(READER, &[("t", Start::Latest)]);
     assert!(read(&hub, stranger).ended);
@@ -408,8 +407,8 @@ fn a_stream_ends_when_its_token_is_taken_back_and_none_begins_by_that() {
         let to = Rights::NONE.with(Right::Subscribe);
         let allow = vec![Allowance { pattern: Pattern::parse("t").unwrap(), to }];
         let origin = Origin { id: Some(id.into()), ..Origin::default() };
-        let claims = Default::default();
-        let pass = Pass { subject: "ada".into(), allow, expires_at: NEVER, ends_at: NEVER, origin, claims };
+        let (subject, ends_at) = ("ada".into(), NEVER);
+        let pass = Pass { subject, allow, expires_at: ends_at, ends_at, origin, ..Pass::default() };
         let caller = Caller::new(pass, &hub.topics.ledger().account(READER)).unwrap();
         hub.listener_with(READER, caller, &[("t", Start::Latest)])
     };

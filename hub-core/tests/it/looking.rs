@@ -61,8 +61,8 @@ fn they_are_found_by_address_and_subject_and_told_whole() {
         allow: Vec::new(),
         expires_at: NEVER,
         ends_at: NEVER,
-        origin: Default::default(),
-        claims: Default::default(),
+        info: Some("{\"name\":\"Ada\"}".into()),
+        ..Pass::default()
     };
     while hub.topics.credentials().turn(|_| Ok(pass())) {}
     hub.work();
@@ -76,10 +76,11 @@ fn they_are_found_by_address_and_subject_and_told_whole() {
         (ada.agent.as_deref(), ada.subject.as_deref(), ada.subscriptions),
         (Some("us/1"), Some("ada"), 2)
     );
+    assert_eq!(ada.info.as_deref(), Some("{\"name\":\"Ada\"}"));
     let other = seen(&hub, &Wanted { account: Some(AccountKey(6)), ..ALL });
     assert_eq!(
-        (other.len(), other[0].who.slot, &other[0].subject, &other[0].agent),
-        (1, two.0, &None, &None)
+        (other.len(), other[0].who.slot, &other[0].subject, &other[0].agent, &other[0].info),
+        (1, two.0, &None, &None, &None)
     );
     assert!(seen(&hub, &Wanted { subject: Some("ad".into()), ..ALL }).is_empty());
 }

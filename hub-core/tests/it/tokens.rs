@@ -8,6 +8,7 @@ use tidewire_hub_core::credentials::{BadToken, Verdict};
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::limits::of_bearer::Bound;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, Hello, History, SignIn, Subscribe};
 use tidewire_protocol::code::{Code, Outcome, WhenSlow};
@@ -51,7 +52,8 @@ fn ask(name: &str) -> ClientFrame<'_> {
 }
 
 /// Checks all tokens that wait. One is sound if it reads `SUBJECT SECONDS PATTERN...`, and allows everything there. A word
-/// `key=NUMBER` says with which key it is signed, `id=NAME` what it calls itself and `at=SECONDS` when it was issued.
+/// `key=NUMBER` says with which key it is signed, `id=NAME` what it calls itself, `at=SECONDS` when it was issued,
+/// `limit=NUMBER` how many subscriptions its bearer has and `info=TEXT` by what it is known.
 fn check(hub: &mut Hub) {
     let now = hub.now;
     while hub.topics.credentials().turn(|token| read(token.reveal(), now)) {}
@@ -72,14 +74,10 @@ fn read(token: &str, now: Millis) -> Result<Pass, BadToken> {
     let allowance = |word: &&str| Some(Allowance { pattern: Pattern::parse(word).ok()?, to });
     let expires_at = now.plus(seconds * 1_000);
     let allow = words.filter_map(allowance).collect();
-    Ok(Pass {
-        subject: subject.into(),
-        allow,
-        expires_at,
-        ends_at: expires_at,
-        origin,
-        claims: Default::default(),
-    })
+    let info = said("info").map(Into::into);
+    let limits = number("limit").map(|most| (Bound::Subscriptions, most)).into_iter().collect();
+    let (subject, claims) = (subject.into(), Default::default());
+    Ok(Pass { subject, allow, expires_at, ends_at: expires_at, origin, claims, limits, info })
 }
 
 /// Connects and signs in with a token.
@@ -612,6 +610,10 @@ fn what_a_token_says_is_on_its_bearers_account_while_it_is_there() {
     hub.say(ada, &[again(2, &long(602, 1))]);
     check(&mut hub);
     assert!((200..held / 2).contains(&hub.held(Kind::Tokens)));
+    let held = hub.held(Kind::Tokens);
+    hub.say(ada, &[again(3, &format!("{} info={} limit=3", long(602, 1), "x".repeat(1_000)))]);
+    check(&mut hub);
+    assert!((held + 1_000..held + 1_100).contains(&hub.held(Kind::Tokens)), "and what it says of its bearer");
     hub.shard.gone(hub.now, ada);
     assert_eq!(hub.held(Kind::Tokens), 0);
 }

@@ -10,6 +10,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::shard::looking::{Found, Seen, Wanted, Which};
@@ -41,6 +42,10 @@ struct Connection {
     /// Whom its token speaks of; absent for anonymous.
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
+    /// What its token says of it; absent if that says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    info: Option<Box<RawValue>>,
     /// What the client calls itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<String>,
@@ -157,12 +162,14 @@ impl Clock {
 
 impl Connection {
     fn new(shard: usize, seen: Seen, clock: Clock) -> Self {
-        let Seen { who, account, subject, agent, since, dialect, subscriptions, unread_bytes } = seen;
+        let Seen { who, account, subject, info, agent, since, dialect, subscriptions, unread_bytes } = seen;
         let address = address_of(account);
         Self {
             id: Id { shard, who }.to_string(),
             address: ShownNetwork(address).to_string(),
             subject: subject.map(|subject| subject.to_string()),
+            // It was read as JSON, and is written as that again.
+            info: info.and_then(|info| RawValue::from_string(info.to_string()).ok()),
             agent: agent.map(|agent| agent.to_string()),
             since: clock.system_ms.saturating_sub(clock.steady.since(since)),
             dialect: match dialect {

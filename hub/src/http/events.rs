@@ -11,6 +11,7 @@ use axum::response::Response;
 use hyper::body::Body as _;
 use tidewire_hub_core::access::caller::{Caller, Right};
 use tidewire_hub_core::credentials::Unwelcome;
+use tidewire_hub_core::limits::of_bearer::Bound;
 use tidewire_hub_core::session::asking::readable;
 use tidewire_hub_core::shard::listening::Listening;
 use tidewire_hub_core::topics::Topics;
@@ -101,7 +102,8 @@ fn wishes(query: &Query, caller: &Arc<Caller>, topics: &Topics) -> Result<Listen
 /// Topics and patterns that the caller may listen to.
 fn selectors(query: &Query, caller: &Caller, topics: &Topics) -> Result<Vec<Selector>, Problem> {
     let limits = topics.limits();
-    let names_max = limits.subscriptions_max.min(TOPICS_MAX);
+    let names_max = caller.at_most(Bound::Subscriptions, limits.subscriptions_max).min(TOPICS_MAX);
+    let patterns_max = caller.at_most(Bound::Patterns, limits.patterns_max);
     let (mut selectors, mut seen, mut patterns) = (Vec::new(), BTreeSet::new(), 0);
     for name in query.all("topic") {
         let wrong = |why: String| Problem::bad_request(format!("`topic` {why}"));
@@ -120,8 +122,8 @@ fn selectors(query: &Query, caller: &Caller, topics: &Topics) -> Result<Vec<Sele
             Problem::from(code).saying(format!("`topic` is `{}`: {}", shown(name), code.sentence()))
         })?;
         patterns += usize::from(matches!(*granted, Selector::Pattern(_)));
-        if patterns > limits.patterns_max {
-            return Err(wrong(format!("names more than {} patterns", limits.patterns_max)));
+        if patterns > patterns_max {
+            return Err(wrong(format!("names more than {patterns_max} patterns")));
         }
         selectors.push((*granted).clone());
     }

@@ -122,7 +122,7 @@ const SWEEP_AT_LEAST: usize = 256;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use tidewire_hub_core::access::caller::{Claims, Origin, Pass};
+    use tidewire_hub_core::access::caller::Pass;
     use tidewire_hub_core::clock::NEVER;
     use tidewire_hub_core::ledger::{AccountKey, Ledger};
 
@@ -133,8 +133,7 @@ mod tests {
             allow: Vec::new(),
             expires_at: NEVER,
             ends_at: NEVER,
-            origin: Origin::default(),
-            claims: Claims::default(),
+            ..Pass::default()
         };
         let caller = Arc::new(Caller::new(pass, &account).unwrap());
         let mut secret = Secret::default();

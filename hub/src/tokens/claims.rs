@@ -98,6 +98,8 @@ impl Claims {
                 ..Origin::default()
             },
             claims: self.rest.clone(),
+            limits: self.tidewire.limits.clone(),
+            info: self.tidewire.info.clone(),
         })
     }
 

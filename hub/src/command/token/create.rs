@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tidewire_hub::place::span_ms;
 use tidewire_hub::tokens::claims::{ALLOWANCES_MAX, Claims, RIGHTS, SUB};
 use tidewire_hub::tokens::key::{self, ALGORITHMS, Key};
 use tidewire_hub::tokens::{Keyring, wall_ms};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::{BadToken, TOKEN_BYTES_MAX};
+use tidewire_hub_core::limits::of_bearer::Bound;
 use tidewire_protocol::name::Pattern;
 
 use crate::command::config_file::ConfigFile;
@@ -50,6 +51,12 @@ pub(crate) struct Create {
     /// orders.{sub}.>=publish,subscribe. May be given several times
     #[arg(long, value_name = "TOPICS=RIGHTS")]
     allow: Vec<String>,
+    /// A limit of the hub's that is narrower for its bearer, such as subscriptions_max=10. May be given several times
+    #[arg(long = "limit", value_name = "NAME=N")]
+    limits: Vec<String>,
+    /// What its bearer is to be known by to operators: a JSON object of at most 1,024 bytes
+    #[arg(long, value_name = "JSON")]
+    info: Option<String>,
 }
 
 /// What a token is signed with, and what it has to say because of that.
@@ -71,6 +78,7 @@ impl Create {
             let says = format!("--allow names {topics} topics; a hub reads {ALLOWANCES_MAX}");
             return Err(Failure::Input(says).into());
         }
+        let own = self.own(allow)?;
         let (subject, expires) = (self.subject.clone(), self.expires);
         let Signing { algorithm, key, kid, issuer, audience, keys } = self.signing()?;
         let now = wall_ms() / 1_000;
@@ -80,8 +88,8 @@ impl Create {
         for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             claims[name] = value.into();
         }
-        if !allow.is_empty() {
-            claims["tidewire"] = json!({ "allow": allow });
+        if !own.is_empty() {
+            claims["tidewire"] = own.into();
         }
         let header = Header { kid, ..Header::new(algorithm) };
         let token = jsonwebtoken::encode(&header, &claims, &key);
@@ -89,6 +97,20 @@ impl Create {
         check(&token, &claims, &keys).map_err(|bad| Failure::Input(untaken(bad)))?;
         writeln!(io::stdout().lock(), "{token}")?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the claim `tidewire` says.
+    fn own(&self, allow: Vec<Value>) -> Result<Map<String, Value>, Failure> {
+        let limits = self.limits.iter().map(|text| limit(text)).collect::<Result<Map<_, _>, _>>()?;
+        let wrong = || Failure::Input("--info is a JSON object, such as {\"name\": \"Ada\"}".into());
+        let info =
+            self.info.as_ref().map(|text| serde_json::from_str::<Map<_, _>>(text).map_err(|_| wrong()));
+        let parts = [
+            ("allow", (!allow.is_empty()).then(|| allow.into())),
+            ("limits", (!limits.is_empty()).then(|| limits.into())),
+            ("info", info.transpose()?.map(Value::Object)),
+        ];
+        Ok(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))).collect())
     }
 
     fn signing(self) -> anyhow::Result<Signing> {
@@ -216,6 +238,20 @@ fn allowance(text: &str) -> Result<serde_json::Value, Failure> {
         warn_of_braces(topic);
     }
     Ok(json!({ "topics": topics, "to": rights }))
+}
+
+/// One of `limits`, as it stands in a token.
+fn limit(text: &str) -> Result<(String, Value), Failure> {
+    let wrong = |why: String| Failure::Input(format!("--limit {text}: {why}"));
+    let (name, most) =
+        text.split_once('=').ok_or_else(|| wrong("allowed: NAME=N, such as subscriptions_max=10".into()))?;
+    if !Bound::ALL.iter().any(|bound| bound.name() == name) {
+        let names = Bound::ALL.map(Bound::name).join(", ");
+        return Err(wrong(format!("no token sets a limit `{name}`; there are {names}")));
+    }
+    let most = most.parse::<u64>().ok().filter(|most| *most > 0);
+    let most = most.ok_or_else(|| wrong("allowed: a whole number of 1 at least".into()))?;
+    Ok((name.to_owned(), most.into()))
 }
 
 /// A span of at least a second.

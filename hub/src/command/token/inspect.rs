@@ -10,6 +10,7 @@ use serde_json::Value;
 use tidewire_hub::report::report;
 use tidewire_hub::tokens::claims::RIGHTS;
 use tidewire_hub::tokens::wall_ms;
+use tidewire_hub_core::limits::of_bearer::Bound;
 
 use crate::command::failure::Failure;
 use crate::command::printing::pipe_closed;
@@ -47,6 +48,11 @@ impl Inspect {
                 "there is no right {right:?}: it allows nothing; there are {}",
                 RIGHTS.join(", ")
             ));
+        }
+        let limits = claims["tidewire"]["limits"].as_object().into_iter().flat_map(|limits| limits.keys());
+        let is_known = |name: &&String| Bound::ALL.iter().any(|bound| bound.name() == **name);
+        for name in limits.filter(|name| !is_known(name)) {
+            report(format_args!("no hub takes it: there is no limit {name:?}"));
         }
         let mut out = io::stdout().lock();
         writeln!(out, "{header:#}\n{claims:#}").or_else(pipe_closed)?;

@@ -7,6 +7,7 @@ use clap::Args;
 use tidewire_hub::tokens::claims::{SUB, right};
 use tidewire_hub::tokens::wall_ms;
 use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::limits::of_bearer::Bound;
 
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::{EXIT_CODES, Failure};
@@ -55,6 +56,15 @@ impl Verify {
                 let rights = if rights.is_empty() { "nothing yet" } else { &rights };
                 told.push_str(&format!("  {topic}: {rights}\n"));
             }
+        }
+        for (bound, most) in Bound::ALL.iter().filter_map(|it| Some((it, claims.tidewire.limits.get(*it)?))) {
+            told.push_str(&format!(
+                "  {}: {most}, or what the hub's limit is if that is less\n",
+                bound.name()
+            ));
+        }
+        if let Some(info) = &claims.tidewire.info {
+            told.push_str(&format!("  operators see: {info}\n"));
         }
         told.push_str("beside what its rules say, of which a denial goes first\n");
         io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed)?;
