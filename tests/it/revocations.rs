@@ -122,6 +122,20 @@ fn whoever_waits_for_news_is_told_at_once_that_its_token_was_revoked() {
 }
 
 #[test]
+fn a_ticket_of_a_token_that_was_revoked_is_refused_and_counted_as_that() {
+    let operated = Operated::start("");
+    let bearer = format!("Bearer {}", token("ada", &json!({"jti": "7"})));
+    let mut http = Http::to(operated.hub.address);
+    let ticket = http.ask("POST", "/v1/tickets", &[("authorization", &bearer)], b"").ok();
+    let by_ticket = format!("/v1/events?topic=a&ticket={}", ticket["ticket"].as_str().unwrap());
+    operated.revoke(&json!({"jti": "7"})).ok();
+    let (status, code, detail) = http.get(&by_ticket).problem();
+    assert_eq!((status, &*code, &*detail), (401, "bad_token", "the token was revoked"));
+    let page = Hub::get_at(operated.operator, "/metrics");
+    assert!(page.contains("tidewire_bad_tokens_total{check=\"revoked\"} 1\n"), "{page}");
+}
+
+#[test]
 fn only_operators_revoke_and_no_page_does_it_for_them() {
     let operated = Operated::start("");
     let body = json!({"issued_before": now()}).to_string();

@@ -98,8 +98,9 @@ impl Shard {
         let admitted = self.listen_as(id, &caller);
         self.begin_heartbeats(now, id);
         self.refuse_late(now, id);
-        if let Err(code) = admitted.and_then(|()| self.listen_to(now, id, wishes)) {
-            self.close(now, id, Ending::Code(code));
+        let listens = admitted.and_then(|()| self.listen_to(now, id, wishes).map_err(Ending::Code));
+        if let Err(ending) = listens {
+            self.close(now, id, ending);
         }
         self.settle(id);
         self.make_ready(id);
@@ -107,11 +108,14 @@ impl Shard {
     }
 
     /// Who it is has its own place in each connection.
-    fn listen_as(&mut self, id: ConnectionId, caller: &Caller) -> Result<(), Code> {
+    fn listen_as(&mut self, id: ConnectionId, caller: &Caller) -> Result<(), Ending> {
         // Whatever has changed since its token was checked: it is asked of again only by what changes later.
-        self.topics.credentials().standing().check_caller(caller).map_err(|_| Code::BadToken)?;
-        let connection = self.connections.get_mut(id.0 as usize).ok_or(Code::Internal)?;
-        connection.session.listen(caller.again(&connection.account)?);
+        if let Err(bad) = self.topics.credentials().standing().check_caller(caller) {
+            self.topics.metrics().bad_tokens.add(bad.number(), 1);
+            return Err(Ending::Token(bad));
+        }
+        let connection = self.connections.get_mut(id.0 as usize).ok_or(Ending::Code(Code::Internal))?;
+        connection.session.listen(caller.again(&connection.account).map_err(Ending::Code)?);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::access::caller::{Allowance, Caller, Origin, Pass, Right, Rights};
 use tidewire_hub_core::clock::NEVER;
+use tidewire_hub_core::credentials::BadToken;
 use tidewire_hub_core::credentials::revocations::Revocation;
 use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::limits::Limits;
@@ -420,8 +421,10 @@ fn a_stream_ends_when_its_token_is_taken_back_and_none_begins_by_that() {
         let told = read(&hub, id);
         let last = told.events.last().map(|event| (event.name.as_str(), event.text("code")));
         assert!(told.ended && last == Some(("closed", "bad_token")), "{last:?}");
+        assert_eq!(told.events.last().map(|event| event.text("message")), Some("the token was revoked"));
     }
     assert!(!read(&hub, stays).ended);
+    assert_eq!(hub.topics.metrics().bad_tokens.of(BadToken::Revoked.number()), 2);
 }
 
 #[test]

@@ -63,7 +63,11 @@ pub(super) async fn events(State(api): State<Api>, request: Request) -> Result<R
     }
     let topics = api.gate.reactor().topics();
     // A ticket means no more than its token.
-    topics.credentials().standing().check_caller(&visitor.caller).map_err(Unwelcome::Token)?;
+    let stands = topics.credentials().standing().check_caller(&visitor.caller);
+    stands.map_err(|bad| {
+        topics.metrics().bad_tokens.add(bad.number(), 1);
+        Unwelcome::Token(bad)
+    })?;
     let mut listening = wishes(&query, &visitor.caller, topics)?;
     if let Some(id) = parts.headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
         let places = id.to_str().ok().and_then(places);
