@@ -471,6 +471,18 @@ mod tests {
         ] {
             check_warned(&rule(foreign), &[ours]);
         }
+        let secret = "[[auth.keys]]\nalgorithm = \"ES256\"\nfile = \"../tests/it/keys/ec.public.pem\"\naudience = \"a\"\n";
+        let scope = |topic: &str| {
+            format!(
+                "{secret}[[auth.scopes]]\nscope = \"x\"\ntopics = [\"a.>\", \"{topic}\"]\nto = [\"publish\"]\n"
+            )
+        };
+        check_warned(&scope("chat/+"), &["\"chat/+\": `/`, `+` and `#` are letters"]);
+        check_warned(&scope("chat.*"), &[]);
+        let own = |more: &str| format!("{secret}[[access]]\npattern = \"a.{{sub}}.>\"\n{more}");
+        check_warned(&own("subscribe = true"), &[]);
+        check_warned(&own(""), &["no single token of a name, such as `a.b`"]);
+        check_warned(&own("subject = \"svc-*\"\npublish = false\nsubscribe = true"), &["no single token"]);
         check_warned(&rule("$sys.>"), &["the hub's own"]);
         check_warned(&rule("c#.v1"), &[]);
         check_warned(&rule(&format!("{}b", "a.".repeat(15))), &[]);

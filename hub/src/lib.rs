@@ -36,6 +36,8 @@ pub mod seats;
 
 pub mod place;
 
+pub mod foreign;
+
 pub mod logs;
 
 pub mod report;

@@ -242,6 +242,18 @@ fn inspecting_tells_times_and_names_rights_that_no_hub_has() {
     assert!(said.status.success() && told.contains("there is no right \"read\""), "{told}");
     assert!(told.contains("it expires in 3 d 0 h") && !told.contains("\"manage\""), "{told}");
     assert!(told.contains(" d ") && told.contains(" h ago"), "{told}");
+    let secret = File::new(SECRET);
+    let config = File::new(&format!(
+        "allow_no_origin = true\n[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{}\"\nkid = \"hs\"\n",
+        secret.path()
+    ));
+    let mut taken = claims.clone();
+    taken.as_object_mut().unwrap().remove("aud");
+    taken["tidewire"] = json!({"allow": [{"topics": ["chat/#"], "to": ["manage", "read"]}]});
+    let verified = output(&mut token(&["verify", "--config", config.path(), &by_secret(&taken)]));
+    let warned = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && warned.contains("did you mean `chat.>`?"), "{warned}");
+    assert!(warned.contains("there is no right \"read\"") && !warned.contains("manage"), "{warned}");
     assert!(told.contains("there is no limit \"topics_max\"") && !told.contains("\"handles_max\""), "{told}");
 }
 

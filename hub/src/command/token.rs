@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use tidewire_hub::config::{Config, Flags};
+use tidewire_hub::foreign;
 use tidewire_hub::report::report;
 use tidewire_hub::tokens::claims::SUB;
 use tidewire_hub::tokens::{Keyring, wall_ms};
@@ -105,7 +106,10 @@ fn warn_of_millis(claim: &str, seconds: u64) {
 }
 
 /// Tells of what looks as if it stood for something in a pattern, and does not.
-fn warn_of_braces(topic: &str) {
+fn warn_of_pattern(topic: &str) {
+    if let Some(says) = foreign::warning(topic) {
+        report(format_args!("warning: in `{topic}` {says}"));
+    }
     let rest = topic.replace(SUB, "");
     if rest.contains('{') && rest.contains('}') {
         report(format_args!(

@@ -26,8 +26,8 @@ pub(super) fn keyring(
 ) -> (Keyring, Vec<Warning>) {
     let (keys, mut warnings) = keys(raw.keys, folder, again, problems);
     let (sources, more) = sources(raw.jwks, problems);
-    let mapping = claims::mapping(raw.subject, raw.scope, raw.scopes, problems);
     warnings.extend(more);
+    let mapping = claims::mapping(raw.subject, raw.scope, raw.scopes, problems, &mut warnings);
     let seconds_max = raw.token_seconds_max.and_then(|written| seconds_max(written, problems));
     let mut ring = Keyring::new(keys);
     (ring.sources, ring.seconds_max, ring.mapping) = (sources, seconds_max, Arc::new(mapping));

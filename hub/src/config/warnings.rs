@@ -7,6 +7,7 @@ use tidewire_protocol::name::Pattern;
 
 use crate::config::problem::{Place, Warning, Written};
 use crate::config::{Config, rules};
+use crate::foreign;
 use crate::gate::limits::Limits;
 
 /// Finds all of it; with `tokens` somebody can sign in, or could if no key were wrong.
@@ -118,6 +119,12 @@ impl Warnings {
         } else if !allows && rule.who == Who::SignedIn {
             self.tell(Some(place), "it allows nothing, and what a rule denies it denies to everybody");
         }
+        if let Who::Some(only) = &rule.who
+            && only.has_subject_in_pattern
+            && [rule.publish, rule.subscribe].contains(&Word::Denies)
+        {
+            self.tell(Some(place), PASSED_OVER);
+        }
         let before = &before[..before.len().min(COMPARED_MAX)];
         let behind = before.iter().position(|before| leaves_nothing(before, rule, self.tokens));
         self.behind(place, behind.map(|before| &places[before]));
@@ -168,11 +175,7 @@ impl Warnings {
     /// What holds for any pattern.
     fn pattern(&mut self, pattern: &Pattern, place: &Place) {
         let text = pattern.as_str();
-        let ours = as_ours(text);
-        if ours != text {
-            let says = format!(
-                "`/`, `+` and `#` are letters like any other here: tokens are parted by dots, `*` stands for one and a last `>` for the rest; did you mean `{ours}`?"
-            );
+        if let Some(says) = foreign::warning(text) {
             self.tell(Some(place), says);
         }
         if text.starts_with('$') {
@@ -213,21 +216,7 @@ fn leaves_nothing(before: &AccessRule, rule: &AccessRule, tokens: bool) -> bool 
         && decides(before.subscribe, rule.subscribe)
 }
 
+const PASSED_OVER: &str = "it denies nothing to whoever's subject is no single token of a name, such as `a.b`: a rule with `{sub}` says nothing of those; to deny it to all of them, too, add a rule with `*` in the place of `{sub}`";
+
 /// Rules that each other is compared with: all of very many would take as long as their square.
 const COMPARED_MAX: usize = 1_000;
-
-/// A pattern as other brokers write it, in our way; any other as it is.
-fn as_ours(text: &str) -> String {
-    let foreign = |token: &str| token == "+" || token == "#";
-    let parted_by_slashes = text.contains('/') && !text.contains('.');
-    if !parted_by_slashes && !text.split(['/', '.']).any(foreign) {
-        return text.to_owned();
-    }
-    let tokens = text.split(['/', '.']).filter(|token| !token.is_empty());
-    let ours = tokens.map(|token| match token {
-        "+" => "*",
-        "#" => ">",
-        token => token,
-    });
-    ours.collect::<Vec<_>>().join(".")
-}

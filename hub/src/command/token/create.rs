@@ -18,7 +18,7 @@ use tidewire_protocol::name::Pattern;
 
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::Failure;
-use crate::command::token::{keys, warn_of_braces};
+use crate::command::token::{keys, warn_of_pattern};
 
 /// The options of `token create`.
 #[derive(Debug, Args)]
@@ -235,7 +235,7 @@ fn allowance(text: &str) -> Result<serde_json::Value, Failure> {
     }
     for topic in &topics {
         Pattern::parse(topic).map_err(|error| wrong(format!("`{topic}` is no topic or pattern; {error}")))?;
-        warn_of_braces(topic);
+        warn_of_pattern(topic);
     }
     Ok(json!({ "topics": topics, "to": rights }))
 }

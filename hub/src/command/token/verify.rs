@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
-use tidewire_hub::tokens::claims::{SUB, right};
+use tidewire_hub::report::report;
+use tidewire_hub::tokens::claims::{RIGHTS, SUB, right};
 use tidewire_hub::tokens::wall_ms;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::limits::of_bearer::Bound;
@@ -12,7 +13,7 @@ use tidewire_hub_core::limits::of_bearer::Bound;
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::printing::pipe_closed;
-use crate::command::token::{Given, duration, keys, warn_of_braces, warn_of_millis};
+use crate::command::token::{Given, duration, keys, warn_of_millis, warn_of_pattern};
 
 /// The options of `token verify`.
 #[derive(Debug, Args)]
@@ -49,9 +50,12 @@ impl Verify {
         });
         for allow in claims.allow() {
             let known = allow.to.iter().filter(|name| right(name).is_some());
+            for unknown in allow.to.iter().filter(|name| !RIGHTS.contains(&name.as_str())) {
+                report(format_args!("warning: there is no right {unknown:?}: it allows nothing"));
+            }
             let rights = known.map(String::as_str).collect::<Vec<_>>().join(", ");
             for topic in &allow.topics {
-                warn_of_braces(topic);
+                warn_of_pattern(topic);
                 let topic = topic.replace(SUB, &claims.sub);
                 let rights = if rights.is_empty() { "nothing yet" } else { &rights };
                 told.push_str(&format!("  {topic}: {rights}\n"));

@@ -2,8 +2,9 @@
 
 use tidewire_protocol::name::Pattern;
 
-use crate::config::problem::{Problem, Written};
+use crate::config::problem::{Problem, Warning, Written};
 use crate::config::raw::auth::RawScope;
+use crate::foreign;
 use crate::tokens::claims::RIGHTS;
 use crate::tokens::mapping::{Allow, Mapping};
 
@@ -13,6 +14,7 @@ pub(super) fn mapping(
     scope: Option<Written<String>>,
     scopes: Vec<RawScope>,
     problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Warning>,
 ) -> Mapping {
     let mut mapping = Mapping::default();
     for (path, written) in [(&mut mapping.subject, subject), (&mut mapping.scope, scope)] {
@@ -31,6 +33,8 @@ pub(super) fn mapping(
             if let Err(error) = Pattern::parse(value) {
                 problems.push(place.wrong(format!("topic names and patterns; {error}")));
             }
+            let says = foreign::warning(value);
+            warnings.extend(says.map(|says| Warning { place: Some(place.clone()), says }));
         }
         for Written { value, place } in &to {
             if !RIGHTS.contains(&value.as_str()) {
