@@ -183,7 +183,7 @@ fn a_name_that_was_made_to_lead_here_leads_to_nothing() {
 #[test]
 fn who_waits_is_not_told_what_comes_when_its_token_has_ended() {
     let keyed = Keyed::start("");
-    let allow = json!([{"topics": ["a.b"], "to": ["history", "publish"]}]);
+    let allow = json!([{"topics": ["a.b"], "to": ["subscribe", "publish"]}]);
     let lasting = format!("Bearer {}", by_secret(&anywhere("ada", allow.clone())));
     let mut brief = anywhere("ada", allow);
     brief["exp"] = json!(now() + 2);

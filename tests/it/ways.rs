@@ -33,7 +33,7 @@ const CALLS: [(&str, &str, &str); 16] = [
     ("post /v1/messages", "/v1/messages", "publish"),
     ("get /v1/topics/{topic}/messages", "/v1/topics/NAME.x/messages", "history"),
     ("get /v1/topics/{topic}/messages", "/v1/topics/NAME.x/messages?from=last:1", "history"),
-    ("get /v1/topics/{topic}/messages", "/v1/topics/NAME.x/messages?from=latest&wait=1ms", "history"),
+    ("get /v1/topics/{topic}/messages", "/v1/topics/NAME.x/messages?from=latest&wait=1ms", "subscribe"),
     ("get /v1/topics/{topic}/messages", "/v1/topics/NAME.*/messages", "history"),
     ("get /v1/topics/{topic}/position", "/v1/topics/NAME.x/position", "history"),
     ("get /v1/topics/{topic}/position", "/v1/topics/NAME.*/position", "history"),

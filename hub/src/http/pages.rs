@@ -77,7 +77,9 @@ pub(super) async fn messages(
     };
     let visitor = api.enter(&parts).await?;
     let (desk, by) = (api.desk(), visitor.by());
-    let what = desk.readable(by, Right::History, &topic)?;
+    // Whoever waits hears what comes, which is more than to read what is kept.
+    let right = if wait.is_some() { Right::Subscribe } else { Right::History };
+    let what = desk.readable(by, right, &topic)?;
     let bytes_max = desk.topics().limits().page_bytes_max;
     let (start, what) = match wait {
         Some(patience) => {
@@ -88,7 +90,7 @@ pub(super) async fn messages(
                 () = api.gate.door().closed() => return Err(Code::Draining.into()),
             };
             // Others may hold than when it began to wait.
-            (start, desk.readable(by, Right::History, &topic)?)
+            (start, desk.readable(by, right, &topic)?)
         }
         None => (start, what),
     };
