@@ -56,6 +56,16 @@ export async function prepareHaproxy() {
   return found;
 }
 
+/** An authority for tests that speaks ACME, with names of its own; the folder of its two programs. */
+export async function preparePebble() {
+  const find = () => PEBBLE_FOLDERS.find((folder) => existsSync(`${folder}/pebble-challtestsrv`));
+  if (find() === undefined) await aptInstall("pebble", ["pebble"]);
+  const found = find();
+  if (found === undefined)
+    throw new Missing("pebble", "install it from https://github.com/letsencrypt/pebble");
+  return found;
+}
+
 /** libFuzzer is C++. */
 export async function prepareFuzz() {
   if (!onPath("c++")) await aptInstall("a C++ compiler (c++)", ["g++"]);
@@ -180,6 +190,7 @@ const HAPROXY_PATHS = [
   "/usr/local/sbin/haproxy",
   "/opt/homebrew/bin/haproxy",
 ];
+const PEBBLE_FOLDERS = ["/usr/bin", "/usr/local/bin"];
 const FIREFOX_PATHS = [
   "/usr/bin/firefox-esr",
   "/usr/bin/firefox",

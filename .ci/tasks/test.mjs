@@ -16,7 +16,13 @@ import {
 import { pack } from "./pack.mjs";
 import { checkSize } from "./package.mjs";
 import { at, cargoTarget, hubBinary } from "./paths.mjs";
-import { prepareBuild, prepareChromium, prepareHaproxy, prepareNginx } from "./prepare.mjs";
+import {
+  prepareBuild,
+  prepareChromium,
+  prepareHaproxy,
+  prepareNginx,
+  preparePebble,
+} from "./prepare.mjs";
 import { read, run } from "./run.mjs";
 import { runtimes } from "./runtimes.mjs";
 import { schemathesis } from "./schemathesis.mjs";
@@ -80,6 +86,7 @@ const sections = [
         ...hub,
         TIDEWIRE_NGINX: await prepareNginx(),
         TIDEWIRE_HAPROXY: await prepareHaproxy(),
+        TIDEWIRE_PEBBLE: await preparePebble(),
       };
       await run("cargo", ["test", "--locked", "--workspace"], { env });
     },

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tidewire_hub_core::topics::Settings;
 
+use crate::acme::Plan;
 use crate::config::problem::{Place, Problem, Warning, Written};
 use crate::config::raw::RawConfig;
 use crate::gate;
@@ -35,6 +36,8 @@ mod rules;
 mod auth;
 
 mod certificate;
+
+mod acme;
 
 mod secret_file;
 
@@ -79,6 +82,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// The certificate where clients connect. Without one they connect without TLS.
     pub tls: Option<Arc<Tls>>,
+    /// How the hub gets its certificate, if it does so by itself.
+    pub acme: Option<Plan>,
     /// Keys that tokens may be signed with. Without any, everybody is anonymous.
     pub keys: Keyring,
     /// Bounds before and at the handshake.

@@ -8,12 +8,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
-use axum::http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
-use axum::http::{Request, Uri};
+use axum::http::header::{ACCEPT, CONNECTION, HOST, HeaderValue, USER_AGENT};
+use axum::http::{Request, Response, Uri};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -41,7 +42,7 @@ pub enum FetchError {
     #[error("there is no connection: {0}")]
     Connect(#[source] io::Error),
     /// The system has no authorities that certificates could be checked by.
-    #[error("this system's certificate authorities cannot be read: {0}")]
+    #[error("there are no certificate authorities to check by: {0}")]
     Authorities(String),
     /// Whoever is there is not who it should be, or speaks no TLS.
     #[error("the TLS handshake failed: {0}")]
@@ -107,66 +108,103 @@ impl Address {
     /// # Errors
     /// [`FetchError`] says why it did not come.
     pub async fn fetch(&self, bytes_max: usize, patience: Duration) -> Result<Vec<u8>, FetchError> {
-        let fetched = tokio::time::timeout(patience, self.try_fetch(bytes_max)).await;
-        fetched.unwrap_or(Err(FetchError::TooLate(patience)))
+        let fetch = async {
+            let mut request = Request::new(Body::empty());
+            request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+            let (answer, _driver) = self.send(request, None).await?;
+            let status = answer.status();
+            if status.is_redirection() {
+                return Err(FetchError::Elsewhere(status.as_u16()));
+            }
+            if status != 200 {
+                return Err(FetchError::Status(status.as_u16()));
+            }
+            whole(answer.into_body(), bytes_max).await
+        };
+        tokio::time::timeout(patience, fetch).await.unwrap_or(Err(FetchError::TooLate(patience)))
     }
 
-    async fn try_fetch(&self, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+    /// Sends a request there, wherever it says that it goes, and gives the answer, whatever it is. Others are trusted than those
+    /// whom the system trusts, if some are given.
+    ///
+    /// # Errors
+    /// [`FetchError`] says why there is no answer.
+    pub async fn exchange(
+        &self,
+        request: Request<Body>,
+        trust: Option<Trust>,
+        bytes_max: usize,
+        patience: Duration,
+    ) -> Result<Response<Vec<u8>>, FetchError> {
+        let exchange = async {
+            let (answer, _driver) = self.send(request, trust).await?;
+            let (parts, body) = answer.into_parts();
+            Ok(Response::from_parts(parts, whole(body, bytes_max).await?))
+        };
+        tokio::time::timeout(patience, exchange).await.unwrap_or(Err(FetchError::TooLate(patience)))
+    }
+
+    /// The answer comes as long as what drives it is kept.
+    async fn send(
+        &self,
+        request: Request<Body>,
+        trust: Option<Trust>,
+    ) -> Result<(Response<Incoming>, JoinSet<hyper::Result<()>>), FetchError> {
         let stream = TcpStream::connect((&*self.host, self.port)).await.map_err(FetchError::Connect)?;
         if !self.is_secure {
-            return self.ask(stream, bytes_max).await;
+            return self.ask(stream, request).await;
         }
         let name = ServerName::try_from(self.host.clone())
             .map_err(|error| FetchError::Tls(io::Error::other(error)))?;
-        // A system may keep its authorities in hundreds of files.
-        let trust = tokio::task::spawn_blocking(trust).await;
-        let trust = trust.map_err(|error| FetchError::Authorities(error.to_string()))??;
+        let Trust(trust) = match trust {
+            Some(trust) => trust,
+            None => {
+                // A system may keep its authorities in hundreds of files.
+                let trust = tokio::task::spawn_blocking(Trust::of_the_system).await;
+                trust.map_err(|error| FetchError::Authorities(error.to_string()))??
+            }
+        };
         let stream = TlsConnector::from(trust).connect(name, stream).await.map_err(FetchError::Tls)?;
-        self.ask(stream, bytes_max).await
+        self.ask(stream, request).await
     }
 
     async fn ask(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        bytes_max: usize,
-    ) -> Result<Vec<u8>, FetchError> {
+        mut request: Request<Body>,
+    ) -> Result<(Response<Incoming>, JoinSet<hyper::Result<()>>), FetchError> {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
         let (mut sender, connection) =
             builder.handshake::<_, Body>(TokioIo::new(stream)).await.map_err(FetchError::Http)?;
-        // It ends with this call.
         let mut driver = JoinSet::new();
         driver.spawn(connection);
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let host = self.uri.authority().map_or("", |authority| authority.as_str());
-        let request = Request::get(path)
-            .header(HOST, host)
-            .header(USER_AGENT, concat!("tidewire/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT, "application/json")
-            .header(CONNECTION, "close")
-            .body(Body::empty())
-            .map_err(|error| FetchError::Connect(io::Error::other(error)))?;
-        let answer = sender.send_request(request).await.map_err(FetchError::Http)?;
-        let status = answer.status();
-        if status.is_redirection() {
-            return Err(FetchError::Elsewhere(status.as_u16()));
-        }
-        if status != 200 {
-            return Err(FetchError::Status(status.as_u16()));
-        }
-        let (mut body, mut bytes) = (answer.into_body(), Vec::new());
-        if body.size_hint().lower() > bytes_max as u64 {
+        let wrong = |error: axum::http::Error| FetchError::Connect(io::Error::other(error));
+        *request.uri_mut() = Uri::builder().path_and_query(path).build().map_err(wrong)?;
+        let host = HeaderValue::from_str(host).map_err(|error| wrong(error.into()))?;
+        let headers = request.headers_mut();
+        headers.insert(HOST, host);
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tidewire/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        Ok((sender.send_request(request).await.map_err(FetchError::Http)?, driver))
+    }
+}
+
+async fn whole(mut body: Incoming, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+    let mut bytes = Vec::new();
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(FetchError::TooLarge(bytes_max));
+    }
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Ok(data) = frame.map_err(FetchError::Http)?.into_data() else { continue };
+        if bytes.len() + data.len() > bytes_max {
             return Err(FetchError::TooLarge(bytes_max));
         }
-        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let Ok(data) = frame.map_err(FetchError::Http)?.into_data() else { continue };
-            if bytes.len() + data.len() > bytes_max {
-                return Err(FetchError::TooLarge(bytes_max));
-            }
-            bytes.extend_from_slice(&data);
-        }
-        Ok(bytes)
+        bytes.extend_from_slice(&data);
     }
+    Ok(bytes)
 }
 
 impl std::fmt::Display for Address {
@@ -175,27 +213,43 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// Whom the system trusts.
-fn trust() -> Result<Arc<ClientConfig>, FetchError> {
-    static TRUST: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(trust) = TRUST.get() {
-        return Ok(Arc::clone(trust));
+/// Whose certificates are believed.
+#[derive(Debug, Clone)]
+pub struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    /// Those authorities.
+    ///
+    /// # Errors
+    /// None of them can be used.
+    pub fn of(authorities: Vec<CertificateDer<'static>>) -> Result<Self, FetchError> {
+        let mut roots = RootCertStore::empty();
+        // Of a system's some may be too old for us.
+        let (added, _) = roots.add_parsable_certificates(authorities);
+        if added == 0 {
+            return Err(FetchError::Authorities("there are none".into()));
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder
+            .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+            .map_err(|error| FetchError::Authorities(error.to_string()))?;
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
     }
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // Of a system's some may be too old for us.
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        let why = found.errors.first().map_or_else(|| "there are none".into(), ToString::to_string);
-        return Err(FetchError::Authorities(why));
+
+    /// Those that the system trusts.
+    fn of_the_system() -> Result<Self, FetchError> {
+        static TRUST: OnceLock<Trust> = OnceLock::new();
+        if let Some(trust) = TRUST.get() {
+            return Ok(trust.clone());
+        }
+        let found = rustls_native_certs::load_native_certs();
+        let trust = Self::of(found.certs).map_err(|none| {
+            found.errors.first().map_or(none, |error| FetchError::Authorities(error.to_string()))
+        })?;
+        Ok(TRUST.get_or_init(|| trust).clone())
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
-    let builder = builder
-        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
-        .map_err(|error| FetchError::Authorities(error.to_string()))?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::clone(TRUST.get_or_init(|| Arc::new(config))))
 }
 
 /// More is no head of a small document.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
 use tidewire_hub_core::access::Access;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -24,7 +25,7 @@ use crate::tls::{BadPair, Tls};
 use crate::tokens::Keyring;
 use crate::tokens::held::KeyChange;
 use crate::turned_down::TurnedDown;
-use crate::{described, http, page};
+use crate::{acme, described, http, page};
 
 /// A hub that runs.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Server {
     refusals: Arc<Refusals>,
     turned_down: Arc<TurnedDown>,
     tls: Option<Arc<Tls>>,
+    /// Has the certificate looked at that the hub gets by itself.
+    wants_certificate: Arc<Notify>,
     /// What runs until the hub stops: accept loops, and the teller of refusals.
     tasks: Vec<JoinHandle<()>>,
     drain: Duration,
@@ -91,6 +94,10 @@ impl Server {
         let turned_down = Arc::new(TurnedDown::new(Arc::clone(&reactor)));
         let mut tasks = vec![tokio::spawn(keep_telling(Arc::clone(&refusals), Arc::clone(&turned_down)))];
         tasks.extend(config.tls.clone().map(|tls| tokio::spawn(keep_looking(tls))));
+        let wants_certificate = Arc::<Notify>::default();
+        if let Some((plan, tls)) = config.acme.zip(config.tls.clone()) {
+            tasks.push(tokio::spawn(acme::keep(plan, tls, Arc::clone(&wants_certificate))));
+        }
         let admin_address = own.as_ref().map(|(_, address)| address.clone());
         if let Some((listener, _)) = own {
             let limits = gate::limits::Limits { handshakes_max: OPERATORS_MAX, ..config.gate };
@@ -114,6 +121,7 @@ impl Server {
             refusals,
             turned_down,
             tls: config.tls,
+            wants_certificate,
             tasks,
             drain: config.drain,
         })
@@ -137,9 +145,10 @@ impl Server {
         self.tls.is_some()
     }
 
-    /// Reads the certificate and its key again, if there is one, and says what came of it.
+    /// Reads the certificate and its key again, if there is one, and says what came of it; or has another got, if one is due.
     pub fn read_certificate(&self) {
-        if let Some(tls) = self.tls.clone() {
+        self.wants_certificate.notify_one();
+        if let Some(tls) = self.tls.clone().filter(|tls| tls.is_there()) {
             tokio::task::spawn_blocking(move || tell_of_certificate(tls.read_again()));
         }
     }

@@ -4,27 +4,42 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::SystemTime;
 
 use rustls::ServerConfig;
+use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use rustls::server::NoServerSessionStorage;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
+use rustls::server::{ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 
 use crate::small_file;
-use crate::tls::validity::Validity;
+use crate::tls::proofs::Proofs;
+use crate::tls::validity::{Time, Validity};
 
-mod validity;
+pub mod proofs;
+
+pub mod validity;
 
 /// A certificate and its key, as their files say now or said when they were right.
 #[derive(Debug)]
 pub struct Tls {
     files: Files,
-    config: RwLock<Arc<ServerConfig>>,
+    /// What an authority is shown, where the hub gets its certificate by itself.
+    proofs: Option<Arc<Proofs>>,
+    held: RwLock<Held>,
     seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Held {
+    config: Arc<ServerConfig>,
+    /// Whether there is a certificate.
+    is_there: bool,
+    /// From when to when it is valid, as far as that can be read.
+    time: Option<Time>,
 }
 
 /// Where they are.
@@ -115,14 +130,45 @@ impl Tls {
     /// # Errors
     /// [`Unfit`] if they do not fit.
     pub fn new(files: Files, pair: Pair) -> Result<Arc<Self>, Unfit> {
-        let config = RwLock::new(Arc::new(pair.config()?));
+        Self::with(files, Some(pair), None)
+    }
+
+    /// What a hub shows that gets its certificate by itself, puts it where these files are, and may have one already.
+    ///
+    /// # Errors
+    /// [`Unfit`] if it does not fit.
+    pub fn by_itself(files: Files, pair: Option<Pair>) -> Result<Arc<Self>, Unfit> {
+        Self::with(files, pair, Some(Arc::default()))
+    }
+
+    fn with(files: Files, pair: Option<Pair>, proofs: Option<Arc<Proofs>>) -> Result<Arc<Self>, Unfit> {
+        let held = RwLock::new(Held::new(pair, proofs.as_ref())?);
         let stamp = files.stamp();
-        Ok(Arc::new(Self { files, config, seen: Mutex::new(Seen { read: stamp, last: stamp }) }))
+        Ok(Arc::new(Self { files, proofs, held, seen: Mutex::new(Seen { read: stamp, last: stamp }) }))
     }
 
     /// What holds for the next handshake.
     pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.held().config)
+    }
+
+    /// Whether there is a certificate: where the hub gets it by itself, that may take a while.
+    pub fn is_there(&self) -> bool {
+        self.held().is_there
+    }
+
+    /// From when to when the certificate is valid.
+    pub fn time(&self) -> Option<Time> {
+        self.held().time
+    }
+
+    /// What an authority is shown, where the hub gets its certificate by itself.
+    pub fn proofs(&self) -> Option<&Arc<Proofs>> {
+        self.proofs.as_ref()
+    }
+
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The files.
@@ -149,8 +195,8 @@ impl Tls {
         self.seen().read = self.files.stamp();
         let pair = self.files.read()?;
         let warning = pair.warning();
-        let config = Arc::new(pair.config()?);
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        let held = Held::new(Some(pair), self.proofs.as_ref())?;
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
         Ok(warning)
     }
 
@@ -160,8 +206,19 @@ impl Tls {
     }
 }
 
+impl Held {
+    fn new(pair: Option<Pair>, proofs: Option<&Arc<Proofs>>) -> Result<Self, Unfit> {
+        let (is_there, time) = (pair.is_some(), pair.as_ref().and_then(|pair| Time::of(&pair.chain)));
+        Ok(Self { config: Arc::new(config(pair, proofs)?), is_there, time })
+    }
+}
+
 impl Files {
-    fn read(&self) -> Result<Pair, BadPair> {
+    /// Reads both.
+    ///
+    /// # Errors
+    /// [`BadPair`] says which is wrong.
+    pub fn read(&self) -> Result<Pair, BadPair> {
         let (certificate, key) = (&self.certificate, &self.key);
         let chain =
             chain(certificate).map_err(|why| BadPair::Certificate { path: certificate.clone(), why })?;
@@ -188,19 +245,43 @@ impl Pair {
         Validity::now(&self.chain).complaint()
     }
 
-    fn config(self) -> Result<ServerConfig, Unfit> {
-        let provider = Arc::new(default_provider());
-        let certified = certified(self, &provider)?;
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(rustls::DEFAULT_VERSIONS)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-        // A WebSocket begins as a request of HTTP/1.1.
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Who comes back brings what is to be remembered of it. Another certificate has other tickets.
-        config.ticketer = Ticketer::new()?;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(config)
+    /// Whether the certificate is for this name.
+    pub fn is_for(&self, name: &str) -> bool {
+        let name = ServerName::try_from(name);
+        let certificate = self.chain.first().map(ParsedCertificate::try_from);
+        matches!((certificate, name), (Some(Ok(certificate)), Ok(name)) if verify_server_name(&certificate, &name).is_ok())
+    }
+}
+
+fn config(pair: Option<Pair>, proofs: Option<&Arc<Proofs>>) -> Result<ServerConfig, Unfit> {
+    let provider = Arc::new(default_provider());
+    let own = pair.map(|pair| certified(pair, &provider)).transpose()?.map(Arc::new);
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(rustls::DEFAULT_VERSIONS)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Shows { own, proofs: proofs.cloned() }));
+    // A WebSocket begins as a request of HTTP/1.1.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols.extend(proofs.map(|_| proofs::PROTOCOL.to_vec()));
+    // Who comes back brings what is to be remembered of it. Another certificate has other tickets.
+    config.ticketer = Ticketer::new()?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+/// Which certificate whoever shakes hands is shown.
+#[derive(Debug)]
+struct Shows {
+    own: Option<Arc<CertifiedKey>>,
+    proofs: Option<Arc<Proofs>>,
+}
+
+impl ResolvesServerCert for Shows {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        match &self.proofs {
+            Some(proofs) if proofs::is_asked_for(&hello) => proofs.of(hello.server_name()?),
+            _ => self.own.clone(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod jwks;
 mod layers;
 
+mod acme;
 mod activation;
 mod admin;
 mod claims;

@@ -1,6 +1,7 @@
 //! A hub at a socket in the file system: who comes there, and what becomes of the file.
 
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::process::Output;
@@ -141,7 +142,8 @@ fn tls_is_spoken_there_too() {
     let (certificate, key) = (File::new(&issued.certificate), File::new(&issued.key));
     let tls = format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", certificate.path(), key.path());
     let local = Local::start("", &tls);
-    let socket = local.connect().secured_as("127.0.0.1".parse().unwrap(), &authority.trusting()).unwrap();
+    let socket =
+        local.connect().secured_as("127.0.0.1".parse::<IpAddr>().unwrap(), &authority.trusting()).unwrap();
     socket.upgraded().sign_in();
     let head = local.connect().ask("GET /healthz HTTP/1.1\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 400 "), "{head}");

@@ -55,6 +55,10 @@ impl Measures {
         let help =
             "Connections in a handshake, before their first request, or that ask for nothing of the API.";
         measures.gauge("http_connections", help, gate.door().handshakes());
+        if let Some(time) = gate.door().tls.as_ref().and_then(|tls| tls.time()) {
+            let help = "When the certificate expires, in seconds since 1970.";
+            measures.gauge("certificate_expiry_seconds", help, time.to);
+        }
         measures.refusals(gate);
         measures.process(process).await;
         measures

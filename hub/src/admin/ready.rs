@@ -20,6 +20,9 @@ pub(super) enum NotReady {
     /// It is about to end.
     #[error("the hub is stopping")]
     Stopping,
+    /// Nobody could connect.
+    #[error("there is no certificate yet; the log says why")]
+    NoCertificate,
     /// A thread is stuck.
     #[error("shard {0} does not turn")]
     Stuck(usize),
@@ -33,6 +36,9 @@ impl Readiness {
     pub(super) async fn ask(self: &Arc<Self>, gate: &Arc<Gate>) -> Verdict {
         if gate.is_shut() {
             return Err(NotReady::Stopping);
+        }
+        if gate.door().tls.as_ref().is_some_and(|tls| !tls.is_there()) {
+            return Err(NotReady::NoCertificate);
         }
         let (readiness, gate) = (Arc::clone(self), Arc::clone(gate));
         // Beside the request: what was begun is found out whether somebody still waits for it or not.

@@ -4,13 +4,41 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::Flags;
+use crate::acme::Plan;
 use crate::config::problem::{Problem, Warning, Written};
+use crate::config::raw::tls::RawTls;
 use crate::config::secret_file::{open_to_all, show};
+use crate::config::{Flags, acme};
 use crate::tls::{self, Files, Pair, Tls};
 
-/// Reads both; files that the configuration names are named from `folder` on.
+/// A certificate, and how the hub gets others of its kind if it does so by itself.
+pub(super) type Shown = (Option<Arc<Tls>>, Option<Plan>);
+
+/// Reads it; files that the configuration names are named from `folder` on.
 pub(super) fn read(
+    raw: RawTls,
+    folder: &Path,
+    flags: &Flags,
+    problems: &mut Vec<Problem>,
+) -> (Shown, Vec<Warning>) {
+    let mut warnings = Vec::new();
+    let shown = if raw.acme_line.is_some() || raw.acme.is_wanted() {
+        let planned = acme::read(raw, folder, flags, problems, &mut warnings);
+        planned.map_or((None, None), |(plan, tls)| (Some(tls), Some(plan)))
+    } else {
+        let (tls, more) = of_files(raw.certificate, raw.key, folder, flags, problems);
+        warnings.extend(more);
+        (tls, None)
+    };
+    if flags.demo && shown.0.is_some() {
+        let says =
+            "the demo's charts stay empty where TLS is spoken: what fills them connects without".into();
+        warnings.push(Warning { place: None, says });
+    }
+    (shown, warnings)
+}
+
+fn of_files(
     certificate: Option<Written<String>>,
     key: Option<Written<String>>,
     folder: &Path,
@@ -63,16 +91,7 @@ pub(super) fn read(
             warn(Some(key.place), "with --dev no TLS is spoken, whatever is written".into());
             (None, warnings)
         }
-        Ok(tls) => {
-            if flags.demo {
-                warn(
-                    None,
-                    "the demo's charts stay empty where TLS is spoken: what fills them connects without"
-                        .into(),
-                );
-            }
-            (Some(tls), warnings)
-        }
+        Ok(tls) => (Some(tls), warnings),
         Err(unfit) => {
             problems.push(key.place.wrong(unfit.to_string()));
             (None, warnings)

@@ -57,8 +57,17 @@ fn set(raw: &mut RawConfig, key: &str, text: &str, place: &Place, problems: &mut
     match key {
         "listen" => raw.listen = string(),
         "socket_mode" => raw.socket_mode = string(),
-        "tls_certificate" => raw.tls_certificate = string(),
-        "tls_key" => raw.tls_key = string(),
+        "tls_certificate" => raw.tls.certificate = string(),
+        "tls_key" => raw.tls.key = string(),
+        "tls_acme_names" => raw.tls.acme.names = list(),
+        "tls_acme_folder" => raw.tls.acme.folder = string(),
+        "tls_acme_contact" => raw.tls.acme.contact = string(),
+        "tls_acme_directory" => raw.tls.acme.directory = string(),
+        "tls_acme_directory_ca" => raw.tls.acme.directory_ca = string(),
+        "tls_acme_agree_to_terms" => {
+            let agreed = &mut raw.tls.acme.agree_to_terms;
+            *agreed = flag(text, place, problems).or(agreed.take());
+        }
         "admin_listen" => raw.admin_listen = string(),
         "log_format" => raw.log_format = string(),
         "log_level" => raw.log_level = string(),
@@ -157,6 +166,12 @@ const KEYS: &[&str] = &[
     "proxy_protocol",
     "tls_certificate",
     "tls_key",
+    "tls_acme_names",
+    "tls_acme_folder",
+    "tls_acme_contact",
+    "tls_acme_directory",
+    "tls_acme_directory_ca",
+    "tls_acme_agree_to_terms",
 ];
 /// Variables that the command line reads.
 const OF_OTHERS: &[&str] = &["config", "url", "token", "ca", "context"];

@@ -290,6 +290,13 @@ const PUBLIC: &[&str] = &[
     "scope",
     "topics",
     "to",
+    "acme",
+    "names",
+    "folder",
+    "contact",
+    "directory",
+    "directory_ca",
+    "agree_to_terms",
 ];
 /// How much of a wrong value is shown.
 const TEXT_CHARS_MAX: usize = 80;

@@ -35,8 +35,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     let access = access_of(written, flags);
     let means_keys = raw.auth.means_keys;
     let (keys, key_warnings) = auth::keyring(raw.auth, flags.folder(), false, problems);
-    let (tls, tls_warnings) =
-        certificate::read(raw.tls_certificate, raw.tls_key, flags.folder(), flags, problems);
+    let ((tls, acme), tls_warnings) = certificate::read(raw.tls, flags.folder(), flags, problems);
     let (mut topics, topic_places) = rules::topics(raw.topics, problems);
     if flags.demo {
         topics.extend(demo::rules());
@@ -61,6 +60,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
             say_first: raw.proxy_protocol.as_ref().is_some_and(|flag| flag.value),
         },
         tls,
+        acme,
         keys,
         gate,
         core: Settings { limits, access, rules: topics },

@@ -6,8 +6,11 @@ use crate::config::bounds;
 use crate::config::fields::Fields;
 use crate::config::problem::{Place, Problem, Written};
 use crate::config::raw::auth::RawAuth;
+use crate::config::raw::tls::RawTls;
 
 pub(super) mod auth;
+
+pub(super) mod tls;
 
 /// The file, or what the environment puts in its place.
 #[derive(Debug, Default)]
@@ -40,10 +43,8 @@ pub(super) struct RawConfig {
     pub(super) trusted_proxies: Option<Vec<Written<String>>>,
     /// Whether they begin each connection with a PROXY header.
     pub(super) proxy_protocol: Option<Written<bool>>,
-    /// The file with the hub's certificate.
-    pub(super) tls_certificate: Option<Written<String>>,
-    /// The file with its key.
-    pub(super) tls_key: Option<Written<String>>,
+    /// The hub's certificate.
+    pub(super) tls: RawTls,
     /// Whose tokens are taken.
     pub(super) auth: RawAuth,
     /// Who may do what; the first match counts.
@@ -105,7 +106,7 @@ impl RawConfig {
     pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Self {
         let mut file = Fields::of_file(text, problems);
         let auth = RawAuth::read(&mut file, problems);
-        let (tls_certificate, tls_key) = tls(&mut file, problems);
+        let tls = RawTls::read(&mut file, problems);
         let raw = Self {
             listen: file.string("listen", problems),
             admin_listen: file.string("admin_listen", problems),
@@ -121,8 +122,7 @@ impl RawConfig {
             allow_no_origin: file.flag("allow_no_origin", problems),
             trusted_proxies: file.strings("trusted_proxies", problems),
             proxy_protocol: file.flag("proxy_protocol", problems),
-            tls_certificate,
-            tls_key,
+            tls,
             auth,
             access: access(file.tables("access", problems), problems),
             topics: topics(file.tables("topics", problems), problems),
@@ -131,23 +131,6 @@ impl RawConfig {
         file.end(problems);
         raw
     }
-}
-
-fn tls(
-    file: &mut Fields<'_>,
-    problems: &mut Vec<Problem>,
-) -> (Option<Written<String>>, Option<Written<String>>) {
-    let mut table = match file.table("tls") {
-        Some(Ok(fields)) => fields,
-        Some(Err(Written { place, .. })) => {
-            problems.push(Place { key: "tls".into(), ..place }.wrong("a table headed [tls]"));
-            return (None, None);
-        }
-        None => return (None, None),
-    };
-    let files = (table.string("certificate", problems), table.string("key", problems));
-    table.end(problems);
-    files
 }
 
 fn access(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawAccess> {

@@ -8,6 +8,7 @@ use tidewire_hub_core::access::{AccessRule, Who, Word};
 use crate::config::Config;
 use crate::config::bounds::Limits;
 use crate::gate::listener::Address;
+use crate::tls::Tls;
 use crate::tokens::key::Key;
 use crate::tokens::mapping::Mapping;
 
@@ -18,6 +19,7 @@ impl Config {
     pub fn summary(&self) -> String {
         let mut out = String::new();
         let _ = match &self.tls {
+            Some(tls) if self.acme.is_some() => self.tell_of_authority(&mut out, tls),
             Some(tls) => writeln!(
                 out,
                 "clients connect to {} by TLS, with the certificate in {}",
@@ -65,6 +67,19 @@ impl Config {
             let _ = writeln!(out, "  {name} = {value} instead of {default}");
         }
         out
+    }
+
+    /// Where the certificate comes from that the hub gets by itself.
+    fn tell_of_authority(&self, out: &mut String, tls: &Tls) -> std::fmt::Result {
+        let Some(plan) = &self.acme else { return Ok(()) };
+        let (names, path) = (plan.names.join(", "), tls.files().certificate.display());
+        let is_there = if tls.is_there() { "" } else { " and is not there yet" };
+        writeln!(
+            out,
+            "clients connect to {} by TLS, with a certificate for {names} that comes from {}, is kept in {path}{is_there}; \
+             for that, port 443 of each name leads here",
+            self.listen, plan.directory
+        )
     }
 
     /// Which tokens are taken, and what of them is read.

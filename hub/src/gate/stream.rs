@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::gate::proxy_header::{Unasked, begins};
 use crate::gate::refusals::{Reason, Refusals};
+use crate::tls::proofs;
 
 /// One of the two.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub(super) enum NoTls {
     Unasked,
     /// Its client has gone without a word.
     Gone,
+    /// Its client wanted to see a proof that the hub is called as it says, and has.
+    Proved,
     /// The handshake has failed.
     Failed(io::Error),
 }
@@ -79,6 +82,7 @@ impl Stream {
             Ok(_) => {}
         }
         match TlsAcceptor::from(config).accept(stream).await {
+            Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(proofs::PROTOCOL) => Err(NoTls::Proved),
             Ok(stream) => Ok(Self::Tls(Box::new(stream))),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(NoTls::Failed(error)),
             Err(_) => Err(NoTls::Gone),

@@ -78,10 +78,13 @@ pub(super) async fn welcome(
             turn_away(stream, "400 Bad Request", SPEAKS_TLS).await;
         }
         Err(NoTls::Unasked) => refuse(Reason::ProxyHeader, &Unasked),
+        Err(NoTls::Failed(_)) if !tls.is_there() => {
+            refuse(Reason::Tls, &"there is no certificate yet; the log says why");
+        }
         Err(NoTls::Failed(error)) => {
             refuse(Reason::Tls, &format_args!("the TLS handshake failed: {error}"));
         }
-        Err(NoTls::Gone) => {}
+        Err(NoTls::Proved | NoTls::Gone) => {}
     }
     Err(Unwelcome::Over)
 }

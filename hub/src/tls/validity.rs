@@ -19,6 +19,42 @@ pub(super) enum Validity {
     Over(Duration),
 }
 
+/// From when to when a certificate is valid, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time {
+    /// Its first second.
+    pub from: u64,
+    /// Its last.
+    pub to: u64,
+}
+
+impl Time {
+    /// That of the first certificate, if it can be read.
+    pub(super) fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
+        let at = |second| look(chain, UnixTime::since_unix_epoch(Duration::from_secs(second)));
+        // Nothing is valid at the beginning and at the end of all times.
+        match (at(0)?, at(END_OF_TIMES)?) {
+            (
+                CertificateError::NotValidYetContext { not_before, .. },
+                CertificateError::ExpiredContext { not_after, .. },
+            ) => Some(Self { from: not_before.as_secs(), to: not_after.as_secs() }),
+            _ => None,
+        }
+    }
+}
+
+/// What a verifier has against the first certificate at a time.
+fn look(chain: &[CertificateDer<'_>], now: UnixTime) -> Option<CertificateError> {
+    let parsed = ParsedCertificate::try_from(chain.first()?).ok()?;
+    let algorithms = default_provider().signature_verification_algorithms.all;
+    // Nobody is trusted: what is asked is what a verifier looks at before it looks for whom it trusts.
+    let roots = RootCertStore::empty();
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &[], now, algorithms) {
+        Err(Error::InvalidCertificate(error)) => Some(error),
+        _ => None,
+    }
+}
+
 impl Validity {
     /// How the hub's certificate, the first of these, stands now.
     pub(super) fn now(chain: &[CertificateDer<'_>]) -> Self {
@@ -26,21 +62,13 @@ impl Validity {
     }
 
     fn at(chain: &[CertificateDer<'_>], now: UnixTime) -> Self {
-        let Some(parsed) = chain.first().and_then(|first| ParsedCertificate::try_from(first).ok()) else {
-            return Self::Valid;
-        };
-        let algorithms = default_provider().signature_verification_algorithms.all;
-        // Nobody is trusted: what is asked is what a verifier looks at before it looks for whom it trusts.
-        let roots = RootCertStore::empty();
         let lasts =
             |from: UnixTime, to: UnixTime| Duration::from_secs(to.as_secs().saturating_sub(from.as_secs()));
-        match verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &[], now, algorithms) {
-            Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+        match look(chain, now) {
+            Some(CertificateError::NotValidYetContext { not_before, .. }) => {
                 Self::NotYet(lasts(now, not_before))
             }
-            Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
-                Self::Over(lasts(not_after, now))
-            }
+            Some(CertificateError::ExpiredContext { not_after, .. }) => Self::Over(lasts(not_after, now)),
             _ => Self::Valid,
         }
     }
@@ -71,3 +99,6 @@ fn rough(time: Duration) -> String {
     };
     if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
+
+/// Later than any certificate's.
+const END_OF_TIMES: u64 = 253_402_300_799 + 1;

@@ -70,10 +70,13 @@ impl RawSocket {
         self.secured_as(name, config)
     }
 
-    /// The same where the hub's certificate is for another address.
-    pub(crate) fn secured_as(mut self, name: IpAddr, config: &Arc<ClientConfig>) -> io::Result<Self> {
-        let name = ServerName::IpAddress(name.into());
-        let mut tls = ClientConnection::new(Arc::clone(config), name).unwrap();
+    /// The same where the hub's certificate is for another address, or for a name.
+    pub(crate) fn secured_as(
+        mut self,
+        name: impl Into<ServerName<'static>>,
+        config: &Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        let mut tls = ClientConnection::new(Arc::clone(config), name.into()).unwrap();
         while tls.is_handshaking() {
             tls.complete_io(&mut self.stream)?;
         }

@@ -1,0 +1,110 @@
+//! What is kept of an authority's: the account, and the certificate with its key. Files are written whole or not at all, and only the
+//! hub's own user can read them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::small_file;
+
+/// A folder for them.
+#[derive(Debug)]
+pub struct Store(PathBuf);
+
+impl Store {
+    /// That in this folder.
+    pub fn new(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
+    /// The file with the key, and the certificate behind it with those that lead to an authority.
+    pub fn certificate(&self) -> PathBuf {
+        self.0.join("certificate.pem")
+    }
+
+    fn account(&self) -> PathBuf {
+        self.0.join("account.json")
+    }
+
+    /// Makes the folder if it is not there, and sees whether it can be written.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn prepare(&self) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(&self.0)?;
+        let trial = self.0.join("certificate.pem.new");
+        create(&trial)?;
+        fs::remove_file(trial)
+    }
+
+    /// The account that was kept, if there is one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read_account(&self) -> io::Result<Option<Vec<u8>>> {
+        match small_file::content(&self.account(), ACCOUNT_BYTES_MAX) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps an account.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn keep_account(&self, content: &[u8]) -> io::Result<()> {
+        write(&self.account(), content)
+    }
+
+    /// Forgets the account.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn forget_account(&self) -> io::Result<()> {
+        fs::remove_file(self.account())
+    }
+
+    /// Keeps a certificate with its key.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn keep_certificate(&self, pem: &str) -> io::Result<()> {
+        write(&self.certificate(), pem.as_bytes())
+    }
+}
+
+/// Puts a file in the place of another: who reads meanwhile sees one of them whole.
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut new = path.to_owned();
+    new.as_mut_os_string().push(".new");
+    let mut file = create(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    // The name is as durable as its folder.
+    #[cfg(unix)]
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    // One that is left of a hub that ended may have been made by somebody else.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// No account has more.
+const ACCOUNT_BYTES_MAX: u64 = 65_536;
