@@ -21,7 +21,6 @@ use hyper_util::rt::TokioIo;
 use rustls::ServerConnection;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::names::producers::Arrival;
-use tidewire_hub_core::shard::listening::Listening;
 use tidewire_protocol::code::Code;
 use tracing::{debug, warn};
 
@@ -29,7 +28,7 @@ use crate::gate::door::Door;
 use crate::gate::handshake::{BadHandshake, Handshake, words};
 use crate::gate::limits::Limits;
 use crate::gate::line::Line;
-use crate::gate::link::{Handover, Link};
+use crate::gate::link::Link;
 use crate::gate::origin::{Origins, well_formed};
 use crate::gate::proxies::Peer;
 use crate::gate::refusals::Reason;
@@ -38,6 +37,12 @@ use crate::reactor::{Newcomer, Reactor, Role};
 use crate::seats::{NoSeat, Seat, Seats, Shown, account_of};
 
 pub mod accept;
+
+pub mod speaking;
+
+pub mod going_on;
+
+mod pipe;
 
 pub mod link;
 
@@ -149,43 +154,11 @@ impl Gate {
         })
     }
 
-    /// Has a shard go on with the answer to somebody who only listens, and may have a seat already: gives the answer's body.
-    ///
-    /// # Errors
-    /// [`NotNow`] says why there is no room.
-    pub fn go_on(
-        self: &Arc<Self>,
-        leave: &Leave,
-        client: IpAddr,
-        seat: Option<Seat>,
-        listening: Listening,
-    ) -> Result<Body, NotNow> {
-        let seat = seat.map_or_else(|| self.admit(client), Ok)?;
-        let arrival = self.reactor.topics().arrive();
-        let (body, taken) = leave.ask();
-        let gate = Arc::clone(self);
-        tokio::spawn(async move {
-            // Who goes away before has nothing taken over.
-            let Ok(stream) = taken.await else { return };
-            match stream.into_parts() {
-                Ok((stream, tls)) => {
-                    let role = Role::Listener(Box::new(listening));
-                    gate.reactor.welcome(Newcomer { stream, tls, role, seat, arrival });
-                }
-                Err(error) => warn!(target: "gate", "a socket could not be taken over: {error}"),
-            }
-        });
-        Ok(Body::new(body))
-    }
-
     /// The door that it stands behind.
     pub fn door(&self) -> &Arc<Door> {
         &self.door
     }
 }
-
-/// What a request brings with it whose answer may go on elsewhere.
-pub type Leave = Arc<Handover<Stream>>;
 
 /// Nobody is let in for now.
 #[derive(Debug, thiserror::Error)]

@@ -13,12 +13,12 @@ use tracing::{info, warn};
 
 use crate::admin::Operators;
 use crate::config::Config;
-use crate::gate::accept::Routers;
 use crate::gate::door::Door;
 use crate::gate::listener::{Address, Listener};
 use crate::gate::open_files::{self, Shortage};
 use crate::gate::proxies::Proxies;
 use crate::gate::refusals::Refusals;
+use crate::gate::speaking::Routers;
 use crate::gate::{self, Gate, accept};
 use crate::reactor::Reactor;
 use crate::tls::{BadPair, Tls};

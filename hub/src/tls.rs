@@ -260,8 +260,9 @@ fn config(pair: Option<Pair>, proofs: Option<&Arc<Proofs>>) -> Result<ServerConf
         .with_protocol_versions(rustls::DEFAULT_VERSIONS)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Shows { own, proofs: proofs.cloned() }));
-    // A WebSocket begins as a request of HTTP/1.1.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A WebSocket begins as a request of HTTP/1.1: who wants one says so. Events by HTTP/2 take what only Unix has.
+    let protocols = [cfg!(unix).then_some(HTTP2), Some(b"http/1.1")];
+    config.alpn_protocols = protocols.into_iter().flatten().map(<[u8]>::to_vec).collect();
     config.alpn_protocols.extend(proofs.map(|_| proofs::PROTOCOL.to_vec()));
     // Who comes back brings what is to be remembered of it. Another certificate has other tickets.
     config.ticketer = Ticketer::new()?;
@@ -320,5 +321,7 @@ fn content(path: &Path) -> Result<Vec<u8>, BadFile> {
     Ok(small_file::content(path, FILE_BYTES_MAX)?)
 }
 
+/// What clients call HTTP/2.
+pub const HTTP2: &[u8] = b"h2";
 /// A chain of ten large certificates fits.
 const FILE_BYTES_MAX: u64 = 262_144;

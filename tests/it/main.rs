@@ -19,6 +19,7 @@ mod frames;
 mod handshakes;
 mod history;
 mod http;
+mod http2;
 mod http_callers;
 mod logs;
 mod native_client;

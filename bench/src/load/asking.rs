@@ -38,7 +38,7 @@ impl Askers {
     pub fn connect(address: SocketAddr, path: &str, payload_bytes: usize, count: usize) -> Result<Self> {
         let poll = Poll::new()?;
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/octet-stream\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\n\
              content-length: {payload_bytes}\r\n\r\n"
         );
         let request = [head.as_bytes(), &vec![b'x'; payload_bytes]].concat();

@@ -3,57 +3,22 @@
 //! `axum::serve` installs no timer, so that a client which never finishes its request would be held for ever;
 //! hence a loop of our own.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, UPGRADE};
-use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tracing::{Level, debug, enabled};
 
+use crate::gate::RETRY_AFTER_FULL;
 use crate::gate::door::Door;
 use crate::gate::line::Line;
-use crate::gate::link::Link;
 use crate::gate::listener::Listener;
 use crate::gate::proxies::Peer;
 use crate::gate::refusals::{Reason, Refusals};
-use crate::gate::stream::Stream;
+use crate::gate::speaking::{Routers, speak_http};
 use crate::gate::welcome::{Guest, Unwelcome, turn_away, welcome};
-use crate::gate::{RETRY_AFTER_FULL, shown};
-use crate::seats::{NoSeat, Shown};
-
-/// What answers requests. What browsers say of pages, and wishes to speak something else, takes looking at; programs say
-/// neither, and are spared that.
-#[derive(Debug, Clone)]
-pub struct Routers {
-    /// For requests that name an origin, come from a browser or want to upgrade.
-    pub careful: Router,
-    /// For all others: the same answers.
-    pub plain: Router,
-}
-
-impl From<Router> for Routers {
-    fn from(router: Router) -> Self {
-        Self { careful: router.clone(), plain: router }
-    }
-}
-
-impl Routers {
-    fn of(&self, headers: &HeaderMap) -> &Router {
-        let is_simple = [&ORIGIN, &UPGRADE, &SEC_FETCH_SITE].iter().all(|name| !headers.contains_key(*name));
-        if is_simple { &self.plain } else { &self.careful }
-    }
-}
+use crate::seats::NoSeat;
 
 /// Accepts connections for ever and answers each by one of `routers`.
 pub async fn serve(listener: Listener, routers: Routers, door: Arc<Door>) {
@@ -119,62 +84,6 @@ fn refuse_seat(stream: TcpStream, peer: Peer, no_seat: NoSeat, door: &Door, refu
     }
 }
 
-/// Answers requests until the client goes, one takes too long, or somebody else goes on with the connection. Where many speak HTTP
-/// none is kept for a next request.
-async fn speak_http(stream: Stream, peer: Peer, routers: Routers, door: &Arc<Door>, line: Arc<Line>) {
-    let limits = &door.limits;
-    let crowded = Arc::clone(door);
-    let requests = Arc::clone(&line);
-    let (link, handover) = Link::new(stream);
-    let leave = Arc::clone(&handover);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        requests.asks();
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(Arc::clone(&requests));
-        request.extensions_mut().insert(Arc::clone(&leave));
-        let asked = enabled!(target: "http", Level::DEBUG)
-            .then(|| format!("{:.32} {}", request.method().as_str(), shown(request.uri().path())));
-        let service = TowerToHyperService::new(routers.of(request.headers()).clone());
-        let (answer, line, crowded) = (service.call(request), Arc::clone(&requests), Arc::clone(&crowded));
-        async move {
-            let mut answer = answer.await?;
-            if let Some(asked) = asked {
-                debug!(target: "http", "{} asks {asked} and is told {}", Shown(peer.address), answer.status().as_u16());
-            }
-            let goes = crowded.is_closed() || !line.is_inside() && crowded.is_crowded(peer);
-            if goes && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(limits.handshake_ms))
-        .max_headers(limits.headers_max)
-        .max_header_size(limits.header_bytes_max)
-        .max_buf_size(limits.header_bytes_max.max(HYPER_BUFFER_MIN))
-        .serve_connection(TokioIo::new(link), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let serve = async {
-        tokio::select! {
-            // Whatever ends it, an error here is the client's.
-            _ = connection.as_mut() => return,
-            () = door.closed() => {}
-        }
-        // Who has asked nothing yet is told why.
-        if line.has_asked() {
-            connection.as_mut().graceful_shutdown();
-        }
-        let _ = connection.await;
-    };
-    tokio::select! {
-        () = line.hold_to(serve) => {}
-        () = handover.done() => {}
-    }
-}
-
 /// After an error that will come again at once (no more open files), others get time to go away.
 async fn hold_back(error: &io::Error, refusals: &Refusals) {
     let of_the_client = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
@@ -189,8 +98,4 @@ async fn hold_back(error: &io::Error, refusals: &Refusals) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-/// What browsers say of where a request comes from, also where they name no origin.
-pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// hyper panics below this.
-const HYPER_BUFFER_MIN: usize = 8_192;

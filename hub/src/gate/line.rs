@@ -1,6 +1,6 @@
 //! One TCP connection that speaks HTTP, as its requests know it: how fast it publishes, and how long it may go on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub struct Line {
     patience: Duration,
     /// Whether there was a request.
     has_asked: AtomicBool,
+    /// Answers that go on for as long as they like.
+    busy: AtomicUsize,
     /// The request under way is over by then.
     until: Mutex<Instant>,
     /// Who was charged for its last request.
@@ -47,6 +49,7 @@ impl Line {
             pace: Pace::default(),
             patience,
             has_asked: AtomicBool::new(false),
+            busy: AtomicUsize::new(0),
             until,
             account: Mutex::default(),
             place,
@@ -102,16 +105,37 @@ impl Line {
         *until = (*until).max(Instant::now() + self.patience + more);
     }
 
+    /// An answer goes on for as long as this is kept, and so does the connection.
+    pub fn is_busy(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
     /// Ends with `work`, or when the time is over that was given to it.
     pub async fn hold_to(&self, work: impl Future<Output = ()>) {
         let mut work = std::pin::pin!(work);
         loop {
             let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
             let is_late = tokio::time::timeout_at(until, &mut work).await.is_err();
+            if is_late && self.busy.load(Ordering::Relaxed) > 0 {
+                self.give(Duration::ZERO);
+            }
             if !is_late || *self.until.lock().unwrap_or_else(PoisonError::into_inner) <= until {
                 return;
             }
         }
+    }
+}
+
+/// Kept by an answer that goes on.
+#[derive(Debug)]
+pub struct Busy(Arc<Line>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        // The next request has as long to come as behind any answer.
+        self.0.give(Duration::ZERO);
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::gate::proxy_header::{Unasked, begins};
 use crate::gate::refusals::{Reason, Refusals};
-use crate::tls::proofs;
+use crate::tls::{HTTP2, proofs};
 
 /// One of the two.
 #[derive(Debug)]
@@ -86,6 +86,14 @@ impl Stream {
             Ok(stream) => Ok(Self::Tls(Box::new(stream))),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(NoTls::Failed(error)),
             Err(_) => Err(NoTls::Gone),
+        }
+    }
+
+    /// Whether its client has chosen HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(HTTP2),
         }
     }
 

@@ -20,7 +20,8 @@ use tidewire_protocol::events::places;
 use tidewire_protocol::name::Selector;
 use tidewire_protocol::position::{Position, Start};
 
-use crate::gate::Leave;
+use crate::gate::going_on::{Leave, Way};
+use crate::gate::line::Line;
 use crate::gate::proxies::Peer;
 use crate::http::Api;
 use crate::http::origin::EVENTS;
@@ -48,16 +49,20 @@ pub(super) async fn events(State(api): State<Api>, request: Request) -> Result<R
             "events are asked for by GET",
         ));
     }
-    // Before that there are no chunks, and behind that no connection is one client's alone.
     let leave = parts.extensions.get::<Leave>().filter(|_| parts.version == Version::HTTP_11);
-    let Some(leave) = leave else {
+    let line = parts.extensions.get::<Arc<Line>>().filter(|_| parts.version == Version::HTTP_2);
+    let Some(way) = leave.map(Way::Leaves).or(line.map(Way::Stays)) else {
+        // Before that there are no chunks.
         return Err(Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "not_supported", VERSION));
     };
     if !body.is_end_stream() {
         return Err(Problem::bad_request("a request for events has no body"));
     }
     let query = Query::read(parts.uri.query(), &["from", "ticket"], &["topic"])?;
-    let mut visitor = api.admit(&parts).await?;
+    let mut visitor = match way {
+        Way::Leaves(_) => api.admit(&parts).await?,
+        Way::Stays(_) => api.enter(&parts).await?,
+    };
     if let Some(ticket) = query.get("ticket") {
         visitor.caller = api.tickets.caller(api.desk().now(), ticket)?;
     }
@@ -77,7 +82,11 @@ pub(super) async fn events(State(api): State<Api>, request: Request) -> Result<R
     }
     let peer = parts.extensions.get::<ConnectInfo<Peer>>().ok_or(Code::Internal)?;
     let client = api.gate.door().proxies.client_of(peer.0, &parts.headers);
-    let mut response = Response::new(api.gate.go_on(leave, client, visitor.leave(), listening)?);
+    let seat = match way {
+        Way::Leaves(_) => visitor.leave(),
+        Way::Stays(_) => None,
+    };
+    let mut response = Response::new(api.gate.go_on(way, client, seat, listening)?);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

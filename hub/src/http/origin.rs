@@ -14,10 +14,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use crate::gate::Gate;
-use crate::gate::accept::SEC_FETCH_SITE;
 use crate::gate::origin::well_formed;
 use crate::gate::proxies::Peer;
 use crate::gate::refusals::Reason;
+use crate::gate::speaking::SEC_FETCH_SITE;
 use crate::hosts::Host;
 use crate::http::problem::Problem;
 
