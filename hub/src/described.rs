@@ -4,15 +4,17 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, VARY};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
 
 use crate::assets::{self, REFERENCE};
+use crate::gzip;
 
 /// A description in which nothing stands yet, of what is for some.
 pub fn begin(title: &str, description: &str) -> OpenApi {
@@ -32,12 +34,12 @@ pub fn with_tokens(mut api: OpenApi) -> OpenApi {
 
 /// Answers with a description.
 pub fn router(api: &OpenApi) -> Router {
-    let text = api.to_json().unwrap_or_default();
+    let text = Description::new(api.to_json().unwrap_or_default());
     Router::new()
         .route("/v1/openapi.json", get(description))
         .route("/v1/docs", get(page))
         .route("/v1/docs/{file}", get(file))
-        .with_state(Arc::from(text))
+        .with_state(Arc::new(text))
 }
 
 /// The page, under a policy that lets it load what is here and nothing else.
@@ -55,8 +57,26 @@ fn of_page(name: &str, asked: &HeaderMap) -> Option<Response> {
     Some(assets::serve(file, asked, POLICY, "no-cache"))
 }
 
-async fn description(State(text): State<Arc<str>>) -> Response {
-    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], text.to_string()).into_response()
+async fn description(State(text): State<Arc<Description>>, asked: HeaderMap) -> Response {
+    let kind = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache"), (VARY, "accept-encoding")];
+    match &text.smaller {
+        Some(smaller) if gzip::is_taken(&asked) => {
+            (kind, [(CONTENT_ENCODING, "gzip")], smaller.clone()).into_response()
+        }
+        _ => (kind, text.whole.clone()).into_response(),
+    }
+}
+
+/// A description as it is sent.
+struct Description {
+    whole: Bytes,
+    smaller: Option<Bytes>,
+}
+
+impl Description {
+    fn new(text: String) -> Self {
+        Self { smaller: gzip::gzip(text.as_bytes()).map(Bytes::from), whole: text.into() }
+    }
 }
 
 /// The page makes its styles itself; nothing of it is evaluated.

@@ -33,6 +33,8 @@ pub mod fetch;
 
 pub mod assets;
 
+pub mod gzip;
+
 pub mod hosts;
 pub mod seats;
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::eventually;
 use crate::support::http::Http;
 use crate::support::hub::Hub;
-use crate::support::listener::Listener;
+use crate::support::listener::{Listener, request};
 use crate::support::socket::RawSocket;
 
 const JSON: &str = "application/json";
@@ -272,4 +272,42 @@ fn a_body_has_bounds_however_it_comes() {
     let body = [chunked.as_bytes(), &largest, b"x\r\n0\r\n\r\n"].concat();
     std::io::Write::write_all(http.socket.get_mut(), &body).unwrap();
     assert_eq!(http.answer().problem().1, "too_large");
+}
+
+#[test]
+fn answers_come_smaller_to_whoever_takes_that_and_are_the_same() {
+    use std::io::Read as _;
+
+    let hub = Hub::dev();
+    let mut http = Http::to(hub.address);
+    let text = "the same again and again, ".repeat(40);
+    for _ in 0..20 {
+        http.post(A, "text/plain", text.as_bytes()).ok();
+    }
+    for (path, accept) in
+        [(A, JSON), (A, "application/x-ndjson"), ("/v1/topics?pattern=%3E", JSON), ("/v1/openapi.json", JSON)]
+    {
+        let plain = http.ask("GET", path, &[("accept", accept)], b"");
+        assert_eq!(plain.header("content-encoding"), None, "{path}");
+        let asked = [("accept", accept), ("accept-encoding", "br, gzip;q=0.8")];
+        let smaller = http.ask("GET", path, &asked, b"");
+        // A short one is not worth it.
+        if plain.body.len() < 1_024 {
+            assert_eq!((smaller.header("content-encoding"), &smaller.body), (None, &plain.body), "{path}");
+            continue;
+        }
+        assert_eq!(smaller.header("content-encoding"), Some("gzip"), "{path}");
+        assert_eq!(smaller.header("vary"), Some("accept-encoding"), "{path}");
+        assert!(smaller.body.len() < plain.body.len() / 2, "{path}: {}", smaller.body.len());
+        let mut found = Vec::new();
+        flate2::read::GzDecoder::new(&smaller.body[..]).read_to_end(&mut found).unwrap();
+        assert_eq!(found, plain.body, "{path}");
+        assert_eq!(smaller.header("tidewire-next"), plain.header("tidewire-next"), "{path}");
+    }
+    // What comes as it is published is not gathered for that.
+    let request =
+        request("topic=a.b&from=earliest", "").replace("accept:", "accept-encoding: gzip\r\naccept:");
+    let mut listener = Listener::on(RawSocket::connect(hub.address), &request);
+    listener.next_of("subscribed");
+    assert_eq!(listener.next_of("")["text"], text);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use tidewire_hub_core::ledger::{Account, Charge, Kind};
 use tidewire_hub_core::topics::Topics;
 use tidewire_protocol::code::Code;
 
+use crate::gzip;
 use crate::http::problem::Problem;
 
 /// Bytes and what they are charged with, given back together.
@@ -31,16 +32,20 @@ pub fn json<T: Serialize>(answer: &T) -> Response {
     of(JSON, Body::from(serde_json::to_vec(answer).unwrap_or_default()))
 }
 
-/// One that may be large.
+/// One that may be large; smaller for whoever has `asked` for that.
 ///
 /// # Errors
 /// [`Code::Overloaded`] if others of the account are unread, and there is no room for as much again.
 pub fn large(
     kind: &'static str,
     mut bytes: Vec<u8>,
+    asked: &HeaderMap,
     account: &Arc<Account>,
     topics: &Topics,
 ) -> Result<Response, Problem> {
+    let smaller = Some(asked).filter(|asked| gzip::is_taken(asked)).and_then(|_| gzip::gzip(&bytes));
+    let is_smaller = smaller.is_some();
+    bytes = smaller.unwrap_or(bytes);
     bytes.shrink_to_fit();
     if !account.may_hold(Kind::Unread, bytes.len(), topics.limits().unread_fit()) {
         topics.metrics().refused.add(Code::Overloaded.number(), 1);
@@ -48,7 +53,13 @@ pub fn large(
     }
     let mut charge = Charge::new(account, Kind::Unread);
     charge.set(bytes.len());
-    Ok(of(kind, Body::from(Bytes::from_owner(Charged { bytes, charge }))))
+    let mut response = of(kind, Body::from(Bytes::from_owner(Charged { bytes, charge })));
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if is_smaller {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(response)
 }
 
 fn of(kind: &'static str, body: Body) -> Response {

@@ -100,11 +100,11 @@ pub(super) async fn messages(
     let told = Told::of(read, limit, is_back)?;
     let topics = desk.topics();
     if wants_lines(&parts.headers) {
-        let mut response = answer::large(LINES, told.lines(), &visitor.account, topics)?;
+        let mut response = answer::large(LINES, told.lines(), &parts.headers, &visitor.account, topics)?;
         told.put_rest(response.headers_mut());
         return Ok(response);
     }
-    answer::large(answer::JSON, told.object(), &visitor.account, topics)
+    answer::large(answer::JSON, told.object(), &parts.headers, &visitor.account, topics)
 }
 
 /// Tells where a topic stands.

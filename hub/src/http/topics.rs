@@ -74,7 +74,7 @@ pub(super) async fn list(State(api): State<Api>, request: Request) -> Result<Res
         Progress::Start | Progress::Done => None,
     };
     let listed = serde_json::to_vec(&Topics { topics, next }).unwrap_or_default();
-    answer::large(answer::JSON, listed, &visitor.account, desk.topics())
+    answer::large(answer::JSON, listed, &parts.headers, &visitor.account, desk.topics())
 }
 
 /// Tells of a topic.
