@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -80,7 +80,7 @@ pub mod refusals;
 #[derive(Debug)]
 pub struct Gate {
     door: Arc<Door>,
-    origins: Origins,
+    origins: RwLock<Arc<Origins>>,
     /// Those who are in: with a shard, or with requests to be answered here.
     connections: Arc<Seats>,
     reactor: Arc<Reactor>,
@@ -89,7 +89,9 @@ pub struct Gate {
 impl Gate {
     /// An open gate before a reactor, behind a door.
     pub fn new(door: Arc<Door>, origins: Origins, reactor: Arc<Reactor>) -> Arc<Self> {
-        let connections = Seats::new(door.limits.connections_max, door.limits.connections_per_address_max);
+        let limits = door.limits();
+        let origins = RwLock::new(Arc::new(origins));
+        let connections = Seats::new(limits.connections_max, limits.connections_per_address_max);
         Arc::new(Self { door, origins, connections, reactor })
     }
 
@@ -119,8 +121,15 @@ impl Gate {
     }
 
     /// Which web pages may come.
-    pub fn origins(&self) -> &Origins {
-        &self.origins
+    pub fn origins(&self) -> Arc<Origins> {
+        Arc::clone(&self.origins.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on others may come, and others bounds hold for whoever comes. Who is in stays.
+    pub fn change(&self, origins: Origins, limits: Limits) {
+        self.connections.change(limits.connections_max, limits.connections_per_address_max);
+        self.door.change(limits);
+        *self.origins.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(origins);
     }
 
     /// A seat for somebody who stays.
@@ -148,7 +157,7 @@ impl Gate {
             self.connections.take(client)
         };
         seat.map_err(|no_seat| {
-            let remedy = remedy(no_seat, &self.door.limits);
+            let remedy = remedy(no_seat, &self.door.limits());
             self.refuse(full(no_seat), client, format_args!("{no_seat}; {remedy}"));
             NotNow { code: Code::Overloaded, why: no_seat.to_string(), retry_after: RETRY_AFTER_FULL }
         })
@@ -210,7 +219,7 @@ async fn upgrade(
 
 fn read(gate: &Gate, request: &mut Request) -> Result<(Handshake, OnUpgrade), BadHandshake> {
     let (method, version, headers) = (request.method(), request.version(), request.headers());
-    let handshake = Handshake::read(method, version, headers, &gate.origins)?;
+    let handshake = Handshake::read(method, version, headers, &gate.origins())?;
     if !request.body().is_end_stream() {
         return Err(BadHandshake::HasBody);
     }
@@ -266,7 +275,7 @@ pub fn shown(path: &str) -> String {
 
 /// Waits until the answer is written, takes the socket out of hyper and tokio, and gives it to a shard.
 async fn hand_over(gate: Arc<Gate>, upgrade: OnUpgrade, agreed: (Dialect, Seat, Arrival)) {
-    let patience = Duration::from_millis(gate.door.limits.handshake_ms);
+    let patience = Duration::from_millis(gate.door.limits().handshake_ms);
     let Ok(Ok(upgraded)) = tokio::time::timeout(patience, upgrade).await else { return };
     match take_socket(upgraded) {
         // The bytes that came right behind the handshake are copied: hyper's buffer is 8 KiB or more.

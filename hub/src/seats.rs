@@ -11,8 +11,6 @@ use tidewire_hub_core::ledger::AccountKey;
 /// The seats of one kind.
 #[derive(Debug)]
 pub struct Seats {
-    max: usize,
-    per_address_max: usize,
     taken: Mutex<Taken>,
 }
 
@@ -36,6 +34,8 @@ pub enum NoSeat {
 
 #[derive(Debug, Default)]
 struct Taken {
+    max: usize,
+    per_address_max: usize,
     all: usize,
     by_address: HashMap<IpAddr, usize>,
 }
@@ -43,7 +43,13 @@ struct Taken {
 impl Seats {
     /// So many seats in all, and so many for one address.
     pub fn new(max: usize, per_address_max: usize) -> Arc<Self> {
-        Arc::new(Self { max, per_address_max, taken: Mutex::default() })
+        Arc::new(Self { taken: Mutex::new(Taken { max, per_address_max, ..Taken::default() }) })
+    }
+
+    /// From now on there are so many. Who has one keeps it.
+    pub fn change(&self, max: usize, per_address_max: usize) {
+        let mut taken = self.taken();
+        (taken.max, taken.per_address_max) = (max, per_address_max);
     }
 
     /// Takes a seat for a peer.
@@ -51,7 +57,7 @@ impl Seats {
     /// # Errors
     /// [`NoSeat`] says which bound is reached.
     pub fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, NoSeat> {
-        self.take_up_to(peer, self.per_address_max)
+        self.take_as(peer, false)
     }
 
     /// Takes a seat for a peer behind whose address many stand: only the bound on all holds.
@@ -59,17 +65,17 @@ impl Seats {
     /// # Errors
     /// [`NoSeat::Full`].
     pub fn take_of_many(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, NoSeat> {
-        self.take_up_to(peer, usize::MAX)
+        self.take_as(peer, true)
     }
 
-    fn take_up_to(self: &Arc<Self>, peer: IpAddr, per_address_max: usize) -> Result<Seat, NoSeat> {
+    fn take_as(self: &Arc<Self>, peer: IpAddr, is_many: bool) -> Result<Seat, NoSeat> {
         let address = network(peer);
         let mut taken = self.taken();
-        if taken.all >= self.max {
+        if taken.all >= taken.max {
             return Err(NoSeat::Full);
         }
         let from_there = taken.by_address.get(&address).copied().unwrap_or_default();
-        if from_there >= per_address_max {
+        if !is_many && from_there >= taken.per_address_max {
             return Err(NoSeat::AddressFull);
         }
         taken.by_address.insert(address, from_there + 1);
@@ -81,7 +87,7 @@ impl Seats {
     pub fn is_half_taken(&self, peer: IpAddr, of_many: bool) -> bool {
         let taken = self.taken();
         let from_there = taken.by_address.get(&network(peer)).copied().unwrap_or_default();
-        taken.all > self.max / 2 || !of_many && from_there > self.per_address_max / 2
+        taken.all > taken.max / 2 || !of_many && from_there > taken.per_address_max / 2
     }
 
     /// Seats taken now.
@@ -175,6 +181,20 @@ mod tests {
         assert_eq!(seats.take("10.0.0.3".parse().unwrap()).unwrap_err(), NoSeat::Full);
         drop(first);
         assert!(seats.take("10.0.0.3".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn fewer_seats_unseat_nobody() {
+        let seats = Seats::new(9, 9);
+        let take = |peer: &str| seats.take(peer.parse().unwrap());
+        let (first, _second) = (take("10.0.0.1").unwrap(), take("10.0.0.1").unwrap());
+        seats.change(2, 1);
+        assert_eq!((take("10.0.0.2").unwrap_err(), seats.count()), (NoSeat::Full, 2));
+        drop(first);
+        assert_eq!(take("10.0.0.1").unwrap_err(), NoSeat::AddressFull);
+        assert!(take("10.0.0.2").is_ok());
+        seats.change(9, 2);
+        assert!(take("10.0.0.1").is_ok());
     }
 
     #[test]

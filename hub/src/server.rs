@@ -1,29 +1,26 @@
 //! Starts a hub and stops it.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
-use tidewire_hub_core::access::Access;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::admin::Operators;
-use crate::config::Config;
+use crate::config::{Config, Reread};
 use crate::gate::door::Door;
 use crate::gate::listener::{Address, Listener};
-use crate::gate::open_files::{self, Shortage};
+use crate::gate::open_files::{OpenFiles, Shortage};
 use crate::gate::proxies::Proxies;
 use crate::gate::refusals::Refusals;
 use crate::gate::speaking::Routers;
 use crate::gate::{self, Gate, accept};
 use crate::reactor::Reactor;
 use crate::tls::{BadPair, Tls};
-use crate::tokens::Keyring;
-use crate::tokens::held::KeyChange;
 use crate::turned_down::TurnedDown;
 use crate::{acme, described, http, page};
 
@@ -37,6 +34,9 @@ pub struct Server {
     refusals: Arc<Refusals>,
     turned_down: Arc<TurnedDown>,
     tls: Option<Arc<Tls>>,
+    /// Limits of the gate as they are written: what there are open files for may be less.
+    limits: Mutex<gate::limits::Limits>,
+    open_files: Option<OpenFiles>,
     /// Has the certificate looked at that the hub gets by itself.
     wants_certificate: Arc<Notify>,
     /// What runs until the hub stops: accept loops, and the teller of refusals.
@@ -66,7 +66,8 @@ impl Server {
     /// # Errors
     /// [`StartError`] says what the system refused.
     pub fn start(mut config: Config) -> Result<Self, StartError> {
-        raise_open_files(&mut config);
+        let limits = Mutex::new(config.gate.clone());
+        let open_files = raise_open_files(&mut config);
         for warning in &config.warnings {
             warn!(target: "server", "warning: {warning}");
         }
@@ -121,6 +122,8 @@ impl Server {
             refusals,
             turned_down,
             tls: config.tls,
+            limits,
+            open_files,
             wants_certificate,
             tasks,
             drain: config.drain,
@@ -153,17 +156,34 @@ impl Server {
         }
     }
 
-    /// From now on others may do what these rules say; what they do not allow ends.
-    pub fn change_access(&self, access: Access) {
-        self.reactor.topics().change_access(access);
-    }
-
-    /// From now on tokens are checked by these keys; bearers of tokens by others are sent away.
+    /// From now on all of this holds: bearers of tokens by keys that are gone are sent away, what rules do not allow ends, and
+    /// other origins and limits are for those who come. Gives what changed, in words.
     ///
     /// # Errors
-    /// What the system says when it has no thread to check them.
-    pub fn change_keys(&self, keys: Keyring) -> io::Result<KeyChange> {
-        self.reactor.change_keys(keys)
+    /// What the system says when it has no thread to check tokens. Then nothing changes.
+    pub fn change(&self, reread: Reread) -> io::Result<String> {
+        let mut before = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut limits = reread.gate_limits(&before);
+        let told = reread.told_of_limits(&before, self.reactor.topics().limits());
+        let Reread { access, written, keys, origins, .. } = reread;
+        let keys = self.reactor.change_keys(keys)?;
+        self.reactor.topics().change_access(access);
+        let are_others = origins != *self.gate.origins();
+        let others_may_come = if are_others { "; other pages or programs may come" } else { "" };
+        if limits != *before {
+            before.clone_from(&limits);
+            tell_shortage(self.open_files.and_then(|files| files.fit(&mut limits)));
+            // Those wait for the next start, however many files there are.
+            let now = self.gate.door().limits();
+            (limits.handshakes_max, limits.refusals_max) = (now.handshakes_max, now.refusals_max);
+        } else {
+            limits = (*self.gate.door().limits()).clone();
+        }
+        self.gate.change(origins, limits);
+        Ok(format!(
+            "{written} access rules were read and hold from now on; {keys}{others_may_come}{told}; all else waits \
+             for the next start"
+        ))
     }
 
     /// Lets nobody in any more, sends all clients away with a time to come back, and waits until they have gone or
@@ -225,14 +245,19 @@ fn tell_of_certificate(read: Result<Option<String>, BadPair>) {
 }
 
 /// Takes as many open files as the system gives, and no more connections than they allow.
-fn raise_open_files(config: &mut Config) {
+fn raise_open_files(config: &mut Config) -> Option<OpenFiles> {
     let Ok(files) = rlimit::increase_nofile_limit(u64::MAX) else {
         warn!(target: "server", "the limit on open files cannot be raised; connections may be refused early");
-        return;
+        return None;
     };
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     let operators = config.admin_listen.as_ref().map_or(0, |_| OPERATORS_MAX);
-    let shortage = open_files::fit(&mut config.gate, files, config.shards, operators);
+    let open_files = OpenFiles { files, shards: config.shards, operators };
+    tell_shortage(open_files.fit(&mut config.gate));
+    Some(open_files)
+}
+
+fn tell_shortage(shortage: Option<Shortage>) {
     if let Some(Shortage { files, connections, wanted }) = shortage {
         warn!(
             target: "server",

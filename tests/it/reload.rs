@@ -47,13 +47,70 @@ fn rules_are_read_again_whatever_the_rest_of_the_file_would_mean() {
         std::fs::write(file.path(), wrong).unwrap();
         hang_up(&hub, says);
     }
-    assert_eq!(hub.errors().matches("access rules and keys stay as they are, for the").count(), 3);
+    assert_eq!(
+        hub.errors().matches("access rules, keys, origins and limits stay as they are, for the").count(),
+        3
+    );
     std::fs::remove_file(file.path()).unwrap();
     hang_up(&hub, &format!("stay as they are: cannot read the configuration {}: No such file", file.path()));
     assert_eq!(subscribe(&hub, "b"), "subscribed");
-    std::fs::write(file.path(), "# Nobody.\n").unwrap();
+    std::fs::write(file.path(), PROGRAMS).unwrap();
     hang_up(&hub, "warning: no access rule lets anybody do anything");
     assert_eq!(subscribe(&hub, "b"), "failed");
+}
+
+#[test]
+fn origins_and_limits_are_read_again_together_with_the_rest_or_not_at_all() {
+    let file = File::new(&format!("{PROGRAMS}{OPEN}"));
+    let hub = Hub::start(&["--config", file.path()], &[("TIDEWIRE_LIMITS_HEADERS_MAX", "30")]);
+    let enter = |origin: &str| {
+        let mut socket = RawSocket::connect(hub.address);
+        let head = socket.ask(&handshake(&format!("origin: {origin}\r\n")));
+        (head.split(' ').nth(1).unwrap().to_owned(), socket)
+    };
+    let (a, b) = ("https://a.example.com", "https://b.example.com");
+    assert_eq!((&*enter(a).0, &*enter(b).0), ("403", "403"));
+    let reread = |keys: &str, limits: &str, says: &str| {
+        std::fs::write(file.path(), format!("{keys}{PROGRAMS}{OPEN}[limits]\n{limits}")).unwrap();
+        hang_up(&hub, says);
+    };
+    reread(&format!("origins = [\"{a}\"]\n"), "", "are the same; other pages or programs may come; all else");
+    let (told, mut inside) = enter(a);
+    assert_eq!((&*told, &*enter(b).0), ("101", "403"));
+    // Whoever is in stays, also where there is no room for another.
+    let both =
+        "connections_per_address_max = 1\nheaders_max = 25\nmessage_bytes_max = 1000\nhandshakes_max = 100\n";
+    reread(
+        &format!("origins = [\"{b}\"]\n"),
+        both,
+        "; `connections_per_address_max` is 1 instead of 1000; `handshakes_max`, `message_bytes_max` in its new value waits",
+    );
+    // What the environment says goes before the file, now as then.
+    assert!(!hub.errors().contains("headers_max"));
+    inside.say(json!({"type": "hello", "producer": "0".repeat(32), "incarnation": 1}));
+    inside.hear_of("welcome");
+    assert_eq!((&*enter(a).0, &*enter(b).0), ("403", "503"));
+    drop(inside);
+    eventually("there is room again", || enter(b).0 == "101");
+    // One mistake, and all stays as it is.
+    for (keys, limits, says) in [
+        (
+            format!("origins = [\"{a}\", \"nonsense\"]\n"),
+            "connections_per_address_max = 5\n",
+            "`origins` is \"nonsense\"",
+        ),
+        (
+            format!("origins = [\"{a}\"]\n"),
+            "connections_per_address_max = 0\n",
+            "`limits.connections_per_address_max` is 0",
+        ),
+    ] {
+        reread(&keys, limits, says);
+        let (told, _inside) = enter(b);
+        assert_eq!((&*told, &*enter(a).0, &*enter(b).0), ("101", "403", "503"));
+    }
+    reread("", "", "`connections_per_address_max` is 1000 instead of 1");
+    assert_eq!(enter(b).0, "403");
 }
 
 #[test]

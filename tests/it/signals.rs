@@ -35,7 +35,7 @@ fn a_hangup_has_the_rules_of_the_file_read_again() {
     client.hear_of("acked");
     std::fs::write(file.path(), "[[access]]\npattern = ?\n").unwrap();
     hub.signal("HUP");
-    let kept = "access rules and keys stay as they are, for the configuration is wrong";
+    let kept = "access rules, keys, origins and limits stay as they are, for the configuration is wrong";
     eventually("the file is found to be wrong", || hub.errors().contains(kept));
     let (before, rules) = OPEN.split_once("[[").unwrap();
     std::fs::write(file.path(), format!("{before}[[access]]\npattern = \"a.b\"\n[[{rules}")).unwrap();

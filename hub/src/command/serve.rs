@@ -145,26 +145,23 @@ async fn until_asked_to_end(signals: &mut Signals, flags: &Flags) {
 fn read_rules(flags: Flags, depth_max: usize, done: mpsc::Sender<Result<Reread, Kept>>) {
     thread::spawn(move || {
         // Nobody waits for it any more where the hub stops.
-        let _ = done.blocking_send(Reread::load(&flags, depth_max));
+        let _ = done.blocking_send(Reread::load(&flags, std::env::vars_os(), depth_max));
     });
 }
 
-/// From now on these rules and keys hold, unless there is something wrong with them.
-fn take_rules(server: &Server, rules: Result<Reread, Kept>) {
-    let Reread { access, written, keys, warnings } = match rules {
-        Ok(rules) => rules,
+/// From now on these hold, unless there is something wrong with one of them.
+fn take_rules(server: &Server, reread: Result<Reread, Kept>) {
+    let reread = match reread {
+        Ok(reread) => reread,
         Err(why) => return warn!(target: "server", "{why}"),
     };
-    for warning in warnings {
+    for warning in &reread.warnings {
         warn!(target: "server", "warning: {warning}");
     }
-    let changed = match server.change_keys(keys) {
-        Ok(changed) => changed,
-        Err(why) => return warn!(target: "server", "access rules and keys stay as they are: {why}"),
-    };
-    server.change_access(access);
-    info!(
-        target: "server",
-        "{written} access rules were read and hold from now on; {changed}; all else waits for the next start"
-    );
+    match server.change(reread) {
+        Ok(changed) => info!(target: "server", "{changed}"),
+        Err(why) => {
+            warn!(target: "server", "access rules, keys, origins and limits stay as they are: {why}");
+        }
+    }
 }

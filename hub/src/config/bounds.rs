@@ -167,10 +167,14 @@ impl Limits {
 
     /// Every limit that has another value than by default: its name, its value and the default.
     pub(super) fn changed(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
-        let default = Self::default();
+        self.differing(Self::default())
+    }
+
+    /// Every limit that has another value than there: its name, its value and the other.
+    pub(super) fn differing(&self, other: Self) -> impl Iterator<Item = (&'static str, u64, u64)> {
         NAMES.iter().filter_map(move |name| {
-            let (value, default) = (self.named(name)?, default.named(name)?);
-            (value != default).then_some((*name, value, default))
+            let (value, other) = (self.named(name)?, other.named(name)?);
+            (value != other).then_some((*name, value, other))
         })
     }
 

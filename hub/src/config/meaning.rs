@@ -96,7 +96,7 @@ fn access_of(written: Access, flags: &Flags) -> Access {
 }
 
 /// Who may connect: with `--dev` whoever is on this machine, whatever is written.
-fn origins(
+pub(super) fn origins(
     pages: Option<Vec<Written<String>>>,
     hosts: Option<Vec<Written<String>>>,
     programs: Option<Written<bool>>,

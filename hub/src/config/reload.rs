@@ -1,16 +1,22 @@
-//! The access rules of a file and the keys that it names, read again while a hub runs. All else in it waits for the next start,
-//! and is not looked at but for being written as a configuration is.
+//! What of a configuration is read again while a hub runs: access rules, keys, origins, and limits, of which some can change. All
+//! else in it waits for the next start, and is not looked at but for being written as a configuration is.
 
+use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use tidewire_hub_core::access::Access;
+use tidewire_hub_core::limits as core;
 
+use crate::config::bounds::Limits;
 use crate::config::problem::Warning;
 use crate::config::raw::RawConfig;
-use crate::config::{ConfigError, Flags, auth, demo, rules, text_of, warnings};
+use crate::config::{ConfigError, Flags, auth, demo, environment, meaning, rules, text_of, warnings};
+use crate::gate::limits as gate;
+use crate::gate::origin::Origins;
 use crate::tokens::Keyring;
 
-/// Access rules and keys that may take the place of others, together.
+/// What may take the place of other rules, keys, origins and limits, together.
 #[derive(Debug)]
 pub struct Reread {
     /// They.
@@ -19,6 +25,10 @@ pub struct Reread {
     pub written: usize,
     /// Keys that tokens may be signed with.
     pub keys: Keyring,
+    /// Which pages and programs may come.
+    pub origins: Origins,
+    /// Limits; only some can change.
+    limits: Limits,
     /// What is of no use in all that.
     pub warnings: Vec<Warning>,
 }
@@ -30,7 +40,7 @@ pub enum Kept {
     #[error("--dev lets everybody do everything, whatever the file says; it was not read again")]
     Dev,
     /// There is no file, or not now.
-    #[error("access rules and keys stay as they are: cannot read the configuration {}: {source}", path.display())]
+    #[error("access rules, keys, origins and limits stay as they are: cannot read the configuration {}: {source}", path.display())]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -38,13 +48,13 @@ pub enum Kept {
         source: std::io::Error,
     },
     /// It could be read once only, or never ends.
-    #[error("access rules and keys stay as they are: {} is no regular file, and is not read again", _0.display())]
+    #[error("access rules, keys, origins and limits stay as they are: {} is no regular file, and is not read again", _0.display())]
     NoFile(PathBuf),
     /// Somebody is about to write it.
-    #[error("access rules and keys stay as they are: {} is empty; to let nobody do anything, write a comment", _0.display())]
+    #[error("access rules, keys, origins and limits stay as they are: {} is empty; to let nobody do anything, write a comment", _0.display())]
     Empty(PathBuf),
     /// It says what it may not.
-    #[error("access rules and keys stay as they are, for the configuration is wrong: {0}")]
+    #[error("access rules, keys, origins and limits stay as they are, for the configuration is wrong: {0}")]
     Wrong(#[source] ConfigError),
 }
 
@@ -53,13 +63,21 @@ impl Reread {
     ///
     /// # Errors
     /// [`Kept`] says why they cannot take the place of others.
-    pub fn load(flags: &Flags, depth_max: usize) -> Result<Self, Kept> {
+    pub fn load(
+        flags: &Flags,
+        env: impl Iterator<Item = (OsString, OsString)>,
+        depth_max: usize,
+    ) -> Result<Self, Kept> {
         if flags.dev {
             return Err(Kept::Dev);
         }
         let text = flags.config.as_deref().map_or_else(|| Ok(String::new()), text_again)?;
         let mut problems = Vec::new();
-        let raw = RawConfig::read(&text, &mut problems);
+        let mut raw = RawConfig::read(&text, &mut problems);
+        // What it does not know was told at the start.
+        environment::overlay(&mut raw, env, &mut problems);
+        let limits = Limits::read(&raw.limits, &mut problems);
+        let origins = meaning::origins(raw.origins, raw.api_hosts, raw.allow_no_origin, false, &mut problems);
         let tokens = raw.auth.means_keys;
         let (access, places) = rules::access(raw.access, &mut problems);
         let mut warnings = warnings::of_access(&access, &places, depth_max, tokens);
@@ -70,9 +88,49 @@ impl Reread {
         }
         let written = access.rules.len();
         let access = if flags.demo { demo::behind(access) } else { access };
-        Ok(Self { access, written, keys, warnings })
+        Ok(Self { access, written, keys, origins, limits, warnings })
+    }
+
+    /// The gate's limits, of which those are as they are that wait for the next start.
+    #[must_use]
+    pub fn gate_limits(&self, now: &gate::Limits) -> gate::Limits {
+        gate::Limits {
+            handshakes_max: now.handshakes_max,
+            refusals_max: now.refusals_max,
+            ..self.limits.gate.clone()
+        }
+    }
+
+    /// Which limits are other than those that a hub was started with or holds to now, as what follows a list: those that
+    /// change, and those that wait for the next start.
+    #[must_use]
+    pub fn told_of_limits(&self, gate: &gate::Limits, core: &core::Limits) -> String {
+        let now = Limits { gate: gate.clone(), core: core.clone() };
+        let (mut changed, mut waiting) = (String::new(), String::new());
+        for (name, value, before) in self.limits.differing(now) {
+            let _ = if CHANGE.contains(&name) {
+                write!(changed, "; `{name}` is {value} instead of {before}")
+            } else {
+                write!(waiting, "{}`{name}`", if waiting.is_empty() { "" } else { ", " })
+            };
+        }
+        if !waiting.is_empty() {
+            let _ = write!(changed, "; {waiting} in its new value waits for the next start");
+        }
+        changed
     }
 }
+
+/// Limits that hold from when they are read again.
+const CHANGE: &[&str] = &[
+    "connections_max",
+    "connections_per_address_max",
+    "handshakes_per_address_max",
+    "handshake_ms",
+    "http_ms",
+    "header_bytes_max",
+    "headers_max",
+];
 
 fn text_again(path: &Path) -> Result<String, Kept> {
     let unreadable = |source| Kept::Unreadable { path: path.into(), source };

@@ -22,8 +22,8 @@ use crate::seats::NoSeat;
 
 /// Accepts connections for ever and answers each by one of `routers`.
 pub async fn serve(listener: Listener, routers: Routers, door: Arc<Door>) {
-    let room = Arc::new(Semaphore::new(door.limits.handshakes_max));
-    let refusals = Arc::new(Semaphore::new(door.limits.refusals_max));
+    let room = Arc::new(Semaphore::new(door.limits().handshakes_max));
+    let refusals = Arc::new(Semaphore::new(door.limits().refusals_max));
     loop {
         // The semaphore lives as long as this loop and is never closed.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
@@ -44,7 +44,7 @@ pub async fn serve(listener: Listener, routers: Routers, door: Arc<Door>) {
                     }
                     match welcome(stream, peer, seat, &door).await {
                         Ok(Guest { stream, peer, seat }) => {
-                            let patience = Duration::from_millis(door.limits.http_ms);
+                            let patience = Duration::from_millis(door.limits().http_ms);
                             let line = Arc::new(Line::new(patience, place, seat));
                             speak_http(stream, peer, routers, &door, line).await;
                         }
@@ -68,7 +68,7 @@ fn refuse_seat(stream: TcpStream, peer: Peer, no_seat: NoSeat, door: &Door, refu
         format_args!(
             "too many connections that speak HTTP; there are {}: raise \
              `limits.handshakes_per_address_max`, or name a proxy in `trusted_proxies`",
-            door.limits.handshakes_per_address_max
+            door.limits().handshakes_per_address_max
         ),
     );
     // Beyond some, not even a refusal is written: it would be another way to hold sockets.

@@ -1,6 +1,6 @@
 //! One address on which connections are accepted: how many may speak HTTP there at once, and from where.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
@@ -14,7 +14,7 @@ use crate::tls::Tls;
 #[derive(Debug)]
 pub struct Door {
     /// Bounds on what is accepted here.
-    pub limits: Limits,
+    limits: RwLock<Arc<Limits>>,
     /// Proxies that are believed.
     pub proxies: Proxies,
     /// Nothing else than TLS is spoken here, with this certificate.
@@ -35,7 +35,19 @@ impl Door {
         refusals: Arc<Refusals>,
     ) -> Arc<Self> {
         let handshakes = Seats::new(limits.handshakes_max, limits.handshakes_per_address_max);
+        let limits = RwLock::new(Arc::new(limits));
         Arc::new(Self { limits, proxies, tls, refusals, handshakes, closing: watch::Sender::default() })
+    }
+
+    /// Bounds on what is accepted here.
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on others hold; who is here already goes on as it began.
+    pub fn change(&self, limits: Limits) {
+        self.handshakes.change(limits.handshakes_max, limits.handshakes_per_address_max);
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
     /// A seat for a peer that speaks HTTP. A trusted proxy brings everybody's connections.

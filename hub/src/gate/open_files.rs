@@ -14,23 +14,36 @@ pub struct Shortage {
     pub wanted: usize,
 }
 
-/// Lowers limits so that all connections they allow together fit into the open files, beside those of the shards and
-/// of `operators`; tells if that cost WebSockets.
-pub fn fit(limits: &mut Limits, files: usize, shards: usize, operators: usize) -> Option<Shortage> {
-    let own = OWN_FILES + FILES_PER_SHARD * shards + operators;
-    let room = files.saturating_sub(own);
-    limits.refusals_max = limits.refusals_max.min(room / 16).max(1);
-    let handshakes = limits.handshakes_max.min(room / 8).max(1);
-    // One address must not get all of what is left unless it might have had all before. A quarter is no more than it may.
-    let of_one = limits.handshakes_per_address_max.min(limits.handshakes_max);
-    let scaled = of_one as u128 * handshakes as u128 / limits.handshakes_max.max(1) as u128;
-    let scaled = usize::try_from(scaled).unwrap_or(usize::MAX).max(handshakes / 4).max(1);
-    limits.handshakes_per_address_max = of_one.min(scaled);
-    limits.handshakes_max = handshakes;
-    let connections = room.saturating_sub(limits.handshakes_max + limits.refusals_max).max(1);
-    let wanted = limits.connections_max;
-    limits.connections_max = wanted.min(connections);
-    (connections < wanted).then_some(Shortage { files, connections, wanted })
+/// How many open files there are, and who has them beside connections.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenFiles {
+    /// Of the process.
+    pub files: usize,
+    /// Threads that own connections.
+    pub shards: usize,
+    /// Connections of operators.
+    pub operators: usize,
+}
+
+impl OpenFiles {
+    /// Lowers limits so that all connections they allow together fit, beside those of the shards and of operators; tells if that
+    /// cost WebSockets.
+    pub fn fit(&self, limits: &mut Limits) -> Option<Shortage> {
+        let own = OWN_FILES + FILES_PER_SHARD * self.shards + self.operators;
+        let room = self.files.saturating_sub(own);
+        limits.refusals_max = limits.refusals_max.min(room / 16).max(1);
+        let handshakes = limits.handshakes_max.min(room / 8).max(1);
+        // One address must not get all of what is left unless it might have had all before. A quarter is no more than it may.
+        let of_one = limits.handshakes_per_address_max.min(limits.handshakes_max);
+        let scaled = of_one as u128 * handshakes as u128 / limits.handshakes_max.max(1) as u128;
+        let scaled = usize::try_from(scaled).unwrap_or(usize::MAX).max(handshakes / 4).max(1);
+        limits.handshakes_per_address_max = of_one.min(scaled);
+        limits.handshakes_max = handshakes;
+        let connections = room.saturating_sub(limits.handshakes_max + limits.refusals_max).max(1);
+        let wanted = limits.connections_max;
+        limits.connections_max = wanted.min(connections);
+        (connections < wanted).then_some(Shortage { files: self.files, connections, wanted })
+    }
 }
 
 /// Listeners, standard streams, what the runtime and the system's libraries hold, and what `/metrics` reads.
@@ -45,7 +58,7 @@ mod tests {
     #[track_caller]
     fn check(files: usize, limits: &Limits) -> Limits {
         let mut fitted = limits.clone();
-        let shortage = fit(&mut fitted, files, 2, 0);
+        let shortage = OpenFiles { files, shards: 2, operators: 0 }.fit(&mut fitted);
         let all = fitted.connections_max + fitted.handshakes_max + fitted.refusals_max;
         assert!(all + OWN_FILES + 6 <= files.max(OWN_FILES + 9), "{files} files: {fitted:?}");
         assert_eq!(shortage.is_some(), fitted.connections_max < limits.connections_max, "{files} files");

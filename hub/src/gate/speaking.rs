@@ -86,7 +86,7 @@ impl Speaker {
     async fn first(mut self, stream: Stream) {
         let (link, handover) = Link::new(stream);
         self.leave = Some(Arc::clone(&handover));
-        let limits = &self.door.limits;
+        let limits = self.door.limits();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(limits.handshake_ms))
@@ -116,7 +116,7 @@ impl Speaker {
 
     /// HTTP/2. Nothing leaves such a connection, since it is not one client's alone.
     async fn second(self, stream: Stream) {
-        let connection = builder(&self.door.limits).serve_connection(TokioIo::new(stream), self.service());
+        let connection = builder(&self.door.limits()).serve_connection(TokioIo::new(stream), self.service());
         let mut connection = std::pin::pin!(connection);
         let serve = async {
             tokio::select! {

@@ -39,7 +39,7 @@ pub(super) async fn welcome(
     mut seat: Seat,
     door: &Door,
 ) -> Result<Guest, Unwelcome> {
-    let until = Instant::now() + Duration::from_millis(door.limits.handshake_ms);
+    let until = Instant::now() + Duration::from_millis(door.limits().handshake_ms);
     let refuse = |reason, why: &dyn Display| door.refusals.refuse(reason, Some(peer.address), why);
     if door.proxies.say_first && peer.role == Role::Proxy {
         let named = timeout_at(until, proxy_header::read(&mut stream)).await;
