@@ -40,6 +40,7 @@ mod tls_clients;
 mod token_command;
 mod token_limits;
 mod tokens;
+mod under_load;
 mod updates;
 mod ways;
 
