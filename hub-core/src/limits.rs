@@ -4,6 +4,8 @@ pub mod agreement;
 
 pub mod of_bearer;
 
+pub mod rates;
+
 /// What the hub takes and holds at most. Every field can be set in the configuration under `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

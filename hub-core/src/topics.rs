@@ -23,6 +23,7 @@ use crate::credentials::revocations::Revocation;
 use crate::ledger::{Account, Ledger};
 use crate::letter::{Address, Inbox};
 use crate::limits::Limits;
+use crate::limits::rates::Rates;
 use crate::log::Log;
 use crate::log::engine::Engine;
 use crate::log::sequencer::Sequencer;
@@ -76,6 +77,7 @@ pub struct Topics {
     /// Bytes of messages that there were when the node was found full; a number that none reaches while it is not.
     full_with: AtomicUsize,
     limits: Arc<Limits>,
+    rates: Rates,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
     calendar: Arc<Calendar>,
@@ -98,6 +100,7 @@ impl Topics {
     #[must_use]
     pub fn with_logs(settings: Settings, logs: Vec<(Epoch, Engine)>, inboxes: Vec<Arc<Inbox>>) -> Self {
         let limits = Arc::new(settings.limits);
+        let rates = Rates::of(&limits);
         let metrics = Arc::new(Metrics::default());
         let ledger = Arc::new(Ledger::new(limits.known_bytes_max()));
         let heavy = Arc::new(Heavy::new(&ledger, &limits));
@@ -119,6 +122,7 @@ impl Topics {
             looks_again_at: AtomicUsize::new(0),
             full_with: AtomicUsize::new(usize::MAX),
             limits,
+            rates,
             metrics,
             ledger,
             calendar,
@@ -182,6 +186,11 @@ impl Topics {
     #[must_use]
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// How fast clients may publish now, whatever the limits said at the start.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// What is counted.

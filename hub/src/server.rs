@@ -164,10 +164,13 @@ impl Server {
     pub fn change(&self, reread: Reread) -> io::Result<String> {
         let mut before = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let mut limits = reread.gate_limits(&before);
-        let told = reread.told_of_limits(&before, self.reactor.topics().limits());
+        let topics = self.reactor.topics();
+        let told = reread.told_of_limits(&before, &topics.rates().within(topics.limits()));
+        let core_limits = reread.core_limits().clone();
         let Reread { access, written, keys, origins, .. } = reread;
         let keys = self.reactor.change_keys(keys)?;
-        self.reactor.topics().change_access(access);
+        topics.change_access(access);
+        topics.rates().change(&core_limits);
         let are_others = origins != *self.gate.origins();
         let others_may_come = if are_others { "; other pages or programs may come" } else { "" };
         if limits != *before {

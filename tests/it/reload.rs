@@ -114,6 +114,33 @@ fn origins_and_limits_are_read_again_together_with_the_rest_or_not_at_all() {
 }
 
 #[test]
+fn rates_hold_for_who_is_in_too() {
+    let rule = format!("{PROGRAMS}{OPEN}publish = true\n");
+    let file = File::new(&rule);
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let mut publisher = RawSocket::json(hub.address);
+    publisher.say(json!([
+        {"type": "hello", "producer": "0".repeat(31) + "9", "incarnation": 1},
+        {"type": "open", "handle": 1, "topic": "a", "lowest": 1}
+    ]));
+    publisher.hear_of("opened");
+    let mut publish = |seq: u64| {
+        publisher.say(json!({"type": "publish", "handle": 1, "seq": seq, "lowest": seq, "data": 1}));
+        publisher.hear()["code"].clone()
+    };
+    assert!((1..=30).all(|seq| publish(seq) == Value::Null));
+    std::fs::write(file.path(), format!("{rule}[limits]\npublishes_per_second_max = 1\n")).unwrap();
+    hang_up(&hub, "; `publishes_per_second_max` is 1 instead of 0; all else");
+    assert!((31..=60).any(|seq| publish(seq) == "rate_limited"));
+    let mut http = Http::to(hub.address);
+    let mut ask = || http.post("/v1/topics/a/messages", "text/plain", b"x").status;
+    assert!((1..=30).any(|_| ask() == 429));
+    std::fs::write(file.path(), &rule).unwrap();
+    hang_up(&hub, "; `publishes_per_second_max` is 0 instead of 1; all else");
+    assert!((1..=30).all(|_| ask() == 200));
+}
+
+#[test]
 fn with_dev_everybody_of_this_machine_does_everything_whatever_the_file_says() {
     let file = File::new("origins = [\"https://a.example.com\"]\nallow_no_origin = false\n");
     let hub =

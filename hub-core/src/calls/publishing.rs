@@ -171,12 +171,13 @@ impl<R> Calls<R> {
     /// Takes so many from the rates of the connection, of its token and of its address, or from none. The token's is that of
     /// all connections by which it calls; what another of them takes meanwhile costs this call's address nothing.
     fn pay(&self, now: Millis, by: By<'_>, count: u64) -> Result<(), Refusal> {
-        let limits = self.topics.limits();
-        by.pace.ask(now, limits.publishes_per_second_max)?;
-        by.account.pace.ask(now, limits.publishes_per_second_per_address_max)?;
+        let rates = self.topics.rates();
+        let (of_connection, of_address) = (rates.of_connection(), rates.of_address());
+        by.pace.ask(now, of_connection)?;
+        by.account.pace.ask(now, of_address)?;
         by.caller.take_rate(now, count)?;
-        by.account.pace.take(now, limits.publishes_per_second_per_address_max, count)?;
-        Ok(by.pace.take(now, limits.publishes_per_second_max, count)?)
+        by.account.pace.take(now, of_address, count)?;
+        Ok(by.pace.take(now, of_connection, count)?)
     }
 
     /// Topics are there from now on, and the producer's windows on them.

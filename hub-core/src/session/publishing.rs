@@ -226,15 +226,16 @@ impl Session {
 
     /// Takes so many from the rates of the connection, of its token and of its address, or from none.
     fn pay(&self, now: Millis, count: u64, desk: &Desk<'_>) -> Result<(), Exhausted> {
-        let limits = desk.topics.limits();
+        let rates = desk.topics.rates();
+        let of_connection = rates.of_connection();
         // Only this connection takes from its own: what there is when it asks is there when it takes.
         if count > 0 {
-            self.pace.ask(now, limits.publishes_per_second_max)?;
+            self.pace.ask(now, of_connection)?;
             self.caller.ask_rate(now)?;
         }
-        desk.account.pace.take(now, limits.publishes_per_second_per_address_max, count)?;
+        desk.account.pace.take(now, rates.of_address(), count)?;
         self.caller.take_rate(now, count)?;
-        self.pace.take(now, limits.publishes_per_second_max, count)
+        self.pace.take(now, of_connection, count)
     }
 
     /// A tag that a publish names, if a participant of this connection has it.

@@ -101,6 +101,12 @@ impl Reread {
         }
     }
 
+    /// The core's limits, of which only rates may take the place of others.
+    #[must_use]
+    pub fn core_limits(&self) -> &core::Limits {
+        &self.limits.core
+    }
+
     /// Which limits are other than those that a hub was started with or holds to now, as what follows a list: those that
     /// change, and those that wait for the next start.
     #[must_use]
@@ -130,6 +136,8 @@ const CHANGE: &[&str] = &[
     "http_ms",
     "header_bytes_max",
     "headers_max",
+    "publishes_per_second_max",
+    "publishes_per_second_per_address_max",
 ];
 
 fn text_again(path: &Path) -> Result<String, Kept> {
