@@ -1,10 +1,11 @@
 //! The hub's certificate by ACME (RFC 8555): one is got where there is none, and another long before it ends. Whatever fails is
 //! tried again, ever more rarely, and meanwhile what there is holds.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -76,21 +77,23 @@ impl Plan {
 /// Keeps a certificate valid, for ever. What is `asked` has it try at once.
 pub async fn keep(plan: Plan, tls: Arc<Tls>, asked: Arc<Notify>) {
     let Some(proofs) = tls.proofs() else { return };
-    let mut failures = 0;
+    let mut tries = Tries::default();
     loop {
+        let mut may_be_sooner = true;
         let wait = match due_in(&plan, &tls).await {
             Some(wait) => {
-                failures = 0;
+                tries.failures = 0;
                 wait.min(LOOK)
             }
             None => match renew(&plan, &tls, proofs).await {
                 Ok(()) => continue,
                 Err(why) => {
-                    let (wait, names) = (pause(failures), plan.names.join(", "));
-                    failures += 1;
+                    let (wait, names) = (tries.failed(Instant::now()), plan.names.join(", "));
+                    may_be_sooner = !tries.are_many();
+                    let sooner = if may_be_sooner { ", or upon SIGHUP" } else { "" };
                     warn!(
                         target: "server",
-                        "no certificate for {names} from {}: {why}; it is tried again in {} min, or upon SIGHUP",
+                        "no certificate for {names} from {}: {why}; it is tried again in {} min{sooner}",
                         plan.directory,
                         wait.as_secs() / 60
                     );
@@ -100,8 +103,36 @@ pub async fn keep(plan: Plan, tls: Arc<Tls>, asked: Arc<Notify>) {
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = asked.notified() => {}
+            () = asked.notified(), if may_be_sooner => {}
         }
+    }
+}
+
+/// What has failed so far.
+#[derive(Debug, Default)]
+struct Tries {
+    /// Since the last certificate.
+    failures: u32,
+    /// When some of the last hour did.
+    lately: VecDeque<Instant>,
+}
+
+impl Tries {
+    /// Another has: gives after how long it is tried again. Authorities allow few failures an hour.
+    fn failed(&mut self, now: Instant) -> Duration {
+        self.lately.retain(|then| now.duration_since(*then) < HOUR);
+        self.lately.push_back(now);
+        let wait = PAUSE_MIN.saturating_mul(1 << self.failures.min(16)).min(PAUSE_MAX);
+        self.failures = self.failures.saturating_add(1);
+        match self.lately.front() {
+            Some(first) if self.are_many() => wait.max(HOUR.saturating_sub(now.duration_since(*first))),
+            _ => wait,
+        }
+    }
+
+    /// Whether one more might be too many for an authority.
+    fn are_many(&self) -> bool {
+        self.lately.len() >= FAILURES_AN_HOUR
     }
 }
 
@@ -136,26 +167,36 @@ async fn renew(plan: &Plan, tls: &Arc<Tls>, proofs: &Arc<Proofs>) -> Result<(), 
     Ok(())
 }
 
-/// After how long what has failed so many times before is tried again. Authorities allow few failures an hour.
-fn pause(failures: u32) -> Duration {
-    PAUSE_MIN.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX)
-}
-
 /// What an order may take: authorities look from several places.
 const ORDER_TIME: Duration = Duration::from_secs(300);
+/// One fewer than Let's Encrypt allows for a name.
+const FAILURES_AN_HOUR: usize = 4;
+const HOUR: Duration = Duration::from_secs(3_600);
 const PAUSE_MIN: Duration = Duration::from_secs(120);
 const PAUSE_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// How often is looked whether another one is due: clocks may jump, and files be changed by others.
-const LOOK: Duration = Duration::from_secs(3_600);
+const LOOK: Duration = HOUR;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_tried_again_ever_more_rarely_and_never_not() {
-        let pauses: Vec<u64> = (0..10).map(|failures| pause(failures).as_secs() / 60).collect();
-        assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 360, 360]);
-        assert_eq!(pause(u32::MAX), PAUSE_MAX);
+    fn failures_are_tried_again_ever_more_rarely_and_never_more_than_four_an_hour() {
+        let (mut tries, mut now, mut minutes) = (Tries::default(), Instant::now(), Vec::new());
+        for _ in 0..10 {
+            let wait = tries.failed(now);
+            minutes.push(wait.as_secs() / 60);
+            now += wait;
+        }
+        assert_eq!(minutes, [2, 4, 8, 46, 32, 64, 128, 256, 360, 360]);
+        // Whoever asks for more gets as many.
+        let mut tries = Tries::default();
+        let asked = (0..10).take_while(|_| {
+            tries.failed(now);
+            !tries.are_many()
+        });
+        assert_eq!(asked.count(), FAILURES_AN_HOUR - 1);
+        assert!(tries.failed(now) >= HOUR);
     }
 }
