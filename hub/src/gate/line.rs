@@ -16,14 +16,12 @@ use crate::seats::Seat;
 pub struct Line {
     /// How fast it publishes.
     pub pace: Pace,
-    /// What a request may take.
-    patience: Duration,
+    /// The request under way is over by then.
+    deadline: Deadline,
     /// Whether there was a request.
     has_asked: AtomicBool,
     /// Answers that go on for as long as they like.
     busy: AtomicUsize,
-    /// The request under way is over by then.
-    until: Mutex<Instant>,
     /// Who was charged for its last request.
     account: Mutex<Option<Arc<Account>>>,
     place: Mutex<Place>,
@@ -43,14 +41,12 @@ enum Place {
 impl Line {
     /// A connection whose first request may take so long, with what it holds meanwhile.
     pub fn new(patience: Duration, place: OwnedSemaphorePermit, seat: Seat) -> Self {
-        let until = Mutex::new(Instant::now() + patience);
         let place = Mutex::new(Place::AtTheDoor { _place: place, _seat: seat });
         Self {
             pace: Pace::default(),
-            patience,
+            deadline: Deadline::new(patience),
             has_asked: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
-            until,
             account: Mutex::default(),
             place,
         }
@@ -101,8 +97,7 @@ impl Line {
 
     /// From now on a request may take as long as any, and so much more.
     pub fn give(&self, more: Duration) {
-        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = (*until).max(Instant::now() + self.patience + more);
+        self.deadline.give(more);
     }
 
     /// An answer goes on for as long as this is kept, and so does the connection.
@@ -111,17 +106,45 @@ impl Line {
         Busy(Arc::clone(self))
     }
 
-    /// Ends with `work`, or when the time is over that was given to it.
+    /// Ends with `work`, or when the time is over that was given to it, unless an answer goes on.
     pub async fn hold_to(&self, work: impl Future<Output = ()>) {
+        let mut work = std::pin::pin!(work);
+        while self.deadline.hold_to(&mut work).await.is_none() && self.busy.load(Ordering::Relaxed) > 0 {
+            self.give(Duration::ZERO);
+        }
+    }
+}
+
+/// When something is over, unless it is given more time.
+#[derive(Debug)]
+pub struct Deadline {
+    /// What anything may take.
+    patience: Duration,
+    until: Mutex<Instant>,
+}
+
+impl Deadline {
+    /// From now on.
+    pub fn new(patience: Duration) -> Self {
+        Self { patience, until: Mutex::new(Instant::now() + patience) }
+    }
+
+    /// From now on it may take as long as anything, and so much more.
+    pub fn give(&self, more: Duration) {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = (*until).max(Instant::now() + self.patience + more);
+    }
+
+    /// What comes of `work`, unless the time is over that was given to it.
+    pub async fn hold_to<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         loop {
             let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_late = tokio::time::timeout_at(until, &mut work).await.is_err();
-            if is_late && self.busy.load(Ordering::Relaxed) > 0 {
-                self.give(Duration::ZERO);
+            if let Ok(done) = tokio::time::timeout_at(until, &mut work).await {
+                return Some(done);
             }
-            if !is_late || *self.until.lock().unwrap_or_else(PoisonError::into_inner) <= until {
-                return;
+            if *self.until.lock().unwrap_or_else(PoisonError::into_inner) <= until {
+                return None;
             }
         }
     }

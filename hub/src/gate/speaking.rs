@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, UPGRADE};
 use hyper::server::conn::{http1, http2};
@@ -20,7 +20,7 @@ use tracing::{Level, debug, enabled};
 
 use crate::gate::door::Door;
 use crate::gate::limits::Limits;
-use crate::gate::line::Line;
+use crate::gate::line::{Deadline, Line};
 use crate::gate::link::{Handover, Link};
 use crate::gate::proxies::Peer;
 use crate::gate::shown;
@@ -150,7 +150,15 @@ impl Speaker {
         let asked = enabled!(target: "http", Level::DEBUG)
             .then(|| format!("{:.32} {}", request.method().as_str(), shown(request.uri().path())));
         let service = TowerToHyperService::new(self.routers.of(request.headers()).clone());
-        let mut answer = service.call(request).await?;
+        let mut answer = if version == Version::HTTP_2 {
+            // The connection's own time is over with that of its last request: each has one besides.
+            let deadline = Arc::new(Deadline::new(Duration::from_millis(self.door.limits().http_ms)));
+            request.extensions_mut().insert(Arc::clone(&deadline));
+            let answered = deadline.hold_to(service.call(request)).await;
+            answered.unwrap_or_else(|| Ok((StatusCode::REQUEST_TIMEOUT, TOO_LATE).into_response()))?
+        } else {
+            service.call(request).await?
+        };
         if let Some(asked) = asked {
             debug!(target: "http", "{} asks {asked} and is told {}", Shown(self.peer.address), answer.status().as_u16());
         }
@@ -210,5 +218,6 @@ const SENT_BYTES: usize = 32 << 10;
 const STREAM_BYTES: u32 = 64 << 10;
 const CONNECTION_BYTES: u32 = 256 << 10;
 const RESETS_MAX: usize = 20;
+const TOO_LATE: &str = "the request takes too long\n";
 /// Who says nothing for so long is asked whether it is there.
 const PING_AFTER: Duration = Duration::from_secs(20);

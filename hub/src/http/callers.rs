@@ -18,7 +18,7 @@ use tidewire_hub_core::ledger::Account;
 use tidewire_protocol::code::Code;
 
 use crate::gate::Gate;
-use crate::gate::line::Line;
+use crate::gate::line::{Deadline, Line};
 use crate::gate::proxies::Peer;
 use crate::http::origin::{may_come, turned_away};
 use crate::http::problem::{Problem, later};
@@ -32,6 +32,8 @@ pub(super) struct Visitor {
     /// Who answers for the memory that it takes.
     pub(super) account: Arc<Account>,
     line: Arc<Line>,
+    /// That of the request, where it is not its connection's.
+    deadline: Option<Arc<Deadline>>,
     peer: Peer,
     client: IpAddr,
 }
@@ -53,6 +55,9 @@ impl Visitor {
     /// It waits for something, so long at most, and is not to be let go for that.
     pub(super) fn waits(&self, patience: Duration) {
         self.line.give(patience);
+        if let Some(deadline) = &self.deadline {
+            deadline.give(patience);
+        }
     }
 
     /// It leaves HTTP: gives its seat, if it has one.
@@ -107,7 +112,8 @@ impl Callers {
             }
             _ => Arc::default(),
         };
-        Ok(Visitor { caller, account, line: Arc::clone(line), peer, client })
+        let deadline = request.extensions.get().cloned();
+        Ok(Visitor { caller, account, line: Arc::clone(line), deadline, peer, client })
     }
 
     async fn caller(
