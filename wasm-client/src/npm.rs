@@ -89,7 +89,7 @@ fn dispatch(engine: &mut Engine, call: Call, now: Millis, [a, b, c, d]: [f64; 4]
         Call::Timeout => client.handle(now, Input::Timeout),
         Call::Online => client.handle(now, Input::Online),
         Call::Suspend => client.handle(now, Input::Suspend),
-        Call::NoToken => client.token_failed(now, a > 0.0),
+        Call::NoToken => client.token_failed(now, false),
         Call::Token => client.set_token(now, text(&engine.input, a as usize)),
         Call::Ping => return client.ping(now).map_or(0.0, |request| request.0 as f64),
         Call::Send => {

@@ -59,7 +59,7 @@ numbers! {
         Online = 12,
         /// The page goes to sleep.
         Suspend = 13,
-        /// There is no token now; with `a` above 0 there will be none.
+        /// There is no token now.
         NoToken = 14,
         /// Answers with the ping's number, or with 0 if there is no link.
         Ping = 15,

@@ -1,6 +1,6 @@
 // Arguments, checked where they are given: a mistake throws a `TypeError` there, and reaches no engine.
 
-import { misuse, TidewireError } from "./errors.js";
+import { misuse, TidewireError, TokenRefused } from "./errors.js";
 import type {
   ClientOptions,
   From,
@@ -144,8 +144,9 @@ export function checkHistory(options: HistoryOptions): void {
   checkSignal(signal);
 }
 
-/** What a function gave: whatever is no token is for another time. Its text is not told. */
+/** What a function gave: whatever is no token is for another time, but `null`, which is for good. Its text is not told. */
 export function checkToken(token: unknown): void {
+  if (token === null) throw new TokenRefused();
   const isText = typeof token === "string";
   if (isText && token.length <= TOKEN_MAX && /^[\w-]+(\.[\w-]+){2}$/.test(token)) return;
   const what = isText ? `${token.length} characters` : typeof token;

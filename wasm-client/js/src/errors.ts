@@ -40,6 +40,7 @@ const sentences = new Map<ErrorCode, string>([
   ["no_websocket", "there is no WebSocket: give createClient(url, { WebSocket })"],
   ["outbox_full", "wait, or give the option outbox more room"],
   ["closed", "create another client"],
+  ["token_refused", "there is no token"],
   ["cancelled", "the application has withdrawn it"],
   ["dropped", "the outbox was full; publish it again"],
   ["link_lost", "call connect(), and wait until the status says online"],
@@ -55,7 +56,7 @@ const sentences = new Map<ErrorCode, string>([
 
 /** What the package throws or rejects with, but for an `AbortSignal`'s own reason and the `TypeError`s of mistakes. */
 export class TidewireError extends Error {
-  override readonly name = "TidewireError";
+  override readonly name: string;
   readonly code: ErrorCode;
   /** Whether doing the same again can help without anyone changing anything. */
   readonly retryable: boolean;
@@ -75,10 +76,51 @@ export class TidewireError extends Error {
     detail = sentences.get(code) ?? "see the README of @tidewire/client",
   ) {
     super(`${about}: ${code}: ${detail}`, cause === undefined ? {} : { cause });
+    this.name = new.target.name;
     this.code = code;
     this.retryable = retryable;
     this.detail = detail;
   }
+}
+
+/**
+ * No token is left that the hub takes, which is the end of the client: `token_refused` where the option `token` says so, by
+ * throwing one of these, and `bad_token` where the hub does.
+ */
+export class TokenRefused extends TidewireError {
+  static override get name() {
+    return "TokenRefused";
+  }
+
+  /** Why, in a sentence for people, and what was thrown, if that is why. */
+  constructor(detail?: string, options?: { readonly cause?: unknown });
+  /** @internal */
+  constructor(
+    detail: string | undefined,
+    options: { readonly cause?: unknown },
+    code: ErrorCode,
+    about: string,
+  );
+  constructor(
+    detail?: string,
+    options: { readonly cause?: unknown } = {},
+    code: ErrorCode = "token_refused",
+    about = "token",
+  ) {
+    super(code, about, false, options.cause, detail);
+  }
+}
+
+/** What has ended a client, said of what is asked of it. */
+export function endedBy(
+  code: ErrorCode,
+  about: string,
+  cause: unknown,
+  detail: string | undefined,
+): TidewireError {
+  return code === "bad_token" || code === "token_refused"
+    ? new TokenRefused(detail, { cause }, code, about)
+    : new TidewireError(code, about, false, cause, detail);
 }
 
 /** A mistake of the caller's, told where it is made. */

@@ -1,6 +1,6 @@
 // What every entry of the package exports besides `createClient`.
 
-export { type ErrorCode, TidewireError } from "./errors.js";
+export { type ErrorCode, TidewireError, TokenRefused } from "./errors.js";
 export type { TokenAsk, TokenSource } from "./token.js";
 export type {
   BatchMessage,

@@ -6,7 +6,7 @@ import { type Deferred, deferred } from "./deferred.js";
 import { Engine, type Loader, now } from "./engine/engine.js";
 import type { Rows } from "./engine/rows.js";
 import { Call, Kind, Standing } from "./engine/tables.js";
-import { TidewireError } from "./errors.js";
+import { TidewireError, TokenRefused } from "./errors.js";
 import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
 import { watchPage } from "./page.js";
 import type { TokenAsk, TokenSource } from "./token.js";
@@ -28,7 +28,7 @@ export interface Guest {
   orphaned(): void;
   /** Another engine comes. */
   restarts(cause: unknown): void;
-  /** There is no engine any more, and none will come. */
+  /** There is no engine any more, or no token, and none will come. */
   failed(cause: unknown): void;
   /** What has ended it, said of what is asked of it. */
   ended(about: string): TidewireError | undefined;
@@ -289,19 +289,20 @@ export class Host {
   /** Has the application give a token. */
   async #sign(reason: number, withinMs: number): Promise<void> {
     const engine = this.#engine;
-    let token: string | null | undefined;
+    let token: string | null = null;
     try {
       const ask = { reason: reasons[reason], signal: AbortSignal.timeout?.(withinMs) ?? null };
       token = await (this.#token as TokenSource)(ask as TokenAsk);
-      if (token !== null) checkToken(token);
+      checkToken(token);
     } catch (cause) {
-      token = undefined;
-      this.#guest.tokenless(cause);
+      token = null;
+      if (cause instanceof TokenRefused) this.#guest.failed(cause);
+      else this.#guest.tokenless(cause);
     }
     if (engine !== this.#engine) return;
     this.tell((engine) => {
       if (token) engine.signIn(token);
-      else engine.tell(Call.NoToken, token === null ? 1 : 0);
+      else engine.tell(Call.NoToken);
     });
   }
 

@@ -5,7 +5,7 @@ import type { Engine, Loader } from "./engine/engine.js";
 import { codeOf } from "./engine/faults.js";
 import type { Rows } from "./engine/rows.js";
 import { Call, Kind } from "./engine/tables.js";
-import { type ErrorCode, TidewireError, wordsOf } from "./errors.js";
+import { type ErrorCode, endedBy, TidewireError, wordsOf } from "./errors.js";
 import { type Guest, Host, type Transport } from "./host.js";
 import { type LinkEnd, shownUrl } from "./link.js";
 import type { Listener, Owner, Reader } from "./listener.js";
@@ -56,7 +56,7 @@ export class Session implements Guest {
   /** What has ended the session, said of what is asked of it. */
   ended(about: string): TidewireError | undefined {
     const { reason = "closed", detail } = this.status;
-    return this.closed ? new TidewireError(reason, about, false, this.#cause, detail) : undefined;
+    return this.closed ? endedBy(reason, about, this.#cause, detail) : undefined;
   }
 
   connect(): void {

@@ -1,8 +1,8 @@
 // What gives tokens. No code.
 
 /**
- * Gives a token whenever one is wanted. If it throws, or what it gives is no token, it is asked again later; `null` ends the
- * client: `token_refused`.
+ * Gives a token whenever one is wanted. If it throws, or what it gives is no token, it is asked again later, unless it throws a
+ * `TokenRefused`: that, or `null`, ends the client.
  */
 export type TokenSource = (ask: TokenAsk) => string | null | Promise<string | null>;
 

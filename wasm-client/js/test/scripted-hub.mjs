@@ -121,6 +121,12 @@ export class ScriptedHub {
     this.#sockets.at(-1).terminate();
   }
 
+  /** Waits until the client has left the newest connection. */
+  async left() {
+    const socket = this.#sockets.at(-1);
+    if (socket.readyState !== socket.CLOSED) await once(socket, "close");
+  }
+
   async stop() {
     for (const socket of this.#sockets) socket.terminate();
     this.#server.close();

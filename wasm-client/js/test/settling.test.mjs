@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WebSocket } from "ws";
-import { createClient } from "../src/index.ts";
+import { createClient, TokenRefused } from "../src/index.ts";
 import { Client, frame, Hub, ScriptedHub } from "./scripted-hub.mjs";
 import { corrupt, forbidEngines, settled, until } from "./support.mjs";
 
@@ -65,6 +65,12 @@ const trap = (tide) => {
   tide.topic("other").publish(1);
 };
 
+/** Has one token, and no other. */
+const token = ({ reason }) => {
+  if (reason === "refused") throw new TokenRefused("you are logged out");
+  return "a.b.c";
+};
+
 /** What may end it, once the client is online; `undefined` where that does not apply. */
 const ends = {
   leaving: ({ leave }) => leave,
@@ -96,6 +102,12 @@ const ends = {
       hub.send(frame(Hub.goodbye, { 1: 4 }));
       hub.cut();
     },
+  "an application that has no other token":
+    ({ hub }) =>
+    () => {
+      hub.send(frame(Hub.goodbye, { 1: 4 }));
+      hub.cut();
+    },
   "an engine that stops, and stops again":
     ({ tide, hub }) =>
     async () => {
@@ -109,19 +121,21 @@ for (const [name, wait] of Object.entries(waits)) {
   for (const [how, makeEnd] of Object.entries(ends)) {
     test(`${name} settles by ${how}`, async () => {
       const hub = await ScriptedHub.start();
-      const tide = createClient(hub.url, { WebSocket });
+      const isAsked = how === "an application that has no other token";
+      const tide = createClient(hub.url, { WebSocket, ...(isAsked && { token }) });
       tide.on("error", () => {});
       tide.connect();
       await hub.welcome(batches);
       while (tide.status.state !== "online") await new Promise(setImmediate);
       const controller = new AbortController();
       const abort = () => controller.abort(new Error("enough"));
-      const { promise, leave, asks } = wait(tide, controller);
-      const outcome = settled(promise, name);
-      const end = makeEnd({ tide, hub, name, abort, leave, asks });
+      const given = wait(tide, controller);
+      const outcome = settled(given.promise, name);
+      const end = makeEnd({ tide, hub, name, abort, ...given });
       if (end) await end();
       else tide.close();
       await outcome;
+      if (isAsked) await until(() => tide.status.reason === "token_refused");
       tide.close();
       await hub.stop();
     });
@@ -191,6 +205,13 @@ const ended = {
     hub.cut();
     await until(() => tide.status.state === "closed");
   },
+  async token_refused({ tide, hub }) {
+    tide.connect();
+    await hub.welcome(batches);
+    hub.send(frame(Hub.goodbye, { 1: 4 }));
+    hub.cut();
+    await until(() => tide.status.state === "closed");
+  },
   closed({ tide }) {
     tide.close();
   },
@@ -216,7 +237,11 @@ for (const [how, end] of Object.entries(ended)) {
     const told = [];
     console.error = (error) => told.push(error.code);
     try {
-      const options = { identity: how, ...(code !== "no_websocket" && { WebSocket }) };
+      const options = {
+        identity: how,
+        ...(code !== "no_websocket" && { WebSocket }),
+        ...(code === "token_refused" && { token }),
+      };
       const tide = createClient(hub.url, options);
       await end({ tide: Object.assign(tide, { address: hub.url }), hub, options });
       const { reason, detail } = tide.status;
@@ -231,6 +256,7 @@ for (const [how, end] of Object.entries(ended)) {
         else {
           assert.deepEqual([name, outcome, error.code], [name, "rejected", code]);
           assert.equal(error.detail, detail ?? "create another client", name);
+          assert.equal(error instanceof TokenRefused, /_token|token_/.test(code), name);
         }
       }
       assert.equal(tide.topic("t").send(1), false);

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { WebSocket } from "ws";
-import { createClient } from "../src/index.ts";
+import { createClient, TidewireError, TokenRefused } from "../src/index.ts";
 import { Client, frame, Hub, ScriptedHub } from "./scripted-hub.mjs";
-import { until } from "./support.mjs";
+import { settled, until } from "./support.mjs";
 
 let hub;
 let tide;
@@ -166,12 +166,50 @@ test("null ends the client, whenever it comes", async () => {
   connect(() => null);
   await until(() => tide.status.state === "closed");
   assert.equal(tide.status.reason, "token_refused");
+  assert.equal(tide.status.detail, "there is no token");
+  assert.ok(errors[0] instanceof TokenRefused);
   assert.equal(hub.connections, 0);
   tide.close();
   connect(({ reason }) => (reason === "expires" ? null : "a.b.c"));
   await greeted(1_000);
   await until(() => tide.status.state === "closed");
   assert.equal(tide.status.reason, "token_refused");
+});
+
+test("whoever throws TokenRefused ends the client, and everyone hears why", async () => {
+  const cause = new Error("HTTP 401");
+  const refused = new TokenRefused("you are logged out", { cause });
+  assert.deepEqual([refused.code, refused.retryable], ["token_refused", false]);
+  connect(async ({ reason }) => {
+    if (reason === "expires") throw refused;
+    return "a.b.c";
+  });
+  await greeted(1_000);
+  const sub = tide.topic("t").subscribe(() => {});
+  const waits = [sub.ready, tide.topic("t").publish(1), tide.topic("t").history(), tide.ping()];
+  for (const outcome of waits) {
+    const [how, error] = await settled(outcome, "it");
+    assert.deepEqual([how, error instanceof TokenRefused], ["rejected", true]);
+    assert.deepEqual([error.name, error.code], ["TokenRefused", "token_refused"]);
+    assert.deepEqual([error.detail, error.cause], ["you are logged out", cause]);
+  }
+  const { state, reason, detail } = tide.status;
+  assert.deepEqual([state, reason, detail], ["closed", "token_refused", "you are logged out"]);
+  assert.deepEqual(
+    errors.map(({ name, detail, cause }) => [name, detail, cause]),
+    [["TokenRefused", "you are logged out", cause]],
+  );
+  assert.match(String(await tide.ping().catch((error) => error)), /^TokenRefused: ping: token_ref/);
+  await hub.left();
+});
+
+test("a token that the hub refuses for good is a TokenRefused in the hub's words", async () => {
+  connect("a.b.c");
+  await refuse();
+  await until(() => errors.length);
+  assert.ok(errors[0] instanceof TokenRefused && errors[0] instanceof TidewireError);
+  assert.deepEqual([errors[0].code, errors[0].detail], ["bad_token", "the token has expired"]);
+  assert.equal(errors[0].retryable, false);
 });
 
 test("clients of one address and identity have one token, and others another", async () => {

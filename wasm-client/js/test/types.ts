@@ -9,6 +9,7 @@ import {
   type Off,
   type Status,
   TidewireError,
+  TokenRefused,
   type Topic,
 } from "@tidewire/client";
 
@@ -48,6 +49,15 @@ try {
 } catch (error) {
   if (error instanceof TidewireError && error.code === "outbox_full") free.close();
 }
+
+const signedIn = createClient("http://127.0.0.1:7700", {
+  token: async ({ reason, signal }) => {
+    const response = await fetch(`/token?${reason}`, { signal });
+    if (response.status === 401) throw new TokenRefused("log in", { cause: response });
+    return response.text();
+  },
+});
+signedIn.on("error", (error) => error instanceof TokenRefused && location.assign("/login"));
 
 const published = await free.publishBatch([
   { topic: "a", data: 1 },
