@@ -1,10 +1,13 @@
-// A page with nothing but the browser's own `EventSource`, over cuts and over a restart of the hub.
+// A page with nothing but the browser's own `EventSource`, and programs with nothing but HTTP, over cuts and over a restart
+// of the hub.
 
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { createClient } from "@tidewire/client";
 import { WebSocket } from "ws";
 import { Browser } from "./support/browser.mjs";
@@ -59,6 +62,23 @@ async function came(page, count, ...types) {
   return all.filter(([type]) => types.includes(type));
 }
 
+/** Publishes by HTTP over the link, as a program does that goes on trying with one key; gives the answer. */
+async function post(topic, value) {
+  const request = {
+    method: "POST",
+    headers: { "content-type": "application/json", "idempotency-key": randomUUID() },
+    body: JSON.stringify(value),
+  };
+  for (;;) {
+    const path = `/v1/topics/${topic}/messages`;
+    const answer = await fetch(link.url + path, request).catch(() => undefined);
+    if (answer?.ok) return answer.json();
+    // A hub that stops says so.
+    if (answer) assert.equal(answer.status, 503, await answer.text());
+    await setTimeout(20);
+  }
+}
+
 const data = (events) => events.map(([, { data, text }]) => data ?? text);
 
 test("each message comes once, whatever was published while the link was cut", async () => {
@@ -103,6 +123,35 @@ test("a hub that stops says so, and the one that comes after it says what is gon
   );
   await writer.topic("c.x").publish("after");
   assert.deepEqual(data(await came(page, 2, "message")), ["before", "after"]);
+  await page.close();
+});
+
+test("what is published by HTTP comes once, over a cut that swallowed an answer, and over a restart", async () => {
+  const page = await listen("/v1/events?topic=d");
+  await came(page, 1, "subscribed");
+  assert.equal((await post("d", 1)).duplicate, false);
+  await came(page, 1, "message");
+  link.swallowAnswers();
+  const unanswered = post("d", 2);
+  for await (const { data } of writer.topic("d").messages({ from: "earliest" })) {
+    if (data === 2) break;
+  }
+  link.cut();
+  const refused = post("d", 3);
+  link.restore();
+  assert.equal((await unanswered).duplicate, true);
+  await refused;
+  assert.deepEqual(data(await came(page, 3, "message")), [1, 2, 3]);
+  assert.deepEqual(await came(page, 0, "gap", "closed"), []);
+
+  await hub.stop();
+  const meanwhile = post("d", 4);
+  await hub.restart();
+  await meanwhile;
+  await post("d", 5);
+  assert.deepEqual(data(await came(page, 5, "message")), [1, 2, 3, 4, 5]);
+  const [[, { reason }]] = await came(page, 1, "gap");
+  assert.equal(reason, "epoch_changed");
   await page.close();
 });
 
