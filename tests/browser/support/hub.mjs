@@ -11,6 +11,8 @@ export class Hub {
   #env;
   /** `http://HOST:PORT`. */
   url;
+  /** The same for operators, if they have an address of their own, by the hub's word. */
+  operators;
 
   /** Starts a hub for development at a free port, which it keeps. */
   static start(...args) {
@@ -53,7 +55,8 @@ export class Hub {
     const args = ["serve", ...this.#args, "--listen", address];
     // Two shards, whatever the machine has: messages must find their way from one to the other.
     const env = { TIDEWIRE_SHARDS: "2", ...process.env, ...this.#env };
-    this.#process = spawn(BINARY, args, { env, stdio: ["ignore", "pipe", "inherit"] });
+    this.#process = spawn(BINARY, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    this.operators = addressIn(this.#process.stderr);
     for await (const line of createInterface(this.#process.stdout)) {
       const [, url] = /^tidewire listening on (http:\S+)$/.exec(line) ?? [];
       if (!url) continue;
@@ -64,6 +67,17 @@ export class Hub {
     }
     throw new Error("the hub ended before it listened");
   }
+}
+
+/** Where operators ask, once the hub says so in what it logs, which is passed on. */
+function addressIn(log) {
+  return new Promise((tell) => {
+    createInterface(log).on("line", (line) => {
+      process.stderr.write(`${line}\n`);
+      const [, url] = /operators ask at (http:\S+)$/.exec(line) ?? [];
+      if (url) tell(url);
+    });
+  });
 }
 
 const BINARY =
