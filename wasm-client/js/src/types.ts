@@ -15,8 +15,6 @@ export interface SocketLike {
   binaryType: string;
   /** The subprotocol that was agreed on. */
   readonly protocol?: string;
-  /** 3 once it is over. */
-  readonly readyState?: number;
   send(data: Uint8Array<ArrayBuffer>): void;
   close(code?: number): void;
   addEventListener(
