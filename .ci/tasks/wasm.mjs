@@ -146,6 +146,9 @@ const OPTIMISE = [
   // Branches and loops are made anew first, with fewer jumps than those of the compiler.
   "--flatten",
   "--rereloop",
+  // What was compiled for each of several types and differs in numbers alone becomes one function, which is passed them.
+  "--merge-similar-functions",
+  "--merge-blocks",
   ...OPTIMISE_SIZE,
   "--strip-producers",
   "--strip-target-features",
