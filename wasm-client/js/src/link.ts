@@ -101,6 +101,13 @@ export class SocketLink implements Link {
     let detail: string | undefined;
     const end = (code: number, said?: string) =>
       closed(code, { reason, detail: said || (reason && detail) });
+    let asked: Promise<string | undefined> | undefined;
+    /** Nothing was opened. A program can ask why; a page may not read it, and its console would tell of that, too. */
+    const fail = async () => {
+      if (!globalThis.location) asked ??= refusalAt(this.#url);
+      detail = (await asked) || detail;
+      end(1006);
+    };
     const on: SocketLike["addEventListener"] = (type, tell) =>
       socket.addEventListener(type, (event) => {
         if (this.#socket === socket) tell(event);
@@ -120,13 +127,27 @@ export class SocketLink implements Link {
       // The hub sends no text; what is none of its messages is for the engine to refuse.
       this.#events.received(bytesOf(data) ?? new Uint8Array(0));
     });
-    on("close", ({ code, reason }: CloseEvent) => end(code, reason));
+    on("close", ({ code, reason: said }: CloseEvent) => (reason ? fail() : end(code, said)));
     // The close that follows tells; without a listener `ws` would throw. Browsers say nothing here.
     on("error", ({ message }: ErrorEvent) => {
       detail = message;
       // None follows in Chromium where a policy forbids the address, and in Node 22 where nothing was opened.
-      if (reason) setTimeout(end, 0, 1006);
+      if (reason) setTimeout(fail);
     });
+  }
+}
+
+/** Why whoever answers there takes no WebSocket, in its own words; nothing if it says none, or would take one. */
+async function refusalAt(url: string): Promise<string | undefined> {
+  try {
+    const signal = AbortSignal.timeout(1_000);
+    const answer = await fetch(url.replace("ws", "http"), { signal });
+    const text = await answer.text();
+    return answer.status === 426
+      ? undefined
+      : `HTTP ${answer.status}: ${text.slice(0, 200).trim()}`;
+  } catch {
+    return undefined;
   }
 }
 

@@ -161,6 +161,41 @@ test("why there is no connection is told apart as far as anyone says", async () 
   server.close();
 });
 
+test("a program is told in words why its handshake is refused, and a page asks for nothing", async () => {
+  const asked = [];
+  let status;
+  const server = createServer(({ url }, response) => {
+    asked.push(url);
+    response.writeHead(status).end(`no programs here${" ".repeat(300)}\n`);
+  });
+  server.on("upgrade", (_, socket) => socket.end("HTTP/1.1 403 Forbidden\r\n\r\n"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const detailAt = async (path) => {
+    const tide = createClient(`127.0.0.1:${server.address().port}/${path}`, { WebSocket });
+    tide.connect();
+    await until(() => tide.status.state === "offline");
+    const { reason, detail, attempts } = tide.status;
+    assert.deepEqual([reason, attempts], ["not_reached", 1]);
+    tide.close();
+    return detail;
+  };
+  try {
+    status = 403;
+    assert.equal(await detailAt("program"), "HTTP 403: no programs here");
+    // What a hub answers to whoever it would take.
+    status = 426;
+    assert.match(await detailAt("late"), /^Unexpected server response: 403$/);
+    globalThis.location = new URL("http://localhost/");
+    assert.match(await detailAt("page"), /^Unexpected server response: 403$/);
+    assert.deepEqual(asked, ["/program/v1/ws", "/late/v1/ws"]);
+  } finally {
+    delete globalThis.location;
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
 test("what the hub says in words is told", async () => {
   const hub = await ScriptedHub.start();
   const tide = createClient(hub.url, { WebSocket });
