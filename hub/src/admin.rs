@@ -77,8 +77,16 @@ impl Operators {
         OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready_or_not)).with_state(self.clone())
     }
 
-    /// Answers `/metrics`.
-    pub fn metrics(&self) -> OpenApiRouter {
+    /// Answers `/metrics` where clients connect, and only by these names if there are some to ask by: with `--dev` nobody has said
+    /// that everybody may read it.
+    pub fn public_metrics(&self, names: Option<Vec<String>>) -> OpenApiRouter {
+        match names {
+            Some(names) => self.metrics().layer(from_fn_with_state(Arc::new(Hosts(names)), hosts::check)),
+            None => self.metrics(),
+        }
+    }
+
+    fn metrics(&self) -> OpenApiRouter {
         OpenApiRouter::new().routes(routes!(metrics)).with_state(self.clone())
     }
 }

@@ -84,7 +84,8 @@ impl Server {
         let (api, mut described) = http::router(&gate);
         let mut public = operators.health();
         if config.public_metrics {
-            public = public.merge(operators.metrics());
+            let names = gate.origins().loopback.then(|| gate.origins().hosts.clone());
+            public = public.merge(operators.public_metrics(names));
         }
         let (public, of_operators) = public.split_for_parts();
         described.merge(of_operators);

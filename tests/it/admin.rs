@@ -68,6 +68,13 @@ fn metrics_are_public_where_that_is_said_and_with_dev() {
     assert_eq!(status(&["--dev"], &[]), 200);
     assert_eq!(status(&["--dev"], &[("TIDEWIRE_PUBLIC_METRICS", "false")]), 404);
     assert_eq!(status(&["--dev"], &[("TIDEWIRE_ADMIN_LISTEN", "127.0.0.1:0")]), 404);
+    // There no page reads them whose name was made to lead to this machine.
+    let hub = Hub::dev();
+    for (host, status) in [("localhost", 200), ("127.0.0.1:7700", 200), ("evil.test", 421)] {
+        let mut client = Http::to(hub.address);
+        client.host = host;
+        assert_eq!(client.get("/metrics").status, status, "{host}");
+    }
 }
 
 #[test]
