@@ -51,6 +51,8 @@ pub enum Mutant {
     AgedByGivenTime,
     /// Of a batch the hub takes what it can.
     BatchTakenInParts,
+    /// An id of several logs names the ends of their tails, not where its reader stands.
+    IdAheadOfReader,
 }
 
 impl Mutant {
@@ -79,6 +81,7 @@ impl Mutant {
         Self::PageMissesNewest,
         Self::AgedByGivenTime,
         Self::BatchTakenInParts,
+        Self::IdAheadOfReader,
     ];
 }
 

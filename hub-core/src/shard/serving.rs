@@ -83,7 +83,14 @@ impl Audiences {
         let Some(mut places) = connection.places.take_if(|_| !connection.following.are_starting()) else {
             return false;
         };
-        places.renew(|tail| connection.subscription(tail).map(|it| self.entry(it).cursor));
+        places.renew(|tail| {
+            let subscription = connection.subscription(tail)?;
+            let cursor = self.entry(subscription).cursor;
+            if mutant::active(Mutant::IdAheadOfReader) {
+                return Some(self.of(subscription).tail.take_after(cursor, &mut Vec::new()));
+            }
+            Some(cursor)
+        });
         let mut id = Vec::new();
         let tells = places.tell(&mut id);
         chunk::put(&id, &mut connection.outbox);

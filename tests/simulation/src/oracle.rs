@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use tidewire_client_core::output::Message;
 use tidewire_protocol::block;
 use tidewire_protocol::number::{Epoch, Offset};
 
@@ -14,7 +13,7 @@ use crate::oracle::asking::Asking;
 use crate::oracle::batches::{Batch, Open};
 use crate::oracle::closing::Closing;
 use crate::oracle::fate::Fate;
-use crate::oracle::listening::Listening;
+use crate::oracle::listening::{Heard, Listening};
 use crate::oracle::log::{Log, Record};
 use crate::oracle::places::Places;
 use crate::oracle::timekeeping::Timekeeping;
@@ -263,7 +262,7 @@ impl Oracle {
     }
 
     /// A listener gets a message.
-    pub fn heard(&mut self, now: u64, listener: usize, message: &Message, payload: &[u8]) {
+    pub fn heard(&mut self, now: u64, listener: usize, message: &Heard, payload: &[u8]) {
         self.heard += 1;
         self.listeners[listener].heard_ms = now;
         let uid = self.identify(payload).map(|(uid, _)| uid);

@@ -21,6 +21,8 @@ pub struct Setup {
     pub clients: usize,
     /// Clients that keep no rule.
     pub hostiles: usize,
+    /// Those who listen to event streams.
+    pub sources: usize,
     /// Logs of the hub.
     pub logs: usize,
     /// Whether an engine completes late, out of step, and not always.
@@ -66,6 +68,7 @@ impl Setup {
             shards: 2,
             clients: 0,
             hostiles: 0,
+            sources: 0,
             logs: 1,
             late_engine: false,
             late_log: 0,
@@ -109,6 +112,7 @@ impl Setup {
             clients,
             // From a chance of its own: the rest of a seed's world is the same with them and without.
             hostiles: Random::new(!seed).below(4).saturating_sub(1) as usize,
+            sources: Random::new(seed ^ SOURCES_SEED).below(6).saturating_sub(2) as usize,
             logs,
             late_engine: random.one_in(2),
             late_log,
@@ -240,6 +244,8 @@ const RULES_SEED: u64 = 0x2c1e5;
 const CLOCKS_SEED: u64 = 0xc10c;
 /// Sets the chance for logs apart.
 const LOGS_SEED: u64 = 0x1095;
+/// Sets the chance for event streams apart.
+const SOURCES_SEED: u64 = 0x55e;
 /// Nothing is ever dropped.
 pub const EVERYTHING_KEPT: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
 /// Long enough for windows to run out, short enough for client-hours to stay eventful.

@@ -13,9 +13,11 @@ use crate::queue::Queue;
 use crate::random::Random;
 use crate::setup::Setup;
 use crate::world::actor::Actor;
+use crate::world::event::Event;
 use crate::world::hostile::Hostile;
 use crate::world::hub::Hub;
-use crate::world::link::{Link, LinkId};
+use crate::world::link::Link;
+use crate::world::sources::Source;
 
 mod application;
 mod asking;
@@ -25,10 +27,13 @@ mod weather;
 mod clients;
 pub mod hostile;
 mod parties;
+pub mod sources;
 mod travel;
 
 pub mod actor;
+pub mod event;
 pub mod hub;
+
 pub mod link;
 
 /// Everything there is.
@@ -50,6 +55,8 @@ pub struct World {
     pub actors: Vec<Actor>,
     /// Clients that keep no rule.
     pub hostiles: Vec<Hostile>,
+    /// Those who listen to event streams.
+    pub sources: Vec<Source>,
     /// Every link there ever was.
     pub links: Vec<Link>,
     /// What was counted.
@@ -97,56 +104,6 @@ pub struct Tally {
     pub steps: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Event {
-    /// A shard's turn, if this is the one it waits for.
-    Turn { shard: usize, stamp: u32 },
-    /// Bytes reach the hub.
-    Up(LinkId),
-    /// Bytes reach the client.
-    Down(LinkId),
-    /// The hub's socket takes bytes again.
-    Writable(LinkId),
-    /// A client's try to connect succeeds, or not.
-    Connect { actor: usize, attempt: u32 },
-    /// The client learns that its link is broken.
-    Lost(LinkId),
-    /// The hub learns it.
-    Gone(LinkId),
-    /// A client's deadline.
-    Timer(usize),
-    /// An application does something.
-    Act(usize),
-    /// An application is done with messages.
-    Settle { actor: usize, listener: usize, bytes: u32 },
-    /// Something befalls a client.
-    Fault(usize),
-    /// Something befalls the hub.
-    HubFault,
-    /// Somebody sets the system's clock.
-    Correct,
-    /// The hub starts again.
-    HubUp,
-    /// The access rules change.
-    Rules,
-    /// The engine stores something.
-    Engine,
-    /// A step of a read of many topics.
-    Read,
-    /// Topics of the ear's part are aged, and memory is looked at.
-    Sweep,
-    /// A client is told to be quiet.
-    Suspend(usize),
-    /// The network tells a client that it is back.
-    Online(usize),
-    /// A client that had reason to doubt its link has had its time.
-    Doubted { actor: usize, link: LinkId },
-    /// An application closes its client.
-    Close(usize),
-    /// A hostile client does something.
-    Rage(usize),
-}
-
 impl World {
     /// A world at its beginning.
     #[must_use]
@@ -159,6 +116,7 @@ impl World {
             hub: None,
             actors: Vec::new(),
             hostiles: Vec::new(),
+            sources: Vec::new(),
             links: Vec::new(),
             tally: Tally::default(),
             story: None,
@@ -179,6 +137,9 @@ impl World {
         }
         for _ in 0..world.setup.hostiles {
             world.new_hostile();
+        }
+        for _ in 0..world.setup.sources {
+            world.new_source_by_chance();
         }
         world
     }
@@ -246,6 +207,8 @@ impl World {
             Event::Doubted { actor, link } => self.doubted(actor, link),
             Event::Close(actor) => self.close(actor),
             Event::Rage(hostile) => self.rage(hostile),
+            Event::Come { source, attempt } => self.come(source, attempt),
+            Event::SourceFault(source) => self.befall_source(source),
         }
         self.after_step();
     }
@@ -378,6 +341,7 @@ impl World {
             }
         }
         self.check_hostiles_are_forgotten();
+        self.check_sources();
         self.oracle.check_calm(self.now);
     }
 

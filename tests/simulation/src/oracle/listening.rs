@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tidewire_client_core::output::Message;
 use tidewire_protocol::code::{GapReason, Outcome, WhenSlow};
-
+use tidewire_protocol::number::{Epoch, Offset};
 use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::names::SelectorIndex;
@@ -12,6 +12,21 @@ use crate::oracle::log::{Log, Record};
 use crate::oracle::{Publish, Uid};
 
 mod start;
+
+mod standing;
+
+/// A message as a listener gets it.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard {
+    /// In which log.
+    pub epoch: Epoch,
+    /// Where there.
+    pub offset: Offset,
+    /// The time that it has.
+    pub published_at_ms: u64,
+    /// Whether it is marked.
+    pub maybe_duplicate: bool,
+}
 
 /// A listener, as it must be.
 #[derive(Debug)]
@@ -59,6 +74,13 @@ struct Place {
 
 /// Why something does not fit.
 pub type Objection = String;
+
+impl From<&Message> for Heard {
+    fn from(message: &Message) -> Self {
+        let Message { epoch, offset, published_at_ms, maybe_duplicate, .. } = *message;
+        Self { epoch, offset, published_at_ms, maybe_duplicate }
+    }
+}
 
 impl Listening {
     /// One that has been told nothing.
@@ -159,7 +181,7 @@ impl Listening {
     /// Why that cannot be.
     pub fn message(
         &mut self,
-        message: &Message,
+        message: &Heard,
         uid: Option<Uid>,
         logs: &[Log],
         publishes: &[Publish],

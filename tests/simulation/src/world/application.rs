@@ -12,8 +12,9 @@ use crate::oracle::batches::Batch;
 use crate::oracle::fate::Fate;
 use crate::oracle::listening::Listening;
 use crate::oracle::{Publish, Uid};
+use crate::world::World;
 use crate::world::actor::{Actor, Seat};
-use crate::world::{Event, World};
+use crate::world::event::Event;
 
 impl World {
     /// Plans what a client's application does first, and what befalls it.

@@ -11,8 +11,9 @@ use crate::oracle::asking::Told as Answered;
 use crate::oracle::fate::Cause;
 use crate::websocket::{BINARY, CLOSE, put_masked};
 use crate::world::actor::Actor;
+use crate::world::event::Event;
 use crate::world::link::LinkId;
-use crate::world::{Event, Told, World};
+use crate::world::{Told, World};
 
 impl World {
     /// A client of a fresh producer.
@@ -159,7 +160,7 @@ impl World {
                     return self.oracle.given(index, message, payload);
                 }
                 uid = payload.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
-                self.oracle.heard(self.now, index, message, payload);
+                self.oracle.heard(self.now, index, &message.into(), payload);
                 self.plan_settle(actor, message.listener.0 as usize, message.payload.len);
             }
             ClientEvent::Refused { listener, fault } => {

@@ -19,8 +19,10 @@ use tidewire_protocol::position::{Position, Start};
 use crate::names::{NAMES, SELECTORS, TOPICS};
 use crate::oracle::payload::put_payload;
 use crate::websocket::{BINARY, CLOSE, put_masked};
+use crate::world::World;
+use crate::world::event::Event;
 use crate::world::link::{Link, LinkId, Owner};
-use crate::world::{Event, World};
+use crate::world::sources::account_of_source;
 
 /// One hostile client, with all the connections that it has.
 #[derive(Debug, Default)]
@@ -160,8 +162,9 @@ impl World {
         let ledger = hub.topics.ledger();
         let mut wrong = Vec::new();
         for kind in [Kind::Unread, Kind::HalfReceived, Kind::Staged, Kind::Reading] {
-            let others =
-                (0..self.actors.len()).map(|actor| ledger.account(account_of_client(actor)).held(kind));
+            let clients = (0..self.actors.len()).map(account_of_client);
+            let others = clients.chain((0..self.sources.len()).map(account_of_source));
+            let others = others.map(|account| ledger.account(account).held(kind));
             let (all, others) = (ledger.held(kind), others.sum::<usize>());
             if all != others {
                 wrong.push(format!("{all} bytes of {kind:?}, and {others} are of those who are here"));

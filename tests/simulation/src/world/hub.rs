@@ -13,6 +13,7 @@ use tidewire_hub_core::log::engine::{Engine, Simulated};
 use tidewire_hub_core::names::follow::Followed;
 use tidewire_hub_core::reading::job::{Answer, Ask, More};
 use tidewire_hub_core::shard::Shard;
+use tidewire_hub_core::shard::listening::Listening;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::tail::Tail;
 use tidewire_hub_core::topics::Topics;
@@ -66,6 +67,14 @@ struct Ear {
     followed: Arc<Followed>,
     /// The pattern's tail in each log, and how far it was heard.
     tails: Vec<(Arc<Tail>, Offset)>,
+}
+
+impl Seat {
+    fn put(&mut self, id: ConnectionId, link: LinkId) {
+        let place = id.0 as usize;
+        self.places.resize(self.places.len().max(place + 1), None);
+        self.places[place] = Some(link);
+    }
 }
 
 impl Hub {
@@ -128,9 +137,23 @@ impl Hub {
     pub fn accept(&mut self, now: u64, shard: usize, link: LinkId, account: AccountKey) -> ConnectionId {
         let seat = &mut self.seats[shard];
         let id = seat.shard.accept(Millis(now), Dialect::Binary, account);
-        let place = id.0 as usize;
-        seat.places.resize(seat.places.len().max(place + 1), None);
-        seat.places[place] = Some(link);
+        seat.put(id, link);
+        id
+    }
+
+    /// One who only listens comes to a shard.
+    pub fn accept_listener(
+        &mut self,
+        now: u64,
+        shard: usize,
+        link: LinkId,
+        account: AccountKey,
+        listening: Listening,
+    ) -> ConnectionId {
+        let arrival = self.topics.arrive();
+        let seat = &mut self.seats[shard];
+        let id = seat.shard.accept_listener(Millis(now), account, arrival, listening);
+        seat.put(id, link);
         id
     }
 

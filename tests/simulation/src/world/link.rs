@@ -12,6 +12,8 @@ pub enum Owner {
     Client(usize),
     /// A hostile client's, by its place among those.
     Hostile(usize),
+    /// One's who listens to an event stream, by the place among those.
+    Source(usize),
 }
 
 /// A link. Bytes may still travel on one that an end has let go of.

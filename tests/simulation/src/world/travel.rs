@@ -5,9 +5,10 @@ use tidewire_protocol::block::blocks_of_page;
 use tidewire_protocol::hub_frame::{HubFrame, Page};
 
 use crate::websocket::{Cut, cut};
+use crate::world::World;
+use crate::world::event::Event;
 use crate::world::hostile::account_of_client;
 use crate::world::link::{Link, LinkId, Owner};
-use crate::world::{Event, World};
 
 impl World {
     /// A try to connect comes to its end.
@@ -158,6 +159,7 @@ impl World {
                 Owner::Client(actor) => actor,
                 // It does not care what it is told.
                 Owner::Hostile(_) => return link.arrived.clear(),
+                Owner::Source(source) => return self.read_events(source, id),
             };
             match cut(&mut link.arrived) {
                 Some(Cut::Message(message)) => {
@@ -218,6 +220,7 @@ impl World {
         let actor = match link.owner {
             Owner::Client(actor) => actor,
             Owner::Hostile(hostile) => return self.hostile_lets_go(hostile, id),
+            Owner::Source(source) => return self.source_is_cut_off(source, id),
         };
         self.actors[actor].link = None;
         self.note(|| format!("client {actor} loses link {id}: {code}"));

@@ -8,7 +8,8 @@ use tidewire_protocol::name::{Selector, TopicName};
 use tidewire_protocol::position::Start;
 
 use crate::names::{NAMES, TOPICS};
-use crate::world::{Event, World, hostile};
+use crate::world::event::Event;
+use crate::world::{World, hostile};
 
 impl World {
     pub(super) fn sweep(&mut self) {
@@ -20,8 +21,11 @@ impl World {
         let limits = hub.topics.limits();
         let block = (limits.block_bytes.max(limits.message_bytes_max) + limits.write_bytes + 1_000) as u64;
         let shared = (limits.node_bytes_max + 4 * self.setup.logs * limits.pattern_tail_bytes) as u64;
-        let bound =
-            shared + block * (20 + 4 * (self.actors.len() + hostile::LINKS_MAX * self.hostiles.len()) as u64);
+        let bound = shared
+            + block
+                * (20
+                    + 4 * (self.actors.len() + self.sources.len() + hostile::LINKS_MAX * self.hostiles.len())
+                        as u64);
         if held > bound {
             self.oracle.object(format_args!("blocks take {held} bytes, more than {bound}"));
         }

@@ -8,10 +8,11 @@ use tidewire_protocol::number::Epoch;
 
 use crate::names::{NAMES, TOPICS, TopicIndex};
 use crate::oracle::closing::Closed;
+use crate::world::World;
+use crate::world::event::Event;
 use crate::world::hub::Hub;
 use crate::world::link::LinkId;
 use crate::world::travel::CALM_SOCKET_BYTES;
-use crate::world::{Event, World};
 
 impl World {
     /// Trouble from now on.
@@ -223,6 +224,7 @@ impl World {
         }
         self.start_hub();
         self.hostiles_leave();
+        self.sources_become_calm();
         for id in 0..self.links.len() {
             let link = &mut self.links[id];
             link.stalled_until = 0;

@@ -1,0 +1,58 @@
+//! What happens next in a world, as its queue has it.
+
+use crate::world::link::LinkId;
+
+/// Something to come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Event {
+    /// A shard's turn, if this is the one it waits for.
+    Turn { shard: usize, stamp: u32 },
+    /// Bytes reach the hub.
+    Up(LinkId),
+    /// Bytes reach the client.
+    Down(LinkId),
+    /// The hub's socket takes bytes again.
+    Writable(LinkId),
+    /// A client's try to connect succeeds, or not.
+    Connect { actor: usize, attempt: u32 },
+    /// The client learns that its link is broken.
+    Lost(LinkId),
+    /// The hub learns it.
+    Gone(LinkId),
+    /// A client's deadline.
+    Timer(usize),
+    /// An application does something.
+    Act(usize),
+    /// An application is done with messages.
+    Settle { actor: usize, listener: usize, bytes: u32 },
+    /// Something befalls a client.
+    Fault(usize),
+    /// Something befalls the hub.
+    HubFault,
+    /// Somebody sets the system's clock.
+    Correct,
+    /// The hub starts again.
+    HubUp,
+    /// The access rules change.
+    Rules,
+    /// The engine stores something.
+    Engine,
+    /// A step of a read of many topics.
+    Read,
+    /// Topics of the ear's part are aged, and memory is looked at.
+    Sweep,
+    /// A client is told to be quiet.
+    Suspend(usize),
+    /// The network tells a client that it is back.
+    Online(usize),
+    /// A client that had reason to doubt its link has had its time.
+    Doubted { actor: usize, link: LinkId },
+    /// An application closes its client.
+    Close(usize),
+    /// A hostile client does something.
+    Rage(usize),
+    /// Somebody comes to listen to an event stream, if this is the try that counts.
+    Come { source: usize, attempt: u32 },
+    /// Something befalls one who does.
+    SourceFault(usize),
+}
