@@ -18,6 +18,7 @@ use crate::credentials::standing::StandingEdition;
 use crate::credentials::{BadToken, Unwelcome};
 use crate::ledger::Account;
 use crate::letter::{Address, Inbox, Mail, Outcome, Serial};
+use crate::mutant::{self, Mutant};
 use crate::pace::Pace;
 use crate::reading::job::{Answer as ReadAnswer, PageRead};
 use crate::reading::reads::Asker;
@@ -185,7 +186,7 @@ impl<R> Calls<R> {
         for outcome in &mail.outcomes {
             self.note(now, outcome, &mut answers);
         }
-        if !mail.dirty.is_empty() {
+        if !mail.dirty.is_empty() && !mutant::active(Mutant::WaiterNotWoken) {
             self.tell_of_news(now, &mail.dirty, &mut answers);
         }
         if self.are_to_be_asked_anew() {

@@ -53,6 +53,10 @@ pub enum Mutant {
     BatchTakenInParts,
     /// An id of several logs names the ends of their tails, not where its reader stands.
     IdAheadOfReader,
+    /// A call that comes again with its key is a new one.
+    KeyedCallAppliedTwice,
+    /// Whoever waits for news of a topic is not told of any.
+    WaiterNotWoken,
 }
 
 impl Mutant {
@@ -82,6 +86,8 @@ impl Mutant {
         Self::AgedByGivenTime,
         Self::BatchTakenInParts,
         Self::IdAheadOfReader,
+        Self::KeyedCallAppliedTwice,
+        Self::WaiterNotWoken,
     ];
 }
 

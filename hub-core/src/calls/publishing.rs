@@ -16,6 +16,7 @@ use crate::letter::{Fate, KEPT_OUT, Outcome};
 use crate::limits::of_bearer::Bound;
 use crate::log::submission::{Numbered, Submission, Wish};
 use crate::log::windows::{Stream, WindowKey};
+use crate::mutant::{self, Mutant};
 use crate::names::producers::{Attachment, Claim};
 use crate::record::Record;
 use crate::session::asking::depth;
@@ -86,6 +87,7 @@ impl<R> Calls<R> {
             names.push(self.granted(by, message).map_err(|code| turned(index, code.into()))?);
         }
         self.pay(now, by, messages.len() as u64).map_err(|refusal| turned(0, refusal))?;
+        let producer = producer.filter(|_| !mutant::active(Mutant::KeyedCallAppliedTwice));
         let _in_turn = producer.map(|it| lock(&self.in_turn[usize::from(it.0[0]) % self.in_turn.len()]));
         let id = self.open(reply, Of::Publish(Publishing::default()));
         let mut publishing = Publishing::of(messages.len());

@@ -17,8 +17,13 @@ use crate::oracle::listening::{Heard, Listening};
 use crate::oracle::log::{Log, Record};
 use crate::oracle::places::Places;
 use crate::oracle::timekeeping::Timekeeping;
+use crate::setup::Setup;
 
 pub mod asking;
+
+pub mod calls;
+
+pub mod pages;
 
 pub mod listening;
 
@@ -58,6 +63,8 @@ pub struct Oracle {
     pub questions: BTreeMap<usize, Asking>,
     /// Whether the hub keeps everything.
     pub keeps_all: bool,
+    /// Whether the hub may forget what a publisher did that is away.
+    pub forgets: bool,
     /// Topics that keep nothing to be asked for.
     pub bare: [bool; TOPICS],
     /// Topics that rules closed.
@@ -112,8 +119,10 @@ pub struct Publish {
 impl Oracle {
     /// One that knows nothing yet.
     #[must_use]
-    pub fn new(keeps_all: bool, bare: [bool; TOPICS], logs_each: usize, log_of: [u8; TOPICS]) -> Self {
-        Self { keeps_all, bare, logs_each, log_of, ..Self::default() }
+    pub fn new(setup: &Setup) -> Self {
+        let Setup { keeps_all, forgets, logs: logs_each, .. } = *setup;
+        let (bare, log_of) = (setup.bare(), setup.log_of());
+        Self { keeps_all, forgets, bare, logs_each, log_of, ..Self::default() }
     }
 
     /// The first thing that did not fit.
@@ -206,7 +215,7 @@ impl Oracle {
     }
 
     /// A message became visible in one of the logs that live. When it was taken is known unless that may be long ago.
-    pub fn shown(&mut self, log: usize, taken_ms: Option<u64>, message: &block::Message<'_>) {
+    pub fn shown(&mut self, now: u64, log: usize, taken_ms: Option<u64>, message: &block::Message<'_>) {
         let Some((uid, mut publish)) = self.identify(message.payload) else {
             return self.object(format_args!("the payload at offset {} was never published", message.offset));
         };
@@ -223,6 +232,7 @@ impl Oracle {
             uid,
             published_at_ms: message.published_at_ms,
             taken_ms: self.time.taken_ms(taken_ms, message.published_at_ms),
+            shown_ms: now,
             maybe_duplicate: message.maybe_duplicate,
         };
         self.check_publisher(&record, &publish);

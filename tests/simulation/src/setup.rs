@@ -23,6 +23,8 @@ pub struct Setup {
     pub hostiles: usize,
     /// Those who listen to event streams.
     pub sources: usize,
+    /// Those who call by HTTP.
+    pub callers: usize,
     /// Logs of the hub.
     pub logs: usize,
     /// Whether an engine completes late, out of step, and not always.
@@ -69,6 +71,7 @@ impl Setup {
             clients: 0,
             hostiles: 0,
             sources: 0,
+            callers: 0,
             logs: 1,
             late_engine: false,
             late_log: 0,
@@ -113,6 +116,7 @@ impl Setup {
             // From a chance of its own: the rest of a seed's world is the same with them and without.
             hostiles: Random::new(!seed).below(4).saturating_sub(1) as usize,
             sources: Random::new(seed ^ SOURCES_SEED).below(6).saturating_sub(2) as usize,
+            callers: Random::new(seed ^ CALLERS_SEED).below(6).saturating_sub(2) as usize,
             logs,
             late_engine: random.one_in(2),
             late_log,
@@ -151,7 +155,8 @@ impl Setup {
         let topics = (0..self.logs).map(topics_in).max().unwrap_or(TOPICS);
         // One account may have as many as are left for others, and some keep outcomes beside.
         self.forgets = true;
-        self.hub.limits.windows_bytes_max = (PARTIES_MAX * self.clients + 4) * topics * WINDOW_BYTES;
+        self.hub.limits.windows_bytes_max =
+            (PARTIES_MAX * self.clients + self.callers + 4) * topics * WINDOW_BYTES;
         self
     }
 }
@@ -246,6 +251,8 @@ const CLOCKS_SEED: u64 = 0xc10c;
 const LOGS_SEED: u64 = 0x1095;
 /// Sets the chance for event streams apart.
 const SOURCES_SEED: u64 = 0x55e;
+/// Sets the chance for calls apart.
+const CALLERS_SEED: u64 = 0xca11;
 /// Nothing is ever dropped.
 pub const EVERYTHING_KEPT: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
 /// Long enough for windows to run out, short enough for client-hours to stay eventful.

@@ -13,6 +13,7 @@ use crate::queue::Queue;
 use crate::random::Random;
 use crate::setup::Setup;
 use crate::world::actor::Actor;
+use crate::world::callers::{Call, Caller};
 use crate::world::event::Event;
 use crate::world::hostile::Hostile;
 use crate::world::hub::Hub;
@@ -24,6 +25,7 @@ mod asking;
 mod upkeep;
 mod weather;
 
+pub mod callers;
 mod clients;
 pub mod hostile;
 mod parties;
@@ -57,6 +59,10 @@ pub struct World {
     pub hostiles: Vec<Hostile>,
     /// Those who listen to event streams.
     pub sources: Vec<Source>,
+    /// Those who call by HTTP.
+    pub callers: Vec<Caller>,
+    /// What they called for.
+    pub calls: Vec<Call>,
     /// Every link there ever was.
     pub links: Vec<Link>,
     /// What was counted.
@@ -70,6 +76,7 @@ pub struct World {
     calm: bool,
     engine_due: bool,
     read_due: bool,
+    answers_due: bool,
     /// The engine completes nothing until told.
     pub engine_held: bool,
     next_producer: u64,
@@ -112,11 +119,13 @@ impl World {
             now: BEGINNING_MS,
             random: Random::new(setup.seed ^ 0x5eed),
             batches: Random::new(setup.seed ^ 0xba7c),
-            oracle: Oracle::new(setup.keeps_all, setup.bare(), setup.logs, setup.log_of()),
+            oracle: Oracle::new(&setup),
             hub: None,
             actors: Vec::new(),
             hostiles: Vec::new(),
             sources: Vec::new(),
+            callers: Vec::new(),
+            calls: Vec::new(),
             links: Vec::new(),
             tally: Tally::default(),
             story: None,
@@ -125,6 +134,7 @@ impl World {
             calm: true,
             engine_due: false,
             read_due: false,
+            answers_due: false,
             engine_held: false,
             next_producer: 1,
             epoch_kept: false,
@@ -140,6 +150,9 @@ impl World {
         }
         for _ in 0..world.setup.sources {
             world.new_source_by_chance();
+        }
+        for _ in 0..world.setup.callers {
+            world.new_caller();
         }
         world
     }
@@ -209,6 +222,10 @@ impl World {
             Event::Rage(hostile) => self.rage(hostile),
             Event::Come { source, attempt } => self.come(source, attempt),
             Event::SourceFault(source) => self.befall_source(source),
+            Event::CallerActs(caller) => self.caller_acts(caller),
+            Event::Called(call) => self.called(call),
+            Event::Answers => self.take_answers(),
+            Event::Patience(call) => self.patience_ends(call),
         }
         self.after_step();
     }
@@ -228,6 +245,7 @@ impl World {
             self.plan_down(link);
         }
         self.plan_read();
+        self.plan_answers();
         if let Some(hub) = &mut self.hub {
             hub.touched = touched;
         }
@@ -342,6 +360,7 @@ impl World {
         }
         self.check_hostiles_are_forgotten();
         self.check_sources();
+        self.check_calls();
         self.oracle.check_calm(self.now);
     }
 

@@ -55,6 +55,19 @@ impl Closing {
         self.to_publishers.get(usize::from(topic)).is_some_and(|closed| *closed)
     }
 
+    /// Since when nobody may read a topic, or a pattern that matches it; `None` if everybody may.
+    #[must_use]
+    pub fn to_readers_since(&self, selector: SelectorIndex) -> Option<u64> {
+        let now = self.now.filter(|now| audience_of(now.topic).contains(&selector))?;
+        Some(now.since)
+    }
+
+    /// Whether nobody may publish to a topic now.
+    #[must_use]
+    pub fn is_to_publishers(&self, topic: TopicIndex) -> bool {
+        self.now.is_some_and(|now| now.topic == topic && now.publish)
+    }
+
     /// How often it was closed to publishers, or opened again: closed if odd.
     #[must_use]
     pub fn turns(&self, topic: TopicIndex) -> u32 {
@@ -69,4 +82,4 @@ impl Closing {
 }
 
 /// Rules have been applied to every subscription after so many milliseconds.
-const RULES_MS: u64 = 1_000;
+pub const RULES_MS: u64 = 1_000;

@@ -33,6 +33,8 @@ pub struct Record {
     pub published_at_ms: u64,
     /// When it was taken, by the steady clock, if that is known.
     pub taken_ms: Option<u64>,
+    /// When the oracle saw it, at once or nearly.
+    pub shown_ms: u64,
     /// Whether it is marked.
     pub maybe_duplicate: bool,
 }

@@ -1,5 +1,6 @@
 //! What becomes visible is its publisher's to publish.
 
+use crate::oracle::calls::CALLERS;
 use crate::oracle::fate::Fate;
 use crate::oracle::log::Record;
 use crate::oracle::{Oracle, Publish, Uid};
@@ -13,6 +14,9 @@ impl Oracle {
                 self.object(format_args!("#{uid} of a hostile client was sent once and is in the log twice"));
             }
             return;
+        }
+        if publish.actor == CALLERS {
+            return self.check_called(uid, publish);
         }
         if publish.seen > 0 && !record.maybe_duplicate {
             self.object(format_args!("#{uid} is in the log twice, unmarked: {record:?} {publish:?}"));

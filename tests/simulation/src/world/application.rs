@@ -204,7 +204,7 @@ impl World {
     }
 
     /// Some way to start; places to start after are ones that were, so that only the hub can err.
-    fn some_start(&mut self, selector: SelectorIndex) -> Start {
+    pub(crate) fn some_start(&mut self, selector: SelectorIndex) -> Start {
         match self.random.below(6) {
             0 | 1 => Start::Latest,
             2 => Start::Earliest,

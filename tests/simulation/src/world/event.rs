@@ -1,5 +1,6 @@
 //! What happens next in a world, as its queue has it.
 
+use crate::world::callers::CallIndex;
 use crate::world::link::LinkId;
 
 /// Something to come.
@@ -55,4 +56,12 @@ pub(crate) enum Event {
     Come { source: usize, attempt: u32 },
     /// Something befalls one who does.
     SourceFault(usize),
+    /// Somebody makes a call.
+    CallerActs(usize),
+    /// A call's request arrives.
+    Called(CallIndex),
+    /// What came for those who call is taken.
+    Answers,
+    /// A call that waits for news waits no longer.
+    Patience(CallIndex),
 }

@@ -20,6 +20,7 @@ use crate::names::{NAMES, SELECTORS, TOPICS};
 use crate::oracle::payload::put_payload;
 use crate::websocket::{BINARY, CLOSE, put_masked};
 use crate::world::World;
+use crate::world::callers::account_of_caller;
 use crate::world::event::Event;
 use crate::world::link::{Link, LinkId, Owner};
 use crate::world::sources::account_of_source;
@@ -164,6 +165,7 @@ impl World {
         for kind in [Kind::Unread, Kind::HalfReceived, Kind::Staged, Kind::Reading] {
             let clients = (0..self.actors.len()).map(account_of_client);
             let others = clients.chain((0..self.sources.len()).map(account_of_source));
+            let others = others.chain((0..self.callers.len()).map(account_of_caller));
             let others = others.map(|account| ledger.account(account).held(kind));
             let (all, others) = (ledger.held(kind), others.sum::<usize>());
             if all != others {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::access::caller::{Caller, Right};
+use tidewire_hub_core::calls::Calls;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{Account, AccountKey, Kind};
@@ -23,6 +24,7 @@ use tidewire_protocol::position::Start;
 use crate::names::everything;
 use crate::oracle::Oracle;
 use crate::setup::Setup;
+use crate::world::callers::CallIndex;
 use crate::world::link::{Link, LinkId, Sockets};
 
 /// One life of the hub.
@@ -32,6 +34,8 @@ pub struct Hub {
     pub topics: Arc<Topics>,
     /// Its shards.
     pub seats: Vec<Seat>,
+    /// What is asked without a connection.
+    pub calls: Calls<CallIndex>,
     ear: Ear,
     /// What the reader's thread would be woken for.
     read_waits: Arc<AtomicBool>,
@@ -85,7 +89,7 @@ impl Hub {
     #[must_use]
     pub fn start(now: u64, setup: &Setup, epochs: &[Epoch]) -> Self {
         let inbox = || Arc::new(Inbox::new(Box::new(|| {})));
-        let inboxes: Vec<_> = (0..=setup.shards).map(|_| inbox()).collect();
+        let inboxes: Vec<_> = (0..setup.shards + 2).map(|_| inbox()).collect();
         let log = |(index, epoch): (u8, &Epoch)| {
             let is_late = setup.late_engine && index == setup.late_log;
             (*epoch, if is_late { Engine::Simulated(Simulated::default()) } else { Engine::Memory })
@@ -114,10 +118,11 @@ impl Hub {
         let joined = joined.expect("a new hub has room for one pattern");
         let followed = joined.followed.expect("a pattern is followed");
         let tails = joined.tails.into_iter().map(|tail| (tail, Offset(0))).collect();
+        let calls = Calls::new(index + 1, Arc::clone(&topics), Arc::clone(&inboxes[index + 1]));
         let inbox = Arc::clone(&inboxes[index]);
         let ear = Ear { index, inbox, account, followed, tails };
         let (late_log, is_late) = (setup.late_log, setup.late_engine);
-        Self { topics, seats, ear, read_waits, late_log, is_late, touched: Vec::new(), misused: false }
+        Self { topics, seats, calls, ear, read_waits, late_log, is_late, touched: Vec::new(), misused: false }
     }
 
     /// It goes with all that it has. Tells what is still counted then, which nothing holds.
@@ -180,6 +185,12 @@ impl Hub {
         seat.shard.received(Millis(now), id, bytes, &mut sockets);
     }
 
+    /// Whether something has come for those who call.
+    #[must_use]
+    pub fn has_answers(&self) -> bool {
+        self.calls.has_mail()
+    }
+
     /// A socket failed.
     pub fn gone(&mut self, now: u64, shard: usize, id: ConnectionId) {
         let seat = &mut self.seats[shard];
@@ -232,7 +243,7 @@ impl Hub {
         }
         for block in &blocks {
             for message in block.wire().messages().flatten().filter(|message| message.offset > cursor) {
-                oracle.shown(log, taken_ms, &message);
+                oracle.shown(now, log, taken_ms, &message);
             }
         }
         if beginning > cursor {
@@ -262,7 +273,7 @@ impl Hub {
             let Answer::More { part, merge: rest, .. } = answer else { return };
             for block in &part.blocks {
                 for message in block.wire().messages().flatten().filter(|message| message.offset <= upto) {
-                    oracle.shown(log, taken_ms, &message);
+                    oracle.shown(now, log, taken_ms, &message);
                 }
             }
             if part.done || part.upto >= upto {

@@ -24,8 +24,10 @@ impl World {
         let bound = shared
             + block
                 * (20
-                    + 4 * (self.actors.len() + self.sources.len() + hostile::LINKS_MAX * self.hostiles.len())
-                        as u64);
+                    + 4 * (self.actors.len()
+                        + self.sources.len()
+                        + self.callers.len()
+                        + hostile::LINKS_MAX * self.hostiles.len()) as u64);
         if held > bound {
             self.oracle.object(format_args!("blocks take {held} bytes, more than {bound}"));
         }

@@ -196,6 +196,7 @@ impl World {
     pub fn crash_hub(&mut self) {
         self.note(|| "hub crashes");
         self.end_hub();
+        self.lose_calls();
         self.engine_due = false;
         for id in 0..self.links.len() {
             let link = &mut self.links[id];

@@ -1,0 +1,217 @@
+//! Publishes by call: of one message or several, with a key or without, sent again where no answer came.
+
+use std::ops::Range;
+
+use tidewire_hub_core::calls::Placed as Landed;
+use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::session::telling::Refusal;
+use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::number::ProducerId;
+
+use crate::names::{NAMES, TOPICS, TopicIndex};
+use crate::oracle::batches::Batch;
+use crate::oracle::calls::{CALLERS, Placed};
+use crate::oracle::fate::Fate;
+use crate::oracle::payload::put_payload;
+use crate::oracle::{Publish, Uid};
+use crate::world::World;
+use crate::world::callers::{CallIndex, Of};
+use crate::world::event::Event;
+
+/// A call to publish.
+#[derive(Debug)]
+pub(crate) struct Publishing {
+    /// Its messages.
+    pub(crate) uids: Range<Uid>,
+    /// What its key stands for; none if it has none.
+    producer: Option<ProducerId>,
+    /// How often it was sent.
+    tries: u32,
+    /// How many of its tries wait for what becomes of them.
+    waiting: u32,
+}
+
+impl World {
+    /// A call to publish by chance.
+    pub(super) fn call_to_publish(&mut self, caller: usize) {
+        let most = self.setup.hub.limits.message_bytes_max as u64;
+        let count = if self.random.one_in(2) { 1 } else { self.random.between(2, 6) };
+        let one_log = !self.random.one_in(10);
+        let first = self.random.below(TOPICS as u64) as TopicIndex;
+        let log = self.oracle.log_of[usize::from(first)];
+        let mut messages = Vec::new();
+        for at in 0..count {
+            let topic = if at == 0 { first } else { self.random.below(TOPICS as u64) as TopicIndex };
+            let len = if self.random.one_in(200) { most + 1 } else { self.random.magnitude(8, most / 4 + 8) };
+            if !one_log || self.oracle.log_of[usize::from(topic)] == log {
+                messages.push((topic, len as u32));
+            }
+        }
+        let has_key = self.random.one_in(2);
+        self.publish_by_call(caller, &messages, has_key);
+    }
+
+    /// Publishes by a call, with a key of its own or without.
+    pub fn publish_by_call(&mut self, caller: usize, messages: &[(TopicIndex, u32)], has_key: bool) -> usize {
+        let call = self.calls.len();
+        let first = self.oracle.publishes.len() as Uid;
+        let count = messages.len() as u32;
+        // One alone is no batch.
+        let batch = if count > 1 { Batch { first, count } } else { Batch::default() };
+        for (counter, (topic, len)) in (1..).zip(messages) {
+            self.oracle.published(Publish {
+                actor: CALLERS,
+                party: call as u32,
+                producer: CALLERS as u64 ^ call as u64,
+                incarnation: 0,
+                topic: *topic,
+                counter,
+                batch,
+                bare: false,
+                len: *len,
+                fate: Fate::Waiting,
+                seen: 0,
+            });
+        }
+        self.tally.published += u64::from(count);
+        let producer = has_key.then(|| producer_of(call));
+        self.note(|| format!("caller {caller}, call {call}: #{first} and {count} in all, key {has_key}"));
+        let of = Publishing { uids: first..first + count, producer, tries: 0, waiting: 0 };
+        self.begin_call(caller, Of::Publish(of))
+    }
+
+    /// The request has arrived.
+    pub(super) fn try_to_publish(&mut self, call: usize) {
+        let Of::Publish(publishing) = &mut self.calls[call].of else { return };
+        publishing.tries += 1;
+        let (uids, producer, tries) = (publishing.uids.clone(), publishing.producer, publishing.tries);
+        let payloads: Vec<(TopicIndex, Vec<u8>)> = uids
+            .map(|uid| {
+                let Publish { topic, len, .. } = self.oracle.publishes[uid as usize];
+                let mut payload = Vec::new();
+                put_payload(uid, len as usize, &mut payload);
+                (topic, payload)
+            })
+            .collect();
+        let messages: Vec<NewMessage<'_>> = payloads
+            .iter()
+            .map(|(topic, payload)| {
+                let topic = NAMES[usize::from(*topic)];
+                NewMessage { topic, content: Content::Binary, payload }
+            })
+            .collect();
+        let now = Millis(self.now);
+        let asked =
+            self.ask(call, |hub, by| hub.calls.publish(now, by, &messages, producer, call as CallIndex));
+        self.note(|| format!("call {call}, try {tries}: {asked:?}"));
+        match asked {
+            Some(Ok(_)) => {
+                if let Of::Publish(publishing) = &mut self.calls[call].of {
+                    publishing.waiting += 1;
+                }
+                // Whoever has a key may lose patience, and send it again while it is under way.
+                if producer.is_some() && !self.calm && self.random.one_in(3) {
+                    let wait = self.random.magnitude(1, 3_000);
+                    self.after(wait, Event::Called(call as CallIndex));
+                }
+            }
+            Some(Err(turned)) => self.turned_down(call, turned),
+            None => {}
+        }
+    }
+
+    /// Nothing of a try is taken.
+    fn turned_down(&mut self, call: usize, Turned { index, refusal }: Turned) {
+        let Of::Publish(publishing) = &self.calls[call].of else { return };
+        let (uids, is_first) = (publishing.uids.clone(), publishing.tries == 1);
+        let cause = self.oracle.publishes[uids.start as usize + index];
+        let has_cause = match refusal.code {
+            Code::Forbidden => self.oracle.closing.is_to_publishers(cause.topic),
+            Code::TooLarge => cause.len as usize > self.setup.hub.limits.message_bytes_max,
+            Code::RateLimited => self.setup.hub.limits.publishes_per_second_max > 0,
+            Code::Overloaded => !self.setup.keeps_all || self.setup.forgets,
+            _ => false,
+        };
+        if !has_cause {
+            self.oracle.object(format_args!("call {call} is turned down: {refusal:?}, for {cause:?}"));
+        }
+        if refusal.code.retryable() {
+            return self.call_again(call, refusal.retry_after_ms);
+        }
+        self.end_publishing(call, is_first);
+    }
+
+    /// A try has its answer, which may be lost on its way.
+    pub(super) fn published_by_call(&mut self, call: usize, landed: &[Result<Landed, Refusal>]) {
+        let Of::Publish(publishing) = &mut self.calls[call].of else { return };
+        publishing.waiting -= 1;
+        let (uids, tries, has_key) =
+            (publishing.uids.clone(), publishing.tries, publishing.producer.is_some());
+        self.note(|| format!("call {call} is answered {landed:?}"));
+        if landed.len() != uids.len() || landed.iter().any(Result::is_ok) && landed.iter().any(Result::is_err)
+        {
+            return self.oracle.object(format_args!("call {call} is answered in parts: {landed:?}"));
+        }
+        let cause = landed.iter().filter_map(|landed| landed.err()).find(|refusal| !refusal.follows);
+        let Some(refusal) = cause.or_else(|| landed.iter().find_map(|landed| landed.err())) else {
+            for (uid, Landed { epoch, offset, is_duplicate, .. }) in uids.zip(landed.iter().flatten()) {
+                self.oracle
+                    .call_placed(uid, Placed { epoch: *epoch, offset: *offset, is_duplicate: *is_duplicate });
+                if !has_key && *is_duplicate {
+                    self.oracle.object(format_args!("call {call} has no key, and is a duplicate"));
+                }
+            }
+            if !self.calm && has_key && self.random.one_in(4) {
+                return self.call_again(call, 0);
+            }
+            self.calls[call].is_over = true;
+            return;
+        };
+        let topics: Vec<_> = uids.map(|uid| self.oracle.publishes[uid as usize].topic).collect();
+        let log_of = |topic: &TopicIndex| self.oracle.log_of[usize::from(*topic)];
+        let is_of_logs = topics.iter().any(|topic| log_of(topic) != log_of(&topics[0]));
+        let to = |topic| topics.iter().filter(|other| *other == topic).count() as u64;
+        // No window takes so many at once, however often they are sent.
+        let is_too_long =
+            has_key && topics.iter().any(|topic| to(topic) > self.setup.hub.limits.in_flight_max);
+        let has_cause = match refusal.code {
+            Code::NotSupported => is_of_logs,
+            Code::RateLimited => is_too_long,
+            Code::NotStored => self.setup.late_engine,
+            Code::Overloaded => self.setup.late_engine || !self.setup.keeps_all,
+            Code::OutcomeForgotten => self.setup.forgets && tries > 1,
+            _ => false,
+        };
+        if !has_cause {
+            self.oracle.object(format_args!("call {call} is refused: {refusal:?}"));
+        }
+        if has_key && refusal.code.retryable() && !is_too_long {
+            return self.call_again(call, refusal.retry_after_ms);
+        }
+        self.end_publishing(call, tries == 1);
+    }
+
+    /// It is over without a place; whether nothing of it can be in the log is known of the only try.
+    fn end_publishing(&mut self, call: usize, is_known: bool) {
+        let Of::Publish(Publishing { uids, waiting, .. }) = &self.calls[call].of else { return };
+        let (uids, is_known) = (uids.clone(), is_known && *waiting == 0);
+        self.calls[call].is_over = true;
+        for uid in uids {
+            self.oracle.call_failed(uid, is_known);
+        }
+    }
+
+    /// The same is sent once more, after a while.
+    fn call_again(&mut self, call: usize, retry_after_ms: u64) {
+        let wait = retry_after_ms + self.random.magnitude(50, 2_000);
+        self.after(wait, Event::Called(call as CallIndex));
+    }
+}
+
+/// Nobody else's.
+fn producer_of(call: usize) -> ProducerId {
+    let mut id = [0xca; 16];
+    id[8..].copy_from_slice(&(call as u64).to_be_bytes());
+    ProducerId(id)
+}

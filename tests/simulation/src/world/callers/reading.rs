@@ -1,0 +1,312 @@
+//! Pages by call, and waits for what comes next: as a task of the hub would make them, question by question.
+
+use std::sync::Arc;
+
+use tidewire_hub_core::access::Granted;
+use tidewire_hub_core::access::caller::Right;
+use tidewire_hub_core::calls::CallId;
+use tidewire_hub_core::calls::asking::Asked;
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::credentials::Unwelcome;
+use tidewire_hub_core::reading::job::PageRead;
+use tidewire_protocol::block::blocks_of_page;
+use tidewire_protocol::code::Code;
+use tidewire_protocol::name::Selector;
+use tidewire_protocol::number::{NUMBER_MAX, Offset};
+use tidewire_protocol::position::{Position, Start};
+
+use crate::names::{NAMES, SELECTORS, SelectorIndex, TOPICS};
+use crate::oracle::asking::{Asking, Told};
+use crate::oracle::closing::RULES_MS;
+use crate::oracle::pages::{Page, Sought};
+use crate::oracle::payload::uid_of;
+use crate::world::World;
+use crate::world::callers::{CallIndex, Of};
+use crate::world::event::Event;
+
+/// A call to read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    sought: Sought,
+    /// What was granted.
+    granted: Option<Arc<Granted<Selector>>>,
+    /// Until when it waits where there is nothing yet.
+    wait: Option<Wait>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    until: u64,
+    since: u64,
+    /// What it waits for now.
+    listening: Option<CallId>,
+}
+
+impl World {
+    /// A call to read by chance.
+    pub(super) fn call_to_read(&mut self, caller: usize) {
+        let waits = self.random.one_in(2);
+        let among = if waits { TOPICS } else { SELECTORS } as u64;
+        let selector = self.random.below(among) as SelectorIndex;
+        let start = match self.random.below(8) {
+            0 | 1 if !waits => self.some_end(selector),
+            2 => Start::Earliest,
+            3 => Start::Last(self.random.magnitude(1, 100)),
+            4 => Start::Latest,
+            _ => self.some_start(selector),
+        };
+        let wait_ms = waits.then(|| self.random.magnitude(10, WAIT_MS_MAX));
+        self.read_by_call(caller, selector, start, wait_ms);
+    }
+
+    fn some_end(&mut self, selector: SelectorIndex) -> Start {
+        let logs = self.oracle.logs_of(selector);
+        let life: Vec<usize> = self.oracle.life(0).skip(logs.start).take(logs.len()).collect();
+        let places = life.into_iter().map(|log| self.some_place(log, selector));
+        let positions = places.map(|place| Position { offset: place.offset.next(), ..place }).collect();
+        Start::Before { last: NUMBER_MAX, positions }
+    }
+
+    /// Reads a page by a call, or waits so long for one.
+    pub fn read_by_call(
+        &mut self,
+        caller: usize,
+        selector: SelectorIndex,
+        start: Start,
+        wait_ms: Option<u64>,
+    ) -> usize {
+        self.note(|| {
+            format!(
+                "caller {caller} reads {} from {start:?}, waits {wait_ms:?}",
+                NAMES[usize::from(selector)]
+            )
+        });
+        let sought = Sought { selector, start, visible: Vec::new() };
+        let since = self.now;
+        let wait = wait_ms.map(|ms| Wait { until: self.now + ms, since, listening: None });
+        let call = self.begin_call(caller, Of::Read(Reading { sought, granted: None, wait }));
+        if let Some(ms) = wait_ms {
+            self.after(ms, Event::Patience(call as CallIndex));
+        }
+        call
+    }
+
+    fn reading(&mut self, call: usize) -> Option<&mut Reading> {
+        match &mut self.calls[call].of {
+            Of::Read(reading) => Some(reading),
+            Of::Publish(_) => None,
+        }
+    }
+
+    /// The request has arrived.
+    pub(super) fn try_to_read(&mut self, call: usize) {
+        if !self.is_granted(call) {
+            return;
+        }
+        let now = self.now;
+        let Some(Reading { wait, .. }) = self.reading(call) else { return };
+        match wait {
+            Some(wait) if wait.until > now => {
+                wait.since = now;
+                self.look_for_news(call);
+            }
+            Some(_) | None => self.read_page(call),
+        }
+    }
+
+    /// Asks whether it may be read, which is so exactly where the rules say so.
+    fn is_granted(&mut self, call: usize) -> bool {
+        let Some(Reading { sought, .. }) = self.reading(call) else { return false };
+        let selector = sought.selector;
+        let now = Millis(self.now);
+        let name = NAMES[usize::from(selector)];
+        let asked = self.ask(call, |hub, by| hub.calls.readable(now, by, Right::History, name));
+        match asked {
+            Some(Ok(granted)) => {
+                if self.oracle.closing.to_readers_since(selector).is_some() {
+                    self.oracle.object(format_args!("call {call} may read {name}, which is closed"));
+                }
+                if let Some(reading) = self.reading(call) {
+                    reading.granted = Some(Arc::new(granted));
+                }
+                true
+            }
+            Some(Err(unwelcome)) => {
+                self.refused_by_call(call, unwelcome);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// A call is told that it may not read, at once or as soon as what it waited for is closed.
+    fn refused_by_call(&mut self, call: usize, unwelcome: Unwelcome) {
+        self.note(|| format!("call {call} is refused: {unwelcome:?}"));
+        self.calls[call].is_over = true;
+        let now = self.now;
+        let Some(Reading { sought, wait, .. }) = self.reading(call) else { return };
+        let (selector, waits_since) = (sought.selector, wait.map_or(now, |wait| wait.since));
+        let since = self.oracle.closing.to_readers_since(selector);
+        if unwelcome != Unwelcome::Code(Code::Forbidden) || since.is_none() {
+            self.oracle.object(format_args!("call {call} may not read: {unwelcome:?}"));
+        }
+        if since.is_some_and(|since| since.max(waits_since) + RULES_MS < now) {
+            self.oracle.object(format_args!("call {call} waited on for what is closed since {since:?}"));
+        }
+    }
+
+    /// Reads the page, as it is by now.
+    fn read_page(&mut self, call: usize) {
+        let visible = self.visible_to(call);
+        let Some(reading) = self.reading(call) else { return };
+        reading.sought.visible = visible;
+        let (start, granted) = (reading.sought.start.clone(), reading.granted.clone());
+        let Some(granted) = granted else { return };
+        let (now, most) = (Millis(self.now), self.setup.hub.limits.page_bytes_max);
+        let asked =
+            self.ask(call, |hub, by| hub.calls.page(now, by, &granted, &start, most, call as CallIndex));
+        match asked {
+            Some(Ok(Asked::Page(page))) => self.page_by_call(call, page),
+            Some(Ok(Asked::Later(_))) | None => {}
+            Some(Err(code)) => self.oracle.object(format_args!("call {call} gets no page: {code}")),
+        }
+    }
+
+    fn visible_to(&mut self, call: usize) -> Vec<u64> {
+        let Some(selector) = self.reading(call).map(|reading| reading.sought.selector) else {
+            return Vec::new();
+        };
+        let logs = self.oracle.logs_of(selector);
+        let life = self.oracle.life(0).skip(logs.start).take(logs.len());
+        life.map(|log| self.oracle.logs[log].visible).collect()
+    }
+
+    /// The page is there: told if it may still be.
+    pub(super) fn page_by_call(&mut self, call: usize, page: PageRead) {
+        let now = Millis(self.now);
+        let Some(granted) = self.reading(call).and_then(|reading| reading.granted.clone()) else { return };
+        if let Some(Err(unwelcome)) = self.ask(call, |hub, by| hub.calls.still_readable(now, by, &granted)) {
+            return self.refused_by_call(call, unwelcome);
+        }
+        self.calls[call].is_over = true;
+        self.tally.pages += 1;
+        let Some(Reading { sought, wait, .. }) = self.reading(call) else { return };
+        let (sought, wait) = (sought.clone(), *wait);
+        let page = told(page);
+        if self.oracle.closing.to_readers_since(sought.selector).is_some() {
+            self.oracle.object(format_args!("call {call} is told a page of what is closed"));
+        }
+        if let Some(wait) = wait {
+            self.check_wait(call, wait, &page);
+        }
+        let done = match &sought.start {
+            Start::Before { positions, .. } => {
+                let above = |place: &Position| Position { offset: place.offset.next(), ..*place };
+                let previous: Vec<_> = page.after.iter().map(above).collect();
+                let (next, gap, more) = (&page.upto[..], page.gap, page.more);
+                let asking = Asking {
+                    selector: sought.selector,
+                    below: positions.clone(),
+                    limit: if more { page.messages.len() } else { usize::MAX },
+                    visible: sought.visible.clone(),
+                    messages: page.messages.clone(),
+                };
+                self.oracle.answered(&asking, Told { next, previous: &previous, gap, more })
+            }
+            _ => self.oracle.page_fits(&sought, &page),
+        };
+        if let Err(objection) = done {
+            self.oracle.object(format_args!("call {call}: {objection}\n  {sought:?}\n  {page:?}"));
+        }
+    }
+
+    /// Whoever waited is told of a message soon after it came.
+    fn check_wait(&mut self, call: usize, wait: Wait, page: &Page) {
+        let Some((epoch, offset, _)) = page.messages.first() else { return };
+        let record = self.oracle.log(*epoch).and_then(|log| self.oracle.logs[log].record(*offset));
+        if let Some(record) = record.filter(|it| it.shown_ms.max(wait.since) + NEWS_MS < self.now) {
+            self.oracle.object(format_args!("call {call} waited on behind {record:?}, since {}", wait.since));
+        }
+    }
+
+    /// Listens, then looks whether there is something already: if so that is the page, and if not, what comes next wakes it.
+    fn look_for_news(&mut self, call: usize) {
+        let now = Millis(self.now);
+        let Some(reading) = self.reading(call) else { return };
+        let (start, granted) = (reading.sought.start.clone(), reading.granted.clone());
+        let Some(granted) = granted else { return };
+        let looked = self.ask(call, |hub, by| {
+            let listening = hub.calls.listen(now, by, &granted, call as CallIndex)?;
+            let page = hub.calls.page(now, by, &granted, &start, 1, call as CallIndex)?;
+            Ok::<_, Code>((listening, page, hub.calls.still_readable(now, by, &granted)))
+        });
+        match looked {
+            Some(Ok((listening, Asked::Page(page), Ok(())))) => {
+                let Some(reading) = self.reading(call) else { return };
+                let Some(wait) = &mut reading.wait else { return };
+                wait.listening = Some(listening);
+                if !page.blocks.is_empty() || page.gap.is_some() {
+                    self.read_at_last(call);
+                } else {
+                    reading.sought.start = Start::After(page.upto);
+                }
+            }
+            Some(Ok((listening, _, Err(unwelcome)))) => {
+                self.ask(call, |hub, _| hub.calls.forget(now, listening));
+                self.refused_by_call(call, unwelcome);
+            }
+            Some(Ok((_, Asked::Later(_), Ok(())))) => {
+                self.oracle.object(format_args!("call {call} waits for the page of one topic"));
+            }
+            Some(Err(code)) => self.oracle.object(format_args!("call {call} cannot wait: {code}")),
+            None => {}
+        }
+    }
+
+    /// There may be news.
+    pub(super) fn news_by_call(&mut self, call: usize) {
+        if !self.calls[call].is_over {
+            self.look_for_news(call);
+        }
+    }
+
+    /// It does not wait any longer.
+    pub(crate) fn patience_ends(&mut self, call: CallIndex) {
+        let call = call as usize;
+        let waits = self.reading(call).and_then(|reading| reading.wait?.listening).is_some();
+        if waits && !self.calls[call].is_over {
+            self.read_at_last(call);
+        }
+    }
+
+    /// It has waited, and reads what there is.
+    fn read_at_last(&mut self, call: usize) {
+        let now = Millis(self.now);
+        let listening = self.reading(call).and_then(|reading| reading.wait.as_mut()?.listening.take());
+        if let Some(listening) = listening {
+            self.ask(call, |hub, _| hub.calls.forget(now, listening));
+        }
+        if self.is_granted(call) {
+            self.read_page(call);
+        }
+    }
+}
+
+/// A page as a caller reads it.
+fn told(page: PageRead) -> Page {
+    let PageRead { after, upto, gap, blocks, more } = page;
+    let mut messages = Vec::new();
+    for block in blocks_of_page(&blocks).flatten() {
+        let log = if after.len() == 1 { 0 } else { block.log as usize };
+        let begin = after.get(log).map_or(Offset(0), |place| place.offset);
+        let Some(end) = upto.get(log) else { continue };
+        let within = block.messages().flatten().filter(|it| it.offset > begin && it.offset <= end.offset);
+        messages.extend(within.map(|it| (end.epoch, it.offset, uid_of(it.payload))));
+    }
+    Page { after, upto, gap, more, messages }
+}
+
+/// Longest wait: shorter than a calm.
+const WAIT_MS_MAX: u64 = 20_000;
+/// Whoever waits is told so soon after a message came.
+const NEWS_MS: u64 = 1_000;
