@@ -57,6 +57,10 @@ pub enum Mutant {
     KeyedCallAppliedTwice,
     /// Whoever waits for news of a topic is not told of any.
     WaiterNotWoken,
+    /// Whoever is connected by a token goes on when it is taken back.
+    RevokedBearerKept,
+    /// Whoever renews a token loses a subscription, though the later one allows it too.
+    RenewalLosesSubscription,
 }
 
 impl Mutant {
@@ -88,6 +92,8 @@ impl Mutant {
         Self::IdAheadOfReader,
         Self::KeyedCallAppliedTwice,
         Self::WaiterNotWoken,
+        Self::RevokedBearerKept,
+        Self::RenewalLosesSubscription,
     ];
 }
 

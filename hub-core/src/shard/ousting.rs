@@ -2,6 +2,7 @@
 
 use crate::clock::Millis;
 use crate::credentials::standing::StandingEdition;
+use crate::mutant::{self, Mutant};
 use crate::shard::Shard;
 use crate::shard::ending::Ending;
 use crate::shard::wire::ConnectionId;
@@ -59,6 +60,9 @@ impl Shard {
             left.min(LOOKS_A_TURN)
         });
         (self.ousting.next, self.ousting.left) = (next, left - looked);
+        if mutant::active(Mutant::RevokedBearerKept) {
+            return;
+        }
         for (id, bad) in gone {
             self.topics.metrics().bad_tokens.add(bad.number(), 1);
             self.close(now, id, Ending::Token(bad));

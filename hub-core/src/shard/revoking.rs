@@ -153,6 +153,8 @@ impl Shard {
                 && !mutant::active(Mutant::GrantOutlivesItsRule)
             {
                 self.end_revoked(now, ConnectionId(slot as u32), number, selector.as_str());
+            } else if anew && mutant::active(Mutant::RenewalLosesSubscription) {
+                self.end_subscription(now, ConnectionId(slot as u32), number);
             }
         }
         Some(TailNumber(number.0 + 1))

@@ -1,6 +1,6 @@
 //! What a world is made of: how many clients and shards, which limits, how rough the weather.
 
-use tidewire_hub_core::access::Access;
+use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::windows::WINDOW_BYTES;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
@@ -49,6 +49,8 @@ pub struct Setup {
     pub hub_fault_ms: u64,
     /// Mean time between two changes of the access rules, milliseconds; 0 if they never change.
     pub rules_ms: u64,
+    /// How long tokens last on average beyond the least, milliseconds; 0 if nobody has one.
+    pub tokens_ms: u64,
     /// Mean time between two corrections of the system's clock, milliseconds; 0 for none.
     pub clock_ms: u64,
     /// Rounds of trouble, each followed by a calm in which everything must arrive.
@@ -84,6 +86,7 @@ impl Setup {
             fault_ms: 0,
             hub_fault_ms: 0,
             rules_ms: 0,
+            tokens_ms: 0,
             clock_ms: 0,
             rounds: 0,
             round_ms: 0,
@@ -108,6 +111,8 @@ impl Setup {
         let hub = Settings { limits, access: Access::open(), rules };
         let closing = &mut Random::new(seed ^ RULES_SEED);
         let rules_ms = if closing.one_in(3) { closing.magnitude(20_000, 300_000) } else { 0 };
+        let tokens = &mut Random::new(seed ^ TOKENS_SEED);
+        let tokens_ms = if tokens.one_in(3) { tokens.magnitude(10_000, 600_000) } else { 0 };
         let fault_ms = random.magnitude(20_000, 600_000);
         let setup = Self {
             seed,
@@ -129,12 +134,14 @@ impl Setup {
             fault_ms,
             hub_fault_ms: random.magnitude(40_000, 900_000),
             rules_ms,
+            tokens_ms,
             clock_ms: if clocks.one_in(3) { clocks.magnitude(20_000, 900_000) } else { 0 },
             rounds: random.between(2, 6),
             round_ms: random.magnitude(60_000, 600_000),
             night_ms: NIGHT_MS_MAX,
         };
-        let setup = setup.with_a_topic_of_an_age();
+        let mut setup = setup.with_a_topic_of_an_age();
+        setup.hub.access = Access::of(setup.base_rules());
         if Random::new(seed ^ WINDOWS_SEED).one_in(2) { setup.with_little_room() } else { setup }
     }
 
@@ -162,6 +169,17 @@ impl Setup {
 }
 
 impl Setup {
+    /// Who may do what while no topic is closed: everybody everything, but where there are tokens, what is left to these.
+    #[must_use]
+    pub fn base_rules(&self) -> Vec<AccessRule> {
+        let word = Word::LeavesOut;
+        let left_out = Pattern::parse(LEFT_OUT[0])
+            .ok()
+            .filter(|_| self.tokens_ms > 0)
+            .map(|pattern| AccessRule { who: Who::Everybody, pattern, publish: word, subscribe: word });
+        left_out.into_iter().chain(Access::open().rules).collect()
+    }
+
     /// Which topics keep nothing to be asked for.
     #[must_use]
     pub fn bare(&self) -> [bool; TOPICS] {
@@ -249,6 +267,10 @@ const RULES_SEED: u64 = 0x2c1e5;
 const CLOCKS_SEED: u64 = 0xc10c;
 /// Sets the chance for logs apart.
 const LOGS_SEED: u64 = 0x1095;
+/// What the rules leave to tokens: a topic, and the pattern that matches it.
+pub const LEFT_OUT: [&str; 2] = ["d", ">"];
+/// Sets the chance for tokens apart.
+const TOKENS_SEED: u64 = 0x70ce;
 /// Sets the chance for event streams apart.
 const SOURCES_SEED: u64 = 0x55e;
 /// Sets the chance for calls apart.

@@ -19,11 +19,14 @@ use crate::world::hostile::Hostile;
 use crate::world::hub::Hub;
 use crate::world::link::Link;
 use crate::world::sources::Source;
+use crate::world::tokens::Token;
 
 mod application;
 mod asking;
 mod upkeep;
 mod weather;
+
+pub mod tokens;
 
 pub mod callers;
 mod clients;
@@ -63,6 +66,8 @@ pub struct World {
     pub callers: Vec<Caller>,
     /// What they called for.
     pub calls: Vec<Call>,
+    /// Every token that was issued.
+    pub tokens: Vec<Token>,
     /// Every link there ever was.
     pub links: Vec<Link>,
     /// What was counted.
@@ -77,6 +82,7 @@ pub struct World {
     engine_due: bool,
     read_due: bool,
     answers_due: bool,
+    check_due: bool,
     /// The engine completes nothing until told.
     pub engine_held: bool,
     next_producer: u64,
@@ -126,6 +132,7 @@ impl World {
             sources: Vec::new(),
             callers: Vec::new(),
             calls: Vec::new(),
+            tokens: Vec::new(),
             links: Vec::new(),
             tally: Tally::default(),
             story: None,
@@ -135,6 +142,7 @@ impl World {
             engine_due: false,
             read_due: false,
             answers_due: false,
+            check_due: false,
             engine_held: false,
             next_producer: 1,
             epoch_kept: false,
@@ -219,9 +227,14 @@ impl World {
             Event::Online(actor) => self.online_again(actor),
             Event::Doubted { actor, link } => self.doubted(actor, link),
             Event::Close(actor) => self.close(actor),
+            Event::Replace => _ = self.new_actor(),
             Event::Rage(hostile) => self.rage(hostile),
             Event::Come { source, attempt } => self.come(source, attempt),
             Event::SourceFault(source) => self.befall_source(source),
+            Event::Token { actor, is_refused } => self.give_token(actor, is_refused),
+            Event::Check => self.check_token(),
+            Event::Revoke => self.revoke_some(),
+            Event::TokenEnded(token) => self.token_ended(token),
             Event::CallerActs(caller) => self.caller_acts(caller),
             Event::Called(call) => self.called(call),
             Event::Answers => self.take_answers(),
@@ -246,6 +259,7 @@ impl World {
         }
         self.plan_read();
         self.plan_answers();
+        self.plan_checks();
         if let Some(hub) = &mut self.hub {
             hub.touched = touched;
         }

@@ -28,4 +28,6 @@ pub struct Cause {
     pub taken_over: bool,
     /// The hub may have forgotten what its client did, other than by a restart.
     pub forgets: bool,
+    /// Its client's token may have been refused for good.
+    pub refused: bool,
 }

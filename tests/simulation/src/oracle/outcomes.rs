@@ -31,6 +31,7 @@ impl Oracle {
             Fault::Client(ClientCode::Dropped) => Fate::Refused,
             Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
             Fault::Protocol(Code::UnknownNumber) if cause.taken_over => Fate::Failed,
+            Fault::Protocol(Code::BadToken) if cause.refused => Fate::Failed,
             // It may be on its way to the log all the same, if only its sending again was refused.
             Fault::Protocol(Code::Forbidden) if self.closing.may_refuse(topic) => {
                 self.gave_back_places(uid);

@@ -9,6 +9,7 @@ use crate::names::{SELECTORS, SelectorIndex, TOPICS};
 use crate::oracle::payload::put_payload;
 use crate::oracle::{Publish, Uid};
 use crate::world::link::LinkId;
+use crate::world::tokens::TokenIndex;
 
 /// A client and its application.
 #[derive(Debug)]
@@ -55,6 +56,13 @@ pub struct Actor {
     pub rebuilt: bool,
     /// Whether a newer incarnation has taken over.
     pub taken_over: bool,
+    /// Tokens that its application gave, the last one last.
+    pub tokens: Vec<TokenIndex>,
+    /// Since when the one that the hub has checked last allows it less.
+    pub narrow_since: Option<u64>,
+    /// Whether one ever did.
+    pub was_narrow: bool,
+    asks_tokens: bool,
     /// Messages that its outbox takes.
     pub outbox_count_max: u32,
 }
@@ -88,9 +96,9 @@ pub struct Seat {
 impl Actor {
     /// A client that has done nothing yet.
     #[must_use]
-    pub fn new(producer: u64, incarnation: u64, seed: u64, outbox_count_max: u32) -> Self {
+    pub fn new(producer: u64, incarnation: u64, seed: u64, outbox_count_max: u32, asks_tokens: bool) -> Self {
         Self {
-            client: client(producer, incarnation, seed, outbox_count_max),
+            client: client(producer, incarnation, seed, outbox_count_max, asks_tokens),
             producer,
             incarnation,
             side: None,
@@ -111,6 +119,10 @@ impl Actor {
             closed: false,
             taken_over: false,
             rebuilt: false,
+            tokens: Vec::new(),
+            narrow_since: None,
+            was_narrow: false,
+            asks_tokens,
             outbox_count_max,
         }
     }
@@ -118,7 +130,8 @@ impl Actor {
     /// Its client is gone with all that it knew, and another one takes its place, which knows nothing yet.
     pub fn rebuild(&mut self, seed: u64) {
         self.incarnation += 1;
-        self.client = client(self.producer, self.incarnation, seed, self.outbox_count_max);
+        let Self { producer, incarnation, outbox_count_max, asks_tokens, .. } = *self;
+        self.client = client(producer, incarnation, seed, outbox_count_max, asks_tokens);
         self.timer_at = u64::MAX;
         self.listeners.clear();
         self.listening.clear();
@@ -150,7 +163,7 @@ pub fn secret(producer: u64) -> ProducerId {
     ProducerId(id)
 }
 
-fn client(producer: u64, incarnation: u64, seed: u64, outbox_count_max: u32) -> Client {
+fn client(producer: u64, incarnation: u64, seed: u64, outbox_count_max: u32, asks_tokens: bool) -> Client {
     let outbox =
         OutboxOptions { count_max: outbox_count_max, bytes_max: 1 << 20, when_full: WhenFull::DropOldest };
     Client::new(Options {
@@ -159,6 +172,7 @@ fn client(producer: u64, incarnation: u64, seed: u64, outbox_count_max: u32) -> 
         agent: "simulation".into(),
         outbox,
         seed,
+        asks_tokens,
         ..Options::default()
     })
 }

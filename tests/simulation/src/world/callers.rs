@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use tidewire_hub_core::access::caller::Caller as Bearer;
+use tidewire_hub_core::access::caller::{Caller as Bearer, Pass};
 use tidewire_hub_core::calls::{Answer, By};
 use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::credentials::Unwelcome;
 use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::pace::Pace;
 
@@ -14,6 +15,7 @@ use crate::world::callers::publishing::Publishing;
 use crate::world::callers::reading::Reading;
 use crate::world::event::Event;
 use crate::world::hub::Hub;
+use crate::world::tokens::{Bearer as TokenOf, TokenIndex};
 
 mod publishing;
 
@@ -22,7 +24,7 @@ mod reading;
 /// One who calls.
 #[derive(Debug, Default)]
 pub struct Caller {
-    bearer: Arc<Bearer>,
+    token: Option<TokenIndex>,
     pace: Pace,
 }
 
@@ -34,6 +36,9 @@ pub struct Call {
     life: usize,
     /// Whether its caller knows what became of it, or never will.
     is_over: bool,
+    /// The token that it is made with, and what the hub found that to say.
+    token: Option<TokenIndex>,
+    bearer: Arc<Bearer>,
     of: Of,
 }
 
@@ -72,10 +77,25 @@ impl World {
 
     /// A call begins: its request is on its way.
     fn begin_call(&mut self, caller: usize, of: Of) -> usize {
-        self.calls.push(Call { caller, life: self.oracle.logs.len(), is_over: false, of });
+        let (token, bearer) = (self.caller_bears(caller), Arc::default());
+        self.calls.push(Call { caller, life: self.oracle.logs.len(), is_over: false, token, bearer, of });
         let call = self.calls.len() - 1;
         self.send_call(call);
         call
+    }
+
+    /// Where there are tokens a caller has one. It may have ended: then the hub says so.
+    fn caller_bears(&mut self, caller: usize) -> Option<TokenIndex> {
+        if !self.has_tokens() {
+            return None;
+        }
+        let is_careless = !self.calm && self.random.one_in(3);
+        let lasts = |token: &TokenIndex| is_careless || self.tokens[*token].ends_at() > self.now;
+        if self.callers[caller].token.filter(lasts).is_none() {
+            let is_wide = !self.random.one_in(8);
+            self.callers[caller].token = Some(self.issue(TokenOf::Caller(caller), is_wide));
+        }
+        self.callers[caller].token
     }
 
     fn send_call(&mut self, call: usize) {
@@ -92,6 +112,55 @@ impl World {
         if self.hub.is_none() || self.calls[call].life != self.oracle.logs.len() {
             return self.lose_call(call);
         }
+        match self.calls[call].token {
+            Some(token) => self.check_of_call(call, token),
+            None => self.go_on_with_call(call),
+        }
+    }
+
+    /// A request has its token checked before all else.
+    fn check_of_call(&mut self, call: usize, token: TokenIndex) {
+        let (now, text) = (Millis(self.now), token.to_string());
+        let asked = self.ask(call, |hub, by| hub.calls.check(now, by.account, &text, call as CallIndex));
+        if let Some(Err(code)) = asked {
+            self.oracle.object(format_args!("call {call} has no token checked: {code}"));
+        }
+    }
+
+    /// The token was checked.
+    fn checked_for_call(&mut self, call: usize, verdict: Result<Pass, Unwelcome>) {
+        if self.calls[call].is_over {
+            return;
+        }
+        let account = account_of_caller(self.calls[call].caller);
+        let account = self.hub.as_ref().map(|hub| hub.topics.ledger().account(account));
+        let bearer = match (verdict, account) {
+            (Ok(pass), Some(account)) => Bearer::new(pass, &account).map_err(Unwelcome::Code),
+            (Ok(_), None) => return,
+            (Err(unwelcome), _) => Err(unwelcome),
+        };
+        match bearer {
+            Ok(bearer) => {
+                self.calls[call].bearer = Arc::new(bearer);
+                self.go_on_with_call(call);
+            }
+            Err(unwelcome) => {
+                if !matches!(unwelcome, Unwelcome::Token(_)) || !self.token_of_call_has_ended(call) {
+                    self.oracle.object(format_args!("call {call} is not let in: {unwelcome:?}"));
+                }
+                match self.calls[call].of {
+                    Of::Publish(_) => self.end_publishing(call, false),
+                    Of::Read(_) => self.end_call(call),
+                }
+            }
+        }
+    }
+
+    fn token_of_call_has_ended(&self, call: usize) -> bool {
+        self.calls[call].token.is_some_and(|token| self.tokens[token].ends_at() <= self.now)
+    }
+
+    fn go_on_with_call(&mut self, call: usize) {
         match self.calls[call].of {
             Of::Publish(_) => self.try_to_publish(call),
             Of::Read(_) => self.try_to_read(call),
@@ -101,12 +170,18 @@ impl World {
 
     /// The hub that a call was made to is gone, and all that it knew of it.
     fn lose_call(&mut self, call: usize) {
-        self.calls[call].is_over = true;
+        self.end_call(call);
         if let Of::Publish(publishing) = &self.calls[call].of {
             for uid in publishing.uids.clone() {
                 self.oracle.call_failed(uid, false);
             }
         }
+    }
+
+    /// It has come to its end, and holds nothing of the hub any more.
+    fn end_call(&mut self, call: usize) {
+        let call = &mut self.calls[call];
+        (call.is_over, call.bearer) = (true, Arc::default());
     }
 
     /// The hub has gone.
@@ -136,6 +211,7 @@ impl World {
                 (Answer::Published(landed), Of::Publish(_)) => self.published_by_call(call, &landed),
                 (Answer::Page(page), Of::Read(_)) => self.page_by_call(call, page),
                 (Answer::News, Of::Read(_)) => self.news_by_call(call),
+                (Answer::Checked(verdict), _) => self.checked_for_call(call, verdict),
                 (answer, _) => self.oracle.object(format_args!("call {call} is answered {answer:?}")),
             }
         }
@@ -146,7 +222,7 @@ impl World {
         let hub = self.hub.as_ref()?;
         let caller = &self.callers[self.calls[call].caller];
         let account = hub.topics.ledger().account(account_of_caller(self.calls[call].caller));
-        Some(ask(hub, By { caller: &caller.bearer, account: &account, pace: &caller.pace }))
+        Some(ask(hub, By { caller: &self.calls[call].bearer, account: &account, pace: &caller.pace }))
     }
 
     /// In calm every call has its answer.

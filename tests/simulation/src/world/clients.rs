@@ -3,11 +3,12 @@
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::input::Input;
 use tidewire_client_core::options::PartyId;
-use tidewire_client_core::output::{Event as ClientEvent, Output, PublishId, Status};
+use tidewire_client_core::output::{Event as ClientEvent, Message, Output, PublishId, Status};
 use tidewire_protocol::code::Code;
 
 use crate::oracle::Oracle;
 use crate::oracle::asking::Told as Answered;
+use crate::oracle::closing::RULES_MS;
 use crate::oracle::fate::Cause;
 use crate::websocket::{BINARY, CLOSE, put_masked};
 use crate::world::actor::Actor;
@@ -27,7 +28,8 @@ impl World {
     pub fn new_incarnation(&mut self, producer: u64, incarnation: u64) -> usize {
         let seed = self.random.number();
         let outbox = if self.random.one_in(4) { 20 } else { 2_000 };
-        self.actors.push(Actor::new(producer, incarnation, seed, outbox));
+        let asks_tokens = self.has_tokens();
+        self.actors.push(Actor::new(producer, incarnation, seed, outbox, asks_tokens));
         let actor = self.actors.len() - 1;
         self.actors[actor].client.connect(self.now);
         self.drain(actor, &[]);
@@ -91,7 +93,7 @@ impl World {
                     self.after(wait, Event::Connect { actor, attempt });
                 }
                 Output::CloseLink { code } => self.close_link(actor, code),
-                Output::NeedToken { .. } => self.actors[actor].client.set_token(self.now, ""),
+                Output::NeedToken { reason, within_ms } => self.token_wanted(actor, reason, within_ms),
                 Output::Send(packet) => {
                     self.going_out(actor, &packet);
                     let message = self.actors[actor].compose(&packet, &self.oracle.publishes);
@@ -161,6 +163,7 @@ impl World {
                 }
                 uid = payload.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
                 self.oracle.heard(self.now, index, &message.into(), payload);
+                self.check_narrow(actor, index, message);
                 self.plan_settle(actor, message.listener.0 as usize, message.payload.len);
             }
             ClientEvent::Refused { listener, fault } => {
@@ -174,6 +177,8 @@ impl World {
             ClientEvent::Detached { party: PartyId(0), fault: Fault::Protocol(Code::Fenced) } => {
                 self.fenced(actor)
             }
+            ClientEvent::Detached { fault: Fault::Protocol(Code::BadToken), .. }
+                if self.may_be_refused(actor) => {}
             ClientEvent::Detached { party, fault } => {
                 let what = format!("client {actor}: {party:?} is sent away: {}", fault.name());
                 self.oracle.object(what);
@@ -194,6 +199,19 @@ impl World {
         }
     }
 
+    /// What a later token does not allow any longer is not given, but for what was taken before that was known.
+    fn check_narrow(&mut self, actor: usize, listener: usize, message: &Message) {
+        let Some(since) = self.actors[actor].narrow_since else { return };
+        let record =
+            self.oracle.log(message.epoch).and_then(|log| self.oracle.logs[log].record(message.offset));
+        let taken_ms = record.and_then(|record| record.taken_ms);
+        let selector = self.oracle.listeners[listener].selector;
+        if self.is_left_out(selector) && taken_ms.is_some_and(|taken| taken > since + RULES_MS) {
+            self.oracle
+                .object(format_args!("client {actor}: listener {listener} hears what its token hides"));
+        }
+    }
+
     fn publish_failed(&mut self, actor: usize, party: PartyId, id: PublishId, fault: Fault) {
         let uid = self.publish_of(actor, party, id);
         let cause = Cause {
@@ -201,6 +219,7 @@ impl World {
             anew: self.oracle.logs.len() > self.setup.logs || self.actors[actor].rebuilt,
             taken_over: self.actors[actor].taken_over,
             forgets: self.setup.forgets,
+            refused: self.may_be_refused(actor),
         };
         self.oracle.failed(uid, fault, cause);
         if fault == Fault::Protocol(Code::Fenced) {
@@ -243,6 +262,14 @@ impl World {
         self.actors[actor].listening.retain(|seat| seat.id.0 as usize != listener);
         let is_closed = fault == Fault::Protocol(Code::Forbidden)
             && self.oracle.closing.may_end(self.oracle.listeners[index].selector);
+        let selector = self.oracle.listeners[index].selector;
+        let is_narrow = fault == Fault::Protocol(Code::Forbidden)
+            && self.actors[actor].was_narrow
+            && self.is_left_out(selector);
+        let is_refused = fault == Fault::Protocol(Code::BadToken) && self.may_be_refused(actor);
+        if is_narrow || is_refused {
+            return;
+        }
         if fault != Fault::Client(ClientCode::Closed) && fault != Fault::Protocol(Code::Fenced) && !is_closed
         {
             self.oracle.object(format_args!("client {actor}: a listener is refused: {}", fault.name()));
@@ -269,6 +296,11 @@ impl World {
                 self.after(2_000, Event::Online(actor));
             }
             Status::Closed { fault: Some(Fault::Protocol(Code::Fenced)) } => self.fenced(actor),
+            Status::Closed { fault: Some(Fault::Protocol(Code::BadToken)) } if self.may_be_refused(actor) => {
+                let wait = self.random.below(2_000);
+                self.after(wait, Event::Close(actor));
+                self.after(wait, Event::Replace);
+            }
             Status::Closed { fault: Some(fault) } => {
                 self.oracle.object(format_args!("client {actor} is closed for ever: {}", fault.name()));
             }
@@ -291,6 +323,7 @@ impl World {
     /// Only what clients do can make a hub end their connections, or its own end.
     fn check_goodbye(&mut self, actor: usize, code: Code) {
         match code {
+            Code::BadToken if self.may_be_refused(actor) => {}
             Code::Draining | Code::Silent | Code::TooSlow | Code::Resume | Code::SignInTimeout => {}
             Code::BadFrame
             | Code::NotSignedIn

@@ -2,6 +2,7 @@
 
 use crate::world::callers::CallIndex;
 use crate::world::link::LinkId;
+use crate::world::tokens::TokenIndex;
 
 /// Something to come.
 #[derive(Debug, Clone, Copy)]
@@ -50,12 +51,22 @@ pub(crate) enum Event {
     Doubted { actor: usize, link: LinkId },
     /// An application closes its client.
     Close(usize),
+    /// Another client comes for one that is closed for ever.
+    Replace,
     /// A hostile client does something.
     Rage(usize),
     /// Somebody comes to listen to an event stream, if this is the try that counts.
     Come { source: usize, attempt: u32 },
     /// Something befalls one who does.
     SourceFault(usize),
+    /// An application gives its client a token.
+    Token { actor: usize, is_refused: bool },
+    /// A token is checked.
+    Check,
+    /// Tokens are taken back.
+    Revoke,
+    /// A token has ended a while ago.
+    TokenEnded(TokenIndex),
     /// Somebody makes a call.
     CallerActs(usize),
     /// A call's request arrives.

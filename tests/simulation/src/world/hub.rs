@@ -37,6 +37,8 @@ pub struct Hub {
     /// What is asked without a connection.
     pub calls: Calls<CallIndex>,
     ear: Ear,
+    /// What the checker's thread would be woken for; none if no tokens are taken.
+    checks_wait: Arc<AtomicBool>,
     /// What the reader's thread would be woken for.
     read_waits: Arc<AtomicBool>,
     late_log: u8,
@@ -99,6 +101,11 @@ impl Hub {
         let read_waits = Arc::new(AtomicBool::new(false));
         let wakes = Arc::clone(&read_waits);
         topics.reads().on_work(Box::new(move || wakes.store(true, Ordering::Relaxed)));
+        let checks_wait = Arc::new(AtomicBool::new(false));
+        if setup.tokens_ms > 0 {
+            let wakes = Arc::clone(&checks_wait);
+            topics.credentials().on_work(Box::new(move || wakes.store(true, Ordering::Relaxed)));
+        }
         let seat = |(index, inbox): (usize, &Arc<Inbox>)| Seat {
             shard: Shard::new(Millis(now), index, Arc::clone(&topics), Arc::clone(inbox)),
             inbox: Arc::clone(inbox),
@@ -122,7 +129,18 @@ impl Hub {
         let inbox = Arc::clone(&inboxes[index]);
         let ear = Ear { index, inbox, account, followed, tails };
         let (late_log, is_late) = (setup.late_log, setup.late_engine);
-        Self { topics, seats, calls, ear, read_waits, late_log, is_late, touched: Vec::new(), misused: false }
+        Self {
+            topics,
+            seats,
+            calls,
+            ear,
+            checks_wait,
+            read_waits,
+            late_log,
+            is_late,
+            touched: Vec::new(),
+            misused: false,
+        }
     }
 
     /// It goes with all that it has. Tells what is still counted then, which nothing holds.
@@ -288,6 +306,17 @@ impl Hub {
         let more = self.topics.read_on(Millis(now));
         self.read_waits.store(more, Ordering::Relaxed);
         more
+    }
+
+    /// Whether tokens wait to be checked.
+    #[must_use]
+    pub fn checks_wait(&self) -> bool {
+        self.checks_wait.load(Ordering::Relaxed)
+    }
+
+    /// One was checked, and there may be more.
+    pub fn checked(&self, more: bool) {
+        self.checks_wait.store(more, Ordering::Relaxed);
     }
 
     /// Whether somebody asked for such a read since there was none.

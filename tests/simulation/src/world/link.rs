@@ -75,7 +75,7 @@ impl Link {
             dead_down: false,
             reset: false,
             hub_closed: false,
-            close_code: 1006,
+            close_code: NOT_CLOSED,
             due: (false, false),
         }
     }
@@ -86,6 +86,9 @@ impl Link {
         self.capacity.saturating_sub(self.down.len())
     }
 }
+
+/// The close code of whoever was not told one.
+pub const NOT_CLOSED: u16 = 1006;
 
 /// The sockets of one shard, lent to it for one step.
 #[derive(Debug)]

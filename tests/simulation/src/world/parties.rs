@@ -11,6 +11,7 @@ use crate::oracle::batches::Batch;
 use crate::oracle::fate::Fate;
 use crate::world::World;
 use crate::world::actor::{Actor, Side, secret};
+use crate::world::tokens::SUBJECTS;
 
 impl World {
     /// A second party joins a client's connection, or the one that is there goes.
@@ -62,7 +63,9 @@ impl World {
     pub fn move_party(&mut self, from: usize, to: usize) {
         let can = |actor: &Actor| !actor.closed && !actor.taken_over;
         let fits = self.actors[to].outbox_count_max >= self.actors[from].outbox_count_max;
-        if from == to || !fits || !can(&self.actors[to]) || self.actors[to].side.is_some() {
+        let speaks_for = |actor: usize| self.actors[actor].producer % SUBJECTS;
+        let is_same = !self.has_tokens() || speaks_for(from) == speaks_for(to);
+        if from == to || !fits || !is_same || !can(&self.actors[to]) || self.actors[to].side.is_some() {
             return;
         }
         let Some(side) = self.actors[from].side.take() else { return };

@@ -13,10 +13,11 @@ use tidewire_protocol::position::{Gap, Position, Start};
 use crate::events::Body;
 use crate::names::{NAMES, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of};
 use crate::oracle::listening::Listening;
-use crate::world::World;
 use crate::world::event::Event;
 use crate::world::link::{Link, LinkId, Owner};
+use crate::world::tokens::{Bearer, TokenIndex};
 use crate::world::travel::CALM_SOCKET_BYTES;
+use crate::world::{CALM_MS, World};
 
 mod hearing;
 
@@ -27,6 +28,8 @@ pub struct Source {
     pub wishes: Vec<(SelectorIndex, Start)>,
     /// The last id that it was told.
     pub id: Option<Vec<Position>>,
+    /// The token that it came with last.
+    pub token: Option<TokenIndex>,
     /// Its link, while it has one.
     pub link: Option<LinkId>,
     /// Number of its last try to come; those before are void.
@@ -54,6 +57,7 @@ impl World {
         self.sources.push(Source {
             wishes,
             id: None,
+            token: None,
             link: None,
             attempt: 0,
             body: Body::default(),
@@ -103,6 +107,7 @@ impl World {
         }
         let refused = !self.calm && self.random.one_in(8);
         let wishes = self.wishes_of(source);
+        let bearer = self.source_bears(source);
         let Some(hub) = self.hub.as_mut().filter(|_| !refused) else {
             let wait = self.random.between(500, 2_000);
             return self.comes_in(source, wait);
@@ -110,9 +115,7 @@ impl World {
         // As the request would be judged before a shard is told of it.
         let may_not = wishes.iter().find_map(|(selector, _)| {
             let name = NAMES[usize::from(*selector)];
-            readable(name, &Caller::default(), Right::Subscribe, &hub.topics)
-                .err()
-                .map(|code| (*selector, code))
+            readable(name, &bearer, Right::Subscribe, &hub.topics).err().map(|code| (*selector, code))
         });
         if let Some((selector, code)) = may_not {
             if code != Code::Forbidden || !self.oracle.closing.is_any() {
@@ -124,7 +127,18 @@ impl World {
         let narrowest = if self.calm { CALM_SOCKET_BYTES } else { 24 };
         let capacity = self.random.magnitude(narrowest, self.setup.socket_bytes.max(narrowest)) as usize;
         let shard = self.random.below(self.setup.shards as u64) as usize;
-        self.source_begins(source, wishes, shard, capacity);
+        self.source_begins(source, bearer, wishes, shard, capacity);
+    }
+
+    /// It has a token that lasts, where there are any: the one that it has, or another.
+    fn source_bears(&mut self, source: usize) -> Arc<Caller> {
+        if !self.has_tokens() {
+            return Arc::default();
+        }
+        let lasts = self.sources[source].token.filter(|token| self.tokens[*token].ends_at() > self.now);
+        let token = lasts.unwrap_or_else(|| self.issue(Bearer::Source(source), true));
+        self.sources[source].token = Some(token);
+        self.bear(Some(token), account_of_source(source))
     }
 
     /// What it asks for: what it wants, from behind the places of its last id.
@@ -142,6 +156,7 @@ impl World {
     fn source_begins(
         &mut self,
         source: usize,
+        caller: Arc<Caller>,
         wishes: Vec<(SelectorIndex, Start)>,
         shard: usize,
         capacity: usize,
@@ -151,8 +166,7 @@ impl World {
         let parse = |(selector, start): &(SelectorIndex, Start)| {
             Some((Selector::parse(NAMES[usize::from(*selector)]).ok()?, start.clone()))
         };
-        let mut listening =
-            Wishes { caller: Arc::default(), wishes: wishes.iter().filter_map(parse).collect() };
+        let mut listening = Wishes { caller, wishes: wishes.iter().filter_map(parse).collect() };
         if let Some(places) = &self.sources[source].id
             && let Err(other) = listening.resume(places, &hub.topics)
         {
@@ -228,8 +242,14 @@ impl World {
     /// Those of whose wishes some have ended come again in calm.
     pub(crate) fn sources_become_calm(&mut self) {
         for source in 0..self.sources.len() {
-            let mut seats = self.sources[source].seats.iter();
-            if seats.any(|seat| self.oracle.listeners[seat.listener].ended) {
+            let Source { seats, token, .. } = &self.sources[source];
+            let has_ended = seats.iter().any(|seat| self.oracle.listeners[seat.listener].ended);
+            // None of them ends before the calm does.
+            let ends_soon = token.is_some_and(|token| self.tokens[token].ends_at() < self.now + 2 * CALM_MS);
+            if ends_soon {
+                self.sources[source].token = None;
+            }
+            if has_ended || ends_soon {
                 self.leave(source);
             }
         }

@@ -8,7 +8,7 @@ use crate::websocket::{Cut, cut};
 use crate::world::World;
 use crate::world::event::Event;
 use crate::world::hostile::account_of_client;
-use crate::world::link::{Link, LinkId, Owner};
+use crate::world::link::{Link, LinkId, NOT_CLOSED, Owner};
 
 impl World {
     /// A try to connect comes to its end.
@@ -162,6 +162,11 @@ impl World {
                 Owner::Source(source) => return self.read_events(source, id),
             };
             match cut(&mut link.arrived) {
+                Some(Cut::Message(_)) if link.close_code != NOT_CLOSED => {
+                    return self
+                        .oracle
+                        .object(format_args!("client {actor} hears more behind the last words"));
+                }
                 Some(Cut::Message(message)) => {
                     self.note_frames(id, &message);
                     if self.calm && has_messages(&message) {

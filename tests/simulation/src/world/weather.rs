@@ -27,6 +27,10 @@ impl World {
             let wait = self.random.wait(self.setup.rules_ms);
             self.after(wait, Event::Rules);
         }
+        if self.setup.tokens_ms > 0 {
+            let wait = self.random.wait(self.setup.tokens_ms / 2);
+            self.after(wait, Event::Revoke);
+        }
         if self.setup.clock_ms > 0 {
             let wait = self.random.wait(self.setup.clock_ms);
             self.after(wait, Event::Correct);
@@ -60,7 +64,7 @@ impl World {
             publish: if closed.publish { Word::Denies } else { Word::Allows },
             subscribe: Word::Denies,
         });
-        let access = Access::of(deny.into_iter().chain(Access::open().rules).collect());
+        let access = Access::of(deny.into_iter().chain(self.setup.base_rules()).collect());
         self.setup.hub.access = access.clone();
         if let Some(hub) = &self.hub {
             hub.topics.change_access(access);
@@ -195,8 +199,8 @@ impl World {
     /// The hub dies with all it knew.
     pub fn crash_hub(&mut self) {
         self.note(|| "hub crashes");
-        self.end_hub();
         self.lose_calls();
+        self.end_hub();
         self.engine_due = false;
         for id in 0..self.links.len() {
             let link = &mut self.links[id];
@@ -266,6 +270,7 @@ impl World {
         self.oracle.begin_life(&epochs);
         self.note(|| format!("hub starts, epochs {epochs:?}"));
         self.hub = Some(Hub::start(self.now, &self.setup, &epochs));
+        self.forget_revocations();
         self.oracle.time.begin_life(self.now);
         self.compare_clocks();
     }

@@ -105,6 +105,9 @@ impl World {
         let asked =
             self.ask(call, |hub, by| hub.calls.publish(now, by, &messages, producer, call as CallIndex));
         self.note(|| format!("call {call}, try {tries}: {asked:?}"));
+        if matches!(asked, Some(Ok(_))) && self.token_of_call_has_ended(call) {
+            self.oracle.object(format_args!("call {call} is taken, and its token has ended"));
+        }
         match asked {
             Some(Ok(_)) => {
                 if let Of::Publish(publishing) = &mut self.calls[call].of {
@@ -128,6 +131,7 @@ impl World {
         let cause = self.oracle.publishes[uids.start as usize + index];
         let has_cause = match refusal.code {
             Code::Forbidden => self.oracle.closing.is_to_publishers(cause.topic),
+            Code::BadToken => self.token_of_call_has_ended(call),
             Code::TooLarge => cause.len as usize > self.setup.hub.limits.message_bytes_max,
             Code::RateLimited => self.setup.hub.limits.publishes_per_second_max > 0,
             Code::Overloaded => !self.setup.keeps_all || self.setup.forgets,
@@ -165,7 +169,7 @@ impl World {
             if !self.calm && has_key && self.random.one_in(4) {
                 return self.call_again(call, 0);
             }
-            self.calls[call].is_over = true;
+            self.end_call(call);
             return;
         };
         let topics: Vec<_> = uids.map(|uid| self.oracle.publishes[uid as usize].topic).collect();
@@ -193,10 +197,10 @@ impl World {
     }
 
     /// It is over without a place; whether nothing of it can be in the log is known of the only try.
-    fn end_publishing(&mut self, call: usize, is_known: bool) {
+    pub(super) fn end_publishing(&mut self, call: usize, is_known: bool) {
         let Of::Publish(Publishing { uids, waiting, .. }) = &self.calls[call].of else { return };
         let (uids, is_known) = (uids.clone(), is_known && *waiting == 0);
-        self.calls[call].is_over = true;
+        self.end_call(call);
         for uid in uids {
             self.oracle.call_failed(uid, is_known);
         }

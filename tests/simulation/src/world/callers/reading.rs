@@ -30,14 +30,15 @@ pub(crate) struct Reading {
     sought: Sought,
     /// What was granted.
     granted: Option<Arc<Granted<Selector>>>,
-    /// Until when it waits where there is nothing yet.
+    /// How it waits where there is nothing yet.
     wait: Option<Wait>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Wait {
-    until: u64,
-    since: u64,
+    patience_ms: u64,
+    /// Since when it does.
+    since: Option<u64>,
     /// What it waits for now.
     listening: Option<CallId>,
 }
@@ -82,13 +83,8 @@ impl World {
             )
         });
         let sought = Sought { selector, start, visible: Vec::new() };
-        let since = self.now;
-        let wait = wait_ms.map(|ms| Wait { until: self.now + ms, since, listening: None });
-        let call = self.begin_call(caller, Of::Read(Reading { sought, granted: None, wait }));
-        if let Some(ms) = wait_ms {
-            self.after(ms, Event::Patience(call as CallIndex));
-        }
-        call
+        let wait = wait_ms.map(|patience_ms| Wait { patience_ms, since: None, listening: None });
+        self.begin_call(caller, Of::Read(Reading { sought, granted: None, wait }))
     }
 
     fn reading(&mut self, call: usize) -> Option<&mut Reading> {
@@ -105,13 +101,14 @@ impl World {
         }
         let now = self.now;
         let Some(Reading { wait, .. }) = self.reading(call) else { return };
-        match wait {
-            Some(wait) if wait.until > now => {
-                wait.since = now;
-                self.look_for_news(call);
-            }
-            Some(_) | None => self.read_page(call),
-        }
+        let Some(wait) = wait else { return self.read_page(call) };
+        wait.since = Some(now);
+        let until = now + wait.patience_ms;
+        // Nobody waits longer than a token lasts.
+        let ends_at = self.calls[call].token.map(|token| self.tokens[token].expires_at);
+        let patience_ms = ends_at.map_or(until, |ends_at| until.min(ends_at)).saturating_sub(now);
+        self.after(patience_ms, Event::Patience(call as CallIndex));
+        self.look_for_news(call);
     }
 
     /// Asks whether it may be read, which is so exactly where the rules say so.
@@ -123,8 +120,9 @@ impl World {
         let asked = self.ask(call, |hub, by| hub.calls.readable(now, by, Right::History, name));
         match asked {
             Some(Ok(granted)) => {
-                if self.oracle.closing.to_readers_since(selector).is_some() {
-                    self.oracle.object(format_args!("call {call} may read {name}, which is closed"));
+                let is_closed = self.oracle.closing.to_readers_since(selector).is_some();
+                if is_closed || self.is_hidden(call, selector) || self.token_of_call_has_ended(call) {
+                    self.oracle.object(format_args!("call {call} may read {name}, which is closed to it"));
                 }
                 if let Some(reading) = self.reading(call) {
                     reading.granted = Some(Arc::new(granted));
@@ -139,19 +137,31 @@ impl World {
         }
     }
 
+    /// Whether its token does not allow to read what the rules leave to tokens.
+    fn is_hidden(&self, call: usize, selector: SelectorIndex) -> bool {
+        let is_wide = self.calls[call].token.is_none_or(|token| self.tokens[token].is_wide);
+        !is_wide && self.is_left_out(selector)
+    }
+
     /// A call is told that it may not read, at once or as soon as what it waited for is closed.
     fn refused_by_call(&mut self, call: usize, unwelcome: Unwelcome) {
         self.note(|| format!("call {call} is refused: {unwelcome:?}"));
-        self.calls[call].is_over = true;
+        self.end_call(call);
         let now = self.now;
         let Some(Reading { sought, wait, .. }) = self.reading(call) else { return };
-        let (selector, waits_since) = (sought.selector, wait.map_or(now, |wait| wait.since));
-        let since = self.oracle.closing.to_readers_since(selector);
-        if unwelcome != Unwelcome::Code(Code::Forbidden) || since.is_none() {
+        let (selector, waits_since) = (sought.selector, wait.and_then(|wait| wait.since).unwrap_or(now));
+        let since = match unwelcome {
+            Unwelcome::Token(_) => self.calls[call].token.map(|token| self.tokens[token].ends_at()),
+            Unwelcome::Code(Code::Forbidden) if self.is_hidden(call, selector) => Some(waits_since),
+            Unwelcome::Code(Code::Forbidden) => self.oracle.closing.to_readers_since(selector),
+            Unwelcome::Code(_) => None,
+        };
+        if since.is_none_or(|since| since > now) {
             self.oracle.object(format_args!("call {call} may not read: {unwelcome:?}"));
         }
         if since.is_some_and(|since| since.max(waits_since) + RULES_MS < now) {
-            self.oracle.object(format_args!("call {call} waited on for what is closed since {since:?}"));
+            self.oracle
+                .object(format_args!("call {call} waited on for what is closed to it since {since:?}"));
         }
     }
 
@@ -188,16 +198,17 @@ impl World {
         if let Some(Err(unwelcome)) = self.ask(call, |hub, by| hub.calls.still_readable(now, by, &granted)) {
             return self.refused_by_call(call, unwelcome);
         }
-        self.calls[call].is_over = true;
+        self.end_call(call);
         self.tally.pages += 1;
         let Some(Reading { sought, wait, .. }) = self.reading(call) else { return };
         let (sought, wait) = (sought.clone(), *wait);
         let page = told(page);
-        if self.oracle.closing.to_readers_since(sought.selector).is_some() {
+        let is_closed = self.oracle.closing.to_readers_since(sought.selector).is_some();
+        if is_closed || self.token_of_call_has_ended(call) {
             self.oracle.object(format_args!("call {call} is told a page of what is closed"));
         }
-        if let Some(wait) = wait {
-            self.check_wait(call, wait, &page);
+        if let Some(since) = wait.and_then(|wait| wait.since) {
+            self.check_wait(call, since, &page);
         }
         let done = match &sought.start {
             Start::Before { positions, .. } => {
@@ -221,11 +232,11 @@ impl World {
     }
 
     /// Whoever waited is told of a message soon after it came.
-    fn check_wait(&mut self, call: usize, wait: Wait, page: &Page) {
+    fn check_wait(&mut self, call: usize, since: u64, page: &Page) {
         let Some((epoch, offset, _)) = page.messages.first() else { return };
         let record = self.oracle.log(*epoch).and_then(|log| self.oracle.logs[log].record(*offset));
-        if let Some(record) = record.filter(|it| it.shown_ms.max(wait.since) + NEWS_MS < self.now) {
-            self.oracle.object(format_args!("call {call} waited on behind {record:?}, since {}", wait.since));
+        if let Some(record) = record.filter(|it| it.shown_ms.max(since) + NEWS_MS < self.now) {
+            self.oracle.object(format_args!("call {call} waited on behind {record:?}, since {since}"));
         }
     }
 

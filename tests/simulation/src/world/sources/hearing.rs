@@ -167,6 +167,10 @@ impl World {
         let has_cause = match code {
             Code::Draining | Code::Silent | Code::TooSlow | Code::Resume => true,
             Code::Forbidden => is_closed(),
+            Code::BadToken => {
+                let token = self.sources[source].token;
+                token.is_some_and(|token| self.tokens[token].ends_at() <= self.now)
+            }
             _ => false,
         };
         if !has_cause {
