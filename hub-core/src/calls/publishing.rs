@@ -86,6 +86,9 @@ impl<R> Calls<R> {
         for (index, message) in messages.iter().enumerate() {
             names.push(self.granted(by, message).map_err(|code| turned(index, code.into()))?);
         }
+        if let Some(index) = producer.and_then(|_| self.beyond_a_window(messages)) {
+            return Err(turned(index, Code::TooLarge.into()));
+        }
         self.pay(now, by, messages.len() as u64).map_err(|refusal| turned(0, refusal))?;
         let producer = producer.filter(|_| !mutant::active(Mutant::KeyedCallAppliedTwice));
         let _in_turn = producer.map(|it| lock(&self.in_turn[usize::from(it.0[0]) % self.in_turn.len()]));
@@ -168,6 +171,20 @@ impl<R> Calls<R> {
             return Err(Code::TooLarge);
         }
         self.topics.access().now().publish(by.caller, topic)
+    }
+
+    /// The first message for which its producer's window on its topic has no room, where nothing of these is answered yet.
+    fn beyond_a_window(&self, messages: &[NewMessage<'_>]) -> Option<usize> {
+        let most = self.topics.limits().in_flight_max;
+        if messages.len() as u64 <= most {
+            return None;
+        }
+        let mut counts = BTreeMap::new();
+        messages.iter().position(|message| {
+            let count = counts.entry(message.topic).or_insert(0);
+            *count += 1;
+            *count > most
+        })
     }
 
     /// Takes so many from the rates of the connection, of its token and of its address, or from none. The token's is that of

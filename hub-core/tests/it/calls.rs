@@ -130,6 +130,20 @@ fn a_try_with_the_same_key_lands_once_and_is_told_where() {
 }
 
 #[test]
+fn more_for_a_topic_than_a_window_takes_is_too_large_with_a_key_however_often_it_comes() {
+    let hub = Hub::new(Limits { in_flight_max: 2, ..Limits::default() }, keep_all());
+    let ada = Visitor::with_token(&hub, 9, "ada");
+    let three = [("a", "1"), ("b", "2"), ("a", "3"), ("a", "4")];
+    for _ in 0..2 {
+        let turned = ada.ask(&hub, &three, 7).unwrap_err();
+        assert_eq!((turned.index, turned.refusal), (3, Code::TooLarge.into()), "to wait would not help");
+    }
+    assert_eq!(offsets(&ada.publish(&hub, &three[..3], 7)), [(1, false), (2, false), (3, false)]);
+    assert_eq!(ada.publish(&hub, &three, 0).len(), 4, "without a key there is no window");
+    assert_eq!(hub.calls.count(), 0);
+}
+
+#[test]
 fn a_second_try_waits_with_the_first_and_hears_the_same() {
     let hub = late();
     let ada = Visitor::with_token(&hub, 9, "ada");

@@ -128,11 +128,19 @@ impl World {
     fn turned_down(&mut self, call: usize, Turned { index, refusal }: Turned) {
         let Of::Publish(publishing) = &self.calls[call].of else { return };
         let (uids, is_first) = (publishing.uids.clone(), publishing.tries == 1);
+        let has_key = publishing.producer.is_some();
         let cause = self.oracle.publishes[uids.start as usize + index];
         let has_cause = match refusal.code {
             Code::Forbidden => self.oracle.closing.is_to_publishers(cause.topic),
             Code::BadToken => self.token_of_call_has_ended(call),
-            Code::TooLarge => cause.len as usize > self.setup.hub.limits.message_bytes_max,
+            Code::TooLarge => {
+                let limits = &self.setup.hub.limits;
+                // No window takes so many at once, however often they are sent.
+                let before = &self.oracle.publishes[uids.start as usize..=uids.start as usize + index];
+                let to_its = before.iter().filter(|other| other.topic == cause.topic).count() as u64;
+                let is_beyond = has_key && to_its > limits.in_flight_max;
+                is_beyond || cause.len as usize > limits.message_bytes_max
+            }
             Code::RateLimited => self.setup.hub.limits.publishes_per_second_max > 0,
             Code::Overloaded => !self.setup.keeps_all || self.setup.forgets,
             _ => false,
@@ -175,13 +183,8 @@ impl World {
         let topics: Vec<_> = uids.map(|uid| self.oracle.publishes[uid as usize].topic).collect();
         let log_of = |topic: &TopicIndex| self.oracle.log_of[usize::from(*topic)];
         let is_of_logs = topics.iter().any(|topic| log_of(topic) != log_of(&topics[0]));
-        let to = |topic| topics.iter().filter(|other| *other == topic).count() as u64;
-        // No window takes so many at once, however often they are sent.
-        let is_too_long =
-            has_key && topics.iter().any(|topic| to(topic) > self.setup.hub.limits.in_flight_max);
         let has_cause = match refusal.code {
             Code::NotSupported => is_of_logs,
-            Code::RateLimited => is_too_long,
             Code::NotStored => self.setup.late_engine,
             Code::Overloaded => self.setup.late_engine || !self.setup.keeps_all,
             Code::OutcomeForgotten => self.setup.forgets && tries > 1,
@@ -190,7 +193,7 @@ impl World {
         if !has_cause {
             self.oracle.object(format_args!("call {call} is refused: {refusal:?}"));
         }
-        if has_key && refusal.code.retryable() && !is_too_long {
+        if has_key && refusal.code.retryable() {
             return self.call_again(call, refusal.retry_after_ms);
         }
         self.end_publishing(call, tries == 1);
