@@ -46,6 +46,8 @@ pub struct Token {
     pub expires_at: u64,
     /// When it was taken back, if this hub knows of that.
     pub revoked_at: Option<u64>,
+    /// Whether it ever was: what a hub said of that may come when another one lives.
+    was_revoked: bool,
     /// Whether it allows to read what the rules leave to tokens.
     pub is_wide: bool,
     /// Whether no hub takes it.
@@ -102,6 +104,7 @@ impl World {
             issued_at: self.now,
             expires_at: self.now + lasts,
             revoked_at: None,
+            was_revoked: false,
             is_wide,
             is_bad: false,
         });
@@ -212,7 +215,7 @@ impl World {
                 Revocation::All { issued_before } => token.issued_at / 1_000 < *issued_before,
             };
             if is_meant && token.ends_at() > now {
-                token.revoked_at = Some(now);
+                (token.revoked_at, token.was_revoked) = (Some(now), true);
                 ended.push(index);
             }
         }
@@ -263,7 +266,13 @@ impl World {
     /// Whether a client may be told that its token is none: one of the last two that it gave does not last.
     pub(crate) fn may_be_refused(&self, actor: usize) -> bool {
         let last = self.actors[actor].tokens.iter().rev().take(2);
-        last.map(|token| self.tokens[*token].ends_at()).any(|ends_at| ends_at <= self.now)
+        last.copied().any(|token| self.may_have_ended(token))
+    }
+
+    /// Whether somebody may be told of a token that it has ended.
+    pub(crate) fn may_have_ended(&self, token: TokenIndex) -> bool {
+        let token = &self.tokens[token];
+        token.was_revoked || token.ends_at() <= self.now
     }
 
     /// Who calls or listens by a token, as the hub has found it sound.

@@ -161,6 +161,13 @@ impl World {
         let (uids, tries, has_key) =
             (publishing.uids.clone(), publishing.tries, publishing.producer.is_some());
         self.note(|| format!("call {call} is answered {landed:?}"));
+        // Of topics whose windows are forgotten it is not known any more what became of the first try.
+        let is_forgotten = |landed: &Result<Landed, Refusal>| {
+            landed.is_err_and(|refusal| refusal.code == Code::OutcomeForgotten)
+        };
+        if self.setup.forgets && landed.iter().any(is_forgotten) {
+            return self.end_publishing(call, false);
+        }
         if landed.len() != uids.len() || landed.iter().any(Result::is_ok) && landed.iter().any(Result::is_err)
         {
             return self.oracle.object(format_args!("call {call} is answered in parts: {landed:?}"));

@@ -169,7 +169,7 @@ impl World {
             Code::Forbidden => is_closed(),
             Code::BadToken => {
                 let token = self.sources[source].token;
-                token.is_some_and(|token| self.tokens[token].ends_at() <= self.now)
+                token.is_some_and(|token| self.may_have_ended(token))
             }
             _ => false,
         };
