@@ -153,6 +153,14 @@ impl Audiences {
             return Step::Go(0);
         };
         part.pass(cursor);
+        if self.put_rest(connection, subscription, &part.blocks) {
+            part.pass(self.entry(subscription).cursor);
+            if let Some(followee) = connection.following.get(tail) {
+                followee.ahead = Ahead::Part(part);
+            }
+            connection.lagging.push_front(tail);
+            return Step::Go(0);
+        }
         if !part.blocks.is_empty() {
             let written = self.write(id, connection, subscription, &part.blocks, topics, wire);
             let half = match &written.stopped {

@@ -184,6 +184,26 @@ fn a_live_reader_that_others_are_far_ahead_of_is_not_told_again_what_it_has() {
 }
 
 #[test]
+fn a_pattern_that_its_tail_leaves_behind_on_its_way_is_told_nothing_twice() {
+    for room in (40..1_600).step_by(120) {
+        let limits = Limits { pattern_tail_bytes: 4_000, message_bytes_max: 100, ..Limits::default() };
+        let mut hub = Hub::new(limits, keep_all());
+        // Somebody else keeps the tail there, so that it has all when the topics are looked at for the one who comes.
+        hub.listener(AccountKey(4), &[("t.*", Start::Latest)]);
+        publish_to(&mut hub, &["t.a", "t.b"], 12);
+        let gone = hub.listener(READER, &[("t.*", Start::Latest)]);
+        hub.shard.gone(hub.now, gone);
+        hub.sockets.room.insert(gone, room);
+        let id = hub.listener(READER, &[("t.*", Start::Earliest)]);
+        assert_eq!(id, gone, "it has the place of the other, and little room");
+        publish_to(&mut hub, &["t.a", "t.b"], 300);
+        hub.room(id, usize::MAX);
+        let offsets = messages(&read(&hub, id).events).into_iter().map(|(_, offset)| offset);
+        assert_eq!(offsets.collect::<Vec<_>>(), (1..=312).collect::<Vec<_>>(), "room for {room} bytes");
+    }
+}
+
+#[test]
 fn several_topics_go_on_without_a_hole_and_only_what_no_id_covers_comes_again() {
     let wishes = [("a", Start::Earliest), ("b.*", Start::Earliest), ("c", Start::Earliest)];
     let mut kept = Hub::new(Limits::default(), keep_all());
