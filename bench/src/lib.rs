@@ -24,6 +24,9 @@ pub mod event_stream;
 pub mod tls;
 pub mod websocket;
 
+pub mod folder;
+pub mod open_hub;
+
 pub mod histogram;
 pub mod process;
 pub mod stamp;

@@ -18,6 +18,7 @@ mod pacer;
 mod plan;
 mod probe;
 mod publishers;
+mod random;
 mod wire;
 
 pub use asking::Askers;

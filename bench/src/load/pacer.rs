@@ -1,5 +1,7 @@
 //! When the next message is due.
 
+use crate::load::random::Random;
+
 /// How fast to publish.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pacing {
@@ -20,14 +22,14 @@ pub(super) struct Pacer {
     pacing: Pacing,
     /// When the next message is due, where a rate says so.
     next_ns: f64,
-    random: u64,
+    random: Random,
     deliveries: u64,
     moved_ns: u64,
 }
 
 impl Pacer {
     pub(super) const fn new(pacing: Pacing, now_ns: u64) -> Self {
-        Self { pacing, next_ns: now_ns as f64, random: 0, deliveries: 0, moved_ns: now_ns }
+        Self { pacing, next_ns: now_ns as f64, random: Random::new(), deliveries: 0, moved_ns: now_ns }
     }
 
     pub(super) const fn pacing(&self) -> Pacing {
@@ -48,7 +50,7 @@ impl Pacer {
     pub(super) fn sent(&mut self) {
         self.next_ns += match self.pacing {
             Pacing::Rate(per_second) => 1e9 / per_second,
-            Pacing::Random(per_second) => -self.share().ln() * 1e9 / per_second,
+            Pacing::Random(per_second) => -self.random.share().ln() * 1e9 / per_second,
             Pacing::InFlight(_) | Pacing::Unanswered(_) => 0.0,
         };
     }
@@ -73,16 +75,6 @@ impl Pacer {
             self.moved_ns = now_ns;
         }
         stuck
-    }
-
-    /// The next number of a fixed random sequence (SplitMix64), above 0 and at most 1.
-    fn share(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.random;
-        bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        ((bits >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
 }
 
