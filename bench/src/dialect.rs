@@ -67,6 +67,17 @@ pub struct Subscriber {
     pub cursor: u64,
     /// Identity of the log that the cursor belongs to; 0 before the first subscription.
     pub epoch: u64,
+    /// How long the token is good that it has signed in with; none without one.
+    pub term: Option<Term>,
+}
+
+/// How long a token is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// When the server said so, by the generator's clock.
+    pub since_ns: u64,
+    /// For how many milliseconds from then on.
+    pub ms: u64,
 }
 
 /// What to subscribe to.
@@ -147,11 +158,12 @@ impl Dialect {
         Request { path: path.to_owned(), subprotocol, events: false }
     }
 
-    /// What a subscriber says once its WebSocket is open.
-    pub fn greet_as_subscriber(self, subscriber: &mut Subscriber, out: &mut Vec<u8>) {
+    /// What a subscriber says once its WebSocket is open; only the hub's WebSockets in the compact encoding are told
+    /// its token, which is empty if there is none.
+    pub fn greet_as_subscriber(self, subscriber: &mut Subscriber, token: &str, out: &mut Vec<u8>) {
         match self {
-            Self::Tidewire | Self::TidewireSend => tidewire::greet_and_subscribe(subscriber, out),
-            Self::TidewireStepwise => tidewire::greet(None, out),
+            Self::Tidewire | Self::TidewireSend => tidewire::greet_and_subscribe(subscriber, token, out),
+            Self::TidewireStepwise => tidewire::greet(None, token, out),
             Self::TidewireJson => tidewire_json::greet(out),
             // All was said in the request.
             Self::TidewireEvents => {}
@@ -169,7 +181,7 @@ impl Dialect {
             | Self::TidewireStepwise
             | Self::TidewireSend
             | Self::TidewireJson
-            | Self::TidewireEvents => tidewire::greet(Some(publisher.index), out),
+            | Self::TidewireEvents => tidewire::greet(Some(publisher.index), "", out),
             Self::Plain | Self::PlainEvents => publisher.ready = true,
             Self::Nats | Self::SocketIo => {}
             Self::Centrifuge => centrifuge::greet(None, out),
@@ -279,6 +291,6 @@ impl Subscriber {
     /// A subscriber that has said nothing yet.
     #[must_use]
     pub const fn new(index: u32, wants: Wants) -> Self {
-        Self { index, wants, ready: false, cursor: 0, epoch: 0 }
+        Self { index, wants, ready: false, cursor: 0, epoch: 0, term: None }
     }
 }

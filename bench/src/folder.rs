@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 
@@ -10,12 +11,13 @@ use anyhow::{Context as _, Result};
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// An empty one. Servers take turns, so that one name will do.
+    /// An empty one.
     ///
     /// # Errors
     /// If it cannot be made.
     pub fn make() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("tidewire-bench-{}", std::process::id()));
+        let (process, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("tidewire-bench-{process}-{number}"));
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }
@@ -41,3 +43,6 @@ impl Drop for Folder {
         fs::remove_dir_all(&self.0).ok();
     }
 }
+
+/// Folders that this process has made.
+static MADE: AtomicU32 = AtomicU32::new(0);

@@ -22,6 +22,7 @@ pub mod ledger;
 
 pub mod event_stream;
 pub mod tls;
+pub mod tokens;
 pub mod websocket;
 
 pub mod folder;

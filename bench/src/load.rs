@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::dialect::{Dialect, Wants};
 use crate::histogram::Histogram;
@@ -72,10 +72,13 @@ impl Load {
     /// # Errors
     /// If the server refuses or is silent too long.
     pub fn gather(&mut self, subscribers: usize) -> Result<Duration> {
+        self.invite(subscribers)?;
         let from = Instant::now();
-        self.invite(subscribers);
-        self.crowd.connect(&self.target, &mut self.ledger)?;
-        Ok(from.elapsed())
+        self.crowd.connect(&self.target, self.started, &mut self.ledger)?;
+        let took = from.elapsed();
+        let all_signed_in = self.plan.token_seconds == 0 || self.crowd.terms().all(|term| term.is_some());
+        ensure!(all_signed_in, "the server lets somebody in as if there were no token");
+        Ok(took)
     }
 
     /// The same, but so many a second, while the probe goes on.
@@ -83,8 +86,8 @@ impl Load {
     /// # Errors
     /// If the server refuses or is silent too long.
     pub fn gather_slowly(&mut self, subscribers: usize, per_second: f64) -> Result<Duration> {
+        self.invite(subscribers)?;
         let from = Instant::now();
-        self.invite(subscribers);
         let apart = Duration::from_secs_f64(1.0 / per_second);
         for (place, index) in (1..).zip(self.crowd.absent()) {
             self.crowd.connect_one(index, &self.target)?;
@@ -97,7 +100,8 @@ impl Load {
         Ok(from.elapsed())
     }
 
-    fn invite(&mut self, subscribers: usize) {
+    /// Nobody's clock runs yet: tokens are made here.
+    fn invite(&mut self, subscribers: usize) -> Result<()> {
         for index in self.crowd.len()..subscribers {
             let wants = match self.plan.asks {
                 Asks::OneTopic => Wants::Topic((index % self.plan.topics) as u32),
@@ -107,8 +111,17 @@ impl Load {
             let json = self.plan.json_every != 0 && index % self.plan.json_every == 0;
             let far = index < self.plan.held_back();
             let distance = if far { Distance::Afar } else { Distance::Here };
-            self.crowd.invite(wants, distance, json);
+            self.crowd.invite(wants, distance, json, self.token(index)?);
         }
+        Ok(())
+    }
+
+    fn token(&self, subscriber: usize) -> Result<Box<str>> {
+        if self.plan.token_seconds == 0 {
+            return Ok(Box::default());
+        }
+        let signer = self.target.signer.as_ref().context("this server takes no tokens")?;
+        signer.token(subscriber, self.plan.token_seconds)
     }
 
     /// Connects the publishers and waits until all may publish.

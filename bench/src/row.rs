@@ -14,6 +14,7 @@ mod neighbours;
 mod patterns;
 mod rates;
 mod saturation;
+mod tokens;
 
 /// One row.
 #[derive(Debug, Clone)]
@@ -57,6 +58,7 @@ pub fn rows() -> Vec<Row> {
         memory::rows(),
         neighbours::rows(),
         joins::rows(),
+        tokens::rows(),
         patterns::rows(),
         growth::rows(),
     ]

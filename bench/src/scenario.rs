@@ -81,7 +81,7 @@ pub struct Measured {
     pub deliveries: u64,
     /// Deliveries a second.
     pub per_second: Option<f64>,
-    /// The server's CPU time per delivery, in microseconds.
+    /// The server's CPU time per delivery, in microseconds, or per join or publish where those are measured.
     pub cpu_us: Option<f64>,
     /// The server's CPU time per second.
     pub cores: Option<f64>,
@@ -135,7 +135,7 @@ pub struct Quantiles {
 /// # Errors
 /// If the server does not start, refuses, or breaks its protocol.
 pub fn measure(trial: Trial<'_>, scenario: Scenario) -> Result<Measured> {
-    load::allow_connections(trial.plan.subscribers + trial.plan.publishers + 1)?;
+    load::allow_connections(trial.plan.connections())?;
     match scenario {
         Scenario::FanOut { pacing, seconds } => fan_out::fan_out(trial, pacing, seconds),
         Scenario::Idle => memory::idle(trial),

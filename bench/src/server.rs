@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::dialect::Dialect;
 use crate::load::Target;
 use crate::tls::Certificate;
+use crate::tokens::Signer;
 
 pub mod floor;
 pub mod floor_blocks;
@@ -29,6 +30,8 @@ pub enum Server {
     TidewireRoomy,
     /// The hub by TLS.
     TidewireTls,
+    /// The hub with a key for tokens.
+    TidewireKeyed,
     /// A bare loop over epoll that writes prepared frames.
     Floor,
     /// The same, but it writes what the hub writes at saturation: shared blocks, several in one write.
@@ -68,6 +71,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where it speaks TLS.
     certificate: Option<Certificate>,
+    /// Whose tokens it takes.
+    signer: Option<Arc<Signer>>,
     /// Kept open: a server that cannot print any more may end.
     _stdout: Option<BufReader<ChildStdout>>,
 }
@@ -95,6 +100,7 @@ impl Server {
             Self::TidewireAllCores => "tidewire-all-cores",
             Self::TidewireRoomy => "tidewire, 8 GiB",
             Self::TidewireTls => "tidewire-tls",
+            Self::TidewireKeyed => "tidewire-keyed",
             Self::Floor => "floor",
             Self::FloorBlocks => "floor-blocks",
             Self::Usual => "usual",
@@ -111,7 +117,7 @@ impl Server {
     /// Whether rows are about it: it takes part whomever it is measured against.
     #[must_use]
     pub const fn is_subject(self) -> bool {
-        matches!(self, Self::Tidewire | Self::TidewireRoomy | Self::TidewireTls)
+        matches!(self, Self::Tidewire | Self::TidewireRoomy | Self::TidewireTls | Self::TidewireKeyed)
     }
 
     /// What it speaks.
@@ -122,6 +128,7 @@ impl Server {
             | Self::TidewireAllCores
             | Self::TidewireRoomy
             | Self::TidewireTls
+            | Self::TidewireKeyed
             | Self::FloorBlocks => Dialect::Tidewire,
             Self::Floor | Self::Usual | Self::Bun | Self::BunTls | Self::BunAnswers => Dialect::Plain,
             Self::Centrifuge | Self::CentrifugeTuned => Dialect::Centrifuge,
@@ -139,6 +146,7 @@ impl Server {
             }
             Self::Bun | Self::BunAnswers => Some("/publish?topic=bench"),
             Self::TidewireTls
+            | Self::TidewireKeyed
             | Self::BunTls
             | Self::Floor
             | Self::FloorBlocks
@@ -154,9 +162,11 @@ impl Server {
     #[must_use]
     pub fn is_installed(self, places: &Places) -> bool {
         let needed: &[PathBuf] = match self {
-            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy | Self::TidewireTls => {
-                std::slice::from_ref(&places.hub)
-            }
+            Self::Tidewire
+            | Self::TidewireAllCores
+            | Self::TidewireRoomy
+            | Self::TidewireTls
+            | Self::TidewireKeyed => std::slice::from_ref(&places.hub),
             Self::Floor | Self::FloorBlocks | Self::Usual => &[],
             Self::Bun | Self::BunTls | Self::BunAnswers => {
                 &[places.bun(), places.peers.join("bun/server.js")]
@@ -176,6 +186,7 @@ impl Server {
             Self::TidewireAllCores
             | Self::TidewireRoomy
             | Self::TidewireTls
+            | Self::TidewireKeyed
             | Self::BunTls
             | Self::BunAnswers
             | Self::Floor
@@ -206,11 +217,14 @@ impl Server {
         started.with_context(|| format!("{} does not start", self.name()))
     }
 
-    fn start_on_port_0(self, places: &Places) -> Result<Running> {
+    /// Its program, and what it is told whatever keys it has.
+    fn command(self, places: &Places) -> Result<Command> {
         let mut command = match self {
-            Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy | Self::TidewireTls => {
-                Command::new(&places.hub)
-            }
+            Self::Tidewire
+            | Self::TidewireAllCores
+            | Self::TidewireRoomy
+            | Self::TidewireTls
+            | Self::TidewireKeyed => Command::new(&places.hub),
             Self::Floor | Self::FloorBlocks | Self::Usual => Command::new(std::env::current_exe()?),
             Self::Bun | Self::BunTls | Self::BunAnswers => Command::new(places.bun()),
             Self::Centrifuge | Self::CentrifugeTuned | Self::Nats => Command::new(places.centrifuge()),
@@ -223,7 +237,7 @@ impl Server {
             Self::Floor => command.arg("serve-floor"),
             Self::FloorBlocks => command.arg("serve-floor-blocks"),
             Self::Usual => command.arg("serve-usual"),
-            Self::TidewireTls | Self::BunTls => &mut command,
+            Self::TidewireTls | Self::TidewireKeyed | Self::BunTls => &mut command,
             Self::Bun => command.arg(places.peers.join("bun/server.js")),
             Self::BunAnswers => command.arg(places.peers.join("bun/server.js")).arg("--answers"),
             Self::Centrifuge | Self::Nats => &mut command,
@@ -236,6 +250,11 @@ impl Server {
         if self == Self::TidewireRoomy {
             command.env("TIDEWIRE_LIMITS_NODE_BYTES_MAX", (8_u64 << 30).to_string());
         }
+        Ok(command)
+    }
+
+    fn start_on_port_0(self, places: &Places) -> Result<Running> {
+        let mut command = self.command(places)?;
         let certificate =
             matches!(self, Self::TidewireTls | Self::BunTls).then(Certificate::make).transpose()?;
         match (self, &certificate) {
@@ -248,36 +267,40 @@ impl Server {
             }
             _ => {}
         }
+        let signer = (self == Self::TidewireKeyed).then(Signer::make).transpose()?.map(Arc::new);
+        if let Some(signer) = &signer {
+            command.args(["serve", "--config"]).arg(signer.hub_config());
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         // From here on the process is ended whatever happens.
-        let mut running = Running {
-            child,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            certificate,
-            _stdout: None,
-        };
-        let mut stdout = BufReader::new(stdout);
+        let running = Running { child, address, certificate, signer, _stdout: None };
+        running.hear_address(BufReader::new(stdout))
+    }
+}
+
+impl Running {
+    /// Waits until it says where it listens.
+    fn hear_address(mut self, mut stdout: BufReader<ChildStdout>) -> Result<Self> {
         let mut line = String::new();
         while stdout.read_line(&mut line)? > 0 {
             let told = line.trim_end().rsplit_once("listening on http");
             if let Some((_, address)) = told.and_then(|(_, told)| told.rsplit_once("://")) {
-                running.address = address.parse().with_context(|| format!("cannot read {address}"))?;
-                running._stdout = Some(stdout);
-                return Ok(running);
+                self.address = address.parse().with_context(|| format!("cannot read {address}"))?;
+                self._stdout = Some(stdout);
+                return Ok(self);
             }
             line.clear();
         }
         bail!("it ended without saying where it listens")
     }
-}
 
-impl Running {
-    /// Where it is, and whom to trust there.
+    /// Where it is, whom to trust there, and who signs tokens for it.
     #[must_use]
     pub fn target(&self) -> Target {
         let tls = self.certificate.as_ref().map(|certificate| Arc::clone(&certificate.trusting));
-        Target { address: self.address, tls }
+        Target { address: self.address, tls, signer: self.signer.clone() }
     }
 
     /// Its process.
@@ -326,7 +349,7 @@ fn start_nats(places: &Places) -> Result<Running> {
         .stderr(Stdio::null())
         .spawn()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, websocket));
-    let running = Running { child, address, certificate: None, _stdout: None };
+    let running = Running { child, address, certificate: None, signer: None, _stdout: None };
     let clock = Instant::now();
     while TcpStream::connect(address).is_err() {
         ensure!(clock.elapsed() < START_TIMEOUT, "nothing listens on {address} after {START_TIMEOUT:?}");

@@ -11,13 +11,13 @@ use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
 use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, ProducerId, Request, Seq};
 use tidewire_protocol::position::{Position, Start};
 
-use crate::dialect::{ELSEWHERE, Publish, Publisher, Subscriber, Wants};
+use crate::dialect::{ELSEWHERE, Publish, Publisher, Subscriber, Term, Wants};
 use crate::ledger::Ledger;
 use crate::stamp;
 use crate::websocket::{self, Opcode};
 
-/// Says hello; a publisher brings an identity.
-pub(super) fn greet(publisher: Option<u32>, out: &mut Vec<u8>) {
+/// Says hello; a publisher brings an identity, and who signs in a token.
+pub(super) fn greet(publisher: Option<u32>, token: &str, out: &mut Vec<u8>) {
     let producer = publisher.map_or_else(ProducerId::default, |index| {
         // A bench starts a fresh hub each time, so that an identity per publisher is enough.
         let mut id = *b"tidewire-bench\0\0";
@@ -27,15 +27,15 @@ pub(super) fn greet(publisher: Option<u32>, out: &mut Vec<u8>) {
     let hello = Hello {
         producer,
         incarnation: Incarnation(0),
-        token: Cow::Borrowed(""),
+        token: Cow::Borrowed(token),
         agent: Cow::Borrowed("tidewire-bench"),
     };
     say(&ClientFrame::Hello(hello), out);
 }
 
 /// Says hello and subscribes in one flight.
-pub(super) fn greet_and_subscribe(subscriber: &Subscriber, out: &mut Vec<u8>) {
-    greet(None, out);
+pub(super) fn greet_and_subscribe(subscriber: &Subscriber, token: &str, out: &mut Vec<u8>) {
+    greet(None, token, out);
     subscribe(subscriber, out);
 }
 
@@ -55,8 +55,13 @@ pub(super) fn hear_as_subscriber(
             continue;
         }
         match HubFrame::take(&mut &whole[..whole.len() - message.len()])? {
-            Some(HubFrame::Welcome(_)) if stepwise => subscribe(subscriber, out),
-            Some(HubFrame::Welcome(_)) => {}
+            Some(HubFrame::Welcome(welcome)) => {
+                let ms = welcome.expires_ms;
+                subscriber.term = (ms > 0).then_some(Term { since_ns: ledger.now_ns, ms });
+                if stepwise {
+                    subscribe(subscriber, out);
+                }
+            }
             Some(HubFrame::Subscribed(subscribed)) => begin(subscriber, &subscribed, ledger)?,
             Some(HubFrame::Heartbeat(beat)) => say(&ClientFrame::Heartbeat(heartbeat(beat.request)), out),
             Some(HubFrame::Progress(progress)) => {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::dialect::{Dialect, Subscriber, Wants};
+use crate::dialect::{Dialect, Subscriber, Term, Wants};
 use crate::ledger::Ledger;
 use crate::load::link::{Distance, Heard, Link};
 use crate::load::wire::Target;
@@ -34,6 +34,8 @@ struct Member {
     distance: Distance,
     dialect: Dialect,
     subscriber: Subscriber,
+    /// What it signs in with; empty for nothing.
+    token: Box<str>,
 }
 
 impl Crowd {
@@ -61,15 +63,15 @@ impl Crowd {
     }
 
     /// Adds a member that is not connected yet.
-    pub(super) fn invite(&mut self, wants: Wants, distance: Distance, json: bool) {
+    pub(super) fn invite(&mut self, wants: Wants, distance: Distance, json: bool, token: Box<str>) {
         let dialect = if json { Dialect::TidewireJson } else { self.dialect };
         let subscriber = Subscriber::new(self.members.len() as u32, wants);
-        self.members.push(Member { link: None, distance, dialect, subscriber });
+        self.members.push(Member { link: None, distance, dialect, subscriber, token });
     }
 
     /// Connects all who have no connection, a bounded number at a time, and waits until they are subscribed.
-    pub(super) fn connect(&mut self, target: &Target, ledger: &mut Ledger) -> Result<()> {
-        let clock = Instant::now();
+    pub(super) fn connect(&mut self, target: &Target, clock: Instant, ledger: &mut Ledger) -> Result<()> {
+        let from = Instant::now();
         let mut waiting = self.absent();
         waiting.reverse();
         let wanted = self.ready + waiting.len();
@@ -83,7 +85,7 @@ impl Crowd {
             }
             self.turn(Duration::from_millis(100), clock, ledger)?;
             ensure!(
-                clock.elapsed() < CONNECT_TIMEOUT,
+                from.elapsed() < CONNECT_TIMEOUT,
                 "{} of {wanted} subscribers are ready after {CONNECT_TIMEOUT:?}",
                 self.ready
             );
@@ -130,6 +132,11 @@ impl Crowd {
             self.ready += usize::from(member.read(&mut self.buffer, usize::MAX, ledger)?);
         }
         Ok(())
+    }
+
+    /// How long the token of each is good.
+    pub(super) fn terms(&self) -> impl Iterator<Item = Option<Term>> {
+        self.members.iter().map(|member| member.subscriber.term)
     }
 
     /// From here on the first `stalled` read nothing, and the `slow` after them sip.
@@ -187,12 +194,12 @@ impl Member {
     #[inline]
     fn read(&mut self, buffer: &mut [u8], most: usize, ledger: &mut Ledger) -> Result<bool> {
         let Some(link) = &mut self.link else { return Ok(false) };
-        let (dialect, subscriber) = (self.dialect, &mut self.subscriber);
+        let (dialect, subscriber, token) = (self.dialect, &mut self.subscriber, &*self.token);
         let was_ready = subscriber.ready;
         let read = link.read(buffer, most, |heard, out| match heard {
             Heard::Frame(frame) => dialect.hear_as_subscriber(subscriber, frame, ledger, out),
             Heard::Opened => {
-                dialect.greet_as_subscriber(subscriber, out);
+                dialect.greet_as_subscriber(subscriber, token, out);
                 Ok(())
             }
         });

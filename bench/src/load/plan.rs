@@ -19,6 +19,8 @@ pub struct Plan {
     pub stalled: usize,
     /// Subscribers that read far less than is published.
     pub slow: usize,
+    /// Seconds that the token lasts which each subscriber signs in with, a token of its own; 0 for none.
+    pub token_seconds: u64,
 }
 
 /// What each subscriber of a plan asks for.
@@ -45,7 +47,14 @@ impl Plan {
             json_every: 0,
             stalled: 0,
             slow: 0,
+            token_seconds: 0,
         }
+    }
+
+    /// All connections, with that of a probe.
+    #[must_use]
+    pub const fn connections(&self) -> usize {
+        self.subscribers + self.publishers + 1
     }
 
     /// Subscribers that read little or nothing.

@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
 use crate::tls::HOST;
+use crate::tokens::Signer;
 
 /// Where a server is.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// What is trusted, where it speaks TLS.
     pub tls: Option<Arc<ClientConfig>>,
+    /// Whose tokens it takes, if anybody's.
+    pub signer: Option<Arc<Signer>>,
 }
 
 #[derive(Debug)]
