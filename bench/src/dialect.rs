@@ -69,6 +69,8 @@ pub struct Subscriber {
     pub epoch: u64,
     /// How long the token is good that it has signed in with; none without one.
     pub term: Option<Term>,
+    /// Whether the server has taken a later one on the same connection.
+    pub renewed: bool,
 }
 
 /// How long a token is good.
@@ -188,6 +190,13 @@ impl Dialect {
         }
     }
 
+    /// What a subscriber says to bring its next token. Only to a hub that it has signed in to.
+    pub fn put_sign_in(self, token: &str, out: &mut Vec<u8>) {
+        if self.resumes() {
+            tidewire::put_sign_in(token, out);
+        }
+    }
+
     /// Understands one frame that a subscriber received.
     ///
     /// # Errors
@@ -291,6 +300,6 @@ impl Subscriber {
     /// A subscriber that has said nothing yet.
     #[must_use]
     pub const fn new(index: u32, wants: Wants) -> Self {
-        Self { index, wants, ready: false, cursor: 0, epoch: 0, term: None }
+        Self { index, wants, ready: false, cursor: 0, epoch: 0, term: None, renewed: false }
     }
 }

@@ -5,7 +5,7 @@ use crate::scenario::Measured;
 /// A figure of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// CPU time per delivery, per join where joins are measured, per publish where publishes are.
+    /// CPU time per delivery, per join where joins are measured, per publish or per token where those are.
     Cpu,
     /// 99 % of latencies.
     P99,

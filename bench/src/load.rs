@@ -19,6 +19,7 @@ mod plan;
 mod probe;
 mod publishers;
 mod random;
+mod renewals;
 mod wire;
 
 pub use asking::Askers;
@@ -29,6 +30,8 @@ pub use pacer::Pacing;
 pub use plan::{Asks, Plan};
 use probe::Probe;
 use publishers::{Publishers, Voids};
+use renewals::Renewals;
+pub use renewals::Renewing;
 pub use wire::Target;
 
 /// One run's connections and what they have seen.
@@ -39,6 +42,7 @@ pub struct Load {
     crowd: Crowd,
     publishers: Publishers,
     probe: Option<Probe>,
+    renewals: Renewals,
     /// What has arrived.
     pub ledger: Ledger,
     started: Instant,
@@ -59,6 +63,7 @@ impl Load {
             crowd,
             publishers,
             probe: None,
+            renewals: Renewals::default(),
             plan,
             target,
             started: Instant::now(),
@@ -305,7 +310,7 @@ impl Load {
                 Some(pacer) => self.publish_due(pacer, now_ns)?.min(end),
                 None => end,
             };
-            let mut wake_ns = wake_ns.min(self.crowd.sip(now_ns, &mut self.ledger)?);
+            let mut wake_ns = wake_ns.min(self.crowd.sip(now_ns, &mut self.ledger)?).min(self.renew(now_ns));
             if let Some(probe) = &mut self.probe {
                 wake_ns = wake_ns.min(probe.turn(now_ns, self.started)?);
             }

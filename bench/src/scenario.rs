@@ -15,7 +15,9 @@ mod fan_out;
 mod joining;
 mod memory;
 mod patterns;
+mod probing;
 mod publishing;
+mod tokens;
 
 /// Who is tried, and how it is spoken to.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +74,8 @@ pub enum Scenario {
         /// Messages to each topic.
         messages_each: u64,
     },
+    /// Let all subscribers bring their next token before that ends which they have signed in with.
+    Renew,
 }
 
 /// What one run has shown. What does not apply is absent.
@@ -81,7 +85,7 @@ pub struct Measured {
     pub deliveries: u64,
     /// Deliveries a second.
     pub per_second: Option<f64>,
-    /// The server's CPU time per delivery, in microseconds, or per join or publish where those are measured.
+    /// The server's CPU time per delivery, in microseconds, or per join, publish or token where those are measured.
     pub cpu_us: Option<f64>,
     /// The server's CPU time per second.
     pub cores: Option<f64>,
@@ -97,6 +101,8 @@ pub struct Measured {
     pub repeated: u64,
     /// Times that the server itself said that something is missing.
     pub gaps: u64,
+    /// Why the first connection was lost, where one may be.
+    pub first_loss: Option<String>,
     /// Subscribers connected and subscribed per second, or come back per second.
     pub joins_per_second: Option<f64>,
     /// Messages acknowledged per second, where that is what is measured.
@@ -147,6 +153,7 @@ pub fn measure(trial: Trial<'_>, scenario: Scenario) -> Result<Measured> {
         Scenario::Ask { seconds } => asking::publish(trial, seconds),
         Scenario::JoinPattern { per_second, again } => patterns::join(trial, per_second, again),
         Scenario::CatchUp { messages_each } => patterns::catch_up(trial, messages_each),
+        Scenario::Renew => tokens::renew(trial),
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anyhow::{Context as _, Result, bail, ensure};
 use tidewire_protocol::binary;
 use tidewire_protocol::block::Block;
-use tidewire_protocol::client_frame::{self, ClientFrame, Hello, Open, Subscribe};
+use tidewire_protocol::client_frame::{self, ClientFrame, Hello, Open, SignIn, Subscribe};
 use tidewire_protocol::code::{Content, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Subscribed};
 use tidewire_protocol::number::{Epoch, Handle, Incarnation, Offset, ProducerId, Request, Seq};
@@ -62,6 +62,7 @@ pub(super) fn hear_as_subscriber(
                     subscribe(subscriber, out);
                 }
             }
+            Some(HubFrame::SignedIn(_)) => subscriber.renewed = true,
             Some(HubFrame::Subscribed(subscribed)) => begin(subscriber, &subscribed, ledger)?,
             Some(HubFrame::Heartbeat(beat)) => say(&ClientFrame::Heartbeat(heartbeat(beat.request)), out),
             Some(HubFrame::Progress(progress)) => {
@@ -104,6 +105,11 @@ fn subscribe(subscriber: &Subscriber, out: &mut Vec<u8>) {
     let subscribe =
         Subscribe { request: Request(1), name: Cow::Owned(name), from, when_slow: WhenSlow::CatchUp };
     say(&ClientFrame::Subscribe(subscribe), out);
+}
+
+/// Brings a token on a connection that is up.
+pub(super) fn put_sign_in(token: &str, out: &mut Vec<u8>) {
+    say(&ClientFrame::SignIn(SignIn { request: Request(2), token: Cow::Borrowed(token) }), out);
 }
 
 fn begin(subscriber: &mut Subscriber, subscribed: &Subscribed, ledger: &mut Ledger) -> Result<()> {

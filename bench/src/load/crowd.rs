@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Error, Result, ensure};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
@@ -26,6 +26,10 @@ pub(super) struct Crowd {
     slow: Range<usize>,
     next_to_sip: usize,
     next_sip_ns: u64,
+    /// Whether a member whose connection fails is gone, and no reason to end.
+    pub(super) bears_losses: bool,
+    /// Why the first of those is gone.
+    pub(super) first_loss: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,8 @@ impl Crowd {
             slow: 0..0,
             next_to_sip: 0,
             next_sip_ns: 0,
+            bears_losses: false,
+            first_loss: None,
         })
     }
 
@@ -122,14 +128,19 @@ impl Crowd {
         for event in &self.events {
             let Some(member) = self.members.get_mut(event.token().0) else { continue };
             let Some(link) = &mut member.link else { continue };
-            if event.is_writable() {
-                link.writable()?;
-            }
-            if !event.is_readable() {
+            let written = if event.is_writable() { link.writable() } else { Ok(()) };
+            if written.is_ok() && !event.is_readable() {
                 continue;
             }
             ledger.now_ns = clock.elapsed().as_nanos() as u64;
-            self.ready += usize::from(member.read(&mut self.buffer, usize::MAX, ledger)?);
+            match written.and_then(|()| member.read(&mut self.buffer, usize::MAX, ledger)) {
+                Ok(became_ready) => self.ready += usize::from(became_ready),
+                Err(error) if self.bears_losses => {
+                    member.link = None;
+                    self.first_loss.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -137,6 +148,21 @@ impl Crowd {
     /// How long the token of each is good.
     pub(super) fn terms(&self) -> impl Iterator<Item = Option<Term>> {
         self.members.iter().map(|member| member.subscriber.term)
+    }
+
+    /// Those whose next token the server has taken, and who are there.
+    pub(super) fn renewed(&self) -> usize {
+        self.members.iter().filter(|member| member.link.is_some() && member.subscriber.renewed).count()
+    }
+
+    /// Has one bring its next token, if it is there.
+    pub(super) fn sign_in(&mut self, index: usize, token: &str) {
+        let member = &mut self.members[index];
+        if let Some(link) = &mut member.link {
+            member.dialect.put_sign_in(token, &mut link.unsent);
+            // A connection that fails says so again when it is read.
+            link.flush().ok();
+        }
     }
 
     /// From here on the first `stalled` read nothing, and the `slow` after them sip.

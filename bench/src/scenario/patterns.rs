@@ -1,11 +1,12 @@
 //! Subscribers of all topics: what one costs that comes, comes back or reads everything, and what others notice.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
 use crate::load::Load;
 use crate::process;
+use crate::scenario::probing::{PROBES_PER_SECOND, calm_cpu_per_second};
 use crate::scenario::{Measured, Quantiles, Trial, mib, what_went_wrong};
 use crate::server::Running;
 
@@ -69,19 +70,6 @@ fn filled(trial: Trial<'_>, messages_each: u64) -> Result<(Running, Load)> {
     Ok((running, load))
 }
 
-/// The CPU time that the server needs each second for the probe alone.
-fn calm_cpu_per_second(running: &Running, load: &mut Load) -> Result<f64> {
-    load.listen(SETTLE)?;
-    let (before, from) = (process::cpu_time(running.pid())?, Instant::now());
-    load.listen(CALM)?;
-    let cpu = process::cpu_time(running.pid())? - before;
-    Ok(cpu.as_secs_f64() / from.elapsed().as_secs_f64())
-}
-
-/// Every two milliseconds or so, somebody else's publish meets what is going on.
-const PROBES_PER_SECOND: f64 = 500.0;
-const SETTLE: Duration = Duration::from_millis(500);
-const CALM: Duration = Duration::from_secs(1);
 const AT_ONCE: f64 = 1e6;
 /// What they have had when they are cut off, so that they come back with a place in the log.
 const MISSED_FIRST: u64 = 10;
