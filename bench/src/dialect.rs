@@ -10,6 +10,7 @@ use crate::websocket::Frame;
 
 mod centrifuge;
 mod events;
+pub mod intruder;
 mod nats;
 mod plain;
 mod quoted;

@@ -13,6 +13,7 @@ use crate::ledger::Ledger;
 
 mod asking;
 mod crowd;
+mod flood;
 mod link;
 mod pacer;
 mod plan;
@@ -24,6 +25,7 @@ mod wire;
 
 pub use asking::Askers;
 use crowd::Crowd;
+use flood::Flood;
 use link::Distance;
 use pacer::Pacer;
 pub use pacer::Pacing;
@@ -42,6 +44,7 @@ pub struct Load {
     crowd: Crowd,
     publishers: Publishers,
     probe: Option<Probe>,
+    flood: Option<Flood>,
     renewals: Renewals,
     /// What has arrived.
     pub ledger: Ledger,
@@ -63,6 +66,7 @@ impl Load {
             crowd,
             publishers,
             probe: None,
+            flood: None,
             renewals: Renewals::default(),
             plan,
             target,
@@ -313,6 +317,11 @@ impl Load {
             let mut wake_ns = wake_ns.min(self.crowd.sip(now_ns, &mut self.ledger)?).min(self.renew(now_ns));
             if let Some(probe) = &mut self.probe {
                 wake_ns = wake_ns.min(probe.turn(now_ns, self.started)?);
+            }
+            if let Some(flood) = &mut self.flood
+                && flood.turn()?
+            {
+                wake_ns = now_ns;
             }
             // The kernel's poll counts milliseconds: what is due earlier is waited for by looking again.
             let wait = Duration::from_millis(wake_ns.saturating_sub(self.now_ns()) / 1_000_000);

@@ -76,6 +76,11 @@ pub enum Scenario {
     },
     /// Let all subscribers bring their next token before that ends which they have signed in with.
     Renew,
+    /// Let intruders bring forged tokens.
+    Intrude {
+        /// Seconds that are measured.
+        seconds: f64,
+    },
 }
 
 /// What one run has shown. What does not apply is absent.
@@ -107,6 +112,8 @@ pub struct Measured {
     pub joins_per_second: Option<f64>,
     /// Messages acknowledged per second, where that is what is measured.
     pub publishes_per_second: Option<f64>,
+    /// Forged tokens refused per second, where those are brought.
+    pub refusals_per_second: Option<f64>,
     /// Millions of bytes that subscribers read per second, where that is what is measured.
     pub megabytes_per_second: Option<f64>,
     /// The server's own memory per connection (with its topic, where each has one), per topic or per window.
@@ -154,6 +161,7 @@ pub fn measure(trial: Trial<'_>, scenario: Scenario) -> Result<Measured> {
         Scenario::JoinPattern { per_second, again } => patterns::join(trial, per_second, again),
         Scenario::CatchUp { messages_each } => patterns::catch_up(trial, messages_each),
         Scenario::Renew => tokens::renew(trial),
+        Scenario::Intrude { seconds } => tokens::intrude(trial, seconds),
     }
 }
 

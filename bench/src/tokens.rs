@@ -47,6 +47,14 @@ impl Signer {
     }
 }
 
+/// A token as any other but for its signature, which is by a key that no hub has.
+///
+/// # Errors
+/// If it cannot be signed.
+pub fn forged(client: usize) -> Result<Box<str>> {
+    sign(&private(&KeyPair::generate()?)?, client, FORGED_SECONDS)
+}
+
 /// As back ends make them: by ES256, with what each may do besides what the hub's rules say.
 fn sign(key: &EncodingKey, client: usize, seconds: u64) -> Result<Box<str>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
@@ -66,6 +74,7 @@ fn private(pair: &KeyPair) -> Result<EncodingKey> {
 }
 
 const AUDIENCE: &str = "tidewire-bench";
+const FORGED_SECONDS: u64 = 3_600;
 const KEY: &str = "tokens.public.pem";
 const HUB: &str = "hub.toml";
 /// Without leeway a token ends when it says so, and whoever has brought no other is cut off then.
@@ -88,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hub_s_key_fits_a_token_and_none_by_another() {
+    fn the_hub_s_key_fits_a_token_and_no_forged_one() {
         let signer = Signer::make().unwrap();
         let public = fs::read(signer.folder.path(KEY)).unwrap();
         let key = DecodingKey::from_ec_pem(&public).unwrap();
@@ -98,7 +107,7 @@ mod tests {
         let claims = read(&signer.token(7, 60).unwrap()).unwrap().claims;
         assert_eq!((&claims["sub"], &claims["aud"]), (&json!("client-7"), &json!(AUDIENCE)));
         assert_eq!(claims["exp"].as_u64().unwrap(), claims["iat"].as_u64().unwrap() + 60);
-        let refused = read(&Signer::make().unwrap().token(7, 60).unwrap()).unwrap_err();
+        let refused = read(&forged(7).unwrap()).unwrap_err();
         assert!(matches!(refused.kind(), ErrorKind::InvalidSignature), "{refused}");
     }
 

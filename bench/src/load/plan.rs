@@ -21,6 +21,8 @@ pub struct Plan {
     pub slow: usize,
     /// Seconds that the token lasts which each subscriber signs in with, a token of its own; 0 for none.
     pub token_seconds: u64,
+    /// Connections that bring forged tokens, and come back at once when they are cut off.
+    pub intruders: usize,
 }
 
 /// What each subscriber of a plan asks for.
@@ -48,13 +50,14 @@ impl Plan {
             stalled: 0,
             slow: 0,
             token_seconds: 0,
+            intruders: 0,
         }
     }
 
     /// All connections, with that of a probe.
     #[must_use]
     pub const fn connections(&self) -> usize {
-        self.subscribers + self.publishers + 1
+        self.subscribers + self.publishers + self.intruders + 1
     }
 
     /// Subscribers that read little or nothing.

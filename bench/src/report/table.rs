@@ -81,6 +81,7 @@ pub(crate) fn columns(metric: Metric, result: &RowResult) -> Vec<Column> {
         Column { name: "wire bytes", figure: |measured| measured.wire_bytes },
         Column { name: "MB/s", figure: |measured| measured.megabytes_per_second },
         Column { name: "publishes/s", figure: |measured| measured.publishes_per_second },
+        Column { name: "refused/s", figure: |measured| measured.refusals_per_second },
         Column { name: "joins/s", figure: |measured| measured.joins_per_second },
         Column { name: "bytes each", figure: |measured| measured.bytes_each },
         Column { name: "memory MiB", figure: |measured| measured.memory_mib },

@@ -1,4 +1,4 @@
-//! What tokens cost: those who come with one, and those who bring the next one.
+//! What tokens cost: those who come with one, those who bring the next one, and everybody while forged ones are brought.
 
 use crate::goal::Metric;
 use crate::load::Plan;
@@ -7,7 +7,7 @@ use crate::scenario::Scenario;
 use crate::server::Server;
 
 pub(super) fn rows() -> Vec<Row> {
-    vec![sign_in(), renewals()]
+    vec![sign_in(), renewals(), bad_tokens()]
 }
 
 /// 200 us each are 5,000 a second on one core.
@@ -31,4 +31,14 @@ fn renewals() -> Row {
         .reach(Metric::AckP99.at_most(20_000.0))
         .reach(Metric::Lost.at_most(0.0))
         .in_full()
+}
+
+fn bad_tokens() -> Row {
+    let (plan, scenario) = (Plan::one_topic(0), Scenario::Intrude { seconds: 5.0 });
+    let title =
+        "64 clients bring forged tokens (ES256) as fast as they are refused, and come again when cut off";
+    row("bad-tokens", title, &[Server::TidewireKeyed], (Plan { intruders: 64, ..plan }, scenario))
+        .beside("tidewire-keyed, none", plan, scenario)
+        .of(Metric::AckP99)
+        .reach(Metric::AckP99.at_most(50_000.0))
 }

@@ -1,4 +1,4 @@
-//! Tokens while the hub goes on: all bring their next one. What do others notice?
+//! Tokens while the hub goes on: all bring their next one, or somebody floods it with forged ones. What do others notice?
 
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,29 @@ fn await_renewals(trial: Trial<'_>, load: &mut Load, renewing: Renewing, planned
     Ok(())
 }
 
+/// The plan's intruders, if it has any, bring forged tokens for a while.
+pub(super) fn intrude(trial: Trial<'_>, seconds: f64) -> Result<Measured> {
+    let (running, mut load) = trial.start()?;
+    load.begin_probe(PROBES_PER_SECOND)?;
+    let calm = calm_cpu_per_second(&running, &mut load)?;
+    load.begin_flood()?;
+    load.listen(SETTLE)?;
+    load.start_timing();
+    let before = (load.refused(), process::cpu_time(running.pid())?, Instant::now());
+    load.listen(Duration::from_secs_f64(seconds))?;
+    let (cpu, time) = (process::cpu_time(running.pid())? - before.1, before.2.elapsed());
+    let refused = Some((load.refused() - before.0) as f64).filter(|_| trial.plan.intruders > 0);
+    ensure!(refused != Some(0.0), "nobody's forged token is refused");
+    Ok(Measured {
+        refusals_per_second: refused.map(|refused| refused / time.as_secs_f64()),
+        cpu_us: refused.map(|refused| beyond(calm, cpu, time) * 1e6 / refused),
+        cores: Some(cpu.as_secs_f64() / time.as_secs_f64()),
+        ack: load.ack_latency().and_then(Quantiles::of),
+        memory_mib: Some(mib(process::own_memory(running.pid())?)),
+        ..what_went_wrong(&load, 0)
+    })
+}
+
 /// The CPU seconds that went into more than the probe.
 fn beyond(calm_per_second: f64, cpu: Duration, time: Duration) -> f64 {
     (cpu.as_secs_f64() - calm_per_second * time.as_secs_f64()).max(0.0)
@@ -54,3 +77,4 @@ fn beyond(calm_per_second: f64, cpu: Duration, time: Duration) -> f64 {
 /// A hub closes within a second behind a token's end; another one for a machine that has much to do.
 const CUT_OFF_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+const SETTLE: Duration = Duration::from_millis(500);
