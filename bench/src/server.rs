@@ -250,6 +250,8 @@ impl Server {
         if self == Self::TidewireRoomy {
             command.env("TIDEWIRE_LIMITS_NODE_BYTES_MAX", (8_u64 << 30).to_string());
         }
+        // The bench's own: a hub warns of what it does not know.
+        command.env_remove("TIDEWIRE_BIN").env_remove("TIDEWIRE_BENCH_PEERS");
         Ok(command)
     }
 
