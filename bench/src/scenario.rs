@@ -76,8 +76,8 @@ pub enum Scenario {
     },
     /// Let all subscribers bring their next token before that ends which they have signed in with.
     Renew,
-    /// Let intruders bring forged tokens.
-    Intrude {
+    /// Let everybody subscribe and rest, while the plan's intruders, if it has any, bring forged tokens.
+    Rest {
         /// Seconds that are measured.
         seconds: f64,
     },
@@ -161,7 +161,7 @@ pub fn measure(trial: Trial<'_>, scenario: Scenario) -> Result<Measured> {
         Scenario::JoinPattern { per_second, again } => patterns::join(trial, per_second, again),
         Scenario::CatchUp { messages_each } => patterns::catch_up(trial, messages_each),
         Scenario::Renew => tokens::renew(trial),
-        Scenario::Intrude { seconds } => tokens::intrude(trial, seconds),
+        Scenario::Rest { seconds } => tokens::rest(trial, seconds),
     }
 }
 

@@ -26,7 +26,9 @@ fn sign_in() -> Row {
 fn renewals() -> Row {
     let plan = Plan { token_seconds: 40, ..Plan::one_topic(10_000) };
     let title = "10,000 subscribers whose tokens end together bring the next ones within 5 s before";
+    let resting = Plan { token_seconds: 3_600, ..plan };
     row("renewals", title, &[Server::TidewireKeyed], (plan, Scenario::Renew))
+        .beside("tidewire-keyed, none do", resting, Scenario::Rest { seconds: 5.0 })
         .of(Metric::AckP99)
         .reach(Metric::AckP99.at_most(20_000.0))
         .reach(Metric::Lost.at_most(0.0))
@@ -34,7 +36,7 @@ fn renewals() -> Row {
 }
 
 fn bad_tokens() -> Row {
-    let (plan, scenario) = (Plan::one_topic(0), Scenario::Intrude { seconds: 5.0 });
+    let (plan, scenario) = (Plan::one_topic(0), Scenario::Rest { seconds: 5.0 });
     let title =
         "64 clients bring forged tokens (ES256) as fast as they are refused, and come again when cut off";
     row("bad-tokens", title, &[Server::TidewireKeyed], (Plan { intruders: 64, ..plan }, scenario))

@@ -46,9 +46,9 @@ fn await_renewals(trial: Trial<'_>, load: &mut Load, renewing: Renewing, planned
     Ok(())
 }
 
-/// The plan's intruders, if it has any, bring forged tokens for a while.
-pub(super) fn intrude(trial: Trial<'_>, seconds: f64) -> Result<Measured> {
-    let (running, mut load) = trial.start()?;
+/// Nobody does anything for a while but the plan's intruders, if it has any, who bring forged tokens.
+pub(super) fn rest(trial: Trial<'_>, seconds: f64) -> Result<Measured> {
+    let (running, mut load, joins_per_second) = trial.begin()?;
     load.begin_probe(PROBES_PER_SECOND)?;
     let calm = calm_cpu_per_second(&running, &mut load)?;
     load.begin_flood()?;
@@ -60,6 +60,7 @@ pub(super) fn intrude(trial: Trial<'_>, seconds: f64) -> Result<Measured> {
     let refused = Some((load.refused() - before.0) as f64).filter(|_| trial.plan.intruders > 0);
     ensure!(refused != Some(0.0), "nobody's forged token is refused");
     Ok(Measured {
+        joins_per_second: Some(joins_per_second).filter(|_| trial.plan.subscribers > 0),
         refusals_per_second: refused.map(|refused| refused / time.as_secs_f64()),
         cpu_us: refused.map(|refused| beyond(calm, cpu, time) * 1e6 / refused),
         cores: Some(cpu.as_secs_f64() / time.as_secs_f64()),
