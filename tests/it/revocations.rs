@@ -86,6 +86,8 @@ fn what_is_revoked_ends_while_it_is_connected_and_is_refused_from_then_on() {
     let answer = operated.revoke(&json!({"jti": "7", "exp": now() + 600})).ok();
     assert_eq!(answer["survives_restart"], false);
     assert!(answer["until"].as_u64().unwrap() >= now() + 600, "{answer}");
+    let (status, _, why) = operated.revoke(&json!({"jti": "8", "exp": 1_u64 << 63})).problem();
+    assert!(status == 400 && why.contains("before the year 10000"), "{why}");
     is_sent_away(&mut sockets[0]);
     assert_eq!(ask(&by_id), 401);
     assert_eq!(refusal(hub.address, &by_id), "the token was revoked");

@@ -16,6 +16,7 @@ pub struct Revoke {
     #[schema(min_length = 1)]
     pub jti: Option<String>,
     /// When that token ends by itself, if that is known: it is remembered for so long.
+    #[schema(maximum = 253402300799_u64)]
     pub exp: Option<u64>,
     /// Whose tokens.
     #[schema(min_length = 1)]
@@ -51,6 +52,9 @@ pub enum Unclear {
     /// A time that tokens are not issued in yet: nobody could sign in until then.
     #[error("`issued_before` is in seconds since 1970, and not more than a minute from now")]
     Later,
+    /// No token ends as late.
+    #[error("`exp` is in seconds since 1970, and before the year 10000")]
+    NoTime,
     /// A token that nobody takes any more.
     #[error("the token with this `exp`, in seconds since 1970, has ended")]
     Over,
@@ -69,6 +73,9 @@ impl Revoke {
         }
         if issued_before.is_some_and(|time| time > wall + CLOCKS_SECONDS) {
             return Err(Unclear::Later);
+        }
+        if exp.is_some_and(|time| time > TIME_MAX) {
+            return Err(Unclear::NoTime);
         }
         // A token is taken for a while after it has ended, and clocks of issuers differ.
         let remembered = |end: Option<u64>| {
@@ -106,6 +113,8 @@ impl Revoke {
     }
 }
 
+/// The last second that dates can name.
+const TIME_MAX: u64 = 253_402_300_799;
 /// Clocks of issuers that are kept differ by less.
 pub const CLOCKS_SECONDS: u64 = 60;
 /// A token is taken for so long at most after it has ended.
