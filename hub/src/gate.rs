@@ -44,6 +44,8 @@ pub mod going_on;
 
 mod pipe;
 
+mod rest;
+
 pub mod link;
 
 pub mod listener;

@@ -351,3 +351,35 @@ fn a_request_that_trickles_is_over_in_its_own_time_whatever_else_the_connection_
         assert_eq!(stream.message().await, 3);
     });
 }
+
+#[test]
+fn whoever_is_refused_before_all_was_said_hears_why_and_is_not_cut_off() {
+    let secured = Secured::start();
+    run(async {
+        let mut client = Client::connect(&secured).await;
+        for bytes in [2, 60_000, 300_000] {
+            let request = Request::builder()
+                .method("POST")
+                .uri(format!("https://{}/v1/topics/t/messages", client.host));
+            let request =
+                request.header("content-type", "application/x-www-form-urlencoded").body(()).unwrap();
+            client.requests = client.requests.clone().ready().await.unwrap();
+            let (answer, mut body) = client.requests.send_request(request, false).unwrap();
+            let answer = answer.await.unwrap();
+            assert!([413, 415].contains(&answer.status().as_u16()));
+            assert!(String::from_utf8(whole(answer).await).unwrap().contains("\"detail\":"));
+            // What is said behind the answer is taken, as far as it is not too much.
+            body.reserve_capacity(bytes);
+            let mut left = bytes;
+            while left > 0 {
+                let capacity =
+                    std::future::poll_fn(|cx| body.poll_capacity(cx)).await.unwrap().unwrap().min(left);
+                left -= capacity;
+                body.send_data(Bytes::from(vec![b'x'; capacity]), left == 0).unwrap();
+            }
+            let ended =
+                timeout(Duration::from_millis(200), std::future::poll_fn(|cx| body.poll_reset(cx))).await;
+            assert!(ended.is_err(), "{bytes}: {ended:?}");
+        }
+    });
+}

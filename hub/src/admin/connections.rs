@@ -15,6 +15,7 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::shard::looking::{Found, Seen, Wanted, Which};
 use tidewire_protocol::code::Code;
+use tracing::info;
 use utoipa::ToSchema;
 
 use crate::admin::Operators;
@@ -132,7 +133,11 @@ pub(super) async fn dismiss(
         return Err(gone());
     }
     match reactor.dismiss(shard, who, again, PATIENCE).await {
-        Some(true) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Some(true) => {
+            let back = if again { "may come back" } else { "is not to come back" };
+            info!(target: "server", "connection {id} was ended, as an operator asked; who it was {back}");
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
         Some(false) => Err(gone()),
         None => Err(stuck(shard)),
     }

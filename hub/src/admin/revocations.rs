@@ -4,6 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
+use tidewire_hub_core::credentials::revocations::Revocation;
 use tidewire_protocol::code::Code;
 use tracing::info;
 
@@ -40,12 +41,21 @@ pub(super) async fn create(
     let (revocation, told) = asked
         .read(desk.now(), reactor.token_seconds_max())
         .map_err(|unclear| Problem::bad_request(unclear.to_string()))?;
+    let what = match &revocation {
+        Revocation::Token { .. } => "one token was".to_owned(),
+        Revocation::Subject { issued_before, .. } => {
+            format!("all tokens of one subject that were issued before {issued_before} were")
+        }
+        Revocation::All { issued_before } => {
+            format!("everybody's tokens that were issued before {issued_before} were")
+        }
+    };
     topics.revoke(desk.now(), revocation).map_err(|code| match code {
         Code::LimitReached => Problem::from(code).saying(FULL),
         code => code.into(),
     })?;
     // Whose they were is for whoever asked, and not for the log.
-    info!(target: "tokens", "tokens were revoked, as long as this hub runs");
+    info!(target: "tokens", "{what} revoked, as long as this hub runs");
     Ok(answer::json(&told))
 }
 

@@ -63,7 +63,9 @@ impl Failure {
         if *error == PublishError::Refused(Code::TooLarge) {
             told.push_str(&format!("; it has {size} bytes"));
             if let Some(max) = client.message_bytes_max() {
-                told.push_str(&format!(", and the hub takes {max} (its `limits.message_bytes_max`)"));
+                told.push_str(&format!(
+                    ", and the hub takes {max} (`message_bytes_max`, of its limits or of the token's)"
+                ));
             }
         }
         match error {

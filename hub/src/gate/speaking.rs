@@ -23,6 +23,7 @@ use crate::gate::limits::Limits;
 use crate::gate::line::{Deadline, Line};
 use crate::gate::link::{Handover, Link};
 use crate::gate::proxies::Peer;
+use crate::gate::rest::Rest;
 use crate::gate::shown;
 use crate::gate::stream::Stream;
 use crate::seats::Shown;
@@ -138,17 +139,28 @@ impl Speaker {
         service_fn(move |request| speaker.clone().answer(request))
     }
 
-    async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         self.line.asks();
         let version = request.version();
+        let mut request = request.map(|body| match version {
+            Version::HTTP_2 => Body::new(Rest::new(body)),
+            _ => Body::new(body),
+        });
         name_host(&mut request);
         request.extensions_mut().insert(ConnectInfo(self.peer));
         request.extensions_mut().insert(Arc::clone(&self.line));
         if let Some(leave) = &self.leave {
             request.extensions_mut().insert(Arc::clone(leave));
         }
-        let asked = enabled!(target: "http", Level::DEBUG)
-            .then(|| format!("{:.32} {}", request.method().as_str(), shown(request.uri().path())));
+        let asked = enabled!(target: "http", Level::DEBUG).then(|| {
+            let client = self.door.proxies.client_of(self.peer, request.headers());
+            format!(
+                "{} asks {:.32} {}",
+                Shown(client),
+                request.method().as_str(),
+                shown(request.uri().path())
+            )
+        });
         let service = TowerToHyperService::new(self.routers.of(request.headers()).clone());
         let mut answer = if version == Version::HTTP_2 {
             // The connection's own time is over with that of its last request: each has one besides.
@@ -160,7 +172,7 @@ impl Speaker {
             service.call(request).await?
         };
         if let Some(asked) = asked {
-            debug!(target: "http", "{} asks {asked} and is told {}", Shown(self.peer.address), answer.status().as_u16());
+            debug!(target: "http", "{asked} and is told {}", answer.status().as_u16());
         }
         let goes = self.door.is_closed() || !self.line.is_inside() && self.door.is_crowded(self.peer);
         if version == Version::HTTP_2 {
@@ -177,7 +189,7 @@ impl Speaker {
 
 /// By which name the hub is asked stands in `Host`, whatever else said it: where a request names it itself, that counts (RFC
 /// 9112, section 3.2.2, and RFC 9113, section 8.3.1).
-fn name_host(request: &mut Request<Incoming>) {
+fn name_host(request: &mut Request<Body>) {
     if let Some(authority) = request.uri().authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {

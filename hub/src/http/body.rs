@@ -37,8 +37,10 @@ pub async fn read(
         let detail = "bodies come as they are: `content-encoding` is not taken";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_supported", detail));
     }
-    let too_large =
-        || Problem::from(Code::TooLarge).saying(format!("a body has at most {bytes_max} bytes here"));
+    let too_large = || {
+        Problem::from(Code::TooLarge)
+            .saying(format!("a body has at most {bytes_max} bytes here, by the hub's limits or the token's"))
+    };
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large());
     }

@@ -121,7 +121,9 @@ fn selectors(query: &Query, caller: &Caller, topics: &Topics) -> Result<Vec<Sele
     for name in query.all("topic") {
         let wrong = |why: String| Problem::bad_request(format!("`topic` {why}"));
         if seen.len() == names_max {
-            return Err(wrong(format!("comes more than {names_max} times")));
+            let by =
+                if names_max < TOPICS_MAX { ", by `subscriptions_max` of the hub or the token" } else { "" };
+            return Err(wrong(format!("comes more than {names_max} times{by}")));
         }
         if !seen.insert(name) {
             return Err(wrong(format!("is `{}` twice", shown(name))));
@@ -136,7 +138,8 @@ fn selectors(query: &Query, caller: &Caller, topics: &Topics) -> Result<Vec<Sele
         })?;
         patterns += usize::from(matches!(*granted, Selector::Pattern(_)));
         if patterns > patterns_max {
-            return Err(wrong(format!("names more than {patterns_max} patterns")));
+            let by = "by `patterns_max` of the hub or the token";
+            return Err(wrong(format!("names more than {patterns_max} patterns, {by}")));
         }
         selectors.push((*granted).clone());
     }

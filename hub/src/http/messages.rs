@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tidewire_hub_core::calls::Placed;
 use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
+use tidewire_hub_core::limits::of_bearer::Bound;
 use tidewire_protocol::client_frame::Batch;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::number::ProducerId;
@@ -87,7 +88,7 @@ pub(super) async fn publish(
     let visitor = api.enter(&parts).await?;
     let content = content_of(&parts.headers)?;
     let limits = api.desk().topics().limits();
-    let bytes_max = limits.message_bytes_max;
+    let bytes_max = visitor.caller.at_most(Bound::MessageBytes, limits.message_bytes_max);
     let whole = body::read(&parts.headers, body, bytes_max, &visitor.account, limits).await?;
     body::check(content, &whole.bytes)?;
     let message = NewMessage { topic: &topic, content, payload: &whole.bytes };

@@ -13,11 +13,11 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::gate::Gate;
 use crate::gate::origin::well_formed;
 use crate::gate::proxies::Peer;
 use crate::gate::refusals::Reason;
 use crate::gate::speaking::SEC_FETCH_SITE;
+use crate::gate::{Gate, shown};
 use crate::hosts::Host;
 use crate::http::problem::Problem;
 
@@ -88,11 +88,16 @@ pub(super) fn turned_away(gate: &Gate, headers: &HeaderMap, peer: Option<&Connec
         }
         None => {
             let (why, detail) = if gate.origins().absent {
-                ("without a token programs may not ask by a name that is not the hub's", NO_NAME)
+                let host = headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+                let host = host.map_or_else(|| "none".into(), |host| shown(&host));
+                let why = format!(
+                    "without a token programs may not ask by a name that is not the hub's (it is {host})"
+                );
+                (why, NO_NAME)
             } else {
-                ("programs may not ask without a token", NO_PROGRAM)
+                ("programs may not ask without a token".to_owned(), NO_PROGRAM)
             };
-            (Reason::NoOrigin, why.to_owned(), detail)
+            (Reason::NoOrigin, why, detail)
         }
     };
     if let Some(client) = client {
