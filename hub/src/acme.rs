@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -15,7 +15,8 @@ use crate::acme::order::{NoOrder, order};
 use crate::acme::store::Store;
 use crate::fetch::Trust;
 use crate::tls::proofs::Proofs;
-use crate::tls::{BadPair, Files, Pair, Tls};
+use crate::tls::validity::Time;
+use crate::tls::{BadFile, Files, Pair, Tls, Unfit};
 
 mod order;
 
@@ -50,21 +51,24 @@ enum NoCertificate {
     /// Nothing came of it in time.
     #[error("it took longer than {} s", ORDER_TIME.as_secs())]
     TooLate,
-    /// Where another one would be ordered at once, and then another, an authority's limits would soon be reached.
+    /// Another one would be ordered at once, and then another: an authority's limits would soon be reached.
     #[error(
         "what the authority gave is not for all these names, or its time is nearly over by this machine's clock"
     )]
-    DueAtOnce,
-    /// It cannot be used.
-    #[error("what the authority gave cannot be used: {0}")]
-    Unusable(#[from] BadPair),
+    OfNoUse,
+    /// It is no certificate with its key.
+    #[error("what the authority gave should have been {0}")]
+    NoPair(#[from] BadFile),
+    /// They cannot be used.
+    #[error("what the authority gave should have been {0}")]
+    Unfit(#[from] Unfit),
 }
 
 impl Plan {
     /// Where certificate and key are, if there are some.
     #[must_use]
     pub fn files(&self) -> Files {
-        let path = Store::new(&self.folder).certificate();
+        let path = Store::new(&self.folder, &self.directory).certificate();
         Files { certificate: path.clone(), key: path }
     }
 
@@ -77,34 +81,47 @@ impl Plan {
 /// Keeps a certificate valid, for ever. What is `asked` has it try at once.
 pub async fn keep(plan: Plan, tls: Arc<Tls>, asked: Arc<Notify>) {
     let Some(proofs) = tls.proofs() else { return };
-    let mut tries = Tries::default();
+    let store = Store::new(&plan.folder, &plan.directory);
+    let mut tries = Tries::known(&store);
+    // A hub that is started again and again is not to ask as often.
+    let mut wait = tries.wait(wall());
     loop {
-        let mut may_be_sooner = true;
-        let wait = match due_in(&plan, &tls).await {
-            Some(wait) => {
-                tries.failures = 0;
-                wait.min(LOOK)
-            }
-            None => match renew(&plan, &tls, proofs).await {
-                Ok(()) => continue,
-                Err(why) => {
-                    let (wait, names) = (tries.failed(Instant::now()), plan.names.join(", "));
-                    may_be_sooner = !tries.are_many();
-                    let sooner = if may_be_sooner { ", or upon SIGHUP" } else { "" };
-                    warn!(
-                        target: "server",
-                        "no certificate for {names} from {}: {why}; it is tried again in {} min{sooner}",
-                        plan.directory,
-                        wait.as_secs() / 60
-                    );
-                    wait
-                }
-            },
-        };
+        if wait.is_zero() {
+            wait = match due_in(&plan, &tls) {
+                Some(due) => due.min(LOOK),
+                None => match renew(&plan, &store, &tls, proofs).await {
+                    Ok(()) => {
+                        tries = Tries::default();
+                        LOOK
+                    }
+                    Err(why) => {
+                        let wait = tries.failed(wall(), matches!(why, NoCertificate::OfNoUse));
+                        let kept = store.keep_failures(tries.lately.iter().copied());
+                        tell(&plan, &why, wait, tries.are_many(), kept.err());
+                        wait
+                    }
+                },
+            };
+        }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = asked.notified(), if may_be_sooner => {}
+            () = asked.notified(), if !tries.are_many() => {}
         }
+        wait = Duration::ZERO;
+    }
+}
+
+fn tell(plan: &Plan, why: &NoCertificate, wait: Duration, is_all: bool, unkept: Option<io::Error>) {
+    let sooner = if is_all { "" } else { ", or upon SIGHUP" };
+    warn!(
+        target: "server",
+        "no certificate for {} from {}: {why}; it is tried again in {} min{sooner}",
+        plan.names.join(", "),
+        plan.directory,
+        wait.as_secs() / 60
+    );
+    if let Some(unkept) = unkept {
+        warn!(target: "server", "a hub that starts again will try sooner, since that cannot be kept: {unkept}");
     }
 }
 
@@ -113,21 +130,40 @@ pub async fn keep(plan: Plan, tls: Arc<Tls>, asked: Arc<Notify>) {
 struct Tries {
     /// Since the last certificate.
     failures: u32,
-    /// When some of the last hour did.
-    lately: VecDeque<Instant>,
+    /// When some of the last hour did, in seconds since 1970.
+    lately: VecDeque<u64>,
 }
 
 impl Tries {
-    /// Another has: gives after how long it is tried again. Authorities allow few failures an hour.
-    fn failed(&mut self, now: Instant) -> Duration {
-        self.lately.retain(|then| now.duration_since(*then) < HOUR);
+    /// What a hub before has left.
+    fn known(store: &Store) -> Self {
+        let mut tries = Self { failures: 0, lately: store.failures().into() };
+        tries.forget(wall());
+        tries.failures = tries.lately.len() as u32;
+        tries
+    }
+
+    /// What is not of the last hour, or of a time to come, as clocks go.
+    fn forget(&mut self, now: u64) {
+        self.lately.retain(|then| *then <= now && now - then < HOUR.as_secs());
+    }
+
+    /// Another has, perhaps for a reason that will not go away: gives after how long it is tried again. Authorities allow few
+    /// failures an hour, and not many certificates a week.
+    fn failed(&mut self, now: u64, is_lasting: bool) -> Duration {
+        self.forget(now);
         self.lately.push_back(now);
-        let wait = PAUSE_MIN.saturating_mul(1 << self.failures.min(16)).min(PAUSE_MAX);
         self.failures = self.failures.saturating_add(1);
-        match self.lately.front() {
-            Some(first) if self.are_many() => wait.max(HOUR.saturating_sub(now.duration_since(*first))),
-            _ => wait,
-        }
+        if is_lasting { PAUSE_MAX } else { self.wait(now) }
+    }
+
+    /// How long to wait before the next.
+    fn wait(&self, now: u64) -> Duration {
+        let Some(last) = self.lately.back() else { return Duration::ZERO };
+        let doubled = PAUSE_MIN.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(PAUSE_MAX);
+        let first = self.lately.front().filter(|_| self.are_many());
+        let until = first.map_or(0, |first| first + HOUR.as_secs()).max(last + doubled.as_secs());
+        Duration::from_secs(until.saturating_sub(now))
     }
 
     /// Whether one more might be too many for an authority.
@@ -137,33 +173,38 @@ impl Tries {
 }
 
 /// After how long another certificate is to be got; none if that is now.
-async fn due_in(plan: &Plan, tls: &Tls) -> Option<Duration> {
-    let time = tls.time()?;
-    let (files, asked) = (tls.files().clone(), plan.clone());
-    // Files may be slow.
-    let fits = tokio::task::spawn_blocking(move || files.read().is_ok_and(|pair| asked.fits(&pair)));
-    if !fits.await.unwrap_or(false) {
-        return None;
-    }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // What authorities advise: when a third of its time is left.
-    let due = Duration::from_secs(time.to.saturating_sub((time.to - time.from.min(time.to)) / 3));
-    due.checked_sub(now).filter(|wait| !wait.is_zero())
+fn due_in(plan: &Plan, tls: &Tls) -> Option<Duration> {
+    let fits = plan.names.iter().all(|name| tls.is_for(name));
+    tls.time().filter(|_| fits).and_then(left)
 }
 
-async fn renew(plan: &Plan, tls: &Arc<Tls>, proofs: &Arc<Proofs>) -> Result<(), NoCertificate> {
-    let store = Store::new(&plan.folder);
-    let kept = |source| NoCertificate::NotKept { path: plan.folder.clone(), source };
-    store.prepare().map_err(kept)?;
-    info!(target: "server", "a certificate for {} is ordered from {}", plan.names.join(", "), plan.directory);
-    let order = order(plan, &store, proofs);
+/// How long until a certificate of this time is to be replaced: when a third of its time is left, as authorities advise.
+fn left(Time { from, to }: Time) -> Option<Duration> {
+    let due = to.saturating_sub((to - from.min(to)) / 3);
+    due.checked_sub(wall()).filter(|left| *left > 0).map(Duration::from_secs)
+}
+
+/// The system's time in seconds since 1970.
+fn wall() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+async fn renew(plan: &Plan, store: &Store, tls: &Tls, proofs: &Arc<Proofs>) -> Result<(), NoCertificate> {
+    store.prepare().map_err(|source| NoCertificate::NotKept { path: plan.folder.clone(), source })?;
+    let names = plan.names.join(", ");
+    info!(target: "server", "a certificate for {names} is ordered from {}", plan.directory);
+    let order = order(plan, store, proofs);
     let ordered = timeout(ORDER_TIME, order).await.map_err(|_| NoCertificate::TooLate)??;
-    store.keep_certificate(&ordered).map_err(kept)?;
-    tls.read_again()?;
-    if due_in(plan, tls).await.is_none() {
-        return Err(NoCertificate::DueAtOnce);
+    // What there is stays in its place until this is known to be better.
+    let pair = Pair::of_pem(ordered.as_bytes())?;
+    if !plan.fits(&pair) || pair.time().and_then(left).is_none() {
+        return Err(NoCertificate::OfNoUse);
     }
-    info!(target: "server", "there is a certificate for {}, and it holds for new connections", plan.names.join(", "));
+    tls.show(pair)?;
+    info!(target: "server", "there is a certificate for {names}, and it holds for new connections");
+    if let Err(error) = store.keep_certificate(&ordered) {
+        warn!(target: "server", "the certificate cannot be kept, and has to be got again at the next start: {error}");
+    }
     Ok(())
 }
 
@@ -179,24 +220,48 @@ const LOOK: Duration = HOUR;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn failures_are_tried_again_ever_more_rarely_and_never_more_than_four_an_hour() {
-        let (mut tries, mut now, mut minutes) = (Tries::default(), Instant::now(), Vec::new());
+        let (mut tries, mut now, mut minutes) = (Tries::default(), 1_000_000, Vec::new());
         for _ in 0..10 {
-            let wait = tries.failed(now);
+            let wait = tries.failed(now, false);
             minutes.push(wait.as_secs() / 60);
-            now += wait;
+            now += wait.as_secs();
         }
         assert_eq!(minutes, [2, 4, 8, 46, 32, 64, 128, 256, 360, 360]);
         // Whoever asks for more gets as many.
         let mut tries = Tries::default();
         let asked = (0..10).take_while(|_| {
-            tries.failed(now);
+            tries.failed(now, false);
             !tries.are_many()
         });
         assert_eq!(asked.count(), FAILURES_AN_HOUR - 1);
-        assert!(tries.failed(now) >= HOUR);
+        assert!(tries.failed(now, false) >= HOUR);
+        assert_eq!(Tries::default().failed(now, true), PAUSE_MAX);
+    }
+
+    #[test]
+    fn a_hub_that_is_started_again_waits_as_the_last_one_would() {
+        let folder = std::env::temp_dir().join(format!("tidewire-acme-{}", std::process::id()));
+        let store = Store::new(&folder, "https://acme.example.com/dir");
+        let begin = || {
+            let tries = Tries::known(&store);
+            (tries.wait(wall()).as_secs(), tries.are_many())
+        };
+        assert_eq!(begin(), (0, false));
+        store.prepare().unwrap();
+        store.keep_failures([wall() - 4_000, wall() - 30].into_iter()).unwrap();
+        let (wait, are_many) = begin();
+        assert!((85..=90).contains(&wait) && !are_many, "{wait}");
+        store.keep_failures([wall() - 3_000; FAILURES_AN_HOUR].into_iter()).unwrap();
+        let (wait, are_many) = begin();
+        assert!((595..=600).contains(&wait) && are_many, "{wait}");
+        // A clock that was set back.
+        store.keep_failures([wall() + 9_000; 9].into_iter()).unwrap();
+        assert_eq!(begin(), (0, false));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

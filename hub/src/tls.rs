@@ -36,8 +36,8 @@ pub struct Tls {
 #[derive(Debug)]
 struct Held {
     config: Arc<ServerConfig>,
-    /// Whether there is a certificate.
-    is_there: bool,
+    /// The certificate, if there is one.
+    certificate: Option<CertificateDer<'static>>,
     /// From when to when it is valid, as far as that can be read.
     time: Option<Time>,
 }
@@ -154,7 +154,12 @@ impl Tls {
 
     /// Whether there is a certificate: where the hub gets it by itself, that may take a while.
     pub fn is_there(&self) -> bool {
-        self.held().is_there
+        self.held().certificate.is_some()
+    }
+
+    /// Whether the certificate is for this name.
+    pub fn is_for(&self, name: &str) -> bool {
+        self.held().certificate.as_ref().is_some_and(|certificate| is_for(certificate, name))
     }
 
     /// From when to when the certificate is valid.
@@ -195,9 +200,18 @@ impl Tls {
         self.seen().read = self.files.stamp();
         let pair = self.files.read()?;
         let warning = pair.warning();
+        self.show(pair)?;
+        Ok(warning)
+    }
+
+    /// Shows another pair from now on, whatever the files say.
+    ///
+    /// # Errors
+    /// [`Unfit`] if it does not fit. Then nothing changes.
+    pub fn show(&self, pair: Pair) -> Result<(), Unfit> {
         let held = Held::new(Some(pair), self.proofs.as_ref())?;
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
-        Ok(warning)
+        Ok(())
     }
 
     /// Nothing can fail half-way under this lock, so a poisoned one is as good as any.
@@ -208,8 +222,9 @@ impl Tls {
 
 impl Held {
     fn new(pair: Option<Pair>, proofs: Option<&Arc<Proofs>>) -> Result<Self, Unfit> {
-        let (is_there, time) = (pair.is_some(), pair.as_ref().and_then(|pair| Time::of(&pair.chain)));
-        Ok(Self { config: Arc::new(config(pair, proofs)?), is_there, time })
+        let certificate = pair.as_ref().and_then(|pair| pair.chain.first().cloned());
+        let time = pair.as_ref().and_then(Pair::time);
+        Ok(Self { config: Arc::new(config(pair, proofs)?), certificate, time })
     }
 }
 
@@ -240,6 +255,19 @@ impl Pair {
         Self { chain, key }
     }
 
+    /// Those of a text that has both.
+    ///
+    /// # Errors
+    /// [`BadFile`] says what is missing.
+    pub fn of_pem(text: &[u8]) -> Result<Self, BadFile> {
+        Ok(Self { chain: chain_of(text)?, key: key_of(text)? })
+    }
+
+    /// From when to when the certificate is valid.
+    pub fn time(&self) -> Option<Time> {
+        Time::of(&self.chain)
+    }
+
     /// What clients will have against the certificate because of the time, as a clause.
     pub fn warning(&self) -> Option<String> {
         Validity::now(&self.chain).complaint()
@@ -247,10 +275,13 @@ impl Pair {
 
     /// Whether the certificate is for this name.
     pub fn is_for(&self, name: &str) -> bool {
-        let name = ServerName::try_from(name);
-        let certificate = self.chain.first().map(ParsedCertificate::try_from);
-        matches!((certificate, name), (Some(Ok(certificate)), Ok(name)) if verify_server_name(&certificate, &name).is_ok())
+        self.chain.first().is_some_and(|certificate| is_for(certificate, name))
     }
+}
+
+fn is_for(certificate: &CertificateDer<'_>, name: &str) -> bool {
+    let (certificate, name) = (ParsedCertificate::try_from(certificate), ServerName::try_from(name));
+    matches!((certificate, name), (Ok(certificate), Ok(name)) if verify_server_name(&certificate, &name).is_ok())
 }
 
 fn config(pair: Option<Pair>, proofs: Option<&Arc<Proofs>>) -> Result<ServerConfig, Unfit> {
@@ -298,8 +329,11 @@ fn certified(Pair { chain, key }: Pair, provider: &CryptoProvider) -> Result<Cer
 /// # Errors
 /// [`BadFile`] says what it should have been.
 pub fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadFile> {
-    let content = content(path)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
+    chain_of(&content(path)?)
+}
+
+fn chain_of(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadFile> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(content).collect();
     let chain = chain.map_err(|error| BadFile::NoPem(error.to_string()))?;
     if chain.is_empty() { Err(BadFile::NoCertificate) } else { Ok(chain) }
 }
@@ -309,8 +343,12 @@ pub fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadFile> {
 /// # Errors
 /// [`BadFile`] says what it should have been.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, BadFile> {
+    key_of(&content(path)?)
+}
+
+fn key_of(content: &[u8]) -> Result<PrivateKeyDer<'static>, BadFile> {
     use rustls::pki_types::pem::Error;
-    PrivateKeyDer::from_pem_slice(&content(path)?).map_err(|error| match error {
+    PrivateKeyDer::from_pem_slice(content).map_err(|error| match error {
         Error::NoItemsFound => BadFile::NoKey,
         // What is in the file is told nobody.
         _ => BadFile::NoPem("a line of it is wrong".into()),

@@ -116,7 +116,14 @@ impl Pebble {
     }
 
     fn kept(&self, name: &str) -> PathBuf {
-        self.folder.0.join("kept/acme").join(name)
+        let kept = self.folder.0.join("kept/acme");
+        // Each authority has a folder there.
+        let of_this = |entry: fs::DirEntry| {
+            entry.file_name().to_str().unwrap().starts_with("127.0.0.1-").then(|| entry.path())
+        };
+        let found =
+            fs::read_dir(&kept).ok().and_then(|entries| entries.map(Result::unwrap).find_map(of_this));
+        found.unwrap_or(kept).join(name)
     }
 
     /// Whether the hub shows a certificate of this authority for a name.

@@ -8,7 +8,6 @@ use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, ChallengeType, Error, Identifier, NewAccount, NewOrder,
     Order, OrderStatus, RetryPolicy,
 };
-use serde::{Deserialize, Serialize};
 
 use crate::acme::Plan;
 use crate::acme::exchange::Exchange;
@@ -35,13 +34,6 @@ pub(super) enum NoOrder {
         "`{name}` is not proved: {why}; the authority connects to port 443 of it, which has to lead to this hub without TLS ending before"
     )]
     NotProved { name: String, why: String },
-}
-
-/// An account, and where it is one.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    directory: String,
-    credentials: AccountCredentials,
 }
 
 /// Gets a certificate: gives its key, and behind it the certificate with those that lead to an authority, as PEM.
@@ -73,16 +65,15 @@ pub(super) async fn order(plan: &Plan, store: &Store, proofs: &Arc<Proofs>) -> R
 async fn account(plan: &Plan, store: &Store) -> Result<Account, NoOrder> {
     let builder = || Account::builder_with_http(Box::new(Exchange { trust: plan.trust.clone() }));
     let kept = store.read_account().map_err(NoOrder::Account)?;
-    let kept = kept.map(|content| serde_json::from_slice::<Kept>(&content)).transpose();
-    let kept = kept.map_err(|error| NoOrder::Account(error.into()))?;
-    if let Some(Kept { credentials, .. }) = kept.filter(|kept| kept.directory == plan.directory) {
+    let kept = kept.map(|content| serde_json::from_slice::<AccountCredentials>(&content)).transpose();
+    if let Some(credentials) = kept.map_err(|error| NoOrder::Account(error.into()))? {
         return Ok(builder().from_credentials(credentials).await?);
     }
     let contact = plan.contact.as_ref().map(|contact| format!("mailto:{contact}"));
     let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
     let wish = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
     let (account, credentials) = builder().create(&wish, plan.directory.clone(), None).await?;
-    let content = serde_json::to_vec(&Kept { directory: plan.directory.clone(), credentials });
+    let content = serde_json::to_vec(&credentials);
     let content = content.map_err(|error| NoOrder::Account(error.into()))?;
     store.keep_account(&content).map_err(NoOrder::Account)?;
     Ok(account)

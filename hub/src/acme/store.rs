@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::small_file;
 
 /// A folder for them.
@@ -12,9 +14,14 @@ use crate::small_file;
 pub struct Store(PathBuf);
 
 impl Store {
-    /// That in this folder.
-    pub fn new(folder: &Path) -> Self {
-        Self(folder.to_owned())
+    /// That for one authority in this folder: what one has given is none of another's.
+    pub fn new(folder: &Path, directory: &str) -> Self {
+        let digest = Sha256::digest(directory);
+        let print: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let (_, rest) = directory.split_once("://").unwrap_or(("", directory));
+        let host: String =
+            rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.' || *c == '-').collect();
+        Self(folder.join(format!("{host}-{print}")))
     }
 
     /// The file with the key, and the certificate behind it with those that lead to an authority.
@@ -36,8 +43,30 @@ impl Store {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.recursive(true).create(&self.0)?;
         let trial = self.0.join("certificate.pem.new");
-        create(&trial)?;
+        let mut file = create(&trial)?;
+        // A full disk takes the name of a file, and nothing in it.
+        file.write_all(&[b'\n'; TRIAL_BYTES])?;
+        file.sync_all()?;
         fs::remove_file(trial)
+    }
+
+    /// When tries have failed, in seconds since 1970, as far as that is known.
+    pub fn failures(&self) -> Vec<u64> {
+        let content = small_file::content(&self.failed(), ACCOUNT_BYTES_MAX).unwrap_or_default();
+        String::from_utf8_lossy(&content).lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// Keeps when some have, for a hub that is started again and again.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn keep_failures(&self, times: impl Iterator<Item = u64>) -> io::Result<()> {
+        let lines: String = times.map(|time| format!("{time}\n")).collect();
+        write(&self.failed(), lines.as_bytes())
+    }
+
+    fn failed(&self) -> PathBuf {
+        self.0.join("failures")
     }
 
     /// The account that was kept, if there is one.
@@ -106,5 +135,7 @@ fn create(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// More than a key, a certificate and those that lead to an authority take.
+const TRIAL_BYTES: usize = 32 << 10;
 /// No account has more.
 const ACCOUNT_BYTES_MAX: u64 = 65_536;
