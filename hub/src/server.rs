@@ -37,6 +37,8 @@ pub struct Server {
     /// Limits of the gate as they are written: what there are open files for may be less.
     limits: Mutex<gate::limits::Limits>,
     open_files: Option<OpenFiles>,
+    /// Where operators come, if they have an address of their own.
+    of_operators: Option<Arc<Door>>,
     /// Has the certificate looked at that the hub gets by itself.
     wants_certificate: Arc<Notify>,
     /// What runs until the hub stops: accept loops, and the teller of refusals.
@@ -101,9 +103,10 @@ impl Server {
             tasks.push(tokio::spawn(acme::keep(plan, tls, Arc::clone(&wants_certificate))));
         }
         let admin_address = own.as_ref().map(|(_, address)| address.clone());
-        if let Some((listener, _)) = own {
-            let limits = gate::limits::Limits { handshakes_max: OPERATORS_MAX, ..config.gate };
-            let door = Door::new(limits, Proxies::default(), None, Arc::clone(&refusals));
+        let of_operators = own
+            .as_ref()
+            .map(|_| Door::new(for_operators(&config.gate), Proxies::default(), None, Arc::clone(&refusals)));
+        if let Some(((listener, _), door)) = own.zip(of_operators.clone()) {
             tasks.push(tokio::spawn(accept::serve(
                 listener,
                 operators.router(config.admin_hosts).into(),
@@ -125,6 +128,7 @@ impl Server {
             tls: config.tls,
             limits,
             open_files,
+            of_operators,
             wants_certificate,
             tasks,
             drain: config.drain,
@@ -182,6 +186,9 @@ impl Server {
             (limits.handshakes_max, limits.refusals_max) = (now.handshakes_max, now.refusals_max);
         } else {
             limits = (*self.gate.door().limits()).clone();
+        }
+        if let Some(door) = &self.of_operators {
+            door.change(for_operators(&limits));
         }
         self.gate.change(origins, limits);
         Ok(format!(
@@ -269,6 +276,11 @@ fn tell_shortage(shortage: Option<Shortage>) {
              files (ulimit -n, LimitNOFILE) or lower `limits.connections_max`"
         );
     }
+}
+
+/// Limits where operators come, who are few.
+fn for_operators(limits: &gate::limits::Limits) -> gate::limits::Limits {
+    gate::limits::Limits { handshakes_max: OPERATORS_MAX, ..limits.clone() }
 }
 
 /// Listens where clients and operators connect, and tells which ports were free if 0 was asked for.

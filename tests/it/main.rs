@@ -20,6 +20,7 @@ mod handshakes;
 mod history;
 mod http;
 mod http2;
+mod http2_bounds;
 mod http_callers;
 mod logs;
 mod native_client;

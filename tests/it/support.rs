@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod hub;
 pub(crate) mod keyed;
 pub(crate) mod listener;

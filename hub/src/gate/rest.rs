@@ -1,6 +1,7 @@
 //! The body of a request by HTTP/2 whose answer did not wait for it. What is left is taken in and forgotten, up to a bound: a stream that
 //! is ended before its client has said all makes some clients (curl up to 7.88 among them) forget the answer.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,16 +21,16 @@ impl Rest {
 
 impl Body for Rest {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.0 {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
+        let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
+        Poll::Ready(match frame {
+            // A client that takes its request back for no reason, or has gone, has not said all of it.
+            None if !body.is_end_stream() => Some(Err(io::ErrorKind::UnexpectedEof.into())),
+            frame => frame.map(|frame| frame.map_err(io::Error::other)),
+        })
     }
 
     fn is_end_stream(&self) -> bool {

@@ -119,9 +119,18 @@ impl Speaker {
     async fn second(self, stream: Stream) {
         let connection = builder(&self.door.limits()).serve_connection(TokioIo::new(stream), self.service());
         let mut connection = std::pin::pin!(connection);
+        // Whoever says nothing stands at the door no longer than by HTTP/1.1.
+        let silence = Duration::from_millis(self.door.limits().handshake_ms);
+        let is_silent = async {
+            tokio::time::sleep(silence).await;
+            if self.line.has_asked() {
+                std::future::pending::<()>().await;
+            }
+        };
         let serve = async {
             tokio::select! {
                 _ = connection.as_mut() => return,
+                () = is_silent => return,
                 () = self.door.closed() => {}
                 () = self.enough.notified() => {}
             }
@@ -142,6 +151,9 @@ impl Speaker {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         self.line.asks();
         let version = request.version();
+        if version == Version::HTTP_2 && request.headers().len() > self.door.limits().headers_max {
+            return Ok((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_MANY).into_response());
+        }
         let mut request = request.map(|body| match version {
             Version::HTTP_2 => Body::new(Rest::new(body)),
             _ => Body::new(body),
@@ -177,7 +189,8 @@ impl Speaker {
         let goes = self.door.is_closed() || !self.line.is_inside() && self.door.is_crowded(self.peer);
         if version == Version::HTTP_2 {
             // There each stream ends by itself, and the connection in a way of its own.
-            if answer.headers_mut().remove(CONNECTION).is_some() || goes {
+            answer.headers_mut().remove(CONNECTION);
+            if goes {
                 self.enough.notify_one();
             }
         } else if goes && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -230,6 +243,7 @@ const SENT_BYTES: usize = 32 << 10;
 const STREAM_BYTES: u32 = 64 << 10;
 const CONNECTION_BYTES: u32 = 256 << 10;
 const RESETS_MAX: usize = 20;
+const TOO_MANY: &str = "the request has more headers than `headers_max`\n";
 const TOO_LATE: &str = "the request takes too long\n";
 /// Who says nothing for so long is asked whether it is there.
 const PING_AFTER: Duration = Duration::from_secs(20);

@@ -22,7 +22,15 @@ pub enum Stream {
     /// Without TLS.
     Plain(Plain),
     /// With it.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Tls>),
+}
+
+/// A connection with TLS.
+#[derive(Debug)]
+pub struct Tls {
+    stream: TlsStream<TcpStream>,
+    /// Bytes that were read since somebody else had a turn.
+    taken: usize,
 }
 
 /// A connection without TLS.
@@ -65,6 +73,21 @@ impl Plain {
     }
 }
 
+impl Tls {
+    /// Lets others have a turn now and then: frames of HTTP/2 are small, and are all taken that there are.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.taken >= TURN_BYTES {
+            self.taken = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let known = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.taken = if read.is_ready() { self.taken + buffer.filled().len() - known } else { 0 };
+        read
+    }
+}
+
 impl Stream {
     /// A connection of a peer on which HTTP is spoken as it is.
     pub(super) fn plain(stream: TcpStream, peer: IpAddr, refusals: &Arc<Refusals>) -> Self {
@@ -83,7 +106,7 @@ impl Stream {
         }
         match TlsAcceptor::from(config).accept(stream).await {
             Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(proofs::PROTOCOL) => Err(NoTls::Proved),
-            Ok(stream) => Ok(Self::Tls(Box::new(stream))),
+            Ok(stream) => Ok(Self::Tls(Box::new(Tls { stream, taken: 0 }))),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(NoTls::Failed(error)),
             Err(_) => Err(NoTls::Gone),
         }
@@ -93,7 +116,7 @@ impl Stream {
     pub(super) fn is_http2(&self) -> bool {
         match self {
             Self::Plain(_) => false,
-            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(HTTP2),
+            Self::Tls(tls) => tls.stream.get_ref().1.alpn_protocol() == Some(HTTP2),
         }
     }
 
@@ -101,8 +124,8 @@ impl Stream {
     pub(super) fn into_parts(self) -> io::Result<(std::net::TcpStream, Option<Box<ServerConnection>>)> {
         match self {
             Self::Plain(plain) => Ok((plain.stream.into_std()?, None)),
-            Self::Tls(stream) => {
-                let (stream, session) = stream.into_inner();
+            Self::Tls(tls) => {
+                let (stream, session) = tls.stream.into_inner();
                 Ok((stream.into_std()?, Some(Box::new(session))))
             }
         }
@@ -117,7 +140,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(plain) => plain.poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(tls) => tls.poll_read(cx, buffer),
         }
     }
 }
@@ -126,21 +149,21 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(&mut plain.stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(&mut plain.stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(&mut plain.stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_shutdown(cx),
         }
     }
 
@@ -151,14 +174,17 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(&mut plain.stream).poll_write_vectored(cx, parts),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_write_vectored(cx, parts),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(plain) => plain.stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Tls(tls) => tls.stream.is_write_vectored(),
         }
     }
 }
+
+/// Some thousand of the smallest frames.
+const TURN_BYTES: usize = 32 << 10;

@@ -165,7 +165,7 @@ fn resume(
 
 /// Topics and patterns of one request: an id has a place for each, and has to fit into a head.
 const TOPICS_MAX: usize = 64;
-const VERSION: &str = "events are told over HTTP/1.1; a proxy in between has to speak it (in nginx `proxy_http_version 1.1`), \
+const VERSION: &str = "events are told over HTTP/1.1 or HTTP/2; a proxy in between has to speak it (in nginx `proxy_http_version 1.1`), \
                        or passes on HTTP/1.0";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
