@@ -94,21 +94,18 @@ impl World {
                 let this = &mut self.actors[from];
                 this.parties[index] = NOBODY;
                 let (uid, seq) = (this.published[index], this.seqs[index]);
-                let this = &mut self.actors[to];
                 let its = self.oracle.publishes[uid as usize].batch;
-                if its.count > 0 && its != batch {
+                let this = &mut self.actors[to];
+                if its != batch {
+                    this.pass_over(batch, begins, batch.count);
                     (batch, begins) = (its, this.published.len());
                 }
-                // Those of a batch follow each other, also where some have their outcome.
-                while its.count > 0 && this.published.len() < begins + (uid - its.first) as usize {
-                    this.published.push(its.first + (this.published.len() - begins) as Uid);
-                    this.seqs.push(0);
-                    this.parties.push(NOBODY);
-                }
+                this.pass_over(its, begins, uid.saturating_sub(its.first));
                 this.published.push(uid);
                 this.seqs.push(seq);
                 this.parties.push(side.party);
             }
+            self.actors[to].pass_over(batch, begins, batch.count);
             let all = first..self.actors[to].published.len();
             self.take_in_again(to, (side.party, side.incarnation), all.collect());
         } else {
@@ -175,6 +172,19 @@ impl World {
             if !this.taken_over {
                 self.oracle.sent(uid, splice.seq.0);
             }
+        }
+    }
+}
+
+impl Actor {
+    /// The numbers of a batch follow each other: those of its messages that have their outcome stay empty, here those of
+    /// its first so many, as far as none is taken. Else what comes next would be taken for one of the batch.
+    fn pass_over(&mut self, batch: Batch, begins: usize, count: u32) {
+        let end = begins + if batch.count > 0 { count as usize } else { 0 };
+        for place in self.published.len()..end {
+            self.published.push(batch.first + (place - begins) as Uid);
+            self.seqs.push(0);
+            self.parties.push(NOBODY);
         }
     }
 }
