@@ -211,6 +211,34 @@ fn outcomes_that_are_kept_count_as_memory() {
 }
 
 #[test]
+fn whoever_waits_for_room_gets_what_outcomes_held_once_their_publishers_say_more() {
+    let mut hub = Hub::new(room_for(300), vec![]);
+    let others: Vec<_> = (1..=8).map(|address| welcomed(&mut hub, address, address as u64)).collect();
+    others.iter().for_each(|id| _ = opened(&mut hub, *id, 1));
+    let mut next = vec![1; others.len()];
+    for _ in 0..400 {
+        for (id, next) in others.iter().zip(&mut next) {
+            hub.say(*id, &[unanswered(1, *next)]);
+            *next += u64::from(matches!(hub.heard(*id)[..], [Heard::Acked(..)]));
+        }
+    }
+    let late = welcomed(&mut hub, 9, 9);
+    let begun = |hub: &mut Hub, handles: std::ops::Range<u64>| {
+        let tries = handles.filter(|handle| {
+            hub.say(late, &[open_as(*handle, 0, &format!("late.{handle}")), publish_on(*handle, 1, b"m")]);
+            hub.heard(late).contains(&Heard::Acked(1, 1))
+        });
+        tries.count()
+    };
+    assert!(begun(&mut hub, 1..41) < 40, "most is in use");
+    for (id, next) in others.iter().zip(&next) {
+        hub.say(*id, &[publish_on(1, *next, b"m")]);
+        assert_eq!(hub.heard(*id), [Heard::Acked(*next, 1)]);
+    }
+    assert_eq!(begun(&mut hub, 41..81), 40);
+}
+
+#[test]
 fn a_fenced_participant_stays_so_whatever_comes_between() {
     let mut hub = Hub::new(Limits::default(), vec![]);
     let x = welcomed(&mut hub, 1, 100);

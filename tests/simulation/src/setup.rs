@@ -35,6 +35,8 @@ pub struct Setup {
     pub keeps_all: bool,
     /// Whether the hub may forget what a publisher did that is away.
     pub forgets: bool,
+    /// Whether there is hardly more room for windows than those take that are in use in a calm.
+    pub has_little_room: bool,
     /// Limits and rules of the hub.
     pub hub: Settings,
     /// Bytes that a socket buffers, at most.
@@ -79,6 +81,7 @@ impl Setup {
             late_log: 0,
             keeps_all: true,
             forgets: false,
+            has_little_room: false,
             hub,
             socket_bytes: 1 << 16,
             latency_ms: 5,
@@ -127,6 +130,7 @@ impl Setup {
             late_log,
             keeps_all,
             forgets: !keeps_all,
+            has_little_room: false,
             hub,
             socket_bytes: random.magnitude(40, 60_000),
             latency_ms: random.magnitude(1, 400),
@@ -162,6 +166,7 @@ impl Setup {
         let topics = (0..self.logs).map(topics_in).max().unwrap_or(TOPICS);
         // One account may have as many as are left for others, and some keep outcomes beside.
         self.forgets = true;
+        self.has_little_room = true;
         self.hub.limits.windows_bytes_max =
             (PARTIES_MAX * self.clients + self.callers + 4) * topics * WINDOW_BYTES;
         self

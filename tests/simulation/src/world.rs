@@ -172,6 +172,9 @@ impl World {
             self.pass(self.setup.round_ms);
             self.become_calm();
             self.pass(CALM_MS);
+            if self.say_more() {
+                self.pass(CALM_MS);
+            }
             self.check_calm();
             if self.oracle.violation().is_some() {
                 break;

@@ -70,6 +70,29 @@ impl World {
         self.drain(actor, &[]);
     }
 
+    /// Who has heard all outcomes lets go of them with what it publishes next, and until then they are in use. Where there
+    /// is little room for windows, somebody may wait for that: all others publish once more then. Tells whether they did.
+    pub(crate) fn say_more(&mut self) -> bool {
+        let here = (0..self.actors.len()).filter(|actor| !self.actors[*actor].closed);
+        let (done, waiting): (Vec<_>, Vec<_>) =
+            here.partition(|actor| self.actors[*actor].client.outbox_state().0 == 0);
+        if !self.setup.has_little_room || waiting.is_empty() {
+            return false;
+        }
+        self.note(|| format!("all others make room for clients {waiting:?}"));
+        for actor in done {
+            let Actor { counters, side, .. } = &self.actors[actor];
+            for (as_side, counters) in [(false, Some(*counters)), (true, side.map(|side| side.counters))] {
+                let used = |topic: &usize| counters.is_some_and(|counters| counters[*topic] > 0);
+                for topic in (0..TOPICS).filter(used) {
+                    self.publish_as(actor, as_side, topic as TopicIndex, 8, Batch::default());
+                }
+            }
+            self.drain(actor, &[]);
+        }
+        true
+    }
+
     /// Most are of one log.
     fn publish_some_batch(&mut self, actor: usize) {
         let random = &mut self.batches;
