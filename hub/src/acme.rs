@@ -112,7 +112,7 @@ pub async fn keep(plan: Plan, tls: Arc<Tls>, asked: Arc<Notify>) {
 }
 
 fn tell(plan: &Plan, why: &NoCertificate, wait: Duration, is_all: bool, unkept: Option<io::Error>) {
-    let sooner = if is_all { "" } else { ", or upon SIGHUP" };
+    let sooner = if is_all { "" } else { ", or when it is to read its configuration again" };
     warn!(
         target: "server",
         "no certificate for {} from {}: {why}; it is tried again in {} min{sooner}",

@@ -127,7 +127,7 @@ impl Gate {
         Arc::clone(&self.origins.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on others may come, and others bounds hold for whoever comes. Who is in stays.
+    /// From now on others may come, and other bounds hold for whoever comes. Who is in stays.
     pub fn change(&self, origins: Origins, limits: Limits) {
         self.connections.change(limits.connections_max, limits.connections_per_address_max);
         self.door.change(limits);

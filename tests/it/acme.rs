@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 use crate::support::eventually;
 use crate::support::file::OPEN;
 use crate::support::hub::{Hub, tidewire};
+use crate::support::keyed::now;
 use crate::support::page::Folder;
 use crate::support::port::Port;
 use crate::support::secured::{Authority, VALID, trusting};
@@ -126,6 +127,21 @@ impl Pebble {
         found.unwrap_or(kept).join(name)
     }
 
+    /// Who speaks only of proofs is shown none when none is due, and who speaks of other things, too, what everybody is shown.
+    fn shows_proofs_to_nobody_else(&self) {
+        let name = || ServerName::try_from("hub.example.com").unwrap();
+        for (protocols, is_shown) in [
+            (&["acme-tls/1"][..], false),
+            (&["acme-tls/1", "http/1.1"], true),
+            (&["http/1.1", "acme-tls/1"], true),
+        ] {
+            let mut config = (*trusting(&self.root(), rustls::DEFAULT_VERSIONS)).clone();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+            let shown = RawSocket::connect(self.hub.address()).secured_as(name(), &config.into());
+            assert_eq!(shown.is_ok(), is_shown, "{protocols:?}");
+        }
+    }
+
     /// Whether the hub shows a certificate of this authority for a name.
     fn vouches_for(&self, name: &'static str) -> bool {
         let config = trusting(&self.root(), rustls::DEFAULT_VERSIONS);
@@ -163,7 +179,10 @@ fn a_certificate_is_got_kept_and_replaced_when_names_change() {
     let ready = Hub::get_at(hub.admin(), "/readyz");
     assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
     let numbers = Hub::get_at(hub.admin(), "/metrics");
-    assert!(numbers.contains("\ntidewire_certificate_expiry_seconds "), "{numbers}");
+    let (_, expiry) = numbers.split_once("\ntidewire_certificate_expiry_seconds ").unwrap();
+    let expiry: u64 = expiry.lines().next().unwrap().parse().unwrap();
+    assert!(expiry > now() + 30 * 86_400, "{expiry}");
+    pebble.shows_proofs_to_nobody_else();
     #[cfg(unix)]
     for (name, mode) in [("account.json", 0o600), ("certificate.pem", 0o600), (".", 0o700)] {
         use std::os::unix::fs::PermissionsExt as _;
@@ -178,6 +197,14 @@ fn a_certificate_is_got_kept_and_replaced_when_names_change() {
     drop(hub);
     assert_eq!(fs::read(pebble.kept("certificate.pem")).unwrap(), kept);
 
+    // One of whose time less than a third is left is replaced by another.
+    let next_year = 1_971 + (now() / 31_556_952) as i32;
+    let old = pebble.authority.issue("hub.example.com", (2000, next_year));
+    fs::write(pebble.kept("certificate.pem"), format!("{}{}", old.key, old.certificate)).unwrap();
+    let hub = pebble.hub("[\"hub.example.com\"]");
+    eventually("it is renewed", || pebble.vouches_for("hub.example.com"));
+    drop(hub);
+
     // Another name needs another certificate; meanwhile the first holds.
     let hub = pebble.hub("[\"hub.example.com\", \"Other.example.com\"]");
     assert!(pebble.vouches_for("hub.example.com"));
@@ -189,7 +216,7 @@ fn a_certificate_is_got_kept_and_replaced_when_names_change() {
     pebble.forget();
     let hub = pebble.hub("[\"third.example.com\"]");
     eventually("the account is not known", || {
-        hub.errors().contains("it is tried again in 2 min, or upon SIGHUP")
+        hub.errors().contains("it is tried again in 2 min, or when it is to read its configuration again")
     });
     hub.signal("HUP");
     eventually("there is a new one", || pebble.vouches_for("third.example.com"));
@@ -228,9 +255,10 @@ fn a_name_that_leads_elsewhere_is_named_and_what_is_there_holds() {
 
 #[test]
 fn what_is_written_wrong_is_named() {
+    let folder = Folder::new();
     let check = |table: &str| {
-        let file = crate::support::file::File::new(&format!("{OPEN}{table}"));
-        let output = tidewire("check").args(["--config", file.path()]).output().unwrap();
+        let config = folder.write("hub.toml", &format!("{OPEN}{table}"));
+        let output = tidewire("check").args(["--config", &config]).output().unwrap();
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     };
     let all = "folder = \"acme\"\nagree_to_terms = true\n";
@@ -245,6 +273,7 @@ fn what_is_written_wrong_is_named() {
             "[tls.acme]\nnames = [\"*.example.com\"]\n",
             "`tls.acme.names` is \"*.example.com\"; allowed: names",
         ),
+        ("[tls.acme]\nnames = [\"localhost\"]\n", "is \"localhost\"; allowed: names"),
         ("[tls.acme]\nnames = [\"10.0.0.1\"]\n", "is \"10.0.0.1\"; allowed: names"),
         ("[tls.acme]\nnames = \"https://a.b\"\n", "is \"https://a.b\"; allowed: names"),
         ("[tls.acme]\ncontact = \"ops\"\n", "allowed: an address of mail"),
@@ -273,5 +302,5 @@ fn what_is_written_wrong_is_named() {
         ),
         "{said}"
     );
-    assert!(!PathBuf::from("acme").exists(), "nothing is made where it is only checked");
+    assert!(!folder.0.join("acme").exists(), "nothing is made where it is only checked");
 }

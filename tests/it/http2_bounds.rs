@@ -13,7 +13,7 @@ use crate::support::http2::{Client, run, whole};
 use crate::support::secured::Secured;
 
 #[test]
-fn requests_that_are_taken_back_at_once_end_the_connection_and_disturb_nobody() {
+fn requests_that_are_taken_back_at_once_disturb_nobody() {
     let secured = Secured::start();
     run(async {
         let mut neighbour = Client::connect(&secured).await;

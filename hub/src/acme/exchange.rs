@@ -18,7 +18,7 @@ pub(super) struct Exchange {
 
 /// Why an address is not asked.
 #[derive(Debug, thiserror::Error)]
-#[error("the authority leads to an address that is asked by nobody: it is not https")]
+#[error("the authority names an address without https, which is not asked")]
 struct Open;
 
 impl HttpClient for Exchange {

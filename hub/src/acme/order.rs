@@ -1,6 +1,7 @@
 //! One order: the account, the proof that each name leads here, and the certificate.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,12 @@ use crate::tls::proofs::{NoProof, Proofs, Shown};
 /// Why nothing came of an order.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoOrder {
-    /// The account cannot be read, written, or understood.
-    #[error("the account at the authority cannot be kept: {0}")]
-    Account(#[source] io::Error),
+    /// The account cannot be read or written.
+    #[error("the account at the authority, in {path}, cannot be read or written: {source}", path = path.display())]
+    Account { path: PathBuf, source: io::Error },
+    /// It says nothing of any name.
+    #[error("the authority takes the order for invalid, and does not say why")]
+    Invalid,
     /// The authority says no, or nothing that is understood, or cannot be reached.
     #[error("{}", said(_0))]
     Authority(#[from] Error),
@@ -45,7 +49,7 @@ pub(super) async fn order(plan: &Plan, store: &Store, proofs: &Arc<Proofs>) -> R
         && problem.r#type.as_deref() == Some(NO_ACCOUNT)
     {
         // The next try makes another.
-        store.forget_account().map_err(NoOrder::Account)?;
+        store.forget_account().map_err(|source| unkept(store, source))?;
     }
     let mut order = begun?;
     let _shown = prove(&mut order, proofs).await?;
@@ -54,7 +58,7 @@ pub(super) async fn order(plan: &Plan, store: &Store, proofs: &Arc<Proofs>) -> R
         return Err(match (not_proved(&mut order).await, proved) {
             (Some(why), _) => why,
             (None, Err(error)) => error.into(),
-            (None, Ok(_)) => Error::Str("a reason why the order is invalid").into(),
+            (None, Ok(_)) => NoOrder::Invalid,
         });
     }
     let key = order.finalize().await?;
@@ -64,19 +68,23 @@ pub(super) async fn order(plan: &Plan, store: &Store, proofs: &Arc<Proofs>) -> R
 
 async fn account(plan: &Plan, store: &Store) -> Result<Account, NoOrder> {
     let builder = || Account::builder_with_http(Box::new(Exchange { trust: plan.trust.clone() }));
-    let kept = store.read_account().map_err(NoOrder::Account)?;
-    let kept = kept.map(|content| serde_json::from_slice::<AccountCredentials>(&content)).transpose();
-    if let Some(credentials) = kept.map_err(|error| NoOrder::Account(error.into()))? {
+    let kept = store.read_account().map_err(|source| unkept(store, source))?;
+    // Another takes the place of one that is damaged.
+    let kept = kept.and_then(|content| serde_json::from_slice::<AccountCredentials>(&content).ok());
+    if let Some(credentials) = kept {
         return Ok(builder().from_credentials(credentials).await?);
     }
     let contact = plan.contact.as_ref().map(|contact| format!("mailto:{contact}"));
     let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
     let wish = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
     let (account, credentials) = builder().create(&wish, plan.directory.clone(), None).await?;
-    let content = serde_json::to_vec(&credentials);
-    let content = content.map_err(|error| NoOrder::Account(error.into()))?;
-    store.keep_account(&content).map_err(NoOrder::Account)?;
+    let content = serde_json::to_vec(&credentials).map_err(Error::from)?;
+    store.keep_account(&content).map_err(|source| unkept(store, source))?;
     Ok(account)
+}
+
+fn unkept(store: &Store, source: io::Error) -> NoOrder {
+    NoOrder::Account { path: store.account(), source }
 }
 
 /// Shows that each name leads here, and has the authority look.

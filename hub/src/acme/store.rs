@@ -29,7 +29,8 @@ impl Store {
         self.0.join("certificate.pem")
     }
 
-    fn account(&self) -> PathBuf {
+    /// The file with the account.
+    pub fn account(&self) -> PathBuf {
         self.0.join("account.json")
     }
 

@@ -132,7 +132,8 @@ fn name(text: &str) -> Result<String, &'static str> {
     };
     let ends_in_letters =
         name.rsplit('.').next().is_some_and(|last| !last.bytes().all(|b| b.is_ascii_digit()));
-    let fits = name.len() <= 253 && name.split('.').all(is_label) && ends_in_letters;
+    // One without a dot leads somewhere on this network alone.
+    let fits = name.len() <= 253 && name.contains('.') && name.split('.').all(is_label) && ends_in_letters;
     if fits { Ok(name) } else { Err(NAMES) }
 }
 

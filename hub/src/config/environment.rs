@@ -206,6 +206,15 @@ mod tests {
     }
 
     #[test]
+    fn every_variable_is_documented() {
+        let page = include_str!("../../../docs/CONFIGURATION.md");
+        for key in KEYS {
+            let variable = format!("`{PREFIX}{}`", key.to_ascii_uppercase());
+            assert!(page.contains(&variable), "{variable}");
+        }
+    }
+
+    #[test]
     fn a_misspelt_variable_is_named_with_the_nearest() {
         check("TIDEWIRE_LISTNE", "`TIDEWIRE_LISTEN`");
         check("TIDEWIRE_ORIGIN", "`TIDEWIRE_ORIGINS`");

@@ -47,7 +47,7 @@ impl Gate {
         let leave = match way {
             Way::Leaves(leave) => leave,
             Way::Stays(line) => {
-                let pair = Pipe::pair(self.admit(client)?, line.is_busy());
+                let pair = Pipe::pair(self.admit(client)?, line.keep_busy());
                 let (stream, body) = pair.map_err(|error| {
                     self.refuse(Reason::OpenFiles, client, format_args!("no pair of sockets: {error}"));
                     let why = NoSeat::Full.to_string();

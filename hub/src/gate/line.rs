@@ -101,7 +101,7 @@ impl Line {
     }
 
     /// An answer goes on for as long as this is kept, and so does the connection.
-    pub fn is_busy(self: &Arc<Self>) -> Busy {
+    pub fn keep_busy(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
     }

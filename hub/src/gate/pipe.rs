@@ -97,6 +97,7 @@ impl Body for Pipe {
 }
 
 /// What the system holds between the two ends.
+#[cfg(unix)]
 const HELD_BYTES: usize = 64 << 10;
 /// What is taken of that at once.
 const READ_BYTES: usize = 16 << 10;

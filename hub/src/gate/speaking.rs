@@ -76,15 +76,14 @@ pub(super) async fn speak_http(
     let speaker =
         Speaker { peer, routers, door: Arc::clone(door), line, leave: None, enough: Arc::default() };
     if stream.is_http2() {
-        speaker.second(stream).await;
+        speaker.http2(stream).await;
     } else {
-        speaker.first(stream).await;
+        speaker.http1(stream).await;
     }
 }
 
 impl Speaker {
-    /// HTTP/1.1.
-    async fn first(mut self, stream: Stream) {
+    async fn http1(mut self, stream: Stream) {
         let (link, handover) = Link::new(stream);
         self.leave = Some(Arc::clone(&handover));
         let limits = self.door.limits();
@@ -115,8 +114,8 @@ impl Speaker {
         }
     }
 
-    /// HTTP/2. Nothing leaves such a connection, since it is not one client's alone.
-    async fn second(self, stream: Stream) {
+    /// Nothing leaves such a connection, since it has other answers too.
+    async fn http2(self, stream: Stream) {
         let connection = builder(&self.door.limits()).serve_connection(TokioIo::new(stream), self.service());
         let mut connection = std::pin::pin!(connection);
         // Whoever says nothing stands at the door no longer than by HTTP/1.1.

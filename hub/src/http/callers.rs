@@ -19,7 +19,7 @@ use tidewire_hub_core::limits::Limits;
 use tidewire_protocol::code::Code;
 
 use crate::gate::Gate;
-use crate::gate::line::{Deadline, Line};
+use crate::gate::line::{Busy, Deadline, Line};
 use crate::gate::proxies::Peer;
 use crate::http::origin::{may_come, turned_away};
 use crate::http::problem::{Problem, later};
@@ -55,11 +55,18 @@ struct Known {
 type Print = [u8; 32];
 
 impl Visitor {
-    /// It waits for something, so long at most, and is not to be let go for that.
-    pub(super) fn waits(&self, patience: Duration) {
-        self.line.give(patience);
-        if let Some(deadline) = &self.deadline {
-            deadline.give(patience);
+    /// It waits for something, so long at most, and is not to be let go for that: nor is its connection as long as what this gives
+    /// is kept.
+    pub(super) fn waits(&self, patience: Duration) -> Option<Busy> {
+        match &self.deadline {
+            Some(deadline) => {
+                deadline.give(patience);
+                Some(self.line.keep_busy())
+            }
+            None => {
+                self.line.give(patience);
+                None
+            }
         }
     }
 

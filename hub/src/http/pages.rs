@@ -84,7 +84,7 @@ pub(super) async fn messages(
     let (start, what) = match wait {
         Some(patience) => {
             let patience = visitor.at_most(desk.now(), patience);
-            visitor.waits(patience);
+            let _waits = visitor.waits(patience);
             let start = tokio::select! {
                 start = desk.await_news(by, &what, start, patience) => start?,
                 () = api.gate.door().closed() => return Err(Code::Draining.into()),

@@ -6,7 +6,7 @@ import { type Deferred, deferred } from "./deferred.js";
 import { Engine, type Loader, now } from "./engine/engine.js";
 import type { Rows } from "./engine/rows.js";
 import { Call, Kind, Standing } from "./engine/tables.js";
-import { TidewireError, TokenRefused } from "./errors.js";
+import { TidewireError, type TokenRefused } from "./errors.js";
 import { type Link, type LinkEnd, type LinkEvents, unheld } from "./link.js";
 import { watchPage } from "./page.js";
 import type { TokenAsk, TokenSource } from "./token.js";
@@ -296,7 +296,8 @@ export class Host {
       checkToken(token);
     } catch (cause) {
       token = null;
-      if (cause instanceof TokenRefused) this.#guest.failed(cause);
+      // That of another entry of the package is another class.
+      if ((cause as TokenRefused | undefined)?.code === "token_refused") this.#guest.failed(cause as TokenRefused);
       else this.#guest.tokenless(cause);
     }
     if (engine !== this.#engine) return;
