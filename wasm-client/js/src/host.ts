@@ -297,7 +297,8 @@ export class Host {
     } catch (cause) {
       token = null;
       // That of another entry of the package is another class.
-      if ((cause as TokenRefused | undefined)?.code === "token_refused") this.#guest.failed(cause as TokenRefused);
+      if ((cause as TokenRefused | undefined)?.code === "token_refused")
+        this.#guest.failed(cause as TokenRefused);
       else this.#guest.tokenless(cause);
     }
     if (engine !== this.#engine) return;
