@@ -18,7 +18,7 @@ pub mod standing;
 
 pub mod revocations;
 
-mod bad_token;
+pub mod bad_token;
 
 pub mod claim_path;
 

@@ -11,6 +11,7 @@ use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::{Map, Value};
 use tidewire_hub_core::access::caller::{Origin, Pass};
 use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::credentials::bad_token::BadSubject;
 use tidewire_hub_core::credentials::claim_path::ClaimPath;
 use tidewire_hub_core::credentials::{BadToken, TOKEN_BYTES_MAX};
 
@@ -122,8 +123,11 @@ impl Keyring {
             kind => bad(kind),
         })?;
         let claims = Claims::read(&decoded.claims, &self.mapping)?;
-        if self.seconds_max.is_some_and(|max| claims.lasts_seconds().is_none_or(|lasts| lasts > max)) {
-            return Err(BadToken::Lasting);
+        if let Some(max) = self.seconds_max {
+            let lasts = claims.lasts_seconds().ok_or(BadToken::Undated)?;
+            if lasts > max {
+                return Err(BadToken::Lasting);
+            }
         }
         // Else it would be good for longer than it says, and no revocation of what was issued before would mean it.
         let latest = wall_ms() / 1_000 + key.leeway_seconds + CLOCKS_SECONDS;
@@ -164,9 +168,9 @@ fn bad(kind: &ErrorKind) -> BadToken {
         ErrorKind::ImmatureSignature => BadToken::NotYet,
         ErrorKind::InvalidIssuer => BadToken::Issuer,
         ErrorKind::InvalidAudience => BadToken::Audience,
-        ErrorKind::InvalidSubject => BadToken::Subject,
+        ErrorKind::InvalidSubject => BadToken::Subject(BadSubject::Missing),
         ErrorKind::MissingRequiredClaim(claim) => match claim.as_str() {
-            "sub" => BadToken::Subject,
+            "sub" => BadToken::Subject(BadSubject::Missing),
             "iss" => BadToken::Issuer,
             "aud" => BadToken::Audience,
             other => BadToken::Claims(ClaimPath::of(format_args!("{other}"))),
@@ -206,6 +210,7 @@ mod tests {
     use super::*;
     use crate::tokens::claims::{ALLOWANCES_MAX, RIGHTS};
     use crate::tokens::own::INFO_BYTES_MAX;
+    use tidewire_hub_core::credentials::bad_token::UNDATED;
     use tidewire_hub_core::limits::of_bearer::Bound;
 
     #[test]
@@ -213,6 +218,9 @@ mod tests {
         let page = include_str!("../../docs/ACCESS.md");
         for bad in BadToken::ALL {
             assert!(page.contains(&format!("\n| {} | `{}` |", bad.bare_sentence(), bad.check())), "{bad:?}");
+        }
+        for says in BadSubject::ALL.map(BadSubject::sentence).into_iter().chain([UNDATED]) {
+            assert!(page.contains(&format!("\n| {says} | ")), "{says}");
         }
         for right in RIGHTS {
             assert!(page.contains(&format!("`{right}`")), "{right}");

@@ -62,7 +62,7 @@ impl Counts {
     fn since(&self, before: &Self, tokens: bool) -> Vec<String> {
         let mut lines = Vec::new();
         for (bad, more) in risen(&BadToken::ALL, &self.bad_tokens, &before.bad_tokens) {
-            let (check, says) = (bad.check(), bad.sentence());
+            let (check, says) = (bad.check(), bad.bare_sentence());
             lines.push(format!(
                 "since the last line {} failed the check `{check}` ({says}); metrics: \
                  tidewire_bad_tokens_total{{check=\"{check}\"}}",

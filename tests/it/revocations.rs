@@ -60,9 +60,14 @@ fn is_there(socket: &mut RawSocket) {
 
 #[track_caller]
 fn is_sent_away(socket: &mut RawSocket) {
+    is_told(socket, "the token was revoked");
+}
+
+#[track_caller]
+fn is_told(socket: &mut RawSocket, sentence: &str) {
     let goodbye = socket.hear_of("goodbye");
     let told = (&goodbye["code"], &goodbye["message"]);
-    assert_eq!(told, (&json!("bad_token"), &json!("the token was revoked")));
+    assert_eq!(told, (&json!("bad_token"), &json!(sentence)));
     assert_eq!(socket.receive(), Received::Close(4004));
 }
 
@@ -94,7 +99,8 @@ fn what_is_revoked_ends_while_it_is_connected_and_is_refused_from_then_on() {
     sockets[1..].iter_mut().for_each(is_there);
     let answer = operated.revoke(&json!({"sub": "bob"})).ok();
     assert!(answer["issued_before"].as_u64().unwrap() > now() - 60 && answer["until"].is_null(), "{answer}");
-    is_sent_away(&mut sockets[2]);
+    is_told(&mut sockets[2], UNDATED);
+    assert_eq!(refusal(hub.address, &undated), UNDATED);
     is_there(&mut sockets[1]);
     is_there(&mut sockets[3]);
     assert_eq!([ask(&undated), ask(&later), ask(&old)], [401, 200, 200]);
@@ -176,9 +182,14 @@ fn where_tokens_may_not_last_long_those_that_do_are_refused() {
     let to = operated.hub.address;
     let lasting = |seconds: u64| token("ada", &json!({"iat": now(), "exp": now() + seconds}));
     drop(bearer(to, 1, &lasting(599)));
-    for token in [lasting(700), token("ada", &json!({})), token("ada", &json!({"iat": now() - 500}))] {
+    for token in [lasting(700), token("ada", &json!({"iat": now() - 500}))] {
         assert!(refusal(to, &token).contains("lasts longer, from its `iat` to its `exp`"));
     }
+    let undated = refusal(to, &token("ada", &json!({})));
+    assert_eq!(undated, "the token has no `iat`, which `token_seconds_max` needs");
     let answer = operated.revoke(&json!({"sub": "ada"})).ok();
     assert!((now() + 600..now() + 1_000).contains(&answer["until"].as_u64().unwrap()), "{answer}");
 }
+
+/// Such tokens can be told no time, and a subject that gets no others would wonder.
+const UNDATED: &str = "the token was revoked: it has no `iat`, and counts as issued before";

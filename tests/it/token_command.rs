@@ -173,10 +173,10 @@ fn no_token_is_printed_that_no_hub_takes() {
         &["--config", empty.path(), "--algorithm", "RS256", "--key", &rsa],
     ] {
         for (subject, more, says) in [
-            ("", &[][..], "`sub`"),
-            ("a\nb", &[], "`sub`"),
-            (&long, &[], "`sub`"),
-            ("a.b", &["--allow=x.{sub}=publish".to_owned()], "`sub`"),
+            ("", &[][..], "no `sub`"),
+            ("a\nb", &[], "a control character"),
+            (&long, &[], "longer than 255 bytes"),
+            ("a.b", &["--allow=x.{sub}=publish".to_owned()], "one of `.`, `*`"),
             ("ada", &many, "8192 bytes"),
         ] {
             let made = output(token(&["create", "--sub", subject]).args(key).args(more));

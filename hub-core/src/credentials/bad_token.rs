@@ -33,19 +33,43 @@ pub enum BadToken {
     TooMuch(ClaimPath),
     /// It sets a limit that nobody could hold its bearer to.
     UnknownLimit(ClaimPath),
-    /// Its subject is missing, or cannot stand in a topic's name where the token wants it to.
-    Subject,
+    /// Its subject is missing, or cannot be one.
+    Subject(BadSubject),
     /// Its key is none of the hub's any more.
     KeyGone,
     /// It was taken back.
-    Revoked,
-    /// It lasts longer than any is taken for, or does not say since when it does.
+    Revoked(Because),
+    /// It lasts longer than any is taken for.
     Lasting,
+    /// It does not say when it was issued, where that has to be known.
+    Undated,
+}
+
+/// What is wrong with a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadSubject {
+    /// There is none.
+    Missing,
+    /// It is longer than any is taken.
+    TooLong,
+    /// It has a control character.
+    Control,
+    /// It cannot stand in a topic's name where the token wants it to.
+    NoName,
+}
+
+/// By what a token was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because {
+    /// It is named, or was issued before a time.
+    Meant,
+    /// It may have been issued before a time, since it does not say when it was.
+    Undated,
 }
 
 impl BadToken {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Malformed,
         Self::TooLong,
         Self::UnknownKey,
@@ -57,11 +81,12 @@ impl BadToken {
         Self::NotYet,
         Self::Claims(ClaimPath::NONE),
         Self::TooMuch(ClaimPath::NONE),
-        Self::Subject,
+        Self::Subject(BadSubject::Missing),
         Self::KeyGone,
-        Self::Revoked,
+        Self::Revoked(Because::Meant),
         Self::Lasting,
         Self::UnknownLimit(ClaimPath::NONE),
+        Self::Undated,
     ];
 
     /// Its number, from 1 on, among what is counted.
@@ -86,10 +111,11 @@ impl BadToken {
             Self::NotYet => "nbf",
             Self::Claims(_) => "claims",
             Self::TooMuch(_) => "allow",
-            Self::Subject => "sub",
+            Self::Subject(_) => "sub",
             Self::KeyGone => "key",
-            Self::Revoked => "revoked",
+            Self::Revoked(_) => "revoked",
             Self::Lasting => "lasting",
+            Self::Undated => "iat",
             Self::UnknownLimit(_) => "limits",
         }
     }
@@ -97,6 +123,12 @@ impl BadToken {
     /// Says it to people, and names the claim that is at fault, if it is one.
     #[must_use]
     pub fn sentence(self) -> Cow<'static, str> {
+        if let Self::Subject(bad) = self {
+            return bad.sentence().into();
+        }
+        if self == Self::Revoked(Because::Undated) {
+            return UNDATED.into();
+        }
         let (Self::Claims(claim) | Self::TooMuch(claim) | Self::UnknownLimit(claim)) = self else {
             return self.bare_sentence().into();
         };
@@ -110,7 +142,7 @@ impl BadToken {
         }
     }
 
-    /// The same without a name.
+    /// The same of all that fail this check.
     #[must_use]
     pub const fn bare_sentence(self) -> &'static str {
         match self {
@@ -125,11 +157,33 @@ impl BadToken {
             Self::NotYet => "the token is not valid yet by its `nbf`",
             Self::Claims(_) => "a claim of the token is missing or has a wrong form",
             Self::TooMuch(_) => "the token says more than the hub reads",
-            Self::Subject => "the token's `sub` is missing, too long, or cannot stand for `{sub}` in a topic",
+            Self::Subject(_) => "the token's `sub` is missing, or is none that can be taken",
             Self::KeyGone => "the hub has no longer the key that the token is signed with",
-            Self::Revoked => "the token was revoked",
+            Self::Revoked(_) => "the token was revoked",
             Self::Lasting => "the token lasts longer, from its `iat` to its `exp`, than the hub takes",
+            Self::Undated => "the token has no `iat`, which `token_seconds_max` needs",
             Self::UnknownLimit(_) => "the token sets a limit that the hub does not know",
         }
     }
 }
+
+impl BadSubject {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Missing, Self::TooLong, Self::Control, Self::NoName];
+
+    /// Says it to people.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Missing => "the token has no `sub`, or an empty one",
+            Self::TooLong => "the token's `sub` is longer than 255 bytes",
+            Self::Control => "the token's `sub` has a control character in it",
+            Self::NoName => {
+                "the token's `sub` cannot stand for `{sub}` in a topic: it has one of `.`, `*`, `>`, `{`, `}` or white space in it, or `$` in front"
+            }
+        }
+    }
+}
+
+/// What whoever is refused for it needs to know: the next token will be refused as well.
+pub const UNDATED: &str = "the token was revoked: it has no `iat`, and counts as issued before";

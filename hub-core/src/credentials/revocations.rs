@@ -8,6 +8,7 @@ use tidewire_protocol::code::Code;
 
 use crate::access::caller::Pass;
 use crate::clock::Millis;
+use crate::credentials::bad_token::Because;
 use crate::ledger::{Charge, Kind, Ledger};
 
 /// What is taken back.
@@ -80,12 +81,17 @@ impl Revocations {
         Ok(())
     }
 
-    /// Whether a token was taken back.
-    pub(crate) fn holds(&self, pass: &Pass) -> bool {
-        let is_before = |time: u64| time > 0 && pass.origin.issued_at.is_none_or(|issued| issued < time);
-        is_before(self.issued_before)
-            || self.subjects.get(&*pass.subject).is_some_and(|(time, _)| is_before(*time))
-            || pass.origin.id.as_ref().is_some_and(|id| self.tokens.contains_key(id))
+    /// By what a token was taken back; none if it was not.
+    pub(crate) fn hold(&self, pass: &Pass) -> Option<Because> {
+        if pass.origin.id.as_ref().is_some_and(|id| self.tokens.contains_key(id)) {
+            return Some(Because::Meant);
+        }
+        let of_subject = self.subjects.get(&*pass.subject).map_or(0, |(time, _)| *time);
+        match (self.issued_before.max(of_subject), pass.origin.issued_at) {
+            (0, _) => None,
+            (_, None) => Some(Because::Undated),
+            (time, Some(issued)) => (issued < time).then_some(Because::Meant),
+        }
     }
 
     /// How many names are kept.
@@ -160,13 +166,19 @@ mod tests {
         Revocation::Token { id: id.into(), until: Millis(until) }
     }
 
+    /// A subject, a `jti`, an `iat`, and by what such a token was taken back.
+    type Case<'a> = (&'a str, Option<&'a str>, Option<u64>, Option<Because>);
+
+    const MEANT: Option<Because> = Some(Because::Meant);
+    const UNDATED: Option<Because> = Some(Because::Undated);
+
     #[track_caller]
-    fn check(revocation: Revocation, passes: &[(&str, Option<&str>, Option<u64>, bool)]) {
+    fn check(revocation: Revocation, passes: &[Case<'_>]) {
         let mut revocations = empty();
         revocations.add(Millis(1), revocation).unwrap();
         for (subject, id, issued_at, expected) in passes {
             assert_eq!(
-                revocations.holds(&pass(subject, *id, *issued_at)),
+                revocations.hold(&pass(subject, *id, *issued_at)),
                 *expected,
                 "{subject} {id:?} {issued_at:?}"
             );
@@ -177,24 +189,24 @@ mod tests {
     fn what_is_taken_back_is_that_and_nothing_else() {
         check(
             token("7", 9),
-            &[("ada", Some("7"), None, true), ("ada", Some("8"), None, false), ("7", None, None, false)],
+            &[("ada", Some("7"), None, MEANT), ("ada", Some("8"), None, None), ("7", None, None, None)],
         );
         let subject = "ada".into();
         check(
             Revocation::Subject { subject, issued_before: 100, until: NEVER },
             &[
-                ("ada", None, Some(99), true),
-                ("ada", Some("x"), None, true),
-                ("ada", None, Some(100), false),
-                ("bob", None, Some(1), false),
-                ("bob", Some("ada"), None, false),
+                ("ada", None, Some(99), MEANT),
+                ("ada", Some("x"), None, UNDATED),
+                ("ada", None, Some(100), None),
+                ("bob", None, Some(1), None),
+                ("bob", Some("ada"), None, None),
             ],
         );
         check(
             Revocation::All { issued_before: 100 },
-            &[("ada", None, Some(99), true), ("bob", None, None, true), ("bob", None, Some(100), false)],
+            &[("ada", None, Some(99), MEANT), ("bob", None, None, UNDATED), ("bob", None, Some(100), None)],
         );
-        assert!(!empty().holds(&pass("ada", Some("7"), None)));
+        assert_eq!(empty().hold(&pass("ada", Some("7"), None)), None);
     }
 
     #[test]
@@ -208,8 +220,8 @@ mod tests {
             revocations.add(Millis(1), Revocation::All { issued_before }).unwrap();
         }
         assert!(
-            revocations.holds(&pass("bob", None, Some(99)))
-                && !revocations.holds(&pass("bob", None, Some(100)))
+            revocations.hold(&pass("bob", None, Some(99))).is_some()
+                && revocations.hold(&pass("bob", None, Some(100))).is_none()
         );
         revocations.add(Millis(899), token("8", 1_000)).unwrap();
         assert_eq!(revocations.count(), 3);

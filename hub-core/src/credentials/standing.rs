@@ -95,10 +95,10 @@ impl State {
     /// Whether a token stands.
     pub(crate) fn check(&self, pass: &Pass) -> Result<(), BadToken> {
         let has_key = self.keys.as_ref().is_none_or(|keys| keys.contains(&pass.origin.key));
-        match has_key {
-            false => Err(BadToken::KeyGone),
-            true if self.revocations.holds(pass) => Err(BadToken::Revoked),
-            true => Ok(()),
+        match self.revocations.hold(pass) {
+            _ if !has_key => Err(BadToken::KeyGone),
+            Some(because) => Err(BadToken::Revoked(because)),
+            None => Ok(()),
         }
     }
 }

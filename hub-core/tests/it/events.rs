@@ -7,6 +7,7 @@ use tidewire_hub_core::access::Access;
 use tidewire_hub_core::access::caller::{Allowance, Caller, Origin, Pass, Right, Rights};
 use tidewire_hub_core::clock::NEVER;
 use tidewire_hub_core::credentials::BadToken;
+use tidewire_hub_core::credentials::bad_token::Because;
 use tidewire_hub_core::credentials::revocations::Revocation;
 use tidewire_hub_core::ledger::AccountKey;
 use tidewire_hub_core::limits::Limits;
@@ -444,7 +445,7 @@ fn a_stream_ends_when_its_token_is_taken_back_and_none_begins_by_that() {
         assert_eq!(told.events.last().map(|event| event.text("message")), Some("the token was revoked"));
     }
     assert!(!read(&hub, stays).ended);
-    assert_eq!(hub.topics.metrics().bad_tokens.of(BadToken::Revoked.number()), 2);
+    assert_eq!(hub.topics.metrics().bad_tokens.of(BadToken::Revoked(Because::Meant).number()), 2);
 }
 
 #[test]

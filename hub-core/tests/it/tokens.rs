@@ -3,6 +3,7 @@
 use tidewire_hub_core::access::caller::{Allowance, KeyNumber, Origin, Pass, Right, Rights};
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::clock::{Millis, NEVER};
+use tidewire_hub_core::credentials::bad_token::BadSubject;
 use tidewire_hub_core::credentials::revocations::Revocation;
 use tidewire_hub_core::credentials::{BadToken, Verdict};
 use tidewire_hub_core::dialect::Dialect;
@@ -62,7 +63,8 @@ fn check(hub: &mut Hub) {
 
 fn read(token: &str, now: Millis) -> Result<Pass, BadToken> {
     let mut words = token.split(' ');
-    let subject = words.next().filter(|subject| !subject.is_empty()).ok_or(BadToken::Subject)?;
+    let subject =
+        words.next().filter(|subject| !subject.is_empty()).ok_or(BadToken::Subject(BadSubject::Missing))?;
     let seconds: u64 = words.next().and_then(|word| word.parse().ok()).ok_or(BadToken::Signature)?;
     let to = Rights::NONE.with(Right::Publish).with(Right::Subscribe);
     let rest: Vec<_> = words.collect();

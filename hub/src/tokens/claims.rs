@@ -6,6 +6,7 @@ use tidewire_hub_core::access::caller::{Allowance, Claims as Rest, Origin, Pass,
 use tidewire_hub_core::access::only::with_subject;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::BadToken;
+use tidewire_hub_core::credentials::bad_token::BadSubject;
 use tidewire_hub_core::credentials::claim_path::ClaimPath;
 use tidewire_protocol::name::Pattern;
 
@@ -76,10 +77,7 @@ impl Claims {
     /// # Errors
     /// [`BadToken`] if something of it cannot be read.
     pub fn pass(&self, now: Millis, wall_ms: u64, leeway_seconds: u64) -> Result<Pass, BadToken> {
-        let subject = self.sub.as_str();
-        if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX || subject.contains(char::is_control) {
-            return Err(BadToken::Subject);
-        }
+        let subject = self.subject().map_err(BadToken::Subject)?;
         let exp_ms = self.exp_seconds().ok_or_else(|| wrong("exp"))?.saturating_mul(1_000);
         let ends_ms = exp_ms.saturating_add(leeway_seconds * 1_000);
         if ends_ms <= wall_ms {
@@ -101,6 +99,15 @@ impl Claims {
             limits: self.tidewire.limits.clone(),
             info: self.tidewire.info.clone(),
         })
+    }
+
+    fn subject(&self) -> Result<&str, BadSubject> {
+        match self.sub.as_str() {
+            "" => Err(BadSubject::Missing),
+            subject if subject.len() > SUBJECT_BYTES_MAX => Err(BadSubject::TooLong),
+            subject if subject.contains(char::is_control) => Err(BadSubject::Control),
+            subject => Ok(subject),
+        }
     }
 
     /// Seconds since 1970 when it expires.
@@ -169,7 +176,7 @@ fn pattern(text: &str, subject: &str, path: impl Fn() -> ClaimPath) -> Result<Pa
     }
     match with_subject(text, subject) {
         Some(pattern) => Ok(pattern),
-        None if with_subject(SUB, subject).is_none() => Err(BadToken::Subject),
+        None if with_subject(SUB, subject).is_none() => Err(BadToken::Subject(BadSubject::NoName)),
         None => Err(BadToken::Claims(path())),
     }
 }
