@@ -40,6 +40,9 @@ impl Verify {
         claims.pass(Millis(0), wall_ms(), key.leeway_seconds).map_err(refused)?;
         let (now, exp) = (wall_ms() / 1_000, claims.exp_seconds().unwrap_or_default());
         warn_of_millis("exp", exp);
+        if claims.issued_seconds().is_none() {
+            report(UNDATED);
+        }
         let mut told = format!("a hub takes it as {:?}, for another ", claims.sub);
         told.push_str(&match exp.checked_sub(now).filter(|left| *left > 0) {
             Some(left) => format!("{}\n", duration(left)),
@@ -75,3 +78,5 @@ impl Verify {
         Ok(ExitCode::SUCCESS)
     }
 }
+
+const UNDATED: &str = "warning: it has no `iat`: once tokens of its subject are revoked, it counts as issued before, and so does any other without one";
