@@ -1,5 +1,7 @@
 //! Patterns as other brokers write them: here they mean something else, and mostly nothing.
 
+use tidewire_hub_core::access::only::SUB;
+
 /// What is to be said of a pattern that looks like one of those.
 #[must_use]
 pub fn warning(pattern: &str) -> Option<String> {
@@ -8,6 +10,14 @@ pub fn warning(pattern: &str) -> Option<String> {
             "`/`, `+` and `#` are letters like any other here: tokens are parted by dots, `*` stands for one and a last `>` for the rest; did you mean `{ours}`?"
         )
     })
+}
+
+/// What is to be said of one that has something in braces besides the subject.
+#[must_use]
+pub fn braces(pattern: &str) -> Option<String> {
+    let rest = pattern.replace(SUB, "");
+    let has_braces = rest.contains('{') && rest.contains('}');
+    has_braces.then(|| format!("only `{SUB}` stands for something; all else in braces means itself"))
 }
 
 /// It in our way.

@@ -49,6 +49,10 @@ fn check_says_who_may_do_what_and_warns() {
         assert!(said.lines().any(|said| said == line), "{line:?} is not in\n{said}");
     }
     assert!(said.contains("warning: ") && said.contains("did you mean `chat.>`?"), "{said}");
+    let braces = "[[access]]\npattern = \"of.{user}.{sub}\"\nsubscribe = true\n";
+    let (_, said) = check(braces);
+    assert!(said.contains("line 2: ") && said.contains("only `{sub}` stands for something"), "{said}");
+    assert!(!check(&braces.replace("user", "sub")).1.contains("only `{sub}`"));
     let (code, said) = check("shard = 1\n[limits]\nheartbeat_ms = 1\n");
     assert_eq!((code, said.lines().count()), (Some(1), 2), "{said}");
 }

@@ -110,6 +110,9 @@ impl Warnings {
 
     fn access(&mut self, rule: &AccessRule, place: &Place, before: &[AccessRule], places: &[Place]) {
         self.pattern(&rule.pattern, place);
+        if let Some(says) = foreign::braces(rule.pattern.as_str()) {
+            self.tell(Some(place), says);
+        }
         let allows = rule.allows_something();
         if allows && rule.who != Who::Everybody && !self.tokens {
             self.tell(

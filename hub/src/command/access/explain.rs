@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use tidewire_hub::config::{Config, Flags};
-use tidewire_hub_core::access::Decision;
 use tidewire_hub_core::access::caller::{Caller, Right};
+use tidewire_hub_core::access::only::{SUB, with_subject};
+use tidewire_hub_core::access::{AccessRule, Decision};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::ledger::{AccountKey, Ledger};
 use tidewire_protocol::name::Selector;
@@ -71,7 +72,21 @@ fn told(config: &Config, caller: &Caller, what: &Selector) -> String {
         };
         let _ = writeln!(told, "  {name}: {says}");
     }
+    told.push_str(&passed_over(config, caller));
     told
+}
+
+/// That rules with `{sub}` say nothing of somebody: who reads them would look for the reason elsewhere.
+fn passed_over(config: &Config, caller: &Caller) -> String {
+    let Some(subject) = caller.subject().filter(|subject| with_subject(SUB, subject).is_none()) else {
+        return String::new();
+    };
+    let is_theirs = |rule: &&AccessRule| rule.pattern.as_str().contains(SUB);
+    let patterns = config.core.access.rules.iter().filter(is_theirs).map(|rule| rule.pattern.as_str());
+    let tell = |pattern| {
+        format!("the rule of `{pattern}` passes {subject:?} over: that is no single token of a name\n")
+    };
+    patterns.map(tell).collect()
 }
 
 /// What decides, in words.

@@ -33,7 +33,7 @@ pub(super) fn mapping(
             if let Err(error) = Pattern::parse(value) {
                 problems.push(place.wrong(format!("topic names and patterns; {error}")));
             }
-            let says = foreign::warning(value);
+            let says = [foreign::warning(value), foreign::braces(value)].into_iter().flatten();
             warnings.extend(says.map(|says| Warning { place: Some(place.clone()), says }));
         }
         for Written { value, place } in &to {
