@@ -40,7 +40,9 @@ fn a_token_that_is_created_is_taken_and_allows_what_it_was_to() {
     let (_secret, configurations) = configurations();
     for (config, key) in &configurations {
         let mut create = token(&["create", "--config", config.path(), "--sub", "ada", "--expires", "10m"]);
-        create.args(["--allow", "a.{sub}.>,a.all=publish,subscribe", "--allow", "b=history"]).args(key);
+        create
+            .args(["--jti", "t7", "--allow", "a.{sub}.>,a.all=publish,subscribe", "--allow", "b=history"])
+            .args(key);
         create.args([
             "--limit",
             "subscriptions_max=7",
@@ -66,6 +68,7 @@ fn a_token_that_is_created_is_taken_and_allows_what_it_was_to() {
         }
         let inspected = succeed(&output(token(&["inspect"]).env("TIDEWIRE_TOKEN", &signed)));
         assert!(inspected.contains("\"a.{sub}.>\"") && inspected.contains("\"aud\": \"hub\""), "{inspected}");
+        assert!(inspected.contains("\"jti\": \"t7\""), "{inspected}");
         let hub = Hub::start(&["--config", config.path()], &[]);
         succeed(&run(&hub, &["pub", "a.ada.x", "{}", "--token", &signed], ""));
         let mut by_variable = tidewire("history");
@@ -114,6 +117,9 @@ fn what_is_wrong_with_a_token_to_be_is_told_without_its_key() {
         (create(&by_secret, &["--allow", "a=read"]), "there is no right `read`"),
         (create(&by_secret, &["--allow", "a..b=publish"]), "no topic or pattern"),
         (create(&by_secret, &["--expires", "soon"]), "such as 10m"),
+        (create(&by_secret, &["--expires", "-5m"]), "allowed: a number from 1 on and s, m, h or d"),
+        (create(&by_secret, &["--expires", "400000d"]), "a span is 365000 days at most"),
+        (create(&by_secret, &["--jti", ""]), "--jti is empty"),
         (create(&by_secret, &["--limit", "handles_max"]), "allowed: NAME=N"),
         (create(&by_secret, &["--limit", "handles_max=0"]), "a whole number of 1 at least"),
         (
@@ -146,6 +152,26 @@ fn what_is_wrong_with_a_token_to_be_is_told_without_its_key() {
         let refused = output(&mut token(command));
         assert!(!refused.status.success() && !format!("{refused:?}").contains("CANARY"), "{refused:?}");
     }
+}
+
+#[test]
+fn a_key_of_another_name_is_found_by_what_it_signs() {
+    let (ec, p384) = (format!("{KEYS}/ec.private.pem"), format!("{KEYS}/p384.private.pem"));
+    let key = |kid: &str, algorithm: &str, file: &str| {
+        format!("[[auth.keys]]\n{kid}algorithm = \"{algorithm}\"\nfile = \"{KEYS}/{file}.public.pem\"\n")
+    };
+    let new = key("kid = \"new\"\n", "ES256", "ec");
+    let of = |first: String| File::new(&format!("{first}{new}"));
+    let (named, unnamed) = (of(key("kid = \"old\"\n", "ES384", "p384")), of(key("", "ES384", "p384")));
+    let create = |config: &File, more: &[&str]| {
+        output(token(&["create", "--config", config.path(), "--sub", "ada"]).args(more))
+    };
+    for config in [&named, &unnamed] {
+        check_fails(&create(config, &["--key", &ec]), "that is the key `new`: add --kid new");
+        succeed(&create(config, &["--key", &ec, "--kid", "new"]));
+    }
+    check_fails(&create(&named, &["--key", &ec, "--kid", "old"]), "that is the key `new`: add --kid new");
+    check_fails(&create(&unnamed, &["--key", &p384, "--kid", "new"]), "leave out --kid");
 }
 
 #[test]
@@ -212,7 +238,8 @@ fn what_a_token_says_and_nobody_may_mean_is_told() {
     assert!(String::from_utf8_lossy(&made.stderr).contains(says), "{made:?}");
     let signed = succeed(&made).trim().to_owned();
     let verified = output(&mut token(&["verify", "--config", config.path(), &signed]));
-    assert!(String::from_utf8_lossy(&verified.stderr).contains(says), "{verified:?}");
+    let told = String::from_utf8_lossy(&verified.stderr);
+    assert!(told.contains(says) && !told.contains("`iat`"), "{told}");
     let mut millis = claims("ada", json!([]));
     (millis["exp"], millis["aud"]) = (json!((now() + 600) * 1_000), json!("hub"));
     let millis = by_secret_of(None, &millis);
@@ -227,7 +254,9 @@ fn what_a_token_says_and_nobody_may_mean_is_told() {
     let late = by_secret_of(None, &late);
     let lenient =
         File::new(&format!("{}leeway_seconds = 300\n", std::fs::read_to_string(config.path()).unwrap()));
-    let verified = succeed(&output(&mut token(&["verify", "--config", lenient.path(), &late])));
+    let verified = output(&mut token(&["verify", "--config", lenient.path(), &late]));
+    assert!(String::from_utf8_lossy(&verified.stderr).contains("warning: it has no `iat`"), "{verified:?}");
+    let verified = succeed(&verified);
     assert!(verified.contains("for another 3 m") && verified.contains("it has expired"), "{verified}");
 }
 
@@ -335,6 +364,11 @@ fn what_decides_a_right_is_explained_with_its_place() {
             assert!(said.contains(&format!("\n  {right}: {decision}")), "{right}: {decision}: {said}");
         }
     }
+    claims["sub"] = json!("a.b");
+    claims["tidewire"] = json!({});
+    let dotted = succeed(&explain(Some(&by_secret_of(None, &claims)), "of.a.b"));
+    let over = "the rule of `of.{sub}.>` passes \"a.b\" over: that is no single token of a name\n";
+    assert!(dotted.ends_with(over), "{dotted}");
     check_exit(&explain(Some("CANARY.x.y"), "a"), 4, "the token is no signed JWT");
     check_exit(&explain(Some(" "), "a"), 2, "TIDEWIRE_TOKEN, is empty");
     check_exit(&explain(None, "a..b"), 2, "is no topic or pattern");

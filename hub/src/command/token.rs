@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use tidewire_hub::config::{Config, Flags};
 use tidewire_hub::foreign;
 use tidewire_hub::report::report;
-use tidewire_hub::tokens::claims::SUB;
 use tidewire_hub::tokens::{Keyring, wall_ms};
 
 use crate::command::config_file::ConfigFile;
@@ -22,7 +21,7 @@ mod verify;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
     /// Sign a token, and print it
-    Create(create::Create),
+    Create(Box<create::Create>),
     /// Print what a token says, without checking anything of it
     Inspect(inspect::Inspect),
     /// Say whether a hub with this configuration would take a token, and what it allows
@@ -107,14 +106,8 @@ fn warn_of_millis(claim: &str, seconds: u64) {
 
 /// Tells of what looks as if it stood for something in a pattern, and does not.
 fn warn_of_pattern(topic: &str) {
-    if let Some(says) = foreign::warning(topic) {
+    for says in [foreign::warning(topic), foreign::braces(topic)].into_iter().flatten() {
         report(format_args!("warning: in `{topic}` {says}"));
-    }
-    let rest = topic.replace(SUB, "");
-    if rest.contains('{') && rest.contains('}') {
-        report(format_args!(
-            "warning: in `{topic}` only `{SUB}` stands for something; all else in braces means itself"
-        ));
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
 use serde_json::{Map, Value, json};
-use tidewire_hub::place::span_ms;
+use tidewire_hub::place::{BadStart, span_ms};
 use tidewire_hub::tokens::claims::{ALLOWANCES_MAX, Claims, RIGHTS, SUB};
 use tidewire_hub::tokens::key::{self, ALGORITHMS, Key};
 use tidewire_hub::tokens::{Keyring, wall_ms};
@@ -17,11 +17,12 @@ use tidewire_hub_core::limits::of_bearer::Bound;
 use tidewire_protocol::name::Pattern;
 
 use crate::command::config_file::ConfigFile;
-use crate::command::failure::Failure;
+use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::token::{keys, warn_of_pattern};
 
 /// The options of `token create`.
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Create {
     #[command(flatten)]
     config: ConfigFile,
@@ -45,8 +46,11 @@ pub(crate) struct Create {
     #[arg(long = "sub", value_name = "SUBJECT")]
     subject: String,
     /// For how long it is good, from now on: 90s, 10m, 12h, 7d
-    #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = seconds)]
+    #[arg(long, value_name = "SPAN", default_value = "1h", allow_hyphen_values = true, value_parser = seconds)]
     expires: u64,
+    /// What it is called (`jti`), so that it alone can be taken back
+    #[arg(long, value_name = "ID")]
+    jti: Option<String>,
     /// What it allows: topics or patterns, `=`, and rights, each separated by commas, such as
     /// orders.{sub}.>=publish,subscribe. May be given several times
     #[arg(long, value_name = "TOPICS=RIGHTS")]
@@ -79,12 +83,15 @@ impl Create {
             return Err(Failure::Input(says).into());
         }
         let own = self.own(allow)?;
-        let (subject, expires) = (self.subject.clone(), self.expires);
+        let (subject, expires, jti) = (self.subject.clone(), self.expires, self.jti.clone());
+        if jti.as_deref() == Some("") {
+            return Err(Failure::Input("--jti is empty; allowed: a name, or leave it out".into()).into());
+        }
         let Signing { algorithm, key, kid, issuer, audience, keys } = self.signing()?;
         let now = wall_ms() / 1_000;
         let mut claims = json!({ "iat": now, "exp": now + expires });
         claims[&*keys.mapping.subject] = subject.into();
-        let named = [("iss", issuer), ("aud", audience)];
+        let named = [("iss", issuer), ("aud", audience), ("jti", jti)];
         for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             claims[name] = value.into();
         }
@@ -119,9 +126,10 @@ impl Create {
         if algorithm.is_some() && !keys.is_empty() {
             return Err(Failure::Input(TWICE.into()).into());
         }
+        let content = key.map(|path| content(&path)).transpose()?;
         let known = match &algorithm {
             Some(_) => None,
-            None => Some(choose(&keys, kid.as_deref())?),
+            None => Some(choose(&keys, kid.as_deref(), content.as_deref())?),
         };
         let algorithm = match (&algorithm, known) {
             (Some(name), _) => {
@@ -130,7 +138,6 @@ impl Create {
             (None, Some(known)) => known.algorithm,
             (None, None) => Algorithm::default(),
         };
-        let content = key.map(|path| content(&path)).transpose()?;
         let key = match (content, known.and_then(Key::secret)) {
             (Some(content), _) => signer(algorithm, &content)?,
             (None, Some(secret)) => EncodingKey::from_secret(secret),
@@ -151,11 +158,19 @@ impl Create {
     }
 }
 
-/// The key that is meant of those that a hub has.
-fn choose<'a>(keys: &'a Keyring, kid: Option<&str>) -> Result<&'a Key, Failure> {
+/// The key that is meant of those that a hub has, for which a file may hold the private part.
+fn choose<'a>(keys: &'a Keyring, kid: Option<&str>, content: Option<&[u8]>) -> Result<&'a Key, Failure> {
     let named = || keys.keys().iter().filter_map(|key| key.kid.as_deref()).collect::<Vec<_>>().join(", ");
     let only = || keys.keys().first().filter(|_| keys.keys().len() == 1 && kid.is_none());
-    keys.key(kid).or_else(only).ok_or_else(|| {
+    let meant = keys.key(kid).or_else(only);
+    let owner = content.and_then(|content| owner(keys, content));
+    if let Some(owner) = owner.filter(|owner| meant.map_or(kid.is_none(), |meant| meant.kid != owner.kid)) {
+        return Err(Failure::Input(match &owner.kid {
+            Some(kid) => format!("--key: that is the key `{kid}`: add --kid {kid}"),
+            None => "--key: that is the key without a `kid`: leave out --kid".into(),
+        }));
+    }
+    meant.ok_or_else(|| {
         Failure::Input(match kid {
             _ if keys.is_empty() => {
                 "the configuration has no [[auth.keys]]; name one by --config, or --algorithm and --key"
@@ -167,6 +182,17 @@ fn choose<'a>(keys: &'a Keyring, kid: Option<&str>) -> Result<&'a Key, Failure> 
             Some(kid) => format!("the configuration has no key `{kid}`; there are {}", named()),
             None => format!("the configuration has several keys; choose one by --kid: {}", named()),
         })
+    })
+}
+
+/// The key of a hub that takes what is signed by what a file holds.
+fn owner<'a>(keys: &'a Keyring, content: &[u8]) -> Option<&'a Key> {
+    keys.keys().iter().find(|key| {
+        let Ok(signer) = signer(key.algorithm, content) else { return false };
+        let header = Header { kid: key.kid.clone(), ..Header::new(key.algorithm) };
+        // It is no token that anybody is given: what it says is not asked for.
+        let signed = jsonwebtoken::encode(&header, &json!({}), &signer);
+        signed.is_ok_and(|signed| !matches!(keys.verify(&signed), Err(BadToken::Signature)))
     })
 }
 
@@ -256,8 +282,13 @@ fn limit(text: &str) -> Result<(String, Value), Failure> {
 
 /// A span of at least a second.
 fn seconds(text: &str) -> Result<u64, String> {
-    let seconds = span_ms(text).ok().map(|ms| ms / 1_000).filter(|seconds| *seconds > 0);
-    seconds.ok_or_else(|| "allowed: a number and s, m, h or d, such as 10m".into())
+    match span_ms(text) {
+        Ok(ms) if ms >= 1_000 => Ok(ms / 1_000),
+        Err(bad @ BadStart::Span) => Err(format!("{bad}, such as 10m")),
+        Ok(_) | Err(BadStart::Unknown | BadStart::Number) => {
+            Err("allowed: a number from 1 on and s, m, h or d, such as 10m".into())
+        }
+    }
 }
 
 const TWICE: &str = "the configuration says the algorithm, and which issuer and audience: leave out --algorithm (--kid chooses a key), or --config and TIDEWIRE_CONFIG";

@@ -12,12 +12,13 @@ use tidewire_hub::tokens::claims::RIGHTS;
 use tidewire_hub::tokens::wall_ms;
 use tidewire_hub_core::limits::of_bearer::Bound;
 
-use crate::command::failure::Failure;
+use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::printing::pipe_closed;
 use crate::command::token::{Given, duration, warn_of_millis};
 
 /// The options of `token inspect`.
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Inspect {
     #[command(flatten)]
     given: Given,
