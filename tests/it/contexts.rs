@@ -104,6 +104,18 @@ fn contexts_hold_no_token_and_are_their_users_alone() {
     for (arguments, code, says) in [
         (&["add", "a b", "https://hub.example.com"][..], 2, "is no name for a context"),
         (&["add", "b", "https://hub.example.com?x"], 2, "URL: a query"),
+        (
+            &["add", "b", "hub.example.com"],
+            2,
+            "\"hub.example.com\" is no address of a hub; allowed: http://HOST",
+        ),
+        (&["add", "b", "ftp://hub.example.com"], 2, "is no address of a hub"),
+        (&["add", "b", "https://"], 2, "is no address of a hub"),
+        (
+            &["add", "b", "https://hub.example.com", "--ca", empty.path()],
+            2,
+            "--ca: there is no certificate in PEM in",
+        ),
         (&["add", "b", "https://ada:CANARY@hub.example.com"], 2, "URL: a name or password"),
         (&["add", "b", "https://hub.example.com", "--token-file", "/no/such"], 1, "cannot read /no/such"),
         (

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use axum::http::Uri;
 use clap::{Args, Subcommand};
+use tidewire_hub::tls::{self, BadFile};
 
 use crate::command::contexts::{Context, Contexts};
 use crate::command::failure::Failure;
@@ -16,12 +18,16 @@ use crate::command::printing::pipe_closed;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Named {
     /// Give a hub a name, or change what one stands for; the first is used from then on
+    #[command(after_help = EXIT_CODES)]
     Add(Add),
     /// Use a hub where none is named
+    #[command(after_help = EXIT_CODES)]
     Use { name: String },
     /// Print the names, the one that is used with a star
+    #[command(after_help = EXIT_CODES)]
     List,
     /// Forget a name
+    #[command(after_help = EXIT_CODES)]
     Remove { name: String },
 }
 
@@ -71,18 +77,45 @@ impl Add {
             return Err(Failure::Input(says));
         }
         check_url(&url, "URL")?;
+        check_form(&url)?;
         // It is used from anywhere.
         let whole = |path: PathBuf| {
             let told = path.display().to_string();
             path.canonicalize().map_err(|error| Failure::Unreadable(format!("cannot read {told}: {error}")))
         };
         let (token_file, ca) = (token_file.map(whole).transpose()?, ca.map(whole).transpose()?);
+        // What is wrong with an address or a file is found out here, and not by the next command.
+        if let Some(path) = &ca {
+            tls::chain(path).map_err(|bad| bad_ca(path, &bad))?;
+        }
         let context = Context { url, token_file, ca };
-        // A file that holds no token is found out here, and not by the next command.
         context.token()?;
         all.contexts.insert(name.clone(), context);
         all.current.get_or_insert(name);
         Ok(())
+    }
+}
+
+/// Refuses what no client connects to.
+fn check_form(url: &str) -> Result<(), Failure> {
+    let parsed = url.parse::<Uri>().ok();
+    let scheme = parsed.as_ref().and_then(Uri::scheme_str).filter(|scheme| SCHEMES.contains(scheme));
+    let has_host = parsed.as_ref().and_then(Uri::host).is_some_and(|host| !host.is_empty());
+    if scheme.is_some() && has_host {
+        return Ok(());
+    }
+    Err(Failure::Input(format!(
+        "URL: {url:?} is no address of a hub; allowed: http://HOST:PORT or https://HOST:PORT, perhaps with a path"
+    )))
+}
+
+fn bad_ca(path: &Path, bad: &BadFile) -> Failure {
+    let path = path.display();
+    match bad {
+        BadFile::Unreadable(error) => Failure::Unreadable(format!("cannot read {path}: {error}")),
+        BadFile::NoCertificate | BadFile::NoKey | BadFile::NoPem(_) => {
+            Failure::Input(format!("--ca: there is no certificate in PEM in {path}"))
+        }
     }
 }
 
@@ -98,3 +131,10 @@ fn told(all: &Contexts) -> String {
 }
 
 const NAME_BYTES_MAX: usize = 64;
+const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  a file cannot be read, or that with the names not written
+  2  wrong arguments, or there is no such name";
