@@ -314,6 +314,16 @@ fn the_help_says_what_updates_may_come_to() {
 }
 
 #[test]
+fn the_help_of_each_command_has_its_exit_codes() {
+    let commands = "serve|check|pub|sub|history|token create|token inspect|token verify|context add|context use|\
+                    context list|context remove|access explain";
+    for command in commands.split('|').map(|words| words.split(' ').collect::<Vec<_>>()) {
+        let help = succeed(&tidewire(command[0]).args(&command[1..]).arg("--help").output().unwrap());
+        assert!(help.contains("\nExit codes:\n  0 "), "{command:?}: {help}");
+    }
+}
+
+#[test]
 fn what_is_none_is_told_with_what_is_allowed_and_where_it_was_given() {
     let hub = Hub::dev();
     let count = "allowed: a whole number, 1 or more";

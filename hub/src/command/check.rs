@@ -11,6 +11,7 @@ use crate::command::printing::pipe_closed;
 
 /// The options of `check`.
 #[derive(Debug, Args)]
+#[command(after_help = CHECK_EXIT_CODES)]
 pub(crate) struct Check {
     #[command(flatten)]
     config: ConfigFile,
@@ -41,3 +42,9 @@ fn say(config: &Config) -> io::Result<()> {
     }
     Ok(())
 }
+
+const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+  0  it is right, with warnings or without
+  1  it is wrong, or cannot be read
+  2  wrong arguments";

@@ -20,6 +20,7 @@ use crate::demo::publish_host;
 
 /// The options of `serve`.
 #[derive(Debug, Args)]
+#[command(after_help = SERVE_EXIT_CODES)]
 pub(crate) struct Serve {
     #[command(flatten)]
     config: ConfigFile,
@@ -165,3 +166,9 @@ fn take_rules(server: &Server, reread: Result<Reread, Kept>) {
         }
     }
 }
+
+const SERVE_EXIT_CODES: &str = "\
+Exit codes:
+  0  stopped as it was asked to
+  1  not started, for the log says why; or ended before all clients had gone, since it was asked twice
+  2  wrong arguments";
