@@ -191,18 +191,22 @@ impl Server {
             door.change(for_operators(&limits));
         }
         self.gate.change(origins, limits);
-        Ok(format!(
-            "{written} access rules were read and hold from now on; {keys}{others_may_come}{told}; all else waits \
-             for the next start"
-        ))
+        let rules = match written {
+            1 => "1 access rule was read and holds".to_owned(),
+            count => format!("{count} access rules were read and hold"),
+        };
+        Ok(format!("{rules} from now on; {keys}{others_may_come}{told}; {WAITS}"))
     }
 
     /// Lets nobody in any more, sends all clients away with a time to come back, and waits until they have gone or
     /// their time is over. Health is answered until the end.
     pub async fn stop(self) {
         self.gate.shut();
-        let count = self.gate.connections();
-        info!(target: "server", "stopping: {count} connections have {} s to go", self.drain.as_secs());
+        let who = match self.gate.connections() {
+            1 => "1 connection has".to_owned(),
+            count => format!("{count} connections have"),
+        };
+        info!(target: "server", "stopping: {who} {} s to go", self.drain.as_secs());
         self.reactor.drain(self.drain);
         let until = Instant::now() + self.drain;
         while self.gate.connections() > 0 && Instant::now() < until {
@@ -215,6 +219,7 @@ impl Server {
         self.turned_down.tell();
         match self.gate.connections() {
             0 => info!(target: "server", "stopped"),
+            1 => info!(target: "server", "stopped; 1 connection was cut off"),
             left => info!(target: "server", "stopped; {left} connections were cut off"),
         }
     }
@@ -302,6 +307,8 @@ fn listen(
 
 type Listening = (Listener, Address);
 
+/// Said of what a change of the file may not have taken up.
+const WAITS: &str = "what else is in the file waits for the next start";
 /// Connections of operators at once.
 const OPERATORS_MAX: usize = 32;
 /// Between two lines about one reason or code.

@@ -244,7 +244,7 @@ fn sources_are_read_again_on_a_hangup_and_one_that_stays_goes_on() {
     let rule = "[[access]]\npattern = \"b\"\nsubscribe = true\n";
     std::fs::write(file.path(), format!("{}{rule}", toml(issuer.address, 86_400))).unwrap();
     hub.signal("HUP");
-    eventually("the file was read", || hub.errors().contains("1 access rules were read"));
+    eventually("the file was read", || hub.errors().contains("1 access rule was read"));
     is_there(&mut first);
     assert_eq!(issuer.asked(), 1);
     issuer.says(Says::Down);

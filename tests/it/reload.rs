@@ -74,7 +74,11 @@ fn origins_and_limits_are_read_again_together_with_the_rest_or_not_at_all() {
         std::fs::write(file.path(), format!("{keys}{PROGRAMS}{OPEN}[limits]\n{limits}")).unwrap();
         hang_up(&hub, says);
     };
-    reread(&format!("origins = [\"{a}\"]\n"), "", "are the same; other pages or programs may come; all else");
+    reread(
+        &format!("origins = [\"{a}\"]\n"),
+        "",
+        "are the same; other pages or programs may come; what else",
+    );
     let (told, mut inside) = enter(a);
     assert_eq!((&*told, &*enter(b).0), ("101", "403"));
     // Whoever is in stays, also where there is no room for another.
@@ -130,7 +134,7 @@ fn rates_hold_for_who_is_in_too() {
     };
     assert!((1..=30).all(|seq| publish(seq) == Value::Null));
     std::fs::write(file.path(), format!("{rule}[limits]\npublishes_per_second_max = 1\n")).unwrap();
-    hang_up(&hub, "; `publishes_per_second_max` is 1 instead of 0; all else");
+    hang_up(&hub, "; `publishes_per_second_max` is 1 instead of no limit; what else");
     assert!((31..=60).any(|seq| publish(seq) == "rate_limited"));
     let mut http = Http::to(hub.address);
     let mut ask = || http.post("/v1/topics/a/messages", "text/plain", b"x").status;
@@ -199,7 +203,7 @@ fn the_demos_topics_can_be_read_unless_the_file_denies_it() {
             assert_eq!(subscribe(&hub, "demo.host"), right);
             assert_eq!(subscribe(&hub, "demo.ping.x"), "subscribed");
             assert_eq!(subscribe(&hub, "demos"), "failed");
-            hang_up(&hub, "access rules were read and hold from now on");
+            hang_up(&hub, " from now on; ");
         }
         eventually("the hub says what its charts lack", || {
             hub.errors().contains("the demo's charts stay empty: neither a rule nor a token allows this")
@@ -238,7 +242,7 @@ fn keys_are_read_again_and_whoever_signed_in_by_one_that_is_gone_is_sent_away() 
     std::fs::write(file.path(), format!("{PROGRAMS}{OPEN}{old}{new}")).unwrap();
     hang_up(
         &hub,
-        "1 access rules were read and hold from now on; new keys for tokens: `new` (ES256); all else",
+        "1 access rule was read and holds from now on; new keys for tokens: `new` (ES256); what else",
     );
     let mut second = bearer(hub.address, 1_000_002, &by_new);
     let mut nobody = RawSocket::signed_in(hub.address);

@@ -114,8 +114,12 @@ impl Reread {
         let now = Limits { gate: gate.clone(), core: core.clone() };
         let (mut changed, mut waiting) = (String::new(), String::new());
         for (name, value, before) in self.limits.differing(now) {
+            let shown = |value: u64| match value {
+                0 if RATES.contains(&name) => "no limit".to_owned(),
+                value => value.to_string(),
+            };
             let _ = if CHANGE.contains(&name) {
-                write!(changed, "; `{name}` is {value} instead of {before}")
+                write!(changed, "; `{name}` is {} instead of {}", shown(value), shown(before))
             } else {
                 write!(waiting, "{}`{name}`", if waiting.is_empty() { "" } else { ", " })
             };
@@ -136,9 +140,12 @@ const CHANGE: &[&str] = &[
     "http_ms",
     "header_bytes_max",
     "headers_max",
-    "publishes_per_second_max",
-    "publishes_per_second_per_address_max",
+    RATES[0],
+    RATES[1],
 ];
+
+/// Those of them of which 0 is none.
+const RATES: [&str; 2] = ["publishes_per_second_max", "publishes_per_second_per_address_max"];
 
 fn text_again(path: &Path) -> Result<String, Kept> {
     let unreadable = |source| Kept::Unreadable { path: path.into(), source };
