@@ -97,8 +97,16 @@ pub enum BadPair {
         why: BadFile,
     },
     /// They are not of each other.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
+    #[error("{} is not the private key of the first certificate in {}", .0.key.display(), .0.certificate.display())]
+    OtherKey(Files),
+    /// One of them is of a kind that is not spoken here.
+    #[error("{} and {} cannot be used: {why}", files.certificate.display(), files.key.display())]
+    Unusable {
+        /// They.
+        files: Files,
+        /// What is wrong.
+        why: rustls::Error,
+    },
 }
 
 /// Why a certificate and a key that could be read are none of each other's.
@@ -200,7 +208,7 @@ impl Tls {
         self.seen().read = self.files.stamp();
         let pair = self.files.read()?;
         let warning = pair.warning();
-        self.show(pair)?;
+        self.show(pair).map_err(|unfit| self.files.unfit(unfit))?;
         Ok(warning)
     }
 
@@ -239,6 +247,15 @@ impl Files {
             chain(certificate).map_err(|why| BadPair::Certificate { path: certificate.clone(), why })?;
         let key = private_key(key).map_err(|why| BadPair::Key { path: key.clone(), why })?;
         Ok(Pair { chain, key })
+    }
+
+    /// Says of these why they do not fit.
+    #[must_use]
+    pub fn unfit(&self, unfit: Unfit) -> BadPair {
+        match unfit {
+            Unfit::OtherKey => BadPair::OtherKey(self.clone()),
+            Unfit::Unusable(why) => BadPair::Unusable { files: self.clone(), why },
+        }
     }
 
     fn stamp(&self) -> Stamp {

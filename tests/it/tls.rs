@@ -232,7 +232,7 @@ fn another_certificate_holds_for_new_connections_and_a_broken_one_for_none() {
     let expired = secured.authority.issue("127.0.0.1", (2000, 2001));
     let half = |certificate: &str, key: &str| Issued { certificate: certificate.into(), key: key.into() };
     for (broken, says) in [
-        (half(&third.certificate, &second.key), "whose key is another"),
+        (half(&third.certificate, &second.key), "is not the private key of the first certificate in"),
         (half("", &second.key), "there is none in it"),
         (half(&third.key, &third.certificate), "certificate first"),
         (half(&third.certificate, "-----BEGIN PRIVATE KEY-----\nAAAA"), "a line of it is wrong"),

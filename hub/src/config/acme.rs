@@ -50,7 +50,7 @@ pub(super) fn read(
     match Tls::by_itself(files.clone(), pair) {
         Ok(tls) => Some((plan, tls)),
         Err(unfit) => {
-            let says = format!("{} has to be {unfit}; the hub will get another", files.key.display());
+            let says = format!("{}; the hub will get another", files.unfit(unfit));
             warnings.push(Warning { place: None, says });
             Tls::by_itself(files, None).ok().map(|tls| (plan, tls))
         }
