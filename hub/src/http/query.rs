@@ -83,8 +83,10 @@ impl Query {
     pub fn span(&self, name: &str, max: Duration) -> Result<Option<Duration>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let span = digits(text).map(Duration::from_secs).or_else(|| span(text)).filter(|span| *span <= max);
-        let wrong =
-            || Problem::bad_request(format!("`{name}` is a span such as 10s, {} s at most", max.as_secs()));
+        let wrong = || {
+            let most = max.as_secs();
+            Problem::bad_request(format!("`{name}` is a span such as 10s, or seconds, {most} s at most"))
+        };
         span.map(Some).ok_or_else(wrong)
     }
 
