@@ -80,7 +80,8 @@ fn commands_trust_who_is_named_or_else_whom_the_system_trusts() {
     let mut history = tidewire("history");
     history.args(["t", "--url", &url]).env("TIDEWIRE_CA", ca.path());
     assert_eq!(succeed(&on_a_system_that_trusts(&mut history, &nobody).output().unwrap()), "x\nx\n");
-    let unknown = "is not trusted: its certificate is of an authority that is not trusted here";
+    let unknown = "is not trusted: its certificate is of an authority that is not trusted here; a private one has to be named \
+                   (--ca or TIDEWIRE_CA)";
     check_exit(&publish_to(&url, &stranger, &[]), 3, unknown);
     check_exit(&publish_to(&url, &ca, &["--ca", stranger.path()]), 3, unknown);
     check_exit(&publish_to(&url, &nobody, &[]), 3, "this system's authorities cannot be read");

@@ -186,7 +186,7 @@ impl HubAddress {
     }
 
     fn refused(&self, why: &NoConnection) -> Failure {
-        Failure::unconnected(format!("{}: {why}", self.url()), Some(why))
+        Failure::unconnected(format!("{}: {}", self.url(), worded(why)), Some(why))
     }
 
     fn gave_up(&self, why: Option<&NoConnection>, client: &Client) -> Failure {
@@ -199,7 +199,7 @@ impl HubAddress {
             Some(NoConnection::Refused { .. } | NoConnection::Goodbye { .. }) | None => self.url().to_owned(),
             Some(_) => format!("no hub answers at {}", self.url()),
         };
-        let reason = why.map_or_else(|| "no connection".into(), ToString::to_string);
+        let reason = why.map_or_else(|| "no connection".into(), worded);
         Failure::unconnected(format!("{told}: {reason}; gave up after {} s", self.wait), why)
     }
 }
@@ -226,6 +226,11 @@ pub(crate) fn check_url(url: &str, named: &str) -> Result<(), Failure> {
 pub(crate) async fn connected(client: &Client) {
     // A client that ends is told of there, too.
     let _ = client.status().wait_for(|status| *status == Status::Online).await;
+}
+
+/// Why there is no connection, by the options of the command line where the client names its own.
+fn worded(why: &NoConnection) -> String {
+    why.to_string().replace("(`ca`)", "(--ca or TIDEWIRE_CA)")
 }
 
 /// A time that does not come.
