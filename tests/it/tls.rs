@@ -337,10 +337,10 @@ fn the_pages_way_from_nothing_leads_to_a_hub_that_speaks_tls() {
     let (_, section) = page.split_once("## TLS\n").unwrap();
     folder.run("sh", &["-e", "-c", block_of(section, "sh")]);
     let config = folder.0.join("hub.toml");
-    fs::write(&config, "[tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n").unwrap();
+    fs::write(&config, block_of(section, "toml")).unwrap();
     let open = [("TIDEWIRE_ALLOW_NO_ORIGIN", "true")];
     let hub = Hub::start(&["--config", config.to_str().unwrap()], &open);
-    let trusting = trusting(&fs::read(folder.0.join("ca.pem")).unwrap(), rustls::DEFAULT_VERSIONS);
+    let trusting = trusting(&fs::read(folder.0.join("tls/ca.pem")).unwrap(), rustls::DEFAULT_VERSIONS);
     let mut socket = RawSocket::secure(hub.address, &trusting).unwrap();
     assert!(socket.ask(&handshake("")).starts_with("HTTP/1.1 101 "));
 }
