@@ -118,7 +118,7 @@ impl Changing {
     /// Has everything read again, with the key and the rule that come and go, or without.
     fn read_again(&self, is_with: bool) {
         let said = |what: &str| self.hub.errors().matches(what).count();
-        let told = ["rules were read and hold", "the certificate was read again"];
+        let told = ["in the file waits for the next start", "the certificate was read again"];
         let before = told.map(said);
         let config = config(&self.secret, &self.certificate, &self.private_key, is_with);
         fs::write(self.file.path(), config).unwrap();

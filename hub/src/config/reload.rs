@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tidewire_hub_core::access::Access;
 use tidewire_hub_core::limits as core;
+use tidewire_hub_core::limits::rates::Rates;
 
 use crate::config::bounds::Limits;
 use crate::config::problem::Warning;
@@ -97,6 +98,7 @@ impl Reread {
         gate::Limits {
             handshakes_max: now.handshakes_max,
             refusals_max: now.refusals_max,
+            // All others hold for whoever comes next.
             ..self.limits.gate.clone()
         }
     }
@@ -111,6 +113,7 @@ impl Reread {
     /// change, and those that wait for the next start.
     #[must_use]
     pub fn told_of_limits(&self, gate: &gate::Limits, core: &core::Limits) -> String {
+        let held = Limits { gate: self.gate_limits(gate), core: Rates::of(&self.limits.core).within(core) };
         let now = Limits { gate: gate.clone(), core: core.clone() };
         let (mut changed, mut waiting) = (String::new(), String::new());
         for (name, value, before) in self.limits.differing(now) {
@@ -118,7 +121,7 @@ impl Reread {
                 0 if RATES.contains(&name) => "no limit".to_owned(),
                 value => value.to_string(),
             };
-            let _ = if CHANGE.contains(&name) {
+            let _ = if held.named(name) == Some(value) {
                 write!(changed, "; `{name}` is {} instead of {}", shown(value), shown(before))
             } else {
                 write!(waiting, "{}`{name}`", if waiting.is_empty() { "" } else { ", " })
@@ -130,19 +133,6 @@ impl Reread {
         changed
     }
 }
-
-/// Limits that hold from when they are read again.
-const CHANGE: &[&str] = &[
-    "connections_max",
-    "connections_per_address_max",
-    "handshakes_per_address_max",
-    "handshake_ms",
-    "http_ms",
-    "header_bytes_max",
-    "headers_max",
-    RATES[0],
-    RATES[1],
-];
 
 /// Those of them of which 0 is none.
 const RATES: [&str; 2] = ["publishes_per_second_max", "publishes_per_second_per_address_max"];
