@@ -75,4 +75,4 @@ const MACHINE = {
 /** Beyond the language; `wasm-client/js/README.md` says which of them React Native has to be given. */
 const GLOBALS =
   "AbortController AbortSignal FinalizationRegistry Promise TextDecoder URL WeakRef clearInterval clearTimeout console crypto " +
-  "performance queueMicrotask setInterval setTimeout";
+  "fetch performance queueMicrotask setInterval setTimeout";
