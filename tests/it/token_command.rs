@@ -266,7 +266,10 @@ fn inspecting_tells_times_and_names_rights_that_no_hub_has() {
     claims["exp"] = json!(now() + 86_400 * 3 + 5);
     claims["nbf"] = json!(1);
     claims["tidewire"]["limits"] = json!({"handles_max": 1, "topics_max": 1});
+    claims["tidewire"]["info"] = json!({"name": "A\u{9b}2J\u{202e}da \u{fc}"});
     let said = output(&mut token(&["inspect", &by_secret(&claims)]));
+    // What nobody has checked does nothing to a terminal.
+    assert!(String::from_utf8_lossy(&said.stdout).contains(r"A\u009b2J\u202eda ü"), "{said:?}");
     let told = String::from_utf8_lossy(&said.stderr);
     assert!(said.status.success() && told.contains("there is no right \"read\""), "{told}");
     assert!(told.contains("it expires in 3 d 0 h") && !told.contains("\"manage\""), "{told}");

@@ -1,5 +1,6 @@
 //! Messages and gaps as the commands print them.
 
+use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 
 use base64::Engine as _;
@@ -49,6 +50,21 @@ fn is_control(bytes: &[u8]) -> bool {
         [C1_LEAD, 0x80..=0x9f, ..] => true,
         _ => false,
     }
+}
+
+/// A text, such as JSON, in which nothing moves what a terminal shows: control characters, and those that turn the direction of
+/// writing, stand as `\u009b`.
+pub(crate) fn plain(text: &str) -> String {
+    let mut shown = String::new();
+    for char in text.chars() {
+        let turns = matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if turns || char.is_control() && char != '\n' {
+            let _ = write!(shown, "\\u{:04x}", u32::from(char));
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
 }
 
 /// Tells on standard error what is missing.

@@ -13,7 +13,7 @@ use tidewire_hub::tokens::wall_ms;
 use tidewire_hub_core::limits::of_bearer::Bound;
 
 use crate::command::failure::{EXIT_CODES, Failure};
-use crate::command::printing::pipe_closed;
+use crate::command::printing::{pipe_closed, plain};
 use crate::command::token::{Given, duration, warn_of_millis};
 
 /// The options of `token inspect`.
@@ -56,7 +56,7 @@ impl Inspect {
             report(format_args!("no hub takes it: there is no limit {name:?}"));
         }
         let mut out = io::stdout().lock();
-        writeln!(out, "{header:#}\n{claims:#}").or_else(pipe_closed)?;
+        writeln!(out, "{}", plain(&format!("{header:#}\n{claims:#}"))).or_else(pipe_closed)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -12,7 +12,7 @@ use tidewire_hub_core::limits::of_bearer::Bound;
 
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::{EXIT_CODES, Failure};
-use crate::command::printing::pipe_closed;
+use crate::command::printing::{pipe_closed, plain};
 use crate::command::token::{Given, duration, keys, warn_of_millis, warn_of_pattern};
 
 /// The options of `token verify`.
@@ -74,7 +74,7 @@ impl Verify {
             told.push_str(&format!("  operators see: {info}\n"));
         }
         told.push_str("beside what its rules say, of which a denial goes first\n");
-        io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed)?;
+        io::stdout().lock().write_all(plain(&told).as_bytes()).or_else(pipe_closed)?;
         Ok(ExitCode::SUCCESS)
     }
 }
