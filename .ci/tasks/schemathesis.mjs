@@ -2,7 +2,6 @@
 // another shape than described, no wrong request may be taken, and nothing may make the hub fail.
 
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { cargoTarget, hubBinary } from "./paths.mjs";
 import { preparePythonTool } from "./prepare.mjs";
@@ -32,13 +31,16 @@ async function startHub() {
   });
   const signal = AbortSignal.timeout(10_000);
   const told = async (stream, pattern) => {
-    const lines = createInterface({ input: stream });
-    for (;;) {
-      const [line] = await once(lines, "line", { signal });
-      const [, address] = pattern.exec(line) ?? [];
-      // What is told later is not read, and must not block the hub.
-      if (address) return stream.resume() && address;
+    let found;
+    // Several lines may come at once: whoever waits for one event after the other would miss some.
+    for await (const line of createInterface({ input: stream, signal })) {
+      [, found] = pattern.exec(line) ?? [];
+      if (found) break;
     }
+    if (!found) throw new Error("the hub does not say where it listens");
+    // What is told later is not read, and must not block the hub.
+    stream.resume();
+    return found;
   };
   const operators = told(hub.stderr, /^tidewire: operators ask at (http:\S+)$/);
   const everybody = told(hub.stdout, /^tidewire listening on (http:\S+)$/);
