@@ -2,6 +2,7 @@
 //! tried again, ever more rarely, and meanwhile what there is holds.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,7 +85,10 @@ pub async fn keep(plan: Plan, tls: Arc<Tls>, asked: Arc<Notify>) {
     let store = Store::new(&plan.folder, &plan.directory);
     let mut tries = Tries::known(&store);
     // A hub that is started again and again is not to ask as often.
-    let mut wait = tries.wait(wall());
+    let mut wait = if due_in(&plan, &tls).is_some() { Duration::ZERO } else { tries.wait(wall()) };
+    if !wait.is_zero() {
+        tell(&plan, &"the hub that ran before has tried in vain", wait, tries.are_many());
+    }
     loop {
         if wait.is_zero() {
             wait = match due_in(&plan, &tls) {
@@ -96,8 +100,10 @@ pub async fn keep(plan: Plan, tls: Arc<Tls>, asked: Arc<Notify>) {
                     }
                     Err(why) => {
                         let wait = tries.failed(wall(), matches!(why, NoCertificate::OfNoUse));
-                        let kept = store.keep_failures(tries.lately.iter().copied());
-                        tell(&plan, &why, wait, tries.are_many(), kept.err());
+                        tell(&plan, &why, wait, tries.are_many());
+                        if let Err(why) = store.keep_failures(tries.lately.iter().copied()) {
+                            warn!(target: "server", "that cannot be kept, and a hub that starts again will try sooner: {why}");
+                        }
                         wait
                     }
                 },
@@ -111,18 +117,15 @@ pub async fn keep(plan: Plan, tls: Arc<Tls>, asked: Arc<Notify>) {
     }
 }
 
-fn tell(plan: &Plan, why: &NoCertificate, wait: Duration, is_all: bool, unkept: Option<io::Error>) {
+fn tell(plan: &Plan, why: &dyn Display, wait: Duration, is_all: bool) {
     let sooner = if is_all { "" } else { ", or when it is to read its configuration again" };
     warn!(
         target: "server",
         "no certificate for {} from {}: {why}; it is tried again in {} min{sooner}",
         plan.names.join(", "),
         plan.directory,
-        wait.as_secs() / 60
+        wait.as_secs().div_ceil(60)
     );
-    if let Some(unkept) = unkept {
-        warn!(target: "server", "a hub that starts again will try sooner, since that cannot be kept: {unkept}");
-    }
 }
 
 /// What has failed so far.

@@ -244,6 +244,13 @@ fn a_name_that_leads_elsewhere_is_named_and_what_is_there_holds() {
     });
     drop(hub);
 
+    // The next hub does not ask at once, and says why.
+    let hub = Hub::start(&["--config", &config, "--listen", &elsewhere.address().to_string()], &[]);
+    let told = "the hub that ran before has tried in vain; it is tried again in 2 min";
+    eventually("it says so", || hub.errors().contains(told));
+    assert!(!hub.errors().contains("is ordered from"));
+    drop(hub);
+
     // What is there is shown, though no authority of pebble's has given it, until there is another.
     let issued = pebble.authority.issue("hub.example.com", VALID);
     fs::write(pebble.kept("certificate.pem"), format!("{}{}", issued.key, issued.certificate)).unwrap();
