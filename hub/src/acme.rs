@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -18,6 +18,7 @@ use crate::fetch::Trust;
 use crate::tls::proofs::Proofs;
 use crate::tls::validity::Time;
 use crate::tls::{BadFile, Files, Pair, Tls, Unfit};
+use crate::tokens::wall_ms;
 
 mod order;
 
@@ -189,7 +190,7 @@ fn left(Time { from, to }: Time) -> Option<Duration> {
 
 /// The system's time in seconds since 1970.
 fn wall() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    wall_ms() / 1_000
 }
 
 async fn renew(plan: &Plan, store: &Store, tls: &Tls, proofs: &Arc<Proofs>) -> Result<(), NoCertificate> {
@@ -205,8 +206,12 @@ async fn renew(plan: &Plan, store: &Store, tls: &Tls, proofs: &Arc<Proofs>) -> R
     }
     tls.show(pair)?;
     info!(target: "server", "there is a certificate for {names}, and it holds for new connections");
-    if let Err(error) = store.keep_certificate(&ordered) {
-        warn!(target: "server", "the certificate cannot be kept, and has to be got again at the next start: {error}");
+    match store.keep_certificate(&ordered) {
+        Ok(()) => tls.know_files(),
+        Err(error) => warn!(
+            target: "server",
+            "the certificate cannot be kept, and has to be got again at the next start: {error}"
+        ),
     }
     Ok(())
 }

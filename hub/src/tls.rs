@@ -222,6 +222,12 @@ impl Tls {
         Ok(())
     }
 
+    /// What is shown is what the files say now: they need not be read again for that.
+    pub fn know_files(&self) {
+        let stamp = self.files.stamp();
+        *self.seen() = Seen { read: stamp, last: stamp };
+    }
+
     /// Nothing can fail half-way under this lock, so a poisoned one is as good as any.
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
