@@ -79,13 +79,12 @@ fn plan(raw: RawAcme, line: Option<usize>, folder: &Path, problems: &mut Vec<Pro
         if written.value.is_empty() {
             problems.push(written.place.wrong(FOLDER));
         }
-        kept = base(&written, folder).join(&written.value);
+        kept = written.path(folder);
     }
     let contact = raw.contact.and_then(|written| one(written, contact, problems));
     let directory = raw.directory.and_then(|written| one(written, directory, problems));
     let trust = raw.directory_ca.and_then(|written| {
-        let path = base(&written, folder).join(&written.value);
-        let trust = tls::chain(&path).map_err(|bad| bad.to_string());
+        let trust = tls::chain(&written.path(folder)).map_err(|bad| bad.to_string());
         let trust = trust.and_then(|chain| Trust::of(chain).map_err(|error| error.to_string()));
         trust.map_err(|why| problems.push(written.place.wrong(why))).ok()
     });
@@ -154,11 +153,6 @@ fn directory(text: &str) -> Result<String, &'static str> {
         Ok(address) if !address.is_open_to_others() => Ok(text.to_owned()),
         _ => Err("the address of an authority's directory, https://HOST/PATH"),
     }
-}
-
-/// What is named by a variable is so from the working directory on, as on a command line.
-fn base<'a>(written: &Written<String>, folder: &'a Path) -> &'a Path {
-    if written.place.line.is_some() { folder } else { Path::new("") }
 }
 
 const NAMES: &str = "names that lead to this hub, like [\"hub.example.com\"]; no `*`, no addresses";

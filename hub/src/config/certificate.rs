@@ -48,8 +48,8 @@ fn of_files(
     let mut warnings = Vec::new();
     let (certificate, key) = match (certificate, key) {
         (Some(certificate), Some(mut key)) => {
-            let folder = base(&key, folder);
-            show(&mut key, folder);
+            let base = key.base(folder);
+            show(&mut key, base);
             (certificate, key)
         }
         (None, None) => return (None, warnings),
@@ -62,9 +62,7 @@ fn of_files(
             return (None, warnings);
         }
     };
-    let [certificate_path, key_path] =
-        [&certificate, &key].map(|written| base(written, folder).join(&written.value));
-    let files = Files { certificate: certificate_path, key: key_path };
+    let files = Files { certificate: certificate.path(folder), key: key.path(folder) };
     let chain = tls::chain(&files.certificate).map_err(|bad| certificate.place.wrong(bad.to_string()));
     let private = tls::private_key(&files.key).map_err(|bad| key.place.wrong(bad.to_string()));
     let pair = match (chain, private) {
@@ -97,11 +95,6 @@ fn of_files(
             (None, warnings)
         }
     }
-}
-
-/// What is named by a variable is so from the working directory on, as on a command line.
-fn base<'a>(written: &Written<String>, folder: &'a Path) -> &'a Path {
-    if written.place.line.is_some() { folder } else { Path::new("") }
 }
 
 fn missing(one: &Written<String>, other: &str, allowed: &str) -> Problem {

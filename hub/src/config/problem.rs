@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, or of no use in it, and where that is written.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use tidewire_hub_core::limits::agreement::Contradiction;
 
@@ -11,6 +12,19 @@ pub(super) struct Written<T> {
     pub(super) value: T,
     /// Where.
     pub(super) place: Place,
+}
+
+impl Written<String> {
+    /// The file or folder that it names: from the file's `folder` on, or from the working directory where a variable names it, as on a
+    /// command line.
+    pub(super) fn path(&self, folder: &Path) -> PathBuf {
+        self.base(folder).join(&self.value)
+    }
+
+    /// From where on.
+    pub(super) fn base<'a>(&self, folder: &'a Path) -> &'a Path {
+        if self.place.line.is_some() { folder } else { Path::new("") }
+    }
 }
 
 /// Where something is written, and how it reads there.
