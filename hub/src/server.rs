@@ -178,15 +178,12 @@ impl Server {
         topics.rates().change(&core_limits);
         let are_others = origins != *self.gate.origins();
         let others_may_come = if are_others { "; other pages or programs may come" } else { "" };
-        if limits != *before {
-            before.clone_from(&limits);
-            tell_shortage(self.open_files.and_then(|files| files.fit(&mut limits)));
-            // Those wait for the next start, however many files there are.
-            let now = self.gate.door().limits();
-            (limits.handshakes_max, limits.refusals_max) = (now.handshakes_max, now.refusals_max);
-        } else {
-            limits = (*self.gate.door().limits()).clone();
-        }
+        let is_same = std::mem::replace(&mut *before, limits.clone()) == limits;
+        let shortage = self.open_files.and_then(|files| files.fit(&mut limits)).filter(|_| !is_same);
+        tell_shortage(shortage);
+        // Those wait for the next start, however many files there are.
+        let now = self.gate.door().limits();
+        (limits.handshakes_max, limits.refusals_max) = (now.handshakes_max, now.refusals_max);
         if let Some(door) = &self.of_operators {
             door.change(for_operators(&limits));
         }
