@@ -32,6 +32,12 @@ impl Bound {
         Self::PublishesPerSecond,
     ];
 
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|bound| bound.name() == name)
+    }
+
     /// Its name, which is that of the limit.
     #[must_use]
     pub const fn name(self) -> &'static str {

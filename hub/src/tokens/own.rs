@@ -56,7 +56,7 @@ fn limits(claim: &Map<String, Value>) -> Result<Bounds, BadToken> {
     let limits = limits.as_object().ok_or_else(|| wrong(format_args!("tidewire.limits")))?;
     let bound = |(name, most): (&String, &Value)| {
         let unknown = || BadToken::UnknownLimit(ClaimPath::of(format_args!("tidewire.limits.{name}")));
-        let bound = Bound::ALL.into_iter().find(|bound| bound.name() == name).ok_or_else(unknown)?;
+        let bound = Bound::named(name).ok_or_else(unknown)?;
         // None is 0, which in the configuration stands for no limit: who is to do nothing is not allowed to.
         let most = most.as_u64().filter(|most| *most > 0);
         most.map(|most| (bound, most)).ok_or_else(|| wrong(format_args!("tidewire.limits.{name}")))

@@ -271,7 +271,7 @@ fn limit(text: &str) -> Result<(String, Value), Failure> {
     let wrong = |why: String| Failure::Input(format!("--limit {text}: {why}"));
     let (name, most) =
         text.split_once('=').ok_or_else(|| wrong("allowed: NAME=N, such as subscriptions_max=10".into()))?;
-    if !Bound::ALL.iter().any(|bound| bound.name() == name) {
+    if Bound::named(name).is_none() {
         let names = Bound::ALL.map(Bound::name).join(", ");
         return Err(wrong(format!("no token sets a limit `{name}`; there are {names}")));
     }
