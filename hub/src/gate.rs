@@ -161,7 +161,7 @@ impl Gate {
         seat.map_err(|no_seat| {
             let remedy = remedy(no_seat, &self.door.limits());
             self.refuse(full(no_seat), client, format_args!("{no_seat}; {remedy}"));
-            NotNow { code: Code::Overloaded, why: no_seat.to_string(), retry_after: RETRY_AFTER_FULL }
+            no_seat.into()
         })
     }
 
@@ -181,6 +181,12 @@ pub struct NotNow {
     pub why: String,
     /// After how many seconds somebody may be.
     pub retry_after: &'static str,
+}
+
+impl From<NoSeat> for NotNow {
+    fn from(no_seat: NoSeat) -> Self {
+        Self { code: Code::Overloaded, why: no_seat.to_string(), retry_after: RETRY_AFTER_FULL }
+    }
 }
 
 /// Where clients connect.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use tidewire_hub_core::shard::listening::Listening;
-use tidewire_protocol::code::Code;
 use tracing::warn;
 
 use crate::gate::line::Line;
@@ -13,7 +12,7 @@ use crate::gate::link::Handover;
 use crate::gate::pipe::Pipe;
 use crate::gate::refusals::Reason;
 use crate::gate::stream::Stream;
-use crate::gate::{Gate, NotNow, RETRY_AFTER_FULL};
+use crate::gate::{Gate, NotNow};
 use crate::reactor::{Newcomer, Role};
 use crate::seats::{NoSeat, Seat};
 
@@ -50,8 +49,7 @@ impl Gate {
                 let pair = Pipe::pair(self.admit(client)?, line.keep_busy());
                 let (stream, body) = pair.map_err(|error| {
                     self.refuse(Reason::OpenFiles, client, format_args!("no pair of sockets: {error}"));
-                    let why = NoSeat::Full.to_string();
-                    NotNow { code: Code::Overloaded, why, retry_after: RETRY_AFTER_FULL }
+                    NoSeat::Full
                 })?;
                 self.reactor.welcome(Newcomer { stream, tls: None, role, seat, arrival });
                 return Ok(Body::new(body));
