@@ -91,9 +91,26 @@ impl BadToken {
 
     /// Its number, from 1 on, among what is counted.
     #[must_use]
-    pub fn number(self) -> u64 {
-        let is_it = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(&self);
-        Self::ALL.iter().position(is_it).map_or(0, |at| at as u64 + 1)
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Malformed => 1,
+            Self::TooLong => 2,
+            Self::UnknownKey => 3,
+            Self::Algorithm => 4,
+            Self::Signature => 5,
+            Self::Issuer => 6,
+            Self::Audience => 7,
+            Self::Expired => 8,
+            Self::NotYet => 9,
+            Self::Claims(_) => 10,
+            Self::TooMuch(_) => 11,
+            Self::Subject(_) => 12,
+            Self::KeyGone => 13,
+            Self::Revoked(_) => 14,
+            Self::Lasting => 15,
+            Self::UnknownLimit(_) => 16,
+            Self::Undated => 17,
+        }
     }
 
     /// The check that it failed, to operators.
@@ -187,3 +204,14 @@ impl BadSubject {
 
 /// What whoever is refused for it needs to know: the next token will be refused as well.
 pub const UNDATED: &str = "the token was revoked: it has no `iat`, and counts as issued before";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_a_number_of_its_own_among_all() {
+        let numbers: Vec<_> = BadToken::ALL.iter().map(|bad| bad.number()).collect();
+        assert_eq!(numbers, (1..=BadToken::ALL.len() as u64).collect::<Vec<_>>());
+    }
+}
