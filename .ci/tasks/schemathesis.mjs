@@ -10,9 +10,9 @@ import { run } from "./run.mjs";
 export async function schemathesis({ seconds }) {
   const folder = `${cargoTarget}/tools/schemathesis-${VERSION}`;
   const st = await preparePythonTool({ name: "schemathesis", version: VERSION, folder });
-  const { hub, addresses } = await startHub();
+  const hub = startHub();
   try {
-    for (const address of addresses) {
+    for (const address of await addressesOf(hub)) {
       await run(st, [...ARGS, "--max-time", String(seconds), `${address}/v1/openapi.json`], {
         cwd: folder,
       });
@@ -23,12 +23,15 @@ export async function schemathesis({ seconds }) {
   }
 }
 
-/** A hub for development, and where it and its operators' address are. */
-async function startHub() {
-  const hub = spawn(hubBinary, ["serve", "--dev", "--listen", "127.0.0.1:0"], {
+/** A hub for development. */
+const startHub = () =>
+  spawn(hubBinary, ["serve", "--dev", "--listen", "127.0.0.1:0"], {
     env: { ...process.env, TIDEWIRE_ADMIN_LISTEN: "127.0.0.1:0", TIDEWIRE_SHARDS: "2" },
     stdio: ["ignore", "pipe", "pipe"],
   });
+
+/** Where it says that it and its operators' address are. */
+async function addressesOf(hub) {
   const signal = AbortSignal.timeout(10_000);
   const told = async (stream, pattern) => {
     let found;
@@ -44,7 +47,7 @@ async function startHub() {
   };
   const operators = told(hub.stderr, /^tidewire: operators ask at (http:\S+)$/);
   const everybody = told(hub.stdout, /^tidewire listening on (http:\S+)$/);
-  return { hub, addresses: await Promise.all([everybody, operators]) };
+  return Promise.all([everybody, operators]);
 }
 
 const VERSION = "4.32.5";
