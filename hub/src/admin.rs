@@ -69,7 +69,7 @@ impl Operators {
             .route("/v1/{*path}", any(http::nothing))
             .method_not_allowed_fallback(http::not_allowed)
             .fallback(nothing)
-            .layer(from_fn_with_state(Arc::new(Hosts(names)), hosts::check))
+            .layer(from_fn_with_state(Arc::new(Hosts { names, key: "admin_hosts" }), hosts::check))
     }
 
     /// Answers whether the hub is well, for everybody, and not why.
@@ -81,7 +81,10 @@ impl Operators {
     /// that everybody may read it.
     pub fn public_metrics(&self, names: Option<Vec<String>>) -> OpenApiRouter {
         match names {
-            Some(names) => self.metrics().layer(from_fn_with_state(Arc::new(Hosts(names)), hosts::check)),
+            Some(names) => {
+                let hosts = Arc::new(Hosts { names, key: "api_hosts" });
+                self.metrics().layer(from_fn_with_state(hosts, hosts::check))
+            }
             None => self.metrics(),
         }
     }

@@ -14,7 +14,12 @@ use crate::http::problem::Problem;
 
 /// Names by which the address may be asked, beside its numbers and `localhost`.
 #[derive(Debug)]
-pub(super) struct Hosts(pub(super) Vec<String>);
+pub(super) struct Hosts {
+    /// They.
+    pub(super) names: Vec<String>,
+    /// Where the configuration has them.
+    pub(super) key: &'static str,
+}
 
 /// Answers for pages, and lets others go on.
 pub(super) async fn check(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
@@ -23,8 +28,10 @@ pub(super) async fn check(State(hosts): State<Arc<Hosts>>, request: Request, nex
         return Problem::new(StatusCode::FORBIDDEN, "origin_refused", detail).into_response();
     }
     if !hosts.know(request.headers()) {
-        let detail =
-            "ask by an address or `localhost`, or have the name listed in the configuration's `admin_hosts`";
+        let detail = format!(
+            "ask by an address or `localhost`, or have the name listed in the configuration's `{}`",
+            hosts.key
+        );
         return Problem::new(StatusCode::MISDIRECTED_REQUEST, "bad_request", detail).into_response();
     }
     let mut response = next.run(request).await;
@@ -43,7 +50,7 @@ fn is_of_a_page(headers: &HeaderMap) -> bool {
 
 impl Hosts {
     fn know(&self, headers: &HeaderMap) -> bool {
-        let is_ours = |host: Host<'_>| host.is_nobodys() || self.0.iter().any(|name| host.is(name));
+        let is_ours = |host: Host<'_>| host.is_nobodys() || self.names.iter().any(|name| host.is(name));
         Host::of(headers).is_some_and(is_ours)
     }
 }
@@ -57,7 +64,7 @@ mod tests {
 
     #[test]
     fn names_that_are_not_listed_are_nobodys() {
-        let hosts = Hosts(vec!["hub.internal".into()]);
+        let hosts = Hosts { names: vec!["hub.internal".into()], key: "admin_hosts" };
         for (host, expected) in [
             ("127.0.0.1:7701", true),
             ("10.0.0.7", true),
