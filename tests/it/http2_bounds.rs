@@ -179,8 +179,8 @@ fn what_holds_of_heads_and_silence_holds_by_this_version_too() {
 
 #[test]
 fn requests_that_never_end_are_their_senders_and_bounded() {
-    // A sixteenth of the node is for what is not whole, and half of that for one address.
-    let secured = Secured::start_with("[limits]\nnode_bytes_max = 33_554_432\n");
+    // Each counts as a connection would that had it alone.
+    let secured = Secured::start_with("[limits]\nconnections_per_address_max = 120\n");
     run(async {
         let value = "x".repeat(3_700);
         let (mut clients, mut refused) = (Vec::new(), 0);
@@ -205,8 +205,24 @@ fn requests_that_never_end_are_their_senders_and_bounded() {
                     Err(_) => clients.push(body),
                 }
             }
-            assert!(clients.len() < 400, "{} requests are taken in", clients.len());
+            assert!(clients.len() <= 120, "{} requests are taken in", clients.len());
         }
-        assert!(clients.len() > 10);
+        assert!(clients.len() > 100);
+        drop(clients);
+        // What they held is there again; who only waits holds it as well, and nobody's messages.
+        let mut client = Client::connect(&secured).await;
+        let is_free = async {
+            while client.ask("POST", "/v1/topics/t/messages", Some("1")).await.0 != 200 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, is_free).await.unwrap();
+        let held = secured.hub.metric("tidewire_held_bytes{kind=\"half_received\"}");
+        let mut waiting = Vec::new();
+        for _ in 0..50 {
+            waiting.push(client.begin("GET", "/v1/topics/u/messages?from=latest&wait=30s", None).await);
+        }
+        client.publish("v", 1).await;
+        assert_eq!(secured.hub.metric("tidewire_held_bytes{kind=\"half_received\"}"), held);
     });
 }

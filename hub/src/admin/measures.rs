@@ -50,7 +50,7 @@ impl Measures {
         measures.gauge("tokens_waiting", "Tokens that wait to be checked.", topics.credentials().waiting());
         let revocations = topics.credentials().standing().revocations();
         measures.gauge("revocations", "Tokens and subjects whose revocation is remembered.", revocations);
-        let help = "Clients that are in, also those that take their leave: WebSockets, streams, connections of the HTTP API.";
+        let help = "Clients that are in, also those that take their leave: WebSockets, streams, connections of the HTTP API, requests by HTTP/2.";
         measures.gauge("clients", help, gate.connections());
         let help =
             "Connections in a handshake, before their first request, or that ask for nothing of the API.";

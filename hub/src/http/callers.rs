@@ -14,8 +14,7 @@ use tidewire_hub_core::access::caller::Caller;
 use tidewire_hub_core::calls::By;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::Unwelcome;
-use tidewire_hub_core::ledger::{Account, Charge, Kind};
-use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::ledger::Account;
 use tidewire_protocol::code::Code;
 
 use crate::gate::Gate;
@@ -32,8 +31,8 @@ pub(super) struct Visitor {
     pub(super) caller: Arc<Caller>,
     /// Who answers for the memory that it takes.
     pub(super) account: Arc<Account>,
-    /// What a request takes of which there are many on its connection.
-    _charge: Option<Arc<Charge>>,
+    /// That of the request, where its connection has many: each counts as if it had one of its own.
+    _seat: Option<Arc<Seat>>,
     line: Arc<Line>,
     /// That of the request, where it is not its connection's.
     deadline: Option<Arc<Deadline>>,
@@ -116,7 +115,8 @@ impl Callers {
         let desk = gate.reactor().desk();
         let line = request.extensions.get::<Arc<Line>>().ok_or(Code::Internal)?;
         let account = line.account(desk.topics().ledger(), account_of(client));
-        let charge = charge(request, &account, desk.topics().limits())?;
+        let is_one_of_many = request.version == Version::HTTP_2;
+        let seat = is_one_of_many.then(|| gate.admit_from(peer, client)).transpose()?;
         let caller = match token_of(&request.headers)? {
             Some(token) if desk.topics().credentials().are_taken() => {
                 self.caller(gate, &account, token).await?
@@ -124,8 +124,8 @@ impl Callers {
             _ => Arc::default(),
         };
         let deadline = request.extensions.get().cloned();
-        let (line, _charge) = (Arc::clone(line), charge.map(Arc::new));
-        Ok(Visitor { caller, account, _charge, line, deadline, peer, client })
+        let (line, _seat) = (Arc::clone(line), seat.map(Arc::new));
+        Ok(Visitor { caller, account, _seat, line, deadline, peer, client })
     }
 
     async fn caller(
@@ -168,25 +168,6 @@ impl Callers {
     }
 }
 
-/// Charges whoever asks by HTTP/2 with the request, as long as it is there: a connection has a hundred of them.
-///
-/// # Errors
-/// There is no room for it now.
-fn charge(request: &Parts, account: &Arc<Account>, limits: &Limits) -> Result<Option<Charge>, Code> {
-    if request.version != Version::HTTP_2 {
-        return Ok(None);
-    }
-    let headers =
-        request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES);
-    let bytes = REQUEST_BYTES + headers.sum::<usize>();
-    if !account.may_hold(Kind::HalfReceived, bytes, limits.half_received_fit()) {
-        return Err(Code::Overloaded);
-    }
-    let mut charge = Charge::new(account, Kind::HalfReceived);
-    charge.set(bytes);
-    Ok(Some(charge))
-}
-
 /// The bearer token of a request, if it has one.
 ///
 /// # Errors
@@ -205,9 +186,5 @@ pub(super) fn token_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// What is kept of a request of HTTP/2 but for its head, as measured.
-const REQUEST_BYTES: usize = 6 << 10;
-/// What a header takes besides its name and its value.
-const HEADER_BYTES: usize = 64;
 /// Tokens that are known at once. The oldest goes first, and is checked anew when it comes again.
 const KNOWN_MAX: usize = 4_096;
