@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -97,14 +98,13 @@ pub async fn keep(plan: Plan, tls: Arc<Tls>, asked: Arc<Notify>) {
                 None => match renew(&plan, &store, &tls, proofs).await {
                     Ok(()) => {
                         tries = Tries::default();
+                        tries.keep(&store);
                         LOOK
                     }
                     Err(why) => {
                         let wait = tries.failed(wall(), matches!(why, NoCertificate::OfNoUse));
                         tell(&plan, &why, wait, tries.are_many());
-                        if let Err(why) = store.keep_failures(tries.lately.iter().copied()) {
-                            warn!(target: "server", "that cannot be kept, and a hub that starts again will try sooner: {why}");
-                        }
+                        tries.keep(&store);
                         wait
                     }
                 },
@@ -130,21 +130,33 @@ fn tell(plan: &Plan, why: &dyn Display, wait: Duration, is_all: bool) {
 }
 
 /// What has failed so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Tries {
     /// Since the last certificate.
     failures: u32,
     /// When some of the last hour did, in seconds since 1970.
     lately: VecDeque<u64>,
+    /// Before that, in seconds since 1970, another would be in vain.
+    not_before: u64,
 }
 
 impl Tries {
     /// What a hub before has left.
     fn known(store: &Store) -> Self {
-        let mut tries = Self { failures: 0, lately: store.failures().into() };
-        tries.forget(wall());
-        tries.failures = tries.lately.len() as u32;
+        let mut tries: Self = serde_json::from_slice(&store.tries()).unwrap_or_default();
+        let now = wall();
+        tries.forget(now);
+        // By a clock that went wrong it may be years from now.
+        tries.not_before = tries.not_before.min(now + PAUSE_MAX.as_secs());
         tries
+    }
+
+    fn keep(&self, store: &Store) {
+        let kept =
+            serde_json::to_vec(self).map_err(io::Error::from).and_then(|tries| store.keep_tries(&tries));
+        if let Err(why) = kept {
+            warn!(target: "server", "how often a certificate was ordered cannot be kept for the next start: {why}");
+        }
     }
 
     /// What is not of the last hour, or of a time to come, as clocks go.
@@ -158,21 +170,27 @@ impl Tries {
         self.forget(now);
         self.lately.push_back(now);
         self.failures = self.failures.saturating_add(1);
-        if is_lasting { PAUSE_MAX } else { self.wait(now) }
+        if is_lasting {
+            self.not_before = now + PAUSE_MAX.as_secs();
+        }
+        self.wait(now)
     }
 
     /// How long to wait before the next.
     fn wait(&self, now: u64) -> Duration {
-        let Some(last) = self.lately.back() else { return Duration::ZERO };
+        let Some(last) = self.lately.back() else {
+            return Duration::from_secs(self.not_before.saturating_sub(now));
+        };
         let doubled = PAUSE_MIN.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(PAUSE_MAX);
-        let first = self.lately.front().filter(|_| self.are_many());
+        let first = self.lately.front().filter(|_| self.lately.len() >= FAILURES_AN_HOUR);
         let until = first.map_or(0, |first| first + HOUR.as_secs()).max(last + doubled.as_secs());
+        let until = until.max(self.not_before);
         Duration::from_secs(until.saturating_sub(now))
     }
 
     /// Whether one more might be too many for an authority.
     fn are_many(&self) -> bool {
-        self.lately.len() >= FAILURES_AN_HOUR
+        self.lately.len() >= FAILURES_AN_HOUR || self.not_before > wall()
     }
 }
 
@@ -261,14 +279,22 @@ mod tests {
         };
         assert_eq!(begin(), (0, false));
         store.prepare().unwrap();
-        store.keep_failures([wall() - 4_000, wall() - 30].into_iter()).unwrap();
+        let keep = |failures: u32, lately: &[u64], not_before: u64| {
+            Tries { failures, lately: lately.iter().copied().collect(), not_before }.keep(&store);
+        };
+        keep(1, &[wall() - 4_000, wall() - 30], 0);
         let (wait, are_many) = begin();
         assert!((85..=90).contains(&wait) && !are_many, "{wait}");
-        store.keep_failures([wall() - 3_000; FAILURES_AN_HOUR].into_iter()).unwrap();
+        keep(4, &[wall() - 3_000; FAILURES_AN_HOUR], 0);
         let (wait, are_many) = begin();
         assert!((595..=600).contains(&wait) && are_many, "{wait}");
-        // A clock that was set back.
-        store.keep_failures([wall() + 9_000; 9].into_iter()).unwrap();
+        // What is in vain stays so, and no clock that was set back makes it so for years.
+        for not_before in [wall() + PAUSE_MAX.as_secs(), u64::MAX] {
+            keep(1, &[wall()], not_before);
+            let (wait, are_many) = begin();
+            assert!((21_590..=21_600).contains(&wait) && are_many, "{wait}");
+        }
+        keep(9, &[wall() + 9_000; 9], 0);
         assert_eq!(begin(), (0, false));
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -156,7 +156,8 @@ impl Server {
     /// Reads the certificate and its key again, if there is one, and says what came of it; or has another got, if one is due.
     pub fn read_certificate(&self) {
         self.wants_certificate.notify_one();
-        if let Some(tls) = self.tls.clone().filter(|tls| tls.is_there()) {
+        // What the hub got by itself may be newer than what could be kept of it.
+        if let Some(tls) = self.tls.clone().filter(|tls| tls.proofs().is_none()) {
             tokio::task::spawn_blocking(move || tell_of_certificate(tls.read_again()));
         }
     }

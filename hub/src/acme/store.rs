@@ -51,23 +51,21 @@ impl Store {
         fs::remove_file(trial)
     }
 
-    /// When tries have failed, in seconds since 1970, as far as that is known.
-    pub fn failures(&self) -> Vec<u64> {
-        let content = small_file::content(&self.failed(), ACCOUNT_BYTES_MAX).unwrap_or_default();
-        String::from_utf8_lossy(&content).lines().filter_map(|line| line.parse().ok()).collect()
+    /// What was kept of tries, if there is something.
+    pub fn tries(&self) -> Vec<u8> {
+        small_file::content(&self.tried(), ACCOUNT_BYTES_MAX).unwrap_or_default()
     }
 
-    /// Keeps when some have, for a hub that is started again and again.
+    /// Keeps it, for a hub that is started again and again.
     ///
     /// # Errors
     /// What the system says.
-    pub fn keep_failures(&self, times: impl Iterator<Item = u64>) -> io::Result<()> {
-        let lines: String = times.map(|time| format!("{time}\n")).collect();
-        write(&self.failed(), lines.as_bytes())
+    pub fn keep_tries(&self, content: &[u8]) -> io::Result<()> {
+        write(&self.tried(), content)
     }
 
-    fn failed(&self) -> PathBuf {
-        self.0.join("failures")
+    fn tried(&self) -> PathBuf {
+        self.0.join("tries.json")
     }
 
     /// The account that was kept, if there is one.
