@@ -144,20 +144,20 @@ impl Callers {
         }
         let pass = desk.check(account, token).await?;
         let caller = Arc::new(Caller::new(pass, account).map_err(Unwelcome::Code)?);
-        // Of requests that came together one was first: its caller is the one whose pace all keep.
-        Ok(self.known(&print).filter(is_good).unwrap_or_else(|| {
-            self.keep(print, &caller);
-            caller
-        }))
+        Ok(self.keep(print, caller, is_good))
     }
 
     fn known(&self, print: &Print) -> Option<Arc<Caller>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).by_print.get(print).cloned()
     }
 
-    fn keep(&self, print: Print, caller: &Arc<Caller>) {
+    /// Keeps a caller, and gives it; but of requests that came together the first one's, whose pace all keep.
+    fn keep(&self, print: Print, caller: Arc<Caller>, is_good: impl Fn(&Arc<Caller>) -> bool) -> Arc<Caller> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.by_print.insert(print, Arc::clone(caller)).is_none() {
+        if let Some(first) = known.by_print.get(&print).filter(|first| is_good(first)) {
+            return Arc::clone(first);
+        }
+        if known.by_print.insert(print, Arc::clone(&caller)).is_none() {
             known.order.push_back(print);
         }
         if known.order.len() > KNOWN_MAX
@@ -165,6 +165,7 @@ impl Callers {
         {
             known.by_print.remove(&oldest);
         }
+        caller
     }
 }
 
