@@ -4,6 +4,8 @@ import { createClient, TokenRefused } from "/client.js";
 
 /** How the client stood, one time after another. */
 globalThis.told = [];
+/** That, and what went wrong, in the order in which the client said it. */
+globalThis.said = [];
 
 /** Listens to topics by the tokens that `globalThis.tokenFor` gives; what it throws is what there is to say instead. */
 globalThis.enter = (url, names) => {
@@ -16,6 +18,7 @@ globalThis.enter = (url, names) => {
     },
   });
   const show = (role, text) => {
+    globalThis.said.push(text);
     document.querySelector(`[role=${role}]`).textContent = text;
   };
   tide.on("status", ({ state, reason, detail }) => {
