@@ -19,6 +19,7 @@ mod history;
 mod updates;
 
 mod config_file;
+mod data_dir;
 mod hub_address;
 mod silence;
 

@@ -47,6 +47,8 @@ mod fields;
 
 mod summary;
 
+pub mod durability;
+
 mod bounds;
 
 pub mod problem;
@@ -86,6 +88,8 @@ pub struct Config {
     pub acme: Option<Plan>,
     /// Keys that tokens may be signed with. Without any, everybody is anonymous.
     pub keys: Keyring,
+    /// Where topics are kept that are to survive the hub. Without it all of them are in memory.
+    pub data_dir: Option<PathBuf>,
     /// Bounds before and at the handshake.
     pub gate: gate::limits::Limits,
     /// Bounds afterwards, access rules and what topics keep.
@@ -103,6 +107,8 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// Where to listen; stronger than file and environment.
     pub listen: Option<String>,
+    /// Where to keep topics; stronger than both, too.
+    pub data_dir: Option<String>,
     /// Everybody may do everything, on loopback.
     pub dev: bool,
     /// Serve the demo's page.
@@ -155,10 +161,13 @@ impl Config {
         let mut problems = Vec::new();
         let mut raw = RawConfig::read(text, &mut problems);
         let unheard = environment::overlay(&mut raw, env, &mut problems);
-        if let Some(listen) = &flags.listen {
-            let place = Place { line: None, key: "--listen".into(), text: format!("\"{listen}\"") };
-            raw.listen = Some(Written { value: listen.clone(), place });
-        }
+        let flag = |name: &str, value: &Option<String>| {
+            let value = value.clone()?;
+            let place = Place { line: None, key: name.into(), text: format!("\"{value}\"") };
+            Some(Written { value, place })
+        };
+        raw.listen = flag("--listen", &flags.listen).or(raw.listen);
+        raw.data_dir = flag("--data-dir", &flags.data_dir).or(raw.data_dir);
         let mut config = meaning::interpret(raw, flags, &mut problems);
         config.warnings.extend(unheard);
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::wrong(problems, config.warnings)) }

@@ -70,12 +70,7 @@ impl Server {
     pub fn start(mut config: Config) -> Result<Self, StartError> {
         let limits = Mutex::new(config.gate.clone());
         let open_files = raise_open_files(&mut config);
-        for warning in &config.warnings {
-            warn!(target: "server", "warning: {warning}");
-        }
-        if config.demo && !page::has_demo() {
-            warn!(target: "server", "the demo's page is not in this binary; `npm run build` makes both");
-        }
+        tell(&config);
         let (listener, own) = listen(config.listen, config.admin_listen)?;
         let (listener, address) = listener;
         let reactor = Reactor::start(config.core, config.keys, config.shards).map_err(StartError::Shards)?;
@@ -220,6 +215,19 @@ impl Server {
             1 => info!(target: "server", "stopped; 1 connection was cut off"),
             left => info!(target: "server", "stopped; {left} connections were cut off"),
         }
+    }
+}
+
+/// What is to be known of a configuration that a hub starts with.
+fn tell(config: &Config) {
+    for warning in &config.warnings {
+        warn!(target: "server", "warning: {warning}");
+    }
+    for line in config.told_of_durability().lines() {
+        info!(target: "server", "{line}");
+    }
+    if config.demo && !page::has_demo() {
+        warn!(target: "server", "the demo's page is not in this binary; `npm run build` makes both");
     }
 }
 

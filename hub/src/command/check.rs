@@ -7,6 +7,7 @@ use clap::Args;
 use tidewire_hub::config::{Config, Flags};
 
 use crate::command::config_file::ConfigFile;
+use crate::command::data_dir::DataDir;
 use crate::command::printing::pipe_closed;
 
 /// The options of `check`.
@@ -15,11 +16,14 @@ use crate::command::printing::pipe_closed;
 pub(crate) struct Check {
     #[command(flatten)]
     config: ConfigFile,
+    #[command(flatten)]
+    data: DataDir,
 }
 
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let flags = Flags { config: self.config.path()?, ..Flags::default() };
+        let data_dir = self.data.path();
+        let flags = Flags { config: self.config.path()?, data_dir, ..Flags::default() };
         match Config::load(&flags, std::env::vars_os()) {
             Ok(config) => {
                 say(&config).or_else(pipe_closed)?;

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::command::config_file::ConfigFile;
+use crate::command::data_dir::DataDir;
 use crate::command::signals::Signals;
 use crate::demo::publish_host;
 
@@ -27,6 +28,8 @@ pub(crate) struct Serve {
     /// Where to listen [default: 127.0.0.1:7700]; port 0 takes a free one, and unix:/PATH is a socket in the file system
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
+    #[command(flatten)]
+    data: DataDir,
     /// Let everybody do everything, for pages and programs of this machine only
     #[arg(long)]
     dev: bool,
@@ -38,7 +41,8 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config.path()?;
-        let flags = Flags { config, listen: self.listen, dev: self.dev, demo: self.demo };
+        let data_dir = self.data.path();
+        let flags = Flags { config, listen: self.listen, data_dir, dev: self.dev, demo: self.demo };
         let config = load(&flags)?;
         logs::begin(config.log_format, &config.log_levels);
         // Handshakes and plain HTTP only: messages are the shards' work, on threads of their own.

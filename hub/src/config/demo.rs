@@ -4,20 +4,23 @@ use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
 
-/// The demo's rules, to stand behind those that are written: the first match counts.
-pub(super) fn rules() -> impl Iterator<Item = TopicRule> {
+use crate::config::durability::MEMORY_LOG;
+
+/// The demo's rules, to stand behind those that are written: the first match counts. What they keep is in `log`.
+pub(super) fn rules(log: u8) -> impl Iterator<Item = TopicRule> {
     let none = Retention { none: true, count: None, bytes: None, age_ms: None };
     let kept = Retention { none: false, ..none };
     let rules = [
         // Ten minutes of seconds.
-        ("demo.host", Retention { count: Some(600), ..kept }),
+        ("demo.host", Retention { count: Some(600), ..kept }, log),
         // More changes than a board of sixty notes sees in a day; four megabytes bound what strangers can leave.
-        ("demo.board", Retention { count: Some(5_000), bytes: Some(4 << 20), ..kept }),
+        ("demo.board", Retention { count: Some(5_000), bytes: Some(4 << 20), ..kept }, log),
         // Where pointers were is nobody's business later.
-        ("demo.cursors", none),
-        ("demo.ping.*", none),
+        ("demo.cursors", none, MEMORY_LOG),
+        ("demo.ping.*", none, MEMORY_LOG),
     ];
-    let rule = |(name, retention)| Some(TopicRule { pattern: Pattern::parse(name).ok()?, retention, log: 0 });
+    let rule =
+        |(name, retention, log)| Some(TopicRule { pattern: Pattern::parse(name).ok()?, retention, log });
     rules.into_iter().filter_map(rule)
 }
 
@@ -43,7 +46,7 @@ mod tests {
 
     #[test]
     fn every_rule_has_a_pattern() {
-        assert_eq!(rules().count(), 4);
+        assert_eq!(rules(MEMORY_LOG).count(), 4);
         assert_eq!(behind(Access::default()).rules.len(), 1);
     }
 }

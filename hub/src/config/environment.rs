@@ -57,6 +57,7 @@ fn set(raw: &mut RawConfig, key: &str, text: &str, place: &Place, problems: &mut
     match key {
         "listen" => raw.listen = string(),
         "socket_mode" => raw.socket_mode = string(),
+        "data_dir" => raw.data_dir = string(),
         "tls_certificate" => raw.tls.certificate = string(),
         "tls_key" => raw.tls.key = string(),
         "tls_acme_names" => raw.tls.acme.names = list(),
@@ -155,6 +156,7 @@ const KEYS: &[&str] = &[
     "admin_hosts",
     "api_hosts",
     "socket_mode",
+    "data_dir",
     "public_metrics",
     "log_format",
     "log_level",

@@ -45,6 +45,11 @@ impl<'a> Fields<'a> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
+    /// Whether something is written there, right or wrong.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.contains_key(name)
+    }
+
     pub(super) fn number(&mut self, name: &'static str, problems: &mut Vec<Problem>) -> Option<Written<i64>> {
         self.take(name, "a whole number", problems, number_of)
     }

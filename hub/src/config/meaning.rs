@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use tidewire_hub_core::access::Access;
+use tidewire_hub_core::names::directory::TopicRule;
 use tidewire_hub_core::topics::Settings;
 
 use crate::config::addresses::Addresses;
 use crate::config::bounds::Limits;
-use crate::config::problem::{Problem, Warning, Written};
-use crate::config::raw::RawConfig;
-use crate::config::{Config, Flags, addresses, auth, certificate, demo, rules, warnings};
+use crate::config::problem::{Place, Problem, Warning, Written};
+use crate::config::raw::{RawConfig, RawTopics};
+use crate::config::{Config, Flags, addresses, auth, certificate, demo, durability, rules, warnings};
 use crate::gate::listener::Address;
 use crate::gate::origin::{AllowedOrigin, Origins};
 use crate::gate::proxies::Proxies;
@@ -36,10 +37,10 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     let means_keys = raw.auth.means_keys;
     let (keys, key_warnings) = auth::keyring(raw.auth, flags.folder(), false, problems);
     let ((tls, acme), tls_warnings) = certificate::read(raw.tls, flags.folder(), flags, problems);
-    let (mut topics, topic_places) = rules::topics(raw.topics, problems);
-    if flags.demo {
-        topics.extend(demo::rules());
-    }
+    let data_dir = raw.data_dir.as_ref().and_then(|written| durability::data_dir(written, problems));
+    // One that is wrong is no reason to ask for one.
+    let has_data_dir = raw.data_dir.is_some();
+    let (topics, topic_places, topic_warnings) = topics_of(raw.topics, has_data_dir, flags, problems);
     let pages = raw.origins.iter().flatten().next().map(|page| page.place.clone());
     let origins = origins(raw.origins, raw.api_hosts, raw.allow_no_origin, flags.dev, problems);
     let is_local = matches!(listen, Address::Unix { .. } | Address::Systemd(_));
@@ -62,6 +63,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         tls,
         acme,
         keys,
+        data_dir,
         gate,
         core: Settings { limits, access, rules: topics },
         access_places: Vec::new(),
@@ -69,13 +71,11 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     };
     let said = (flags.dev, means_keys);
     config.warnings = warnings::find(&config, said, &access_places, &topic_places, &raw.limits);
-    config.warnings.extend(key_warnings.into_iter().chain(tls_warnings).chain(of_addresses));
-    if let Some(Written { place, .. }) =
-        raw.proxy_protocol.filter(|flag| flag.value && !(names_proxies || is_local))
-    {
-        let says = "a PROXY header is read from `trusted_proxies` only, and none is named".into();
-        config.warnings.push(Warning { place: Some(place), says });
-    }
+    config
+        .warnings
+        .extend(topic_warnings.into_iter().chain(key_warnings).chain(tls_warnings).chain(of_addresses));
+    let of_nobody = raw.proxy_protocol.filter(|flag| flag.value && !(names_proxies || is_local));
+    config.warnings.extend(of_nobody.map(|flag| Warning { place: Some(flag.place), says: NO_PROXY.into() }));
     if !flags.dev {
         config.access_places = access_places;
     }
@@ -84,6 +84,21 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         config.warnings.push(Warning { place: Some(place), says });
     }
     config
+}
+
+/// What topics keep and where, the places of the rules that are written, and what is of no use in them.
+fn topics_of(
+    written: Vec<RawTopics>,
+    has_data_dir: bool,
+    flags: &Flags,
+    problems: &mut Vec<Problem>,
+) -> (Vec<TopicRule>, Vec<Place>, Vec<Warning>) {
+    let (mut topics, places, warnings) = rules::topics(written, has_data_dir, problems);
+    if flags.demo {
+        topics.extend(demo::rules(durability::usual_log(has_data_dir)));
+    }
+    topics.extend(durability::rest(has_data_dir));
+    (topics, places, warnings)
 }
 
 /// Who may do what, with these flags.
@@ -159,6 +174,7 @@ fn each<T, E: std::fmt::Display>(
     parsed
 }
 
+const NO_PROXY: &str = "a PROXY header is read from `trusted_proxies` only, and none is named";
 const DRAIN_SECONDS: i64 = 10;
 const DRAIN_SECONDS_MAX: i64 = 3_600;
 /// More threads than any machine has cores are a slip of the keyboard.

@@ -45,6 +45,8 @@ pub(super) struct RawConfig {
     pub(super) proxy_protocol: Option<Written<bool>>,
     /// The hub's certificate.
     pub(super) tls: RawTls,
+    /// Where topics are kept that are to survive the hub.
+    pub(super) data_dir: Option<Written<String>>,
     /// Whose tokens are taken.
     pub(super) auth: RawAuth,
     /// Who may do what; the first match counts.
@@ -79,11 +81,15 @@ pub(super) struct RawTopics {
     pub(super) pattern: Written<String>,
     /// What they keep, unless that is wrong.
     pub(super) retention: Option<RawRetention>,
+    /// `memory` or `synced`.
+    pub(super) durability: Option<Written<String>>,
 }
 
 /// `"none"` or `{ count, bytes, age_seconds }`
 #[derive(Debug)]
 pub(super) enum RawRetention {
+    /// What topics keep that no rule matches.
+    Usual,
     /// Nothing.
     None,
     /// Bounds that hold together.
@@ -122,6 +128,7 @@ impl RawConfig {
             allow_no_origin: file.flag("allow_no_origin", problems),
             trusted_proxies: file.strings("trusted_proxies", problems),
             proxy_protocol: file.flag("proxy_protocol", problems),
+            data_dir: file.string("data_dir", problems),
             tls,
             auth,
             access: access(file.tables("access", problems), problems),
@@ -161,6 +168,8 @@ fn topics(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawTopics
     let mut rules = Vec::new();
     for mut table in tables {
         let pattern = pattern(&mut table, problems);
+        let is_durable = table.has("durability");
+        let durability = table.string("durability", problems);
         let retention = match table.table("retention") {
             Some(Ok(fields)) => retained(fields, problems),
             Some(Err(Written { value: Some(word), .. })) if word == "none" => Some(RawRetention::None),
@@ -168,6 +177,7 @@ fn topics(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawTopics
                 problems.push(place.wrong(RETENTION));
                 None
             }
+            None if is_durable => Some(RawRetention::Usual),
             None => {
                 let (at, key) = (table.line(), table.key("retention"));
                 problems.push(Problem::Missing { at, key, allowed: RETENTION.into() });
@@ -175,7 +185,7 @@ fn topics(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawTopics
             }
         };
         table.end(problems);
-        rules.extend(pattern.map(|pattern| RawTopics { pattern, retention }));
+        rules.extend(pattern.map(|pattern| RawTopics { pattern, retention, durability }));
     }
     rules
 }

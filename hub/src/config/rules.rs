@@ -5,7 +5,8 @@ use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
 
-use crate::config::problem::{Place, Problem, Written};
+use crate::config::durability;
+use crate::config::problem::{Place, Problem, Warning, Written};
 use crate::config::raw::{RawAccess, RawRetention, RawTopics};
 
 /// The access rules, and the place of each.
@@ -61,11 +62,16 @@ fn subject_is(written: Written<String>, problems: &mut Vec<Problem>) -> Option<S
     })
 }
 
-/// What topics keep, and the place of each rule.
-pub(super) fn topics(raw: Vec<RawTopics>, problems: &mut Vec<Problem>) -> (Vec<TopicRule>, Vec<Place>) {
-    let (mut rules, mut places) = (Vec::new(), Vec::new());
-    for RawTopics { pattern, retention } in raw {
+/// What topics keep and where, the place of each rule, and what is of no use in them.
+pub(super) fn topics(
+    raw: Vec<RawTopics>,
+    has_data_dir: bool,
+    problems: &mut Vec<Problem>,
+) -> (Vec<TopicRule>, Vec<Place>, Vec<Warning>) {
+    let (mut rules, mut places, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    for RawTopics { pattern, retention, durability } in raw {
         let retention = retention.map(|retention| match retention {
+            RawRetention::Usual => Retention::default(),
             RawRetention::None => Retention { none: true, count: None, bytes: None, age_ms: None },
             RawRetention::Bounds(bounds) => Retention {
                 none: false,
@@ -74,12 +80,15 @@ pub(super) fn topics(raw: Vec<RawTopics>, problems: &mut Vec<Problem>) -> (Vec<T
                 age_ms: bounds.age_seconds.map(|seconds| seconds.saturating_mul(1_000)),
             },
         });
+        let log = durability::log_of(durability.as_ref(), has_data_dir, problems);
         if let (Some(parsed), Some(retention)) = (parse(&pattern, problems), retention) {
-            rules.push(TopicRule { pattern: parsed, retention, log: 0 });
+            let rule = TopicRule { pattern: parsed, retention, log };
+            warnings.extend(durability::waits_in_vain(&rule, durability.is_some(), &pattern));
+            rules.push(rule);
             places.push(pattern.place);
         }
     }
-    (rules, places)
+    (rules, places, warnings)
 }
 
 /// Whether a rule lets anybody do anything who has no token.

@@ -7,6 +7,7 @@ use tidewire_hub_core::access::{AccessRule, Who, Word};
 
 use crate::config::Config;
 use crate::config::bounds::Limits;
+use crate::config::durability::MEMORY_LOG;
 use crate::gate::listener::Address;
 use crate::tls::Tls;
 use crate::tokens::key::Key;
@@ -49,6 +50,7 @@ impl Config {
         let by = if self.proxies.say_first { ", by the PROXY header that they begin with" } else { "" };
         let _ =
             writeln!(out, "proxies that are believed whose connection they pass on{by}: {}", list(&proxies));
+        out.push_str(&self.told_of_durability());
         self.tell_of_tokens(&mut out);
         let _ = writeln!(out, "who may do what, of which the first match counts:");
         let patterns = self.core.access.rules.iter().map(|rule| rule.pattern.as_str());
@@ -80,6 +82,21 @@ impl Config {
              for that, port 443 of each name leads here",
             self.listen, plan.directory
         )
+    }
+
+    /// Where topics are kept, and what of them survives the hub. One thing a line.
+    #[must_use]
+    pub fn told_of_durability(&self) -> String {
+        let Some(dir) = &self.data_dir else {
+            return format!("{IN_MEMORY}\n");
+        };
+        let mut out = format!("topics are kept in {}, {ON_DISK}\n", dir.display());
+        let in_memory = self.core.rules.iter().filter(|rule| rule.log == MEMORY_LOG);
+        let patterns: Vec<String> = in_memory.map(|rule| rule.pattern.to_string()).collect();
+        if !patterns.is_empty() {
+            let _ = writeln!(out, "topics of these rules are in memory only: {}", list(&patterns));
+        }
+        out
     }
 
     /// Which tokens are taken, and what of them is read.
@@ -172,3 +189,5 @@ fn list(things: &[String]) -> String {
 }
 
 const OTHERS: &str = "anything else";
+const IN_MEMORY: &str = "topics are kept in memory, so that a restart empties them; with a data directory (--data-dir, `data_dir`) they survive it";
+const ON_DISK: &str = "and what was acknowledged survives restarts and losses of power";
