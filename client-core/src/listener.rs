@@ -159,11 +159,15 @@ impl Listener {
         out.tell(Event::Ready { listener: self.id, outcome, positions, gap });
     }
 
-    /// Whether it has its place and everything up to `end`. If that is in a log that it does not read, or nowhere, it has
-    /// once it has come to the live flow: until then it may be reading what was before.
-    pub(crate) fn has_passed(&self, end: Option<Position>) -> bool {
-        let at = end.and_then(|end| Some(self.cursor.offset(end.epoch)? >= end.offset));
-        self.ready && at.unwrap_or(self.stage == Stage::Live)
+    /// Whether it has its place and everything up to `end`, in each log. Of one that it does not read or that has nothing it
+    /// has once it has come to the live flow: until then it may be reading what was before.
+    pub(crate) fn has_passed(&self, end: &Cursor) -> bool {
+        let has = |place: &Position| match self.cursor.offset(place.epoch) {
+            Some(at) if place.offset > Offset(0) => at >= place.offset,
+            Some(_) | None => self.stage == Stage::Live,
+        };
+        let mut ends = end.positions().iter();
+        self.ready && (ends.clone().all(has) || mutant::active(Mutant::CaughtUpInOneLog) && ends.any(has))
     }
 
     fn tell_gap(&self, gap: Gap, out: &mut Outputs) {

@@ -27,6 +27,8 @@ pub enum Mutant {
     OutcomeOfAnother,
     /// Of a batch is sent what can be sent at once.
     BatchSentHalfReady,
+    /// A listener has caught up once it has all that there was in one of its logs.
+    CaughtUpInOneLog,
 }
 
 impl Mutant {
@@ -43,6 +45,7 @@ impl Mutant {
         Self::PagePassesOne,
         Self::OutcomeOfAnother,
         Self::BatchSentHalfReady,
+        Self::CaughtUpInOneLog,
     ];
 }
 

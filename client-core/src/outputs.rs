@@ -2,8 +2,6 @@
 
 use alloc::vec::Vec;
 
-use tidewire_protocol::position::Position;
-
 use crate::output::{Event, ListenerId, Message, Output};
 
 /// A queue of outputs, which is emptied whole before it is filled again.
@@ -42,13 +40,6 @@ impl Outputs {
         };
         self.next += 1;
         Some(core::mem::replace(next, Output::OpenLink))
-    }
-
-    /// The place of the newest message of a listener that it has not heard yet.
-    pub(crate) fn last_message(&self, id: ListenerId) -> Option<Position> {
-        let last = self.queue.iter().rfind(|output| is_of(output, id))?;
-        let Output::Event(Event::Message(Message { epoch, offset, .. })) = *last else { return None };
-        Some(Position { epoch, offset })
     }
 
     /// Takes away all that a listener has not heard yet.

@@ -61,6 +61,8 @@ pub enum Mutant {
     RevokedBearerKept,
     /// Whoever renews a token loses a subscription, though the later one allows it too.
     RenewalLosesSubscription,
+    /// The last messages of a pattern are so many of each log.
+    LastOfEachLog,
 }
 
 impl Mutant {
@@ -94,6 +96,7 @@ impl Mutant {
         Self::WaiterNotWoken,
         Self::RevokedBearerKept,
         Self::RenewalLosesSubscription,
+        Self::LastOfEachLog,
     ];
 }
 

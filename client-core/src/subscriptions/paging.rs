@@ -3,8 +3,9 @@
 
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::Welcome;
-use tidewire_protocol::position::{Position, Start};
+use tidewire_protocol::position::Start;
 
+use crate::cursor::Cursor;
 use crate::limits::ANSWER_BYTES_MAX;
 use crate::listener::Stage;
 use crate::output::{Event, ListenerId};
@@ -12,8 +13,8 @@ use crate::outputs::Outputs;
 use crate::subscriptions::Subscriptions;
 use crate::tail::{Standing, Tail};
 
-/// A listener, and the place of the last message that there was for it, if there was one.
-pub(super) type End = (ListenerId, Option<Position>);
+/// A listener, and the place of the last message that there was for it, in each log.
+pub(super) type End = (ListenerId, Cursor);
 
 impl Subscriptions {
     /// Asks for what there is, as far as it is at most so many messages, one at least, and so many bytes.
@@ -33,12 +34,12 @@ impl Subscriptions {
         self.wake(0);
     }
 
-    /// Asks where the messages for a listener end. The last one says so, since what the hub calls the position of the end
-    /// may be one that no message and no word of it ever brings a cursor to.
+    /// Asks where the messages for a listener end: at the last one of each log, and not where that stands, which may be a
+    /// place that no message and no word of it ever brings a cursor to.
     pub(crate) fn ask_end(&mut self, listener: ListenerId) {
         let id = self.following();
         if let Some((tail, _)) = self.find(listener) {
-            let reader = Tail::of_page(id, &tail.name, Start::Last(1), (1, 1), listener);
+            let reader = Tail::of_page(id, &tail.name, Start::Last(0), (1, 1), listener);
             self.tails.push(reader);
             self.wake(0);
         }
@@ -47,8 +48,8 @@ impl Subscriptions {
     /// A reader has got a page. A question goes on until it has all that it asked for, but does not wait for a hub that has
     /// more and gives nothing of it now.
     pub(super) fn paged(&mut self, id: ListenerId, reader_for: ListenerId, out: &mut Outputs) {
-        let last = out.last_message(id);
         if id != reader_for {
+            // There should be no messages on such a page, and if there are they are nobody's.
             out.forget(id);
         }
         let Some(index) = self.tails.iter().position(|tail| tail.id == id) else { return };
@@ -63,7 +64,7 @@ impl Subscriptions {
             let positions = reader.cursor.into_positions();
             out.tell(Event::Page { listener: id, positions, previous, gap, more });
         } else {
-            self.ends.push((reader_for, last));
+            self.ends.push((reader_for, reader.cursor));
         }
     }
 
@@ -73,7 +74,7 @@ impl Subscriptions {
             let Some((tail, index)) = self.find(id) else { continue };
             // Until it is asked for anew, it does not know of a log that the end may be in.
             let is_live = matches!(tail.standing, Standing::Live { .. });
-            if is_live && tail.listeners[index].has_passed(end) {
+            if is_live && tail.listeners[index].has_passed(&end) {
                 out.tell(Event::CaughtUp { listener: id });
             } else {
                 self.ends.push((id, end));

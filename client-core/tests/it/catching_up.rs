@@ -3,7 +3,7 @@
 use tidewire_client_core::input::Input;
 use tidewire_client_core::output::ListenerId;
 use tidewire_protocol::code::{Code, GapReason, Outcome};
-use tidewire_protocol::hub_frame::{HubFrame, Missing, Page, Subscribed};
+use tidewire_protocol::hub_frame::{HubFrame, Missing, Page, Progress, Subscribed};
 use tidewire_protocol::number::{Epoch, Offset, Request, TailNumber};
 use tidewire_protocol::position::{Gap, Position, Start};
 
@@ -14,6 +14,11 @@ impl Rig {
         self.client.catch_up(self.now, listener);
         self.drain();
     }
+
+    /// The hub says where the messages end; 0 is nowhere.
+    fn end(&mut self, request: u64, offset: u64) {
+        self.page(request, offset, &[], offset, false, None);
+    }
 }
 
 /// A listener whose start is known, and which wants to hear when it is there.
@@ -21,7 +26,7 @@ fn pursuing() -> Rig {
     let mut rig = Rig::online();
     let listener = rig.subscribe("t", Start::Last(50));
     rig.catch_up(listener);
-    rig.expect_sent(&["subscribe 1 t last(50)", "history 2 t last(1)"]);
+    rig.expect_sent(&["subscribe 1 t last(50)", "history 2 t last(0)"]);
     rig.say(subscribed(1, 9, Outcome::Resumed, 4));
     rig.expect_events(&["ready 1 resumed 7:4"]);
     rig
@@ -30,7 +35,7 @@ fn pursuing() -> Rig {
 #[test]
 fn a_listener_has_caught_up_with_the_last_message_that_there_was() {
     let mut rig = pursuing();
-    rig.page(2, 7, &[8], 20, false, None);
+    rig.end(2, 8);
     rig.block(9, 4, &[5, 7]);
     rig.expect_events(&["message 1 m5", "message 1 m7"]);
     rig.block(9, 7, &[8, 30]);
@@ -44,10 +49,10 @@ fn it_is_told_where_the_messages_came_before_the_answer_or_there_were_none() {
     let mut rig = pursuing();
     rig.block(9, 4, &[5, 8]);
     rig.events.clear();
-    rig.page(2, 7, &[8], 20, false, None);
+    rig.end(2, 8);
     rig.expect_events(&["caught up 1"]);
     let mut rig = pursuing();
-    rig.page(2, 20, &[], 20, false, None);
+    rig.end(2, 0);
     rig.expect_events(&["caught up 1"]);
 }
 
@@ -56,7 +61,7 @@ fn a_listener_without_a_place_has_not_caught_up() {
     let mut rig = Rig::online();
     let listener = rig.subscribe("t", Start::Latest);
     rig.catch_up(listener);
-    rig.page(2, 20, &[], 20, false, None);
+    rig.end(2, 0);
     rig.expect_events(&[]);
     rig.say(subscribed(1, 9, Outcome::Live, 20));
     rig.expect_events(&["ready 1 live 7:20", "caught up 1"]);
@@ -71,7 +76,7 @@ fn a_listener_that_reads_pages_catches_up_with_them() {
     rig.catch_up(second);
     rig.forget();
     rig.page(2, 0, &[3], 5, true, None);
-    rig.page(3, 7, &[8], 8, false, None);
+    rig.end(3, 8);
     rig.expect_events(&["ready 2 resumed 7:0", "message 2 m3"]);
     rig.page(4, 5, &[8], 8, false, None);
     rig.expect_events(&["message 2 m8", "caught up 2"]);
@@ -81,13 +86,13 @@ fn a_listener_that_reads_pages_catches_up_with_them() {
 fn what_is_lost_before_the_end_is_told_and_is_no_reason_to_wait() {
     let gap = Gap { epoch: EPOCH, from: Offset(5), to: Offset(8), reason: GapReason::Retention };
     let mut rig = pursuing();
-    rig.page(2, 7, &[8], 8, false, None);
+    rig.end(2, 8);
     rig.say(HubFrame::Missing(Missing { tail: TailNumber(9), gap: Some(gap), after: Offset(8) }));
     rig.expect_events(&["gap 1 5..8 retention", "caught up 1"]);
 
     // Another log stands in the place of that in which the end was.
     let mut rig = pursuing();
-    rig.page(2, 7, &[8], 8, false, None);
+    rig.end(2, 8);
     rig.reconnect();
     rig.events.clear();
     let epoch = Epoch(8);
@@ -118,17 +123,19 @@ fn an_end_in_a_log_that_it_has_not_come_to_yet_is_waited_for() {
         positions: place(0),
         gap: Some(Gap { epoch, from: Offset(1), to: Offset(0), reason: GapReason::EpochChanged }),
     }));
-    rig.expect_events(&["gap 1 1..0 epoch_changed", "caught up 1"]);
+    rig.expect_events(&["gap 1 1..0 epoch_changed"]);
+    rig.block(10, 0, &[3]);
+    rig.expect_events(&["message 1 m3", "caught up 1"]);
 }
 
 #[test]
 fn the_question_is_asked_again_until_it_is_answered_or_refused_for_good() {
     let mut rig = pursuing();
     rig.reconnect();
-    rig.expect_sent(&["hello ", "subscribe 3 t after 7:4", "history 4 t last(1)"]);
+    rig.expect_sent(&["hello ", "subscribe 3 t after 7:4", "history 4 t last(0)"]);
     rig.say(failed(4, Code::Overloaded, true));
     rig.wait();
-    rig.expect_sent(&["history 5 t last(1)"]);
+    rig.expect_sent(&["history 5 t last(0)"]);
     rig.say(subscribed(3, 9, Outcome::Resumed, 4));
     rig.events.clear();
     rig.say(failed(5, Code::NotSupported, false));
@@ -142,18 +149,67 @@ fn a_page_that_cannot_be_read_is_asked_for_again() {
     rig.expect_asked(&["close 4001"]);
     rig.input(Input::Online);
     rig.sign_in();
-    rig.expect_sent(&["hello ", "subscribe 3 t after 7:4", "history 4 t last(1)"]);
+    rig.expect_sent(&["hello ", "subscribe 3 t after 7:4", "history 4 t last(0)"]);
+}
+
+#[test]
+fn messages_that_come_with_an_end_are_nobodys() {
+    let mut rig = pursuing();
+    rig.page(2, 7, &[8], 8, false, None);
+    rig.expect_events(&[]);
+    rig.block(9, 4, &[5, 8]);
+    rig.expect_events(&["message 1 m5", "message 1 m8", "caught up 1"]);
 }
 
 #[test]
 fn who_has_left_hears_nothing() {
     let mut rig = pursuing();
     rig.client.unsubscribe(rig.now, ListenerId(1));
-    rig.page(2, 4, &[], 4, false, None);
+    rig.end(2, 0);
     rig.expect_events(&[]);
     rig.client.catch_up(rig.now, ListenerId(1));
     rig.drain();
     rig.client.close(rig.now);
     rig.drain();
     rig.expect_events(&["Closed { fault: None }"]);
+}
+
+#[test]
+fn of_several_logs_the_end_of_each_is_waited_for() {
+    let place = |epoch, offset| Position { epoch: Epoch(epoch), offset: Offset(offset) };
+    let pursuing = |from| {
+        let mut rig = Rig::online();
+        let listener = rig.subscribe("t.*", from);
+        rig.catch_up(listener);
+        rig.forget();
+        rig.say(HubFrame::Subscribed(Subscribed {
+            request: Request(1),
+            tail: TailNumber(9),
+            outcome: Outcome::Resumed,
+            positions: vec![place(7, 4), place(8, 5)],
+            gap: None,
+        }));
+        rig.events.clear();
+        rig
+    };
+    let ends = |rig: &mut Rig, ends: [Position; 2]| {
+        let page = Page { request: Request(2), after: ends.into(), upto: ends.into(), ..Page::default() };
+        rig.say(HubFrame::Page(page));
+    };
+    let progress = |rig: &mut Rig, Position { epoch, offset }| {
+        rig.say(HubFrame::Progress(Progress { tail: TailNumber(9), epoch, upto: offset }));
+    };
+    let mut rig = pursuing(Start::Last(50));
+    ends(&mut rig, [place(7, 6), place(8, 7)]);
+    progress(&mut rig, place(8, 7));
+    rig.expect_events(&[]);
+    progress(&mut rig, place(7, 6));
+    rig.expect_events(&["caught up 1"]);
+    // In one of them there is nothing to wait for.
+    let mut rig = pursuing(Start::Last(50));
+    ends(&mut rig, [place(7, 0), place(8, 7)]);
+    progress(&mut rig, place(7, 9));
+    rig.expect_events(&[]);
+    progress(&mut rig, place(8, 8));
+    rig.expect_events(&["caught up 1"]);
 }

@@ -38,6 +38,8 @@ pub struct Found {
     pub topics: Vec<Held>,
     /// The newest offset that any topic ever had, as far as is known.
     pub newest: Offset,
+    /// The newest message that may be asked for; 0 if there is none.
+    pub last_kept: Offset,
     /// The highest offset that a topic has lost.
     lost: Offset,
     /// The highest that one has lost which keeps something to be asked for.
@@ -75,6 +77,7 @@ impl Gather {
             upto: log.visible(),
             topics: Vec::new(),
             newest: Offset(0),
+            last_kept: Offset(0),
             lost: Offset(0),
             lost_of_kept: Offset(0),
             forgotten: Offset(0),
@@ -110,6 +113,7 @@ impl Gather {
             found.lost = found.lost.max(gone);
             if topic.tail.readable() {
                 found.lost_of_kept = found.lost_of_kept.max(gone);
+                found.last_kept = found.last_kept.max(if holds { last } else { Offset(0) });
             }
             found.newest = found.newest.max(last);
             if holds {

@@ -14,11 +14,14 @@ use crate::log::Log;
 use crate::names::directory::Directory;
 use crate::names::follow::Followed;
 use crate::reading::gather::{Found, Gather, Search};
+use crate::reading::job::sharing::Sharing;
 use crate::reading::merge::{Form, Merge, Part};
 use crate::reading::start::{Asked, Stand, await_visible, below};
 use crate::sync::Mutex;
 
 mod paging;
+
+mod sharing;
 
 /// What a read looks at.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +127,8 @@ pub struct Job {
     stage: Stage,
     /// Logs still to be looked into, with what was found there.
     ahead: VecDeque<(u8, Found)>,
+    /// How many of the last messages are wanted of each log, where they are shared.
+    shares: Vec<u64>,
     charge: Option<Charge>,
     /// Results so far.
     started: Vec<Option<Begun>>,
@@ -136,6 +141,7 @@ pub struct Job {
 enum Stage {
     Begin,
     Gathering(Gather),
+    Sharing(Sharing),
     /// Between two logs.
     Next,
     Searching(u8, Found, Search),
@@ -162,6 +168,7 @@ impl Job {
             ask,
             stage: Stage::Begin,
             ahead: VecDeque::new(),
+            shares: Vec::new(),
             charge: None,
             started: Vec::new(),
             page: PageRead::default(),
@@ -211,11 +218,13 @@ impl Job {
                 charge.set(gather.bytes());
                 if done {
                     self.gathered(gather);
+                    self.begin_sharing(now);
                 } else {
                     self.stage = Stage::Gathering(gather);
                 }
                 None
             }
+            Stage::Sharing(sharing) => self.share(now, sharing),
             Stage::Next => match self.ahead.pop_front() {
                 Some((log, found)) => self.look_into(now, hub, log, found, account),
                 None => Some(self.end()),
@@ -276,7 +285,9 @@ impl Job {
         account: &Arc<Account>,
     ) -> Option<Answer> {
         match &self.ask {
+            Ask::Page { start: Start::Last(0), .. } => self.tell_end(hub, log, &found),
             Ask::Start { start: Start::Last(count), .. } | Ask::Page { start: Start::Last(count), .. } => {
+                let count = self.shares.get(usize::from(log)).unwrap_or(count);
                 let search = Search::new(&found, *count, u64::MAX);
                 self.stage = Stage::Searching(log, found, search);
                 None

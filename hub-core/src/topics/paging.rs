@@ -33,6 +33,7 @@ impl Topics {
                 Start::Before { last, positions } => {
                     self.topic_page_below(now, name, positions, *last, bytes_max)
                 }
+                Start::Last(0) => self.topic_end(now, name),
                 start => self.topic_page(now, name, start, bytes_max),
             }),
             Selector::Pattern(_) if *start == Start::Latest => {
@@ -41,6 +42,15 @@ impl Topics {
             }
             Selector::Pattern(_) => None,
         }
+    }
+
+    /// No messages, but where the last one is that is kept.
+    fn topic_end(&self, now: Millis, name: &TopicName) -> PageRead {
+        let (log, topic, _) = self.look_up(name);
+        let kept = topic.filter(|topic| topic.tail.readable()).map(|topic| topic.tail.bounds(now));
+        let last = kept.filter(|(gone, last)| gone < last).map_or(Offset(0), |(_, last)| last);
+        let place = vec![log.position(last)];
+        PageRead { after: place.clone(), upto: place, ..PageRead::default() }
     }
 
     fn topic_page(&self, now: Millis, name: &TopicName, start: &Start, bytes_max: usize) -> PageRead {

@@ -257,7 +257,7 @@ async function backlog(handler) {
   await hub.welcome();
   await hub.begin(5, 3, 2);
   const { fields } = await hub.next(Client.history);
-  hub.send(page(fields[1], 7, [[8, "8"]]));
+  hub.send(page(fields[1], 8, []));
   await sub.ready;
   return { sub, isThere: () => isThere };
 }
@@ -316,6 +316,6 @@ test("another engine goes on to tell when a subscription has caught up", async (
   await hub.welcome();
   await hub.begin(6, 3, 2);
   const { fields } = await hub.next(Client.history);
-  hub.send(page(fields[1], 7, [[8, "8"]]), block(6, 3, [[8, "8"]]));
+  hub.send(page(fields[1], 8, []), block(6, 3, [[8, "8"]]));
   await until(isThere);
 });

@@ -7,11 +7,19 @@ use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::clock::Millis;
 use crate::reading::gather::{Found, Search};
-use crate::reading::job::{Ask, Hub, Job, Stage};
+use crate::reading::job::{Answer, Ask, Hub, Job, Stage};
 use crate::reading::merge::{Form, Merge, Part};
 use crate::reading::start::asked_place;
 
 impl Job {
+    /// The page has no messages, and says of a log where its last one is that is kept.
+    pub(super) fn tell_end(&mut self, hub: &Hub<'_>, log: u8, found: &Found) -> Option<Answer> {
+        let place = hub.logs[usize::from(log)].position(found.last_kept);
+        self.page.after.push(place);
+        self.page.upto.push(place);
+        None
+    }
+
     /// Looks for where a page begins that ends in this log at `below`, or has nothing to tell of it but that it began later.
     pub(super) fn look_below(
         &mut self,

@@ -53,8 +53,8 @@ pub struct Listening {
     places: Vec<Place>,
     /// Whether it has ended.
     pub ended: bool,
-    /// It wants to hear when it has all that there was: which log that was in, and how many records of its selector.
-    pub wants_end: Option<(usize, usize)>,
+    /// It wants to hear when it has all that there was: in which logs, and how many records of its selector in each.
+    pub wants_end: Option<Vec<(usize, usize)>>,
 }
 
 /// Where a listener stands in one of its logs.
@@ -138,6 +138,9 @@ impl Listening {
             let gap = gap.filter(|gap| gap.epoch == position.epoch);
             let place = self.ready_in(now, outcome, slot, *position, gap, logs, keeps_all)?;
             places.push(place);
+        }
+        if let (Start::Last(count), None, true) = (&self.start, gap, keeps_all) {
+            self.check_last(*count, &places, logs)?;
         }
         self.places = places;
         Ok(())
@@ -250,23 +253,24 @@ impl Listening {
         publishes: &[Publish],
         keeps_all: bool,
     ) -> Result<(), Objection> {
-        let Some((log, count)) = self.wants_end.take() else {
+        let Some(ends) = self.wants_end.take() else {
             return Err("caught up, which it did not ask for".into());
         };
         if !self.is_ready() || self.ended {
             return Err("caught up before it was ready, or after its end".into());
         }
-        let place = self.places.iter().find(|place| place.log == Some(log) && keeps_all);
-        let Some(place) = place else { return Ok(()) };
-        let owed =
-            logs[log].by_selector[usize::from(self.selector)].get(place.next..count).unwrap_or_default();
-        // Topics that keep nothing have nothing that there was.
-        let kept = |index: &&u32| !publishes[logs[log].records[**index as usize].uid as usize].bare;
-        let owed: Vec<u32> = owed.iter().filter(kept).copied().collect();
-        match self.first_lacking(place, &owed, &logs[log], publishes) {
-            Some(record) => Err(format!("caught up without {record:?}")),
-            None => Ok(()),
+        for (log, count) in ends.into_iter().filter(|_| keeps_all) {
+            let Some(place) = self.places.iter().find(|place| place.log == Some(log)) else { continue };
+            let (known, own) = (&logs[log], &logs[log].by_selector[usize::from(self.selector)]);
+            let owed = own.get(place.next..count).unwrap_or_default();
+            // Topics that keep nothing have nothing that there was.
+            let kept = |index: &&u32| !publishes[known.records[**index as usize].uid as usize].bare;
+            let owed: Vec<u32> = owed.iter().filter(kept).copied().collect();
+            if let Some(record) = self.first_lacking(place, &owed, known, publishes) {
+                return Err(format!("caught up without {record:?}"));
+            }
         }
+        Ok(())
     }
 
     /// What it should have by now and has not.

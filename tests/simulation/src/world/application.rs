@@ -291,16 +291,13 @@ impl World {
         Some(index)
     }
 
-    /// Some want to hear when they have all that there was. The question has a listener's number. Where there are several
-    /// logs, the end is known of one alone.
+    /// Some want to hear when they have all that there was. The question has a listener's number.
     fn want_end(&mut self, actor: usize, id: ListenerId, index: usize) {
         let listening = &mut self.oracle.listeners[index];
-        let mut logs =
-            listening.began.iter().filter(|(log, _)| listening.logs.contains(&self.oracle.logs[*log].index));
-        if let (Some(end), None) = (logs.next().copied(), logs.next())
-            && self.random.one_in(3)
-        {
-            listening.wants_end = Some(end);
+        let is_its = |(log, _): &&(usize, usize)| listening.logs.contains(&self.oracle.logs[*log].index);
+        let ends: Vec<_> = listening.began.iter().filter(is_its).copied().collect();
+        if !ends.is_empty() && self.random.one_in(3) {
+            listening.wants_end = Some(ends);
             self.actors[actor].client.catch_up(self.now, id);
             self.actors[actor].listeners.push(index);
         }

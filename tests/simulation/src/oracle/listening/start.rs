@@ -52,9 +52,9 @@ impl Listening {
                     Some(_) | None => return Err("resumed in another log than asked".into()),
                 },
                 (Start::Earliest, _) if keeps_all => cursor = 0,
-                (Start::Earliest | Start::Last(_) | Start::SinceMs(_), _) => {
-                    self.check_reach(now, log, known, cursor, keeps_all)?;
-                }
+                (Start::SinceMs(_), _) if keeps_all => self.check_reach(now, known, cursor)?,
+                // Of the last, those of all logs are so many.
+                (Start::Earliest | Start::Last(_) | Start::SinceMs(_), _) => {}
                 (Start::Latest, Outcome::Live) => self.check_latest(log, known, cursor)?,
                 (_, outcome) => return Err(format!("ready with {outcome}")),
             }
@@ -96,40 +96,47 @@ impl Listening {
         self.began.iter().find(|(began, _)| *began == log).map_or(0, |(_, count)| *count)
     }
 
-    /// "The last N" and "since" reach back far enough, where nothing is ever dropped.
-    fn check_reach(
-        &self,
-        now: u64,
-        log: usize,
-        known: &Log,
-        cursor: u64,
-        keeps_all: bool,
-    ) -> Result<(), Objection> {
-        if !keeps_all {
-            return Ok(());
-        }
+    /// "Since" reaches back far enough, where nothing is ever dropped.
+    fn check_reach(&self, now: u64, known: &Log, cursor: u64) -> Result<(), Objection> {
+        let Start::SinceMs(ms) = self.start else { return Ok(()) };
         let own = &known.by_selector[usize::from(self.selector)];
         let before = own.partition_point(|index| known.records[*index as usize].offset <= cursor);
-        match self.start {
-            Start::Last(count) => {
-                let given = (own.len() - before) as u64;
-                if before > 0 && given < count {
-                    return Err(format!("last {count} gives {given} although there are more"));
-                }
-                let at_start = self.count_at_start(log) as u64;
-                if (before as u64) < at_start.saturating_sub(count) {
-                    return Err(format!("last {count} begins after only {before} of {at_start}"));
-                }
-            }
-            Start::SinceMs(ms) => {
-                let newest_skipped = before.checked_sub(1).map(|last| own[last] as usize);
-                if let Some(skipped) = newest_skipped
-                    && known.records[skipped].taken_ms.is_some_and(|taken| taken >= now - ms)
-                {
-                    return Err(format!("since {ms} ms skips what is newer"));
-                }
-            }
-            Start::Latest | Start::Earliest | Start::After(_) | Start::Before { .. } => {}
+        let newest_skipped = before.checked_sub(1).map(|last| own[last] as usize);
+        if let Some(skipped) = newest_skipped
+            && known.records[skipped].taken_ms.is_some_and(|taken| taken >= now - ms)
+        {
+            return Err(format!("since {ms} ms skips what is newer"));
+        }
+        Ok(())
+    }
+
+    /// "The last N" are so many in all, where nothing is ever dropped, and none that was passed over is newer than one of
+    /// them.
+    pub(super) fn check_last(&self, count: u64, places: &[Place], logs: &[Log]) -> Result<(), Objection> {
+        let (mut given, mut before, mut at_start) = (0, 0, 0);
+        let (mut newest_before, mut oldest_given) = (0, u64::MAX);
+        for place in places {
+            let Some(log) = place.log else { return Ok(()) };
+            let known = &logs[log];
+            let own = &known.by_selector[usize::from(self.selector)];
+            let (passed, rest) = own.split_at(place.next);
+            let time = |index: &u32| known.records[*index as usize].published_at_ms;
+            newest_before = passed.last().map_or(newest_before, |last| newest_before.max(time(last)));
+            let of_start = self.count_at_start(log);
+            // What came to be seen later is given whatever its time.
+            let first = rest.first().filter(|_| place.next < of_start);
+            oldest_given = first.map_or(oldest_given, |first| oldest_given.min(time(first)));
+            (given, before) = (given + rest.len() as u64, before + passed.len() as u64);
+            at_start += of_start as u64;
+        }
+        if before > 0 && given < count {
+            return Err(format!("last {count} gives {given} although there are more"));
+        }
+        if before < at_start.saturating_sub(count) {
+            return Err(format!("last {count} begins after only {before} of {at_start}"));
+        }
+        if newest_before > oldest_given {
+            return Err(format!("last {count} passes over {newest_before} and gives {oldest_given}"));
         }
         Ok(())
     }
