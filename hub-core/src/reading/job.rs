@@ -133,8 +133,6 @@ pub struct Job {
     /// Results so far.
     started: Vec<Option<Begun>>,
     page: PageRead,
-    /// Messages on it.
-    paged: u64,
 }
 
 #[derive(Debug)]
@@ -172,7 +170,6 @@ impl Job {
             charge: None,
             started: Vec::new(),
             page: PageRead::default(),
-            paged: 0,
         }
     }
 
@@ -218,7 +215,7 @@ impl Job {
                 charge.set(gather.bytes());
                 if done {
                     self.gathered(gather);
-                    self.begin_sharing(now);
+                    self.begin_sharing(now, hub);
                 } else {
                     self.stage = Stage::Gathering(gather);
                 }

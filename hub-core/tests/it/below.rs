@@ -306,3 +306,26 @@ fn several_logs_are_read_back_each_to_its_own_begin() {
         }
     }
 }
+
+#[test]
+fn several_logs_are_read_back_from_the_newest_of_both() {
+    let rules = vec![rule("a.0", ALL), TopicRule { log: 1, ..rule("a.1", ALL) }];
+    let mut hub = Hub::with_logs(Limits::default(), rules, &[Epoch(7), Epoch(8)]);
+    let writer = hub.client(1);
+    hub.say(writer, &[open_as(1, 0, "a.0"), open_as(2, 0, "a.1")]);
+    // All of one log before all of the other, one a second.
+    for (handle, seq) in [1, 2].into_iter().flat_map(|handle| (1..=5).map(move |seq| (handle, seq))) {
+        hub.now = hub.now.plus(1_000);
+        hub.say(writer, &[publish_on(handle, seq, b"some")]);
+    }
+    let (reader, mut next, mut seen) = (hub.client(2), Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let (page, offsets) = page(&mut hub, reader, "a.*", below(3, &next), 0);
+        next = further(&page);
+        seen.push((offsets, page.more));
+    }
+    assert_eq!(seen[0], (vec![(1, 3), (1, 4), (1, 5)], true));
+    assert_eq!(seen[1], (vec![(0, 5), (1, 1), (1, 2)], true));
+    assert_eq!(seen[2], (vec![(0, 2), (0, 3), (0, 4)], true));
+    assert_eq!(seen[3], (vec![(0, 1)], false));
+}

@@ -44,9 +44,8 @@ impl Job {
             return;
         };
         found.upto = found.upto.min(below);
-        // So many in all: logs share them, and what one does not need is left to those behind it.
-        let logs = hub.logs.len() as u64 - u64::from(log);
-        let search = Search::new(&found, (last - self.paged.min(last)).div_ceil(logs), room as u64);
+        let count = self.shares.get(usize::from(log)).copied().unwrap_or(last);
+        let search = Search::new(&found, count, room as u64);
         self.stage = Stage::Searching(log, found, search);
     }
 
@@ -68,7 +67,6 @@ impl Job {
         loop {
             for block in &part.blocks {
                 put_on_page(&block.wire(), &mut scratch, &mut self.page.blocks);
-                self.paged += u64::from(block.count);
             }
             let has_some = !part.blocks.is_empty();
             match part.lost {

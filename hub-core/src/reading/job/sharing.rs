@@ -8,7 +8,8 @@ use tidewire_protocol::position::Start;
 use crate::clock::Millis;
 use crate::mutant::{self, Mutant};
 use crate::reading::gather::{Found, STEP_NAMES};
-use crate::reading::job::{Answer, Ask, Job, Stage};
+use crate::reading::job::{Answer, Ask, Hub, Job, Stage};
+use crate::reading::start::below;
 
 /// A search for the time from which on there are so many: halves the span with each round through the topics.
 #[derive(Debug)]
@@ -25,10 +26,20 @@ pub(super) struct Sharing {
 
 impl Job {
     /// All topics are listed: where the last messages are wanted and several logs have some, they are shared first.
-    pub(super) fn begin_sharing(&mut self, now: Millis) {
+    pub(super) fn begin_sharing(&mut self, now: Millis, hub: &Hub<'_>) {
         let (Ask::Start { start, .. } | Ask::Page { start, .. }) = &self.ask else { return };
-        let Start::Last(count @ 1..) = start else { return };
-        if let Some(sharing) = Sharing::new(now, *count, &self.found_ahead())
+        let count = match start {
+            Start::Last(count @ 1..) => *count,
+            Start::Before { last, positions } => {
+                for (log, found) in &mut self.ahead {
+                    let below = below(&hub.logs[usize::from(*log)], positions);
+                    found.upto = found.upto.min(below.unwrap_or_default());
+                }
+                *last
+            }
+            _ => return,
+        };
+        if let Some(sharing) = Sharing::new(now, count, &self.found_ahead())
             && !mutant::active(Mutant::LastOfEachLog)
         {
             self.stage = Stage::Sharing(sharing);
