@@ -49,14 +49,20 @@ impl Listening {
     /// # Errors
     /// [`OtherPlaces`] if they cannot be.
     pub fn resume(&mut self, places: &[Position], topics: &Topics) -> Result<(), OtherPlaces> {
+        let is_pattern = |wish: &&(Selector, Start)| matches!(wish.0, Selector::Pattern(_));
+        let patterns = self.wishes.iter().filter(is_pattern).count();
+        let of_topics = self.wishes.len() - patterns;
+        let other = OtherPlaces { has: places.len(), wants: of_topics + patterns * topics.logs() };
+        // The hub that told them may have had other logs: what it kept on disk, or did not.
+        let of_patterns = places.len().checked_sub(of_topics).ok_or(other)?;
+        let logs = of_patterns.checked_div(patterns).unwrap_or_default();
+        if logs * patterns != of_patterns || patterns > 0 && logs == 0 {
+            return Err(other);
+        }
         let count = |selector: &Selector| match selector {
             Selector::Topic(_) => 1,
-            Selector::Pattern(_) => topics.logs(),
+            Selector::Pattern(_) => logs,
         };
-        let wants = self.wishes.iter().map(|(selector, _)| count(selector)).sum();
-        if places.len() != wants {
-            return Err(OtherPlaces { has: places.len(), wants });
-        }
         let mut rest = places;
         for (selector, start) in &mut self.wishes {
             let (own, others) = rest.split_at(count(selector));

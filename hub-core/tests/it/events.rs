@@ -228,10 +228,30 @@ fn a_pattern_in_two_logs_is_told_its_places_in_both() {
     let told = read(&hub, id);
     assert_eq!(told.id, Some(format!("{}:4,{}:4", Epoch(7), Epoch(8))));
     assert_eq!(told.named("subscribed").len(), 2);
-    let wishes = vec![(Selector::parse("a.*").unwrap(), Start::Latest)];
-    let mut listening = Listening { caller: Arc::default(), wishes };
-    let one = events::places(&format!("{}:4", Epoch(7))).unwrap();
-    assert_eq!(listening.resume(&one, &hub.topics), Err(OtherPlaces { has: 1, wants: 2 }));
+}
+
+#[test]
+fn an_id_of_a_hub_with_fewer_logs_goes_on_in_those_and_has_the_others_told() {
+    let logs = vec![rule("a.0", ALL), TopicRule { log: 1, ..rule("a.1", ALL) }];
+    let mut hub = Hub::with_logs(Limits::default(), logs, &[Epoch(7), Epoch(8)]);
+    publish_to(&mut hub, &["a.0", "a.1"], 8);
+    let id = resumed(&mut hub, &[("a.*", Start::Latest)], Some(&format!("{}:2", Epoch(7))));
+    let told = read(&hub, id);
+    let gaps: Vec<_> = told.named("gap").iter().map(|gap| gap.text("epoch").to_owned()).collect();
+    assert_eq!(gaps, [Epoch(8).to_string()]);
+    assert_eq!(messages(&told.events).len(), 2 + 4);
+    let check = |names: &[&str], places: usize, expected| {
+        let wish = |name: &&str| (Selector::parse(name).unwrap(), Start::Latest);
+        let mut listening = Listening { caller: Arc::default(), wishes: names.iter().map(wish).collect() };
+        let places = vec![events::places(&format!("{}:4", Epoch(7))).unwrap()[0]; places];
+        assert_eq!(listening.resume(&places, &hub.topics), expected, "{names:?}");
+    };
+    let other = |has, wants| Err(OtherPlaces { has, wants });
+    check(&["a.0"], 2, other(2, 1));
+    check(&["a.0", "a.*"], 1, other(1, 3));
+    check(&["a.0", "a.*"], 2, Ok(()));
+    check(&["a.0", "a.*", "b.*"], 4, other(4, 5));
+    check(&["a.0", "a.*", "b.*"], 7, Ok(()));
 }
 
 #[test]
