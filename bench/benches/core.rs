@@ -230,7 +230,8 @@ impl Wire for Sockets {
 impl Hub {
     fn new() -> Self {
         let inbox = Arc::new(Inbox::new(Box::new(|| ())));
-        let settings = Settings { limits: Limits::default(), access: Access::open(), rules: Vec::new() };
+        let settings =
+            Settings { limits: Limits::default(), access: Access::open(), rules: Vec::new(), boot: 0 };
         let topics = Arc::new(Topics::new(settings, Epoch(1), Engine::Memory, vec![Arc::clone(&inbox)]));
         Self { shard: Shard::new(NOW, 0, topics, inbox), sockets: Sockets::default() }
     }

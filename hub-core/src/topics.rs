@@ -60,6 +60,9 @@ pub struct Settings {
     pub access: Access,
     /// What topics keep.
     pub rules: Vec<TopicRule>,
+    /// How often the hub was started before over what its logs have stored: a log that outlives it has messages with tags that
+    /// earlier ones gave, and none of those is given again.
+    pub boot: u32,
 }
 
 /// The topics of a hub.
@@ -129,7 +132,7 @@ impl Topics {
             agents: Agents::default(),
             copies: Arc::new(Ledger::default()).nobody(),
             inboxes,
-            next_tag: AtomicU64::new(1),
+            next_tag: AtomicU64::new((u64::from(settings.boot) << BOOT_SHIFT) % TAGS + 1),
             next_arrival: AtomicU64::new(1),
         }
     }
@@ -348,5 +351,9 @@ impl Topics {
     }
 }
 
+/// So many tags a hub gives at most before it is started again.
+const BOOT_SHIFT: u32 = 32;
+/// And so many that all of them give: what JSON can tell.
+const TAGS: u64 = 1 << 53;
 /// Windows given back in one hold of the lock: bounds how long publishing waits.
 const SHUT_STEP: usize = 256;

@@ -1,13 +1,19 @@
 //! Several who publish through one connection: whose tag a message bears, and what becomes of one that goes elsewhere.
 
+use std::sync::Arc;
+
 use tidewire_hub_core::dialect::Dialect;
-use tidewire_hub_core::ledger::Kind;
+use tidewire_hub_core::ledger::{AccountKey, Kind};
+use tidewire_hub_core::letter::{Address, Inbox, Serial};
 use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::log::engine::Engine;
+use tidewire_hub_core::names::producers::Claim;
 use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::client_frame::{ClientFrame, Open, Publish, Send};
 use tidewire_protocol::code::{Code, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
-use tidewire_protocol::number::{Handle, Participant, Seq, Tag};
+use tidewire_protocol::number::{Handle, Incarnation, NUMBER_MAX, Participant, ProducerId, Seq, Tag};
 use tidewire_protocol::position::Start;
 
 use crate::rig::*;
@@ -196,4 +202,26 @@ fn two_who_take_a_producer_from_each_other_leave_nothing_behind() {
     assert_eq!(count(&Heard::Detached(1, Code::Fenced)), 1_000);
     let windows = hub.topics.with_log(0, |log| log.windows.count());
     assert!(windows == 1 && hub.held(Kind::Windows) - held < 1_000, "{windows} windows");
+}
+
+#[test]
+fn a_hub_that_is_started_again_gives_no_tag_that_its_stored_messages_may_bear() {
+    let tags_of = |boot| {
+        let inbox = Arc::new(Inbox::new(Box::new(|| ())));
+        let settings = Settings { boot, ..Settings::default() };
+        let topics = Topics::new(settings, EPOCH, Engine::Memory, vec![inbox]);
+        let account = topics.ledger().account(AccountKey(1));
+        let address = Address { shard: 0, slot: 0, generation: 0, serial: Serial(0) };
+        let (producer, incarnation) = (ProducerId::default(), Incarnation::default());
+        (0..3).map(move |_| {
+            let claim = Claim { producer, subject: None, incarnation, address, arrival: topics.arrive() };
+            topics.attach(&account, claim).unwrap().1.0
+        })
+    };
+    let boots = [0, 1, 2, 3, (1 << 21) - 1];
+    let given: Vec<u64> = boots.into_iter().flat_map(tags_of).collect();
+    assert!(given.is_sorted_by(|before, after| before < after), "{given:?}");
+    assert!(given.iter().all(|tag| (1..=NUMBER_MAX).contains(tag)), "{given:?}");
+    // Two million starts later they begin anew.
+    assert_eq!(tags_of(1 << 21).next(), tags_of(0).next());
 }

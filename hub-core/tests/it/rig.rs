@@ -111,7 +111,7 @@ impl Hub {
         shards: usize,
     ) -> (Self, Vec<Shard>) {
         let inboxes: Vec<_> = (0..=shards).map(|_| Arc::new(Inbox::new(Box::new(|| ())))).collect();
-        let settings = Settings { limits, access: Access::open(), rules };
+        let settings = Settings { limits, access: Access::open(), rules, boot: 0 };
         let logs = epochs.iter().map(|epoch| (*epoch, Engine::Memory)).collect();
         let topics = Arc::new(Topics::with_logs(settings, logs, inboxes.clone()));
         let now = Millis(1_000_000);

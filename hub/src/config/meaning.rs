@@ -65,7 +65,7 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
         keys,
         data_dir,
         gate,
-        core: Settings { limits, access, rules: topics },
+        core: Settings { limits, access, rules: topics, boot: 0 },
         access_places: Vec::new(),
         warnings: Vec::new(),
     };

@@ -68,7 +68,8 @@ impl Setup {
     #[must_use]
     pub fn still() -> Self {
         let limits = Limits { heartbeat_ms: 20_000, ..Limits::default() };
-        let hub = Settings { limits, access: Access::open(), rules: vec![rule(">", EVERYTHING_KEPT)] };
+        let hub =
+            Settings { limits, access: Access::open(), rules: vec![rule(">", EVERYTHING_KEPT)], boot: 0 };
         Self {
             seed: 1,
             shards: 2,
@@ -111,7 +112,7 @@ impl Setup {
         rules.iter_mut().for_each(|rule| rule.log = apart.below(logs) as u8);
         let (logs, late_log) = (logs as usize, apart.below(logs) as u8);
         let clocks = &mut Random::new(seed ^ CLOCKS_SEED);
-        let hub = Settings { limits, access: Access::open(), rules };
+        let hub = Settings { limits, access: Access::open(), rules, boot: 0 };
         let closing = &mut Random::new(seed ^ RULES_SEED);
         let rules_ms = if closing.one_in(3) { closing.magnitude(20_000, 300_000) } else { 0 };
         let tokens = &mut Random::new(seed ^ TOKENS_SEED);
