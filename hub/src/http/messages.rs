@@ -27,6 +27,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Name;
 use crate::http::shapes::{BytesShape, Failures, SeveralShape};
 use crate::http::{Api, answer};
+use crate::reactor::desk::Unpublished;
 
 /// Where a message is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -94,7 +95,7 @@ pub(super) async fn publish(
     let message = NewMessage { topic: &topic, content, payload: &whole.bytes };
     let producer = producer(&api, &parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &[message], producer).await;
-    let placed = landed.map_err(|Turned { refusal, .. }| refusal)?.pop().ok_or(Code::Internal)??;
+    let placed = landed.map_err(|why| unpublished(why, false))?.pop().ok_or(Code::Internal)??;
     Ok(answer::json(&Published::new(topic, placed)))
 }
 
@@ -125,7 +126,7 @@ pub(super) async fn publish_several(State(api): State<Api>, request: Request) ->
         .collect();
     let producer = producer(&api, &parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &messages, producer).await;
-    let landed = landed.map_err(|Turned { index, refusal }| Problem::from(refusal).of_message(index))?;
+    let landed = landed.map_err(|why| unpublished(why, true))?;
     // What the others are refused for follows from one of them, which is the one to tell.
     let cause = landed.iter().position(|landed| landed.is_err_and(|refusal| !refusal.follows));
     if let Some(index) = cause.or_else(|| landed.iter().position(Result::is_err))
@@ -210,6 +211,15 @@ impl One<'_> {
         }
         body::check(content, &payload)?;
         Ok((content, payload))
+    }
+}
+
+/// Why nothing is told of one message, or of several.
+fn unpublished(why: Unpublished, several: bool) -> Problem {
+    match why {
+        Unpublished::Turned(Turned { index, refusal }) if several => Problem::from(refusal).of_message(index),
+        Unpublished::Turned(Turned { refusal, .. }) => refusal.into(),
+        Unpublished::OutcomeUnknown => Problem::outcome_unknown(),
     }
 }
 

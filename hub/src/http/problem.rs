@@ -46,6 +46,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
+    /// Something was taken, and the log has not said what became of it.
+    pub fn outcome_unknown() -> Self {
+        let again = Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", UNKNOWN);
+        Self { retry_after_ms: UNKNOWN_RETRY_MS, ..again }
+    }
+
     /// The same problem, in other words.
     #[must_use]
     pub fn saying(self, detail: impl Into<Cow<'static, str>>) -> Self {
@@ -135,6 +141,10 @@ pub fn status_of(code: Code) -> StatusCode {
 pub fn later(code: Code, detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem { retry_after_ms: retry_after_ms(code), ..Problem::from(code) }.saying(detail)
 }
+
+const UNKNOWN: &str = "it may be stored, or come to be: ask again with the same `Idempotency-Key`, also if the hub has to be started again first, and be told; without a key look whether it is there";
+/// A hub whose log has failed has to be started again.
+const UNKNOWN_RETRY_MS: u64 = 5_000;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_zero(number: &u64) -> bool {

@@ -42,6 +42,15 @@ struct UnderWay<'a> {
     answer: oneshot::Receiver<Answer>,
 }
 
+/// Why it is not told where messages are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unpublished {
+    /// Nothing of it is taken.
+    Turned(Turned),
+    /// It was taken, and the log has not said what became of it: it is stored, or will be, or never.
+    OutcomeUnknown,
+}
+
 impl Desk {
     /// A desk whose inbox stands at `index` among those of the topics.
     pub(super) fn new(
@@ -72,21 +81,21 @@ impl Desk {
     /// Publishes messages, all or none, and tells where each is.
     ///
     /// # Errors
-    /// Why nothing of it is taken.
+    /// Why nothing of it is taken, or that nobody knows.
     pub async fn publish(
         &self,
         by: By<'_>,
         messages: &[NewMessage<'_>],
         producer: Option<ProducerId>,
-    ) -> Result<Vec<Result<Placed, Refusal>>, Turned> {
+    ) -> Result<Vec<Result<Placed, Refusal>>, Unpublished> {
         let (reply, answer) = oneshot::channel();
         let asked = at_work(|| self.calls.publish(self.now(), by, messages, producer, reply));
         // Whatever came of it: mail that woke nobody may be there.
         self.deliver();
-        let id = asked?;
+        let id = asked.map_err(Unpublished::Turned)?;
         match self.await_answer(id, answer, CALL_TIME).await {
             Some(Answer::Published(landed)) => Ok(landed),
-            _ => Err(Turned { index: 0, refusal: Code::NotStored.into() }),
+            _ => Err(Unpublished::OutcomeUnknown),
         }
     }
 
@@ -274,3 +283,33 @@ thread_local! {
 
 /// An answer that is not there by then does not come.
 const CALL_TIME: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tidewire_hub_core::access::Access;
+    use tidewire_hub_core::access::caller::Caller;
+    use tidewire_hub_core::log::engine::{Engine, Simulated};
+    use tidewire_hub_core::pace::Pace;
+    use tidewire_hub_core::topics::Settings;
+    use tidewire_protocol::code::Content;
+    use tidewire_protocol::number::Epoch;
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_publish_of_which_the_log_says_nothing_the_outcome_is_unknown() {
+        let inbox = Arc::new(inbox(Arc::default()));
+        let settings = Settings { access: Access::open(), ..Settings::default() };
+        let engine = Engine::Simulated(Simulated::default());
+        let topics = Arc::new(Topics::new(settings, Epoch(1), engine, vec![Arc::clone(&inbox)]));
+        let desk = Desk::new(0, Arc::clone(&topics), inbox, Clock::start(), [0; 32]);
+        let (caller, pace, account) = (Caller::default(), Pace::default(), topics.ledger().nobody());
+        let by = By { caller: &caller, account: &account, pace: &pace };
+        let message = |topic| NewMessage { topic, content: Content::Text, payload: b"some" };
+        let landed = desk.publish(by, &[message("a")], None).await;
+        assert_eq!(landed.unwrap_err(), Unpublished::OutcomeUnknown);
+        let turned = desk.publish(by, &[message("a"), message("..")], None).await;
+        let turned = turned.unwrap_err();
+        assert!(matches!(turned, Unpublished::Turned(Turned { index: 1, .. })), "{turned:?}");
+    }
+}
