@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -50,6 +51,8 @@ mod sockets;
 mod farewell;
 
 mod sealing;
+
+mod secret;
 
 /// The threads that own all WebSockets, and all answers that go on.
 #[derive(Debug)]
@@ -112,11 +115,17 @@ struct Thread {
 }
 
 impl Reactor {
-    /// Starts one thread for each shard over new topics, and takes tokens if there are keys. Within a tokio runtime.
+    /// Starts one thread for each shard over new topics, and takes tokens if there are keys. What is to outlive the hub is in the
+    /// data directory, if there is one. Within a tokio runtime.
     ///
     /// # Errors
     /// What the system says when it has no more threads or files for us.
-    pub fn start(mut settings: Settings, keys: Keyring, shards: usize) -> io::Result<Arc<Self>> {
+    pub fn start(
+        mut settings: Settings,
+        keys: Keyring,
+        shards: usize,
+        data_dir: Option<&Path>,
+    ) -> io::Result<Arc<Self>> {
         let mut polls = Vec::new();
         let mut inboxes = Vec::new();
         for index in 0..shards {
@@ -129,8 +138,7 @@ impl Reactor {
         let wake = Arc::new(Notify::new());
         let calls = Arc::new(desk::inbox(Arc::clone(&wake)));
         inboxes.push(Arc::clone(&calls));
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(io::Error::other)?;
+        let secret = secret::of(data_dir)?;
         let epoch = Epoch(getrandom::u64().map_err(io::Error::other)?);
         // Whatever a configuration keeps, it is not what the hub asks itself.
         settings.rules.splice(0..0, probing::rule());
@@ -300,7 +308,7 @@ mod tests {
     #[tokio::test]
     async fn a_shard_that_does_not_go_round_is_named() {
         let settings = Settings::default();
-        let reactor = Reactor::start(settings, Keyring::default(), 2).unwrap();
+        let reactor = Reactor::start(settings, Keyring::default(), 2, None).unwrap();
         assert_eq!(reactor.goes_round(PATIENCE).await, Ok(()));
         let (orders, stuck) = {
             let poll = Poll::new().unwrap();

@@ -73,7 +73,9 @@ impl Server {
         tell(&config);
         let (listener, own) = listen(config.listen, config.admin_listen)?;
         let (listener, address) = listener;
-        let reactor = Reactor::start(config.core, config.keys, config.shards).map_err(StartError::Shards)?;
+        let data_dir = config.data_dir.as_deref();
+        let reactor = Reactor::start(config.core, config.keys, config.shards, data_dir);
+        let reactor = reactor.map_err(StartError::Shards)?;
         let refusals = Arc::new(Refusals::default());
         let door = Door::new(config.gate.clone(), config.proxies, config.tls.clone(), Arc::clone(&refusals));
         let gate = Gate::new(Arc::clone(&door), config.origins, Arc::clone(&reactor));

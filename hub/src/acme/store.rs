@@ -1,7 +1,7 @@
 //! What is kept of an authority's: the account, and the certificate with its key. Files are written whole or not at all, and only the
 //! hub's own user can read them.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ impl Store {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.recursive(true).create(&self.0)?;
         let trial = self.0.join("certificate.pem.new");
-        let mut file = create(&trial)?;
+        let mut file = small_file::create(&trial)?;
         // A full disk takes the name of a file, and nothing in it.
         file.write_all(&[b'\n'; TRIAL_BYTES])?;
         file.sync_all()?;
@@ -61,7 +61,7 @@ impl Store {
     /// # Errors
     /// What the system says.
     pub fn keep_tries(&self, content: &[u8]) -> io::Result<()> {
-        write(&self.tried(), content)
+        small_file::put(&self.tried(), content)
     }
 
     fn tried(&self) -> PathBuf {
@@ -85,7 +85,7 @@ impl Store {
     /// # Errors
     /// What the system says.
     pub fn keep_account(&self, content: &[u8]) -> io::Result<()> {
-        write(&self.account(), content)
+        small_file::put(&self.account(), content)
     }
 
     /// Forgets the account.
@@ -101,37 +101,8 @@ impl Store {
     /// # Errors
     /// What the system says.
     pub fn keep_certificate(&self, pem: &str) -> io::Result<()> {
-        write(&self.certificate(), pem.as_bytes())
+        small_file::put(&self.certificate(), pem.as_bytes())
     }
-}
-
-/// Puts a file in the place of another: who reads meanwhile sees one of them whole.
-fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut new = path.to_owned();
-    new.as_mut_os_string().push(".new");
-    let mut file = create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    // The name is as durable as its folder.
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    // One that is left of a hub that ended may have been made by somebody else.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// More than a key, a certificate and those that lead to an authority take.
