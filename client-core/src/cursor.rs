@@ -80,10 +80,12 @@ impl Cursor {
         }
     }
 
-    /// Stays as far as `former` was in the logs that both have.
-    pub(crate) fn keep(&mut self, former: &Self) {
+    /// Stays as far as `former` was in the logs that both have, but for one that begins anew; 0 is none.
+    pub(crate) fn keep(&mut self, former: &Self, anew: Epoch) {
         for place in &mut self.0 {
-            place.offset = place.offset.max(former.offset(place.epoch).unwrap_or_default());
+            if place.epoch != anew {
+                place.offset = place.offset.max(former.offset(place.epoch).unwrap_or_default());
+            }
         }
     }
 

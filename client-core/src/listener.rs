@@ -1,6 +1,7 @@
 //! One listener: a cursor of its own, a bound of its own, and a way back to the live flow.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use tidewire_protocol::code::{GapReason, Outcome};
 use tidewire_protocol::hub_frame::Page;
@@ -179,7 +180,9 @@ impl Listener {
     /// The live flow has a gap, and goes on at `positions`.
     pub(crate) fn pass_gap(&mut self, gap: Gap, positions: &[Position], out: &mut Outputs) {
         if matches!(gap.reason, GapReason::EpochChanged | GapReason::BeyondEnd) {
-            self.cursor = Cursor::at(positions.to_vec());
+            let former = mem::replace(&mut self.cursor, Cursor::at(positions.to_vec()));
+            // What it read of other logs it has, also where that is further than the live flow was.
+            self.cursor.keep(&former, gap.epoch);
         } else if self.cursor.offset(gap.epoch).is_some_and(|offset| offset >= gap.to) {
             // It read what is gone from history, before it went.
             return;

@@ -117,7 +117,7 @@ impl Tail {
         self.retry_ms = RETRY_MS_MIN;
         let mut cursor = Cursor::at(positions);
         if gap.is_none() {
-            cursor.keep(&self.cursor);
+            cursor.keep(&self.cursor, Epoch(0));
         }
         self.cursor = cursor;
         let positions = self.cursor.positions();

@@ -8,6 +8,7 @@ mod catching_up;
 mod connection;
 mod history;
 mod history_back;
+mod logs;
 mod outbox;
 mod pace;
 mod packets;
