@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use tidewire_client::{Client, HistoryError, Message, Page, Position, Start};
+use tidewire_client::{Client, HistoryError, Page, Position, Start};
 
 use crate::command::asked::Asked;
 use crate::command::failure::{EXIT_CODES, Failure};
@@ -76,12 +76,11 @@ impl History {
             let page = asked.wait(self.page(client, from, max)).await?;
             page.gap.iter().for_each(tell_gap);
             from = page.next();
-            let (more, is_empty) = (page.more, page.messages.is_empty());
+            let more = page.more && comes_before(&page.positions, &end);
+            let is_empty = page.messages.is_empty();
             for message in page.messages.into_iter().flatten() {
-                if lies_behind(&message, &end) {
-                    return Ok(());
-                }
-                if self.from.holds(message.published_at_ms) {
+                let place = Position { epoch: message.epoch, offset: message.offset };
+                if !lies_behind(place, &end) && self.from.holds(message.published_at_ms) {
                     print_message(&message, self.json, out)?;
                     left -= 1;
                 }
@@ -133,9 +132,14 @@ impl History {
     }
 }
 
-/// Whether a message was published after the log had this end.
-fn lies_behind(message: &Message<Bytes>, end: &[Position]) -> bool {
+/// Whether a message was published after its log had this end.
+fn lies_behind(message: Position, end: &[Position]) -> bool {
     end.iter().any(|place| place.epoch == message.epoch && place.offset < message.offset)
+}
+
+/// Whether a page that goes up to these places leaves something before the end, in any log.
+fn comes_before(upto: &[Position], end: &[Position]) -> bool {
+    upto.iter().any(|upto| end.iter().any(|place| place.epoch == upto.epoch && place.offset > upto.offset))
 }
 
 const OUTPUT_BYTES: usize = 64 << 10;
@@ -143,3 +147,27 @@ const OUTPUT_BYTES: usize = 64 << 10;
 const PAGE_MAX: u32 = 4_096;
 /// A page that brought nothing and is not the last: the hub is at work on it.
 const PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidewire_protocol::number::{Epoch, Offset};
+
+    #[test]
+    fn what_was_there_is_read_to_its_end_in_each_log() {
+        let places = |all: &[(u64, u64)]| -> Vec<Position> {
+            let place =
+                |(epoch, offset): &(u64, u64)| Position { epoch: Epoch(*epoch), offset: Offset(*offset) };
+            all.iter().map(place).collect()
+        };
+        let end = places(&[(7, 5), (8, 9)]);
+        let behind = |epoch, offset| lies_behind(places(&[(epoch, offset)])[0], &end);
+        assert!(!behind(7, 5) && behind(7, 6) && !behind(8, 9) && behind(8, 10));
+        assert!(
+            comes_before(&places(&[(7, 6), (8, 3)]), &end) && comes_before(&places(&[(7, 4), (8, 9)]), &end)
+        );
+        assert!(!comes_before(&places(&[(7, 5), (8, 12)]), &end));
+        // A log that was not there when it was asked for is new from its beginning on.
+        assert!(!comes_before(&places(&[(7, 5), (6, 1)]), &end));
+    }
+}
