@@ -14,7 +14,7 @@
 //! look at a tail), [`block`] (what a tail is made of), [`letter`] (what threads leave for a shard), [`record`] (a
 //! message in its one form), [`websocket`] (frames, read and written), [`chunk`] (pieces of an HTTP body that goes on), [`trie`] (names by token), [`shelf`] (what is
 //! kept while there is room), [`ledger`] (whose every byte is), then leaves: [`calendar`] (which time
-//! messages are given), [`agents`] (what clients call themselves), [`pace`], [`metrics`], [`wheel`], [`clock`], [`limits`], [`mutant`], `spare`.
+//! messages are given), [`agents`] (what clients call themselves), [`frames`] (commits as the bytes of a segment), [`pace`], [`metrics`], [`wheel`], [`clock`], [`limits`], [`mutant`], `spare`.
 
 pub mod shard;
 
@@ -63,6 +63,8 @@ pub mod ledger;
 pub mod calendar;
 
 pub mod agents;
+
+pub mod frames;
 
 pub mod pace;
 
