@@ -87,6 +87,8 @@ pub enum Fate {
     },
     /// It was refused for now only because another of its batch was, which counts for both.
     KeptOut(Code),
+    /// Nobody knows before the hub is started again: its log failed while it was stored.
+    InDoubt,
 }
 
 /// What is said of publishes that are refused for now only because another of their batch was, where that other's code says

@@ -14,6 +14,8 @@ pub mod sequencer;
 
 pub mod submission;
 
+pub mod rows;
+
 pub mod windows;
 
 pub mod window;

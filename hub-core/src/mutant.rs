@@ -63,6 +63,18 @@ pub enum Mutant {
     RenewalLosesSubscription,
     /// The last messages of a pattern are so many of each log.
     LastOfEachLog,
+    /// A message is stored without its publisher's window.
+    WindowNotStored,
+    /// What waits is shown and acknowledged before its commit is stored.
+    AckBeforeStored,
+    /// A durable log keeps its epoch though something that was acknowledged is lost.
+    EpochKeptThoughLost,
+    /// What may be stored, or not, is told to be not.
+    DoubtToldNotStored,
+    /// A commit that is cut is taken as far as it goes.
+    CommitTakenInPart,
+    /// That a seq is used up by a refusal is told and not stored.
+    RefusalNotStored,
 }
 
 impl Mutant {
@@ -97,6 +109,12 @@ impl Mutant {
         Self::RevokedBearerKept,
         Self::RenewalLosesSubscription,
         Self::LastOfEachLog,
+        Self::WindowNotStored,
+        Self::AckBeforeStored,
+        Self::EpochKeptThoughLost,
+        Self::DoubtToldNotStored,
+        Self::CommitTakenInPart,
+        Self::RefusalNotStored,
     ];
 }
 

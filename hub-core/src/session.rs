@@ -221,7 +221,10 @@ impl Session {
                 continue;
             }
             let told = if let Fate::KeptOut(_) = first.fate { 0 } else { run.len() as u64 };
-            replies.put_answers(&outcome_frame(first, count, topics), told);
+            // Whoever waits for what is in doubt asks again, of the hub that is started next.
+            if let Some(frame) = outcome_frame(first, count, topics) {
+                replies.put_answers(&frame, told);
+            }
         }
     }
 

@@ -120,6 +120,12 @@ impl<T: Shelved> Shelf<T> {
         theirs + more <= self.bytes_max.saturating_sub(self.bytes_in_use) && account.may_be_known(more)
     }
 
+    /// Beyond all slots that were ever taken.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        self.entries.end()
+    }
+
     /// Puts a thing here that is in use once.
     pub fn put(&mut self, account: &Arc<Account>, make: impl FnOnce(Key) -> T) -> Key {
         self.next_generation = self.next_generation.checked_add(1).unwrap_or(NonZeroU32::MIN);

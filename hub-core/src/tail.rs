@@ -27,6 +27,8 @@ pub mod of_pattern;
 
 pub mod reading_back;
 
+mod restoring;
+
 pub mod sealed;
 
 /// The newest messages of a topic or pattern.

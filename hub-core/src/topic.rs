@@ -1,6 +1,7 @@
 //! A topic: a name, where its messages are, and which patterns' tails get them too.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidewire_protocol::name::TopicName;
 
@@ -17,9 +18,30 @@ pub struct Topic {
     pub log: u8,
     /// Its messages.
     pub tail: Arc<Tail>,
+    /// What it is called where it is stored.
+    pub stored: Stored,
     fed: Mutex<Fed>,
     /// Who had the hub remember it.
     account: Arc<Account>,
+}
+
+/// What a topic is called in a durable log. Changed under the log's lock only.
+#[derive(Debug, Default)]
+pub struct Stored {
+    number: AtomicU64,
+}
+
+impl Stored {
+    /// Its number there, if it was named.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        Some(self.number.load(Ordering::Relaxed)).filter(|number| *number > 0)
+    }
+
+    /// It was named, or what named it was not stored.
+    pub fn set(&self, number: Option<u64>) {
+        self.number.store(number.unwrap_or(0), Ordering::Relaxed);
+    }
 }
 
 /// Tails of the patterns that match a topic, as of a generation of its log's patterns.
@@ -34,7 +56,8 @@ impl Topic {
     #[must_use]
     pub fn new(name: TopicName, log: u8, tail: Arc<Tail>, account: &Arc<Account>) -> Self {
         account.charge(Kind::Names, name_bytes(&name));
-        Self { name, log, tail, fed: Mutex::default(), account: Arc::clone(account) }
+        let (stored, fed) = (Stored::default(), Mutex::default());
+        Self { name, log, tail, stored, fed, account: Arc::clone(account) }
     }
 
     /// Calls `each` with the tail of every pattern that matches. `find` is asked for them if patterns have come or gone

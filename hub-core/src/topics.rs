@@ -5,9 +5,10 @@
 //! then who keeps a block, then an inbox, and the calendar or the ledger's accounts last; that of agents' names alone; never two of a kind. The producers' lock is taken with none
 //! of these, so after a log's only once that is given back.
 
+use std::fmt;
 use std::ops::DerefMut;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 
 use tidewire_protocol::code::Code;
 use tidewire_protocol::name::TopicName;
@@ -39,6 +40,10 @@ use crate::sync::{Mutex, lock};
 use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
 
+pub mod durable;
+
+pub mod restoring;
+
 pub mod joining;
 
 pub mod listing;
@@ -66,7 +71,6 @@ pub struct Settings {
 }
 
 /// The topics of a hub.
-#[derive(Debug)]
 pub struct Topics {
     producers: Mutex<Producers>,
     names: Mutex<Directory>,
@@ -88,8 +92,16 @@ pub struct Topics {
     /// Of copies that are charged to those who wait for them, and not as messages.
     copies: Arc<Account>,
     inboxes: Vec<Arc<Inbox>>,
+    /// Has whoever has the disk look for a commit.
+    writer: OnceLock<Box<dyn Fn() + Send + Sync>>,
     next_tag: AtomicU64,
     next_arrival: AtomicU64,
+}
+
+impl fmt::Debug for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topics").field("logs", &self.logs).finish_non_exhaustive()
+    }
 }
 
 impl Topics {
@@ -112,7 +124,7 @@ impl Topics {
         let names =
             Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &ledger, &calendar);
         let log = |(index, log): (u8, (Epoch, Engine))| {
-            Log::new(Sequencer::new(index, log, inboxes.clone(), &heavy, &ledger, &limits, &metrics))
+            Log::new(Sequencer::new(index, log, inboxes.clone(), &heavy, &limits, &metrics))
         };
         Self {
             producers: Mutex::new(Producers::new(limits.producers_fit())),
@@ -133,6 +145,8 @@ impl Topics {
             copies: Arc::new(Ledger::default()).nobody(),
             inboxes,
             next_tag: AtomicU64::new((u64::from(settings.boot) << BOOT_SHIFT) % TAGS + 1),
+            writer: OnceLock::new(),
+            next_tag: AtomicU64::new(1),
             next_arrival: AtomicU64::new(1),
         }
     }
@@ -341,7 +355,11 @@ impl Topics {
     /// Gives the log's lock back, then the producers of windows that went.
     fn settle(&self, now: Millis, mut log: impl DerefMut<Target = Sequencer>) {
         let released = log.windows.take_released();
+        let wants_commit = log.wants_commit();
         drop(log);
+        if wants_commit {
+            self.wake_writer();
+        }
         if !released.is_empty() {
             let mut producers = lock(&self.producers);
             for number in released {

@@ -51,7 +51,7 @@ fn windows_and_producers() {
 
     let (held, charged) = (MEMORY.current_usage(), ledger.held(Kind::Windows));
     let access = Access::open();
-    let mut windows = Windows::new(0, &Limits::default());
+    let mut windows = Windows::new(0, false, &Limits::default());
     for number in 1..=COUNT {
         let topic = TopicName::parse(&format!("sensors.{number}.temperature")).unwrap();
         let topic = access.publish(&Caller::default(), topic).unwrap();

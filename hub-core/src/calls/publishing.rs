@@ -258,6 +258,7 @@ impl Publishing {
             }
             Fate::Refused { code, .. } => Err(code.into()),
             Fate::KeptOut(code) => Err(Refusal::from(code).of_others()),
+            Fate::InDoubt => Err(Code::OutcomeForgotten.into()),
         };
         let place = usize::try_from(outcome.origin.serial.0).ok();
         if let Some(place @ None) = place.and_then(|index| self.landed.get_mut(index)) {

@@ -4,9 +4,12 @@
 //! completed it, in offset order whatever the order of completion.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use tidewire_protocol::code::Durability;
+use tidewire_protocol::code::{Code, Durability};
 use tidewire_protocol::number::Offset;
+
+use crate::topic::Topic;
 
 /// The engines there are. An enum and not a trait object: what an engine can do is visible, and a call costs
 /// no allocation.
@@ -16,6 +19,33 @@ pub enum Engine {
     Memory,
     /// Completes when the simulation says so: late, out of step, or not at all.
     Simulated(Simulated),
+    /// Completes with commits: see [`storing`](crate::log::sequencer::storing).
+    Disk(Disk),
+}
+
+/// An engine whose messages outlive the hub: whoever has the disk takes commits, and says when they are stored.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// What it takes now.
+    pub takes: Takes,
+    /// How many of those that wait, from the first on, are in the commit that is under way.
+    pub committing: usize,
+    /// The last number that was given to a topic.
+    pub last_topic: u64,
+    /// Topics that the commit under way names for the first time.
+    pub named: Vec<Arc<Topic>>,
+}
+
+/// What a durable log takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Takes {
+    /// Whatever comes.
+    #[default]
+    All,
+    /// No messages: the disk is nearly full. Seqs may still be used up.
+    NoMessages,
+    /// Nothing until the hub is started again: a write failed, and what the disk holds of it nobody knows.
+    Nothing,
 }
 
 /// What an engine says to a submission.
@@ -38,10 +68,37 @@ impl Engine {
     pub fn submit(&mut self, offset: Offset) -> Submitted {
         match self {
             Self::Memory => Submitted::Complete,
+            Self::Disk(_) => Submitted::Later,
             Self::Simulated(simulated) => {
                 simulated.waiting.push_back(offset);
                 Submitted::Later
             }
+        }
+    }
+
+    /// Stores that seqs are used up, for which there is no message.
+    #[must_use]
+    pub fn submit_outcome(&self) -> Submitted {
+        match self {
+            Self::Memory | Self::Simulated(_) => Submitted::Complete,
+            Self::Disk(_) => Submitted::Later,
+        }
+    }
+
+    /// Whether it keeps windows as well, so that they outlive the hub.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        matches!(self, Self::Disk(_))
+    }
+
+    /// Why it takes nothing, or no messages, if so.
+    #[must_use]
+    pub fn refuses(&self, is_message: bool) -> Option<Code> {
+        let Self::Disk(disk) = self else { return None };
+        match disk.takes {
+            Takes::Nothing => Some(Code::NotStored),
+            Takes::NoMessages if is_message => Some(Code::NotStored),
+            Takes::All | Takes::NoMessages => None,
         }
     }
 
@@ -50,6 +107,7 @@ impl Engine {
     pub fn durability(&self) -> Durability {
         match self {
             Self::Memory | Self::Simulated(_) => Durability::Memory,
+            Self::Disk(_) => Durability::Synced,
         }
     }
 }

@@ -4,16 +4,16 @@
 //! offset order, feeding the topic's tail and those of matching patterns. All of it happens under one lock;
 //! a topic's own lock could never order a pattern's tail.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidewire_protocol::code::Code;
-use tidewire_protocol::number::{Epoch, Offset};
+use tidewire_protocol::number::{Epoch, Offset, Seq};
 
 use crate::block::Entry;
 use crate::clock::{Millis, NEVER};
-use crate::ledger::{Account, Kind, Ledger};
+use crate::ledger::{Account, Kind};
 use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::log::engine::{Engine, Submitted};
@@ -29,6 +29,8 @@ use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
 
 mod judging;
+
+pub mod storing;
 
 pub mod whole;
 
@@ -54,6 +56,12 @@ pub struct Sequencer {
     given: Millis,
     pending: VecDeque<Pending>,
     pending_bytes: usize,
+    /// Serials of those that wait and that a producer numbers, by window and first seq; only where many wait by design.
+    waiting: BTreeMap<(WindowKey, Seq), u64>,
+    /// How many ever waited.
+    serials: u64,
+    /// Whether whoever has the disk is to look.
+    wants_commit: bool,
     /// Windows that the batch which was judged last has, in their order: kept, so that no batch makes a list of its own.
     judged: Vec<WindowKey>,
     /// Outcomes to leave at each shard when the lock is given back.
@@ -62,7 +70,6 @@ pub struct Sequencer {
     wakes: Wakes,
     inboxes: Vec<Arc<Inbox>>,
     heavy: Arc<Heavy>,
-    ledger: Arc<Ledger>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
 }
@@ -75,10 +82,10 @@ impl Sequencer {
         (epoch, engine): (Epoch, Engine),
         inboxes: Vec<Arc<Inbox>>,
         heavy: &Arc<Heavy>,
-        ledger: &Arc<Ledger>,
         limits: &Arc<Limits>,
         metrics: &Arc<Metrics>,
     ) -> Self {
+        let is_lasting = engine.is_lasting();
         Self {
             epoch,
             index,
@@ -90,13 +97,15 @@ impl Sequencer {
             given: Millis(0),
             pending: VecDeque::new(),
             pending_bytes: 0,
+            waiting: BTreeMap::new(),
+            serials: 0,
+            wants_commit: false,
             judged: Vec::new(),
-            windows: Windows::new(index, limits),
+            windows: Windows::new(index, is_lasting, limits),
             told: vec![Vec::new(); inboxes.len()],
             wakes: Wakes::default(),
             inboxes,
             heavy: Arc::clone(heavy),
-            ledger: Arc::clone(ledger),
             limits: Arc::clone(limits),
             metrics: Arc::clone(metrics),
         }
@@ -171,6 +180,14 @@ impl Sequencer {
         let Some(from) = self.pending.iter().position(|pending| pending.offset >= offset) else { return };
         let from = from - self.pending[from].beside.before;
         let offset = offset.min(self.pending[from].offset);
+        self.give_up_from(from);
+        if let Engine::Simulated(simulated) = &mut self.engine {
+            simulated.forget_from(offset);
+        }
+    }
+
+    /// Gives up what waits from an index on.
+    fn give_up_from(&mut self, from: usize) {
         let failed: Vec<_> = self.pending.drain(from..).collect();
         for pending in failed.into_iter().rev() {
             self.release(&pending);
@@ -184,9 +201,6 @@ impl Sequencer {
                 let fate = Fate::Refused { code: Code::NotStored, consumed: false };
                 self.tell(Outcome { fate, ..waiter });
             }
-        }
-        if let Engine::Simulated(simulated) = &mut self.engine {
-            simulated.forget_from(offset);
         }
     }
 
@@ -207,23 +221,40 @@ impl Sequencer {
 
     /// Places a publish, if there is room for it: what only uses up its seq needs none. An update that may be lost has nobody to be told its outcome.
     fn admit(&mut self, now: Millis, submission: &Submission<'_>, outcome: Option<Outcome>) {
-        if submission.wish == Wish::Append && self.has_no_room(std::slice::from_ref(submission)) {
-            let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
+        if let Some(code) = self.keeps_out(std::slice::from_ref(submission)) {
+            let fate = Fate::Refused { code, consumed: false };
             match outcome {
                 Some(outcome) => self.tell(Outcome { fate, ..outcome }),
-                None => self.metrics.updates_dropped.add(Code::Overloaded.number(), 1),
+                None => self.metrics.updates_dropped.add(code.number(), 1),
             }
             return;
         }
         self.place(now, submission, Beside::default(), outcome);
     }
 
-    fn has_no_room(&self, submissions: &[Submission<'_>]) -> bool {
-        let bytes: usize = submissions.iter().map(|submission| submission.record.payload.len()).sum();
+    /// Why publishes cannot be taken now, if so.
+    fn keeps_out(&self, submissions: &[Submission<'_>]) -> Option<Code> {
+        let mut wishes = submissions.iter().map(|submission| submission.wish);
+        if let Some(code) = wishes.find_map(|wish| self.engine.refuses(wish == Wish::Append)) {
+            return Some(code);
+        }
+        let appended = || submissions.iter().filter(|submission| submission.wish == Wish::Append);
+        let bytes: usize = appended().map(|submission| submission.record.payload.len()).sum();
         // A batch may be larger than that by itself, but no more than one frame.
         let fits_alone = submissions.len() > 1 && self.pending_bytes == 0;
-        !fits_alone && self.pending_bytes + bytes > self.limits.pending_bytes_max
-            || submissions.iter().any(|it| it.wish == Wish::Append && it.account.is_restricted())
+        let is_much = !fits_alone && self.pending_bytes + bytes > self.limits.pending_bytes_max;
+        let waits_long = self.engine.is_lasting() && !fits_alone && self.has_its_share(submissions, bytes);
+        let is_kept_out = appended().next().is_some() && is_much
+            || waits_long
+            || appended().any(|submission| submission.account.is_restricted());
+        is_kept_out.then_some(Code::Overloaded)
+    }
+
+    /// Whether as much waits as may, or as much of one account as leaves room for others.
+    fn has_its_share(&self, submissions: &[Submission<'_>], bytes: usize) -> bool {
+        let max = self.limits.pending_bytes_max;
+        self.pending.len() + submissions.len() > PENDING_MAX
+            || submissions.iter().any(|submission| !submission.account.may_hold(Kind::Staged, bytes, max))
     }
 
     /// Numbers a publish, stores it, and shows it as soon as its turn has come.
@@ -234,8 +265,8 @@ impl Sequencer {
                 self.last.0 += 1;
                 (Answer::Done(self.last), self.engine.submit(self.last))
             }
-            Wish::Void => (Answer::Void, Submitted::Complete),
-            Wish::Refuse(code) => (Answer::Refused(code), Submitted::Complete),
+            Wish::Void => (Answer::Void, self.engine.submit_outcome()),
+            Wish::Refuse(code) => (Answer::Refused(code), self.engine.submit_outcome()),
         };
         self.given = submission.topic.tail.time_after(self.given, self.clock);
         let (offset, published_at, taken_at) = (self.last, self.given, self.clock);
@@ -261,7 +292,15 @@ impl Sequencer {
             self.windows.change(window, |window| window.take(Answer::Pending, count));
             self.windows.take_up(window);
         }
+        self.serials += 1;
+        if self.engine.is_lasting()
+            && let Some((window, seq, _)) = numbered
+        {
+            self.waiting.insert((window, seq), self.serials);
+        }
         let pending = Pending {
+            serial: self.serials,
+            lowest: submission.numbered.map(|numbered| numbered.lowest).unwrap_or_default(),
             offset: self.last,
             beside,
             complete: stored == Submitted::Complete,
@@ -273,14 +312,20 @@ impl Sequencer {
             record: record.into(),
         };
         self.pending_bytes += pending.payload_len();
-        self.ledger.charge(Kind::Staged, pending.bytes());
+        pending.account.charge(Kind::Staged, pending.bytes());
         self.pending.push_back(pending);
+        self.wants_commit = true;
     }
 
     /// What waited does so no more.
     fn release(&mut self, pending: &Pending) {
         self.pending_bytes -= pending.payload_len();
-        self.ledger.release(Kind::Staged, pending.bytes());
+        pending.account.release(Kind::Staged, pending.bytes());
+        if self.engine.is_lasting()
+            && let Some((window, seq, _)) = pending.numbered
+        {
+            self.waiting.remove(&(window, seq));
+        }
     }
 
     /// Takes a completed publish out of the waiting ones and shows it.
@@ -352,6 +397,8 @@ fn fate(answer: Answer, duplicate: bool) -> Fate {
     }
 }
 
+/// Publishes that wait for a commit at once.
+const PENDING_MAX: usize = 32_768;
 /// Bytes of one message that are copied into tails of patterns; beyond, whoever listens reads it from its topic.
 const FED_BYTES_MAX: usize = 1 << 20;
 /// Parts of a run of voids that are answered; whoever asks for more goes on where these end.

@@ -73,6 +73,8 @@ pub enum Wish {
 /// A publish that waits: for the engine, or for those before it.
 #[derive(Debug)]
 pub struct Pending {
+    /// Which of all that ever waited.
+    pub serial: u64,
     /// Its number, or for one that is not appended that of the message before it.
     pub offset: Offset,
     /// How many before it, and behind it, are shown and given up together with it.
@@ -83,6 +85,8 @@ pub struct Pending {
     pub answer: Answer,
     /// Its window, its seq there, and how many it uses up from that on.
     pub numbered: Option<(WindowKey, Seq, u64)>,
+    /// The lowest seq whose outcome is wanted there; 0 if that is as before.
+    pub lowest: Seq,
     /// Whom to tell what.
     pub waiters: Vec<Outcome>,
     /// Who answers for what it takes.

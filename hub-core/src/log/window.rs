@@ -16,7 +16,7 @@ pub mod runs;
 pub mod run;
 
 /// Which seqs of one (producer, topic) have been seen.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Window {
     /// Where it began.
     first: Seq,
@@ -54,6 +54,12 @@ impl Window {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.first == Seq(1)
+    }
+
+    /// The seq that it began with.
+    #[must_use]
+    pub fn first(&self) -> Seq {
+        self.first
     }
 
     /// The seq that comes next.
@@ -121,6 +127,30 @@ impl Window {
     /// Says how `count` pending seqs ended, from one on.
     pub fn answer(&mut self, seq: Seq, count: u64, answer: Answer) {
         self.runs.set_from_end(self.next.0.saturating_sub(seq.0), count, answer);
+    }
+
+    /// A window that was stored: where it began, and the seq of the first outcome that [`Self::take_run`] gives back.
+    #[must_use]
+    pub fn restored(first: Seq, begin: Seq) -> Self {
+        Self { first, next: begin, runs: Runs::default() }
+    }
+
+    /// Gives back outcomes of the next seqs.
+    pub fn take_run(&mut self, run: Run) {
+        self.next.0 = self.next.0.saturating_add(run.len().into());
+        self.runs.push(run);
+    }
+
+    /// Where it began, and the outcomes before the first that waits.
+    pub fn settled(&self) -> (Seq, impl Iterator<Item = Run>) {
+        (self.first, self.runs.iter().take_while(|run| !matches!(run, Run::Pending(_))))
+    }
+
+    /// The first seq that waits, or else the one that comes next.
+    #[must_use]
+    pub fn next_settled(&self) -> Seq {
+        let settled: u64 = self.settled().1.map(|run| u64::from(run.len())).sum();
+        Seq(self.next.0 - (self.runs.len() - settled))
     }
 
     /// Goes back: `seq` and all after it were not stored after all.

@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::log::window::Window;
 use crate::log::windows::index::{Chains, Index, Print, Printer};
 use crate::mutant::{self, Mutant};
-use crate::names::producers::Attachment;
+use crate::names::producers::{Attachment, Producer};
 use crate::shelf::{Key, Shelf, Shelved};
 
 pub mod index;
@@ -32,6 +32,30 @@ pub struct Windows {
     /// the log's lock is given back.
     released: Vec<u32>,
     window_ms: u64,
+    /// Whether they outlive the hub, so that each knows whose it is.
+    are_lasting: bool,
+}
+
+/// Whose a window is, and where: what tells it from others where it is stored.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Whose.
+    pub producer: Arc<Producer>,
+    /// On which topic.
+    pub topic: Arc<str>,
+}
+
+/// A window that outlived the hub.
+#[derive(Debug)]
+pub struct Outlived<'a> {
+    /// Whose, which is used once more for it.
+    pub producer: Arc<Producer>,
+    /// Its last incarnation.
+    pub incarnation: Incarnation,
+    /// On which topic.
+    pub topic: &'a TopicName,
+    /// How it stands.
+    pub window: Window,
 }
 
 /// Where a window is kept.
@@ -79,11 +103,14 @@ struct Kept {
     producer: u32,
     /// The next in its chain of the index.
     next: u32,
+    /// Only where it outlives the hub.
+    home: Option<Box<Home>>,
 }
 
 impl Shelved for Kept {
     fn bytes(&self) -> usize {
-        WINDOW_BYTES + self.window.bytes_beyond()
+        let home = if self.home.is_some() { HOME_BYTES } else { 0 };
+        WINDOW_BYTES + home + self.window.bytes_beyond()
     }
 }
 
@@ -102,9 +129,10 @@ impl Chains for Shelf<Kept> {
 impl Windows {
     /// None yet, in the log of this number.
     #[must_use]
-    pub fn new(log: u8, limits: &Limits) -> Self {
+    pub fn new(log: u8, are_lasting: bool, limits: &Limits) -> Self {
         Self {
             log,
+            are_lasting,
             shelf: Shelf::new(Kind::Windows, limits.windows_bytes_max),
             index: Index::default(),
             printer: Printer::default(),
@@ -152,17 +180,56 @@ impl Windows {
         if !self.shelf.may_use(account, WINDOW_BYTES) {
             return Err(Code::Overloaded);
         }
-        let print = self.printer.print(stream.attachment.producer.id, stream.topic);
+        let producer = &stream.attachment.producer;
+        let print = self.printer.print(producer.id, stream.topic);
+        let home =
+            || Box::new(Home { producer: Arc::clone(producer), topic: Arc::clone(stream.topic.text()) });
+        let home = self.are_lasting.then(home);
         let key = self.shelf.put(account, |_| Kept {
             window: Window::new(stream.lowest),
             print,
             incarnation: stream.attachment.incarnation,
             producer: stream.attachment.producer.number(),
             next: 0,
+            home,
         });
         self.index.insert(&mut self.shelf, print, key.slot);
         self.make_room();
         Ok((WindowKey { log: self.log, key }, true))
+    }
+
+    /// A window that outlived the hub; nobody uses it yet. `false` if there is one already: then its producer is used by one fewer.
+    pub fn restore(&mut self, now: Millis, account: &Arc<Account>, outlived: Outlived<'_>) -> bool {
+        let Outlived { producer, incarnation, topic, window } = outlived;
+        let print = self.printer.print(producer.id, topic);
+        if self.index.find(&self.shelf, print).is_some() {
+            return false;
+        }
+        let number = producer.number();
+        let home = Some(Box::new(Home { producer, topic: Arc::clone(topic.text()) }));
+        let key =
+            self.shelf.put(account, |_| Kept { window, print, incarnation, producer: number, next: 0, home });
+        self.index.insert(&mut self.shelf, print, key.slot);
+        self.shelf.lay_down(now, key);
+        self.make_room();
+        true
+    }
+
+    /// A window that outlives the hub, in which incarnation, and whose.
+    #[must_use]
+    pub fn lasting(&self, window: WindowKey) -> Option<(&Window, Incarnation, &Home)> {
+        lasting(self.shelf.get(window.key)?)
+    }
+
+    /// The same, of some windows from a slot on. Tells also where to go on; `None` if those were the last.
+    pub fn lasting_from(
+        &self,
+        slot: u32,
+        count: u32,
+    ) -> (impl Iterator<Item = (&Window, Incarnation, &Home)>, Option<u32>) {
+        let end = self.shelf.end().min(slot.saturating_add(count));
+        let some = (slot..end).filter_map(|slot| self.shelf.at(slot)).filter_map(lasting);
+        (some, Some(end).filter(|end| *end < self.shelf.end()))
     }
 
     /// One more uses a window.
@@ -273,6 +340,12 @@ impl Windows {
     }
 }
 
+fn lasting(kept: &Kept) -> Option<(&Window, Incarnation, &Home)> {
+    Some((&kept.window, kept.incarnation, kept.home.as_deref()?))
+}
+
+/// What a window takes that outlives the hub, besides.
+const HOME_BYTES: usize = size_of::<Home>() + 16;
 /// What a window takes that keeps one run of outcomes or none.
 pub const WINDOW_BYTES: usize = Shelf::<Kept>::BYTES_EACH + Index::BYTES_EACH;
 /// Dropped at once. Each call adds one at most.

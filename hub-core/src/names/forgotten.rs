@@ -51,6 +51,12 @@ impl Forgotten {
         going
     }
 
+    /// The name that went then.
+    #[must_use]
+    pub fn name(&self, going: Going) -> Option<&TopicName> {
+        self.order.get(&going)
+    }
+
     /// One that is to be forgotten altogether, as long as there are too many.
     pub fn too_many(&mut self) -> Option<TopicName> {
         let is_much = self.order.len() > NAMES_MAX || self.bytes > self.bytes_max;

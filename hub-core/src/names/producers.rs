@@ -22,6 +22,8 @@ use crate::shelf::{Key, Shelf, Shelved};
 pub struct Producer {
     /// Its secret identity.
     pub id: ProducerId,
+    /// Whose it is; `None` if it is theirs who have no token.
+    pub subject: Option<Arc<str>>,
     /// The term that lasts.
     term: AtomicU64,
     key: Key,
@@ -67,8 +69,6 @@ pub struct Producers {
 #[derive(Debug)]
 struct Known {
     producer: Arc<Producer>,
-    /// Whose it is; `None` if it is theirs who have no token.
-    subject: Option<Arc<str>>,
     /// The highest incarnation seen.
     incarnation: Incarnation,
     /// Who has it; most are had by nobody.
@@ -124,7 +124,7 @@ impl Known {
 impl Shelved for Known {
     fn bytes(&self) -> usize {
         let owner = if self.owner.is_some() { OWNER_BYTES } else { 0 };
-        PRODUCER_BYTES + owner + self.subject.as_ref().map_or(0, |subject| subject.len())
+        PRODUCER_BYTES + owner + self.producer.subject.as_ref().map_or(0, |subject| subject.len())
     }
 }
 
@@ -155,7 +155,7 @@ impl Producers {
         let Claim { producer: id, subject, incarnation, address, arrival } = claim;
         let owner = Box::new(Owner { address, arrival });
         if let Some(key) = self.by_id.get(&id).and_then(|slot| self.shelf.key_at(*slot)) {
-            let taken = self.shelf.change(key, |known| match known.subject.as_ref() == subject {
+            let taken = self.shelf.change(key, |known| match known.producer.subject.as_ref() == subject {
                 true => known.give(incarnation, owner),
                 false => Err(Code::IdentityMismatch),
             });
@@ -165,14 +165,40 @@ impl Producers {
         }
         let mut made = None;
         let key = self.shelf.put(account, |key| {
-            let producer = Arc::new(Producer { id, term: AtomicU64::new(0), key });
+            let producer = Arc::new(Producer { id, subject: subject.cloned(), term: AtomicU64::new(0), key });
             made = Some(Arc::clone(&producer));
-            Known { producer, subject: subject.cloned(), incarnation, owner: Some(owner) }
+            Known { producer, incarnation, owner: Some(owner) }
         });
         self.by_id.insert(id, key.slot);
         self.forget_some();
         let producer = made.ok_or(Code::Internal)?;
         Ok((Attachment { producer, incarnation, term: 0 }, None))
+    }
+
+    /// A producer that a window uses which outlived the hub: it is used once more.
+    pub fn restore(
+        &mut self,
+        account: &Arc<Account>,
+        (id, incarnation): (ProducerId, Incarnation),
+        subject: Option<&str>,
+    ) -> Option<Arc<Producer>> {
+        if let Some(key) = self.by_id.get(&id).and_then(|slot| self.shelf.key_at(*slot)) {
+            let producer = self.shelf.change(key, |known| {
+                known.incarnation = incarnation.max(known.incarnation);
+                Arc::clone(&known.producer)
+            })?;
+            self.shelf.take_up(key);
+            return Some(producer);
+        }
+        let mut made = None;
+        let key = self.shelf.put(account, |key| {
+            let subject = subject.map(Arc::from);
+            let producer = Arc::new(Producer { id, subject, term: AtomicU64::new(0), key });
+            made = Some(Arc::clone(&producer));
+            Known { producer, incarnation, owner: None }
+        });
+        self.by_id.insert(id, key.slot);
+        made
     }
 
     /// One who had a producer, or once had, uses it no more.

@@ -66,14 +66,16 @@ pub fn continues(one: &Outcome, next: &Outcome) -> bool {
                 a == b && x == y
             }
             (Fate::KeptOut(a), Fate::KeptOut(b)) => a == b,
-            (Fate::Done { .. } | Fate::Refused { .. } | Fate::KeptOut(_), _) => false,
+            (Fate::InDoubt, Fate::InDoubt) => true,
+            (Fate::Done { .. } | Fate::Refused { .. } | Fate::KeptOut(_) | Fate::InDoubt, _) => false,
         }
 }
 
-/// The frame that tells the outcomes of `count` seqs, of which this has the first.
-pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> HubFrame<'static> {
+/// The frame that tells the outcomes of `count` seqs, of which this has the first; `None` if nobody knows them.
+pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> Option<HubFrame<'static>> {
     let (handle, seq) = (outcome.handle, outcome.seq);
-    match outcome.fate {
+    Some(match outcome.fate {
+        Fate::InDoubt => return None,
         Fate::Done { offset, duplicate } => HubFrame::Acked(Acked {
             handle,
             seq,
@@ -101,7 +103,7 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> HubFrame
             retry_after_ms: retry_after_ms(code),
             message: code.sentence().into(),
         }),
-    }
+    })
 }
 
 /// What a refusal asks its client to wait.

@@ -79,6 +79,9 @@ impl Sequencer {
 
     /// A retry of what still waits is answered together with it; of a run, as much as waits as one. Tells how much.
     fn wait(&mut self, window: WindowKey, outcome: Outcome) -> u64 {
+        if self.engine.is_lasting() {
+            return self.wait_for_commit(window, outcome);
+        }
         for pending in &mut self.pending {
             if let Some((of, first, count)) = pending.numbered
                 && of == window

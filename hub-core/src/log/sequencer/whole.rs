@@ -51,14 +51,13 @@ impl Sequencer {
                     Wish::Refuse(code) => code,
                 });
             }
-            Meets::Nothing if self.has_no_room(batch) => {
-                let code = Code::Overloaded;
-                self.refuse_whole(batch, |index| match index {
-                    0 => Fate::Refused { code, consumed: false },
-                    _ => Fate::KeptOut(code),
-                });
-            }
             Meets::Nothing => {
+                if let Some(code) = self.keeps_out(batch) {
+                    return self.refuse_whole(batch, |index| match index {
+                        0 => Fate::Refused { code, consumed: false },
+                        _ => Fate::KeptOut(code),
+                    });
+                }
                 for (before, submission) in batch.iter().enumerate() {
                     let beside = Beside { before, behind: batch.len() - before - 1 };
                     self.place(now, submission, beside, self.outcome_of(submission));

@@ -6,7 +6,7 @@ use crate::log::window::run::{Answer, Run};
 use crate::spare::Spare as _;
 
 /// Outcomes of consecutive seqs, as runs.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Runs {
     /// One, or an empty one.
     One(Run),
@@ -15,7 +15,7 @@ pub enum Runs {
 }
 
 /// Several runs, none of them empty.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Many {
     runs: VecDeque<Run>,
     /// How many seqs they stand for.
@@ -42,6 +42,15 @@ impl Runs {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Each of them, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = Run> {
+        let (one, many) = match self {
+            Self::One(run) => (Some(*run).filter(|run| !run.is_empty()), None),
+            Self::Many(many) => (None, Some(many.runs.iter().copied())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
     }
 
     /// Bytes beyond those in place.

@@ -1,0 +1,157 @@
+//! What a commit of a durable log is made of: rows. Each says what changed, so that whoever reads all commits in order knows
+//! what the log held; some say again how things stand, so that older ones are not needed.
+//!
+//! A row refers to what stands before it in its commit: producers by their place there, offsets and times by the distance
+//! from the message before. So a commit is read whole or not at all.
+
+use tidewire_protocol::code::Content;
+use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Seq};
+
+use crate::clock::Millis;
+use crate::log::window::Window;
+use crate::log::window::run::Answer;
+use crate::record::Record;
+
+pub mod reading;
+
+pub mod writing;
+
+/// What a commit says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Row<'a> {
+    /// How the log stands. In the first commit of each start, before all else.
+    State(State),
+    /// A topic, and how it stands. Stands before the first message to it.
+    Topic(TopicRow<'a>),
+    /// A name that went: the offset of its last message.
+    Gone(&'a str, Offset),
+    /// The highest offset that a topic may have had of which nothing is remembered.
+    Floor(Offset),
+    /// A producer: the next that rows behind this one may refer to, from 1 on.
+    Producer(ProducerRow<'a>),
+    /// How a producer's window on a topic stands.
+    Window(WindowRow<'a>),
+    /// A message.
+    Message(MessageRow<'a>),
+    /// What became of seqs that no message stands for.
+    Outcome(OutcomeRow),
+    /// All that is not said in the commits from this number on is forgotten.
+    Told(u64),
+}
+
+/// How a log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct State {
+    /// Its identity.
+    pub epoch: Epoch,
+    /// Its last offset.
+    pub last: Offset,
+    /// The time that its newest message was given.
+    pub given: Millis,
+    /// What producers of the hub's own are derived from.
+    pub secret: [u8; 32],
+}
+
+/// A topic as a commit names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicRow<'a> {
+    /// What rows call it; never used again for another.
+    pub number: u64,
+    /// Its name.
+    pub name: &'a str,
+    /// Everything up to here is gone.
+    pub gone: Offset,
+    /// Its last offset.
+    pub last: Offset,
+}
+
+/// A producer as a commit names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProducerRow<'a> {
+    /// Its secret identity.
+    pub id: ProducerId,
+    /// In which incarnation it published.
+    pub incarnation: Incarnation,
+    /// Whose it is; `None` if it is theirs who have no token.
+    pub subject: Option<&'a str>,
+}
+
+/// Whose, and on which topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Of {
+    /// The producer's place, from 1 on.
+    pub producer: u64,
+    /// The topic's number.
+    pub topic: u64,
+}
+
+/// A window. It is told with its topic's name, since it may outlive what the hub knows of the topic.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WindowRow<'a> {
+    /// The producer's place, from 1 on.
+    pub producer: u64,
+    /// Its topic's name.
+    pub topic: &'a str,
+    /// How it stands.
+    pub window: Window,
+}
+
+/// A message, and which of whose publishes it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageRow<'a> {
+    /// Its topic's number.
+    pub topic: u64,
+    /// The topic's last message before it.
+    pub prev: Offset,
+    /// The producer's place, its seq, and the lowest whose outcome is wanted (0 if that is as before); `None` for one that
+    /// no producer numbers.
+    pub numbered: Option<(u64, Seq, Seq)>,
+    /// The message. The steady clock is not stored.
+    pub record: Record<'a>,
+}
+
+/// What became of some seqs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutcomeRow {
+    /// Whose, and where.
+    pub of: Of,
+    /// The first.
+    pub seq: Seq,
+    /// How many.
+    pub count: u64,
+    /// The lowest whose outcome is wanted; 0 if that is as before.
+    pub lowest: Seq,
+    /// What.
+    pub answer: Answer,
+}
+
+/// The kinds of rows, as they are stored.
+mod kind {
+    pub(super) const STATE: u8 = 1;
+    pub(super) const TOPIC: u8 = 2;
+    pub(super) const GONE: u8 = 3;
+    pub(super) const FLOOR: u8 = 4;
+    pub(super) const PRODUCER: u8 = 5;
+    pub(super) const WINDOW: u8 = 6;
+    pub(super) const MESSAGE: u8 = 7;
+    pub(super) const OUTCOME: u8 = 8;
+    pub(super) const TOLD: u8 = 9;
+}
+
+/// The kinds of answers, as they are stored.
+mod answer {
+    pub(super) const DONE: u8 = 1;
+    pub(super) const VOID: u8 = 2;
+    pub(super) const REFUSED: u8 = 3;
+    pub(super) const FORGOTTEN: u8 = 4;
+}
+
+const MAYBE_DUPLICATE: u8 = 0x10;
+
+const fn flags(record: &Record<'_>) -> u8 {
+    record.content.number() as u8 | if record.maybe_duplicate { MAYBE_DUPLICATE } else { 0 }
+}
+
+const fn of_flags(flags: u8) -> (Content, bool) {
+    (Content::from_number((flags & !MAYBE_DUPLICATE) as u64), flags & MAYBE_DUPLICATE != 0)
+}

@@ -1,0 +1,185 @@
+//! A durable log is stored: whoever has the disk takes a commit of what waits, and says when it is stored.
+//!
+//! One commit is under way at a time, and takes what waits from the first on. What is in it is shown, and told, only when
+//! it is stored: message and window together, so a retry after any crash finds both or neither.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewire_protocol::code::Code;
+use tidewire_protocol::number::{Offset, Seq};
+
+use crate::clock::Millis;
+use crate::letter::{Fate, Outcome};
+use crate::log::engine::{Disk, Engine, Takes};
+use crate::log::rows::writing::Scribe;
+use crate::log::rows::{MessageRow, Of, OutcomeRow, ProducerRow, TopicRow};
+use crate::log::sequencer::{Sequencer, fate};
+use crate::log::submission::Pending;
+use crate::log::window::run::Answer;
+use crate::log::windows::{WindowKey, Windows};
+use crate::mutant::{self, Mutant};
+
+impl Sequencer {
+    /// Writes what waits, up to about `bytes_max`, as rows of the commit that is under way from now on.
+    pub fn commit(&mut self, scribe: &mut Scribe<'_>, bytes_max: usize) {
+        let Self { engine: Engine::Disk(disk), pending, windows, .. } = self else { return };
+        debug_assert_eq!(disk.committing, 0, "one commit is under way at a time");
+        let mut ends = BTreeMap::new();
+        let mut taken = pending.iter().peekable();
+        while let Some(first) = taken.peek() {
+            if scribe.len() >= bytes_max {
+                break;
+            }
+            // Those of a batch are in one commit.
+            for _ in 0..=first.beside.behind {
+                let Some(pending) = taken.next() else { break };
+                disk.committing += 1;
+                write(pending, disk, windows, &mut ends, scribe);
+            }
+        }
+        self.wants_commit = disk.committing < self.pending.len();
+    }
+
+    /// The commit that was under way is stored. Some of it, in order, is shown and told; whether there is more of it.
+    pub fn show_stored(&mut self) -> bool {
+        let mut shown = 0;
+        while shown < SHOWN_STEP {
+            let Engine::Disk(disk) = &mut self.engine else { return false };
+            disk.named.clear();
+            let count = self.pending.front().map_or(0, |first| first.beside.behind + 1).min(disk.committing);
+            if count == 0 {
+                return false;
+            }
+            disk.committing -= count;
+            shown += count;
+            (0..count).for_each(|_| self.reveal_at(0));
+        }
+        true
+    }
+
+    /// Nothing of the commit that was under way is on the disk: it and all behind it are given up, and may be sent again.
+    pub fn give_up_commit(&mut self) {
+        let Engine::Disk(disk) = &mut self.engine else { return };
+        disk.committing = 0;
+        disk.named.drain(..).for_each(|topic| topic.stored.set(None));
+        self.give_up_from(0);
+    }
+
+    /// The disk may hold the commit that was under way, or not. Nobody is told before the hub is started again; what is
+    /// behind it is given up, and the log takes nothing more.
+    pub fn doubt_commit(&mut self) {
+        let Engine::Disk(disk) = &mut self.engine else { return };
+        disk.takes = Takes::Nothing;
+        let in_doubt = disk.committing;
+        self.give_up_from(if mutant::active(Mutant::DoubtToldNotStored) { 0 } else { in_doubt });
+        let waiters: Vec<Outcome> =
+            self.pending.iter_mut().flat_map(|pending| std::mem::take(&mut pending.waiters)).collect();
+        waiters.into_iter().for_each(|waiter| self.tell(Outcome { fate: Fate::InDoubt, ..waiter }));
+    }
+
+    /// What it takes from now on.
+    pub fn set_takes(&mut self, takes: Takes) {
+        if let Engine::Disk(disk) = &mut self.engine
+            && disk.takes != Takes::Nothing
+        {
+            disk.takes = takes;
+        }
+    }
+
+    /// Whether whoever has the disk is to look. Told once for all that waits.
+    pub fn wants_commit(&mut self) -> bool {
+        self.engine.is_lasting() && std::mem::take(&mut self.wants_commit)
+    }
+
+    /// Whether something waits for a commit.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// The last offset that was given out, and the time that the newest message was given.
+    #[must_use]
+    pub fn stands(&self) -> (Offset, Millis) {
+        (self.last, self.given)
+    }
+
+    /// Everything up to there was stored in an earlier life of the hub.
+    pub fn restore_end(&mut self, last: Offset, given: Millis) {
+        self.last = self.last.max(last);
+        self.given = self.given.max(given);
+        self.visible.fetch_max(last.0, std::sync::atomic::Ordering::Release);
+    }
+
+    /// A retry of what waits for a commit is answered with it; of a run, as much as waits as one. Tells how much.
+    pub(super) fn wait_for_commit(&mut self, window: WindowKey, outcome: Outcome) -> u64 {
+        let before = self.waiting.range(..=(window, outcome.seq)).next_back();
+        let serial = before.filter(|((of, _), _)| *of == window).map(|(_, serial)| *serial);
+        let place = serial.and_then(|serial| self.pending.binary_search_by_key(&serial, |it| it.serial).ok());
+        let Some(pending) = place.and_then(|place| self.pending.get_mut(place)) else { return outcome.count };
+        let Some((_, Seq(first), count)) = pending.numbered else { return outcome.count };
+        let count = outcome.count.min((first + count).saturating_sub(outcome.seq.0));
+        if count == 0 {
+            return outcome.count;
+        }
+        let outcome = Outcome { count, ..outcome };
+        if self.engine.refuses(false).is_some() {
+            self.tell(Outcome { fate: Fate::InDoubt, ..outcome });
+        } else if pending.waiters.len() < WAITERS_MAX {
+            pending.waiters.push(Outcome { fate: fate(pending.answer, true), ..outcome });
+        } else {
+            let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
+            self.tell(Outcome { fate, ..outcome });
+        }
+        count
+    }
+}
+
+/// Writes the rows of one publish, and those that name what it refers to.
+fn write(
+    pending: &Pending,
+    disk: &mut Disk,
+    windows: &Windows,
+    ends: &mut BTreeMap<u64, Offset>,
+    scribe: &mut Scribe<'_>,
+) {
+    let topic = &pending.topic;
+    let number = topic.stored.number().unwrap_or_else(|| {
+        disk.last_topic += 1;
+        topic.stored.set(Some(disk.last_topic));
+        disk.named.push(Arc::clone(topic));
+        let (gone, last) = topic.tail.stored_bounds();
+        scribe.topic(&TopicRow { number: disk.last_topic, name: topic.name.as_str(), gone, last });
+        disk.last_topic
+    });
+    let window = pending.numbered.filter(|_| !mutant::active(Mutant::WindowNotStored));
+    let kept = window.and_then(|(window, seq, count)| Some((windows.lasting(window)?, seq, count)));
+    let numbered = kept.map(|((window, incarnation, home), seq, count)| {
+        let (id, subject) = (home.producer.id, home.producer.subject.as_deref());
+        let producer = scribe.producer(&ProducerRow { id, incarnation, subject });
+        if window.first() == seq {
+            scribe.window(producer, &home.topic, window);
+        }
+        (producer, seq, count)
+    });
+    match (pending.answer, numbered) {
+        (Answer::Done(offset), _) => {
+            let last = ends.entry(number).or_insert_with(|| topic.tail.stored_bounds().1);
+            let prev = std::mem::replace(last, offset);
+            let numbered = numbered.map(|(producer, seq, _)| (producer, seq, pending.lowest));
+            scribe.message(&MessageRow { topic: number, prev, numbered, record: pending.record.record() });
+        }
+        (Answer::Refused(_), _) if mutant::active(Mutant::RefusalNotStored) => {}
+        (answer, Some((producer, seq, count))) => {
+            let of = Of { producer, topic: number };
+            scribe.outcome(&OutcomeRow { of, seq, count, lowest: pending.lowest, answer });
+        }
+        // Only what a producer numbers can be used up.
+        (_, None) => {}
+    }
+}
+
+/// Publishes of a commit that are shown in one hold of the lock, about.
+const SHOWN_STEP: usize = 256;
+/// Retries that wait with one publish.
+const WAITERS_MAX: usize = 8;

@@ -1,0 +1,315 @@
+//! A hub begins with what its durable log held: commits are read in order, and topics, windows and names put back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tidewire_protocol::name::TopicName;
+use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Seq};
+
+use crate::block::Entry;
+use crate::clock::{Millis, NEVER};
+use crate::ledger::{Account, AccountKey};
+use crate::log::engine::Engine;
+use crate::log::rows::reading::{Rows, Unreadable};
+use crate::log::rows::{MessageRow, OutcomeRow, Row, State, TopicRow, WindowRow};
+use crate::log::window::Window;
+use crate::log::window::run::{Answer, Run};
+use crate::log::windows::Outlived;
+use crate::mutant::{self, Mutant};
+use crate::sync::lock;
+use crate::topic::Topic;
+use crate::topics::Topics;
+
+/// Puts back what a durable log held.
+#[derive(Debug)]
+pub struct Restoring<'t> {
+    topics: &'t Topics,
+    log: u8,
+    now: Millis,
+    /// By the number that rows call them; `None` if the name is another log's now.
+    known: BTreeMap<u64, Option<Known>>,
+    windows: BTreeMap<(ProducerId, Arc<str>), Held>,
+    /// Names that went, and the commit that said so last.
+    gone: BTreeMap<Box<str>, (Offset, u64)>,
+    floor: Offset,
+    state: State,
+    /// What was not said from this commit on is forgotten.
+    since: u64,
+    restored: Restored,
+}
+
+/// What was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Restored {
+    /// Topics.
+    pub topics: u64,
+    /// Messages, those that are too old among them.
+    pub messages: u64,
+    /// Windows of producers.
+    pub windows: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    topic: Arc<Topic>,
+    /// Who answers for what it holds.
+    account: Arc<Account>,
+    told: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    window: Window,
+    incarnation: Incarnation,
+    subject: Option<Box<str>>,
+    told: u64,
+}
+
+/// A producer that rows of a commit refer to.
+type Named<'a> = (ProducerId, Incarnation, Option<&'a str>);
+
+/// How the log stood at its last start, if this commit says so.
+#[must_use]
+pub fn state_of(body: &[u8]) -> Option<State> {
+    match Rows::new(body).next() {
+        Some(Ok(Row::State(state))) => Some(state),
+        _ => None,
+    }
+}
+
+/// The identity of a log that begins: a new one, unless it is known and nothing is lost that somebody was told of.
+#[must_use]
+pub fn epoch_of(found: Option<State>, is_lost: bool, fresh: Epoch) -> Epoch {
+    match found {
+        Some(state) if !is_lost || mutant::active(Mutant::EpochKeptThoughLost) => state.epoch,
+        _ => fresh,
+    }
+}
+
+impl Topics {
+    /// Begins to put back what a durable log held; nobody may use the hub yet. `boot` is how often it was started.
+    pub fn restore(&self, log: u8, now: Millis, boot: u64) -> Restoring<'_> {
+        // Of each start its own: nobody takes another's messages for its own.
+        self.next_tag.store(boot % BOOTS << BOOT_SHIFT | 1, Ordering::Relaxed);
+        Restoring {
+            topics: self,
+            log,
+            now,
+            known: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            floor: Offset(0),
+            state: State::default(),
+            since: 0,
+            restored: Restored::default(),
+        }
+    }
+}
+
+impl Restoring<'_> {
+    /// The commit of this number held that. Commits come in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is of another version. What stands before that in it is taken.
+    pub fn take(&mut self, number: u64, body: &[u8]) -> Result<(), Unreadable> {
+        let mut producers: Vec<Named<'_>> = Vec::new();
+        for row in Rows::new(body) {
+            match row? {
+                Row::State(state) => {
+                    let State { epoch, last, given, secret } = state;
+                    let (last, given) = (last.max(self.state.last), given.max(self.state.given));
+                    self.state = State { epoch, last, given, secret };
+                }
+                Row::Topic(row) => self.topic(number, &row)?,
+                Row::Gone(name, last) => {
+                    self.gone.insert(name.into(), (last, number));
+                }
+                Row::Floor(last) => self.floor = self.floor.max(last),
+                Row::Producer(row) => producers.push((row.id, row.incarnation, row.subject)),
+                Row::Window(row) => self.window(number, &producers, row)?,
+                Row::Message(row) => self.message(number, &producers, &row)?,
+                Row::Outcome(row) => self.outcome(number, &producers, &row)?,
+                Row::Told(since) => self.since = self.since.max(since),
+            }
+        }
+        Ok(())
+    }
+
+    fn topic(&mut self, number: u64, row: &TopicRow<'_>) -> Result<(), Unreadable> {
+        let name = TopicName::parse(row.name).map_err(|_| Unreadable)?;
+        self.state.last = self.state.last.max(row.last);
+        let topic = match self.known.get_mut(&row.number) {
+            Some(Some(known)) => {
+                known.told = number;
+                Arc::clone(&known.topic)
+            }
+            Some(None) => return Ok(()),
+            None => {
+                let account = self.topics.ledger.account(AccountKey::of_stored(row.name));
+                let topic = lock(&self.topics.names).restore(&name, &account);
+                let is_ours = topic.log == self.log;
+                let known = is_ours.then(|| Known { topic: Arc::clone(&topic), account, told: number });
+                self.known.insert(row.number, known);
+                if !is_ours {
+                    return Ok(());
+                }
+                topic
+            }
+        };
+        topic.stored.set(Some(row.number));
+        topic.tail.restore_bounds(row.gone, row.last);
+        Ok(())
+    }
+
+    /// The topic of a number that rows refer to; `None` if its name is another log's now.
+    fn known(&mut self, number: u64, topic: u64) -> Result<Option<&Known>, Unreadable> {
+        let known = self.known.get_mut(&topic).ok_or(Unreadable)?;
+        Ok(known.as_mut().map(|known| {
+            known.told = number;
+            &*known
+        }))
+    }
+
+    fn message(
+        &mut self,
+        number: u64,
+        producers: &[Named<'_>],
+        row: &MessageRow<'_>,
+    ) -> Result<(), Unreadable> {
+        let (record, offset) = (&row.record, row.record.offset);
+        self.state.last = self.state.last.max(offset);
+        self.state.given = self.state.given.max(record.published_at);
+        self.restored.messages += 1;
+        let (now, heavy) = (self.now, Arc::clone(&self.topics.heavy));
+        let Some(Known { topic, account, .. }) = self.known(number, row.topic)? else { return Ok(()) };
+        let entry =
+            Entry { offset, head: record.head(), stale_at: NEVER, topic: None, payload: record.payload };
+        if topic.tail.restore(now, row.prev, &entry, account) {
+            heavy.add(&topic.tail);
+        }
+        if let Some((producer, seq, lowest)) = row.numbered {
+            let (producer, name) = (*place(producers, producer)?, Arc::clone(topic.name.text()));
+            self.answer(number, producer, &name, (seq, 1, lowest), Answer::Done(offset));
+        }
+        Ok(())
+    }
+
+    fn window(&mut self, number: u64, producers: &[Named<'_>], row: WindowRow<'_>) -> Result<(), Unreadable> {
+        let (id, incarnation, subject) = *place(producers, row.producer)?;
+        let held = Held { window: row.window, incarnation, subject: subject.map(Box::from), told: number };
+        self.windows.insert((id, Arc::from(row.topic)), held);
+        Ok(())
+    }
+
+    fn outcome(&mut self, number: u64, producers: &[Named<'_>], row: &OutcomeRow) -> Result<(), Unreadable> {
+        let producer = *place(producers, row.of.producer)?;
+        let Some(known) = self.known(number, row.of.topic)? else { return Ok(()) };
+        let name = Arc::clone(known.topic.name.text());
+        self.answer(number, producer, &name, (row.seq, row.count, row.lowest), row.answer);
+        Ok(())
+    }
+
+    /// So many seqs from one on ended so.
+    fn answer(
+        &mut self,
+        number: u64,
+        (id, incarnation, subject): Named<'_>,
+        topic: &Arc<str>,
+        (seq, count, lowest): (Seq, u64, Seq),
+        answer: Answer,
+    ) {
+        let held = self.windows.entry((id, Arc::clone(topic))).or_insert_with(|| Held {
+            window: Window::new(seq),
+            incarnation,
+            subject: subject.map(Box::from),
+            told: number,
+        });
+        held.told = number;
+        held.incarnation = held.incarnation.max(incarnation);
+        let window = &mut held.window;
+        if lowest.0 > 0 && lowest <= seq {
+            window.raise(lowest);
+        }
+        // What lies between was lost: nobody knows what became of it.
+        if window.next() < seq {
+            window.raise(seq);
+        }
+        if window.next() == seq {
+            window.take_run(Run::of(answer).part(0, count as u32));
+        }
+    }
+
+    /// All commits were taken. What was put back may be used from now on. Tells what, and how the log stands.
+    #[must_use]
+    pub fn end(mut self) -> (Restored, State) {
+        self.put_back_names();
+        self.put_back_windows();
+        let last_topic = self.known.last_key_value().map_or(0, |(number, _)| *number);
+        let mut log = self.topics.log(self.log).lock();
+        log.restore_end(self.state.last, self.state.given);
+        if let Engine::Disk(disk) = &mut log.engine {
+            disk.last_topic = last_topic;
+        }
+        (self.restored, self.state)
+    }
+
+    fn put_back_names(&mut self) {
+        let mut names = lock(&self.topics.names);
+        names.restore_floor(self.log, self.floor);
+        for (number, known) in &self.known {
+            let Some(Known { topic, told, .. }) = known else { continue };
+            // The name may have come again under another number.
+            if topic.stored.number() != Some(*number) {
+                continue;
+            }
+            if *told < self.since {
+                names.unmake(topic);
+                continue;
+            }
+            self.restored.topics += 1;
+        }
+        for (name, (last, told)) in &self.gone {
+            if *told >= self.since
+                && let Ok(name) = TopicName::parse(name)
+            {
+                names.restore_gone(&name, self.log, *last);
+            }
+        }
+    }
+
+    fn put_back_windows(&mut self) {
+        for ((id, topic), held) in std::mem::take(&mut self.windows) {
+            let Ok(name) = TopicName::parse(&topic) else { continue };
+            if held.told < self.since || lock(&self.topics.names).log_of(&name) != self.log {
+                continue;
+            }
+            let account = self.topics.ledger.account(AccountKey::of_stored(&topic));
+            let restored = lock(&self.topics.producers).restore(
+                &account,
+                (id, held.incarnation),
+                held.subject.as_deref(),
+            );
+            let Some(producer) = restored else { continue };
+            let (number, incarnation) = (producer.number(), held.incarnation);
+            let outlived = Outlived { producer, incarnation, topic: &name, window: held.window };
+            let mut log = self.topics.log(self.log).lock();
+            if log.windows.restore(self.now, &account, outlived) {
+                self.restored.windows += 1;
+                self.topics.settle(self.now, log);
+            } else {
+                drop(log);
+                lock(&self.topics.producers).release(self.now, number);
+            }
+        }
+    }
+}
+
+fn place<'p, 'a>(producers: &'p [Named<'a>], place: u64) -> Result<&'p Named<'a>, Unreadable> {
+    let index = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
+    index.and_then(|index| producers.get(index)).ok_or(Unreadable)
+}
+
+/// Bits of a tag that count in one start, and starts until the others begin again.
+const BOOT_SHIFT: u32 = 32;
+const BOOTS: u64 = 1 << 20;
