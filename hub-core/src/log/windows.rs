@@ -3,6 +3,7 @@
 //! A window begins with a first publish. One that a handle or a waiting publish uses stays; of the rest the oldest
 //! of the account that holds most goes first, and its producer hears that its window is new when it comes again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
@@ -15,9 +16,12 @@ use crate::ledger::{Account, Kind};
 use crate::limits::Limits;
 use crate::log::window::Window;
 use crate::log::windows::index::{Chains, Index, Print, Printer};
+use crate::log::windows::lasting::{Home, Whose};
 use crate::mutant::{self, Mutant};
-use crate::names::producers::{Attachment, Producer};
+use crate::names::producers::Attachment;
 use crate::shelf::{Key, Shelf, Shelved};
+
+pub mod lasting;
 
 pub mod index;
 
@@ -32,30 +36,10 @@ pub struct Windows {
     /// the log's lock is given back.
     released: Vec<u32>,
     window_ms: u64,
-    /// Whether they outlive the hub, so that each knows whose it is.
+    /// Whether they outlive the hub.
     are_lasting: bool,
-}
-
-/// Whose a window is, and where: what tells it from others where it is stored.
-#[derive(Debug, Clone)]
-pub struct Home {
-    /// Whose.
-    pub producer: Arc<Producer>,
-    /// On which topic.
-    pub topic: Arc<str>,
-}
-
-/// A window that outlived the hub.
-#[derive(Debug)]
-pub struct Outlived<'a> {
-    /// Whose, which is used once more for it.
-    pub producer: Arc<Producer>,
-    /// Its last incarnation.
-    pub incarnation: Incarnation,
-    /// On which topic.
-    pub topic: &'a TopicName,
-    /// How it stands.
-    pub window: Window,
+    /// Then whose each is, by its slot.
+    homes: BTreeMap<u32, Home>,
 }
 
 /// Where a window is kept.
@@ -100,17 +84,14 @@ struct Kept {
     print: Print,
     /// The last that opened it.
     incarnation: Incarnation,
-    producer: u32,
+    whose: Whose,
     /// The next in its chain of the index.
     next: u32,
-    /// Only where it outlives the hub.
-    home: Option<Box<Home>>,
 }
 
 impl Shelved for Kept {
     fn bytes(&self) -> usize {
-        let home = if self.home.is_some() { HOME_BYTES } else { 0 };
-        WINDOW_BYTES + home + self.window.bytes_beyond()
+        WINDOW_BYTES + self.whose.bytes_beside() + self.window.bytes_beyond()
     }
 }
 
@@ -133,6 +114,7 @@ impl Windows {
         Self {
             log,
             are_lasting,
+            homes: BTreeMap::new(),
             shelf: Shelf::new(Kind::Windows, limits.windows_bytes_max),
             index: Index::default(),
             printer: Printer::default(),
@@ -182,54 +164,20 @@ impl Windows {
         }
         let producer = &stream.attachment.producer;
         let print = self.printer.print(producer.id, stream.topic);
-        let home =
-            || Box::new(Home { producer: Arc::clone(producer), topic: Arc::clone(stream.topic.text()) });
-        let home = self.are_lasting.then(home);
         let key = self.shelf.put(account, |_| Kept {
             window: Window::new(stream.lowest),
             print,
             incarnation: stream.attachment.incarnation,
-            producer: stream.attachment.producer.number(),
+            whose: Whose::new(producer.number(), self.are_lasting),
             next: 0,
-            home,
         });
+        if self.are_lasting {
+            let (producer, topic) = (Arc::clone(producer), Arc::clone(stream.topic.text()));
+            self.homes.insert(key.slot, Home { producer, topic });
+        }
         self.index.insert(&mut self.shelf, print, key.slot);
         self.make_room();
         Ok((WindowKey { log: self.log, key }, true))
-    }
-
-    /// A window that outlived the hub; nobody uses it yet. `false` if there is one already: then its producer is used by one fewer.
-    pub fn restore(&mut self, now: Millis, account: &Arc<Account>, outlived: Outlived<'_>) -> bool {
-        let Outlived { producer, incarnation, topic, window } = outlived;
-        let print = self.printer.print(producer.id, topic);
-        if self.index.find(&self.shelf, print).is_some() {
-            return false;
-        }
-        let number = producer.number();
-        let home = Some(Box::new(Home { producer, topic: Arc::clone(topic.text()) }));
-        let key =
-            self.shelf.put(account, |_| Kept { window, print, incarnation, producer: number, next: 0, home });
-        self.index.insert(&mut self.shelf, print, key.slot);
-        self.shelf.lay_down(now, key);
-        self.make_room();
-        true
-    }
-
-    /// A window that outlives the hub, in which incarnation, and whose.
-    #[must_use]
-    pub fn lasting(&self, window: WindowKey) -> Option<(&Window, Incarnation, &Home)> {
-        lasting(self.shelf.get(window.key)?)
-    }
-
-    /// The same, of some windows from a slot on. Tells also where to go on; `None` if those were the last.
-    pub fn lasting_from(
-        &self,
-        slot: u32,
-        count: u32,
-    ) -> (impl Iterator<Item = (&Window, Incarnation, &Home)>, Option<u32>) {
-        let end = self.shelf.end().min(slot.saturating_add(count));
-        let some = (slot..end).filter_map(|slot| self.shelf.at(slot)).filter_map(lasting);
-        (some, Some(end).filter(|end| *end < self.shelf.end()))
     }
 
     /// One more uses a window.
@@ -335,17 +283,12 @@ impl Windows {
     fn drop(&mut self, key: Key) {
         if let Some(print) = self.shelf.get(key).map(|kept| kept.print) {
             self.index.remove(&mut self.shelf, print, key.slot);
-            self.released.extend(self.shelf.remove(key).map(|kept| kept.producer));
+            self.homes.remove(&key.slot);
+            self.released.extend(self.shelf.remove(key).map(|kept| kept.whose.producer()));
         }
     }
 }
 
-fn lasting(kept: &Kept) -> Option<(&Window, Incarnation, &Home)> {
-    Some((&kept.window, kept.incarnation, kept.home.as_deref()?))
-}
-
-/// What a window takes that outlives the hub, besides.
-const HOME_BYTES: usize = size_of::<Home>() + 16;
 /// What a window takes that keeps one run of outcomes or none.
 pub const WINDOW_BYTES: usize = Shelf::<Kept>::BYTES_EACH + Index::BYTES_EACH;
 /// Dropped at once. Each call adds one at most.

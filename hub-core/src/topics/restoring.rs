@@ -15,7 +15,7 @@ use crate::log::rows::reading::{Rows, Unreadable};
 use crate::log::rows::{MessageRow, OutcomeRow, Row, State, TopicRow, WindowRow};
 use crate::log::window::Window;
 use crate::log::window::run::{Answer, Run};
-use crate::log::windows::Outlived;
+use crate::log::windows::lasting::Outlived;
 use crate::mutant::{self, Mutant};
 use crate::sync::lock;
 use crate::topic::Topic;
@@ -91,7 +91,7 @@ impl Topics {
     /// Begins to put back what a durable log held; nobody may use the hub yet. `boot` is how often it was started.
     pub fn restore(&self, log: u8, now: Millis, boot: u64) -> Restoring<'_> {
         // Of each start its own: nobody takes another's messages for its own.
-        self.next_tag.store(boot % BOOTS << BOOT_SHIFT | 1, Ordering::Relaxed);
+        self.next_tag.store(((boot % BOOTS) << BOOT_SHIFT) | 1, Ordering::Relaxed);
         Restoring {
             topics: self,
             log,
