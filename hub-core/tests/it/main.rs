@@ -5,6 +5,7 @@ mod batches;
 mod below;
 mod calls;
 mod clock;
+mod durable;
 mod ends;
 mod event_stream;
 mod events;

@@ -11,7 +11,7 @@ use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::letter::Inbox;
 use tidewire_hub_core::limits::Limits;
-use tidewire_hub_core::log::engine::Engine;
+use tidewire_hub_core::log::engine::{Disk, Engine};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::listening::Listening;
@@ -113,6 +113,22 @@ impl Hub {
         let inboxes: Vec<_> = (0..=shards).map(|_| Arc::new(Inbox::new(Box::new(|| ())))).collect();
         let settings = Settings { limits, access: Access::open(), rules, boot: 0 };
         let logs = epochs.iter().map(|epoch| (*epoch, Engine::Memory)).collect();
+        Self::around(settings, logs, inboxes, shards)
+    }
+
+    /// A hub of one shard with a durable log, in which nothing is put back yet.
+    pub fn with_disk(limits: Limits, rules: Vec<TopicRule>, epoch: Epoch) -> Self {
+        let inboxes: Vec<_> = (0..2).map(|_| Arc::new(Inbox::new(Box::new(|| ())))).collect();
+        let settings = Settings { limits, access: Access::open(), rules };
+        Self::around(settings, vec![(epoch, Engine::Disk(Disk::default()))], inboxes, 1).0
+    }
+
+    fn around(
+        settings: Settings,
+        logs: Vec<(Epoch, Engine)>,
+        inboxes: Vec<Arc<Inbox>>,
+        shards: usize,
+    ) -> (Self, Vec<Shard>) {
         let topics = Arc::new(Topics::with_logs(settings, logs, inboxes.clone()));
         let now = Millis(1_000_000);
         let calls = Calls::new(shards, Arc::clone(&topics), Arc::clone(&inboxes[shards]));

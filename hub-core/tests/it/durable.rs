@@ -1,0 +1,317 @@
+//! A durable log: what is published waits for its commit, and is there again when the hub is started anew.
+
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::dialect::Dialect;
+use tidewire_hub_core::ledger::{AccountKey, Kind};
+use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::log::engine::Takes;
+use tidewire_hub_core::names::directory::{Retention, TopicRule};
+use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_hub_core::topics::durable::Committer;
+use tidewire_hub_core::topics::restoring::{Restored, epoch_of, state_of};
+use tidewire_protocol::client_frame::{Batch, ClientFrame, Publish};
+use tidewire_protocol::code::{Code, Outcome, WhenSlow};
+use tidewire_protocol::hub_frame::HubFrame;
+use tidewire_protocol::number::{Epoch, Handle, Seq};
+use tidewire_protocol::position::Start;
+
+use crate::rig::{ALL, Heard, Hub, after, hello, keep_all, limits, messages, open_as, publish_on, rule};
+
+/// Commits that are stored, each with its number.
+#[derive(Default)]
+pub struct Disk {
+    commits: Vec<(u64, Vec<u8>)>,
+    next: u64,
+}
+
+/// A hub over a disk.
+pub struct Lasting {
+    pub hub: Hub,
+    pub committer: Committer,
+    disk: Disk,
+    restored: Restored,
+}
+
+impl Disk {
+    /// Starts a hub over it.
+    fn start(mut self, now: Millis, limits: Limits, rules: Vec<TopicRule>) -> Lasting {
+        self.next += 1;
+        let state = self.commits.iter().rev().find_map(|(_, body)| state_of(body));
+        let epoch = epoch_of(state, false, Epoch(7));
+        let mut hub = Hub::with_disk(limits, rules, epoch);
+        hub.now = hub.now.max(now);
+        let mut restoring = hub.topics.restore(0, hub.now, self.next);
+        for (number, body) in &self.commits {
+            restoring.take(*number, body).unwrap();
+        }
+        let (restored, _) = restoring.end();
+        let committer = Committer::new(0, [1; 32], self.next);
+        let mut lasting = Lasting { hub, committer, disk: self, restored };
+        lasting.store();
+        lasting
+    }
+}
+
+impl Lasting {
+    fn new(limits: Limits, rules: Vec<TopicRule>) -> Self {
+        Disk::default().start(Millis(0), limits, rules)
+    }
+
+    /// Takes a commit that is not stored yet.
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        self.committer.take(&self.hub.topics, self.disk.next, &mut body).then_some(body)
+    }
+
+    /// Stores all that waits.
+    fn store(&mut self) {
+        while let Some(body) = self.take() {
+            self.land(body);
+        }
+        self.hub.work();
+    }
+
+    fn land(&mut self, body: Vec<u8>) {
+        self.disk.commits.push((self.disk.next, body));
+        self.disk.next += 1;
+        let (_, told_since) = self.committer.stored(&self.hub.topics);
+        if let Some(since) = told_since {
+            assert!(since <= self.disk.next);
+        }
+    }
+
+    /// The hub ends without a word, and another is started over the same disk.
+    fn restart(self) -> Self {
+        let limits = Limits::clone(self.hub.topics.limits());
+        self.disk.start(self.hub.now, limits, keep_all())
+    }
+
+    fn client(&mut self, topic: &str) -> ConnectionId {
+        let id = self.hub.client(1);
+        self.hub.say(id, &[open_as(1, 0, topic)]);
+        assert_eq!(self.hub.heard(id), [Heard::Opened]);
+        id
+    }
+
+    /// Publishes, stores, and gives what was told.
+    fn publishes(&mut self, id: ConnectionId, seq: u64, payload: &[u8]) -> Vec<Heard> {
+        self.hub.say(id, &[on(seq, payload)]);
+        assert_eq!(self.hub.heard(id), [], "nothing is told before it is stored");
+        self.store();
+        self.hub.heard(id)
+    }
+}
+
+/// A publish by one that still wants to know what became of those before.
+fn on(seq: u64, payload: &[u8]) -> ClientFrame<'_> {
+    let (handle, seq, payload) = (Handle(1), Seq(seq), payload.into());
+    ClientFrame::Publish(Publish { handle, seq, payload, ..Publish::default() })
+}
+
+fn keeping() -> Lasting {
+    Lasting::new(Limits::default(), keep_all())
+}
+
+/// The offset that was acknowledged, and whether as a duplicate.
+fn acked(lasting: &mut Lasting, id: ConnectionId) -> Vec<(u64, u64, bool)> {
+    let close = |code| panic!("closed with {code}");
+    lasting.hub.heard_as(id, close, |frame| match frame {
+        HubFrame::Acked(acked) => (acked.seq.0, acked.offset.0, acked.duplicate),
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn what_is_published_is_seen_and_told_when_it_is_stored_and_not_before() {
+    let mut lasting = keeping();
+    let (id, reader) = (lasting.client("a.b"), lasting.hub.client(2));
+    lasting.hub.subscribe(reader, "a.>", Start::Earliest, WhenSlow::CatchUp);
+    lasting.hub.heard(reader);
+    lasting.hub.publish(id, 1, b"one");
+    let body = lasting.take().unwrap();
+    // What comes meanwhile is for the next commit.
+    lasting.hub.publish(id, 2, b"two");
+    lasting.hub.work();
+    assert_eq!((lasting.hub.heard(id), lasting.hub.heard(reader)), (vec![], vec![]));
+    lasting.land(body);
+    lasting.hub.work();
+    assert_eq!(lasting.hub.heard(id), [Heard::Acked(1, 1)]);
+    let heard = lasting.hub.heard(reader);
+    assert_eq!(messages(&heard).iter().map(|it| it.text.as_str()).collect::<Vec<_>>(), ["one"]);
+    lasting.store();
+    assert_eq!(lasting.hub.heard(id), [Heard::Acked(2, 1)]);
+    assert_eq!(messages(&lasting.hub.heard(reader)).len(), 1);
+}
+
+#[test]
+fn a_hub_that_is_started_again_has_it_all_and_a_retry_lands_once() {
+    let mut lasting = keeping();
+    let id = lasting.client("a.b");
+    for seq in 1..=3 {
+        assert_eq!(lasting.publishes(id, seq, b"m"), [Heard::Acked(seq, 1)]);
+    }
+    // This one is taken and never stored.
+    lasting.hub.publish(id, 4, b"lost");
+    let mut lasting = lasting.restart();
+    assert_eq!(lasting.restored, Restored { topics: 1, messages: 3, windows: 1 });
+    let id = lasting.hub.client(1);
+    assert_eq!(lasting.hub.history(id, "a.b", Start::Earliest), ["m", "m", "m"]);
+    lasting.hub.say(id, &[open_as(1, 0, "a.b")]);
+    let close = |code| panic!("closed with {code}");
+    let opened = lasting.hub.heard_as(id, close, |frame| match frame {
+        HubFrame::Opened(opened) => (opened.window_new, opened.next.0),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(opened, [(false, 4)]);
+    lasting.hub.say(id, &[on(3, b"m"), on(4, b"m")]);
+    lasting.store();
+    assert_eq!(acked(&mut lasting, id), [(3, 3, true), (4, 4, false)]);
+    // Whoever was at the end goes on where it was, over another start as well.
+    let mut lasting = lasting.restart();
+    let id = lasting.hub.client(2);
+    lasting.hub.subscribe(id, "a.b", after(3), WhenSlow::CatchUp);
+    let heard = lasting.hub.heard(id);
+    assert_eq!(heard[0], Heard::Subscribed(Outcome::Resumed, 3, None));
+    assert_eq!(messages(&heard).iter().filter(|message| message.offset > 3).count(), 1);
+}
+
+#[test]
+fn refusals_and_voids_outlive_the_hub_as_well() {
+    let mut lasting = Lasting::new(limits(|limits| limits.message_bytes_max = 8), keep_all());
+    let id = lasting.client("a");
+    let void = |seq, count| {
+        ClientFrame::Publish(Publish {
+            handle: Handle(1),
+            seq: Seq(seq),
+            count,
+            void: true,
+            ..Publish::default()
+        })
+    };
+    lasting.hub.say(id, &[on(1, b"m"), void(2, 3), on(5, b"far too large")]);
+    assert_eq!(lasting.hub.heard(id), []);
+    lasting.store();
+    let told = [Heard::Acked(1, 1), Heard::Acked(2, 3), Heard::Refused(5, Code::TooLarge)];
+    assert_eq!(lasting.hub.heard(id), told);
+    let mut lasting = lasting.restart();
+    let id = lasting.client("a");
+    lasting.hub.say(id, &[void(2, 3), void(5, 1)]);
+    assert_eq!(lasting.hub.heard(id), [Heard::Acked(2, 3), Heard::Refused(5, Code::TooLarge)]);
+    assert_eq!(lasting.publishes(id, 6, b"m"), [Heard::Acked(6, 1)]);
+}
+
+#[test]
+fn a_batch_is_in_one_commit_however_many_wait() {
+    let mut lasting = keeping();
+    let id = lasting.client("a");
+    let publish = |seq| {
+        ClientFrame::Publish(Publish {
+            handle: Handle(1),
+            seq: Seq(seq),
+            payload: vec![b'm'; 200 << 10].into(),
+            ..Publish::default()
+        })
+    };
+    for first in (1..=28).step_by(3) {
+        let batch = ClientFrame::Batch(Batch { count: 3 });
+        lasting.hub.say(id, &[batch, publish(first), publish(first + 1), publish(first + 2)]);
+    }
+    let mut counts = Vec::new();
+    while let Some(body) = lasting.take() {
+        lasting.land(body);
+        lasting.hub.work();
+        counts.push(acked(&mut lasting, id).len());
+        assert_eq!(lasting.hub.kept("a") % 3, 0);
+    }
+    assert!(counts.len() > 1, "more than one commit, not {counts:?}");
+    assert_eq!(lasting.hub.kept("a"), 30);
+}
+
+#[test]
+fn what_found_no_room_may_be_sent_again_and_names_are_told_anew() {
+    let mut lasting = keeping();
+    let id = lasting.client("a");
+    lasting.hub.publish(id, 1, b"m");
+    assert!(lasting.take().is_some());
+    lasting.committer.not_stored(&lasting.hub.topics, lasting.disk.next);
+    lasting.committer.set_takes(&lasting.hub.topics, Takes::NoMessages);
+    lasting.hub.work();
+    assert_eq!(lasting.hub.heard(id), [Heard::Refused(1, Code::NotStored)]);
+    lasting.hub.publish(id, 1, b"m");
+    assert_eq!(lasting.hub.heard(id), [Heard::Refused(1, Code::NotStored)]);
+    lasting.committer.set_takes(&lasting.hub.topics, Takes::All);
+    assert_eq!(lasting.publishes(id, 1, b"m"), [Heard::Acked(1, 1)]);
+    let mut lasting = lasting.restart();
+    assert_eq!(lasting.hub.kept("a"), 1);
+}
+
+#[test]
+fn what_is_in_doubt_is_told_neither_way_and_the_log_takes_nothing_more() {
+    let mut lasting = keeping();
+    let id = lasting.client("a");
+    assert_eq!(lasting.publishes(id, 1, b"m"), [Heard::Acked(1, 1)]);
+    lasting.hub.say(id, &[on(2, b"in doubt")]);
+    let body = lasting.take().unwrap();
+    lasting.hub.say(id, &[on(3, b"behind")]);
+    lasting.committer.in_doubt(&lasting.hub.topics);
+    lasting.hub.work();
+    assert_eq!(lasting.hub.heard(id), [Heard::Refused(3, Code::NotStored)]);
+    // Retries hear nothing either, what is known is known, and what is new is refused.
+    let retry =
+        |seq| ClientFrame::Publish(Publish { handle: Handle(1), seq: Seq(seq), ..Publish::default() });
+    lasting.hub.say(id, &[on(2, b"m"), on(3, b"m")]);
+    assert_eq!(lasting.hub.heard(id), [Heard::Refused(3, Code::NotStored)]);
+    lasting.committer.set_takes(&lasting.hub.topics, Takes::All);
+    assert_eq!(lasting.hub.kept("a"), 1, "reads go on");
+    // It was on the disk after all.
+    lasting.disk.commits.push((lasting.disk.next, body));
+    lasting.disk.next += 1;
+    let mut lasting = lasting.restart();
+    let id = lasting.client("a");
+    lasting.hub.say(id, &[on(2, b"m"), on(3, b"m")]);
+    lasting.store();
+    assert_eq!(acked(&mut lasting, id), [(2, 2, true), (3, 3, false)]);
+}
+
+#[test]
+fn who_publishes_without_pause_leaves_others_room_to_wait() {
+    let mut lasting = Lasting::new(limits(|limits| limits.pending_bytes_max = 64 << 10), keep_all());
+    let id = lasting.client("a");
+    for seq in 1..=100 {
+        lasting.hub.publish(id, seq, &[b'.'; 1_000]);
+    }
+    let refused = lasting.hub.heard(id);
+    assert!(refused.contains(&Heard::Refused(33, Code::Overloaded)) || !refused.is_empty(), "{refused:?}");
+    let hub = &mut lasting.hub;
+    let other = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(9));
+    lasting.hub.say(other, &[hello(2, 1), open_as(1, 0, "b"), publish_on(1, 1, &[b'.'; 1_000])]);
+    lasting.hub.heard(other);
+    lasting.store();
+    assert_eq!(lasting.hub.heard(other), [Heard::Acked(1, 1)]);
+    assert_eq!(lasting.hub.held(Kind::Staged), 0);
+}
+
+#[test]
+fn names_that_went_are_remembered_over_a_start_and_those_that_nobody_told_of_again_are_not() {
+    let age = Retention { age_ms: Some(1_000), ..ALL };
+    let mut lasting = Lasting::new(Limits::default(), vec![rule(">", age)]);
+    let id = lasting.client("a.b");
+    assert_eq!(lasting.publishes(id, 1, b"m"), [Heard::Acked(1, 1)]);
+    lasting.hub.shard.gone(lasting.hub.now, id);
+    lasting.hub.wait(60_000);
+    assert_eq!(lasting.hub.topics.metrics().topics.value(), 0, "it went");
+    // Twice: the second time nothing but what was told anew says so.
+    for _ in 0..2 {
+        let (now, mut disk) = (lasting.hub.now, lasting.disk);
+        let told_from = disk.commits.len();
+        disk.next += 1;
+        lasting = disk.start(now, Limits::default(), vec![rule(">", age)]);
+        lasting.disk.commits.drain(..told_from);
+        let id = lasting.hub.client(3);
+        lasting.hub.subscribe(id, "a.b", after(0), WhenSlow::CatchUp);
+        let heard = lasting.hub.heard(id);
+        let is_told = matches!(heard[0], Heard::Subscribed(_, 1, Some((1, 1, _))));
+        assert!(is_told, "{heard:?}");
+        lasting.hub.shard.gone(lasting.hub.now, id);
+    }
+}
