@@ -1,0 +1,36 @@
+//! The files of a durable log: commits, each written and synced before it is answered, in segments that are only
+//! appended to. What a commit says is the core's; here it is bytes.
+//!
+//! ```text
+//! LOCK                                who has it locked has the directory
+//! META                                how the files are written, and the directory's random id
+//! HEAD                                the last commit that was answered, and whether the hub stopped in good order
+//! segments/00000000000000000001.seg   frames of `tidewire_hub_core::frames`
+//! ```
+//!
+//! A directory is [opened](opening::Opening::open), [read](opening::Opening::scan) once from the first commit to the last,
+//! and [started](opening::Opening::start); then a [`store::Store`] takes commits, one at a time. Other threads read and
+//! remove segments through [`files::Files`].
+//!
+//! What holds: a commit counts when its bytes are synced, and `HEAD` is written before anybody is answered, so that the
+//! end of a commit that nobody was answered is told from a lost one that somebody was. A disk that is full is noticed before
+//! a commit's first byte is written. After a write or sync that failed nothing is written until the directory is opened anew,
+//! and then the last segment is copied, since what the system shows of it may not be on the disk.
+
+pub mod opening;
+
+pub mod store;
+
+mod segment;
+
+mod survey;
+
+pub mod files;
+
+pub mod report;
+
+mod head;
+
+mod meta;
+
+mod drive;

@@ -1,0 +1,134 @@
+//! The segments as files, for threads beside the one that commits: which there are, reading and removing them, and how much
+//! room is left.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tidewire_hub_core::frames::{DirectoryId, SegmentNumber};
+
+use crate::disk::drive::{self, Drive};
+
+/// The segments of a directory.
+#[derive(Debug, Clone)]
+pub struct Files {
+    pub(crate) drive: Drive,
+    pub(crate) directory: DirectoryId,
+    folder: PathBuf,
+    /// The segment that commits go to, and those behind it, are not removed.
+    active: Arc<AtomicU64>,
+}
+
+/// A segment's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// Its number.
+    pub number: SegmentNumber,
+    /// How long it is, with room that was taken ahead.
+    pub bytes: u64,
+}
+
+impl Files {
+    pub(crate) fn new(drive: Drive, directory: DirectoryId, folder: PathBuf) -> Self {
+        Self { drive, directory, folder, active: Arc::default() }
+    }
+
+    /// The id with which [`tidewire_hub_core::frames::scan::Scan`] reads a segment of this directory.
+    #[must_use]
+    pub const fn directory(&self) -> DirectoryId {
+        self.directory
+    }
+
+    /// All segments, the oldest first.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn segments(&self) -> io::Result<Vec<SegmentFile>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let Some(number) = number_of(&entry.file_name().to_string_lossy()) else { continue };
+            match entry.metadata() {
+                Ok(metadata) => found.push(SegmentFile { number, bytes: metadata.len() }),
+                // It was removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        found.sort_unstable_by_key(|segment| segment.number);
+        Ok(found)
+    }
+
+    /// All bytes of a segment, in a buffer that is used again.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read(&self, segment: SegmentNumber, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.drive.read(&self.path(segment), bytes)
+    }
+
+    /// Fills a buffer with what a segment holds from this place on. Who reads a part of a frame checks it by what stands in it.
+    ///
+    /// # Errors
+    /// What the system says, and that the segment is shorter.
+    pub fn read_at(&self, segment: SegmentNumber, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.drive.read_at(&self.path(segment), bytes, at)
+    }
+
+    /// Removes a segment, on the disk too. Not for the thread that commits: it waits for the disk.
+    ///
+    /// # Errors
+    /// What the system says, and that commits still go to it.
+    pub fn remove(&self, segment: SegmentNumber) -> io::Result<()> {
+        if segment.0 >= self.active.load(Ordering::Acquire) {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "commits still go to this segment"));
+        }
+        self.drive.remove(&self.path(segment))
+    }
+
+    /// How much room the disk has left for this user; `None` where the system does not tell.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn free_bytes(&self) -> io::Result<Option<u64>> {
+        drive::free_bytes(&self.folder)
+    }
+
+    pub(crate) fn path(&self, segment: SegmentNumber) -> PathBuf {
+        self.folder.join(format!("{segment:020}{ENDING}"))
+    }
+
+    /// Where a segment is made ahead, apart from where the store makes one that it needs at once.
+    pub(crate) fn spare_path(&self, segment: SegmentNumber) -> PathBuf {
+        drive::new_name(&self.folder.join(format!("spare-{segment:020}{ENDING}")))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn activate(&self, segment: SegmentNumber) {
+        self.active.store(segment.0, Ordering::Release);
+    }
+
+    /// Removes what was not made to its end.
+    pub(crate) fn remove_unfinished(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.to_string_lossy().ends_with(&format!("{ENDING}{}", drive::NEW)) {
+                self.drive.remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn number_of(name: &str) -> Option<SegmentNumber> {
+    let digits = name.strip_suffix(ENDING).filter(|digits| digits.len() == 20)?;
+    let number = digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())??;
+    Some(SegmentNumber(number))
+}
+
+const ENDING: &str = ".seg";
