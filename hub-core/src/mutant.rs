@@ -61,8 +61,6 @@ pub enum Mutant {
     RevokedBearerKept,
     /// Whoever renews a token loses a subscription, though the later one allows it too.
     RenewalLosesSubscription,
-    /// The last messages of a pattern are so many of each log.
-    LastOfEachLog,
     /// A message is stored without its publisher's window.
     WindowNotStored,
     /// What waits is shown and acknowledged before its commit is stored.
@@ -75,6 +73,8 @@ pub enum Mutant {
     CommitTakenInPart,
     /// That a seq is used up by a refusal is told and not stored.
     RefusalNotStored,
+    /// The last messages of a pattern are so many of each log.
+    LastOfEachLog,
 }
 
 impl Mutant {
@@ -108,13 +108,13 @@ impl Mutant {
         Self::WaiterNotWoken,
         Self::RevokedBearerKept,
         Self::RenewalLosesSubscription,
-        Self::LastOfEachLog,
         Self::WindowNotStored,
         Self::AckBeforeStored,
         Self::EpochKeptThoughLost,
         Self::DoubtToldNotStored,
         Self::CommitTakenInPart,
         Self::RefusalNotStored,
+        Self::LastOfEachLog,
     ];
 }
 

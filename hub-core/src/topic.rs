@@ -32,15 +32,15 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Its number there, if it was named.
+    /// Its number there, if it has one.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
         Some(self.number.load(Ordering::Relaxed)).filter(|number| *number > 0)
     }
 
-    /// It was named, or what named it was not stored.
-    pub fn set(&self, number: Option<u64>) {
-        self.number.store(number.unwrap_or(0), Ordering::Relaxed);
+    /// It gets a number.
+    pub fn set_number(&self, number: u64) {
+        self.number.store(number, Ordering::Relaxed);
     }
 }
 

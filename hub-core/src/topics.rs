@@ -144,9 +144,8 @@ impl Topics {
             agents: Agents::default(),
             copies: Arc::new(Ledger::default()).nobody(),
             inboxes,
-            next_tag: AtomicU64::new((u64::from(settings.boot) << BOOT_SHIFT) % TAGS + 1),
             writer: OnceLock::new(),
-            next_tag: AtomicU64::new(1),
+            next_tag: AtomicU64::new((u64::from(settings.boot) << BOOT_SHIFT) % TAGS + 1),
             next_arrival: AtomicU64::new(1),
         }
     }

@@ -39,7 +39,7 @@ pub struct Levels([LevelFilter; PARTS.len()]);
 pub struct BadLevels;
 
 /// The parts that tell something.
-const PARTS: [&str; 6] = ["server", "http", "gate", "reactor", "tokens", "demo"];
+const PARTS: [&str; 7] = ["server", "http", "gate", "reactor", "storage", "tokens", "demo"];
 
 /// From now on whatever the hub tells is written like this. Only the first call of a process counts.
 pub fn begin(format: Format, levels: &Levels) {

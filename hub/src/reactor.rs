@@ -14,7 +14,7 @@ use rustls::ServerConnection;
 use tidewire_hub_core::calls::probing;
 use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::letter::Inbox;
-use tidewire_hub_core::log::engine::Engine;
+use tidewire_hub_core::log::engine::{Disk, Engine};
 use tidewire_hub_core::names::producers::Arrival;
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::listening::Listening;
@@ -30,9 +30,16 @@ use crate::reactor::clock::Clock;
 use crate::reactor::desk::Desk;
 use crate::reactor::event_loop::{EventLoop, WAKER};
 use crate::reactor::orders::{Giver, orders};
+use crate::reactor::storage::{Opened, Storage, StorageError};
 use crate::seats::Seat;
 use crate::tokens::Keyring;
 use crate::tokens::held::KeyChange;
+
+pub mod storage;
+
+mod writer;
+
+mod tidier;
 
 mod checker;
 
@@ -52,8 +59,6 @@ mod farewell;
 
 mod sealing;
 
-mod secret;
-
 /// The threads that own all WebSockets, and all answers that go on.
 #[derive(Debug)]
 pub struct Reactor {
@@ -61,6 +66,7 @@ pub struct Reactor {
     threads: Vec<Thread>,
     desk: Arc<Desk>,
     checker: Checker,
+    storage: Option<Storage>,
 }
 
 /// A socket whose handshake is done.
@@ -114,18 +120,29 @@ struct Thread {
     load: Arc<AtomicUsize>,
 }
 
+/// Why the threads do not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system has no more threads or files.
+    #[error("cannot start the shards")]
+    System(#[from] io::Error),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 impl Reactor {
-    /// Starts one thread for each shard over new topics, and takes tokens if there are keys. What is to outlive the hub is in the
-    /// data directory, if there is one. Within a tokio runtime.
+    /// Starts one thread for each shard over new topics, and takes tokens if there are keys. What is in the data directory, if
+    /// there is one, is there again before anybody comes. Within a tokio runtime.
     ///
     /// # Errors
-    /// What the system says when it has no more threads or files for us.
+    /// What the system says when it has no more threads or files for us, or why the data directory cannot be used.
     pub fn start(
         mut settings: Settings,
         keys: Keyring,
         shards: usize,
         data_dir: Option<&Path>,
-    ) -> io::Result<Arc<Self>> {
+    ) -> Result<Arc<Self>, StartError> {
         let mut polls = Vec::new();
         let mut inboxes = Vec::new();
         for index in 0..shards {
@@ -138,12 +155,20 @@ impl Reactor {
         let wake = Arc::new(Notify::new());
         let calls = Arc::new(desk::inbox(Arc::clone(&wake)));
         inboxes.push(Arc::clone(&calls));
-        let secret = secret::of(data_dir)?;
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(io::Error::other)?;
         let epoch = Epoch(getrandom::u64().map_err(io::Error::other)?);
         // Whatever a configuration keeps, it is not what the hub asks itself.
         settings.rules.splice(0..0, probing::rule());
-        let topics = Arc::new(Topics::new(settings, epoch, Engine::Memory, inboxes.clone()));
+        let opened = data_dir.map(Opened::read).transpose()?;
+        let mut logs = vec![(epoch, Engine::Memory)];
+        if let Some(opened) = &opened {
+            logs.push((opened.epoch, Engine::Disk(Disk::default())));
+            (secret, settings.boot) = (opened.secret, opened.boot);
+        }
+        let topics = Arc::new(Topics::with_logs(settings, logs, inboxes.clone()));
         let clock = Clock::start();
+        let storage = opened.map(|opened| opened.start(&topics, clock.now())).transpose()?;
         // It looks through many topics, so that neither shards nor publishing wait for it.
         let reads = Arc::clone(&topics);
         lend("reader", |waker| topics.reads().on_work(waker), move || reads.read_on(clock.now()))?;
@@ -164,12 +189,17 @@ impl Reactor {
             })?;
             threads.push(Thread { orders, load });
         }
-        Ok(Arc::new(Self { topics, threads, desk, checker }))
+        Ok(Arc::new(Self { topics, threads, desk, checker, storage }))
     }
 
     /// The topics of the hub.
     pub fn topics(&self) -> &Topics {
         &self.topics
+    }
+
+    /// The durable log, if there is one.
+    pub fn storage(&self) -> Option<&Storage> {
+        self.storage.as_ref()
     }
 
     /// Where calls are made: what is asked without a connection.

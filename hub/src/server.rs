@@ -19,7 +19,7 @@ use crate::gate::proxies::Proxies;
 use crate::gate::refusals::Refusals;
 use crate::gate::speaking::Routers;
 use crate::gate::{self, Gate, accept};
-use crate::reactor::Reactor;
+use crate::reactor::{self, Reactor};
 use crate::tls::{BadPair, Tls};
 use crate::turned_down::TurnedDown;
 use crate::{acme, described, http, page};
@@ -58,8 +58,8 @@ pub enum StartError {
         source: io::Error,
     },
     /// Its threads do not start.
-    #[error("cannot start the shards")]
-    Shards(#[source] io::Error),
+    #[error(transparent)]
+    Reactor(#[from] reactor::StartError),
 }
 
 impl Server {
@@ -74,8 +74,7 @@ impl Server {
         let (listener, own) = listen(config.listen, config.admin_listen)?;
         let (listener, address) = listener;
         let data_dir = config.data_dir.as_deref();
-        let reactor = Reactor::start(config.core, config.keys, config.shards, data_dir);
-        let reactor = reactor.map_err(StartError::Shards)?;
+        let reactor = Reactor::start(config.core, config.keys, config.shards, data_dir)?;
         let refusals = Arc::new(Refusals::default());
         let door = Door::new(config.gate.clone(), config.proxies, config.tls.clone(), Arc::clone(&refusals));
         let gate = Gate::new(Arc::clone(&door), config.origins, Arc::clone(&reactor));
@@ -209,6 +208,9 @@ impl Server {
         }
         for task in self.tasks {
             task.abort();
+        }
+        if let Some(storage) = self.reactor.storage() {
+            storage.close().await;
         }
         self.refusals.tell();
         self.turned_down.tell();

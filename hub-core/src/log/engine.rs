@@ -4,12 +4,9 @@
 //! completed it, in offset order whatever the order of completion.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use tidewire_protocol::code::{Code, Durability};
 use tidewire_protocol::number::Offset;
-
-use crate::topic::Topic;
 
 /// The engines there are. An enum and not a trait object: what an engine can do is visible, and a call costs
 /// no allocation.
@@ -32,8 +29,6 @@ pub struct Disk {
     pub committing: usize,
     /// The last number that was given to a topic.
     pub last_topic: u64,
-    /// Topics that the commit under way names for the first time.
-    pub named: Vec<Arc<Topic>>,
 }
 
 /// What a durable log takes.

@@ -21,6 +21,8 @@ pub mod writing;
 pub enum Row<'a> {
     /// How the log stands. In the first commit of each start, before all else.
     State(State),
+    /// Something is missing, and that was told by the epoch of the state before it.
+    KnownLoss(u64),
     /// A topic, and how it stands. Stands before the first message to it.
     Topic(TopicRow<'a>),
     /// A name that went: the offset of its last message.
@@ -136,6 +138,7 @@ mod kind {
     pub(super) const MESSAGE: u8 = 7;
     pub(super) const OUTCOME: u8 = 8;
     pub(super) const TOLD: u8 = 9;
+    pub(super) const KNOWN_LOSS: u8 = 10;
 }
 
 /// The kinds of answers, as they are stored.

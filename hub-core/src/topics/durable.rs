@@ -3,7 +3,8 @@
 //! Whoever has the disk owns the [`Committer`]. It asks for a commit, stores it, and says how that went; one at a time.
 //! How things stand is told anew, bit by bit, beside what is published: what was told before that is then not needed.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::Offset;
@@ -14,6 +15,7 @@ use crate::log::rows::{ProducerRow, State, TopicRow};
 use crate::log::sequencer::Sequencer;
 use crate::mutant::{self, Mutant};
 use crate::sync::lock;
+use crate::topic::Topic;
 use crate::topics::Topics;
 use crate::trie::Progress;
 
@@ -22,6 +24,8 @@ use crate::trie::Progress;
 pub struct Committer {
     log: u8,
     secret: [u8; 32],
+    /// What is missing on the disk, and was told by another epoch.
+    known_losses: Vec<u64>,
     /// How far the log has told how it stands; `None` once all is told.
     telling: Option<Telling>,
     /// The commit that is under way, if there is one.
@@ -61,14 +65,13 @@ struct Names {
 }
 
 impl Committer {
-    /// For a log whose next commit has this number: it begins by telling how the log stands.
+    /// For a log whose next commit has this number: it begins by telling how the log stands, and which losses are known.
     #[must_use]
-    pub const fn new(log: u8, secret: [u8; 32], next: u64) -> Self {
-        Self { log, secret, telling: Some(Telling::from(next)), under_way: None }
+    pub const fn new(log: u8, secret: [u8; 32], known_losses: Vec<u64>, next: u64) -> Self {
+        Self { log, secret, known_losses, telling: Some(Telling::from(next)), under_way: None }
     }
 
-    /// The next commit, of this number, is the first of a new file: from there on all is told anew, unless that is under way
-    /// already.
+    /// A new file was begun: from the next commit on, which has this number, all is told anew, unless that is under way already.
     pub fn tell_anew(&mut self, next: u64) {
         self.telling.get_or_insert(Telling::from(next));
     }
@@ -85,6 +88,7 @@ impl Committer {
             if telling.since == number {
                 let ((last, given), epoch) = (log.stands(), log.epoch);
                 scribe.state(&State { epoch, last, given, secret: self.secret });
+                self.known_losses.iter().for_each(|loss| scribe.known_loss(*loss));
             }
             telling.go_on(names.unwrap_or_default(), &log, &mut scribe);
             if telling.is_done() {
@@ -197,6 +201,19 @@ impl Topics {
             let Some(number) = topic.stored.number() else { continue };
             let (gone, last) = topic.tail.stored_bounds();
             found.topics.push((number, topic.name.clone(), gone, last));
+        }
+        found
+    }
+
+    /// The topics of a durable log by the numbers that they have there. A name that went is none of them.
+    #[must_use]
+    pub fn stored_topics(&self, log: u8) -> BTreeMap<u64, Weak<Topic>> {
+        let (mut found, mut progress) = (BTreeMap::new(), Progress::Start);
+        while progress != Progress::Done {
+            let mut topic = |topic: &Arc<Topic>| {
+                found.extend(topic.stored.number().map(|number| (number, Arc::downgrade(topic))));
+            };
+            progress = lock(&self.names).list_stored(log, &progress, &mut topic, |_, _| ());
         }
         found
     }

@@ -1,8 +1,7 @@
 //! A hub begins with what its durable log held: commits are read in order, and topics, windows and names put back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Seq};
@@ -69,29 +68,40 @@ struct Held {
 /// A producer that rows of a commit refer to.
 type Named<'a> = (ProducerId, Incarnation, Option<&'a str>);
 
-/// How the log stood at its last start, if this commit says so.
-#[must_use]
-pub fn state_of(body: &[u8]) -> Option<State> {
-    match Rows::new(body).next() {
-        Some(Ok(Row::State(state))) => Some(state),
-        _ => None,
-    }
+/// What commits say of the log as a whole: to be known before a hub is made.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// How it stood at its last start; `None` if it never had one.
+    pub state: Option<State>,
+    /// What was missing then.
+    known_losses: BTreeSet<u64>,
 }
 
-/// The identity of a log that begins: a new one, unless it is known and nothing is lost that somebody was told of.
-#[must_use]
-pub fn epoch_of(found: Option<State>, is_lost: bool, fresh: Epoch) -> Epoch {
-    match found {
-        Some(state) if !is_lost || mutant::active(Mutant::EpochKeptThoughLost) => state.epoch,
-        _ => fresh,
+impl Found {
+    /// Looks at the next commit.
+    pub fn see(&mut self, body: &[u8]) {
+        let mut rows = Rows::new(body);
+        let Some(Ok(Row::State(state))) = rows.next() else { return };
+        self.state = Some(state);
+        let losses = rows.map_while(|row| if let Ok(Row::KnownLoss(loss)) = row { Some(loss) } else { None });
+        self.known_losses = losses.collect();
+    }
+
+    /// The identity that the log has from now on: a new one if it begins, or if something is missing of which that was not
+    /// told yet.
+    #[must_use]
+    pub fn epoch(&self, losses: &[u64], fresh: Epoch) -> Epoch {
+        let is_new = losses.iter().any(|loss| !self.known_losses.contains(loss));
+        match self.state {
+            Some(state) if !is_new || mutant::active(Mutant::EpochKeptThoughLost) => state.epoch,
+            _ => fresh,
+        }
     }
 }
 
 impl Topics {
-    /// Begins to put back what a durable log held; nobody may use the hub yet. `boot` is how often it was started.
-    pub fn restore(&self, log: u8, now: Millis, boot: u64) -> Restoring<'_> {
-        // Of each start its own: nobody takes another's messages for its own.
-        self.next_tag.store(((boot % BOOTS) << BOOT_SHIFT) | 1, Ordering::Relaxed);
+    /// Begins to put back what a durable log held; nobody may use the hub yet.
+    pub fn restore(&self, log: u8, now: Millis) -> Restoring<'_> {
         Restoring {
             topics: self,
             log,
@@ -130,6 +140,7 @@ impl Restoring<'_> {
                 Row::Window(row) => self.window(number, &producers, row)?,
                 Row::Message(row) => self.message(number, &producers, &row)?,
                 Row::Outcome(row) => self.outcome(number, &producers, &row)?,
+                Row::KnownLoss(_) => {}
                 Row::Told(since) => self.since = self.since.max(since),
             }
         }
@@ -137,7 +148,6 @@ impl Restoring<'_> {
     }
 
     fn topic(&mut self, number: u64, row: &TopicRow<'_>) -> Result<(), Unreadable> {
-        let name = TopicName::parse(row.name).map_err(|_| Unreadable)?;
         self.state.last = self.state.last.max(row.last);
         let topic = match self.known.get_mut(&row.number) {
             Some(Some(known)) => {
@@ -146,6 +156,7 @@ impl Restoring<'_> {
             }
             Some(None) => return Ok(()),
             None => {
+                let name = TopicName::parse(row.name).map_err(|_| Unreadable)?;
                 let account = self.topics.ledger.account(AccountKey::of_stored(row.name));
                 let topic = lock(&self.topics.names).restore(&name, &account);
                 let is_ours = topic.log == self.log;
@@ -154,10 +165,10 @@ impl Restoring<'_> {
                 if !is_ours {
                     return Ok(());
                 }
+                topic.stored.set_number(row.number);
                 topic
             }
         };
-        topic.stored.set(Some(row.number));
         topic.tail.restore_bounds(row.gone, row.last);
         Ok(())
     }
@@ -309,7 +320,3 @@ fn place<'p, 'a>(producers: &'p [Named<'a>], place: u64) -> Result<&'p Named<'a>
     let index = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
     index.and_then(|index| producers.get(index)).ok_or(Unreadable)
 }
-
-/// Bits of a tag that count in one start, and starts until the others begin again.
-const BOOT_SHIFT: u32 = 32;
-const BOOTS: u64 = 1 << 20;

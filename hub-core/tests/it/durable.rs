@@ -8,7 +8,7 @@ use tidewire_hub_core::log::engine::Takes;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::topics::durable::Committer;
-use tidewire_hub_core::topics::restoring::{Restored, epoch_of, state_of};
+use tidewire_hub_core::topics::restoring::{Found, Restored};
 use tidewire_protocol::client_frame::{Batch, ClientFrame, Publish};
 use tidewire_protocol::code::{Code, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
@@ -36,16 +36,17 @@ impl Disk {
     /// Starts a hub over it.
     fn start(mut self, now: Millis, limits: Limits, rules: Vec<TopicRule>) -> Lasting {
         self.next += 1;
-        let state = self.commits.iter().rev().find_map(|(_, body)| state_of(body));
-        let epoch = epoch_of(state, false, Epoch(7));
+        let mut found = Found::default();
+        self.commits.iter().for_each(|(_, body)| found.see(body));
+        let epoch = found.epoch(&[], Epoch(7));
         let mut hub = Hub::with_disk(limits, rules, epoch);
         hub.now = hub.now.max(now);
-        let mut restoring = hub.topics.restore(0, hub.now, self.next);
+        let mut restoring = hub.topics.restore(0, hub.now);
         for (number, body) in &self.commits {
             restoring.take(*number, body).unwrap();
         }
         let (restored, _) = restoring.end();
-        let committer = Committer::new(0, [1; 32], self.next);
+        let committer = Committer::new(0, [1; 32], vec![], self.next);
         let mut lasting = Lasting { hub, committer, disk: self, restored };
         lasting.store();
         lasting
@@ -257,8 +258,6 @@ fn what_is_in_doubt_is_told_neither_way_and_the_log_takes_nothing_more() {
     lasting.hub.work();
     assert_eq!(lasting.hub.heard(id), [Heard::Refused(3, Code::NotStored)]);
     // Retries hear nothing either, what is known is known, and what is new is refused.
-    let retry =
-        |seq| ClientFrame::Publish(Publish { handle: Handle(1), seq: Seq(seq), ..Publish::default() });
     lasting.hub.say(id, &[on(2, b"m"), on(3, b"m")]);
     assert_eq!(lasting.hub.heard(id), [Heard::Refused(3, Code::NotStored)]);
     lasting.committer.set_takes(&lasting.hub.topics, Takes::All);

@@ -119,7 +119,7 @@ impl Hub {
     /// A hub of one shard with a durable log, in which nothing is put back yet.
     pub fn with_disk(limits: Limits, rules: Vec<TopicRule>, epoch: Epoch) -> Self {
         let inboxes: Vec<_> = (0..2).map(|_| Arc::new(Inbox::new(Box::new(|| ())))).collect();
-        let settings = Settings { limits, access: Access::open(), rules };
+        let settings = Settings { limits, access: Access::open(), rules, boot: 0 };
         Self::around(settings, vec![(epoch, Engine::Disk(Disk::default()))], inboxes, 1).0
     }
 

@@ -82,10 +82,16 @@ impl Files {
     /// # Errors
     /// What the system says, and that commits still go to it.
     pub fn remove(&self, segment: SegmentNumber) -> io::Result<()> {
-        if segment.0 >= self.active.load(Ordering::Acquire) {
+        if self.is_written_to(segment) {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "commits still go to this segment"));
         }
         self.drive.remove(&self.path(segment))
+    }
+
+    /// Whether commits go to this segment, or will.
+    #[must_use]
+    pub fn is_written_to(&self, segment: SegmentNumber) -> bool {
+        segment.0 >= self.active.load(Ordering::Acquire)
     }
 
     /// How much room the disk has left for this user; `None` where the system does not tell.

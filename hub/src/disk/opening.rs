@@ -112,6 +112,13 @@ impl Opening {
         self.head.is_some_and(|head| head.clean)
     }
 
+    /// How often it was started, once it is: no number comes twice. To be asked once it was scanned.
+    #[must_use]
+    pub fn boot(&self) -> u64 {
+        let is_empty = self.survey.as_ref().is_none_or(|survey| survey.report.segments == 0);
+        self.head.map_or_else(|| first_boot(!is_empty), |head| head.boot + 1)
+    }
+
     /// The segments that there are.
     #[must_use]
     pub const fn files(&self) -> &Files {
@@ -146,9 +153,9 @@ impl Opening {
     }
 
     fn started(self) -> io::Result<Store> {
+        let boot = self.boot();
         let Self { directory, files, sizes, head: before, survey, lock } = self;
         let Survey { report, last, spare } = survey.unwrap_or_default();
-        let boot = before.map_or_else(|| first_boot(report.segments > 0), |head| head.boot + 1);
         let mut head = Head { clean: false, boot, ..before.unwrap_or_default() };
         let mut head_file = HeadFile::open(&files.drive, &directory.join(HEAD), files.directory, before)?;
         head_file.write(&head)?;

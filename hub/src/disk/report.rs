@@ -73,6 +73,19 @@ pub struct LostAnswered {
 }
 
 impl Report {
+    /// What is missing, each loss with a number that it has whenever it is found again: by the commits that are lost, or, where
+    /// none is known to be, by the bytes.
+    #[must_use]
+    pub fn losses(&self) -> Vec<u64> {
+        let damage = self.damage.iter().map(|it| loss(&it.commits_missing, (it.segment.0, it.from, it.to)));
+        let missing = self.missing_segments.iter().map(|it| {
+            let (first, last) = (it.segments.start().0, it.segments.end().0);
+            loss(&it.commits_missing, (first, last, u64::MAX))
+        });
+        let lost = self.lost_answered.iter().map(|it| loss(&(it.found.next()..=it.answered), (0, 0, 0)));
+        damage.chain(missing).chain(lost).collect()
+    }
+
     /// Whether all that was answered is there. A commit that was not written to its end was answered to nobody.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
@@ -127,6 +140,16 @@ impl fmt::Display for MissingSegments {
         }
         write!(f, "Segments {first} to {last} are not there. Missing with them: {missing}.")
     }
+}
+
+/// The number of a loss: FNV-1a over what tells it from others.
+fn loss(commits: &RangeInclusive<CommitNumber>, place: (u64, u64, u64)) -> u64 {
+    let words = match (commits.start().0, commits.end().0) {
+        (first, last) if first <= last => [1, first, last, 0],
+        _ => [2, place.0, place.1, place.2],
+    };
+    let bytes = words.into_iter().flat_map(u64::to_le_bytes);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 fn missing(commits: &RangeInclusive<CommitNumber>) -> String {

@@ -85,6 +85,7 @@ impl<'a> Rows<'a> {
                 lowest: self.seq()?,
                 answer: self.answer()?,
             }),
+            kind::KNOWN_LOSS => Row::KnownLoss(self.number()?),
             kind::TOLD => Row::Told(self.number()?),
             _ => return None,
         })

@@ -55,6 +55,12 @@ impl<'b> Scribe<'b> {
         self.body.extend_from_slice(&state.secret);
     }
 
+    /// Something is missing, as is known.
+    pub fn known_loss(&mut self, loss: u64) {
+        self.body.push(kind::KNOWN_LOSS);
+        self.put(loss);
+    }
+
     /// How a topic stands.
     pub fn topic(&mut self, topic: &TopicRow<'_>) {
         self.body.push(kind::TOPIC);

@@ -4,7 +4,6 @@
 //! it is stored: message and window together, so a retry after any crash finds both or neither.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Offset, Seq};
@@ -46,7 +45,6 @@ impl Sequencer {
         let mut shown = 0;
         while shown < SHOWN_STEP {
             let Engine::Disk(disk) = &mut self.engine else { return false };
-            disk.named.clear();
             let count = self.pending.front().map_or(0, |first| first.beside.behind + 1).min(disk.committing);
             if count == 0 {
                 return false;
@@ -62,7 +60,6 @@ impl Sequencer {
     pub fn give_up_commit(&mut self) {
         let Engine::Disk(disk) = &mut self.engine else { return };
         disk.committing = 0;
-        disk.named.drain(..).for_each(|topic| topic.stored.set(None));
         self.give_up_from(0);
     }
 
@@ -146,11 +143,14 @@ fn write(
     let topic = &pending.topic;
     let number = topic.stored.number().unwrap_or_else(|| {
         disk.last_topic += 1;
-        topic.stored.set(Some(disk.last_topic));
-        disk.named.push(Arc::clone(topic));
-        let (gone, last) = topic.tail.stored_bounds();
-        scribe.topic(&TopicRow { number: disk.last_topic, name: topic.name.as_str(), gone, last });
+        topic.stored.set_number(disk.last_topic);
         disk.last_topic
+    });
+    // Each commit names the topics that it refers to, so that none needs another.
+    let last = ends.entry(number).or_insert_with(|| {
+        let (gone, last) = topic.tail.stored_bounds();
+        scribe.topic(&TopicRow { number, name: topic.name.as_str(), gone, last });
+        last
     });
     let window = pending.numbered.filter(|_| !mutant::active(Mutant::WindowNotStored));
     let kept = window.and_then(|(window, seq, count)| Some((windows.lasting(window)?, seq, count)));
@@ -164,7 +164,6 @@ fn write(
     });
     match (pending.answer, numbered) {
         (Answer::Done(offset), _) => {
-            let last = ends.entry(number).or_insert_with(|| topic.tail.stored_bounds().1);
             let prev = std::mem::replace(last, offset);
             let numbered = numbered.map(|(producer, seq, _)| (producer, seq, pending.lowest));
             scribe.message(&MessageRow { topic: number, prev, numbered, record: pending.record.record() });

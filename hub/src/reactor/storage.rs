@@ -1,0 +1,190 @@
+//! The durable log: its directory is opened and read, what it held is put back, and a thread stores what is published.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::log::rows::reading::Unreadable;
+use tidewire_hub_core::topics::Topics;
+use tidewire_hub_core::topics::durable::Committer;
+use tidewire_hub_core::topics::restoring::{Found, Restored};
+use tidewire_protocol::number::Epoch;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use crate::config::durability::DISK_LOG;
+use crate::disk::files::Files;
+use crate::disk::opening::{OpenError, Opening, Sizes};
+use crate::reactor::FatalEnd;
+use crate::reactor::writer::Writer;
+
+/// A directory that was read, before there is a hub.
+#[derive(Debug)]
+pub(super) struct Opened {
+    opening: Opening,
+    /// What is missing, told from now on by this epoch.
+    losses: Vec<u64>,
+    /// The identity of its log.
+    pub(super) epoch: Epoch,
+    /// What producers of the hub's own are derived from.
+    pub(super) secret: [u8; 32],
+    /// How often it was started, as a number that goes round.
+    pub(super) boot: u32,
+}
+
+/// Why a durable log does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Its directory is not to be had.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Another version wrote it.
+    #[error("{0}: start the release that wrote it, or name another directory")]
+    Unreadable(#[from] Unreadable),
+    /// The system has no randomness, or no thread.
+    #[error("the log cannot be started")]
+    System(#[from] io::Error),
+}
+
+/// The thread that stores.
+#[derive(Debug)]
+pub struct Storage {
+    state: Arc<State>,
+    wake: mpsc::SyncSender<()>,
+    files: Files,
+}
+
+/// What a durable log does.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// A write failed: it takes nothing more.
+    pub(super) has_failed: AtomicBool,
+    /// The disk is nearly full: it takes no messages.
+    pub(super) is_full: AtomicBool,
+    pub(super) commits: AtomicU64,
+    pub(super) commit_bytes: AtomicU64,
+    pub(super) commit_micros: AtomicU64,
+    /// Whoever waits for it to end in good order.
+    pub(super) closing: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+/// What operators are told of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    /// A write failed.
+    pub has_failed: bool,
+    /// The disk is nearly full.
+    pub is_full: bool,
+    /// Commits stored.
+    pub commits: u64,
+    /// Bytes of them.
+    pub commit_bytes: u64,
+    /// Microseconds that storing them took.
+    pub commit_micros: u64,
+    /// Bytes of all its files, with room that was taken ahead.
+    pub disk_bytes: u64,
+    /// Bytes that the disk has left.
+    pub free_bytes: u64,
+}
+
+impl Opened {
+    /// Takes a directory, and reads it once.
+    pub(super) fn read(directory: &Path) -> Result<Self, StorageError> {
+        let mut opening = Opening::open(directory, Sizes::default())?;
+        let mut found = Found::default();
+        let report = opening.scan(|_, frame| found.see(frame.body))?;
+        let fresh = Epoch(getrandom::u64().map_err(io::Error::other)?);
+        let losses = report.losses();
+        let epoch = if report.head_lost { fresh } else { found.epoch(&losses, fresh) };
+        for line in report.to_string().lines().skip(1) {
+            warn!(target: "storage", "{line}");
+        }
+        if found.state.is_some_and(|state| state.epoch != epoch) {
+            warn!(
+                target: "storage",
+                "something that was stored is lost, so the log has another identity from now on: whoever comes back is told of a gap"
+            );
+        }
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(io::Error::other)?;
+        let secret = found.state.map_or(secret, |state| state.secret);
+        #[expect(clippy::cast_possible_truncation)]
+        let boot = opening.boot() as u32;
+        Ok(Self { opening, losses, epoch, secret, boot })
+    }
+
+    /// Puts back what it held, and starts to store.
+    pub(super) fn start(self, topics: &Arc<Topics>, now: Millis) -> Result<Storage, StorageError> {
+        let Self { mut opening, losses, secret, .. } = self;
+        let mut restoring = topics.restore(DISK_LOG, now);
+        let mut unreadable = None;
+        opening.scan(|_, frame| {
+            if unreadable.is_none() {
+                unreadable = restoring.take(frame.number.0, frame.body).err();
+            }
+        })?;
+        if let Some(unreadable) = unreadable {
+            return Err(unreadable.into());
+        }
+        let (Restored { topics: count, messages, windows }, _) = restoring.end();
+        let store = opening.start()?;
+        info!(
+            target: "storage",
+            "the log has {count} topics, {messages} messages and {windows} windows of producers"
+        );
+        let (files, state) = (store.files(), Arc::<State>::default());
+        let (wake, woken) = mpsc::sync_channel(1);
+        let waker = wake.clone();
+        topics.on_commit(Box::new(move || {
+            // Full means that it is to look anyway.
+            let _ = waker.try_send(());
+        }));
+        let committer = Committer::new(DISK_LOG, secret, losses, store.next().0);
+        let writer = Writer::new(Arc::clone(topics), store, committer, Arc::clone(&state))?;
+        thread::Builder::new().name("writer".into()).spawn(move || {
+            let fatal = FatalEnd;
+            writer.run(&woken);
+            std::mem::forget(fatal);
+        })?;
+        let storage = Storage { state, wake, files };
+        storage.wake();
+        Ok(storage)
+    }
+}
+
+impl Storage {
+    fn wake(&self) {
+        let _ = self.wake.try_send(());
+    }
+
+    /// Whether a write failed, so that nothing more is stored before the hub is started again.
+    pub fn has_failed(&self) -> bool {
+        self.state.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// Stores what waits, and ends in good order.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        *self.state.closing.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+        self.wake();
+        let _ = closed.await;
+    }
+
+    /// What operators are told. Asks the system for files: not for a thread of the runtime.
+    pub fn measure(&self) -> Measured {
+        let State { has_failed, is_full, commits, commit_bytes, commit_micros, .. } = &*self.state;
+        let segments = self.files.segments().unwrap_or_default();
+        Measured {
+            has_failed: has_failed.load(Ordering::Relaxed),
+            is_full: is_full.load(Ordering::Relaxed),
+            commits: commits.load(Ordering::Relaxed),
+            commit_bytes: commit_bytes.load(Ordering::Relaxed),
+            commit_micros: commit_micros.load(Ordering::Relaxed),
+            disk_bytes: segments.iter().map(|segment| segment.bytes).sum(),
+            free_bytes: self.files.free_bytes().ok().flatten().unwrap_or(0),
+        }
+    }
+}
