@@ -79,6 +79,8 @@ pub struct CallId {
 pub enum Answer {
     /// What became of each message.
     Published(Vec<Result<Placed, Refusal>>),
+    /// Nobody knows what became of the messages before the hub is started again.
+    InDoubt,
     /// Whether a token lets its bearer in.
     Checked(Result<Pass, Unwelcome>),
     /// A page that took a look at many topics.
@@ -222,9 +224,12 @@ impl<R> Calls<R> {
             publishing.is_done().then(|| book.remove(origin.slot))
         };
         if let Some(Open { reply, of: Of::Publish(mut publishing), .. }) = ended {
-            let landed = publishing.take_landed();
+            let answer = match publishing.is_in_doubt() {
+                true => Answer::InDoubt,
+                false => Answer::Published(publishing.take_landed()),
+            };
             self.end(now, Of::Publish(publishing));
-            answers.push((reply, Answer::Published(landed)));
+            answers.push((reply, answer));
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Turned {
 pub(super) struct Publishing {
     landed: Vec<Option<Result<Placed, Refusal>>>,
     missing: usize,
+    /// The log failed while it stored one of them.
+    is_in_doubt: bool,
     attachment: Option<Attachment>,
     windows: Vec<WindowKey>,
 }
@@ -258,7 +260,10 @@ impl Publishing {
             }
             Fate::Refused { code, .. } => Err(code.into()),
             Fate::KeptOut(code) => Err(Refusal::from(code).of_others()),
-            Fate::InDoubt => Err(Code::OutcomeForgotten.into()),
+            Fate::InDoubt => {
+                self.is_in_doubt = true;
+                return;
+            }
         };
         let place = usize::try_from(outcome.origin.serial.0).ok();
         if let Some(place @ None) = place.and_then(|index| self.landed.get_mut(index)) {
@@ -271,7 +276,11 @@ impl Publishing {
     }
 
     pub(super) const fn is_done(&self) -> bool {
-        self.missing == 0
+        self.missing == 0 || self.is_in_doubt
+    }
+
+    pub(super) const fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt
     }
 
     pub(super) fn take_landed(&mut self) -> Vec<Result<Placed, Refusal>> {

@@ -243,15 +243,16 @@ impl Sequencer {
         // A batch may be larger than that by itself, but no more than one frame.
         let fits_alone = submissions.len() > 1 && self.pending_bytes == 0;
         let is_much = !fits_alone && self.pending_bytes + bytes > self.limits.pending_bytes_max;
-        let waits_long = self.engine.is_lasting() && !fits_alone && self.has_its_share(submissions, bytes);
+        let waits_too_much =
+            self.engine.is_lasting() && !fits_alone && self.waits_too_much(submissions, bytes);
         let is_kept_out = appended().next().is_some() && is_much
-            || waits_long
+            || waits_too_much
             || appended().any(|submission| submission.account.is_restricted());
         is_kept_out.then_some(Code::Overloaded)
     }
 
-    /// Whether as much waits as may, or as much of one account as leaves room for others.
-    fn has_its_share(&self, submissions: &[Submission<'_>], bytes: usize) -> bool {
+    /// Whether as much would wait as may not, in all or of one account, which leaves room for others.
+    fn waits_too_much(&self, submissions: &[Submission<'_>], bytes: usize) -> bool {
         let max = self.limits.pending_bytes_max;
         self.pending.len() + submissions.len() > PENDING_MAX
             || submissions.iter().any(|submission| !submission.account.may_hold(Kind::Staged, bytes, max))

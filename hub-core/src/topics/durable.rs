@@ -224,7 +224,7 @@ impl Topics {
     }
 }
 
-/// Bytes of a commit beyond which nothing more is added.
-const COMMIT_BYTES: usize = 4 << 20;
+/// Bytes of a commit beyond which nothing more is added: bounds how long publishing waits for it to be written down.
+const COMMIT_BYTES: usize = 1 << 20;
 /// Windows of which one commit tells how they stand.
-const TOLD_WINDOWS: u32 = 2_048;
+const TOLD_WINDOWS: u32 = 1_024;

@@ -144,6 +144,8 @@ impl Restoring<'_> {
                 Row::Told(since) => self.since = self.since.max(since),
             }
         }
+        // The node may have less room than it had.
+        self.topics.relieve(self.now);
         Ok(())
     }
 
@@ -290,7 +292,10 @@ impl Restoring<'_> {
     }
 
     fn put_back_windows(&mut self) {
-        for ((id, topic), held) in std::mem::take(&mut self.windows) {
+        let mut windows: Vec<_> = std::mem::take(&mut self.windows).into_iter().collect();
+        // Where there are too many, those go that were used longest ago.
+        windows.sort_by_key(|(_, held)| held.told);
+        for ((id, topic), held) in windows {
             let Ok(name) = TopicName::parse(&topic) else { continue };
             if held.told < self.since || lock(&self.topics.names).log_of(&name) != self.log {
                 continue;

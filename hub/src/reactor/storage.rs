@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::log::rows::reading::Unreadable;
@@ -13,6 +14,7 @@ use tidewire_hub_core::topics::durable::Committer;
 use tidewire_hub_core::topics::restoring::{Found, Restored};
 use tidewire_protocol::number::Epoch;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::config::durability::DISK_LOG;
@@ -170,7 +172,9 @@ impl Storage {
         let (done, closed) = oneshot::channel();
         *self.state.closing.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
         self.wake();
-        let _ = closed.await;
+        if timeout(CLOSE_TIME, closed).await.is_err() {
+            warn!(target: "storage", "the disk does not answer, so the log did not end in good order");
+        }
     }
 
     /// What operators are told. Asks the system for files: not for a thread of the runtime.
@@ -188,3 +192,6 @@ impl Storage {
         }
     }
 }
+
+/// So long the hub waits for what is being stored when it ends.
+const CLOSE_TIME: Duration = Duration::from_secs(10);

@@ -49,7 +49,6 @@ impl Writer {
     /// Stores what comes, until somebody has it end.
     pub(super) fn run(mut self, woken: &Receiver<()>) {
         loop {
-            self.look_for_room();
             while self.store_one() {}
             if let Some(done) = self.state.closing.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 if let Err(error) = self.store.close() {
@@ -66,6 +65,7 @@ impl Writer {
 
     /// Stores a commit; whether there may be another.
     fn store_one(&mut self) -> bool {
+        self.look_for_room();
         if self.state.has_failed.load(Ordering::Relaxed) {
             return false;
         }
