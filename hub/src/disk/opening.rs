@@ -27,6 +27,8 @@ pub struct Opening {
     sizes: Sizes,
     head: Option<Head>,
     survey: Option<Survey>,
+    /// What the start's number is where `HEAD` is lost.
+    boot_without_head: u64,
     lock: DriveFile,
 }
 
@@ -67,7 +69,7 @@ pub enum OpenError {
     /// Nobody may.
     #[error("{} is mounted read-only: mount it for writing, or name another directory", .0.display())]
     ReadOnly(PathBuf),
-    /// There is no room for the last segment to be copied, or for a first one.
+    /// There is no room for a first segment, or where none can be written over for a copy of the last.
     #[error("the disk of {} is full: make room for some 100 MB, and start again", .0.display())]
     Full(PathBuf),
     /// The system says something else.
@@ -103,7 +105,9 @@ impl Opening {
         let head_path = directory.join(HEAD);
         let head = head::read(&drive, &head_path, id).map_err(|error| refusal(&head_path, error))?;
         let files = Files::new(drive, id, folder);
-        Ok(Self { directory: directory.to_owned(), files, sizes, head, survey: None, lock })
+        let boot_without_head = boot_without_head();
+        let directory = directory.to_owned();
+        Ok(Self { directory, files, sizes, head, survey: None, boot_without_head, lock })
     }
 
     /// Whether the hub that had it before stopped in good order, or none ever had.
@@ -116,7 +120,8 @@ impl Opening {
     #[must_use]
     pub fn boot(&self) -> u64 {
         let is_empty = self.survey.as_ref().is_none_or(|survey| survey.report.segments == 0);
-        self.head.map_or_else(|| first_boot(!is_empty), |head| head.boot + 1)
+        let without_head = if is_empty { 1 } else { self.boot_without_head };
+        self.head.map_or(without_head, |head| head.boot + 1)
     }
 
     /// The segments that there are.
@@ -154,7 +159,7 @@ impl Opening {
 
     fn started(self) -> io::Result<Store> {
         let boot = self.boot();
-        let Self { directory, files, sizes, head: before, survey, lock } = self;
+        let Self { directory, files, sizes, head: before, survey, lock, .. } = self;
         let Survey { report, last, spare } = survey.unwrap_or_default();
         let mut head = Head { clean: false, boot, ..before.unwrap_or_default() };
         let mut head_file = HeadFile::open(&files.drive, &directory.join(HEAD), files.directory, before)?;
@@ -206,7 +211,12 @@ fn go_on(
     if left.is_some() && report.torn.is_none() {
         return Segment::go_on(files, last.number, end);
     }
-    Segment::make(files, last.number, &last.bytes[..last.end], sizes)
+    let whole = &last.bytes[..last.end];
+    match Segment::make(files, last.number, whole, sizes) {
+        // What fills the disk may be removed once the hub is there again.
+        Err(error) if drive::is_full(&error) => Segment::overwrite(files, last.number, whole, sizes),
+        made => made,
+    }
 }
 
 fn take_lock(drive: &Drive, directory: &Path) -> Result<DriveFile, OpenError> {
@@ -244,9 +254,8 @@ fn is_free(directory: &Path) -> io::Result<bool> {
 
 /// Where `HEAD` is lost nobody knows how often it was started. No directory is started more than once a second on
 /// average, so the time is above all that were.
-fn first_boot(head_is_lost: bool) -> u64 {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs());
-    if head_is_lost { seconds } else { 1 }
+fn boot_without_head() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs())
 }
 
 fn refusal(path: &Path, source: io::Error) -> OpenError {
@@ -566,6 +575,40 @@ mod tests {
         log.change(log.segment(1), |bytes| bytes.truncate(places(&THREE)[2]));
         log.start();
         assert!(copied());
+    }
+
+    /// A commit that was in doubt, and is there after all, is served from then on.
+    #[test]
+    fn what_surfaced_at_a_start_is_missed_later() {
+        let log = Log::with(&THREE[..1]);
+        log.drive.faults.fail(Operation::Sync, ".seg.new", 1, io::ErrorKind::Other);
+        append(&mut log.start().0, THREE[1]).unwrap_err();
+        assert_eq!(log.start().2, commits(1, &THREE[..2]));
+        log.change(log.segment(1), |bytes| bytes.truncate(places(&THREE)[1]));
+        let lost = LostAnswered { answered: CommitNumber(2), found: CommitNumber(1) };
+        assert_eq!(log.start().1.lost_answered, Some(lost));
+    }
+
+    #[test]
+    fn a_full_disk_is_started_from() {
+        let at = places(&THREE);
+        for cut in [10, at[2], at[3] - 1, at[3]] {
+            let log = Log::with(&THREE);
+            log.change(log.segment(1), |bytes| bytes.truncate(cut));
+            fs::remove_file(log.folder.join("HEAD")).unwrap();
+            log.drive.faults.fail(Operation::Write, ".seg.new", 0, io::ErrorKind::StorageFull);
+            log.drive.faults.asked();
+            let (store, _, found) = log.start();
+            let over = (Operation::Write, "00000000000000000001.seg".to_owned());
+            assert!(log.drive.faults.asked().contains(&over));
+            store.close().unwrap();
+            let (mut store, report, again) = log.start();
+            assert!(report.is_whole() && report.torn.is_none(), "{cut} {report}");
+            assert_eq!(again, found);
+            append(&mut store, b"next").unwrap();
+            drop(store);
+            assert_eq!(log.start().2[found.len()..], commits(found.len() as u64 + 1, &[b"next"]));
+        }
     }
 
     /// The bytes that were read are served, whatever the system would show of the file by then.

@@ -68,9 +68,8 @@ impl Segment {
         content: &[u8],
         sizes: &Sizes,
     ) -> io::Result<Self> {
-        let header = segment_header(files.directory, number);
-        let content = if content.len() < header.len() { &header } else { content };
-        let filled = Self::of(files, files.drive.open(path)?, number).filled(content, sizes);
+        let empty = Self::of(files, files.drive.open(path)?, number);
+        let filled = empty.file.truncate(0).and_then(|()| empty.filled(files, content, sizes));
         if filled.is_err() {
             // A full disk gets its room back; what stays is removed when the directory is opened.
             let _ = files.drive.remove(path);
@@ -78,8 +77,22 @@ impl Segment {
         filled
     }
 
-    fn filled(mut self, content: &[u8], sizes: &Sizes) -> io::Result<Self> {
-        self.file.truncate(0)?;
+    /// Writes the same over what a segment holds, and cuts off the rest: for want of room for a copy. What was on the disk
+    /// is the same as what is written, but for commits that nobody was answered.
+    pub(crate) fn overwrite(
+        files: &Files,
+        number: SegmentNumber,
+        content: &[u8],
+        sizes: &Sizes,
+    ) -> io::Result<Self> {
+        let segment = Self::go_on(files, number, content.len() as u64)?;
+        segment.file.truncate(segment.end)?;
+        Self { allocated: Some(segment.end), ..segment }.filled(files, content, sizes)
+    }
+
+    fn filled(mut self, files: &Files, content: &[u8], sizes: &Sizes) -> io::Result<Self> {
+        let header = segment_header(files.directory, self.number);
+        let content = if content.len() < header.len() { &header } else { content };
         self.end = content.len() as u64;
         self.reserve(self.end, sizes)?;
         self.file.write_at(content, 0)?;

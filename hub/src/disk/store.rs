@@ -341,13 +341,25 @@ mod tests {
             }
             let before = store.next().0;
             assert_eq!(append(&mut store, b"short").unwrap().number.0, before);
-            append(&mut store, &[4; 200]).unwrap();
             drop(store);
-            let (_, report, found) = log.start();
+            // Nothing is left of the longer one.
+            let (mut store, report, found) = log.start();
             assert!(report.is_whole() && report.torn.is_none(), "{operation:?} {report}");
-            let bodies: Vec<_> = found.into_iter().map(|(_, body)| body).collect();
-            assert_eq!(bodies[bodies.len() - 2..], [b"short".to_vec(), vec![4; 200]]);
+            assert_eq!(found.last(), Some(&(before, b"short".to_vec())));
+            assert_eq!(append(&mut store, b"next").unwrap().number.0, before + 1);
         }
+    }
+
+    #[test]
+    fn the_last_room_is_used_though_there_is_none_to_spare() {
+        let log = Log::new();
+        let (mut store, ..) = log.start();
+        log.drive.faults.fail(Operation::Allocate, "", 0, io::ErrorKind::StorageFull);
+        append(&mut store, &[1; 100]).unwrap();
+        assert!(log.drive.faults.none_is_left());
+        append(&mut store, b"two").unwrap();
+        drop(store);
+        assert_eq!(log.start().2, commits(1, &[&[1; 100], b"two"]));
     }
 
     #[test]
