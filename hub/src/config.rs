@@ -47,7 +47,7 @@ mod fields;
 
 mod summary;
 
-pub mod durability;
+mod durability;
 
 mod bounds;
 

@@ -41,6 +41,10 @@ mod writer;
 
 mod tidier;
 
+mod storing;
+
+pub mod logs;
+
 mod checker;
 
 mod sources;

@@ -18,6 +18,8 @@ use crate::tail::{Keep, Source, Tail, Terms};
 use crate::topic::{NAME_BYTES, Topic, name_bytes};
 use crate::trie::{Progress, Trie};
 
+pub mod stored;
+
 /// What topics keep, by pattern; the first match counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicRule {
@@ -208,53 +210,6 @@ impl Directory {
             return Some(Arc::clone(topic));
         }
         account.may_hold(Kind::Names, name_bytes(name), self.room).then(|| self.make(name, account))
-    }
-
-    /// The topic of a name that outlived the hub, whatever room there is.
-    pub fn restore(&mut self, name: &TopicName, account: &Arc<Account>) -> Arc<Topic> {
-        self.find(name).cloned().unwrap_or_else(|| self.make(name, account))
-    }
-
-    /// A name of a log went in an earlier life of the hub, when its last message was that; unless it is a topic now.
-    pub fn restore_gone(&mut self, name: &TopicName, log: u8, last: Offset) {
-        if self.find(name).is_none() && self.log_of(name) == log {
-            self.went(name, log, last);
-        }
-    }
-
-    /// So far reaches what may have been of names of a log that left no trace.
-    pub fn restore_floor(&mut self, log: u8, last: Offset) {
-        self.forgotten.raise(log, last);
-    }
-
-    /// A topic of an earlier life of the hub was forgotten there without a trace.
-    pub fn unmake(&mut self, topic: &Arc<Topic>) {
-        if self.find(&topic.name).is_some_and(|known| Arc::ptr_eq(known, topic)) {
-            self.topics.remove(topic.name.as_str());
-            self.count -= 1;
-            self.metrics.topics.sub(1);
-        }
-    }
-
-    /// Some of what a durable log has to say of names: its topics, and names that went. Tells how far that came.
-    pub fn list_stored(
-        &self,
-        log: u8,
-        progress: &Progress,
-        mut topic: impl FnMut(&Arc<Topic>),
-        mut gone: impl FnMut(Going, Offset),
-    ) -> Progress {
-        self.topics.list_all(progress, (STEPS_MAX, STEPS_MORE), |leaf| match leaf {
-            Leaf::Topic(known) if known.log == log => topic(known),
-            Leaf::Gone(of, last, going) if *of == log => gone(*going, *last),
-            Leaf::Topic(_) | Leaf::Gone(..) => {}
-        })
-    }
-
-    /// The name that went then.
-    #[must_use]
-    pub fn gone_name(&self, going: Going) -> Option<&TopicName> {
-        self.forgotten.name(going)
     }
 
     fn make(&mut self, name: &TopicName, account: &Arc<Account>) -> Arc<Topic> {

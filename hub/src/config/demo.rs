@@ -4,7 +4,7 @@ use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
 
-use crate::config::durability::MEMORY_LOG;
+use crate::reactor::logs::MEMORY_LOG;
 
 /// The demo's rules, to stand behind those that are written: the first match counts. What they keep is in `log`.
 pub(super) fn rules(log: u8) -> impl Iterator<Item = TopicRule> {

@@ -6,11 +6,7 @@ use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
 
 use crate::config::problem::{Problem, Warning, Written};
-
-/// The log of topics in memory. Every hub has it, and it is the first.
-pub const MEMORY_LOG: u8 = 0;
-/// The log of topics in the data directory, of hubs that have one.
-pub const DISK_LOG: u8 = 1;
+use crate::reactor::logs::{DISK_LOG, MEMORY_LOG};
 
 /// The data directory that is written: a path from the working directory on, as on a command line.
 pub(super) fn data_dir(written: &Written<String>, problems: &mut Vec<Problem>) -> Option<PathBuf> {

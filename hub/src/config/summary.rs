@@ -7,8 +7,8 @@ use tidewire_hub_core::access::{AccessRule, Who, Word};
 
 use crate::config::Config;
 use crate::config::bounds::Limits;
-use crate::config::durability::MEMORY_LOG;
 use crate::gate::listener::Address;
+use crate::reactor::logs::MEMORY_LOG;
 use crate::tls::Tls;
 use crate::tokens::key::Key;
 use crate::tokens::mapping::Mapping;

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -17,10 +17,11 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::config::durability::DISK_LOG;
 use crate::disk::files::Files;
 use crate::disk::opening::{OpenError, Opening, Sizes};
 use crate::reactor::FatalEnd;
+use crate::reactor::logs::DISK_LOG;
+use crate::reactor::storing::Storing;
 use crate::reactor::writer::Writer;
 
 /// A directory that was read, before there is a hub.
@@ -54,23 +55,9 @@ pub enum StorageError {
 /// The thread that stores.
 #[derive(Debug)]
 pub struct Storage {
-    state: Arc<State>,
+    state: Arc<Storing>,
     wake: mpsc::SyncSender<()>,
     files: Files,
-}
-
-/// What a durable log does.
-#[derive(Debug, Default)]
-pub(super) struct State {
-    /// A write failed: it takes nothing more.
-    pub(super) has_failed: AtomicBool,
-    /// The disk is nearly full: it takes no messages.
-    pub(super) is_full: AtomicBool,
-    pub(super) commits: AtomicU64,
-    pub(super) commit_bytes: AtomicU64,
-    pub(super) commit_micros: AtomicU64,
-    /// Whoever waits for it to end in good order.
-    pub(super) closing: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 /// What operators are told of it.
@@ -137,7 +124,7 @@ impl Opened {
             target: "storage",
             "the log has {count} topics, {messages} messages and {windows} windows of producers"
         );
-        let (files, state) = (store.files(), Arc::<State>::default());
+        let (files, state) = (store.files(), Arc::<Storing>::default());
         let (wake, woken) = mpsc::sync_channel(1);
         let waker = wake.clone();
         topics.on_commit(Box::new(move || {
@@ -179,7 +166,7 @@ impl Storage {
 
     /// What operators are told. Asks the system for files: not for a thread of the runtime.
     pub fn measure(&self) -> Measured {
-        let State { has_failed, is_full, commits, commit_bytes, commit_micros, .. } = &*self.state;
+        let Storing { has_failed, is_full, commits, commit_bytes, commit_micros, .. } = &*self.state;
         let segments = self.files.segments().unwrap_or_default();
         Measured {
             has_failed: has_failed.load(Ordering::Relaxed),

@@ -14,9 +14,9 @@ use tidewire_hub_core::topics::Topics;
 use tidewire_protocol::number::Offset;
 use tracing::warn;
 
-use crate::config::durability::DISK_LOG;
 use crate::disk::files::Files;
 use crate::disk::store::{Spare, SpareOrder};
+use crate::reactor::logs::DISK_LOG;
 
 /// What there is to do.
 #[derive(Debug)]

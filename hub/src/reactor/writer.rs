@@ -15,7 +15,7 @@ use tidewire_hub_core::topics::durable::Committer;
 use tracing::{error, info, warn};
 
 use crate::disk::store::{AppendError, Spare, Store};
-use crate::reactor::storage::State;
+use crate::reactor::storing::Storing;
 use crate::reactor::tidier::{Chore, Tidier};
 
 /// Owns the files of the durable log.
@@ -23,7 +23,7 @@ pub(super) struct Writer {
     topics: Arc<Topics>,
     store: Store,
     committer: Committer,
-    state: Arc<State>,
+    state: Arc<Storing>,
     frame: Vec<u8>,
     chores: Sender<Chore>,
     spares: Receiver<Spare>,
@@ -36,7 +36,7 @@ impl Writer {
         topics: Arc<Topics>,
         store: Store,
         committer: Committer,
-        state: Arc<State>,
+        state: Arc<Storing>,
     ) -> io::Result<Self> {
         let (chores, taken) = channel();
         let (made, spares) = channel();
