@@ -198,9 +198,13 @@ impl Topics {
         found.gone = went.into_iter().filter_map(name).collect();
         drop(names);
         for topic in listed {
-            let Some(number) = topic.stored.number() else { continue };
             let (gone, last) = topic.tail.stored_bounds();
-            found.topics.push((number, topic.name.clone(), gone, last));
+            match topic.stored.number() {
+                Some(number) => found.topics.push((number, topic.name.clone(), gone, last)),
+                // It came back, and nothing of that is stored: its name still stands for what went.
+                None if last > Offset(0) => found.gone.push((topic.name.clone(), last)),
+                None => {}
+            }
         }
         found
     }

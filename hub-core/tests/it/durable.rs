@@ -314,3 +314,29 @@ fn names_that_went_are_remembered_over_a_start_and_those_that_nobody_told_of_aga
         lasting.hub.shard.gone(lasting.hub.now, id);
     }
 }
+
+#[test]
+fn a_name_that_came_back_and_has_nothing_stored_is_told_as_one_that_went() {
+    let age = Retention { age_ms: Some(1_000), ..ALL };
+    let mut lasting = Lasting::new(Limits::default(), vec![rule(">", age)]);
+    let id = lasting.client("a.b");
+    assert_eq!(lasting.publishes(id, 1, b"m"), [Heard::Acked(1, 1)]);
+    lasting.hub.shard.gone(lasting.hub.now, id);
+    lasting.hub.wait(60_000);
+    assert_eq!(lasting.hub.topics.metrics().topics.value(), 0, "it went");
+    let id = lasting.client("a.b");
+    lasting.committer.set_takes(&lasting.hub.topics, Takes::NoMessages);
+    lasting.hub.publish(id, 2, b"n");
+    assert_eq!(lasting.hub.heard(id), [Heard::Refused(2, Code::NotStored)]);
+    assert_eq!(lasting.hub.topics.metrics().topics.value(), 1, "it came back");
+    lasting.committer.tell_anew(lasting.disk.next);
+    lasting.store();
+    // Nothing but what was told anew says how far it had gone.
+    let (now, mut disk) = (lasting.hub.now, lasting.disk);
+    disk.commits.drain(..disk.commits.len() - 1);
+    lasting = disk.start(now, Limits::default(), vec![rule(">", age)]);
+    let id = lasting.hub.client(3);
+    lasting.hub.subscribe(id, "a.b", after(0), WhenSlow::CatchUp);
+    let heard = lasting.hub.heard(id);
+    assert!(matches!(heard[0], Heard::Subscribed(_, 1, Some((1, 1, _)))), "{heard:?}");
+}
