@@ -4,6 +4,7 @@ use crate::frames::{
     CommitNumber, DirectoryId, FRAME_HEADER_BYTES, FRAME_MAGIC, Header, SEGMENT_HEADER_BYTES, Seeds,
     SegmentNumber, segment_header,
 };
+use crate::mutant::{self, Mutant};
 
 /// Goes through the bytes of a segment. Behind damage it goes on with the next frame that is whole, at whatever byte
 /// that begins. The last item, and no other, is [`Item::End`] or [`Item::Torn`].
@@ -83,7 +84,12 @@ impl<'a> Scan<'a> {
     }
 
     fn frame(&self, at: usize, header: Header) -> Option<Frame<'a>> {
-        let body = self.bytes.get(at + FRAME_HEADER_BYTES..)?.get(..header.body_bytes())?;
+        let rest = self.bytes.get(at + FRAME_HEADER_BYTES..)?;
+        if mutant::active(Mutant::CommitTakenInPart) {
+            let body = rest.get(..header.body_bytes()).unwrap_or(rest);
+            return Some(Frame { number: header.number, at, body });
+        }
+        let body = rest.get(..header.body_bytes())?;
         let holds = crc32c::crc32c_append(self.seeds.body, body) == header.body_crc;
         holds.then_some(Frame { number: header.number, at, body })
     }
