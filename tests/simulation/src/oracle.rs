@@ -1,14 +1,14 @@
 //! What is true: every message that was published, every one that became visible, and what each listener was
 //! told. It sees more than any client may, and objects to the first thing that does not fit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
 use tidewire_protocol::block;
 use tidewire_protocol::number::{Epoch, Offset};
 
-use crate::names::{FOREIGN, SelectorIndex, TOPICS, TopicIndex, audience_of, topic_named};
+use crate::names::{FOREIGN, SelectorIndex, TOPICS, TopicIndex, topic_named};
 use crate::oracle::asking::Asking;
 use crate::oracle::batches::{Batch, Open};
 use crate::oracle::closing::Closing;
@@ -22,6 +22,8 @@ use crate::setup::Setup;
 pub mod asking;
 
 pub mod calls;
+
+pub mod restoring;
 
 pub mod pages;
 
@@ -49,8 +51,10 @@ pub type Uid = u32;
 /// Everything that is known to be true.
 #[derive(Debug, Default)]
 pub struct Oracle {
-    /// One or several per life of the hub, those of the last life last.
+    /// Every log that ever was.
     pub logs: Vec<Log>,
+    /// Which of them each life of the hub had: a durable one may be in several lives.
+    pub lives: Vec<Vec<usize>>,
     /// How many the hub has.
     pub logs_each: usize,
     /// The log of each topic, by its place among them.
@@ -61,12 +65,16 @@ pub struct Oracle {
     pub listeners: Vec<Listening>,
     /// Questions that are not answered yet, by their place among the listeners.
     pub questions: BTreeMap<usize, Asking>,
+    /// Which of a life's logs is durable.
+    pub durable: Option<usize>,
     /// Whether the hub keeps everything.
     pub keeps_all: bool,
     /// Whether the hub may forget what a publisher did that is away.
     pub forgets: bool,
     /// Topics that keep nothing to be asked for.
     pub bare: [bool; TOPICS],
+    /// So many messages each topic keeps for sure; none where that depends on more than their number.
+    pub kept_counts: [Option<u64>; TOPICS],
     /// Topics that rules closed.
     pub closing: Closing,
     /// Incarnations that were signed in by this life: (producer, highest incarnation, time).
@@ -81,6 +89,8 @@ pub struct Oracle {
     places: Places,
     /// By log, the batch of which more must become visible at once.
     open: BTreeMap<usize, Open>,
+    /// What is in a durable log, by the log.
+    landed: BTreeSet<(usize, Uid)>,
     /// The first thing that did not fit.
     violation: Option<String>,
     /// The system's clock.
@@ -120,9 +130,10 @@ impl Oracle {
     /// One that knows nothing yet.
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
-        let Setup { keeps_all, forgets, logs: logs_each, .. } = *setup;
-        let (bare, log_of) = (setup.bare(), setup.log_of());
-        Self { keeps_all, forgets, bare, logs_each, log_of, ..Self::default() }
+        let Setup { keeps_all, forgets, logs: logs_each, durable, .. } = *setup;
+        let (bare, log_of, kept_counts) = (setup.bare(), setup.log_of(), setup.kept_counts());
+        let durable = durable.map(usize::from);
+        Self { keeps_all, forgets, durable, bare, kept_counts, logs_each, log_of, ..Self::default() }
     }
 
     /// The first thing that did not fit.
@@ -149,15 +160,38 @@ impl Oracle {
             by_selector: std::array::from_fn(|_| Vec::new()),
             visible: 0,
             has_unseen: false,
+            unshown: Vec::new(),
         };
-        self.logs.extend(epochs.iter().enumerate().map(log));
+        let mut life = Vec::new();
+        for (index, epoch) in epochs.iter().enumerate() {
+            let kept = self.logs.iter().position(|log| self.durable == Some(index) && log.epoch == *epoch);
+            life.push(kept.unwrap_or(self.logs.len()));
+            if kept.is_none() {
+                self.logs.push(log((index, epoch)));
+            }
+        }
+        self.lives.push(life);
     }
 
     /// The logs of the life that was `back` lives ago; none if there was none.
     #[must_use]
-    pub fn life(&self, back: usize) -> Range<usize> {
-        let end = self.logs.len().saturating_sub(back * self.logs_each);
-        end.saturating_sub(self.logs_each)..end
+    pub fn life(&self, back: usize) -> Vec<usize> {
+        let life = self.lives.len().checked_sub(back + 1).map(|life| &self.lives[life]);
+        life.cloned().unwrap_or_default()
+    }
+
+    /// Whether the log of a publish has become another since the first of its kind.
+    #[must_use]
+    pub fn began_anew(&self, uid: Uid) -> bool {
+        let topic = usize::from(self.publishes[uid as usize].topic);
+        let its = self.log_of.get(topic).copied().map_or(0, usize::from);
+        self.logs.iter().filter(|log| log.index == its).count() > 1
+    }
+
+    /// The place of one of the logs that live.
+    #[must_use]
+    pub(crate) fn living(&self, log: usize) -> usize {
+        self.lives.last().map_or(log, |life| life[log])
     }
 
     /// Which of the logs of a life a selector's messages are in: a topic's in one, a pattern's in all.
@@ -239,27 +273,27 @@ impl Oracle {
         if self.log_of.get(usize::from(publish.topic)).is_some_and(|of| usize::from(*of) != log) {
             self.object(format_args!("#{uid} of topic {} is in log {log}", publish.topic));
         }
-        let place = self.life(0).start + log;
+        let place = self.living(log);
         self.check_tag(place, uid, &publish, message.tag.0);
+        if self.durable == Some(log) && !self.landed.insert((place, uid)) && !self.forgets {
+            self.object(format_args!("#{uid} is in the durable log twice: {record:?} {publish:?}"));
+        }
         let log = &mut self.logs[place];
         if let Err(objection) = self.time.check(&record, log.records.last()) {
             return self.object(objection);
         }
-        let visible = std::mem::replace(&mut log.visible, record.offset);
+        let visible = log.visible;
         if record.offset <= visible {
             return self.object(format_args!("offset {} became visible after {visible}", record.offset));
         }
-        for selector in audience_of(publish.topic) {
-            log.by_selector[usize::from(*selector)].push(log.records.len() as u32);
-        }
-        log.records.push(record);
+        log.push(record, publish.topic);
         self.publishes[uid as usize].seen += 1;
         self.check_batch(place, uid);
     }
 
     /// Some of what became visible, up to an offset, was dropped before the oracle could look.
     pub fn missed_some(&mut self, log: usize, upto: Offset) {
-        let place = self.life(0).start + log;
+        let place = self.living(log);
         let log = &mut self.logs[place];
         log.has_unseen = true;
         log.visible = log.visible.max(upto.0);
@@ -267,7 +301,7 @@ impl Oracle {
 
     /// So far it has become visible, of which the last may have been among what was dropped.
     pub fn reached(&mut self, log: usize, offset: u64) {
-        let place = self.life(0).start + log;
+        let place = self.living(log);
         self.logs[place].visible = self.logs[place].visible.max(offset);
     }
 

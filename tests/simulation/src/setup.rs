@@ -31,6 +31,12 @@ pub struct Setup {
     pub late_engine: bool,
     /// The log whose engine that is.
     pub late_log: u8,
+    /// The log that outlives the hub, if one does.
+    pub durable: Option<u8>,
+    /// Whether what is safe on its disk may be changed.
+    pub damages: bool,
+    /// Bytes of a segment of that log, about.
+    pub segment_bytes: usize,
     /// Everything is kept: then no gap but a change of epoch has an excuse.
     pub keeps_all: bool,
     /// Whether the hub may forget what a publisher did that is away.
@@ -80,6 +86,9 @@ impl Setup {
             logs: 1,
             late_engine: false,
             late_log: 0,
+            durable: None,
+            damages: false,
+            segment_bytes: 4_000,
             keeps_all: true,
             forgets: false,
             has_little_room: false,
@@ -129,6 +138,9 @@ impl Setup {
             logs,
             late_engine: random.one_in(2),
             late_log,
+            durable: None,
+            damages: false,
+            segment_bytes: 4_000,
             keeps_all,
             forgets: !keeps_all,
             has_little_room: false,
@@ -145,7 +157,7 @@ impl Setup {
             round_ms: random.magnitude(60_000, 600_000),
             night_ms: NIGHT_MS_MAX,
         };
-        let mut setup = setup.with_a_topic_of_an_age();
+        let mut setup = setup.with_a_topic_of_an_age().with_a_durable_log();
         setup.hub.access = Access::of(setup.base_rules());
         if Random::new(seed ^ WINDOWS_SEED).one_in(2) { setup.with_little_room() } else { setup }
     }
@@ -157,6 +169,24 @@ impl Setup {
             let age_ms = retention.age_ms.or(Some(60_000));
             *retention = Retention { none: false, count: None, bytes: None, age_ms };
         }
+        self
+    }
+
+    /// In some worlds a log is durable, and the hub ends more often.
+    fn with_a_durable_log(mut self) -> Self {
+        let disks = &mut Random::new(self.seed ^ DURABLE_SEED);
+        if !disks.one_in(3) {
+            return self;
+        }
+        let durable = disks.below(self.logs as u64) as u8;
+        self.late_engine &= self.late_log != durable;
+        self.durable = Some(durable);
+        self.segment_bytes = disks.magnitude(200, 100_000) as usize;
+        // Where something is lost, that may be messages, and what producers did.
+        self.damages = disks.one_in(4);
+        self.forgets |= self.damages;
+        self.keeps_all &= !self.damages;
+        self.hub_fault_ms = disks.magnitude(8_000, 150_000);
         self
     }
 
@@ -190,6 +220,18 @@ impl Setup {
     #[must_use]
     pub fn bare(&self) -> [bool; TOPICS] {
         std::array::from_fn(|topic| self.rule_of(topic).is_some_and(|rule| rule.retention.none))
+    }
+
+    /// How many messages each topic keeps for sure; none where that depends on more than their number.
+    #[must_use]
+    pub fn kept_counts(&self) -> [Option<u64>; TOPICS] {
+        let is_roomy = self.hub.limits.node_bytes_max >= ROOMY_BYTES;
+        std::array::from_fn(|topic| match self.rule_of(topic)?.retention {
+            Retention { none: false, count, bytes: None, age_ms: None } if is_roomy => {
+                Some(count.unwrap_or(u64::from(u32::MAX)))
+            }
+            Retention { .. } => None,
+        })
     }
 
     /// In which log each topic is.
@@ -263,6 +305,8 @@ pub fn rule(pattern: &str, retention: Retention) -> TopicRule {
     TopicRule { pattern: Pattern::parse(pattern).expect("a pattern"), retention, log: 0 }
 }
 
+/// A node with so much room never drops anything for want of it here.
+pub const ROOMY_BYTES: usize = 1 << 24;
 /// Each client has one party more at times.
 const PARTIES_MAX: usize = 2;
 /// Sets the chance for windows apart from the others of a seed.
@@ -277,6 +321,8 @@ const LOGS_SEED: u64 = 0x1095;
 pub const LEFT_OUT: [&str; 2] = ["d", ">"];
 /// Sets the chance for tokens apart.
 const TOKENS_SEED: u64 = 0x70ce;
+/// Sets the chance for durable logs apart.
+const DURABLE_SEED: u64 = 0xd04;
 /// Sets the chance for event streams apart.
 const SOURCES_SEED: u64 = 0x55e;
 /// Sets the chance for calls apart.

@@ -8,6 +8,7 @@ use std::fmt;
 use tidewire_client_core::input::Input;
 use tidewire_client_core::output::Event as ClientEvent;
 
+use crate::oracle::restoring::Stand;
 use crate::oracle::{Oracle, Uid};
 use crate::queue::Queue;
 use crate::random::Random;
@@ -19,10 +20,12 @@ use crate::world::hostile::Hostile;
 use crate::world::hub::Hub;
 use crate::world::link::Link;
 use crate::world::sources::Source;
+use crate::world::storing::Storing;
 use crate::world::tokens::Token;
 
 mod application;
 mod asking;
+mod opening;
 mod upkeep;
 mod weather;
 
@@ -35,9 +38,14 @@ mod parties;
 pub mod sources;
 mod travel;
 
+mod engines;
+pub mod storing;
+
 pub mod actor;
 pub mod event;
 pub mod hub;
+
+pub mod disk;
 
 pub mod link;
 
@@ -56,6 +64,10 @@ pub struct World {
     pub oracle: Oracle,
     /// The hub, unless it is down.
     pub hub: Option<Hub>,
+    /// Whoever has the disk, if a log is durable.
+    pub storing: Option<Storing>,
+    /// How the durable log stood when the last hub ended.
+    stand: Option<Stand>,
     /// Every client there ever was.
     pub actors: Vec<Actor>,
     /// Clients that keep no rule.
@@ -127,6 +139,8 @@ impl World {
             batches: Random::new(setup.seed ^ 0xba7c),
             oracle: Oracle::new(&setup),
             hub: None,
+            storing: Storing::new(&setup),
+            stand: None,
             actors: Vec::new(),
             hostiles: Vec::new(),
             sources: Vec::new(),
@@ -223,7 +237,10 @@ impl World {
             Event::Correct => self.befall_clock(),
             Event::HubUp => self.start_hub(),
             Event::Rules => self.change_rules(),
-            Event::Engine => self.store(),
+            Event::Engine => self.complete_some(),
+            Event::Store => self.store_on(),
+            Event::Room => self.room_again(),
+            Event::Failed => self.stop_failed(),
             Event::Read => self.read_on(),
             Event::Sweep => self.sweep(),
             Event::Suspend(actor) => self.tell(actor, Input::Suspend),
@@ -263,6 +280,7 @@ impl World {
         self.plan_read();
         self.plan_answers();
         self.plan_checks();
+        self.plan_storing();
         if let Some(hub) = &mut self.hub {
             hub.touched = touched;
         }
@@ -311,57 +329,6 @@ impl World {
         self.queue.push(self.now + ms, chance, event);
     }
 
-    fn store(&mut self) {
-        self.engine_due = false;
-        if self.engine_held {
-            return;
-        }
-        let fails = !self.calm && self.random.one_in(50);
-        let chance = self.random.below(1 << 30);
-        if fails {
-            self.tally.faults += 1;
-        }
-        if self.hub.as_mut().is_some_and(|hub| hub.store_one(chance, fails)) {
-            self.plan_engine();
-        }
-    }
-
-    /// What waits at this place in the engine is stored, or fails. `false` if nothing waits.
-    pub fn store_one(&mut self, place: u64, fails: bool) -> bool {
-        let stored = self.hub.as_mut().is_some_and(|hub| hub.store_one(place, fails));
-        self.after_step();
-        stored
-    }
-
-    fn plan_engine(&mut self) {
-        if self.setup.late_engine && !self.engine_due {
-            self.engine_due = true;
-            let late = if self.random.one_in(30) && !self.calm { 2_000 } else { 10 };
-            let wait = self.random.below(late);
-            self.after(wait, Event::Engine);
-        }
-    }
-
-    fn read_on(&mut self) {
-        self.read_due = false;
-        // In calm nothing waits for a disk: what many asked for is to be done within it.
-        let steps = if self.calm { CALM_READS } else { 1 };
-        if let Some(hub) = &self.hub {
-            (0..steps).take_while(|_| hub.read_on(self.now)).for_each(drop);
-        }
-    }
-
-    /// Reads of many topics come late, and step by step, as from a disk.
-    fn plan_read(&mut self) {
-        let waits = self.hub.as_ref().is_some_and(|hub| hub.read_waits());
-        if waits && !self.read_due {
-            self.read_due = true;
-            let late = if self.random.one_in(10) && !self.calm { 1_000 } else { 4 };
-            let wait = self.random.below(late);
-            self.after(wait, Event::Read);
-        }
-    }
-
     fn check_calm(&mut self) {
         if self.oracle.violation().is_some() {
             return;
@@ -390,8 +357,6 @@ impl World {
 
 /// When worlds begin: long enough after 1970 for any clock.
 pub const BEGINNING_MS: u64 = 1_700_000_000_000;
-/// Steps of reads at once in calm.
-const CALM_READS: usize = 64;
 /// Everything must have arrived so long after the last fault.
 const CALM_MS: u64 = 30_000;
 /// More steps within a millisecond mean that something goes round in circles.

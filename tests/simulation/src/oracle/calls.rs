@@ -37,7 +37,7 @@ impl Oracle {
     pub fn call_placed(&mut self, uid: Uid, placed: Placed) {
         let known = self.log(placed.epoch).map(|log| &self.logs[log]);
         let stored = known.and_then(|log| log.record(placed.offset));
-        let is_unseen = known.is_some_and(|log| log.has_unseen && placed.offset.0 <= log.visible);
+        let is_unseen = known.is_some_and(|log| log.may_have_had(placed.offset));
         if stored.is_none_or(|record| record.uid != uid) && !(stored.is_none() && is_unseen) {
             self.object(format_args!("#{uid} is told to be at {placed:?}, and there is {stored:?}"));
         }

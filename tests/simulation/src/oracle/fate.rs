@@ -28,6 +28,8 @@ pub struct Cause {
     pub taken_over: bool,
     /// The hub may have forgotten what its client did, other than by a restart.
     pub forgets: bool,
+    /// Its durable log has lost something since.
+    pub damaged: bool,
     /// Its client's token may have been refused for good.
     pub refused: bool,
 }

@@ -275,13 +275,7 @@ impl Listening {
 
     /// What it should have by now and has not.
     #[must_use]
-    pub fn lacks(
-        &self,
-        now: u64,
-        logs: &[Log],
-        life: &Range<usize>,
-        publishes: &[Publish],
-    ) -> Option<Objection> {
+    pub fn lacks(&self, now: u64, logs: &[Log], life: &[usize], publishes: &[Publish]) -> Option<Objection> {
         let reads_on = now - self.heard_ms < READS_ON_MS;
         if self.ended || reads_on {
             return None;

@@ -2,7 +2,7 @@
 
 use tidewire_protocol::number::{Epoch, Offset};
 
-use crate::names::SELECTORS;
+use crate::names::{SELECTORS, TopicIndex, audience_of};
 use crate::oracle::Uid;
 
 /// One life of a log.
@@ -20,6 +20,8 @@ pub struct Log {
     pub visible: u64,
     /// Whether records were dropped before the oracle saw them.
     pub has_unseen: bool,
+    /// Offsets from..=to among which are some that were stored when a hub ended, and too old when the next began.
+    pub unshown: Vec<(u64, u64)>,
 }
 
 /// A message that became visible.
@@ -40,6 +42,22 @@ pub struct Record {
 }
 
 impl Log {
+    /// Whether there may have been a message at an offset that nobody saw.
+    #[must_use]
+    pub fn may_have_had(&self, offset: Offset) -> bool {
+        let is_unshown = self.unshown.iter().any(|(from, to)| (*from..=*to).contains(&offset.0));
+        is_unshown || self.has_unseen && offset.0 <= self.visible
+    }
+
+    /// A message became visible, behind all others.
+    pub fn push(&mut self, record: Record, topic: TopicIndex) {
+        for selector in audience_of(topic) {
+            self.by_selector[usize::from(*selector)].push(self.records.len() as u32);
+        }
+        self.visible = record.offset;
+        self.records.push(record);
+    }
+
     /// The message at an offset, if it was seen.
     #[must_use]
     pub fn record(&self, offset: Offset) -> Option<Record> {

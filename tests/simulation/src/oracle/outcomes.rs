@@ -2,7 +2,8 @@
 
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::output::Published;
-use tidewire_protocol::code::Code;
+use tidewire_protocol::code::{Code, Durability};
+use tidewire_protocol::number::Offset;
 
 use crate::oracle::fate::{Cause, Fate};
 use crate::oracle::{Oracle, Publish, Uid};
@@ -10,13 +11,18 @@ use crate::oracle::{Oracle, Publish, Uid};
 impl Oracle {
     /// A publisher hears that its message is in the log.
     pub fn acknowledged(&mut self, uid: Uid, published: &Published) {
-        let Some(log) = self.log(published.epoch) else {
+        let Some(place) = self.log(published.epoch) else {
             return self
                 .object(format_args!("#{uid} is acknowledged in a log that never was: {published:?}"));
         };
-        let log = &self.logs[log];
+        let log = &self.logs[place];
+        let is_synced = published.durability == Durability::Synced;
+        if published.offset > Offset(0) && is_synced != (self.durable == Some(log.index)) {
+            self.object(format_args!("#{uid} is acknowledged as {}", published.durability));
+        }
+        let log = &self.logs[place];
         let stored = log.record(published.offset);
-        let unseen_excuse = stored.is_none() && log.has_unseen && published.offset.0 <= log.visible;
+        let unseen_excuse = stored.is_none() && log.may_have_had(published.offset);
         if stored.is_none_or(|record| record.uid != uid) && !unseen_excuse {
             self.object(format_args!("#{uid} is acknowledged, but the log has {stored:?}: {published:?}"));
         }
@@ -47,6 +53,7 @@ impl Oracle {
             {
                 Fate::Failed
             }
+            Fault::Protocol(Code::OutcomeForgotten) if cause.damaged => Fate::Failed,
             Fault::Client(_) | Fault::Protocol(_) => {
                 return self.object(format_args!("#{uid} failed with {}", fault.name()));
             }

@@ -51,7 +51,7 @@ impl Oracle {
         }
         for (at, slot) in slots.enumerate() {
             let (after, upto) = (page.after[at], page.upto[at]);
-            let log = &self.logs[self.life(0)][slot];
+            let log = &self.logs[self.living(slot)];
             if self.stays(sought, page, (after, upto), log) {
                 continue;
             }

@@ -16,8 +16,10 @@ pub struct Timekeeping {
 
 impl Timekeeping {
     /// A hub begins to live: its steady clock is the simulation's, as if the system's had just been corrected.
-    pub fn begin_life(&mut self, now: u64) {
-        (self.since_ms, self.is_corrected) = (now, self.ahead_ms != 0);
+    pub fn begin_life(&mut self, now: u64, is_kept: bool) {
+        // Times that a durable log keeps may be of a clock that was corrected since.
+        let was_corrected = is_kept && self.is_corrected;
+        (self.since_ms, self.is_corrected) = (now, was_corrected || self.ahead_ms != 0);
     }
 
     /// The clock is corrected.

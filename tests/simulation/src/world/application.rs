@@ -236,7 +236,7 @@ impl World {
             _ => {
                 let back = usize::from(self.random.one_in(6));
                 let life = self.oracle.life(back);
-                let places = life.skip(self.oracle.logs_of(selector).start);
+                let places = life.into_iter().skip(self.oracle.logs_of(selector).start);
                 let places: Vec<_> = places.take(self.oracle.logs_of(selector).len()).collect();
                 if places.is_empty() {
                     return Start::Earliest;
@@ -270,7 +270,7 @@ impl World {
         listening.bounded = options.messages_max < SubscribeOptions::default().messages_max;
         listening.logs = self.oracle.logs_of(selector);
         let counted = |log: usize| (log, self.oracle.logs[log].by_selector[usize::from(selector)].len());
-        listening.began = self.oracle.life(0).map(counted).collect();
+        listening.began = self.oracle.life(0).into_iter().map(counted).collect();
         // One that wants the same as one that is being asked for shares its answer.
         if let Some(began) = self.asking_for(actor, selector, &options.from) {
             listening.began = began;

@@ -14,7 +14,7 @@ impl World {
     pub(crate) fn ask_below(&mut self, actor: usize) {
         let selector = self.random.below(SELECTORS as u64) as SelectorIndex;
         let (back, logs) = (usize::from(self.random.one_in(6)), self.oracle.logs_of(selector));
-        let life: Vec<usize> = self.oracle.life(back).skip(logs.start).take(logs.len()).collect();
+        let life: Vec<usize> = self.oracle.life(back).into_iter().skip(logs.start).take(logs.len()).collect();
         if life.is_empty() {
             return;
         }

@@ -78,7 +78,7 @@ impl World {
     /// A call begins: its request is on its way.
     fn begin_call(&mut self, caller: usize, of: Of) -> usize {
         let (token, bearer) = (self.caller_bears(caller), Arc::default());
-        self.calls.push(Call { caller, life: self.oracle.logs.len(), is_over: false, token, bearer, of });
+        self.calls.push(Call { caller, life: self.oracle.lives.len(), is_over: false, token, bearer, of });
         let call = self.calls.len() - 1;
         self.send_call(call);
         call
@@ -109,7 +109,7 @@ impl World {
         if self.calls[call].is_over {
             return;
         }
-        if self.hub.is_none() || self.calls[call].life != self.oracle.logs.len() {
+        if self.hub.is_none() || self.calls[call].life != self.oracle.lives.len() {
             return self.lose_call(call);
         }
         match self.calls[call].token {

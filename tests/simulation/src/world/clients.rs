@@ -216,7 +216,8 @@ impl World {
         let uid = self.publish_of(actor, party, id);
         let cause = Cause {
             too_large: self.is_too_large(uid),
-            anew: self.oracle.logs.len() > self.setup.logs || self.actors[actor].rebuilt,
+            anew: self.oracle.began_anew(uid) || self.actors[actor].rebuilt,
+            damaged: self.storing.as_ref().is_some_and(|storing| storing.disk.is_damaged),
             taken_over: self.actors[actor].taken_over,
             forgets: self.setup.forgets,
             refused: self.may_be_refused(actor),

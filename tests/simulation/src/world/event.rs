@@ -39,6 +39,12 @@ pub(crate) enum Event {
     Rules,
     /// The engine stores something.
     Engine,
+    /// A step of storing a durable log.
+    Store,
+    /// There is room on the disk again.
+    Room,
+    /// A hub whose log has failed is stopped.
+    Failed,
     /// A step of a read of many topics.
     Read,
     /// Topics of the ear's part are aged, and memory is looked at.

@@ -8,9 +8,10 @@ use tidewire_hub_core::access::caller::{Caller, Right};
 use tidewire_hub_core::calls::Calls;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
+use tidewire_hub_core::frames::CommitNumber;
 use tidewire_hub_core::ledger::{Account, AccountKey, Kind};
 use tidewire_hub_core::letter::{Inbox, Mail};
-use tidewire_hub_core::log::engine::{Engine, Simulated};
+use tidewire_hub_core::log::engine::{Disk as Commits, Engine, Simulated};
 use tidewire_hub_core::names::follow::Followed;
 use tidewire_hub_core::reading::job::{Answer, Ask, More};
 use tidewire_hub_core::shard::Shard;
@@ -18,6 +19,7 @@ use tidewire_hub_core::shard::listening::Listening;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::tail::Tail;
 use tidewire_hub_core::topics::Topics;
+use tidewire_protocol::block::Message;
 use tidewire_protocol::number::{Epoch, Offset};
 use tidewire_protocol::position::Start;
 
@@ -25,7 +27,10 @@ use crate::names::everything;
 use crate::oracle::Oracle;
 use crate::setup::Setup;
 use crate::world::callers::CallIndex;
+use crate::world::hub::lasting::Durable;
 use crate::world::link::{Link, LinkId, Sockets};
+
+pub mod lasting;
 
 /// One life of the hub.
 #[derive(Debug)]
@@ -43,6 +48,7 @@ pub struct Hub {
     read_waits: Arc<AtomicBool>,
     late_log: u8,
     is_late: bool,
+    durable: Option<u8>,
     /// Links that the hub wrote to or closed in the last step.
     pub touched: Vec<LinkId>,
     /// Whether a shard used a connection that it does not have.
@@ -84,20 +90,32 @@ impl Seat {
 }
 
 impl Hub {
-    /// Starts a hub.
+    /// Starts a hub, at a time of the steady clock and of the system's. Tells which commit could not be read, if one could not.
     ///
     /// # Panics
     /// If the limits leave no room for one pattern.
     #[must_use]
-    pub fn start(now: u64, setup: &Setup, epochs: &[Epoch]) -> Self {
+    pub fn start(
+        (now, system): (u64, u64),
+        setup: &Setup,
+        epochs: &[Epoch],
+        durable: Option<Durable<'_>>,
+    ) -> (Self, Option<CommitNumber>) {
         let inbox = || Arc::new(Inbox::new(Box::new(|| {})));
         let inboxes: Vec<_> = (0..setup.shards + 2).map(|_| inbox()).collect();
         let log = |(index, epoch): (u8, &Epoch)| {
             let is_late = setup.late_engine && index == setup.late_log;
-            (*epoch, if is_late { Engine::Simulated(Simulated::default()) } else { Engine::Memory })
+            let engine = match setup.durable {
+                Some(durable) if durable == index => Engine::Disk(Commits::default()),
+                Some(_) | None if is_late => Engine::Simulated(Simulated::default()),
+                Some(_) | None => Engine::Memory,
+            };
+            (*epoch, engine)
         };
         let logs = (0..).zip(epochs).map(log).collect();
         let topics = Arc::new(Topics::with_logs(setup.hub.clone(), logs, inboxes.clone()));
+        topics.calendar().follow(Millis(now), Millis(system));
+        let misread = durable.and_then(|durable| durable.restore(now, &topics));
         let read_waits = Arc::new(AtomicBool::new(false));
         let wakes = Arc::clone(&read_waits);
         topics.reads().on_work(Box::new(move || wakes.store(true, Ordering::Relaxed)));
@@ -124,12 +142,13 @@ impl Hub {
         let joined = topics.join(Millis(now), index, &all, &Start::Latest, &account);
         let joined = joined.expect("a new hub has room for one pattern");
         let followed = joined.followed.expect("a pattern is followed");
-        let tails = joined.tails.into_iter().map(|tail| (tail, Offset(0))).collect();
+        let stored = |tail: &Arc<Tail>| topics.log(tail.log).visible();
+        let tails = joined.tails.into_iter().map(|tail| (Arc::clone(&tail), stored(&tail))).collect();
         let calls = Calls::new(index + 1, Arc::clone(&topics), Arc::clone(&inboxes[index + 1]));
         let inbox = Arc::clone(&inboxes[index]);
         let ear = Ear { index, inbox, account, followed, tails };
-        let (late_log, is_late) = (setup.late_log, setup.late_engine);
-        Self {
+        let (late_log, is_late, durable) = (setup.late_log, setup.late_engine, setup.durable);
+        let hub = Self {
             topics,
             seats,
             calls,
@@ -138,9 +157,11 @@ impl Hub {
             read_waits,
             late_log,
             is_late,
+            durable,
             touched: Vec::new(),
             misused: false,
-        }
+        };
+        (hub, misread)
     }
 
     /// It goes with all that it has. Tells what is still counted then, which nothing holds.
@@ -275,13 +296,26 @@ impl Hub {
 
     /// When what becomes visible now was taken: now, unless its engine is late.
     fn taken_ms(&self, now: u64, log: usize) -> Option<u64> {
-        (!self.is_late || usize::from(self.late_log) != log).then_some(now)
+        let is_late = self.is_late && usize::from(self.late_log) == log;
+        let is_durable = self.durable.map(usize::from) == Some(log);
+        (!is_late && !is_durable).then_some(now)
     }
 
     /// The pattern's tail has dropped some before the look: what the topics still have is read from there.
     fn read_back(&self, now: u64, log: usize, upto: Offset, oracle: &mut Oracle) {
         let taken_ms = self.taken_ms(now, log);
-        let mut cursor = self.ear.tails[log].1;
+        let cursor = self.ear.tails[log].1;
+        self.read_through(now, log, (cursor, upto), |message| oracle.shown(now, log, taken_ms, message));
+    }
+
+    /// What the topics of a log have between two places.
+    fn read_through(
+        &self,
+        now: u64,
+        log: usize,
+        (mut cursor, upto): (Offset, Offset),
+        mut visit: impl FnMut(&Message<'_>),
+    ) {
         let mut merge = None;
         loop {
             let followed = Arc::clone(&self.ear.followed);
@@ -291,7 +325,7 @@ impl Hub {
             let Answer::More { part, merge: rest, .. } = answer else { return };
             for block in &part.blocks {
                 for message in block.wire().messages().flatten().filter(|message| message.offset <= upto) {
-                    oracle.shown(now, log, taken_ms, &message);
+                    visit(&message);
                 }
             }
             if part.done || part.upto >= upto {

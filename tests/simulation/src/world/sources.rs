@@ -181,7 +181,7 @@ impl World {
             listening.logs = oracle.logs_of(selector);
             listening.heard_ms = self.now;
             let counted = |log: usize| (log, oracle.logs[log].by_selector[usize::from(selector)].len());
-            listening.began = oracle.life(0).map(counted).collect();
+            listening.began = oracle.life(0).into_iter().map(counted).collect();
             oracle.listeners.push(listening);
             let listener = oracle.listeners.len() - 1;
             Seat { listener, begins: Vec::new(), outcome: Outcome::default(), gap: None }

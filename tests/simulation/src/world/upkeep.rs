@@ -8,6 +8,7 @@ use tidewire_protocol::name::{Selector, TopicName};
 use tidewire_protocol::position::Start;
 
 use crate::names::{NAMES, TOPICS};
+use crate::setup::ROOMY_BYTES;
 use crate::world::event::Event;
 use crate::world::{World, hostile};
 
@@ -50,7 +51,7 @@ impl World {
         let Ok(name) = TopicName::parse(NAMES[topic]) else { return };
         let page = hub.topics.page(Millis(self.now), &Selector::Topic(name), &Start::Earliest, 1);
         let Some(place) = page.and_then(|page| page.after.first().copied()) else { return };
-        let log = &self.oracle.logs[self.oracle.life(0)][usize::from(self.oracle.log_of[topic])];
+        let log = &self.oracle.logs[self.oracle.living(usize::from(self.oracle.log_of[topic]))];
         let mut records = log.by_selector[topic].iter().map(|index| log.records[*index as usize]);
         let is_young = |taken_ms: u64| taken_ms + age_ms >= self.now;
         let young = records.find(|record| record.taken_ms.is_some_and(is_young));
@@ -86,6 +87,3 @@ impl World {
         }
     }
 }
-
-/// A node with so much room never drops anything for want of it here.
-const ROOMY_BYTES: usize = 1 << 24;

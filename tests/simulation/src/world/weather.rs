@@ -4,13 +4,11 @@ use tidewire_client_core::input::Input;
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
 use tidewire_hub_core::clock::Millis;
 use tidewire_protocol::name::Pattern;
-use tidewire_protocol::number::Epoch;
 
 use crate::names::{NAMES, TOPICS, TopicIndex};
 use crate::oracle::closing::Closed;
 use crate::world::World;
 use crate::world::event::Event;
-use crate::world::hub::Hub;
 use crate::world::link::LinkId;
 use crate::world::travel::CALM_SOCKET_BYTES;
 
@@ -173,7 +171,12 @@ impl World {
         let wait = self.random.wait(self.setup.hub_fault_ms);
         self.after(wait, Event::HubFault);
         self.tally.faults += self.actors.iter().filter(|actor| actor.online).count() as u64;
-        if self.random.one_in(2) {
+        if self.setup.durable.is_some() && self.random.one_in(6) {
+            self.close_disk();
+            self.crash_hub();
+            let wait = self.random.magnitude(10, 20_000);
+            self.after(wait, Event::HubUp);
+        } else if self.random.one_in(if self.setup.durable.is_some() { 5 } else { 2 }) {
             let spread = self.random.magnitude(10, 5_000);
             self.drain_hub(spread);
         } else {
@@ -227,6 +230,8 @@ impl World {
         if self.oracle.closing.is_any() {
             self.close_topic(None);
         }
+        self.stop_failed();
+        self.room_again();
         self.start_hub();
         self.hostiles_leave();
         self.sources_become_calm();
@@ -254,37 +259,6 @@ impl World {
             }
         }
         self.plan_engine();
-    }
-
-    /// Starts a hub, with logs of its own.
-    pub fn start_hub(&mut self) {
-        if self.hub.is_some() {
-            return;
-        }
-        let former = &self.oracle.logs[self.oracle.life(0)];
-        let epochs: Vec<Epoch> = if self.epoch_kept && !former.is_empty() {
-            former.iter().map(|log| log.epoch).collect()
-        } else {
-            (0..self.setup.logs).map(|_| Epoch(self.random.number() >> 1 | 1)).collect()
-        };
-        self.oracle.begin_life(&epochs);
-        self.note(|| format!("hub starts, epochs {epochs:?}"));
-        self.hub = Some(Hub::start(self.now, &self.setup, &epochs));
-        self.forget_revocations();
-        self.oracle.time.begin_life(self.now);
-        self.compare_clocks();
-    }
-
-    /// The hub goes; what it counted as held goes with it.
-    pub fn end_hub(&mut self) {
-        let held = self.hub.take().map(Hub::end).unwrap_or_default();
-        if !held.is_empty() {
-            self.oracle.object(format_args!("the hub has gone, and still counts {held:?}"));
-        }
-    }
-
-    /// The next hubs keep the epoch of the one before: a seeded bug.
-    pub fn keep_epoch(&mut self) {
-        self.epoch_kept = true;
+        self.plan_storing();
     }
 }

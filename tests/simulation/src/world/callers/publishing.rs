@@ -165,7 +165,9 @@ impl World {
         let is_forgotten = |landed: &Result<Landed, Refusal>| {
             landed.is_err_and(|refusal| refusal.code == Code::OutcomeForgotten)
         };
-        if self.setup.forgets && landed.iter().any(is_forgotten) {
+        // Nor of what its log was storing when it failed.
+        let is_in_doubt = self.storing.as_ref().is_some_and(|storing| storing.has_failed);
+        if (self.setup.forgets || is_in_doubt) && landed.iter().any(is_forgotten) {
             return self.end_publishing(call, false);
         }
         if landed.len() != uids.len() || landed.iter().any(Result::is_ok) && landed.iter().any(Result::is_err)
@@ -190,10 +192,11 @@ impl World {
         let topics: Vec<_> = uids.map(|uid| self.oracle.publishes[uid as usize].topic).collect();
         let log_of = |topic: &TopicIndex| self.oracle.log_of[usize::from(*topic)];
         let is_of_logs = topics.iter().any(|topic| log_of(topic) != log_of(&topics[0]));
+        let waits = self.setup.late_engine || self.setup.durable.is_some();
         let has_cause = match refusal.code {
             Code::NotSupported => is_of_logs,
-            Code::NotStored => self.setup.late_engine,
-            Code::Overloaded => self.setup.late_engine || !self.setup.keeps_all,
+            Code::NotStored => waits,
+            Code::Overloaded => waits || !self.setup.keeps_all,
             Code::OutcomeForgotten => self.setup.forgets && tries > 1,
             _ => false,
         };

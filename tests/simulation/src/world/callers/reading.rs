@@ -62,7 +62,7 @@ impl World {
 
     fn some_end(&mut self, selector: SelectorIndex) -> Start {
         let logs = self.oracle.logs_of(selector);
-        let life: Vec<usize> = self.oracle.life(0).skip(logs.start).take(logs.len()).collect();
+        let life: Vec<usize> = self.oracle.life(0).into_iter().skip(logs.start).take(logs.len()).collect();
         let places = life.into_iter().map(|log| self.some_place(log, selector));
         let positions = places.map(|place| Position { offset: place.offset.next(), ..place }).collect();
         Start::Before { last: NUMBER_MAX, positions }
@@ -187,7 +187,7 @@ impl World {
             return Vec::new();
         };
         let logs = self.oracle.logs_of(selector);
-        let life = self.oracle.life(0).skip(logs.start).take(logs.len());
+        let life = self.oracle.life(0).into_iter().skip(logs.start).take(logs.len());
         life.map(|log| self.oracle.logs[log].visible).collect()
     }
 

@@ -1,0 +1,99 @@
+//! A hub starts: with logs of its own, and with what its durable log held. A hub ends.
+
+use tidewire_hub_core::topics::restoring::Found as State;
+use tidewire_protocol::number::Epoch;
+
+use crate::world::World;
+use crate::world::disk::{Crash, Found};
+use crate::world::hub::Hub;
+use crate::world::hub::lasting::Durable;
+
+impl World {
+    /// Starts a hub, with logs of its own but for the durable one.
+    pub fn start_hub(&mut self) {
+        if self.hub.is_some() {
+            return;
+        }
+        let former = self.oracle.life(0);
+        let mut epochs: Vec<Epoch> = if self.epoch_kept && !former.is_empty() {
+            former.iter().map(|log| self.oracle.logs[*log].epoch).collect()
+        } else {
+            (0..self.setup.logs).map(|_| Epoch(self.random.number() >> 1 | 1)).collect()
+        };
+        let found = self.storing.as_mut().map(|storing| (storing.log, storing.disk.open()));
+        if let Some((log, found)) = &found {
+            let epoch = &mut epochs[usize::from(*log)];
+            *epoch = state_of(found).epoch(&found.losses, *epoch);
+        }
+        self.setup.hub.boot = self.storing.as_ref().map_or(0, |storing| storing.disk.boot);
+        self.oracle.begin_life(&epochs);
+        self.note(|| format!("hub starts, epochs {epochs:?}"));
+        let found = found.map(|(_, found)| found);
+        self.hub = Some(self.make_hub(&epochs, found.as_ref()));
+        self.forget_revocations();
+        let is_kept = self.setup.durable.is_some();
+        self.oracle.time.begin_life(self.now, is_kept);
+        if let Some(found) = found {
+            self.check_restored(&former, &found);
+        }
+        self.compare_clocks();
+    }
+
+    fn make_hub(&mut self, epochs: &[Epoch], found: Option<&Found>) -> Hub {
+        let system = self.now.saturating_add_signed(self.oracle.time.ahead_ms);
+        let durable = self.storing.as_mut().zip(found).map(|(storing, found)| {
+            let wakes = storing.begin(found.losses.clone());
+            Durable { log: storing.log, found, wakes }
+        });
+        let (hub, misread) = Hub::start((self.now, system), &self.setup, epochs, durable);
+        if let Some(misread) = misread {
+            self.oracle.object(format_args!("commit {misread} cannot be read"));
+        }
+        hub
+    }
+
+    /// What the durable log holds is held against what was visible.
+    fn check_restored(&mut self, former: &[usize], found: &Found) {
+        let (Some(hub), Some(storing)) = (&self.hub, &self.storing) else { return };
+        let log = usize::from(storing.log);
+        let former = former.get(log).copied();
+        let is_kept = former == Some(self.oracle.living(log));
+        if !is_kept && state_of(found).state.is_some() && !storing.disk.is_damaged {
+            self.oracle.object("a durable log that has lost nothing begins as another one");
+        }
+        let held = hub.held(self.now, log);
+        let stand = hub.stand(self.now, storing.log);
+        let before = self.stand.take().unwrap_or_default();
+        let visible = hub.topics.log(storing.log).visible();
+        self.note(|| format!("the durable log begins with {} messages", held.len()));
+        self.oracle.restored(self.now, log, former, (&held, visible), &before);
+        if is_kept {
+            self.oracle.windows_restored(&before, &stand);
+        }
+    }
+
+    /// The hub goes; what it counted as held goes with it.
+    pub fn end_hub(&mut self) {
+        self.stand = self.hub.as_ref().zip(self.setup.durable).map(|(hub, log)| hub.stand(self.now, log));
+        let held = self.hub.take().map(Hub::end).unwrap_or_default();
+        if !held.is_empty() {
+            self.oracle.object(format_args!("the hub has gone, and still counts {held:?}"));
+        }
+        let Some(storing) = &mut self.storing else { return };
+        let crash = if storing.random.one_in(2) { Crash::Killed } else { Crash::PowerLoss };
+        storing.end(crash);
+        self.note(|| format!("{crash:?}"));
+    }
+
+    /// The next hubs keep the epoch of the one before: a seeded bug.
+    pub fn keep_epoch(&mut self) {
+        self.epoch_kept = true;
+    }
+}
+
+/// What the commits say of the log as a whole.
+fn state_of(found: &Found) -> State {
+    let mut state = State::default();
+    found.commits.iter().for_each(|(_, body)| state.see(body));
+    state
+}
