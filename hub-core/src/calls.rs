@@ -79,7 +79,7 @@ pub struct CallId {
 pub enum Answer {
     /// What became of each message.
     Published(Vec<Result<Placed, Refusal>>),
-    /// Nobody knows what became of the messages before the hub is started again.
+    /// A write failed, and nobody knows before the next start what became of a message.
     InDoubt,
     /// Whether a token lets its bearer in.
     Checked(Result<Pass, Unwelcome>),
@@ -224,10 +224,7 @@ impl<R> Calls<R> {
             publishing.is_done().then(|| book.remove(origin.slot))
         };
         if let Some(Open { reply, of: Of::Publish(mut publishing), .. }) = ended {
-            let answer = match publishing.is_in_doubt() {
-                true => Answer::InDoubt,
-                false => Answer::Published(publishing.take_landed()),
-            };
+            let answer = publishing.take_answer();
             self.end(now, Of::Publish(publishing));
             answers.push((reply, answer));
         }

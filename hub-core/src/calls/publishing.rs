@@ -10,7 +10,7 @@ use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, Incarnation, Offset, ProducerId, Seq, Tag};
 
 use crate::access::Granted;
-use crate::calls::{By, CallId, Calls, Of, Placed};
+use crate::calls::{Answer, By, CallId, Calls, Of, Placed};
 use crate::clock::Millis;
 use crate::letter::{Fate, KEPT_OUT, Outcome};
 use crate::limits::of_bearer::Bound;
@@ -50,8 +50,8 @@ pub struct Turned {
 pub(super) struct Publishing {
     landed: Vec<Option<Result<Placed, Refusal>>>,
     missing: usize,
-    /// The log failed while it stored one of them.
-    is_in_doubt: bool,
+    /// Nobody knows of some whether they are stored.
+    in_doubt: bool,
     attachment: Option<Attachment>,
     windows: Vec<WindowKey>,
 }
@@ -261,8 +261,8 @@ impl Publishing {
             Fate::Refused { code, .. } => Err(code.into()),
             Fate::KeptOut(code) => Err(Refusal::from(code).of_others()),
             Fate::InDoubt => {
-                self.is_in_doubt = true;
-                return;
+                self.in_doubt = true;
+                Err(Code::OutcomeForgotten.into())
             }
         };
         let place = usize::try_from(outcome.origin.serial.0).ok();
@@ -276,15 +276,15 @@ impl Publishing {
     }
 
     pub(super) const fn is_done(&self) -> bool {
-        self.missing == 0 || self.is_in_doubt
+        self.missing == 0
     }
 
-    pub(super) const fn is_in_doubt(&self) -> bool {
-        self.is_in_doubt
-    }
-
-    pub(super) fn take_landed(&mut self) -> Vec<Result<Placed, Refusal>> {
-        std::mem::take(&mut self.landed).into_iter().map(|it| it.unwrap_or(Err(KEPT_OUT.into()))).collect()
+    pub(super) fn take_answer(&mut self) -> Answer {
+        if self.in_doubt {
+            return Answer::InDoubt;
+        }
+        let landed = std::mem::take(&mut self.landed).into_iter();
+        Answer::Published(landed.map(|it| it.unwrap_or(Err(KEPT_OUT.into()))).collect())
     }
 
     /// Gives back what it used.

@@ -209,6 +209,8 @@ impl World {
             let call = call as usize;
             match (answer, &self.calls[call].of) {
                 (Answer::Published(landed), Of::Publish(_)) => self.published_by_call(call, &landed),
+                // As good as none: whoever has a key asks again once the hub was started anew.
+                (Answer::InDoubt, Of::Publish(_)) => self.lose_call(call),
                 (Answer::Page(page), Of::Read(_)) => self.page_by_call(call, page),
                 (Answer::News, Of::Read(_)) => self.news_by_call(call),
                 (Answer::Checked(verdict), _) => self.checked_for_call(call, verdict),
