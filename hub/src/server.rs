@@ -71,10 +71,14 @@ impl Server {
         let limits = Mutex::new(config.gate.clone());
         let open_files = raise_open_files(&mut config);
         tell(&config);
+        let durability = config.told_of_durability();
         let (listener, own) = listen(config.listen, config.admin_listen)?;
         let (listener, address) = listener;
         let data_dir = config.data_dir.as_deref();
         let reactor = Reactor::start(config.core, config.keys, config.shards, data_dir)?;
+        for line in durability.lines() {
+            info!(target: "server", "{line}");
+        }
         let refusals = Arc::new(Refusals::default());
         let door = Door::new(config.gate.clone(), config.proxies, config.tls.clone(), Arc::clone(&refusals));
         let gate = Gate::new(Arc::clone(&door), config.origins, Arc::clone(&reactor));
@@ -226,9 +230,6 @@ impl Server {
 fn tell(config: &Config) {
     for warning in &config.warnings {
         warn!(target: "server", "warning: {warning}");
-    }
-    for line in config.told_of_durability().lines() {
-        info!(target: "server", "{line}");
     }
     if config.demo && !page::has_demo() {
         warn!(target: "server", "the demo's page is not in this binary; `npm run build` makes both");

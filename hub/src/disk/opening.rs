@@ -73,7 +73,7 @@ pub enum OpenError {
     #[error("the disk of {} is full: make room for some 100 MB, and start again", .0.display())]
     Full(PathBuf),
     /// The system says something else.
-    #[error("{} cannot be opened: {source}; what the system logged may say more", .path.display())]
+    #[error("{} cannot be opened; what the system logged may say more", .path.display())]
     Io {
         /// What it was asked for.
         path: PathBuf,
