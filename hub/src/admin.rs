@@ -23,6 +23,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::shapes::{self, Failures};
 use crate::http::{self, answer};
+use crate::reactor::storage::Storage;
 
 mod connections;
 
@@ -94,16 +95,23 @@ impl Operators {
     }
 }
 
-/// Whether the hub runs and is not about to stop.
+/// Whether the hub runs, is not about to stop, and needs no restart.
 #[utoipa::path(
     get, path = "/healthz", tag = "health",
-    responses((status = 200, body = String, description = "It runs"), (status = 503, body = String, description = "It is about to stop")),
+    responses(
+        (status = 200, body = String, description = "It runs"),
+        (status = 503, body = String, description = "It is about to stop, or a write to its data directory failed and it is to be started again"),
+    ),
 )]
 async fn health(State(operators): State<Operators>) -> Response {
-    if operators.gate.is_shut() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
-    }
-    "ok\n".into_response()
+    let unwell = if operators.gate.is_shut() {
+        "stopping\n"
+    } else if operators.gate.reactor().storage().is_some_and(Storage::has_failed) {
+        "storage stopped: restart the hub\n"
+    } else {
+        return "ok\n".into_response();
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, unwell).into_response()
 }
 
 /// Whether the hub can be given clients, and if not, why.

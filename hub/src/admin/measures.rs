@@ -11,6 +11,8 @@ use tidewire_protocol::code::{Code, GapReason};
 
 use crate::admin::process::{self, Process};
 use crate::gate::Gate;
+use crate::reactor::Reactor;
+use crate::reactor::storage::{Measured, Storage};
 
 /// All of it, at one moment.
 #[derive(Debug, Default)]
@@ -61,7 +63,28 @@ impl Measures {
         }
         measures.refusals(gate);
         measures.process(process).await;
+        measures.storage(gate.reactor()).await;
         measures
+    }
+
+    /// The durable log, if there is one.
+    async fn storage(&mut self, reactor: &Arc<Reactor>) {
+        let reactor = Arc::clone(reactor);
+        // The system is asked for files, and may be slow to answer.
+        let asked = tokio::task::spawn_blocking(move || reactor.storage().map(Storage::measure));
+        let Ok(Some(measured)) = asked.await else { return };
+        let Measured { has_failed, is_full, commits, commit_bytes, commit_micros, disk_bytes, free_bytes } =
+            measured;
+        self.counter("commits_total", "Commits written to the data directory and synced.", commits);
+        self.counter("commit_bytes_total", "Bytes of these commits.", commit_bytes);
+        let help = "Microseconds that writing and syncing them took.";
+        self.counter("commit_microseconds_total", help, commit_micros);
+        let help = "Bytes of the data directory's segments, with room that was taken ahead.";
+        self.gauge("disk_bytes", help, disk_bytes);
+        self.gauge("disk_free_bytes", "Bytes that the data directory's disk has left.", free_bytes);
+        let help = "Whether publishes to durable topics are refused, by why: a write failed, or the disk is nearly full.";
+        let values = [("failed", u64::from(has_failed)), ("full", u64::from(is_full))];
+        self.by("storing_stopped", Kind::Gauge, help, "why", values.into_iter());
     }
 
     /// Everything that the core counts; a count that is missing here does not compile.

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::gate::Gate;
+use crate::reactor::storage::Storage;
 
 /// What was found last.
 #[derive(Debug, Default)]
@@ -29,6 +30,11 @@ pub(super) enum NotReady {
     /// A message did not come out.
     #[error("the log does not store what is published")]
     NotStored,
+    /// A write to the data directory failed.
+    #[error(
+        "a write to the data directory failed, and nothing more is stored: restart the hub; the log says what failed"
+    )]
+    StorageStopped,
 }
 
 impl Readiness {
@@ -39,6 +45,10 @@ impl Readiness {
         }
         if gate.door().tls.as_ref().is_some_and(|tls| !tls.is_there()) {
             return Err(NotReady::NoCertificate);
+        }
+        // A full disk is none: the hub serves what it has, and takes messages again without anybody's doing.
+        if gate.reactor().storage().is_some_and(Storage::has_failed) {
+            return Err(NotReady::StorageStopped);
         }
         let (readiness, gate) = (Arc::clone(self), Arc::clone(gate));
         // Beside the request: what was begun is found out whether somebody still waits for it or not.
