@@ -6,6 +6,7 @@
 pub(crate) mod http;
 pub(crate) mod http2;
 pub(crate) mod hub;
+pub(crate) mod kept;
 pub(crate) mod keyed;
 pub(crate) mod listener;
 pub(crate) mod neighbour;

@@ -180,12 +180,22 @@ impl Hub {
 
     /// Ends it at once, and starts another on the same port.
     pub(crate) fn kill_and_restart(mut self) -> Self {
+        self.kill();
+        self.start_again(tidewire("serve"), &["--dev"], &[])
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// Starts another on the same port by a command that runs it, once it has ended.
+    pub(crate) fn start_again(mut self, command: Command, flags: &[&str], env: &[(&str, &str)]) -> Self {
         let listen = self.address.to_string();
         // Kept meanwhile, and as long as the new one lives.
         let port = self.port.take();
-        let mut hub = Self::start(&["--dev", "--listen", &listen], &[]);
+        let mut hub = Self::start_by(command, &[flags, &["--listen", &listen]].concat(), env);
         hub.port = port;
         hub
     }
