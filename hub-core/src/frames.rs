@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! segment:  header, frame, frame, ..., zeros or nothing
-//! header:   "tidewseg", format u32, segment u64, directory u128, crc u32                     40 bytes
+//! header:   "tidewseg", format u32, segment u64, directory u128,                            64 bytes
+//!           and if it is merged: its first segment u64, first commit u64, last commit u64; else zeros; crc u32
 //! frame:    magic u32, body's length u32, commit's number u64, crc of body u32,              24 bytes
 //!           crc of the header so far u32, body
 //! ```
 //!
 //! Numbers are little-endian, checksums CRC-32C. Those of a frame begin with [`Seeds`]: a frame of another directory or
-//! segment is never taken for one of this. This module knows bytes only: no file, and nothing of what a body holds.
+//! segment is never taken for one of this. A merged segment is written in the place of some that follow on each other,
+//! itself among them: of their commits it holds what was needed by then. This module knows bytes only: no file, and nothing of what a body holds.
 
 use std::fmt;
 
@@ -83,17 +85,59 @@ pub struct TooLong {
     pub bytes: usize,
 }
 
-/// The bytes that a segment begins with.
-#[must_use]
-pub fn segment_header(directory: DirectoryId, segment: SegmentNumber) -> [u8; SEGMENT_HEADER_BYTES] {
-    let mut header = [0; SEGMENT_HEADER_BYTES];
-    header[..8].copy_from_slice(SEGMENT_MAGIC);
-    header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
-    header[12..20].copy_from_slice(&segment.0.to_le_bytes());
-    header[20..36].copy_from_slice(&directory.0.to_le_bytes());
-    let crc = crc32c::crc32c(&header[..36]);
-    header[36..].copy_from_slice(&crc.to_le_bytes());
-    header
+/// What a segment begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// The directory that it belongs to.
+    pub directory: DirectoryId,
+    /// Its number.
+    pub segment: SegmentNumber,
+    /// What it stands for, if it is merged.
+    pub merged: Option<Merged>,
+}
+
+/// What a merged segment stands for: commits in this range that are not there are not missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Merged {
+    /// The first of the segments in whose place it is; it is the last of them.
+    pub from: SegmentNumber,
+    /// The first commit that they held.
+    pub first: CommitNumber,
+    /// The last.
+    pub last: CommitNumber,
+}
+
+impl SegmentHeader {
+    /// As it is stored.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+        let mut header = [0; SEGMENT_HEADER_BYTES];
+        header[..8].copy_from_slice(SEGMENT_MAGIC);
+        header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        header[12..20].copy_from_slice(&self.segment.0.to_le_bytes());
+        header[20..36].copy_from_slice(&self.directory.0.to_le_bytes());
+        if let Some(Merged { from, first, last }) = self.merged {
+            for (place, number) in header[36..60].chunks_exact_mut(8).zip([from.0, first.0, last.0]) {
+                place.copy_from_slice(&number.to_le_bytes());
+            }
+        }
+        let crc = crc32c::crc32c(&header[..60]);
+        header[60..].copy_from_slice(&crc.to_le_bytes());
+        header
+    }
+
+    /// That of this segment, at the beginning of its bytes; `None` where something else is there.
+    #[must_use]
+    pub fn read(bytes: &[u8], directory: DirectoryId, segment: SegmentNumber) -> Option<Self> {
+        let stored = bytes.first_chunk::<SEGMENT_HEADER_BYTES>()?;
+        let number = |at: usize| stored[at..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        let (from, first, last) =
+            (SegmentNumber(number(36)?), CommitNumber(number(44)?), CommitNumber(number(52)?));
+        let merged = (from.0 > 0).then_some(Merged { from, first, last });
+        let makes_sense = merged.is_none() || (from <= segment && first.0 > 0 && first <= last);
+        let header = Self { directory, segment, merged };
+        (makes_sense && header.bytes() == *stored).then_some(header)
+    }
 }
 
 /// Leaves room for a frame's header; the body is to be appended, then what begins here [`seal`]ed. Returns where.
@@ -161,7 +205,7 @@ impl Header {
 /// How segments are written; a directory with a higher one is of a later release.
 pub const FORMAT: u32 = 1;
 /// A segment begins with so many bytes of its own.
-pub const SEGMENT_HEADER_BYTES: usize = 40;
+pub const SEGMENT_HEADER_BYTES: usize = 64;
 /// What a frame takes besides its body.
 pub const FRAME_HEADER_BYTES: usize = 24;
 /// No commit is longer: it is written, and read, in one piece.

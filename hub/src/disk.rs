@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A directory is [opened](opening::Opening::open), [read](opening::Opening::scan) once from the first commit to the last,
-//! and [started](opening::Opening::start); then a [`store::Store`] takes commits, one at a time. Other threads read and
-//! remove segments through [`files::Files`].
+//! and [started](opening::Opening::start); then a [`store::Store`] takes commits, one at a time. Other threads read, remove
+//! and [merge](merging::Merging) segments through [`files::Files`].
 //!
 //! What holds: a commit counts when its bytes are synced, and `HEAD` is written before anybody is answered, so that the
 //! end of a commit that nobody was answered is told from a lost one that somebody was. A disk that is full is noticed before
@@ -24,6 +24,8 @@ pub mod store;
 mod segment;
 
 mod survey;
+
+pub mod merging;
 
 pub mod files;
 

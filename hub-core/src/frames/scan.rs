@@ -1,8 +1,8 @@
 //! What stands in a segment, whatever happened to its bytes.
 
 use crate::frames::{
-    CommitNumber, DirectoryId, FRAME_HEADER_BYTES, FRAME_MAGIC, Header, SEGMENT_HEADER_BYTES, Seeds,
-    SegmentNumber, segment_header,
+    CommitNumber, DirectoryId, FRAME_HEADER_BYTES, FRAME_MAGIC, Header, Merged, SEGMENT_HEADER_BYTES, Seeds,
+    SegmentHeader, SegmentNumber,
 };
 use crate::mutant::{self, Mutant};
 
@@ -19,6 +19,7 @@ pub struct Scan<'a> {
     last: CommitNumber,
     /// How many more bytes of bodies may be looked at in vain.
     patience: usize,
+    merged: Option<Merged>,
     state: State,
 }
 
@@ -71,11 +72,17 @@ impl<'a> Scan<'a> {
     /// segments before this, are none.
     #[must_use]
     pub fn new(directory: DirectoryId, segment: SegmentNumber, bytes: &'a [u8], after: CommitNumber) -> Self {
-        let header_holds = bytes.starts_with(&segment_header(directory, segment));
+        let header = SegmentHeader::read(bytes, directory, segment);
         let (at, state) =
-            if header_holds { (SEGMENT_HEADER_BYTES, State::Frames) } else { (0, State::Header) };
-        let seeds = Seeds::new(directory, segment);
-        Self { bytes, seeds, at, last: after, patience: bytes.len(), state }
+            if header.is_some() { (SEGMENT_HEADER_BYTES, State::Frames) } else { (0, State::Header) };
+        let (seeds, merged) = (Seeds::new(directory, segment), header.and_then(|header| header.merged));
+        Self { bytes, seeds, at, last: after, patience: bytes.len(), merged, state }
+    }
+
+    /// What it stands for, if it is merged and its header says so.
+    #[must_use]
+    pub const fn merged(&self) -> Option<Merged> {
+        self.merged
     }
 
     fn header(&self, at: usize) -> Option<Header> {
@@ -178,13 +185,17 @@ mod tests {
 
     /// A segment with these commits from 7 on, and where each ends, the header first.
     fn segment(bodies: &[Vec<u8>]) -> (Vec<u8>, Vec<usize>) {
-        let mut bytes = segment_header(DIRECTORY, SEGMENT).to_vec();
+        let mut bytes = header(None).to_vec();
         let mut ends = vec![bytes.len()];
         for (body, number) in bodies.iter().zip(7..) {
             put(&mut bytes, number, body, Seeds::new(DIRECTORY, SEGMENT));
             ends.push(bytes.len());
         }
         (bytes, ends)
+    }
+
+    fn header(merged: Option<Merged>) -> [u8; SEGMENT_HEADER_BYTES] {
+        SegmentHeader { directory: DIRECTORY, segment: SEGMENT, merged }.bytes()
     }
 
     fn put(bytes: &mut Vec<u8>, number: u64, body: &[u8], seeds: Seeds) {
@@ -330,7 +341,7 @@ mod tests {
     /// Looked at body by body this would be some hundred gigabytes.
     #[test]
     fn bodies_that_never_hold_are_not_looked_at_again_and_again() {
-        let mut bytes = segment_header(DIRECTORY, SEGMENT).to_vec();
+        let mut bytes = header(None).to_vec();
         let (headers, tail) = (200_000, 32);
         let end = bytes.len() + headers * FRAME_HEADER_BYTES + tail;
         let seeds = Seeds::new(DIRECTORY, SEGMENT);
@@ -357,13 +368,35 @@ mod tests {
     }
 
     #[test]
+    fn what_a_merged_segment_stands_for_is_read_and_no_other_header_is() {
+        let merged = |from, first, last| Merged {
+            from: SegmentNumber(from),
+            first: CommitNumber(first),
+            last: CommitNumber(last),
+        };
+        let read = |bytes: &[u8]| Scan::new(DIRECTORY, SEGMENT, bytes, BEFORE).merged();
+        for told in [merged(1, 3, 9), merged(3, 7, 7)] {
+            assert_eq!(read(&header(Some(told))), Some(told));
+        }
+        for none in [merged(4, 3, 9), merged(1, 0, 9), merged(1, 9, 8)] {
+            assert_eq!(SegmentHeader::read(&header(Some(none)), DIRECTORY, SEGMENT), None, "{none:?}");
+        }
+        for bit in 0..SEGMENT_HEADER_BYTES * 8 {
+            let mut bytes = header(Some(merged(1, 3, 9)));
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(SegmentHeader::read(&bytes, DIRECTORY, SEGMENT), None, "{bit}");
+        }
+    }
+
+    #[test]
     fn a_segment_looks_like_this() {
         let (bytes, _) = segment(&[b"body".to_vec()]);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, GOLDEN);
     }
 
-    const GOLDEN: &str = "7469646577736567010000000300000000000000ed5e0000000000000000000000000000c0a1c633\
+    const GOLDEN: &str = "7469646577736567010000000300000000000000ed5e0000000000000000000000000000\
+        000000000000000000000000000000000000000000000000866c0b19\
         f1d3a74c040000000700000000000000f9a80f81de83ee57626f6479";
 
     proptest! {

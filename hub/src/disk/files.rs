@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidewire_hub_core::frames::{DirectoryId, SegmentNumber};
+use tidewire_hub_core::frames::{DirectoryId, Merged, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentNumber};
 
 use crate::disk::drive::{self, Drive};
 
@@ -77,6 +77,21 @@ impl Files {
         self.drive.read_at(&self.path(segment), bytes, at)
     }
 
+    /// What a segment stands for, if it is merged and its header says so.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn merged(&self, segment: SegmentNumber) -> io::Result<Option<Merged>> {
+        let mut header = [0; SEGMENT_HEADER_BYTES];
+        match self.read_at(segment, 0, &mut header) {
+            Ok(()) => {
+                Ok(SegmentHeader::read(&header, self.directory, segment).and_then(|header| header.merged))
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes a segment, on the disk too. Not for the thread that commits: it waits for the disk.
     ///
     /// # Errors
@@ -109,6 +124,11 @@ impl Files {
     /// Where a segment is made ahead, apart from where the store makes one that it needs at once.
     pub(crate) fn spare_path(&self, segment: SegmentNumber) -> PathBuf {
         drive::new_name(&self.folder.join(format!("spare-{segment:020}{ENDING}")))
+    }
+
+    /// Where a merged segment is written, until it takes the place of those that it stands for.
+    pub(crate) fn merged_path(&self, segment: SegmentNumber) -> PathBuf {
+        drive::new_name(&self.folder.join(format!("merged-{segment:020}{ENDING}")))
     }
 
     pub(crate) fn folder(&self) -> &Path {

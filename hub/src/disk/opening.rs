@@ -160,19 +160,19 @@ impl Opening {
     fn started(self) -> io::Result<Store> {
         let boot = self.boot();
         let Self { directory, files, sizes, head: before, survey, lock, .. } = self;
-        let Survey { report, last, spare } = survey.unwrap_or_default();
+        let Survey { report, last, spare, replaced } = survey.unwrap_or_default();
         let mut head = Head { clean: false, boot, ..before.unwrap_or_default() };
         let mut head_file = HeadFile::open(&files.drive, &directory.join(HEAD), files.directory, before)?;
         head_file.write(&head)?;
         head_file.sync()?;
         files.remove_unfinished()?;
-        for number in spare {
+        for number in spare.into_iter().chain(replaced) {
             files.drive.remove(&files.path(number))?;
         }
         let used = head.segment.max(last.as_ref().map_or(SegmentNumber(0), |last| last.number));
         let (segment, next_segment) = match last {
-            Some(last) => (go_on(&files, before, &last, &report, &sizes)?, used.next()),
-            None => (Segment::make(&files, used.next(), &[], &sizes)?, used.next().next()),
+            Some(last) if !last.is_merged => (go_on(&files, before, &last, &report, &sizes)?, used.next()),
+            _ => (Segment::make(&files, used.next(), &[], &sizes)?, used.next().next()),
         };
         files.activate(segment.number);
         if report.last >= head.commit {
@@ -294,7 +294,7 @@ pub(crate) mod fixture {
     }
 
     impl Log {
-        /// Its segments hold some 300 bytes.
+        /// Its segments hold some 260 bytes of commits.
         pub(crate) fn new() -> Self {
             static NUMBER: AtomicU32 = AtomicU32::new(0);
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -303,7 +303,7 @@ pub(crate) mod fixture {
             let folder = memory.unwrap_or_else(std::env::temp_dir);
             let folder = folder.join(format!("tidewire-disk-{}-{number}", std::process::id()));
             let _ = fs::remove_dir_all(&folder);
-            Self { folder, drive: Drive::default(), sizes: Sizes { segment_bytes: 300, step_bytes: 128 } }
+            Self { folder, drive: Drive::default(), sizes: Sizes { segment_bytes: 324, step_bytes: 128 } }
         }
 
         pub(crate) fn open(&self) -> Result<Opening, OpenError> {

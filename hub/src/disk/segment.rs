@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use tidewire_hub_core::frames::{Seeds, SegmentNumber, segment_header};
+use tidewire_hub_core::frames::{Seeds, SegmentHeader, SegmentNumber};
 
 use crate::disk::drive::{self, DriveFile};
 use crate::disk::files::Files;
@@ -91,7 +91,8 @@ impl Segment {
     }
 
     fn filled(mut self, files: &Files, content: &[u8], sizes: &Sizes) -> io::Result<Self> {
-        let header = segment_header(files.directory, self.number);
+        let header =
+            SegmentHeader { directory: files.directory, segment: self.number, merged: None }.bytes();
         let content = if content.len() < header.len() { &header } else { content };
         self.end = content.len() as u64;
         self.reserve(self.end, sizes)?;

@@ -144,6 +144,12 @@ impl Store {
         self.segment.number
     }
 
+    /// How long segments are.
+    #[must_use]
+    pub const fn segment_bytes(&self) -> u64 {
+        self.sizes.segment_bytes
+    }
+
     /// The segments, for other threads.
     #[must_use]
     pub fn files(&self) -> Files {
@@ -272,14 +278,14 @@ mod tests {
         let appended: Vec<_> = bodies.iter().map(|body| append(&mut store, body).unwrap()).collect();
         let places: Vec<_> =
             appended.iter().map(|commit| (commit.segment.0, commit.at, commit.begins_segment)).collect();
-        assert_eq!(places, [(1, 40, true), (1, 164, false), (2, 40, true), (3, 40, true), (4, 40, true)]);
+        assert_eq!(places, [(1, 64, true), (1, 188, false), (2, 64, true), (3, 64, true), (4, 64, true)]);
         let files = store.files();
         let sizes: Vec<_> = files.segments().unwrap().iter().map(|segment| segment.bytes).collect();
-        assert_eq!(sizes[..3], [288, 74, 1_064]);
+        assert_eq!(sizes[..3], [312, 98, 1_088]);
         let mut body = [0; 1_000];
-        files.read_at(SegmentNumber(3), 64, &mut body).unwrap();
+        files.read_at(SegmentNumber(3), 88, &mut body).unwrap();
         assert_eq!(body, [4; 1_000]);
-        files.read_at(SegmentNumber(3), 65, &mut body).unwrap_err();
+        files.read_at(SegmentNumber(3), 89, &mut body).unwrap_err();
         drop(store);
         let (_, report, found) = log.start();
         assert_eq!(found, commits(1, &bodies));

@@ -3,10 +3,11 @@
 use std::io;
 
 use tidewire_hub_core::frames::scan::{Frame, Item, Scan};
-use tidewire_hub_core::frames::{CommitNumber, SegmentNumber};
+use tidewire_hub_core::frames::{CommitNumber, Merged, SEGMENT_HEADER_BYTES, SegmentNumber};
 
 use crate::disk::files::Files;
 use crate::disk::head::Head;
+use crate::disk::merging::Present;
 use crate::disk::report::{Damage, LostAnswered, MissingSegments, Report, Torn};
 
 /// What was found.
@@ -17,6 +18,8 @@ pub(crate) struct Survey {
     pub(crate) last: Option<LastSegment>,
     /// Segments behind it, made ahead.
     pub(crate) spare: Vec<SegmentNumber>,
+    /// Segments in whose place a merged one is.
+    pub(crate) replaced: Vec<SegmentNumber>,
 }
 
 /// The segment that is to be written to.
@@ -27,6 +30,8 @@ pub(crate) struct LastSegment {
     pub(crate) bytes: Vec<u8>,
     /// Where the last whole commit ends.
     pub(crate) end: usize,
+    /// It is merged: commits do not go on in it.
+    pub(crate) is_merged: bool,
 }
 
 /// What the number of the next commit tells more of.
@@ -44,6 +49,12 @@ struct Course<'a, F> {
     open: Open,
     /// The segment before the next, if there is one.
     before: Option<SegmentNumber>,
+    /// A commit was seen, or a segment that stands for some: what is missing before the next was not removed on purpose.
+    begun: bool,
+    /// What the segment stands for that is gone through, if it is merged.
+    merged: Option<Merged>,
+    /// Where its header is damaged: nobody knows whether it is merged, so what is missing in it is told as one.
+    headless: Option<usize>,
 }
 
 impl Survey {
@@ -54,15 +65,18 @@ impl Survey {
         visit: impl FnMut(SegmentNumber, Frame<'_>),
     ) -> io::Result<Self> {
         let found = Self::default();
-        let mut course = Course { files, visit, found, open: Open::Nothing, before: None };
+        let Present { counts, replaced } = files.present()?;
+        let found = Self { replaced, ..found };
+        let (open, before, begun, merged, headless) = (Open::Nothing, None, false, None, None);
+        let mut course = Course { files, visit, found, open, before, begun, merged, headless };
         let mut bytes = Vec::new();
-        for segment in files.segments()? {
-            course.skip_to(segment.number);
-            files.read(segment.number, &mut bytes)?;
-            course.segment(segment.number, &mut bytes);
+        for (number, merged) in counts {
+            course.skip_to(merged.map_or(number, |merged| merged.from), number);
+            files.read(number, &mut bytes)?;
+            course.segment(number, &mut bytes);
         }
         if let Some(head) = head.filter(|head| head.commit > CommitNumber(0)) {
-            course.skip_to(head.segment.next());
+            course.skip_to(head.segment.next(), head.segment.next());
         }
         let mut found = course.found;
         let last = found.report.last;
@@ -74,14 +88,14 @@ impl Survey {
 }
 
 impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<'_, F> {
-    /// Notes which segments are missing before this one.
-    fn skip_to(&mut self, number: SegmentNumber) {
+    /// Notes which segments are missing before this one, which stands for those from another on.
+    fn skip_to(&mut self, from: SegmentNumber, number: SegmentNumber) {
         let Some(before) = self.before.replace(number) else { return };
         let due = before.next();
-        if due >= number {
+        if due >= from {
             return;
         }
-        let segments = due..=SegmentNumber(number.0 - 1);
+        let segments = due..=SegmentNumber(from.0 - 1);
         let missing = &mut self.found.report.missing_segments;
         missing.push(MissingSegments { segments, commits_missing: nothing() });
         if matches!(self.open, Open::Nothing) {
@@ -92,8 +106,11 @@ impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<'_, F> {
     fn segment(&mut self, number: SegmentNumber, bytes: &mut Vec<u8>) {
         self.found.report.segments += 1;
         let mut end = 0;
-        let mut holds_something = false;
-        for item in Scan::new(self.files.directory, number, bytes, self.found.report.last) {
+        let scan = Scan::new(self.files.directory, number, bytes, self.found.report.last);
+        let merged = scan.merged();
+        let mut holds_something = merged.is_some();
+        self.begin(number, merged);
+        for item in scan {
             if !matches!(item, Item::End { .. }) && !holds_something {
                 holds_something = true;
                 self.close_torn();
@@ -103,7 +120,12 @@ impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<'_, F> {
                     self.frame(number, frame);
                     (self.visit)(number, frame);
                 }
-                Item::Damage { from, to } => self.damage(number, from, to),
+                Item::Damage { from, to } => {
+                    self.damage(number, from, to);
+                    if from == 0 {
+                        self.headless = self.found.report.damage.len().checked_sub(1);
+                    }
+                }
                 Item::Torn { from, to } => {
                     end = from;
                     self.found.report.torn = Some(Torn { segment: number, from: from as u64, to: to as u64 });
@@ -111,10 +133,11 @@ impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<'_, F> {
                 Item::End { at } => end = at,
             }
         }
+        self.end_merged();
         self.found.report.bytes += end as u64;
         if holds_something || self.found.last.is_none() {
             let last = self.found.last.get_or_insert_default();
-            (last.number, last.end) = (number, end);
+            (last.number, last.end, last.is_merged) = (number, end, merged.is_some());
             std::mem::swap(&mut last.bytes, bytes);
             self.found.spare.clear();
         } else {
@@ -122,22 +145,60 @@ impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<'_, F> {
         }
     }
 
-    fn frame(&mut self, segment: SegmentNumber, frame: Frame<'_>) {
+    /// Begins with a segment. One that is merged stands for its commits from the first on.
+    fn begin(&mut self, number: SegmentNumber, merged: Option<Merged>) {
+        (self.merged, self.headless) = (merged, None);
+        let Some(Merged { from, first, .. }) = merged else { return };
+        self.close_torn();
+        self.begun |= from == SegmentNumber(1);
+        self.reach(number, SEGMENT_HEADER_BYTES, first);
+        self.begun = true;
+        self.found.report.last = self.found.report.last.max(CommitNumber(first.0 - 1));
+    }
+
+    /// Ends with a merged segment: all that it stands for is accounted for.
+    fn end_merged(&mut self) {
+        let Some(Merged { last, .. }) = self.merged.take() else { return };
+        self.close_torn();
         let report = &mut self.found.report;
-        let missing = report.last.next()..=CommitNumber(frame.number.0 - 1);
-        let known = report.commits > 0 || segment == SegmentNumber(1);
+        if let Open::Damage(index) = self.open {
+            report.damage[index].commits_missing = report.last.next()..=last;
+        }
+        self.open = Open::Nothing;
+        report.last = report.last.max(last);
+    }
+
+    fn frame(&mut self, segment: SegmentNumber, frame: Frame<'_>) {
+        self.begun |= segment == SegmentNumber(1);
+        self.reach(segment, frame.at, frame.number);
+        self.begun = true;
+        self.found.report.last = frame.number;
+        self.found.report.commits += 1;
+    }
+
+    /// Notes which commits are missing before this one.
+    fn reach(&mut self, segment: SegmentNumber, at: usize, number: CommitNumber) {
+        let report = &mut self.found.report;
+        let missing = report.last.next()..=CommitNumber(number.0 - 1);
+        let excused =
+            self.merged.is_some_and(|merged| (merged.first..=merged.last).contains(missing.start()));
         match self.open {
             Open::Damage(index) => report.damage[index].commits_missing = missing,
             Open::Missing(index) => report.missing_segments[index].commits_missing = missing,
-            Open::Nothing if known && !missing.is_empty() => {
-                let at = frame.at as u64;
-                report.damage.push(Damage { segment, from: at, to: at, commits_missing: missing });
-            }
-            Open::Nothing => {}
+            Open::Nothing if !self.begun || missing.is_empty() || excused => {}
+            Open::Nothing => match self.headless {
+                Some(index) => {
+                    let told = &mut report.damage[index].commits_missing;
+                    let first = if told.is_empty() { *missing.start() } else { *told.start() };
+                    *told = first..=*missing.end();
+                }
+                None => {
+                    let at = at as u64;
+                    report.damage.push(Damage { segment, from: at, to: at, commits_missing: missing });
+                }
+            },
         }
         self.open = Open::Nothing;
-        report.last = frame.number;
-        report.commits += 1;
     }
 
     fn damage(&mut self, segment: SegmentNumber, from: usize, to: usize) {
