@@ -5,6 +5,7 @@ use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Takes;
+use tidewire_hub_core::log::rows::tidying::tidy;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::topics::durable::Committer;
@@ -30,6 +31,7 @@ pub struct Lasting {
     pub committer: Committer,
     disk: Disk,
     restored: Restored,
+    told_since: u64,
 }
 
 impl Disk {
@@ -47,25 +49,25 @@ impl Disk {
         }
         let (restored, _) = restoring.end();
         let committer = Committer::new(0, [1; 32], vec![], self.next);
-        let mut lasting = Lasting { hub, committer, disk: self, restored };
+        let mut lasting = Lasting { hub, committer, disk: self, restored, told_since: 0 };
         lasting.store();
         lasting
     }
 }
 
 impl Lasting {
-    fn new(limits: Limits, rules: Vec<TopicRule>) -> Self {
+    pub fn new(limits: Limits, rules: Vec<TopicRule>) -> Self {
         Disk::default().start(Millis(0), limits, rules)
     }
 
     /// Takes a commit that is not stored yet.
-    fn take(&mut self) -> Option<Vec<u8>> {
+    pub fn take(&mut self) -> Option<Vec<u8>> {
         let mut body = Vec::new();
         self.committer.take(&self.hub.topics, self.disk.next, &mut body).then_some(body)
     }
 
     /// Stores all that waits.
-    fn store(&mut self) {
+    pub fn store(&mut self) {
         while let Some(body) = self.take() {
             self.land(body);
         }
@@ -78,16 +80,38 @@ impl Lasting {
         let (_, told_since) = self.committer.stored(&self.hub.topics);
         if let Some(since) = told_since {
             assert!(since <= self.disk.next);
+            self.told_since = since;
         }
     }
 
+    /// All is told anew, from the next commit on.
+    pub fn tell_anew(&mut self) {
+        self.committer.tell_anew(self.disk.next);
+        self.store();
+    }
+
+    /// Tidies the commits before those that tell all anew. How many bytes they had, and have.
+    pub fn tidy(&mut self) -> (usize, usize) {
+        let topics = self.hub.topics.stored_topics(0);
+        let gone = |number| topics.get(&number).map(|topic| topic.upgrade().unwrap().tail.stored_bounds().0);
+        let (mut before, mut after) = (0, 0);
+        let told_since = self.told_since;
+        for (_, body) in self.disk.commits.iter_mut().filter(|(number, _)| *number < told_since) {
+            let mut tidied = Vec::new();
+            tidy(body, &mut tidied, |topic, offset| gone(topic).is_some_and(|gone| gone < offset)).unwrap();
+            (before, after) = (before + body.len(), after + tidied.len());
+            *body = tidied;
+        }
+        (before, after)
+    }
+
     /// The hub ends without a word, and another is started over the same disk.
-    fn restart(self) -> Self {
+    pub fn restart(self) -> Self {
         let limits = Limits::clone(self.hub.topics.limits());
         self.disk.start(self.hub.now, limits, keep_all())
     }
 
-    fn client(&mut self, topic: &str) -> ConnectionId {
+    pub fn client(&mut self, topic: &str) -> ConnectionId {
         let id = self.hub.client(1);
         self.hub.say(id, &[open_as(1, 0, topic)]);
         assert_eq!(self.hub.heard(id), [Heard::Opened]);
@@ -95,7 +119,7 @@ impl Lasting {
     }
 
     /// Publishes, stores, and gives what was told.
-    fn publishes(&mut self, id: ConnectionId, seq: u64, payload: &[u8]) -> Vec<Heard> {
+    pub fn publishes(&mut self, id: ConnectionId, seq: u64, payload: &[u8]) -> Vec<Heard> {
         self.hub.say(id, &[on(seq, payload)]);
         assert_eq!(self.hub.heard(id), [], "nothing is told before it is stored");
         self.store();
@@ -114,7 +138,7 @@ fn keeping() -> Lasting {
 }
 
 /// The offset that was acknowledged, and whether as a duplicate.
-fn acked(lasting: &mut Lasting, id: ConnectionId) -> Vec<(u64, u64, bool)> {
+pub fn acked(lasting: &mut Lasting, id: ConnectionId) -> Vec<(u64, u64, bool)> {
     let close = |code| panic!("closed with {code}");
     lasting.hub.heard_as(id, close, |frame| match frame {
         HubFrame::Acked(acked) => (acked.seq.0, acked.offset.0, acked.duplicate),

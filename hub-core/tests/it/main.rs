@@ -25,6 +25,7 @@ mod rig;
 mod room;
 mod rules;
 mod shard;
+mod tidying;
 mod timers;
 mod tokens;
 mod updates;
