@@ -91,8 +91,7 @@ impl Segment {
     }
 
     fn filled(mut self, files: &Files, content: &[u8], sizes: &Sizes) -> io::Result<Self> {
-        let header =
-            SegmentHeader { directory: files.directory, segment: self.number, merged: None }.bytes();
+        let header = SegmentHeader { directory: files.directory, segment: self.number, merged: None }.bytes();
         let content = if content.len() < header.len() { &header } else { content };
         self.end = content.len() as u64;
         self.reserve(self.end, sizes)?;

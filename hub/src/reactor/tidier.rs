@@ -1,22 +1,29 @@
-//! The thread that does for the durable log what can wait: it makes segments ahead, and removes those that nobody needs.
+//! The thread that does for the durable log what can wait: it makes segments ahead, removes those that nobody needs, and
+//! merges those of which little is needed.
+//!
+//! What of a segment is needed is known once it was read: which topics have messages there, and how many bytes of them. From
+//! then on topics are asked what of that is gone, and a segment is read again when it is merged. So the work is in
+//! proportion to what is stored; where nothing is won by it, it is bounded by the second.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
-use tidewire_hub_core::frames::scan::{Item, Scan};
-use tidewire_hub_core::frames::{CommitNumber, SegmentNumber};
-use tidewire_hub_core::log::rows::Row;
-use tidewire_hub_core::log::rows::reading::Rows;
-use tidewire_hub_core::topic::Topic;
+use tidewire_hub_core::frames::{Merged, SegmentNumber};
 use tidewire_hub_core::topics::Topics;
-use tidewire_protocol::number::Offset;
 use tracing::warn;
 
-use crate::disk::files::Files;
+use crate::disk::files::{Files, SegmentFile};
+use crate::disk::merging::Merging;
 use crate::disk::store::{Spare, SpareOrder};
 use crate::reactor::logs::DISK_LOG;
+use crate::reactor::tidier::choosing::{Candidate, choose, is_due};
+use crate::reactor::tidier::holding::Holding;
+
+mod holding;
+
+mod choosing;
 
 /// What there is to do.
 #[derive(Debug)]
@@ -28,7 +35,7 @@ pub(super) enum Chore {
         /// Its number.
         since: u64,
     },
-    /// Time has passed.
+    /// A second has passed.
     Look,
 }
 
@@ -36,94 +43,228 @@ pub(super) enum Chore {
 pub(super) struct Tidier {
     topics: Arc<Topics>,
     files: Files,
+    segment_bytes: u64,
     /// What was told before this commit is needed only for its messages.
     told_since: u64,
-    oldest: Option<Oldest>,
-}
-
-/// What the oldest segment holds.
-struct Oldest {
-    segment: SegmentNumber,
-    last_commit: u64,
-    /// By the number of each topic, the offset of its last message there.
-    ends: BTreeMap<u64, Offset>,
-    /// Whose message is known to be needed still.
-    needed_by: Option<(Weak<Topic>, Offset)>,
+    known: BTreeMap<SegmentNumber, Holding>,
+    /// Those up to this one are read as time allows.
+    old: SegmentNumber,
+    /// How many bytes may be read in vain; less than none where more were.
+    allowance: i64,
+    /// So many looks are passed over: topics were asked for much.
+    pause: usize,
+    /// Segments may be left in whose place a merged one is.
+    is_untidy: bool,
 }
 
 impl Tidier {
-    pub(super) fn new(topics: Arc<Topics>, files: Files) -> Self {
-        Self { topics, files, told_since: 0, oldest: None }
+    pub(super) fn new(topics: Arc<Topics>, files: Files, segment_bytes: u64) -> io::Result<Self> {
+        let old = files.segments()?.last().map(|segment| segment.number).unwrap_or_default();
+        let (known, allowance) = (BTreeMap::new(), 0);
+        Ok(Self {
+            topics,
+            files,
+            segment_bytes,
+            told_since: 0,
+            known,
+            old,
+            allowance,
+            pause: 0,
+            is_untidy: false,
+        })
     }
 
     /// Does what comes, until nobody has anything to do any more.
     pub(super) fn run(mut self, chores: &Receiver<Chore>, made: &Sender<Spare>) {
-        while let Ok(chore) = chores.recv() {
+        let mut is_more = false;
+        loop {
+            let chore = if is_more { chores.try_recv() } else { chores.recv().map_err(TryRecvError::from) };
             let done = match chore {
-                Chore::Spare(order) => order.make().map(|spare| drop(made.send(spare))),
-                Chore::Told { since } => {
-                    self.told_since = since;
-                    self.tidy()
-                }
-                Chore::Look => self.tidy(),
+                Ok(Chore::Spare(order)) => order.make().map(|spare| {
+                    let _ = made.send(spare);
+                    is_more
+                }),
+                Ok(Chore::Told { since }) => self.told(since),
+                Ok(Chore::Look) => self.look(),
+                Err(TryRecvError::Empty) => self.tidy(),
+                Err(TryRecvError::Disconnected) => return,
             };
-            if let Err(error) = done {
+            is_more = done.unwrap_or_else(|error| {
                 warn!(target: "storage", "the log's files cannot be tidied up now: {error}");
-            }
+                false
+            });
         }
     }
 
-    /// Removes the oldest segments, as long as nothing in them is needed.
-    fn tidy(&mut self) -> io::Result<()> {
-        let told_since = self.told_since;
-        while let Some(oldest) = self.oldest()? {
-            if oldest.last_commit >= told_since || oldest.is_known_as_needed() {
-                return Ok(());
+    /// All that stands was told anew.
+    fn told(&mut self, since: u64) -> io::Result<bool> {
+        self.told_since = since;
+        self.tidy()
+    }
+
+    /// A second has passed.
+    fn look(&mut self) -> io::Result<bool> {
+        let max = i64::try_from(self.segment_bytes).unwrap_or(i64::MAX).saturating_mul(2);
+        self.allowance = self.allowance.saturating_add(IDLE_BYTES).min(max.max(IDLE_BYTES));
+        match self.pause.checked_sub(1) {
+            Some(left) => {
+                self.pause = left;
+                Ok(false)
             }
-            let topics = self.topics.stored_topics(DISK_LOG);
-            let Some(oldest) = &mut self.oldest else { return Ok(()) };
-            oldest.needed_by = oldest.ends.iter().find_map(|(number, last)| {
-                let topic = topics.get(number)?;
-                is_needed(topic, *last).then(|| (Weak::clone(topic), *last))
-            });
-            if oldest.needed_by.is_some() {
-                return Ok(());
+            None => self.tidy(),
+        }
+    }
+
+    /// Removes the oldest segments as long as nothing in them is needed, then merges some if too much is held that is not. Tells
+    /// whether there may be more to do.
+    fn tidy(&mut self) -> io::Result<bool> {
+        if std::mem::take(&mut self.is_untidy) {
+            let removed = self.files.remove_replaced();
+            self.is_untidy = removed.is_err();
+            removed?;
+        }
+        let all = self.files.segments()?;
+        let written_to = all.iter().position(|segment| self.files.is_written_to(segment.number));
+        let (sealed, rest) = all.split_at(written_to.unwrap_or(all.len()));
+        self.known.retain(|number, _| sealed.iter().any(|segment| segment.number == *number));
+        self.read(sealed)?;
+        self.pause = self.spans() / SPANS_ASKED;
+        let mut sealed = sealed;
+        while let Some((first, others)) = sealed.split_first()
+            && self.may_go(first.number)
+        {
+            self.files.remove(first.number)?;
+            self.known.remove(&first.number);
+            sealed = others;
+        }
+        let idle: u64 = rest.iter().map(|segment| segment.bytes).sum();
+        self.merge_some(sealed, idle)
+    }
+
+    /// Reads segments that are not known, and again those that are known too vaguely.
+    fn read(&mut self, sealed: &[SegmentFile]) -> io::Result<()> {
+        let mut topics = None;
+        for (index, segment) in sealed.iter().enumerate() {
+            let known = self.known.get(&segment.number);
+            let is_new = known.is_none() && (index == 0 || segment.number > self.old);
+            let may_be = known.is_none_or(|known| known.is_vague() && known.spans() == 0);
+            if !is_new && (!may_be || self.allowance <= 0) {
+                continue;
             }
-            self.files.remove(oldest.segment)?;
+            if !is_new {
+                self.pay(segment.bytes);
+            }
+            let topics = topics.get_or_insert_with(|| self.topics.stored_topics(DISK_LOG));
+            let read = Holding::read(&self.files, segment.number, topics, self.spans_max(), None)?;
+            self.known.insert(segment.number, read);
         }
         Ok(())
     }
 
-    /// The oldest segment that gets no more, as far as it is known or can be read.
-    fn oldest(&mut self) -> io::Result<Option<&Oldest>> {
-        let first = self.files.segments()?.first().map(|segment| segment.number);
-        let Some(segment) = first.filter(|first| !self.files.is_written_to(*first)) else { return Ok(None) };
-        if self.oldest.as_ref().is_none_or(|oldest| oldest.segment != segment) {
-            let mut bytes = Vec::new();
-            self.files.read(segment, &mut bytes)?;
-            let (mut last_commit, mut ends) = (0, BTreeMap::new());
-            for item in Scan::new(self.files.directory(), segment, &bytes, CommitNumber(0)) {
-                let Item::Frame(frame) = item else { continue };
-                last_commit = frame.number.0;
-                for row in Rows::new(frame.body) {
-                    if let Ok(Row::Message(message)) = row {
-                        ends.insert(message.topic, message.record.offset);
-                    }
-                }
+    fn pay(&mut self, bytes: u64) {
+        self.allowance = self.allowance.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// How many topics are remembered, over all segments.
+    fn spans(&self) -> usize {
+        self.known.values().map(Holding::spans).sum()
+    }
+
+    /// How many may be of one more.
+    fn spans_max(&self) -> usize {
+        (SPANS_MAX.saturating_sub(self.spans()) / 4).max(SPANS_MIN)
+    }
+
+    /// Whether nothing in a segment is needed.
+    fn may_go(&mut self, number: SegmentNumber) -> bool {
+        let told_since = self.told_since;
+        let known = self.known.get_mut(&number);
+        known.is_some_and(|known| known.stands_for.last.0 < told_since && known.live() == 0)
+    }
+
+    /// Merges those of which that frees the most, if it is time to. `idle` bytes are in segments that are written to.
+    fn merge_some(&mut self, sealed: &[SegmentFile], idle: u64) -> io::Result<bool> {
+        let (mut before, told_since) = (None, self.told_since);
+        let candidate = |segment: &SegmentFile| {
+            let known = self.known.get_mut(&segment.number);
+            let ends = known.as_ref().map(|known| (segment.number, known.stands_for.last));
+            let before = std::mem::replace(&mut before, ends);
+            let Some(known) = known else {
+                let (bytes, live) = (segment.bytes, segment.bytes);
+                return Candidate { bytes, live, may_merge: false, follows: false };
+            };
+            Candidate {
+                bytes: segment.bytes,
+                live: known.live(),
+                may_merge: known.is_whole && known.stands_for.last.0 < told_since,
+                follows: before.is_some_and(|(segment, commit)| {
+                    (segment.next(), commit.next()) == (known.stands_for.from, known.stands_for.first)
+                }),
             }
-            self.oldest = Some(Oldest { segment, last_commit, ends, needed_by: None });
+        };
+        let candidates: Vec<_> = sealed.iter().map(candidate).collect();
+        let (bytes, live) = candidates
+            .iter()
+            .fold((idle, idle), |(bytes, live), segment| (bytes + segment.bytes, live + segment.live));
+        if self.allowance < 0 || !is_due(bytes, live, self.segment_bytes) {
+            return Ok(false);
         }
-        Ok(self.oldest.as_ref())
+        match choose(&candidates, self.segment_bytes) {
+            Some(run) => self.merge(&sealed[run]).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Merges these, unless less would be freed by it than written.
+    fn merge(&mut self, run: &[SegmentFile]) -> io::Result<()> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+        let stands_for = |number| self.known.get(number).map(|known| known.stands_for);
+        let (Some(begins), Some(ends)) = (stands_for(&first.number), stands_for(&last.number)) else {
+            return Ok(());
+        };
+        let merged = Merged { from: begins.from, first: begins.first, last: ends.last };
+        let bytes: u64 = run.iter().map(|segment| segment.bytes).sum();
+        let topics = self.topics.stored_topics(DISK_LOG);
+        let mut merging = Merging::new(&self.files, last.number);
+        let mut read = Vec::new();
+        for segment in run {
+            // Of what is gone nothing comes back.
+            if self.known.get_mut(&segment.number).is_some_and(|known| known.live() == 0) {
+                continue;
+            }
+            let (number, max) = (segment.number, self.spans_max());
+            let holding = Holding::read(&self.files, number, &topics, max, Some(&mut merging))?;
+            let is_whole = holding.is_whole;
+            read.push((number, holding));
+            if !is_whole || merging.bytes() > bytes / 2 {
+                // What is known of them is right again.
+                self.pay(read.iter().map(|(_, holding)| holding.bytes).sum());
+                self.known.extend(read);
+                return Ok(());
+            }
+        }
+        let (number, written) = (last.number, merging.bytes());
+        run.iter().for_each(|segment| drop(self.known.remove(&segment.number)));
+        if let Err(error) = self.files.merge(merging, merged) {
+            self.pay(bytes);
+            (self.is_untidy, self.old) = (true, self.old.max(number));
+            return Err(error);
+        }
+        let read = read.into_iter().map(|(_, holding)| holding).collect();
+        self.known.insert(number, Holding::merged(read, merged, written, self.spans_max()));
+        Ok(())
     }
 }
 
-impl Oldest {
-    fn is_known_as_needed(&self) -> bool {
-        self.needed_by.as_ref().is_some_and(|(topic, last)| is_needed(topic, *last))
-    }
-}
+/// So many bytes a second may be read though nothing is won by it: of segments that were there at the start, or where it
+/// turns out that more is needed than it seemed.
+const IDLE_BYTES: i64 = 4 << 20;
+/// So many topics are remembered over all segments: some 16 MiB of them.
+const SPANS_MAX: usize = 1 << 19;
+/// So many of each segment at least.
+const SPANS_MIN: usize = 1 << 10;
+/// For each so many one look is passed over.
+const SPANS_ASKED: usize = 1 << 16;
 
-/// Whether a topic still has a message.
-fn is_needed(topic: &Weak<Topic>, offset: Offset) -> bool {
-    topic.upgrade().is_some_and(|topic| topic.tail.stored_bounds().0 < offset)
-}
+#[cfg(test)]
+mod tests;

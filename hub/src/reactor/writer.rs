@@ -40,7 +40,7 @@ impl Writer {
     ) -> io::Result<Self> {
         let (chores, taken) = channel();
         let (made, spares) = channel();
-        let tidier = Tidier::new(Arc::clone(&topics), store.files());
+        let tidier = Tidier::new(Arc::clone(&topics), store.files(), store.segment_bytes())?;
         thread::Builder::new().name("tidier".into()).spawn(move || tidier.run(&taken, &made))?;
         let frame = Vec::new();
         Ok(Self { topics, store, committer, state, frame, chores, spares, looked_at: None })

@@ -1,0 +1,199 @@
+//! What is known of a segment: which topics have messages there that are needed, and about how many bytes of them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Weak;
+
+use tidewire_hub_core::frames::scan::{Frame, Item, Scan};
+use tidewire_hub_core::frames::{CommitNumber, FRAME_HEADER_BYTES, Merged, SegmentNumber};
+use tidewire_hub_core::log::rows::tidying::{Kept, tidy};
+use tidewire_hub_core::topic::Topic;
+use tidewire_protocol::number::Offset;
+
+use crate::disk::files::Files;
+use crate::disk::merging::Merging;
+
+/// A segment that gets no more.
+#[derive(Debug)]
+pub(super) struct Holding {
+    /// How long its file is.
+    pub(super) bytes: u64,
+    /// The segments and commits that it stands for.
+    pub(super) stands_for: Merged,
+    /// Nothing of it is missing, and all can be read.
+    pub(super) is_whole: bool,
+    /// What is not remembered by topic is counted as needed until it is read again.
+    rest_bytes: u64,
+    spans: Vec<Span>,
+}
+
+/// The messages of a topic.
+#[derive(Debug)]
+struct Span {
+    topic: Weak<Topic>,
+    first: Offset,
+    last: Offset,
+    /// What they would take if they were written again.
+    bytes: u64,
+}
+
+/// Topics by their numbers.
+pub(super) type Topics = BTreeMap<u64, Weak<Topic>>;
+
+/// A segment is read.
+struct Reading<'t> {
+    topics: &'t Topics,
+    /// Those that have messages here: what of them is gone, if there is such a topic, and what is not.
+    seen: BTreeMap<u64, Option<(Offset, Span)>>,
+    /// The first and the last of them.
+    commits: Option<(CommitNumber, CommitNumber)>,
+    /// How many there are.
+    count: u64,
+    is_whole: bool,
+}
+
+impl Holding {
+    /// Reads a segment, and writes what is needed of it where it is to be merged. It remembers so many topics at most.
+    /// All that have messages here are to be among the `topics`, but those that went.
+    pub(super) fn read(
+        files: &Files,
+        number: SegmentNumber,
+        topics: &Topics,
+        spans_max: usize,
+        mut merging: Option<&mut Merging>,
+    ) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        files.read(number, &mut bytes)?;
+        let mut reading = Reading { topics, seen: BTreeMap::new(), commits: None, count: 0, is_whole: true };
+        let scan = Scan::new(files.directory(), number, &bytes, CommitNumber(0));
+        let merged = scan.merged();
+        let mut out = Vec::new();
+        for item in scan {
+            match item {
+                Item::Frame(frame) => match &mut merging {
+                    Some(merging) => {
+                        let added = merging.add(frame.number, |out| reading.frame(&frame, out));
+                        reading.is_whole &= added.is_ok();
+                    }
+                    None => {
+                        out.clear();
+                        reading.frame(&frame, &mut out);
+                    }
+                },
+                Item::Damage { .. } | Item::Torn { .. } => reading.is_whole = false,
+                Item::End { at } => reading.is_whole &= at > 0,
+            }
+        }
+        let (first, last) = reading.commits.unwrap_or_default();
+        let holds_all = last.0 > 0 && last.0 - first.0 + 1 == reading.count;
+        reading.is_whole &= merged.is_some() || holds_all;
+        let stands_for = merged.unwrap_or(Merged { from: number, first, last });
+        let mut holding = Self {
+            bytes: bytes.len() as u64,
+            stands_for,
+            is_whole: reading.is_whole,
+            rest_bytes: 0,
+            spans: reading
+                .seen
+                .into_values()
+                .flatten()
+                .map(|(_, span)| span)
+                .filter(|it| it.bytes > 0)
+                .collect(),
+        };
+        holding.forget_beyond(spans_max);
+        Ok(holding)
+    }
+
+    /// What a segment holds that was merged from these.
+    pub(super) fn merged(of: Vec<Self>, stands_for: Merged, bytes: u64, spans_max: usize) -> Self {
+        let rest_bytes = of.iter().map(|holding| holding.rest_bytes).sum();
+        let mut spans: Vec<_> = of.into_iter().flat_map(|holding| holding.spans).collect();
+        spans.sort_by_key(|span| span.topic.as_ptr() as usize);
+        spans.dedup_by(|later, span| {
+            let is_same = Weak::ptr_eq(&span.topic, &later.topic);
+            if is_same {
+                (span.first, span.last) = (span.first.min(later.first), span.last.max(later.last));
+                span.bytes += later.bytes;
+            }
+            is_same
+        });
+        let mut merged = Self { bytes, stands_for, is_whole: true, rest_bytes, spans };
+        merged.forget_beyond(spans_max);
+        merged
+    }
+
+    /// Remembers only so many topics, those of which it holds the most.
+    fn forget_beyond(&mut self, spans_max: usize) {
+        if self.spans.len() > spans_max {
+            self.spans.sort_by_key(|span| std::cmp::Reverse(span.bytes));
+            self.rest_bytes += self.spans.drain(spans_max..).map(|span| span.bytes).sum::<u64>();
+        }
+        self.spans.shrink_to_fit();
+    }
+
+    /// How many topics it remembers.
+    pub(super) const fn spans(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// More may be gone than is known by topic.
+    pub(super) const fn is_vague(&self) -> bool {
+        self.rest_bytes > 0
+    }
+
+    /// About how much of it is needed; what is not is forgotten. Where a part of a topic's messages is gone, they count as if
+    /// they lay evenly between the first and the last.
+    pub(super) fn live(&mut self) -> u64 {
+        let mut live = self.rest_bytes;
+        self.spans.retain_mut(|span| {
+            let Some(topic) = span.topic.upgrade() else { return false };
+            let gone = topic.tail.stored_bounds().0;
+            if gone >= span.first && gone < span.last {
+                let (all, left) = (span.last.0 - span.first.0 + 1, span.last.0 - gone.0);
+                let part = u128::from(span.bytes) * u128::from(left) / u128::from(all);
+                (span.first, span.bytes) = (gone.next(), u64::try_from(part).unwrap_or(span.bytes).max(1));
+            }
+            live += if gone < span.last { span.bytes } else { 0 };
+            gone < span.last
+        });
+        live
+    }
+}
+
+impl Reading<'_> {
+    fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {
+        let first = self.commits.map_or(frame.number, |(first, _)| first);
+        self.commits = Some((first, frame.number));
+        self.count += 1;
+        let Self { topics, seen, is_whole, .. } = self;
+        let kept = tidy(frame.body, out, |topic, offset| {
+            let known = seen.entry(topic).or_insert_with(|| Span::none(topics.get(&topic)?));
+            known.as_ref().is_some_and(|(gone, _)| *gone < offset)
+        });
+        *is_whole &= kept.is_ok();
+        let mut header = FRAME_HEADER_BYTES;
+        for Kept { topic, offset, bytes } in kept.into_iter().flatten() {
+            if let Some(Some((_, span))) = seen.get_mut(&topic) {
+                span.add(offset, (bytes + std::mem::take(&mut header)) as u64);
+            }
+        }
+    }
+}
+
+impl Span {
+    /// What of a topic is gone, and no message of it.
+    fn none(topic: &Weak<Topic>) -> Option<(Offset, Self)> {
+        let gone = topic.upgrade()?.tail.stored_bounds().0;
+        let topic = Weak::clone(topic);
+        Some((gone, Self { topic, first: Offset(0), last: Offset(0), bytes: 0 }))
+    }
+
+    fn add(&mut self, offset: Offset, bytes: u64) {
+        if self.bytes == 0 {
+            self.first = offset;
+        }
+        self.last = offset;
+        self.bytes += bytes;
+    }
+}
