@@ -27,6 +27,7 @@ import { read, run } from "./run.mjs";
 import { runtimes } from "./runtimes.mjs";
 import { schemathesis } from "./schemathesis.mjs";
 import { runSections } from "./sections.mjs";
+import { torture } from "./torture.mjs";
 
 const cargo = (...args) => run("cargo", args);
 const npx = (...args) => run("npx", ["--no-install", ...args]);
@@ -111,6 +112,11 @@ const sections = [
     name: "test: hostile neighbour",
     needs: "build",
     run: () => hostile({}),
+  },
+  {
+    name: "test: torture of the durable log",
+    needs: "build",
+    run: () => torture({}),
   },
   {
     name: "test: npm package sources",

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use crate::support::hub::{Hub, tidewire};
 use crate::support::page::Folder;
@@ -10,7 +12,10 @@ use crate::support::page::Folder;
 /// The hub and its directory, which both end with their test.
 pub(crate) struct Kept {
     hub: Option<Hub>,
+    /// Removed with it.
+    #[expect(dead_code)]
     folder: Folder,
+    data: PathBuf,
     config: String,
 }
 
@@ -29,12 +34,15 @@ impl Kept {
     pub(crate) fn start_by(command: Command, more: &str) -> Self {
         let folder = Folder::new();
         let data = folder.0.join("data");
+        Self::start_at(command, folder, data, more)
+    }
+
+    /// The same, with a directory of the test's choice.
+    pub(crate) fn start_at(command: Command, folder: Folder, data: PathBuf, more: &str) -> Self {
         let toml = format!("shards = 2\ndrain_seconds = 1\ndata_dir = \"{}\"\n{more}", data.display());
         let config = folder.write("hub.toml", &toml);
-        let mut kept = Self { hub: None, folder, config };
-        let hub = Hub::start_by(command, &kept.flags(), &[]);
-        kept.hub = Some(hub);
-        kept
+        let hub = Hub::start_by(command, &flags(&config), &[]);
+        Self { hub: Some(hub), folder, data, config }
     }
 
     pub(crate) fn hub(&mut self) -> &mut Hub {
@@ -42,8 +50,8 @@ impl Kept {
     }
 
     /// The data directory.
-    pub(crate) fn directory(&self) -> PathBuf {
-        self.folder.0.join("data")
+    pub(crate) fn directory(&self) -> &Path {
+        &self.data
     }
 
     /// Ends the hub at once, and starts another on the same port and directory.
@@ -61,12 +69,17 @@ impl Kept {
     /// Starts another on the same port and directory, once it has ended.
     pub(crate) fn start_again(&mut self) {
         let hub = self.hub.take().unwrap();
-        self.hub = Some(hub.start_again(tidewire("serve"), &self.flags(), &[]));
+        self.hub = Some(hub.start_again(tidewire("serve"), &flags(&self.config), &[]));
     }
 
-    /// What another hub would be told to have the same directory.
-    pub(crate) fn flags(&self) -> Vec<&str> {
-        vec!["--dev", "--config", &self.config]
+    /// Starts one, and ends it so much later, wherever it is in its start. The one before has ended.
+    pub(crate) fn start_and_kill(&mut self, later: Duration) {
+        let mut serve = tidewire("serve");
+        serve.args(flags(&self.config)).args(["--listen", &self.hub().address.to_string()]);
+        let mut process = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(later);
+        process.kill().unwrap();
+        process.wait().unwrap();
     }
 
     /// Changes what a file of the directory holds.
@@ -76,4 +89,8 @@ impl Kept {
         change(&mut bytes);
         fs::write(&path, bytes).unwrap();
     }
+}
+
+fn flags(config: &str) -> [&str; 3] {
+    ["--dev", "--config", config]
 }
