@@ -109,9 +109,11 @@ impl World {
         if self.calls[call].is_over {
             return;
         }
-        if self.hub.is_none() || self.calls[call].life != self.oracle.lives.len() {
+        let is_of_another = self.calls[call].life != self.oracle.lives.len();
+        if self.hub.is_none() || is_of_another && !self.outlives_hub(call) {
             return self.lose_call(call);
         }
+        self.calls[call].life = self.oracle.lives.len();
         match self.calls[call].token {
             Some(token) => self.check_of_call(call, token),
             None => self.go_on_with_call(call),
@@ -170,12 +172,25 @@ impl World {
 
     /// The hub that a call was made to is gone, and all that it knew of it.
     fn lose_call(&mut self, call: usize) {
+        if self.outlives_hub(call) {
+            let wait = self.random.magnitude(500, 5_000);
+            return self.after(wait, Event::Called(call as CallIndex));
+        }
         self.end_call(call);
         if let Of::Publish(publishing) = &self.calls[call].of {
             for uid in publishing.uids.clone() {
                 self.oracle.call_failed(uid, false);
             }
         }
+    }
+
+    /// Whether another hub knows of it: it has a key, and all its topics are in the durable log.
+    fn outlives_hub(&mut self, call: usize) -> bool {
+        let Some(log) = self.setup.durable else { return false };
+        let Of::Publish(publishing) = &mut self.calls[call].of else { return false };
+        let topics = publishing.uids.clone().map(|uid| self.oracle.publishes[uid as usize].topic);
+        let is_lasting = topics.into_iter().all(|topic| self.oracle.log_of[usize::from(topic)] == log);
+        publishing.loses_hub() && is_lasting
     }
 
     /// It has come to its end, and holds nothing of the hub any more.

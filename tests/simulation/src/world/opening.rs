@@ -4,7 +4,7 @@ use tidewire_hub_core::topics::restoring::Found as State;
 use tidewire_protocol::number::Epoch;
 
 use crate::world::World;
-use crate::world::disk::{Crash, Found};
+use crate::world::disk::Found;
 use crate::world::hub::Hub;
 use crate::world::hub::lasting::Durable;
 
@@ -80,8 +80,7 @@ impl World {
             self.oracle.object(format_args!("the hub has gone, and still counts {held:?}"));
         }
         let Some(storing) = &mut self.storing else { return };
-        let crash = if storing.random.one_in(2) { Crash::Killed } else { Crash::PowerLoss };
-        storing.end(crash);
+        let crash = storing.end();
         self.note(|| format!("{crash:?}"));
     }
 

@@ -35,6 +35,8 @@ pub struct Storing {
     pub(crate) has_failed: bool,
     /// Nothing happens until told.
     pub is_held: bool,
+    /// How hubs end; by chance if that is not said.
+    pub crash: Option<Crash>,
     damages: bool,
 }
 
@@ -69,6 +71,7 @@ impl Storing {
             is_full: false,
             has_failed: false,
             is_held: false,
+            crash: None,
             damages: setup.damages,
             random,
         })
@@ -83,13 +86,16 @@ impl Storing {
     }
 
     /// The hub has ended.
-    pub(crate) fn end(&mut self, crash: Crash) {
+    pub(crate) fn end(&mut self) -> Crash {
+        let by_chance = if self.random.one_in(2) { Crash::Killed } else { Crash::PowerLoss };
+        let crash = self.crash.unwrap_or(by_chance);
         self.committer = None;
         self.work = Work::Take;
         self.disk.crash(crash, &mut self.random);
         if self.damages && crash == Crash::Killed && self.random.one_in(3) {
             self.disk.damage(&mut self.random);
         }
+        crash
     }
 
     fn has_work(&self) -> bool {

@@ -32,6 +32,14 @@ pub(crate) struct Publishing {
     waiting: u32,
 }
 
+impl Publishing {
+    /// The hub has gone, and with it whoever would have answered. Whether another one may be asked the same.
+    pub(super) fn loses_hub(&mut self) -> bool {
+        self.waiting = 0;
+        self.producer.is_some()
+    }
+}
+
 impl World {
     /// A call to publish by chance.
     pub(super) fn call_to_publish(&mut self, caller: usize) {
