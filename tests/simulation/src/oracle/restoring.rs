@@ -217,10 +217,13 @@ impl Oracle {
     /// What the hub that has ended had told producers, the one that begins tells as well.
     pub fn windows_restored(&mut self, before: &Stand, after: &Stand) {
         for (key, answers) in &before.windows {
-            let is_empty = answers.next == answers.first;
+            // Of one that moved up to where its producer goes on, nothing was told since.
+            if answers.next == answers.first {
+                continue;
+            }
             let objection = match after.windows.get(key) {
                 Some(restored) => restored.differs_from(answers),
-                None if self.forgets || is_empty => None,
+                None if self.forgets => None,
                 None => Some("it is lost".to_owned()),
             };
             if let Some(objection) = objection {
