@@ -23,9 +23,9 @@ use tidewire_protocol::code::Content;
 use tidewire_protocol::name::Pattern;
 use tidewire_protocol::number::{Epoch, Offset, Tag};
 
-use crate::config::durability::DISK_LOG;
 use crate::disk::opening::fixture::{Log, append};
 use crate::disk::store::Store;
+use crate::reactor::logs::DISK_LOG;
 use crate::reactor::tidier::Tidier;
 
 const SEGMENT_BYTES: u64 = 4_096;

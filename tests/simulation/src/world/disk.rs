@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use tidewire_hub_core::frames::scan::{Item, Scan};
 use tidewire_hub_core::frames::{
-    CommitNumber, DirectoryId, SEGMENT_HEADER_BYTES, Seeds, SegmentNumber, begin, seal, segment_header,
+    CommitNumber, DirectoryId, SEGMENT_HEADER_BYTES, Seeds, SegmentHeader, SegmentNumber, begin, seal,
 };
 use tidewire_hub_core::log::rows::Row;
 use tidewire_hub_core::log::rows::reading::Rows;
@@ -145,7 +145,8 @@ impl Disk {
     /// Begins a new segment, which is there for sure.
     pub fn begin_segment(&mut self) {
         self.newest = self.newest.next();
-        let bytes = segment_header(self.directory, self.newest).to_vec();
+        let bytes =
+            SegmentHeader { directory: self.directory, segment: self.newest, merged: None }.bytes().to_vec();
         let synced = bytes.len();
         self.segments.insert(self.newest, Segment { bytes, synced, ..Segment::default() });
     }
