@@ -173,6 +173,7 @@ impl World {
     /// The hub that a call was made to is gone, and all that it knew of it.
     fn lose_call(&mut self, call: usize) {
         if self.outlives_hub(call) {
+            self.calls[call].bearer = Arc::default();
             let wait = self.random.magnitude(500, 5_000);
             return self.after(wait, Event::Called(call as CallIndex));
         }

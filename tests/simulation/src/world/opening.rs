@@ -22,8 +22,8 @@ impl World {
         };
         let found = self.storing.as_mut().map(|storing| (storing.log, storing.disk.open()));
         if let Some((log, found)) = &found {
-            let epoch = &mut epochs[usize::from(*log)];
-            *epoch = state_of(found).epoch(&found.losses, *epoch);
+            let fresh = Epoch(self.random.number() >> 1 | 1);
+            epochs[usize::from(*log)] = state_of(found).epoch(&found.losses, fresh);
         }
         self.setup.hub.boot = self.storing.as_ref().map_or(0, |storing| storing.disk.boot);
         self.oracle.begin_life(&epochs);
