@@ -8,6 +8,7 @@ use tokio::runtime::{self, Runtime};
 mod access;
 mod check;
 mod context;
+mod log;
 mod publish;
 mod serve;
 mod signals;
@@ -69,6 +70,9 @@ pub(crate) enum Command {
     /// Say what a configuration lets somebody do, and why
     #[command(subcommand)]
     Access(access::Access),
+    /// Look at the files of a data directory that no hub has: nothing in it is changed
+    #[command(subcommand)]
+    Log(log::Log),
 }
 
 impl Command {
@@ -83,6 +87,7 @@ impl Command {
             Self::Token(token) => token.run(),
             Self::Context(named) => named.run(),
             Self::Access(access) => access.run(),
+            Self::Log(log) => log.run(),
         }
     }
 }

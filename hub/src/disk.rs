@@ -17,6 +17,8 @@
 //! a commit's first byte is written. After a write or sync that failed nothing is written until the directory is opened anew,
 //! and then the last segment is copied, since what the system shows of it may not be on the disk.
 
+pub mod looking;
+
 pub mod opening;
 
 pub mod store;

@@ -1,4 +1,4 @@
-//! The command line: `tidewire serve`, `check`, `pub`, `sub`, `history` and `token`.
+//! The command line: `tidewire serve`, `check`, `pub`, `sub`, `history`, `token` and `log` among others.
 
 use std::process::ExitCode;
 

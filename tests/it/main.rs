@@ -25,6 +25,7 @@ mod http;
 mod http2;
 mod http2_bounds;
 mod http_callers;
+mod log_command;
 mod logs;
 mod native_client;
 mod operator;

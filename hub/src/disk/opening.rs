@@ -55,6 +55,9 @@ pub enum OpenError {
          back from a backup", .0.display()
     )]
     NotOurs(PathBuf),
+    /// Somebody wants to look at it, and it has no `META`.
+    #[error("{} is not the directory of a log: it has no META", .0.display())]
+    NoLog(PathBuf),
     /// Its `META` is none.
     #[error(
         "{} is damaged, and without it no commit can be read: put it back from a backup, or move its directory away to begin \
@@ -258,7 +261,7 @@ fn boot_without_head() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs())
 }
 
-fn refusal(path: &Path, source: io::Error) -> OpenError {
+pub(crate) fn refusal(path: &Path, source: io::Error) -> OpenError {
     let path = path.to_owned();
     match source.kind() {
         io::ErrorKind::PermissionDenied => OpenError::NoPermission(path),
@@ -268,10 +271,10 @@ fn refusal(path: &Path, source: io::Error) -> OpenError {
     }
 }
 
-const LOCK: &str = "LOCK";
-const META: &str = "META";
-const HEAD: &str = "HEAD";
-const SEGMENTS: &str = "segments";
+pub(crate) const LOCK: &str = "LOCK";
+pub(crate) const META: &str = "META";
+pub(crate) const HEAD: &str = "HEAD";
+pub(crate) const SEGMENTS: &str = "segments";
 
 /// A log in a folder of its own, as the tests of all files use it.
 #[cfg(test)]
