@@ -14,6 +14,7 @@ export const wasmOut = at("target/wasm");
 export const rustPageOut = at("target/rust-page");
 export const stamps = at("target/stamps");
 export const tools = at("target/tools");
+export const demoData = at("target/demo-data");
 export const tarball = at("target/npm/tidewire-client.tgz");
 
 export const jsPackage = at("wasm-client/js");

@@ -1,13 +1,18 @@
 // `npm start`: builds what changed and runs the hub with the demo until it is told to stop.
-// Further arguments go to the hub: `npm start -- --listen 127.0.0.1:8080`.
+// Further arguments go to the hub: `npm start -- --listen 127.0.0.1:8080`. What is on the board stays there: it is kept below
+// `target`, unless another directory is named.
 
 import { spawn } from "node:child_process";
 import { buildHub } from "./build.mjs";
-import { hubBinary, root } from "./paths.mjs";
+import { demoData, hubBinary, root } from "./paths.mjs";
 
 await buildHub();
 
-const args = ["serve", "--dev", "--demo", ...process.argv.slice(2)];
+const given = process.argv.slice(2);
+const isDataDir = (argument) => /^--data-dir(=|$)/.test(argument);
+const named = given.some(isDataDir) || process.env.TIDEWIRE_DATA_DIR;
+const data = named ? [] : ["--data-dir", demoData];
+const args = ["serve", "--dev", "--demo", ...data, ...given];
 const hub = spawn(hubBinary, args, { cwd: root, stdio: "inherit" });
 
 for (const signal of ["SIGTERM", "SIGHUP", "SIGINT"]) {
