@@ -12,7 +12,9 @@ use crate::torture::load::{PUBLISHERS, TOPICS, take};
 pub(crate) struct Checker {
     places: [String; TOPICS.len()],
     next: [u64; PUBLISHERS],
-    /// Of each publisher the offsets at which its messages were found, by number.
+    /// The number of each publisher's first message here: what came before may be kept no more.
+    first: [Option<u64>; PUBLISHERS],
+    /// Of each publisher the offsets at which its messages were found, from the first on.
     found: [Vec<u64>; PUBLISHERS],
     compared: [usize; PUBLISHERS],
 }
@@ -22,6 +24,7 @@ impl Default for Checker {
         Self {
             places: TOPICS.map(|_| "earliest".to_owned()),
             next: [0; PUBLISHERS],
+            first: [Some(0); PUBLISHERS],
             found: Default::default(),
             compared: [0; PUBLISHERS],
         }
@@ -43,8 +46,9 @@ impl Checker {
         }
         for publisher in 0..PUBLISHERS {
             let offsets = acknowledged[publisher].lock().unwrap();
-            for number in self.compared[publisher]..due[publisher] {
-                match self.found[publisher].get(number) {
+            let first = self.first[publisher].map_or(due[publisher], |first| first as usize);
+            for number in self.compared[publisher].max(first)..due[publisher] {
+                match self.found[publisher].get(number - first) {
                     Some(found) if *found == offsets[number] => {}
                     Some(found) => wrong.push(format!(
                         "number {number} of publisher {publisher} was acknowledged at {} and is at {found}",
@@ -58,9 +62,14 @@ impl Checker {
         wrong
     }
 
-    /// Reads everything again from the beginning.
+    /// Reads again all that is kept.
     pub(crate) fn look_at_all(hub: SocketAddr, acknowledged: &[Mutex<Vec<u64>>; PUBLISHERS]) -> Vec<String> {
-        Self::default().look(hub, acknowledged)
+        let mut checker = Self { first: [None; PUBLISHERS], ..Self::default() };
+        let mut wrong = checker.look(hub, acknowledged);
+        if checker.first.contains(&None) {
+            wrong.push("of a publisher nothing is kept".to_owned());
+        }
+        wrong
     }
 
     fn read(&mut self, hub: SocketAddr, topic: usize) -> Result<(), String> {
@@ -69,7 +78,15 @@ impl Checker {
                 return Err(format!("{} has a gap: {}", TOPICS[topic], page["gap"]));
             }
             for message in page["messages"].as_array().into_iter().flatten() {
-                let publisher = take(&message["data"], topic, &mut self.next)?;
+                let data = &message["data"];
+                let whose =
+                    data[0].as_u64().map(|publisher| publisher as usize).filter(|it| *it < PUBLISHERS);
+                if let Some((whose, number)) =
+                    whose.filter(|it| self.first[*it].is_none()).zip(data[1].as_u64())
+                {
+                    (self.first[whose], self.next[whose]) = (Some(number), number);
+                }
+                let publisher = take(data, topic, &mut self.next)?;
                 self.found[publisher].push(message["offset"].as_u64().unwrap());
             }
         }

@@ -9,8 +9,8 @@ use crate::torture::load::Load;
 use crate::torture::random::Random;
 use crate::torture::report::Row;
 
-/// Topics keep all of it: what is missing is lost.
-pub(crate) const KEEP: &str = "[[topics]]\npattern = \"t.*\"\nretention = { count = 10000000 }\n";
+/// Topics keep much more than comes between two looks.
+pub(crate) const KEEP: &str = "[[topics]]\npattern = \"t.*\"\nretention = { count = 20000 }\n";
 
 /// A hub under load.
 pub(crate) struct Course {
@@ -30,6 +30,7 @@ impl Course {
 
     /// Lets the load go on for a moment, which ends anywhere. Every publisher is acknowledged something first.
     pub(crate) fn run_on(&mut self, random: &mut Random) {
+        self.load.hurry();
         if !self.load.goes_on(PATIENCE) {
             self.row.wrong.push("publishers are not acknowledged any more".to_owned());
         }
@@ -64,6 +65,7 @@ impl Course {
 
     /// Lets all publishers end, and reads everything once more.
     pub(crate) fn end(mut self) -> Row {
+        self.load.hurry();
         self.row.wrong.extend(self.load.end(PATIENCE));
         self.row.acknowledged = self.load.count();
         let hub = self.kept.hub().address;

@@ -15,6 +15,8 @@ pub(crate) const TOPICS: [&str; 2] = ["t.0", "t.1"];
 pub(crate) const PUBLISHERS: usize = 4;
 /// Of each publisher, before the first of them is acknowledged.
 const UNDER_WAY: usize = 6;
+/// Between two of each publisher: more would only make a run longer.
+const PACE: Duration = Duration::from_millis(1);
 
 /// The topic of a publisher.
 pub(crate) const fn topic_of(publisher: usize) -> usize {
@@ -29,6 +31,7 @@ pub(crate) struct Load {
     ends: Arc<AtomicBool>,
     wrong: Arc<Mutex<Vec<String>>>,
     publishers: Vec<JoinHandle<()>>,
+    clients: Vec<Client>,
 }
 
 impl Load {
@@ -37,19 +40,27 @@ impl Load {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (acknowledged, ends, wrong) = (Arc::default(), Arc::default(), Arc::default());
-        let mut load = Self { runtime, acknowledged, ends, wrong, publishers: Vec::new() };
+        let mut load =
+            Self { runtime, acknowledged, ends, wrong, publishers: Vec::new(), clients: Vec::new() };
         let _entered = load.runtime.enter();
         for publisher in 0..PUBLISHERS {
             let client = Client::connect(url, Options::default()).unwrap();
             let (acknowledged, ends) = (Arc::clone(&load.acknowledged), Arc::clone(&load.ends));
             let wrong = Arc::clone(&load.wrong);
+            load.clients.push(client.clone());
             load.publishers.push(tokio::spawn(publish(client, publisher, acknowledged, ends, wrong)));
         }
         let client = Client::connect(url, Options::default()).unwrap();
         for (topic, name) in TOPICS.into_iter().enumerate() {
             tokio::spawn(listen(client.clone(), topic, name, Arc::clone(&load.wrong)));
         }
+        load.clients.push(client);
         load
+    }
+
+    /// Has clients that wait before they try again try now: moments are to be short.
+    pub(crate) fn hurry(&self) {
+        self.clients.iter().for_each(Client::retry_now);
     }
 
     /// How many were acknowledged so far.
@@ -96,6 +107,7 @@ async fn publish(
         if !is_over {
             let data = json!([publisher, number, check_of(publisher, number)]);
             under_way.push_back(client.publish(TOPICS[topic_of(publisher)], &data));
+            tokio::time::sleep(PACE).await;
         }
         while under_way.len() >= UNDER_WAY || is_over && !under_way.is_empty() {
             let Some(publishing) = under_way.pop_front() else { break };

@@ -30,9 +30,7 @@ pub(crate) fn power(times: usize, random: &mut Random) -> Row {
             break;
         }
     }
-    let mut row = course.end();
-    row.wrong.truncate(5);
-    row
+    course.end()
 }
 
 /// More than a hub wants to have free, and room for what is published.
