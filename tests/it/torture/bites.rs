@@ -63,7 +63,7 @@ pub(crate) fn bite(times: usize, random: &mut Random) -> Row {
     });
     let named = named.into_inner();
     let acknowledged = left.iter().flat_map(|left| &left.acknowledged).map(Vec::len).sum();
-    let also = format!("; named {named} times, and nothing was missing the others");
+    let also = format!("; {named} were named by the start, and behind the others nothing was missing");
     Row { times, acknowledged, wrong: wrong.into_inner().unwrap(), also, ..Row::default() }
 }
 
