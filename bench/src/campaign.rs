@@ -176,7 +176,7 @@ mod tests {
 
     #[track_caller]
     fn check(words: &[&str], expected: &[&str]) {
-        let places = Places { hub: PathBuf::new(), peers: PathBuf::new() };
+        let places = Places { hub: PathBuf::new(), peers: PathBuf::new(), data: PathBuf::new() };
         let campaign = Campaign {
             full: false,
             rounds: 1,

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::campaign::{self, Campaign};
-use crate::server::{Places, floor, floor_blocks, usual};
+use crate::server::{Places, floor, floor_append, floor_blocks, usual};
 
 /// Measures Tidewire beside others in one run
 #[derive(Debug, Parser)]
@@ -41,9 +41,12 @@ pub struct CommandLine {
     /// Where the others are installed [default: `bench-peers` beside this program's folder]
     #[arg(long, value_name = "DIR", env = "TIDEWIRE_BENCH_PEERS")]
     peers: Option<PathBuf>,
+    /// Where servers store what they store, on the disk that is to be measured [default: `bench-data` beside this program's folder]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Serve {
     /// Run the bare epoll loop that others are compared with
     #[command(name = "serve-floor")]
@@ -51,6 +54,12 @@ enum Serve {
     /// Run the bare epoll loop that writes blocks
     #[command(name = "serve-floor-blocks")]
     FloorBlocks,
+    /// Run the bare loop that appends to a file and syncs it
+    #[command(name = "serve-floor-append")]
+    FloorAppend {
+        /// The file
+        file: PathBuf,
+    },
     /// Run the usual axum server that others are compared with
     #[command(name = "serve-usual")]
     Usual,
@@ -65,6 +74,7 @@ impl CommandLine {
         match self.serve {
             Some(Serve::Floor) => return floor::serve(),
             Some(Serve::FloorBlocks) => return floor_blocks::serve(),
+            Some(Serve::FloorAppend { file }) => return floor_append::serve(&file),
             Some(Serve::Usual) => return usual::serve(),
             None => {}
         }
@@ -73,6 +83,7 @@ impl CommandLine {
         let places = Places {
             hub: self.hub.unwrap_or_else(|| folder.join("tidewire")),
             peers: self.peers.unwrap_or_else(|| folder.with_file_name("bench-peers")),
+            data: self.data.unwrap_or_else(|| folder.with_file_name("bench-data")),
         };
         campaign::run(&Campaign {
             full: self.full,

@@ -6,13 +6,15 @@
 use anyhow::Result;
 
 use crate::ledger::Ledger;
-use crate::websocket::Frame;
+use crate::websocket::{self, Frame};
 
 mod centrifuge;
 mod events;
 pub mod intruder;
+mod jetstream;
 mod nats;
 mod plain;
+mod plain_answered;
 mod quoted;
 mod socket_io;
 mod tidewire;
@@ -36,8 +38,12 @@ pub enum Dialect {
     PlainEvents,
     /// A topic in the address, and payloads as they are: `floor`, `usual` and Bun.
     Plain,
+    /// The same, and the server says how many publishes it has stored: `floor-append`.
+    PlainAnswered,
     /// NATS's own lines inside WebSocket frames.
     Nats,
+    /// The same, with one stream for all topics: publishes are answered, and subscribers read it by a consumer.
+    JetStream,
     /// Centrifuge's JSON commands.
     Centrifuge,
     /// Engine.IO 4 packets.
@@ -92,6 +98,8 @@ pub enum Wants {
     EveryTopic,
     /// All topics of the bench, from the oldest message kept on.
     EverythingKept,
+    /// One topic, from the oldest message kept on.
+    AllOfTopic(u32),
 }
 
 /// Number of a topic that no pattern of the bench matches.
@@ -132,7 +140,7 @@ impl Dialect {
     #[must_use]
     pub fn subscriber_request(self, wants: Wants) -> Request {
         match self {
-            Self::Plain => plain::subscriber_request(wants),
+            Self::Plain | Self::PlainAnswered => plain::subscriber_request(wants),
             Self::TidewireEvents => events::hub_request(wants),
             Self::PlainEvents => events::usual_request(wants),
             other => other.request(),
@@ -143,7 +151,7 @@ impl Dialect {
     #[must_use]
     pub fn publisher_request(self) -> Request {
         match self {
-            Self::Plain | Self::PlainEvents => plain::publisher_request(),
+            Self::Plain | Self::PlainAnswered | Self::PlainEvents => plain::publisher_request(),
             other => other.request(),
         }
     }
@@ -154,7 +162,9 @@ impl Dialect {
                 ("/v1/ws", Some(tidewire_protocol::SUBPROTOCOL_BINARY))
             }
             Self::TidewireJson => ("/v1/ws", Some(tidewire_protocol::SUBPROTOCOL_JSON)),
-            Self::Plain | Self::PlainEvents | Self::Nats => ("/", None),
+            Self::Plain | Self::PlainAnswered | Self::PlainEvents | Self::Nats | Self::JetStream => {
+                ("/", None)
+            }
             Self::Centrifuge => ("/connection/websocket", None),
             Self::SocketIo => ("/socket.io/?EIO=4&transport=websocket", None),
         };
@@ -170,9 +180,9 @@ impl Dialect {
             Self::TidewireJson => tidewire_json::greet(out),
             // All was said in the request.
             Self::TidewireEvents => {}
-            Self::Plain | Self::PlainEvents => subscriber.ready = true,
+            Self::Plain | Self::PlainAnswered | Self::PlainEvents => subscriber.ready = true,
             // These wait for the server to speak first.
-            Self::Nats | Self::SocketIo => {}
+            Self::Nats | Self::JetStream | Self::SocketIo => {}
             Self::Centrifuge => centrifuge::greet(Some(subscriber.wants), out),
         }
     }
@@ -185,8 +195,8 @@ impl Dialect {
             | Self::TidewireSend
             | Self::TidewireJson
             | Self::TidewireEvents => tidewire::greet(Some(publisher.index), "", out),
-            Self::Plain | Self::PlainEvents => publisher.ready = true,
-            Self::Nats | Self::SocketIo => {}
+            Self::Plain | Self::PlainAnswered | Self::PlainEvents => publisher.ready = true,
+            Self::Nats | Self::JetStream | Self::SocketIo => {}
             Self::Centrifuge => centrifuge::greet(None, out),
         }
     }
@@ -221,11 +231,12 @@ impl Dialect {
                 events::hear_usual(subscriber, frame.payload, ledger);
                 Ok(())
             }
-            Self::Plain => {
+            Self::Plain | Self::PlainAnswered => {
                 ledger.deliver(subscriber.index as usize, frame.payload);
                 Ok(())
             }
             Self::Nats => nats::hear_as_subscriber(subscriber, frame.payload, ledger, out),
+            Self::JetStream => jetstream::hear_as_subscriber(subscriber, frame.payload, ledger, out),
             Self::Centrifuge => centrifuge::hear_as_subscriber(subscriber, frame.payload, ledger, out),
             Self::SocketIo => socket_io::hear_as_subscriber(subscriber, frame.payload, ledger, out),
         }
@@ -247,7 +258,9 @@ impl Dialect {
             }
             Self::TidewireSend => tidewire_send::hear_as_publisher(publisher, frame.payload, out),
             Self::Plain | Self::PlainEvents => Ok(()),
+            Self::PlainAnswered => plain_answered::hear_as_publisher(publisher, frame.payload),
             Self::Nats => nats::hear_as_publisher(publisher, frame.payload, out),
+            Self::JetStream => jetstream::hear_as_publisher(publisher, frame.payload, out),
             Self::Centrifuge => centrifuge::hear_as_publisher(publisher, frame.payload, out),
             Self::SocketIo => socket_io::hear_as_publisher(publisher, frame.payload, out),
         }
@@ -261,16 +274,17 @@ impl Dialect {
                 tidewire::put_publish(publisher, publish, out);
             }
             Self::TidewireSend => tidewire_send::put(publish, out),
-            Self::Plain | Self::PlainEvents => plain::put_publish(publish.payload, out),
+            Self::Plain | Self::PlainAnswered | Self::PlainEvents => plain::put_publish(publish.payload, out),
             Self::Nats => nats::put_publish(topic, publish.payload, out),
+            Self::JetStream => jetstream::put_publish(publisher, publish, out),
             Self::Centrifuge => centrifuge::put_publish(topic, publish.payload, out),
             Self::SocketIo => socket_io::put_publish(publish.payload, out),
         }
     }
 
-    /// Appends a publish of nothing, which uses up a number. Only where publishes are acknowledged.
+    /// Appends a publish of nothing, which uses up a number. Only where there are windows.
     pub fn put_void(self, place: usize, seq: u32, out: &mut Vec<u8>) {
-        if self.acknowledges() {
+        if self.has_windows() {
             tidewire::put_void(place, seq, out);
         }
     }
@@ -278,7 +292,33 @@ impl Dialect {
     /// Whether publishes are acknowledged one by one.
     #[must_use]
     pub const fn acknowledges(self) -> bool {
+        self.has_windows() || matches!(self, Self::PlainAnswered | Self::JetStream)
+    }
+
+    /// Whether the server keeps what each publisher has published of late, to know its repeats.
+    #[must_use]
+    pub const fn has_windows(self) -> bool {
         matches!(self, Self::Tidewire | Self::TidewireStepwise | Self::TidewireJson | Self::TidewireEvents)
+    }
+
+    /// Bytes of the longest frame that a subscriber may get, as far as that is known to be long.
+    #[must_use]
+    pub const fn frame_bytes_max(self) -> usize {
+        match self {
+            // All that waits for a client that is no browser goes into one frame.
+            Self::JetStream => websocket::FRAME_BYTES_MAX,
+            Self::Tidewire
+            | Self::TidewireStepwise
+            | Self::TidewireSend
+            | Self::TidewireJson
+            | Self::TidewireEvents
+            | Self::Plain
+            | Self::PlainAnswered
+            | Self::PlainEvents
+            | Self::Nats
+            | Self::Centrifuge
+            | Self::SocketIo => 0,
+        }
     }
 
     /// Whether a subscriber that comes back gets what it missed.

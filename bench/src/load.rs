@@ -116,6 +116,7 @@ impl Load {
                 Asks::OneTopic => Wants::Topic((index % self.plan.topics) as u32),
                 Asks::EveryTopic => Wants::EveryTopic,
                 Asks::EverythingKept => Wants::EverythingKept,
+                Asks::AllOfTopic => Wants::AllOfTopic((index % self.plan.topics) as u32),
             };
             let json = self.plan.json_every != 0 && index % self.plan.json_every == 0;
             let far = index < self.plan.held_back();
@@ -364,7 +365,7 @@ impl Load {
     /// Subscribers that one message goes to, without those that are held back.
     fn audience(&self) -> u64 {
         let reading = self.plan.subscribers - self.ledger.held_back;
-        let topics = if self.plan.asks == Asks::OneTopic { self.plan.topics } else { 1 };
+        let topics = if self.plan.asks.is_of_one_topic() { self.plan.topics } else { 1 };
         (reading / topics) as u64
     }
 

@@ -7,6 +7,7 @@ use crate::scenario::Scenario;
 use crate::server::Server;
 
 mod asking;
+mod durable;
 mod growth;
 mod joins;
 mod memory;
@@ -60,6 +61,7 @@ pub fn rows() -> Vec<Row> {
         joins::rows(),
         tokens::rows(),
         patterns::rows(),
+        durable::rows(),
         growth::rows(),
     ]
     .concat()

@@ -54,6 +54,8 @@ pub enum Scenario {
     Windows,
     /// Publish without subscribers, as fast as the server acknowledges.
     Publish {
+        /// Messages that are unanswered at most.
+        unanswered: u64,
         /// Seconds that are measured.
         seconds: f64,
     },
@@ -156,7 +158,7 @@ pub fn measure(trial: Trial<'_>, scenario: Scenario) -> Result<Measured> {
         Scenario::Storm => joining::storm(trial),
         Scenario::Topics => memory::topics(trial),
         Scenario::Windows => memory::windows(trial),
-        Scenario::Publish { seconds } => publishing::publish(trial, seconds),
+        Scenario::Publish { unanswered, seconds } => publishing::publish(trial, unanswered, seconds),
         Scenario::Ask { seconds } => asking::publish(trial, seconds),
         Scenario::JoinPattern { per_second, again } => patterns::join(trial, per_second, again),
         Scenario::CatchUp { messages_each } => patterns::catch_up(trial, messages_each),

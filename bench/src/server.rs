@@ -1,23 +1,30 @@
 //! The servers that are measured: how each is started, and which protocol it speaks.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result};
 
 use crate::dialect::Dialect;
-use crate::load::Target;
+use crate::folder::Folder;
 use crate::tls::Certificate;
 use crate::tokens::Signer;
 
 pub mod floor;
+pub mod floor_append;
 pub mod floor_blocks;
 pub mod usual;
+
+mod keeping;
+mod nats;
+mod places;
+mod running;
+
+use keeping::Keeps;
+pub use places::Places;
+pub use running::Running;
 
 /// A server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +39,18 @@ pub enum Server {
     TidewireTls,
     /// The hub with a key for tokens.
     TidewireKeyed,
+    /// The hub with a data directory.
+    TidewireDurable,
+    /// The same with room for all that a run publishes, of which its topics keep everything.
+    TidewireDurableRoomy,
+    /// The same, whose topics keep the newest messages by their number.
+    TidewireDurableWindow,
     /// A bare loop over epoll that writes prepared frames.
     Floor,
     /// The same, but it writes what the hub writes at saturation: shared blocks, several in one write.
     FloorBlocks,
+    /// A bare loop that appends what has come to a file, syncs it, and answers.
+    FloorAppend,
     /// axum's WebSocket, and a task and a `broadcast` receiver for each subscriber.
     Usual,
     /// Bun's `server.publish`, which is uWebSockets.
@@ -50,31 +65,24 @@ pub enum Server {
     CentrifugeTuned,
     /// NATS, through its WebSocket listener.
     Nats,
+    /// NATS with a JetStream in files, which it syncs every two minutes unless told otherwise.
+    JetStream,
+    /// The same, but it syncs each message before it answers.
+    JetStreamSynced,
     /// Socket.IO on Node.
     SocketIo,
 }
 
-/// Where programs are.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// The hub's program.
-    pub hub: PathBuf,
-    /// The folder into which `npm run bench` installs peers.
-    pub peers: PathBuf,
-}
-
-/// A server that runs until this is dropped.
-#[derive(Debug)]
-pub struct Running {
-    child: Child,
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Where it speaks TLS.
-    certificate: Option<Certificate>,
-    /// Whose tokens it takes.
-    signer: Option<Arc<Signer>>,
-    /// Kept open: a server that cannot print any more may end.
-    _stdout: Option<BufReader<ChildStdout>>,
+/// What runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Hub,
+    /// This one.
+    Bench,
+    Bun,
+    Centrifuge,
+    Nats,
+    Node,
 }
 
 impl Server {
@@ -101,8 +109,12 @@ impl Server {
             Self::TidewireRoomy => "tidewire, 8 GiB",
             Self::TidewireTls => "tidewire-tls",
             Self::TidewireKeyed => "tidewire-keyed",
+            Self::TidewireDurable => "tidewire-durable",
+            Self::TidewireDurableRoomy => "tidewire-durable, 8 GiB",
+            Self::TidewireDurableWindow => "tidewire-durable, newest",
             Self::Floor => "floor",
             Self::FloorBlocks => "floor-blocks",
+            Self::FloorAppend => "floor-append",
             Self::Usual => "usual",
             Self::Bun => "bun",
             Self::BunTls => "bun-tls",
@@ -110,6 +122,8 @@ impl Server {
             Self::Centrifuge => "centrifuge",
             Self::CentrifugeTuned => "centrifuge-tuned",
             Self::Nats => "nats",
+            Self::JetStream => "jetstream",
+            Self::JetStreamSynced => "jetstream-synced",
             Self::SocketIo => "socket.io",
         }
     }
@@ -117,7 +131,52 @@ impl Server {
     /// Whether rows are about it: it takes part whomever it is measured against.
     #[must_use]
     pub const fn is_subject(self) -> bool {
-        matches!(self, Self::Tidewire | Self::TidewireRoomy | Self::TidewireTls | Self::TidewireKeyed)
+        matches!(self.program(), Program::Hub) && !matches!(self, Self::TidewireAllCores)
+    }
+
+    const fn program(self) -> Program {
+        match self {
+            Self::Tidewire
+            | Self::TidewireAllCores
+            | Self::TidewireRoomy
+            | Self::TidewireTls
+            | Self::TidewireKeyed
+            | Self::TidewireDurable
+            | Self::TidewireDurableRoomy
+            | Self::TidewireDurableWindow => Program::Hub,
+            Self::Floor | Self::FloorBlocks | Self::FloorAppend | Self::Usual => Program::Bench,
+            Self::Bun | Self::BunTls | Self::BunAnswers => Program::Bun,
+            Self::Centrifuge | Self::CentrifugeTuned => Program::Centrifuge,
+            Self::Nats | Self::JetStream | Self::JetStreamSynced => Program::Nats,
+            Self::SocketIo => Program::Node,
+        }
+    }
+
+    /// What a hub's topics keep, if it has a data directory.
+    const fn keeps(self) -> Option<Keeps> {
+        match self {
+            Self::TidewireDurable => Some(Keeps::Usual),
+            Self::TidewireDurableRoomy => Some(Keeps::All),
+            Self::TidewireDurableWindow => Some(Keeps::Newest),
+            Self::Tidewire
+            | Self::TidewireAllCores
+            | Self::TidewireRoomy
+            | Self::TidewireTls
+            | Self::TidewireKeyed
+            | Self::Floor
+            | Self::FloorBlocks
+            | Self::FloorAppend
+            | Self::Usual
+            | Self::Bun
+            | Self::BunTls
+            | Self::BunAnswers
+            | Self::Centrifuge
+            | Self::CentrifugeTuned
+            | Self::Nats
+            | Self::JetStream
+            | Self::JetStreamSynced
+            | Self::SocketIo => None,
+        }
     }
 
     /// What it speaks.
@@ -129,10 +188,15 @@ impl Server {
             | Self::TidewireRoomy
             | Self::TidewireTls
             | Self::TidewireKeyed
+            | Self::TidewireDurable
+            | Self::TidewireDurableRoomy
+            | Self::TidewireDurableWindow
             | Self::FloorBlocks => Dialect::Tidewire,
+            Self::FloorAppend => Dialect::PlainAnswered,
             Self::Floor | Self::Usual | Self::Bun | Self::BunTls | Self::BunAnswers => Dialect::Plain,
             Self::Centrifuge | Self::CentrifugeTuned => Dialect::Centrifuge,
             Self::Nats => Dialect::Nats,
+            Self::JetStream | Self::JetStreamSynced => Dialect::JetStream,
             Self::SocketIo => Dialect::SocketIo,
         }
     }
@@ -147,13 +211,19 @@ impl Server {
             Self::Bun | Self::BunAnswers => Some("/publish?topic=bench"),
             Self::TidewireTls
             | Self::TidewireKeyed
+            | Self::TidewireDurable
+            | Self::TidewireDurableRoomy
+            | Self::TidewireDurableWindow
             | Self::BunTls
             | Self::Floor
             | Self::FloorBlocks
+            | Self::FloorAppend
             | Self::Usual
             | Self::Centrifuge
             | Self::CentrifugeTuned
             | Self::Nats
+            | Self::JetStream
+            | Self::JetStreamSynced
             | Self::SocketIo => None,
         }
     }
@@ -161,19 +231,13 @@ impl Server {
     /// Whether its program is here.
     #[must_use]
     pub fn is_installed(self, places: &Places) -> bool {
-        let needed: &[PathBuf] = match self {
-            Self::Tidewire
-            | Self::TidewireAllCores
-            | Self::TidewireRoomy
-            | Self::TidewireTls
-            | Self::TidewireKeyed => std::slice::from_ref(&places.hub),
-            Self::Floor | Self::FloorBlocks | Self::Usual => &[],
-            Self::Bun | Self::BunTls | Self::BunAnswers => {
-                &[places.bun(), places.peers.join("bun/server.js")]
-            }
-            Self::Centrifuge | Self::CentrifugeTuned => &[places.centrifuge()],
-            Self::Nats => &[places.nats()],
-            Self::SocketIo => &[places.peers.join("node_modules/socket.io/package.json")],
+        let needed: &[PathBuf] = match self.program() {
+            Program::Hub => std::slice::from_ref(&places.hub),
+            Program::Bench => &[],
+            Program::Bun => &[places.bun(), places.peers.join("bun/server.js")],
+            Program::Centrifuge => &[places.centrifuge()],
+            Program::Nats => &[places.nats()],
+            Program::Node => &[places.peers.join("node_modules/socket.io/package.json")],
         };
         needed.iter().all(|path| path.exists())
     }
@@ -181,23 +245,13 @@ impl Server {
     /// What it says of its version; empty for our own.
     #[must_use]
     pub fn version(self, places: &Places) -> String {
-        match self {
-            Self::Tidewire => first_line(Command::new(&places.hub).arg("--version")),
-            Self::TidewireAllCores
-            | Self::TidewireRoomy
-            | Self::TidewireTls
-            | Self::TidewireKeyed
-            | Self::BunTls
-            | Self::BunAnswers
-            | Self::Floor
-            | Self::FloorBlocks
-            | Self::Usual => String::new(),
-            Self::Bun => first_line(Command::new(places.bun()).arg("--version")),
-            Self::Centrifuge | Self::CentrifugeTuned => {
-                first_line(Command::new(places.centrifuge()).arg("-version"))
-            }
-            Self::Nats => first_line(Command::new(places.nats()).arg("--version")),
-            Self::SocketIo => {
+        match self.program() {
+            Program::Hub => first_line(Command::new(&places.hub).arg("--version")),
+            Program::Bench => String::new(),
+            Program::Bun => first_line(Command::new(places.bun()).arg("--version")),
+            Program::Centrifuge => first_line(Command::new(places.centrifuge()).arg("-version")),
+            Program::Nats => first_line(Command::new(places.nats()).arg("--version")),
+            Program::Node => {
                 let script = "process.stdout.write(require('socket.io/package.json').version \
                               + ' on Node ' + process.version)";
                 first_line(Command::new("node").args(["-e", script]).current_dir(&places.peers))
@@ -211,24 +265,43 @@ impl Server {
     /// If it does not start.
     pub fn start(self, places: &Places) -> Result<Running> {
         let started = match self {
-            Self::Nats => start_nats(places),
-            other => other.start_on_port_0(places),
+            Self::Nats => nats::start(places, None),
+            Self::JetStream => nats::start(places, Some("")),
+            Self::JetStreamSynced => nats::start(places, Some("sync_interval: always")),
+            other => {
+                let folder = other.stores().then(|| Folder::make_in(&places.data)).transpose();
+                folder.and_then(|folder| other.start_on_port_0(places, folder))
+            }
         };
         started.with_context(|| format!("{} does not start", self.name()))
     }
 
-    /// Its program, and what it is told whatever keys it has.
+    /// Kills it, and starts it over what it has stored; returns it, and how long that took until it listened.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_again(self, places: &Places, mut running: Running) -> Result<(Running, Duration)> {
+        let folder = running.folder.take();
+        drop(running);
+        let from = Instant::now();
+        let again = self.start_on_port_0(places, folder);
+        Ok((again.with_context(|| format!("{} does not start again", self.name()))?, from.elapsed()))
+    }
+
+    /// Whether it has a folder of its own to store in.
+    const fn stores(self) -> bool {
+        self.keeps().is_some() || matches!(self, Self::FloorAppend)
+    }
+
+    /// Its program, and what it is told whatever keys and folders it has.
     fn command(self, places: &Places) -> Result<Command> {
-        let mut command = match self {
-            Self::Tidewire
-            | Self::TidewireAllCores
-            | Self::TidewireRoomy
-            | Self::TidewireTls
-            | Self::TidewireKeyed => Command::new(&places.hub),
-            Self::Floor | Self::FloorBlocks | Self::Usual => Command::new(std::env::current_exe()?),
-            Self::Bun | Self::BunTls | Self::BunAnswers => Command::new(places.bun()),
-            Self::Centrifuge | Self::CentrifugeTuned | Self::Nats => Command::new(places.centrifuge()),
-            Self::SocketIo => Command::new("node"),
+        let mut command = match self.program() {
+            Program::Hub => Command::new(&places.hub),
+            Program::Bench => Command::new(std::env::current_exe()?),
+            Program::Bun => Command::new(places.bun()),
+            Program::Centrifuge => Command::new(places.centrifuge()),
+            Program::Nats => Command::new(places.nats()),
+            Program::Node => Command::new("node"),
         };
         match self {
             Self::Tidewire | Self::TidewireAllCores | Self::TidewireRoomy => {
@@ -236,18 +309,30 @@ impl Server {
             }
             Self::Floor => command.arg("serve-floor"),
             Self::FloorBlocks => command.arg("serve-floor-blocks"),
+            Self::FloorAppend => command.arg("serve-floor-append"),
             Self::Usual => command.arg("serve-usual"),
-            Self::TidewireTls | Self::TidewireKeyed | Self::BunTls => &mut command,
             Self::Bun => command.arg(places.peers.join("bun/server.js")),
             Self::BunAnswers => command.arg(places.peers.join("bun/server.js")).arg("--answers"),
-            Self::Centrifuge | Self::Nats => &mut command,
             Self::CentrifugeTuned => command.arg("-tuned"),
             Self::SocketIo => command.arg(places.peers.join("socket-io/server.js")),
+            // These are told in a file, or nothing.
+            Self::TidewireTls
+            | Self::TidewireKeyed
+            | Self::TidewireDurable
+            | Self::TidewireDurableRoomy
+            | Self::TidewireDurableWindow
+            | Self::BunTls
+            | Self::Centrifuge
+            | Self::Nats
+            | Self::JetStream
+            | Self::JetStreamSynced => &mut command,
         };
         if self == Self::TidewireAllCores {
             command.env("TIDEWIRE_SHARDS", std::thread::available_parallelism()?.to_string());
         }
-        if self == Self::TidewireRoomy {
+        let is_roomy =
+            matches!(self, Self::TidewireRoomy | Self::TidewireDurableRoomy | Self::TidewireDurableWindow);
+        if is_roomy {
             command.env("TIDEWIRE_LIMITS_NODE_BYTES_MAX", (8_u64 << 30).to_string());
         }
         // The bench's own: a hub warns of what it does not know.
@@ -255,10 +340,11 @@ impl Server {
         Ok(command)
     }
 
-    fn start_on_port_0(self, places: &Places) -> Result<Running> {
+    fn start_on_port_0(self, places: &Places, folder: Option<Folder>) -> Result<Running> {
         let mut command = self.command(places)?;
         let certificate =
             matches!(self, Self::TidewireTls | Self::BunTls).then(Certificate::make).transpose()?;
+        let signer = (self == Self::TidewireKeyed).then(Signer::make).transpose()?.map(Arc::new);
         match (self, &certificate) {
             (Self::TidewireTls, Some(certificate)) => {
                 command.args(["serve", "--config"]).arg(certificate.hub_config());
@@ -269,104 +355,26 @@ impl Server {
             }
             _ => {}
         }
-        let signer = (self == Self::TidewireKeyed).then(Signer::make).transpose()?.map(Arc::new);
         if let Some(signer) = &signer {
             command.args(["serve", "--config"]).arg(signer.hub_config());
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let stdout = child.stdout.take().context("no standard output")?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        // From here on the process is ended whatever happens.
-        let running = Running { child, address, certificate, signer, _stdout: None };
-        running.hear_address(BufReader::new(stdout))
-    }
-}
-
-impl Running {
-    /// Waits until it says where it listens.
-    fn hear_address(mut self, mut stdout: BufReader<ChildStdout>) -> Result<Self> {
-        let mut line = String::new();
-        while stdout.read_line(&mut line)? > 0 {
-            let told = line.trim_end().rsplit_once("listening on http");
-            if let Some((_, address)) = told.and_then(|(_, told)| told.rsplit_once("://")) {
-                self.address = address.parse().with_context(|| format!("cannot read {address}"))?;
-                self._stdout = Some(stdout);
-                return Ok(self);
+        match (&folder, self.keeps()) {
+            (Some(folder), Some(keeps)) => {
+                command.args(["serve", "--config"]).arg(keeping::hub_config(folder, keeps)?);
             }
-            line.clear();
+            (Some(folder), None) => {
+                command.arg(folder.path("log"));
+            }
+            (None, _) => {}
         }
-        bail!("it ended without saying where it listens")
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut running = Running::of(child);
+        (running.certificate, running.signer, running.folder) = (certificate, signer, folder);
+        running.hear_address()
     }
-
-    /// Where it is, whom to trust there, and who signs tokens for it.
-    #[must_use]
-    pub fn target(&self) -> Target {
-        let tls = self.certificate.as_ref().map(|certificate| Arc::clone(&certificate.trusting));
-        Target { address: self.address, tls, signer: self.signer.clone() }
-    }
-
-    /// Its process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail only if it has ended by itself, which the load will have told.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-impl Places {
-    fn bun(&self) -> PathBuf {
-        self.peers.join("node_modules/.bin/bun")
-    }
-
-    fn nats(&self) -> PathBuf {
-        self.peers.join("venv/bin/nats-server")
-    }
-
-    fn centrifuge(&self) -> PathBuf {
-        self.peers.join("centrifuge/server")
-    }
-}
-
-/// NATS is told its ports by a file.
-fn start_nats(places: &Places) -> Result<Running> {
-    let (plain, websocket) = (free_port()?, free_port()?);
-    let path = places.peers.join("nats.conf");
-    let text = format!(
-        "listen: 127.0.0.1:{plain}\nmax_connections: 100000\nwrite_deadline: \"60s\"\n\
-         websocket {{ listen: \"127.0.0.1:{websocket}\", no_tls: true }}\n"
-    );
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    let child = Command::new(places.nats())
-        .arg("-c")
-        .arg(Path::new(&path))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, websocket));
-    let running = Running { child, address, certificate: None, signer: None, _stdout: None };
-    let clock = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        ensure!(clock.elapsed() < START_TIMEOUT, "nothing listens on {address} after {START_TIMEOUT:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(running)
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn first_line(command: &mut Command) -> String {
     let text = command.output().map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned()
 }
-
-const START_TIMEOUT: Duration = Duration::from_secs(10);

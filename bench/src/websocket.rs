@@ -218,7 +218,8 @@ impl Opcode {
 }
 
 const HEAD_BYTES_MAX: usize = 16 << 10;
-const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Bytes of the longest frame that is taken.
+pub const FRAME_BYTES_MAX: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests {

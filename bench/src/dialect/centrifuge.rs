@@ -12,7 +12,7 @@ pub(super) fn greet(wants: Option<Wants>, out: &mut Vec<u8>) {
     let mut text = r#"{"id":1,"connect":{}}"#.to_owned();
     if let Some(wants) = wants {
         let name = match wants {
-            Wants::Topic(topic) => stamp::topic_name(topic),
+            Wants::Topic(topic) | Wants::AllOfTopic(topic) => stamp::topic_name(topic),
             // Centrifuge has no patterns; the rows with patterns leave it out.
             Wants::EveryTopic | Wants::EverythingKept => "*".to_owned(),
         };

@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 /// Asks the hub.
 pub(super) fn hub_request(wants: Wants) -> Request {
     let name = match wants {
-        Wants::Topic(topic) => tidewire::name(topic),
+        Wants::Topic(topic) | Wants::AllOfTopic(topic) => tidewire::name(topic),
         Wants::EveryTopic | Wants::EverythingKept => "bench.*".to_owned(),
     };
     Request { path: format!("/v1/events?topic={name}"), subprotocol: None, events: true }

@@ -24,7 +24,7 @@ pub(super) fn hear_as_subscriber(
             ledger.deliver(subscriber.index as usize, payload);
         } else if line.starts_with(b"INFO ") {
             let name = match subscriber.wants {
-                Wants::Topic(topic) => stamp::topic_name(topic),
+                Wants::Topic(topic) | Wants::AllOfTopic(topic) => stamp::topic_name(topic),
                 Wants::EveryTopic | Wants::EverythingKept => "*".to_owned(),
             };
             say(&format!("{CONNECT}SUB bench.{name} 1\r\nPING\r\n"), out);
@@ -62,7 +62,7 @@ pub(super) fn put_publish(topic: u32, payload: &[u8], out: &mut Vec<u8>) {
     });
 }
 
-fn answer(line: &[u8], out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn answer(line: &[u8], out: &mut Vec<u8>) -> Result<()> {
     match line {
         b"PING" => say("PONG\r\n", out),
         b"PONG" | b"+OK" => {}
@@ -71,7 +71,7 @@ fn answer(line: &[u8], out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-fn take_line<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
+pub(super) fn take_line<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
     let end = memchr(b'\n', bytes).context("a NATS line is cut")?;
     let line = &bytes[..end];
     *bytes = &bytes[end + 1..];
@@ -79,7 +79,7 @@ fn take_line<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
 }
 
 /// The payload that `MSG topic sid length` announces, and the line's end after it.
-fn take_payload<'a>(head: &[u8], bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
+pub(super) fn take_payload<'a>(head: &[u8], bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
     let digits = head.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
     let len = digits.iter().fold(0, |len, digit| len * 10 + usize::from(digit.wrapping_sub(b'0')));
     let payload = bytes.get(..len).context("a NATS payload is cut")?;
@@ -87,7 +87,7 @@ fn take_payload<'a>(head: &[u8], bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
     Ok(payload)
 }
 
-fn say(text: &str, out: &mut Vec<u8>) {
+pub(super) fn say(text: &str, out: &mut Vec<u8>) {
     websocket::put_masked(Opcode::Binary, out, |out| out.extend_from_slice(text.as_bytes()));
 }
 

@@ -6,7 +6,7 @@ use crate::websocket::{self, Opcode};
 
 pub(super) fn subscriber_request(wants: Wants) -> Request {
     let path = match wants {
-        Wants::Topic(topic) => format!("/?topic={}", stamp::topic_name(topic)),
+        Wants::Topic(topic) | Wants::AllOfTopic(topic) => format!("/?topic={}", stamp::topic_name(topic)),
         // These servers have no patterns; the rows with patterns leave them out.
         Wants::EveryTopic | Wants::EverythingKept => "/?topic=*".to_owned(),
     };

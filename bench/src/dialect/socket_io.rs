@@ -18,7 +18,7 @@ pub(super) fn hear_as_subscriber(
         quoted::deliver(packet, br#"["m",""#, subscriber.index, ledger);
     } else if packet.starts_with(b"40") {
         let name = match subscriber.wants {
-            Wants::Topic(topic) => stamp::topic_name(topic),
+            Wants::Topic(topic) | Wants::AllOfTopic(topic) => stamp::topic_name(topic),
             // Rooms have no patterns; the rows with patterns leave Socket.IO out.
             Wants::EveryTopic | Wants::EverythingKept => "*".to_owned(),
         };

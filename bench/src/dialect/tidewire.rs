@@ -94,12 +94,12 @@ fn read_block(subscriber: &mut Subscriber, block: &Block<'_>, ledger: &mut Ledge
 
 fn subscribe(subscriber: &Subscriber, out: &mut Vec<u8>) {
     let from = match subscriber.epoch {
-        0 if subscriber.wants == Wants::EverythingKept => Start::Earliest,
+        0 if matches!(subscriber.wants, Wants::EverythingKept | Wants::AllOfTopic(_)) => Start::Earliest,
         0 => Start::Latest,
         epoch => Start::After(vec![Position { epoch: Epoch(epoch), offset: Offset(subscriber.cursor) }]),
     };
     let name = match subscriber.wants {
-        Wants::Topic(topic) => name(topic),
+        Wants::Topic(topic) | Wants::AllOfTopic(topic) => name(topic),
         Wants::EveryTopic | Wants::EverythingKept => "bench.*".to_owned(),
     };
     let subscribe =

@@ -26,7 +26,7 @@ pub(super) fn hear(
     }
     if quoted::holds(message, r#""type":"welcome""#) {
         let name = match subscriber.wants {
-            Wants::Topic(topic) => stamp::topic_name(topic),
+            Wants::Topic(topic) | Wants::AllOfTopic(topic) => stamp::topic_name(topic),
             Wants::EveryTopic | Wants::EverythingKept => "*".to_owned(),
         };
         say(&format!(r#"{{"type":"subscribe","request":1,"name":"bench.{name}"}}"#), out);

@@ -48,7 +48,7 @@ impl Crowd {
             dialect,
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS_AT_ONCE),
-            buffer: vec![0; BUFFER_BYTES],
+            buffer: vec![0; dialect.frame_bytes_max().max(BUFFER_BYTES)],
             members: Vec::new(),
             ready: 0,
             slow: 0..0,

@@ -34,6 +34,16 @@ pub enum Asks {
     EveryTopic,
     /// All topics, by a pattern, from the oldest message kept on.
     EverythingKept,
+    /// One topic, from the oldest message kept on.
+    AllOfTopic,
+}
+
+impl Asks {
+    /// Whether a subscriber gets the messages of one topic.
+    #[must_use]
+    pub const fn is_of_one_topic(self) -> bool {
+        matches!(self, Self::OneTopic | Self::AllOfTopic)
+    }
 }
 
 impl Plan {

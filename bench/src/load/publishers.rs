@@ -9,9 +9,9 @@ use mio::{Events, Poll, Token};
 
 use crate::dialect::{Dialect, ELSEWHERE, Publish, Publisher};
 use crate::histogram::Histogram;
+use crate::load::Plan;
 use crate::load::link::{Distance, Heard, Link};
 use crate::load::wire::Target;
-use crate::load::{Asks, Plan};
 use crate::stamp::{STAMP_BYTES, Stamp};
 
 /// All publishers of a load.
@@ -62,7 +62,7 @@ impl Publishers {
         Ok(Self {
             dialect,
             topics: plan.topics,
-            one_sequence: plan.asks != Asks::OneTopic,
+            one_sequence: !plan.asks.is_of_one_topic(),
             poll: Poll::new()?,
             events: Events::with_capacity(64),
             buffer: vec![0; BUFFER_BYTES],
@@ -217,7 +217,7 @@ fn members(plan: &Plan, first: usize) -> Vec<Member> {
 impl Voids {
     /// The visitors of a plan; each visit has its own.
     pub(super) fn of(plan: &Plan, dialect: Dialect, visit: usize) -> Result<Self> {
-        ensure!(dialect.acknowledges(), "only who is answered leaves something behind");
+        ensure!(dialect.has_windows(), "a publisher leaves nothing behind");
         Ok(Self(Publishers::of(plan, dialect, members(plan, (visit + 1) * plan.publishers))?))
     }
 

@@ -95,7 +95,7 @@ pub(crate) fn columns(metric: Metric, result: &RowResult) -> Vec<Column> {
         },
         Column { name: "gaps", figure: |measured| Some(measured.gaps as f64).filter(|gaps| *gaps > 0.0) },
     ];
-    if matches!(metric, Metric::AckP90 | Metric::AckP99) {
+    if matches!(metric, Metric::AckP90 | Metric::AckP99) || shows_acks(result) {
         columns.insert(3, Column { name: "ack p50", figure: |measured| measured.ack.map(|ack| ack.p50) });
         columns.insert(4, Column { name: "ack p90", figure: |measured| measured.ack.map(|ack| ack.p90) });
         columns.insert(5, Column { name: "ack p99", figure: |measured| measured.ack.map(|ack| ack.p99) });
@@ -103,6 +103,12 @@ pub(crate) fn columns(metric: Metric, result: &RowResult) -> Vec<Column> {
     let said = |column: &Column| result.contestants.iter().any(|one| one.median_of(column.figure).is_some());
     columns.retain(said);
     columns
+}
+
+/// Whether acks are timed and nothing is delivered.
+fn shows_acks(result: &RowResult) -> bool {
+    let of_acks = |measured: &Measured| measured.ack.filter(|_| measured.per_second.is_none());
+    result.contestants.iter().flat_map(|one| &one.rounds).any(|measured| of_acks(measured).is_some())
 }
 
 /// The first contestant's figure over this one's, in words.

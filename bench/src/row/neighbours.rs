@@ -55,7 +55,7 @@ fn stalled_100() -> Row {
 }
 
 fn spread() -> Row {
-    let scenario = Scenario::Publish { seconds: 4.0 };
+    let scenario = Scenario::Publish { unanswered: 1_000, seconds: 4.0 };
     let title = "one publisher over 100,000 topics in turn, 128 B, 1,000 unacknowledged";
     let plan = Plan { topics: 100_000, ..Plan::one_topic(0) };
     row("spread", title, &[Server::TidewireRoomy], (plan, scenario))
