@@ -26,6 +26,14 @@ pub enum Metric {
     Publishes,
     /// Bytes read a second.
     Megabytes,
+    /// Deliveries a second.
+    Deliveries,
+    /// Seconds until a server listened that was started over what it has stored.
+    Start,
+    /// What is taken of the disk when nothing goes on, in multiples of the payloads that are kept.
+    DiskAtRest,
+    /// The same, at its most.
+    DiskAtPeak,
     /// Deliveries owed that never came, and times that the server said so itself.
     Lost,
 }
@@ -65,6 +73,10 @@ impl Metric {
             Self::Joins => measured.joins_per_second,
             Self::Publishes => measured.publishes_per_second,
             Self::Megabytes => measured.megabytes_per_second,
+            Self::Deliveries => measured.per_second,
+            Self::Start => measured.start_seconds,
+            Self::DiskAtRest => measured.disk_at_rest,
+            Self::DiskAtPeak => measured.disk_at_peak,
             Self::Lost => Some((measured.lost + measured.gaps) as f64),
         }
     }
@@ -83,6 +95,10 @@ impl Metric {
             Self::Joins => "joins/s",
             Self::Publishes => "publishes/s",
             Self::Megabytes => "MB/s",
+            Self::Deliveries => "deliveries/s",
+            Self::Start => "start s",
+            Self::DiskAtRest => "disk at rest",
+            Self::DiskAtPeak => "disk at peak",
             Self::Lost => "lost",
         }
     }

@@ -21,6 +21,7 @@ mod probe;
 mod publishers;
 mod random;
 mod renewals;
+mod returning;
 mod wire;
 
 pub use asking::Askers;

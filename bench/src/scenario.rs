@@ -17,6 +17,7 @@ mod memory;
 mod patterns;
 mod probing;
 mod publishing;
+mod storing;
 mod tokens;
 
 /// Who is tried, and how it is spoken to.
@@ -76,6 +77,23 @@ pub enum Scenario {
         /// Messages to each topic.
         messages_each: u64,
     },
+    /// Publish so many messages; then subscribers come and read them all.
+    Replay {
+        /// Messages to all topics together.
+        messages: u64,
+    },
+    /// Publish so many messages, kill the server and start it over what it has stored.
+    Reopen {
+        /// Messages to all topics together.
+        messages: u64,
+    },
+    /// Publish many more messages than topics keep: what does that take of the disk?
+    DiskWindow {
+        /// Messages.
+        messages: u64,
+        /// How many of them are kept.
+        kept: u64,
+    },
     /// Let all subscribers bring their next token before that ends which they have signed in with.
     Renew,
     /// Let everybody subscribe and rest, while the plan's intruders, if it has any, bring forged tokens.
@@ -118,6 +136,12 @@ pub struct Measured {
     pub refusals_per_second: Option<f64>,
     /// Millions of bytes that subscribers read per second, where that is what is measured.
     pub megabytes_per_second: Option<f64>,
+    /// Seconds from the start of a server over what it has stored until it listened.
+    pub start_seconds: Option<f64>,
+    /// What stored messages take of the disk when nothing goes on, in multiples of the payloads that are kept.
+    pub disk_at_rest: Option<f64>,
+    /// The same, the most while they were published.
+    pub disk_at_peak: Option<f64>,
     /// The server's own memory per connection (with its topic, where each has one), per topic or per window.
     pub bytes_each: Option<f64>,
     /// The server's own memory at the end.
@@ -162,6 +186,9 @@ pub fn measure(trial: Trial<'_>, scenario: Scenario) -> Result<Measured> {
         Scenario::Ask { seconds } => asking::publish(trial, seconds),
         Scenario::JoinPattern { per_second, again } => patterns::join(trial, per_second, again),
         Scenario::CatchUp { messages_each } => patterns::catch_up(trial, messages_each),
+        Scenario::Replay { messages } => storing::replay(trial, messages),
+        Scenario::Reopen { messages } => storing::reopen(trial, messages),
+        Scenario::DiskWindow { messages, kept } => storing::disk_window(trial, messages, kept),
         Scenario::Renew => tokens::renew(trial),
         Scenario::Rest { seconds } => tokens::rest(trial, seconds),
     }

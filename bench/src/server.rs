@@ -23,6 +23,7 @@ mod places;
 mod running;
 
 use keeping::Keeps;
+pub use keeping::NEWEST;
 pub use places::Places;
 pub use running::Running;
 

@@ -82,6 +82,18 @@ impl Publishers {
         self.members.iter().map(|member| member.publisher.answered).sum()
     }
 
+    /// Topics of which the server said, when they were opened, that it knows nothing of a publisher's messages.
+    pub(super) fn unknown(&self) -> usize {
+        self.members.iter().map(|member| member.publisher.unknown).sum()
+    }
+
+    /// Every connection ends; each publisher keeps its numbers.
+    pub(super) fn cut_all(&mut self) {
+        for member in &mut self.members {
+            (member.link, member.publisher.ready) = (None, false);
+        }
+    }
+
     /// Messages that are not acknowledged yet.
     pub(super) fn unanswered(&self) -> u64 {
         self.published - self.answered()
@@ -239,12 +251,9 @@ impl Voids {
             self.0.poll.poll(&mut self.0.events, Some(Duration::from_millis(100)))?;
             self.0.hear(clock)?;
         }
-        for member in &mut self.0.members {
-            (member.link, member.publisher.ready) = (None, false);
-        }
+        self.0.cut_all();
         self.0.connect(target)?;
-        let unknown: usize = self.0.members.iter().map(|member| member.publisher.unknown).sum();
-        Ok(self.0.topics - unknown)
+        Ok(self.0.topics - self.0.unknown())
     }
 }
 

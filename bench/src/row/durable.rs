@@ -1,13 +1,24 @@
 //! Topics that are stored before they are answered: what that costs, and what comes back of it.
 
 use crate::goal::Metric;
-use crate::load::Plan;
+use crate::load::{Asks, Plan};
 use crate::row::{Row, SATURATED, row};
 use crate::scenario::Scenario;
-use crate::server::Server;
+use crate::server::{NEWEST, Server};
 
 pub(super) fn rows() -> Vec<Row> {
-    vec![append_1(), append_64(), append_1000(), append_topics(), fan_out()]
+    vec![
+        append_1(),
+        append_64(),
+        append_1000(),
+        append_topics(),
+        fan_out(),
+        replay_1(),
+        replay_100(),
+        reopen(),
+        disk_window(),
+        known_topics(),
+    ]
 }
 
 fn append_1() -> Row {
@@ -48,4 +59,57 @@ fn fan_out() -> Row {
     let servers = [Server::TidewireDurable, Server::Tidewire];
     row("durable-fan-out", title, &servers, (Plan::one_topic(1_000), SATURATED))
         .reach(Metric::Cpu.at_most(1.2).times("tidewire"))
+}
+
+fn replay_1() -> Row {
+    let servers = [Server::TidewireDurableRoomy, Server::JetStream];
+    let title = "1 subscriber reads a durable topic from the beginning, 1,000,000 messages of 128 B";
+    row("replay-1", title, &servers, replay(1))
+        .of(Metric::Deliveries)
+        .reach(Metric::Deliveries.at_least(3.0).times("jetstream"))
+        .reach(Metric::Lost.at_most(0.0))
+        .in_full()
+}
+
+fn replay_100() -> Row {
+    let title = "100 subscribers read a durable topic from the beginning, 1,000,000 messages of 128 B";
+    row("replay-100", title, &[Server::TidewireDurableRoomy], replay(100))
+        .of(Metric::Deliveries)
+        .reach(Metric::Lost.at_most(0.0))
+        .in_full()
+}
+
+const fn replay(subscribers: usize) -> (Plan, Scenario) {
+    let plan = Plan { asks: Asks::AllOfTopic, ..Plan::one_topic(subscribers) };
+    (plan, Scenario::Replay { messages: 1_000_000 })
+}
+
+fn reopen() -> Row {
+    let plan = Plan { topics: 100_000, publishers: 100, ..Plan::one_topic(0) };
+    let title = "kill -9 and start over 1,000,000 messages of 128 B in 100,000 durable topics";
+    let scenario = Scenario::Reopen { messages: 1_000_000 };
+    row("reopen", title, &[Server::TidewireDurableRoomy], (plan, scenario))
+        .of(Metric::Start)
+        .reach(Metric::Start.at_most(1.0))
+        .reach(Metric::Lost.at_most(0.0))
+        .in_full()
+}
+
+/// 127 MB of payloads are kept, of 508.
+fn disk_window() -> Row {
+    let plan = Plan { payload_bytes: 254, ..Plan::one_topic(0) };
+    let title = "disk of a durable topic that keeps the newest 500,000 of 2,000,000 messages of 254 B";
+    let scenario = Scenario::DiskWindow { messages: 2_000_000, kept: NEWEST };
+    row("disk-window", title, &[Server::TidewireDurableWindow], (plan, scenario))
+        .of(Metric::DiskAtRest)
+        .reach(Metric::DiskAtRest.at_most(1.5))
+        .reach(Metric::DiskAtPeak.at_most(2.5))
+        .in_full()
+}
+
+fn known_topics() -> Row {
+    let plan = Plan { topics: 100_000, publishers: 100, ..Plan::one_topic(0) };
+    let title = "memory per known durable topic, 100,000 with one message each, and per one in memory";
+    let servers = [Server::TidewireDurable, Server::Tidewire];
+    row("known-durable-topics", title, &servers, (plan, Scenario::Topics)).of(Metric::Bytes).in_full()
 }

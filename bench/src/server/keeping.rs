@@ -36,4 +36,4 @@ fn rule(retention: &str) -> String {
 }
 
 /// Messages that a topic with a window keeps.
-const NEWEST: u64 = 500_000;
+pub const NEWEST: u64 = 500_000;
