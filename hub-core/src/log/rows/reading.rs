@@ -140,7 +140,9 @@ impl<'a> Rows<'a> {
     fn message(&mut self) -> Option<MessageRow<'a>> {
         let topic = self.number()?;
         let offset = Offset(self.offset.0.checked_add(self.number()?)?);
-        let prev = Offset(offset.0.checked_sub(self.number()?)?);
+        // What comes before it has a lower offset, and a tail asks no more.
+        let behind = self.number().filter(|behind| *behind > 0)?;
+        let prev = Offset(offset.0.checked_sub(behind)?);
         let given = self.given.plus(self.number()?);
         (self.offset, self.given) = (offset, given);
         let (content, maybe_duplicate) = of_flags(self.byte()?);
