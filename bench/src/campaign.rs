@@ -45,7 +45,7 @@ pub fn run(campaign: &Campaign) -> Result<()> {
     let chosen = campaign.choose(rows())?;
     if campaign.list {
         for row in &chosen {
-            println!("{:16} {}", row.name, row.title);
+            println!("{:20} {}", row.name, row.title);
         }
         return Ok(());
     }
