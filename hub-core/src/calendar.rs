@@ -49,6 +49,21 @@ impl Calendar {
         self.course.read().unwrap_or_else(PoisonError::into_inner).at(steady)
     }
 
+    /// Messages were given times up to `given` before the first correction, which may be ahead of `now`: then it goes on slowly
+    /// from there until the system's clock has come up to it. To be called before anybody asks.
+    pub fn begin_ahead(&self, now: Millis, given: Millis) {
+        if given <= now {
+            return;
+        }
+        let mut course = self.course.write().unwrap_or_else(PoisonError::into_inner);
+        if course.legs.is_empty() {
+            course.legs.push_back(Leg { from: Millis(0), given: Millis(0), pace: 1 });
+            course.go_slowly(now, given, now);
+            course.since = now;
+            self.corrected.store(true, Ordering::Release);
+        }
+    }
+
     /// The system's clock says `system` now. If that was corrected, the given time follows from a moment later on; tells
     /// by how many milliseconds.
     pub fn follow(&self, now: Millis, system: Millis) -> Option<i64> {
@@ -75,6 +90,14 @@ impl Course {
         self.legs.get(begun.saturating_sub(1)).map_or(steady, |leg| leg.at(steady))
     }
 
+    /// From a time on `given` is given, and then slowly more, until `due`, which is what the system's clock says then, has come
+    /// up to it.
+    fn go_slowly(&mut self, from: Millis, given: Millis, due: Millis) {
+        let wait_ms = given.since(due).saturating_mul(SLOW_PACE).div_ceil(SLOW_PACE - 1);
+        self.legs.push_back(Leg { from, given, pace: SLOW_PACE });
+        self.legs.push_back(Leg { from: from.plus(wait_ms), given: due.plus(wait_ms), pace: 1 });
+    }
+
     /// From a time on that is still to come, the system's clock is so far ahead.
     fn turn(&mut self, from: Millis, ahead_ms: i64) {
         let given = self.at(from);
@@ -89,9 +112,7 @@ impl Course {
         if early_ms == 0 || mutant::active(Mutant::TimeGoesBack) {
             self.legs.push_back(Leg { from, given: due, pace: 1 });
         } else {
-            let wait_ms = early_ms.saturating_mul(SLOW_PACE).div_ceil(SLOW_PACE - 1);
-            self.legs.push_back(Leg { from, given, pace: SLOW_PACE });
-            self.legs.push_back(Leg { from: from.plus(wait_ms), given: due.plus(wait_ms), pace: 1 });
+            self.go_slowly(from, given, due);
         }
         while self.legs.len() > LEGS_MAX {
             self.legs.pop_front();
@@ -184,6 +205,22 @@ mod tests {
             now = now.plus(3 * HOUR_MS as u64);
             prop_assert!(calendar.at(now).0.abs_diff(system(now, ahead_ms).0) <= TOLERATED_MS);
         }
+    }
+
+    #[test]
+    fn a_hub_that_finds_times_ahead_of_its_own_goes_on_slowly_from_there() {
+        let calendar = Calendar::default();
+        let day_ms = 24 * HOUR_MS as u64;
+        calendar.begin_ahead(NOW, NOW.plus(day_ms));
+        assert_eq!(calendar.at(Millis(NOW.0 - 1)), Millis(NOW.0 - 1));
+        assert_eq!(calendar.at(NOW), NOW.plus(day_ms));
+        assert_eq!(calendar.at(NOW.plus(16_000)), NOW.plus(day_ms + 1_000));
+        assert_eq!(calendar.at(NOW.plus(2 * day_ms)), NOW.plus(2 * day_ms));
+        // What is kept for a minute goes after a minute, whatever time it was given.
+        assert!(calendar.at(NOW.plus(60_000 - 60_000)) >= NOW.plus(day_ms));
+        let calendar = Calendar::default();
+        calendar.begin_ahead(NOW, NOW);
+        assert_eq!(calendar.at(NOW), NOW);
     }
 
     #[test]

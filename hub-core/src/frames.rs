@@ -126,6 +126,14 @@ impl SegmentHeader {
         header
     }
 
+    /// The directory that a segment belongs to which begins with these bytes; `None` where something else is there.
+    #[must_use]
+    pub fn directory_of(bytes: &[u8]) -> Option<DirectoryId> {
+        let number = u64::from_le_bytes(*bytes.get(12..)?.first_chunk()?);
+        let directory = DirectoryId(u128::from_le_bytes(*bytes.get(20..)?.first_chunk()?));
+        Self::read(bytes, directory, SegmentNumber(number)).map(|header| header.directory)
+    }
+
     /// That of this segment, at the beginning of its bytes; `None` where something else is there.
     #[must_use]
     pub fn read(bytes: &[u8], directory: DirectoryId, segment: SegmentNumber) -> Option<Self> {

@@ -39,6 +39,8 @@ pub enum Takes {
     All,
     /// No messages: the disk is nearly full. Seqs may still be used up.
     NoMessages,
+    /// No publishes at all: the disk is so full that it holds only what the log has to say itself.
+    NoPublishes,
     /// Nothing until the hub is started again: a write failed, and what the disk holds of it nobody knows.
     Nothing,
 }
@@ -91,7 +93,7 @@ impl Engine {
     pub fn refuses(&self, is_message: bool) -> Option<Code> {
         let Self::Disk(disk) = self else { return None };
         match disk.takes {
-            Takes::Nothing => Some(Code::NotStored),
+            Takes::Nothing | Takes::NoPublishes => Some(Code::NotStored),
             Takes::NoMessages if is_message => Some(Code::NotStored),
             Takes::All | Takes::NoMessages => None,
         }

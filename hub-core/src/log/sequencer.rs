@@ -13,7 +13,7 @@ use tidewire_protocol::number::{Epoch, Offset, Seq};
 
 use crate::block::Entry;
 use crate::clock::{Millis, NEVER};
-use crate::ledger::{Account, Kind};
+use crate::ledger::{Account, AccountKey};
 use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::log::engine::{Engine, Submitted};
@@ -60,6 +60,8 @@ pub struct Sequencer {
     pending_bytes: usize,
     /// Serials of those that wait and that a producer numbers, by window and first seq; only where many wait by design.
     waiting: BTreeMap<(WindowKey, Seq), u64>,
+    /// How many of each account wait; only there.
+    waiting_of: BTreeMap<AccountKey, usize>,
     /// How many ever waited.
     serials: u64,
     /// Whether whoever has the disk is to look.
@@ -100,6 +102,7 @@ impl Sequencer {
             pending: VecDeque::new(),
             pending_bytes: 0,
             waiting: BTreeMap::new(),
+            waiting_of: BTreeMap::new(),
             serials: 0,
             wants_commit: false,
             judged: Vec::new(),
@@ -166,7 +169,9 @@ impl Sequencer {
             if ready == 0 {
                 return;
             }
-            (0..ready).for_each(|_| self.reveal_at(0));
+            for _ in 0..ready {
+                self.reveal_at(0);
+            }
         }
     }
 
@@ -270,11 +275,6 @@ impl Sequencer {
             self.windows.take_up(window);
         }
         self.serials += 1;
-        if self.engine.is_lasting()
-            && let Some((window, seq, _)) = numbered
-        {
-            self.waiting.insert((window, seq), self.serials);
-        }
         let pending = Pending {
             serial: self.serials,
             lowest: submission.numbered.map(|numbered| numbered.lowest).unwrap_or_default(),
@@ -288,41 +288,31 @@ impl Sequencer {
             topic: Arc::clone(submission.topic),
             record: record.into(),
         };
-        self.pending_bytes += pending.payload_len();
-        pending.account.charge(Kind::Staged, pending.bytes());
+        self.hold(&pending);
         self.pending.push_back(pending);
         self.wants_commit = true;
     }
 
-    /// What waited does so no more.
-    fn release(&mut self, pending: &Pending) {
-        self.pending_bytes -= pending.payload_len();
-        pending.account.release(Kind::Staged, pending.bytes());
-        if self.engine.is_lasting()
-            && let Some((window, seq, _)) = pending.numbered
-        {
-            self.waiting.remove(&(window, seq));
-        }
-    }
-
-    /// Takes a completed publish out of the waiting ones and shows it.
-    fn reveal_at(&mut self, index: usize) {
-        let Some(pending) = self.pending.remove(index) else { return };
+    /// Takes a completed publish out of the waiting ones and shows it. Tells how many bytes were copied for that.
+    fn reveal_at(&mut self, index: usize) -> usize {
+        let Some(pending) = self.pending.remove(index) else { return 0 };
+        let mut copied = 0;
         self.release(&pending);
         if let Some((window, seq, count)) = pending.numbered {
             self.windows.change(window, |window| window.answer(seq, count, pending.answer));
             self.windows.shut(self.clock, window);
         }
         if let Answer::Done(_) = pending.answer {
-            self.reveal(&pending.topic, &pending.record.record(), &pending.account);
+            copied = self.reveal(&pending.topic, &pending.record.record(), &pending.account);
         }
         for waiter in pending.waiters {
             self.tell(waiter);
         }
+        copied
     }
 
-    /// Shows a message to everybody: the topic's tail, then those of matching patterns.
-    fn reveal(&mut self, topic: &Arc<Topic>, record: &Record<'_>, account: &Arc<Account>) {
+    /// Shows a message to everybody: the topic's tail, then those of matching patterns. Tells how many bytes that copied.
+    fn reveal(&mut self, topic: &Arc<Topic>, record: &Record<'_>, account: &Arc<Account>) -> usize {
         let Record { offset, payload, taken_at, .. } = *record;
         self.metrics.published.add(1);
         self.metrics.published_bytes.add(payload.len() as u64);
@@ -339,11 +329,11 @@ impl Sequencer {
         }
         let stale_at = taken_at.plus(topic.tail.age_ms());
         let entry = Entry { stale_at, topic: Some(topic.name.text()), ..entry };
+        let mut room = FED_BYTES_MAX;
         topic.feed(
             patterns.generation(),
             |name| patterns.matching(name),
             |tails| {
-                let mut room = FED_BYTES_MAX;
                 for tail in tails {
                     if payload.len() > room || doubles.crowd_out(tail, patterns_count) {
                         tail.pass_by(offset, |shard| leave(shard, tail));
@@ -358,6 +348,7 @@ impl Sequencer {
         );
         // Only now, since whoever reads without the lock takes everything up to here to be in the tails.
         self.visible.fetch_max(offset.0, Ordering::Release);
+        FED_BYTES_MAX - room + payload.len()
     }
 
     fn tell(&mut self, outcome: Outcome) {

@@ -90,8 +90,12 @@ impl Committer {
                 scribe.state(&State { epoch, last, given, secret: self.secret });
                 self.known_losses.iter().for_each(|loss| scribe.known_loss(*loss));
             }
-            telling.go_on(names.unwrap_or_default(), &log, &mut scribe);
+            let names = names.unwrap_or_default();
+            // Names that were forgotten while others were told are in the floor as it is now.
+            let floor = names.floor;
+            telling.go_on(names, &log, &mut scribe);
             if telling.is_done() {
+                scribe.floor(floor);
                 scribe.told(telling.since);
                 tells_all_since = Some(telling.since);
             }
@@ -146,9 +150,6 @@ impl Telling {
 
     /// Tells some more.
     fn go_on(&mut self, names: Names, log: &Sequencer, scribe: &mut Scribe<'_>) {
-        if self.names == Progress::Start {
-            scribe.floor(names.floor);
-        }
         for (number, name, gone, last) in &names.topics {
             scribe.topic(&TopicRow { number: *number, name: name.as_str(), gone: *gone, last: *last });
         }
@@ -156,14 +157,17 @@ impl Telling {
             scribe.gone(name.as_str(), *last);
         }
         self.names = names.progress;
-        let Some(slot) = self.windows else { return };
-        let (windows, next) = log.windows.lasting_from(slot, TOLD_WINDOWS);
-        for (window, incarnation, home) in windows {
-            let (id, subject) = (home.producer.id, home.producer.subject.as_deref());
-            let producer = scribe.producer(&ProducerRow { id, incarnation, subject });
-            scribe.window(producer, &home.topic, window);
+        // Each may have very many outcomes.
+        for _ in 0..TOLD_WINDOWS / TOLD_AT_ONCE {
+            let Some(slot) = self.windows.filter(|_| scribe.len() < COMMIT_BYTES) else { return };
+            let (windows, next) = log.windows.lasting_from(slot, TOLD_AT_ONCE);
+            for (window, incarnation, home) in windows {
+                let (id, subject) = (home.producer.id, home.producer.subject.as_deref());
+                let producer = scribe.producer(&ProducerRow { id, incarnation, subject });
+                scribe.window(producer, &home.topic, window);
+            }
+            self.windows = next;
         }
-        self.windows = next;
     }
 }
 
@@ -232,3 +236,5 @@ impl Topics {
 const COMMIT_BYTES: usize = 1 << 20;
 /// Windows of which one commit tells how they stand.
 const TOLD_WINDOWS: u32 = 1_024;
+/// Those that are told before it is asked how long the commit is by now.
+const TOLD_AT_ONCE: u32 = 16;

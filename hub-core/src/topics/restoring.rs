@@ -47,6 +47,8 @@ pub struct Restored {
     pub messages: u64,
     /// Windows of producers.
     pub windows: u64,
+    /// Topics that are another log's now, and what this one had of them is left.
+    pub left: u64,
 }
 
 #[derive(Debug)]
@@ -156,7 +158,10 @@ impl Restoring<'_> {
                 known.told = number;
                 Arc::clone(&known.topic)
             }
-            Some(None) => return Ok(()),
+            Some(None) => {
+                self.floor = self.floor.max(row.last);
+                return Ok(());
+            }
             None => {
                 let name = TopicName::parse(row.name).map_err(|_| Unreadable)?;
                 let account = self.topics.ledger.account(AccountKey::of_stored(row.name));
@@ -165,6 +170,9 @@ impl Restoring<'_> {
                 let known = is_ours.then(|| Known { topic: Arc::clone(&topic), account, told: number });
                 self.known.insert(row.number, known);
                 if !is_ours {
+                    // Whoever comes back once it is this log's again is told that something is gone.
+                    self.floor = self.floor.max(row.last);
+                    self.restored.left += 1;
                     return Ok(());
                 }
                 topic.stored.set_number(row.number);
@@ -193,16 +201,20 @@ impl Restoring<'_> {
         let (record, offset) = (&row.record, row.record.offset);
         self.state.last = self.state.last.max(offset);
         self.state.given = self.state.given.max(record.published_at);
-        self.restored.messages += 1;
         let (now, heavy) = (self.now, Arc::clone(&self.topics.heavy));
-        let Some(Known { topic, account, .. }) = self.known(number, row.topic)? else { return Ok(()) };
+        let Some(Known { topic, account, .. }) = self.known(number, row.topic)? else {
+            self.floor = self.floor.max(offset);
+            return Ok(());
+        };
         let entry =
             Entry { offset, head: record.head(), stale_at: NEVER, topic: None, payload: record.payload };
         if topic.tail.restore(now, row.prev, &entry, account) {
             heavy.add(&topic.tail);
         }
+        let name = Arc::clone(topic.name.text());
+        self.restored.messages += 1;
         if let Some((producer, seq, lowest)) = row.numbered {
-            let (producer, name) = (*place(producers, producer)?, Arc::clone(topic.name.text()));
+            let producer = *place(producers, producer)?;
             self.answer(number, producer, &name, (seq, 1, lowest), Answer::Done(offset));
         }
         Ok(())
@@ -256,6 +268,8 @@ impl Restoring<'_> {
     /// All commits were taken. What was put back may be used from now on. Tells what, and how the log stands.
     #[must_use]
     pub fn end(mut self) -> (Restored, State) {
+        // Where the clock was ahead in an earlier life, time goes on slowly from there, as after any correction.
+        self.topics.calendar.begin_ahead(self.now, self.state.given);
         self.put_back_names();
         self.put_back_windows();
         let last_topic = self.known.last_key_value().map_or(0, |(number, _)| *number);

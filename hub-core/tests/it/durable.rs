@@ -178,7 +178,7 @@ fn a_hub_that_is_started_again_has_it_all_and_a_retry_lands_once() {
     // This one is taken and never stored.
     lasting.hub.publish(id, 4, b"lost");
     let mut lasting = lasting.restart();
-    assert_eq!(lasting.restored, Restored { topics: 1, messages: 3, windows: 1 });
+    assert_eq!(lasting.restored, Restored { topics: 1, messages: 3, windows: 1, left: 0 });
     let id = lasting.hub.client(1);
     assert_eq!(lasting.hub.history(id, "a.b", Start::Earliest), ["m", "m", "m"]);
     lasting.hub.say(id, &[open_as(1, 0, "a.b")]);
@@ -285,6 +285,8 @@ fn what_is_in_doubt_is_told_neither_way_and_the_log_takes_nothing_more() {
     lasting.hub.say(id, &[on(2, b"m"), on(3, b"m")]);
     assert_eq!(lasting.hub.heard(id), [Heard::Refused(3, Code::NotStored)]);
     lasting.committer.set_takes(&lasting.hub.topics, Takes::All);
+    lasting.hub.say(id, &[on(3, b"m")]);
+    assert_eq!(lasting.hub.heard(id), [Heard::Refused(3, Code::NotStored)], "room on the disk mends nothing");
     assert_eq!(lasting.hub.kept("a"), 1, "reads go on");
     // It was on the disk after all.
     lasting.disk.commits.push((lasting.disk.next, body));

@@ -56,7 +56,11 @@ impl Drive {
     pub(crate) fn read(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
         self.ask(Operation::Read, path)?;
         bytes.clear();
-        File::open(path)?.read_to_end(bytes).map(drop)
+        let mut file = File::open(path)?;
+        match file.read_to_end(bytes) {
+            Err(error) if error.raw_os_error() == Some(INPUT_OUTPUT) => read_around(&file, bytes),
+            read => read.map(drop),
+        }
     }
 
     /// Fills a buffer with what a file holds from this place on.
@@ -97,8 +101,11 @@ impl Drive {
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let made: Vec<_> = path.ancestors().take_while(|folder| !folder.is_dir()).collect();
         builder.recursive(true).create(path)?;
-        self.sync_folder_of(path)
+        made.into_iter()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .try_for_each(|it| self.sync_folder_of(it))
     }
 
     /// The names that a folder has on disk are what they are now.
@@ -120,6 +127,25 @@ impl Drive {
         Ok(())
     }
 }
+
+/// Reads what can be read of a file on a bad disk: where it cannot, there are zeros, which are damage like any other.
+fn read_around(file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    bytes.clear();
+    bytes.resize(length, 0);
+    for (index, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
+        match read_exact_at(file, block, (index * BLOCK_BYTES) as u64) {
+            Err(error) if error.raw_os_error() == Some(INPUT_OUTPUT) => block.fill(0),
+            read => read?,
+        }
+    }
+    Ok(())
+}
+
+/// What the system says where a disk cannot read.
+const INPUT_OUTPUT: i32 = 5;
+/// Disks fail by so many bytes at least.
+const BLOCK_BYTES: usize = 4_096;
 
 impl DriveFile {
     /// How long it is.

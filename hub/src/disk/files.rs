@@ -17,6 +17,8 @@ pub struct Files {
     pub(crate) drive: Drive,
     pub(crate) directory: DirectoryId,
     folder: PathBuf,
+    /// What the system calls that.
+    place: Option<(u64, u64)>,
     /// The segment that commits go to, and those behind it, are not removed.
     active: Arc<AtomicU64>,
 }
@@ -32,7 +34,8 @@ pub struct SegmentFile {
 
 impl Files {
     pub(crate) fn new(drive: Drive, directory: DirectoryId, folder: PathBuf) -> Self {
-        Self { drive, directory, folder, active: Arc::default() }
+        let place = place_of(&folder);
+        Self { drive, directory, folder, place, active: Arc::default() }
     }
 
     /// The id with which [`tidewire_hub_core::frames::scan::Scan`] reads a segment of this directory.
@@ -109,6 +112,39 @@ impl Files {
         segment.0 >= self.active.load(Ordering::Acquire)
     }
 
+    /// Whether a segment is there that belongs to another directory.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn has_strangers(&self) -> io::Result<bool> {
+        for segment in self.segments()? {
+            let mut header = [0; SEGMENT_HEADER_BYTES];
+            if segment.bytes < header.len() as u64 {
+                continue;
+            }
+            self.read_at(segment.number, 0, &mut header)?;
+            if SegmentHeader::directory_of(&header).is_some_and(|directory| directory != self.directory) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the folder is still the one that was opened: somebody may have removed it, or mounted something else there.
+    #[must_use]
+    pub fn are_there(&self) -> bool {
+        place_of(&self.folder) == self.place
+    }
+
+    /// Keeps a segment under another name, for whoever wants to look into it, before it is written anew.
+    pub(crate) fn set_aside(&self, segment: SegmentNumber) {
+        let path = self.path(segment);
+        let mut aside = path.clone();
+        aside.as_mut_os_string().push(".lost");
+        // What fails here fails where it matters, or not at all.
+        let _ = fs::hard_link(&path, &aside);
+    }
+
     /// How much room the disk has left for this user; `None` where the system does not tell.
     ///
     /// # Errors
@@ -149,6 +185,18 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// Device and number of a folder; `None` if it is not there.
+#[cfg(unix)]
+fn place_of(folder: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(folder).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn place_of(folder: &Path) -> Option<(u64, u64)> {
+    fs::metadata(folder).ok().map(|_| (0, 0))
 }
 
 fn number_of(name: &str) -> Option<SegmentNumber> {

@@ -20,7 +20,7 @@ use crate::disk::survey::Survey;
 pub struct Looking {
     files: Files,
     head: Option<Head>,
-    _lock: Option<File>,
+    _locks: [Option<File>; 2],
 }
 
 impl Looking {
@@ -37,10 +37,10 @@ impl Looking {
             Meta::Damaged => return Err(OpenError::DamagedMeta(path)),
             Meta::Newer(format) => return Err(OpenError::Newer { directory: directory.to_owned(), format }),
         };
-        let lock = share_lock(directory)?;
+        let locks = [share_lock(directory, LOCK)?, share_lock(directory, META)?];
         let head_path = directory.join(HEAD);
         let head = head::read(&drive, &head_path, id).map_err(|error| refusal(&head_path, error))?;
-        Ok(Self { files: Files::new(drive, id, directory.join(SEGMENTS)), head, _lock: lock })
+        Ok(Self { files: Files::new(drive, id, directory.join(SEGMENTS)), head, _locks: locks })
     }
 
     /// Reads all segments from the first commit to the last, shows each commit that is whole, and says what is missing.
@@ -54,8 +54,8 @@ impl Looking {
 }
 
 /// Keeps hubs away, beside others that only look. A copy may have no lock, and nobody has that.
-fn share_lock(directory: &Path) -> Result<Option<File>, OpenError> {
-    let path = directory.join(LOCK);
+fn share_lock(directory: &Path, file: &str) -> Result<Option<File>, OpenError> {
+    let path = directory.join(file);
     let lock = match File::open(&path) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

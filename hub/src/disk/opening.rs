@@ -29,7 +29,7 @@ pub struct Opening {
     survey: Option<Survey>,
     /// What the start's number is where `HEAD` is lost.
     boot_without_head: u64,
-    lock: DriveFile,
+    locks: [DriveFile; 2],
 }
 
 /// Why a directory is not opened or started, and what to do.
@@ -64,6 +64,12 @@ pub enum OpenError {
          with an empty log", .0.display()
     )]
     DamagedMeta(PathBuf),
+    /// Its `META` is that of another directory.
+    #[error(
+        "{} is that of another directory, and with it nothing of what is here can be read: put back the one that was here, \
+         and all files of one backup together", .0.display()
+    )]
+    OthersMeta(PathBuf),
     /// This user may not.
     #[error(
         "{} may not be read and written by this user: change its owner or mode, or name another directory", .0.display()
@@ -107,10 +113,15 @@ impl Opening {
         drive.make_folder(&folder).map_err(|error| refusal(&folder, error))?;
         let head_path = directory.join(HEAD);
         let head = head::read(&drive, &head_path, id).map_err(|error| refusal(&head_path, error))?;
+        // What is missing under its name is not looked for in another's.
+        let meta_lock = take(&drive, directory, &path)?;
         let files = Files::new(drive, id, folder);
+        if files.has_strangers().map_err(refused)? {
+            return Err(OpenError::OthersMeta(path));
+        }
         let boot_without_head = boot_without_head();
         let directory = directory.to_owned();
-        Ok(Self { directory, files, sizes, head, survey: None, boot_without_head, lock })
+        Ok(Self { directory, files, sizes, head, survey: None, boot_without_head, locks: [lock, meta_lock] })
     }
 
     /// Whether the hub that had it before stopped in good order, or none ever had.
@@ -124,7 +135,7 @@ impl Opening {
     pub fn boot(&self) -> u64 {
         let is_empty = self.survey.as_ref().is_none_or(|survey| survey.report.segments == 0);
         let without_head = if is_empty { 1 } else { self.boot_without_head };
-        self.head.map_or(without_head, |head| head.boot + 1)
+        self.head.map_or(without_head, |head| head.boot.saturating_add(1))
     }
 
     /// The segments that there are.
@@ -162,7 +173,7 @@ impl Opening {
 
     fn started(self) -> io::Result<Store> {
         let boot = self.boot();
-        let Self { directory, files, sizes, head: before, survey, lock, .. } = self;
+        let Self { directory, files, sizes, head: before, survey, locks, .. } = self;
         let Survey { report, last, spare, replaced } = survey.unwrap_or_default();
         let mut head = Head { clean: false, boot, ..before.unwrap_or_default() };
         let mut head_file = HeadFile::open(&files.drive, &directory.join(HEAD), files.directory, before)?;
@@ -196,7 +207,7 @@ impl Opening {
             head,
             next: report.last.max(head.commit).next(),
             failed: false,
-            _lock: lock,
+            _locks: locks,
         })
     }
 }
@@ -215,6 +226,9 @@ fn go_on(
         return Segment::go_on(files, last.number, end);
     }
     let whole = &last.bytes[..last.end];
+    if report.lost_answered.is_some() {
+        files.set_aside(last.number);
+    }
     match Segment::make(files, last.number, whole, sizes) {
         // What fills the disk may be removed once the hub is there again.
         Err(error) if drive::is_full(&error) => Segment::overwrite(files, last.number, whole, sizes),
@@ -223,12 +237,17 @@ fn go_on(
 }
 
 fn take_lock(drive: &Drive, directory: &Path) -> Result<DriveFile, OpenError> {
-    let path = directory.join(LOCK);
-    let lock = drive.open(&path).map_err(|error| refusal(&path, error))?;
+    take(drive, directory, &directory.join(LOCK))
+}
+
+/// Takes a file of a directory for this process alone: `LOCK` first, since it is there before all others, and then `META`, which
+/// nobody removes by mistake and goes on.
+fn take(drive: &Drive, directory: &Path, path: &Path) -> Result<DriveFile, OpenError> {
+    let lock = drive.open(path).map_err(|error| refusal(path, error))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(fs::TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
-        Err(fs::TryLockError::Error(error)) => Err(refusal(&path, error)),
+        Err(fs::TryLockError::Error(error)) => Err(refusal(path, error)),
     }
 }
 
@@ -770,12 +789,20 @@ mod tests {
     fn a_segment_of_another_place_holds_nothing() {
         let (log, bodies) = ten();
         let (other, _) = ten();
+        // One of another directory says that a wrong META was put here, or a wrong segment: nothing is begun on that.
+        let segment = fs::read(log.segment(2)).unwrap();
         fs::copy(other.segment(2), log.segment(2)).unwrap();
+        assert!(matches!(log.try_start(), Err(OpenError::OthersMeta(_))));
+        fs::write(log.segment(2), &segment).unwrap();
+        let meta = fs::read(log.folder.join("META")).unwrap();
+        fs::copy(other.folder.join("META"), log.folder.join("META")).unwrap();
+        assert!(matches!(log.try_start(), Err(OpenError::OthersMeta(_))));
+        fs::write(log.folder.join("META"), &meta).unwrap();
+        assert_eq!(log.start().2, without(&bodies, 11..=11));
+        fs::copy(log.segment(1), log.segment(2)).unwrap();
         let (_, report, found) = log.start();
         assert_eq!(found, without(&bodies, 4..=6));
         assert_eq!(report.damage[0].commits_missing, range(4, 6));
-        fs::copy(log.segment(1), log.segment(2)).unwrap();
-        assert_eq!(log.start().2, without(&bodies, 4..=6));
         fs::copy(other.folder.join("HEAD"), log.folder.join("HEAD")).unwrap();
         assert!(log.start().1.head_lost);
     }

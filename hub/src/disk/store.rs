@@ -28,7 +28,7 @@ pub struct Store {
     /// Something failed, and it is not known what is on the disk.
     pub(crate) failed: bool,
     /// Nobody else opens the directory while this is open.
-    pub(crate) _lock: DriveFile,
+    pub(crate) _locks: [DriveFile; 2],
 }
 
 /// A commit that is on the disk.

@@ -183,6 +183,8 @@ impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<'_, F> {
         let excused =
             self.merged.is_some_and(|merged| (merged.first..=merged.last).contains(missing.start()));
         match self.open {
+            // What was before the first commit that is left may have been removed on purpose: the place tells the loss.
+            Open::Damage(_) if !self.begun => {}
             Open::Damage(index) => report.damage[index].commits_missing = missing,
             Open::Missing(index) => report.missing_segments[index].commits_missing = missing,
             Open::Nothing if !self.begun || missing.is_empty() || excused => {}

@@ -118,7 +118,13 @@ impl Opened {
         if let Some(unreadable) = unreadable {
             return Err(unreadable.into());
         }
-        let (Restored { topics: count, messages, windows }, _) = restoring.end();
+        let (Restored { topics: count, messages, windows, left }, _) = restoring.end();
+        if left > 0 {
+            warn!(
+                target: "storage",
+                "{left} topics are in memory by their rules now: what the log has of them is not served, and goes for good"
+            );
+        }
         let store = opening.start()?;
         info!(
             target: "storage",

@@ -179,7 +179,11 @@ impl Tidier {
     fn may_go(&mut self, number: SegmentNumber) -> bool {
         let told_since = self.told_since;
         let known = self.known.get_mut(&number);
-        known.is_some_and(|known| known.stands_for.last.0 < told_since && known.live() == 0)
+        // Of one in which no commit can be read nobody knows what it holds.
+        known.is_some_and(|known| {
+            let last = known.stands_for.last.0;
+            last > 0 && last < told_since && known.live() == 0
+        })
     }
 
     /// Merges those of which that frees the most, if it is time to. `idle` bytes are in segments that are written to.

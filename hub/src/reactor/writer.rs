@@ -15,6 +15,7 @@ use tidewire_hub_core::topics::durable::Committer;
 use tracing::{error, info, warn};
 
 use crate::disk::store::{AppendError, Spare, Store};
+use crate::reactor::FatalEnd;
 use crate::reactor::storing::Storing;
 use crate::reactor::tidier::{Chore, Tidier};
 
@@ -41,7 +42,11 @@ impl Writer {
         let (chores, taken) = channel();
         let (made, spares) = channel();
         let tidier = Tidier::new(Arc::clone(&topics), store.files(), store.segment_bytes())?;
-        thread::Builder::new().name("tidier".into()).spawn(move || tidier.run(&taken, &made))?;
+        thread::Builder::new().name("tidier".into()).spawn(move || {
+            let fatal = FatalEnd;
+            tidier.run(&taken, &made);
+            std::mem::forget(fatal);
+        })?;
         let frame = Vec::new();
         Ok(Self { topics, store, committer, state, frame, chores, spares, looked_at: None })
     }
@@ -81,13 +86,13 @@ impl Writer {
         self.frame.shrink_to(KEPT_BYTES);
         match appended {
             Ok(appended) => {
-                if appended.begins_segment {
-                    self.committer.tell_anew(self.store.next().0);
-                }
                 self.state.commits.fetch_add(1, Ordering::Relaxed);
                 self.state.commit_bytes.fetch_add(self.frame.len() as u64, Ordering::Relaxed);
                 self.state.commit_micros.fetch_add(micros, Ordering::Relaxed);
                 let (is_more, told_since) = self.committer.stored(&self.topics);
+                if appended.begins_segment {
+                    self.committer.tell_anew(self.store.next().0);
+                }
                 if let Some(order) = self.store.spare_order() {
                     let _ = self.chores.send(Chore::Spare(order));
                 }
@@ -98,7 +103,7 @@ impl Writer {
             }
             Err(AppendError::Full) => {
                 self.committer.not_stored(&self.topics, self.store.next().0);
-                self.is_full(true);
+                self.is_full(true, true);
                 false
             }
             Err(error) => {
@@ -129,17 +134,38 @@ impl Writer {
             return;
         }
         self.looked_at = Some(Instant::now());
+        if !self.store.files().are_there() {
+            return self.stop_without_files();
+        }
         if let Ok(Some(free)) = self.store.files().free_bytes() {
-            self.is_full(free < FREE_BYTES_MIN);
+            self.is_full(free < FREE_BYTES_MIN, free < FREE_BYTES_MIN / 2);
         }
         let _ = self.chores.send(Chore::Look);
     }
 
-    fn is_full(&mut self, is_full: bool) {
+    /// Somebody has removed the directory, or mounted something else over it: what is written from now on nobody finds again.
+    fn stop_without_files(&mut self) {
+        if !self.state.has_failed.swap(true, Ordering::Relaxed) {
+            self.committer.set_takes(&self.topics, Takes::Nothing);
+            error!(
+                target: "storage",
+                "the data directory is not there any more. Nothing more is stored: reads and topics in memory go on, until the \
+                 hub is started again"
+            );
+        }
+    }
+
+    /// Takes no messages, and where very little is left nothing that clients bring: there has to be room to tidy up.
+    fn is_full(&mut self, is_full: bool, is_very_full: bool) {
+        let takes = match (is_full, is_very_full) {
+            (_, true) => Takes::NoPublishes,
+            (true, false) => Takes::NoMessages,
+            (false, false) => Takes::All,
+        };
+        self.committer.set_takes(&self.topics, takes);
         if self.state.is_full.swap(is_full, Ordering::Relaxed) == is_full {
             return;
         }
-        self.committer.set_takes(&self.topics, if is_full { Takes::NoMessages } else { Takes::All });
         if is_full {
             warn!(
                 target: "storage",

@@ -1,7 +1,7 @@
 //! Rows are read.
 
 use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Seq, Tag};
+use tidewire_protocol::number::{Epoch, Incarnation, NUMBER_MAX, Offset, ProducerId, Seq, Tag};
 use tidewire_protocol::varint::{take, take_bytes};
 
 use crate::clock::Millis;
@@ -37,12 +37,17 @@ impl<'a> Rows<'a> {
         take(&mut self.rest)
     }
 
+    /// A number that clients may be told, so that counting on from it stays in bounds.
+    fn counted(&mut self) -> Option<u64> {
+        self.number().filter(|number| *number < NUMBER_MAX)
+    }
+
     fn offset(&mut self) -> Option<Offset> {
-        self.number().map(Offset)
+        self.counted().map(Offset)
     }
 
     fn seq(&mut self) -> Option<Seq> {
-        self.number().map(Seq)
+        self.counted().map(Seq)
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -65,10 +70,10 @@ impl<'a> Rows<'a> {
         Some(match self.byte()? {
             kind::STATE => {
                 let (epoch, last) = (Epoch(self.number()?), self.offset()?);
-                Row::State(State { epoch, last, given: Millis(self.number()?), secret: self.array()? })
+                Row::State(State { epoch, last, given: Millis(self.counted()?), secret: self.array()? })
             }
             kind::TOPIC => Row::Topic(TopicRow {
-                number: self.number()?,
+                number: self.counted()?,
                 name: self.text()?,
                 gone: self.offset()?,
                 last: self.offset()?,
@@ -132,6 +137,11 @@ impl<'a> Rows<'a> {
         for _ in 0..count {
             let len = self.number().and_then(|len| u32::try_from(len).ok()).filter(|len| *len > 0)?;
             let answer = self.answer()?;
+            if window.next().0 + u64::from(len) > NUMBER_MAX
+                || matches!(answer, Answer::Done(first) if first.0 + u64::from(len) > NUMBER_MAX)
+            {
+                return None;
+            }
             window.take_run(Run::of(answer).part(0, len));
         }
         Some(WindowRow { producer, topic, window })
@@ -144,6 +154,9 @@ impl<'a> Rows<'a> {
         let behind = self.number().filter(|behind| *behind > 0)?;
         let prev = Offset(offset.0.checked_sub(behind)?);
         let given = self.given.plus(self.number()?);
+        if offset.0 >= NUMBER_MAX || given.0 >= NUMBER_MAX {
+            return None;
+        }
         (self.offset, self.given) = (offset, given);
         let (content, maybe_duplicate) = of_flags(self.byte()?);
         if content == Content::Unknown {

@@ -4,7 +4,7 @@ use tidewire_protocol::code::Code;
 
 use crate::ledger::Kind;
 use crate::log::sequencer::Sequencer;
-use crate::log::submission::{Submission, Wish};
+use crate::log::submission::{Pending, Submission, Wish};
 
 impl Sequencer {
     /// Why publishes cannot be taken now, if so.
@@ -26,11 +26,47 @@ impl Sequencer {
         is_kept_out.then_some(Code::Overloaded)
     }
 
-    /// Whether as much would wait as may not, in all or of one account, which leaves room for others.
+    /// Whether more would wait than may, of one account: as many, and as many bytes, as are left for others.
     fn waits_too_much(&self, submissions: &[Submission<'_>], bytes: usize) -> bool {
-        let max = self.limits.pending_bytes_max;
-        self.pending.len() + submissions.len() > PENDING_MAX
-            || submissions.iter().any(|submission| !submission.account.may_hold(Kind::Staged, bytes, max))
+        let (max, count) = (self.limits.pending_bytes_max, submissions.len());
+        let left = PENDING_MAX.saturating_sub(self.pending.len());
+        submissions.iter().any(|submission| {
+            let account = submission.account;
+            let theirs = self.waiting_of.get(&account.key()).copied().unwrap_or_default();
+            theirs + count > left || !account.may_hold(Kind::Staged, bytes, max)
+        })
+    }
+
+    /// A publish waits from now on.
+    pub(super) fn hold(&mut self, pending: &Pending) {
+        self.pending_bytes += pending.payload_len();
+        pending.account.charge(Kind::Staged, pending.bytes());
+        if !self.engine.is_lasting() {
+            return;
+        }
+        *self.waiting_of.entry(pending.account.key()).or_default() += 1;
+        if let Some((window, seq, _)) = pending.numbered {
+            self.waiting.insert((window, seq), pending.serial);
+        }
+    }
+
+    /// What waited does so no more.
+    pub(super) fn release(&mut self, pending: &Pending) {
+        self.pending_bytes -= pending.payload_len();
+        pending.account.release(Kind::Staged, pending.bytes());
+        if !self.engine.is_lasting() {
+            return;
+        }
+        let key = pending.account.key();
+        if let Some(count) = self.waiting_of.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.waiting_of.remove(&key);
+            }
+        }
+        if let Some((window, seq, _)) = pending.numbered {
+            self.waiting.remove(&(window, seq));
+        }
     }
 }
 

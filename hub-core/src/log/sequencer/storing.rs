@@ -27,7 +27,7 @@ impl Sequencer {
         let mut ends = BTreeMap::new();
         let mut taken = pending.iter().peekable();
         while let Some(first) = taken.peek() {
-            if scribe.len() >= bytes_max {
+            if scribe.len() >= bytes_max || disk.committing >= COMMITTED_MAX {
                 break;
             }
             // Those of a batch are in one commit.
@@ -42,8 +42,8 @@ impl Sequencer {
 
     /// The commit that was under way is stored. Some of it, in order, is shown and told; whether there is more of it.
     pub fn show_stored(&mut self) -> bool {
-        let mut shown = 0;
-        while shown < SHOWN_STEP {
+        let (mut shown, mut copied) = (0, 0);
+        while shown < SHOWN_STEP && copied < COPIED_STEP {
             let Engine::Disk(disk) = &mut self.engine else { return false };
             let count = self.pending.front().map_or(0, |first| first.beside.behind + 1).min(disk.committing);
             if count == 0 {
@@ -51,7 +51,7 @@ impl Sequencer {
             }
             disk.committing -= count;
             shown += count;
-            (0..count).for_each(|_| self.reveal_at(0));
+            copied += (0..count).map(|_| self.reveal_at(0)).sum::<usize>();
         }
         true
     }
@@ -108,11 +108,16 @@ impl Sequencer {
         self.visible.fetch_max(last.0, std::sync::atomic::Ordering::Release);
     }
 
+    fn is_stopped(&self) -> bool {
+        matches!(&self.engine, Engine::Disk(disk) if disk.takes == Takes::Nothing)
+    }
+
     /// A retry of what waits for a commit is answered with it; of a run, as much as waits as one. Tells how much.
     pub(super) fn wait_for_commit(&mut self, window: WindowKey, outcome: Outcome) -> u64 {
         let before = self.waiting.range(..=(window, outcome.seq)).next_back();
         let serial = before.filter(|((of, _), _)| *of == window).map(|(_, serial)| *serial);
         let place = serial.and_then(|serial| self.pending.binary_search_by_key(&serial, |it| it.serial).ok());
+        let is_stopped = self.is_stopped();
         let Some(pending) = place.and_then(|place| self.pending.get_mut(place)) else { return outcome.count };
         let Some((_, Seq(first), count)) = pending.numbered else { return outcome.count };
         let count = outcome.count.min((first + count).saturating_sub(outcome.seq.0));
@@ -120,7 +125,7 @@ impl Sequencer {
             return outcome.count;
         }
         let outcome = Outcome { count, ..outcome };
-        if self.engine.refuses(false).is_some() {
+        if is_stopped {
             self.tell(Outcome { fate: Fate::InDoubt, ..outcome });
         } else if pending.waiters.len() < WAITERS_MAX {
             pending.waiters.push(Outcome { fate: fate(pending.answer, true), ..outcome });
@@ -178,6 +183,10 @@ fn write(
     }
 }
 
+/// Publishes in a commit, but for the rest of a batch: bounds how long publishing waits for it to be written down.
+const COMMITTED_MAX: usize = 4_096;
+/// Bytes that are copied into tails in one hold of the lock, about.
+const COPIED_STEP: usize = 1 << 20;
 /// Publishes of a commit that are shown in one hold of the lock, about.
 const SHOWN_STEP: usize = 256;
 /// Retries that wait with one publish.
