@@ -186,7 +186,8 @@ impl Setup {
         self.damages = disks.one_in(4);
         self.forgets |= self.damages;
         self.keeps_all &= !self.damages;
-        self.hub_fault_ms = disks.magnitude(8_000, 150_000);
+        self.hub_fault_ms = disks.magnitude(12_000, 250_000);
+        self.callers = self.callers.max(1);
         self
     }
 

@@ -3,6 +3,7 @@
 //! It knows commits as bytes, and which messages stand in which segment; nothing of the hub.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
 
 use tidewire_hub_core::frames::scan::{Item, Scan};
 use tidewire_hub_core::frames::{
@@ -26,6 +27,8 @@ pub struct Disk {
     pub next: CommitNumber,
     /// Whether bytes that were safe were ever changed.
     pub is_damaged: bool,
+    /// What was to be written as each commit, in short.
+    written: BTreeMap<CommitNumber, u64>,
     /// What rows call topics.
     names: BTreeMap<u64, String>,
 }
@@ -63,6 +66,8 @@ pub struct Found {
     pub commits: Vec<(CommitNumber, Vec<u8>)>,
     /// What is lost that somebody may have been told of, each time by the same number.
     pub losses: Vec<u64>,
+    /// A commit that is another than was to be written, if there is one.
+    pub misread: Option<CommitNumber>,
 }
 
 impl Disk {
@@ -77,6 +82,7 @@ impl Disk {
             boot: 0,
             next: CommitNumber(1),
             is_damaged: false,
+            written: BTreeMap::new(),
             names: BTreeMap::new(),
         }
     }
@@ -110,6 +116,9 @@ impl Disk {
                         (is_first, is_damaged) = (false, false);
                         (last, segment.last) = (frame.number, frame.number);
                         note(&mut self.names, &mut segment.reach, frame.body);
+                        if self.written.get(&frame.number) != Some(&digest(frame.body)) {
+                            found.misread.get_or_insert(frame.number);
+                        }
                         found.commits.push((frame.number, frame.body.to_vec()));
                     }
                     Item::Damage { .. } => is_damaged = true,
@@ -162,7 +171,8 @@ impl Disk {
     /// # Panics
     /// If it is longer than any.
     #[must_use]
-    pub fn frame(&self, body: &[u8]) -> Vec<u8> {
+    pub fn frame(&mut self, body: &[u8]) -> Vec<u8> {
+        self.written.insert(self.next, digest(body));
         let mut frame = Vec::with_capacity(body.len() + 32);
         let at = begin(&mut frame);
         frame.extend_from_slice(body);
@@ -264,6 +274,12 @@ impl Disk {
         let bytes = |segment: &Segment| segment.bytes.len().saturating_sub(SEGMENT_HEADER_BYTES);
         (self.segments.len(), self.segments.values().map(bytes).sum())
     }
+}
+
+fn digest(body: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(body);
+    hasher.finish()
 }
 
 /// What is lost between two commits, if something is.

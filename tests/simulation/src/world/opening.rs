@@ -61,6 +61,9 @@ impl World {
         if !is_kept && state_of(found).state.is_some() && !storing.disk.is_damaged {
             self.oracle.object("a durable log that has lost nothing begins as another one");
         }
+        if let Some(misread) = found.misread {
+            self.oracle.object(format_args!("commit {misread} is not read as it was written"));
+        }
         let held = hub.held(self.now, log);
         let stand = hub.stand(self.now, storing.log);
         let before = self.stand.take().unwrap_or_default();

@@ -198,8 +198,10 @@ impl World {
 
     fn sync_commit(&mut self, body: Vec<u8>) {
         let is_calm = self.calm;
-        let Some(storing) = &mut self.storing else { return };
-        if !is_calm && storing.random.one_in(400) {
+        let (Some(storing), Some(hub)) = (&mut self.storing, &self.hub) else { return };
+        // Whoever calls without a key asks once, and so is the one whom a wrong answer harms.
+        let odds = if hub.calls.count() > 0 { 20 } else { 400 };
+        if !is_calm && storing.random.one_in(odds) {
             return self.fail_sync();
         }
         storing.disk.sync(true);
