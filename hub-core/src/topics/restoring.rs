@@ -260,8 +260,10 @@ impl Restoring<'_> {
         if window.next() < seq {
             window.raise(seq);
         }
-        if window.next() == seq {
-            window.take_run(Run::of(answer).part(0, count as u32));
+        // Of what its producer let go of meanwhile, how the window stood says nothing more.
+        let rest = seq.0.saturating_add(count).saturating_sub(window.next().0);
+        if rest > 0 {
+            window.take_run(Run::of(answer).part(0, rest as u32));
         }
     }
 

@@ -226,6 +226,23 @@ fn refusals_and_voids_outlive_the_hub_as_well() {
 }
 
 #[test]
+fn of_a_run_whose_beginning_its_producer_let_go_of_before_it_was_stored_the_rest_outlives_the_hub() {
+    let mut lasting = keeping();
+    let id = lasting.client("a");
+    let void = |seq, count, lowest| {
+        let (handle, seq, lowest) = (Handle(1), Seq(seq), Seq(lowest));
+        ClientFrame::Publish(Publish { handle, seq, count, lowest, void: true, ..Publish::default() })
+    };
+    lasting.hub.say(id, &[on(1, b"m"), void(2, 6, 0), void(8, 2, 4)]);
+    lasting.store();
+    assert_eq!(lasting.hub.heard(id), [Heard::Acked(1, 1), Heard::Acked(2, 8)]);
+    let mut lasting = lasting.restart();
+    let id = lasting.client("a");
+    lasting.hub.say(id, &[void(4, 6, 0)]);
+    assert_eq!(lasting.hub.heard(id), [Heard::Acked(4, 6)]);
+}
+
+#[test]
 fn a_batch_is_in_one_commit_however_many_wait() {
     let mut lasting = keeping();
     let id = lasting.client("a");
