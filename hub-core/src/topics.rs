@@ -44,6 +44,8 @@ pub mod durable;
 
 pub mod restoring;
 
+pub mod found;
+
 pub mod joining;
 
 pub mod listing;

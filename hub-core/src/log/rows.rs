@@ -35,6 +35,8 @@ pub enum Row<'a> {
     Producer(ProducerRow<'a>),
     /// How a producer's window on a topic stands.
     Window(WindowRow<'a>),
+    /// A producer's window on a topic is kept no longer: the producer's place, and the topic's name.
+    WindowGone(u64, &'a str),
     /// A message.
     Message(MessageRow<'a>),
     /// What became of seqs that no message stands for.
@@ -141,6 +143,7 @@ mod kind {
     pub(super) const OUTCOME: u8 = 8;
     pub(super) const TOLD: u8 = 9;
     pub(super) const KNOWN_LOSS: u8 = 10;
+    pub(super) const WINDOW_GONE: u8 = 11;
 }
 
 /// The kinds of answers, as they are stored.

@@ -16,7 +16,7 @@ use crate::ledger::{Account, Kind};
 use crate::limits::Limits;
 use crate::log::window::Window;
 use crate::log::windows::index::{Chains, Index, Print, Printer};
-use crate::log::windows::lasting::{Home, Whose};
+use crate::log::windows::lasting::{Home, Leaving, Whose};
 use crate::mutant::{self, Mutant};
 use crate::names::producers::Attachment;
 use crate::shelf::{Key, Shelf, Shelved};
@@ -40,6 +40,8 @@ pub struct Windows {
     are_lasting: bool,
     /// Then whose each is, by its slot.
     homes: BTreeMap<u32, Home>,
+    /// And those that are kept no longer, which is to be stored.
+    leaving: Leaving,
 }
 
 /// Where a window is kept.
@@ -115,6 +117,7 @@ impl Windows {
             log,
             are_lasting,
             homes: BTreeMap::new(),
+            leaving: Leaving::default(),
             shelf: Shelf::new(Kind::Windows, limits.windows_bytes_max),
             index: Index::default(),
             printer: Printer::default(),
@@ -139,6 +142,7 @@ impl Windows {
         }
         let found = self.find(&stream).and_then(|key| self.going_on(key, &stream));
         let Some(opening) = found else {
+            self.leaving.check(&stream)?;
             return Ok(Opening { window: None, window_new: true, next: Seq(stream.lowest.0.max(1)) }.told());
         };
         opening.window.map_or(Ok(()), |window| self.use_again(window.key))?;
@@ -159,6 +163,7 @@ impl Windows {
             self.use_again(window.key)?;
             return Ok((window, false));
         }
+        self.leaving.check(&stream)?;
         if !self.shelf.may_use(account, WINDOW_BYTES) {
             return Err(Code::Overloaded);
         }
@@ -190,7 +195,7 @@ impl Windows {
         let key = window.key;
         let is_last = self.shelf.lay_down(now, key);
         if is_last && self.shelf.get(key).is_some_and(|kept| kept.window.is_new()) {
-            self.drop(key);
+            self.leave(key);
         } else {
             self.make_room();
         }
@@ -213,7 +218,7 @@ impl Windows {
     pub fn sweep(&mut self, now: Millis) {
         for _ in 0..SWEEP_STEP {
             if let Some(key) = self.shelf.next_expired(now, self.window_ms) {
-                self.drop(key);
+                self.leave(key);
             }
         }
     }
@@ -276,10 +281,20 @@ impl Windows {
                 victim = (0..u32::MAX).find_map(|slot| self.shelf.key_at(slot));
             }
             let Some(key) = victim else { return };
-            self.drop(key);
+            self.leave(key);
         }
     }
 
+    /// Keeps a window no longer, and where it outlives the hub has that stored too.
+    fn leave(&mut self, key: Key) {
+        let incarnation = self.shelf.get(key).map(|kept| kept.incarnation);
+        if let Some((home, incarnation)) = self.homes.remove(&key.slot).zip(incarnation) {
+            self.leaving.add(home, incarnation);
+        }
+        self.drop(key);
+    }
+
+    /// Keeps a window no longer. One that is stored is taken for as gone as this one whenever it is put back.
     fn drop(&mut self, key: Key) {
         if let Some(print) = self.shelf.get(key).map(|kept| kept.print) {
             self.index.remove(&mut self.shelf, print, key.slot);

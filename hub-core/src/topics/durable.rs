@@ -119,6 +119,7 @@ impl Committer {
         if tells_all_since.is_some() {
             self.telling = None;
         }
+        topics.with_log(self.log, |log| log.windows.end_commit(true));
         topics.show_stored(self.log);
         (self.telling.is_some() || topics.log(self.log).lock().has_waiting(), tells_all_since)
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Epoch, Incarnation, Offset, ProducerId, Seq};
+use tidewire_protocol::number::{Incarnation, Offset, ProducerId, Seq};
 
 use crate::block::Entry;
 use crate::clock::{Millis, NEVER};
@@ -15,10 +15,10 @@ use crate::log::rows::{MessageRow, OutcomeRow, Row, State, TopicRow, WindowRow};
 use crate::log::window::Window;
 use crate::log::window::run::{Answer, Run};
 use crate::log::windows::lasting::Outlived;
-use crate::mutant::{self, Mutant};
 use crate::sync::lock;
 use crate::topic::Topic;
 use crate::topics::Topics;
+use crate::topics::found::Found;
 
 /// Puts back what a durable log held.
 #[derive(Debug)]
@@ -26,15 +26,19 @@ pub struct Restoring<'t> {
     topics: &'t Topics,
     log: u8,
     now: Millis,
+    /// What commits before this one say counts no more, but for messages: all that stands was told since.
+    since: u64,
+    /// The numbers of topics that were named since.
+    named: BTreeSet<u64>,
     /// By the number that rows call them; `None` if the name is another log's now.
     known: BTreeMap<u64, Option<Known>>,
     windows: BTreeMap<(ProducerId, Arc<str>), Held>,
-    /// Names that went, and the commit that said so last.
-    gone: BTreeMap<Box<str>, (Offset, u64)>,
+    /// Names that went.
+    gone: BTreeMap<Box<str>, Offset>,
     floor: Offset,
+    /// The highest number of a topic.
+    last_topic: u64,
     state: State,
-    /// What was not said from this commit on is forgotten.
-    since: u64,
     restored: Restored,
 }
 
@@ -56,7 +60,6 @@ struct Known {
     topic: Arc<Topic>,
     /// Who answers for what it holds.
     account: Arc<Account>,
-    told: u64,
 }
 
 #[derive(Debug)]
@@ -70,50 +73,21 @@ struct Held {
 /// A producer that rows of a commit refer to.
 type Named<'a> = (ProducerId, Incarnation, Option<&'a str>);
 
-/// What commits say of the log as a whole: to be known before a hub is made.
-#[derive(Debug, Clone, Default)]
-pub struct Found {
-    /// How it stood at its last start; `None` if it never had one.
-    pub state: Option<State>,
-    /// What was missing then.
-    known_losses: BTreeSet<u64>,
-}
-
-impl Found {
-    /// Looks at the next commit.
-    pub fn see(&mut self, body: &[u8]) {
-        let mut rows = Rows::new(body);
-        let Some(Ok(Row::State(state))) = rows.next() else { return };
-        self.state = Some(state);
-        let losses = rows.map_while(|row| if let Ok(Row::KnownLoss(loss)) = row { Some(loss) } else { None });
-        self.known_losses = losses.collect();
-    }
-
-    /// The identity that the log has from now on: a new one if it begins, or if something is missing of which that was not
-    /// told yet.
-    #[must_use]
-    pub fn epoch(&self, losses: &[u64], fresh: Epoch) -> Epoch {
-        let is_new = losses.iter().any(|loss| !self.known_losses.contains(loss));
-        match self.state {
-            Some(state) if !is_new || mutant::active(Mutant::EpochKeptThoughLost) => state.epoch,
-            _ => fresh,
-        }
-    }
-}
-
 impl Topics {
-    /// Begins to put back what a durable log held; nobody may use the hub yet.
-    pub fn restore(&self, log: u8, now: Millis) -> Restoring<'_> {
+    /// Begins to put back what a durable log held, of which this was found; nobody may use the hub yet.
+    pub fn restore(&self, log: u8, now: Millis, found: &Found) -> Restoring<'_> {
         Restoring {
             topics: self,
             log,
             now,
+            since: found.told_since,
+            named: found.topics.keys().copied().collect(),
             known: BTreeMap::new(),
             windows: BTreeMap::new(),
             gone: BTreeMap::new(),
             floor: Offset(0),
+            last_topic: 0,
             state: State::default(),
-            since: 0,
             restored: Restored::default(),
         }
     }
@@ -126,24 +100,34 @@ impl Restoring<'_> {
     /// [`Unreadable`] if it is of another version. What stands before that in it is taken.
     pub fn take(&mut self, number: u64, body: &[u8]) -> Result<(), Unreadable> {
         let mut producers: Vec<Named<'_>> = Vec::new();
+        let is_told_anew = number < self.since;
         for row in Rows::new(body) {
             match row? {
+                Row::Topic(row) if is_told_anew && !self.named.contains(&row.number) => {
+                    self.last_topic = self.last_topic.max(row.number);
+                }
+                Row::Message(row) if is_told_anew && !self.named.contains(&row.topic) => self.pass(&row),
+                Row::Gone(..) | Row::Producer(_) | Row::Window(_) | Row::WindowGone(..) | Row::Outcome(_)
+                    if is_told_anew => {}
                 Row::State(state) => {
                     let State { epoch, last, given, secret } = state;
                     let (last, given) = (last.max(self.state.last), given.max(self.state.given));
                     self.state = State { epoch, last, given, secret };
                 }
-                Row::Topic(row) => self.topic(number, &row)?,
+                Row::Topic(row) => self.topic(&row)?,
                 Row::Gone(name, last) => {
-                    self.gone.insert(name.into(), (last, number));
+                    self.gone.insert(name.into(), last);
                 }
                 Row::Floor(last) => self.floor = self.floor.max(last),
                 Row::Producer(row) => producers.push((row.id, row.incarnation, row.subject)),
                 Row::Window(row) => self.window(number, &producers, row)?,
+                Row::WindowGone(producer, topic) => {
+                    let (id, ..) = *place(&producers, producer)?;
+                    self.windows.remove(&(id, Arc::from(topic)));
+                }
                 Row::Message(row) => self.message(number, &producers, &row)?,
                 Row::Outcome(row) => self.outcome(number, &producers, &row)?,
-                Row::KnownLoss(_) => {}
-                Row::Told(since) => self.since = self.since.max(since),
+                Row::KnownLoss(_) | Row::Told(_) => {}
             }
         }
         // The node may have less room than it had.
@@ -151,13 +135,17 @@ impl Restoring<'_> {
         Ok(())
     }
 
-    fn topic(&mut self, number: u64, row: &TopicRow<'_>) -> Result<(), Unreadable> {
+    /// A message that nobody needs any more was there.
+    fn pass(&mut self, row: &MessageRow<'_>) {
+        self.state.last = self.state.last.max(row.record.offset);
+        self.state.given = self.state.given.max(row.record.published_at);
+    }
+
+    fn topic(&mut self, row: &TopicRow<'_>) -> Result<(), Unreadable> {
+        self.last_topic = self.last_topic.max(row.number);
         self.state.last = self.state.last.max(row.last);
-        let topic = match self.known.get_mut(&row.number) {
-            Some(Some(known)) => {
-                known.told = number;
-                Arc::clone(&known.topic)
-            }
+        let topic = match self.known.get(&row.number) {
+            Some(Some(known)) => Arc::clone(&known.topic),
             Some(None) => {
                 self.floor = self.floor.max(row.last);
                 return Ok(());
@@ -167,7 +155,7 @@ impl Restoring<'_> {
                 let account = self.topics.ledger.account(AccountKey::of_stored(row.name));
                 let topic = lock(&self.topics.names).restore(&name, &account);
                 let is_ours = topic.log == self.log;
-                let known = is_ours.then(|| Known { topic: Arc::clone(&topic), account, told: number });
+                let known = is_ours.then(|| Known { topic: Arc::clone(&topic), account });
                 self.known.insert(row.number, known);
                 if !is_ours {
                     // Whoever comes back once it is this log's again is told that something is gone.
@@ -184,12 +172,8 @@ impl Restoring<'_> {
     }
 
     /// The topic of a number that rows refer to; `None` if its name is another log's now.
-    fn known(&mut self, number: u64, topic: u64) -> Result<Option<&Known>, Unreadable> {
-        let known = self.known.get_mut(&topic).ok_or(Unreadable)?;
-        Ok(known.as_mut().map(|known| {
-            known.told = number;
-            &*known
-        }))
+    fn known(&self, topic: u64) -> Result<Option<&Known>, Unreadable> {
+        self.known.get(&topic).map(Option::as_ref).ok_or(Unreadable)
     }
 
     fn message(
@@ -199,21 +183,19 @@ impl Restoring<'_> {
         row: &MessageRow<'_>,
     ) -> Result<(), Unreadable> {
         let (record, offset) = (&row.record, row.record.offset);
-        self.state.last = self.state.last.max(offset);
-        self.state.given = self.state.given.max(record.published_at);
-        let (now, heavy) = (self.now, Arc::clone(&self.topics.heavy));
-        let Some(Known { topic, account, .. }) = self.known(number, row.topic)? else {
+        self.pass(row);
+        let Some(Known { topic, account }) = self.known(row.topic)? else {
             self.floor = self.floor.max(offset);
             return Ok(());
         };
         let entry =
             Entry { offset, head: record.head(), stale_at: NEVER, topic: None, payload: record.payload };
-        if topic.tail.restore(now, row.prev, &entry, account) {
-            heavy.add(&topic.tail);
+        if topic.tail.restore(self.now, row.prev, &entry, account) {
+            self.topics.heavy.add(&topic.tail);
         }
         let name = Arc::clone(topic.name.text());
         self.restored.messages += 1;
-        if let Some((producer, seq, lowest)) = row.numbered {
+        if let Some((producer, seq, lowest)) = row.numbered.filter(|_| number >= self.since) {
             let producer = *place(producers, producer)?;
             self.answer(number, producer, &name, (seq, 1, lowest), Answer::Done(offset));
         }
@@ -229,7 +211,7 @@ impl Restoring<'_> {
 
     fn outcome(&mut self, number: u64, producers: &[Named<'_>], row: &OutcomeRow) -> Result<(), Unreadable> {
         let producer = *place(producers, row.of.producer)?;
-        let Some(known) = self.known(number, row.of.topic)? else { return Ok(()) };
+        let Some(known) = self.known(row.of.topic)? else { return Ok(()) };
         let name = Arc::clone(known.topic.name.text());
         self.answer(number, producer, &name, (row.seq, row.count, row.lowest), row.answer);
         Ok(())
@@ -274,11 +256,10 @@ impl Restoring<'_> {
         self.topics.calendar.begin_ahead(self.now, self.state.given);
         self.put_back_names();
         self.put_back_windows();
-        let last_topic = self.known.last_key_value().map_or(0, |(number, _)| *number);
         let mut log = self.topics.log(self.log).lock();
         log.restore_end(self.state.last, self.state.given);
         if let Engine::Disk(disk) = &mut log.engine {
-            disk.last_topic = last_topic;
+            disk.last_topic = self.last_topic;
         }
         (self.restored, self.state)
     }
@@ -286,22 +267,13 @@ impl Restoring<'_> {
     fn put_back_names(&mut self) {
         let mut names = lock(&self.topics.names);
         names.restore_floor(self.log, self.floor);
-        for (number, known) in &self.known {
-            let Some(Known { topic, told, .. }) = known else { continue };
-            // The name may have come again under another number.
-            if topic.stored.number() != Some(*number) {
-                continue;
-            }
-            if *told < self.since {
-                names.unmake(topic);
-                continue;
-            }
-            self.restored.topics += 1;
-        }
-        for (name, (last, told)) in &self.gone {
-            if *told >= self.since
-                && let Ok(name) = TopicName::parse(name)
-            {
+        // The name may have come again under another number.
+        let stands = |(number, known): (&u64, &Option<Known>)| {
+            known.as_ref().is_some_and(|known| known.topic.stored.number() == Some(*number))
+        };
+        self.restored.topics = self.known.iter().filter(|known| stands(*known)).count() as u64;
+        for (name, last) in &self.gone {
+            if let Ok(name) = TopicName::parse(name) {
                 names.restore_gone(&name, self.log, *last);
             }
         }
@@ -313,7 +285,7 @@ impl Restoring<'_> {
         windows.sort_by_key(|(_, held)| held.told);
         for ((id, topic), held) in windows {
             let Ok(name) = TopicName::parse(&topic) else { continue };
-            if held.told < self.since || lock(&self.topics.names).log_of(&name) != self.log {
+            if lock(&self.topics.names).log_of(&name) != self.log {
                 continue;
             }
             let account = self.topics.ledger.account(AccountKey::of_stored(&topic));

@@ -9,7 +9,8 @@ use tidewire_hub_core::log::rows::tidying::tidy;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::topics::durable::Committer;
-use tidewire_hub_core::topics::restoring::{Found, Restored};
+use tidewire_hub_core::topics::found::Found;
+use tidewire_hub_core::topics::restoring::Restored;
 use tidewire_protocol::client_frame::{Batch, ClientFrame, Publish};
 use tidewire_protocol::code::{Code, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
@@ -39,11 +40,11 @@ impl Disk {
     fn start(mut self, now: Millis, limits: Limits, rules: Vec<TopicRule>) -> Lasting {
         self.next += 1;
         let mut found = Found::default();
-        self.commits.iter().for_each(|(_, body)| found.see(body));
+        self.commits.iter().for_each(|(number, body)| found.see(*number, body));
         let epoch = found.epoch(&[], Epoch(7));
         let mut hub = Hub::with_disk(limits, rules, epoch);
         hub.now = hub.now.max(now);
-        let mut restoring = hub.topics.restore(0, hub.now);
+        let mut restoring = hub.topics.restore(0, hub.now, &found);
         for (number, body) in &self.commits {
             restoring.take(*number, body).unwrap();
         }
@@ -382,4 +383,25 @@ fn a_name_that_came_back_and_has_nothing_stored_is_told_as_one_that_went() {
     lasting.hub.subscribe(id, "a.b", after(0), WhenSlow::CatchUp);
     let heard = lasting.hub.heard(id);
     assert!(matches!(heard[0], Heard::Subscribed(_, 1, Some((1, 1, _)))), "{heard:?}");
+}
+
+#[test]
+fn a_window_that_is_kept_no_longer_does_not_come_back_to_whoever_began_anew() {
+    let mut lasting = Lasting::new(limits(|limits| limits.window_ms = 1_000), keep_all());
+    let id = lasting.client("a");
+    assert_eq!(lasting.publishes(id, 1, b"m"), [Heard::Acked(1, 1)]);
+    lasting.hub.shard.gone(lasting.hub.now, id);
+    lasting.hub.wait(60_000);
+    let next = lasting.hub.client(1);
+    lasting.hub.say(next, &[open_as(1, 0, "a")]);
+    assert_eq!(lasting.hub.heard(next), [Heard::Refused(0, Code::Overloaded)], "that it went is not stored");
+    lasting.store();
+    lasting.hub.open(next, "a");
+    // It is never stored, and sent again to the next hub.
+    lasting.hub.say(next, &[on(1, b"anew")]);
+    let mut lasting = lasting.restart();
+    let id = lasting.client("a");
+    lasting.hub.say(id, &[on(1, b"anew")]);
+    lasting.store();
+    assert_eq!(acked(&mut lasting, id), [(1, 2, false)]);
 }

@@ -11,7 +11,8 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::log::rows::reading::Unreadable;
 use tidewire_hub_core::topics::Topics;
 use tidewire_hub_core::topics::durable::Committer;
-use tidewire_hub_core::topics::restoring::{Found, Restored};
+use tidewire_hub_core::topics::found::Found;
+use tidewire_hub_core::topics::restoring::Restored;
 use tidewire_protocol::number::Epoch;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -28,6 +29,7 @@ use crate::reactor::writer::Writer;
 #[derive(Debug)]
 pub(super) struct Opened {
     opening: Opening,
+    found: Found,
     /// What is missing, told from now on by this epoch.
     losses: Vec<u64>,
     /// The identity of its log.
@@ -84,7 +86,7 @@ impl Opened {
     pub(super) fn read(directory: &Path) -> Result<Self, StorageError> {
         let mut opening = Opening::open(directory, Sizes::default())?;
         let mut found = Found::default();
-        let report = opening.scan(|_, frame| found.see(frame.body))?;
+        let report = opening.scan(|_, frame| found.see(frame.number.0, frame.body))?;
         let fresh = Epoch(getrandom::u64().map_err(io::Error::other)?);
         let losses = report.losses();
         let epoch = if report.head_lost { fresh } else { found.epoch(&losses, fresh) };
@@ -102,13 +104,13 @@ impl Opened {
         let secret = found.state.map_or(secret, |state| state.secret);
         #[expect(clippy::cast_possible_truncation)]
         let boot = opening.boot() as u32;
-        Ok(Self { opening, losses, epoch, secret, boot })
+        Ok(Self { opening, found, losses, epoch, secret, boot })
     }
 
     /// Puts back what it held, and starts to store.
     pub(super) fn start(self, topics: &Arc<Topics>, now: Millis) -> Result<Storage, StorageError> {
-        let Self { mut opening, losses, secret, .. } = self;
-        let mut restoring = topics.restore(DISK_LOG, now);
+        let Self { mut opening, found, losses, secret, .. } = self;
+        let mut restoring = topics.restore(DISK_LOG, now, &found);
         let mut unreadable = None;
         opening.scan(|_, frame| {
             if unreadable.is_none() {

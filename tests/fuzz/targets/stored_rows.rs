@@ -15,7 +15,7 @@ use tidewire_hub_core::log::engine::{Disk, Engine};
 use tidewire_hub_core::log::rows::reading::Rows;
 use tidewire_hub_core::log::rows::tidying::tidy;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
-use tidewire_hub_core::topics::restoring::Found;
+use tidewire_hub_core::topics::found::Found;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::name::Pattern;
 use tidewire_protocol::number::Epoch;
@@ -34,12 +34,12 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(tidy(&tidied, &mut again, |_, _| true).is_ok() && again == tidied);
     }
     let mut found = Found::default();
-    found.see(bytes);
+    found.see(1, bytes);
     // As two commits, so that the second meets what the first has left.
     let (first, second) = bytes.split_at(bytes.len() / 2);
     for commits in [&[bytes][..], &[first, second]] {
         let topics = topics();
-        let mut restoring = topics.restore(0, Millis(1_000_000));
+        let mut restoring = topics.restore(0, Millis(1_000_000), &found);
         for (number, commit) in (1..).zip(commits) {
             let taken = restoring.take(number, commit);
             assert!(taken.is_err() || Rows::new(commit).all(|row| row.is_ok()));

@@ -82,6 +82,10 @@ impl<'a> Rows<'a> {
             kind::FLOOR => Row::Floor(self.offset()?),
             kind::PRODUCER => Row::Producer(self.producer()?),
             kind::WINDOW => Row::Window(self.window()?),
+            kind::WINDOW_GONE => {
+                let producer = self.place().filter(|place| *place > 0)?;
+                Row::WindowGone(producer, self.text()?)
+            }
             kind::MESSAGE => Row::Message(self.message()?),
             kind::OUTCOME => Row::Outcome(OutcomeRow {
                 of: self.of()?,

@@ -73,6 +73,7 @@ fn write(
             | Row::Floor(_)
             | Row::Producer(_)
             | Row::Window(_)
+            | Row::WindowGone(..)
             | Row::Outcome(_)
             | Row::Told(_) => {}
         }

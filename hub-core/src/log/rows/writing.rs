@@ -126,6 +126,13 @@ impl<'b> Scribe<'b> {
         }
     }
 
+    /// A window is kept no longer.
+    pub fn window_gone(&mut self, producer: u64, topic: &str) {
+        self.body.push(kind::WINDOW_GONE);
+        self.put(producer);
+        self.text(topic);
+    }
+
     fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Done(offset) => {

@@ -24,6 +24,11 @@ impl Sequencer {
     pub fn commit(&mut self, scribe: &mut Scribe<'_>, bytes_max: usize) {
         let Self { engine: Engine::Disk(disk), pending, windows, .. } = self else { return };
         debug_assert_eq!(disk.committing, 0, "one commit is under way at a time");
+        windows.commit_leaving(|home, incarnation| {
+            let (id, subject) = (home.producer.id, home.producer.subject.as_deref());
+            let producer = scribe.producer(&ProducerRow { id, incarnation, subject });
+            scribe.window_gone(producer, &home.topic);
+        });
         let mut ends = BTreeMap::new();
         let mut taken = pending.iter().peekable();
         while let Some(first) = taken.peek() {
@@ -60,6 +65,7 @@ impl Sequencer {
     pub fn give_up_commit(&mut self) {
         let Engine::Disk(disk) = &mut self.engine else { return };
         disk.committing = 0;
+        self.windows.end_commit(false);
         self.give_up_from(0);
     }
 
@@ -86,13 +92,14 @@ impl Sequencer {
 
     /// Whether whoever has the disk is to look. Told once for all that waits.
     pub fn wants_commit(&mut self) -> bool {
-        self.engine.is_lasting() && std::mem::take(&mut self.wants_commit)
+        self.engine.is_lasting()
+            && (self.windows.take_news_of_leaving() | std::mem::take(&mut self.wants_commit))
     }
 
     /// Whether something waits for a commit.
     #[must_use]
     pub fn has_waiting(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() || self.windows.are_leaving()
     }
 
     /// The last offset that was given out, and the time that the newest message was given.

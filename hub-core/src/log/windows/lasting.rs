@@ -1,14 +1,16 @@
 //! Windows that outlive the hub: each knows whose it is, so that it can be stored, and is put back at the next start.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tidewire_protocol::code::Code;
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::Incarnation;
+use tidewire_protocol::number::{Incarnation, ProducerId};
 
 use crate::clock::Millis;
 use crate::ledger::Account;
 use crate::log::window::Window;
-use crate::log::windows::{Kept, WindowKey, Windows};
+use crate::log::windows::{Kept, Stream, WindowKey, Windows};
 use crate::names::producers::Producer;
 
 /// Whose a window is, and where: what tells it from others where it is stored.
@@ -55,7 +57,68 @@ impl Whose {
     }
 }
 
+/// Windows that are kept no longer, though what is stored says otherwise: until that is stored too, their producers are not told
+/// that the hub knows nothing of them. Else they would begin anew, and after a crash meet what they did before.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    /// Each with its incarnation, and whether it is in the commit that is under way.
+    windows: BTreeMap<(ProducerId, Arc<str>), Gone>,
+    /// Whether whoever has the disk was not told yet.
+    is_news: bool,
+}
+
+#[derive(Debug)]
+struct Gone {
+    home: Home,
+    incarnation: Incarnation,
+    is_committing: bool,
+}
+
+impl Leaving {
+    pub(super) fn add(&mut self, home: Home, incarnation: Incarnation) {
+        let key = (home.producer.id, Arc::clone(&home.topic));
+        self.windows.insert(key, Gone { home, incarnation, is_committing: false });
+        self.is_news = true;
+    }
+
+    /// Whether a window may begin.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] until it is stored that the one before is gone.
+    pub(super) fn check(&self, stream: &Stream<'_>) -> Result<(), Code> {
+        if self.windows.is_empty() {
+            return Ok(());
+        }
+        let key = (stream.attachment.producer.id, Arc::clone(stream.topic.text()));
+        if self.windows.contains_key(&key) { Err(Code::Overloaded) } else { Ok(()) }
+    }
+}
+
 impl Windows {
+    /// Whether some are kept no longer, which is to be stored. Told once.
+    pub fn take_news_of_leaving(&mut self) -> bool {
+        std::mem::take(&mut self.leaving.is_news)
+    }
+
+    /// Whether some are kept no longer, which is not stored.
+    #[must_use]
+    pub fn are_leaving(&self) -> bool {
+        !self.leaving.windows.is_empty()
+    }
+
+    /// Some of those that are kept no longer are in the commit that is under way from now on.
+    pub fn commit_leaving(&mut self, mut each: impl FnMut(&Home, Incarnation)) {
+        for gone in self.leaving.windows.values_mut().take(LEAVING_STEP) {
+            gone.is_committing = true;
+            each(&gone.home, gone.incarnation);
+        }
+    }
+
+    /// The commit that was under way is stored, or nothing of it is.
+    pub fn end_commit(&mut self, is_stored: bool) {
+        self.leaving.windows.retain(|_, gone| !(is_stored && std::mem::take(&mut gone.is_committing)));
+    }
+
     /// A window that outlived the hub; nobody uses it yet. `false` if there is one already: then its producer is used by one
     /// fewer.
     pub fn restore(&mut self, now: Millis, account: &Arc<Account>, outlived: Outlived<'_>) -> bool {
@@ -97,4 +160,6 @@ impl Windows {
     }
 }
 
+/// Windows of which one commit says that they are kept no longer.
+const LEAVING_STEP: usize = 1_024;
 const HOME_BYTES: usize = 2 * size_of::<(u32, Home)>();

@@ -29,15 +29,6 @@ impl Directory {
         self.forgotten.raise(log, last);
     }
 
-    /// A topic of an earlier life of the hub was forgotten there without a trace.
-    pub fn unmake(&mut self, topic: &Arc<Topic>) {
-        if self.find(&topic.name).is_some_and(|known| Arc::ptr_eq(known, topic)) {
-            self.topics.remove(topic.name.as_str());
-            self.count -= 1;
-            self.metrics.topics.sub(1);
-        }
-    }
-
     /// Some of what a durable log has to say of names: its topics, and names that went. Tells how far that came.
     pub fn list_stored(
         &self,

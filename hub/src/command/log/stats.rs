@@ -28,6 +28,12 @@ pub(crate) struct Stats {
     top: u64,
 }
 
+/// The producer at a place in a commit.
+fn place_of(producers: &[ProducerId], place: u64) -> Option<ProducerId> {
+    let index = usize::try_from(place).ok()?.checked_sub(1)?;
+    producers.get(index).copied()
+}
+
 /// What commits say that is not gone by what they say themselves.
 #[derive(Debug, Default)]
 struct Counted {
@@ -83,6 +89,11 @@ impl Counted {
                     }
                 }
                 Row::Producer(row) => producers.push(row.id),
+                Row::WindowGone(producer, topic) => {
+                    if let Some(id) = place_of(&producers, producer) {
+                        self.windows.remove(&(id, topic.to_owned()));
+                    }
+                }
                 Row::Window(row) => self.window(number, &producers, row.producer, row.topic.to_owned()),
                 Row::Outcome(row) => {
                     let Some(topic) = self.topics.get_mut(&row.of.topic) else { continue };
@@ -106,9 +117,8 @@ impl Counted {
     }
 
     fn window(&mut self, number: u64, producers: &[ProducerId], place: u64, topic: String) {
-        let index = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
-        if let Some(id) = index.and_then(|index| producers.get(index)) {
-            self.windows.insert((*id, topic), number);
+        if let Some(id) = place_of(producers, place) {
+            self.windows.insert((id, topic), number);
         }
     }
 

@@ -18,6 +18,7 @@ use tidewire_hub_core::log::rows::writing::Scribe;
 use tidewire_hub_core::log::rows::{MessageRow, Row, TopicRow};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::record::Record;
+use tidewire_hub_core::topics::found::Found;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::code::Content;
 use tidewire_protocol::name::Pattern;
@@ -99,7 +100,7 @@ impl Rig {
             model.kept.insert(self.last, *length);
         }
         let number = self.store.next().0;
-        self.topics.restore(DISK_LOG, Millis(1)).take(number, &body).unwrap();
+        self.topics.restore(DISK_LOG, Millis(1), &Found::default()).take(number, &body).unwrap();
         let appended = append(&mut self.store, &body).unwrap();
         if appended.begins_segment {
             self.tell_anew();
@@ -158,8 +159,10 @@ impl Rig {
         check_directory(&log, &model);
         let (store, ..) = log.start();
         let topics = empty_topics();
-        let mut opening = topics.restore(DISK_LOG, Millis(1));
-        for (number, body) in read(&log, &store) {
+        let (commits, mut found) = (read(&log, &store), Found::default());
+        commits.iter().for_each(|(number, body)| found.see(*number, body));
+        let mut opening = topics.restore(DISK_LOG, Millis(1), &found);
+        for (number, body) in commits {
             opening.take(number, &body).unwrap();
         }
         let _ = opening.end();

@@ -64,11 +64,11 @@ impl Oracle {
         Ok(())
     }
 
-    /// Where one page tells that several logs are new, the others are told next: until then it stays in their former lives.
+    /// A page tells one gap. Where others of its logs are new, that is told next: until then it stays in their former lives.
     fn stays(&self, sought: &Sought, page: &Page, (after, upto): (Position, Position), log: &Log) -> bool {
         let Start::After(asked) = &sought.start else { return false };
-        let is_new = page.gap.is_some_and(|gap| gap.reason == GapReason::EpochChanged);
-        is_new && page.more && after == upto && after.epoch != log.epoch && asked.contains(&after)
+        let tells_another = page.gap.is_some_and(|gap| gap.epoch != after.epoch);
+        tells_another && page.more && after == upto && after.epoch != log.epoch && asked.contains(&after)
     }
 
     /// Behind which place it begins in a log, as that was asked for.

@@ -11,6 +11,7 @@ use tidewire_hub_core::frames::{
 };
 use tidewire_hub_core::log::rows::Row;
 use tidewire_hub_core::log::rows::reading::Rows;
+use tidewire_hub_core::topics::found::Found as State;
 
 use crate::random::Random;
 
@@ -68,6 +69,16 @@ pub struct Found {
     pub losses: Vec<u64>,
     /// A commit that is another than was to be written, if there is one.
     pub misread: Option<CommitNumber>,
+}
+
+impl Found {
+    /// What the commits say of the log as a whole.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let mut state = State::default();
+        self.commits.iter().for_each(|(number, body)| state.see(number.0, body));
+        state
+    }
 }
 
 impl Disk {
@@ -303,6 +314,7 @@ fn note(names: &mut BTreeMap<u64, String>, reach: &mut BTreeMap<String, u64>, bo
             | Row::Floor(_)
             | Row::Producer(_)
             | Row::Window(_)
+            | Row::WindowGone(..)
             | Row::Outcome(_)
             | Row::Told(_) => {}
         }

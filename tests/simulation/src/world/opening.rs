@@ -1,6 +1,5 @@
 //! A hub starts: with logs of its own, and with what its durable log held. A hub ends.
 
-use tidewire_hub_core::topics::restoring::Found as State;
 use tidewire_protocol::number::Epoch;
 
 use crate::world::World;
@@ -23,7 +22,7 @@ impl World {
         let found = self.storing.as_mut().map(|storing| (storing.log, storing.disk.open()));
         if let Some((log, found)) = &found {
             let fresh = Epoch(self.random.number() >> 1 | 1);
-            epochs[usize::from(*log)] = state_of(found).epoch(&found.losses, fresh);
+            epochs[usize::from(*log)] = found.state().epoch(&found.losses, fresh);
         }
         self.setup.hub.boot = self.storing.as_ref().map_or(0, |storing| storing.disk.boot);
         self.oracle.begin_life(&epochs);
@@ -58,7 +57,7 @@ impl World {
         let log = usize::from(storing.log);
         let former = former.get(log).copied();
         let is_kept = former == Some(self.oracle.living(log));
-        if !is_kept && state_of(found).state.is_some() && !storing.disk.is_damaged {
+        if !is_kept && found.state().state.is_some() && !storing.disk.is_damaged {
             self.oracle.object("a durable log that has lost nothing begins as another one");
         }
         if let Some(misread) = found.misread {
@@ -91,11 +90,4 @@ impl World {
     pub fn keep_epoch(&mut self) {
         self.epoch_kept = true;
     }
-}
-
-/// What the commits say of the log as a whole.
-fn state_of(found: &Found) -> State {
-    let mut state = State::default();
-    found.commits.iter().for_each(|(_, body)| state.see(body));
-    state
 }

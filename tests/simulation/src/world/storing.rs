@@ -38,6 +38,9 @@ pub struct Storing {
     /// How hubs end; by chance if that is not said.
     pub crash: Option<Crash>,
     damages: bool,
+    /// The power failed since the last start, so `HEAD` may say less than what was answered: where bytes are damaged as well,
+    /// nobody can tell that something answered is lost.
+    lost_power: bool,
 }
 
 /// What comes next.
@@ -73,6 +76,7 @@ impl Storing {
             is_held: false,
             crash: None,
             damages: setup.damages,
+            lost_power: false,
             random,
         })
     }
@@ -80,7 +84,7 @@ impl Storing {
     /// A hub has opened the disk.
     pub(crate) fn begin(&mut self, losses: Vec<u64>) -> Arc<AtomicBool> {
         self.committer = Some(Committer::new(self.log, [7; 32], losses, self.disk.next.0));
-        (self.work, self.is_full, self.has_failed) = (Work::Take, false, false);
+        (self.work, self.is_full, self.has_failed, self.lost_power) = (Work::Take, false, false, false);
         self.wakes = Arc::new(AtomicBool::new(true));
         Arc::clone(&self.wakes)
     }
@@ -92,7 +96,8 @@ impl Storing {
         self.committer = None;
         self.work = Work::Take;
         self.disk.crash(crash, &mut self.random);
-        if self.damages && crash == Crash::Killed && self.random.one_in(3) {
+        self.lost_power |= crash == Crash::PowerLoss;
+        if self.damages && !self.lost_power && self.random.one_in(3) {
             self.disk.damage(&mut self.random);
         }
         crash

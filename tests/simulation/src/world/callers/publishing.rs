@@ -150,7 +150,8 @@ impl World {
                 is_beyond || cause.len as usize > limits.message_bytes_max
             }
             Code::RateLimited => self.setup.hub.limits.publishes_per_second_max > 0,
-            Code::Overloaded => !self.setup.keeps_all || self.setup.forgets,
+            // That a window is kept no longer may have to be stored first.
+            Code::Overloaded => !self.setup.keeps_all || self.setup.forgets || self.storing.is_some(),
             _ => false,
         };
         if !has_cause {

@@ -32,7 +32,7 @@ impl Durable<'_> {
     pub(super) fn restore(self, now: u64, topics: &Topics) -> Option<CommitNumber> {
         let wakes = self.wakes;
         topics.on_commit(Box::new(move || wakes.store(true, Ordering::Relaxed)));
-        let mut restoring = topics.restore(self.log, Millis(now));
+        let mut restoring = topics.restore(self.log, Millis(now), &self.found.state());
         let mut misread = None;
         for (number, body) in &self.found.commits {
             // Whoever takes what is cut as far as it goes finds nothing odd in where it ends.
