@@ -116,7 +116,7 @@ impl Windows {
 
     /// The commit that was under way is stored, or nothing of it is.
     pub fn end_commit(&mut self, is_stored: bool) {
-        self.leaving.windows.retain(|_, gone| !(is_stored && std::mem::take(&mut gone.is_committing)));
+        self.leaving.windows.retain(|_, gone| !(std::mem::take(&mut gone.is_committing) && is_stored));
     }
 
     /// A window that outlived the hub; nobody uses it yet. `false` if there is one already: then its producer is used by one

@@ -217,14 +217,18 @@ impl Oracle {
     /// What the hub that has ended had told producers, the one that begins tells as well.
     pub fn windows_restored(&mut self, before: &Stand, after: &Stand) {
         for (key, answers) in &before.windows {
-            // Of one that moved up to where its producer goes on, nothing was told since.
-            if answers.next == answers.first {
+            // Of one that moved up to where its producer goes on nothing was told since, and may never be.
+            if answers.next == answers.first || answers.runs.is_empty() {
                 continue;
             }
             let objection = match after.windows.get(key) {
                 Some(restored) => restored.differs_from(answers),
                 None if self.forgets => None,
-                None => Some("it is lost".to_owned()),
+                None => Some(format!(
+                    "it is lost; {} were there, {} are",
+                    before.windows.len(),
+                    after.windows.len()
+                )),
             };
             if let Some(objection) = objection {
                 return self.object(format_args!("the window {key:?} after a restart: {objection}"));

@@ -116,7 +116,7 @@ impl Disk {
                 if !matches!(item, Item::End { .. }) && !holds_something {
                     holds_something = true;
                     // Commits went on only behind what was whole.
-                    is_damaged |= torn.take().is_some();
+                    is_damaged |= torn.take().is_some() && is_next;
                 }
                 match item {
                     Item::Frame(frame) => {
@@ -137,7 +137,8 @@ impl Disk {
                     Item::End { .. } => {}
                 }
             }
-            before = Some(number);
+            // Behind one that holds nothing nobody knows which of those before it were deleted.
+            before = if holds_something { Some(number) } else { before };
             self.segments.insert(number, segment);
         }
         if let Some((number, from)) = torn
