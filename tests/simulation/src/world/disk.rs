@@ -116,7 +116,7 @@ impl Disk {
                 if !matches!(item, Item::End { .. }) && !holds_something {
                     holds_something = true;
                     // Commits went on only behind what was whole.
-                    is_damaged |= torn.take().is_some() && is_next;
+                    is_damaged |= torn.take().is_some();
                 }
                 match item {
                     Item::Frame(frame) => {
