@@ -146,7 +146,8 @@ impl Writer {
     /// Somebody has removed the directory, or mounted something else over it: what is written from now on nobody finds again.
     fn stop_without_files(&mut self) {
         if !self.state.has_failed.swap(true, Ordering::Relaxed) {
-            self.committer.set_takes(&self.topics, Takes::Nothing);
+            // No commit is under way: what waits is given up, and may be sent again.
+            self.committer.in_doubt(&self.topics);
             error!(
                 target: "storage",
                 "the data directory is not there any more. Nothing more is stored: reads and topics in memory go on, until the \
