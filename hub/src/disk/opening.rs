@@ -125,6 +125,7 @@ impl Opening {
     }
 
     /// Whether the hub that had it before stopped in good order, or none ever had.
+    #[cfg(test)]
     #[must_use]
     pub fn was_clean(&self) -> bool {
         self.head.is_some_and(|head| head.clean)

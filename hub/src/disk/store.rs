@@ -127,6 +127,7 @@ impl Store {
     }
 
     /// How often the directory was started, this time included: no number comes twice.
+    #[cfg(test)]
     #[must_use]
     pub const fn boot(&self) -> u64 {
         self.head.boot
@@ -139,6 +140,7 @@ impl Store {
     }
 
     /// The segment that the next commit goes to, if it fits.
+    #[cfg(test)]
     #[must_use]
     pub const fn segment(&self) -> SegmentNumber {
         self.segment.number
