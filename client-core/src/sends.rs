@@ -211,7 +211,7 @@ impl Sends {
         let Some(handle) = self.handle(&update.topic, update.sender) else { return false };
         let expires_ms = update.until.map_or(0, |until| until.saturating_sub(now).min(NUMBER_MAX));
         let payload = update.payload.as_slice().into();
-        Send { handle, content: update.content, expires_ms, payload }.put(&mut self.wire);
+        Send { handle, content: update.content, expires_ms, payload, ..Send::default() }.put(&mut self.wire);
         let len = self.wire.len() - before;
         self.unread += len;
         self.behind += len;

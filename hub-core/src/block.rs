@@ -86,6 +86,18 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// Bytes that its publisher gave.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.head.ext.len() + self.payload.len()
+    }
+
+    /// Whether its publisher gave none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// A message that a block of its topic holds.
     #[must_use]
     pub fn of(message: &wire::Record<'a>) -> Self {
@@ -97,6 +109,7 @@ impl<'a> Entry<'a> {
             tag,
             sender,
             topic: _,
+            ext,
             payload,
         } = *message;
         // The hub wrote it as a text itself.
@@ -111,6 +124,7 @@ impl<'a> Entry<'a> {
             tag,
             sender,
             topic: None,
+            ext,
         };
         Self { offset, head, stale_at: NEVER, topic: None, payload }
     }
@@ -161,7 +175,7 @@ impl Open {
     fn put(&mut self, prev: Offset, entry: &Entry<'_>) {
         let time = entry.head.published_at_ms;
         if self.count == 0 {
-            self.records.reserve_exact(entry.payload.len() + HEAD_BYTES);
+            self.records.reserve_exact(entry.len() + HEAD_BYTES);
             self.prev = prev;
             self.first = entry.offset;
             self.last = prev;

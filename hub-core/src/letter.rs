@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use tidewire_protocol::code::Code;
+use tidewire_protocol::code::{Code, Durability};
 use tidewire_protocol::number::{Handle, Offset, Seq, TailNumber};
 
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
@@ -64,6 +64,8 @@ pub struct Outcome {
     pub count: u64,
     /// In which log.
     pub log: u8,
+    /// What holds once it is done, or was asked for.
+    pub durability: Durability,
     /// What.
     pub fate: Fate,
 }

@@ -23,6 +23,8 @@ pub struct Record<'a> {
     pub tag: Tag,
     /// Who published it, by the hub's own word; empty if that is not shown.
     pub sender: &'a str,
+    /// What it has besides, as fields of the wire.
+    pub ext: &'a [u8],
     /// Its bytes.
     pub payload: &'a [u8],
 }
@@ -33,10 +35,23 @@ pub struct OwnRecord {
     /// All but texts and bytes.
     rest: Record<'static>,
     sender: Box<str>,
+    ext: Box<[u8]>,
     payload: Box<[u8]>,
 }
 
 impl<'a> Record<'a> {
+    /// Bytes that its publisher gave.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.ext.len() + self.payload.len()
+    }
+
+    /// Whether its publisher gave none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// What stands before the payload in a block, as far as the message itself says it.
     #[must_use]
     pub fn head(&self) -> Head<'a> {
@@ -46,6 +61,7 @@ impl<'a> Record<'a> {
             maybe_duplicate: self.maybe_duplicate,
             tag: self.tag,
             sender: self.sender,
+            ext: self.ext,
             // The block's own.
             prev: Offset(0),
             offset: Offset(0),
@@ -57,8 +73,8 @@ impl<'a> Record<'a> {
 
 impl From<Record<'_>> for OwnRecord {
     fn from(record: Record<'_>) -> Self {
-        let (sender, payload) = (record.sender.into(), record.payload.into());
-        Self { rest: Record { sender: "", payload: &[], ..record }, sender, payload }
+        let (sender, ext, payload) = (record.sender.into(), record.ext.into(), record.payload.into());
+        Self { rest: Record { sender: "", ext: &[], payload: &[], ..record }, sender, ext, payload }
     }
 }
 
@@ -66,7 +82,7 @@ impl OwnRecord {
     /// The message.
     #[must_use]
     pub fn record(&self) -> Record<'_> {
-        Record { sender: &self.sender, payload: &self.payload, ..self.rest }
+        Record { sender: &self.sender, ext: &self.ext, payload: &self.payload, ..self.rest }
     }
 }
 
@@ -84,11 +100,13 @@ mod tests {
             maybe_duplicate: true,
             tag: Tag(9),
             sender: "somebody",
+            ext: b"fields",
             payload: b"bytes",
         };
         assert_eq!(OwnRecord::from(record).record(), record);
-        let Head { published_at_ms, content, maybe_duplicate, tag, sender, .. } = record.head();
+        let Head { published_at_ms, content, maybe_duplicate, tag, sender, ext, .. } = record.head();
         assert_eq!((published_at_ms, content, maybe_duplicate), (8, Content::Cbor, true));
         assert_eq!((tag, sender), (Tag(9), "somebody"));
+        assert_eq!(ext, b"fields");
     }
 }

@@ -220,7 +220,7 @@ impl Tail {
             return false;
         }
         let keep = &self.terms.keep;
-        if state.open_bytes() + entry.payload.len() > keep.block_bytes {
+        if state.open_bytes() + entry.len() > keep.block_bytes {
             self.seal(&mut state);
         }
         // Where each message is sent at once, blocks are sealed by those who read and are never full here.

@@ -15,12 +15,13 @@
 //! `prev` is the offset of the tail's last message before this block, 0 if there is none; the first
 //! message's offset counts from it. `topic` is the place of the message's topic among those that the block
 //! has named so far, from 0; the first one beyond them is new and its name follows. `ext` holds fields
-//! (see [`crate::field`]) for what later versions add; flags that are unknown are passed over, since no
+//! (see [`crate::attributes`]), and those that later versions add; flags that are unknown are passed over, since no
 //! flag but those above brings bytes with it. The payload takes the rest of `len`.
 
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::attributes::Attributes;
 use crate::binary::{self, BadFrame};
 use crate::code::Content;
 use crate::field;
@@ -63,6 +64,8 @@ pub struct Message<'a> {
     pub sender: Option<&'a str>,
     /// Its topic, in a block of a pattern.
     pub topic: Option<&'a str>,
+    /// What it has besides, as fields: see [`Self::attributes`].
+    pub ext: &'a [u8],
     /// The bytes.
     pub payload: &'a [u8],
 }
@@ -88,6 +91,8 @@ pub struct Head<'a> {
     pub sender: &'a str,
     /// In a pattern's block: place among the topics named so far, and the name if it is new.
     pub topic: Option<(u64, Option<&'a str>)>,
+    /// Fields of what it has besides; empty for none.
+    pub ext: &'a [u8],
 }
 
 /// A [`Message`] whose texts nobody has looked at: a reader that passes them on has no need to.
@@ -107,6 +112,8 @@ pub struct Record<'a> {
     pub sender: Option<&'a [u8]>,
     /// See [`Message::topic`].
     pub topic: Option<&'a [u8]>,
+    /// See [`Message::ext`].
+    pub ext: &'a [u8],
     /// See [`Message::payload`].
     pub payload: &'a [u8],
 }
@@ -172,7 +179,8 @@ pub fn put_message(head: &Head<'_>, payload: &[u8], out: &mut Vec<u8>) {
     let flags = content_bits(head.content)
         | (u64::from(head.maybe_duplicate) * MAYBE_DUPLICATE)
         | (u64::from(head.tag.0 > 0) * TAG)
-        | (u64::from(!head.sender.is_empty()) * SENDER);
+        | (u64::from(!head.sender.is_empty()) * SENDER)
+        | (u64::from(!head.ext.is_empty()) * EXT);
     fixed.put(flags);
     debug_assert!(head.offset > head.prev, "offsets strictly increase");
     fixed.put(head.offset.0.saturating_sub(head.prev.0));
@@ -188,6 +196,9 @@ pub fn put_message(head: &Head<'_>, payload: &[u8], out: &mut Vec<u8>) {
     if let Some((index, name)) = head.topic {
         len += varint::len(index) + name.map_or(0, |name| varint::len(name.len() as u64) + name.len());
     }
+    if !head.ext.is_empty() {
+        len += varint::len(head.ext.len() as u64) + head.ext.len();
+    }
     out.reserve(len + 4);
     varint::put(len as u64, out);
     out.extend_from_slice(&bytes[..fixed_len]);
@@ -199,6 +210,9 @@ pub fn put_message(head: &Head<'_>, payload: &[u8], out: &mut Vec<u8>) {
         if let Some(name) = name {
             varint::put_bytes(name.as_bytes(), out);
         }
+    }
+    if !head.ext.is_empty() {
+        varint::put_bytes(head.ext, out);
     }
     out.extend_from_slice(payload);
 }
@@ -286,6 +300,16 @@ impl<'a> Block<'a> {
             base_time_ms: self.base_time_ms,
             topics: Vec::new(),
         }
+    }
+}
+
+impl<'a> Message<'a> {
+    /// What it has besides its payload.
+    ///
+    /// # Errors
+    /// [`BadFrame`] if a field is cut short or of the wrong kind.
+    pub fn attributes(&self) -> Result<Attributes<'a>, BadFrame> {
+        Attributes::take(self.ext)
     }
 }
 

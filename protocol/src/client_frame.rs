@@ -3,11 +3,12 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
+use crate::attributes::Attributes;
 use crate::binary::{self, BadFrame, frame};
-use crate::code::{Content, WhenSlow};
+use crate::code::{Content, Durability, WhenSlow};
 use crate::field::{self, Field};
 use crate::number::{Handle, Incarnation, Participant, ProducerId, Request, Seq, Tag, TailNumber};
-use crate::position::Start;
+use crate::position::{Position, Start};
 use crate::varint;
 
 /// A frame from client to hub.
@@ -113,6 +114,21 @@ pub struct Publish<'a> {
     pub tag: Tag,
     /// (17) Of a void: so many seqs from `seq` on are used up; 0 means one.
     pub count: u64,
+    /// What the message has besides its payload.
+    pub attributes: Attributes<'a>,
+    /// When it is published, and when it is acknowledged.
+    pub terms: Terms,
+}
+
+/// On which terms a message is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// (12) Only if this is the place of its key's latest message.
+    pub if_version: Option<Position>,
+    /// (13) Only if its key has no value.
+    pub if_absent: bool,
+    /// (14) Acknowledge it once this holds, if that is less than the topic's rule says; `None` for what that says.
+    pub durability: Option<Durability>,
 }
 
 /// Publishes one message that may be lost. On the wire: kind 22, these fields in order, `payload` last.
@@ -126,6 +142,8 @@ pub struct Send<'a> {
     pub expires_ms: u64,
     /// (4) The message.
     pub payload: Cow<'a, [u8]>,
+    /// What it has besides its payload.
+    pub attributes: Attributes<'a>,
 }
 
 frame! {
@@ -233,6 +251,8 @@ impl<'a> Publish<'a> {
         self.void.put(6, out);
         self.tag.put(16, out);
         self.count.put(17, out);
+        self.attributes.put(out);
+        self.terms.put(out);
         end_with_payload(start, Self::PAYLOAD, payload_len, out);
     }
 
@@ -258,7 +278,10 @@ impl<'a> Publish<'a> {
                 7 => frame.payload = Cow::Borrowed(value.bytes()?),
                 16 => frame.tag = Tag(value.number()?),
                 17 => frame.count = value.number()?,
-                _ => {}
+                12 => frame.terms.if_version = Some(Position::of_bytes(value.bytes()?)?),
+                13 => frame.terms.if_absent = value.number()? != 0,
+                14 => frame.terms.durability = Some(Durability::from_number(value.number()?)),
+                _ => frame.attributes.take_field(number, value)?,
             }
         }
         Some(frame)
@@ -276,6 +299,7 @@ impl<'a> Send<'a> {
         self.handle.put(1, out);
         self.content.put(2, out);
         self.expires_ms.put(3, out);
+        self.attributes.put(out);
         end_with_payload(start, Self::PAYLOAD, self.payload.len(), out);
         out.extend_from_slice(&self.payload);
     }
@@ -297,10 +321,26 @@ impl<'a> Send<'a> {
                 2 => frame.content = Content::from_number(value.number()?),
                 3 => frame.expires_ms = value.number()?,
                 4 => frame.payload = Cow::Borrowed(value.bytes()?),
-                _ => {}
+                _ => frame.attributes.take_field(number, value)?,
             }
         }
         Some(frame)
+    }
+}
+
+impl Terms {
+    /// Whether the message is published whatever its key's latest message is.
+    #[must_use]
+    pub const fn are_unconditional(&self) -> bool {
+        self.if_version.is_none() && !self.if_absent
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        Field::put(&self.if_version, 12, out);
+        self.if_absent.put(13, out);
+        if let Some(durability) = self.durability {
+            field::put_number(14, durability.number(), out);
+        }
     }
 }
 

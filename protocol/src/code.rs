@@ -120,6 +120,10 @@ codes! {
         IdentityMismatch = 22 "identity_mismatch",
         /// Another message of its batch was refused.
         BatchRefused = 23 "batch_refused",
+        /// Its key's latest message is not what its condition says.
+        ConditionFailed = 24 "condition_failed",
+        /// A key, header or condition that no message may have.
+        BadMessage = 25 "bad_message",
     }
 }
 
@@ -256,6 +260,8 @@ impl Code {
             Self::BatchRefused => {
                 "another message of its batch was refused, and a batch is taken whole or not at all"
             }
+            Self::ConditionFailed => "the latest message of this key is not the one that the condition names",
+            Self::BadMessage => "this key, these headers or this condition are none that a message may have",
             Self::Unknown => "unknown code",
         }
     }

@@ -141,6 +141,8 @@ frame! {
         6 retry_after_ms: u64,
         /// For people.
         7 message: Cow<'a, str>,
+        /// Where a condition failed, the place of the key's latest message; absent if it has no value.
+        8 current: Option<Position>,
     }
 }
 

@@ -16,14 +16,18 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::attributes::Headers;
 use crate::binary::BadFrame;
 use crate::block::{Block, Message, blocks_of_page};
-use crate::client_frame::{ClientFrame, Publish, Send};
+use crate::client_frame::ClientFrame;
 use crate::code::Content;
 use crate::field::is_default;
 use crate::hub_frame::{HubFrame, Page};
-use crate::number::{Handle, Offset, Request, Seq, Tag, TailNumber};
+use crate::json::publishing::{JsonPublish, JsonSend};
+use crate::number::{Offset, Request, Tag, TailNumber};
 use crate::position::{Gap, Position};
+
+mod publishing;
 
 /// Nesting up to which a payload goes to JSON subscribers as `data`; deeper ones go as base64.
 ///
@@ -152,105 +156,6 @@ fn put<T: Serialize>(kind: &'static str, frame: &T, out: &mut Vec<u8>) -> Result
     serde_json::to_writer(out, &Tagged { r#type: kind, frame }).map_err(|_| BadFrame)
 }
 
-/// A `publish` as JSON has it.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct JsonPublish<'a> {
-    handle: Handle,
-    seq: Seq,
-    lowest: Seq,
-    content: Option<Content>,
-    maybe_duplicate: bool,
-    void: bool,
-    #[serde(borrow, deserialize_with = "even_null")]
-    data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    base64: Option<Cow<'a, str>>,
-    r#as: Tag,
-    #[serde(deserialize_with = "crate::number::within_range")]
-    count: u64,
-}
-
-/// A `send` as JSON has it.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct JsonSend<'a> {
-    handle: Handle,
-    content: Option<Content>,
-    #[serde(deserialize_with = "crate::number::within_range")]
-    expires_ms: u64,
-    #[serde(borrow, deserialize_with = "even_null")]
-    data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    base64: Option<Cow<'a, str>>,
-}
-
-/// `null` is a message like any other, not the absence of one.
-fn even_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(from).map(Some)
-}
-
-/// A payload as JSON has it: one of three, and what the frame says that it is.
-struct Payload<'a> {
-    content: Option<Content>,
-    data: Option<&'a RawValue>,
-    text: Option<Cow<'a, str>>,
-    base64: Option<Cow<'a, str>>,
-}
-
-impl<'a> Payload<'a> {
-    /// Its content and bytes. Only a void may have none.
-    fn read(self, is_void: bool) -> Result<(Content, Cow<'a, [u8]>), BadFrame> {
-        let (content, payload) = match (self.data, self.text, self.base64) {
-            (Some(data), None, None) => (Content::Json, Cow::Borrowed(data.get().as_bytes())),
-            (None, Some(Cow::Borrowed(text)), None) => (Content::Text, Cow::Borrowed(text.as_bytes())),
-            (None, Some(Cow::Owned(text)), None) => (Content::Text, Cow::Owned(text.into_bytes())),
-            (None, None, Some(text)) => {
-                let content = self.content.unwrap_or(Content::Binary);
-                (content, Cow::Owned(BASE64.decode(text.as_bytes()).map_err(|_| BadFrame)?))
-            }
-            (None, None, None) if is_void => (Content::Json, Cow::Borrowed(&[][..])),
-            _ => return Err(BadFrame),
-        };
-        if self.content.is_some_and(|said| said != content) {
-            return Err(BadFrame);
-        }
-        Ok((content, payload))
-    }
-}
-
-impl<'a> JsonPublish<'a> {
-    fn into_frame(self) -> Result<Publish<'a>, BadFrame> {
-        let payload =
-            Payload { content: self.content, data: self.data, text: self.text, base64: self.base64 };
-        let (content, payload) = payload.read(self.void)?;
-        Ok(Publish {
-            handle: self.handle,
-            seq: self.seq,
-            lowest: self.lowest,
-            content,
-            maybe_duplicate: self.maybe_duplicate,
-            void: self.void,
-            payload,
-            tag: self.r#as,
-            count: self.count,
-        })
-    }
-}
-
-impl<'a> JsonSend<'a> {
-    fn into_frame(self) -> Result<Send<'a>, BadFrame> {
-        let payload =
-            Payload { content: self.content, data: self.data, text: self.text, base64: self.base64 };
-        let (content, payload) = payload.read(false)?;
-        Ok(Send { handle: self.handle, content, expires_ms: self.expires_ms, payload })
-    }
-}
-
 /// A `block` as JSON has it.
 #[derive(Serialize)]
 struct JsonBlock<'a> {
@@ -277,6 +182,14 @@ struct JsonMessage<'a> {
     tag: Tag,
     #[serde(skip_serializing_if = "is_default")]
     maybe_duplicate: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    key: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Headers::is_empty")]
+    headers: Headers<'a>,
+    #[serde(skip_serializing_if = "is_default")]
+    ttl_ms: u64,
+    #[serde(skip_serializing_if = "is_default")]
+    remove: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -312,7 +225,10 @@ impl<'a> JsonMessage<'a> {
             Content::Text => text = core::str::from_utf8(payload).ok(),
             Content::Binary | Content::Cbor | Content::Unknown => {}
         }
-        let raw = data.is_none() && text.is_none();
+        // The hub wrote these fields itself.
+        let attributes = message.attributes().unwrap_or_default();
+        let has_none = attributes.remove && payload.is_empty();
+        let raw = data.is_none() && text.is_none() && !has_none;
         Self {
             offset: message.offset,
             published_at: message.published_at_ms,
@@ -320,6 +236,10 @@ impl<'a> JsonMessage<'a> {
             sender: message.sender,
             tag: message.tag,
             maybe_duplicate: message.maybe_duplicate,
+            key: attributes.key,
+            headers: attributes.headers,
+            ttl_ms: attributes.ttl_ms,
+            remove: attributes.remove,
             data,
             text,
             content: raw.then_some(message.content),

@@ -5,7 +5,7 @@
 //!
 //! The modules, in the order a frame meets them:
 //! `events` (what is told to those who only listen), `json` (the JSON encoding), [`hub_frame`] and [`client_frame`] (what may be said), [`block`] (runs of
-//! messages), [`binary`] and [`field`] (how a binary frame holds its fields), [`varint`], [`position`], [`name`],
+//! messages), [`attributes`] (what a message has besides its payload), [`binary`] and [`field`] (how a binary frame holds its fields), [`varint`], [`position`], [`name`],
 //! [`code`], [`feature`], [`number`]. Each uses only those after it.
 
 #![no_std]
@@ -23,6 +23,8 @@ pub mod hub_frame;
 pub mod client_frame;
 
 pub mod block;
+
+pub mod attributes;
 
 pub mod binary;
 

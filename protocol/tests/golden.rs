@@ -151,6 +151,7 @@ fn rewritten(block: &Block<'_>, out: &mut Vec<u8>) {
             tag: message.tag,
             sender: message.sender.unwrap_or_default(),
             topic,
+            ext: message.ext,
         };
         put_message(&head, message.payload, &mut records);
         prev = message.offset;

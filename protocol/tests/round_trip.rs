@@ -5,9 +5,10 @@ use std::borrow::Cow;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tidewire_protocol::attributes::{Attributes, Headers};
 use tidewire_protocol::block::{Block, Head, blocks_of_page, put_header, put_message, put_on_page};
 use tidewire_protocol::client_frame as client;
-use tidewire_protocol::client_frame::ClientFrame;
+use tidewire_protocol::client_frame::{ClientFrame, Terms};
 use tidewire_protocol::code::{Code, Content, Durability, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame as hub;
 use tidewire_protocol::hub_frame::HubFrame;
@@ -39,8 +40,12 @@ fn one_of<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strate
     prop::sample::select(all)
 }
 
+fn position() -> impl Strategy<Value = Position> {
+    (epoch(), number()).prop_map(|(epoch, n)| Position { epoch, offset: Offset(n) })
+}
+
 fn positions() -> impl Strategy<Value = Vec<Position>> {
-    vec((epoch(), number()).prop_map(|(epoch, n)| Position { epoch, offset: Offset(n) }), 0..4)
+    vec(position(), 0..4)
 }
 
 fn start() -> impl Strategy<Value = Start> {
@@ -74,6 +79,22 @@ macro_rules! of {
 
 fn n<T: std::fmt::Debug>(of: fn(u64) -> T) -> impl Strategy<Value = T> {
     number().prop_map(of)
+}
+
+fn attributes() -> impl Strategy<Value = Attributes<'static>> {
+    let headers = vec((".{0,9}", ".{0,20}"), 0..4).prop_map(Headers::of);
+    (text(), headers, number(), any::<bool>()).prop_map(|(key, headers, ttl_ms, remove)| Attributes {
+        key,
+        headers,
+        ttl_ms,
+        remove,
+    })
+}
+
+fn terms() -> impl Strategy<Value = Terms> {
+    let durability = proptest::option::of(one_of(Durability::ALL));
+    (proptest::option::of(position()), any::<bool>(), durability)
+        .prop_map(|(if_version, if_absent, durability)| Terms { if_version, if_absent, durability })
 }
 
 fn client_frame() -> impl Strategy<Value = ClientFrame<'static>> {
@@ -110,6 +131,8 @@ fn client_frame() -> impl Strategy<Value = ClientFrame<'static>> {
                 payload: vec(any::<u8>(), 0..300),
                 tag: n(Tag),
                 count: number(),
+                attributes: attributes(),
+                terms: terms(),
             }
         ),
         of!(
@@ -119,6 +142,7 @@ fn client_frame() -> impl Strategy<Value = ClientFrame<'static>> {
                 content: one_of(Content::ALL),
                 expires_ms: number(),
                 payload: vec(any::<u8>(), 0..300),
+                attributes: attributes(),
             }
         ),
         of!(F::SignIn, client::SignIn { request: n(Request), token: text() }),
@@ -188,6 +212,7 @@ fn hub_frame() -> impl Strategy<Value = HubFrame<'static>> {
                 consumed: any::<bool>(),
                 retry_after_ms: number(),
                 message: text(),
+                current: proptest::option::of(position()),
             }
         ),
         of!(
@@ -251,24 +276,28 @@ struct Said {
     tag: Tag,
     sender: String,
     topic: usize,
+    attributes: Attributes<'static>,
     payload: Vec<u8>,
 }
 
 fn said() -> impl Strategy<Value = Said> {
     (
         (1..1u64 << 40, 0..1u64 << 40, one_of(Content::ALL), any::<bool>()),
-        (n(Tag), "\\PC{0,20}", 0..4usize, vec(any::<u8>(), 0..200)),
+        (n(Tag), "\\PC{0,20}", 0..4usize, attributes(), vec(any::<u8>(), 0..200)),
     )
-        .prop_map(|((step, age_ms, content, maybe_duplicate), (tag, sender, topic, payload))| Said {
-            step,
-            age_ms,
-            content,
-            maybe_duplicate,
-            tag,
-            sender,
-            topic,
-            payload,
-        })
+        .prop_map(
+            |((step, age_ms, content, maybe_duplicate), (tag, sender, topic, attributes, payload))| Said {
+                step,
+                age_ms,
+                content,
+                maybe_duplicate,
+                tag,
+                sender,
+                topic,
+                attributes,
+                payload,
+            },
+        )
 }
 
 const TOPICS: [&str; 4] = ["a", "a.b", "a.ü", "$x.y"];
@@ -289,6 +318,8 @@ fn records(said: &[Said], named: bool, first: Offset, base_time_ms: u64) -> Vec<
             topics.push(message.topic);
         }
         let offset = Offset(prev.0 + message.step);
+        let mut ext = Vec::new();
+        message.attributes.put(&mut ext);
         let head = Head {
             prev,
             offset,
@@ -299,6 +330,7 @@ fn records(said: &[Said], named: bool, first: Offset, base_time_ms: u64) -> Vec<
             tag: message.tag,
             sender: &message.sender,
             topic,
+            ext: &ext,
         };
         put_message(&head, &message.payload, &mut records);
         prev = offset;
@@ -320,6 +352,7 @@ fn check_messages(block: &Block<'_>, said: &[Said]) {
         assert_eq!(message.tag, wanted.tag);
         assert_eq!(message.sender.unwrap_or_default(), wanted.sender);
         assert_eq!(message.topic, block.named.then_some(TOPICS[wanted.topic]));
+        assert_eq!(message.attributes().unwrap(), wanted.attributes);
         assert_eq!(message.payload, wanted.payload);
     }
     assert!(messages.next().is_none());

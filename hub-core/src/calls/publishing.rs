@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use tidewire_protocol::client_frame::Batch;
+use tidewire_protocol::attributes::Attributes;
+use tidewire_protocol::client_frame::{Batch, Terms};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Handle, Incarnation, Offset, ProducerId, Seq, Tag};
@@ -26,7 +27,7 @@ use crate::topic::Topic;
 use crate::topics::Topics;
 
 /// A message that is to be published.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct NewMessage<'a> {
     /// Where to.
     pub topic: &'a str,
@@ -34,6 +35,10 @@ pub struct NewMessage<'a> {
     pub content: Content,
     /// Its bytes.
     pub payload: &'a [u8],
+    /// What it has besides.
+    pub attributes: Attributes<'a>,
+    /// When it is acknowledged, and on which condition it is published.
+    pub terms: Terms,
 }
 
 /// Why a call to publish is not taken, and nothing of it.
@@ -109,30 +114,32 @@ impl<R> Calls<R> {
         if let Some(open) = lock(&self.book).open.get_mut(id.slot as usize) {
             open.of = Of::Publish(publishing);
         }
+        let exts: Vec<Vec<u8>> = messages.iter().map(|message| ext_of(&message.attributes)).collect();
         let sender = by.caller.subject().map(|subject| &**subject).unwrap_or_default();
-        let submissions = (0..).zip(&ways).zip(messages).map(|((index, way), message)| Submission {
-            origin: self.address(id, index),
-            handle: Handle(0),
-            account: by.account,
-            topic: &way.topic,
-            numbered: way.numbered.zip(attachment.as_ref()).map(|((window, seq), attachment)| Numbered {
-                attachment,
-                window,
-                seq,
-                count: 1,
-                lowest: Seq(0),
-            }),
-            is_call: true,
-            wish: Wish::Append,
-            whole: if index == 0 { messages.len() } else { 1 },
-            record: Record {
-                content: message.content,
-                tag: Tag::default(),
-                sender,
-                payload: message.payload,
-                ..Record::default()
-            },
-        });
+        let submissions =
+            (0..).zip(&ways).zip(messages.iter().zip(&exts)).map(|((index, way), (message, ext))| {
+                Submission {
+                    origin: self.address(id, index),
+                    handle: Handle(0),
+                    account: by.account,
+                    topic: &way.topic,
+                    numbered: way.numbered.zip(attachment.as_ref()).map(|((window, seq), attachment)| {
+                        Numbered { attachment, window, seq, count: 1, lowest: Seq(0) }
+                    }),
+                    is_call: true,
+                    wish: Wish::Append,
+                    whole: if index == 0 { messages.len() } else { 1 },
+                    terms: message.terms,
+                    record: Record {
+                        content: message.content,
+                        tag: Tag::default(),
+                        sender,
+                        ext,
+                        payload: message.payload,
+                        ..Record::default()
+                    },
+                }
+            });
         self.topics.publish(now, submissions);
         Ok(id)
     }
@@ -157,6 +164,7 @@ impl<R> Calls<R> {
             is_call: true,
             wish: Wish::Append,
             whole: 1,
+            terms: Terms::default(),
             record: Record { content, payload, ..Record::default() },
         };
         self.topics.publish(now, [submission]);
@@ -172,6 +180,7 @@ impl<R> Calls<R> {
         if message.payload.len() > by.caller.at_most(Bound::MessageBytes, limits.message_bytes_max) {
             return Err(Code::TooLarge);
         }
+        message.attributes.check().map_err(|_| Code::BadMessage)?;
         self.topics.access().now().publish(by.caller, topic)
     }
 
@@ -244,6 +253,12 @@ impl<R> Calls<R> {
     }
 }
 
+fn ext_of(attributes: &Attributes<'_>) -> Vec<u8> {
+    let mut ext = Vec::new();
+    attributes.put(&mut ext);
+    ext
+}
+
 impl Publishing {
     fn of(count: usize) -> Self {
         Self { landed: vec![None; count], missing: count, ..Self::default() }
@@ -256,7 +271,12 @@ impl Publishing {
             Fate::Done { offset: Offset(0), .. } => Err(Code::Internal.into()),
             Fate::Done { offset, duplicate } => {
                 let log = topics.log(outcome.log);
-                Ok(Placed { epoch: log.epoch, offset, durability: log.durability, is_duplicate: duplicate })
+                Ok(Placed {
+                    epoch: log.epoch,
+                    offset,
+                    durability: outcome.durability,
+                    is_duplicate: duplicate,
+                })
             }
             Fate::Refused { code, .. } => Err(code.into()),
             Fate::KeptOut(code) => Err(Refusal::from(code).of_others()),

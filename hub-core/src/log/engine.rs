@@ -99,6 +99,15 @@ impl Engine {
         }
     }
 
+    /// What holds when a message is acknowledged for which that much is asked: no more than this log does.
+    #[must_use]
+    pub fn agreed(&self, asked: Option<Durability>) -> Durability {
+        match asked {
+            Some(Durability::Memory) => Durability::Memory,
+            _ => self.durability(),
+        }
+    }
+
     /// What holds when a message is acknowledged.
     #[must_use]
     pub fn durability(&self) -> Durability {

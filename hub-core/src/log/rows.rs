@@ -155,11 +155,16 @@ mod answer {
 }
 
 const MAYBE_DUPLICATE: u8 = 0x10;
+const EXT: u8 = 0x20;
 
 const fn flags(record: &Record<'_>) -> u8 {
-    record.content.number() as u8 | if record.maybe_duplicate { MAYBE_DUPLICATE } else { 0 }
+    record.content.number() as u8
+        | if record.maybe_duplicate { MAYBE_DUPLICATE } else { 0 }
+        | if record.ext.is_empty() { 0 } else { EXT }
 }
 
-const fn of_flags(flags: u8) -> (Content, bool) {
-    (Content::from_number((flags & !MAYBE_DUPLICATE) as u64), flags & MAYBE_DUPLICATE != 0)
+/// What a message's flags say: its content, whether it may be a duplicate, and whether it has attributes.
+const fn of_flags(flags: u8) -> (Content, bool, bool) {
+    let content = Content::from_number((flags & !(MAYBE_DUPLICATE | EXT)) as u64);
+    (content, flags & MAYBE_DUPLICATE != 0, flags & EXT != 0)
 }

@@ -255,7 +255,7 @@ impl Sequencer {
         let record = Record { offset, published_at, taken_at, ..submission.record };
         let numbered =
             submission.numbered.zip(outcome).map(|(numbered, o)| (numbered.window, o.seq, o.count));
-        let outcome = outcome.map(|outcome| Outcome {
+        let mut outcome = outcome.map(|outcome| Outcome {
             fate: fate(answer, false),
             count: if mutant::active(Mutant::RunAnsweredAsOne) { 1 } else { outcome.count },
             ..outcome
@@ -274,6 +274,7 @@ impl Sequencer {
             self.windows.change(window, |window| window.take(Answer::Pending, count));
             self.windows.take_up(window);
         }
+        let told_early = outcome.take_if(|outcome| outcome.durability != self.engine.durability());
         self.serials += 1;
         let pending = Pending {
             serial: self.serials,
@@ -290,6 +291,7 @@ impl Sequencer {
         };
         self.hold(&pending);
         self.pending.push_back(pending);
+        told_early.into_iter().for_each(|outcome| self.tell(outcome));
         self.wants_commit = true;
     }
 
@@ -314,6 +316,7 @@ impl Sequencer {
     /// Shows a message to everybody: the topic's tail, then those of matching patterns. Tells how many bytes that copied.
     fn reveal(&mut self, topic: &Arc<Topic>, record: &Record<'_>, account: &Arc<Account>) -> usize {
         let Record { offset, payload, taken_at, .. } = *record;
+        let len = record.len();
         self.metrics.published.add(1);
         self.metrics.published_bytes.add(payload.len() as u64);
         let (inboxes, wakes, heavy, patterns) = (&self.inboxes, &mut self.wakes, &self.heavy, &self.feed);
@@ -335,11 +338,11 @@ impl Sequencer {
             |name| patterns.matching(name),
             |tails| {
                 for tail in tails {
-                    if payload.len() > room || doubles.crowd_out(tail, patterns_count) {
+                    if len > room || doubles.crowd_out(tail, patterns_count) {
                         tail.pass_by(offset, |shard| leave(shard, tail));
                         continue;
                     }
-                    room -= payload.len();
+                    room -= len;
                     if tail.append(taken_at, &entry, doubles.account(), |shard| leave(shard, tail)) {
                         heavy.add(tail);
                     }
@@ -348,7 +351,7 @@ impl Sequencer {
         );
         // Only now, since whoever reads without the lock takes everything up to here to be in the tails.
         self.visible.fetch_max(offset.0, Ordering::Release);
-        FED_BYTES_MAX - room + payload.len()
+        FED_BYTES_MAX - room + len
     }
 
     fn tell(&mut self, outcome: Outcome) {

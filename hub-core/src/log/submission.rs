@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidewire_protocol::client_frame::Terms;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::number::{Handle, Offset, Seq};
 
@@ -32,6 +33,8 @@ pub struct Submission<'a> {
     pub wish: Wish,
     /// It and those behind it, so many in all, are taken all or none.
     pub whole: usize,
+    /// When it is acknowledged, and on which condition it is published.
+    pub terms: Terms,
     /// The message.
     pub record: Record<'a>,
 }
@@ -54,8 +57,9 @@ pub struct Numbered<'a> {
 impl Submission<'_> {
     /// The same, to be refused for good: nobody is to hold its message for that.
     #[must_use]
-    pub const fn refused(self, code: Code) -> Self {
-        Self { wish: Wish::Refuse(code), record: Record { payload: &[], ..self.record }, ..self }
+    pub fn refused(self, code: Code) -> Self {
+        let (wish, terms) = (Wish::Refuse(code), Terms::default());
+        Self { wish, terms, record: Record { ext: &[], payload: &[], ..self.record }, ..self }
     }
 }
 
@@ -107,15 +111,15 @@ pub struct Beside {
 }
 
 impl Pending {
-    /// Bytes of its payload.
+    /// Bytes of its message.
     #[must_use]
-    pub fn payload_len(&self) -> usize {
-        self.record.record().payload.len()
+    pub fn message_len(&self) -> usize {
+        self.record.record().len()
     }
 
     /// Bytes that it takes, but for retries that wait with it.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.payload_len()
+        size_of::<Self>() + self.message_len()
     }
 }

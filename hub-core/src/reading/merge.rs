@@ -290,7 +290,7 @@ impl Source {
 impl Filling<'_> {
     /// Adds a message; `false` if it is too much.
     fn add(&mut self, topic: &Arc<str>, record: &wire::Record<'_>) -> bool {
-        let size = record.payload.len() + HEAD_BYTES;
+        let size = record.ext.len() + record.payload.len() + HEAD_BYTES;
         if self.bytes > 0 && self.bytes + size > self.form.bytes_max {
             return false;
         }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidewire_protocol::client_frame::{Publish, Send};
+use tidewire_protocol::attributes::Attributes;
+use tidewire_protocol::client_frame::{Publish, Send, Terms};
 use tidewire_protocol::code::Content;
 use tidewire_protocol::number::{Handle, Offset, Seq, Tag};
 
@@ -53,8 +54,10 @@ struct Item {
     count: u64,
     lowest: Seq,
     wish: Wish,
-    /// All but the payload.
+    terms: Terms,
+    /// All but the attributes and the payload.
     record: Record<'static>,
+    ext: Range<usize>,
     payload: Range<usize>,
     /// So many from this one on are taken all or none.
     whole: usize,
@@ -91,7 +94,7 @@ impl Gathered {
     pub fn take_back(&mut self) -> Vec<(Handle, Seq)> {
         let first = self.open.unwrap_or(self.items.len());
         if let Some(item) = self.items.get(first) {
-            self.payloads.truncate(item.payload.start);
+            self.payloads.truncate(item.ext.start);
         }
         let sources = &self.sources;
         self.items.drain(first..).map(|item| (sources[item.source].handle, item.seq)).collect()
@@ -99,16 +102,19 @@ impl Gathered {
 
     /// Adds a publish of the source that was named last, which bears its tag unless another is given.
     pub fn add(&mut self, publish: &Publish<'_>, tag: Option<Tag>, wish: Wish) {
-        let payload = if wish == Wish::Append { &*publish.payload } else { &[] };
+        let message = (wish == Wish::Append).then_some((&publish.attributes, &*publish.payload));
         let record = self.unplaced(publish.content, publish.maybe_duplicate);
         let record = Record { tag: tag.unwrap_or(record.tag), ..record };
-        self.push((publish.seq, publish.count.max(1)), publish.lowest, wish, record, payload);
+        let seqs = (publish.seq, publish.count.max(1), publish.lowest);
+        let terms = if wish == Wish::Append { publish.terms } else { Terms::default() };
+        self.push(seqs, (wish, terms), record, message);
     }
 
     /// Adds an update of the source that was named last.
     pub fn add_update(&mut self, update: &Send<'_>) {
         let record = self.unplaced(update.content, false);
-        self.push((Seq(0), 1), Seq(0), Wish::Append, record, &update.payload);
+        let message = Some((&update.attributes, &*update.payload));
+        self.push((Seq(0), 1, Seq(0)), (Wish::Append, Terms::default()), record, message);
     }
 
     /// A message as its publisher gives it; the log adds its place and time.
@@ -121,31 +127,37 @@ impl Gathered {
             maybe_duplicate,
             tag: self.sources.last().map(|source| source.tag).unwrap_or_default(),
             sender: "",
+            ext: &[],
             payload: &[],
         }
     }
 
     fn push(
         &mut self,
-        (seq, count): (Seq, u64),
-        lowest: Seq,
-        wish: Wish,
+        (seq, count, lowest): (Seq, u64, Seq),
+        (wish, terms): (Wish, Terms),
         record: Record<'static>,
-        payload: &[u8],
+        message: Option<(&Attributes<'_>, &[u8])>,
     ) {
         if self.sources.is_empty() {
             return;
         }
         let start = self.payloads.len();
-        self.payloads.extend_from_slice(payload);
-        let payload = start..self.payloads.len();
+        if let Some((attributes, _)) = message {
+            attributes.put(&mut self.payloads);
+        }
+        let ext = start..self.payloads.len();
+        self.payloads.extend_from_slice(message.map_or(&[], |(_, payload)| payload));
+        let payload = ext.end..self.payloads.len();
         self.items.push(Item {
             source: self.sources.len() - 1,
             seq,
             count,
             lowest,
             wish,
+            terms,
             record,
+            ext,
             payload,
             whole: 1,
         });
@@ -187,8 +199,10 @@ impl Gathered {
             is_call: false,
             wish: item.wish,
             whole: item.whole,
+            terms: item.terms,
             record: Record {
                 sender: source.sender.as_deref().unwrap_or_default(),
+                ext: &self.payloads[item.ext.clone()],
                 payload: &self.payloads[item.payload.clone()],
                 ..item.record
             },

@@ -115,6 +115,7 @@ fn rewritten(block: &Block<'_>, mut prev: Offset, records: &[Record<'_>]) -> Vec
             // The hub wrote it as a text itself.
             sender: record.sender.and_then(|sender| str::from_utf8(sender).ok()).unwrap_or_default(),
             topic,
+            ext: record.ext,
         };
         put_message(&head, record.payload, &mut out);
         prev = record.offset;
@@ -187,7 +188,13 @@ fn json_bytes(record: &Record<'_>) -> usize {
         Content::Text => escaped(record.payload).max(base64),
         Content::Json | Content::Binary | Content::Cbor | Content::Unknown => base64,
     };
-    MESSAGE_BYTES + texts + payload
+    MESSAGE_BYTES + texts + attributes_bytes(record.ext) + payload
+}
+
+/// Bytes that a message's attributes take in JSON, or a few more.
+fn attributes_bytes(ext: &[u8]) -> usize {
+    // Quotes, colons and commas take no more than a byte for each of a header, and the lengths before them are counted.
+    if ext.is_empty() { 0 } else { ESCAPED_BYTES_MAX * ext.len() + MESSAGE_BYTES }
 }
 
 /// Bytes of a text in JSON.

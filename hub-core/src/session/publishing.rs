@@ -91,6 +91,9 @@ impl Session {
         if update.content == Content::Unknown {
             return Err(Code::NotSupported.into());
         }
+        if update.attributes.check().is_err() {
+            return Err(Code::BadMessage.into());
+        }
         self.pay(now, 1, desk)?;
         if !desk.gathered.continues(origin, false) {
             let open = self.handles.get(update.handle).ok_or(Code::UnknownNumber)?;
@@ -172,7 +175,8 @@ impl Session {
         let refused = self.refused.code_of(handle).filter(|_| code == Code::UnknownNumber);
         let code = if refused == Some(Code::Fenced) { Code::Fenced } else { code };
         let message = code.sentence().into();
-        let refusal = Refused { handle, seq, count, code, consumed: false, retry_after_ms, message };
+        let (consumed, current) = (false, None);
+        let refusal = Refused { handle, seq, count, code, consumed, retry_after_ms, message, current };
         if refused.is_some() || follows {
             desk.replies.put_follower(&refusal);
         } else {
@@ -328,6 +332,7 @@ fn wish(publish: &Publish<'_>, message_bytes_max: usize) -> Wish {
         _ if publish.void => Wish::Void,
         _ if publish.payload.len() > message_bytes_max => Wish::Refuse(Code::TooLarge),
         Content::Unknown => Wish::Refuse(Code::NotSupported),
+        _ if publish.attributes.check().is_err() => Wish::Refuse(Code::BadMessage),
         Content::Json | Content::Text | Content::Binary | Content::Cbor => Wish::Append,
     }
 }

@@ -56,7 +56,8 @@ pub fn failed_for(request: Request, refusal: impl Into<Refusal>) -> Failed<'stat
 
 /// Whether `next` can be told in the same frame as the outcome before it.
 pub fn continues(one: &Outcome, next: &Outcome) -> bool {
-    let consecutive = one.origin == next.origin && next.seq.0 == one.seq.0 + one.count;
+    let consecutive =
+        one.origin == next.origin && one.durability == next.durability && next.seq.0 == one.seq.0 + one.count;
     consecutive
         && match (one.fate, next.fate) {
             (Fate::Done { offset: a, duplicate: x }, Fate::Done { offset: b, duplicate: y }) => {
@@ -82,7 +83,7 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> Option<H
             count,
             epoch: if offset == Offset(0) { Epoch(0) } else { topics.log(outcome.log).epoch },
             offset,
-            durability: topics.log(outcome.log).durability,
+            durability: outcome.durability,
             duplicate,
         }),
         Fate::Refused { code, consumed } => HubFrame::Refused(Refused {
@@ -93,6 +94,7 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> Option<H
             consumed,
             retry_after_ms: if code == Code::OutOfOrder { 0 } else { retry_after_ms(code) },
             message: code.sentence().into(),
+            current: None,
         }),
         Fate::KeptOut(code) => HubFrame::Refused(Refused {
             handle,
@@ -102,6 +104,7 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> Option<H
             consumed: false,
             retry_after_ms: retry_after_ms(code),
             message: code.sentence().into(),
+            current: None,
         }),
     })
 }

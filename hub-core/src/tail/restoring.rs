@@ -34,7 +34,7 @@ impl Tail {
             state.end_at(entry.offset);
             return false;
         }
-        if state.open_bytes() + entry.payload.len() > self.terms.keep.block_bytes {
+        if state.open_bytes() + entry.len() > self.terms.keep.block_bytes {
             self.seal(&mut state);
         }
         self.drop_old(&mut state, now);

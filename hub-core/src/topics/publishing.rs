@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use tidewire_protocol::code::Code;
+use tidewire_protocol::code::{Code, Durability};
 
 use crate::clock::Millis;
 use crate::letter::Wakes;
 use crate::log::sequencer::whole::Meets;
-use crate::log::submission::Submission;
+use crate::log::submission::{Submission, Wish};
 use crate::topics::Topics;
 
 impl Topics {
     /// Publishes. Outcomes come to the inboxes of their origins' shards.
     pub fn publish<'a>(&self, now: Millis, submissions: impl IntoIterator<Item = Submission<'a>>) {
         let mut wakes = Wakes::default();
-        let mut submissions = submissions.into_iter().peekable();
+        let mut submissions = submissions.into_iter().map(|it| self.within_means(it)).peekable();
         while let Some(first) = submissions.next() {
             if first.whole > 1 {
                 let others = submissions.by_ref().take(first.whole - 1);
@@ -34,6 +34,19 @@ impl Topics {
         }
         wakes.wake(&self.inboxes);
         self.relieve(now);
+    }
+
+    /// A publish that asks for more than its log can do is refused for good: never taken for less.
+    fn within_means<'a>(&self, submission: Submission<'a>) -> Submission<'a> {
+        let holds = self.log(submission.topic.log).durability;
+        match submission.terms.durability {
+            Some(asked)
+                if submission.wish == Wish::Append && asked != Durability::Memory && asked != holds =>
+            {
+                submission.refused(Code::NotSupported)
+            }
+            _ => submission,
+        }
     }
 
     /// Publishes all of a batch or nothing. Of several logs there is nobody who could: it is refused, for good if nothing keeps

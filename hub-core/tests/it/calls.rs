@@ -55,6 +55,7 @@ impl Visitor {
             topic,
             content: Content::Text,
             payload: text.as_bytes(),
+            ..NewMessage::default()
         };
         let texts: Vec<(&'static str, &'static str)> = texts
             .iter()

@@ -22,8 +22,13 @@ use tidewire_protocol::position::Start;
 use crate::rig::{Heard, Hub, attach, bytes_of, keep_all, limits, masked, messages, open_as, publish_on};
 
 /// What every hub of this version can do.
-const COMMON: u64 =
-    feature::SEND | feature::BATCHES | feature::VOID_RUNS | feature::PARTIES | feature::BEFORE;
+const COMMON: u64 = feature::HEADERS
+    | feature::DURABILITY
+    | feature::SEND
+    | feature::BATCHES
+    | feature::VOID_RUNS
+    | feature::PARTIES
+    | feature::BEFORE;
 
 /// A hub that takes tokens and lets nobody do anything without.
 fn closed() -> Hub {

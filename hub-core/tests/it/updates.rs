@@ -15,7 +15,7 @@ pub fn open_for_updates(handle: u64, topic: &str) -> ClientFrame<'_> {
 
 pub fn send(handle: u64, payload: &[u8]) -> ClientFrame<'_> {
     let (handle, payload) = (Handle(handle), payload.into());
-    ClientFrame::Send(Send { handle, content: Content::Text, expires_ms: 0, payload })
+    ClientFrame::Send(Send { handle, content: Content::Text, payload, ..Send::default() })
 }
 
 #[test]

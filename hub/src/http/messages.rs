@@ -92,7 +92,7 @@ pub(super) async fn publish(
     let bytes_max = visitor.caller.at_most(Bound::MessageBytes, limits.message_bytes_max);
     let whole = body::read(&parts.headers, body, bytes_max, &visitor.account, limits).await?;
     body::check(content, &whole.bytes)?;
-    let message = NewMessage { topic: &topic, content, payload: &whole.bytes };
+    let message = NewMessage { topic: &topic, content, payload: &whole.bytes, ..NewMessage::default() };
     let producer = producer(&api, &parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &[message], producer).await;
     let placed = landed.map_err(|why| unpublished(why, false))?.pop().ok_or(Code::Internal)??;
@@ -122,7 +122,12 @@ pub(super) async fn publish_several(State(api): State<Api>, request: Request) ->
     }
     let messages = several.messages.iter().zip(&payloads);
     let messages: Vec<_> = messages
-        .map(|(one, (content, payload))| NewMessage { topic: &one.topic, content: *content, payload })
+        .map(|(one, (content, payload))| NewMessage {
+            topic: &one.topic,
+            content: *content,
+            payload,
+            ..NewMessage::default()
+        })
         .collect();
     let producer = producer(&api, &parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &messages, producer).await;

@@ -121,6 +121,7 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::Forbidden | Code::IdentityMismatch => StatusCode::FORBIDDEN,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::ConditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::Fenced | Code::OutcomeForgotten | Code::BatchRefused | Code::OutOfOrder => StatusCode::CONFLICT,
         Code::Overloaded | Code::NotStored | Code::Draining | Code::TooSlow | Code::Resume => {
             StatusCode::SERVICE_UNAVAILABLE
@@ -129,6 +130,7 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::BadFrame
         | Code::SignInTimeout
         | Code::BadName
+        | Code::BadMessage
         | Code::LimitReached
         | Code::UnknownNumber
         | Code::NotSupported

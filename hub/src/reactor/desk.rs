@@ -305,7 +305,8 @@ mod tests {
         let desk = Desk::new(0, Arc::clone(&topics), inbox, Clock::start(), [0; 32]);
         let (caller, pace, account) = (Caller::default(), Pace::default(), topics.ledger().nobody());
         let by = By { caller: &caller, account: &account, pace: &pace };
-        let message = |topic| NewMessage { topic, content: Content::Text, payload: b"some" };
+        let message =
+            |topic| NewMessage { topic, content: Content::Text, payload: b"some", ..NewMessage::default() };
         let landed = desk.publish(by, &[message("a")], None).await;
         assert_eq!(landed.unwrap_err(), Unpublished::OutcomeUnknown);
         let turned = desk.publish(by, &[message("a"), message("..")], None).await;

@@ -33,9 +33,7 @@ impl<'a> Records<'a> {
         let tag = if flags & TAG == 0 { Tag(0) } else { Tag(field::take_number(&mut record)?) };
         let sender = if flags & SENDER == 0 { None } else { Some(varint::take_bytes(&mut record)?) };
         let topic = if self.named { Some(self.topic(&mut record)?) } else { None };
-        if flags & EXT != 0 {
-            varint::take_bytes(&mut record)?;
-        }
+        let ext = if flags & EXT == 0 { &[][..] } else { varint::take_bytes(&mut record)? };
         Some(Record {
             offset: Offset(self.offset),
             published_at_ms,
@@ -44,6 +42,7 @@ impl<'a> Records<'a> {
             tag,
             sender,
             topic,
+            ext,
             payload: record,
         })
     }
@@ -60,10 +59,10 @@ impl<'a> Records<'a> {
 impl<'a> Record<'a> {
     /// The message, if its texts are texts.
     fn message(self) -> Option<Message<'a>> {
-        let Self { offset, published_at_ms, content, maybe_duplicate, tag, payload, .. } = self;
+        let Self { offset, published_at_ms, content, maybe_duplicate, tag, ext, payload, .. } = self;
         let sender = self.sender.map(core::str::from_utf8).transpose().ok()?;
         let topic = self.topic.map(core::str::from_utf8).transpose().ok()?;
-        Some(Message { offset, published_at_ms, content, maybe_duplicate, tag, sender, topic, payload })
+        Some(Message { offset, published_at_ms, content, maybe_duplicate, tag, sender, topic, ext, payload })
     }
 }
 

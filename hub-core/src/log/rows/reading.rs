@@ -162,11 +162,12 @@ impl<'a> Rows<'a> {
             return None;
         }
         (self.offset, self.given) = (offset, given);
-        let (content, maybe_duplicate) = of_flags(self.byte()?);
+        let (content, maybe_duplicate, has_ext) = of_flags(self.byte()?);
         if content == Content::Unknown {
             return None;
         }
         let (tag, sender) = (Tag(self.number()?), self.text()?);
+        let ext = if has_ext { take_bytes(&mut self.rest)? } else { &[] };
         let payload = take_bytes(&mut self.rest)?;
         let numbered = match self.place()? {
             0 => None,
@@ -174,7 +175,7 @@ impl<'a> Rows<'a> {
         };
         let (published_at, taken_at) = (given, Millis(0));
         let record =
-            Record { offset, published_at, taken_at, content, maybe_duplicate, tag, sender, payload };
+            Record { offset, published_at, taken_at, content, maybe_duplicate, tag, sender, ext, payload };
         Some(MessageRow { topic, prev, numbered, record })
     }
 }

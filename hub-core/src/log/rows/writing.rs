@@ -170,6 +170,9 @@ impl<'b> Scribe<'b> {
         self.body.push(flags(record));
         self.put(record.tag.0);
         self.text(record.sender);
+        if !record.ext.is_empty() {
+            put_bytes(record.ext, self.body);
+        }
         put_bytes(record.payload, self.body);
         let (producer, seq, lowest) = row.numbered.unwrap_or_default();
         self.put(producer);

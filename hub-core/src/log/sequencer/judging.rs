@@ -32,7 +32,8 @@ impl Sequencer {
             Verdict::Seen(Answer::Pending) => return self.wait(numbered.window, outcome),
             Verdict::Seen(answer) => {
                 self.metrics.duplicates.add(1);
-                self.tell(Outcome { fate: fate(answer, true), ..outcome });
+                let durability = self.engine.durability();
+                self.tell(Outcome { fate: fate(answer, true), durability, ..outcome });
             }
             Verdict::Next => self.admit(now, submission, Some(outcome)),
         }
@@ -40,18 +41,21 @@ impl Sequencer {
     }
 
     /// What is told of a publish, but for its fate.
-    pub(super) const fn outcome(&self, submission: &Submission<'_>, numbered: &Numbered<'_>) -> Outcome {
-        let Submission { origin, handle, .. } = *submission;
+    pub(super) fn outcome(&self, submission: &Submission<'_>, numbered: &Numbered<'_>) -> Outcome {
+        let Submission { origin, handle, terms, .. } = *submission;
+        let durability = self.engine.agreed(terms.durability);
         let Numbered { seq, count, .. } = *numbered;
         let fate = Fate::Refused { code: Code::NotStored, consumed: false };
-        Outcome { origin, handle, seq, count, log: self.index, fate }
+        Outcome { origin, handle, seq, count, log: self.index, durability, fate }
     }
 
     /// The same, of any that is told of: of an update that may be lost nothing is.
     pub(super) fn outcome_of(&self, submission: &Submission<'_>) -> Option<Outcome> {
-        let Submission { origin, handle, .. } = *submission;
+        let Submission { origin, handle, terms, .. } = *submission;
+        let durability = self.engine.agreed(terms.durability);
         let fate = Fate::Refused { code: Code::NotStored, consumed: false };
-        let unnumbered = Outcome { origin, handle, seq: Seq(0), count: 1, log: self.index, fate };
+        let (seq, count, log) = (Seq(0), 1, self.index);
+        let unnumbered = Outcome { origin, handle, seq, count, log, durability, fate };
         let numbered = submission.numbered.map(|numbered| self.outcome(submission, &numbered));
         numbered.or(submission.is_call.then_some(unnumbered))
     }

@@ -14,7 +14,7 @@ impl Sequencer {
             return Some(code);
         }
         let appended = || submissions.iter().filter(|submission| submission.wish == Wish::Append);
-        let bytes: usize = appended().map(|submission| submission.record.payload.len()).sum();
+        let bytes: usize = appended().map(|submission| submission.record.len()).sum();
         // A batch may be larger than that by itself, but no more than one frame.
         let fits_alone = submissions.len() > 1 && self.pending_bytes == 0;
         let is_much = !fits_alone && self.pending_bytes + bytes > self.limits.pending_bytes_max;
@@ -39,7 +39,7 @@ impl Sequencer {
 
     /// A publish waits from now on.
     pub(super) fn hold(&mut self, pending: &Pending) {
-        self.pending_bytes += pending.payload_len();
+        self.pending_bytes += pending.message_len();
         pending.account.charge(Kind::Staged, pending.bytes());
         if !self.engine.is_lasting() {
             return;
@@ -52,7 +52,7 @@ impl Sequencer {
 
     /// What waited does so no more.
     pub(super) fn release(&mut self, pending: &Pending) {
-        self.pending_bytes -= pending.payload_len();
+        self.pending_bytes -= pending.message_len();
         pending.account.release(Kind::Staged, pending.bytes());
         if !self.engine.is_lasting() {
             return;

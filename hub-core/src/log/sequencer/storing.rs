@@ -134,6 +134,9 @@ impl Sequencer {
         let outcome = Outcome { count, ..outcome };
         if is_stopped {
             self.tell(Outcome { fate: Fate::InDoubt, ..outcome });
+        } else if outcome.durability != self.engine.durability() {
+            let fate = fate(pending.answer, true);
+            self.tell(Outcome { fate, ..outcome });
         } else if pending.waiters.len() < WAITERS_MAX {
             pending.waiters.push(Outcome { fate: fate(pending.answer, true), ..outcome });
         } else {

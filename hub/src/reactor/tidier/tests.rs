@@ -93,6 +93,7 @@ impl Rig {
                 maybe_duplicate: false,
                 tag: Tag(0),
                 sender: "",
+                ext: &[],
                 payload: &payload,
             };
             scribe.message(&MessageRow { topic: number, prev: Offset(model.last), numbered: None, record });

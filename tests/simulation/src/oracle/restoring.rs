@@ -117,6 +117,7 @@ impl Oracle {
                     tag,
                     sender,
                     topic,
+                    ext: &[],
                     payload,
                 };
                 self.shown(now, log, None, &shown);

@@ -344,6 +344,8 @@ impl World {
             | Code::Internal
             | Code::IdentityMismatch
             | Code::BatchRefused
+            | Code::ConditionFailed
+            | Code::BadMessage
             | Code::Unknown => {
                 self.oracle.object(format_args!("client {actor} is sent away: {code}"));
             }

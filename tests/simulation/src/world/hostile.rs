@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::names::follow::FOLLOWED_BYTES;
 use tidewire_hub_core::topic::NAME_BYTES;
+use tidewire_protocol::attributes::{Attributes, Headers};
 use tidewire_protocol::client_frame::{
     self, Attach, Batch, ClientFrame, Detach, Heartbeat, Hello, History, Open, Publish, Shut, Subscribe,
-    Unsubscribe,
+    Terms, Unsubscribe,
 };
-use tidewire_protocol::code::{Content, WhenSlow};
+use tidewire_protocol::code::{Content, Durability, WhenSlow};
 use tidewire_protocol::number::{
     Handle, Incarnation, NUMBER_MAX, Offset, Participant, ProducerId, Request, Seq, Tag, TailNumber,
 };
@@ -279,7 +280,9 @@ impl World {
         if self.random.one_in(4) {
             let expires_ms = self.random.magnitude(0, NUMBER_MAX);
             let (handle, content, payload) = (Handle(handle), Content::Binary, payload.into());
-            return ClientFrame::Send(client_frame::Send { handle, content, expires_ms, payload });
+            let attributes = self.some_attributes();
+            let send = client_frame::Send { handle, content, expires_ms, payload, attributes };
+            return ClientFrame::Send(send);
         }
         let void = self.random.one_in(8);
         let run = void && self.random.one_in(2);
@@ -290,6 +293,7 @@ impl World {
             self.hostiles[hostile].said.entry(id).or_default().handles.insert(handle, seq + count.min(100));
         }
         let tag = if self.random.one_in(4) { self.random.magnitude(1, 200) } else { 0 };
+        let (attributes, terms) = (self.some_attributes(), self.some_terms());
         ClientFrame::Publish(Publish {
             handle: Handle(handle),
             seq: Seq(seq),
@@ -300,7 +304,30 @@ impl World {
             payload: payload.into(),
             tag: Tag(tag),
             count,
+            attributes,
+            terms,
         })
+    }
+
+    /// Mostly none; some are none that a message may have.
+    fn some_attributes(&mut self) -> Attributes<'static> {
+        if !self.random.one_in(4) {
+            return Attributes::default();
+        }
+        let key_bytes = if self.random.one_in(2) { self.random.magnitude(0, 260) } else { 0 };
+        let count = if self.random.one_in(2) { self.random.below(36) } else { 0 };
+        let names: Vec<_> = (0..count).map(|_| format!("n{}", self.random.below(200))).collect();
+        let value = "v".repeat(self.random.magnitude(0, 300) as usize);
+        Attributes {
+            key: "k".repeat(key_bytes as usize).into(),
+            headers: Headers::of(names.iter().map(|name| (name, &value))),
+            ..Attributes::default()
+        }
+    }
+
+    fn some_terms(&mut self) -> Terms {
+        let durability = self.random.one_in(4).then(|| Durability::from_number(self.random.below(6)));
+        Terms { durability, ..Terms::default() }
     }
 
     /// The seq that it would give its next publish by a handle.

@@ -106,7 +106,7 @@ impl World {
             .iter()
             .map(|(topic, payload)| {
                 let topic = NAMES[usize::from(*topic)];
-                NewMessage { topic, content: Content::Binary, payload }
+                NewMessage { topic, content: Content::Binary, payload, ..NewMessage::default() }
             })
             .collect();
         let now = Millis(self.now);

@@ -1,0 +1,195 @@
+//! What a message has besides its payload goes with it wherever it goes, and what it asks for is done or refused.
+
+use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_protocol::attributes::{Attributes, HEADERS_BYTES_MAX, Headers};
+use tidewire_protocol::client_frame::{ClientFrame, Publish, Send, Terms};
+use tidewire_protocol::code::{Code, Durability, WhenSlow};
+use tidewire_protocol::hub_frame::HubFrame;
+use tidewire_protocol::number::{Handle, Seq};
+use tidewire_protocol::position::Start;
+
+use crate::durable::Lasting;
+use crate::rig::*;
+use crate::updates::open_for_updates;
+
+/// A key, headers and a time to live.
+pub fn some() -> Attributes<'static> {
+    let headers = Headers::of([("content-encoding", "gzip"), ("traceparent", "00-ab-cd-01")]);
+    Attributes { key: "card.7".into(), headers, ttl_ms: 60_000, remove: false }
+}
+
+pub fn publish_with(seq: u64, attributes: Attributes<'static>, terms: Terms) -> ClientFrame<'static> {
+    let (handle, seq, payload) = (Handle(1), Seq(seq), b"m"[..].into());
+    ClientFrame::Publish(Publish { handle, seq, payload, attributes, terms, ..Publish::default() })
+}
+
+/// What came, but for all else.
+fn attributes_heard(hub: &mut Hub, id: ConnectionId) -> Vec<Attributes<'static>> {
+    let heard = hub.heard_as(
+        id,
+        |code| panic!("closed with {code}"),
+        |frame| match frame {
+            HubFrame::Block(block) => {
+                block.messages().map(|message| message.unwrap().attributes().unwrap().into_owned()).collect()
+            }
+            _ => vec![],
+        },
+    );
+    heard.concat()
+}
+
+#[test]
+fn attributes_go_with_their_message_by_topic_and_by_pattern_live_and_kept() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let writer = hub.client(1);
+    let names = ["a.b", "a.*"];
+    let live = names.map(|name| {
+        let reader = hub.client(2);
+        hub.subscribe(reader, name, Start::Latest, WhenSlow::CatchUp);
+        hub.heard(reader);
+        reader
+    });
+    hub.open(writer, "a.b");
+    let plain = Attributes::default;
+    hub.say(
+        writer,
+        &[
+            publish_with(1, some(), Terms::default()),
+            publish_with(2, plain(), Terms::default()),
+            open_for_updates(7, "a.b"),
+            ClientFrame::Send(Send { handle: Handle(7), attributes: some(), ..Send::default() }),
+        ],
+    );
+    assert_eq!(hub.heard(writer), [Heard::Acked(1, 2)]);
+    for reader in live {
+        assert_eq!(attributes_heard(&mut hub, reader), [some(), plain(), some()]);
+    }
+    for name in names {
+        let late = hub.client(3);
+        hub.subscribe(late, name, Start::Earliest, WhenSlow::CatchUp);
+        assert_eq!(attributes_heard(&mut hub, late), [some(), plain(), some()], "{name}");
+    }
+}
+
+#[test]
+fn attributes_are_told_in_json() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let (writer, reader) = (hub.client(1), hub.json_client());
+    hub.send(reader, 1, br#"{"type":"subscribe","request":1,"name":"a.b"}"#);
+    hub.open(writer, "a.b");
+    let removal = Attributes { key: "card.7".into(), remove: true, ..Attributes::default() };
+    hub.say(writer, &[publish_with(1, some(), Terms::default()), publish_with(2, removal, Terms::default())]);
+    let written = hub.sockets.written.remove(&reader).unwrap();
+    let text = String::from_utf8_lossy(&written);
+    let wanted =
+        r#""key":"card.7","headers":{"content-encoding":"gzip","traceparent":"00-ab-cd-01"},"ttl_ms":60000"#;
+    assert!(text.contains(wanted), "{text}");
+    assert!(text.contains(r#""key":"card.7","remove":true"#), "{text}");
+}
+
+#[test]
+fn what_no_message_may_have_is_refused_and_uses_up_its_seq() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let writer = hub.client(1);
+    hub.open(writer, "a.b");
+    let headers = |value: &str| {
+        let headers = Headers::of([("a", value)]);
+        Attributes { headers, ..Attributes::default() }
+    };
+    let bad = [
+        Attributes { key: "k".repeat(256).into(), ..Attributes::default() },
+        Attributes { remove: true, ..Attributes::default() },
+        headers("two\nlines"),
+        headers(&"v".repeat(HEADERS_BYTES_MAX)),
+    ];
+    let frames: Vec<_> =
+        (1..).zip(bad).map(|(seq, attributes)| publish_with(seq, attributes, Terms::default())).collect();
+    hub.say(writer, &frames);
+    hub.say(writer, &[publish_with(5, headers("one line"), Terms::default())]);
+    assert_eq!(hub.heard(writer), [Heard::Refused(1, Code::BadMessage), Heard::Acked(5, 1)]);
+    assert_eq!(hub.topics.metrics().refused.value(), 4);
+}
+
+#[test]
+fn attributes_outlive_the_hub() {
+    let mut lasting = Lasting::new(Limits::default(), keep_all());
+    let id = lasting.client("a.b");
+    lasting.hub.say(id, &[publish_with(1, some(), Terms::default())]);
+    lasting.store();
+    assert_eq!(lasting.hub.heard(id), [Heard::Acked(1, 1)]);
+    lasting.tell_anew();
+    lasting.tidy();
+    let mut lasting = lasting.restart();
+    let reader = lasting.hub.client(2);
+    lasting.hub.subscribe(reader, "a.b", Start::Earliest, WhenSlow::CatchUp);
+    assert_eq!(attributes_heard(&mut lasting.hub, reader), [some()]);
+}
+
+const fn asking(durability: Durability) -> Terms {
+    Terms { if_version: None, if_absent: false, durability: Some(durability) }
+}
+
+/// What was acknowledged: which, with which durability, and whether as a duplicate.
+fn acked(hub: &mut Hub, id: ConnectionId) -> Vec<(u64, Durability, bool)> {
+    hub.heard_as(
+        id,
+        |code| panic!("closed with {code}"),
+        |frame| match frame {
+            HubFrame::Acked(acked) => (acked.seq.0, acked.durability, acked.duplicate),
+            other => panic!("{other:?}"),
+        },
+    )
+}
+
+#[test]
+fn who_asks_for_less_is_told_at_once_and_seen_in_the_same_order() {
+    let mut lasting = Lasting::new(Limits::default(), keep_all());
+    let (id, reader) = (lasting.client("a.b"), lasting.hub.client(2));
+    lasting.hub.subscribe(reader, "a.b", Start::Earliest, WhenSlow::CatchUp);
+    lasting.hub.heard(reader);
+    let memory = || publish_with(2, Attributes::default(), asking(Durability::Memory));
+    lasting.hub.say(id, &[publish_with(1, Attributes::default(), asking(Durability::Synced)), memory()]);
+    assert_eq!(acked(&mut lasting.hub, id), [(2, Durability::Memory, false)]);
+    lasting.hub.say(id, &[memory()]);
+    assert_eq!(acked(&mut lasting.hub, id), [(2, Durability::Memory, true)], "nor does a retry wait");
+    assert_eq!(lasting.hub.heard(reader), [], "nobody sees what a loss of power takes back");
+    lasting.store();
+    assert_eq!(acked(&mut lasting.hub, id), [(1, Durability::Synced, false)]);
+    assert_eq!(messages(&lasting.hub.heard(reader)).len(), 2);
+    lasting.hub.say(id, &[memory()]);
+    assert_eq!(acked(&mut lasting.hub, id), [(2, Durability::Synced, true)], "by now it is");
+}
+
+#[test]
+fn what_was_told_early_and_is_lost_with_the_hub_holds_up_nobody() {
+    let mut lasting = Lasting::new(Limits::default(), keep_all());
+    let id = lasting.client("a.b");
+    assert_eq!(lasting.publishes(id, 1, b"m"), [Heard::Acked(1, 1)]);
+    lasting.hub.say(id, &[publish_with(2, Attributes::default(), asking(Durability::Memory))]);
+    assert_eq!(lasting.hub.heard(id), [Heard::Acked(2, 1)]);
+    let mut lasting = lasting.restart();
+    let id = lasting.hub.client(1);
+    lasting.hub.say(id, &[open_as(1, 0, "a.b"), publish_on(1, 3, b"m")]);
+    assert_eq!(lasting.hub.heard(id), [Heard::Opened]);
+    lasting.store();
+    assert_eq!(lasting.hub.heard(id), [Heard::Acked(3, 1)]);
+    assert_eq!(lasting.hub.history(id, "a.b", Start::Earliest).len(), 2);
+}
+
+#[test]
+fn who_asks_for_more_than_a_log_can_do_is_refused() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let id = hub.client(1);
+    hub.open(id, "a.b");
+    let asks = [Durability::Synced, Durability::Replicated, Durability::Unknown, Durability::Memory];
+    let frames: Vec<_> =
+        (1..).zip(asks).map(|(seq, asked)| publish_with(seq, Attributes::default(), asking(asked))).collect();
+    hub.say(id, &frames);
+    assert_eq!(hub.heard(id), [Heard::Refused(1, Code::NotSupported), Heard::Acked(4, 1)]);
+    let mut lasting = Lasting::new(Limits::default(), keep_all());
+    let id = lasting.client("a.b");
+    lasting.hub.say(id, &[publish_with(1, Attributes::default(), asking(Durability::ReplicatedSynced))]);
+    lasting.store();
+    assert_eq!(lasting.hub.heard(id), [Heard::Refused(1, Code::NotSupported)]);
+}
