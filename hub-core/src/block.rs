@@ -7,6 +7,7 @@
 use std::mem::size_of;
 use std::sync::{Arc, OnceLock};
 
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::block as wire;
 use tidewire_protocol::number::{Offset, TailNumber};
 
@@ -45,6 +46,8 @@ pub struct Block {
     pub last_time_ms: u64,
     /// Some message in it is kept no longer than until then.
     pub stale_at: Millis,
+    /// Some message in it has expired then, by the time that messages are given; none if that is the largest number.
+    pub expires_ms: u64,
     /// Boxed: most blocks are never asked for any.
     derived: OnceLock<Box<Derived>>,
     shares: Shares,
@@ -65,6 +68,7 @@ pub struct Open {
     last_time_ms: u64,
     /// Some message is kept no longer than until then.
     stale_at: Millis,
+    expires_ms: u64,
     /// Names in the order in which the block named them; only in a pattern's tail.
     topics: Vec<Arc<str>>,
     shares: Shares,
@@ -143,6 +147,7 @@ impl Open {
             base_time_ms: 0,
             last_time_ms: 0,
             stale_at: NEVER,
+            expires_ms: u64::MAX,
             topics: Vec::new(),
             shares: Shares::new(first, size_of::<Self>()),
         }
@@ -170,6 +175,20 @@ impl Open {
         }
         block.brought().for_each(|(account, bytes)| self.shares.add(account, bytes));
         self.shares.set(self.held_bytes());
+    }
+
+    /// Appends those messages of a block that are kept, behind `prev`, and takes over who brought them, in the same
+    /// proportions. Tells the last of them.
+    pub fn append_kept(&mut self, prev: Offset, block: &Block, kept: &[bool]) -> Offset {
+        let (before, mut link) = (self.records.len(), prev);
+        for (message, _) in block.wire().records().flatten().zip(kept).filter(|(_, kept)| **kept) {
+            self.put(link, &Entry::of(&message));
+            link = message.offset;
+        }
+        let (left, all) = (self.records.len() - before, block.wire().records.len().max(1));
+        block.brought().for_each(|(account, bytes)| self.shares.add(account, bytes * left / all));
+        self.shares.set(self.held_bytes());
+        link
     }
 
     fn put(&mut self, prev: Offset, entry: &Entry<'_>) {
@@ -201,6 +220,7 @@ impl Open {
         self.last_time_ms = time;
         self.count += 1;
         self.stale_at = self.stale_at.min(entry.stale_at);
+        self.expires_ms = self.expires_ms.min(expires_ms(entry.head.ext, time));
     }
 
     /// Time of its first message.
@@ -266,6 +286,7 @@ impl Open {
             last: self.last,
             last_time_ms: self.last_time_ms,
             stale_at: self.stale_at,
+            expires_ms: self.expires_ms,
             derived: OnceLock::new(),
             shares,
             pins: Mutex::default(),
@@ -321,6 +342,22 @@ impl Drop for Block {
         self.drop_pins();
         self.drop_derived();
     }
+}
+
+/// Whether the time to live of a message is over at a time that messages are given.
+#[must_use]
+pub fn has_expired(record: &wire::Record<'_>, given_ms: u64) -> bool {
+    expires_ms(record.ext, record.published_at_ms) <= given_ms
+}
+
+/// When a message with these attributes expires that was published then; the largest number if never.
+fn expires_ms(ext: &[u8], published_at_ms: u64) -> u64 {
+    if ext.is_empty() {
+        return u64::MAX;
+    }
+    // The hub wrote them itself.
+    let ttl_ms = Attributes::take(ext).map_or(0, |attributes| attributes.ttl_ms);
+    if ttl_ms == 0 { u64::MAX } else { published_at_ms.saturating_add(ttl_ms) }
 }
 
 /// Bytes of a frame's kind and length, which stand before its body.

@@ -29,6 +29,8 @@ pub mod reading_back;
 
 mod restoring;
 
+mod thinning;
+
 pub mod sealed;
 
 /// The newest messages of a topic or pattern.
@@ -112,6 +114,8 @@ struct State {
     sealed: Sealed,
     /// Offset of the newest message ever.
     last: Offset,
+    /// Of the newest that has neither expired nor was replaced: whatever comes next comes behind it.
+    link: Offset,
     /// Everything that is owed after this is here. What lies before is gone, or for a pattern with its topics. Never
     /// goes back, but for [`Tail::reach_back`].
     cached_from: Offset,
@@ -159,6 +163,7 @@ impl Tail {
             open: None,
             sealed: Sealed::default(),
             last: gone,
+            link: gone,
             cached_from: gone,
             begun_at: Offset(0),
             trimmed: (0, 0),
@@ -225,10 +230,10 @@ impl Tail {
         }
         // Where each message is sent at once, blocks are sealed by those who read and are never full here.
         self.drop_old(&mut state, now);
-        let prev = state.last;
+        let prev = state.link;
         let open = state.open.get_or_insert_with(|| Box::new(Open::new(account)));
         open.append(prev, entry, account);
-        state.last = entry.offset;
+        (state.last, state.link) = (entry.offset, entry.offset);
         self.marks.raise(wake);
         let becomes_heavy = !state.heavy && state.sealed.bytes() >= self.terms.heavy_bytes as u64;
         state.heavy |= becomes_heavy;
@@ -251,6 +256,7 @@ impl Tail {
         self.seal(&mut state);
         self.drop_old(&mut state, now);
         self.drop_stale(&mut state, now);
+        self.drop_expired(&mut state, now);
         let from = state.sealed.place_after(cursor);
         let mut found = Found {
             cached_from: state.cached_from,
@@ -349,6 +355,7 @@ impl Tail {
         self.seal(state);
         self.drop_old(state, now);
         self.drop_stale(state, now);
+        self.drop_expired(state, now);
         state.trim_front(self.oldest(now), &self.terms.keep);
     }
 

@@ -44,8 +44,8 @@ struct Source {
 /// A place in a block.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
-    /// The block lies between these offsets.
-    block: (Offset, Offset),
+    /// The block lies between these offsets, and its messages take so many bytes: fewer once some of them have expired.
+    block: (Offset, Offset, u32),
     /// The message before the place.
     behind: Offset,
     /// Bytes from the place to the block's end; 0 where no place is known.
@@ -260,7 +260,8 @@ impl Source {
                 return (true, None);
             };
             if record.offset > self.before {
-                let place = Place { block: (block.prev, block.last), behind, left };
+                let place =
+                    Place { block: (block.prev, block.last, wire.records.len() as u32), behind, left };
                 if record.offset >= end {
                     self.place = place;
                     return (true, Some(record.offset));
@@ -279,7 +280,10 @@ impl Source {
     fn records<'a>(&self, block: &Block, wire: &wire::Block<'a>) -> wire::Records<'a> {
         let (records, Place { block: known, behind, left }) = (wire.records(), self.place);
         let left = left as usize;
-        if (block.prev, block.last) != known || left == 0 || left > records.rest_bytes() {
+        if (block.prev, block.last, wire.records.len() as u32) != known
+            || left == 0
+            || left > records.rest_bytes()
+        {
             return records;
         }
         let at = records.rest_bytes() - left;

@@ -194,6 +194,7 @@ impl Session {
             subject: subject.into(),
             agent: concat!("tidewire/", env!("CARGO_PKG_VERSION")).into(),
             features: feature::HEADERS
+                | feature::TTL
                 | feature::DURABILITY
                 | feature::SEND
                 | feature::BATCHES

@@ -39,6 +39,7 @@ impl Tail {
             self.seal(&mut state);
         }
         self.drop_old(&mut state, now);
+        self.drop_expired(&mut state, now);
         state.trim_front(oldest, &self.terms.keep);
         (state.cached_from, state.last)
     }
@@ -90,7 +91,12 @@ impl Tail {
     /// Drops what some topic of a pattern keeps no longer, and all before it: what is kept of that is still with the
     /// topics, each of which keeps its messages for its own time.
     pub(super) fn drop_stale(&self, state: &mut State, now: Millis) {
-        for _ in 0..state.sealed.stale(now) {
+        // A topic's tail lets go of what has expired, and of nothing before it.
+        let given_ms = match self.source {
+            Source::Topic(_) => 0,
+            Source::Pattern(_) => self.terms.calendar.at(now).0,
+        };
+        for _ in 0..state.sealed.stale(now, given_ms) {
             self.drop_front(state);
         }
     }

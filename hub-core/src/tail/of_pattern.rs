@@ -62,7 +62,7 @@ impl Tail {
         let mut state = lock(&self.state);
         state.discard_open();
         while state.sealed.drop_front().is_some() {}
-        state.last = offset;
+        (state.last, state.link) = (offset, offset);
         state.cached_from = offset;
         state.passed_by = offset;
         self.marks.raise(wake);
@@ -71,7 +71,7 @@ impl Tail {
     /// An empty tail begins here.
     pub fn begin_at(&self, end: Offset) {
         let mut state = lock(&self.state);
-        (state.last, state.cached_from, state.begun_at) = (end, end, end);
+        (state.last, state.link, state.cached_from, state.begun_at) = (end, end, end, end);
     }
 
     /// Nothing that is owed lies between `from` and where this tail began: it holds all from there on, if it has

@@ -38,9 +38,9 @@ impl Tail {
             self.seal(&mut state);
         }
         self.drop_old(&mut state, now);
-        let prev = state.last;
+        let prev = state.link;
         state.open.get_or_insert_with(|| Box::new(Open::new(account))).append(prev, entry, account);
-        state.last = entry.offset;
+        (state.last, state.link) = (entry.offset, entry.offset);
         let becomes_heavy = !state.heavy && state.sealed.bytes() >= self.terms.heavy_bytes as u64;
         state.heavy |= becomes_heavy;
         becomes_heavy
@@ -70,6 +70,6 @@ impl State {
     fn end_at(&mut self, last: Offset) {
         self.discard_open();
         while self.sealed.drop_front().is_some() {}
-        (self.last, self.cached_from) = (last, last);
+        (self.last, self.link, self.cached_from) = (last, last, last);
     }
 }

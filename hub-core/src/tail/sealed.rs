@@ -10,8 +10,10 @@ use crate::block::shares;
 use crate::block::{Block, Open};
 use crate::clock::{Millis, NEVER};
 
+pub mod thinning;
+
 /// Sealed blocks in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sealed {
     held: VecDeque<Held>,
     /// Totals of all that was ever dropped from the front.
@@ -20,6 +22,8 @@ pub struct Sealed {
     settled: usize,
     /// No block is stale before that.
     stale_at: Millis,
+    /// No message expires before that, by the time that messages are given.
+    expires_ms: u64,
 }
 
 #[derive(Debug)]
@@ -34,6 +38,18 @@ impl Drop for Held {
         // Nobody can take it up anew, so if there are no others now there never will be.
         if Arc::strong_count(&self.block) > 1 {
             self.block.let_go();
+        }
+    }
+}
+
+impl Default for Sealed {
+    fn default() -> Self {
+        Self {
+            held: VecDeque::new(),
+            dropped: Totals::default(),
+            settled: 0,
+            stale_at: NEVER,
+            expires_ms: u64::MAX,
         }
     }
 }
@@ -54,6 +70,7 @@ impl Sealed {
         let count = before.count + u64::from(block.count);
         let bytes = before.bytes + block.size() as u64;
         self.stale_at = self.stale_at.min(block.stale_at);
+        self.expires_ms = self.expires_ms.min(block.expires_ms);
         // Most topics at rest hold one block or none.
         self.held.reserve_exact(usize::from(self.held.is_empty()));
         self.held.push_back(Held { block, upto: Totals { count, bytes } });
@@ -173,15 +190,27 @@ impl Sealed {
         }
     }
 
-    /// How many blocks from the front are stale, or lie before one that is.
-    pub fn stale(&mut self, now: Millis) -> usize {
-        if now <= self.stale_at {
+    /// The places of blocks with messages that have expired by a time that messages are given, each to the one behind it.
+    pub fn expired(&self, given_ms: u64) -> Vec<usize> {
+        if given_ms < self.expires_ms {
+            return Vec::new();
+        }
+        let all = self.held.iter().enumerate();
+        all.filter(|(_, held)| held.block.expires_ms <= given_ms).map(|(place, _)| place).collect()
+    }
+
+    /// How many blocks from the front are stale, or have messages that have expired by the time that is given now, or lie before
+    /// one such.
+    pub fn stale(&mut self, now: Millis, given_ms: u64) -> usize {
+        if now <= self.stale_at && given_ms < self.expires_ms {
             return 0;
         }
-        let at = self.held.iter().rposition(|held| held.block.stale_at < now);
+        let is_stale = |held: &Held| held.block.stale_at < now || held.block.expires_ms <= given_ms;
+        let at = self.held.iter().rposition(is_stale);
         let count = at.map_or(0, |at| at + 1);
-        let rest = self.held.range(count..).map(|held| held.block.stale_at);
-        self.stale_at = rest.min().unwrap_or(NEVER);
+        let rest = || self.held.range(count..).map(|held| &held.block);
+        self.stale_at = rest().map(|block| block.stale_at).min().unwrap_or(NEVER);
+        self.expires_ms = rest().map(|block| block.expires_ms).min().unwrap_or(u64::MAX);
         count
     }
 

@@ -1,5 +1,6 @@
 //! What a message has besides its payload goes with it wherever it goes, and what it asks for is done or refused.
 
+use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::attributes::{Attributes, HEADERS_BYTES_MAX, Headers};
@@ -192,4 +193,82 @@ fn who_asks_for_more_than_a_log_can_do_is_refused() {
     lasting.hub.say(id, &[publish_with(1, Attributes::default(), asking(Durability::ReplicatedSynced))]);
     lasting.store();
     assert_eq!(lasting.hub.heard(id), [Heard::Refused(1, Code::NotSupported)]);
+}
+
+fn lasting_for(seq: u64, ttl_ms: u64) -> ClientFrame<'static> {
+    publish_with(seq, Attributes { ttl_ms, ..Attributes::default() }, Terms::default())
+}
+
+/// Offsets that a reader gets who begins there, and whether anything is missing.
+fn offsets(hub: &mut Hub, name: &str, from: Start) -> (Vec<u64>, bool) {
+    let reader = hub.client(9);
+    hub.subscribe(reader, name, from, WhenSlow::CatchUp);
+    let heard = hub.heard(reader);
+    let gap =
+        heard.iter().any(|heard| matches!(heard, Heard::Subscribed(_, _, Some(_)) | Heard::Missing(..)));
+    (messages(&heard).iter().map(|told| told.offset).collect(), gap)
+}
+
+#[test]
+fn what_has_expired_is_read_no_more_and_leaves_no_hole() {
+    for block_bytes in [1, 40, 16 << 10] {
+        for name in ["a.b", "a.*"] {
+            let mut hub = Hub::new(limits(|limits| limits.block_bytes = block_bytes), keep_all());
+            let (writer, live) = (hub.client(1), hub.client(2));
+            hub.open(writer, "a.b");
+            hub.subscribe(live, name, Start::Latest, WhenSlow::CatchUp);
+            // Those that stay are 2, 5 and 6; then all that come to an end are the newest.
+            let ttls = [10, 0, 10, 20, 0, 900, 10, 10];
+            for (seq, ttl_ms) in (1..).zip(ttls) {
+                hub.say(writer, &[lasting_for(seq, ttl_ms)]);
+            }
+            let heard = hub.heard(live);
+            assert_eq!(messages(&heard).len(), 8, "live, nothing is too old");
+            hub.now = hub.now.plus(10);
+            assert_eq!(offsets(&mut hub, name, Start::Earliest), (vec![2, 4, 5, 6], false), "{name}");
+            hub.now = hub.now.plus(10);
+            assert_eq!(offsets(&mut hub, name, Start::Earliest), (vec![2, 5, 6], false));
+            // Whoever stood at any of them goes on, and so does who was at the end.
+            for cursor in 0..=8 {
+                let wanted: Vec<_> = [2, 5, 6].into_iter().filter(|offset| *offset > cursor).collect();
+                assert_eq!(offsets(&mut hub, name, after(cursor)), (wanted, false), "{name} after {cursor}");
+            }
+            assert_eq!(offsets(&mut hub, name, Start::Last(2)), (vec![5, 6], false));
+            hub.say(writer, &[lasting_for(9, 0)]);
+            assert_eq!(messages(&hub.heard(live)).len(), 1);
+            for cursor in 6..=8 {
+                assert_eq!(offsets(&mut hub, name, after(cursor)), (vec![9], false), "{name} after {cursor}");
+            }
+            hub.now = hub.now.plus(1_000);
+            assert_eq!(offsets(&mut hub, name, Start::Earliest), (vec![2, 5, 9], false));
+        }
+    }
+}
+
+#[test]
+fn a_topic_of_which_all_has_expired_holds_nothing() {
+    let mut hub = Hub::new(Limits::default(), keep_all());
+    let writer = hub.client(1);
+    hub.open(writer, "a.b");
+    (1..=100).for_each(|seq| hub.say(writer, &[lasting_for(seq, 10)]));
+    hub.heard(writer);
+    let before = hub.topics.ledger().held(Kind::Messages);
+    hub.now = hub.now.plus(10);
+    assert_eq!(offsets(&mut hub, "a.b", Start::Earliest), (vec![], false));
+    assert!(before > 0 && hub.topics.ledger().held(Kind::Messages) == 0);
+    assert_eq!(offsets(&mut hub, "a.b", after(50)), (vec![], false));
+    hub.say(writer, &[lasting_for(101, 0)]);
+    assert_eq!(offsets(&mut hub, "a.b", after(50)), (vec![101], false));
+}
+
+#[test]
+fn what_expires_while_the_hub_is_down_has_expired() {
+    let mut lasting = Lasting::new(Limits::default(), keep_all());
+    let id = lasting.client("a.b");
+    lasting.hub.say(id, &[lasting_for(1, 50), lasting_for(2, 0), lasting_for(3, 50)]);
+    lasting.store();
+    lasting.hub.now = lasting.hub.now.plus(60);
+    let mut lasting = lasting.restart();
+    assert_eq!(offsets(&mut lasting.hub, "a.b", Start::Earliest), (vec![2], false));
+    assert_eq!(offsets(&mut lasting.hub, "a.*", after(1)), (vec![2], false));
 }

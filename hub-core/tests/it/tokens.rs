@@ -23,6 +23,7 @@ use crate::rig::{Heard, Hub, attach, bytes_of, keep_all, limits, masked, message
 
 /// What every hub of this version can do.
 const COMMON: u64 = feature::HEADERS
+    | feature::TTL
     | feature::DURABILITY
     | feature::SEND
     | feature::BATCHES
