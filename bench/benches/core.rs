@@ -157,8 +157,14 @@ fn patterns(c: &mut Criterion) {
 }
 
 fn tail(number: u64) -> Tail {
-    let keep =
-        Keep { count: u64::MAX, bytes: 16 << 20, age_ms: u64::MAX, readable: true, block_bytes: 16 << 10 };
+    let keep = Keep {
+        count: u64::MAX,
+        bytes: 16 << 20,
+        age_ms: u64::MAX,
+        readable: true,
+        block_bytes: 16 << 10,
+        removals_ms: None,
+    };
     let (heavy_bytes, epoch, calendar) = (usize::MAX, Epoch(1), Arc::default());
     let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, calendar });
     let name = TopicName::parse("bench").expect("a topic's name");

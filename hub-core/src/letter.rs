@@ -87,6 +87,8 @@ pub enum Fate {
         /// Whether its seq is used up.
         consumed: bool,
     },
+    /// It was refused for good, since its key's latest message is this one (0: it has no value), which is not what it asks for.
+    ConditionFailed(Offset),
     /// It was refused for now only because another of its batch was, which counts for both.
     KeptOut(Code),
     /// Nobody knows before the hub is started again: its log failed while it was stored.

@@ -58,6 +58,9 @@ pub struct Limits {
     pub producers_bytes_max: usize,
     /// Milliseconds a producer window is kept without use. 24 h: a laptop closed overnight.
     pub window_ms: u64,
+    /// Milliseconds for which a topic that keeps the latest message of each key keeps that a key was removed: who is away for
+    /// longer reads all anew. 24 h, like windows.
+    pub removals_ms: u64,
     /// Bytes that reads of many topics may keep so as to go on where they were.
     pub reading_bytes_max: usize,
     /// Bytes of all that is held (messages, what is kept about clients, answers) before history goes early, of those
@@ -118,6 +121,7 @@ impl Default for Limits {
             windows_bytes_max: 64 << 20,
             producers_bytes_max: 32 << 20,
             window_ms: 24 * 3_600_000,
+            removals_ms: 24 * 3_600_000,
             reading_bytes_max: 64 << 20,
             node_bytes_max: 1 << 30,
             block_bytes: 16 << 10,

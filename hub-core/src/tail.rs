@@ -12,14 +12,17 @@ use tidewire_protocol::position::Position;
 use crate::block::shares;
 use crate::block::{Block, Entry, Open};
 use crate::calendar::Calendar;
-use crate::clock::Millis;
+use crate::clock::{Millis, NEVER};
 use crate::ledger::Account;
 use crate::mark::Marks;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
+use crate::tail::latest::Latest;
 use crate::tail::sealed::{Sealed, Totals};
 
 pub mod heavy;
+
+pub mod latest;
 
 mod letting_go;
 
@@ -27,7 +30,7 @@ pub mod of_pattern;
 
 pub mod reading_back;
 
-mod restoring;
+pub mod restoring;
 
 mod thinning;
 
@@ -105,6 +108,8 @@ pub struct Keep {
     pub readable: bool,
     /// Bytes that the open block gathers.
     pub block_bytes: usize,
+    /// Of each key only the latest message, and for so many milliseconds that it was removed; `None` for all.
+    pub removals_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -127,6 +132,10 @@ struct State {
     heavy: bool,
     /// The newest message that it did not take.
     passed_by: Offset,
+    /// What is the latest of each key, where only that is kept.
+    latest: Option<Box<Latest>>,
+    /// Since when there is nothing though nothing went by its bounds; the largest number if there is something.
+    emptied_at: Millis,
 }
 
 /// What a cursor finds.
@@ -144,6 +153,8 @@ pub struct Found {
     pub passed_by: Offset,
     /// Bytes of all blocks after the cursor, also those not taken.
     pub behind_bytes: u64,
+    /// The newest removal of a key that was dropped.
+    pub removals_gone: Offset,
 }
 
 /// What a reader of a topic finds next.
@@ -169,6 +180,8 @@ impl Tail {
             trimmed: (0, 0),
             heavy: false,
             passed_by: Offset(0),
+            latest: None,
+            emptied_at: NEVER,
         };
         let (marks, terms, state) = (Marks::default(), Arc::clone(terms), Mutex::new(state));
         Self { number, log, source, marks, terms, state }
@@ -230,12 +243,21 @@ impl Tail {
         }
         // Where each message is sent at once, blocks are sealed by those who read and are never full here.
         self.drop_old(&mut state, now);
+        self.drop_due(&mut state, now);
+        self.take_latest(&mut state, entry, account);
         let prev = state.link;
         let open = state.open.get_or_insert_with(|| Box::new(Open::new(account)));
         open.append(prev, entry, account);
-        (state.last, state.link) = (entry.offset, entry.offset);
+        (state.last, state.link, state.emptied_at) = (entry.offset, entry.offset, NEVER);
         self.marks.raise(wake);
-        let becomes_heavy = !state.heavy && state.sealed.bytes() >= self.terms.heavy_bytes as u64;
+        self.becomes_heavy(&mut state)
+    }
+
+    /// Whether it holds so much now, and did not before, that some of it is to go first where room is short. What is the latest
+    /// of its key stays.
+    fn becomes_heavy(&self, state: &mut State) -> bool {
+        let is_heavy = state.sealed.bytes() >= self.terms.heavy_bytes as u64;
+        let becomes_heavy = is_heavy && !state.heavy && !self.keeps_latest();
         state.heavy |= becomes_heavy;
         becomes_heavy
     }
@@ -263,6 +285,7 @@ impl Tail {
             begun_at: state.begun_at,
             last: state.last,
             passed_by: state.passed_by,
+            removals_gone: state.removals_gone(),
             ..Found::default()
         };
         let mut bytes = 0;
@@ -321,35 +344,6 @@ impl Tail {
         state.held_between(cursor, upto)
     }
 
-    /// The last offset before the newest `count` messages that are kept; `None` if none is.
-    #[must_use]
-    pub fn before_last(&self, now: Millis, count: u64) -> Option<Offset> {
-        let mut state = lock(&self.state);
-        self.look(&mut state, now);
-        let kept = state.sealed.after(state.cached_from).count;
-        if count == 0 || kept == 0 {
-            return None;
-        }
-        Some(state.sealed.before_last(count.min(kept)).max(state.cached_from))
-    }
-
-    /// The newest offset that was published before `time` and is kept, or everything that is gone.
-    #[must_use]
-    pub fn before_time(&self, now: Millis, time: Millis) -> Offset {
-        let mut state = lock(&self.state);
-        self.look(&mut state, now);
-        state.sealed.before_time(self.terms.calendar.at(time)).max(state.cached_from)
-    }
-
-    /// The newest offset that is kept and was published before `time`; 0 if there is none.
-    #[must_use]
-    pub fn older_than(&self, now: Millis, time: Millis) -> Offset {
-        let mut state = lock(&self.state);
-        self.look(&mut state, now);
-        let older = state.sealed.before_time(self.terms.calendar.at(time));
-        if older > state.cached_from { older } else { Offset(0) }
-    }
-
     /// Seals, and drops what is kept no longer, to the message.
     fn look(&self, state: &mut State, now: Millis) {
         self.seal(state);
@@ -392,7 +386,6 @@ impl State {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::clock::NEVER;
     use crate::ledger::{Kind, Ledger};
     use crate::tail::letting_go::SMALL_BYTES;
     use tidewire_protocol::block::Head;
@@ -400,7 +393,14 @@ mod tests {
     const AGE_MS: u64 = 1_000;
 
     fn tail(block_bytes: usize) -> Tail {
-        let keep = Keep { count: u64::MAX, bytes: usize::MAX, age_ms: AGE_MS, readable: true, block_bytes };
+        let keep = Keep {
+            count: u64::MAX,
+            bytes: usize::MAX,
+            age_ms: AGE_MS,
+            readable: true,
+            block_bytes,
+            removals_ms: None,
+        };
         let (heavy_bytes, epoch) = (usize::MAX, Epoch(1));
         let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, calendar: Arc::default() });
         let source = Source::Topic(TopicName::parse("t").unwrap());

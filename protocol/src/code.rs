@@ -152,6 +152,8 @@ codes! {
         BeyondEnd = 4 "beyond_end",
         /// The subscriber was too slow and asked to skip.
         TooSlow = 5 "too_slow",
+        /// Keys were removed, and it is remembered no longer which: drop all that is known and read anew.
+        Compacted = 6 "compacted",
     }
 }
 

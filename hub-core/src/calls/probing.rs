@@ -41,7 +41,7 @@ impl<R> Calls<R> {
 /// What the probes' topic keeps: nothing. To stand before all other rules.
 #[must_use]
 pub fn rule() -> Option<TopicRule> {
-    let retention = Retention { none: true, count: None, bytes: None, age_ms: None };
+    let retention = Retention { none: true, ..Retention::ALL };
     Some(TopicRule { pattern: Pattern::parse(TOPIC).ok()?, retention, log: 0 })
 }
 

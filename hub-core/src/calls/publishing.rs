@@ -21,7 +21,7 @@ use crate::mutant::{self, Mutant};
 use crate::names::producers::{Attachment, Claim};
 use crate::record::Record;
 use crate::session::asking::depth;
-use crate::session::telling::Refusal;
+use crate::session::telling::{Refusal, place_of};
 use crate::sync::lock;
 use crate::topic::Topic;
 use crate::topics::Topics;
@@ -181,6 +181,9 @@ impl<R> Calls<R> {
             return Err(Code::TooLarge);
         }
         message.attributes.check().map_err(|_| Code::BadMessage)?;
+        if message.attributes.key.is_empty() && !message.terms.are_unconditional() {
+            return Err(Code::BadMessage);
+        }
         self.topics.access().now().publish(by.caller, topic)
     }
 
@@ -279,6 +282,9 @@ impl Publishing {
                 })
             }
             Fate::Refused { code, .. } => Err(code.into()),
+            Fate::ConditionFailed(current) => {
+                Err(Refusal { current: place_of(outcome, current, topics), ..Code::ConditionFailed.into() })
+            }
             Fate::KeptOut(code) => Err(Refusal::from(code).of_others()),
             Fate::InDoubt => {
                 self.in_doubt = true;

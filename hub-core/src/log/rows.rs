@@ -69,6 +69,8 @@ pub struct TopicRow<'a> {
     pub gone: Offset,
     /// Its last offset.
     pub last: Offset,
+    /// The newest removal of a key that was dropped.
+    pub removals_gone: Offset,
 }
 
 /// A producer as a commit names it.

@@ -18,6 +18,7 @@ use crate::letter::{Fate, Inbox, Outcome, Wakes};
 use crate::limits::Limits;
 use crate::log::engine::{Engine, Submitted};
 use crate::log::feed::Feed;
+use crate::log::sequencer::conditions::Before;
 use crate::log::submission::{Beside, Pending, Submission, Wish};
 use crate::log::window::run::Answer;
 use crate::log::windows::{WindowKey, Windows};
@@ -27,6 +28,8 @@ use crate::record::Record;
 use crate::tail::Tail;
 use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
+
+mod conditions;
 
 mod judging;
 
@@ -198,6 +201,9 @@ impl Sequencer {
         let failed: Vec<_> = self.pending.drain(from..).collect();
         for pending in failed.into_iter().rev() {
             self.release(&pending);
+            if let Answer::Done(offset) = pending.answer {
+                pending.topic.tail.unstage(offset, pending.record.record().ext);
+            }
             if let Some((window, seq, _)) = pending.numbered {
                 self.windows.change(window, |window| window.rewind(seq));
                 self.windows.shut(self.clock, window);
@@ -228,6 +234,11 @@ impl Sequencer {
 
     /// Places a publish, if there is room for it: what only uses up its seq needs none. An update that may be lost has nobody to be told its outcome.
     fn admit(&mut self, now: Millis, submission: &Submission<'_>, outcome: Option<Outcome>) {
+        let submission = &self.conditioned(now, submission, &Before::default());
+        if let (Wish::Refuse(code), None) = (submission.wish, outcome) {
+            self.metrics.updates_dropped.add(code.number(), 1);
+            return;
+        }
         if let Some(code) = self.keeps_out(std::slice::from_ref(submission)) {
             let fate = Fate::Refused { code, consumed: false };
             match outcome {
@@ -249,6 +260,7 @@ impl Sequencer {
             }
             Wish::Void => (Answer::Void, self.engine.submit_outcome()),
             Wish::Refuse(code) => (Answer::Refused(code), self.engine.submit_outcome()),
+            Wish::Fail(_) => (Answer::Refused(Code::ConditionFailed), self.engine.submit_outcome()),
         };
         self.given = submission.topic.tail.time_after(self.given, self.clock);
         let (offset, published_at, taken_at) = (self.last, self.given, self.clock);
@@ -256,7 +268,10 @@ impl Sequencer {
         let numbered =
             submission.numbered.zip(outcome).map(|(numbered, o)| (numbered.window, o.seq, o.count));
         let mut outcome = outcome.map(|outcome| Outcome {
-            fate: fate(answer, false),
+            fate: match submission.wish {
+                Wish::Fail(current) => Fate::ConditionFailed(current),
+                Wish::Append | Wish::Void | Wish::Refuse(_) => fate(answer, false),
+            },
             count: if mutant::active(Mutant::RunAnsweredAsOne) { 1 } else { outcome.count },
             ..outcome
         });
@@ -289,6 +304,9 @@ impl Sequencer {
             topic: Arc::clone(submission.topic),
             record: record.into(),
         };
+        if let Answer::Done(offset) = answer {
+            pending.topic.tail.stage(offset, submission.record.ext);
+        }
         self.hold(&pending);
         self.pending.push_back(pending);
         told_early.into_iter().for_each(|outcome| self.tell(outcome));

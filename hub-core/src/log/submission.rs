@@ -58,7 +58,13 @@ impl Submission<'_> {
     /// The same, to be refused for good: nobody is to hold its message for that.
     #[must_use]
     pub fn refused(self, code: Code) -> Self {
-        let (wish, terms) = (Wish::Refuse(code), Terms::default());
+        self.wishing(Wish::Refuse(code))
+    }
+
+    /// The same without its message.
+    #[must_use]
+    pub fn wishing(self, wish: Wish) -> Self {
+        let terms = Terms::default();
         Self { wish, terms, record: Record { ext: &[], payload: &[], ..self.record }, ..self }
     }
 }
@@ -72,6 +78,8 @@ pub enum Wish {
     Void,
     /// Use up its seq: it is refused for good.
     Refuse(Code),
+    /// Use up its seq: its condition fails, since its key's latest message is this one; 0 if it has no value.
+    Fail(Offset),
 }
 
 /// A publish that waits: for the engine, or for those before it.

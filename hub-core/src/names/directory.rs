@@ -42,6 +42,8 @@ pub struct Retention {
     pub bytes: Option<usize>,
     /// Milliseconds.
     pub age_ms: Option<u64>,
+    /// Of each key only the latest message; what has none is not taken.
+    pub latest_per_key: bool,
 }
 
 /// All names of a hub. Locked before any log.
@@ -101,11 +103,14 @@ pub struct Aging {
 impl Default for Retention {
     /// What a topic keeps without a rule: 10 minutes or 16 MiB, whichever is less.
     fn default() -> Self {
-        Self { none: false, count: None, bytes: Some(16 << 20), age_ms: Some(600_000) }
+        Self { bytes: Some(16 << 20), age_ms: Some(600_000), ..Self::ALL }
     }
 }
 
 impl Retention {
+    /// Everything is kept, as long as there is room.
+    pub const ALL: Self = Self { none: false, count: None, bytes: None, age_ms: None, latest_per_key: false };
+
     /// What that means for a topic's tail.
     fn keep(&self, limits: &Limits) -> Keep {
         let bytes = if self.none { Some(limits.bare_tail_bytes) } else { self.bytes };
@@ -115,6 +120,7 @@ impl Retention {
             age_ms: self.age_ms.unwrap_or(u64::MAX),
             readable: !self.none,
             block_bytes: limits.block_bytes,
+            removals_ms: (self.latest_per_key && !self.none).then_some(limits.removals_ms),
         }
     }
 }
@@ -147,6 +153,7 @@ impl Directory {
             age_ms: u64::MAX,
             readable: true,
             block_bytes: limits.block_bytes,
+            removals_ms: None,
         };
         Self {
             topics: Trie::default(),

@@ -110,7 +110,7 @@ impl Gather {
             let holds = gone < last;
             // What went that came after the first step is no loss of this reader: the pattern's tail had it.
             let gone = gone.min(found.upto);
-            found.lost = found.lost.max(gone);
+            found.lost = found.lost.max(gone).max(topic.tail.removals_gone().min(found.upto));
             if topic.tail.readable() {
                 found.lost_of_kept = found.lost_of_kept.max(gone);
                 found.last_kept = found.last_kept.max(if holds { last } else { Offset(0) });

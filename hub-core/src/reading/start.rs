@@ -49,6 +49,18 @@ impl Stand {
         (self.gap, self.outcome, self.cursor, self.told) = (Some(gap), Outcome::Gap, gone, gone);
     }
 
+    /// The same in a topic that keeps the latest of each key, and remembers removals after `removals_gone`: who has read up to
+    /// before that, and may have missed some, reads all anew from `gone` on. Who has read nothing has missed none.
+    #[must_use]
+    fn behind_removals(self, log: &Log, gone: Offset, removals_gone: Offset) -> Self {
+        let told = self.told.max(removals_gone);
+        if self.outcome != Outcome::Resumed || self.cursor == Offset(0) || self.cursor >= removals_gone {
+            return Self { told, ..self };
+        }
+        let from = self.cursor.next();
+        Self { told, ..Self::gap(log, from, removals_gone, GapReason::Compacted, gone) }
+    }
+
     /// Some of `from..=to` is gone, reading goes on after `cursor`.
     #[must_use]
     pub fn gap(log: &Log, from: Offset, to: Offset, reason: GapReason, cursor: Offset) -> Self {
@@ -72,18 +84,20 @@ pub fn of_topic(log: &Log, now: Millis, topic: Option<&Topic>, forgotten: Offset
     let (gone, last) = topic.tail.bounds(now);
     match start {
         Start::Latest => Stand::live(last),
-        Start::After(positions) => after(log, positions, (gone, last), GapReason::Retention),
+        Start::After(positions) => {
+            let stand = after(log, positions, (gone, last), GapReason::Retention);
+            stand.behind_removals(log, gone, topic.tail.removals_gone())
+        }
         // Only pages start so, and those of a topic are read back from there.
         Start::Before { .. } => Stand::live(last),
         _ if !topic.tail.readable() => Stand::live(last),
-        Start::Earliest => Stand::resumed(gone, gone),
-        Start::Last(count) => topic
-            .tail
-            .before_last(now, *count)
-            .map_or(Stand::live(last), |cursor| Stand::resumed(cursor, cursor)),
+        Start::Earliest => Stand::resumed(gone, gone.max(topic.tail.removals_gone())),
+        Start::Last(count) => topic.tail.before_last(now, *count).map_or(Stand::live(last), |cursor| {
+            Stand::resumed(cursor, cursor.max(topic.tail.removals_gone()))
+        }),
         Start::SinceMs(ms) => {
             let cursor = topic.tail.before_time(now, Millis(now.0.saturating_sub(*ms)));
-            Stand::resumed(cursor, cursor)
+            Stand::resumed(cursor, cursor.max(topic.tail.removals_gone()))
         }
     }
 }

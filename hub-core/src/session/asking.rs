@@ -29,7 +29,7 @@ pub fn subscription(frame: Subscribe<'_>, caller: &Caller, desk: &mut Desk<'_>) 
         {
             return Err(Code::LimitReached);
         }
-        if frame.when_slow == WhenSlow::Latest || frame.when_slow == WhenSlow::Unknown {
+        if frame.when_slow == WhenSlow::Unknown || frame.when_slow == WhenSlow::Latest && is_pattern {
             return Err(Code::NotSupported);
         }
         if matches!(frame.from, Start::Before { .. }) {

@@ -169,7 +169,7 @@ impl Session {
         &self,
         handle: Handle,
         (seq, count): (Seq, u64),
-        Refusal { code, retry_after_ms, follows }: Refusal,
+        Refusal { code, retry_after_ms, follows, .. }: Refusal,
         desk: &mut Desk<'_>,
     ) {
         let refused = self.refused.code_of(handle).filter(|_| code == Code::UnknownNumber);
@@ -333,6 +333,9 @@ fn wish(publish: &Publish<'_>, message_bytes_max: usize) -> Wish {
         _ if publish.payload.len() > message_bytes_max => Wish::Refuse(Code::TooLarge),
         Content::Unknown => Wish::Refuse(Code::NotSupported),
         _ if publish.attributes.check().is_err() => Wish::Refuse(Code::BadMessage),
+        _ if publish.attributes.key.is_empty() && !publish.terms.are_unconditional() => {
+            Wish::Refuse(Code::BadMessage)
+        }
         Content::Json | Content::Text | Content::Binary | Content::Cbor => Wish::Append,
     }
 }

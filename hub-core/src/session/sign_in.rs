@@ -193,7 +193,9 @@ impl Session {
             in_flight_max: limits.in_flight_max,
             subject: subject.into(),
             agent: concat!("tidewire/", env!("CARGO_PKG_VERSION")).into(),
-            features: feature::HEADERS
+            features: feature::KEYS
+                | feature::MAPS
+                | feature::HEADERS
                 | feature::TTL
                 | feature::DURABILITY
                 | feature::SEND

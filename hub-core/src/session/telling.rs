@@ -3,6 +3,7 @@
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Acked, Failed, HubFrame, Refused};
 use tidewire_protocol::number::{Epoch, Offset, Request};
+use tidewire_protocol::position::Position;
 
 use crate::letter::{Fate, KEPT_OUT, Outcome};
 use crate::pace::Exhausted;
@@ -17,6 +18,8 @@ pub struct Refusal {
     pub retry_after_ms: u64,
     /// Whether it only follows from another, of which operators hear instead.
     pub follows: bool,
+    /// Where a condition failed, the place of its key's latest message, if it has a value.
+    pub current: Option<Position>,
 }
 
 impl Refusal {
@@ -30,13 +33,13 @@ impl Refusal {
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { code, retry_after_ms: retry_after_ms(code), follows: false }
+        Self { code, retry_after_ms: retry_after_ms(code), follows: false, current: None }
     }
 }
 
 impl From<Exhausted> for Refusal {
     fn from(exhausted: Exhausted) -> Self {
-        Self { code: Code::RateLimited, retry_after_ms: exhausted.retry_after_ms, follows: false }
+        Self { retry_after_ms: exhausted.retry_after_ms, ..Self::from(Code::RateLimited) }
     }
 }
 
@@ -68,7 +71,14 @@ pub fn continues(one: &Outcome, next: &Outcome) -> bool {
             }
             (Fate::KeptOut(a), Fate::KeptOut(b)) => a == b,
             (Fate::InDoubt, Fate::InDoubt) => true,
-            (Fate::Done { .. } | Fate::Refused { .. } | Fate::KeptOut(_) | Fate::InDoubt, _) => false,
+            (
+                Fate::Done { .. }
+                | Fate::Refused { .. }
+                | Fate::KeptOut(_)
+                | Fate::InDoubt
+                | Fate::ConditionFailed(_),
+                _,
+            ) => false,
         }
 }
 
@@ -96,6 +106,16 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> Option<H
             message: code.sentence().into(),
             current: None,
         }),
+        Fate::ConditionFailed(current) => HubFrame::Refused(Refused {
+            handle,
+            seq,
+            count,
+            code: Code::ConditionFailed,
+            consumed: true,
+            retry_after_ms: 0,
+            message: Code::ConditionFailed.sentence().into(),
+            current: place_of(outcome, current, topics),
+        }),
         Fate::KeptOut(code) => HubFrame::Refused(Refused {
             handle,
             seq,
@@ -107,6 +127,11 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> Option<H
             current: None,
         }),
     })
+}
+
+/// The place of a key's latest message in an outcome's log; `None` if it has no value.
+pub fn place_of(outcome: &Outcome, current: Offset, topics: &Topics) -> Option<Position> {
+    (current > Offset(0)).then(|| topics.log(outcome.log).position(current))
 }
 
 /// What a refusal asks its client to wait.

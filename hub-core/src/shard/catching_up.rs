@@ -42,6 +42,9 @@ impl Audiences {
         }
         let cursor = self.entry(&subscription).cursor;
         let limits = topics.limits();
+        if subscription.when_slow == WhenSlow::Latest {
+            self.of(&subscription).tail.conflate(now, cursor, limits.write_bytes);
+        }
         let found = self.of(&subscription).tail.read_after(now, cursor, limits.write_bytes);
         let behind = cursor < found.cached_from;
         // One that resumes from far back is not slow: it would be sent away again and again.
@@ -56,6 +59,12 @@ impl Audiences {
                 return Step::Go(0);
             }
             _ if behind => return self.fall_behind(connection, &subscription, &found, topics, id),
+            _ if found.removals_gone > cursor.max(subscription.told_gone) => {
+                let (lost, after) = (found.removals_gone, found.cached_from);
+                self.miss(connection, &subscription, lost, after, GapReason::Compacted, topics);
+                connection.lagging.push_front(tail);
+                return Step::Go(0);
+            }
             _ if cursor < found.begun_at => {
                 self.progress(connection, &subscription, found.begun_at, topics);
                 connection.lagging.push_front(tail);

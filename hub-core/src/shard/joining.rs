@@ -54,9 +54,16 @@ impl Shard {
         }
         let joined = self.topics.join(now, self.index, &wish.selector, &wish.start, &account)?;
         let number = joined.tails[0].number;
-        if connection.is_subscribed(number) {
+        let refusal = if connection.is_subscribed(number) {
+            Some(Code::LimitReached)
+        } else if wish.when_slow == WhenSlow::Latest && !joined.tails[0].keeps_latest() {
+            Some(Code::NotSupported)
+        } else {
+            None
+        };
+        if let Some(code) = refusal {
             joined.tails.iter().for_each(|tail| tail.marks.of(self.index).leave());
-            return Err(Code::LimitReached);
+            return Err(code);
         }
         connection.patterns += usize::from(joined.followed.is_some());
         for (tail, stand) in joined.tails.iter().zip(&joined.stands) {

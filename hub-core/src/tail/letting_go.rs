@@ -40,13 +40,18 @@ impl Tail {
         }
         self.drop_old(&mut state, now);
         self.drop_expired(&mut state, now);
+        self.drop_replaced(&mut state, now, LOOKED_AT_BYTES);
+        self.forget_emptied(&mut state, now);
         state.trim_front(oldest, &self.terms.keep);
         (state.cached_from, state.last)
     }
 
     /// Drops the older half of the blocks, because the node has no room: one at least, or what has gathered for one. What
-    /// came after `settled` stays, but in a pattern's tail: its topics have it. Tells how many bytes that freed.
+    /// came after `settled` stays, but in a pattern's tail: its topics have it; so does the latest of each key. Tells how many bytes that freed.
     pub fn shrink(&self, settled: Millis) -> usize {
+        if self.keeps_latest() {
+            return 0;
+        }
         let mut state = lock(&self.state);
         let settled_ms = match self.source {
             Source::Topic(_) if settled < NEVER => self.terms.calendar.at(settled).0,
@@ -111,13 +116,23 @@ impl Tail {
     }
 
     fn drop_front(&self, state: &mut State) -> usize {
-        let Some((last, bytes)) = state.sealed.drop_front() else { return 0 };
+        let Some((last, bytes)) = state.drop_front() else { return 0 };
         state.cached_from = state.cached_from.max(last);
         bytes
     }
 }
 
 impl State {
+    /// Lets go of the oldest block, and of what is known of its messages. Tells where it ended, and its bytes.
+    pub(super) fn drop_front(&mut self) -> Option<(Offset, usize)> {
+        if let Some(latest) = &mut self.latest
+            && let Some(front) = self.sealed.front()
+        {
+            front.wire().records().flatten().for_each(|record| latest.forget(&record));
+        }
+        self.sealed.drop_front()
+    }
+
     /// Moves `cached_from` into the oldest block, up to the first message that the bounds keep.
     pub(super) fn trim_front(&mut self, oldest: Millis, keep: &Keep) {
         let surplus = self.sealed.count().saturating_sub(keep.count);
@@ -134,6 +149,9 @@ impl State {
         }
     }
 }
+
+/// Bytes of a tail that are looked at in a round of ageing for what was replaced.
+const LOOKED_AT_BYTES: usize = 64 << 10;
 
 /// An open block of so few bytes counts as part of its topic and not as history.
 pub(super) const SMALL_BYTES: usize = 512;

@@ -1,4 +1,5 @@
-//! Reading a topic's tail back from a place: the newest messages below it, as many as were asked for and fit.
+//! Reading a topic's tail back: the places of so many messages or so long ago, and the newest messages below a place, as many
+//! as were asked for and fit.
 
 use std::sync::Arc;
 
@@ -26,6 +27,35 @@ pub struct Back {
 }
 
 impl Tail {
+    /// The last offset before the newest `count` messages that are kept; `None` if none is.
+    #[must_use]
+    pub fn before_last(&self, now: Millis, count: u64) -> Option<Offset> {
+        let mut state = lock(&self.state);
+        self.look(&mut state, now);
+        let kept = state.sealed.after(state.cached_from).count;
+        if count == 0 || kept == 0 {
+            return None;
+        }
+        Some(state.sealed.before_last(count.min(kept)).max(state.cached_from))
+    }
+
+    /// The newest offset that was published before `time` and is kept, or everything that is gone.
+    #[must_use]
+    pub fn before_time(&self, now: Millis, time: Millis) -> Offset {
+        let mut state = lock(&self.state);
+        self.look(&mut state, now);
+        state.sealed.before_time(self.terms.calendar.at(time)).max(state.cached_from)
+    }
+
+    /// The newest offset that is kept and was published before `time`; 0 if there is none.
+    #[must_use]
+    pub fn older_than(&self, now: Millis, time: Millis) -> Offset {
+        let mut state = lock(&self.state);
+        self.look(&mut state, now);
+        let older = state.sealed.before_time(self.terms.calendar.at(time));
+        if older > state.cached_from { older } else { Offset(0) }
+    }
+
     /// Reads the newest messages up to `upto`, so many at most and up to `bytes_max` in whole blocks, but one block at least.
     #[must_use]
     pub fn read_back(&self, now: Millis, upto: Offset, count: u64, bytes_max: usize) -> Back {

@@ -10,12 +10,23 @@ use crate::ledger::Account;
 use crate::sync::lock;
 use crate::tail::{State, Tail};
 
+/// How a topic's tail stands, as that is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// Everything up to here is gone.
+    pub gone: Offset,
+    /// The last that became visible.
+    pub last: Offset,
+    /// The newest removal of a key that was dropped.
+    pub removals_gone: Offset,
+}
+
 impl Tail {
-    /// Everything that is gone, and the last that became visible, as they stand.
+    /// What is gone, and the last that became visible, as they stand.
     #[must_use]
-    pub fn stored_bounds(&self) -> (Offset, Offset) {
+    pub fn stored_bounds(&self) -> Bounds {
         let state = lock(&self.state);
-        (state.cached_from, state.last)
+        Bounds { gone: state.cached_from, last: state.last, removals_gone: state.removals_gone() }
     }
 
     /// A message that outlived the hub, behind `prev`. Where something between is not here, what came before is given up:
@@ -26,7 +37,8 @@ impl Tail {
         if entry.offset <= state.last {
             return false;
         }
-        if prev > state.last {
+        // Of the latest of each key others were left out in between, or replaced.
+        if prev > state.last && !self.keeps_latest() {
             state.end_at(prev);
         }
         let is_old = entry.head.published_at_ms < self.oldest(now).0;
@@ -38,25 +50,29 @@ impl Tail {
             self.seal(&mut state);
         }
         self.drop_old(&mut state, now);
+        self.drop_due(&mut state, now);
+        self.take_latest(&mut state, entry, account);
         let prev = state.link;
         state.open.get_or_insert_with(|| Box::new(Open::new(account))).append(prev, entry, account);
         (state.last, state.link) = (entry.offset, entry.offset);
-        let becomes_heavy = !state.heavy && state.sealed.bytes() >= self.terms.heavy_bytes as u64;
-        state.heavy |= becomes_heavy;
-        becomes_heavy
+        self.becomes_heavy(&mut state)
     }
 
     /// How it stood when that was stored: everything up to `gone` is gone, and nothing came after `last`.
-    pub fn restore_bounds(&self, gone: Offset, last: Offset) {
+    pub fn restore_bounds(&self, bounds: Bounds) {
+        let Bounds { gone, last, removals_gone } = bounds;
         let mut state = lock(&self.state);
-        if last > state.last {
+        if last > state.last && self.keeps_latest() {
+            state.last = last;
+        } else if last > state.last {
             state.end_at(last);
         }
+        state.restore_removals(removals_gone);
         if gone <= state.cached_from {
             return;
         }
         while state.sealed.front().is_some_and(|front| front.last <= gone) {
-            state.sealed.drop_front();
+            state.drop_front();
         }
         if state.sealed.is_empty() && gone >= state.last {
             state.discard_open();

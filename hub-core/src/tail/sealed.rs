@@ -2,6 +2,7 @@
 //! known without looking at each block.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tidewire_protocol::number::{Offset, TailNumber};
@@ -188,6 +189,23 @@ impl Sealed {
             Some(record) => record.offset,
             None => place.checked_sub(1).map_or(Offset(0), |before| self.held[before].block.last),
         }
+    }
+
+    /// The places of blocks after a cursor whose messages have about so many bytes, one at least if there is one; and whether live cursors
+    /// have left them behind.
+    #[must_use]
+    pub fn run_after(&self, cursor: Offset, bytes: usize) -> (Range<usize>, bool) {
+        let from = self.place_after(cursor);
+        let cold = self.held.len().saturating_sub(HOT_BLOCKS);
+        let end = if from < cold { cold } else { self.held.len() };
+        let mut left = bytes;
+        let fits = |held: &&Held| {
+            let fits = left > 0;
+            left = left.saturating_sub(held.block.body().len());
+            fits
+        };
+        let count = self.held.range(from..end).take_while(fits).count();
+        (from..from + count, from < cold)
     }
 
     /// The places of blocks with messages that have expired by a time that messages are given, each to the one behind it.

@@ -1,7 +1,7 @@
 //! Messages that nobody is owed any more go out of the middle of a topic's tail.
 
 use crate::block::has_expired;
-use crate::clock::Millis;
+use crate::clock::{Millis, NEVER};
 use crate::tail::sealed::thinning::Form;
 use crate::tail::{Source, State, Tail};
 
@@ -21,4 +21,21 @@ impl Tail {
             state.link = link.unwrap_or(state.link);
         }
     }
+
+    /// Lets a topic go of which nothing is left though no bound took it: cursors of long ago are then told of a gap.
+    pub(super) fn forget_emptied(&self, state: &mut State, now: Millis) {
+        if state.open.is_some() || !state.sealed.is_empty() || state.cached_from == state.last {
+            state.emptied_at = NEVER;
+            return;
+        }
+        state.emptied_at = state.emptied_at.min(now);
+        let keep = &self.terms.keep;
+        let bound = keep.age_ms.min(keep.removals_ms.unwrap_or(EMPTIED_MS));
+        if now.since(state.emptied_at) >= bound {
+            state.cached_from = state.last;
+        }
+    }
 }
+
+/// So long after its last message has expired a topic that keeps messages for ever counts as one that holds none.
+const EMPTIED_MS: u64 = 3_600_000;

@@ -15,6 +15,7 @@ use crate::log::rows::{ProducerRow, State, TopicRow};
 use crate::log::sequencer::Sequencer;
 use crate::mutant::{self, Mutant};
 use crate::sync::lock;
+use crate::tail::restoring::Bounds;
 use crate::topic::Topic;
 use crate::topics::Topics;
 use crate::trie::Progress;
@@ -58,7 +59,7 @@ impl Telling {
 /// What a durable log has to say of some names.
 #[derive(Debug, Default)]
 struct Names {
-    topics: Vec<(u64, TopicName, Offset, Offset)>,
+    topics: Vec<(u64, TopicName, Bounds)>,
     gone: Vec<(TopicName, Offset)>,
     floor: Offset,
     progress: Progress,
@@ -151,8 +152,9 @@ impl Telling {
 
     /// Tells some more.
     fn go_on(&mut self, names: Names, log: &Sequencer, scribe: &mut Scribe<'_>) {
-        for (number, name, gone, last) in &names.topics {
-            scribe.topic(&TopicRow { number: *number, name: name.as_str(), gone: *gone, last: *last });
+        for (number, name, bounds) in &names.topics {
+            let Bounds { gone, last, removals_gone } = *bounds;
+            scribe.topic(&TopicRow { number: *number, name: name.as_str(), gone, last, removals_gone });
         }
         for (name, last) in &names.gone {
             scribe.gone(name.as_str(), *last);
@@ -203,9 +205,10 @@ impl Topics {
         found.gone = went.into_iter().filter_map(name).collect();
         drop(names);
         for topic in listed {
-            let (gone, last) = topic.tail.stored_bounds();
+            let bounds = topic.tail.stored_bounds();
+            let last = bounds.last;
             match topic.stored.number() {
-                Some(number) => found.topics.push((number, topic.name.clone(), gone, last)),
+                Some(number) => found.topics.push((number, topic.name.clone(), bounds)),
                 // It came back, and nothing of that is stored: its name still stands for what went.
                 None if last > Offset(0) => found.gone.push((topic.name.clone(), last)),
                 None => {}

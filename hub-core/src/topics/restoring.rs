@@ -16,6 +16,7 @@ use crate::log::window::Window;
 use crate::log::window::run::{Answer, Run};
 use crate::log::windows::lasting::Outlived;
 use crate::sync::lock;
+use crate::tail::restoring::Bounds;
 use crate::topic::Topic;
 use crate::topics::Topics;
 use crate::topics::found::Found;
@@ -167,7 +168,8 @@ impl Restoring<'_> {
                 topic
             }
         };
-        topic.tail.restore_bounds(row.gone, row.last);
+        let TopicRow { gone, last, removals_gone, .. } = *row;
+        topic.tail.restore_bounds(Bounds { gone, last, removals_gone });
         Ok(())
     }
 

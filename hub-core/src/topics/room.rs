@@ -1,5 +1,6 @@
 //! Room: what topics keep no longer goes bit by bit, and where the node is full, some of what they would keep.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::clock::{Millis, NEVER};
@@ -7,6 +8,7 @@ use crate::ledger::Kind;
 use crate::log::Log;
 use crate::names::directory::Aging;
 use crate::sync::lock;
+use crate::topic::Topic;
 use crate::topics::Topics;
 
 impl Topics {
@@ -36,6 +38,9 @@ impl Topics {
                     topic.tail.shrink(self.settled(now));
                 }
             }
+            if topic.tail.keeps_latest() {
+                self.remove_expired(now, &topic);
+            }
             let (gone, last) = topic.tail.age(now);
             if gone == last {
                 unneeded.push(topic);
@@ -50,6 +55,15 @@ impl Topics {
             log.sweep(now);
             self.settle(now, log);
         }
+    }
+
+    /// Removes keys of a topic whose values have expired.
+    fn remove_expired(&self, now: Millis, topic: &Arc<Topic>) {
+        let mut log = self.log(topic.log).lock();
+        log.remove_expired(now, topic);
+        let wakes = log.deliver();
+        self.settle(now, log);
+        wakes.wake(&self.inboxes);
     }
 
     /// Makes room if the node is nearly full and the last look did not find too little, or much has come since.

@@ -7,6 +7,7 @@ use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Takes;
 use tidewire_hub_core::log::rows::tidying::tidy;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
+use tidewire_hub_core::record::Record;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::topics::durable::Committer;
 use tidewire_hub_core::topics::found::Found;
@@ -94,12 +95,15 @@ impl Lasting {
     /// Tidies the commits before those that tell all anew. How many bytes they had, and have.
     pub fn tidy(&mut self) -> (usize, usize) {
         let topics = self.hub.topics.stored_topics(0);
-        let gone = |number| topics.get(&number).map(|topic| topic.upgrade().unwrap().tail.stored_bounds().0);
+        let needs = |number, record: &Record<'_>| {
+            let topic = topics.get(&number).map(|topic| topic.upgrade().unwrap());
+            topic.is_some_and(|topic| topic.tail.needs(record.offset, record.ext, true))
+        };
         let (mut before, mut after) = (0, 0);
         let told_since = self.told_since;
         for (_, body) in self.disk.commits.iter_mut().filter(|(number, _)| *number < told_since) {
             let mut tidied = Vec::new();
-            tidy(body, &mut tidied, |topic, offset| gone(topic).is_some_and(|gone| gone < offset)).unwrap();
+            tidy(body, &mut tidied, needs).unwrap();
             (before, after) = (before + body.len(), after + tidied.len());
             *body = tidied;
         }
@@ -108,8 +112,13 @@ impl Lasting {
 
     /// The hub ends without a word, and another is started over the same disk.
     pub fn restart(self) -> Self {
+        self.restart_with(keep_all())
+    }
+
+    /// The same by other rules.
+    pub fn restart_with(self, rules: Vec<TopicRule>) -> Self {
         let limits = Limits::clone(self.hub.topics.limits());
-        self.disk.start(self.hub.now, limits, keep_all())
+        self.disk.start(self.hub.now, limits, rules)
     }
 
     pub fn client(&mut self, topic: &str) -> ConnectionId {

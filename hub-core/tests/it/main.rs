@@ -11,6 +11,7 @@ mod ends;
 mod event_stream;
 mod events;
 mod fairness;
+mod latest;
 mod letters;
 mod logs;
 mod looking;

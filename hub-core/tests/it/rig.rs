@@ -68,7 +68,7 @@ pub struct Beside {
 }
 
 pub const EPOCH: Epoch = Epoch(7);
-pub const ALL: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
+pub const ALL: Retention = Retention::ALL;
 pub const NONE: Retention = Retention { none: true, ..ALL };
 
 impl Hub {

@@ -254,7 +254,7 @@ fn a_full_socket_finishes_its_frame_first_and_then_catches_up() {
 #[test]
 fn retention_is_told_as_a_gap_to_who_lags_and_to_who_resumes() {
     let pattern = Pattern::parse(">").unwrap();
-    let retention = Retention { count: Some(2), none: false, bytes: None, age_ms: None };
+    let retention = Retention { count: Some(2), ..Retention::ALL };
     let limits = limits(|limits| limits.block_bytes = 1);
     let mut hub = Hub::new(limits, vec![TopicRule { pattern, retention, log: 0 }]);
     let (alice, bob, carol) = (hub.client(1), hub.client(2), hub.client(3));

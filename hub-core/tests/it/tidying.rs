@@ -64,7 +64,7 @@ fn a_commit_that_cannot_be_read_is_not_tidied() {
 /// A topic's message that comes behind itself is a mistake, and no tail is asked to take it.
 #[test]
 fn a_message_that_has_no_place_is_not_read() {
-    let topic = [&[2, 1, 1][..], b"t", &[0, 0]].concat();
+    let topic = [&[2, 1, 1][..], b"t", &[0, 0, 0]].concat();
     let message = |behind: u8| [&topic[..], &[7, 1, 5, behind, 0, 1, 0, 0, 0, 0]].concat();
     let read = |behind| tidy(&message(behind), &mut Vec::new(), |_, _| true).map(|kept| kept.len());
     assert_eq!((read(5), read(1)), (Ok(1), Ok(1)));

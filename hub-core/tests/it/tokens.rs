@@ -22,7 +22,9 @@ use tidewire_protocol::position::Start;
 use crate::rig::{Heard, Hub, attach, bytes_of, keep_all, limits, masked, messages, open_as, publish_on};
 
 /// What every hub of this version can do.
-const COMMON: u64 = feature::HEADERS
+const COMMON: u64 = feature::KEYS
+    | feature::MAPS
+    | feature::HEADERS
     | feature::TTL
     | feature::DURABILITY
     | feature::SEND

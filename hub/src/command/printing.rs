@@ -81,6 +81,9 @@ pub(crate) fn tell_gap(gap: &Gap) {
         GapReason::BeyondEnd => {
             report(format_args!("gap: the hub's log ends before {from}, and you were at {to} ({reason})"));
         }
+        GapReason::Compacted => report(format_args!(
+            "gap: keys were removed among {from} to {to}, and it is no longer known which; all that is kept follows anew ({reason})"
+        )),
         GapReason::Retention | GapReason::Forgotten | GapReason::TooSlow | GapReason::Unknown => {
             report(format_args!("gap: some or all of {from} to {to} are gone ({reason})"));
         }

@@ -111,6 +111,7 @@ bounds! {
         windows_bytes_max: NODE_BYTES,
         producers_bytes_max: NODE_BYTES,
         window_ms: MS,
+        removals_ms: MS,
         reading_bytes_max: NODE_BYTES,
         node_bytes_max: NODE_BYTES,
         block_bytes: (256, 1 << 20),

@@ -8,8 +8,8 @@ use crate::reactor::logs::MEMORY_LOG;
 
 /// The demo's rules, to stand behind those that are written: the first match counts. What they keep is in `log`.
 pub(super) fn rules(log: u8) -> impl Iterator<Item = TopicRule> {
-    let none = Retention { none: true, count: None, bytes: None, age_ms: None };
-    let kept = Retention { none: false, ..none };
+    let none = Retention { none: true, ..Retention::ALL };
+    let kept = Retention::ALL;
     let rules = [
         // Ten minutes of seconds.
         ("demo.host", Retention { count: Some(600), ..kept }, log),

@@ -85,7 +85,7 @@ pub(super) struct RawTopics {
     pub(super) durability: Option<Written<String>>,
 }
 
-/// `"none"` or `{ count, bytes, age_seconds }`
+/// `"none"`, `"latest_per_key"` or `{ count, bytes, age_seconds, latest_per_key }`
 #[derive(Debug)]
 pub(super) enum RawRetention {
     /// What topics keep that no rule matches.
@@ -105,6 +105,8 @@ pub(super) struct RawBounds {
     pub(super) bytes: Option<u64>,
     /// Seconds.
     pub(super) age_seconds: Option<u64>,
+    /// Only the latest message of each key.
+    pub(super) latest_per_key: bool,
 }
 
 impl RawConfig {
@@ -173,6 +175,9 @@ fn topics(tables: Vec<Fields<'_>>, problems: &mut Vec<Problem>) -> Vec<RawTopics
         let retention = match table.table("retention") {
             Some(Ok(fields)) => retained(fields, problems),
             Some(Err(Written { value: Some(word), .. })) if word == "none" => Some(RawRetention::None),
+            Some(Err(Written { value: Some(word), .. })) if word == "latest_per_key" => {
+                Some(RawRetention::Bounds(RawBounds { latest_per_key: true, ..RawBounds::default() }))
+            }
             Some(Err(Written { place, .. })) => {
                 problems.push(place.wrong(RETENTION));
                 None
@@ -219,10 +224,11 @@ fn retained(mut fields: Fields<'_>, problems: &mut Vec<Problem>) -> Option<RawRe
         }
         bound
     };
-    let bounds =
-        RawBounds { count: bound("count"), bytes: bound("bytes"), age_seconds: bound("age_seconds") };
+    let (count, bytes, age_seconds) = (bound("count"), bound("bytes"), bound("age_seconds"));
+    let latest_per_key = fields.flag("latest_per_key", problems).is_some_and(|flag| flag.value);
+    let bounds = RawBounds { count, bytes, age_seconds, latest_per_key };
     fields.end(problems);
-    let none = bounds.count.or(bounds.bytes).or(bounds.age_seconds).is_none();
+    let none = !latest_per_key && count.or(bytes).or(age_seconds).is_none();
     if none && problems.len() == before {
         problems.push(Problem::Missing { at, key, allowed: RETENTION.into() });
     }
@@ -243,4 +249,4 @@ fn limits(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String
 /// What is said of more messages, bytes or seconds than that is a slip of the keyboard.
 const RETAINED_MAX: u64 = 1_000_000_000_000_000;
 const CLAIM: &str = "a table like { role = \"admin\" }, of texts, whole numbers, true or false; one at least";
-const RETENTION: &str = "\"none\", or one or more of { count, bytes, age_seconds }, each at least 1";
+const RETENTION: &str = "\"none\", \"latest_per_key\", or one or more of { count, bytes, age_seconds, latest_per_key }, each number at least 1";

@@ -72,12 +72,13 @@ pub(super) fn topics(
     for RawTopics { pattern, retention, durability } in raw {
         let retention = retention.map(|retention| match retention {
             RawRetention::Usual => Retention::default(),
-            RawRetention::None => Retention { none: true, count: None, bytes: None, age_ms: None },
+            RawRetention::None => Retention { none: true, ..Retention::ALL },
             RawRetention::Bounds(bounds) => Retention {
                 none: false,
                 count: bounds.count,
                 bytes: bounds.bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
                 age_ms: bounds.age_seconds.map(|seconds| seconds.saturating_mul(1_000)),
+                latest_per_key: bounds.latest_per_key,
             },
         });
         let log = durability::log_of(durability.as_ref(), has_data_dir, problems);

@@ -155,7 +155,8 @@ impl Tidier {
                 self.pay(segment.bytes);
             }
             let topics = topics.get_or_insert_with(|| self.topics.stored_topics(DISK_LOG));
-            let read = Holding::read(&self.files, segment.number, topics, self.spans_max(), None)?;
+            let place = (segment.number, index == 0);
+            let read = Holding::read(&self.files, place, topics, self.spans_max(), None)?;
             self.known.insert(segment.number, read);
         }
         Ok(())
@@ -214,13 +215,13 @@ impl Tidier {
             return Ok(false);
         }
         match choose(&candidates, self.segment_bytes) {
-            Some(run) => self.merge(&sealed[run]).map(|()| true),
+            Some(run) => self.merge(&sealed[run.clone()], run.start == 0).map(|()| true),
             None => Ok(false),
         }
     }
 
-    /// Merges these, unless less would be freed by it than written.
-    fn merge(&mut self, run: &[SegmentFile]) -> io::Result<()> {
+    /// Merges these, the oldest or others, unless less would be freed by it than written.
+    fn merge(&mut self, run: &[SegmentFile], are_oldest: bool) -> io::Result<()> {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
         let stands_for = |number| self.known.get(number).map(|known| known.stands_for);
         let (Some(begins), Some(ends)) = (stands_for(&first.number), stands_for(&last.number)) else {
@@ -237,7 +238,8 @@ impl Tidier {
                 continue;
             }
             let (number, max) = (segment.number, self.spans_max());
-            let holding = Holding::read(&self.files, number, &topics, max, Some(&mut merging))?;
+            let place = (number, are_oldest);
+            let holding = Holding::read(&self.files, place, &topics, max, Some(&mut merging))?;
             let is_whole = holding.is_whole;
             read.push((number, holding));
             if !is_whole || merging.bytes() > bytes / 2 {

@@ -167,7 +167,7 @@ impl Setup {
         if self.clock_ms > 0 && !self.keeps_all {
             let retention = &mut self.hub.rules[0].retention;
             let age_ms = retention.age_ms.or(Some(60_000));
-            *retention = Retention { none: false, count: None, bytes: None, age_ms };
+            *retention = Retention { age_ms, ..Retention::ALL };
         }
         self
     }
@@ -228,7 +228,7 @@ impl Setup {
     pub fn kept_counts(&self) -> [Option<u64>; TOPICS] {
         let is_roomy = self.hub.limits.node_bytes_max >= ROOMY_BYTES;
         std::array::from_fn(|topic| match self.rule_of(topic)?.retention {
-            Retention { none: false, count, bytes: None, age_ms: None } if is_roomy => {
+            Retention { none: false, count, bytes: None, age_ms: None, .. } if is_roomy => {
                 Some(count.unwrap_or(u64::from(u32::MAX)))
             }
             Retention { .. } => None,
@@ -264,6 +264,7 @@ fn limits(random: &mut Random, clients: usize, keeps_all: bool) -> Limits {
         in_flight_max: random.magnitude(1, 200),
         publishes_per_second_max: if random.one_in(4) { random.between(10, 40) } else { 0 },
         windows_bytes_max: (clients * TOPICS * 4 + 100) * 1_000,
+        removals_ms: 24 * 3_600_000,
         window_ms: if keeps_all { 24 * 3_600_000 } else { random.magnitude(5_000, 24 * 3_600_000) },
         node_bytes_max: if keeps_all { 1 << 30 } else { random.magnitude(20_000, 1 << 30) as usize },
         block_bytes,
@@ -287,7 +288,7 @@ fn rules(random: &mut Random) -> Vec<TopicRule> {
         let (count, bytes, age_ms) = (maybe(1, 200), maybe(100, 100_000), maybe(500, 600_000));
         let none = random.one_in(6);
         let (none, bytes) = (none, bytes.map(|bytes| bytes as usize));
-        rule(name, Retention { none, count, bytes, age_ms })
+        rule(name, Retention { none, count, bytes, age_ms, latest_per_key: false })
     };
     NAMES[..TOPICS].iter().map(|name| one(random, name)).collect()
 }
@@ -329,6 +330,6 @@ const SOURCES_SEED: u64 = 0x55e;
 /// Sets the chance for calls apart.
 const CALLERS_SEED: u64 = 0xca11;
 /// Nothing is ever dropped.
-pub const EVERYTHING_KEPT: Retention = Retention { none: false, count: None, bytes: None, age_ms: None };
+pub const EVERYTHING_KEPT: Retention = Retention::ALL;
 /// Long enough for windows to run out, short enough for client-hours to stay eventful.
 const NIGHT_MS_MAX: u64 = 150 * 60_000;

@@ -77,6 +77,7 @@ impl<'a> Rows<'a> {
                 name: self.text()?,
                 gone: self.offset()?,
                 last: self.offset()?,
+                removals_gone: self.offset()?,
             }),
             kind::GONE => Row::Gone(self.text()?, self.offset()?),
             kind::FLOOR => Row::Floor(self.offset()?),

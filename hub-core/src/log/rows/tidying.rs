@@ -8,6 +8,7 @@ use tidewire_protocol::number::Offset;
 use crate::log::rows::reading::{Rows, Unreadable};
 use crate::log::rows::writing::Scribe;
 use crate::log::rows::{MessageRow, Row, TopicRow};
+use crate::record::Record;
 
 /// A message that was written again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Kept {
     pub bytes: usize,
 }
 
-/// Writes those messages of a commit behind what `out` holds that are needed, by their topics' numbers and their offsets; in
+/// Writes those messages of a commit behind what `out` holds that are needed, by their topics' numbers and themselves; in
 /// front of a topic's first its name, with bounds that say nothing: bounds only ever rise. Tells which.
 ///
 /// Windows, producers, names that went and how the log stands are left out: whoever calls this knows that they were told
@@ -31,7 +32,7 @@ pub struct Kept {
 pub fn tidy(
     body: &[u8],
     out: &mut Vec<u8>,
-    is_needed: impl FnMut(u64, Offset) -> bool,
+    is_needed: impl FnMut(u64, &Record<'_>) -> bool,
 ) -> Result<Vec<Kept>, Unreadable> {
     let before = out.len();
     let kept = write(body, &mut Scribe::new(out), is_needed);
@@ -44,7 +45,7 @@ pub fn tidy(
 fn write(
     body: &[u8],
     scribe: &mut Scribe<'_>,
-    mut is_needed: impl FnMut(u64, Offset) -> bool,
+    mut is_needed: impl FnMut(u64, &Record<'_>) -> bool,
 ) -> Result<Vec<Kept>, Unreadable> {
     let mut kept = Vec::new();
     // By number; no name once it is written.
@@ -57,12 +58,13 @@ fn write(
             Row::Message(row) => {
                 let name = names.get_mut(&row.topic).ok_or(Unreadable)?;
                 let (topic, offset) = (row.topic, row.record.offset);
-                if !is_needed(topic, offset) {
+                if !is_needed(topic, &row.record) {
                     continue;
                 }
                 let before = scribe.len();
                 if let Some(name) = name.take() {
-                    scribe.topic(&TopicRow { number: topic, name, gone: Offset(0), last: Offset(0) });
+                    let (number, none) = (topic, Offset(0));
+                    scribe.topic(&TopicRow { number, name, gone: none, last: none, removals_gone: none });
                 }
                 scribe.message(&MessageRow { numbered: None, ..row });
                 kept.push(Kept { topic, offset, bytes: scribe.len() - before });

@@ -68,6 +68,7 @@ impl<'b> Scribe<'b> {
         self.text(topic.name);
         self.put(topic.gone.0);
         self.put(topic.last.0);
+        self.put(topic.removals_gone.0);
     }
 
     /// A name went.

@@ -33,7 +33,13 @@ impl Sequencer {
             Verdict::Seen(answer) => {
                 self.metrics.duplicates.add(1);
                 let durability = self.engine.durability();
-                self.tell(Outcome { fate: fate(answer, true), durability, ..outcome });
+                let fate = match answer {
+                    Answer::Refused(Code::ConditionFailed) => {
+                        Fate::ConditionFailed(self.version_for(now, submission))
+                    }
+                    answer => fate(answer, true),
+                };
+                self.tell(Outcome { fate, durability, ..outcome });
             }
             Verdict::Next => self.admit(now, submission, Some(outcome)),
         }

@@ -18,6 +18,7 @@ use crate::log::submission::Pending;
 use crate::log::window::run::Answer;
 use crate::log::windows::{WindowKey, Windows};
 use crate::mutant::{self, Mutant};
+use crate::tail::restoring::Bounds;
 
 impl Sequencer {
     /// Writes what waits, up to about `bytes_max`, as rows of the commit that is under way from now on.
@@ -163,8 +164,8 @@ fn write(
     });
     // Each commit names the topics that it refers to, so that none needs another.
     let last = ends.entry(number).or_insert_with(|| {
-        let (gone, last) = topic.tail.stored_bounds();
-        scribe.topic(&TopicRow { number, name: topic.name.as_str(), gone, last });
+        let Bounds { gone, last, removals_gone } = topic.tail.stored_bounds();
+        scribe.topic(&TopicRow { number, name: topic.name.as_str(), gone, last, removals_gone });
         last
     });
     let window = pending.numbered.filter(|_| !mutant::active(Mutant::WindowNotStored));

@@ -45,24 +45,30 @@ impl Sequencer {
             // An earlier try had its answers. Where they are lost, what became of all of it is known and not where.
             Meets::Itself => self.ask_each(now, batch, Code::OutcomeForgotten),
             Meets::Obstacle => self.keep_out(batch, &verdicts),
-            Meets::Nothing if batch.iter().any(|submission| matches!(submission.wish, Wish::Refuse(_))) => {
-                self.use_up(now, batch, |wish| match wish {
-                    Wish::Append | Wish::Void => Code::BatchRefused,
-                    Wish::Refuse(code) => code,
-                });
-            }
-            Meets::Nothing => {
-                if let Some(code) = self.keeps_out(batch) {
-                    return self.refuse_whole(batch, |index| match index {
-                        0 => Fate::Refused { code, consumed: false },
-                        _ => Fate::KeptOut(code),
-                    });
-                }
-                for (before, submission) in batch.iter().enumerate() {
-                    let beside = Beside { before, behind: batch.len() - before - 1 };
-                    self.place(now, submission, beside, self.outcome_of(submission));
-                }
-            }
+            Meets::Nothing => self.take_whole(now, &self.conditioned_whole(now, batch)),
+        }
+    }
+
+    /// Takes all publishes of a batch unless one is refused: nothing that is known of them stands against it.
+    fn take_whole(&mut self, now: Millis, batch: &[Submission<'_>]) {
+        let is_refused =
+            |submission: &Submission<'_>| matches!(submission.wish, Wish::Refuse(_) | Wish::Fail(_));
+        if batch.iter().any(is_refused) {
+            self.use_up(now, batch, |wish| match wish {
+                Wish::Append | Wish::Void => Wish::Refuse(Code::BatchRefused),
+                refused => refused,
+            });
+            return;
+        }
+        if let Some(code) = self.keeps_out(batch) {
+            return self.refuse_whole(batch, |index| match index {
+                0 => Fate::Refused { code, consumed: false },
+                _ => Fate::KeptOut(code),
+            });
+        }
+        for (before, submission) in batch.iter().enumerate() {
+            let beside = Beside { before, behind: batch.len() - before - 1 };
+            self.place(now, submission, beside, self.outcome_of(submission));
         }
     }
 
@@ -77,7 +83,7 @@ impl Sequencer {
         match Meets::of(&verdicts).max(met) {
             Meets::Itself => self.ask_each(now, part, code),
             Meets::Obstacle => self.keep_out(part, &verdicts),
-            Meets::Nothing => self.use_up(now, part, |_| code),
+            Meets::Nothing => self.use_up(now, part, |_| Wish::Refuse(code)),
         }
     }
 
@@ -87,9 +93,9 @@ impl Sequencer {
     }
 
     /// Refuses all for good. All are next: nothing else is in the way of that, so that it is never one without the other.
-    fn use_up(&mut self, now: Millis, batch: &[Submission<'_>], code: impl Fn(Wish) -> Code) {
+    fn use_up(&mut self, now: Millis, batch: &[Submission<'_>], wish: impl Fn(Wish) -> Wish) {
         for submission in batch {
-            let refused = submission.refused(code(submission.wish));
+            let refused = submission.wishing(wish(submission.wish));
             self.place(now, &refused, Beside::default(), self.outcome_of(submission));
         }
     }

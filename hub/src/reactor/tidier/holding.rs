@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use tidewire_hub_core::frames::scan::{Frame, Item, Scan};
 use tidewire_hub_core::frames::{CommitNumber, FRAME_HEADER_BYTES, Merged, SegmentNumber};
 use tidewire_hub_core::log::rows::tidying::{Kept, tidy};
+use tidewire_hub_core::record::Record;
 use tidewire_hub_core::topic::Topic;
 use tidewire_protocol::number::Offset;
 
@@ -35,6 +36,8 @@ struct Span {
     last: Offset,
     /// What they would take if they were written again.
     bytes: u64,
+    /// Others of the topic that come later make some of them unneeded.
+    keeps_latest: bool,
 }
 
 /// Topics by their numbers.
@@ -50,21 +53,25 @@ struct Reading<'t> {
     /// How many there are.
     count: u64,
     is_whole: bool,
+    /// No other segment holds anything older, or all that do are read with it.
+    is_oldest: bool,
 }
 
 impl Holding {
     /// Reads a segment, and writes what is needed of it where it is to be merged. It remembers so many topics at most.
-    /// All that have messages here are to be among the `topics`, but those that went.
+    /// All that have messages here are to be among the `topics`, but those that went. Whether it is the oldest decides what of
+    /// removed keys is needed.
     pub(super) fn read(
         files: &Files,
-        number: SegmentNumber,
+        (number, is_oldest): (SegmentNumber, bool),
         topics: &Topics,
         spans_max: usize,
         mut merging: Option<&mut Merging>,
     ) -> io::Result<Self> {
         let mut bytes = Vec::new();
         files.read(number, &mut bytes)?;
-        let mut reading = Reading { topics, seen: BTreeMap::new(), commits: None, count: 0, is_whole: true };
+        let (seen, commits, count, is_whole) = (BTreeMap::new(), None, 0, true);
+        let mut reading = Reading { topics, seen, commits, count, is_whole, is_oldest };
         let scan = Scan::new(files.directory(), number, &bytes, CommitNumber(0));
         let merged = scan.merged();
         let mut out = Vec::new();
@@ -148,7 +155,13 @@ impl Holding {
         let mut live = self.rest_bytes;
         self.spans.retain_mut(|span| {
             let Some(topic) = span.topic.upgrade() else { return false };
-            let gone = topic.tail.stored_bounds().0;
+            let gone = topic.tail.stored_bounds().gone;
+            if span.keeps_latest {
+                // A removal may be needed that nobody remembers: while that is open, not all goes.
+                let kept = topic.tail.kept_bytes(span.first, span.last).max(1);
+                live += if gone < span.last { kept.min(span.bytes) } else { 0 };
+                return gone < span.last;
+            }
             if gone >= span.first && gone < span.last {
                 let (all, left) = (span.last.0 - span.first.0 + 1, span.last.0 - gone.0);
                 let part = u128::from(span.bytes) * u128::from(left) / u128::from(all);
@@ -166,10 +179,10 @@ impl Reading<'_> {
         let first = self.commits.map_or(frame.number, |(first, _)| first);
         self.commits = Some((first, frame.number));
         self.count += 1;
-        let Self { topics, seen, is_whole, .. } = self;
-        let kept = tidy(frame.body, out, |topic, offset| {
+        let Self { topics, seen, is_whole, is_oldest, .. } = self;
+        let kept = tidy(frame.body, out, |topic, record| {
             let known = seen.entry(topic).or_insert_with(|| Span::none(topics.get(&topic)?));
-            known.as_ref().is_some_and(|(gone, _)| *gone < offset)
+            known.as_ref().is_some_and(|(gone, span)| *gone < record.offset && span.needs(record, *is_oldest))
         });
         *is_whole &= kept.is_ok();
         let mut header = FRAME_HEADER_BYTES;
@@ -184,9 +197,16 @@ impl Reading<'_> {
 impl Span {
     /// What of a topic is gone, and no message of it.
     fn none(topic: &Weak<Topic>) -> Option<(Offset, Self)> {
-        let gone = topic.upgrade()?.tail.stored_bounds().0;
+        let known = topic.upgrade()?;
+        let (gone, keeps_latest) = (known.tail.stored_bounds().gone, known.tail.keeps_latest());
         let topic = Weak::clone(topic);
-        Some((gone, Self { topic, first: Offset(0), last: Offset(0), bytes: 0 }))
+        Some((gone, Self { topic, first: Offset(0), last: Offset(0), bytes: 0, keeps_latest }))
+    }
+
+    /// Whether a message is needed that is not gone by its topic's bounds.
+    fn needs(&self, record: &Record<'_>, is_oldest: bool) -> bool {
+        let needs = |topic: Arc<Topic>| topic.tail.needs(record.offset, record.ext, is_oldest);
+        !self.keeps_latest || self.topic.upgrade().is_some_and(needs)
     }
 
     fn add(&mut self, offset: Offset, bytes: u64) {

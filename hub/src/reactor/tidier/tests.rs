@@ -18,6 +18,7 @@ use tidewire_hub_core::log::rows::writing::Scribe;
 use tidewire_hub_core::log::rows::{MessageRow, Row, TopicRow};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::record::Record;
+use tidewire_hub_core::tail::restoring::Bounds;
 use tidewire_hub_core::topics::found::Found;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::code::Content;
@@ -54,7 +55,7 @@ struct Model {
 }
 
 fn empty_topics() -> Arc<Topics> {
-    let keep_all = Retention { none: false, count: None, bytes: None, age_ms: None };
+    let keep_all = Retention::ALL;
     let rule = TopicRule { pattern: Pattern::parse(">").unwrap(), retention: keep_all, log: DISK_LOG };
     let settings = Settings { limits: Limits::default(), access: Access::open(), rules: vec![rule], boot: 0 };
     let disk = Engine::Disk(Disk::default());
@@ -82,7 +83,7 @@ impl Rig {
             let model = &mut self.model[*topic];
             if !std::mem::replace(&mut named[*topic], true) {
                 let (gone, last) = (Offset(model.gone), Offset(model.last));
-                scribe.topic(&TopicRow { number, name: &name, gone, last });
+                scribe.topic(&TopicRow { number, name: &name, gone, last, removals_gone: Offset(0) });
             }
             let payload = vec![b'x'; *length];
             let record = Record {
@@ -114,7 +115,8 @@ impl Rig {
         let mut scribe = Scribe::new(&mut body);
         for (topic, model) in self.model.iter().enumerate().filter(|(_, model)| model.last > 0) {
             let (gone, last) = (Offset(model.gone), Offset(model.last));
-            scribe.topic(&TopicRow { number: topic as u64 + 1, name: &format!("t.{topic}"), gone, last });
+            let (number, name, removals_gone) = (topic as u64 + 1, format!("t.{topic}"), Offset(0));
+            scribe.topic(&TopicRow { number, name: &name, gone, last, removals_gone });
         }
         let since = self.store.next().0;
         scribe.told(since);
@@ -132,8 +134,10 @@ impl Rig {
         }
         let stored = self.topics.stored_topics(DISK_LOG);
         if let Some(topic) = stored.get(&(topic as u64 + 1)).and_then(Weak::upgrade) {
-            topic.tail.restore_bounds(Offset(model.gone), Offset(model.last));
-            assert_eq!(topic.tail.stored_bounds(), (Offset(model.gone), Offset(model.last)));
+            let (gone, last) = (Offset(model.gone), Offset(model.last));
+            let bounds = Bounds { gone, last, removals_gone: Offset(0) };
+            topic.tail.restore_bounds(bounds);
+            assert_eq!(topic.tail.stored_bounds(), bounds);
         }
     }
 
@@ -169,7 +173,7 @@ impl Rig {
         let _ = opening.end();
         for (number, topic) in topics.stored_topics(DISK_LOG) {
             let model = &model[usize::try_from(number).unwrap() - 1];
-            let (gone, last) = topic.upgrade().unwrap().tail.stored_bounds();
+            let Bounds { gone, last, .. } = topic.upgrade().unwrap().tail.stored_bounds();
             assert!(gone.0 <= model.gone && last.0 == model.last, "{number}: {gone} {last} {model:?}");
         }
         let tidier = Tidier::new(Arc::clone(&topics), store.files(), SEGMENT_BYTES).unwrap();

@@ -172,6 +172,7 @@ impl Listening {
             | GapReason::Forgotten
             | GapReason::BeyondEnd
             | GapReason::TooSlow
+            | GapReason::Compacted
             | GapReason::Unknown => return Err(format!("a gap that has no cause: {gap:?}")),
         }
         self.places[slot].excused.push((gap.from.0, gap.to.0));

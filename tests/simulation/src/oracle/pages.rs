@@ -89,7 +89,7 @@ impl Oracle {
             (Some(GapReason::EpochChanged), _) => asked.is_none(),
             (Some(GapReason::BeyondEnd), _) => asked.is_some_and(|asked| asked.offset > after),
             (Some(GapReason::Retention | GapReason::Forgotten), _) => !self.keeps_all,
-            (Some(GapReason::TooSlow | GapReason::Unknown), _) => false,
+            (Some(GapReason::TooSlow | GapReason::Compacted | GapReason::Unknown), _) => false,
             // The gap of another log stands for this one too.
             (None, Some(_)) => true,
             (None, None) => !is_moved,

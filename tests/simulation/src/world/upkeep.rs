@@ -41,7 +41,7 @@ impl World {
     fn check_age(&mut self, topic: usize) {
         let Some(hub) = &self.hub else { return };
         let retention = self.setup.rule_of(topic).map(|rule| rule.retention);
-        let Some(Retention { none: false, count: None, bytes: None, age_ms: Some(age_ms) }) = retention
+        let Some(Retention { none: false, count: None, bytes: None, age_ms: Some(age_ms), .. }) = retention
         else {
             return;
         };

@@ -167,6 +167,7 @@ impl Listening {
             | GapReason::Retention
             | GapReason::Forgotten
             | GapReason::TooSlow
+            | GapReason::Compacted
             | GapReason::Unknown => Err(format!("ready with {gap:?}")),
         }
     }

@@ -1,0 +1,323 @@
+//! Which message of each key is its latest, in the tail of a topic that keeps only those. What was replaced goes out of the
+//! tail bit by bit, as more is: a tail holds about twice as much as is needed at most.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tidewire_protocol::attributes::Attributes;
+use tidewire_protocol::block as wire;
+use tidewire_protocol::number::Offset;
+
+use crate::block::Entry;
+use crate::clock::Millis;
+use crate::ledger::{Account, Charge, Kind};
+use crate::sync::lock;
+use crate::tail::sealed::thinning::Form;
+use crate::tail::{State, Tail};
+
+/// The latest of each key.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    keys: HashMap<Box<str>, Known>,
+    /// Messages that are numbered and not seen yet, and whether they remove their key.
+    staged: BTreeMap<(Box<str>, Offset), bool>,
+    /// Those with a time to live: when it is over, by the time that messages are given.
+    ends: BTreeMap<(u64, Offset), Box<str>>,
+    /// Everything up to here was looked at in this round.
+    hand: Offset,
+    /// The tail's last message when the round began: what that replaced goes in this round.
+    round_upto: Offset,
+    /// About so many messages are there that were replaced.
+    replaced: u64,
+    /// So many keys are removed and still known.
+    removals: u64,
+    /// So many bytes were replaced for which nothing was looked at yet.
+    debt: usize,
+    /// The newest removal that was dropped: who stands before it may have missed it.
+    removals_gone: Offset,
+}
+
+/// What is known of a key.
+#[derive(Debug)]
+struct Known {
+    offset: Offset,
+    removed: bool,
+    published_ms: u64,
+    /// When it expires; the largest number if never.
+    ends_ms: u64,
+    /// To who brought it.
+    charge: Charge,
+}
+
+/// A key whose value has expired, and where that is.
+#[derive(Debug, Clone)]
+pub struct Expired {
+    /// The key.
+    pub key: Box<str>,
+    /// Its latest message.
+    pub version: Offset,
+    /// Who brought that.
+    pub account: Arc<Account>,
+}
+
+impl Tail {
+    /// Whether it keeps only the latest message of each key.
+    #[must_use]
+    pub fn keeps_latest(&self) -> bool {
+        self.terms.keep.removals_ms.is_some()
+    }
+
+    /// The latest message of a key, of those that are numbered; `None` if it has no value.
+    #[must_use]
+    pub fn version(&self, now: Millis, key: &str) -> Option<Offset> {
+        let given_ms = self.terms.calendar.at(now).0;
+        let state = lock(&self.state);
+        let latest = state.latest.as_ref()?;
+        if let Some((offset, removed)) = latest.staged_of(key) {
+            return Some(offset).filter(|_| !removed);
+        }
+        let known = latest.keys.get(key)?;
+        let stands = !known.removed && known.ends_ms > given_ms && known.offset > state.cached_from;
+        stands.then_some(known.offset)
+    }
+
+    /// A message is numbered, and will be seen later.
+    pub fn stage(&self, offset: Offset, ext: &[u8]) {
+        if !self.keeps_latest() {
+            return;
+        }
+        let attributes = Attributes::take(ext).unwrap_or_default();
+        let mut state = lock(&self.state);
+        let latest = state.latest.get_or_insert_default();
+        latest.staged.insert((attributes.key.as_ref().into(), offset), attributes.remove);
+    }
+
+    /// A message that was numbered will never be seen.
+    pub fn unstage(&self, offset: Offset, ext: &[u8]) {
+        if !self.keeps_latest() {
+            return;
+        }
+        let attributes = Attributes::take(ext).unwrap_or_default();
+        if let Some(latest) = &mut lock(&self.state).latest {
+            latest.staged.remove(&(Box::from(&*attributes.key), offset));
+        }
+    }
+
+    /// Whether a message that is stored is still needed, where nothing older than it is stored, or something may be.
+    #[must_use]
+    pub fn needs(&self, offset: Offset, ext: &[u8], is_oldest: bool) -> bool {
+        let state = lock(&self.state);
+        if !self.keeps_latest() || offset <= state.cached_from {
+            return offset > state.cached_from;
+        }
+        let attributes = Attributes::take(ext).unwrap_or_default();
+        let known = state.latest.as_ref().and_then(|latest| latest.keys.get(&*attributes.key));
+        match known {
+            Some(known) => known.offset <= offset,
+            // A value that it removed may be left somewhere, and must not come back.
+            None => attributes.remove && !is_oldest,
+        }
+    }
+
+    /// Bytes of what is kept between two messages, both counted, about.
+    #[must_use]
+    pub fn kept_bytes(&self, first: Offset, last: Offset) -> u64 {
+        lock(&self.state).held_between(Offset(first.0.saturating_sub(1)), last).bytes
+    }
+
+    /// The newest removal that was dropped: whoever stands before it, and began to read before that, may have missed it.
+    #[must_use]
+    pub fn removals_gone(&self) -> Offset {
+        lock(&self.state).removals_gone()
+    }
+
+    /// Some keys whose values have expired and were not removed yet.
+    #[must_use]
+    pub fn expired_keys(&self, now: Millis, max: usize) -> Vec<Expired> {
+        let given_ms = self.terms.calendar.at(now).0;
+        let state = lock(&self.state);
+        let Some(latest) = &state.latest else { return Vec::new() };
+        let ended = latest.ends.iter().take_while(|((ends_ms, _), _)| *ends_ms <= given_ms);
+        let ended = ended.filter(|(_, key)| latest.staged_of(key).is_none()).take(max);
+        let mut expired = Vec::new();
+        for ((_, version), key) in ended {
+            if let Some(known) = latest.keys.get(key) {
+                let account = Arc::clone(known.charge.account());
+                expired.push(Expired { key: key.clone(), version: *version, account });
+            }
+        }
+        expired
+    }
+
+    /// Drops some of what was replaced, and removals that are old.
+    pub(super) fn drop_replaced(&self, state: &mut State, now: Millis, bytes: usize) {
+        let Some(removals_ms) = self.terms.keep.removals_ms else { return };
+        let State { sealed, latest: Some(latest), open: None, .. } = state else { return };
+        if latest.replaced == 0 && latest.removals == 0 {
+            return;
+        }
+        let oldest_ms = self.terms.calendar.at(Millis(now.0.saturating_sub(removals_ms))).0;
+        // What came since the round began waits for the next: else one that is written to all the time would never end.
+        if latest.hand >= latest.round_upto || sealed.run_after(latest.hand, bytes).0.is_empty() {
+            (latest.hand, latest.round_upto) = (Offset(0), state.last);
+        }
+        let (places, is_cold) = sealed.run_after(latest.hand, bytes);
+        let Some(last) = places.end.checked_sub(1).and_then(|place| sealed.from(place).next()) else {
+            return;
+        };
+        latest.hand = last.last;
+        let bytes_max = if is_cold { self.terms.keep.block_bytes } else { 0 };
+        let form = Form { tail: self.number, log: self.log, bytes_max };
+        let link = sealed.thin(places, form, |record| latest.stays(record, oldest_ms));
+        state.link = link.unwrap_or(state.link);
+    }
+
+    /// Drops what was replaced of what comes after a place, about so much of it: for a reader who is too slow for more than
+    /// the latest.
+    pub fn conflate(&self, now: Millis, cursor: Offset, bytes: usize) {
+        let mut state = lock(&self.state);
+        self.seal(&mut state);
+        self.drop_expired(&mut state, now);
+        let State { sealed, latest: Some(latest), .. } = &mut *state else { return };
+        if latest.replaced == 0 {
+            return;
+        }
+        let (places, is_cold) = sealed.run_after(cursor, bytes);
+        if places.is_empty() {
+            return;
+        }
+        let bytes_max = if is_cold { self.terms.keep.block_bytes } else { 0 };
+        let form = Form { tail: self.number, log: self.log, bytes_max };
+        let link = sealed.thin(places, form, |record| latest.stays(record, 0));
+        state.link = link.unwrap_or(state.link);
+    }
+
+    /// Drops as much of what was replaced as is due.
+    pub(super) fn drop_due(&self, state: &mut State, now: Millis) {
+        let step = self.terms.keep.block_bytes;
+        if let Some(latest) = &mut state.latest
+            && latest.debt >= step
+            && state.open.is_none()
+        {
+            let due = (latest.debt / step).min(STEPS_AT_ONCE) * step;
+            latest.debt -= due;
+            self.drop_replaced(state, now, due);
+        }
+    }
+
+    /// As it is appended, a message becomes the latest of its key.
+    pub(super) fn take_latest(&self, state: &mut State, entry: &Entry<'_>, account: &Arc<Account>) {
+        if self.keeps_latest() {
+            state.latest.get_or_insert_default().take(entry, account);
+        }
+    }
+}
+
+impl State {
+    pub(super) fn removals_gone(&self) -> Offset {
+        self.latest.as_ref().map_or(Offset(0), |latest| latest.removals_gone)
+    }
+
+    /// Removals up to there were dropped in an earlier life of the hub.
+    pub(super) fn restore_removals(&mut self, gone: Offset) {
+        if gone > Offset(0) {
+            let latest = self.latest.get_or_insert_default();
+            latest.removals_gone = latest.removals_gone.max(gone);
+        }
+    }
+}
+
+impl Latest {
+    fn staged_of(&self, key: &str) -> Option<(Offset, bool)> {
+        if self.staged.is_empty() {
+            return None;
+        }
+        let (from, to) = ((Box::from(key), Offset(0)), (Box::from(key), Offset(u64::MAX)));
+        self.staged.range(from..=to).next_back().map(|((_, offset), removed)| (*offset, *removed))
+    }
+
+    fn take(&mut self, entry: &Entry<'_>, account: &Arc<Account>) {
+        let attributes = Attributes::take(entry.head.ext).unwrap_or_default();
+        let key: &str = &attributes.key;
+        if !self.staged.is_empty() {
+            self.staged.remove(&(Box::from(key), entry.offset));
+        }
+        let published_ms = entry.head.published_at_ms;
+        let ends_ms = match attributes.ttl_ms {
+            0 => u64::MAX,
+            ttl_ms => published_ms.saturating_add(ttl_ms),
+        };
+        let mut known = Known {
+            offset: entry.offset,
+            removed: attributes.remove,
+            published_ms,
+            ends_ms,
+            charge: Charge::new(account, Kind::Messages),
+        };
+        known.charge.set(known.bytes(key));
+        self.removals += u64::from(known.removed);
+        if known.expires() {
+            self.ends.insert((ends_ms, entry.offset), key.into());
+        }
+        if let Some(before) = self.keys.insert(key.into(), known) {
+            self.let_go(&before);
+            self.replaced += 1;
+            // Whoever replaces a byte pays for looking at two.
+            self.debt = self.debt.saturating_add(2 * (entry.len() + HEAD_BYTES));
+        }
+    }
+
+    /// Whether a message is its key's latest, and no removal of long ago. One that is known no more is forgotten.
+    fn stays(&mut self, record: &wire::Record<'_>, oldest_ms: u64) -> bool {
+        let attributes = Attributes::take(record.ext).unwrap_or_default();
+        let known = self.keys.get(&*attributes.key).filter(|known| known.offset == record.offset);
+        let Some(known) = known else {
+            self.replaced = self.replaced.saturating_sub(1);
+            return false;
+        };
+        // Only behind all that it removed, which went before it in this round.
+        if known.removed && known.published_ms < oldest_ms && record.offset <= self.round_upto {
+            self.removals_gone = self.removals_gone.max(record.offset);
+            self.forget(record);
+            return false;
+        }
+        true
+    }
+
+    /// A message goes: it is the latest of its key no more.
+    pub(super) fn forget(&mut self, record: &wire::Record<'_>) {
+        let attributes = Attributes::take(record.ext).unwrap_or_default();
+        let key: &str = &attributes.key;
+        if self.keys.get(key).is_none_or(|known| known.offset != record.offset) {
+            self.replaced = self.replaced.saturating_sub(1);
+        } else if let Some(known) = self.keys.remove(key) {
+            self.let_go(&known);
+        }
+    }
+
+    fn let_go(&mut self, known: &Known) {
+        self.removals -= u64::from(known.removed);
+        if known.expires() {
+            self.ends.remove(&(known.ends_ms, known.offset));
+        }
+    }
+}
+
+impl Known {
+    const fn expires(&self) -> bool {
+        self.ends_ms < u64::MAX && !self.removed
+    }
+
+    /// About what it takes.
+    const fn bytes(&self, key: &str) -> usize {
+        let times = if self.expires() { 2 } else { 1 };
+        times * (key.len() + KNOWN_BYTES)
+    }
+}
+
+/// So many blocks are looked at with one publish at most: a block that fills up has two of them looked at, and a little more.
+const STEPS_AT_ONCE: usize = 4;
+/// What stands before a payload, about.
+const HEAD_BYTES: usize = 16;
+/// What a key takes besides its bytes, about.
+const KNOWN_BYTES: usize = size_of::<Known>() + 48;
