@@ -22,6 +22,8 @@ use crate::reactor::desk::Desk;
 
 mod messages;
 
+mod attributes;
+
 mod pages;
 
 mod topics;

@@ -7,6 +7,7 @@ use core::fmt;
 
 use crate::binary::BadFrame;
 use crate::field::{self, Field, Value};
+use crate::number::NUMBER_MAX;
 use crate::varint;
 
 /// A message's attributes; most messages have none.
@@ -31,6 +32,8 @@ pub struct Headers<'a>(Cow<'a, [u8]>);
 pub enum BadAttribute {
     /// A key is longer than [`KEY_BYTES_MAX`], or has control characters.
     Key,
+    /// A time to live beyond all numbers.
+    Ttl,
     /// A removal without a key.
     RemoveWithoutKey,
     /// More than [`HEADERS_MAX`], or more than [`HEADERS_BYTES_MAX`] bytes.
@@ -47,6 +50,7 @@ impl fmt::Display for BadAttribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key => write!(f, "a key has at most {KEY_BYTES_MAX} bytes and no control characters"),
+            Self::Ttl => write!(f, "a time to live has at most {NUMBER_MAX} milliseconds"),
             Self::RemoveWithoutKey => f.write_str("a removal names the key that is removed"),
             Self::TooManyHeaders => {
                 write!(f, "a message has at most {HEADERS_MAX} headers of {HEADERS_BYTES_MAX} bytes in all")
@@ -110,6 +114,9 @@ impl<'a> Attributes<'a> {
     pub fn check(&self) -> Result<(), BadAttribute> {
         if self.key.len() > KEY_BYTES_MAX || self.key.chars().any(char::is_control) {
             return Err(BadAttribute::Key);
+        }
+        if self.ttl_ms > NUMBER_MAX {
+            return Err(BadAttribute::Ttl);
         }
         if self.remove && self.key.is_empty() {
             return Err(BadAttribute::RemoveWithoutKey);

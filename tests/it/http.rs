@@ -115,7 +115,7 @@ fn several_are_published_together_or_not_at_all() {
         (json!([{"topic": "a.b"}]), json!(0), "one of"),
         (json!([{"topic": "a.b", "text": "x", "content": "json"}]), json!(0), "something else"),
         (json!([{"topic": "a.b", "base64": "?"}]), json!(0), "base64"),
-        (json!([{"topic": "a.b", "data": 1, "key": "x"}]), Value::Null, "unknown field"),
+        (json!([{"topic": "a.b", "data": 1, "keys": "x"}]), Value::Null, "unknown field"),
         (json!([]), Value::Null, "1 to 1000"),
         (json!(vec![json!({"topic": "a.b", "data": 1}); 1_001]), Value::Null, "1 to 1000"),
     ] {

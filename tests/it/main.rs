@@ -9,6 +9,7 @@ mod layers;
 mod acme;
 mod activation;
 mod admin;
+mod attributes;
 mod claims;
 mod command_line;
 mod configuration;

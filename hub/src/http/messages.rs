@@ -5,7 +5,8 @@ use std::fmt;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::ETAG;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -16,11 +17,14 @@ use sha2::{Digest as _, Sha256};
 use tidewire_hub_core::calls::Placed;
 use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
 use tidewire_hub_core::limits::of_bearer::Bound;
+use tidewire_protocol::attributes::Headers;
 use tidewire_protocol::client_frame::Batch;
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::number::ProducerId;
+use tidewire_protocol::position::Position;
 use utoipa::ToSchema;
 
+use crate::http::attributes::{self, Beside};
 use crate::http::body::{self, Whole, content_of, essence};
 use crate::http::callers;
 use crate::http::problem::Problem;
@@ -66,6 +70,20 @@ struct One<'a> {
     #[serde(borrow)]
     base64: Option<Cow<'a, str>>,
     content: Option<Content>,
+    #[serde(borrow, default)]
+    key: Cow<'a, str>,
+    #[serde(default)]
+    headers: Headers<'a>,
+    #[serde(default)]
+    ttl_ms: u64,
+    #[serde(default)]
+    remove: bool,
+    #[serde(borrow)]
+    if_version: Option<Cow<'a, str>>,
+    #[serde(default)]
+    if_absent: bool,
+    #[serde(borrow)]
+    durability: Option<Cow<'a, str>>,
 }
 
 /// Publishes a message: the body is its payload, and `Content-Type` says what that is.
@@ -74,6 +92,12 @@ struct One<'a> {
     params(
         ("topic" = String, Path, description = "Where to"),
         ("idempotency-key" = Option<String>, Header, description = "Has it land once however often it is sent", min_length = 1, max_length = 256),
+        ("tidewire-key" = Option<String>, Header, description = "What it is about", max_length = 255),
+        ("tidewire-remove" = Option<bool>, Header, description = "Its key has no value any more"),
+        ("tidewire-ttl" = Option<String>, Header, description = "For how long it is worth anything, such as 10s"),
+        ("tidewire-durability" = Option<String>, Header, description = "What is to hold when it is answered: memory or synced"),
+        ("if-match" = Option<String>, Header, description = "EPOCH:OFFSET: only if that is its key's latest message"),
+        ("if-none-match" = Option<String>, Header, description = "*: only if its key has no value"),
     ),
     request_body(description = "The payload; there is an empty one", content(
         (serde_json::Value = "application/json"), (String = "text/plain"), (BytesShape = "application/octet-stream"), (BytesShape = "application/cbor"),
@@ -91,12 +115,21 @@ pub(super) async fn publish(
     let limits = api.desk().topics().limits();
     let bytes_max = visitor.caller.at_most(Bound::MessageBytes, limits.message_bytes_max);
     let whole = body::read(&parts.headers, body, bytes_max, &visitor.account, limits).await?;
-    body::check(content, &whole.bytes)?;
-    let message = NewMessage { topic: &topic, content, payload: &whole.bytes, ..NewMessage::default() };
+    let (attributes, terms) = attributes::of_headers(&parts.headers)?;
+    if !(attributes.remove && whole.bytes.is_empty()) {
+        body::check(content, &whole.bytes)?;
+    }
+    let has_key = !attributes.key.is_empty();
+    let message = NewMessage { topic: &topic, content, payload: &whole.bytes, attributes, terms };
     let producer = producer(&api, &parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &[message], producer).await;
     let placed = landed.map_err(|why| unpublished(why, false))?.pop().ok_or(Code::Internal)??;
-    Ok(answer::json(&Published::new(topic, placed)))
+    let version = Position { epoch: placed.epoch, offset: placed.offset };
+    let mut answer = answer::json(&Published::new(topic, placed));
+    if let Some(tag) = has_key.then(|| HeaderValue::from_str(&format!("\"{version}\"")).ok()).flatten() {
+        answer.headers_mut().insert(ETAG, tag);
+    }
+    Ok(answer)
 }
 
 /// Publishes 1 to 1,000 messages, all of them or none.
@@ -120,15 +153,11 @@ pub(super) async fn publish_several(State(api): State<Api>, request: Request) ->
     for (index, one) in several.messages.iter().enumerate() {
         payloads.push(one.payload().map_err(|problem| problem.of_message(index))?);
     }
-    let messages = several.messages.iter().zip(&payloads);
-    let messages: Vec<_> = messages
-        .map(|(one, (content, payload))| NewMessage {
-            topic: &one.topic,
-            content: *content,
-            payload,
-            ..NewMessage::default()
-        })
-        .collect();
+    let mut messages = Vec::with_capacity(several.messages.len());
+    for (index, (one, (content, payload))) in several.messages.iter().zip(&payloads).enumerate() {
+        let (attributes, terms) = one.beside().read().map_err(|problem| problem.of_message(index))?;
+        messages.push(NewMessage { topic: &one.topic, content: *content, payload, attributes, terms });
+    }
     let producer = producer(&api, &parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &messages, producer).await;
     let landed = landed.map_err(|why| unpublished(why, true))?;
@@ -197,6 +226,18 @@ impl Published {
 }
 
 impl One<'_> {
+    fn beside(&self) -> Beside<'_> {
+        Beside {
+            key: &self.key,
+            headers: &self.headers,
+            ttl_ms: self.ttl_ms,
+            remove: self.remove,
+            if_version: self.if_version.as_deref(),
+            if_absent: self.if_absent,
+            durability: self.durability.as_deref(),
+        }
+    }
+
     fn payload(&self) -> Result<(Content, Cow<'_, [u8]>), Problem> {
         let (content, payload) = match (self.data, &self.text, &self.base64) {
             (Some(data), None, None) => (Content::Json, Cow::Borrowed(data.get().as_bytes())),
@@ -207,6 +248,7 @@ impl One<'_> {
                     bytes.map_err(|error| Problem::bad_request(format!("`base64` is none: {error}")))?;
                 (self.content.unwrap_or(Content::Binary), Cow::Owned(bytes))
             }
+            (None, None, None) if self.remove => (Content::Json, Cow::Borrowed(&[][..])),
             _ => return Err(Problem::bad_request("a message has one of `data`, `text` and `base64`")),
         };
         if self.content.is_some_and(|said| said != content) {
@@ -214,7 +256,9 @@ impl One<'_> {
                 "`content` says something else than what the payload stands in",
             ));
         }
-        body::check(content, &payload)?;
+        if !(self.remove && payload.is_empty()) {
+            body::check(content, &payload)?;
+        }
         Ok((content, payload))
     }
 }

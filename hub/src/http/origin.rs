@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION,
-    HOST, HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
@@ -29,6 +29,7 @@ pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
     }
     let is_question =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let allowed = allowed(request.headers());
     let mut response =
         if is_question { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     let headers = response.headers_mut();
@@ -39,13 +40,21 @@ pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
     }
     if is_question {
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
-        headers.insert(
-            ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static("authorization, content-type, idempotency-key, last-event-id"),
-        );
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
     response
+}
+
+/// The headers that a page may send, among them those of messages that it asks for: their names are its own.
+fn allowed(asked: &HeaderMap) -> HeaderValue {
+    let asked = asked.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|names| names.to_str().ok());
+    let of_messages = asked.unwrap_or_default().split(',').map(str::trim);
+    let mut names = ALLOWED.to_owned();
+    for name in of_messages.filter(|name| name.starts_with(HEADER_PREFIX)) {
+        names = names + ", " + name;
+    }
+    HeaderValue::from_str(&names).unwrap_or(HeaderValue::from_static(ALLOWED))
 }
 
 /// Whether a request may be answered: of a page that may come, or of a program that may or has a token.
@@ -113,4 +122,7 @@ const NO_NAME: &str = "without a token ask by an address or `localhost`, or have
 /// Where events are, which a ticket is for.
 pub(super) const EVENTS: &str = "/v1/events";
 /// Headers that pages may read.
-const EXPOSED: &str = "retry-after, tidewire-next, tidewire-previous, tidewire-more";
+/// Requests' headers with this in front are their messages'.
+pub const HEADER_PREFIX: &str = "tidewire-header-";
+const EXPOSED: &str = "etag, retry-after, tidewire-next, tidewire-previous, tidewire-more";
+const ALLOWED: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, tidewire-durability, tidewire-key, tidewire-remove, tidewire-ttl, traceparent, tracestate";

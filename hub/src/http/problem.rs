@@ -9,6 +9,7 @@ use serde::Serialize;
 use tidewire_hub_core::credentials::Unwelcome;
 use tidewire_hub_core::session::telling::{Refusal, retry_after_ms};
 use tidewire_protocol::code::Code;
+use tidewire_protocol::position::Position;
 
 use crate::gate::NotNow;
 
@@ -20,6 +21,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     retry_after_ms: u64,
     index: Option<usize>,
+    current: Option<Position>,
 }
 
 /// As it is written. `type` is left out, which stands for "about:blank": the code tells more.
@@ -33,12 +35,14 @@ struct Body<'a> {
     retry_after_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<String>,
 }
 
 impl Problem {
     /// A request that breaks the rules of the API itself.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after_ms: 0, index: None }
+        Self { status, code, detail: detail.into(), retry_after_ms: 0, index: None, current: None }
     }
 
     /// A parameter, header or body that cannot be understood.
@@ -67,9 +71,9 @@ impl Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let Refusal { code, retry_after_ms, .. } = refusal;
-        let detail = code.sentence().into();
-        Self { status: status_of(code), code: code.name(), detail, retry_after_ms, index: None }
+        let Refusal { code, retry_after_ms, current, .. } = refusal;
+        let (status, code, detail) = (status_of(code), code.name(), code.sentence().into());
+        Self { status, code, detail, retry_after_ms, index: None, current }
     }
 }
 
@@ -94,9 +98,11 @@ impl From<Unwelcome> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, code, detail, retry_after_ms, index } = self;
+        let Self { status, code, detail, retry_after_ms, index, current } = self;
+        let current = current.map(|current| current.to_string());
         let title = status.canonical_reason().unwrap_or_default();
-        let body = Body { status: status.as_u16(), title, code, detail: &detail, retry_after_ms, index };
+        let body =
+            Body { status: status.as_u16(), title, code, detail: &detail, retry_after_ms, index, current };
         let text = serde_json::to_string(&body).unwrap_or_default();
         let mut response = (status, [(CONTENT_TYPE, "application/problem+json")], text).into_response();
         let headers = response.headers_mut();

@@ -82,7 +82,7 @@ impl Query {
     /// It is none, or too long.
     pub fn span(&self, name: &str, max: Duration) -> Result<Option<Duration>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let span = digits(text).map(Duration::from_secs).or_else(|| span(text)).filter(|span| *span <= max);
+        let span = span_or_seconds(text).filter(|span| *span <= max);
         let wrong = || {
             let most = max.as_secs();
             Problem::bad_request(format!("`{name}` is a span such as 10s, or seconds, {most} s at most"))
@@ -129,6 +129,11 @@ fn few(text: &str) -> Option<Vec<Position>> {
 pub fn written(places: &[Position]) -> String {
     let written: Vec<_> = places.iter().map(Position::to_string).collect();
     written.join(",")
+}
+
+/// A span of time such as `10s`, or a number of seconds.
+pub(super) fn span_or_seconds(text: &str) -> Option<Duration> {
+    digits(text).map(Duration::from_secs).or_else(|| span(text))
 }
 
 fn span(text: &str) -> Option<Duration> {

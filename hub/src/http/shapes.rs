@@ -26,6 +26,8 @@ pub struct ProblemShape {
     retry_after_ms: Option<u64>,
     /// Of several messages, the one that is the cause.
     index: Option<u64>,
+    /// Where a condition failed, the place of its key's latest message; absent if it has no value.
+    current: Option<String>,
 }
 
 /// A page of messages.
@@ -63,6 +65,14 @@ pub(super) struct MessageShape {
     base64: Option<String>,
     /// What the bytes are.
     content: Option<ContentShape>,
+    /// What it is about.
+    key: Option<String>,
+    /// Names and values.
+    headers: Option<BTreeMap<String, String>>,
+    /// For so many milliseconds after `published_at` it is worth anything.
+    ttl_ms: Option<u64>,
+    /// Its key has no value any more; then it may have no payload.
+    remove: Option<bool>,
 }
 
 /// What a payload is.
@@ -111,6 +121,29 @@ pub(super) struct NewMessageShape {
     text: Option<String>,
     base64: Option<String>,
     content: Option<ContentShape>,
+    /// What it is about.
+    #[schema(max_length = 255)]
+    key: Option<String>,
+    /// Names and values, 32 at most.
+    headers: Option<BTreeMap<String, String>>,
+    /// For so many milliseconds it is worth anything.
+    ttl_ms: Option<u64>,
+    /// Its key has no value any more; then it may have no payload.
+    remove: Option<bool>,
+    /// `EPOCH:OFFSET`: publish only if that is its key's latest message.
+    if_version: Option<String>,
+    /// Publish only if its key has no value.
+    if_absent: Option<bool>,
+    /// What is to hold when it is answered.
+    durability: Option<DurabilityShape>,
+}
+
+/// What may be asked for.
+#[derive(ToSchema)]
+#[schema(as = Durability, rename_all = "lowercase")]
+pub(super) enum DurabilityShape {
+    Memory,
+    Synced,
 }
 
 /// The answer of whatever is not answered as it wishes.
