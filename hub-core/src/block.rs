@@ -135,9 +135,9 @@ impl<'a> Entry<'a> {
 }
 
 impl Open {
-    /// An empty one that `first` answers for, but for what others bring.
+    /// An empty one that `first` answers for, but for what others bring; for messages of this kind.
     #[must_use]
-    pub fn new(first: &Arc<Account>) -> Self {
+    pub fn new(first: &Arc<Account>, kind: Kind) -> Self {
         Self {
             records: Vec::new(),
             count: 0,
@@ -149,7 +149,7 @@ impl Open {
             stale_at: NEVER,
             expires_ms: u64::MAX,
             topics: Vec::new(),
-            shares: Shares::new(first, size_of::<Self>()),
+            shares: Shares::new(first, kind, size_of::<Self>()),
         }
     }
 
@@ -270,7 +270,7 @@ impl Open {
         );
         let outer = Header::new(Opcode::Binary, header.len() + self.records.len());
         let bytes = [outer.as_bytes(), &header, &self.records].concat();
-        let mut shares = Shares::new(self.shares.first(), 0);
+        let mut shares = Shares::new(self.shares.first(), self.shares.kind(), 0);
         shares.reserve_for(&self.shares);
         self.brought().for_each(|(account, bytes)| shares.add(account, bytes));
         shares.set(bytes.len() + OVERHEAD_BYTES + shares.list_bytes());
@@ -299,6 +299,12 @@ impl Block {
     #[must_use]
     pub fn first_account(&self) -> &Arc<Account> {
         self.shares.first()
+    }
+
+    /// An empty one that goes on as this began.
+    #[must_use]
+    pub fn anew(&self) -> Open {
+        Open::new(self.first_account(), self.shares.kind())
     }
 
     /// Each account and how many bytes of messages it brought.

@@ -14,6 +14,9 @@ use crate::sync::{Mutex, lock};
 pub enum Kind {
     /// Messages, sealed or not: history, and tails of patterns.
     Messages,
+    /// The latest message of each key, sealed or not, in topics that keep those, and what is known of the keys: nothing that
+    /// goes where room is short.
+    Latest,
     /// Other encodings of them, which can be made again.
     Derived,
     /// Producers, and their windows on topics.
@@ -96,8 +99,9 @@ impl Kind {
     const COUNT: usize = Self::ALL.len();
 
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Messages,
+        Self::Latest,
         Self::Derived,
         Self::Windows,
         Self::Handles,
@@ -119,6 +123,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::Latest => "latest",
             Self::Derived => "derived",
             Self::Windows => "windows",
             Self::Handles => "handles",
@@ -295,7 +300,7 @@ impl Account {
     #[must_use]
     pub fn is_restricted(&self) -> bool {
         self.ledger.is_full()
-            && self.held(Kind::Messages) > FEW_BYTES
+            && self.held(Kind::Messages) + self.held(Kind::Latest) > FEW_BYTES
             && self.held_in_all() > self.ledger.level.load(Ordering::Relaxed)
     }
 

@@ -193,6 +193,12 @@ impl Limits {
     }
 
     /// So many of the 32 parts of a node. One that may hold next to nothing holds some bytes all the same.
+    /// Bytes of the latest messages of keys that may be held: half of a node, since none of it goes where room is short.
+    #[must_use]
+    pub fn latest_fit(&self) -> usize {
+        self.node_bytes_max / 2
+    }
+
     fn parts(&self, count: usize) -> usize {
         (self.node_bytes_max / 32).saturating_mul(count).max(LEAST_BYTES)
     }

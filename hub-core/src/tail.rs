@@ -13,7 +13,7 @@ use crate::block::shares;
 use crate::block::{Block, Entry, Open};
 use crate::calendar::Calendar;
 use crate::clock::{Millis, NEVER};
-use crate::ledger::Account;
+use crate::ledger::{Account, Kind};
 use crate::mark::Marks;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
@@ -246,11 +246,16 @@ impl Tail {
         self.drop_due(&mut state, now);
         self.take_latest(&mut state, entry, account);
         let prev = state.link;
-        let open = state.open.get_or_insert_with(|| Box::new(Open::new(account)));
+        let open = state.open.get_or_insert_with(|| Box::new(Open::new(account, self.kind())));
         open.append(prev, entry, account);
         (state.last, state.link, state.emptied_at) = (entry.offset, entry.offset, NEVER);
         self.marks.raise(wake);
         self.becomes_heavy(&mut state)
+    }
+
+    /// What its messages are charged for.
+    fn kind(&self) -> Kind {
+        if self.keeps_latest() { Kind::Latest } else { Kind::Messages }
     }
 
     /// Whether it holds so much now, and did not before, that some of it is to go first where room is short. What is the latest
@@ -386,7 +391,7 @@ impl State {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ledger::{Kind, Ledger};
+    use crate::ledger::Ledger;
     use crate::tail::letting_go::SMALL_BYTES;
     use tidewire_protocol::block::Head;
 

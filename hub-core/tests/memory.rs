@@ -84,7 +84,7 @@ fn blocks(accounts: u64, topics: usize, messages: u64) {
     let accounts: Vec<_> = (1..=accounts).map(|key| ledger.account(AccountKey(key.into()))).collect();
     let topics: Vec<Arc<str>> = (0..topics).map(|number| format!("t.{number}").into()).collect();
     let held = MEMORY.current_usage();
-    let mut open = Box::new(Open::new(&accounts[0]));
+    let mut open = Box::new(Open::new(&accounts[0], Kind::Messages));
     for number in 1..=messages {
         let at = number as usize;
         let topic = topics.get(at % topics.len().max(1));

@@ -8,6 +8,7 @@ use crate::ledger::{Account, Kind};
 /// What accounts are charged for a block; given back with it.
 #[derive(Debug)]
 pub struct Shares {
+    kind: Kind,
     first: Arc<Account>,
     /// Most blocks have none.
     others: Option<Box<Others>>,
@@ -27,14 +28,21 @@ struct Others {
 impl Shares {
     /// Those of a block of so many bytes that is `first`'s alone.
     #[must_use]
-    pub fn new(first: &Arc<Account>, bytes: usize) -> Self {
-        first.charge(Kind::Messages, bytes);
+    pub fn new(first: &Arc<Account>, kind: Kind, bytes: usize) -> Self {
+        first.charge(kind, bytes);
         Self {
+            kind,
             first: Arc::clone(first),
             others: None,
             first_bytes: bytes,
             given_back: AtomicBool::new(false),
         }
+    }
+
+    /// What they are charged for.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Who answers for what nobody else does.
@@ -60,7 +68,7 @@ impl Shares {
     pub fn set(&mut self, bytes: usize) {
         let theirs = self.others.as_ref().map_or(0, |others| others.bytes);
         let before = std::mem::replace(&mut self.first_bytes, bytes.saturating_sub(theirs));
-        self.first.change(Kind::Messages, before, self.first_bytes);
+        self.first.change(self.kind, before, self.first_bytes);
     }
 
     /// So many more bytes are those of `account`; what the first is charged, [`Self::set`] says when all are added.
@@ -81,7 +89,7 @@ impl Shares {
             }
         };
         others.bytes += more;
-        account.charge(Kind::Messages, more);
+        account.charge(self.kind, more);
     }
 
     /// Each account and what it brought, if messages take so many bytes in all.
@@ -96,9 +104,9 @@ impl Shares {
         if self.given_back.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.first.release(Kind::Messages, self.first_bytes);
+        self.first.release(self.kind, self.first_bytes);
         for (account, bytes) in self.others.iter().flat_map(|others| &others.shares) {
-            account.release(Kind::Messages, bytes + SHARE_BYTES);
+            account.release(self.kind, bytes + SHARE_BYTES);
         }
     }
 

@@ -29,7 +29,7 @@ use crate::tail::Tail;
 use crate::tail::heavy::Heavy;
 use crate::topic::Topic;
 
-mod conditions;
+pub mod conditions;
 
 mod judging;
 

@@ -10,7 +10,7 @@ use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::{Block, Entry, Open};
 use crate::clock::Millis;
-use crate::ledger::{Account, Charge};
+use crate::ledger::{Account, Charge, Kind};
 use crate::reading::gather::{Found, HEAD_BYTES, Held, STEP_NAMES};
 use crate::topic::Topic;
 
@@ -159,7 +159,7 @@ impl Merge {
     pub fn read(&mut self, now: Millis, form: &Form<'_>) -> Part {
         let mut filling = Filling {
             form,
-            open: Open::new(form.account),
+            open: Open::new(form.account, Kind::Messages),
             blocks: Vec::new(),
             bytes: 0,
             cursor: self.cursor,
@@ -311,7 +311,7 @@ impl Filling<'_> {
     fn seal(&mut self) {
         let Form { tail, log, account, .. } = *self.form;
         if !self.open.is_empty() {
-            let open = std::mem::replace(&mut self.open, Open::new(account));
+            let open = std::mem::replace(&mut self.open, Open::new(account, Kind::Messages));
             self.blocks.push(Arc::new(open.seal(tail, log)));
         }
     }

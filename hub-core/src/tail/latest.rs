@@ -252,7 +252,7 @@ impl Latest {
             removed: attributes.remove,
             published_ms,
             ends_ms,
-            charge: Charge::new(account, Kind::Messages),
+            charge: Charge::new(account, Kind::Latest),
         };
         known.charge.set(known.bytes(key));
         self.removals += u64::from(known.removed);

@@ -53,7 +53,10 @@ impl Tail {
         self.drop_due(&mut state, now);
         self.take_latest(&mut state, entry, account);
         let prev = state.link;
-        state.open.get_or_insert_with(|| Box::new(Open::new(account))).append(prev, entry, account);
+        state
+            .open
+            .get_or_insert_with(|| Box::new(Open::new(account, self.kind())))
+            .append(prev, entry, account);
         (state.last, state.link) = (entry.offset, entry.offset);
         self.becomes_heavy(&mut state)
     }

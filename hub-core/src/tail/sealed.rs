@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tidewire_protocol::number::{Offset, TailNumber};
 
+use crate::block::Block;
 use crate::block::shares;
-use crate::block::{Block, Open};
 use crate::clock::{Millis, NEVER};
 
 pub mod thinning;
@@ -262,7 +262,7 @@ impl Sealed {
             self.settled += 1;
             return;
         }
-        let mut open = Open::new(self.held[self.settled].block.first_account());
+        let mut open = self.held[self.settled].block.anew();
         self.held.range(self.settled..self.settled + taken).for_each(|held| open.append_all(&held.block));
         let merged = open.seal(tail, log);
         // Times count from the first of a block, so that messages of one that is merged may take more than before.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::clock::{Millis, NEVER};
 use crate::ledger::Kind;
 use crate::log::Log;
+use crate::log::sequencer::conditions::EXPIRED_AT_ONCE;
 use crate::names::directory::Aging;
 use crate::sync::lock;
 use crate::topic::Topic;
@@ -29,7 +30,7 @@ impl Topics {
             }
         }
         let generations: Vec<u64> = self.logs.iter().map(Log::generation).collect();
-        let mut unneeded = Vec::new();
+        let (mut unneeded, mut removals) = (Vec::new(), REMOVED_AT_ONCE);
         for topic in topics {
             topic.forget_fed(generations[usize::from(topic.log)]);
             if let Some(level) = level {
@@ -39,7 +40,7 @@ impl Topics {
                 }
             }
             if topic.tail.keeps_latest() {
-                self.remove_expired(now, &topic);
+                self.remove_expired(now, &topic, &mut removals);
             }
             let (gone, last) = topic.tail.age(now);
             if gone == last {
@@ -57,13 +58,19 @@ impl Topics {
         }
     }
 
-    /// Removes keys of a topic whose values have expired.
-    fn remove_expired(&self, now: Millis, topic: &Arc<Topic>) {
-        let mut log = self.log(topic.log).lock();
-        log.remove_expired(now, topic);
-        let wakes = log.deliver();
-        self.settle(now, log);
-        wakes.wake(&self.inboxes);
+    /// Removes keys of a topic whose values have expired, as many as are left of this sweep; the rest goes in the next round.
+    fn remove_expired(&self, now: Millis, topic: &Arc<Topic>, left: &mut usize) {
+        while *left > 0 {
+            let mut log = self.log(topic.log).lock();
+            let removed = log.remove_expired(now, topic);
+            let wakes = log.deliver();
+            self.settle(now, log);
+            wakes.wake(&self.inboxes);
+            *left = left.saturating_sub(removed);
+            if removed < EXPIRED_AT_ONCE {
+                return;
+            }
+        }
     }
 
     /// Makes room if the node is nearly full and the last look did not find too little, or much has come since.
@@ -147,6 +154,8 @@ impl Topics {
     }
 }
 
+/// So many keys whose values have expired are removed in one sweep: bounds how long a shard's loop waits for it.
+const REMOVED_AT_ONCE: usize = 4_096;
 /// What came so long ago is settled.
 const SETTLED_MS: u64 = 1_000;
 /// A full node that has taken so small a part more takes messages only of those who hold very little.

@@ -201,7 +201,7 @@ fn what_was_replaced_is_not_held_for_long() {
             hub.heard(live);
         }
         // A hundred keys of some 120 bytes, and as much again for what is known of each.
-        let held = hub.topics.ledger().held(Kind::Messages);
+        let held = hub.topics.ledger().held(Kind::Latest);
         assert!(held < 110_000, "{held} bytes, heard: {is_heard}");
         let mirror = Mirror::from(&mut hub, Start::Earliest);
         assert_eq!(mirror.entries.len(), 100);
@@ -504,4 +504,46 @@ fn who_is_too_slow_for_all_gets_the_latest() {
     assert_eq!(mirror.entries.len(), 4);
     assert!(mirror.entries["key0"].ends_with("40"));
     assert!(mirror.heard <= 6, "{} messages", mirror.heard);
+}
+
+#[test]
+fn who_sets_ever_more_keys_gets_half_of_what_is_left_and_takes_nothing_from_others() {
+    let limits = Limits { node_bytes_max: 4 << 20, ..small() };
+    let mut hub = Hub::new(limits.clone(), latest());
+    let (greedy, other) = (hub.client(1), hub.client(2));
+    hub.open(greedy, "map.a");
+    let value = "v".repeat(1_000);
+    let mut taken = 0;
+    for seq in 1..=4_000_u64 {
+        hub.say(greedy, &[set(taken + 1, &format!("key{seq}"), Some(&value))]);
+        taken += u64::from(outcomes(&mut hub, greedy)[0].1.is_none());
+    }
+    let held = hub.topics.ledger().held(Kind::Latest);
+    assert!(taken > 500 && held <= limits.node_bytes_max / 4 + 4_096, "{taken} keys, {held} bytes");
+    // Whoever is full can take away, and set again what it has.
+    hub.say(greedy, &[set(taken + 1, "key1", None)]);
+    assert_eq!(outcomes(&mut hub, greedy)[0].1, None);
+    hub.open(other, "a.b");
+    hub.publish(other, 1, b"goes on");
+    assert_eq!(hub.heard(other), [Heard::Acked(1, 1)]);
+    assert_eq!(Mirror::from(&mut hub, Start::Earliest).entries.len() as u64, taken - 1);
+}
+
+#[test]
+fn very_many_values_that_expire_at_once_go_in_steps() {
+    let mut hub = Hub::new(small(), latest());
+    let writer = hub.client(1);
+    hub.open(writer, "map.a");
+    for seq in 1..=10_000_u64 {
+        hub.say(writer, &[for_a_while(seq, &format!("key{seq}"), "v", 1_000_000)]);
+    }
+    hub.now = hub.now.plus(1_000_000);
+    let mut rounds = 0;
+    while hub.topics.metrics().published.value() < 20_000 {
+        rounds += 1;
+        hub.wait(5_000);
+        assert!(rounds < 5, "{} published", hub.topics.metrics().published.value());
+    }
+    assert!(rounds > 1, "no sweep is to take that long");
+    assert_eq!(Mirror::from(&mut hub, Start::Earliest).entries.len(), 0);
 }

@@ -79,8 +79,9 @@ impl Sequencer {
         submission.topic.tail.version(self.clock.max(now), &attributes.key).unwrap_or_default()
     }
 
-    /// Removes some keys of a topic whose values have expired. Those who follow it hear of it as of any removal.
-    pub fn remove_expired(&mut self, now: Millis, topic: &Arc<Topic>) {
+    /// Removes some keys of a topic whose values have expired. Those who follow it hear of it as of any removal. Tells how many.
+    pub fn remove_expired(&mut self, now: Millis, topic: &Arc<Topic>) -> usize {
+        let mut removed = 0;
         for expired in topic.tail.expired_keys(self.clock.max(now), EXPIRED_AT_ONCE) {
             let mut ext = Vec::new();
             Attributes { key: (&*expired.key).into(), remove: true, ..Attributes::default() }.put(&mut ext);
@@ -97,14 +98,16 @@ impl Sequencer {
                 record: Record { content: Content::Json, ext: &ext, ..Record::default() },
             };
             if self.keeps_out(std::slice::from_ref(&submission)).is_some() {
-                return;
+                break;
             }
             self.place(now, &submission, Beside::default(), None);
+            removed += 1;
         }
+        removed
     }
 }
 
-/// Bounds how long publishing waits; the rest goes in the next round.
-const EXPIRED_AT_ONCE: usize = 64;
+/// So many in one hold of the lock: bounds how long publishing waits.
+pub const EXPIRED_AT_ONCE: usize = 64;
 /// Nobody is told.
 const NOBODY: Address = Address { shard: 0, slot: 0, generation: 0, serial: crate::letter::Serial(0) };

@@ -1,5 +1,6 @@
 //! Whether there is room for publishes to wait.
 
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::code::Code;
 
 use crate::ledger::Kind;
@@ -22,8 +23,17 @@ impl Sequencer {
             self.engine.is_lasting() && !fits_alone && self.waits_too_much(submissions, bytes);
         let is_kept_out = appended().next().is_some() && is_much
             || waits_too_much
-            || appended().any(|submission| submission.account.is_restricted());
+            || appended().any(|submission| submission.account.is_restricted() || !self.may_keep(submission));
         is_kept_out.then_some(Code::Overloaded)
+    }
+
+    /// Whether an account may keep a message as the latest of its key, if its topic keeps those: as many bytes as are left for
+    /// others. Keys can be removed for ever.
+    fn may_keep(&self, submission: &Submission<'_>) -> bool {
+        if !submission.topic.tail.keeps_latest() || is_removal(submission.record.ext) {
+            return true;
+        }
+        submission.account.may_hold(Kind::Latest, submission.record.len(), self.limits.latest_fit())
     }
 
     /// Whether more would wait than may, of one account: as many, and as many bytes, as are left for others.
@@ -68,6 +78,10 @@ impl Sequencer {
             self.waiting.remove(&(window, seq));
         }
     }
+}
+
+fn is_removal(ext: &[u8]) -> bool {
+    Attributes::take(ext).is_ok_and(|attributes| attributes.remove)
 }
 
 /// Publishes that wait for a commit at once.

@@ -101,7 +101,7 @@ impl Writing {
         if !kept.contains(&true) {
             return;
         }
-        let open = self.open.get_or_insert_with(|| Open::new(block.first_account()));
+        let open = self.open.get_or_insert_with(|| block.anew());
         self.link = open.append_kept(self.link, block, kept);
     }
 
