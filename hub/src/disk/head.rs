@@ -1,11 +1,11 @@
-//! `HEAD`: the last commit that was answered, and whether the hub stopped in good order.
+//! `HEAD`: the last commit that was answered, and whether the hub stopped in good order, or this is a copy.
 //!
 //! Two slots, in different blocks of the disk, are written in turn, so that one is whole whatever happens to the other.
 //! Neither is synced with each commit: the system keeps what was written when the hub ends without a word. When the
 //! system does, an older one is left, which says less and nothing wrong.
 //!
 //! ```text
-//! slot: "HEAD", clean u32, sequence u64, boot u64, commit u64, segment u64, position u64, zeros, crc u32     64 bytes
+//! slot: "HEAD", end u32, sequence u64, boot u64, commit u64, segment u64, position u64, zeros, crc u32     64 bytes
 //! ```
 
 use std::io;
@@ -18,8 +18,8 @@ use crate::disk::drive::{Drive, DriveFile};
 /// What is known of the last commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Head {
-    /// The hub stopped in good order, and nothing was written since.
-    pub(crate) clean: bool,
+    /// How it ended.
+    pub(crate) end: End,
     /// How often the directory was started.
     pub(crate) boot: u64,
     /// The last that was answered; 0 if none ever was.
@@ -30,6 +30,18 @@ pub(crate) struct Head {
     pub(crate) position: u64,
     /// Counts what was written here; the higher slot is the newer.
     pub(crate) sequence: u64,
+}
+
+/// How whoever wrote it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum End {
+    /// Not yet, or without a word.
+    #[default]
+    Open,
+    /// In good order, and nothing was written since.
+    Clean,
+    /// It is that of a copy, and no commit says yet which identity the log has there.
+    Copied,
 }
 
 /// The file that it is written to.
@@ -90,7 +102,7 @@ impl Head {
     fn bytes(&self, directory: DirectoryId) -> [u8; SLOT_BYTES] {
         let mut slot = [0; SLOT_BYTES];
         slot[..4].copy_from_slice(MAGIC);
-        slot[4] = u8::from(self.clean);
+        slot[4] = self.end as u8;
         let numbers = [self.sequence, self.boot, self.commit.0, self.segment.0, self.position];
         for (place, number) in slot[8..48].chunks_exact_mut(8).zip(numbers) {
             place.copy_from_slice(&number.to_le_bytes());
@@ -102,8 +114,9 @@ impl Head {
 
     fn parse(slot: &[u8; SLOT_BYTES], directory: DirectoryId) -> Option<Self> {
         let number = |at: usize| slot[at..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        let end = [End::Open, End::Clean, End::Copied].into_iter().find(|end| *end as u8 == slot[4])?;
         let head = Self {
-            clean: slot[4] == 1,
+            end,
             sequence: number(8)?,
             boot: number(16)?,
             commit: CommitNumber(number(24)?),

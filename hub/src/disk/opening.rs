@@ -11,7 +11,7 @@ use tidewire_hub_core::frames::{DirectoryId, FORMAT, SegmentNumber};
 
 use crate::disk::drive::{self, Drive, DriveFile};
 use crate::disk::files::Files;
-use crate::disk::head::{self, Head, HeadFile};
+use crate::disk::head::{self, End, Head, HeadFile};
 use crate::disk::meta::{self, Meta};
 use crate::disk::report::Report;
 use crate::disk::segment::Segment;
@@ -128,7 +128,7 @@ impl Opening {
     #[cfg(test)]
     #[must_use]
     pub fn was_clean(&self) -> bool {
-        self.head.is_some_and(|head| head.clean)
+        self.head.is_some_and(|head| head.end == End::Clean)
     }
 
     /// How often it was started, once it is: no number comes twice. To be asked once it was scanned.
@@ -136,7 +136,9 @@ impl Opening {
     pub fn boot(&self) -> u64 {
         let is_empty = self.survey.as_ref().is_none_or(|survey| survey.report.segments == 0);
         let without_head = if is_empty { 1 } else { self.boot_without_head };
-        self.head.map_or(without_head, |head| head.boot.saturating_add(1))
+        // What was copied may have been started often since.
+        let of_copy = |head: Head| if head.end == End::Copied { self.boot_without_head } else { 0 };
+        self.head.map_or(without_head, |head| head.boot.saturating_add(1).max(of_copy(head)))
     }
 
     /// The segments that there are.
@@ -176,7 +178,9 @@ impl Opening {
         let boot = self.boot();
         let Self { directory, files, sizes, head: before, survey, locks, .. } = self;
         let Survey { report, last, spare, replaced } = survey.unwrap_or_default();
-        let mut head = Head { clean: false, boot, ..before.unwrap_or_default() };
+        // Kept until a commit says which identity the log has from now on: a start may end before that.
+        let end = if report.wants_identity() { End::Copied } else { End::Open };
+        let mut head = Head { end, boot, ..before.unwrap_or_default() };
         let mut head_file = HeadFile::open(&files.drive, &directory.join(HEAD), files.directory, before)?;
         head_file.write(&head)?;
         head_file.sync()?;
@@ -222,7 +226,8 @@ fn go_on(
     sizes: &Sizes,
 ) -> io::Result<Segment> {
     let end = last.end as u64;
-    let left = before.filter(|head| head.clean && head.segment == last.number && head.position == end);
+    let left =
+        before.filter(|head| head.end == End::Clean && head.segment == last.number && head.position == end);
     if left.is_some() && report.torn.is_none() {
         return Segment::go_on(files, last.number, end);
     }
@@ -576,6 +581,25 @@ mod tests {
             let (store, report, _) = log.start();
             assert!(report.is_whole() && store.boot() == boot + 1, "{report}");
         }
+    }
+
+    #[test]
+    fn that_the_log_wants_another_identity_is_remembered_until_a_commit_has_it() {
+        let log = Log::with(&THREE);
+        fs::remove_file(log.folder.join("HEAD")).unwrap();
+        for _ in 0..3 {
+            let (store, report, _) = log.start();
+            assert!(report.wants_identity(), "{report}");
+            // A hub that ends before its first commit, in whatever order.
+            store.close().unwrap();
+            assert!(!log.open().unwrap().was_clean());
+            drop(log.start());
+        }
+        append(&mut log.start().0, b"state").unwrap();
+        let (store, report, _) = log.start();
+        assert!(!report.wants_identity() && report.is_whole(), "{report}");
+        store.close().unwrap();
+        assert!(log.open().unwrap().was_clean());
     }
 
     #[test]

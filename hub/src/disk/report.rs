@@ -27,6 +27,8 @@ pub struct Report {
     pub lost_answered: Option<LostAnswered>,
     /// `HEAD` is missing or damaged, so nobody knows whether the end of what was answered is lost.
     pub head_lost: bool,
+    /// It is a copy that was made as one, and no hub has begun with it yet.
+    pub is_copy: bool,
 }
 
 /// Bytes of a segment that belong to no whole commit, with a whole one somewhere behind them.
@@ -84,6 +86,12 @@ impl Report {
         });
         let lost = self.lost_answered.iter().map(|it| loss(&(it.found.next()..=it.answered), (0, 0, 0)));
         damage.chain(missing).chain(lost).collect()
+    }
+
+    /// Whether the log is to have another identity, whatever commits say: somebody may have been told of what is not here.
+    #[must_use]
+    pub const fn wants_identity(&self) -> bool {
+        self.head_lost || self.is_copy
     }
 
     /// Whether all that was answered is there. A commit that was not written to its end was answered to nobody.

@@ -7,7 +7,7 @@ use tidewire_hub_core::frames::{self, CommitNumber, DirectoryId, SegmentNumber, 
 
 use crate::disk::drive::DriveFile;
 use crate::disk::files::Files;
-use crate::disk::head::{Head, HeadFile};
+use crate::disk::head::{End, Head, HeadFile};
 use crate::disk::segment::{Segment, Sizes, WriteError, full_or_failed};
 
 /// A directory that was started. It belongs to one thread; others have [`Files`].
@@ -104,7 +104,8 @@ impl Store {
         }
         let (segment, at) = (self.segment.number, self.segment.end);
         self.segment.write(frame, &self.sizes)?;
-        self.head = Head { commit: number, segment, position: self.segment.end, ..self.head };
+        let position = self.segment.end;
+        self.head = Head { end: End::Open, commit: number, segment, position, ..self.head };
         self.head_file.write(&self.head).map_err(AppendError::Failed)?;
         Ok(Appended { number, segment, at, begins_segment: at == empty })
     }
@@ -184,15 +185,16 @@ impl Store {
         Ok(())
     }
 
-    /// Ends in good order, so that the next start need not copy anything. After a failure it only closes the files.
+    /// Ends in good order, so that the next start need not copy anything. After a failure, or where no commit says yet which
+    /// identity the log has, it only closes the files.
     ///
     /// # Errors
     /// What the system says; then the next start takes it for one without a word.
     pub fn close(mut self) -> io::Result<()> {
-        if self.failed {
+        if self.failed || self.head.end == End::Copied {
             return Ok(());
         }
-        self.head_file.write(&Head { clean: true, ..self.head })?;
+        self.head_file.write(&Head { end: End::Clean, ..self.head })?;
         self.head_file.sync()
     }
 }

@@ -6,7 +6,7 @@ use tidewire_hub_core::frames::scan::{Frame, Item, Scan};
 use tidewire_hub_core::frames::{CommitNumber, Merged, SEGMENT_HEADER_BYTES, SegmentNumber};
 
 use crate::disk::files::Files;
-use crate::disk::head::Head;
+use crate::disk::head::{End, Head};
 use crate::disk::merging::Present;
 use crate::disk::report::{Damage, LostAnswered, MissingSegments, Report, Torn};
 
@@ -83,6 +83,7 @@ impl Survey {
         let lost = head.filter(|head| head.commit > last);
         found.report.lost_answered = lost.map(|head| LostAnswered { answered: head.commit, found: last });
         found.report.head_lost = head.is_none() && found.report.segments > 0;
+        found.report.is_copy = head.is_some_and(|head| head.end == End::Copied);
         Ok(found)
     }
 }

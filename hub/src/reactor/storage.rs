@@ -89,11 +89,16 @@ impl Opened {
         let report = opening.scan(|_, frame| found.see(frame.number.0, frame.body))?;
         let fresh = Epoch(getrandom::u64().map_err(io::Error::other)?);
         let losses = report.losses();
-        let epoch = if report.head_lost { fresh } else { found.epoch(&losses, fresh) };
+        let epoch = if report.wants_identity() { fresh } else { found.epoch(&losses, fresh) };
         for line in report.to_string().lines().skip(1) {
             warn!(target: "storage", "{line}");
         }
-        if found.state.is_some_and(|state| state.epoch != epoch) {
+        if report.is_copy {
+            info!(
+                target: "storage",
+                "the directory is a copy, so the log has another identity from now on: whoever was further is told of a gap"
+            );
+        } else if found.state.is_some_and(|state| state.epoch != epoch) {
             warn!(
                 target: "storage",
                 "something that was stored is lost, so the log has another identity from now on: whoever comes back is told of a gap"
