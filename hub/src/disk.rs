@@ -12,12 +12,19 @@
 //! and [started](opening::Opening::start); then a [`store::Store`] takes commits, one at a time. Other threads read, remove
 //! and [merge](merging::Merging) segments through [`files::Files`].
 //!
+//! A directory that a hub has, or none, is read and copied as it is at one moment through a
+//! [`Snapshot`](snapshot::Snapshot).
+//!
 //! What holds: a commit counts when its bytes are synced, and `HEAD` is written before anybody is answered, so that the
 //! end of a commit that nobody was answered is told from a lost one that somebody was. A disk that is full is noticed before
 //! a commit's first byte is written. After a write or sync that failed nothing is written until the directory is opened anew,
 //! and then the last segment is copied, since what the system shows of it may not be on the disk.
 
 pub mod looking;
+
+pub mod backup;
+
+pub mod snapshot;
 
 pub mod opening;
 

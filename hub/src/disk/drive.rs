@@ -1,7 +1,7 @@
 //! Files and folders as the store uses them: the one place where the system is asked, and where a test makes it fail.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::Path;
 
 /// The system's files; in tests also what is to fail of them.
@@ -25,7 +25,7 @@ pub(crate) enum Operation {
     Remove,
 }
 
-/// A file that is open for reading and writing.
+/// A file that is open: for reading, and unless it is only looked at, for writing.
 #[derive(Debug)]
 pub(crate) struct DriveFile {
     file: File,
@@ -52,15 +52,21 @@ impl Drive {
         })
     }
 
+    /// A file that is there, only to be read. It stays what it is, whatever becomes of its name.
+    pub(crate) fn look_into(&self, path: &Path) -> io::Result<DriveFile> {
+        let file = File::open(path)?;
+        Ok(DriveFile {
+            file,
+            drive: self.clone(),
+            #[cfg(test)]
+            name: faults::name(path),
+        })
+    }
+
     /// All that a file holds, in a buffer that is used again.
     pub(crate) fn read(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
         self.ask(Operation::Read, path)?;
-        bytes.clear();
-        let mut file = File::open(path)?;
-        match file.read_to_end(bytes) {
-            Err(error) if error.raw_os_error() == Some(INPUT_OUTPUT) => read_around(&file, bytes),
-            read => read.map(drop),
-        }
+        read_all(&File::open(path)?, bytes)
     }
 
     /// Fills a buffer with what a file holds from this place on.
@@ -128,6 +134,15 @@ impl Drive {
     }
 }
 
+fn read_all(mut file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
+    bytes.clear();
+    file.rewind()?;
+    match file.read_to_end(bytes) {
+        Err(error) if error.raw_os_error() == Some(INPUT_OUTPUT) => read_around(file, bytes),
+        read => read.map(drop),
+    }
+}
+
 /// Reads what can be read of a file on a bad disk: where it cannot, there are zeros, which are damage like any other.
 fn read_around(file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
@@ -151,6 +166,29 @@ impl DriveFile {
     /// How long it is.
     pub(crate) fn bytes(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    /// All that it holds, in a buffer that is used again.
+    pub(crate) fn read(&self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.ask(Operation::Read)?;
+        read_all(&self.file, bytes)
+    }
+
+    /// Fills a buffer with what it holds from this place on.
+    pub(crate) fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        self.ask(Operation::Read)?;
+        read_exact_at(&self.file, bytes, at)
+    }
+
+    /// Which file it is: another that gets its name is not the same.
+    pub(crate) fn place(&self) -> io::Result<(u64, u64)> {
+        self.file.metadata().map(|metadata| place_of(&metadata))
+    }
+
+    /// Has what is read of it next come from the disk, where the system can do that.
+    pub(crate) fn let_go(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
 
     /// Takes it for this process alone, as long as it is open.
@@ -194,6 +232,22 @@ impl DriveFile {
         let _ = (operation, &self.drive);
         Ok(())
     }
+}
+
+/// Device and number of what is at a path; `None` if nothing is.
+pub(crate) fn place_at(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|metadata| place_of(&metadata))
+}
+
+#[cfg(unix)]
+fn place_of(metadata: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (metadata.dev(), metadata.ino())
+}
+
+#[cfg(not(unix))]
+fn place_of(metadata: &fs::Metadata) -> (u64, u64) {
+    (0, metadata.len())
 }
 
 /// What a file is called until it is whole.

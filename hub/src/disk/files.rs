@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidewire_hub_core::frames::{DirectoryId, Merged, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentNumber};
 
-use crate::disk::drive::{self, Drive};
+use crate::disk::drive::{self, Drive, DriveFile};
 
 /// The segments of a directory.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct SegmentFile {
 
 impl Files {
     pub(crate) fn new(drive: Drive, directory: DirectoryId, folder: PathBuf) -> Self {
-        let place = place_of(&folder);
+        let place = drive::place_at(&folder);
         Self { drive, directory, folder, place, active: Arc::default() }
     }
 
@@ -85,8 +85,13 @@ impl Files {
     /// # Errors
     /// What the system says.
     pub fn merged(&self, segment: SegmentNumber) -> io::Result<Option<Merged>> {
+        self.merged_in(segment, &self.drive.look_into(&self.path(segment))?)
+    }
+
+    /// The same of a segment that is open.
+    pub(crate) fn merged_in(&self, segment: SegmentNumber, file: &DriveFile) -> io::Result<Option<Merged>> {
         let mut header = [0; SEGMENT_HEADER_BYTES];
-        match self.read_at(segment, 0, &mut header) {
+        match file.read_at(&mut header, 0) {
             Ok(()) => {
                 Ok(SegmentHeader::read(&header, self.directory, segment).and_then(|header| header.merged))
             }
@@ -133,7 +138,7 @@ impl Files {
     /// Whether the folder is still the one that was opened: somebody may have removed it, or mounted something else there.
     #[must_use]
     pub fn are_there(&self) -> bool {
-        place_of(&self.folder) == self.place
+        drive::place_at(&self.folder) == self.place
     }
 
     /// Keeps a segment under another name, for whoever wants to look into it, before it is written anew.
@@ -185,18 +190,6 @@ impl Files {
         }
         Ok(())
     }
-}
-
-/// Device and number of a folder; `None` if it is not there.
-#[cfg(unix)]
-fn place_of(folder: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    fs::metadata(folder).ok().map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-fn place_of(folder: &Path) -> Option<(u64, u64)> {
-    fs::metadata(folder).ok().map(|_| (0, 0))
 }
 
 fn number_of(name: &str) -> Option<SegmentNumber> {

@@ -48,7 +48,7 @@ impl Looking {
     /// # Errors
     /// A file cannot be read.
     pub fn scan(&self, visit: impl FnMut(SegmentNumber, Frame<'_>)) -> Result<Report, OpenError> {
-        let survey = Survey::take(&self.files, self.head.as_ref(), visit);
+        let survey = Survey::of(&self.files, self.head.as_ref(), visit);
         Ok(survey.map_err(|error| refusal(self.files.folder(), error))?.report)
     }
 }

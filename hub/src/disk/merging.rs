@@ -9,7 +9,7 @@ use tidewire_hub_core::frames::{
     self, CommitNumber, Merged, SEGMENT_HEADER_BYTES, Seeds, SegmentHeader, SegmentNumber, TooLong,
 };
 
-use crate::disk::files::{Files, SegmentFile};
+use crate::disk::files::Files;
 
 /// What a merged segment is to hold.
 #[derive(Debug)]
@@ -103,14 +103,24 @@ impl Files {
 
     /// Looks at what stands for what.
     pub(crate) fn present(&self) -> io::Result<Present> {
-        let mut present = Present::default();
+        Present::of(self.segments()?.into_iter().map(|segment| segment.number), |number| self.merged(number))
+    }
+}
+
+impl Present {
+    /// Of these segments, the oldest first.
+    pub(crate) fn of(
+        segments: impl DoubleEndedIterator<Item = SegmentNumber>,
+        mut merged: impl FnMut(SegmentNumber) -> io::Result<Option<Merged>>,
+    ) -> io::Result<Self> {
+        let mut present = Self::default();
         let mut from = SegmentNumber(u64::MAX);
-        for SegmentFile { number, .. } in self.segments()?.into_iter().rev() {
+        for number in segments.rev() {
             if number >= from {
                 present.replaced.push(number);
                 continue;
             }
-            let merged = self.merged(number)?;
+            let merged = merged(number)?;
             from = merged.map_or(from, |merged| merged.from);
             present.counts.push((number, merged));
         }

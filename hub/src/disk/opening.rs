@@ -75,6 +75,12 @@ pub enum OpenError {
         "{} may not be read and written by this user: change its owner or mode, or name another directory", .0.display()
     )]
     NoPermission(PathBuf),
+    /// This user may not even read it.
+    #[error("{} may not be read by this user: run this as the hub's user, or as root", .0.display())]
+    NotReadable(PathBuf),
+    /// Its segments change faster than they are opened.
+    #[error("{} changes faster than its files are opened: try again", .0.display())]
+    Restless(PathBuf),
     /// Nobody may.
     #[error("{} is mounted read-only: mount it for writing, or name another directory", .0.display())]
     ReadOnly(PathBuf),
@@ -153,7 +159,7 @@ impl Opening {
     /// # Errors
     /// A file cannot be read.
     pub fn scan(&mut self, visit: impl FnMut(SegmentNumber, Frame<'_>)) -> Result<Report, OpenError> {
-        let survey = Survey::take(&self.files, self.head.as_ref(), visit)
+        let survey = Survey::of(&self.files, self.head.as_ref(), visit)
             .map_err(|error| refusal(self.files.folder(), error))?;
         let report = survey.report.clone();
         self.survey = Some(survey);

@@ -3,7 +3,7 @@
 use std::io;
 
 use tidewire_hub_core::frames::scan::{Frame, Item, Scan};
-use tidewire_hub_core::frames::{CommitNumber, Merged, SEGMENT_HEADER_BYTES, SegmentNumber};
+use tidewire_hub_core::frames::{CommitNumber, DirectoryId, Merged, SEGMENT_HEADER_BYTES, SegmentNumber};
 
 use crate::disk::files::Files;
 use crate::disk::head::{End, Head};
@@ -42,8 +42,8 @@ enum Open {
     Missing(usize),
 }
 
-struct Course<'a, F> {
-    files: &'a Files,
+struct Course<F> {
+    directory: DirectoryId,
     visit: F,
     found: Survey,
     open: Open,
@@ -58,21 +58,31 @@ struct Course<'a, F> {
 }
 
 impl Survey {
-    /// Reads all segments, and shows each commit that is whole.
-    pub(crate) fn take(
+    /// Reads all segments of a directory, and shows each commit that is whole.
+    pub(crate) fn of(
         files: &Files,
         head: Option<&Head>,
         visit: impl FnMut(SegmentNumber, Frame<'_>),
     ) -> io::Result<Self> {
-        let found = Self::default();
-        let Present { counts, replaced } = files.present()?;
-        let found = Self { replaced, ..found };
+        Self::take(files.directory, files.present()?, head, |number, bytes| files.read(number, bytes), visit)
+    }
+
+    /// Has these segments read one after another, and shows each commit that is whole.
+    pub(crate) fn take(
+        directory: DirectoryId,
+        present: Present,
+        head: Option<&Head>,
+        mut read: impl FnMut(SegmentNumber, &mut Vec<u8>) -> io::Result<()>,
+        visit: impl FnMut(SegmentNumber, Frame<'_>),
+    ) -> io::Result<Self> {
+        let Present { counts, replaced } = present;
+        let found = Self { replaced, ..Self::default() };
         let (open, before, begun, merged, headless) = (Open::Nothing, None, false, None, None);
-        let mut course = Course { files, visit, found, open, before, begun, merged, headless };
+        let mut course = Course { directory, visit, found, open, before, begun, merged, headless };
         let mut bytes = Vec::new();
         for (number, merged) in counts {
             course.skip_to(merged.map_or(number, |merged| merged.from), number);
-            files.read(number, &mut bytes)?;
+            read(number, &mut bytes)?;
             course.segment(number, &mut bytes);
         }
         if let Some(head) = head.filter(|head| head.commit > CommitNumber(0)) {
@@ -88,7 +98,7 @@ impl Survey {
     }
 }
 
-impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<'_, F> {
+impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<F> {
     /// Notes which segments are missing before this one, which stands for those from another on.
     fn skip_to(&mut self, from: SegmentNumber, number: SegmentNumber) {
         let Some(before) = self.before.replace(number) else { return };
@@ -107,7 +117,7 @@ impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<'_, F> {
     fn segment(&mut self, number: SegmentNumber, bytes: &mut Vec<u8>) {
         self.found.report.segments += 1;
         let mut end = 0;
-        let scan = Scan::new(self.files.directory, number, bytes, self.found.report.last);
+        let scan = Scan::new(self.directory, number, bytes, self.found.report.last);
         let merged = scan.merged();
         let mut holds_something = merged.is_some();
         self.begin(number, merged);
