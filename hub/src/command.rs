@@ -34,6 +34,8 @@ mod content;
 
 mod contexts;
 
+mod moment;
+
 mod failure;
 
 mod naming;
@@ -70,7 +72,7 @@ pub(crate) enum Command {
     /// Say what a configuration lets somebody do, and why
     #[command(subcommand)]
     Access(access::Access),
-    /// Look at the files of a data directory that no hub has: nothing in it is changed
+    /// Look at the files of a data directory, copy it, or take messages out of it and in
     #[command(subcommand)]
     Log(log::Log),
 }

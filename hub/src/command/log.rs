@@ -1,10 +1,11 @@
-//! `tidewire log`: what the files of a data directory hold, without a hub.
+//! `tidewire log`: what the files of a data directory hold, and copies of them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use tidewire_hub::disk::looking::Looking;
+use tidewire_hub::disk::snapshot::Snapshot;
 
 use crate::command::failure::Failure;
 
@@ -14,21 +15,27 @@ mod stats;
 
 mod dump;
 
+mod backup;
+
+mod counted;
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
-    /// Say whether all that was stored is there, and what is not
+    /// Say whether all that was stored is there, and what is not, in a directory that no hub has
     Verify(verify::Verify),
-    /// Count what is stored, and name the topics with the most
+    /// Count what is stored in a directory that no hub has, and name the topics with the most
     Stats(stats::Stats),
-    /// Print the messages that the files hold, one a line, as JSON
+    /// Print what the files of a directory that no hub has hold, one message a line, as JSON
     Dump(dump::Dump),
+    /// Copy a data directory as it is at one moment, whether a hub has it or not
+    Backup(backup::Backup),
 }
 
 /// The directory that is looked at.
 #[derive(Debug, Args)]
 struct Directory {
-    /// The directory of a hub that does not run, or a copy of one
+    /// The data directory of a hub, or a copy of one
     #[arg(long, value_name = "DIR", env = "TIDEWIRE_DATA_DIR")]
     data_dir: PathBuf,
 }
@@ -39,6 +46,7 @@ impl Log {
             Self::Verify(verify) => verify.run(),
             Self::Stats(stats) => stats.run(),
             Self::Dump(dump) => dump.run(),
+            Self::Backup(backup) => backup.run(),
         }
     }
 }
@@ -47,6 +55,11 @@ impl Directory {
     /// Looks at it. Where there is no log to look at the argument is wrong.
     fn look(&self) -> Result<Looking, Failure> {
         Looking::at(&self.data_dir).map_err(|error| Failure::Input(error.to_string()))
+    }
+
+    /// All that it holds at one moment, while a hub may have it.
+    fn snapshot(&self) -> Result<Snapshot, Failure> {
+        Snapshot::take(&self.data_dir).map_err(|error| Failure::Input(error.to_string()))
     }
 }
 
