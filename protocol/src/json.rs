@@ -27,6 +27,8 @@ use crate::json::publishing::{JsonPublish, JsonSend};
 use crate::number::{Offset, Request, Tag, TailNumber};
 use crate::position::{Gap, Position};
 
+pub mod line;
+
 mod publishing;
 
 /// Nesting up to which a payload goes to JSON subscribers as `data`; deeper ones go as base64.

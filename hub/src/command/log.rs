@@ -17,6 +17,10 @@ mod dump;
 
 mod backup;
 
+mod export;
+
+mod carried;
+
 mod counted;
 
 /// The commands.
@@ -30,6 +34,8 @@ pub(crate) enum Log {
     Dump(dump::Dump),
     /// Copy a data directory as it is at one moment, whether a hub has it or not
     Backup(backup::Backup),
+    /// Print all messages that are kept, one a line, as JSON that `log import` takes, whether a hub has them or not
+    Export(export::Export),
 }
 
 /// The directory that is looked at.
@@ -47,6 +53,7 @@ impl Log {
             Self::Stats(stats) => stats.run(),
             Self::Dump(dump) => dump.run(),
             Self::Backup(backup) => backup.run(),
+            Self::Export(export) => export.run(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidewire_client::{Position, Start};
-use tidewire_hub::place::{BadStart, start};
+use tidewire_hub::place::{BadStart, span_ms, start};
 use tidewire_protocol::number::NUMBER_MAX;
 
 /// A start.
@@ -19,6 +19,15 @@ pub(crate) struct Place {
 /// The place of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spot(pub Position);
+
+/// A time that has come, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Since(pub u64);
+
+/// Why a text is no such time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("allowed: 10m (s, m, h or d) for so long ago, or a time such as 2026-01-02T03:04:05Z")]
+pub(crate) struct BadSince;
 
 /// Why a text is no spot.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,13 +81,26 @@ impl FromStr for Spot {
     }
 }
 
+impl FromStr for Since {
+    type Err = BadSince;
+
+    fn from_str(text: &str) -> Result<Self, BadSince> {
+        let ago = || span_ms(text).ok().map(|span_ms| now_ms().saturating_sub(span_ms));
+        time(text).or_else(ago).map(Self).ok_or(BadSince)
+    }
+}
+
 impl FromStr for Place {
     type Err = BadPlace;
 
     fn from_str(text: &str) -> Result<Self, BadPlace> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        parse(text, now)
+        parse(text, now_ms())
     }
+}
+
+/// What the system's clock says, in milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// Reads a start; `now_ms` is the time since 1970.

@@ -67,21 +67,21 @@ pub(super) struct JsonSend<'a> {
 }
 
 /// `null` is a message like any other, not the absence of one.
-fn even_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub(super) fn even_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(from).map(Some)
 }
 
 /// A payload as JSON has it: one of three, and what the frame says that it is.
-struct Payload<'a> {
-    content: Option<Content>,
-    data: Option<&'a RawValue>,
-    text: Option<Cow<'a, str>>,
-    base64: Option<Cow<'a, str>>,
+pub(super) struct Payload<'a> {
+    pub(super) content: Option<Content>,
+    pub(super) data: Option<&'a RawValue>,
+    pub(super) text: Option<Cow<'a, str>>,
+    pub(super) base64: Option<Cow<'a, str>>,
 }
 
 impl<'a> Payload<'a> {
     /// Its content and bytes. Only a void and a removal may have none.
-    fn read(self, may_be_none: bool) -> Result<(Content, Cow<'a, [u8]>), BadFrame> {
+    pub(super) fn read(self, may_be_none: bool) -> Result<(Content, Cow<'a, [u8]>), BadFrame> {
         let (content, payload) = match (self.data, self.text, self.base64) {
             (Some(data), None, None) => (Content::Json, Cow::Borrowed(data.get().as_bytes())),
             (None, Some(Cow::Borrowed(text)), None) => (Content::Text, Cow::Borrowed(text.as_bytes())),
