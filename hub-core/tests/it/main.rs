@@ -8,6 +8,7 @@ mod calls;
 mod clock;
 mod durable;
 mod ends;
+mod engines;
 mod event_stream;
 mod events;
 mod fairness;
