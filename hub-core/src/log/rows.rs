@@ -12,6 +12,8 @@ use crate::log::window::Window;
 use crate::log::window::run::Answer;
 use crate::record::Record;
 
+pub mod importing;
+
 pub mod tidying;
 
 pub mod reading;

@@ -5,7 +5,10 @@ use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Takes;
+use tidewire_hub_core::log::rows::State;
+use tidewire_hub_core::log::rows::importing::{Importing, Put};
 use tidewire_hub_core::log::rows::tidying::tidy;
+use tidewire_hub_core::log::rows::writing::Scribe;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::record::Record;
 use tidewire_hub_core::shard::wire::ConnectionId;
@@ -13,8 +16,9 @@ use tidewire_hub_core::topics::durable::Committer;
 use tidewire_hub_core::topics::found::Found;
 use tidewire_hub_core::topics::restoring::Restored;
 use tidewire_protocol::client_frame::{Batch, ClientFrame, Publish};
-use tidewire_protocol::code::{Code, Outcome, WhenSlow};
+use tidewire_protocol::code::{Code, Content, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
+use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::{Epoch, Handle, Seq};
 use tidewire_protocol::position::Start;
 
@@ -119,6 +123,28 @@ impl Lasting {
     pub fn restart_with(self, rules: Vec<TopicRule>) -> Self {
         let limits = Limits::clone(self.hub.topics.limits());
         self.disk.start(self.hub.now, limits, rules)
+    }
+
+    /// The hub ends, messages are put behind what its log has, and another hub is started over that. Tells where they are.
+    pub fn import(mut self, messages: &[(&str, u64, &'static [u8])]) -> (Self, Vec<Put>) {
+        let mut importing = Importing::default();
+        self.disk.commits.iter().for_each(|(number, body)| importing.see(*number, body).unwrap());
+        let mut body = Vec::new();
+        let mut scribe = Scribe::new(&mut body);
+        importing.begin(&mut scribe, State { epoch: Epoch(7), ..State::default() }, &[]);
+        let mut put = |(topic, published_at, payload): &(&str, u64, &'static [u8])| {
+            let record = Record {
+                published_at: Millis(*published_at),
+                payload,
+                content: Content::Text,
+                ..Record::default()
+            };
+            importing.put(&mut scribe, &TopicName::parse(topic).unwrap(), &record)
+        };
+        let places = messages.iter().map(&mut put).collect();
+        self.disk.commits.push((self.disk.next, body));
+        self.disk.next += 1;
+        (self.restart(), places)
     }
 
     pub fn client(&mut self, topic: &str) -> ConnectionId {

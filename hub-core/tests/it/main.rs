@@ -12,6 +12,7 @@ mod engines;
 mod event_stream;
 mod events;
 mod fairness;
+mod importing;
 mod latest;
 mod letters;
 mod logs;

@@ -19,6 +19,8 @@ mod backup;
 
 mod export;
 
+mod import;
+
 mod carried;
 
 mod counted;
@@ -36,6 +38,8 @@ pub(crate) enum Log {
     Backup(backup::Backup),
     /// Print all messages that are kept, one a line, as JSON that `log import` takes, whether a hub has them or not
     Export(export::Export),
+    /// Put the messages that `log export` has printed into a directory that no hub has, or an empty one
+    Import(import::Import),
 }
 
 /// The directory that is looked at.
@@ -54,6 +58,7 @@ impl Log {
             Self::Dump(dump) => dump.run(),
             Self::Backup(backup) => backup.run(),
             Self::Export(export) => export.run(),
+            Self::Import(import) => import.run(),
         }
     }
 }

@@ -94,6 +94,22 @@ struct JsonLine<'a> {
     _tag: serde::de::IgnoredAny,
 }
 
+impl Line<'_> {
+    /// The same, its texts its own.
+    #[must_use]
+    pub fn into_owned(self) -> Line<'static> {
+        Line {
+            topic: Cow::Owned(self.topic.into_owned()),
+            published_at_ms: self.published_at_ms,
+            sender: self.sender.map(|sender| Cow::Owned(sender.into_owned())),
+            maybe_duplicate: self.maybe_duplicate,
+            attributes: self.attributes.into_owned(),
+            content: self.content,
+            payload: Cow::Owned(self.payload.into_owned()),
+        }
+    }
+}
+
 /// Appends a message as a JSON object without line ends. JSON that has some, or space around it, goes as base64: as `data` it
 /// would come back as something else.
 ///
