@@ -37,7 +37,6 @@ pub(super) struct Counted {
 struct Topic {
     name: String,
     gone: Offset,
-    last: Offset,
     told: u64,
     messages: u64,
     bytes: u64,
@@ -55,7 +54,7 @@ impl Counted {
                     self.last = self.last.max(row.record.offset);
                     self.given = self.given.max(row.record.published_at);
                     let Some(topic) = self.topics.get_mut(&row.topic) else { continue };
-                    topic.stands(number, row.prev, row.record.offset);
+                    topic.told = number;
                     if let Some((producer, ..)) = row.numbered {
                         let name = topic.name.clone();
                         self.window(number, &producers, producer, name);
@@ -87,10 +86,7 @@ impl Counted {
     fn topic(&mut self, number: u64, row: &TopicRow<'_>) {
         let topic = self.topics.entry(row.number).or_default();
         row.name.clone_into(&mut topic.name);
-        // Where the end was lost, so is what came before it.
-        let lost = if row.last > topic.last { row.last } else { Offset(0) };
-        topic.gone = topic.gone.max(row.gone).max(lost);
-        (topic.last, topic.told) = (topic.last.max(row.last), number);
+        (topic.gone, topic.told) = (topic.gone.max(row.gone), number);
     }
 
     fn window(&mut self, number: u64, producers: &[ProducerId], place: u64, topic: String) {
@@ -136,15 +132,5 @@ impl Counted {
         for Topic { name, messages, bytes, .. } in topics.into_iter().take(top) {
             let _ = writeln!(told, "  {}: {messages} messages, {bytes} bytes", plain(name));
         }
-    }
-}
-
-impl Topic {
-    /// A message came behind another. If that was lost, so is what came before it.
-    fn stands(&mut self, number: u64, prev: Offset, offset: Offset) {
-        if prev > self.last {
-            self.gone = self.gone.max(prev);
-        }
-        (self.last, self.told) = (self.last.max(offset), number);
     }
 }
