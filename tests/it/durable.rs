@@ -17,14 +17,14 @@ use crate::support::listener::Listener;
 use crate::support::{PATIENCE, eventually};
 
 /// One who publishes numbers to `t` until told to end, some of them at a time, and keeps where each is.
-struct Load {
+pub(crate) struct Load {
     places: tokio::task::JoinHandle<Vec<Published>>,
-    acknowledged: Arc<AtomicU64>,
+    pub(crate) acknowledged: Arc<AtomicU64>,
     ends: Arc<AtomicBool>,
 }
 
 impl Load {
-    fn on(client: &Client) -> Self {
+    pub(crate) fn on(client: &Client) -> Self {
         let (acknowledged, ends) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let (client, counted, ended) = (client.clone(), Arc::clone(&acknowledged), Arc::clone(&ends));
         let places = tokio::spawn(async move {
@@ -47,7 +47,7 @@ impl Load {
     }
 
     /// Waits until so many more have been acknowledged.
-    fn go_on(&self, count: u64) {
+    pub(crate) fn go_on(&self, count: u64) {
         let from = self.acknowledged.load(Ordering::Relaxed);
         eventually("publishes are acknowledged", || {
             self.acknowledged.load(Ordering::Relaxed) >= from + count
@@ -55,14 +55,14 @@ impl Load {
     }
 
     /// Publishes no more; where everything is.
-    async fn end(self) -> Vec<Published> {
+    pub(crate) async fn end(self) -> Vec<Published> {
         self.ends.store(true, Ordering::Relaxed);
         timeout(PATIENCE, self.places).await.unwrap().unwrap()
     }
 }
 
 /// The numbers that are kept of a topic, with their offsets.
-async fn kept_of(client: &Client, topic: &str) -> Vec<(u64, u64)> {
+pub(crate) async fn kept_of(client: &Client, topic: &str) -> Vec<(u64, u64)> {
     let (mut found, mut from) = (Vec::new(), Start::Earliest);
     loop {
         let page = timeout(PATIENCE, client.history::<u64>(topic, from, 1_000)).await.unwrap().unwrap();
@@ -76,7 +76,7 @@ async fn kept_of(client: &Client, topic: &str) -> Vec<(u64, u64)> {
 }
 
 /// So many messages, and nothing between them that tells of a loss.
-async fn heard_of(subscription: &mut Subscription<u64>, count: usize) -> Vec<(u64, u64)> {
+pub(crate) async fn heard_of(subscription: &mut Subscription<u64>, count: usize) -> Vec<(u64, u64)> {
     let mut heard = Vec::new();
     while heard.len() < count {
         match timeout(PATIENCE, subscription.next()).await.unwrap() {
@@ -88,11 +88,11 @@ async fn heard_of(subscription: &mut Subscription<u64>, count: usize) -> Vec<(u6
     heard
 }
 
-fn client_of(kept: &mut Kept) -> Client {
+pub(crate) fn client_of(kept: &mut Kept) -> Client {
     Client::connect(&kept.hub().url(), Options::default()).unwrap()
 }
 
-fn from_earliest() -> SubscribeOptions {
+pub(crate) fn from_earliest() -> SubscribeOptions {
     SubscribeOptions { from: Start::Earliest, ..SubscribeOptions::default() }
 }
 

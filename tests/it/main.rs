@@ -27,6 +27,7 @@ mod http2;
 mod http2_bounds;
 mod http_callers;
 mod log_command;
+mod log_copies;
 mod logs;
 mod native_client;
 mod operator;
