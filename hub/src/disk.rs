@@ -5,6 +5,7 @@
 //! LOCK                                who has it locked has the directory
 //! META                                how the files are written, and the directory's random id
 //! HEAD                                the last commit that was answered, and whether the hub stopped in good order
+//! REVOKED                             which tokens were revoked, if any (`tokens::remembered` writes it)
 //! segments/00000000000000000001.seg   frames of `tidewire_hub_core::frames`
 //! ```
 //!

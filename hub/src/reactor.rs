@@ -34,6 +34,7 @@ use crate::reactor::storage::{Opened, Storage, StorageError};
 use crate::seats::Seat;
 use crate::tokens::Keyring;
 use crate::tokens::held::KeyChange;
+use crate::tokens::remembered::{Remembered, Unreadable};
 
 pub mod storage;
 
@@ -71,6 +72,7 @@ pub struct Reactor {
     desk: Arc<Desk>,
     checker: Checker,
     storage: Option<Storage>,
+    remembered: Option<Arc<Remembered>>,
 }
 
 /// A socket whose handshake is done.
@@ -133,6 +135,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Which tokens were revoked cannot be read there.
+    #[error(transparent)]
+    Revoked(#[from] Unreadable),
 }
 
 impl Reactor {
@@ -172,6 +177,12 @@ impl Reactor {
         }
         let topics = Arc::new(Topics::with_logs(settings, logs, inboxes.clone()));
         let clock = Clock::start();
+        // By now the directory is this hub's.
+        let remembered = data_dir.map(Remembered::open).transpose()?.map(Arc::new);
+        for revocation in remembered.iter().flat_map(|remembered| remembered.revocations(clock.now())) {
+            // What was taken back once has a place again.
+            let _ = topics.revoke(clock.now(), revocation);
+        }
         let storage = opened.map(|opened| opened.start(&topics, clock.now())).transpose()?;
         // It looks through many topics, so that neither shards nor publishing wait for it.
         let reads = Arc::clone(&topics);
@@ -193,7 +204,7 @@ impl Reactor {
             })?;
             threads.push(Thread { orders, load });
         }
-        Ok(Arc::new(Self { topics, threads, desk, checker, storage }))
+        Ok(Arc::new(Self { topics, threads, desk, checker, storage, remembered }))
     }
 
     /// The topics of the hub.
@@ -209,6 +220,11 @@ impl Reactor {
     /// Where calls are made: what is asked without a connection.
     pub fn desk(&self) -> &Arc<Desk> {
         &self.desk
+    }
+
+    /// Where it is kept which tokens were revoked, if anywhere.
+    pub fn remembered(&self) -> Option<&Arc<Remembered>> {
+        self.remembered.as_ref()
     }
 
     /// How long tokens may last at most, if that is bounded.

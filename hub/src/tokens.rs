@@ -35,6 +35,8 @@ pub mod mapping;
 
 pub mod flat;
 
+pub mod remembered;
+
 pub mod revocation;
 
 /// The keys that tokens may be signed with. Without any, no token is taken.

@@ -9,6 +9,7 @@ use crate::support::file::File;
 use crate::support::http::{Answer, Http};
 use crate::support::hub::Hub;
 use crate::support::keyed::{SECRET, bearer, by_secret_of, claims, now, refusal};
+use crate::support::page::Folder;
 use crate::support::socket::{RawSocket, Received};
 
 /// A hub with a listener for its operator.
@@ -20,13 +21,18 @@ struct Operated {
 
 impl Operated {
     fn start(auth: &str) -> Self {
+        Self::start_with(auth, &[])
+    }
+
+    /// The same, with flags.
+    fn start_with(auth: &str, flags: &[&str]) -> Self {
         let secret = File::new(SECRET);
         let file = File::new(&format!(
             "allow_no_origin = true\nadmin_listen = \"127.0.0.1:0\"\n{auth}[[auth.keys]]\nalgorithm = \"HS256\"\nfile = \"{}\"\n\
              audience = \"tidewire\"\n",
             secret.path()
         ));
-        let hub = Hub::start(&["--config", file.path()], &[]);
+        let hub = Hub::start(&[&["--config", file.path()], flags].concat(), &[]);
         let operator = hub.admin();
         Self { hub, operator, _files: [secret, file] }
     }
@@ -193,3 +199,29 @@ fn where_tokens_may_not_last_long_those_that_do_are_refused() {
 
 /// Such tokens can be told no time, and a subject that gets no others would wonder.
 const UNDATED: &str = "the token was revoked: it has no `iat`, and counts as issued before";
+
+#[test]
+fn what_is_revoked_stays_so_over_a_restart_where_there_is_a_data_directory() {
+    let folder = Folder::new();
+    let data = folder.0.join("data");
+    let flags = ["--data-dir", data.to_str().unwrap()];
+    let (by_id, of_bob) =
+        (token("ada", &json!({"jti": "7", "iat": now()})), token("bob", &json!({"iat": now() - 5})));
+    let mut operated = Operated::start_with("", &flags);
+    for what in [json!({"jti": "7", "exp": now() + 600}), json!({"sub": "bob"})] {
+        assert_eq!(operated.revoke(&what).ok()["survives_restart"], true);
+    }
+    eventually("the log says so", || operated.hub.errors().contains("one token was revoked\n"));
+    operated.hub.kill();
+    let mut operated = Operated::start_with("", &flags);
+    for token in [&by_id, &of_bob] {
+        assert_eq!(refusal(operated.hub.address, token), "the token was revoked");
+    }
+    drop(bearer(operated.hub.address, 1_000, &token("ada", &json!({"jti": "8", "iat": now()}))));
+    operated.hub.kill();
+    std::fs::write(data.join("REVOKED"), "what somebody else wrote").unwrap();
+    let mut command = crate::support::hub::tidewire("serve");
+    let failed = command.args(["--dev", "--listen", "127.0.0.1:0"]).args(flags).output().unwrap();
+    let said = String::from_utf8_lossy(&failed.stderr);
+    assert!(!failed.status.success() && said.contains("REVOKED cannot be read"), "{said}");
+}

@@ -1,12 +1,15 @@
 //! Takes tokens back before they end.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use tidewire_hub_core::credentials::revocations::Revocation;
 use tidewire_protocol::code::Code;
-use tracing::info;
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
 
 use crate::admin::Operators;
 use crate::http::problem::Problem;
@@ -50,15 +53,29 @@ pub(super) async fn create(
             format!("everybody's tokens that were issued before {issued_before} were")
         }
     };
-    topics.revoke(desk.now(), revocation).map_err(|code| match code {
+    topics.revoke(desk.now(), revocation.clone()).map_err(|code| match code {
         Code::LimitReached => Problem::from(code).saying(FULL),
         code => code.into(),
     })?;
+    let survives_restart = match reactor.remembered().map(Arc::clone) {
+        None => false,
+        Some(remembered) => {
+            let end = told.until;
+            let added = spawn_blocking(move || remembered.add(&revocation, end)).await;
+            added.map_err(|_| Code::Internal)?.map_err(|error| {
+                warn!(target: "tokens", "{what} revoked, and that cannot be kept: {error}");
+                Problem::from(Code::NotStored).saying(NOT_KEPT)
+            })?;
+            true
+        }
+    };
+    let how_long = if survives_restart { "" } else { ", as long as this hub runs" };
     // Whose they were is for whoever asked, and not for the log.
-    info!(target: "tokens", "{what} revoked, as long as this hub runs");
-    Ok(answer::json(&told))
+    info!(target: "tokens", "{what} revoked{how_long}");
+    Ok(answer::json(&Revoked { survives_restart, ..told }))
 }
 
 /// A name, and what stands around it.
 const BODY_BYTES_MAX: usize = 4_096;
+const NOT_KEPT: &str = "they are taken no more as long as this hub runs, but that cannot be kept in the data directory: see the hub's log, and ask again";
 const FULL: &str = "very many tokens are revoked already: give their `exp`, so that they are forgotten in time, or revoke all that were issued before a time";

@@ -14,7 +14,7 @@ use tidewire_hub_core::frames::scan::Frame;
 use crate::disk::drive::{self, Drive};
 use crate::disk::files::Files;
 use crate::disk::head::{End, Head, HeadFile};
-use crate::disk::opening::{HEAD, META, OpenError, SEGMENTS};
+use crate::disk::opening::{HEAD, META, OpenError, REVOKED, SEGMENTS};
 use crate::disk::report::Report;
 use crate::disk::snapshot::Snapshot;
 use crate::disk::survey::Survey;
@@ -196,6 +196,7 @@ impl<'s> Backup<'s> {
     /// # Errors
     /// See [`BackupError`].
     pub fn end(mut self) -> Result<(), BackupError> {
+        self.copy_revoked()?;
         let (mut meta, path) = (Vec::new(), self.of.directory.join(META));
         let drive = &self.files.drive;
         Drive::default().read(&path, &mut meta).map_err(|source| OpenError::Io { path, source })?;
@@ -203,6 +204,16 @@ impl<'s> Backup<'s> {
         drive.put(&path, &meta).map_err(|error| refusal(&path, error))?;
         self.is_whole = true;
         Ok(())
+    }
+
+    /// Which tokens were revoked: a hub that begins with the copy is not to take them again.
+    fn copy_revoked(&self) -> Result<(), BackupError> {
+        let (mut bytes, from, to) = (Vec::new(), self.of.directory.join(REVOKED), self.to.join(REVOKED));
+        match Drive::default().read(&from, &mut bytes) {
+            Ok(()) => self.files.drive.put(&to, &bytes).map_err(|error| refusal(&to, error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(OpenError::Io { path: from, source }.into()),
+        }
     }
 }
 
@@ -213,7 +224,7 @@ impl Drop for Backup<'_> {
         }
         // What cannot be removed is told when it is in the way.
         let meta = self.to.join(META);
-        let files = [drive::new_name(&meta), meta, self.to.join(HEAD)];
+        let files = [drive::new_name(&meta), meta, self.to.join(HEAD), self.to.join(REVOKED)];
         files.iter().for_each(|file| drop(fs::remove_file(file)));
         let _ = fs::remove_dir_all(self.files.folder());
         if self.is_made {

@@ -306,6 +306,8 @@ pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const META: &str = "META";
 pub(crate) const HEAD: &str = "HEAD";
 pub(crate) const SEGMENTS: &str = "segments";
+/// Which tokens were revoked.
+pub(crate) const REVOKED: &str = "REVOKED";
 
 /// A log in a folder of its own, as the tests of all files use it.
 #[cfg(test)]

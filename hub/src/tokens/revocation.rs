@@ -34,7 +34,7 @@ pub struct Revoked {
     /// Until when it is remembered; none if that is as long as the hub runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
-    /// Whether it holds after a restart. Nothing is kept on a disk yet.
+    /// Whether it holds after a restart: where there is a data directory.
     pub survives_restart: bool,
 }
 
