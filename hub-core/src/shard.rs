@@ -189,6 +189,7 @@ impl Shard {
     /// The socket takes bytes again.
     pub fn writable(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id.0 as usize) {
+            connection.reads_on |= !connection.writable;
             connection.writable = true;
             self.make_ready(id);
         }

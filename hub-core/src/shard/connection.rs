@@ -39,6 +39,8 @@ pub struct Connection {
     pub held: Held,
     /// Whether the socket takes bytes, as far as is known.
     pub writable: bool,
+    /// It took some since its last timer, after it had been full.
+    pub reads_on: bool,
     /// Whether it is on the shard's list of those that were answered.
     pub answered: bool,
     /// Whether it is on the shard's ready list.
@@ -150,6 +152,7 @@ impl Connection {
             account,
             held: Held::default(),
             writable: true,
+            reads_on: false,
             answered: false,
             ready: false,
             closing: None,
@@ -180,9 +183,11 @@ impl Connection {
         }
     }
 
-    /// Of one who only listens nothing is heard: it lives as long as its socket takes bytes.
+    /// Of one who only listens nothing is heard: it lives as long as its socket takes bytes. So does whoever reads on from a
+    /// link that was full: what it is to answer may stand far behind in that.
     pub fn note_life(&mut self, now: Millis) {
-        if self.writable && self.dialect.only_listens() {
+        let reads_on = std::mem::take(&mut self.reads_on);
+        if reads_on || self.writable && self.dialect.only_listens() {
             self.heard = now;
         }
     }

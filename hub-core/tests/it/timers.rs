@@ -5,9 +5,10 @@ use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, Heartbeat};
-use tidewire_protocol::code::Code;
+use tidewire_protocol::code::{Code, WhenSlow};
+use tidewire_protocol::position::Start;
 
-use crate::rig::{Heard, Hub, hello, limits};
+use crate::rig::{Heard, Hub, hello, keep_all, limits};
 
 const HEARTBEAT: Heard = Heard::Other(75);
 
@@ -112,4 +113,32 @@ fn a_stranger_has_its_time_and_no_more() {
         let after = hub.now.since(began);
         assert!(after >= sign_in_ms && after <= sign_in_ms + 1 + sign_in_ms / 4, "{sign_in_ms}: {after} ms");
     }
+}
+
+/// Its link is full whenever a heartbeat is due, so that it is asked nothing, or has far to read before it is.
+#[test]
+fn who_reads_slowly_but_steadily_is_not_silent_until_it_stops() {
+    let mut hub = Hub::new(set(25_000, 5_000), keep_all());
+    let writer = hub.client(7);
+    let id = listener(&mut hub, 0);
+    hub.subscribe(id, "t", Start::Latest, WhenSlow::CatchUp);
+    hub.heard(id);
+    hub.open(writer, "t");
+    hub.room(id, 0);
+    let value = vec![b'v'; 10_000];
+    let mut bytes = 0;
+    for seq in 1..=60 {
+        hub.publish(writer, seq, &value);
+        hub.say(writer, &[ClientFrame::Heartbeat(Heartbeat::default())]);
+        hub.wait(5_000);
+        hub.room(id, 1_000);
+        bytes += hub.sockets.written.remove(&id).map_or(0, |written| written.len());
+    }
+    assert_eq!((bytes, hub.sockets.closed.contains(&id)), (60_000, false), "it has read for five minutes");
+    hub.wait(49_000);
+    hub.room(id, usize::MAX);
+    hub.say(writer, &[ClientFrame::Heartbeat(Heartbeat::default())]);
+    assert!(!hub.sockets.closed.contains(&id));
+    hub.wait(80_000);
+    assert!(hub.sockets.closed.contains(&id), "it says nothing, and there was nothing to read");
 }
