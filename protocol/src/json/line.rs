@@ -73,7 +73,7 @@ struct JsonLine<'a> {
     key: Cow<'a, str>,
     #[serde(borrow, default)]
     headers: Headers<'a>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::number::within_range")]
     ttl_ms: u64,
     #[serde(default)]
     remove: bool,
@@ -229,6 +229,7 @@ mod tests {
         assert!(wrong(r#"{"text":"x"}"#).contains("missing field `topic`"));
         assert!(wrong(r#"{"topic":"a","text":"x"} {}"#).contains("trailing characters"));
         assert!(wrong(r#"{"topic":"a","text":"x","published_at":-1}"#).contains("-1"));
+        take_line(r#"{"topic":"a","text":"x","ttl_ms":9007199254740992}"#).unwrap_err();
         for payload in ["", r#","text":"x","data":1"#, r#","base64":"ü""#, r#","text":"x","content":"json""#]
         {
             assert_eq!(take_line(&alloc::format!("{{\"topic\":\"a\"{payload}}}")), Err(BadLine::BadPayload));
