@@ -206,7 +206,7 @@ fn a_line_that_is_wrong_is_named_those_before_it_are_stored_and_it_goes_on_behin
         let output = import(&["--skip", &stored.to_string()], &all(wrong));
         check_fails(&output, "line 5001: ");
         check_fails(&output, says);
-        check_fails(&output, "5000 lines are stored: go on with --skip 5000");
+        check_fails(&output, "; stored: 5000 lines; go on with --skip 5000");
         assert_eq!(output.status.code(), Some(2));
     }
     succeed(&import(&["--skip", "5000"], &all(&one(7)).replace("\n\n", "\n")));

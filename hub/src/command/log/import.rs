@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -129,10 +129,15 @@ impl Log {
         let (mut number, mut text, mut gathered) = (0, Vec::new(), Gathered::default());
         loop {
             text.clear();
-            if input.read_until(b'\n', &mut text).map_err(Stop::Input)? == 0 {
+            let mut line = input.by_ref().take(LINE_BYTES_MAX);
+            if line.read_until(b'\n', &mut text).map_err(Stop::Input)? == 0 {
                 break;
             }
             number += 1;
+            if line.limit() == 0 {
+                self.store(&mut gathered)?;
+                return Err(Stop::Line(number, format!("it has {LINE_BYTES_MAX} bytes or more")));
+            }
             if number <= self.stored {
                 continue;
             }
@@ -238,7 +243,7 @@ impl Done {
 
 impl Stop {
     fn failure(self, stored: u64, before: Offset) -> Failure {
-        let stored = format!("{} are stored: go on with --skip {stored}", counted(stored));
+        let stored = format!("stored: {}; go on with --skip {stored}", counted(stored));
         match self {
             Self::Line(number, why) => Failure::Input(format!("line {number}: {why}; {stored}")),
             Self::Input(error) => {
@@ -260,6 +265,8 @@ impl Stop {
 /// Lines of a commit: bounds what is lost when it is broken off, and what is held in memory.
 const COMMIT_LINES: usize = 4_096;
 const COMMIT_BYTES: usize = 1 << 20;
+/// More than any message takes.
+const LINE_BYTES_MAX: u64 = 256 << 20;
 const INPUT_BYTES: usize = 64 << 10;
 /// Clocks may differ by that.
 const AHEAD_MS_MAX: u64 = 60_000;
