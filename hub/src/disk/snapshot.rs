@@ -79,7 +79,8 @@ impl Snapshot {
         let files = Files::new(drive.clone(), id, directory.join(SEGMENTS));
         for _ in 0..TRIES {
             if let Some(mut snapshot) = Self::try_take(&files, directory)? {
-                snapshot.end = snapshot.find_end().map_err(|error| unreadable(files.folder(), error))?;
+                let end = snapshot.look_behind().and_then(|found| snapshot.end_of(found.as_ref()));
+                snapshot.end = end.map_err(|error| unreadable(files.folder(), error))?;
                 return Ok(snapshot);
             }
         }
@@ -119,15 +120,20 @@ impl Snapshot {
         Ok(Some(Self { directory: directory.to_owned(), id: files.directory, head, segments, end: None }))
     }
 
-    /// Where the last whole commit ends, if more is being written behind it: from where `HEAD` says on, as far as commits
-    /// follow on each other. `None` where all that is there is to be read, as it stands.
-    fn find_end(&self) -> io::Result<Option<Place>> {
+    /// What stands behind the last commit that `HEAD` names; `None` where nobody knows which that is.
+    fn look_behind(&self) -> io::Result<Option<Behind>> {
         let Some(head) = &self.head else { return Ok(None) };
         let from = Place { segment: head.segment, at: usize::try_from(head.position).unwrap_or(usize::MAX) };
         if self.segments.iter().all(|held| held.number != from.segment || held.merged.is_some()) {
             return Ok(None);
         }
-        let found = self.behind(from, head.commit)?;
+        self.behind(from, head.commit).map(Some)
+    }
+
+    /// Where the last whole commit ends, if more is being written behind it: as far as commits follow on each other. `None` where
+    /// all that is there is to be read, as it stands.
+    fn end_of(&self, found: Option<&Behind>) -> io::Result<Option<Place>> {
+        let Some(found) = found else { return Ok(None) };
         if !found.goes_on {
             return Ok(Some(found.end));
         }
@@ -353,6 +359,40 @@ mod tests {
         assert!(report.is_whole(), "{report}");
         assert_eq!(found, [[1; 200], [2; 200], [3; 200]]);
         assert_eq!(Snapshot::take(&log.folder).unwrap().scan(|_, _| {}).unwrap().last, CommitNumber(4));
+    }
+
+    /// The third of four commits comes behind the back of whoever reads, or never.
+    #[track_caller]
+    fn check_behind_the_back(bodies: [&[u8]; 4], segment_of_third: u64, at: usize) {
+        let log = Log::with(&bodies[..2]);
+        let head = fs::read(log.folder.join(HEAD)).unwrap();
+        let (mut store, ..) = log.start();
+        bodies[2..].iter().for_each(|body| assert!(append(&mut store, body).is_ok()));
+        drop(store);
+        fs::write(log.folder.join(HEAD), head).unwrap();
+        let path = log.segment(segment_of_third);
+        let written = fs::read(&path).unwrap();
+        let third = at..at + FRAME_HEADER_BYTES + bodies[2].len();
+        log.change(&path, |bytes| bytes[third].fill(0));
+        let files =
+            Files::new(log.drive.clone(), log.open().unwrap().files().directory(), log.folder.join(SEGMENTS));
+        let snapshot = Snapshot::try_take(&files, &log.folder).unwrap().unwrap();
+        let found = snapshot.look_behind().unwrap().unwrap();
+        assert_eq!((found.next, found.goes_on), (CommitNumber(3), true));
+        assert_eq!(snapshot.end_of(Some(&found)).unwrap(), None, "it never comes, so it is missing");
+        fs::write(&path, written).unwrap();
+        assert_eq!(snapshot.end_of(Some(&found)).unwrap(), Some(found.end), "it came");
+        let end = snapshot.look_behind().unwrap().unwrap();
+        assert_eq!((end.next, end.goes_on), (CommitNumber(5), false));
+    }
+
+    #[test]
+    fn what_comes_behind_a_readers_back_is_told_from_what_is_missing() {
+        let second_ends = |first: usize| SEGMENT_HEADER_BYTES + 2 * FRAME_HEADER_BYTES + first + 3;
+        check_behind_the_back([b"one", b"two", b"three", b"four"], 1, second_ends(3));
+        // At the end of a segment, and at the beginning of one.
+        check_behind_the_back([&[1; 100], b"two", &[3; 50], &[4; 200]], 1, second_ends(100));
+        check_behind_the_back([&[1; 200], b"two", &[3; 100], &[4; 40]], 2, SEGMENT_HEADER_BYTES);
     }
 
     #[test]
