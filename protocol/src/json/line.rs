@@ -119,8 +119,9 @@ pub fn put_line(message: Message<'_>, out: &mut Vec<u8>) -> Result<(), BadFrame>
     let mut json = JsonMessage::new(message);
     let is_as_it_was =
         |data: &RawValue| data.get().len() == message.payload.len() && !data.get().contains(['\n', '\r']);
-    // A removal without a payload says else what that would be.
+    // A removal without a payload is taken for JSON, as that of most is.
     let has_none = json.data.is_none() && json.text.is_none() && json.base64.is_none();
+    let has_none = has_none && message.content != Content::Json;
     if has_none || json.data.is_some_and(|data| !is_as_it_was(data)) {
         json.data = None;
         json.content = Some(message.content);
@@ -213,7 +214,7 @@ mod tests {
         for remove in [false, true] {
             let attributes = Attributes { remove, ..attributes.clone() };
             check_with(&attributes, Content::Text, b"", "text");
-            check_with(&attributes, Content::Json, b"", "base64");
+            check_with(&attributes, Content::Json, b"", if remove { "remove" } else { "base64" });
             check_with(&attributes, Content::Cbor, b"", "base64");
         }
         let removal = take_line(r#"{"topic":"a","key":"k","remove":true}"#).unwrap();
