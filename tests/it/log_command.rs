@@ -1,4 +1,4 @@
-//! `tidewire log`: what the files of a data directory hold, once its hub has stopped.
+//! `tidewire log`: what the files of a data directory hold.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,6 +24,8 @@ fn written() -> Folder {
     succeed(&run(&hub, &["pub", "a.json", "{\"k\": 1}", "--content", "json"], ""));
     succeed(&run(&hub, &["pub", "b.x", "-", "--content", "binary"], "\u{1}x\n"));
     check_exit(&log(&folder, &["verify"]), 2, "is in use by another hub");
+    assert!(succeed(&log(&folder, &["stats"])).contains("messages that are kept: 7, with "));
+    assert_eq!(succeed(&log(&folder, &["dump"])).lines().count(), 7);
     hub.signal("TERM");
     assert!(hub.wait().success());
     folder

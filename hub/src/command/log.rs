@@ -30,9 +30,9 @@ mod counted;
 pub(crate) enum Log {
     /// Say whether all that was stored is there, and what is not, in a directory that no hub has
     Verify(verify::Verify),
-    /// Count what is stored in a directory that no hub has, and name the topics with the most
+    /// Count what is stored, whether a hub has it or not, and name the topics with the most
     Stats(stats::Stats),
-    /// Print what the files of a directory that no hub has hold, one message a line, as JSON
+    /// Print what the files hold, whether a hub has them or not, one message a line, as JSON
     Dump(dump::Dump),
     /// Copy a data directory as it is at one moment, whether a hub has it or not
     Backup(backup::Backup),
@@ -80,4 +80,4 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done; what is missing is told on standard error
   1  anything not named here
-  2  wrong arguments, no directory of a log, or one that a hub has";
+  2  wrong arguments, no directory of a log, or none that may be read";

@@ -58,7 +58,7 @@ impl Dump {
         let pattern = self.pattern()?;
         let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
         let mut printed = Ok(());
-        let found = self.directory.look()?.scan(|_, frame| {
+        let found = self.directory.snapshot()?.scan(|_, frame| {
             if printed.is_ok() && frame.number.0 >= self.from_commit {
                 printed = print(&frame, pattern.as_ref(), &mut out);
             }

@@ -26,11 +26,11 @@ pub(crate) struct Stats {
 impl Stats {
     /// Reads everything twice: how topics stand at the end, then what of their messages is left.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let looking = self.directory.look()?;
+        let snapshot = self.directory.snapshot()?;
         let mut counted = Counted::default();
-        looking.scan(|_, frame| counted.see(&frame))?;
+        snapshot.scan(|_, frame| counted.see(&frame))?;
         counted.forget();
-        let found = looking.scan(|_, frame| counted.count(&frame))?;
+        let found = snapshot.scan(|_, frame| counted.count(&frame))?;
         let mut told = format!("segments: {}, of {} bytes\n", found.segments, found.bytes);
         let _ = writeln!(told, "commits: {}, up to {}", found.commits, found.last);
         let _ = writeln!(told, "offsets: up to {}", counted.last.0);
