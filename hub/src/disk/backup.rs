@@ -223,9 +223,10 @@ impl Drop for Backup<'_> {
             return;
         }
         // What cannot be removed is told when it is in the way.
-        let meta = self.to.join(META);
-        let files = [drive::new_name(&meta), meta, self.to.join(HEAD), self.to.join(REVOKED)];
-        files.iter().for_each(|file| drop(fs::remove_file(file)));
+        for file in [META, HEAD, REVOKED].map(|name| self.to.join(name)) {
+            let _ = fs::remove_file(drive::new_name(&file));
+            let _ = fs::remove_file(file);
+        }
         let _ = fs::remove_dir_all(self.files.folder());
         if self.is_made {
             let _ = fs::remove_dir(&self.to);
@@ -388,6 +389,7 @@ mod tests {
     #[test]
     fn a_copy_is_whole_or_none() {
         let log = Log::with(&FOUR);
+        fs::write(log.folder.join(REVOKED), "some").unwrap();
         let mut failing = 0;
         loop {
             let to = Log::new();
@@ -396,6 +398,7 @@ mod tests {
             if !to.drive.faults.none_is_left() {
                 copied.unwrap();
                 assert_eq!(to.start().2, commits(1, &FOUR));
+                assert_eq!(fs::read(to.folder.join(REVOKED)).unwrap(), b"some");
                 break;
             }
             assert!(matches!(copied, Err(BackupError::Full(_))), "{failing} {copied:?}");
