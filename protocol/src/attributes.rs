@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::binary::BadFrame;
+use crate::feature;
 use crate::field::{self, Field, Value};
 use crate::number::NUMBER_MAX;
 use crate::varint;
@@ -74,11 +75,26 @@ impl<'a> Attributes<'a> {
         self.key.is_empty() && self.headers.is_empty() && self.ttl_ms == 0 && !self.remove
     }
 
+    /// The bits of a hub's `features` without which they would be lost.
+    #[must_use]
+    pub fn needs(&self) -> u64 {
+        let bit = |has: bool, bit: u64| if has { bit } else { 0 };
+        bit(!self.key.is_empty(), feature::KEYS)
+            | bit(!self.headers.is_empty(), feature::HEADERS)
+            | bit(self.ttl_ms > 0, feature::TTL)
+            | bit(self.remove, feature::MAPS)
+    }
+
     /// Appends them as fields.
     pub fn put(&self, out: &mut Vec<u8>) {
+        self.put_lasting(out);
+        self.ttl_ms.put(TTL_MS, out);
+    }
+
+    /// Appends as fields those that time does not change: all but `ttl_ms`.
+    pub fn put_lasting(&self, out: &mut Vec<u8>) {
         self.key.put(KEY, out);
         self.headers.0.put(HEADERS, out);
-        self.ttl_ms.put(TTL_MS, out);
         self.remove.put(REMOVE, out);
     }
 

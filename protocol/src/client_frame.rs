@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use crate::attributes::Attributes;
 use crate::binary::{self, BadFrame, frame};
 use crate::code::{Content, Durability, WhenSlow};
-use crate::field::{self, Field};
 use crate::number::{Handle, Incarnation, Participant, ProducerId, Request, Seq, Tag, TailNumber};
 use crate::position::{Position, Start};
-use crate::varint;
+
+mod publishing;
 
 /// A frame from client to hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,132 +225,6 @@ frame! {
 impl Batch {
     /// Publishes that one batch may have.
     pub const COUNT_MAX: u64 = 1_000;
-}
-
-impl<'a> Publish<'a> {
-    /// The frame's kind in the binary encoding.
-    pub const KIND: u8 = 5;
-    const PAYLOAD: u64 = 7;
-
-    /// Appends the frame in the binary encoding.
-    pub fn put(&self, out: &mut Vec<u8>) {
-        self.put_head(self.payload.len(), out);
-        out.extend_from_slice(&self.payload);
-    }
-
-    /// Appends all of the frame but the payload, whose `payload_len` bytes must follow.
-    ///
-    /// `self.payload` is not looked at: this is for payloads that live elsewhere.
-    pub fn put_head(&self, payload_len: usize, out: &mut Vec<u8>) {
-        let start = binary::begin(Self::KIND, out);
-        self.handle.put(1, out);
-        self.seq.put(2, out);
-        self.lowest.put(3, out);
-        self.content.put(4, out);
-        self.maybe_duplicate.put(5, out);
-        self.void.put(6, out);
-        self.tag.put(16, out);
-        self.count.put(17, out);
-        self.attributes.put(out);
-        self.terms.put(out);
-        end_with_payload(start, Self::PAYLOAD, payload_len, out);
-    }
-
-    /// Reads the body of a frame of this kind.
-    ///
-    /// # Errors
-    /// [`BadFrame`] if a field is cut short or of the wrong kind.
-    pub fn take(body: &'a [u8]) -> Result<Self, BadFrame> {
-        Self::of_fields(body).ok_or(BadFrame)
-    }
-
-    fn of_fields(mut body: &'a [u8]) -> Option<Self> {
-        let mut frame = Self::default();
-        while !body.is_empty() {
-            let (number, value) = field::take(&mut body)?;
-            match number {
-                1 => frame.handle = Handle(value.number()?),
-                2 => frame.seq = Seq(value.number()?),
-                3 => frame.lowest = Seq(value.number()?),
-                4 => frame.content = Content::from_number(value.number()?),
-                5 => frame.maybe_duplicate = value.number()? != 0,
-                6 => frame.void = value.number()? != 0,
-                7 => frame.payload = Cow::Borrowed(value.bytes()?),
-                16 => frame.tag = Tag(value.number()?),
-                17 => frame.count = value.number()?,
-                12 => frame.terms.if_version = Some(Position::of_bytes(value.bytes()?)?),
-                13 => frame.terms.if_absent = value.number()? != 0,
-                14 => frame.terms.durability = Some(Durability::from_number(value.number()?)),
-                _ => frame.attributes.take_field(number, value)?,
-            }
-        }
-        Some(frame)
-    }
-}
-
-impl<'a> Send<'a> {
-    /// The frame's kind in the binary encoding.
-    pub const KIND: u8 = 22;
-    const PAYLOAD: u64 = 4;
-
-    /// Appends the frame in the binary encoding.
-    pub fn put(&self, out: &mut Vec<u8>) {
-        let start = binary::begin(Self::KIND, out);
-        self.handle.put(1, out);
-        self.content.put(2, out);
-        self.expires_ms.put(3, out);
-        self.attributes.put(out);
-        end_with_payload(start, Self::PAYLOAD, self.payload.len(), out);
-        out.extend_from_slice(&self.payload);
-    }
-
-    /// Reads the body of a frame of this kind.
-    ///
-    /// # Errors
-    /// [`BadFrame`] if a field is cut short or of the wrong kind.
-    pub fn take(body: &'a [u8]) -> Result<Self, BadFrame> {
-        Self::of_fields(body).ok_or(BadFrame)
-    }
-
-    fn of_fields(mut body: &'a [u8]) -> Option<Self> {
-        let mut frame = Self::default();
-        while !body.is_empty() {
-            let (number, value) = field::take(&mut body)?;
-            match number {
-                1 => frame.handle = Handle(value.number()?),
-                2 => frame.content = Content::from_number(value.number()?),
-                3 => frame.expires_ms = value.number()?,
-                4 => frame.payload = Cow::Borrowed(value.bytes()?),
-                _ => frame.attributes.take_field(number, value)?,
-            }
-        }
-        Some(frame)
-    }
-}
-
-impl Terms {
-    /// Whether the message is published whatever its key's latest message is.
-    #[must_use]
-    pub const fn are_unconditional(&self) -> bool {
-        self.if_version.is_none() && !self.if_absent
-    }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        Field::put(&self.if_version, 12, out);
-        self.if_absent.put(13, out);
-        if let Some(durability) = self.durability {
-            field::put_number(14, durability.number(), out);
-        }
-    }
-}
-
-/// Ends a frame whose last field is a payload of `payload_len` bytes, which the caller appends next.
-fn end_with_payload(start: usize, number: u64, payload_len: usize, out: &mut Vec<u8>) {
-    if payload_len > 0 {
-        varint::put(number << 1 | 1, out);
-        varint::put(payload_len as u64, out);
-    }
-    binary::end(start, payload_len, out);
 }
 
 impl<'a> ClientFrame<'a> {

@@ -1,0 +1,160 @@
+//! Frames that carry a message: their payload is their last field, and their message's attributes are fields of theirs.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::binary::{self, BadFrame};
+use crate::client_frame::{Publish, Send, Terms};
+use crate::code::{Content, Durability};
+use crate::feature;
+use crate::field::{self, Field};
+use crate::number::{Handle, Seq, Tag};
+use crate::position::Position;
+use crate::varint;
+
+impl<'a> Publish<'a> {
+    /// The frame's kind in the binary encoding.
+    pub const KIND: u8 = 5;
+    const PAYLOAD: u64 = 7;
+
+    /// Appends the frame in the binary encoding.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        self.put_head(self.payload.len(), out);
+        out.extend_from_slice(&self.payload);
+    }
+
+    /// Appends all of the frame but the payload, whose `payload_len` bytes must follow.
+    ///
+    /// `self.payload` is not looked at: this is for payloads that live elsewhere.
+    pub fn put_head(&self, payload_len: usize, out: &mut Vec<u8>) {
+        self.put_head_with(&[], payload_len, out);
+    }
+
+    /// As [`Self::put_head`], with fields that were encoded before.
+    pub fn put_head_with(&self, encoded: &[u8], payload_len: usize, out: &mut Vec<u8>) {
+        let start = binary::begin(Self::KIND, out);
+        self.handle.put(1, out);
+        self.seq.put(2, out);
+        self.lowest.put(3, out);
+        self.content.put(4, out);
+        self.maybe_duplicate.put(5, out);
+        self.void.put(6, out);
+        self.tag.put(16, out);
+        self.count.put(17, out);
+        self.attributes.put(out);
+        self.terms.put(out);
+        out.extend_from_slice(encoded);
+        end_with_payload(start, Self::PAYLOAD, payload_len, out);
+    }
+
+    /// Reads the body of a frame of this kind.
+    ///
+    /// # Errors
+    /// [`BadFrame`] if a field is cut short or of the wrong kind.
+    pub fn take(body: &'a [u8]) -> Result<Self, BadFrame> {
+        Self::of_fields(body).ok_or(BadFrame)
+    }
+
+    fn of_fields(mut body: &'a [u8]) -> Option<Self> {
+        let mut frame = Self::default();
+        while !body.is_empty() {
+            let (number, value) = field::take(&mut body)?;
+            match number {
+                1 => frame.handle = Handle(value.number()?),
+                2 => frame.seq = Seq(value.number()?),
+                3 => frame.lowest = Seq(value.number()?),
+                4 => frame.content = Content::from_number(value.number()?),
+                5 => frame.maybe_duplicate = value.number()? != 0,
+                6 => frame.void = value.number()? != 0,
+                7 => frame.payload = Cow::Borrowed(value.bytes()?),
+                16 => frame.tag = Tag(value.number()?),
+                17 => frame.count = value.number()?,
+                12 => frame.terms.if_version = Some(Position::of_bytes(value.bytes()?)?),
+                13 => frame.terms.if_absent = value.number()? != 0,
+                14 => frame.terms.durability = Some(Durability::from_number(value.number()?)),
+                _ => frame.attributes.take_field(number, value)?,
+            }
+        }
+        Some(frame)
+    }
+}
+
+impl<'a> Send<'a> {
+    /// The frame's kind in the binary encoding.
+    pub const KIND: u8 = 22;
+    const PAYLOAD: u64 = 4;
+
+    /// Appends the frame in the binary encoding.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        self.put_with(&[], out);
+    }
+
+    /// As [`Self::put`], with fields that were encoded before.
+    pub fn put_with(&self, encoded: &[u8], out: &mut Vec<u8>) {
+        let start = binary::begin(Self::KIND, out);
+        self.handle.put(1, out);
+        self.content.put(2, out);
+        self.expires_ms.put(3, out);
+        self.attributes.put(out);
+        out.extend_from_slice(encoded);
+        end_with_payload(start, Self::PAYLOAD, self.payload.len(), out);
+        out.extend_from_slice(&self.payload);
+    }
+
+    /// Reads the body of a frame of this kind.
+    ///
+    /// # Errors
+    /// [`BadFrame`] if a field is cut short or of the wrong kind.
+    pub fn take(body: &'a [u8]) -> Result<Self, BadFrame> {
+        Self::of_fields(body).ok_or(BadFrame)
+    }
+
+    fn of_fields(mut body: &'a [u8]) -> Option<Self> {
+        let mut frame = Self::default();
+        while !body.is_empty() {
+            let (number, value) = field::take(&mut body)?;
+            match number {
+                1 => frame.handle = Handle(value.number()?),
+                2 => frame.content = Content::from_number(value.number()?),
+                3 => frame.expires_ms = value.number()?,
+                4 => frame.payload = Cow::Borrowed(value.bytes()?),
+                _ => frame.attributes.take_field(number, value)?,
+            }
+        }
+        Some(frame)
+    }
+}
+
+impl Terms {
+    /// Whether the message is published whatever its key's latest message is.
+    #[must_use]
+    pub const fn are_unconditional(&self) -> bool {
+        self.if_version.is_none() && !self.if_absent
+    }
+
+    /// The bits of a hub's `features` without which they would be lost.
+    #[must_use]
+    pub const fn needs(&self) -> u64 {
+        let conditions = if self.are_unconditional() { 0 } else { feature::KEYS };
+        let durability = if self.durability.is_none() { 0 } else { feature::DURABILITY };
+        conditions | durability
+    }
+
+    /// Appends them as fields.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        Field::put(&self.if_version, 12, out);
+        self.if_absent.put(13, out);
+        if let Some(durability) = self.durability {
+            field::put_number(14, durability.number(), out);
+        }
+    }
+}
+
+/// Ends a frame whose last field is a payload of `payload_len` bytes, which the caller appends next.
+fn end_with_payload(start: usize, number: u64, payload_len: usize, out: &mut Vec<u8>) {
+    if payload_len > 0 {
+        varint::put(number << 1 | 1, out);
+        varint::put(payload_len as u64, out);
+    }
+    binary::end(start, payload_len, out);
+}
