@@ -45,7 +45,7 @@ pub struct Client {
     requests: Requests,
     /// Frames to send before all messages.
     wire: Vec<u8>,
-    /// The time when [`Self::drive`] was called last.
+    /// The time when the application called last, or [`Self::drive`] was.
     now: Millis,
     outputs: Outputs,
 }
@@ -276,7 +276,7 @@ impl Client {
         let mut packet = Packet { bytes: core::mem::take(&mut self.wire), payloads: Vec::new() };
         if !driving::is_hello(&packet.bytes) {
             self.sends.fill(&mut packet.bytes, self.parties.allowance());
-            self.parties.fill(&mut packet, self.connection.is_online(), &mut self.outputs);
+            self.parties.fill(self.now, &mut packet, self.connection.is_online(), &mut self.outputs);
         }
         if packet.bytes.is_empty() {
             return self.outputs.pop();
@@ -316,7 +316,7 @@ impl Client {
             let request = self.requests.following();
             self.connection.put_sign_in(request, &mut self.wire);
         }
-        self.parties.tick(now);
+        self.parties.tick(now, &mut self.outputs);
         self.drive(now);
     }
 

@@ -50,6 +50,8 @@ pub enum ClientCode {
     Suspended = 109,
     /// The message has more bytes than the outbox may hold in all.
     LargerThanOutbox = 110,
+    /// The message's time to live was over before the hub had it.
+    Expired = 111,
 }
 
 impl Fault {
@@ -95,6 +97,7 @@ impl ClientCode {
         Self::TokenRefused,
         Self::Suspended,
         Self::LargerThanOutbox,
+        Self::Expired,
     ];
 
     /// Whether doing the same again can help without anyone changing anything.
@@ -103,7 +106,8 @@ impl ClientCode {
         match self {
             Self::OutboxFull | Self::Dropped | Self::LinkLost | Self::HubSilent | Self::HubMisbehaved => true,
             Self::NoToken | Self::Suspended => true,
-            Self::Closed | Self::Cancelled | Self::TokenRefused | Self::LargerThanOutbox => false,
+            Self::Closed | Self::Cancelled | Self::TokenRefused => false,
+            Self::LargerThanOutbox | Self::Expired => false,
         }
     }
 
@@ -122,6 +126,7 @@ impl ClientCode {
             Self::TokenRefused => "token_refused",
             Self::Suspended => "suspended",
             Self::LargerThanOutbox => "larger_than_outbox",
+            Self::Expired => "expired",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A packet that is filled by one outbox after another.
 
 use crate::allowance::Allowance;
+use crate::input::Millis;
 use crate::output::Packet;
 use crate::pace::Pace;
 
@@ -9,7 +10,7 @@ use crate::pace::Pace;
 pub(crate) struct Flying {
     /// Publishes.
     pub count: u64,
-    /// Bytes of payload, and one for each publish.
+    /// Bytes of payload, and of what messages have besides, and one for each publish.
     pub bytes: u64,
 }
 
@@ -22,6 +23,8 @@ pub(crate) struct Filling<'a> {
     pub size: usize,
     /// What is on its way on this link, with what is in it.
     pub flying: Flying,
+    /// The time.
+    pub now: Millis,
     /// Whether messages go one by one: some message ends links.
     pub careful: bool,
     /// What the hub takes.

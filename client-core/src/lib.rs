@@ -47,6 +47,8 @@ mod sends;
 #[path = "no_sends.rs"]
 mod sends;
 
+pub mod outgoing;
+
 mod filling;
 
 mod pace;

@@ -40,6 +40,9 @@ pub(crate) const RETRY_MS_MIN: Millis = 50;
 /// Longest such wait.
 pub(crate) const RETRY_MS_MAX: Millis = 5_000;
 
+/// Between two looks for messages that are worth nothing any more: each goes through all. What goes out is looked at besides.
+pub(crate) const EXPIRY_MS: Millis = 50;
+
 /// A WebSocket message gathers this much unless one message is larger: what a hub's block has too.
 pub(crate) const PACKET_BYTES: usize = 16 << 10;
 /// What a publish frame needs besides its payload, generously.

@@ -54,7 +54,8 @@ pub(crate) struct Listener {
 ///                               ▲                         │ half settled
 ///                     caught up │                         ▼
 ///   (joins later) ───────────► Asked ◄── page asked ── Reading
-///                               └── more, or cut short ──► Reading, Full
+///                               ├── more, or cut short ──► Reading, Full
+///                               └── begins anew ──► Stale ── page ──► Reading
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -66,6 +67,8 @@ pub(crate) enum Stage {
     Reading { ask_at: Millis },
     /// Waits for a page.
     Asked,
+    /// Waits for a page from a place where it is no more.
+    Stale,
     /// Has all it may hold.
     Full,
 }
@@ -179,7 +182,7 @@ impl Listener {
 
     /// The live flow has a gap, and goes on at `positions`.
     pub(crate) fn pass_gap(&mut self, gap: Gap, positions: &[Position], out: &mut Outputs) {
-        if matches!(gap.reason, GapReason::EpochChanged | GapReason::BeyondEnd) {
+        if matches!(gap.reason, GapReason::EpochChanged | GapReason::BeyondEnd | GapReason::Compacted) {
             let former = mem::replace(&mut self.cursor, Cursor::at(positions.to_vec()));
             // What it read of other logs it has, also where that is further than the live flow was.
             self.cursor.keep(&former, gap.epoch);
@@ -190,6 +193,17 @@ impl Listener {
             self.cursor.raise_to(positions);
         }
         self.tell_gap(gap, out);
+    }
+
+    /// What it has is worth nothing any more, and it is behind the live flow, which begins anew at `positions`.
+    pub(crate) fn begin_anew(&mut self, gap: Gap, positions: &[Position], out: &mut Outputs) {
+        if self.stage == Stage::Asked {
+            self.stage = Stage::Stale;
+        }
+        // One that stands nowhere yet has nothing.
+        if self.cursor.is_known() {
+            self.pass_gap(gap, positions, out);
+        }
     }
 
     /// Offers a message; the listener takes it, drops it as known, or has no room and leaves the live flow.
@@ -242,7 +256,7 @@ impl Listener {
 
     /// The link is gone: a page that was asked for is asked for again.
     pub(crate) fn reset(&mut self) {
-        if matches!(self.stage, Stage::Asked | Stage::Reading { .. }) {
+        if matches!(self.stage, Stage::Asked | Stage::Stale | Stage::Reading { .. }) {
             self.stage = Stage::Reading { ask_at: 0 };
         }
     }

@@ -29,6 +29,8 @@ pub enum Mutant {
     BatchSentHalfReady,
     /// A listener has caught up once it has all that there was in one of its logs.
     CaughtUpInOneLog,
+    /// What is sent again goes without what it has besides its payload.
+    ExtraSentOnce,
 }
 
 impl Mutant {
@@ -46,6 +48,7 @@ impl Mutant {
         Self::OutcomeOfAnother,
         Self::BatchSentHalfReady,
         Self::CaughtUpInOneLog,
+        Self::ExtraSentOnce,
     ];
 }
 

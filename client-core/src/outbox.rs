@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use tidewire_protocol::client_frame::Shut;
-use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::{Acked, Opened, Refused};
 use tidewire_protocol::number::{Handle, Seq};
 
@@ -12,11 +12,14 @@ use crate::fault::{Broken, ClientCode, Fault};
 use crate::input::{Millis, NEVER};
 use crate::limits::{HANDLES_MAX, TOPICS_MAX};
 use crate::options::{OutboxOptions, PartyId, WhenFull};
+use crate::outgoing::{Extra, Outgoing};
 use crate::output::PublishId;
 use crate::outputs::Outputs;
 use crate::window::Window;
 
 mod sending;
+
+mod expiring;
 
 mod batches;
 
@@ -41,6 +44,8 @@ pub(crate) struct Outbox {
     /// A window was forgotten, or was an earlier incarnation's, so one not here may be known to the hub.
     forgot: bool,
     wake_at: Millis,
+    /// Some message may be worth nothing any more then.
+    expires_at: Millis,
     /// Frames that shut handles, sent before all others.
     shuts: Vec<u8>,
     first_handle: u64,
@@ -65,6 +70,7 @@ impl Outbox {
             at_rest: true,
             forgot: taken_over,
             wake_at: NEVER,
+            expires_at: NEVER,
             shuts: Vec::new(),
         }
     }
@@ -77,8 +83,8 @@ impl Outbox {
 
     /// When [`Self::tick`] is due.
     #[must_use]
-    pub(crate) const fn wake_at(&self) -> Millis {
-        self.wake_at
+    pub(crate) fn wake_at(&self) -> Millis {
+        self.wake_at.min(self.expires_at)
     }
 
     /// The number that comes next where the shell has none of its own.
@@ -97,25 +103,28 @@ impl Outbox {
     /// `outbox_full` or `larger_than_outbox`.
     pub(crate) fn take(
         &mut self,
+        now: Millis,
         id: PublishId,
-        topic: &str,
-        content: Content,
-        len: u32,
+        message: &Outgoing<'_>,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
+        let extra = Extra::of(now, &message.attributes, message.terms);
+        let entry = Entry { extra, ..Entry::new(id, message.content, message.payload_len) };
+        let bytes = entry.bytes();
         let batch = if self.batch.has(id) { self.batch } else { Batch::default() };
         self.check(batch)?;
-        self.make_room(1, len.into(), out)?;
+        self.make_room(1, bytes, out)?;
         // Room may have been made of the batch itself.
         self.check(batch)?;
         self.last_id = id;
         self.load.count += 1;
-        self.load.bytes += u64::from(len);
+        self.load.bytes += bytes;
+        self.expires_at = self.expires_at.min(entry.wants().until);
         self.uses += 1;
         let uses = self.uses;
-        let window = self.window(topic);
+        let window = self.window(message.topic);
         window.used = uses;
-        window.push(Entry { batch, ..Entry::new(id, content, len) });
+        window.push(Entry { batch, ..entry });
         self.at_rest = false;
         Ok(())
     }
@@ -258,8 +267,11 @@ impl Outbox {
         }
     }
 
-    /// Lets windows go on whose wait is over.
-    pub(crate) fn tick(&mut self, now: Millis) {
+    /// Lets windows go on whose wait is over, and takes out what is worth nothing any more.
+    pub(crate) fn tick(&mut self, now: Millis, out: &mut Outputs) {
+        if now >= self.expires_at {
+            self.expire(now, out);
+        }
         if now >= self.wake_at {
             self.wake_at = NEVER;
             for window in self.windows.iter_mut().flatten() {

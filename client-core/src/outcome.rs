@@ -2,6 +2,7 @@
 
 use tidewire_protocol::code::{Code, Durability};
 use tidewire_protocol::number::{Epoch, Offset};
+use tidewire_protocol::position::Position;
 
 use crate::fault::{ClientCode, Fault};
 use crate::output;
@@ -32,6 +33,13 @@ pub enum Unpublished {
     Cancelled,
     /// The client was closed before the hub had the message, or ended for a reason that its status tells.
     Closed,
+    /// Its time to live was over before the hub had it.
+    Expired,
+    /// The latest message of its key is not the one that its condition names.
+    ConditionFailed {
+        /// Where that is; none if the key has no value.
+        current: Option<Position>,
+    },
     /// The message cannot be published like this.
     Refused(Code),
 }
@@ -43,13 +51,17 @@ impl From<output::Published> for Published {
     }
 }
 
-impl From<Fault> for Unpublished {
-    fn from(fault: Fault) -> Self {
+impl Unpublished {
+    /// What `Failed` tells.
+    #[must_use]
+    pub const fn of(fault: Fault, current: Option<Position>) -> Self {
         match fault {
+            Fault::Protocol(Code::ConditionFailed) => Self::ConditionFailed { current },
             Fault::Protocol(code) => Self::Refused(code),
             Fault::Client(ClientCode::OutboxFull | ClientCode::Dropped) => Self::OutboxFull,
             Fault::Client(ClientCode::LargerThanOutbox) => Self::LargerThanOutbox,
             Fault::Client(ClientCode::Cancelled) => Self::Cancelled,
+            Fault::Client(ClientCode::Expired) => Self::Expired,
             Fault::Client(
                 ClientCode::Closed
                 | ClientCode::LinkLost

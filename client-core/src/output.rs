@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+#[cfg(doc)]
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::code::{Code, Content, Durability, Outcome};
 use tidewire_protocol::number::{Epoch, Offset, Request, Seq, Tag};
 #[cfg(doc)]
@@ -185,6 +187,8 @@ pub enum Event {
         fault: Fault,
         /// Whether publishing the same again can help.
         retryable: bool,
+        /// Where a condition failed, the place of its key's latest message; none if the key has no value.
+        current: Option<Position>,
     },
     /// The hub will not have a party, or not any longer. What it had published and has no outcome has failed.
     Detached {
@@ -268,6 +272,8 @@ pub struct Message {
     pub sender: Span,
     /// Its topic, for a pattern; else empty.
     pub topic: Span,
+    /// What it has besides, as [`Attributes::take`] reads it; mostly empty.
+    pub ext: Span,
     /// The bytes.
     pub payload: Span,
 }

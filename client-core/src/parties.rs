@@ -247,12 +247,12 @@ impl Parties {
     }
 
     /// Lets those go on whose wait is over.
-    pub(crate) fn tick(&mut self, now: Millis) {
+    pub(crate) fn tick(&mut self, now: Millis, out: &mut Outputs) {
         if self.pace.tick(now) {
             self.rouse();
         }
         for party in &mut self.list {
-            party.outbox.tick(now);
+            party.outbox.tick(now, out);
             if JOINS
                 && let Stage::Wanted { ask_at } = &mut party.stage
                 && *ask_at <= now
@@ -307,7 +307,7 @@ impl Parties {
     }
 
     /// Appends what can be sent now to a packet.
-    pub(crate) fn fill(&mut self, packet: &mut Packet, online: bool, out: &mut Outputs) {
+    pub(crate) fn fill(&mut self, now: Millis, packet: &mut Packet, online: bool, out: &mut Outputs) {
         packet.bytes.append(&mut self.wire);
         self.turn += 1;
         if self.list.iter().all(Party::is_at_rest) {
@@ -316,7 +316,7 @@ impl Parties {
         let (flying, careful) = (self.flying(), self.is_careful());
         let Self { allowance, pace, .. } = self;
         let size = packet.bytes.len();
-        let mut filling = Filling { packet, size, flying, careful, allowance, pace };
+        let mut filling = Filling { packet, size, flying, now, careful, allowance, pace };
         let places = self.list.len();
         for step in 0..places {
             let Some(party) = self.list.get_mut((self.turn + step) % places) else { continue };

@@ -10,7 +10,7 @@ pub(crate) struct Queue<T> {
     first: usize,
 }
 
-impl<T: Copy> Queue<T> {
+impl<T> Queue<T> {
     /// An empty one.
     #[must_use]
     pub(crate) const fn new() -> Self {
@@ -41,7 +41,7 @@ impl<T: Copy> Queue<T> {
             return;
         }
         for index in (self.first..self.first + index).rev() {
-            self.items[index + 1] = self.items[index];
+            self.items.swap(index, index + 1);
         }
         self.pop(1);
     }
@@ -62,7 +62,7 @@ impl<T: Copy> Queue<T> {
 
     fn close(&mut self, start: usize, end: usize) {
         for index in end..self.items.len() {
-            self.items[index - (end - start)] = self.items[index];
+            self.items.swap(index - (end - start), index);
         }
         self.items.truncate(self.items.len() - (end - start));
     }

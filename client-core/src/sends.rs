@@ -3,11 +3,13 @@
 //! They have no seq, no answer and no outbox. What the hub has read of them is known by asking it for a heartbeat
 //! behind them; while that is overdue, the link counts as stalled and nothing more is put on it.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::binary;
-use tidewire_protocol::client_frame::{Heartbeat, Open, Send, Shut};
+use tidewire_protocol::client_frame::{Heartbeat, Open, Send, Shut, Terms};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Refused, Welcome};
@@ -20,6 +22,7 @@ use crate::limits::{
     HANDLES_MAX, PROBE_BYTES, PROBE_MS, RETRY_MS_MAX, SEND_REFUSED_MS, SEND_TOPICS_MAX, STALL_MS,
     UNREAD_BYTES_MAX, WAITING_BYTES_MAX,
 };
+use crate::outgoing::{Extra, Update};
 use crate::output::{Event, Fate, SenderId};
 use crate::outputs::Outputs;
 use crate::request::Requests;
@@ -37,8 +40,8 @@ pub(crate) struct Sends {
     is_full: bool,
     /// In the order in which they were given.
     waiting: Vec<Waiting>,
-    /// Whether the hub takes them; unknown before the first welcome.
-    supported: Option<bool>,
+    /// What the hub can do; unknown before the first welcome.
+    features: Option<u64>,
     /// Bytes sent that the hub is not known to have read.
     unread: usize,
     /// Of those, bytes behind the last heartbeat that was asked for.
@@ -47,21 +50,6 @@ pub(crate) struct Sends {
     dropped: u64,
     /// Frames to send.
     wire: Vec<u8>,
-}
-
-/// One update, as it is given.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Update<'a> {
-    /// Where to.
-    pub topic: &'a str,
-    /// What the payload is.
-    pub content: Content,
-    /// The message.
-    pub payload: &'a [u8],
-    /// How long it is worth waiting for.
-    pub expires_ms: Millis,
-    /// Whose.
-    pub sender: SenderId,
 }
 
 /// A topic that updates go to.
@@ -81,6 +69,7 @@ struct Waiting {
     topic: String,
     content: Content,
     payload: Vec<u8>,
+    extra: Option<Box<Extra>>,
     /// Not after that; none for at once or never.
     until: Option<Millis>,
     sender: SenderId,
@@ -109,7 +98,7 @@ impl Sends {
             answered: 0,
             is_full: false,
             waiting: Vec::new(),
-            supported: None,
+            features: None,
             unread: 0,
             behind: 0,
             probe: Probe { request: Request(0), at: None, handles: 0, is_answered: true },
@@ -132,7 +121,7 @@ impl Sends {
 
     /// The hub says what it can do.
     pub(crate) const fn welcomed(&mut self, welcome: &Welcome<'_>) {
-        self.supported = Some(welcome.features & feature::SEND > 0);
+        self.features = Some(welcome.features);
     }
 
     /// Sends one if there is a link that takes it, keeps it a while, or drops it.
@@ -142,25 +131,30 @@ impl Sends {
     pub(crate) fn send(
         &mut self,
         now: Millis,
-        update: Update<'_>,
+        update: &Update<'_>,
         allowance: &Allowance,
         online: bool,
         requests: &mut Requests,
         out: &mut Outputs,
     ) -> Result<Fate, Fault> {
-        let too_large = update.payload.len() as u64 > allowance.payload_bytes;
-        let refusal = if too_large { Some(Code::TooLarge.into()) } else { self.refusal(now, update.topic) };
+        let Update { topic, content, payload, expires_ms, sender, ref attributes } = *update;
+        let extra = Extra::of(now, attributes, Terms::default());
+        let (needs, extra_len) = extra.as_ref().map_or((0, 0), |extra| (extra.needs, extra.len()));
+        let len = payload.len() as u64;
+        let too_large = allowance.is_too_large(len, len + u64::from(extra_len), false);
+        let refusal = if too_large { Some(Code::TooLarge.into()) } else { self.refusal(now, topic, needs) };
         if let Some(fault) = refusal {
             self.dropped += 1;
             return Err(fault);
         }
-        let Update { topic, content, payload, expires_ms, sender } = update;
-        let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms));
-        if until.is_some() {
-            self.make_room(topic.len() + payload.len());
-        }
+        let worthless_at = extra.as_ref().map_or(NEVER, |extra| extra.until);
+        let until = (expires_ms > 0).then(|| now.saturating_add(expires_ms).min(worthless_at));
         let (topic, payload) = (topic.into(), payload.into());
-        self.waiting.push(Waiting { topic, content, payload, until, sender, tried: u64::MAX });
+        let one = Waiting { topic, content, payload, extra, until, sender, tried: u64::MAX };
+        if until.is_some() {
+            self.make_room(one.len());
+        }
+        self.waiting.push(one);
         Ok(self.drive(now, online, true, requests, out))
     }
 
@@ -178,10 +172,11 @@ impl Sends {
         }
     }
 
-    /// Why the hub would take none now.
+    /// Why the hub would take none now that needs such features.
     #[must_use]
-    pub(crate) fn refusal(&self, now: Millis, topic: &str) -> Option<Fault> {
-        if self.supported == Some(false) {
+    pub(crate) fn refusal(&self, now: Millis, topic: &str, needs: u64) -> Option<Fault> {
+        let needs = needs | feature::SEND;
+        if self.features.is_some_and(|features| needs & !features > 0) {
             return Some(Code::NotSupported.into());
         }
         let (fault, until) = self.topics.get(self.place(topic).ok()?)?.refused?;
@@ -211,7 +206,12 @@ impl Sends {
         let Some(handle) = self.handle(&update.topic, update.sender) else { return false };
         let expires_ms = update.until.map_or(0, |until| until.saturating_sub(now).min(NUMBER_MAX));
         let payload = update.payload.as_slice().into();
-        Send { handle, content: update.content, expires_ms, payload, ..Send::default() }.put(&mut self.wire);
+        let extra = update.extra.as_ref();
+        let attributes =
+            Attributes { ttl_ms: extra.map_or(0, |extra| extra.ttl_ms(now)), ..Attributes::default() };
+        let encoded = extra.map_or(&[][..], |extra| &extra.fields);
+        Send { handle, content: update.content, expires_ms, payload, attributes }
+            .put_with(encoded, &mut self.wire);
         let len = self.wire.len() - before;
         self.unread += len;
         self.behind += len;
@@ -314,10 +314,10 @@ impl Sends {
         // Those that found no room may be many, and nothing but one of these numbers can change that.
         let tries = self.handles + self.answered;
         if !*stuck && one.tried != tries {
-            if self.refusal(now, &one.topic).is_some() {
+            if self.refusal(now, &one.topic, one.needs()).is_some() {
                 return Fate::Dropped;
             }
-            *stuck = !self.can_go(now, one.payload.len());
+            *stuck = !self.can_go(now, one.len() - one.topic.len());
             if !*stuck && self.put(now, one, requests) {
                 return Fate::Gone;
             }
@@ -366,7 +366,12 @@ impl Sends {
 
 impl Waiting {
     fn len(&self) -> usize {
-        self.topic.len() + self.payload.len()
+        let extra = self.extra.as_ref().map_or(0, |extra| extra.len() as usize);
+        self.topic.len() + self.payload.len() + extra
+    }
+
+    fn needs(&self) -> u64 {
+        self.extra.as_ref().map_or(0, |extra| extra.needs)
     }
 }
 

@@ -1,13 +1,14 @@
 //! One subscription on the wire: a cursor into a topic's or pattern's live flow, shared by its listeners.
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use tidewire_protocol::block::{self, Block};
-use tidewire_protocol::code::{Outcome, WhenSlow};
+use tidewire_protocol::code::{GapReason, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{Page, Subscribed};
 use tidewire_protocol::number::{Epoch, Offset, Tag, TailNumber};
-use tidewire_protocol::position::{Gap, Start};
+use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::cursor::Cursor;
 use crate::fault::{Broken, Fault};
@@ -130,7 +131,12 @@ impl Tail {
                 }
                 (Stage::Live, Some(gap)) => listener.pass_gap(gap, positions, out),
                 (Stage::Live, None) => listener.cursor.raise_to(positions),
-                (Stage::Reading { .. } | Stage::Asked | Stage::Full, _) => {}
+                (Stage::Reading { .. } | Stage::Asked | Stage::Stale | Stage::Full, Some(gap))
+                    if gap.reason == GapReason::Compacted =>
+                {
+                    listener.begin_anew(gap, positions, out);
+                }
+                (Stage::Reading { .. } | Stage::Asked | Stage::Stale | Stage::Full, _) => {}
             }
         }
     }
@@ -140,11 +146,19 @@ impl Tail {
     /// # Errors
     /// [`Broken`] if it cannot be told in which log.
     pub(crate) fn missing(&mut self, gap: Gap, after: Offset, out: &mut Outputs) -> Result<(), Broken> {
-        if !self.cursor.go_on(gap.epoch, after) {
+        let is_anew = gap.reason == GapReason::Compacted;
+        if is_anew {
+            // Such a topic is in one log, and goes on before where it was.
+            self.cursor = Cursor::at(vec![Position { epoch: gap.epoch, offset: after }]);
+        } else if !self.cursor.go_on(gap.epoch, after) {
             return Err(Broken);
         }
-        for listener in self.listeners.iter_mut().filter(|listener| listener.stage == Stage::Live) {
-            listener.pass_gap(gap, self.cursor.positions(), out);
+        for listener in &mut self.listeners {
+            if listener.stage == Stage::Live {
+                listener.pass_gap(gap, self.cursor.positions(), out);
+            } else if is_anew {
+                listener.begin_anew(gap, self.cursor.positions(), out);
+            }
         }
         Ok(())
     }
@@ -201,6 +215,10 @@ impl Tail {
         out: &mut Outputs,
     ) -> Result<(), Broken> {
         let Some(listener) = self.listeners.get_mut(index) else { return Ok(()) };
+        if listener.stage == Stage::Stale {
+            listener.stage = Stage::Reading { ask_at: 0 };
+            return Ok(());
+        }
         let (before, held) = (listener.cursor.clone(), listener.held);
         let (is_question, reads_back) = (listener.reads_for.is_some(), listener.reads_back());
         if is_question && page.gap.is_some() && before.is_known() && !reads_back {
@@ -309,6 +327,7 @@ pub(crate) fn given(message: &block::Record<'_>, epoch: Epoch, received: &[u8]) 
         tag: message.tag,
         sender: text(message.sender),
         topic: text(message.topic),
+        ext: if message.ext.is_empty() { Span::default() } else { span(message.ext, received) },
         payload: span(message.payload, received),
     }
 }

@@ -6,6 +6,7 @@
 
 use alloc::string::String;
 
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::client_frame::Publish;
 use tidewire_protocol::hub_frame::Opened;
 use tidewire_protocol::number::{Handle, Seq};
@@ -13,12 +14,12 @@ use tidewire_protocol::number::{Handle, Seq};
 use crate::allowance::Allowance;
 use crate::entry::{Batch, Entry, Load, Next};
 use crate::fault::Fault;
-use crate::filling::Flying;
+use crate::filling::{Filling, Flying};
 use crate::input::{Millis, NEVER};
 use crate::limits::RETRY_MS_MIN;
 use crate::mutant::{self, Mutant};
 use crate::options::PartyId;
-use crate::output::{Event, Packet, Splice};
+use crate::output::{Event, Splice};
 use crate::outputs::Outputs;
 use crate::queue::Queue;
 
@@ -35,7 +36,7 @@ pub(crate) struct Window {
     pub phase: Phase,
     /// When it was last used, counted in uses.
     pub used: u64,
-    /// Payload bytes sent on this link and not done, since the last rewind.
+    /// Bytes of messages sent on this link and not done, since the last rewind.
     flying: u64,
     entries: Queue<Entry>,
     /// The seq of the next message that is taken in.
@@ -165,29 +166,26 @@ impl Window {
         }
         // The hub answers one that it may have taken when it took larger ones, if only it fits a frame.
         let is_sent = self.cursor < self.sent;
-        let bytes_max = allowance.bytes_max(is_sent);
         let is_void = entry.done || entry.void.is_some();
         Some(Next {
             id: entry.id,
             batch: if is_void { Batch::default() } else { entry.batch },
             len: entry.len,
-            too_large: !entry.done && u64::from(entry.len) > bytes_max,
+            bytes: entry.bytes(),
+            too_large: !entry.done && allowance.is_too_large(entry.len.into(), entry.bytes(), is_sent),
+            wants: entry.wants(),
         })
     }
 
     /// Appends the message that [`Self::peek`] saw, or as much of a run of voids as may go.
-    pub(crate) fn send(
-        &mut self,
-        party: PartyId,
-        handle: Handle,
-        allowance: &Allowance,
-        packet: &mut Packet,
-    ) {
+    pub(crate) fn send(&mut self, party: PartyId, handle: Handle, filling: &mut Filling<'_>) {
+        let Filling { now, allowance, ref mut packet, .. } = *filling;
         let Some(entry) = self.entries.items().get(self.index(self.cursor)) else { return };
         let lowest = self.lowest();
         let room = if allowance.void_runs { lowest + allowance.in_flight - self.cursor } else { 1 };
         let count = (entry.end() - self.cursor).min(room);
         let void = entry.void.is_some() || entry.done;
+        let bytes = entry.bytes();
         let publish = Publish {
             handle,
             seq: Seq(self.cursor),
@@ -196,15 +194,21 @@ impl Window {
             maybe_duplicate: entry.maybe_duplicate,
             void,
             count: if count > 1 { count } else { 0 },
+            attributes: Attributes {
+                ttl_ms: entry.extra.as_ref().map_or(0, |extra| extra.ttl_ms(now)),
+                ..Attributes::default()
+            },
             ..Publish::default()
         };
         let len = if void { 0 } else { entry.len };
-        publish.put_head(len as usize, &mut packet.bytes);
+        let is_bare = mutant::active(Mutant::ExtraSentOnce) && self.cursor < self.sent;
+        let encoded = entry.extra.as_ref().filter(|_| !is_bare).map_or(&[][..], |extra| &extra.fields);
+        publish.put_head_with(encoded, len as usize, &mut packet.bytes);
         if !void {
             let at = packet.bytes.len() as u32;
             packet.payloads.push(Splice { at, party, id: entry.id, seq: publish.seq });
         }
-        self.flying += u64::from(len);
+        self.flying += bytes;
         self.lowest_told = lowest;
         self.cursor += count;
         self.sent = self.sent.max(self.cursor);
@@ -244,9 +248,10 @@ impl Window {
     /// Everything that waits has failed. The window is of no use after that.
     pub(crate) fn fail_all(&mut self, fault: Fault, load: &mut Load, out: &mut Outputs) {
         for entry in self.entries.items().iter().filter(|entry| !entry.done) {
-            load.take(*entry);
+            load.take(entry);
             // Also one that the application withdrew: nobody knows whether it had landed before.
-            out.tell(Event::Failed { party: load.party, id: entry.id, fault, retryable: fault.retryable() });
+            let (party, id, retryable) = (load.party, entry.id, fault.retryable());
+            out.tell(Event::Failed { party, id, fault, retryable, current: None });
         }
         self.next = self.lowest();
         self.entries.clear();

@@ -24,6 +24,7 @@ use crate::event::{Decode, as_bytes, from_json};
 use crate::history::{HistoryError, Page};
 use crate::options::Options;
 use crate::outcome::PublishError;
+use crate::outgoing::Outgoing;
 use crate::overheard::{NotNow, Overheard};
 use crate::payload::Payload;
 use crate::publishing::Publishing;
@@ -111,51 +112,58 @@ impl Client {
         }
     }
 
-    /// As [`Self::publish`], with a text or bytes.
-    pub fn publish_payload(&self, topic: &str, payload: Payload) -> Publishing {
-        let len = match self.check_size(&payload) {
+    /// As [`Self::publish`], with a text or bytes, and whatever else a message has.
+    pub fn publish_payload(&self, topic: &str, message: impl Into<Outgoing>) -> Publishing {
+        let message = message.into();
+        let len = match self.check_message(&message) {
             Ok(len) => len,
             Err(error) => return Publishing::failed(error),
         };
-        let Ok(message) = self.room.messages.try_acquire() else {
+        let Ok(place) = self.room.messages.try_acquire() else {
             return Publishing::failed(self.no_room());
         };
         let Ok(bytes) = self.room.bytes.try_acquire_many(len) else {
             return Publishing::failed(self.no_room());
         };
         // The task gives them back with the outcome.
-        message.forget();
+        place.forget();
         bytes.forget();
-        self.enqueue(topic, payload)
+        self.enqueue(topic, message)
     }
 
     /// As [`Self::publish_payload`], but waits for room in the outbox first. Calls get room in their order.
     ///
     /// # Errors
     /// [`PublishError`] if there will never be room.
-    pub async fn publish_when_room(&self, topic: &str, payload: Payload) -> Result<Publishing, PublishError> {
-        let len = self.check_size(&payload)?;
-        let message = self.room.messages.acquire().await.map_err(|_| PublishError::Closed)?;
+    pub async fn publish_when_room(
+        &self,
+        topic: &str,
+        message: impl Into<Outgoing>,
+    ) -> Result<Publishing, PublishError> {
+        let message = message.into();
+        let len = self.check_message(&message)?;
+        let place = self.room.messages.acquire().await.map_err(|_| PublishError::Closed)?;
         let bytes = self.room.bytes.acquire_many(len).await.map_err(|_| PublishError::Closed)?;
-        message.forget();
+        place.forget();
         bytes.forget();
-        Ok(self.enqueue(topic, payload))
+        Ok(self.enqueue(topic, message))
     }
 
     /// Publishes messages to one topic or several, at most 1,000, behind all that was published before: the hub stores
     /// all of them, side by side, or none. Topics of different logs of the hub cannot share a batch.
-    pub fn publish_batch<T: Into<String>>(
+    pub fn publish_batch<T: Into<String>, M: Into<Outgoing>>(
         &self,
-        messages: impl IntoIterator<Item = (T, Payload)>,
+        messages: impl IntoIterator<Item = (T, M)>,
     ) -> PublishingBatch {
         let (mut batch, mut publishing, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
-        for (topic, payload) in messages {
-            match self.check_size(&payload) {
+        for (topic, message) in messages {
+            let message = message.into();
+            match self.check_message(&message) {
                 Ok(len) => bytes += u64::from(len),
                 Err(error) => return PublishingBatch::failed(error),
             }
             let (key, (sender, outcome)) = (self.following(), oneshot::channel());
-            batch.push(BatchMessage { key, topic: topic.into(), payload, outcome: sender });
+            batch.push(BatchMessage { key, topic: topic.into(), message, outcome: sender });
             publishing.push(Publishing::pending(key, outcome, self.commands.clone()));
         }
         if batch.len() as u64 > Batch::COUNT_MAX {
@@ -178,9 +186,10 @@ impl Client {
         PublishingBatch::pending(publishing)
     }
 
-    /// The size of what the outbox may have room for, sooner or later.
-    fn check_size(&self, payload: &Payload) -> Result<u32, PublishError> {
-        let len = payload.bytes().len();
+    /// The size of a message that may be one, and that the outbox may have room for, sooner or later.
+    fn check_message(&self, message: &Outgoing) -> Result<u32, PublishError> {
+        message.check()?;
+        let len = message.outbox_bytes();
         if len > self.room.bytes_max && !self.room.bytes.is_closed() {
             return Err(PublishError::LargerThanOutbox);
         }
@@ -191,11 +200,11 @@ impl Client {
         if self.room.messages.is_closed() { PublishError::Closed } else { PublishError::OutboxFull }
     }
 
-    fn enqueue(&self, topic: &str, payload: Payload) -> Publishing {
+    fn enqueue(&self, topic: &str, message: Outgoing) -> Publishing {
         let key = self.following();
         let (sender, outcome) = oneshot::channel();
         // Without a task the sender is dropped here, and the future says `Closed`.
-        let _ = self.commands.send(Command::Publish { key, topic: topic.into(), payload, outcome: sender });
+        let _ = self.commands.send(Command::Publish { key, topic: topic.into(), message, outcome: sender });
         Publishing::pending(key, outcome, self.commands.clone())
     }
 

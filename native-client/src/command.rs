@@ -3,32 +3,30 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::options::SubscribeOptions;
-use tidewire_protocol::code::Content;
 use tidewire_protocol::position::Start;
 
 use crate::event::Event;
 use crate::fences::Flushed;
 use crate::history::Page;
 use crate::outcome::Outcome;
-use crate::payload::Payload;
+use crate::outgoing::Outgoing;
 use crate::sending::Target;
 
 /// One thing asked for. All come through one channel, so each comes after what it is about.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Publish a message, known by a key of the handle's choice. Its room in the outbox has been taken.
-    Publish { key: u64, topic: String, payload: Payload, outcome: oneshot::Sender<Outcome> },
+    Publish { key: u64, topic: String, message: Outgoing, outcome: oneshot::Sender<Outcome> },
     /// Publish all of these or none. Room for all of them has been taken.
     PublishBatch { messages: Vec<BatchMessage> },
     /// Withdraw a message.
     Cancel { key: u64 },
     /// Send an update that may be lost.
-    Send { target: Arc<Target>, content: Content, payload: Bytes, expires_ms: u64 },
+    Send { target: Arc<Target>, message: Outgoing, expires_ms: u64 },
     /// Say when the hub has read the updates before this, and what it refuses of a topic.
     FlushSends { target: Arc<Target>, done: oneshot::Sender<Flushed> },
     /// Begin a subscription, known by a key of the handle's choice.
@@ -64,7 +62,7 @@ pub(crate) enum Command {
 pub(crate) struct BatchMessage {
     pub key: u64,
     pub topic: String,
-    pub payload: Payload,
+    pub message: Outgoing,
     pub outcome: oneshot::Sender<Outcome>,
 }
 
@@ -82,7 +80,7 @@ impl fmt::Debug for Secret {
 pub(crate) struct Room {
     /// A permit per message.
     pub messages: Semaphore,
-    /// A permit per byte of payload.
+    /// A permit per byte of a message.
     pub bytes: Semaphore,
     /// All permits for bytes.
     pub bytes_max: usize,

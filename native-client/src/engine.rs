@@ -12,6 +12,7 @@ use tidewire_client_core::client::Client;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
 use tidewire_client_core::options::PartyId;
+use tidewire_client_core::outcome::Unpublished;
 use tidewire_client_core::output::{Event as Told, ListenerId, Output, Packet, PublishId};
 use tidewire_protocol::position::Start;
 
@@ -76,6 +77,8 @@ struct Flush {
 struct Waiting {
     key: u64,
     payload: Bytes,
+    /// Bytes that it takes of the outbox.
+    room: usize,
     outcome: oneshot::Sender<Outcome>,
 }
 
@@ -159,8 +162,8 @@ impl Engine {
     fn command(&mut self, command: Command) {
         let now = self.now();
         match command {
-            Command::Publish { key, topic, payload, outcome } => {
-                self.publish(key, &topic, payload, outcome);
+            Command::Publish { key, topic, message, outcome } => {
+                self.publish(key, &topic, message, outcome);
             }
             Command::PublishBatch { messages } => self.publish_batch(messages),
             Command::Cancel { key } => {
@@ -168,11 +171,7 @@ impl Engine {
                     self.core.cancel(now, PartyId::default(), *id);
                 }
             }
-            Command::Send { target, content, payload, expires_ms } => {
-                self.sending.taken(payload.len());
-                let sent = self.core.send(now, &target.name, content, &payload, expires_ms);
-                target.told(sent.map(|_| ()));
-            }
+            Command::Send { target, message, expires_ms } => self.send(&target, &message, expires_ms),
             Command::FlushSends { target, done } => self.fences.add(target, done),
             Command::Subscribe { key, name, options, events } => {
                 match self.core.subscribe(now, &name, options) {
@@ -312,7 +311,9 @@ impl Engine {
         match event {
             Told::Status(status) => self.standing.tell(status),
             Told::Published(published) => self.settle(published.id, Ok(published.into())),
-            Told::Failed { id, fault, .. } => self.settle(id, Err(fault.into())),
+            Told::Failed { id, fault, current, .. } => {
+                self.settle(id, Err(Unpublished::of(fault, current).into()));
+            }
             Told::Ready { listener, outcome, positions, gap } => {
                 self.readers.tell(listener, Event::Ready { outcome, positions, gap });
             }

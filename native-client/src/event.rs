@@ -1,6 +1,8 @@
 //! What programs hear of a topic: messages, gaps, the end.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -9,6 +11,7 @@ use serde::de::value::StrDeserializer;
 
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::output::{self, Span};
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::code::{self, Content};
 use tidewire_protocol::number::{Epoch, Offset, Tag};
 use tidewire_protocol::position::{Gap, Position};
@@ -27,6 +30,8 @@ pub enum Event<T> {
     },
     /// A message.
     Message(Message<T>),
+    /// A key has no value any more. Where payloads are given as they are, this is a message too.
+    Removed(Message<()>),
     /// A message that is no `T`. The ones after it come all the same.
     BadMessage(BadMessage),
     /// Messages are gone; the next one comes after them.
@@ -58,6 +63,8 @@ pub struct Message<T> {
     sender: Bytes,
     /// Its topic, where it is not the name that was asked for.
     topic: Bytes,
+    /// What it has besides, as it travels.
+    ext: Bytes,
     name: Arc<str>,
 }
 
@@ -73,6 +80,9 @@ pub struct BadMessage {
 /// Why a payload is not the data that was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
+    /// It says that its key has no value any more: there is no data.
+    #[error("the message removes its key, and has no data")]
+    Removed,
     /// It is broken JSON, or JSON of another shape.
     #[error("not the JSON that was expected: {0}")]
     Json(serde_json::Error),
@@ -84,8 +94,8 @@ pub enum DecodeError {
     Content(Content),
 }
 
-/// How a payload becomes data.
-pub(crate) type Decode<T> = fn(Content, &Bytes) -> Result<T, DecodeError>;
+/// How a message has data.
+pub(crate) type Decode<T> = fn(&Message<()>) -> Result<T, DecodeError>;
 
 impl<T> Message<T> {
     /// Its topic.
@@ -100,6 +110,52 @@ impl<T> Message<T> {
         text(&self.sender)
     }
 
+    /// What it is about: a later message of the same key replaces it where the topic keeps the latest of each.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self.attributes().key {
+            Cow::Borrowed(key) if !key.is_empty() => Some(key),
+            Cow::Borrowed(_) | Cow::Owned(_) => None,
+        }
+    }
+
+    /// Names and values of its headers.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(String, String)> {
+        let headers = self.attributes().headers;
+        headers.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    /// The value of one of its headers.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.attributes().headers.value(name).map(Into::into)
+    }
+
+    /// For how long after it was published it is worth anything; none for no bound.
+    #[must_use]
+    pub fn ttl(&self) -> Option<Duration> {
+        let ttl_ms = self.attributes().ttl_ms;
+        (ttl_ms > 0).then(|| Duration::from_millis(ttl_ms))
+    }
+
+    /// Whether it says that its key has no value any more.
+    #[must_use]
+    pub fn is_removal(&self) -> bool {
+        self.attributes().remove
+    }
+
+    /// Its place: the version of its key, for [`crate::Outgoing::if_version`].
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        Position { epoch: self.epoch, offset: self.offset }
+    }
+
+    /// What a later version of the protocol would not read is as if it were not there.
+    fn attributes(&self) -> Attributes<'_> {
+        Attributes::take(&self.ext).unwrap_or_default()
+    }
+
     fn with<U>(self, data: U) -> Message<U> {
         Message {
             data,
@@ -112,6 +168,7 @@ impl<T> Message<T> {
             payload: self.payload,
             sender: self.sender,
             topic: self.topic,
+            ext: self.ext,
             name: self.name,
         }
     }
@@ -132,13 +189,14 @@ impl Message<()> {
             payload: part(message.payload),
             sender: part(message.sender),
             topic: part(message.topic),
+            ext: part(message.ext),
             name: Arc::clone(name),
         }
     }
 
     /// The message with its data.
     pub(crate) fn decoded<T>(self, decode: Decode<T>) -> Result<Message<T>, BadMessage> {
-        match decode(self.content, &self.payload) {
+        match decode(&self) {
             Ok(data) => Ok(self.with(data)),
             Err(error) => Err(BadMessage { message: Box::new(self), error }),
         }
@@ -151,8 +209,10 @@ impl Event<()> {
         match self {
             Self::Message(message) => match message.decoded(decode) {
                 Ok(message) => Event::Message(message),
+                Err(BadMessage { message, error: DecodeError::Removed }) => Event::Removed(*message),
                 Err(bad) => Event::BadMessage(bad),
             },
+            Self::Removed(message) => Event::Removed(message),
             Self::Ready { outcome, positions, gap } => Event::Ready { outcome, positions, gap },
             Self::BadMessage(bad) => Event::BadMessage(bad),
             Self::Gap(gap) => Event::Gap(gap),
@@ -161,8 +221,12 @@ impl Event<()> {
     }
 }
 
-/// Data from JSON, or from a text where data can be one.
-pub(crate) fn from_json<T: DeserializeOwned>(content: Content, payload: &Bytes) -> Result<T, DecodeError> {
+/// Data from JSON, or from a text where data can be one. What removes a key has none.
+pub(crate) fn from_json<T: DeserializeOwned>(message: &Message<()>) -> Result<T, DecodeError> {
+    if message.is_removal() { Err(DecodeError::Removed) } else { read(message.content, &message.payload) }
+}
+
+fn read<T: DeserializeOwned>(content: Content, payload: &Bytes) -> Result<T, DecodeError> {
     match (content, text(payload)) {
         (Content::Json, _) => serde_json::from_slice(payload).map_err(DecodeError::Json),
         (Content::Text, text) => {
@@ -175,8 +239,8 @@ pub(crate) fn from_json<T: DeserializeOwned>(content: Content, payload: &Bytes) 
 
 /// The payload as it is.
 #[allow(clippy::unnecessary_wraps)] // It is one of several ways to decode.
-pub(crate) fn as_bytes(_: Content, payload: &Bytes) -> Result<Bytes, DecodeError> {
-    Ok(payload.clone())
+pub(crate) fn as_bytes(message: &Message<()>) -> Result<Bytes, DecodeError> {
+    Ok(message.payload.clone())
 }
 
 /// The protocol's decoder lets only UTF-8 through; none is none.
@@ -187,19 +251,19 @@ fn text(bytes: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{DecodeError, from_json};
+    use super::{DecodeError, read};
     use bytes::Bytes;
     use tidewire_protocol::code::Content;
 
     #[test]
     fn data_comes_from_json_or_text() {
-        let decode = |content, payload: &'static str| from_json::<String>(content, &Bytes::from(payload));
+        let decode = |content, payload: &'static str| read::<String>(content, &Bytes::from(payload));
         assert_eq!(decode(Content::Json, r#""x""#).unwrap(), "x");
         assert_eq!(decode(Content::Text, "x").unwrap(), "x");
         assert_eq!(decode(Content::Text, "").unwrap(), "");
         assert!(matches!(decode(Content::Json, "{x"), Err(DecodeError::Json(_))));
         assert!(matches!(decode(Content::Binary, "x"), Err(DecodeError::Content(Content::Binary))));
-        let number = from_json::<u32>(Content::Text, &Bytes::from("7"));
+        let number = read::<u32>(Content::Text, &Bytes::from("7"));
         assert!(matches!(number, Err(DecodeError::Text(_))));
     }
 }

@@ -27,6 +27,8 @@ mod sending;
 
 mod history;
 
+mod outgoing;
+
 mod outcome;
 
 mod event;
@@ -58,6 +60,8 @@ pub use subscription::Subscription;
 
 pub use history::{HistoryError, Page};
 
+pub use outgoing::Outgoing;
+
 pub use outcome::PublishError;
 pub use tidewire_client_core::outcome::Published;
 
@@ -74,6 +78,7 @@ pub use address::AddressError;
 pub use options::Options;
 pub use tidewire_client_core::fault::{ClientCode, Fault};
 pub use tidewire_client_core::options::SubscribeOptions;
+pub use tidewire_protocol::attributes::BadAttribute;
 pub use tidewire_protocol::code::{Code, Content, Durability, GapReason, Outcome, WhenSlow};
 pub use tidewire_protocol::number::{Epoch, Offset, ProducerId, Tag};
 pub use tidewire_protocol::position::{Gap, Position, Start};

@@ -2,7 +2,9 @@
 
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::outcome::{Published, Unpublished};
+use tidewire_protocol::attributes::BadAttribute;
 use tidewire_protocol::code::Code;
+use tidewire_protocol::position::Position;
 
 use crate::payload::NotJson;
 
@@ -24,6 +26,18 @@ pub enum PublishError {
     /// The client was closed before the hub had the message, or ended for a reason that its status tells.
     #[error("the client is closed")]
     Closed,
+    /// Its time to live was over before the hub had it.
+    #[error("the message's time to live was over before the hub had it")]
+    Expired,
+    /// It has a key or headers that no message may have.
+    #[error("{0}")]
+    BadMessage(BadAttribute),
+    /// The latest message of its key is not the one that its condition names.
+    #[error("{}", condition_failed(*.current))]
+    ConditionFailed {
+        /// Where that is; none if the key has no value.
+        current: Option<Position>,
+    },
     /// The message cannot be published like this.
     #[error("{}", .0.sentence())]
     Refused(Code),
@@ -39,6 +53,9 @@ impl PublishError {
             Self::LargerThanOutbox => ClientCode::LargerThanOutbox.name(),
             Self::Cancelled => ClientCode::Cancelled.name(),
             Self::Closed => ClientCode::Closed.name(),
+            Self::Expired => ClientCode::Expired.name(),
+            Self::BadMessage(_) => Code::BadMessage.name(),
+            Self::ConditionFailed { .. } => Code::ConditionFailed.name(),
             Self::Refused(code) => code.name(),
         }
     }
@@ -49,6 +66,7 @@ impl PublishError {
         match self {
             Self::OutboxFull => true,
             Self::NotJson(_) | Self::LargerThanOutbox | Self::Cancelled | Self::Closed => false,
+            Self::Expired | Self::BadMessage(_) | Self::ConditionFailed { .. } => false,
             Self::Refused(code) => code.retryable(),
         }
     }
@@ -56,13 +74,30 @@ impl PublishError {
 
 impl From<Fault> for PublishError {
     fn from(fault: Fault) -> Self {
-        match fault.into() {
+        Unpublished::of(fault, None).into()
+    }
+}
+
+impl From<Unpublished> for PublishError {
+    fn from(unpublished: Unpublished) -> Self {
+        match unpublished {
             Unpublished::OutboxFull => Self::OutboxFull,
             Unpublished::LargerThanOutbox => Self::LargerThanOutbox,
             Unpublished::Cancelled => Self::Cancelled,
             Unpublished::Closed => Self::Closed,
+            Unpublished::Expired => Self::Expired,
+            Unpublished::ConditionFailed { current } => Self::ConditionFailed { current },
             Unpublished::Refused(code) => Self::Refused(code),
         }
+    }
+}
+
+fn condition_failed(current: Option<Position>) -> String {
+    match current {
+        Some(Position { epoch, offset }) => {
+            format!("the condition does not hold: the latest message of this key is at {epoch}:{offset}")
+        }
+        None => "the condition does not hold: this key has no value".into(),
     }
 }
 

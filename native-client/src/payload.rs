@@ -58,6 +58,11 @@ impl Payload {
         Self { content: Content::Cbor, bytes: bytes.into() }
     }
 
+    /// Bytes that are said to be this.
+    pub(crate) const fn new(content: Content, bytes: Bytes) -> Self {
+        Self { content, bytes }
+    }
+
     /// What the bytes are.
     #[must_use]
     pub const fn content(&self) -> Content {

@@ -163,6 +163,7 @@ pub const fn sentence(fault: Fault) -> &'static str {
             ClientCode::TokenRefused => "there is no token",
             ClientCode::Suspended => "the client was asked to be quiet",
             ClientCode::LargerThanOutbox => "the message is larger than the outbox",
+            ClientCode::Expired => "the message's time to live was over",
         },
     }
 }

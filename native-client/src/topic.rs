@@ -6,10 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use tidewire_protocol::code::Content;
+use tidewire_protocol::code::{Code, Content};
 
 use crate::command::Command;
 use crate::outcome::PublishError;
+use crate::outgoing::Outgoing;
+use crate::payload::Payload;
 use crate::sending::{Sending, Target};
 
 /// A topic that updates are sent to. Clones share it.
@@ -32,7 +34,7 @@ impl Topic {
     /// What became of an earlier one: the hub refuses updates to this topic, or takes none at all. This one was tried
     /// all the same. [`PublishError::Closed`] if the client has ended.
     pub fn send(&self, content: Content, payload: impl Into<Bytes>) -> Result<(), PublishError> {
-        self.give(content, payload.into(), 0)
+        self.give(Payload::new(content, payload.into()).into(), Duration::ZERO)
     }
 
     /// As [`Self::send`], but one that cannot go at once waits for so long, counted in whole milliseconds.
@@ -45,7 +47,21 @@ impl Topic {
         content: Content,
         payload: impl Into<Bytes>,
     ) -> Result<(), PublishError> {
-        self.give(content, payload.into(), u64::try_from(worth.as_millis()).unwrap_or(u64::MAX))
+        self.give(Payload::new(content, payload.into()).into(), worth)
+    }
+
+    /// As [`Self::send_within`], with a message that has more than a payload. One whose time to live is over while it waits is
+    /// dropped.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; [`PublishError::BadMessage`] if no message may be like this, and `not_supported` of conditions and a
+    /// durability: nobody answers. It was not tried then.
+    pub fn send_message(&self, worth: Duration, message: Outgoing) -> Result<(), PublishError> {
+        message.check()?;
+        if message.has_terms() {
+            return Err(PublishError::Refused(Code::NotSupported));
+        }
+        self.give(message, worth)
     }
 
     /// Waits until the hub has read the updates that went out before this. What was on its way when a connection broke is
@@ -61,14 +77,15 @@ impl Topic {
         flushed.await.unwrap_or(Err(PublishError::Closed))
     }
 
-    fn give(&self, content: Content, payload: Bytes, expires_ms: u64) -> Result<(), PublishError> {
+    fn give(&self, message: Outgoing, worth: Duration) -> Result<(), PublishError> {
         if self.commands.is_closed() {
             return Err(PublishError::Closed);
         }
         let earlier = self.target.refusal();
-        let len = payload.len();
+        let expires_ms = u64::try_from(worth.as_millis()).unwrap_or(u64::MAX);
+        let len = message.payload().bytes().len();
         if self.sending.take(len) {
-            let command = Command::Send { target: Arc::clone(&self.target), content, payload, expires_ms };
+            let command = Command::Send { target: Arc::clone(&self.target), message, expires_ms };
             if self.commands.send(command).is_err() {
                 self.sending.taken(len);
                 return Err(PublishError::Closed);

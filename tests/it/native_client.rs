@@ -125,7 +125,7 @@ async fn a_batch_is_stored_side_by_side_or_not_at_all() {
     let large = Payload::binary(vec![0; max + 1]);
     let refused = client.publish_batch([("a", text("4")), ("b", large)]).await;
     assert_eq!(refused, Err(PublishError::Refused(Code::TooLarge)), "the cause, not what befell the others");
-    assert_eq!(client.publish_batch::<&str>([]).await, Ok(vec![]));
+    assert_eq!(client.publish_batch::<&str, Payload>([]).await, Ok(vec![]));
     let many = (0..1_001).map(|_| ("a", text("5")));
     assert_eq!(client.publish_batch(many).await, Err(PublishError::Refused(Code::LimitReached)));
     let mut withdrawn = client.publish_batch([("a", text("6")), ("not a name", text("7"))]);

@@ -6,6 +6,7 @@ use tidewire_client_core::client::Client;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::input::{Input, Millis};
 use tidewire_client_core::options::{PartyId, SubscribeOptions};
+use tidewire_client_core::outgoing::{Outgoing, Update};
 use tidewire_client_core::output::{PublishId, SenderId};
 use tidewire_protocol::code::Content;
 use tidewire_protocol::number::{Epoch, Offset, Seq};
@@ -66,7 +67,8 @@ impl Engine {
         if seq.0 > 0 {
             self.client.window(OWN, topic, seq, 1);
         }
-        self.client.take(now, OWN, id, topic, content, payload_len)?;
+        let message = Outgoing { topic, content, payload_len, ..Outgoing::default() };
+        self.client.take(now, OWN, id, &message)?;
         Ok(0.0)
     }
 
@@ -95,8 +97,8 @@ impl Engine {
     ) -> Result<f64, Fault> {
         let topic = text(&self.input, topic_len);
         let payload = self.input.get(topic_len..topic_len + payload_len).unwrap_or_default();
-        let fate = self.client.send_for(now, sender, topic, content, payload, expires_ms);
-        fate.map(|fate| f64::from(fate as u8))
+        let update = Update { topic, content, payload, expires_ms, sender, ..Update::default() };
+        self.client.send(now, &update).map(|fate| f64::from(fate as u8))
     }
 
     /// The input is as for [`Self::start`].

@@ -91,7 +91,7 @@ impl Table {
             Event::Message(message) => self.put_message(message),
             Event::Gap { listener, gap } => put_gap(self.row(Kind::Gap, listener.0), gap),
             Event::Published(published) => self.put_published(published),
-            Event::Failed { id, fault, retryable, party: _ } => {
+            Event::Failed { id, fault, retryable, party: _, current: _ } => {
                 let row = self.row(Kind::Failed, 0);
                 row[1] = pair(fault.number().into(), (*retryable).into());
                 row[3] = id.0;

@@ -1,6 +1,5 @@
 //! What the application publishes.
 
-use tidewire_protocol::code::Content;
 use tidewire_protocol::number::Seq;
 
 use crate::client::Client;
@@ -9,24 +8,20 @@ use crate::fault::{ClientCode, Fault};
 use crate::input::Millis;
 use crate::options::PartyId;
 use crate::outbox::Outbox;
+use crate::outgoing::Outgoing;
 use crate::output::PublishId;
 
 impl Client {
-    /// Takes a message of `payload_len` bytes into the client's own outbox. The shell keeps the payload under the id
-    /// until `Published` or `Failed` says what became of it.
+    /// Takes a message into the client's own outbox. The shell keeps the payload under the id until `Published` or `Failed`
+    /// says what became of it: `expired` where its time to live was over before the hub had it, `not_supported` where the
+    /// hub could not tell what it asks for.
     ///
     /// # Errors
     /// `closed`, `bad_name`, `outbox_full` or `larger_than_outbox`; nothing was taken then.
-    pub fn publish(
-        &mut self,
-        now: Millis,
-        topic: &str,
-        content: Content,
-        payload_len: u32,
-    ) -> Result<PublishId, Fault> {
+    pub fn publish(&mut self, now: Millis, message: &Outgoing<'_>) -> Result<PublishId, Fault> {
         let party = PartyId::default();
         let id = self.parties.outbox(party).map_or(PublishId(1), |outbox| outbox.following());
-        self.take(now, party, id, topic, content, payload_len)?;
+        self.take(now, party, id, message)?;
         Ok(id)
     }
 
@@ -40,14 +35,13 @@ impl Client {
         now: Millis,
         party: PartyId,
         id: PublishId,
-        topic: &str,
-        content: Content,
-        payload_len: u32,
+        message: &Outgoing<'_>,
     ) -> Result<(), Fault> {
-        let valid = self.check(topic, false);
+        self.now = now;
+        let valid = self.check(message.topic, false);
         let out = &mut self.outputs;
         let outbox = self.parties.outbox(party).ok_or(ClientCode::Closed)?;
-        let taken = valid.and_then(|()| outbox.take(id, topic, content, payload_len, out));
+        let taken = valid.and_then(|()| outbox.take(now, id, message, out));
         if taken.is_err() {
             outbox.break_batch(id, out);
         } else {
@@ -57,8 +51,8 @@ impl Client {
     }
 
     /// The messages that are taken in next, `count` of them with numbers from `first` on and all before the next output is
-    /// asked for, are a batch: the hub takes all of them or none, and so does this client. `bytes` are those of all their
-    /// payloads; `None` for what a client before this one had taken in.
+    /// asked for, are a batch: the hub takes all of them or none, and so does this client. `bytes` are those of all of
+    /// them ([`Outgoing::bytes`]); `None` for what a client before this one had taken in.
     ///
     /// # Errors
     /// `closed`, `outbox_full`, `larger_than_outbox`, or `limit_reached` for more than 1,000.
@@ -80,20 +74,14 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Self::publish`] and [`Self::begin_batch`]; nothing was taken then.
-    pub fn publish_batch(
-        &mut self,
-        now: Millis,
-        messages: &[(&str, Content, u32)],
-    ) -> Result<PublishId, Fault> {
+    pub fn publish_batch(&mut self, now: Millis, messages: &[Outgoing<'_>]) -> Result<PublishId, Fault> {
         let party = PartyId::default();
         let first = self.parties.outbox(party).map_or(PublishId(1), |outbox| outbox.following());
-        let bytes = messages.iter().map(|(_, _, len)| u64::from(*len)).sum();
-        messages.iter().try_for_each(|(topic, _, _)| self.check(topic, false))?;
+        let bytes = messages.iter().map(Outgoing::bytes).sum();
+        messages.iter().try_for_each(|message| self.check(message.topic, false))?;
         self.begin_batch(party, first, messages.len() as u32, Some(bytes))?;
         let mut numbered = (first.0..).zip(messages);
-        let taken = numbered.try_for_each(|(id, (topic, content, len))| {
-            self.take(now, party, PublishId(id), topic, *content, *len)
-        });
+        let taken = numbered.try_for_each(|(id, message)| self.take(now, party, PublishId(id), message));
         // The numbers that were not used are the next ones.
         self.parties.outbox(party).into_iter().for_each(Outbox::end_batch);
         taken.map(|()| first)

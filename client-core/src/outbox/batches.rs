@@ -6,15 +6,17 @@
 
 use tidewire_protocol::client_frame::Batch as Frame;
 use tidewire_protocol::code::Code;
+use tidewire_protocol::feature;
 
 use crate::allowance::Allowance;
-use crate::entry::{Batch, FORGOTTEN, Next};
+use crate::entry::{Batch, FORGOTTEN, Next, Wants};
 use crate::fault::Fault;
-use crate::filling::Flying;
+use crate::filling::{Filling, Flying};
+use crate::input::Millis;
 use crate::limits::HEAD_BYTES;
 use crate::mutant::{self, Mutant};
 use crate::outbox::Outbox;
-use crate::output::{Packet, PublishId};
+use crate::output::PublishId;
 use crate::outputs::Outputs;
 use crate::window::Window;
 use crate::window::places::Standing;
@@ -84,20 +86,28 @@ impl Outbox {
     }
 
     /// What a message weighs, with its batch: nothing as long as that cannot go. `None` if it was taken out instead.
-    pub(super) fn weigh(&mut self, next: Next, allowance: &Allowance, out: &mut Outputs) -> Option<Flying> {
+    pub(super) fn weigh(
+        &mut self,
+        now: Millis,
+        next: Next,
+        allowance: &Allowance,
+        out: &mut Outputs,
+    ) -> Option<Flying> {
         if next.batch.count == 0 {
-            if next.too_large {
-                self.withdraw(Batch::of(next.id), Code::TooLarge.into(), out);
-                return None;
-            }
-            return Some(Flying { count: 1, bytes: u64::from(next.len) + HEAD_BYTES as u64 });
+            let too_large = if next.too_large { Some(Code::TooLarge.into()) } else { None };
+            let Some(fault) = too_large.or(next.wants.unmet(now, allowance.features)) else {
+                return Some(Flying { count: 1, bytes: next.bytes + HEAD_BYTES as u64 });
+            };
+            self.withdraw(Batch::of(next.id), fault, out);
+            return None;
         }
         let all = self.standing(next.batch, allowance);
+        let wants = Wants { features: all.wants.features | feature::BATCHES, ..all.wants };
         let fault = if all.count < next.batch.count {
             // Others have their outcome.
             if all.was_sent { FORGOTTEN } else { Code::BatchRefused.into() }
-        } else if !allowance.batches {
-            Code::NotSupported.into()
+        } else if let Some(unmet) = wants.unmet(now, allowance.features) {
+            unmet
         } else if all.too_large || all.bytes > allowance.carried_bytes {
             Code::TooLarge.into()
         } else {
@@ -109,7 +119,7 @@ impl Outbox {
     }
 
     fn standing(&mut self, batch: Batch, allowance: &Allowance) -> Standing {
-        let mut all = Standing::default();
+        let mut all = Standing::NONE;
         for window in self.windows.iter_mut().flatten() {
             let here = window.standing(batch, allowance);
             all.count += here.count;
@@ -117,40 +127,33 @@ impl Outbox {
             all.bytes += here.bytes;
             all.was_sent |= here.was_sent;
             all.too_large |= here.too_large;
+            all.wants = all.wants.and(here.wants);
         }
         all
     }
 
-    /// Appends a message, with so many of its batch. Gives the bytes of payload.
-    pub(super) fn send_whole(
-        &mut self,
-        place: usize,
-        next: Next,
-        count: u64,
-        allowance: &Allowance,
-        packet: &mut Packet,
-    ) -> u64 {
+    /// Appends a message, with so many of its batch.
+    pub(super) fn send_whole(&mut self, place: usize, next: Next, count: u64, filling: &mut Filling<'_>) {
         if next.batch.count == 0 {
-            self.send_one(place, allowance, packet);
-            return next.len.into();
+            self.send_one(place, next, filling);
+            return;
         }
-        Frame { count }.put(&mut packet.bytes);
-        let mut len = 0;
+        Frame { count }.put(&mut filling.packet.bytes);
         for place in 0..self.windows.len() {
-            while let Some(member) = self.peek(place, allowance)
+            while let Some(member) = self.peek(place, filling.allowance)
                 && member.batch == next.batch
             {
-                self.send_one(place, allowance, packet);
-                len += u64::from(member.len);
+                self.send_one(place, member, filling);
             }
         }
-        len
     }
 
-    fn send_one(&mut self, place: usize, allowance: &Allowance, packet: &mut Packet) {
+    fn send_one(&mut self, place: usize, next: Next, filling: &mut Filling<'_>) {
         let (party, handle) = (self.load.party, self.handle(place));
         if let Some(Some(window)) = self.windows.get_mut(place) {
-            window.send(party, handle, allowance, packet);
+            window.send(party, handle, filling);
+            filling.size += next.len as usize;
+            filling.flying.bytes += next.bytes;
         }
     }
 }

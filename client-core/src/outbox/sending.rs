@@ -43,7 +43,7 @@ impl Outbox {
                 if next.batch.count > 0 && next.batch == waiting {
                     break;
                 }
-                let Some(load) = self.weigh(next, allowance, out) else {
+                let Some(load) = self.weigh(filling.now, next, allowance, out) else {
                     (waiting, end) = (Batch::default(), step + places);
                     continue;
                 };
@@ -64,10 +64,10 @@ impl Outbox {
                     return false;
                 }
                 let before = filling.packet.bytes.len();
-                let len = self.send_whole(place, next, load.count, allowance, filling.packet);
-                filling.size += filling.packet.bytes.len() - before + len as usize;
+                self.send_whole(place, next, load.count, filling);
+                filling.size += filling.packet.bytes.len() - before;
                 filling.flying.count += load.count;
-                filling.flying.bytes += len + load.count;
+                filling.flying.bytes += load.count;
                 following = place + 1;
                 if waiting.count > 0 {
                     (waiting, end) = (Batch::default(), step + places);

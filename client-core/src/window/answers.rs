@@ -20,7 +20,7 @@ impl Window {
             let Some(entry) = self.finish(index, acked.seq, acked.count, load) else { continue };
             // Only a void has no offset; one that does have an offset came too late.
             if acked.offset.0 == 0 {
-                out.tell(load.failed(&entry, CANCELLED));
+                out.tell(load.failed(entry, CANCELLED));
                 continue;
             }
             out.tell(Event::Published(Published {
@@ -66,7 +66,7 @@ impl Window {
         if refused.consumed {
             for index in indices {
                 let Some(entry) = self.finish(index, refused.seq, refused.count, load) else { continue };
-                out.tell(load.failed(&entry, fault));
+                out.tell(load.refused(entry, fault, refused.current));
             }
             self.trim();
         } else if !refused.code.retryable() {
@@ -97,7 +97,7 @@ impl Window {
     }
 
     /// Notes that an entry has its outcome; gives it if that is news. Of a run of voids, some may be answered.
-    fn finish(&mut self, index: usize, seq: Seq, count: u64, load: &mut Load) -> Option<Entry> {
+    fn finish(&mut self, index: usize, seq: Seq, count: u64, load: &mut Load) -> Option<&Entry> {
         let entry = self.entries.items_mut().get_mut(index)?;
         if entry.done {
             let end = seq.0.saturating_add(count.max(1)).min(self.sent);
@@ -110,11 +110,11 @@ impl Window {
             return None;
         }
         entry.done = true;
-        let entry = *entry;
         load.take(entry);
         if entry.seq < self.cursor {
-            self.flying -= u64::from(entry.len);
+            self.flying -= entry.bytes();
         }
+        entry.extra = None;
         Some(entry)
     }
 }

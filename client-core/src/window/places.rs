@@ -1,10 +1,13 @@
 //! The places of a window's messages: who has which seq, and what stays where one is taken out.
 
+use alloc::vec::Vec;
+
 use tidewire_protocol::code::Content;
 
 use crate::allowance::Allowance;
-use crate::entry::{Batch, Entry, Load};
+use crate::entry::{Batch, Entry, Load, Wants};
 use crate::fault::Fault;
+use crate::input::{Millis, NEVER};
 use crate::limits::HEAD_BYTES;
 use crate::mutant::{self, Mutant};
 use crate::output::PublishId;
@@ -93,6 +96,21 @@ impl Window {
         self.entries.items().iter().find(|entry| !entry.done).map(whole)
     }
 
+    /// Appends what is withdrawn with messages that are worth nothing any more; gives the time of those that will be next.
+    pub(crate) fn expired(&self, now: Millis, gone: &mut Vec<Batch>) -> Millis {
+        let waits = |entry: &&Entry| !entry.done && entry.extra.is_some();
+        let mut next = NEVER;
+        for entry in self.entries.items().iter().filter(waits) {
+            let until = entry.wants().until;
+            if until > now {
+                next = next.min(until);
+            } else if gone.last() != Some(&whole(entry)) {
+                gone.push(whole(entry));
+            }
+        }
+        next
+    }
+
     /// What is withdrawn with the message that was sent last.
     pub(crate) fn last_sent(&self) -> Option<Batch> {
         self.entries.items().get(self.index(self.cursor.wrapping_sub(1))).map(whole)
@@ -100,16 +118,17 @@ impl Window {
 
     /// How a batch stands here.
     pub(crate) fn standing(&mut self, batch: Batch, allowance: &Allowance) -> Standing {
-        let mut standing = Standing::default();
+        let mut standing = Standing::NONE;
         let is_next = self.peek(allowance).is_some_and(|next| next.batch == batch);
         let waits = |entry: &&Entry| !entry.done && entry.void.is_none();
         let items = self.entries.items().get(self.first_of(batch)..).unwrap_or_default();
         for entry in items.iter().take_while(|entry| batch.has(entry.id)).filter(waits) {
             let is_sent = entry.seq < self.sent;
             standing.count += 1;
-            standing.bytes += u64::from(entry.len) + HEAD_BYTES as u64;
+            standing.bytes += entry.bytes() + HEAD_BYTES as u64;
             standing.was_sent |= is_sent;
-            standing.too_large |= u64::from(entry.len) > allowance.bytes_max(is_sent);
+            standing.too_large |= allowance.is_too_large(entry.len.into(), entry.bytes(), is_sent);
+            standing.wants = standing.wants.and(entry.wants());
         }
         let end = self.cursor - self.lowest() + u64::from(standing.count);
         standing.too_large |= u64::from(standing.count) > allowance.in_flight;
@@ -123,11 +142,11 @@ impl Window {
         let (sent, cursor) = (self.sent, self.cursor);
         let Some(entry) = self.entries.items_mut().get_mut(index).filter(|entry| !entry.done) else { return };
         if entry.seq >= sent {
-            load.take(*entry);
+            load.take(entry);
             out.tell(load.failed(entry, fault));
             entry.done = true;
             entry.refill = true;
-            entry.len = 0;
+            entry.empty();
             if mutant::active(Mutant::CancelMovesSeqs) {
                 self.close_up(index);
             }
@@ -135,13 +154,13 @@ impl Window {
             self.merge(index);
             return;
         }
-        let len = u64::from(entry.len);
+        let bytes = entry.bytes();
         // What is on its way stays so; the void is for the next time.
         entry.void = Some(fault);
-        entry.len = 0;
-        load.bytes -= len;
+        entry.empty();
+        load.bytes -= bytes;
         if entry.seq < cursor {
-            self.flying -= len;
+            self.flying -= bytes;
         }
     }
 
@@ -183,7 +202,7 @@ fn whole(entry: &Entry) -> Batch {
 }
 
 /// How a batch stands in a window, or in all.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Standing {
     /// Messages that have no outcome.
     pub count: u32,
@@ -195,4 +214,12 @@ pub(crate) struct Standing {
     pub was_sent: bool,
     /// Whether the hub is sure not to take it for its size.
     pub too_large: bool,
+    /// What it asks of a hub.
+    pub wants: Wants,
+}
+
+impl Standing {
+    /// That of no message.
+    pub(crate) const NONE: Self =
+        Self { count: 0, ready: 0, bytes: 0, was_sent: false, too_large: false, wants: Wants::NOTHING };
 }

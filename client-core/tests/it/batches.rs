@@ -4,12 +4,12 @@ use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::input::Input;
 use tidewire_client_core::options::{Options, OutboxOptions, WhenFull};
 use tidewire_client_core::output::PublishId;
-use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::code::Code;
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::Welcome;
 use tidewire_protocol::number::Seq;
 
-use crate::rig::{OWN, Rig, WELCOME, acked, duplicate, opened, refused};
+use crate::rig::{OWN, Rig, WELCOME, acked, duplicate, opened, refused, text};
 
 /// How a hub welcomes that takes batches.
 const TAKES: Welcome<'static> = Welcome { features: feature::BATCHES, ..WELCOME };
@@ -172,7 +172,7 @@ fn what_the_hub_cannot_take_fails_whole() {
         (Welcome { frame_bytes_max: 1_500, ..TAKES }, [900, 900], "too_large"),
     ] {
         let mut rig = Rig::online_with(welcome);
-        let messages = [("t", Content::Text, lens[0]), ("u", Content::Text, lens[1])];
+        let messages = [text("t", lens[0]), text("u", lens[1])];
         rig.client.publish_batch(rig.now, &messages).unwrap();
         rig.drain();
         rig.expect_sent(&["open 1 t lowest 1", "open 2 u lowest 1"]);
@@ -190,13 +190,13 @@ fn what_the_hub_cannot_take_fails_whole() {
 fn a_batch_is_taken_in_whole_or_not_at_all() {
     let outbox = OutboxOptions { count_max: 3, ..OutboxOptions::default() };
     let options = Options { outbox, ..Options::default() };
-    let message = |topic| (topic, Content::Text, 3);
+    let message = |topic| text(topic, 3);
     let mut rig = Rig::new(options.clone());
     rig.publish("t");
     let now = rig.now;
     let full = rig.client.publish_batch(now, &[message("t"), message("u"), message("t")]);
     assert_eq!(full, Err(Fault::Client(ClientCode::OutboxFull)));
-    let never = rig.client.publish_batch(now, &[message("t"); 4]);
+    let never = rig.client.publish_batch(now, &[(); 4].map(|()| message("t")));
     assert_eq!(never, Err(Fault::Client(ClientCode::LargerThanOutbox)));
     let bad = rig.client.publish_batch(now, &[message("t"), message("not a name")]);
     assert_eq!(bad, Err(Fault::Protocol(Code::BadName)));
@@ -205,7 +205,7 @@ fn a_batch_is_taken_in_whole_or_not_at_all() {
     // By a shell that gives them one by one.
     rig.client.begin_batch(OWN, PublishId(7), 2, Some(6)).unwrap();
     rig.take(7, "t");
-    let bad = rig.client.take(now, OWN, PublishId(8), "not a name", Content::Text, 3);
+    let bad = rig.client.take(now, OWN, PublishId(8), &message("not a name"));
     assert_eq!(bad, Err(Fault::Protocol(Code::BadName)));
     rig.drain();
     rig.expect_events(&["Connecting", "failed 7 batch_refused"]);
@@ -214,8 +214,7 @@ fn a_batch_is_taken_in_whole_or_not_at_all() {
     let dropping = OutboxOptions { when_full: WhenFull::DropOldest, ..outbox };
     let mut rig = Rig::new(Options { outbox: dropping, ..Options::default() });
     rig.client.begin_batch(OWN, PublishId(1), 5, None).unwrap();
-    let taken =
-        [1, 2, 3, 4, 5].map(|id| rig.client.take(now, OWN, PublishId(id), "t", Content::Text, 3).is_ok());
+    let taken = [1, 2, 3, 4, 5].map(|id| rig.client.take(now, OWN, PublishId(id), &message("t")).is_ok());
     assert_eq!(taken, [true, true, true, false, false]);
     assert_eq!(rig.client.outbox_state(), (0, 0));
 

@@ -9,7 +9,7 @@ use tidewire_protocol::hub_frame::{
 use tidewire_protocol::number::{Participant, Request};
 use tidewire_protocol::position::Start;
 
-use crate::rig::{Rig, acked, failed, opened, progress, welcome};
+use crate::rig::{Rig, acked, failed, opened, progress, text, welcome};
 
 fn goodbye(code: Code, reconnect_after_ms: u64) -> HubFrame<'static> {
     HubFrame::Goodbye(Goodbye { code, reconnect_after_ms, ..Goodbye::default() })
@@ -317,7 +317,7 @@ fn bad_token_is_fatal_after_one_refresh() {
     let failed = format!("failed {} bad_token", id.0);
     rig.expect_events(&["Closed { fault: Some(Protocol(BadToken)) }", &failed]);
     assert!(rig.client.deadline().is_none());
-    assert!(rig.client.publish(rig.now, "t", Default::default(), 1).is_err());
+    assert!(rig.client.publish(rig.now, &text("t", 1)).is_err());
 }
 
 #[test]

@@ -3,11 +3,13 @@
 
 mod rig;
 
+mod attributes;
 mod batches;
 mod catching_up;
 mod connection;
 mod history;
 mod history_back;
+mod latest;
 mod logs;
 mod outbox;
 mod pace;

@@ -2,9 +2,9 @@
 
 use tidewire_client_core::input::Input;
 use tidewire_client_core::options::{Options, OutboxOptions, WhenFull};
-use tidewire_protocol::code::{Code, Content};
+use tidewire_protocol::code::Code;
 
-use crate::rig::{OWN, Rig, acked, duplicate, opened, refused, welcome};
+use crate::rig::{OWN, Rig, acked, duplicate, opened, refused, text, welcome};
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{HubFrame, Welcome};
 use tidewire_protocol::number::{Incarnation, Seq};
@@ -432,7 +432,7 @@ fn a_full_outbox_refuses() {
     let mut rig = Rig::new(Options { outbox, ..Options::default() });
     rig.publish("t");
     rig.publish("t");
-    let refused = rig.client.publish(rig.now, "t", Content::Text, 1);
+    let refused = rig.client.publish(rig.now, &text("t", 1));
     assert_eq!(refused.unwrap_err().name(), "outbox_full");
 }
 
@@ -442,7 +442,7 @@ fn what_an_outbox_never_has_room_for_is_refused_for_good_and_costs_nothing() {
         let outbox = OutboxOptions { bytes_max: 9, when_full, ..OutboxOptions::default() };
         let mut rig = Rig::new(Options { outbox, ..Options::default() });
         rig.publish("t");
-        let refused = rig.client.publish(rig.now, "t", Content::Text, 10).unwrap_err();
+        let refused = rig.client.publish(rig.now, &text("t", 10)).unwrap_err();
         assert_eq!((refused.name(), refused.retryable()), ("larger_than_outbox", false));
         rig.drain();
         rig.expect_events(&["Connecting"]);
@@ -461,7 +461,7 @@ fn a_full_outbox_drops_the_oldest_of_all_topics_but_nothing_that_was_sent() {
     rig.expect_events(&["Connecting", "failed 1 dropped"]);
     rig.sign_in();
     rig.events.clear();
-    let refused = rig.client.publish(rig.now, "t", Content::Text, 1);
+    let refused = rig.client.publish(rig.now, &text("t", 1));
     assert_eq!(refused.unwrap_err().name(), "outbox_full");
 }
 

@@ -6,7 +6,7 @@ use tidewire_protocol::code::{Code, Outcome};
 use tidewire_protocol::hub_frame::{Attached, Detached, HubFrame};
 use tidewire_protocol::number::{Incarnation, Participant, ProducerId, Tag};
 
-use crate::rig::{OWN, OWN_TAG, Rig, acked, block, opened, records, refused, subscribed};
+use crate::rig::{OWN, OWN_TAG, Rig, acked, block, opened, records, refused, subscribed, text};
 
 const TAB: PartyId = PartyId(1);
 const HANDLE: u64 = (2 << 20) + 1;
@@ -69,7 +69,7 @@ fn a_party_that_goes_takes_only_its_own_messages_with_it() {
     // Answers that were on their way are nobody's, and its number is not used again.
     rig.say_all(&[opened(HANDLE, true, 1), acked(HANDLE, 1, 1, 9), detached(1, Code::Unknown)]);
     rig.expect_events(&[]);
-    assert!(rig.client.take(rig.now, TAB, PublishId(2), "t", Default::default(), 1).is_err());
+    assert!(rig.client.take(rig.now, TAB, PublishId(2), &text("t", 1)).is_err());
     assert_eq!(rig.client.attach(rig.now, ProducerId([8; 16]), Incarnation(1)), PartyId(2));
     rig.client.detach(rig.now, OWN);
     rig.say(acked(1, 1, 1, 10));

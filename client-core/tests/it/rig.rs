@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use tidewire_client_core::client::Client;
 use tidewire_client_core::input::{Input, Millis};
 use tidewire_client_core::options::{Options, PartyId, SubscribeOptions};
+use tidewire_client_core::outgoing::Outgoing;
 use tidewire_client_core::output::{Event, ListenerId, Output, PublishId};
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::block::{Block, Head, put_message, put_on_page};
-use tidewire_protocol::client_frame::ClientFrame;
-use tidewire_protocol::code::{Code, Content, Outcome};
+use tidewire_protocol::client_frame::{ClientFrame, Terms};
+use tidewire_protocol::code::{Code, Content, Durability, Outcome};
 use tidewire_protocol::hub_frame::{
     Acked, Failed, HubFrame, Opened, Page, Progress, Refused, Subscribed, Welcome,
 };
@@ -128,14 +130,19 @@ impl Rig {
 
     /// Publishes all or none, a few bytes to each of these topics.
     pub(crate) fn publish_batch(&mut self, topics: &[&str]) -> PublishId {
-        let messages: Vec<_> = topics.iter().map(|topic| (*topic, Content::Text, 3)).collect();
+        let messages: Vec<_> = topics.iter().map(|topic| text(topic, 3)).collect();
         let first = self.client.publish_batch(self.now, &messages).unwrap();
         self.lens.resize(first.0 as usize + topics.len(), 3);
         first
     }
 
     pub(crate) fn publish_bytes(&mut self, topic: &str, len: usize) -> PublishId {
-        let id = self.client.publish(self.now, topic, Content::Text, len as u32).unwrap();
+        self.publish_with(&text(topic, len as u32))
+    }
+
+    pub(crate) fn publish_with(&mut self, message: &Outgoing<'_>) -> PublishId {
+        let len = message.payload_len as usize;
+        let id = self.client.publish(self.now, message).unwrap();
         self.lens.resize(id.0 as usize + 1, 0);
         self.lens[id.0 as usize] = len;
         id
@@ -147,7 +154,15 @@ impl Rig {
     }
 
     pub(crate) fn take_for(&mut self, party: PartyId, id: u64, topic: &str) {
-        self.client.take(self.now, party, PublishId(id), topic, Content::Text, 3).unwrap();
+        self.take_as(party, id, &text(topic, 3));
+    }
+
+    pub(crate) fn take_with(&mut self, id: u64, message: &Outgoing<'_>) {
+        self.take_as(OWN, id, message);
+    }
+
+    fn take_as(&mut self, party: PartyId, id: u64, message: &Outgoing<'_>) {
+        self.client.take(self.now, party, PublishId(id), message).unwrap();
         self.lens.resize(self.lens.len().max(id as usize + 1), 3);
     }
 
@@ -259,7 +274,7 @@ fn said(frame: &ClientFrame<'_>) -> String {
             if f.count > 0 {
                 text += &format!(" of {}", f.count);
             }
-            text
+            text + &attributes_text(&f.attributes) + &terms_text(&f.terms)
         }
         ClientFrame::Batch(f) => format!("batch {}", f.count),
         ClientFrame::Shut(f) => format!("shut {}", f.handle),
@@ -270,7 +285,8 @@ fn said(frame: &ClientFrame<'_>) -> String {
         ClientFrame::Heartbeat(_) => "heartbeat".into(),
         ClientFrame::Send(f) => {
             let expires = if f.expires_ms > 0 { format!(" for {}", f.expires_ms) } else { String::new() };
-            format!("send {} {}{expires}", f.handle, String::from_utf8_lossy(&f.payload))
+            let payload = String::from_utf8_lossy(&f.payload);
+            format!("send {} {payload}{expires}", f.handle) + &attributes_text(&f.attributes)
         }
         ClientFrame::SignIn(f) => format!("sign_in {} {}", f.request, f.token),
         ClientFrame::Attach(f) => format!("attach {} {}", f.participant, f.incarnation),
@@ -308,7 +324,7 @@ fn told(event: &Event, received: &[u8]) -> String {
                 told += &format!(" in {}", text(m.topic.of(received).to_vec()));
             }
             assert_eq!(format!("m{}", m.offset), text(m.payload.of(received).to_vec()));
-            told
+            told + &attributes_text(&Attributes::take(m.ext.of(received)).unwrap())
         }
         Event::Gap { listener, gap } => format!("gap {} {}", listener.0, gap_text(gap)),
         Event::CaughtUp { listener } => format!("caught up {}", listener.0),
@@ -326,9 +342,15 @@ fn told(event: &Event, received: &[u8]) -> String {
             if p.maybe_duplicate {
                 text += " maybe";
             }
+            if p.durability != Durability::Memory {
+                text += &format!(" {}", p.durability);
+            }
             text
         }
-        Event::Failed { party, id, fault, .. } => format!("failed {}{} {}", of(*party), id.0, fault.name()),
+        Event::Failed { party, id, fault, current, .. } => {
+            let at = current.map(|place| format!(" at {}", positions_text(&[place])));
+            format!("failed {}{} {}{}", of(*party), id.0, fault.name(), at.unwrap_or_default())
+        }
         Event::Detached { party, fault } => format!("detached {} {}", party.0, fault.name()),
         Event::Said { code, text } => {
             format!("said {code} {}", String::from_utf8_lossy(text.of(received)))
@@ -342,8 +364,44 @@ fn told(event: &Event, received: &[u8]) -> String {
     }
 }
 
+fn attributes_text(attributes: &Attributes<'_>) -> String {
+    let mut text = String::new();
+    if !attributes.key.is_empty() {
+        text += &format!(" key {}", attributes.key);
+    }
+    for (name, value) in attributes.headers.iter() {
+        text += &format!(" {name}={value}");
+    }
+    if attributes.ttl_ms > 0 {
+        text += &format!(" ttl {}", attributes.ttl_ms);
+    }
+    if attributes.remove {
+        text += " remove";
+    }
+    text
+}
+
+fn terms_text(terms: &Terms) -> String {
+    let mut text = String::new();
+    if let Some(version) = terms.if_version {
+        text += &format!(" if {}", positions_text(&[version]));
+    }
+    if terms.if_absent {
+        text += " if absent";
+    }
+    if let Some(durability) = terms.durability {
+        text += &format!(" {durability}");
+    }
+    text
+}
+
 fn positions_text(places: &[Position]) -> String {
     places.iter().map(|p| format!("{}:{}", p.epoch.0, p.offset)).collect::<Vec<_>>().join(",")
+}
+
+/// A text of so many bytes to a topic.
+pub(crate) fn text(topic: &str, payload_len: u32) -> Outgoing<'_> {
+    Outgoing { topic, content: Content::Text, payload_len, ..Outgoing::default() }
 }
 
 pub(crate) fn welcome() -> HubFrame<'static> {

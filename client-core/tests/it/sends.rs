@@ -2,6 +2,7 @@
 
 use tidewire_client_core::input::Input;
 use tidewire_client_core::options::Options;
+use tidewire_client_core::outgoing::Update;
 use tidewire_client_core::output::{Fate, SenderId};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::feature;
@@ -22,21 +23,26 @@ fn online() -> Rig {
     Rig::online_with(welcome())
 }
 
+fn update<'a>(topic: &'a str, payload: &'a str, expires_ms: u64) -> Update<'a> {
+    Update { topic, content: Content::Text, payload: payload.as_bytes(), expires_ms, ..Update::default() }
+}
+
 impl Rig {
     #[track_caller]
     fn send(&mut self, topic: &str, payload: &str, expires_ms: u64) {
-        let done = self.client.send(self.now, topic, Content::Text, payload.as_bytes(), expires_ms);
-        done.unwrap();
+        self.client.send(self.now, &update(topic, payload, expires_ms)).unwrap();
         self.drain();
     }
 
     fn send_refused(&mut self, topic: &str, payload: &str) -> &'static str {
-        self.client.send(self.now, topic, Content::Text, payload.as_bytes(), 0).unwrap_err().name()
+        self.client.send(self.now, &update(topic, payload, 0)).unwrap_err().name()
     }
 
     #[track_caller]
     fn send_for(&mut self, sender: u32, topic: &str, expires_ms: u64) -> Fate {
-        let fate = self.client.send_for(self.now, SenderId(sender), topic, Content::Text, b"1", expires_ms);
+        let fate = self
+            .client
+            .send(self.now, &Update { sender: SenderId(sender), ..update(topic, "1", expires_ms) });
         self.drain();
         fate.unwrap()
     }
@@ -84,7 +90,7 @@ fn an_update_goes_at_once_and_its_topic_is_named_once() {
 fn updates_of_one_drain_share_packets() {
     let mut rig = online();
     for number in 0..1_000 {
-        rig.client.send(rig.now, "a", Content::Text, format!("{number:04}").as_bytes(), 0).unwrap();
+        rig.client.send(rig.now, &update("a", &format!("{number:04}"), 0)).unwrap();
     }
     rig.packets = 0;
     rig.drain();
@@ -115,11 +121,11 @@ fn without_a_link_an_update_waits_as_long_as_it_is_worth_anything() {
 #[test]
 fn whoever_sends_hears_whether_it_was_dropped_at_once() {
     let mut rig = online();
-    let send = |rig: &mut Rig, expires_ms| rig.client.send(rig.now, "a", Content::Text, b"1", expires_ms);
-    assert_eq!(send(&mut rig, 0), Ok(true));
+    let send = |rig: &mut Rig, expires_ms| rig.client.send(rig.now, &update("a", "1", expires_ms));
+    assert_eq!(send(&mut rig, 0), Ok(Fate::Gone));
     rig.input(Input::LinkClosed { code: 1006 });
-    assert_eq!(send(&mut rig, 0), Ok(false));
-    assert_eq!(send(&mut rig, 1_000), Ok(true));
+    assert_eq!(send(&mut rig, 0), Ok(Fate::Dropped));
+    assert_eq!(send(&mut rig, 1_000), Ok(Fate::Waits));
     rig.expect_dropped(1);
 }
 

@@ -72,8 +72,9 @@ impl Failure {
             PublishError::NotJson(_) | PublishError::LargerThanOutbox | PublishError::OutboxFull => {
                 Self::Input(told)
             }
-            PublishError::Refused(_) => Self::Refused(told),
-            PublishError::Cancelled | PublishError::Closed => Self::NoHub(told),
+            PublishError::BadMessage(_) => Self::Input(told),
+            PublishError::Refused(_) | PublishError::ConditionFailed { .. } => Self::Refused(told),
+            PublishError::Cancelled | PublishError::Expired | PublishError::Closed => Self::NoHub(told),
         }
     }
 

@@ -103,7 +103,7 @@ impl Subscribe {
                     return Err(Failure::unread(&self.pattern, fault).into());
                 }
                 // Bytes are whatever comes.
-                Some(Event::BadMessage(_)) => {}
+                Some(Event::BadMessage(_) | Event::Removed(_)) => {}
                 None => return Err(anyhow!("the subscription has ended")),
             }
         }

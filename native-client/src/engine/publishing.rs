@@ -1,66 +1,78 @@
 //! What is published, and what comes of it.
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use tidewire_client_core::fault::Fault;
+use tidewire_client_core::input::Millis;
+use tidewire_client_core::outgoing::Update;
 use tidewire_client_core::output::PublishId;
 
 use crate::command::BatchMessage;
 use crate::engine::{Engine, Waiting};
 use crate::outcome::Outcome;
-use crate::payload::Payload;
+use crate::outgoing::Outgoing;
+use crate::sending::Target;
 
 impl Engine {
     pub(super) fn publish(
         &mut self,
         key: u64,
         topic: &str,
-        payload: Payload,
+        message: Outgoing,
         outcome: oneshot::Sender<Outcome>,
     ) {
-        let content = payload.content();
-        let payload = payload.into_bytes();
-        match self.core.publish(self.now(), topic, content, payload.len() as u32) {
-            Ok(id) => self.wait_for(key, id, payload, outcome),
-            Err(fault) => self.refuse(fault, payload.len(), outcome),
+        match self.core.publish(self.now(), &message.to(topic)) {
+            Ok(id) => self.wait_for(key, id, message, outcome),
+            Err(fault) => self.refuse(fault, &message, outcome),
         }
+    }
+
+    pub(super) fn send(&mut self, target: &Target, message: &Outgoing, expires_ms: Millis) {
+        let payload = message.payload();
+        self.sending.taken(payload.bytes().len());
+        let sent = self.core.send(
+            self.now(),
+            &Update {
+                topic: &target.name,
+                content: payload.content(),
+                payload: payload.bytes(),
+                expires_ms,
+                attributes: message.attributes(),
+                ..Update::default()
+            },
+        );
+        target.told(sent.map(|_| ()));
     }
 
     /// Each has an outcome of its own; the core sees to it that they end alike.
     pub(super) fn publish_batch(&mut self, messages: Vec<BatchMessage>) {
-        let wanted: Vec<_> = messages
-            .iter()
-            .map(|message| {
-                let BatchMessage { topic, payload, .. } = message;
-                (topic.as_str(), payload.content(), payload.bytes().len() as u32)
-            })
-            .collect();
+        let wanted: Vec<_> = messages.iter().map(|one| one.message.to(&one.topic)).collect();
         let taken = self.core.publish_batch(self.now(), &wanted);
-        for (index, BatchMessage { key, payload, outcome, .. }) in (0..).zip(messages) {
-            let payload = payload.into_bytes();
+        for (index, BatchMessage { key, message, outcome, .. }) in (0..).zip(messages) {
             match taken {
-                Ok(first) => self.wait_for(key, PublishId(first.0 + index), payload, outcome),
-                Err(fault) => self.refuse(fault, payload.len(), outcome),
+                Ok(first) => self.wait_for(key, PublishId(first.0 + index), message, outcome),
+                Err(fault) => self.refuse(fault, &message, outcome),
             }
         }
     }
 
-    fn wait_for(&mut self, key: u64, id: PublishId, payload: Bytes, outcome: oneshot::Sender<Outcome>) {
+    fn wait_for(&mut self, key: u64, id: PublishId, message: Outgoing, outcome: oneshot::Sender<Outcome>) {
+        let room = message.outbox_bytes();
+        let payload = message.into_payload().into_bytes();
         self.last_id = id;
         self.publishes.insert(key, id);
-        self.waiting.insert(id, Waiting { key, payload, outcome });
+        self.waiting.insert(id, Waiting { key, payload, room, outcome });
     }
 
-    fn refuse(&self, fault: Fault, payload_len: usize, outcome: oneshot::Sender<Outcome>) {
-        self.give_back(payload_len);
+    fn refuse(&self, fault: Fault, message: &Outgoing, outcome: oneshot::Sender<Outcome>) {
+        self.give_back(message.outbox_bytes());
         let _ = outcome.send(Err(fault.into()));
     }
 
     pub(super) fn settle(&mut self, id: PublishId, outcome: Outcome) {
         if let Some(waiting) = self.waiting.remove(&id) {
             self.publishes.remove(&waiting.key);
-            self.give_back(waiting.payload.len());
+            self.give_back(waiting.room);
             // Nobody has to wait for an outcome.
             let _ = waiting.outcome.send(outcome);
             for flush in self.flushes.iter_mut().filter(|flush| id <= flush.upto) {
@@ -76,8 +88,8 @@ impl Engine {
         }
     }
 
-    fn give_back(&self, payload_len: usize) {
+    fn give_back(&self, bytes: usize) {
         self.room.messages.add_permits(1);
-        self.room.bytes.add_permits(payload_len);
+        self.room.bytes.add_permits(bytes);
     }
 }

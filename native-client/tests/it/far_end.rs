@@ -12,7 +12,8 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use tidewire_protocol::SUBPROTOCOL_BINARY;
-use tidewire_protocol::client_frame::ClientFrame;
+use tidewire_protocol::attributes::Attributes;
+use tidewire_protocol::client_frame::{ClientFrame, Terms};
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Acked, HubFrame, Opened, Welcome};
 use tidewire_protocol::number::{Epoch, Handle, Offset, Seq};
@@ -34,14 +35,43 @@ pub(crate) struct FarLink {
 /// What a client said, as far as the tests care.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
-    Hello { token: String },
-    Open { handle: u64, topic: String, lowest: u64 },
-    Publish { handle: u64, seq: u64, payload: Vec<u8> },
-    Send { handle: u64, expires_ms: u64, payload: Vec<u8> },
-    Ask { request: u64 },
-    Subscribe { request: u64, name: String },
-    History { request: u64 },
-    Unsubscribe { tail: u64 },
+    Hello {
+        token: String,
+    },
+    Open {
+        handle: u64,
+        topic: String,
+        lowest: u64,
+    },
+    Publish {
+        handle: u64,
+        seq: u64,
+        payload: Vec<u8>,
+    },
+    /// One that has more than a payload, or terms.
+    Message {
+        seq: u64,
+        attributes: Attributes<'static>,
+        terms: Terms,
+    },
+    Send {
+        handle: u64,
+        expires_ms: u64,
+        payload: Vec<u8>,
+    },
+    Ask {
+        request: u64,
+    },
+    Subscribe {
+        request: u64,
+        name: String,
+    },
+    History {
+        request: u64,
+    },
+    Unsubscribe {
+        tail: u64,
+    },
     Other,
 }
 
@@ -71,9 +101,13 @@ impl FarEnd {
 
     /// The next link, welcomed.
     pub(crate) async fn welcome(&self) -> FarLink {
+        self.welcome_with(feature::BEFORE).await
+    }
+
+    /// The next link, welcomed by a hub with these features.
+    pub(crate) async fn welcome_with(&self, features: u64) -> FarLink {
         let mut link = self.accept(Some(SUBPROTOCOL_BINARY)).await;
         assert!(matches!(link.next().await, Frame::Hello { .. }));
-        let features = feature::BEFORE;
         let welcome = Welcome { features, heartbeat_ms: 10_000, in_flight_max: 1_000, ..Welcome::default() };
         link.say(HubFrame::Welcome(welcome)).await;
         link
@@ -141,6 +175,10 @@ fn frame(frame: &ClientFrame<'_>) -> Frame {
         ClientFrame::Hello(f) => Frame::Hello { token: f.token.clone().into_owned() },
         ClientFrame::Open(f) => {
             Frame::Open { handle: f.handle.0, topic: f.topic.clone().into_owned(), lowest: f.lowest.0 }
+        }
+        ClientFrame::Publish(f) if !f.attributes.is_empty() || f.terms != Terms::default() => {
+            let attributes = f.attributes.clone().into_owned();
+            Frame::Message { seq: f.seq.0, attributes, terms: f.terms }
         }
         ClientFrame::Publish(f) => {
             Frame::Publish { handle: f.handle.0, seq: f.seq.0, payload: f.payload.to_vec() }

@@ -3,6 +3,7 @@
 
 mod far_end;
 
+mod attributes;
 mod connecting;
 mod publishing;
 mod sending;

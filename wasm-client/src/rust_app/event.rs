@@ -178,6 +178,7 @@ mod tests {
             tag: Tag(0),
             sender: Span::default(),
             topic,
+            ext: Span::default(),
             payload,
         };
         Message::new(&message, &"orders.*".into(), &Rc::from(received.as_bytes()))

@@ -27,6 +27,9 @@ pub enum PublishError {
     /// The client was closed before the hub had the message, or ended for a reason that its status tells.
     #[error("the client is closed")]
     Closed,
+    /// Its time to live was over before the hub had it.
+    #[error("the message's time to live was over before the hub had it")]
+    Expired,
     /// The message cannot be published like this.
     #[error("{}", .0.sentence())]
     Refused(Code),
@@ -34,11 +37,14 @@ pub enum PublishError {
 
 impl From<Fault> for PublishError {
     fn from(fault: Fault) -> Self {
-        match fault.into() {
+        match Unpublished::of(fault, None) {
             Unpublished::OutboxFull => Self::OutboxFull,
             Unpublished::LargerThanOutbox => Self::LargerThanOutbox,
             // This face withdraws nothing.
             Unpublished::Closed | Unpublished::Cancelled => Self::Closed,
+            Unpublished::Expired => Self::Expired,
+            // This face names no conditions.
+            Unpublished::ConditionFailed { .. } => Self::Refused(Code::ConditionFailed),
             Unpublished::Refused(code) => Self::Refused(code),
         }
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use tidewire_client_core::client::Client as Core;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::options::{Options, SubscribeOptions};
+use tidewire_client_core::outgoing::Outgoing;
 use tidewire_client_core::output::{self, ListenerId, Packet, PublishId, Status};
 use tidewire_protocol::code::Content;
 use tidewire_protocol::number::ProducerId;
@@ -85,7 +86,9 @@ impl State {
     /// Takes a message into the outbox. A refusal is told in turn, behind what was told before.
     pub(crate) fn publish(&mut self, topic: &str, payload: Vec<u8>, promise: Promise) {
         // A payload in the memory of wasm32 is shorter than 4 GB.
-        match self.core.publish(global::now(), topic, Content::Json, payload.len() as u32) {
+        let payload_len = payload.len() as u32;
+        let message = Outgoing { topic, content: Content::Json, payload_len, ..Outgoing::default() };
+        match self.core.publish(global::now(), &message) {
             Ok(id) => _ = self.publishes.insert(id, Waiting { payload, promise }),
             Err(fault) => self.told.push_back(Told::Outcome(promise, Err(fault.into()))),
         }

@@ -3,7 +3,7 @@
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::options::{PartyId, SubscribeOptions};
 use tidewire_client_core::output::{ListenerId, PublishId};
-use tidewire_protocol::code::{Content, WhenSlow};
+use tidewire_protocol::code::WhenSlow;
 use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Position, Start};
 
@@ -11,6 +11,7 @@ use crate::names::{NAMES, SELECTORS, SelectorIndex, TOPICS, TopicIndex};
 use crate::oracle::batches::Batch;
 use crate::oracle::fate::Fate;
 use crate::oracle::listening::Listening;
+use crate::oracle::payload::message_of;
 use crate::oracle::{Publish, Uid};
 use crate::world::World;
 use crate::world::actor::{Actor, Seat};
@@ -124,9 +125,11 @@ impl World {
         let this = &mut self.actors[actor];
         let party = this.side.filter(|_| as_side).map_or(PartyId(0), |side| side.party);
         let id = PublishId(this.published.len() as u64 + 1);
-        let (count, bytes) = (messages.len() as u32, messages.iter().map(|(_, len)| u64::from(*len)).sum());
-        this.client.begin_batch(party, id, count, Some(bytes)).ok()?;
         let first = self.oracle.publishes.len() as Uid;
+        let numbered = (first..).zip(messages);
+        let bytes = numbered.map(|(uid, (topic, len))| message_of(uid, *topic, *len).bytes()).sum();
+        let count = messages.len() as u32;
+        this.client.begin_batch(party, id, count, Some(bytes)).ok()?;
         for (topic, len) in messages {
             let uid = self.publish_as(actor, as_side, *topic, *len, Batch { first, count });
             if uid.is_none() {
@@ -147,7 +150,7 @@ impl World {
         let now = self.now;
         let this = &mut self.actors[actor];
         let id = PublishId(this.published.len() as u64 + 1);
-        let name = NAMES[usize::from(topic)];
+        let message = message_of(self.oracle.publishes.len() as Uid, topic, len);
         let Actor { producer, incarnation, .. } = *this;
         let (party, whose, producer, incarnation, counters) = match &mut this.side {
             Some(side) if as_side => {
@@ -156,7 +159,7 @@ impl World {
             }
             Some(_) | None => (PartyId(0), (actor, 0), producer, incarnation, &mut this.counters),
         };
-        this.client.take(now, party, id, name, Content::Binary, len).ok()?;
+        this.client.take(now, party, id, &message).ok()?;
         counters[usize::from(topic)] += 1;
         let counter = counters[usize::from(topic)];
         this.parties.push(party);
@@ -193,7 +196,8 @@ impl World {
         let members: Vec<_> =
             if count > 0 { (first..first + count).map(of).collect() } else { vec![of(uid)] };
         let to = |topic| members.iter().filter(|member| member.topic == topic).count() as u64;
-        let bytes: usize = members.iter().map(|member| member.len as usize + 40).sum();
+        let bytes = |uid| message_of(uid, 0, of(uid).len).bytes() as usize + 40;
+        let bytes: usize = (first..first + count).map(bytes).sum();
         members.iter().any(|member| member.len as usize > limits.message_bytes_max)
             || count > 0 && members.iter().any(|member| to(member.topic) > limits.in_flight_max)
             || count > 0 && bytes + 40 > limits.frame_bytes_max
@@ -379,7 +383,7 @@ impl World {
             self.oracle
                 .object(format_args!("client {actor} is closed with {waiting} messages in its outbox"));
         }
-        let publishing = self.actors[actor].client.publish(self.now, NAMES[0], Content::Binary, 8);
+        let publishing = self.actors[actor].client.publish(self.now, &message_of(0, 0, 8));
         if !matches!(publishing, Err(Fault::Client(_))) {
             self.oracle.object(format_args!("client {actor} is closed and publishes"));
         }

@@ -4,12 +4,15 @@ use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::input::Input;
 use tidewire_client_core::options::PartyId;
 use tidewire_client_core::output::{Event as ClientEvent, Message, Output, PublishId, Status};
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::code::Code;
 
-use crate::oracle::Oracle;
 use crate::oracle::asking::Told as Answered;
+use crate::oracle::calls::CALLERS;
 use crate::oracle::closing::RULES_MS;
-use crate::oracle::fate::Cause;
+use crate::oracle::fate::{Cause, Fate};
+use crate::oracle::payload::{are_of, uid_of};
+use crate::oracle::{Oracle, Publish};
 use crate::websocket::{BINARY, CLOSE, put_masked};
 use crate::world::actor::Actor;
 use crate::world::event::Event;
@@ -158,6 +161,7 @@ impl World {
             ClientEvent::Message(message) => {
                 let index = self.actors[actor].listeners[message.listener.0 as usize - 1];
                 let payload = message.payload.of(received);
+                self.check_attributes(index, payload, message.ext.of(received));
                 if self.oracle.questions.contains_key(&index) {
                     return self.oracle.given(index, message, payload);
                 }
@@ -196,6 +200,17 @@ impl World {
         }
         if let Some(story) = &mut self.story {
             story.push(Told { actor, event, uid });
+        }
+    }
+
+    /// What a message has besides comes out as it was given.
+    fn check_attributes(&mut self, index: usize, payload: &[u8], ext: &[u8]) {
+        let Some(uid) = uid_of(payload) else { return };
+        let is_clients = |publish: &&Publish| publish.actor < CALLERS && publish.fate != Fate::Hostile;
+        let wanted = self.oracle.publishes.get(uid as usize).filter(is_clients);
+        let heard = Attributes::take(ext).unwrap_or_default();
+        if wanted.is_some() && !are_of(&heard, uid) {
+            self.oracle.object(format_args!("listener {index} hears #{uid} with {heard:?}"));
         }
     }
 

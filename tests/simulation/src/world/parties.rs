@@ -2,13 +2,13 @@
 
 use tidewire_client_core::options::PartyId;
 use tidewire_client_core::output::{Packet, PublishId};
-use tidewire_protocol::code::Content;
 use tidewire_protocol::number::{Incarnation, Seq};
 
 use crate::names::{NAMES, TOPICS};
 use crate::oracle::Uid;
 use crate::oracle::batches::Batch;
 use crate::oracle::fate::Fate;
+use crate::oracle::payload::message_of;
 use crate::world::World;
 use crate::world::actor::{Actor, Side, secret};
 use crate::world::tokens::SUBJECTS;
@@ -146,7 +146,7 @@ impl World {
                         .object(format_args!("client {actor} does not take the batch of #{uid} in again"));
                 }
             }
-            if this.client.take(self.now, party, id, name, Content::Binary, its.len).is_err() {
+            if this.client.take(self.now, party, id, &message_of(uid, its.topic, its.len)).is_err() {
                 self.oracle.object(format_args!("client {actor} does not take #{uid} in again"));
             }
         }

@@ -94,6 +94,7 @@ export const gapReasons = [
   "forgotten",
   "beyond_end",
   "too_slow",
+  "compacted",
 ] as const;
 
 /** What holds of what is published, from 1. */
@@ -127,6 +128,8 @@ export const protocolCodes = [
   "internal",
   "identity_mismatch",
   "batch_refused",
+  "condition_failed",
+  "bad_message",
 ] as const;
 
 /** The client's own, from 100. */
@@ -142,4 +145,5 @@ export const clientCodes = [
   "token_refused",
   "suspended",
   "larger_than_outbox",
+  "expired",
 ] as const;

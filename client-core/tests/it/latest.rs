@@ -1,0 +1,96 @@
+//! Topics that keep the latest message of each key: where removals were forgotten, all that is known is dropped and comes
+//! anew.
+
+use tidewire_client_core::input::Input;
+use tidewire_client_core::options::SubscribeOptions;
+use tidewire_client_core::output::ListenerId;
+use tidewire_protocol::code::{GapReason, Outcome};
+use tidewire_protocol::hub_frame::{HubFrame, Missing, Subscribed};
+use tidewire_protocol::number::{Offset, Request, TailNumber};
+use tidewire_protocol::position::{Gap, Start};
+
+use crate::rig::{EPOCH, Rig, at, subscribed, welcome};
+
+fn compacted(to: u64) -> Gap {
+    Gap { reason: GapReason::Compacted, from: Offset(1), to: Offset(to), epoch: EPOCH }
+}
+
+fn missing(to: u64, after: u64) -> HubFrame<'static> {
+    HubFrame::Missing(Missing { tail: TailNumber(9), gap: Some(compacted(to)), after: Offset(after) })
+}
+
+fn begun_anew(request: u64, to: u64, after: u64) -> HubFrame<'static> {
+    HubFrame::Subscribed(Subscribed {
+        request: Request(request),
+        tail: TailNumber(9),
+        outcome: Outcome::Gap,
+        positions: at(after),
+        gap: Some(compacted(to)),
+    })
+}
+
+impl Rig {
+    /// One listener, which has messages 2, 5 and 20.
+    fn listening(&mut self) {
+        self.subscribe("t", Start::Earliest);
+        self.say(subscribed(1, 9, Outcome::Resumed, 0));
+        self.block(9, 0, &[2, 5, 20]);
+        self.forget();
+    }
+}
+
+#[test]
+fn who_comes_back_late_is_given_all_anew() {
+    let mut rig = Rig::online();
+    rig.listening();
+    rig.input(Input::LinkClosed { code: 1006 });
+    rig.input(Input::Online);
+    rig.input(Input::LinkOpened);
+    assert!(rig.sent.contains(&"subscribe 2 t after 7:20".into()), "{:?}", rig.sent);
+    rig.say(welcome());
+    rig.forget();
+    rig.say(begun_anew(2, 20, 4));
+    rig.block(9, 4, &[5, 20, 31]);
+    rig.expect_events(&["gap 1 1..20 compacted", "message 1 m5", "message 1 m20", "message 1 m31"]);
+    rig.block(9, 4, &[5, 20, 31, 32]);
+    rig.expect_events(&["message 1 m32"]);
+}
+
+#[test]
+fn who_is_slow_is_given_all_anew() {
+    let mut rig = Rig::online();
+    rig.listening();
+    rig.say(missing(20, 4));
+    rig.block(9, 4, &[5, 20, 31]);
+    rig.expect_events(&["gap 1 1..20 compacted", "message 1 m5", "message 1 m20", "message 1 m31"]);
+}
+
+#[test]
+fn who_is_behind_the_live_flow_is_given_all_anew_and_no_page_of_before() {
+    let mut rig = Rig::online();
+    let options = SubscribeOptions { from: Start::Earliest, messages_max: 2, ..SubscribeOptions::default() };
+    rig.subscribe_with("t", options);
+    rig.say(subscribed(1, 9, Outcome::Resumed, 0));
+    rig.block(9, 0, &[2, 5, 20]);
+    rig.expect_events(&["ready 1 resumed 7:0", "message 1 m2", "message 1 m5"]);
+    rig.client.settled(rig.now, ListenerId(1), 2, 4);
+    rig.forget();
+    rig.drain();
+    rig.expect_sent(&["history 2 t after 7:5"]);
+    rig.say(missing(20, 4));
+    rig.expect_events(&["gap 1 1..20 compacted"]);
+    rig.page(2, 5, &[20], 20, false, None);
+    rig.expect_events(&[]);
+    rig.expect_sent(&["history 3 t after 7:4"]);
+    rig.page(3, 4, &[5, 20], 20, false, None);
+    rig.expect_events(&["message 1 m5", "message 1 m20"]);
+}
+
+#[test]
+fn who_has_nothing_yet_drops_nothing() {
+    let mut rig = Rig::online();
+    rig.listening();
+    rig.subscribe("t", Start::Last(9));
+    rig.say(missing(20, 4));
+    rig.expect_events(&["gap 1 1..20 compacted"]);
+}
