@@ -19,6 +19,8 @@ mod history;
 
 mod updates;
 
+mod besides;
+
 mod config_file;
 mod data_dir;
 mod hub_address;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidewire_client_core::outgoing;
 use tidewire_protocol::attributes::{Attributes, Headers};
 use tidewire_protocol::client_frame::Terms;
-use tidewire_protocol::code::Durability;
+use tidewire_protocol::code::{Code, Durability};
 use tidewire_protocol::position::Position;
 
 use crate::outcome::PublishError;
@@ -76,7 +76,8 @@ impl Outgoing {
     }
 
     /// Its payload.
-    pub(crate) const fn payload(&self) -> &Payload {
+    #[must_use]
+    pub const fn payload(&self) -> &Payload {
         &self.payload
     }
 
@@ -97,11 +98,14 @@ impl Outgoing {
         }
     }
 
-    /// What becomes of it at the call.
+    /// Whether a message may be like this.
     ///
     /// # Errors
-    /// [`PublishError::BadMessage`] if no message may be like this.
-    pub(crate) fn check(&self) -> Result<(), PublishError> {
+    /// What publishing it would end with: [`PublishError::BadMessage`], or `bad_message` of a condition without a key.
+    pub fn check(&self) -> Result<(), PublishError> {
+        if self.key.is_empty() && !self.terms.are_unconditional() {
+            return Err(PublishError::Refused(Code::BadMessage));
+        }
         self.attributes().check().map_err(PublishError::BadMessage)
     }
 

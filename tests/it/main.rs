@@ -11,6 +11,7 @@ mod activation;
 mod admin;
 mod attributes;
 mod claims;
+mod command_attributes;
 mod command_line;
 mod configuration;
 mod contexts;

@@ -13,7 +13,7 @@ use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::hub_address::HubAddress;
 use crate::command::number::count;
 use crate::command::place::{Place, Spot};
-use crate::command::printing::{finish, print_message, tell_gap};
+use crate::command::printing::{Form, finish, print_message, tell_gap};
 
 /// The options of `history`.
 #[derive(Debug, Args)]
@@ -37,10 +37,8 @@ pub(crate) struct History {
     /// Print at most so many messages: the first from --from on, or the last before --before, oldest first
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<u64>,
-    /// Print each message as a JSON object with its topic, offset, epoch and time. Without this control characters other
-    /// than the tab are printed as \n, \r or \x1b, and line ends of JSON as spaces
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) form: Form,
     #[command(flatten)]
     pub(crate) hub: HubAddress,
 }
@@ -81,7 +79,7 @@ impl History {
             for message in page.messages.into_iter().flatten() {
                 let place = Position { epoch: message.epoch, offset: message.offset };
                 if !lies_behind(place, &end) && self.from.holds(message.published_at_ms) {
-                    print_message(&message, self.json, out)?;
+                    print_message(&message, &self.form, out)?;
                     left -= 1;
                 }
             }
@@ -120,7 +118,7 @@ impl History {
         for page in pages.into_iter().rev() {
             page.gap.iter().for_each(tell_gap);
             for message in page.messages.into_iter().flatten() {
-                print_message(&message, self.json, out)?;
+                print_message(&message, &self.form, out)?;
             }
         }
         Ok(())

@@ -1,20 +1,45 @@
 //! Messages and gaps as the commands print them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tidewire_client::{Content, Gap, GapReason, Message};
 use tidewire_hub::report::report;
 
-/// Prints a message on a line of its own: as JSON with its place, or just the payload.
-pub(crate) fn print_message(message: &Message<Bytes>, json: bool, out: &mut impl Write) -> io::Result<()> {
-    if json {
+/// How messages are printed.
+#[derive(Debug, Args)]
+pub(crate) struct Form {
+    /// Print each message as a JSON object with its topic, offset, epoch and time, and whatever else it has. Without this
+    /// control characters other than the tab are printed as \n, \r or \x1b, and line ends of JSON as spaces
+    #[arg(long)]
+    json: bool,
+    /// Print before each message its key, a tab, its headers as NAME=VALUE with spaces between, and a tab
+    #[arg(long, conflicts_with = "json")]
+    headers: bool,
+}
+
+/// Prints a message on a line of its own: as JSON with its place, or the payload, behind what it has besides.
+pub(crate) fn print_message(message: &Message<Bytes>, form: &Form, out: &mut impl Write) -> io::Result<()> {
+    if form.json {
         serde_json::to_writer(&mut *out, &Line::new(message))?;
+        return out.write_all(b"\n");
+    }
+    if form.headers {
+        print_payload(Content::Text, message.key().unwrap_or_default().as_bytes(), out)?;
+        out.write_all(b"\t")?;
+        let headers = message.headers().into_iter().map(|(name, value)| format!("{name}={value}"));
+        print_payload(Content::Text, headers.collect::<Vec<_>>().join(" ").as_bytes(), out)?;
+        out.write_all(b"\t")?;
+    }
+    if message.is_removal() {
+        out.write_all(REMOVED)?;
     } else {
         print_payload(message.content, &message.data, out)?;
     }
@@ -105,7 +130,7 @@ pub(crate) fn pipe_closed(error: io::Error) -> io::Result<()> {
     if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
-/// A message as `--json` prints it. The payload is one of `data`, `text` and `base64`.
+/// A message as `--json` prints it. The payload is one of `data`, `text` and `base64`; what removes a key may have none.
 #[derive(Serialize)]
 struct Line<'a> {
     topic: &'a str,
@@ -116,6 +141,14 @@ struct Line<'a> {
     sender: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     maybe_duplicate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_ms: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    remove: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,12 +161,14 @@ impl<'a> Line<'a> {
     /// A payload that is not what it is said to be goes as base64.
     fn new(message: &'a Message<Bytes>) -> Self {
         let (mut data, mut text) = (None, None);
+        let is_empty = message.is_removal() && message.data.is_empty();
         match message.content {
             Content::Json => data = on_one_line(&message.data),
+            Content::Text if is_empty => {}
             Content::Text => text = std::str::from_utf8(&message.data).ok(),
             Content::Binary | Content::Cbor | Content::Unknown => {}
         }
-        let raw = data.is_none() && text.is_none();
+        let raw = data.is_none() && text.is_none() && !is_empty;
         Self {
             topic: message.topic(),
             offset: message.offset.0,
@@ -141,6 +176,10 @@ impl<'a> Line<'a> {
             published_at: message.published_at_ms,
             sender: message.sender(),
             maybe_duplicate: message.maybe_duplicate,
+            key: message.key(),
+            headers: message.headers().into_iter().collect(),
+            ttl_ms: message.ttl().map(|ttl| ttl.as_millis() as u64),
+            remove: message.is_removal(),
             data,
             text,
             base64: raw.then(|| BASE64.encode(&message.data)),
@@ -154,6 +193,8 @@ fn on_one_line(json: &[u8]) -> Option<Box<RawValue>> {
     RawValue::from_string(text.replace(['\n', '\r'], " ")).ok()
 }
 
+/// What stands for the payload of a message that removes its key.
+const REMOVED: &[u8] = b"(removed)";
 /// What U+0080 to U+009F begin with in UTF-8.
 const C1_LEAD: u8 = 0xc2;
 

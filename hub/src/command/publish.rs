@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use clap::Args;
-use tidewire_client::{Client, Code, PublishError, Publishing};
+use tidewire_client::{Client, Code, Outgoing, PublishError, Publishing};
 use tidewire_protocol::client_frame::Batch;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::command::asked::Asked;
+use crate::command::besides::Besides;
 use crate::command::content::Kind;
 use crate::command::failure::{EXIT_CODES, Failure};
 use crate::command::hub_address::{HubAddress, connected};
@@ -28,6 +29,8 @@ pub(crate) struct Publish {
     /// The message; `-` publishes each line of the standard input as a message of its own
     #[arg(default_value = "-", allow_hyphen_values = true)]
     data: String,
+    #[command(flatten)]
+    besides: Besides,
     /// What the messages are
     #[arg(long, value_enum, default_value_t = Kind::Auto)]
     content: Kind,
@@ -46,6 +49,7 @@ pub(crate) struct Publish {
 impl Publish {
     /// Succeeds when the hub has acknowledged every message, or with `--no-ack` when it has read what was sent.
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        self.besides.check()?;
         let client = self.hub.client()?;
         let done = if self.no_ack { self.send(&client).await } else { self.publish(&client).await };
         done?;
@@ -58,8 +62,9 @@ impl Publish {
         let updates = Updates::to(client, &asked, &self.topic);
         let sent = async {
             match &*self.data {
-                "-" => updates.lines(Lines::read(self.content)).await,
-                data => updates.one(self.content.payload(data.into())?).await,
+                _ if self.besides.is_removal() => updates.one(self.besides.removal()).await,
+                "-" => updates.lines(Lines::read(self.content), &self.besides).await,
+                data => updates.one(self.besides.message(self.content.payload(data.into())?)).await,
             }
         };
         let sent = tokio::select! {
@@ -74,9 +79,14 @@ impl Publish {
         let (asked, acked) = (Arc::new(Asked::default()), Arc::new(AtomicU64::new(0)));
         let published = async {
             match &*self.data {
+                _ if self.besides.is_removal() => self.one(client, &asked, self.besides.removal(), 0).await,
                 "-" if self.batch => self.batch(client, &asked).await,
                 "-" => self.lines(client, &asked, &acked).await,
-                _ => self.one(client, &asked).await,
+                data => {
+                    let payload = self.content.payload(data.into())?;
+                    let size = payload.bytes().len();
+                    self.one(client, &asked, self.besides.message(payload), size).await
+                }
             }
         };
         let mut published = pin!(published);
@@ -100,14 +110,19 @@ impl Publish {
         Failure::check_topic(&self.topic)
     }
 
-    async fn one(&self, client: &Client, asked: &Asked) -> Result<(), Failure> {
-        let payload = self.content.payload(self.data.clone().into_bytes())?;
+    async fn one(
+        &self,
+        client: &Client,
+        asked: &Asked,
+        outgoing: Outgoing,
+        size: usize,
+    ) -> Result<(), Failure> {
         self.ready(client).await?;
-        let message = (&*self.topic, payload.bytes().len());
+        let message = (&*self.topic, size);
         if let Some(failure) = Failure::too_large(&self.topic, message, client) {
             return Err(failure);
         }
-        let published = asked.wait(client.publish_payload(&self.topic, payload)).await;
+        let published = asked.wait(client.publish_payload(&self.topic, outgoing)).await;
         published.map_err(|error| Failure::unpublished(&self.topic, &error, message, client))?;
         Ok(())
     }
@@ -116,7 +131,7 @@ impl Publish {
     async fn batch(&self, client: &Client, asked: &Asked) -> Result<(), Failure> {
         self.ready(client).await?;
         let mut lines = Lines::read(self.content);
-        let mut messages = Vec::new();
+        let (mut messages, mut size) = (Vec::new(), 0);
         while let Some(line) = lines.next().await {
             if lines.number() > BATCH_MAX {
                 let told = format!("a batch has at most {BATCH_MAX} lines; nothing was published");
@@ -127,10 +142,10 @@ impl Publish {
             if let Some(failure) = Failure::too_large(&what, message, client) {
                 return Err(failure.and("nothing was published"));
             }
-            messages.push((self.topic.clone(), payload));
+            size += payload.bytes().len();
+            messages.push((self.topic.clone(), self.besides.message(payload)));
         }
         let count = messages.len();
-        let size = messages.iter().map(|(_, payload)| payload.bytes().len()).sum();
         let published = asked.wait(client.publish_batch(messages)).await;
         let what = "none of the lines was published";
         published.map_err(|error| match error {
@@ -175,7 +190,7 @@ impl Publish {
                 bad = Err(failure);
                 break;
             }
-            match client.publish_when_room(&self.topic, payload).await {
+            match client.publish_when_room(&self.topic, self.besides.message(payload)).await {
                 Ok(publishing) => {
                     asked.begin();
                     // Nobody listens any more: a line was refused, and the outcomes say which.

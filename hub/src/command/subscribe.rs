@@ -14,7 +14,7 @@ use crate::command::history::History;
 use crate::command::hub_address::HubAddress;
 use crate::command::number;
 use crate::command::place::Place;
-use crate::command::printing::{finish, pipe_closed, print_message, tell_gap};
+use crate::command::printing::{Form, finish, pipe_closed, print_message, tell_gap};
 
 /// The options of `sub`.
 #[derive(Debug, Args)]
@@ -32,10 +32,8 @@ pub(crate) struct Subscribe {
     /// End when everything is printed that is kept now, as `history` does
     #[arg(long)]
     until_now: bool,
-    /// Print each message as a JSON object with its topic, offset, epoch and time. Without this control characters other
-    /// than the tab are printed as \n, \r or \x1b, and line ends of JSON as spaces
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
     #[command(flatten)]
     hub: HubAddress,
 }
@@ -44,9 +42,9 @@ impl Subscribe {
     /// Ends after `--count` messages, when nobody reads its output any more, or when it is interrupted.
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         if self.until_now {
-            let Self { pattern: topic, from, count: limit, json, hub, .. } = self;
+            let Self { pattern: topic, from, count: limit, form, hub, .. } = self;
             let from = from.unwrap_or(Start::Earliest.into());
-            return History { topic, from, before: None, limit, json, hub }.run().await;
+            return History { topic, from, before: None, limit, form, hub }.run().await;
         }
         let client = self.hub.client()?;
         let asked = Asked::default();
@@ -91,7 +89,7 @@ impl Subscribe {
             match event {
                 Some(Event::Message(message)) if !place.holds(message.published_at_ms) => {}
                 Some(Event::Message(message)) => {
-                    print_message(&message, self.json, out)?;
+                    print_message(&message, &self.form, out)?;
                     left -= 1;
                 }
                 Some(Event::Ready { gap, .. }) => {

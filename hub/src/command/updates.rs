@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tidewire_client::{Client, Payload, PublishError, Topic};
+use tidewire_client::{Client, Outgoing, Payload, PublishError, Topic};
 use tidewire_hub::report::report;
 use tokio::time::timeout;
 
 use crate::command::asked::Asked;
+use crate::command::besides::Besides;
 use crate::command::failure::Failure;
 use crate::command::hub_address::connected;
 use crate::command::lines::{Lines, counted};
@@ -29,20 +30,22 @@ impl<'a> Updates<'a> {
     }
 
     /// Sends one, and waits until the hub has read it.
-    pub(crate) async fn one(&self, payload: Payload) -> Result<(), Failure> {
+    pub(crate) async fn one(&self, message: Outgoing) -> Result<(), Failure> {
         self.ready().await?;
-        let payload = self.checked(|| self.name.to_owned(), payload)?;
-        self.give(&payload)?;
+        let size = message.payload().bytes().len();
+        self.check(|| self.name.to_owned(), size)?;
+        self.give(message)?;
         self.read().await
     }
 
     /// Sends each line, and waits until the hub has read what went out.
-    pub(crate) async fn lines(&self, mut lines: Lines) -> Result<(), Failure> {
+    pub(crate) async fn lines(&self, mut lines: Lines, besides: &Besides) -> Result<(), Failure> {
         self.ready().await?;
         let mut unread = 0;
         while let Some(line) = lines.next().await {
             let what = || format!("line {} was not sent", lines.number());
-            let payload = match line.and_then(|payload| self.checked(what, payload)) {
+            let checked = |payload: Payload| self.check(what, payload.bytes().len()).map(|()| payload);
+            let payload = match line.and_then(checked) {
                 Ok(payload) => payload,
                 Err(failure) => {
                     // Those before it may be on their way, and are wanted there.
@@ -51,7 +54,7 @@ impl<'a> Updates<'a> {
                 }
             };
             unread += payload.bytes().len() + COST;
-            self.give(&payload)?;
+            self.give(besides.message(payload))?;
             if unread >= PACE_BYTES {
                 unread = 0;
                 // Lines that come faster than the hub reads wait for it; behind a link that stalls they are dropped.
@@ -82,15 +85,14 @@ impl<'a> Updates<'a> {
         Failure::check_topic(self.name)
     }
 
-    /// The message, if the hub takes one of its size.
-    fn checked(&self, what: impl Fn() -> String, payload: Payload) -> Result<Payload, Failure> {
-        let message = (self.name, payload.bytes().len());
-        Failure::too_large(&what(), message, self.client).map_or(Ok(payload), Err)
+    /// Refuses a message of a size that the hub does not take.
+    fn check(&self, what: impl Fn() -> String, size: usize) -> Result<(), Failure> {
+        Failure::too_large(&what(), (self.name, size), self.client).map_or(Ok(()), Err)
     }
 
-    fn give(&self, payload: &Payload) -> Result<(), Failure> {
+    fn give(&self, message: Outgoing) -> Result<(), Failure> {
         self.given.fetch_add(1, Relaxed);
-        self.topic.send(payload.content(), payload.bytes().clone()).map_err(|error| self.refused(&error))
+        self.topic.send_message(Duration::ZERO, message).map_err(|error| self.refused(&error))
     }
 
     async fn read(&self) -> Result<(), Failure> {
