@@ -50,6 +50,7 @@ pub async fn run(url: &str) -> Result<u32, AnyError> {
             Event::BadMessage(bad) => eprintln!("{}: {}", bad.message.topic(), bad.error),
             Event::Removed(message) => println!("{:?} is gone", message.key()),
             Event::Gap(gap) => eprintln!("{} to {} are gone: {}", gap.from, gap.to, gap.reason),
+            Event::CaughtUp => {} // comes to who asks by `catch_up`
             Event::Ended(fault) => return Err(tidewire_client::sentence(fault).into()),
         }
     }

@@ -38,6 +38,8 @@ pub(crate) enum Command {
     },
     /// So many messages and bytes of a subscription have been dealt with.
     Settled { key: u64, messages: u32, bytes: u32 },
+    /// Say when a subscription has been given all that there is for it.
+    CatchUp { key: u64 },
     /// A subscription is dropped.
     Unsubscribe { key: u64 },
     /// Ask for a page of history.

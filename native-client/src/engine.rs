@@ -189,6 +189,11 @@ impl Engine {
                     self.core.settled(now, *listener, messages, bytes);
                 }
             }
+            Command::CatchUp { key } => {
+                if let Some(listener) = self.listeners.get(&key) {
+                    self.core.catch_up(now, *listener);
+                }
+            }
             Command::Unsubscribe { key } => {
                 if let Some(listener) = self.listeners.remove(&key) {
                     self.readers.remove(listener);
@@ -323,8 +328,9 @@ impl Engine {
                 self.readers.finish_page(listener, (positions, previous), gap, more);
             }
             Told::Refused { listener, fault } => self.readers.end(listener, fault),
-            // The status says so, or the outcomes do; and nobody here asks when listeners have caught up.
-            Told::Detached { .. } | Told::CaughtUp { .. } => {}
+            Told::CaughtUp { listener } => self.readers.tell(listener, Event::CaughtUp),
+            // The status says so, or the outcomes do.
+            Told::Detached { .. } => {}
             // Those who flush hear of it.
             Told::Settled { .. } | Told::Unsendable { .. } => {}
             Told::Said { code, text } => self.standing.said(code, text.of(received)),

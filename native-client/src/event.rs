@@ -36,6 +36,8 @@ pub enum Event<T> {
     BadMessage(BadMessage),
     /// Messages are gone; the next one comes after them.
     Gap(Gap),
+    /// It has been given all that there was for it when [`crate::Subscription::catch_up`] was called.
+    CaughtUp,
     /// It is over, for this reason. Nothing follows.
     Ended(Fault),
 }
@@ -216,6 +218,7 @@ impl Event<()> {
             Self::Ready { outcome, positions, gap } => Event::Ready { outcome, positions, gap },
             Self::BadMessage(bad) => Event::BadMessage(bad),
             Self::Gap(gap) => Event::Gap(gap),
+            Self::CaughtUp => Event::CaughtUp,
             Self::Ended(fault) => Event::Ended(fault),
         }
     }

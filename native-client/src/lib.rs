@@ -7,6 +7,8 @@
 //! The modules, in the order a call meets them; each uses only those below it.
 #![doc = include_str!("../../docs/NATIVE-CLIENT.md")]
 
+mod live_map;
+
 mod client;
 
 mod topic;
@@ -48,6 +50,8 @@ mod status;
 mod address;
 
 mod options;
+
+pub use live_map::{Change, LiveMap};
 
 pub use client::Client;
 

@@ -47,6 +47,12 @@ impl<T> Subscription<T> {
         std::future::poll_fn(|context| self.poll_event(context)).await
     }
 
+    /// Has [`Event::CaughtUp`] told once it has been given all that the hub has for it now.
+    pub fn catch_up(&self) {
+        // Without a task there is nothing to wait for.
+        let _ = self.commands.send(Command::CatchUp { key: self.key });
+    }
+
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Event<T>>> {
         let event = match self.events.try_recv() {
             Ok(event) => {

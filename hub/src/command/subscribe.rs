@@ -97,6 +97,7 @@ impl Subscribe {
                     gap.iter().for_each(tell_gap);
                 }
                 Some(Event::Gap(gap)) => tell_gap(&gap),
+                Some(Event::CaughtUp) => {}
                 Some(Event::Ended(fault)) => {
                     return Err(Failure::unread(&self.pattern, fault).into());
                 }

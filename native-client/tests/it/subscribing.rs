@@ -151,7 +151,7 @@ async fn a_stream_gives_typed_data_and_passes_over_what_is_broken() {
         Event::Ready { .. } => "ready".into(),
         Event::Message(message) => format!("{} {:?}", message.topic(), message.data),
         Event::BadMessage(bad) => format!("bad {}", bad.message.offset),
-        Event::Gap(_) | Event::Removed(_) | Event::Ended(_) => "end".into(),
+        Event::Gap(_) | Event::Removed(_) | Event::CaughtUp | Event::Ended(_) => "end".into(),
     });
     let told: Vec<String> = in_time(told.collect()).await;
     assert_eq!(told, ["ready", "t [1, 2]", "bad 2", "bad 3", "t [3, 4]"]);
