@@ -122,6 +122,8 @@ pub struct Publisher {
     pub answered: u64,
     /// Topics of which the server said, when they were opened, that it knows nothing of this publisher's messages.
     pub unknown: usize,
+    /// Its messages have one of so many keys; 0 for none.
+    pub keys: u32,
 }
 
 /// One message to publish.
@@ -329,11 +331,16 @@ impl Dialect {
 }
 
 impl Publisher {
+    /// The key of a message, if it has one.
+    pub(crate) fn key(&self, publish: Publish<'_>) -> Option<u32> {
+        (self.keys > 0).then(|| publish.seq % self.keys)
+    }
+
     /// A publisher that has said nothing yet.
     #[must_use]
     pub fn new(index: u32, topics: Vec<u32>) -> Self {
         let acked = vec![0; topics.len()];
-        Self { index, topics, unopened: 0, ready: false, acked, answered: 0, unknown: 0 }
+        Self { index, topics, unopened: 0, ready: false, acked, answered: 0, unknown: 0, keys: 0 }
     }
 }
 

@@ -46,6 +46,8 @@ pub enum Server {
     TidewireDurableRoomy,
     /// The same, whose topics keep the newest messages by their number.
     TidewireDurableWindow,
+    /// The same, whose topics keep the latest message of each key.
+    TidewireDurableLatest,
     /// A bare loop over epoll that writes prepared frames.
     Floor,
     /// The same, but it writes what the hub writes at saturation: shared blocks, several in one write.
@@ -113,6 +115,7 @@ impl Server {
             Self::TidewireDurable => "tidewire-durable",
             Self::TidewireDurableRoomy => "tidewire-durable, 8 GiB",
             Self::TidewireDurableWindow => "tidewire-durable, newest",
+            Self::TidewireDurableLatest => "tidewire-durable, latest",
             Self::Floor => "floor",
             Self::FloorBlocks => "floor-blocks",
             Self::FloorAppend => "floor-append",
@@ -144,7 +147,8 @@ impl Server {
             | Self::TidewireKeyed
             | Self::TidewireDurable
             | Self::TidewireDurableRoomy
-            | Self::TidewireDurableWindow => Program::Hub,
+            | Self::TidewireDurableWindow
+            | Self::TidewireDurableLatest => Program::Hub,
             Self::Floor | Self::FloorBlocks | Self::FloorAppend | Self::Usual => Program::Bench,
             Self::Bun | Self::BunTls | Self::BunAnswers => Program::Bun,
             Self::Centrifuge | Self::CentrifugeTuned => Program::Centrifuge,
@@ -159,6 +163,7 @@ impl Server {
             Self::TidewireDurable => Some(Keeps::Usual),
             Self::TidewireDurableRoomy => Some(Keeps::All),
             Self::TidewireDurableWindow => Some(Keeps::Newest),
+            Self::TidewireDurableLatest => Some(Keeps::Latest),
             Self::Tidewire
             | Self::TidewireAllCores
             | Self::TidewireRoomy
@@ -192,6 +197,7 @@ impl Server {
             | Self::TidewireDurable
             | Self::TidewireDurableRoomy
             | Self::TidewireDurableWindow
+            | Self::TidewireDurableLatest
             | Self::FloorBlocks => Dialect::Tidewire,
             Self::FloorAppend => Dialect::PlainAnswered,
             Self::Floor | Self::Usual | Self::Bun | Self::BunTls | Self::BunAnswers => Dialect::Plain,
@@ -215,6 +221,7 @@ impl Server {
             | Self::TidewireDurable
             | Self::TidewireDurableRoomy
             | Self::TidewireDurableWindow
+            | Self::TidewireDurableLatest
             | Self::BunTls
             | Self::Floor
             | Self::FloorBlocks
@@ -322,6 +329,7 @@ impl Server {
             | Self::TidewireDurable
             | Self::TidewireDurableRoomy
             | Self::TidewireDurableWindow
+            | Self::TidewireDurableLatest
             | Self::BunTls
             | Self::Centrifuge
             | Self::Nats

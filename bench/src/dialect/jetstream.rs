@@ -1,6 +1,7 @@
 //! JetStream: NATS's lines, with one stream in files for all topics of the bench.
 //!
-//! The first publisher makes the stream; a publish names an inbox, where it is answered once it is stored. Who reads
+//! Where messages have keys these end their subjects, of each of which the stream keeps the latest, as NATS's key-value
+//! buckets do. The first publisher makes the stream; a publish names an inbox, where it is answered once it is stored. Who reads
 //! does so as the clients' "ordered consumers" do: the server pushes, without acks, and asks now and then whether
 //! the reader is still behind it (flow control).
 
@@ -22,7 +23,8 @@ pub(super) fn hear_as_publisher(
         let line = take_line(&mut bytes)?;
         if line.starts_with(b"INFO ") {
             let inbox = format!("_INBOX.publisher.{}", publisher.index);
-            let create = request("$JS.API.STREAM.CREATE.bench", &format!("{inbox}.{CREATED}"), STREAM);
+            let stream = if publisher.keys > 0 { LATEST } else { STREAM };
+            let create = request("$JS.API.STREAM.CREATE.bench", &format!("{inbox}.{CREATED}"), stream);
             say(&format!("{CONNECT}SUB {inbox}.* 1\r\n{create}"), out);
         } else if let Some(head) = line.strip_prefix(b"MSG ") {
             let payload = take_payload(head, &mut bytes)?;
@@ -61,7 +63,8 @@ fn is_error(payload: &[u8]) -> bool {
 pub(super) fn put_publish(publisher: &Publisher, publish: Publish<'_>, out: &mut Vec<u8>) {
     let (topic, inbox, len) = (publisher.topics[publish.place], publisher.index, publish.payload.len());
     let name = stamp::topic_name(topic);
-    let head = format!("PUB bench.{name} _INBOX.publisher.{inbox}.{} {len}\r\n", publish.place);
+    let key = publisher.key(publish).map_or_else(String::new, |key| format!(".k{key}"));
+    let head = format!("PUB bench.{name}{key} _INBOX.publisher.{inbox}.{} {len}\r\n", publish.place);
     websocket::put_masked(Opcode::Binary, out, |out| {
         out.extend_from_slice(head.as_bytes());
         out.extend_from_slice(publish.payload);
@@ -139,6 +142,8 @@ fn request(subject: &str, reply: &str, payload: &str) -> String {
 const CREATED: &str = "created";
 /// The stream's configuration; one that is there and has the same is taken for made.
 const STREAM: &str = r#"{"name":"bench","subjects":["bench.>"],"retention":"limits","storage":"file","discard":"old","num_replicas":1,"max_msgs":-1,"max_bytes":-1,"max_age":0,"max_consumers":-1}"#;
+/// The same, with the latest message of each subject.
+const LATEST: &str = r#"{"name":"bench","subjects":["bench.>"],"retention":"limits","storage":"file","discard":"old","num_replicas":1,"max_msgs":-1,"max_bytes":-1,"max_age":0,"max_consumers":-1,"max_msgs_per_subject":1}"#;
 /// What is said of flow control comes with headers.
 const CONNECT: &str = "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"bench\",\"version\":\"1\",\"protocol\":1,\"headers\":true,\"no_responders\":true}\r\n";
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::binary;
 use tidewire_protocol::block::Block;
 use tidewire_protocol::client_frame::{self, ClientFrame, Hello, Open, SignIn, Subscribe};
@@ -165,12 +166,14 @@ fn open(publisher: &mut Publisher, out: &mut Vec<u8>) {
 }
 
 pub(super) fn put_publish(publisher: &Publisher, publish: Publish<'_>, out: &mut Vec<u8>) {
+    let key = publisher.key(publish).map_or(Cow::Borrowed(""), |key| Cow::Owned(format!("k{key}")));
     let frame = client_frame::Publish {
         handle: Handle(publish.place as u64 + 1),
         seq: Seq(u64::from(publish.seq) + 1),
         lowest: Seq(u64::from(publisher.acked[publish.place]) + 1),
         content: Content::Text,
         payload: Cow::Borrowed(publish.payload),
+        attributes: Attributes { key, ..Attributes::default() },
         ..client_frame::Publish::default()
     };
     websocket::put_masked(Opcode::Binary, out, |out| frame.put(out));

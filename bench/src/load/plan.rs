@@ -23,6 +23,8 @@ pub struct Plan {
     pub token_seconds: u64,
     /// Connections that bring forged tokens, and come back at once when they are cut off.
     pub intruders: usize,
+    /// Messages have one of so many keys, in turn, and only the latest of each is kept; 0 for none.
+    pub keys: u32,
 }
 
 /// What each subscriber of a plan asks for.
@@ -61,6 +63,7 @@ impl Plan {
             slow: 0,
             token_seconds: 0,
             intruders: 0,
+            keys: 0,
         }
     }
 

@@ -223,7 +223,12 @@ fn members(plan: &Plan, first: usize) -> Vec<Member> {
         true => (index..plan.topics).step_by(plan.publishers).map(|topic| topic as u32).collect(),
         false => (0..plan.topics as u32).collect(),
     };
-    (0..plan.publishers).map(|index| Member::new((first + index) as u32, topics(index))).collect()
+    let member = |index: usize| {
+        let mut member = Member::new((first + index) as u32, topics(index));
+        member.publisher.keys = plan.keys;
+        member
+    };
+    (0..plan.publishers).map(member).collect()
 }
 
 impl Voids {

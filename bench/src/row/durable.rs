@@ -12,6 +12,7 @@ pub(super) fn rows() -> Vec<Row> {
         append_64(),
         append_1000(),
         append_topics(),
+        append_keys(),
         fan_out(),
         replay_1(),
         replay_100(),
@@ -51,6 +52,15 @@ fn append_topics() -> Row {
     row("append-topics", title, &servers, (plan, Scenario::Publish { unanswered: 1_000, seconds: 4.0 }))
         .of(Metric::Publishes)
         .reach(Metric::Publishes.at_least(3.0).times("jetstream"))
+}
+
+/// A key-value store: of each key the latest message is kept.
+fn append_keys() -> Row {
+    let servers = [Server::TidewireDurableLatest, Server::JetStreamSynced, Server::JetStream];
+    let title = "set 10,000 keys of 1 durable topic in turn, 256 B, 64 unacknowledged";
+    let plan = Plan { payload_bytes: 256, keys: 10_000, ..Plan::one_topic(0) };
+    row("append-keys", title, &servers, (plan, Scenario::Publish { unanswered: 64, seconds: 4.0 }))
+        .of(Metric::Publishes)
 }
 
 /// Once it is stored a message goes the same way as one in memory.

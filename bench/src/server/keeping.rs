@@ -16,6 +16,8 @@ pub(super) enum Keeps {
     All,
     /// The newest [`NEWEST`] messages each.
     Newest,
+    /// The latest message of each key.
+    Latest,
 }
 
 /// Writes the hub's configuration beside its data directory; returns where it is.
@@ -26,6 +28,7 @@ pub(super) fn hub_config(folder: &Folder, keeps: Keeps) -> Result<PathBuf> {
         Keeps::Usual => String::new(),
         Keeps::All => rule("{ bytes = 4294967296, age_seconds = 3600 }"),
         Keeps::Newest => rule(&format!("{{ count = {NEWEST}, age_seconds = 3600 }}")),
+        Keeps::Latest => rule("\"latest_per_key\""),
     };
     folder.write("hub.toml", &open_hub::config(&format!("data_dir = '{data}'\n{retention}")))?;
     Ok(folder.path("hub.toml"))
