@@ -22,6 +22,16 @@ fn check(directory: &Path, says: &str) {
     assert!(!told.contains("topics are kept in") && output.stdout.is_empty(), "{told}");
 }
 
+/// The same, which `tidewire check` says as well, before anybody starts it.
+#[track_caller]
+fn check_before(directory: &Path, says: &str) {
+    check(directory, says);
+    let checked =
+        tidewire("check").args(["--config", "/dev/null", "--data-dir"]).arg(directory).output().unwrap();
+    check_fails(&checked, says);
+    assert_eq!((checked.status.code(), checked.stdout), (Some(1), vec![]));
+}
+
 #[test]
 fn two_hubs_do_not_share_a_directory() {
     let mut kept = Kept::start();
@@ -39,7 +49,7 @@ fn two_hubs_do_not_share_a_directory() {
 fn a_directory_with_something_else_in_it_is_left_alone() {
     let folder = Folder::new();
     folder.write("thesis.tex", "the only copy");
-    check(&folder.0, "holds other files and no META, so it is not the directory of a log");
+    check_before(&folder.0, "holds other files and no META, so it is not the directory of a log");
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
 }
 
@@ -50,9 +60,12 @@ fn a_directory_of_a_later_release_and_one_that_is_damaged_are_told_apart() {
     let directory = kept.directory().to_owned();
     let meta = fs::read(directory.join("META")).unwrap();
     kept.change("META", |bytes| bytes[8] += 1);
-    check(&directory, "META is damaged, and without it no commit can be read: put it back from a backup");
+    check_before(
+        &directory,
+        "META is damaged, and without it no commit can be read: put it back from a backup",
+    );
     kept.change("META", |bytes| *bytes = of_format(7, &meta));
-    check(
+    check_before(
         &directory,
         "was written by a later release (format 7; this one knows up to 1): start that release",
     );

@@ -1,10 +1,15 @@
 //! `tidewire check`: reads a configuration as `serve` would, and says what is wrong with it, or what it means.
 
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use tidewire_hub::config::{Config, Flags};
+use tidewire_hub::disk::looking::Looking;
+use tidewire_hub::disk::opening::OpenError;
+use tidewire_hub::tokens::remembered::Remembered;
 
 use crate::command::config_file::ConfigFile;
 use crate::command::data_dir::DataDir;
@@ -26,6 +31,9 @@ impl Check {
         let flags = Flags { config: self.config.path()?, data_dir, ..Flags::default() };
         match Config::load(&flags, std::env::vars_os()) {
             Ok(config) => {
+                if let Some(directory) = &config.data_dir {
+                    look_into(directory)?;
+                }
                 say(&config).or_else(pipe_closed)?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -35,6 +43,29 @@ impl Check {
             }
         }
     }
+}
+
+/// Looks whether a hub could begin with what is in its data directory, as far as that is seen at once, and changes nothing.
+fn look_into(directory: &Path) -> anyhow::Result<()> {
+    match Looking::at(directory) {
+        // The hub that has it could begin with it.
+        Ok(_) | Err(OpenError::InUse(_)) => {}
+        Err(OpenError::NoLog(_)) if is_empty(directory)? => return Ok(()),
+        Err(OpenError::NoLog(directory)) => return Err(OpenError::NotOurs(directory).into()),
+        Err(error) => return Err(error.into()),
+    }
+    Remembered::open(directory)?;
+    Ok(())
+}
+
+/// Whether nothing is there but what a file system has of its own.
+fn is_empty(directory: &Path) -> io::Result<bool> {
+    let mut entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found")))
 }
 
 fn say(config: &Config) -> io::Result<()> {
@@ -50,5 +81,5 @@ fn say(config: &Config) -> io::Result<()> {
 const CHECK_EXIT_CODES: &str = "\
 Exit codes:
   0  it is right, with warnings or without
-  1  it is wrong, or cannot be read
+  1  it is wrong, or cannot be read, or a hub could not begin with what is in the data directory
   2  wrong arguments";
