@@ -44,6 +44,14 @@ pub enum Unpublished {
     Refused(Code),
 }
 
+impl Published {
+    /// Its place: the version of its key.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        Position { epoch: self.epoch, offset: self.offset }
+    }
+}
+
 impl From<output::Published> for Published {
     fn from(published: output::Published) -> Self {
         let output::Published { epoch, offset, duplicate, maybe_duplicate, durability, .. } = published;

@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use tidewire_protocol::attributes::Attributes;
+use tidewire_protocol::attributes::{self, Attributes};
 use tidewire_protocol::client_frame::Terms;
 use tidewire_protocol::code::Content;
 
@@ -86,9 +86,12 @@ impl Extra {
         self.fields.len() as u32 + if self.until == NEVER { 0 } else { TTL_BYTES }
     }
 
-    /// What is left of its time to live; 0 for no bound.
-    pub(crate) const fn ttl_ms(&self, now: Millis) -> Millis {
-        if self.until == NEVER { 0 } else { self.until.saturating_sub(now) }
+    /// Appends its fields; of its time to live, what is left.
+    pub(crate) fn put(&self, now: Millis, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.fields);
+        if self.until < NEVER {
+            attributes::put_ttl(self.until.saturating_sub(now), out);
+        }
     }
 }
 

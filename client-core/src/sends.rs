@@ -7,7 +7,6 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::binary;
 use tidewire_protocol::client_frame::{Heartbeat, Open, Send, Shut, Terms};
 use tidewire_protocol::code::{Code, Content};
@@ -207,11 +206,9 @@ impl Sends {
         let expires_ms = update.until.map_or(0, |until| until.saturating_sub(now).min(NUMBER_MAX));
         let payload = update.payload.as_slice().into();
         let extra = update.extra.as_ref();
-        let attributes =
-            Attributes { ttl_ms: extra.map_or(0, |extra| extra.ttl_ms(now)), ..Attributes::default() };
-        let encoded = extra.map_or(&[][..], |extra| &extra.fields);
-        Send { handle, content: update.content, expires_ms, payload, attributes }
-            .put_with(encoded, &mut self.wire);
+        let put = |out: &mut _| extra.into_iter().for_each(|extra| extra.put(now, out));
+        Send { handle, content: update.content, expires_ms, payload, ..Send::default() }
+            .put_with(put, &mut self.wire);
         let len = self.wire.len() - before;
         self.unread += len;
         self.behind += len;

@@ -6,7 +6,6 @@
 
 use alloc::string::String;
 
-use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::client_frame::Publish;
 use tidewire_protocol::hub_frame::Opened;
 use tidewire_protocol::number::{Handle, Seq};
@@ -194,16 +193,13 @@ impl Window {
             maybe_duplicate: entry.maybe_duplicate,
             void,
             count: if count > 1 { count } else { 0 },
-            attributes: Attributes {
-                ttl_ms: entry.extra.as_ref().map_or(0, |extra| extra.ttl_ms(now)),
-                ..Attributes::default()
-            },
             ..Publish::default()
         };
         let len = if void { 0 } else { entry.len };
         let is_bare = mutant::active(Mutant::ExtraSentOnce) && self.cursor < self.sent;
-        let encoded = entry.extra.as_ref().filter(|_| !is_bare).map_or(&[][..], |extra| &extra.fields);
-        publish.put_head_with(encoded, len as usize, &mut packet.bytes);
+        let extra = entry.extra.as_ref().filter(|_| !is_bare);
+        let put = |out: &mut _| extra.into_iter().for_each(|extra| extra.put(now, out));
+        publish.put_head_with(put, len as usize, &mut packet.bytes);
         if !void {
             let at = packet.bytes.len() as u32;
             packet.payloads.push(Splice { at, party, id: entry.id, seq: publish.seq });

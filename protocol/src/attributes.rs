@@ -24,6 +24,19 @@ pub struct Attributes<'a> {
     pub remove: bool,
 }
 
+/// [`Attributes`] whose texts nobody has looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unread<'a> {
+    /// See [`Attributes::key`].
+    pub key: &'a [u8],
+    /// See [`Attributes::headers`]: names and values by turns, each behind its length (varint).
+    pub headers: &'a [u8],
+    /// See [`Attributes::ttl_ms`].
+    pub ttl_ms: u64,
+    /// See [`Attributes::remove`].
+    pub remove: bool,
+}
+
 /// Headers as the wire has them: each name and value behind its length (varint).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Headers<'a>(Cow<'a, [u8]>);
@@ -88,7 +101,7 @@ impl<'a> Attributes<'a> {
     /// Appends them as fields.
     pub fn put(&self, out: &mut Vec<u8>) {
         self.put_lasting(out);
-        self.ttl_ms.put(TTL_MS, out);
+        put_ttl(self.ttl_ms, out);
     }
 
     /// Appends as fields those that time does not change: all but `ttl_ms`.
@@ -149,6 +162,24 @@ impl<'a> Attributes<'a> {
             ttl_ms: self.ttl_ms,
             remove: self.remove,
         }
+    }
+}
+
+impl<'a> Unread<'a> {
+    /// Reads them from fields, others of which are passed over; from the first on that is cut short, or of the wrong kind, none.
+    #[must_use]
+    pub fn take(mut fields: &'a [u8]) -> Self {
+        let mut unread = Self::default();
+        while let Some((number, value)) = field::take(&mut fields) {
+            match (number as u64, value) {
+                (KEY, Value::Bytes(bytes)) => unread.key = bytes,
+                (HEADERS, Value::Bytes(bytes)) => unread.headers = bytes,
+                (TTL_MS, Value::Number(ttl_ms)) => unread.ttl_ms = ttl_ms,
+                (REMOVE, Value::Number(remove)) => unread.remove = remove != 0,
+                _ => {}
+            }
+        }
+        unread
     }
 }
 
@@ -221,6 +252,11 @@ impl<'a> Headers<'a> {
         }
         Ok(())
     }
+}
+
+/// Appends a time to live as a field.
+pub fn put_ttl(ttl_ms: u64, out: &mut Vec<u8>) {
+    ttl_ms.put(TTL_MS, out);
 }
 
 /// In JSON, an object of texts.
@@ -315,6 +351,17 @@ mod tests {
         let many: alloc::vec::Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
         check("", &many[1..], Ok(()));
         check("", &many, Err(BadAttribute::TooManyHeaders));
+    }
+
+    #[test]
+    fn unread_they_are_the_same() {
+        let headers = Headers::of([("a", "1")]);
+        let attributes = Attributes { key: "k".into(), headers: headers.clone(), ttl_ms: 300, remove: true };
+        let mut fields = alloc::vec![2, 7];
+        attributes.put(&mut fields);
+        let unread = Unread::take(&fields);
+        assert_eq!(unread, Unread { key: b"k", headers: headers.as_bytes(), ttl_ms: 300, remove: true });
+        assert_eq!(Unread::take(&fields[..5]), Unread { key: b"k", ..Unread::default() });
     }
 
     #[test]

@@ -27,11 +27,16 @@ impl<'a> Publish<'a> {
     ///
     /// `self.payload` is not looked at: this is for payloads that live elsewhere.
     pub fn put_head(&self, payload_len: usize, out: &mut Vec<u8>) {
-        self.put_head_with(&[], payload_len, out);
+        let put = |out: &mut Vec<u8>| {
+            self.attributes.put(out);
+            self.terms.put(out);
+        };
+        self.put_head_with(put, payload_len, out);
     }
 
-    /// As [`Self::put_head`], with fields that were encoded before.
-    pub fn put_head_with(&self, encoded: &[u8], payload_len: usize, out: &mut Vec<u8>) {
+    /// As [`Self::put_head`], but what the message has besides and its terms are what this appends: neither
+    /// `self.attributes` nor `self.terms` is looked at.
+    pub fn put_head_with(&self, put: impl FnOnce(&mut Vec<u8>), payload_len: usize, out: &mut Vec<u8>) {
         let start = binary::begin(Self::KIND, out);
         self.handle.put(1, out);
         self.seq.put(2, out);
@@ -41,9 +46,7 @@ impl<'a> Publish<'a> {
         self.void.put(6, out);
         self.tag.put(16, out);
         self.count.put(17, out);
-        self.attributes.put(out);
-        self.terms.put(out);
-        out.extend_from_slice(encoded);
+        put(out);
         end_with_payload(start, Self::PAYLOAD, payload_len, out);
     }
 
@@ -86,17 +89,16 @@ impl<'a> Send<'a> {
 
     /// Appends the frame in the binary encoding.
     pub fn put(&self, out: &mut Vec<u8>) {
-        self.put_with(&[], out);
+        self.put_with(|out| self.attributes.put(out), out);
     }
 
-    /// As [`Self::put`], with fields that were encoded before.
-    pub fn put_with(&self, encoded: &[u8], out: &mut Vec<u8>) {
+    /// As [`Self::put`], but what the message has besides is what this appends: `self.attributes` is not looked at.
+    pub fn put_with(&self, put: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
         let start = binary::begin(Self::KIND, out);
         self.handle.put(1, out);
         self.content.put(2, out);
         self.expires_ms.put(3, out);
-        self.attributes.put(out);
-        out.extend_from_slice(encoded);
+        put(out);
         end_with_payload(start, Self::PAYLOAD, self.payload.len(), out);
         out.extend_from_slice(&self.payload);
     }
