@@ -1,5 +1,6 @@
 //! One client, the bytes that JavaScript hands in, and the table that it reads.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use tidewire_client_core::client::Client;
@@ -8,7 +9,9 @@ use tidewire_client_core::input::{Input, Millis};
 use tidewire_client_core::options::{PartyId, SubscribeOptions};
 use tidewire_client_core::outgoing::{Outgoing, Update};
 use tidewire_client_core::output::{PublishId, SenderId};
-use tidewire_protocol::code::Content;
+use tidewire_protocol::attributes::{Attributes, Headers};
+use tidewire_protocol::client_frame::Terms;
+use tidewire_protocol::code::{Content, Durability};
 use tidewire_protocol::number::{Epoch, Offset, Seq};
 use tidewire_protocol::position::{Position, Start};
 
@@ -20,11 +23,13 @@ pub(crate) struct Engine {
     pub(crate) client: Client,
     pub(crate) input: Vec<u8>,
     pub(crate) table: Table,
+    /// What the message that comes next has besides its payload.
+    besides: Option<(Attributes<'static>, Terms)>,
 }
 
 impl Engine {
     pub(crate) const fn new() -> Self {
-        Self { client: Client::unset(), input: Vec::new(), table: Table::new() }
+        Self { client: Client::unset(), input: Vec::new(), table: Table::new(), besides: None }
     }
 
     /// Makes room for `len` bytes of input and tells where it is.
@@ -47,7 +52,7 @@ impl Engine {
     pub(crate) fn drain(&mut self) -> usize {
         self.table.clear();
         while let Some(output) = self.client.poll_output() {
-            self.table.put(output);
+            self.table.put(output, &self.input);
         }
         self.table.put_deadline(self.client.deadline(), self.client.is_doubted());
         self.table.len()
@@ -67,7 +72,8 @@ impl Engine {
         if seq.0 > 0 {
             self.client.window(OWN, topic, seq, 1);
         }
-        let message = Outgoing { topic, content, payload_len, ..Outgoing::default() };
+        let (attributes, terms) = self.besides.take().unwrap_or_default();
+        let message = Outgoing { topic, content, payload_len, attributes, terms };
         self.client.take(now, OWN, id, &message)?;
         Ok(0.0)
     }
@@ -97,8 +103,25 @@ impl Engine {
     ) -> Result<f64, Fault> {
         let topic = text(&self.input, topic_len);
         let payload = self.input.get(topic_len..topic_len + payload_len).unwrap_or_default();
-        let update = Update { topic, content, payload, expires_ms, sender, ..Update::default() };
+        let (attributes, _) = self.besides.take().unwrap_or_default();
+        let update = Update { topic, content, payload, expires_ms, attributes, sender };
         self.client.send(now, &update).map(|fate| f64::from(fate as u8))
+    }
+
+    /// The input is as [`crate::numbers::Call::Besides`] has it.
+    pub(crate) fn besides(&mut self, texts_len: usize, choices: u8, ttl_ms: u64) {
+        let mut texts = self.input.get(..texts_len).unwrap_or_default().split(|byte| *byte == 0);
+        let mut next = || texts.next().map(|bytes| text(bytes, bytes.len()));
+        let key = Cow::Owned(next().unwrap_or_default().into());
+        let pairs = core::iter::from_fn(|| Some((next()?, next()?)));
+        let attributes = Attributes { key, headers: Headers::of(pairs), ttl_ms, remove: choices & 1 > 0 };
+        let durability = choices >> 3;
+        let terms = Terms {
+            if_version: self.positions(texts_len, usize::from(choices >> 2 & 1)).pop(),
+            if_absent: choices & 2 > 0,
+            durability: (durability > 0).then(|| Durability::from_number(durability.into())),
+        };
+        self.besides = Some((attributes, terms));
     }
 
     /// The input is as for [`Self::start`].

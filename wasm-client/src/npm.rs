@@ -104,6 +104,7 @@ fn dispatch(engine: &mut Engine, call: Call, now: Millis, [a, b, c, d]: [f64; 4]
             return answer(client.begin_batch(OWN, PublishId(a as u64), b as u32, bytes).map(|()| 0.0));
         }
         Call::CatchUp => client.catch_up(now, ListenerId(a as u32)),
+        Call::Besides => engine.besides(a as usize, b as u8, c as u64),
         Call::Withdraw => client.withdraw(now, SenderId(a as u32)),
     }
     0.0

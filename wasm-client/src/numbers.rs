@@ -79,6 +79,11 @@ numbers! {
         Withdraw = 20,
         /// The token to sign in with from now on is in the first `a` bytes of the input.
         Token = 21,
+        /// What the publish or send that is told next has besides its payload. In the first `a` bytes of the input are its key,
+        /// and its headers' names and values by turns, each behind a zero; behind them, if `b` has bit 2, the epoch and the offset
+        /// that its key's latest message is to have, of eight bytes each. Bit 0 of `b` is set if its key is removed, bit 1 if that
+        /// is to have no value; eight times its durability is in `b`, too. `c` is its time to live.
+        Besides = 22,
     }
 }
 
@@ -110,11 +115,12 @@ numbers! {
         /// Upper half: listener. 2: reason. 3: from. 4: to. 5: epoch.
         Gap = 10,
         /// Upper half: listener. 1: offset. 2: epoch. 3: time. 4: content + maybe duplicate. 5 to 7: start + length of
-        /// sender, topic and payload.
+        /// sender, topic and payload. A row of `Besides` may follow.
         Message = 11,
         /// 1: offset. 2: epoch. 3: publish. 4: durability + (1: duplicate, 2: maybe duplicate).
         Published = 12,
-        /// 1: fault + retryable. 3: publish.
+        /// 1: fault + retryable. 3: publish. 2 and 4: offset and epoch of its key's latest message, where a condition failed;
+        /// 0 if there is none.
         Failed = 13,
         /// 1: fault. 2: start + length of the hub's words for it.
         Said = 14,
@@ -129,6 +135,11 @@ numbers! {
         Settled = 18,
         /// The hub takes no updates for a topic. Upper half: one of those who send there. 1: as `Refused`.
         Unsendable = 19,
+        /// What the message before has besides; rows of `Header` follow. Upper half: 1 if its key is removed. 1: start + length of
+        /// its key. 2: its time to live.
+        Besides = 20,
+        /// 1 and 2: start + length of a name and its value.
+        Header = 21,
     }
 }
 

@@ -10,7 +10,9 @@ use tidewire_client_core::fault::Fault;
 use tidewire_client_core::output::{
     Event, ListenerId, Message, Output, Packet, Published, SenderId, Span, Status,
 };
+use tidewire_protocol::attributes::Unread;
 use tidewire_protocol::position::{Gap, Position};
+use tidewire_protocol::varint;
 
 use crate::numbers::{Kind, NONE, Standing};
 
@@ -51,8 +53,8 @@ impl Table {
         self.row(Kind::Deadline, is_doubted.into())[1] = deadline.unwrap_or(NONE);
     }
 
-    /// Appends what the core wants done.
-    pub(crate) fn put(&mut self, output: Output) {
+    /// Appends what the core wants done; spans count in `received`.
+    pub(crate) fn put(&mut self, output: Output, received: &[u8]) {
         match output {
             Output::OpenLink => _ = self.row(Kind::OpenLink, 0),
             Output::CloseLink { code } => _ = self.row(Kind::CloseLink, code.into()),
@@ -60,7 +62,7 @@ impl Table {
                 self.row(Kind::NeedToken, reason as u32)[1] = within_ms;
             }
             Output::Send(packet) => self.put_packet(packet),
-            Output::Event(event) => self.put_event(&event),
+            Output::Event(event) => self.put_event(&event, received),
         }
     }
 
@@ -75,7 +77,7 @@ impl Table {
         self.packets.push(packet);
     }
 
-    fn put_event(&mut self, event: &Event) {
+    fn put_event(&mut self, event: &Event, received: &[u8]) {
         match event {
             Event::Status(status) => self.put_status(*status),
             Event::Ready { listener, outcome, positions, gap } => {
@@ -88,11 +90,19 @@ impl Table {
             }
             Event::CaughtUp { listener } => _ = self.row(Kind::CaughtUp, listener.0),
             Event::Refused { listener, fault } => self.put_refused(Kind::Refused, listener.0, *fault),
-            Event::Message(message) => self.put_message(message),
+            Event::Message(message) => {
+                self.put_message(message);
+                if message.ext.len > 0 {
+                    self.put_besides(message.ext, received);
+                }
+            }
             Event::Gap { listener, gap } => put_gap(self.row(Kind::Gap, listener.0), gap),
             Event::Published(published) => self.put_published(published),
-            Event::Failed { id, fault, retryable, party: _, current: _ } => {
+            Event::Failed { id, fault, retryable, party: _, current } => {
+                let current = current.unwrap_or_default();
                 let row = self.row(Kind::Failed, 0);
+                row[2] = current.offset.0;
+                row[4] = current.epoch.0;
                 row[1] = pair(fault.number().into(), (*retryable).into());
                 row[3] = id.0;
             }
@@ -166,6 +176,20 @@ impl Table {
         row[7] = span(message.payload);
     }
 
+    fn put_besides(&mut self, ext: Span, received: &[u8]) {
+        let Unread { key, mut headers, ttl_ms, remove } = Unread::take(ext.of(received));
+        let row = self.row(Kind::Besides, remove.into());
+        row[1] = part(key, received);
+        row[2] = ttl_ms;
+        while let Some(name) = varint::take_bytes(&mut headers)
+            && let Some(value) = varint::take_bytes(&mut headers)
+        {
+            let row = self.row(Kind::Header, 0);
+            row[1] = part(name, received);
+            row[2] = part(value, received);
+        }
+    }
+
     fn put_published(&mut self, published: &Published) {
         let row = self.row(Kind::Published, 0);
         row[1] = published.offset.0;
@@ -192,6 +216,12 @@ fn put_gap(row: &mut [u64; WIDTH], gap: &Gap) {
 
 fn span(span: Span) -> u64 {
     pair(span.start, span.len)
+}
+
+/// Where `part` lies in `whole`, of which it is a slice.
+fn part(part: &[u8], whole: &[u8]) -> u64 {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    pair(start as u32, part.len() as u32)
 }
 
 fn pair(lower: u32, upper: u32) -> u64 {

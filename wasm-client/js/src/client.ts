@@ -1,5 +1,6 @@
 // The client as the application holds it: a share in a session, and the listeners that it opened.
 
+import { besidesOf, published, waiting } from "./besides.js";
 import { checkBatch, checkClient, checkEvent, checkId, checkName } from "./check.js";
 import { Emitter } from "./emitter.js";
 import type { Loader } from "./engine/engine.js";
@@ -19,8 +20,8 @@ import type {
   Off,
   Outbox,
   PublishingBatch,
-  PublishOptions,
   Status,
+  WaitOptions,
 } from "./types.js";
 import { encode } from "./values.js";
 
@@ -114,17 +115,25 @@ class Tide implements Client, Home {
 
   publishBatch(
     messages: readonly BatchMessage[],
-    options: PublishOptions = {},
+    options: WaitOptions = {},
   ): PublishingBatch<never> {
-    const promise: Promise<unknown> = publishing(this, "publishBatch", options, () => {
-      checkBatch(messages);
-      const encoded = messages.map(({ topic, data }) => {
-        checkName(topic, false);
-        const [content, payload] = encode(data, `publishBatch to ${topic}`);
-        return [topic, content, payload] as [string, number, Uint8Array];
-      });
-      return this.session.publishBatch(this, encoded);
-    });
+    const promise: Promise<unknown> = publishing(
+      this,
+      "publishBatch",
+      options,
+      () => besidesOf(options, waiting),
+      () => {
+        checkBatch(messages);
+        const encoded = messages.map((message) => {
+          const { topic, data } = message;
+          const besides = besidesOf(message, `topic data ${published}`);
+          checkName(topic, false);
+          const [content, payload] = encode(data, `publishBatch to ${topic}`);
+          return [topic, content, payload, besides] as const;
+        });
+        return this.session.publishBatch(this, encoded);
+      },
+    );
     return promise as PublishingBatch<never>;
   }
 

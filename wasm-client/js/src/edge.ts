@@ -1,9 +1,10 @@
 // The entry for Vercel's edge runtime, which compiles no wasm at run time: the bundler brings the module.
 
 import { openAlone } from "./alone.js";
+import type { Contract } from "./contract.js";
 import { instantiate } from "./engine/engine.js";
 import engine from "./tidewire.wasm?module";
-import type { Client, ClientOptions, Contract } from "./types.js";
+import type { Client, ClientOptions } from "./types.js";
 
 export * from "./exports.js";
 

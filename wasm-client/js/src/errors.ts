@@ -43,6 +43,8 @@ const sentences = new Map<ErrorCode, string>([
   ["token_refused", "there is no token"],
   ["cancelled", "the application has withdrawn it"],
   ["dropped", "the outbox was full; publish it again"],
+  ["expired", "its ttl was over before the hub had it"],
+  ["condition_failed", "the key's latest message is another, see current"],
   ["link_lost", "call connect(), and wait until the status says online"],
   ["memory_only", "this outbox is in memory; leave `until` out"],
   ["bad_payload", "it is not the JSON that it says it is"],
@@ -109,6 +111,53 @@ export class TokenRefused extends TidewireError {
   ) {
     super(code, about, false, options.cause, detail);
   }
+}
+
+/** The latest message of a key is not the one that a condition names. */
+export class ConditionFailed extends TidewireError {
+  static override get name() {
+    return "ConditionFailed";
+  }
+
+  /** Where it is; nothing if the key has no value. */
+  readonly current: { readonly epoch: string; readonly offset: number } | undefined;
+
+  /** @internal */
+  constructor(
+    about: string,
+    detail: string | undefined,
+    current: { readonly epoch: string; readonly offset: number } | undefined,
+  ) {
+    super("condition_failed", about, false, undefined, detail);
+    this.current = current;
+  }
+}
+
+/** A message's time to live was over before the hub had it. */
+export class Expired extends TidewireError {
+  static override get name() {
+    return "Expired";
+  }
+
+  /** @internal */
+  constructor(about: string) {
+    super("expired", about);
+  }
+}
+
+/** Why something failed, as the class that it has. */
+export function errorOf(
+  code: ErrorCode,
+  about: string,
+  detail: string | undefined,
+  retryable: boolean,
+  cause?: unknown,
+  current?: ConditionFailed["current"],
+): TidewireError {
+  if (code === "condition_failed") return new ConditionFailed(about, detail, current);
+  return code === "expired"
+    ? new Expired(about)
+    : new TidewireError(code, about, retryable, cause, detail);
 }
 
 /** What has ended a client, said of what is asked of it. */

@@ -1,21 +1,20 @@
 // What every entry of the package exports besides `createClient`.
 
-export { type ErrorCode, TidewireError, TokenRefused } from "./errors.js";
+export type { Contract, DataOf, NoSuchTopic } from "./contract.js";
+export { ConditionFailed, type ErrorCode, Expired, TidewireError, TokenRefused } from "./errors.js";
 export type { TokenAsk, TokenSource } from "./token.js";
 export type {
   BatchMessage,
   Client,
   ClientEvents,
   ClientOptions,
-  Contract,
-  DataOf,
   From,
   Gap,
   Handler,
   HistoryOptions,
   Message,
+  MessageOptions,
   Messages,
-  NoSuchTopic,
   Off,
   Outbox,
   OutboxOptions,
@@ -27,12 +26,15 @@ export type {
   PublishingBatch,
   PublishOptions,
   Ready,
+  RemoveOptions,
   SendOptions,
   SocketLike,
   Status,
   SubscribeOptions,
   Subscription,
   SubscriptionEvents,
+  Terms,
   Topic,
+  WaitOptions,
   WebSocketConstructor,
 } from "./types.js";

@@ -6,7 +6,8 @@ import { loadInline } from "./load/inline.js";
 // takes 3 % less.
 
 import { openClient } from "./client.js";
-import type { Client, ClientOptions, Contract } from "./types.js";
+import type { Contract } from "./contract.js";
+import type { Client, ClientOptions } from "./types.js";
 
 export * from "./exports.js";
 

@@ -5,7 +5,8 @@ import { loadScript } from "./load/script.js";
 // As in the default entry, the engine stands first in the bundle.
 
 import { openClient } from "./client.js";
-import type { Client, ClientOptions, Contract } from "./types.js";
+import type { Contract } from "./contract.js";
+import type { Client, ClientOptions } from "./types.js";
 
 export * from "./exports.js";
 

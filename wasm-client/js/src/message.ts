@@ -3,7 +3,7 @@
 import { contents } from "./engine/tables.js";
 import { TidewireError } from "./errors.js";
 import { inspected } from "./symbols.js";
-import type { Message } from "./types.js";
+import type { Message, Position } from "./types.js";
 import { fromUtf8 } from "./utf8.js";
 
 export class ReceivedMessage implements Message {
@@ -22,9 +22,18 @@ export class ReceivedMessage implements Message {
     content: number,
     readonly maybeDuplicate: boolean,
     bytes: Uint8Array,
+    readonly key: string | undefined,
+    readonly headers: Readonly<Record<string, string>>,
+    readonly ttl: number | undefined,
+    readonly removed: boolean,
   ) {
     this.content = contents[content - 1] ?? "binary";
     this.#bytes = bytes;
+  }
+
+  get version(): Position {
+    const { epoch, offset } = this;
+    return { epoch, offset };
   }
 
   view(): Uint8Array {
@@ -39,6 +48,7 @@ export class ReceivedMessage implements Message {
   read(): void {
     const { content } = this;
     const bytes = this.#bytes;
+    if (this.removed) return;
     if (content === "binary" || content === "cbor") {
       this.data = bytes.slice();
       return;

@@ -1,6 +1,7 @@
 // What was published and has no outcome yet. The engine knows numbers and lengths; payloads and promises are
 // here, so that another engine can take over.
 
+import type { Besides } from "./besides.js";
 import type { TidewireError } from "./errors.js";
 import type { Settling } from "./publication.js";
 
@@ -21,6 +22,14 @@ export interface Batch {
   unplaced: number;
 }
 
+/** What is published, as it travels. */
+export type Outgoing = readonly [
+  topic: string,
+  content: number,
+  payload: Uint8Array,
+  besides: Besides | undefined,
+];
+
 export class Entry {
   /** The seq under which it was sent; 0 as long as it was not. */
   seq = 0;
@@ -33,6 +42,7 @@ export class Entry {
     readonly topic: string,
     readonly content: number,
     readonly payload: Uint8Array,
+    readonly besides: Besides | undefined,
     readonly promise: Settling,
     readonly batch: Batch | undefined,
   ) {}
@@ -85,10 +95,12 @@ export class Entries {
     topic: string,
     content: number,
     payload: Uint8Array,
+    besides: Besides | undefined,
     promise: Settling,
     batch?: Batch,
   ): Entry {
-    const entry = new Entry(publisher, ++this.#lastId, topic, content, payload, promise, batch);
+    const id = ++this.#lastId;
+    const entry = new Entry(publisher, id, topic, content, payload, besides, promise, batch);
     this.#byId.set(entry.id, entry);
     this.bytes += payload.length;
     publisher.unsettled++;

@@ -15,12 +15,18 @@ export function messageOf(
   frame: Uint8Array,
   name: string,
 ): ReceivedMessage {
-  const bytes = (column: number) => {
-    const start = rows.lower(row, column);
-    return frame.subarray(start, start + rows.upper(row, column));
+  const bytes = (column: number, at = row) => {
+    const start = rows.lower(at, column);
+    return frame.subarray(start, start + rows.upper(at, column));
   };
   // Most messages have neither text, and a view of nothing costs what one of the payload does.
-  const text = (column: number) => (rows.upper(row, column) ? fromUtf8(bytes(column)) : undefined);
+  const text = (column: number, at = row) =>
+    rows.upper(at, column) ? fromUtf8(bytes(column, at)) : undefined;
+  let next = row + 1;
+  const isMore = rows.lower(next, 0) === Kind.Besides;
+  const headers: Record<string, string> | undefined = isMore ? {} : undefined;
+  while (headers && rows.lower(++next, 0) === Kind.Header)
+    headers[text(1, next) ?? ""] = text(2, next) ?? "";
   return new ReceivedMessage(
     text(6) ?? name,
     rows.epoch(row, 2),
@@ -30,8 +36,15 @@ export function messageOf(
     rows.lower(row, 4),
     rows.upper(row, 4) > 0,
     bytes(7),
+    isMore ? text(1, row + 1) : undefined,
+    headers ?? none,
+    (isMore && rows.number(row + 1, 2)) || undefined,
+    isMore && rows.upper(row + 1, 0) > 0,
   );
 }
+
+/** Most messages have none. */
+const none = Object.freeze({});
 
 /** The hub's words. */
 export function textOf(rows: Rows, row: number, frame: Uint8Array): string {
@@ -84,4 +97,10 @@ export function statusOf(rows: Rows, row: number): Omit<Status, "storage"> {
 /** Why something is refused, and whether doing the same again can help. */
 export function refusalOf(rows: Rows, row: number): [code: ErrorCode, retryable: boolean] {
   return [codeOf(rows.lower(row, 1)), rows.upper(row, 1) > 0];
+}
+
+/** Where the latest message of a key is, of a publish whose condition failed. */
+export function currentOf(rows: Rows, row: number): Position | undefined {
+  const offset = rows.number(row, 2);
+  return offset ? { epoch: rows.epoch(row, 4), offset } : undefined;
 }

@@ -1,6 +1,7 @@
 // Updates that may be lost: each goes to the engine at once. Only while there is no engine yet do some wait here. Whoever
 // sends them hears of topics that the hub refuses, and how many were lost on this side.
 
+import type { Besides } from "./besides.js";
 import { now } from "./engine/engine.js";
 import { codeOf } from "./engine/faults.js";
 import { Call, Fate } from "./engine/tables.js";
@@ -31,6 +32,7 @@ interface Update {
   readonly route: Route;
   readonly content: number;
   readonly payload: Uint8Array;
+  readonly besides: Besides | undefined;
   /** Not after that. */
   readonly until: number;
 }
@@ -61,9 +63,10 @@ export class Sending {
     content: number,
     payload: Uint8Array,
     expiresMs: number,
+    besides: Besides | undefined,
   ): boolean {
     const route = this.#route(sender, topic);
-    const update = { route, content, payload, until: now() + expiresMs };
+    const update = { route, content, payload, besides, until: now() + expiresMs };
     this.#host.begin();
     route.waiting++;
     if (this.#host.running) {
@@ -167,10 +170,12 @@ export class Sending {
   }
 
   /** The engine's answer; that of one which stops meanwhile is that it is lost. */
-  #hand({ route, content, payload }: Update, expiresMs: number): number {
+  #hand({ route, content, payload, besides }: Update, expiresMs: number): number {
     const { number, topic } = route;
     const answer =
-      this.#host.ask((engine) => engine.send(topic, content + 8 * number, payload, expiresMs)) ?? 0;
+      this.#host.ask((engine) =>
+        engine.send(topic, content + 8 * number, payload, expiresMs, besides),
+      ) ?? 0;
     if (answer === Fate.Gone) this.#gone.push(route);
     if (answer <= 0) settle(route, true);
     return answer;

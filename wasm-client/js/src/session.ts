@@ -5,15 +5,15 @@ import type { Engine, Loader } from "./engine/engine.js";
 import { codeOf } from "./engine/faults.js";
 import type { Rows } from "./engine/rows.js";
 import { Call, Kind } from "./engine/tables.js";
-import { type ErrorCode, endedBy, TidewireError, wordsOf } from "./errors.js";
+import { type ErrorCode, endedBy, errorOf, TidewireError, wordsOf } from "./errors.js";
 import { type Guest, Host, type Transport } from "./host.js";
 import { type LinkEnd, shownUrl } from "./link.js";
 import type { Listener, Owner, Reader } from "./listener.js";
-import { type Batch, Entries, type Entry, type Publisher } from "./outbox.js";
+import { type Batch, Entries, type Entry, type Outgoing, type Publisher } from "./outbox.js";
 import { gather, Publication, type Settling } from "./publication.js";
-import { gapOf, messageOf, publishedOf, readyOf, refusalOf, statusOf, textOf } from "./readings.js";
+import * as readings from "./readings.js";
 import { refusal, type Sender, Sending } from "./sending.js";
-import type { ClientEvents, ClientOptions, Published, Status } from "./types.js";
+import type { ClientEvents, ClientOptions, Position, Published, Status } from "./types.js";
 
 /** A client that shares the session. */
 export interface Member extends Owner, Publisher, Sender {
@@ -68,19 +68,16 @@ export class Session implements Guest {
     return this.#host.ping();
   }
 
-  publish(member: Member, topic: string, content: number, payload: Uint8Array): Publication {
+  publish(member: Member, ...message: Outgoing): Publication {
     const promise = new Publication(this.outgoing.following);
-    const entry = this.outgoing.add(member, topic, content, payload, promise);
+    const entry = this.outgoing.add(member, ...message, promise);
     this.#host.begin();
     this.#host.tell((engine) => this.#hand(engine, entry));
     return promise;
   }
 
   /** Of which the hub takes all or none. */
-  publishBatch(
-    member: Member,
-    messages: readonly [topic: string, content: number, payload: Uint8Array][],
-  ): Publication<Published[]> {
+  publishBatch(member: Member, messages: readonly Outgoing[]): Publication<Published[]> {
     const { outgoing } = this;
     const unplaced = messages.reduce((sum, [, , payload]) => sum + payload.length, 0);
     const batch = { first: outgoing.following, count: messages.length, unplaced };
@@ -174,15 +171,15 @@ export class Session implements Guest {
       const listener = this.#byNumber.get(rows.upper(row, 0));
       switch (rows.lower(row, 0)) {
         case Kind.Message:
-          listener?.give(messageOf(rows, row, frame, listener.name));
+          listener?.give(readings.messageOf(rows, row, frame, listener.name));
           break;
         case Kind.Gap:
-          listener?.give(gapOf(rows, row));
+          listener?.give(readings.gapOf(rows, row));
           break;
         case Kind.Page:
         case Kind.Ready:
           if (listener && rows.lower(row, 0) === Kind.Page) this.#forget(listener);
-          listener?.begin(readyOf(rows, row), rows.lower(row, 1));
+          listener?.begin(readings.readyOf(rows, row), rows.lower(row, 1));
           break;
         case Kind.CaughtUp:
           listener?.caught();
@@ -191,20 +188,20 @@ export class Session implements Guest {
           this.#doubt(rows.upper(row, 0) > 0);
           break;
         case Kind.Refused:
-          if (listener) this.#refuse(listener, ...refusalOf(rows, row));
+          if (listener) this.#refuse(listener, ...readings.refusalOf(rows, row));
           break;
         case Kind.Published:
         case Kind.Failed:
           this.#settle(rows, row);
           break;
         case Kind.Unsendable:
-          this.sending.refused(rows.upper(row, 0), ...refusalOf(rows, row));
+          this.sending.refused(rows.upper(row, 0), ...readings.refusalOf(rows, row));
           break;
         case Kind.Said:
-          this.#sentences.set(codeOf(rows.lower(row, 1)), textOf(rows, row, frame));
+          this.#sentences.set(codeOf(rows.lower(row, 1)), readings.textOf(rows, row, frame));
           break;
         case Kind.Status:
-          this.#setStatus(statusOf(rows, row));
+          this.#setStatus(readings.statusOf(rows, row));
           break;
       }
     }
@@ -300,16 +297,17 @@ export class Session implements Guest {
     if (!entry) return;
     if (rows.lower(row, 0) === Kind.Published) {
       this.outgoing.remove(entry);
-      entry.promise.succeed(publishedOf(rows, row));
+      entry.promise.succeed(readings.publishedOf(rows, row));
     } else {
-      this.#drop(entry, ...refusalOf(rows, row));
+      this.#drop(entry, ...readings.refusalOf(rows, row), readings.currentOf(rows, row));
     }
   }
 
   /** An entry has failed for good. */
-  #drop(entry: Entry, code: ErrorCode, retryable: boolean): void {
+  #drop(entry: Entry, code: ErrorCode, retryable: boolean, current?: Position): void {
     this.outgoing.remove(entry);
-    entry.fail(this.#error(code, entry.about, retryable), code === "cancelled");
+    const error = this.#error(code, entry.about, retryable, undefined, current);
+    entry.fail(error, code === "cancelled");
   }
 
   /** The reader has ended; whether it had not before. */
@@ -327,8 +325,8 @@ export class Session implements Guest {
   }
 
   /** In the hub's words, where it said some. */
-  #error(code: ErrorCode, about: string, retryable: boolean, cause?: unknown): TidewireError {
-    return new TidewireError(code, about, retryable, cause, this.#sentences.get(code));
+  #error(code: ErrorCode, about: string, ...more: [boolean, unknown?, Position?]): TidewireError {
+    return errorOf(code, about, this.#sentences.get(code), ...more);
   }
 
   /** Whether anyone hears it. */

@@ -1,9 +1,10 @@
 // The entry without the engine in it: the application says where `@tidewire/client/tidewire.wasm` is.
 
 import { openClient } from "./client.js";
+import type { Contract } from "./contract.js";
 import { instantiate, type Loader } from "./engine/engine.js";
 import { misuse, TidewireError, wasmError, wordsOf } from "./errors.js";
-import type { Client, ClientOptions, Contract } from "./types.js";
+import type { Client, ClientOptions } from "./types.js";
 import { bytesOf } from "./values.js";
 
 export * from "./exports.js";

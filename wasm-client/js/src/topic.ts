@@ -1,5 +1,6 @@
 // Topics and patterns: names that can be listened to, and for topics published to.
 
+import { type Besides, besidesOf, published, removalOf, sent, waiting } from "./besides.js";
 import {
   checkEvent,
   checkFunction,
@@ -9,6 +10,7 @@ import {
   checkSubscribe,
 } from "./check.js";
 import { Emitter } from "./emitter.js";
+import { Content } from "./engine/tables.js";
 import { TidewireError } from "./errors.js";
 import { Iteration } from "./iteration.js";
 import { type Consumer, type Item, Listener, type Reader } from "./listener.js";
@@ -27,11 +29,13 @@ import type {
   Publishing,
   PublishOptions,
   Ready,
+  RemoveOptions,
   SendOptions,
   SubscribeOptions,
   Subscription,
   SubscriptionEvents,
   Topic,
+  WaitOptions,
 } from "./types.js";
 import { encode } from "./values.js";
 
@@ -133,6 +137,7 @@ export class NamedPattern<T> implements Pattern<T> {
 
 export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
   send(value: T, options: SendOptions = {}): boolean {
+    const besides = besidesOf(options, `expiresMs ${sent}`);
     checkSend(options);
     const { home, name } = this;
     const about = `send to ${name}`;
@@ -141,14 +146,24 @@ export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
       home.sendsDropped++;
       return false;
     }
-    return home.session.sending.send(home, name, content, payload, options.expiresMs ?? 0);
+    return home.session.sending.send(home, name, content, payload, options.expiresMs ?? 0, besides);
   }
 
   publish(value: T, options: PublishOptions = {}): Publishing {
     const { home, name } = this;
     const about = `publish to ${name}`;
-    return publishing(home, about, options, () =>
-      home.session.publish(home, name, ...encode(value, about)),
+    const besides = () => besidesOf(options, `${waiting} ${published}`);
+    return publishing(home, about, options, besides, (besides) =>
+      home.session.publish(home, name, ...encode(value, about), besides),
+    );
+  }
+
+  remove(key: string, options: RemoveOptions = {}): Publishing {
+    const { home, name } = this;
+    const about = `remove from ${name}`;
+    const besides = () => removalOf(key, options);
+    return publishing(home, about, options, besides, (besides) =>
+      home.session.publish(home, name, Content.Binary, new Uint8Array(0), besides),
     );
   }
 }
@@ -157,17 +172,19 @@ export class NamedTopic<T> extends NamedPattern<T> implements Topic<T> {
 export function publishing<T>(
   home: Home,
   about: string,
-  options: PublishOptions,
-  begin: () => Publication<T>,
+  options: WaitOptions,
+  besidesOf: () => Besides | undefined,
+  begin: (besides: Besides | undefined) => Publication<T>,
 ): Publication<T> {
   try {
+    const besides = besidesOf();
     checkPublish(options);
     const { signal, until } = options;
     signal?.throwIfAborted();
     const ended = home.ended(about);
     if (ended) throw ended;
     if (until === "stored") throw new TidewireError("memory_only", about);
-    const promise = begin();
+    const promise = begin(besides);
     if (signal) {
       const abort = () => promise.fail(signal.reason, () => {});
       signal.addEventListener("abort", abort);

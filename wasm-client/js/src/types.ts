@@ -1,5 +1,6 @@
 // What an application sees. No code.
 
+import type { Contract, DataOf } from "./contract.js";
 import type { ErrorCode, TidewireError } from "./errors.js";
 import type { TokenSource } from "./token.js";
 
@@ -74,6 +75,15 @@ export interface Message<T = unknown> {
   readonly sender: string | undefined;
   /** The publisher may have stored it twice: the hub had forgotten what it knew of the first try. */
   readonly maybeDuplicate: boolean;
+  /** What it is about: a later one of the same key replaces it where the topic keeps the latest of each. */
+  readonly key: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  /** For how many milliseconds after `publishedAt` it is worth anything. */
+  readonly ttl: number | undefined;
+  /** Its key has no value any more; `data` is `undefined` then. */
+  readonly removed: boolean;
+  /** Its place, for `ifVersion`; so is the message itself. */
+  readonly version: Position;
   /** The bytes without a copy, for the time of the handler only: messages share one buffer. */
   view(): Uint8Array;
 }
@@ -91,6 +101,8 @@ export interface Gap {
     | "forgotten"
     | "beyond_end"
     | "too_slow"
+    /** Keys were removed, and nobody knows which any more: drop all that you have, it comes anew. */
+    | "compacted"
     | "unknown";
 }
 
@@ -127,8 +139,11 @@ export type From =
 export interface SubscribeOptions {
   /** `"latest"` if not given. */
   readonly from?: From;
-  /** What the hub does when this connection cannot keep up; `"catch_up"` if not given. */
-  readonly whenSlow?: "catch_up" | "gap" | "disconnect";
+  /**
+   * What the hub does when this connection cannot keep up; `"catch_up"` if not given. `"latest"` passes over what was
+   * replaced, and is for topics that keep the latest of each key.
+   */
+  readonly whenSlow?: "catch_up" | "gap" | "disconnect" | "latest";
   /** `false` spares this client what it publishes itself from then on. */
   readonly echo?: boolean;
   /** Unsubscribes when aborted; `ready`, if it has not settled, rejects with its reason. */
@@ -212,6 +227,8 @@ export interface Topic<T = unknown> extends Pattern<T> {
    * members out, and what JSON cannot say rejects with a `TypeError`.
    */
   publish(value: T, options?: PublishOptions): Publishing;
+  /** Publishes that a key has no value any more, to a topic that keeps the latest of each. */
+  remove(key: string, options?: RemoveOptions): Publishing;
   /**
    * Sends an update that may be lost, such as where a pointer is: no outbox keeps it, and nobody answers. `false` if it
    * is lost already. Throws what `publish` rejects with a `TypeError` for.
@@ -219,16 +236,43 @@ export interface Topic<T = unknown> extends Pattern<T> {
   send(value: T, options?: SendOptions): boolean;
 }
 
-export interface SendOptions {
+/** What a message has besides its value. */
+export interface MessageOptions {
+  /** What it is about, at most 255 bytes. Where the topic keeps the latest of each key, it replaces those before it. */
+  readonly key?: string | undefined;
+  /** Names of lower-case letters, digits, `-`, `_` and `.`, each with a string; 32 at most. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** For how many milliseconds from now on it is worth anything: neither this client nor the hub keeps it longer. */
+  readonly ttl?: number | undefined;
+}
+
+/** On which terms a message is published. */
+export interface Terms {
+  /** Only if the latest message of its key is this one; else the promise rejects with `ConditionFailed`. */
+  readonly ifVersion?: Position | undefined;
+  /** Only if its key has no value. */
+  readonly ifAbsent?: boolean | undefined;
+  /** Settles once this holds, if that is less than the topic's rule says. */
+  readonly durability?: "memory" | "synced" | undefined;
+}
+
+export interface SendOptions extends MessageOptions {
   /** How long it is worth waiting where it cannot go at once; 0 if not given. */
   readonly expiresMs?: number;
 }
 
-export interface PublishOptions {
+/** What is chosen for who waits. */
+export interface WaitOptions {
   /** `"acked"` by the hub, or `"stored"` here so that it survives a crash: an outbox in memory refuses. */
   readonly until?: "acked" | "stored";
   /** Stops the waiting. The message goes out all the same: see `outbox.cancel`. */
   readonly signal?: AbortSignal;
+}
+
+export interface PublishOptions extends WaitOptions, MessageOptions, Terms {}
+
+export interface RemoveOptions extends WaitOptions, Omit<Terms, "ifAbsent"> {
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** The outcome to come, with the number under which `outbox.cancel` knows it. */
@@ -243,7 +287,9 @@ export interface PublishingBatch<N extends readonly unknown[] = readonly unknown
 }
 
 /** One message of a batch. */
-export interface BatchMessage<N extends string = string, T = unknown> {
+export interface BatchMessage<N extends string = string, T = unknown>
+  extends MessageOptions,
+    Terms {
   readonly topic: N;
   readonly data: T;
 }
@@ -290,68 +336,8 @@ export interface ClientEvents {
   error: TidewireError;
 }
 
-/** Maps names and patterns to what their messages are. */
-export type Contract = object;
-
-/** What the data of a topic is that no entry of the contract matches: nothing is assignable to it. */
-export interface NoSuchTopic<N extends string> {
-  readonly "the contract has no topic or pattern that matches": N;
-  readonly [unmatched]: never;
-}
-declare const unmatched: unique symbol;
-
-/**
- * The type that a contract gives to a name: its own entry's, else that of the patterns that match, and for a pattern
- * of all entries that it may meet. A name that is any string may be any entry's, or none: `unknown`.
- */
-export type DataOf<C extends Contract, N extends string> = (() => C) extends () => never
-  ? unknown
-  : string extends N
-    ? unknown
-    : N extends keyof C
-      ? IsPattern<N> extends true
-        ? Met<C, N>
-        : C[N]
-      : [Met<C, N>] extends [never]
-        ? NoSuchTopic<N>
-        : Met<C, N>;
-
 /** The contract of a client, by its own type: named in a parameter, it would keep `Client<Topics>` from being a `Client`. */
 type ContractOf<Self> = Self extends Client<infer C> ? C : never;
-
-type IsPattern<N extends string> = N extends
-  | ">"
-  | "*"
-  | `${string}.>`
-  | `${"" | `${string}.`}*.${string}`
-  | `${string}.*`
-  ? true
-  : false;
-
-type Met<C extends Contract, N extends string> = {
-  [P in keyof C & string]: Meets<P, N> extends true ? C[P] : never;
-}[keyof C & string];
-
-/** Whether a topic can match both. */
-type Meets<A extends string, B extends string> = A extends ">"
-  ? true
-  : B extends ">"
-    ? true
-    : A extends `${infer AHead}.${infer ARest}`
-      ? B extends `${infer BHead}.${infer BRest}`
-        ? Alike<AHead, BHead> extends true
-          ? Meets<ARest, BRest>
-          : false
-        : false
-      : B extends `${string}.${string}`
-        ? false
-        : Alike<A, B>;
-
-type Alike<A extends string, B extends string> = A extends "*" | B
-  ? true
-  : B extends "*"
-    ? true
-    : false;
 
 /** With a contract the name says the type; without one, or against it, the caller does. */
 export interface Client<C extends Contract = never> {
@@ -374,7 +360,7 @@ export interface Client<C extends Contract = never> {
   publishBatch<const N extends readonly string[], Self>(
     this: Self,
     messages: { readonly [I in keyof N]: BatchMessage<N[I], DataOf<ContractOf<Self>, N[I]>> },
-    options?: PublishOptions,
+    options?: WaitOptions,
   ): PublishingBatch<N>;
   on<E extends keyof ClientEvents>(event: E, handler: (value: ClientEvents[E]) => unknown): Off;
   /** Connects now: with no first use, without waiting for the next try; and asks a link that is up whether it is. */

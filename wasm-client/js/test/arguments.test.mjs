@@ -131,7 +131,7 @@ test("an option that nobody knows is a mistake that names those that are", async
   mistake(() => topic.subscribe(() => {}, { form: "earliest" }), /option form: give from or/);
   mistake(() => topic.messages({ last: 5 }), /option last: give from or/);
   mistake(() => topic.messages("earliest"), /options: give an object/);
-  mistake(() => topic.send(1, { ttl: 5 }), /option ttl: give expiresMs/);
+  mistake(() => topic.send(1, { until: 5 }), /option until: give expiresMs/);
   const rejected = { name: "TypeError", code: "bad_argument" };
   await assert.rejects(topic.publish(1, { untill: "acked" }), { ...rejected, message: /untill/ });
   await assert.rejects(topic.history({ after: 5 }), { ...rejected, message: /option after/ });

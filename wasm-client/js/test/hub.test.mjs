@@ -2,16 +2,22 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { WebSocket } from "ws";
-import { createClient } from "../src/index.ts";
+import { ConditionFailed, createClient } from "../src/index.ts";
 
 let hub;
 let url;
+const folder = mkdtempSync(join(tmpdir(), "tidewire-"));
 
 before(async () => {
   const program = process.env.TIDEWIRE_BIN ?? "target/release/tidewire";
-  hub = spawn(program, ["serve", "--dev", "--listen", "127.0.0.1:0"], {
+  const config = join(folder, "hub.toml");
+  writeFileSync(config, '[[topics]]\npattern = "map.>"\nretention = "latest_per_key"\n');
+  hub = spawn(program, ["serve", "--dev", "--config", config, "--listen", "127.0.0.1:0"], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   url = await new Promise((resolve, reject) => {
@@ -26,7 +32,10 @@ before(async () => {
   });
 });
 
-after(() => hub?.kill());
+after(() => {
+  hub?.kill();
+  rmSync(folder, { recursive: true });
+});
 
 /** Two clients with a connection each. */
 function pair(name) {
@@ -62,6 +71,49 @@ test("what one client publishes, another one gets, in order and whole", async ()
     got.map(({ offset }) => offset),
     published.map(({ offset }) => offset),
   );
+  one.close();
+  two.close();
+});
+
+test("a map is read, set on conditions and removed from", async () => {
+  const { one, two } = pair("map");
+  const map = one.topic("map.board");
+  const first = await map.publish({ x: 1 }, { key: "a", headers: { by: "ada" }, ifAbsent: true });
+  await map.publish({ x: 2 }, { key: "b" });
+  await assert.rejects(map.publish({ x: 3 }, { key: "a", ifAbsent: true }), (error) => {
+    assert.ok(error instanceof ConditionFailed, `${error}`);
+    assert.deepEqual(error.current, { epoch: first.epoch, offset: first.offset });
+    return true;
+  });
+  const second = await map.publish({ x: 3 }, { key: "a", ifVersion: first });
+  await assert.rejects(map.remove("a", { ifVersion: first }), { code: "condition_failed" });
+  await map.remove("a", { ifVersion: second });
+  await assert.rejects(map.publish(1), { code: "bad_message" });
+  await assert.rejects(one.topic("t").publish(1, { key: "a", ifAbsent: true }), {
+    code: "not_supported",
+  });
+  const board = new Map();
+  const items = await take(two.topic("map.board").messages({ from: "earliest" }), 4);
+  for (const { key, data, removed } of items) {
+    if (removed) board.delete(key);
+    else board.set(key, data);
+  }
+  assert.deepEqual([...board], [["b", { x: 2 }]]);
+  assert.deepEqual([items[0].headers, items.at(-1).removed], [{ by: "ada" }, true]);
+  // What was heard is a version, too.
+  await two.topic("map.board").publish({ x: 4 }, { key: "b", ifVersion: items[1] });
+  one.close();
+  two.close();
+});
+
+test("what has lived long enough is not there for those who come later", async () => {
+  const { one, two } = pair("ttl");
+  const topic = one.topic("short");
+  await topic.publish("gone", { ttl: 200 });
+  await topic.publish("here", { ttl: 60_000 });
+  await new Promise((done) => setTimeout(done, 400));
+  const [message] = await take(two.topic("short").messages({ from: "earliest" }), 1);
+  assert.deepEqual([message.data, message.ttl > 59_000 && message.ttl <= 60_000], ["here", true]);
   one.close();
   two.close();
 });

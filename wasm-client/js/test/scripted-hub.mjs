@@ -166,14 +166,27 @@ export const epochText = "0123456789abcdef";
 
 /** A control frame: numbers, strings and bytes by field number; what is absent or 0 is left out. */
 export function frame(kind, fields) {
-  const body = Object.entries(fields)
+  return framed(kind, fieldsAs(fields));
+}
+
+/** What a message has besides, or the body of a frame: fields by number. */
+export function fieldsAs(fields) {
+  const all = Object.entries(fields)
     .filter(([, value]) => value)
     .map(([number, value]) => {
       if (typeof value === "number") return Buffer.from([...leb(number * 2), ...leb(value)]);
       const bytes = Buffer.from(value);
       return Buffer.from([...leb(number * 2 + 1), ...leb(bytes.length), ...bytes]);
     });
-  return framed(kind, Buffer.concat(body));
+  return Buffer.concat(all);
+}
+
+/** Names and values, each behind its length. */
+export function headersAs(headers) {
+  const texts = Object.entries(headers)
+    .flat()
+    .map((text) => Buffer.from(text));
+  return Buffer.concat(texts.flatMap((text) => [Buffer.from(leb(text.length)), text]));
 }
 
 /** A block of JSON messages at these offsets, the tail's last before them being `prev`. */
@@ -196,8 +209,9 @@ export function page(request, after, messages, { more = false, upto, lost } = {}
 
 function blockBody(tail, prev, messages) {
   let before = prev;
-  const records = messages.map(([offset, text, content = 1]) => {
-    const head = [content - 1, ...leb(offset - before), 0];
+  const records = messages.map(([offset, text, content = 1, ext]) => {
+    const head = [content - 1 + (ext ? 32 : 0), ...leb(offset - before), 0];
+    if (ext) head.push(...leb(ext.length), ...ext);
     before = offset;
     const payload = Buffer.from(text);
     return Buffer.from([...leb(head.length + payload.length), ...head, ...payload]);

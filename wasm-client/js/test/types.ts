@@ -2,6 +2,7 @@
 
 import {
   type Client,
+  ConditionFailed,
   type Contract,
   createClient,
   type DataOf,
@@ -164,4 +165,35 @@ export const states: Order["state"][] = messages.map(({ data }) => data.state);
 export const counts: number = free.sendsDropped + Number(sent) + Number(more);
 typed.topic("orders.eu").subscribe(() => {}, { from: next });
 export const caughtUp: Promise<void> = subscription.caughtUp;
+
+// What a message has besides, and on which terms it is published.
+
+const board = free.topic<Order>("boards.1");
+const paid: Order = { id: 1, state: "paid" };
+const at = await board.publish(paid, {
+  key: "a",
+  headers: { by: "ada" },
+  ttl: 5_000,
+  ifAbsent: true,
+});
+await board.publish(paid, { key: "a", ifVersion: at, durability: "memory" });
+await board.remove("a", { ifVersion: at });
+// @ts-expect-error what is removed has no value to be absent
+board.remove("a", { ifAbsent: true });
+// @ts-expect-error headers are strings
+board.publish(paid, { headers: { n: 1 } });
+// @ts-expect-error nobody answers
+board.send(paid, { ifAbsent: true });
+board.subscribe((message) => {
+  const { key = "", headers, ttl = 0, removed } = message;
+  board.publish(message.data, {
+    key,
+    headers,
+    ttl,
+    ifVersion: removed ? message.version : message,
+  });
+});
+await free.publishBatch([{ topic: "boards.1", data: 1, key: "a", ifVersion: at }]);
+export const isStale = (error: unknown): number | undefined =>
+  error instanceof ConditionFailed ? error.current?.offset : undefined;
 createClient(new URL("http://127.0.0.1:7700"));

@@ -2,6 +2,7 @@
 // wants done it writes into a table, which is read after the call.
 
 import type { Wasm } from "#wasm";
+import type { Besides } from "../besides.js";
 import type { From, OutboxOptions, Position, SubscribeOptions } from "../types.js";
 import { toUtf8 } from "../utf8.js";
 import { Rows, width } from "./rows.js";
@@ -29,6 +30,7 @@ interface Outgoing {
   readonly topic: string;
   readonly content: number;
   readonly payload: Uint8Array;
+  readonly besides: Besides | undefined;
   /** That under which an engine before sent it; 0 if none did. */
   readonly seq: number;
 }
@@ -86,7 +88,8 @@ export class Engine {
   }
 
   /** Below zero a refusal. */
-  publish({ id, topic, content, payload, seq }: Outgoing): number {
+  publish({ id, topic, content, payload, besides, seq }: Outgoing): number {
+    this.#has(besides);
     // Most go where the last one went.
     if (topic !== this.#topic) this.#name = toUtf8(topic);
     this.#topic = topic;
@@ -95,7 +98,14 @@ export class Engine {
   }
 
   /** 0 if it was dropped, 1 if it went, 2 if it waits, or below zero a refusal. With the content goes its route. */
-  send(topic: string, content: number, payload: Uint8Array, expiresMs: number): number {
+  send(
+    topic: string,
+    content: number,
+    payload: Uint8Array,
+    expiresMs: number,
+    besides: Besides | undefined,
+  ): number {
+    this.#has(besides);
     const name = toUtf8(topic);
     const input = new Uint8Array(name.length + payload.length);
     input.set(name);
@@ -117,8 +127,21 @@ export class Engine {
   }
 
   #read(call: number, name: string, from: PageFrom, last: number): number {
-    const bytes = toUtf8(name);
     const [kind, amount, positions] = start(from);
+    return this.tell(call, this.#putPlaces(name, positions), kind, amount, last);
+  }
+
+  /** Tells what the next message has besides its payload. */
+  #has(besides: Besides | undefined): void {
+    if (!besides) return;
+    const [texts, choices, until, version] = besides;
+    const ttl = until < Number.POSITIVE_INFINITY ? Math.max(1, Math.ceil(until - now())) : 0;
+    this.tell(Call.Besides, this.#putPlaces(texts, version ? [version] : []), choices, ttl);
+  }
+
+  /** A text, and places behind it. Gives the bytes of the text. */
+  #putPlaces(text: string, positions: readonly Position[]): number {
+    const bytes = toUtf8(text);
     const input = new Uint8Array(bytes.length + positions.length * 16);
     input.set(bytes);
     const view = new DataView(input.buffer, bytes.length);
@@ -127,7 +150,7 @@ export class Engine {
       view.setBigUint64(index * 16 + 8, BigInt(offset), true);
     });
     this.#put(input);
-    return this.tell(call, bytes.length, kind, amount, last);
+    return bytes.length;
   }
 
   /** A copy of bytes that the engine wrote. */

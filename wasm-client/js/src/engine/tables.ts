@@ -25,6 +25,7 @@ export const enum Call {
   Batch = 19,
   Withdraw = 20,
   Token = 21,
+  Besides = 22,
 }
 
 /** What its rows are; the same file says what stands in each. */
@@ -50,6 +51,8 @@ export const enum Kind {
   CaughtUp = 17,
   Settled = 18,
   Unsendable = 19,
+  Besides = 20,
+  Header = 21,
 }
 
 /** How the client stands to its hub. */

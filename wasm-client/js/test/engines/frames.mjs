@@ -2,6 +2,11 @@
 
 /** Of numbers, texts and arrays of bytes, by field number; what is undefined is left out. */
 export function frame(kind, fields) {
+  return [kind, ...counted(fieldsAs(fields))];
+}
+
+/** The same without what is before them, as what a message has besides. */
+export function fieldsAs(fields) {
   const body = [];
   for (const number of Object.keys(fields)) {
     const value = fields[number];
@@ -9,14 +14,16 @@ export function frame(kind, fields) {
     if (typeof value === "number") body.push(...varint(number * 2), ...varint(value));
     else body.push(...varint(number * 2 + 1), ...counted(value));
   }
-  return [kind, ...counted(body)];
+  return body;
 }
 
-/** A block; messages are `[step, content, payload]`. */
+/** A block; messages are `[step, content, payload, ext]`. */
 export function block(tail, prev, messages) {
   const body = [...varint(tail), 0, ...varint(prev), ...varint(1_000)];
-  for (const [step, content, payload] of messages) {
-    body.push(...counted([content - 1, ...varint(step), 1, ...payload]));
+  for (const [step, content, payload, ext = []] of messages) {
+    const flags = content - 1 + (ext.length ? 32 : 0);
+    const more = ext.length ? counted(ext) : [];
+    body.push(...counted([flags, ...varint(step), 1, ...more, ...payload]));
   }
   return [96, ...counted(body)];
 }
@@ -61,6 +68,6 @@ function read(reader) {
   }
 }
 
-function counted(bytes) {
+export function counted(bytes) {
   return [...varint(bytes.length), ...bytes];
 }

@@ -1,7 +1,7 @@
 // A hub that answers as hubs do, and now and then as none should.
 
 import golden from "../../../../tests/golden/frames.json";
-import { block, frame, framesOf, gap, varint } from "./frames.mjs";
+import { block, counted, fieldsAs, frame, framesOf, gap, varint } from "./frames.mjs";
 
 export function peerOf(random) {
   const world = {
@@ -75,7 +75,7 @@ function welcome({ random }) {
     4: pick([1, 3, 100, undefined]),
     5: once(2) ? textBytes("ada") : undefined,
     6: textBytes("peer"),
-    7: pick([0, undefined, 1 << 11, 1 << 12, 1 << 13, 1 << 15, number()]),
+    7: pick([0, undefined, 0xa3b, 0xa1b, 1 << 11, 1 << 12, 1 << 13, 1 << 15, number()]),
     8: pick([undefined, 1_024, 1_048_576]),
     9: lifetime(random),
   });
@@ -99,7 +99,7 @@ function acked(world, handle, seq, count) {
   });
 }
 
-function refused({ random: { below, number, once, pick } }, handle, seq, count) {
+function refused({ random: { below, number, once, pick }, epochs }, handle, seq, count) {
   return frame(69, {
     1: handle,
     2: seq,
@@ -108,6 +108,7 @@ function refused({ random: { below, number, once, pick } }, handle, seq, count) 
     5: below(2),
     6: pick([undefined, 0, 250, number()]),
     7: once(2) ? textBytes("not so, grüße") : undefined,
+    8: once(4) ? [...pick(epochs), ...varint(number())] : undefined,
   });
 }
 
@@ -185,9 +186,22 @@ function messagesAfter(world, last) {
   for (let count = 1 + below(5); count > 0; count--) {
     const step = once(5) ? 1 + below(300) : 1;
     newest += step;
-    messages.push([step, 1 + below(4), bytes(once(50) ? 5_000 : below(20))]);
+    const ext = once(4) ? extOf(world) : [];
+    messages.push([step, 1 + below(4), bytes(once(50) ? 5_000 : below(20)), ext]);
   }
   return { messages, newest };
+}
+
+/** What a message has besides, now and then what none may have. */
+function extOf({ random: { below, bytes, number, once }, rarity }) {
+  const headers = Array.from({ length: below(5) }, () => counted(bytes(below(9)))).flat();
+  return fieldsAs({
+    8: once(2) ? bytes(below(9)) : undefined,
+    9: once(2) ? [...headers, ...(once(rarity) ? [9] : [])] : undefined,
+    11: once(3) ? number() : undefined,
+    19: once(3) ? below(2) : undefined,
+    30: once(9) ? 1 : undefined,
+  });
 }
 
 /** Another message, or this one with an error in it. */
@@ -209,7 +223,7 @@ function spoilt({ below, bytes, pick }, message) {
 
 /** One of those that there are, or that may come. */
 function code(below) {
-  return 1 + below(24);
+  return 1 + below(26);
 }
 
 const examples = golden

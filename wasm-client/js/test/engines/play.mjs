@@ -94,12 +94,14 @@ function publish(seat, random, made) {
   const { below, number, once, pick } = random;
   const length = amount(random, pick([1, 20, 500, 70_000]));
   const seq = once(20) ? number() % 2 ** 40 : 0;
+  if (once(3)) besides(seat, random);
   const topic = seat.put(name(random));
   seat.call(Call.Publish, topic, ++made.published, length, 1 + below(4) + 8 * seq);
 }
 
 function send(seat, random) {
-  const { below, bytes, pick } = random;
+  const { below, bytes, once, pick } = random;
+  if (once(3)) besides(seat, random);
   const topic = name(random);
   const payload = bytes(below(pick([1, 20, 500, 70_000])));
   seat.put([...topic, ...payload]);
@@ -110,6 +112,14 @@ function send(seat, random) {
     amount(random, 2_000),
     1 + below(4) + 8 * below(3),
   );
+}
+
+/** What the next message has besides its payload. */
+function besides(seat, random) {
+  const { below, bytes, once, pick } = random;
+  const texts = pick([[], [107], [107, 0, 97, 0, 98], [0, 97, 0, 98, 0, 99], bytes(below(20))]);
+  seat.put([...texts, ...bytes(16)]);
+  seat.call(Call.Besides, texts.length, below(40), once(2) ? 0 : amount(random, 2_000));
 }
 
 /** A subscription or a page: both are numbered as listeners are. */
