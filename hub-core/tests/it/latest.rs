@@ -402,6 +402,29 @@ fn a_condition_sees_what_waits_for_the_disk_and_is_told_with_it() {
 }
 
 #[test]
+fn a_retry_that_comes_while_its_refusal_waits_is_told_where_the_latest_is_too() {
+    let mut lasting = Lasting::new(small(), latest());
+    let id = lasting.client("map.a");
+    let absent = Terms { if_absent: true, ..Terms::default() };
+    let first = [set_if(1, "a", Some("one"), absent), set_if(2, "a", Some("two"), absent)];
+    lasting.hub.say(id, &first);
+    lasting.hub.say(id, &first[1..]);
+    lasting.store();
+    let failed = |seq| (seq, Some(Code::ConditionFailed), 1);
+    assert_eq!(outcomes(&mut lasting.hub, id), [(1, None, 1), failed(2), failed(2)]);
+    let batch = [
+        ClientFrame::Batch(Batch { count: 2 }),
+        set(3, "b", Some("one")),
+        set_if(4, "a", Some("two"), absent),
+    ];
+    for _ in 0..2 {
+        lasting.hub.say(id, &batch);
+        lasting.store();
+        assert_eq!(outcomes(&mut lasting.hub, id), [(3, Some(Code::BatchRefused), 0), failed(4)]);
+    }
+}
+
+#[test]
 fn what_was_replaced_goes_from_the_disk_and_nothing_that_was_removed_comes_back() {
     let mut lasting = Lasting::new(small(), latest());
     let id = lasting.client("map.a");

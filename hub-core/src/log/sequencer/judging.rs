@@ -6,7 +6,8 @@ use tidewire_protocol::number::Seq;
 
 use crate::clock::Millis;
 use crate::letter::{Fate, Outcome};
-use crate::log::sequencer::{Sequencer, fate};
+use crate::log::sequencer::Sequencer;
+use crate::log::sequencer::storing::again;
 use crate::log::submission::{Numbered, Submission};
 use crate::log::window::Verdict;
 use crate::log::window::run::Answer;
@@ -29,16 +30,14 @@ impl Sequencer {
                 let fate = Fate::Refused { code, consumed: code == Code::OutcomeForgotten };
                 self.tell(Outcome { fate, ..outcome });
             }
-            Verdict::Seen(Answer::Pending) => return self.wait(numbered.window, outcome),
+            Verdict::Seen(Answer::Pending) => {
+                let missed = Fate::ConditionFailed(self.version_for(now, submission));
+                return self.wait(numbered.window, missed, outcome);
+            }
             Verdict::Seen(answer) => {
                 self.metrics.duplicates.add(1);
                 let durability = self.engine.durability();
-                let fate = match answer {
-                    Answer::Refused(Code::ConditionFailed) => {
-                        Fate::ConditionFailed(self.version_for(now, submission))
-                    }
-                    answer => fate(answer, true),
-                };
+                let fate = again(answer, Fate::ConditionFailed(self.version_for(now, submission)));
                 self.tell(Outcome { fate, durability, ..outcome });
             }
             Verdict::Next => self.admit(now, submission, Some(outcome)),
@@ -87,10 +86,11 @@ impl Sequencer {
         }
     }
 
-    /// A retry of what still waits is answered together with it; of a run, as much as waits as one. Tells how much.
-    fn wait(&mut self, window: WindowKey, outcome: Outcome) -> u64 {
+    /// A retry of what still waits is answered together with it, with what it is told if its condition has failed; of a run,
+    /// as much as waits as one. Tells how much.
+    fn wait(&mut self, window: WindowKey, missed: Fate, outcome: Outcome) -> u64 {
         if self.engine.is_lasting() {
-            return self.wait_for_commit(window, outcome);
+            return self.wait_for_commit(window, missed, outcome);
         }
         for pending in &mut self.pending {
             if let Some((of, first, count)) = pending.numbered
@@ -98,7 +98,7 @@ impl Sequencer {
                 && (first.0..first.0 + count).contains(&outcome.seq.0)
             {
                 let count = outcome.count.min(first.0 + count - outcome.seq.0);
-                pending.waiters.push(Outcome { count, fate: fate(pending.answer, true), ..outcome });
+                pending.waiters.push(Outcome { count, fate: again(pending.answer, missed), ..outcome });
                 return count;
             }
         }

@@ -120,8 +120,9 @@ impl Sequencer {
         matches!(&self.engine, Engine::Disk(disk) if disk.takes == Takes::Nothing)
     }
 
-    /// A retry of what waits for a commit is answered with it; of a run, as much as waits as one. Tells how much.
-    pub(super) fn wait_for_commit(&mut self, window: WindowKey, outcome: Outcome) -> u64 {
+    /// A retry of what waits for a commit is answered with it, with what it is told if its condition has failed; of a run, as
+    /// much as waits as one. Tells how much.
+    pub(super) fn wait_for_commit(&mut self, window: WindowKey, missed: Fate, outcome: Outcome) -> u64 {
         let before = self.waiting.range(..=(window, outcome.seq)).next_back();
         let serial = before.filter(|((of, _), _)| *of == window).map(|(_, serial)| *serial);
         let place = serial.and_then(|serial| self.pending.binary_search_by_key(&serial, |it| it.serial).ok());
@@ -136,10 +137,10 @@ impl Sequencer {
         if is_stopped {
             self.tell(Outcome { fate: Fate::InDoubt, ..outcome });
         } else if outcome.durability != self.engine.durability() {
-            let fate = fate(pending.answer, true);
+            let fate = again(pending.answer, missed);
             self.tell(Outcome { fate, ..outcome });
         } else if pending.waiters.len() < WAITERS_MAX {
-            pending.waiters.push(Outcome { fate: fate(pending.answer, true), ..outcome });
+            pending.waiters.push(Outcome { fate: again(pending.answer, missed), ..outcome });
         } else {
             let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
             self.tell(Outcome { fate, ..outcome });
@@ -191,6 +192,14 @@ fn write(
         }
         // Only what a producer numbers can be used up.
         (_, None) => {}
+    }
+}
+
+/// What a retry is told of what became of its first try, where a condition that has failed is told so.
+pub(super) fn again(answer: Answer, missed: Fate) -> Fate {
+    match answer {
+        Answer::Refused(Code::ConditionFailed) => missed,
+        answer => fate(answer, true),
     }
 }
 

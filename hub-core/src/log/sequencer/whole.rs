@@ -10,6 +10,7 @@ use crate::log::submission::{Beside, Numbered, Submission, Wish};
 use crate::log::window::Verdict;
 use crate::log::window::run::Answer;
 use crate::mutant::{self, Mutant};
+use crate::record::Record;
 
 /// What a batch meets at a log, the worse the later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +90,12 @@ impl Sequencer {
 
     /// Tells of each what is known, and refuses the others for good.
     fn ask_each(&mut self, now: Millis, batch: &[Submission<'_>], code: Code) {
-        batch.iter().for_each(|submission| self.submit(now, &submission.refused(code)));
+        for submission in batch {
+            // Where its condition has failed, it is told where its key's latest is.
+            let refused = submission.refused(code);
+            let record = Record { ext: submission.record.ext, ..refused.record };
+            self.submit(now, &Submission { record, ..refused });
+        }
     }
 
     /// Refuses all for good. All are next: nothing else is in the way of that, so that it is never one without the other.
