@@ -70,6 +70,16 @@ impl Stand {
     }
 }
 
+/// The start of a topic's subscriber, who is told of removals that are forgotten. Whoever reads page by page is not: each page
+/// would begin anew, before the place to which the one before had come.
+#[must_use]
+pub fn of_subscriber(log: &Log, now: Millis, topic: &Topic, start: &Start) -> Stand {
+    let stand = of_topic(log, now, Some(topic), Offset(0), start);
+    let Start::After(_) = start else { return stand };
+    let (gone, _) = topic.tail.bounds(now);
+    stand.behind_removals(log, gone, topic.tail.removals_gone())
+}
+
 /// The start of a topic's reader. `None` for the topic: the hub does not know it, or not any more, and it may have
 /// had messages up to `forgotten`.
 #[must_use]
@@ -84,10 +94,7 @@ pub fn of_topic(log: &Log, now: Millis, topic: Option<&Topic>, forgotten: Offset
     let (gone, last) = topic.tail.bounds(now);
     match start {
         Start::Latest => Stand::live(last),
-        Start::After(positions) => {
-            let stand = after(log, positions, (gone, last), GapReason::Retention);
-            stand.behind_removals(log, gone, topic.tail.removals_gone())
-        }
+        Start::After(positions) => after(log, positions, (gone, last), GapReason::Retention),
         // Only pages start so, and those of a topic are read back from there.
         Start::Before { .. } => Stand::live(last),
         _ if !topic.tail.readable() => Stand::live(last),

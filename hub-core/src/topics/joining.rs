@@ -53,7 +53,7 @@ impl Topics {
                     topic.tail.join(now, shard);
                     (topic, known)
                 };
-                let mut stand = start::of_topic(self.log(topic.log), now, Some(&topic), Offset(0), start);
+                let mut stand = start::of_subscriber(self.log(topic.log), now, &topic, start);
                 if !known {
                     stand.was_forgotten();
                 }

@@ -11,6 +11,7 @@ use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::client_frame::{Batch, ClientFrame, Publish, Send, Terms};
 use tidewire_protocol::code::{Code, GapReason, WhenSlow};
 use tidewire_protocol::hub_frame::{HubFrame, Missing, Subscribed};
+use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Epoch, Handle, Offset, Seq};
 use tidewire_protocol::position::{Position, Start};
 
@@ -244,6 +245,32 @@ fn who_was_away_for_longer_than_removals_are_remembered_reads_all_anew() {
         heard[0],
         Heard::Subscribed(tidewire_protocol::code::Outcome::Gap, 10, Some((11, 11, GapReason::Retention)))
     );
+}
+
+/// Each page would begin where the one before did.
+#[test]
+fn who_reads_page_by_page_comes_to_the_end_though_removals_are_forgotten() {
+    let soon = Limits { removals_ms: 1_000, ..small() };
+    let mut hub = Hub::new(soon, latest());
+    let writer = hub.client(1);
+    hub.open(writer, "map.a");
+    let value = "v".repeat(300);
+    (1..=9).for_each(|seq| hub.say(writer, &[set(seq, &format!("key{seq}"), Some(&value))]));
+    hub.say(writer, &[set(10, "key1", None), set(11, "key2", Some("two"))]);
+    hub.wait(30_000);
+    let (topic, mut start, mut pages) =
+        (Selector::parse("map.a").unwrap(), Start::Earliest, 0);
+    loop {
+        let page = hub.topics.page(hub.now, &topic, &start, 1).unwrap();
+        assert_eq!(page.gap, None);
+        pages += 1;
+        assert!(pages < 12, "it goes round in circles at {start:?}");
+        if !page.more {
+            break;
+        }
+        start = Start::After(page.upto);
+    }
+    assert!(pages > 3, "{pages} pages");
 }
 
 /// A reader that lags is told in the middle, too.
