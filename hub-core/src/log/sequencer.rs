@@ -305,7 +305,7 @@ impl Sequencer {
             record: record.into(),
         };
         if let Answer::Done(offset) = answer {
-            pending.topic.tail.stage(offset, submission.record.ext);
+            pending.topic.tail.stage(offset, published_at, submission.record.ext);
         }
         self.hold(&pending);
         self.pending.push_back(pending);

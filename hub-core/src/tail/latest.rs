@@ -19,8 +19,8 @@ use crate::tail::{State, Tail};
 #[derive(Debug, Default)]
 pub(super) struct Latest {
     keys: HashMap<Box<str>, Known>,
-    /// Messages that are numbered and not seen yet, and whether they remove their key.
-    staged: BTreeMap<(Box<str>, Offset), bool>,
+    /// Messages that are numbered and not seen yet, and when they expire; 0 if they remove their key.
+    staged: BTreeMap<(Box<str>, Offset), u64>,
     /// Those with a time to live: when it is over, by the time that messages are given.
     ends: BTreeMap<(u64, Offset), Box<str>>,
     /// Everything up to here was looked at in this round.
@@ -73,23 +73,24 @@ impl Tail {
         let given_ms = self.terms.calendar.at(now).0;
         let state = lock(&self.state);
         let latest = state.latest.as_ref()?;
-        if let Some((offset, removed)) = latest.staged_of(key) {
-            return Some(offset).filter(|_| !removed);
+        if let Some((offset, ends_ms)) = latest.staged_of(key) {
+            return Some(offset).filter(|_| ends_ms > given_ms);
         }
         let known = latest.keys.get(key)?;
         let stands = !known.removed && known.ends_ms > given_ms && known.offset > state.cached_from;
         stands.then_some(known.offset)
     }
 
-    /// A message is numbered, and will be seen later.
-    pub fn stage(&self, offset: Offset, ext: &[u8]) {
+    /// A message that was given a time is numbered, and will be seen later.
+    pub fn stage(&self, offset: Offset, published_at: Millis, ext: &[u8]) {
         if !self.keeps_latest() {
             return;
         }
         let attributes = Attributes::take(ext).unwrap_or_default();
+        let ends_ms = if attributes.remove { 0 } else { ends_ms(published_at.0, attributes.ttl_ms) };
         let mut state = lock(&self.state);
         let latest = state.latest.get_or_insert_default();
-        latest.staged.insert((attributes.key.as_ref().into(), offset), attributes.remove);
+        latest.staged.insert((attributes.key.as_ref().into(), offset), ends_ms);
     }
 
     /// A message that was numbered will never be seen.
@@ -228,12 +229,12 @@ impl State {
 }
 
 impl Latest {
-    fn staged_of(&self, key: &str) -> Option<(Offset, bool)> {
+    fn staged_of(&self, key: &str) -> Option<(Offset, u64)> {
         if self.staged.is_empty() {
             return None;
         }
         let (from, to) = ((Box::from(key), Offset(0)), (Box::from(key), Offset(u64::MAX)));
-        self.staged.range(from..=to).next_back().map(|((_, offset), removed)| (*offset, *removed))
+        self.staged.range(from..=to).next_back().map(|((_, offset), ends_ms)| (*offset, *ends_ms))
     }
 
     fn take(&mut self, entry: &Entry<'_>, account: &Arc<Account>) {
@@ -243,10 +244,7 @@ impl Latest {
             self.staged.remove(&(Box::from(key), entry.offset));
         }
         let published_ms = entry.head.published_at_ms;
-        let ends_ms = match attributes.ttl_ms {
-            0 => u64::MAX,
-            ttl_ms => published_ms.saturating_add(ttl_ms),
-        };
+        let ends_ms = ends_ms(published_ms, attributes.ttl_ms);
         let mut known = Known {
             offset: entry.offset,
             removed: attributes.remove,
@@ -284,6 +282,14 @@ impl Latest {
         true
     }
 
+    /// Whether a message is to stay though its time to live is over: until its key is removed, what it replaced would stand again
+    /// if that is still there.
+    pub(super) fn covers(&self, record: &wire::Record<'_>) -> bool {
+        let attributes = Attributes::take(record.ext).unwrap_or_default();
+        let is_latest = |known: &Known| known.offset == record.offset;
+        self.replaced > 0 && self.keys.get(&*attributes.key).is_some_and(is_latest)
+    }
+
     /// A message goes: it is the latest of its key no more.
     pub(super) fn forget(&mut self, record: &wire::Record<'_>) {
         let attributes = Attributes::take(record.ext).unwrap_or_default();
@@ -313,6 +319,11 @@ impl Known {
         let times = if self.expires() { 2 } else { 1 };
         times * (key.len() + KNOWN_BYTES)
     }
+}
+
+/// When a message expires; the largest number if never.
+const fn ends_ms(published_ms: u64, ttl_ms: u64) -> u64 {
+    if ttl_ms == 0 { u64::MAX } else { published_ms.saturating_add(ttl_ms) }
 }
 
 /// So many blocks are looked at with one publish at most: a block that fills up has two of them looked at, and a little more.

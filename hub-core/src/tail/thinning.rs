@@ -1,5 +1,7 @@
 //! Messages that nobody is owed any more go out of the middle of a topic's tail.
 
+use tidewire_protocol::block::Record;
+
 use crate::block::has_expired;
 use crate::clock::{Millis, NEVER};
 use crate::tail::sealed::thinning::Form;
@@ -16,9 +18,11 @@ impl Tail {
         let given_ms = self.terms.calendar.at(now).0;
         let form = Form { tail: self.number, log: self.log, bytes_max: 0 };
         // From behind, since places before one stay where they are.
-        for place in state.sealed.expired(given_ms).into_iter().rev() {
-            let link = state.sealed.thin(place..place + 1, form, |record| !has_expired(record, given_ms));
-            state.link = link.unwrap_or(state.link);
+        let State { sealed, latest, link, .. } = state;
+        for place in sealed.expired(given_ms).into_iter().rev() {
+            let covers = |record: &Record<'_>| latest.as_ref().is_some_and(|latest| latest.covers(record));
+            let stays = |record: &Record<'_>| !has_expired(record, given_ms) || covers(record);
+            *link = sealed.thin(place..place + 1, form, stays).unwrap_or(*link);
         }
     }
 

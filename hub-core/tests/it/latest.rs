@@ -258,8 +258,7 @@ fn who_reads_page_by_page_comes_to_the_end_though_removals_are_forgotten() {
     (1..=9).for_each(|seq| hub.say(writer, &[set(seq, &format!("key{seq}"), Some(&value))]));
     hub.say(writer, &[set(10, "key1", None), set(11, "key2", Some("two"))]);
     hub.wait(30_000);
-    let (topic, mut start, mut pages) =
-        (Selector::parse("map.a").unwrap(), Start::Earliest, 0);
+    let (topic, mut start, mut pages) = (Selector::parse("map.a").unwrap(), Start::Earliest, 0);
     loop {
         let page = hub.topics.page(hub.now, &topic, &start, 1).unwrap();
         assert_eq!(page.gap, None);
@@ -530,6 +529,32 @@ fn a_value_whose_time_is_over_is_removed_for_all_to_hear() {
         // Offsets 1 to 7 were published; one more removes the last.
         assert_eq!(mirror.cursor, Offset(8));
     }
+}
+
+#[test]
+fn what_a_value_has_replaced_does_not_stand_again_when_its_time_is_over() {
+    let mut hub = Hub::new(small(), latest());
+    let writer = hub.client(1);
+    hub.open(writer, "map.a");
+    hub.say(writer, &[set(1, "a", Some("one")), for_a_while(2, "a", "two", 1_000)]);
+    hub.now = hub.now.plus(1_000);
+    let mut mirror = Mirror::from(&mut hub, Start::Earliest);
+    assert_ne!(mirror.entries.get("a").map(String::as_str), Some("one"));
+    hub.wait(5_000);
+    mirror = mirror.go_on(&mut hub);
+    assert_eq!(mirror.entries.len(), 0);
+}
+
+#[test]
+fn a_condition_sees_that_the_time_of_what_waits_for_the_disk_is_over() {
+    let mut lasting = Lasting::new(small(), latest());
+    let id = lasting.client("map.a");
+    lasting.hub.say(id, &[for_a_while(1, "a", "one", 1_000)]);
+    lasting.hub.now = lasting.hub.now.plus(1_000);
+    let absent = Terms { if_absent: true, ..Terms::default() };
+    lasting.hub.say(id, &[set_if(2, "a", Some("two"), absent)]);
+    lasting.store();
+    assert_eq!(outcomes(&mut lasting.hub, id), [(1, None, 1), (2, None, 2)]);
 }
 
 #[test]
