@@ -44,6 +44,8 @@ mod handler;
 
 mod event;
 
+mod besides;
+
 mod publishing;
 
 mod link;
@@ -58,12 +60,15 @@ pub use subscription::{StatusWatch, Subscription};
 
 pub use event::{BadMessage, Event, Message};
 
+pub use besides::Besides;
+
 pub use publishing::{PublishError, Publishing};
 pub use tidewire_client_core::outcome::Published;
 
 pub use tidewire_client_core::fault::{ClientCode, Fault};
 pub use tidewire_client_core::options::SubscribeOptions;
 pub use tidewire_client_core::output::Status;
+pub use tidewire_protocol::attributes::BadAttribute;
 pub use tidewire_protocol::code::{Code, Content, Durability, GapReason, Outcome, WhenSlow};
 pub use tidewire_protocol::number::{Epoch, Offset, Tag};
 pub use tidewire_protocol::position::{Gap, Position, Start};

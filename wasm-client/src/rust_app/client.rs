@@ -10,6 +10,7 @@ use tidewire_client_core::fault::Fault;
 use tidewire_client_core::options::SubscribeOptions;
 use tidewire_client_core::output::Status;
 
+use crate::rust_app::besides::Besides;
 use crate::rust_app::driver::Driver;
 use crate::rust_app::event::Event;
 use crate::rust_app::global;
@@ -51,10 +52,25 @@ impl Client {
     /// Publishes data as JSON, behind all that was published before it. It is in the outbox when this returns; the
     /// future says what becomes of it.
     pub fn publish<T: Serialize + ?Sized>(&self, topic: &str, data: &T) -> Publishing {
+        self.publish_with(topic, data, &Besides::default())
+    }
+
+    /// As [`Self::publish`], with what the message has besides, and on these terms.
+    pub fn publish_with<T: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        data: &T,
+        besides: &Besides,
+    ) -> Publishing {
         match serde_json::to_vec(data) {
-            Ok(payload) => self.publish_payload(topic, payload),
+            Ok(payload) => self.publish_payload(topic, payload, besides, false),
             Err(error) => Publishing::failed(error.into()),
         }
+    }
+
+    /// Publishes that a key, which is the message's, has no value any more.
+    pub fn remove(&self, topic: &str, besides: &Besides) -> Publishing {
+        self.publish_payload(topic, Vec::new(), besides, true)
     }
 
     /// As [`Self::publish`], with data that JavaScript gave.
@@ -65,9 +81,13 @@ impl Client {
         }
     }
 
-    fn publish_payload(&self, topic: &str, payload: Vec<u8>) -> Publishing {
+    fn publish_payload(&self, topic: &str, payload: Vec<u8>, besides: &Besides, removes: bool) -> Publishing {
+        let besides = match besides.read(removes) {
+            Ok(besides) => besides,
+            Err(error) => return Publishing::failed(error),
+        };
         let (promise, publishing) = Publishing::pending();
-        self.driver.ask(|state| state.publish(topic, payload, promise));
+        self.driver.ask(|state| state.publish(topic, payload, besides, promise));
         publishing
     }
 

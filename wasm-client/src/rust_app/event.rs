@@ -1,6 +1,7 @@
 //! What subscriptions hear.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::Serialize as _;
 use serde::de::DeserializeOwned;
@@ -9,6 +10,7 @@ use wasm_bindgen::JsValue;
 
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::output::{self, Span};
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::code::{Content, Outcome};
 use tidewire_protocol::number::{Epoch, Offset, Tag};
 use tidewire_protocol::position::{Gap, Position};
@@ -27,6 +29,8 @@ pub enum Event<T> {
     },
     /// A message.
     Message(Message<T>),
+    /// A key has no value any more, where the topic keeps the latest message of each.
+    Removed(Message<()>),
     /// A message that is no `T`. The ones after it come all the same.
     BadMessage(BadMessage),
     /// Messages are gone; the next one comes after them.
@@ -58,6 +62,8 @@ pub struct Message<T> {
     received: Rc<[u8]>,
     topic: Span,
     sender: Span,
+    /// What it has besides, as it travels.
+    ext: Span,
     payload: Span,
 }
 
@@ -82,6 +88,43 @@ impl<T> Message<T> {
     #[must_use]
     pub fn sender(&self) -> Option<&str> {
         text(self.sender.of(&self.received))
+    }
+
+    /// What it is about: a later message of the same key replaces it where the topic keeps the latest of each.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        Some(self.attributes().key.into_owned()).filter(|key| !key.is_empty())
+    }
+
+    /// Names and values of its headers.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(String, String)> {
+        let headers = self.attributes().headers;
+        headers.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    /// For how long after it was published it is worth anything; none for no bound.
+    #[must_use]
+    pub fn ttl(&self) -> Option<Duration> {
+        let ttl_ms = self.attributes().ttl_ms;
+        (ttl_ms > 0).then(|| Duration::from_millis(ttl_ms))
+    }
+
+    /// Whether it says that its key has no value any more.
+    #[must_use]
+    pub fn is_removal(&self) -> bool {
+        self.attributes().remove
+    }
+
+    /// Its place: the version of its key, for [`crate::rust_app::Besides::if_version`].
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        Position { epoch: self.epoch, offset: self.offset }
+    }
+
+    /// What a later version of the protocol would not read is as if it were not there.
+    fn attributes(&self) -> Attributes<'_> {
+        Attributes::take(self.ext.of(&self.received)).unwrap_or_default()
     }
 
     /// The bytes.
@@ -116,6 +159,7 @@ impl Message<()> {
             received: Rc::clone(received),
             topic: message.topic,
             sender: message.sender,
+            ext: message.ext,
             payload: message.payload,
         }
     }
@@ -133,6 +177,7 @@ impl Message<()> {
             received: self.received,
             topic: self.topic,
             sender: self.sender,
+            ext: self.ext,
             payload: self.payload,
         }
     }
@@ -142,6 +187,8 @@ impl Event<()> {
     /// The event with the message's data.
     pub(crate) fn decoded<T: DeserializeOwned>(self) -> Event<T> {
         match self {
+            Self::Message(message) if message.is_removal() => Event::Removed(message),
+            Self::Removed(message) => Event::Removed(message),
             Self::Message(message) => match serde_json::from_slice(message.payload()) {
                 Ok(data) => Event::Message(message.with(data)),
                 Err(error) => Event::BadMessage(BadMessage { message, error }),
@@ -163,7 +210,9 @@ fn text(bytes: &[u8]) -> Option<&str> {
 mod tests {
     use super::{Event, Message};
     use std::rc::Rc;
+    use std::time::Duration;
     use tidewire_client_core::output::{self, ListenerId, Span};
+    use tidewire_protocol::attributes::{Attributes, Headers};
     use tidewire_protocol::code::Content;
     use tidewire_protocol::number::{Epoch, Offset, Tag};
 
@@ -189,6 +238,21 @@ mod tests {
         let raw = message("orders.eu[1,2]", Span { start: 0, len: 9 }, Span { start: 9, len: 5 });
         let Event::Message(message) = Event::Message(raw).decoded::<[u8; 2]>() else { unreachable!() };
         assert_eq!((message.data, message.topic(), message.sender()), ([1, 2], "orders.eu", None));
+    }
+
+    #[test]
+    fn what_a_message_has_besides_is_read_of_it() {
+        let mut received = Vec::new();
+        Attributes { key: "k".into(), headers: Headers::of([("n", "1")]), ttl_ms: 100, remove: true }
+            .put(&mut received);
+        let len = received.len() as u32;
+        let received = String::from_utf8(received).unwrap_or_default();
+        let mut raw = message(&received, Span::default(), Span::default());
+        raw.ext = Span { start: 0, len };
+        let Event::Removed(message) = Event::Message(raw).decoded::<u8>() else { unreachable!() };
+        assert_eq!((message.key().as_deref(), message.is_removal()), (Some("k"), true));
+        assert_eq!(message.headers(), [("n".to_owned(), "1".to_owned())]);
+        assert_eq!(message.ttl(), Some(Duration::from_millis(100)));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Waker};
 
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::outcome::{Published, Unpublished};
+use tidewire_protocol::attributes::BadAttribute;
 use tidewire_protocol::code::Code;
+use tidewire_protocol::position::Position;
 
 /// Why a message was not published.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,15 @@ pub enum PublishError {
     /// Its time to live was over before the hub had it.
     #[error("the message's time to live was over before the hub had it")]
     Expired,
+    /// It has a key or headers that no message may have.
+    #[error("{0}")]
+    BadMessage(BadAttribute),
+    /// The latest message of its key is not the one that its condition names.
+    #[error("the condition does not hold: the latest message of this key is another, or there is none")]
+    ConditionFailed {
+        /// Where that is; none if the key has no value.
+        current: Option<Position>,
+    },
     /// The message cannot be published like this.
     #[error("{}", .0.sentence())]
     Refused(Code),
@@ -37,14 +48,19 @@ pub enum PublishError {
 
 impl From<Fault> for PublishError {
     fn from(fault: Fault) -> Self {
-        match Unpublished::of(fault, None) {
+        Unpublished::of(fault, None).into()
+    }
+}
+
+impl From<Unpublished> for PublishError {
+    fn from(unpublished: Unpublished) -> Self {
+        match unpublished {
             Unpublished::OutboxFull => Self::OutboxFull,
             Unpublished::LargerThanOutbox => Self::LargerThanOutbox,
             // This face withdraws nothing.
             Unpublished::Closed | Unpublished::Cancelled => Self::Closed,
             Unpublished::Expired => Self::Expired,
-            // This face names no conditions.
-            Unpublished::ConditionFailed { .. } => Self::Refused(Code::ConditionFailed),
+            Unpublished::ConditionFailed { current } => Self::ConditionFailed { current },
             Unpublished::Refused(code) => Self::Refused(code),
         }
     }

@@ -7,8 +7,11 @@ use std::rc::Rc;
 use tidewire_client_core::client::Client as Core;
 use tidewire_client_core::fault::Fault;
 use tidewire_client_core::options::{Options, SubscribeOptions};
+use tidewire_client_core::outcome::Unpublished;
 use tidewire_client_core::outgoing::Outgoing;
 use tidewire_client_core::output::{self, ListenerId, Packet, PublishId, Status};
+use tidewire_protocol::attributes::Attributes;
+use tidewire_protocol::client_frame::Terms;
 use tidewire_protocol::code::Content;
 use tidewire_protocol::number::ProducerId;
 
@@ -84,10 +87,17 @@ impl State {
     }
 
     /// Takes a message into the outbox. A refusal is told in turn, behind what was told before.
-    pub(crate) fn publish(&mut self, topic: &str, payload: Vec<u8>, promise: Promise) {
+    pub(crate) fn publish(
+        &mut self,
+        topic: &str,
+        payload: Vec<u8>,
+        (attributes, terms): (Attributes<'_>, Terms),
+        promise: Promise,
+    ) {
         // A payload in the memory of wasm32 is shorter than 4 GB.
         let payload_len = payload.len() as u32;
-        let message = Outgoing { topic, content: Content::Json, payload_len, ..Outgoing::default() };
+        let content = Content::Json;
+        let message = Outgoing { topic, content, payload_len, attributes, terms };
         match self.core.publish(global::now(), &message) {
             Ok(id) => _ = self.publishes.insert(id, Waiting { payload, promise }),
             Err(fault) => self.told.push_back(Told::Outcome(promise, Err(fault.into()))),
@@ -175,7 +185,9 @@ impl State {
                 self.told.push_back(Told::Status(status));
             }
             output::Event::Published(published) => self.done(published.id, Ok(published.into())),
-            output::Event::Failed { id, fault, .. } => self.done(id, Err(fault.into())),
+            output::Event::Failed { id, fault, current, .. } => {
+                self.done(id, Err(Unpublished::of(fault, current).into()));
+            }
             output::Event::Ready { listener, outcome, positions, gap } => {
                 self.tell(listener, Event::Ready { outcome, positions, gap });
             }

@@ -106,6 +106,7 @@ fn hear_notes(
                 });
             }
         }
+        Event::Removed(_) => {}
         Event::BadMessage(bad) => view.say("problem", &format!("no note: {}", bad.error)),
         Event::Ready { gap: Some(gap), .. } | Event::Gap(gap) => view.say("problem", gap.reason.name()),
         Event::Ready { gap: None, .. } => view.say("ready", "yes"),
