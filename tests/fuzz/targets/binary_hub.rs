@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tidewire_protocol::block::{Block, blocks_of_page};
+use tidewire_protocol::attributes::Unread;
+use tidewire_protocol::block::{Block, Message, blocks_of_page};
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::NUMBER_MAX;
 
@@ -39,8 +40,18 @@ fn check_block(block: &Block<'_>) {
         assert!(message.offset > prev);
         assert!(message.offset.0.max(message.published_at_ms).max(message.tag.0) <= NUMBER_MAX);
         assert_eq!(message.topic.is_some(), block.named);
+        check_ext(&message);
         prev = message.offset;
         bytes += message.payload.len() + message.sender.map_or(0, str::len);
     }
     assert!(bytes <= block.records.len());
+}
+
+/// Who reads its attributes without their texts reads the same.
+fn check_ext(message: &Message<'_>) {
+    let unread = Unread::take(message.ext);
+    if let Ok(attributes) = message.attributes() {
+        assert_eq!((unread.ttl_ms, unread.remove), (attributes.ttl_ms, attributes.remove));
+        assert_eq!((unread.key, unread.headers), (attributes.key.as_bytes(), attributes.headers.as_bytes()));
+    }
 }

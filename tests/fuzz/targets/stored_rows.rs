@@ -72,7 +72,7 @@ fn check_scan(bytes: &[u8]) {
 }
 
 fn topics() -> Arc<Topics> {
-    let all = Retention { none: false, count: None, bytes: None, age_ms: None };
+    let all = Retention::ALL;
     let rules = Pattern::parse(">").map(|pattern| vec![TopicRule { pattern, retention: all, log: 0 }]);
     let rules = rules.unwrap_or_default();
     let settings = Settings { limits: Limits::default(), access: Access::open(), rules, boot: 0 };
