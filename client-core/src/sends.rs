@@ -285,18 +285,21 @@ impl Sends {
         let mut fate = Fate::Gone;
         let mut left = self.waiting.len();
         let mut stuck = !online;
-        for mut one in core::mem::take(&mut self.waiting) {
+        let mut waiting = core::mem::take(&mut self.waiting);
+        // In its place: many may wait, and this is done with each that comes.
+        waiting.retain_mut(|one| {
             left -= 1;
-            fate = self.offer(now, &mut one, &mut stuck, requests);
+            fate = self.offer(now, one, &mut stuck, requests);
             if fate == Fate::Waits {
-                self.waiting.push(one);
-                continue;
+                return true;
             }
             self.dropped += u64::from(fate == Fate::Dropped);
             if one.sender.0 > 0 && (left > 0 || !is_new) {
                 out.tell(Event::Settled { sender: one.sender, dropped: fate == Fate::Dropped });
             }
-        }
+            false
+        });
+        self.waiting = waiting;
         if self.is_full && self.probe.is_answered {
             self.ask(now, requests.following());
         }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { WebSocket } from "ws";
 import { createClient } from "../src/index.ts";
 import { Client, frame, Hub, ScriptedHub, takesUpdates } from "./scripted-hub.mjs";
-import { corrupt, until } from "./support.mjs";
+import { corrupt, engineBytes, until } from "./support.mjs";
 
 let hub;
 let tide;
@@ -69,6 +69,7 @@ test("what waits before there is an engine is bounded, and the newest stay", asy
   assert.equal(tide.sendsDropped, dropped + 1);
   await hub.welcome(takesUpdates);
   for (let n = dropped; n < 10_000; n++) assert.equal(textOf(await hub.next(Client.send)), `${n}`);
+  assert.ok(engineBytes() < 1 << 20, `${engineBytes()} bytes for 64 KiB of updates`);
 });
 
 test("a refusal of a topic is told once a connection, and its updates are dropped", async () => {

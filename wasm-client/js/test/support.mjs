@@ -50,6 +50,9 @@ export function forbidEngines() {
   };
 }
 
+/** Bytes that the newest engine has taken. */
+export const engineBytes = () => memories.at(-1).buffer.byteLength;
+
 /** Makes the next call of the newest engine trap. */
 export function corrupt() {
   new Uint8Array(memories.at(-1).buffer).fill(0xff);
