@@ -286,19 +286,23 @@ impl Sends {
         let mut left = self.waiting.len();
         let mut stuck = !online;
         let mut waiting = core::mem::take(&mut self.waiting);
-        // In its place: many may wait, and this is done with each that comes.
-        waiting.retain_mut(|one| {
+        // In their place: many may wait, and this is done with each that comes.
+        let mut kept = 0;
+        for index in 0..waiting.len() {
+            let Some(one) = waiting.get_mut(index) else { break };
             left -= 1;
             fate = self.offer(now, one, &mut stuck, requests);
             if fate == Fate::Waits {
-                return true;
+                waiting.swap(kept, index);
+                kept += 1;
+                continue;
             }
             self.dropped += u64::from(fate == Fate::Dropped);
             if one.sender.0 > 0 && (left > 0 || !is_new) {
                 out.tell(Event::Settled { sender: one.sender, dropped: fate == Fate::Dropped });
             }
-            false
-        });
+        }
+        waiting.truncate(kept);
         self.waiting = waiting;
         if self.is_full && self.probe.is_answered {
             self.ask(now, requests.following());
