@@ -357,7 +357,7 @@ pub fn has_expired(record: &wire::Record<'_>, given_ms: u64) -> bool {
 }
 
 /// When a message with these attributes expires that was published then; the largest number if never.
-fn expires_ms(ext: &[u8], published_at_ms: u64) -> u64 {
+pub(crate) fn expires_ms(ext: &[u8], published_at_ms: u64) -> u64 {
     if ext.is_empty() {
         return u64::MAX;
     }
@@ -372,6 +372,6 @@ fn frame_prefix(frame: &[u8]) -> usize {
 }
 
 /// What a block takes besides its bytes: itself, its place in a tail, and what the allocator adds.
-const OVERHEAD_BYTES: usize = size_of::<Block>() + 72;
+pub(crate) const OVERHEAD_BYTES: usize = size_of::<Block>() + 72;
 /// What stands before the payload of a block's first message, as a rule; a longer head costs one more allocation.
 const HEAD_BYTES: usize = 24;

@@ -25,7 +25,7 @@ use crate::ledger::Charge;
 use crate::letter::{Fate, Outcome, Serial};
 use crate::names::producers::Attachment;
 use crate::pace::Pace;
-use crate::reading::job::PageRead;
+use crate::reading::question::PageRead;
 use crate::reading::reads::Asker;
 use crate::session::asking::{page, page_of, still_readable, subscription};
 use crate::session::desk::{Demand, Desk};

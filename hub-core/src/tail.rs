@@ -1,7 +1,7 @@
 //! A tail: the newest part of what a topic, or all topics of a pattern, hold, as blocks.
 //!
-//! In the memory engine a topic's tail is its whole history. Only sealed blocks are visible; whoever looks
-//! first seals what has gathered. A tail knows no subscribers, only which shards have cursors on it.
+//! In the memory engine a topic's tail is its whole history; of a durable topic its older part may be on the disk only. Only
+//! sealed blocks are visible; whoever looks first seals what has gathered. A tail knows no subscribers, only which shards have cursors on it.
 
 use std::sync::Arc;
 
@@ -17,8 +17,9 @@ use crate::ledger::{Account, Kind};
 use crate::mark::Marks;
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, lock};
+use crate::tail::away::{Away, Run};
 use crate::tail::latest::Latest;
-use crate::tail::sealed::{Sealed, Totals};
+use crate::tail::sealed::Sealed;
 
 pub mod heavy;
 
@@ -33,6 +34,10 @@ pub mod reading_back;
 pub mod restoring;
 
 mod thinning;
+
+mod evicting;
+
+pub mod away;
 
 pub mod sealed;
 
@@ -110,6 +115,8 @@ pub struct Keep {
     pub block_bytes: usize,
     /// Of each key only the latest message, and for so many milliseconds that it was removed; `None` for all.
     pub removals_ms: Option<u64>,
+    /// Whether what memory lets go of is on a disk.
+    pub is_stored: bool,
 }
 
 #[derive(Debug)]
@@ -117,11 +124,13 @@ struct State {
     /// What has come since the newest block was sealed. Boxed, because a topic at rest has none.
     open: Option<Box<Open>>,
     sealed: Sealed,
+    /// What is on the disk only, all of it older than the sealed blocks. Boxed: most topics have none.
+    away: Option<Box<Away>>,
     /// Offset of the newest message ever.
     last: Offset,
     /// Of the newest that has neither expired nor was replaced: whatever comes next comes behind it.
     link: Offset,
-    /// Everything that is owed after this is here. What lies before is gone, or for a pattern with its topics. Never
+    /// Everything that is owed after this is here or away. What lies before is gone, or for a pattern with its topics. Never
     /// goes back, but for [`Tail::reach_back`].
     cached_from: Offset,
     /// Where it began.
@@ -141,8 +150,10 @@ struct State {
 /// What a cursor finds.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Blocks after the cursor, oldest first; the first may begin before it.
+    /// Blocks after the cursor, oldest first; the first may begin before it. None if what comes next is away.
     pub blocks: Vec<Arc<Block>>,
+    /// What comes next is away: it is to be read from the disk.
+    pub is_away: bool,
     /// Everything owed after this is in the tail.
     pub cached_from: Offset,
     /// Nothing owed lies between that and here, if this is more: the tail's first block begins behind it.
@@ -160,8 +171,10 @@ pub struct Found {
 /// What a reader of a topic finds next.
 #[derive(Debug)]
 pub struct Next {
-    /// The first block that ends after the cursor.
+    /// The first block that ends after the cursor, if nothing after it is away.
     pub block: Option<Arc<Block>>,
+    /// Messages that are away, some of them after the cursor and before all blocks.
+    pub run: Option<Arc<Run>>,
     /// Everything up to here is gone.
     pub gone: Offset,
 }
@@ -173,6 +186,7 @@ impl Tail {
         let state = State {
             open: None,
             sealed: Sealed::default(),
+            away: None,
             last: gone,
             link: gone,
             cached_from: gone,
@@ -194,7 +208,11 @@ impl Tail {
         if !state.sealed.is_empty() {
             return state.sealed.is_of_many(level);
         }
-        state.open.as_ref().is_some_and(|open| shares::is_of_many(open.brought(), level))
+        match (&state.open, &state.away) {
+            (Some(open), _) => shares::is_of_many(open.brought(), level),
+            (None, Some(away)) => away.is_of_many(level),
+            (None, None) => false,
+        }
     }
 
     /// Which it is.
@@ -261,7 +279,7 @@ impl Tail {
     /// Whether it holds so much now, and did not before, that some of it is to go first where room is short. What is the latest
     /// of its key stays.
     fn becomes_heavy(&self, state: &mut State) -> bool {
-        let is_heavy = state.sealed.bytes() >= self.terms.heavy_bytes as u64;
+        let is_heavy = state.memory_bytes() >= self.terms.heavy_bytes;
         let becomes_heavy = is_heavy && !state.heavy && !self.keeps_latest();
         state.heavy |= becomes_heavy;
         becomes_heavy
@@ -286,13 +304,19 @@ impl Tail {
         self.drop_expired(&mut state, now);
         let from = state.sealed.place_after(cursor);
         let mut found = Found {
-            cached_from: state.cached_from,
+            cached_from: state.told_from(),
             begun_at: state.begun_at,
             last: state.last,
             passed_by: state.passed_by,
             removals_gone: state.removals_gone(),
+            behind_bytes: state.after(cursor).bytes,
+            is_away: state.is_away_after(cursor),
             ..Found::default()
         };
+        if found.is_away {
+            return found;
+        }
+        found.behind_bytes = state.sealed.bytes_from(from);
         let mut bytes = 0;
         for block in state.sealed.from(from) {
             bytes += block.size();
@@ -301,17 +325,7 @@ impl Tail {
             }
             found.blocks.push(Arc::clone(block));
         }
-        found.behind_bytes = state.sealed.bytes_from(from);
         found
-    }
-
-    /// The first block that ends after `cursor`.
-    #[must_use]
-    pub fn next_after(&self, now: Millis, cursor: Offset) -> Next {
-        let mut state = lock(&self.state);
-        self.look(&mut state, now);
-        let place = state.sealed.place_after(cursor);
-        Next { block: state.sealed.from(place).next().cloned(), gone: state.cached_from }
     }
 
     /// Counts one more cursor of `shard` and tells (cached from, begun at): nothing slips in between.
@@ -341,14 +355,6 @@ impl Tail {
         self.terms.keep.age_ms
     }
 
-    /// What is kept after `cursor` and up to `upto`: messages, and the bytes of these or a few more.
-    #[must_use]
-    pub fn held_between(&self, now: Millis, cursor: Offset, upto: Offset) -> Totals {
-        let mut state = lock(&self.state);
-        self.look(&mut state, now);
-        state.held_between(cursor, upto)
-    }
-
     /// Seals, and drops what is kept no longer, to the message.
     fn look(&self, state: &mut State, now: Millis) {
         self.seal(state);
@@ -371,12 +377,6 @@ impl Tail {
 }
 
 impl State {
-    fn held_between(&self, cursor: Offset, upto: Offset) -> Totals {
-        let cursor = cursor.max(self.cached_from);
-        let (all, behind) = (self.sealed.after(cursor), self.sealed.after(upto.max(cursor)));
-        Totals { count: all.count - behind.count, bytes: all.bytes - behind.bytes }
-    }
-
     fn open_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.len())
     }
@@ -405,6 +405,7 @@ mod tests {
             readable: true,
             block_bytes,
             removals_ms: None,
+            is_stored: false,
         };
         let (heavy_bytes, epoch) = (usize::MAX, Epoch(1));
         let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes, epoch, calendar: Arc::default() });

@@ -33,8 +33,11 @@ use crate::metrics::Metrics;
 use crate::names::directory::{Directory, TopicRule};
 use crate::names::producers::Producers;
 #[cfg(feature = "mutants")]
-use crate::reading::job::Answer;
-use crate::reading::job::{Ask, Hub, Job};
+use crate::reading::fetch::Fetch;
+use crate::reading::job::{Hub, Job};
+#[cfg(feature = "mutants")]
+use crate::reading::question::Answer;
+use crate::reading::question::Ask;
 use crate::reading::reads::{Asker, Reads};
 use crate::sync::{Mutex, lock};
 use crate::tail::heavy::Heavy;
@@ -122,9 +125,9 @@ impl Topics {
         let ledger = Arc::new(Ledger::new(limits.known_bytes_max()));
         let heavy = Arc::new(Heavy::new(&ledger, &limits));
         let calendar = Arc::new(Calendar::default());
-        let epochs: Vec<Epoch> = logs.iter().map(|(epoch, _)| *epoch).collect();
+        let kept: Vec<_> = logs.iter().map(|(epoch, engine)| (*epoch, engine.is_lasting())).collect();
         let names =
-            Directory::new(settings.rules, &epochs, inboxes.len(), &limits, &metrics, &ledger, &calendar);
+            Directory::new(settings.rules, &kept, inboxes.len(), &limits, &metrics, &ledger, &calendar);
         let log = |(index, log): (u8, (Epoch, Engine))| {
             Log::new(Sequencer::new(index, log, inboxes.clone(), &heavy, &limits, &metrics))
         };
@@ -330,11 +333,21 @@ impl Topics {
     /// do the work of others.
     #[cfg(feature = "mutants")]
     #[must_use]
-    pub fn read_at_once(&self, now: Millis, account: &Arc<Account>, ask: Ask) -> Answer {
+    pub fn read_at_once(
+        &self,
+        now: Millis,
+        account: &Arc<Account>,
+        ask: Ask,
+        mut read: impl FnMut(&mut Fetch),
+    ) -> Answer {
         let mut job = Job::new(ask);
         loop {
             if let Some(answer) = job.step(now, &self.hub(), account) {
                 return answer;
+            }
+            if let Some(mut wanted) = job.take_wanted() {
+                read(&mut wanted);
+                job.bring(wanted);
             }
         }
     }

@@ -11,7 +11,7 @@
 //!
 //! A directory is [opened](opening::Opening::open), [read](opening::Opening::scan) once from the first commit to the last,
 //! and [started](opening::Opening::start); then a [`store::Store`] takes commits, one at a time. Other threads read, remove
-//! and [merge](merging::Merging) segments through [`files::Files`].
+//! and [merge](merging::Merging) segments through [`files::Files`], and [find](finding::Finder) messages in them.
 //!
 //! A directory that a hub has, or none, is read and copied as it is at one moment through a
 //! [`Snapshot`](snapshot::Snapshot).
@@ -30,6 +30,8 @@ pub mod snapshot;
 pub mod opening;
 
 pub mod store;
+
+pub mod finding;
 
 mod segment;
 

@@ -169,7 +169,7 @@ impl Reactor {
         let epoch = Epoch(getrandom::u64().map_err(io::Error::other)?);
         // Whatever a configuration keeps, it is not what the hub asks itself.
         settings.rules.splice(0..0, probing::rule());
-        let opened = data_dir.map(Opened::read).transpose()?;
+        let opened = data_dir.map(|directory| Opened::read(directory, &settings.rules)).transpose()?;
         let mut logs = vec![(epoch, Engine::Memory)];
         if let Some(opened) = &opened {
             logs.push((opened.epoch, Engine::Disk(Disk::default())));

@@ -11,7 +11,7 @@ use crate::access::caller::Right;
 use crate::calls::{By, CallId, Calls, Of};
 use crate::clock::Millis;
 use crate::credentials::Unwelcome;
-use crate::reading::job::{Ask, PageRead};
+use crate::reading::question::{Ask, PageRead};
 use crate::reading::reads::Asker;
 use crate::session::asking::{readable, still_readable};
 use crate::tail::Tail;
@@ -71,8 +71,7 @@ impl<R> Calls<R> {
         if let Some(page) = self.topics.page(now, what, start, bytes_max) {
             return Ok(Asked::Page(page));
         }
-        let Selector::Pattern(pattern) = &**what else { return Err(Code::Internal) };
-        let ask = Ask::Page { pattern: pattern.clone(), start: start.clone(), bytes_max };
+        let ask = Ask::Page { selector: Selector::clone(what), start: start.clone(), bytes_max };
         let asker = Asker::default();
         let id = self.open(reply, Of::Page(Arc::clone(&asker)));
         let asked = self.topics.read(self.address(id, 0), &asker, by.account, ask);

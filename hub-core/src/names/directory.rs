@@ -112,25 +112,28 @@ impl Retention {
     pub const ALL: Self = Self { none: false, count: None, bytes: None, age_ms: None, latest_per_key: false };
 
     /// What that means for a topic's tail.
-    fn keep(&self, limits: &Limits) -> Keep {
+    fn keep(&self, limits: &Limits, is_stored: bool) -> Keep {
         let bytes = if self.none { Some(limits.bare_tail_bytes) } else { self.bytes };
+        // What is on a disk may be more than the node holds.
+        let bytes_max = if is_stored { usize::MAX } else { limits.node_bytes_max };
         Keep {
             count: self.count.unwrap_or(u64::MAX),
-            bytes: bytes.unwrap_or(limits.node_bytes_max).min(limits.node_bytes_max),
+            bytes: bytes.unwrap_or(bytes_max).min(bytes_max),
             age_ms: self.age_ms.unwrap_or(u64::MAX),
             readable: !self.none,
             block_bytes: limits.block_bytes,
             removals_ms: (self.latest_per_key && !self.none).then_some(limits.removals_ms),
+            is_stored,
         }
     }
 }
 
 impl Directory {
-    /// An empty directory of a hub with these logs.
+    /// An empty directory of a hub with these logs, each of which is stored or not.
     #[must_use]
     pub fn new(
         rules: Vec<TopicRule>,
-        epochs: &[Epoch],
+        logs: &[(Epoch, bool)],
         shards: usize,
         limits: &Limits,
         metrics: &Arc<Metrics>,
@@ -144,8 +147,9 @@ impl Directory {
         };
         let terms = |keep, epoch| terms_of(keep, epoch, HEAVY_TOPICS_MAX);
         let of_rule = |rule: TopicRule| {
-            let log = rule.log.min(epochs.len().saturating_sub(1) as u8);
-            (rule.pattern, log, terms(rule.retention.keep(limits), epochs[usize::from(log)]))
+            let log = rule.log.min(logs.len().saturating_sub(1) as u8);
+            let (epoch, is_stored) = logs[usize::from(log)];
+            (rule.pattern, log, terms(rule.retention.keep(limits, is_stored), epoch))
         };
         let of_patterns = Keep {
             count: u64::MAX,
@@ -154,18 +158,19 @@ impl Directory {
             readable: true,
             block_bytes: limits.block_bytes,
             removals_ms: None,
+            is_stored: false,
         };
         Self {
             topics: Trie::default(),
             count: 0,
-            forgotten: Forgotten::new(epochs.len(), limits.gone_names_fit(), ledger),
+            forgotten: Forgotten::new(logs.len(), limits.gone_names_fit(), ledger),
             following: Following::default(),
             next_number: 1,
             rules: rules.into_iter().map(of_rule).collect(),
-            usual: terms(Retention::default().keep(limits), epochs[0]),
-            pattern_terms: epochs
+            usual: terms(Retention::default().keep(limits, logs[0].1), logs[0].0),
+            pattern_terms: logs
                 .iter()
-                .map(|epoch| terms_of(of_patterns, *epoch, HEAVY_PATTERNS_MAX))
+                .map(|(epoch, _)| terms_of(of_patterns, *epoch, HEAVY_PATTERNS_MAX))
                 .collect(),
             room: limits.topics_max.saturating_mul(NAME_BYTES).min(limits.known_bytes_max()),
             shapes_max: limits.pattern_shapes_max,
@@ -385,7 +390,7 @@ mod tests {
     const TOPICS_MIN: usize = STEPS_MIN / (1 + STEPS_MORE);
 
     fn directory(limits: &Limits, ledger: &Arc<Ledger>) -> Directory {
-        Directory::new(Vec::new(), &[Epoch(1)], 1, limits, &Arc::default(), ledger, &Arc::default())
+        Directory::new(Vec::new(), &[(Epoch(1), false)], 1, limits, &Arc::default(), ledger, &Arc::default())
     }
 
     /// A name of as many tokens as there may be, all of them its own.

@@ -16,8 +16,8 @@ use crate::mutant::{self, Mutant};
 use crate::names::directory::{Directory, Listed};
 use crate::reading::start::{Asked, Stand, asked};
 use crate::sync::{Mutex, lock};
+use crate::tail::Tail;
 use crate::tail::sealed::Totals;
-use crate::topic::Topic;
 use crate::trie::Progress;
 
 /// A look at all topics of a pattern.
@@ -51,8 +51,8 @@ pub struct Found {
 /// A topic, and what it holds.
 #[derive(Debug)]
 pub struct Held {
-    /// Which.
-    pub topic: Arc<Topic>,
+    /// Its tail.
+    pub tail: Arc<Tail>,
     /// Everything up to here is gone.
     pub gone: Offset,
 }
@@ -117,7 +117,7 @@ impl Gather {
             }
             found.newest = found.newest.max(last);
             if holds {
-                found.topics.push(Held { topic, gone });
+                found.topics.push(Held { tail: Arc::clone(&topic.tail), gone });
             }
         }
         self.progress == Progress::Done
@@ -131,6 +131,20 @@ impl Gather {
 }
 
 impl Found {
+    /// One topic, up to a place.
+    #[must_use]
+    pub fn of_topic(tail: &Arc<Tail>, gone: Offset, upto: Offset) -> Self {
+        Self {
+            upto,
+            topics: vec![Held { tail: Arc::clone(tail), gone }],
+            newest: upto,
+            last_kept: upto,
+            lost: gone,
+            lost_of_kept: gone,
+            forgotten: Offset(0),
+        }
+    }
+
     /// Bytes that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -146,7 +160,7 @@ impl Found {
     /// Where a reader stands who asked for this start; for the last N, give the place that a [`Search`] found.
     #[must_use]
     pub fn stand(&self, log: &Log, now: Millis, start: &Start, before_last: Offset) -> Stand {
-        let readable = || self.topics.iter().filter(|held| held.topic.tail.readable());
+        let readable = || self.topics.iter().filter(|held| held.tail.readable());
         let earliest = readable().map(|held| held.gone).min();
         match start {
             Start::Latest => Stand::live(self.upto),
@@ -162,7 +176,7 @@ impl Found {
             Start::SinceMs(ms) => {
                 let time = Millis(now.0.saturating_sub(*ms));
                 // The order of a log is that of its time, so whatever is older lies before whatever is younger.
-                let older = readable().map(|held| held.topic.tail.older_than(now, time)).max();
+                let older = readable().map(|held| held.tail.older_than(now, time)).max();
                 older.map_or(Stand::live(self.upto), |cursor| Stand::resumed(cursor, self.lost()))
             }
         }
@@ -221,9 +235,9 @@ impl Search {
         }
         let middle = Offset(self.low + (self.high - self.low) / 2);
         let end = found.topics.len().min(self.at + STEP_NAMES);
-        let readable = found.topics[self.at..end].iter().filter(|held| held.topic.tail.readable());
+        let readable = found.topics[self.at..end].iter().filter(|held| held.tail.readable());
         for held in readable {
-            let Totals { count, bytes } = held.topic.tail.held_between(now, middle, found.upto);
+            let Totals { count, bytes } = held.tail.held_between(now, middle, found.upto);
             self.counted.count += count;
             self.counted.bytes += bytes + count * HEAD_BYTES as u64;
         }

@@ -1,27 +1,32 @@
-//! One read of a pattern: a look at its topics, then what was asked for, in bounded steps.
+//! One read of a pattern: a look at its topics, then what was asked for, in bounded steps. Or of a topic, where some of that is
+//! on the disk only.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tidewire_protocol::name::Pattern;
+use tidewire_protocol::name::{Pattern, Selector};
 use tidewire_protocol::number::{Offset, TailNumber};
-use tidewire_protocol::position::{Gap, Position, Start};
+use tidewire_protocol::position::Start;
 
 use crate::clock::Millis;
 use crate::ledger::{Account, Charge, Kind};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::names::directory::Directory;
-use crate::names::follow::Followed;
+use crate::reading::fetch::Fetch;
 use crate::reading::gather::{Found, Gather, Search};
+use crate::reading::job::of_topic::{Paging, of_tail};
 use crate::reading::job::sharing::Sharing;
 use crate::reading::merge::{Form, Merge, Part};
+use crate::reading::question::{Answer, Ask, Begun, More, PageRead, Whose};
 use crate::reading::start::{Asked, Stand, await_visible, below};
 use crate::sync::Mutex;
 
 mod paging;
 
 mod sharing;
+
+pub mod of_topic;
 
 /// What a read looks at.
 #[derive(Debug, Clone, Copy)]
@@ -34,90 +39,6 @@ pub struct Hub<'a> {
     pub limits: &'a Limits,
     /// Where what is made for one reader is counted: with that reader, and not as messages.
     pub copies: &'a Arc<Account>,
-}
-
-/// What was asked for.
-#[derive(Debug)]
-pub enum Ask {
-    /// Where a subscription starts, in those logs where that is not known yet.
-    Start {
-        /// The pattern.
-        followed: Arc<Followed>,
-        /// From where.
-        start: Start,
-        /// What is known.
-        stands: Vec<Option<Stand>>,
-    },
-    /// A page of history.
-    Page {
-        /// Of which topics.
-        pattern: Pattern,
-        /// From where.
-        start: Start,
-        /// Bytes of messages.
-        bytes_max: usize,
-    },
-    /// What comes after a cursor that its pattern's tail has left behind.
-    More(More),
-}
-
-/// A cursor that catches up.
-#[derive(Debug)]
-pub struct More {
-    /// The pattern.
-    pub followed: Arc<Followed>,
-    /// In which log.
-    pub log: u8,
-    /// Where it stands.
-    pub cursor: Offset,
-    /// Losses up to here are told.
-    pub told: Offset,
-    /// From here on topics count that keep nothing to be asked for.
-    pub bare_from: Offset,
-    /// What is known from the last part.
-    pub merge: Option<Box<Merge>>,
-}
-
-/// What was read.
-#[derive(Debug)]
-pub enum Answer {
-    /// Where a subscription starts in each log, and what is known already of the way from there.
-    Started(Vec<Begun>),
-    /// A page of history.
-    Page(PageRead),
-    /// What comes after a cursor.
-    More {
-        /// The messages.
-        part: Part,
-        /// The way from there.
-        merge: Option<Box<Merge>>,
-    },
-}
-
-/// Where a subscription starts in one log.
-#[derive(Debug)]
-pub struct Begun {
-    /// What it gets.
-    pub stand: Stand,
-    /// From here on topics count that keep nothing to be asked for.
-    pub bare_from: Offset,
-    /// What is known already of the way from there.
-    pub merge: Option<Box<Merge>>,
-}
-
-/// A page of history.
-#[derive(Debug, Default)]
-pub struct PageRead {
-    /// Where it starts, in each log.
-    pub after: Vec<Position>,
-    /// It is complete up to here, in each log.
-    pub upto: Vec<Position>,
-    /// What is missing before its first message.
-    pub gap: Option<Gap>,
-    /// Bodies of blocks, each behind its length.
-    pub blocks: Vec<u8>,
-    /// Whether there was more.
-    pub more: bool,
 }
 
 /// A read under way.
@@ -133,6 +54,10 @@ pub struct Job {
     /// Results so far.
     started: Vec<Option<Begun>>,
     page: PageRead,
+    /// How long the page was before the log that is read.
+    page_len: u32,
+    /// What is to be read from the disk before it goes on.
+    wanted: Option<Box<Fetch>>,
 }
 
 #[derive(Debug)]
@@ -145,17 +70,8 @@ enum Stage {
     Searching(u8, Found, Search),
     Placing(u8, Stand, Box<Merge>),
     Reading(u8, Box<Merge>),
-}
-
-impl Answer {
-    /// Lets go of what was only kept for speed.
-    pub fn forget_merges(&mut self) {
-        match self {
-            Self::Started(started) => started.iter_mut().for_each(|begun| begun.merge = None),
-            Self::More { merge, .. } => *merge = None,
-            Self::Page(_) => {}
-        }
-    }
+    /// A page of a topic, which is to be read from the disk.
+    OfTopic(Box<Paging>),
 }
 
 impl Job {
@@ -170,6 +86,27 @@ impl Job {
             charge: None,
             started: Vec::new(),
             page: PageRead::default(),
+            page_len: 0,
+            wanted: None,
+        }
+    }
+
+    /// What it has to have from the disk before it goes on.
+    pub fn take_wanted(&mut self) -> Option<Fetch> {
+        self.wanted.take().map(|fetch| *fetch)
+    }
+
+    /// What it had to have was read, as far as it is there.
+    pub fn bring(&mut self, fetched: Fetch) {
+        match &mut self.stage {
+            Stage::Reading(_, merge) => merge.bring(fetched),
+            Stage::OfTopic(paging) => paging.merge.bring(fetched),
+            Stage::Begin
+            | Stage::Gathering(_)
+            | Stage::Sharing(_)
+            | Stage::Next
+            | Stage::Searching(..)
+            | Stage::Placing(..) => {}
         }
     }
 
@@ -206,8 +143,13 @@ impl Job {
                 if let Ask::Page { start, .. } = &self.ask {
                     await_visible(start, hub.logs);
                 }
-                self.stage = Stage::Gathering(Gather::new(self.pattern(), hub.logs));
-                None
+                match self.pattern() {
+                    Some(pattern) => {
+                        self.stage = Stage::Gathering(Gather::new(pattern, hub.logs));
+                        None
+                    }
+                    None => self.begin_of_topic(now, hub, account),
+                }
             }
             Stage::Gathering(mut gather) => {
                 let done = gather.step(now, hub.names);
@@ -242,13 +184,19 @@ impl Job {
                 None
             }
             Stage::Reading(log, merge) => self.read(now, hub, log, merge),
+            Stage::OfTopic(paging) => self.page_of_topic(now, hub, paging),
         }
     }
 
-    fn pattern(&self) -> &Pattern {
+    /// The pattern that is asked about; none if it is a topic.
+    fn pattern(&self) -> Option<&Pattern> {
         match &self.ask {
-            Ask::Start { followed, .. } | Ask::More(More { followed, .. }) => &followed.pattern,
-            Ask::Page { pattern, .. } => pattern,
+            Ask::Start { followed, .. } | Ask::More(More { whose: Whose::Pattern(followed), .. }) => {
+                Some(&followed.pattern)
+            }
+            Ask::Page { selector: Selector::Pattern(pattern), .. } => Some(pattern),
+            Ask::More(More { whose: Whose::Topic(_), .. })
+            | Ask::Page { selector: Selector::Topic(_), .. } => None,
         }
     }
 
@@ -354,6 +302,7 @@ impl Job {
                     return self.stay_where_asked(hub, log);
                 }
                 self.page.gap = self.page.gap.or(stand.gap);
+                self.page_len = self.page.blocks.len() as u32;
                 self.stage = Stage::Reading(log, merge);
             }
             Ask::More(_) => self.stage = Stage::Reading(log, merge),
@@ -365,22 +314,48 @@ impl Job {
             tail: TailNumber(0),
             log,
             bytes_max: hub.limits.page_bytes_max,
+            named: true,
             block_bytes: hub.limits.block_bytes,
             account: hub.copies,
         };
         match &self.ask {
             Ask::Page { .. } => {
-                self.read_page(now, hub, &form, &mut merge);
+                if self.read_page(now, hub, &form, &mut merge) {
+                    self.fetch_for(now, hub, log, merge);
+                }
                 None
             }
             Ask::More(more) => {
-                form.tail = more.followed.tails[usize::from(log)].number;
+                (form.tail, form.named) = match &more.whose {
+                    Whose::Pattern(followed) => (followed.tails[usize::from(log)].number, true),
+                    Whose::Topic(tail) => (tail.number, false),
+                };
                 let part = merge.read(now, &form);
+                if part.is_away {
+                    self.fetch_for(now, hub, log, merge);
+                    return None;
+                }
                 let merge = (!part.done).then_some(merge);
                 Some(Answer::More { part, merge })
             }
             Ask::Start { .. } => None,
         }
+    }
+
+    /// The merge goes on when what comes next was read from the disk.
+    fn fetch_for(&mut self, now: Millis, hub: &Hub<'_>, log: u8, mut merge: Box<Merge>) {
+        self.wanted = self.wants(now, hub, log, &mut merge).map(Box::new);
+        self.stage = Stage::Reading(log, merge);
+    }
+
+    fn wants(&self, now: Millis, hub: &Hub<'_>, log: u8, merge: &mut Merge) -> Option<Fetch> {
+        // A cursor on a topic knows its log by its name only.
+        let log = match &self.ask {
+            Ask::More(More { whose: Whose::Topic(tail), .. }) => of_tail(tail, hub.logs),
+            Ask::More(_) | Ask::Start { .. } | Ask::Page { .. } => log,
+        };
+        let wanted = merge.wanted(now, hub.limits.page_bytes_max.max(FETCHED_BYTES));
+        (!wanted.is_empty()).then(|| Fetch::new(log, wanted))
     }
 
     fn end(&mut self) -> Answer {
@@ -392,3 +367,6 @@ impl Job {
         }
     }
 }
+
+/// So much is read from the disk at once at least, about.
+const FETCHED_BYTES: usize = 64 << 10;

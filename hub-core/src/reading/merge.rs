@@ -11,8 +11,12 @@ use tidewire_protocol::number::{Offset, TailNumber};
 use crate::block::{Block, Entry, Open};
 use crate::clock::Millis;
 use crate::ledger::{Account, Charge, Kind};
+use crate::reading::fetch::Fetch;
 use crate::reading::gather::{Found, HEAD_BYTES, Held, STEP_NAMES};
-use crate::topic::Topic;
+use crate::tail::away::Run;
+use crate::tail::{self, Tail};
+
+mod away;
 
 /// A merge under way.
 #[derive(Debug)]
@@ -28,13 +32,17 @@ pub struct Merge {
     bare_from: Offset,
     /// It ends here: what comes later, others have.
     upto: Offset,
+    /// Where it began.
+    begun_at: Offset,
+    /// What was read from the disk for the next part.
+    fetched: Fetch,
     charge: Charge,
 }
 
 /// A topic, and how far it is read.
 #[derive(Debug)]
 struct Source {
-    topic: Arc<Topic>,
+    tail: Arc<Tail>,
     /// Everything up to here was read, or is not wanted.
     before: Offset,
     /// Where that lies in its block, so that it need not be looked for again.
@@ -65,6 +73,8 @@ pub struct Part {
     pub lost: Option<Offset>,
     /// Nothing is left.
     pub done: bool,
+    /// There is nothing in it, since what comes next has to be read from the disk first.
+    pub is_away: bool,
 }
 
 /// What the parts are to be.
@@ -76,6 +86,8 @@ pub struct Form<'a> {
     pub log: u8,
     /// Bytes of a part, about; one message at least.
     pub bytes_max: usize,
+    /// Whether messages name their topics.
+    pub named: bool,
     /// Bytes of a block.
     pub block_bytes: usize,
     /// Where blocks are counted.
@@ -118,15 +130,17 @@ impl Merge {
     pub fn new(found: Found, cursor: Offset, bare_from: Offset, charge: Charge) -> Self {
         let upto = found.upto.max(cursor);
         let (sources, next) = (Vec::new(), BinaryHeap::new());
-        Self { unplaced: found.topics, sources, next, cursor, bare_from, upto, charge }
+        let fetched = Fetch::default();
+        let begun_at = cursor;
+        Self { unplaced: found.topics, sources, next, cursor, bare_from, upto, begun_at, fetched, charge }
     }
 
     /// Finds the next messages of a few topics; `true` when all are placed.
     pub fn place(&mut self, now: Millis) -> bool {
         let few = self.unplaced.len().saturating_sub(STEP_NAMES);
-        for Held { topic, gone } in self.unplaced.split_off(few) {
-            let from = if topic.tail.readable() { self.cursor } else { self.cursor.max(self.bare_from) };
-            let source = Source { topic, before: from.max(gone), place: Place::default() };
+        for Held { tail, gone } in self.unplaced.split_off(few) {
+            let from = if tail.readable() { self.cursor } else { self.cursor.max(self.bare_from) };
+            let source = Source { tail, before: from.max(gone), place: Place::default() };
             let place = self.sources.len() as u32;
             if let Some(due) = source.due(now) {
                 self.sources.push(source);
@@ -141,6 +155,12 @@ impl Merge {
     #[must_use]
     pub fn cursor(&self) -> Offset {
         self.cursor
+    }
+
+    /// Where it began.
+    #[must_use]
+    pub fn begun_at(&self) -> Offset {
+        self.begun_at
     }
 
     /// It ends here.
@@ -190,6 +210,14 @@ impl Merge {
                     (false, None)
                 }
                 Look::Block(block) => source.run(&block, end, &mut filling),
+                Look::Away(run) => match source.run_away(&run, end, &self.fetched, &mut filling) {
+                    Some(went_on) => (went_on, None),
+                    None => {
+                        part.is_away = filling.bytes == 0;
+                        self.next.push(Reverse((due, place)));
+                        break;
+                    }
+                },
                 Look::Nothing => (true, None),
             };
             // What the block at hand has next need not be looked for.
@@ -202,6 +230,9 @@ impl Merge {
         }
         part.upto = if part.done { self.upto } else { filling.cursor };
         self.cursor = part.upto;
+        if part.done || self.fetched.offsets().last().is_some_and(|last| *last <= self.cursor) {
+            self.bring(Fetch::default());
+        }
         part.blocks = filling.end();
         part.bytes = part.blocks.iter().map(|block| block.size()).sum();
         part
@@ -211,6 +242,7 @@ impl Merge {
         self.unplaced.capacity() * size_of::<Held>()
             + self.sources.capacity() * size_of::<Source>()
             + self.next.capacity() * size_of::<Reverse<(Offset, u32)>>()
+            + self.fetched.bytes()
     }
 }
 
@@ -218,6 +250,8 @@ impl Merge {
 enum Look {
     /// This block, which ends after its place.
     Block(Arc<Block>),
+    /// These messages, some of them after its place, are away.
+    Away(Arc<Run>),
     /// Everything up to here is gone, and was still to be read.
     Lost(Offset),
     Nothing,
@@ -226,9 +260,12 @@ enum Look {
 impl Source {
     /// When its turn is: the offset of its next message, or of the first that it has lost.
     fn due(&self, now: Millis) -> Option<Offset> {
-        let found = self.topic.tail.next_after(now, self.before);
+        let found = self.tail.next_after(now, self.before);
         if found.gone > self.before {
             return Some(self.before.next());
+        }
+        if let Some(run) = found.run {
+            return run.places().map(|place| place.offset).find(|offset| *offset > self.before);
         }
         let block = found.block?;
         if block.first > self.before {
@@ -240,11 +277,15 @@ impl Source {
 
     /// Looks at what comes next.
     fn look(&self, now: Millis) -> Look {
-        let found = self.topic.tail.next_after(now, self.before);
+        let found = self.tail.next_after(now, self.before);
         if found.gone > self.before {
             return Look::Lost(found.gone);
         }
-        found.block.map_or(Look::Nothing, Look::Block)
+        match (found.run, found.block) {
+            (Some(run), _) => Look::Away(run),
+            (None, Some(block)) => Look::Block(block),
+            (None, None) => Look::Nothing,
+        }
     }
 
     /// Reads on in a block up to `end`; `false` if the part is full. Gives also the next message, if the block has it.
@@ -266,7 +307,7 @@ impl Source {
                     self.place = place;
                     return (true, Some(record.offset));
                 }
-                if !filling.add(self.topic.name.text(), &record) {
+                if !filling.add(&self.tail, &Entry::of(&record)) {
                     self.place = place;
                     return (false, Some(record.offset));
                 }
@@ -293,17 +334,20 @@ impl Source {
 
 impl Filling<'_> {
     /// Adds a message; `false` if it is too much.
-    fn add(&mut self, topic: &Arc<str>, record: &wire::Record<'_>) -> bool {
-        let size = record.ext.len() + record.payload.len() + HEAD_BYTES;
+    pub(super) fn add(&mut self, tail: &Tail, entry: &Entry<'_>) -> bool {
+        let size = entry.len() + HEAD_BYTES;
         if self.bytes > 0 && self.bytes + size > self.form.bytes_max {
             return false;
         }
         if !self.open.is_empty() && self.open.len() + size > self.form.block_bytes {
             self.seal();
         }
-        let entry = Entry { topic: Some(topic), ..Entry::of(record) };
-        self.open.append(self.cursor, &entry, self.form.account);
-        self.cursor = record.offset;
+        let topic = match &tail.source {
+            tail::Source::Topic(name) if self.form.named => Some(name.text()),
+            tail::Source::Topic(_) | tail::Source::Pattern(_) => None,
+        };
+        self.open.append(self.cursor, &Entry { topic, ..*entry }, self.form.account);
+        self.cursor = entry.offset;
         self.bytes += size;
         true
     }

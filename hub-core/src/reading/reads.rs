@@ -10,12 +10,16 @@ use crate::clock::Millis;
 use crate::errands::Errands;
 use crate::ledger::{Account, Charge, Kind, Ledger};
 use crate::letter::{Address, Inbox};
-use crate::reading::job::{Answer, Begun, Hub, Job};
+use crate::reading::fetch::Fetch;
+use crate::reading::job::{Hub, Job};
+use crate::reading::question::{Answer, Begun};
 
 /// What waits to be read, and what was read.
 #[derive(Debug)]
 pub struct Reads {
     errands: Errands<Waiting, Read>,
+    /// Those that wait for the disk.
+    fetches: Errands<Fetching, ()>,
     bytes_max: usize,
     unclaimed_max: usize,
     /// Reads that have begun and are not done.
@@ -24,6 +28,14 @@ pub struct Reads {
 
 /// Somebody who waits for what he asked. Once he lets go of it nobody reads for him any more.
 pub type Asker = Arc<()>;
+
+/// A read that waits for the disk.
+#[derive(Debug)]
+pub struct Fetching {
+    /// What is to be read from it.
+    pub fetch: Fetch,
+    waiting: Waiting,
+}
 
 /// Something that was read.
 #[derive(Debug)]
@@ -51,12 +63,38 @@ impl Reads {
     /// None yet, for so many shards. What reads keep has a bound, and what was read and not handed over.
     #[must_use]
     pub fn new(shards: usize, bytes_max: usize, unclaimed_max: usize) -> Self {
-        Self { errands: Errands::new(shards), bytes_max, unclaimed_max, under_way: AtomicUsize::new(0) }
+        let (errands, fetches) = (Errands::new(shards), Errands::new(0));
+        Self { errands, fetches, bytes_max, unclaimed_max, under_way: AtomicUsize::new(0) }
     }
 
     /// Has `waker` called whenever there is something to read. To be set once.
     pub fn on_work(&self, waker: Box<dyn Fn() + Send + Sync>) {
         self.errands.on_work(waker);
+    }
+
+    /// Has `waker` called whenever something is to be read from the disk. To be set once.
+    pub fn on_fetch(&self, waker: Box<dyn Fn() + Send + Sync>) {
+        self.fetches.on_work(waker);
+    }
+
+    /// What is to be read from the disk next, for whoever has it. To be given back with what was found.
+    pub fn next_fetch(&self) -> Option<Fetching> {
+        loop {
+            let fetching = self.fetches.line().next(|_| false)?;
+            if fetching.waiting.asker.strong_count() > 0 {
+                return Some(fetching);
+            }
+            drop(fetching);
+            self.has_changed(1, 0);
+        }
+    }
+
+    /// Something was read from the disk, as far as it is there.
+    pub fn fetched(&self, fetching: Fetching) {
+        let Fetching { fetch, mut waiting } = fetching;
+        waiting.job.bring(fetch);
+        self.errands.line().put_back(waiting.account.key(), waiting);
+        self.errands.wake();
     }
 
     /// Asks for something; the answer comes to the address's shard, unless the asker has gone by then.
@@ -99,7 +137,14 @@ impl Reads {
         }
         match waiting.job.step(now, hub, &waiting.account) {
             None => {
-                self.errands.line().put_back(waiting.account.key(), waiting);
+                let key = waiting.account.key();
+                match waiting.job.take_wanted() {
+                    Some(fetch) => {
+                        self.fetches.line().push(key, Fetching { fetch, waiting });
+                        self.fetches.wake();
+                    }
+                    None => self.errands.line().put_back(key, waiting),
+                }
                 self.has_changed(before, 1);
             }
             Some(mut answer) => {

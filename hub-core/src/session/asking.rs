@@ -11,7 +11,7 @@ use crate::access::Granted;
 use crate::access::caller::{Caller, Right};
 use crate::clock::Millis;
 use crate::limits::of_bearer::Bound;
-use crate::reading::job::{Ask, PageRead};
+use crate::reading::question::{Ask, PageRead};
 use crate::reading::reads::Asker;
 use crate::session::AskedPage;
 use crate::session::desk::{Demand, Desk};
@@ -79,10 +79,8 @@ pub fn page(
             desk.replies.put_page(page_of(frame.request, read), bytes_max, full);
             return Ok(None);
         }
-        let Selector::Pattern(pattern) = &*selector else { return Err(Code::Internal) };
-        let pattern = pattern.clone();
         let serial = desk.serials.give();
-        let ask = Ask::Page { pattern, start: frame.from.clone(), bytes_max };
+        let ask = Ask::Page { selector: Selector::clone(&selector), start: frame.from.clone(), bytes_max };
         let asker = Asker::default();
         desk.topics.read(desk.address.with(serial), &asker, desk.account, ask)?;
         Ok(Some(AskedPage { serial, request: frame.request, selector, bytes_max, full, asker }))

@@ -11,16 +11,38 @@ use crate::block::Block;
 use crate::clock::Millis;
 use crate::letter::Address;
 use crate::mutant::{self, Mutant};
-use crate::reading::job::{Ask, More};
+use crate::reading::question::{Ask, More, Whose};
+use crate::reading::reads::Asker;
 use crate::session::replies::Replies;
 use crate::shard::audiences::Audiences;
 use crate::shard::connection::{Connection, Subscription};
-use crate::shard::following::Ahead;
+use crate::shard::following::{Ahead, Followee};
 use crate::shard::serving::{Served, Step};
 use crate::shard::walk::{StopReason, Written, write_blocks};
 use crate::shard::wire::{ConnectionId, Wire};
-use crate::tail::{Found, TailKey};
+use crate::tail::{Found, Tail, TailKey};
 use crate::topics::Topics;
+
+impl Connection {
+    /// Something of a topic is read from the disk.
+    fn follow_topic(&mut self, tail: Arc<Tail>) {
+        let key = tail.key();
+        if self.following.get(key).is_none() {
+            let (whose, asker) = (Whose::Topic(tail), Asker::default());
+            let (bare_from, merge, ahead) = (Offset(0), None, Ahead::Tail);
+            self.following.insert(Followee { tail: key, whose, bare_from, merge, ahead, asker });
+            self.charge_subscriptions();
+        }
+    }
+
+    /// Of a topic whose cursor has reached the tail's end nothing more is read.
+    fn forget_read(&mut self, subscription: &Subscription) {
+        if !subscription.pattern && self.following.get(subscription.tail).is_some() {
+            self.following.remove(subscription.tail.number);
+            self.charge_subscriptions();
+        }
+    }
+}
 
 impl Audiences {
     /// Brings one lagging cursor nearer to its tail's end; at the end it becomes live.
@@ -47,6 +69,7 @@ impl Audiences {
         }
         let found = self.of(&subscription).tail.read_after(now, cursor, limits.write_bytes);
         let behind = cursor < found.cached_from;
+        let is_elsewhere = behind || found.is_away;
         // One that resumes from far back is not slow: it would be sent away again and again.
         let is_slow = subscription.caught_up
             && (found.behind_bytes > limits.lag_bytes_max as u64
@@ -58,7 +81,7 @@ impl Audiences {
                 connection.lagging.push_front(tail);
                 return Step::Go(0);
             }
-            _ if behind => return self.fall_behind(connection, &subscription, &found, topics, id),
+            _ if is_elsewhere => return self.fall_behind(connection, &subscription, &found, topics, id),
             _ if found.removals_gone > cursor.max(subscription.told_gone) => {
                 let (lost, after) = (found.removals_gone, found.cached_from);
                 self.miss(connection, &subscription, lost, after, GapReason::Compacted, topics);
@@ -74,6 +97,7 @@ impl Audiences {
         }
         if found.blocks.is_empty() {
             self.make_live(&subscription);
+            connection.forget_read(&subscription);
             if let Some(subscription) = connection.subscription_mut(tail) {
                 subscription.caught_up = true;
             }
@@ -93,7 +117,7 @@ impl Audiences {
         self.wrote(connection, tail, written)
     }
 
-    /// The tail no longer has what comes after the cursor. A topic's is gone; a pattern's is with its topics.
+    /// The tail no longer has what comes after the cursor. A topic's is gone, or on the disk; a pattern's is with its topics.
     fn fall_behind(
         &mut self,
         connection: &mut Connection,
@@ -103,8 +127,8 @@ impl Audiences {
         id: ConnectionId,
     ) -> Step {
         let tail = subscription.tail;
-        if !subscription.pattern {
-            let gone = found.cached_from;
+        let gone = found.cached_from;
+        if !subscription.pattern && self.entry(subscription).cursor < gone {
             self.miss(connection, subscription, gone, gone, GapReason::Retention, topics);
             connection.lagging.push_front(tail);
             return Step::Go(0);
@@ -118,7 +142,7 @@ impl Audiences {
         Step::Go(0)
     }
 
-    /// Asks for what a pattern's topics hold after the cursor, which waits meanwhile.
+    /// Asks for what a pattern's topics hold after the cursor, or the disk has of a topic. The cursor waits meanwhile.
     fn ask_more(
         &mut self,
         connection: &mut Connection,
@@ -129,11 +153,15 @@ impl Audiences {
         let cursor = self.entry(subscription).cursor;
         let serial = connection.serials.give();
         let (generation, shard) = (connection.generation, self.shard() as u32);
+        if !subscription.pattern {
+            let tail = Arc::clone(&self.of(subscription).tail);
+            connection.follow_topic(tail);
+        }
         let Some(followee) = connection.following.get(subscription.tail) else { return };
         followee.ahead = Ahead::Asked(serial);
         let asker = Arc::clone(&followee.asker);
         let more = More {
-            followed: Arc::clone(&followee.followed),
+            whose: followee.whose.clone(),
             log: subscription.tail.log,
             cursor,
             told: subscription.told_gone,
@@ -187,7 +215,9 @@ impl Audiences {
         }
         if let Some(lost) = part.lost.take() {
             if lost > cursor.max(subscription.told_gone) {
-                self.miss(connection, subscription, lost, cursor, GapReason::Retention, topics);
+                // What a pattern's other topics have still follows.
+                let after = if subscription.pattern { cursor } else { lost };
+                self.miss(connection, subscription, lost, after, GapReason::Retention, topics);
             }
             if let Some(followee) = connection.following.get(tail) {
                 followee.ahead = Ahead::Part(part);

@@ -3,14 +3,12 @@
 //! A cursor that its pattern's tail has left behind waits while its topics are read; one whose start is not known yet
 //! waits for that. Meanwhile it is parked, and on no list.
 
-use std::sync::Arc;
-
 use tidewire_protocol::number::{Offset, Request, TailNumber};
 
 use crate::letter::Serial;
 use crate::mutant::{self, Mutant};
-use crate::names::follow::Followed;
 use crate::reading::merge::{Merge, Part};
+use crate::reading::question::Whose;
 use crate::reading::reads::{Asker, WAITING_BYTES};
 use crate::spare::Spare as _;
 use crate::tail::TailKey;
@@ -23,13 +21,13 @@ use crate::tail::TailKey;
 #[derive(Debug, Default)]
 pub struct Following(Option<Box<Vec<Followee>>>);
 
-/// One pattern in one log.
+/// One pattern in one log, or a topic of which something is read from the disk.
 #[derive(Debug)]
 pub struct Followee {
     /// Which tail.
     pub tail: TailKey,
-    /// The pattern.
-    pub followed: Arc<Followed>,
+    /// What its cursor is on.
+    pub whose: Whose,
     /// From here on topics count that keep nothing to be asked for.
     pub bare_from: Offset,
     /// What is known from the last part that was read.

@@ -11,7 +11,7 @@ use tidewire_protocol::position::Start;
 use crate::access::Granted;
 use crate::clock::Millis;
 use crate::letter::{Address, Serial};
-use crate::reading::job::{Answer, Ask, Begun};
+use crate::reading::question::{Answer, Ask, Begun, Whose};
 use crate::reading::reads::Asker;
 use crate::session::replies::Replies;
 use crate::session::telling::failed;
@@ -89,9 +89,10 @@ impl Shard {
         if let Some(followed) = &joined.followed {
             let asker = Asker::default();
             for tail in &joined.tails {
-                let (tail, followed, asker) = (tail.key(), Arc::clone(followed), Arc::clone(&asker));
+                let whose = Whose::Pattern(Arc::clone(followed));
+                let (tail, asker) = (tail.key(), Arc::clone(&asker));
                 let (bare_from, merge, ahead) = (Offset(0), None, ahead());
-                connection.following.insert(Followee { tail, followed, bare_from, merge, ahead, asker });
+                connection.following.insert(Followee { tail, whose, bare_from, merge, ahead, asker });
             }
         }
         connection.charge_subscriptions();
@@ -261,7 +262,7 @@ impl Connection {
 
     /// Charges what its subscriptions take, by the places that there are for them: that changes when these double, and not
     /// with each.
-    fn charge_subscriptions(&mut self) {
+    pub(super) fn charge_subscriptions(&mut self) {
         if self.subscriptions.give_back() {
             self.lagging.shrink_to(self.subscriptions.capacity());
         }

@@ -16,6 +16,7 @@ impl Tail {
         while let Some((_, bytes)) = state.sealed.drop_front() {
             freed += bytes;
         }
+        freed += state.away.take().map_or(0, |away| away.own_bytes());
         state.cached_from = state.last;
         freed
     }
@@ -24,7 +25,7 @@ impl Tail {
     #[must_use]
     pub fn heavy_bytes(&self) -> Option<usize> {
         let mut state = lock(&self.state);
-        let bytes = usize::try_from(state.sealed.bytes()).unwrap_or(usize::MAX);
+        let bytes = state.memory_bytes();
         state.heavy = bytes >= self.terms.heavy_bytes;
         state.heavy.then_some(bytes)
     }
@@ -47,7 +48,8 @@ impl Tail {
     }
 
     /// Drops the older half of the blocks, because the node has no room: one at least, or what has gathered for one. What
-    /// came after `settled` stays, but in a pattern's tail: its topics have it; so does the latest of each key. Tells how many bytes that freed.
+    /// came after `settled` stays, but in a pattern's tail: its topics have it; so does the latest of each key. Of a durable
+    /// topic all is still there, as long as there is room to know where. Tells how many bytes that freed.
     pub fn shrink(&self, settled: Millis) -> usize {
         if self.keeps_latest() {
             return 0;
@@ -57,6 +59,10 @@ impl Tail {
             Source::Topic(_) if settled < NEVER => self.terms.calendar.at(settled).0,
             Source::Topic(_) | Source::Pattern(_) => u64::MAX,
         };
+        if self.may_be_away() {
+            let freed = self.evict(&mut state, settled_ms);
+            return if freed > 0 { freed } else { self.drop_runs(&mut state, settled == NEVER) };
+        }
         if state.sealed.is_empty() && state.open.as_ref().is_some_and(|open| open.last_time_ms() < settled_ms)
         {
             state.cached_from = state.last;
@@ -78,7 +84,10 @@ impl Tail {
 
     /// Drops whole blocks that no bound keeps; the newest stays unless it is too old.
     pub(super) fn drop_old(&self, state: &mut State, now: Millis) {
-        if state.sealed.is_empty() {
+        if state.away.is_some() {
+            self.drop_old_runs(state, now);
+        }
+        if state.sealed.is_empty() || state.away.is_some() {
             return;
         }
         let (keep, oldest) = (&self.terms.keep, self.oldest(now));
@@ -115,6 +124,37 @@ impl Tail {
         self.terms.calendar.at(Millis(now.0.saturating_sub(age_ms)))
     }
 
+    /// Drops whole runs that no bound keeps.
+    fn drop_old_runs(&self, state: &mut State, now: Millis) {
+        let (keep, oldest) = (&self.terms.keep, self.oldest(now));
+        while let Some(front) = state.away.as_ref().and_then(|away| away.front()) {
+            let all = state.all();
+            let crowded = all.count - u64::from(front.count) >= keep.count || all.bytes > keep.bytes as u64;
+            let is_alone = all.count == u64::from(front.count);
+            if front.last_time_ms >= oldest.0 && (!crowded || is_alone) {
+                return;
+            }
+            self.drop_run(state);
+        }
+    }
+
+    /// Drops the older half of the runs, where there is no room even to know where messages are: of a topic of which that takes
+    /// much and nothing else is here, or of any if nothing else helps.
+    fn drop_runs(&self, state: &mut State, nothing_else_helps: bool) -> usize {
+        let is_much = state.sealed.is_empty() && state.memory_bytes() >= self.terms.heavy_bytes;
+        if !is_much && !nothing_else_helps {
+            return 0;
+        }
+        let half = state.away.as_ref().map_or(0, |away| away.len().div_ceil(2));
+        (0..half).map(|_| self.drop_run(state)).sum()
+    }
+
+    fn drop_run(&self, state: &mut State) -> usize {
+        let Some((last, bytes)) = state.drop_oldest_run() else { return 0 };
+        state.cached_from = state.cached_from.max(last);
+        bytes
+    }
+
     fn drop_front(&self, state: &mut State) -> usize {
         let Some((last, bytes)) = state.drop_front() else { return 0 };
         state.cached_from = state.cached_from.max(last);
@@ -135,23 +175,41 @@ impl State {
 
     /// Moves `cached_from` into the oldest block, up to the first message that the bounds keep.
     pub(super) fn trim_front(&mut self, oldest: Millis, keep: &Keep) {
-        let surplus = self.sealed.count().saturating_sub(keep.count);
+        let surplus = self.all().count.saturating_sub(keep.count);
         let Millis(oldest_ms) = oldest;
-        let Some(front) = self.sealed.front() else { return };
-        if self.trimmed == (surplus, oldest_ms) || surplus == 0 && front.first_time_ms() >= oldest_ms {
+        if self.trimmed == (surplus, oldest_ms) {
             return;
         }
+        let run = self.away.as_ref().and_then(|away| away.front()).cloned();
+        let gone = match (&run, self.sealed.front()) {
+            (Some(run), _) => {
+                last_surplus(run.places().map(|it| (it.offset, it.time_ms)), surplus, oldest_ms)
+            }
+            (None, Some(front)) if surplus > 0 || front.first_time_ms() < oldest_ms => {
+                let messages = front.wire();
+                let messages = messages.messages().flatten().map(|it| (it.offset, it.published_at_ms));
+                last_surplus(messages, surplus, oldest_ms)
+            }
+            (None, _) => return,
+        };
         self.trimmed = (surplus, oldest_ms);
-        let messages = front.wire().messages().flatten().zip(0u64..);
-        let gone = messages.take_while(|(m, i)| *i < surplus || m.published_at_ms < oldest_ms).last();
-        if let Some((message, _)) = gone {
-            self.cached_from = self.cached_from.max(message.offset);
+        if let Some(gone) = gone {
+            self.cached_from = self.cached_from.max(gone);
         }
     }
 }
 
+/// The last of these that is too much, or too old.
+fn last_surplus(
+    messages: impl Iterator<Item = (Offset, u64)>,
+    surplus: u64,
+    oldest_ms: u64,
+) -> Option<Offset> {
+    let gone = messages.zip(0u64..).take_while(|((_, time_ms), at)| *at < surplus || *time_ms < oldest_ms);
+    gone.last().map(|((offset, _), _)| offset)
+}
+
 /// Bytes of a tail that are looked at in a round of ageing for what was replaced.
 const LOOKED_AT_BYTES: usize = 64 << 10;
-
 /// An open block of so few bytes counts as part of its topic and not as history.
 pub(super) const SMALL_BYTES: usize = 512;

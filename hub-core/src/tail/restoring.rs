@@ -1,13 +1,18 @@
-//! A topic's tail is filled again with what outlived the hub, message by message in the order in which they came.
+//! A topic's tail is filled again with what outlived the hub: that is gathered message by message in the order in which they
+//! came, and put back at once.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::number::Offset;
 
-use crate::block::{Entry, Open};
-use crate::clock::Millis;
+use crate::block::{Entry, Open, expires_ms};
+use crate::clock::{Millis, NEVER};
 use crate::ledger::Account;
+use crate::record::{OwnRecord, Record};
 use crate::sync::lock;
+use crate::tail::away::{Away, Growing, Place};
 use crate::tail::{State, Tail};
 
 /// How a topic's tail stands, as that is stored.
@@ -21,6 +26,94 @@ pub struct Bounds {
     pub removals_gone: Offset,
 }
 
+/// What outlived the hub of a topic: it is on the disk, and away, but where the latest of each key is kept.
+#[derive(Debug, Default)]
+pub struct Outlived {
+    runs: Vec<Growing>,
+    /// The latest of each key, where these are kept.
+    whole: Option<Whole>,
+    bounds: Bounds,
+}
+
+/// The latest of each key, as they are known so far.
+#[derive(Debug, Default)]
+struct Whole {
+    records: BTreeMap<Offset, OwnRecord>,
+    keys: HashMap<Box<str>, Offset>,
+}
+
+impl Outlived {
+    /// Nothing yet, of a topic that keeps the latest of each key, or all.
+    #[must_use]
+    pub fn new(keeps_latest: bool) -> Self {
+        Self { whole: keeps_latest.then(Whole::default), ..Self::default() }
+    }
+
+    /// Nothing came after this.
+    #[must_use]
+    pub const fn last(&self) -> Offset {
+        self.bounds.last
+    }
+
+    /// How it stood when that was stored.
+    pub fn reach(&mut self, Bounds { gone, last, removals_gone }: Bounds) {
+        self.bounds.removals_gone = self.bounds.removals_gone.max(removals_gone);
+        if self.whole.is_some() {
+            self.bounds.last = self.bounds.last.max(last);
+        } else if last > self.bounds.last {
+            self.end_at(last);
+        }
+        if gone > self.bounds.gone {
+            self.bounds.gone = gone.min(self.bounds.last);
+            let passed = self.runs.iter().take_while(|run| run.last() <= gone).count();
+            self.runs.drain(..passed);
+        }
+    }
+
+    /// The next message, behind `prev`. Where something between is not here, what came before is given up: a tail has no holes.
+    pub fn take(&mut self, prev: Offset, record: &Record<'_>) {
+        let offset = record.offset;
+        if offset <= self.bounds.last {
+            return;
+        }
+        if let Some(whole) = &mut self.whole {
+            // Others were left out in between, or replaced.
+            whole.take(record);
+            self.bounds.last = offset;
+            return;
+        }
+        if prev > self.bounds.last {
+            self.end_at(prev);
+        }
+        let bytes = record.len() + HEAD_BYTES;
+        if self.runs.last().is_none_or(|run| run.is_long(bytes)) {
+            self.runs.push(Growing::default());
+        }
+        let time_ms = record.published_at.0;
+        let place = Place { offset, time_ms, expires_ms: expires_ms(record.ext, time_ms) };
+        if let Some(run) = self.runs.last_mut() {
+            run.add(place, bytes);
+        }
+        self.bounds.last = offset;
+    }
+
+    /// Nothing is kept, and everything up to there is gone.
+    fn end_at(&mut self, last: Offset) {
+        self.runs = Vec::new();
+        (self.bounds.last, self.bounds.gone) = (last, last);
+    }
+}
+
+impl Whole {
+    fn take(&mut self, record: &Record<'_>) {
+        let attributes = Attributes::take(record.ext).unwrap_or_default();
+        if let Some(before) = self.keys.insert((*attributes.key).into(), record.offset) {
+            self.records.remove(&before);
+        }
+        self.records.insert(record.offset, (*record).into());
+    }
+}
+
 impl Tail {
     /// What is gone, and the last that became visible, as they stand.
     #[must_use]
@@ -29,58 +122,55 @@ impl Tail {
         Bounds { gone: state.cached_from, last: state.last, removals_gone: state.removals_gone() }
     }
 
-    /// A message that outlived the hub, behind `prev`. Where something between is not here, what came before is given up:
-    /// a tail has no holes. `true` if that has made it heavy.
+    /// What outlived the hub is there again, but for what is kept no longer; `account` answers for it. What the tail has
+    /// of the same name by another number was gone before that came. `true` if that has made it heavy.
     #[must_use]
-    pub fn restore(&self, now: Millis, prev: Offset, entry: &Entry<'_>, account: &Arc<Account>) -> bool {
+    pub fn restore(&self, now: Millis, outlived: Outlived, account: &Arc<Account>) -> bool {
+        let Outlived { runs, whole, bounds } = outlived;
         let mut state = lock(&self.state);
-        if entry.offset <= state.last {
-            return false;
-        }
-        // Of the latest of each key others were left out in between, or replaced.
-        if prev > state.last && !self.keeps_latest() {
-            state.end_at(prev);
-        }
-        let is_old = entry.head.published_at_ms < self.oldest(now).0;
-        if is_old && state.open.is_none() && state.sealed.is_empty() {
-            state.end_at(entry.offset);
-            return false;
-        }
-        if state.open_bytes() + entry.len() > self.terms.keep.block_bytes {
-            self.seal(&mut state);
+        let (gone_before, last_before) = (state.cached_from, state.last);
+        state.end_at(last_before);
+        state.restore_removals(bounds.removals_gone);
+        (state.cached_from, state.last) = (bounds.gone.max(gone_before), bounds.last.max(last_before));
+        state.link = state.last;
+        let mut away = Away::default();
+        runs.into_iter().for_each(|run| away.push(Arc::new(run.end(account))));
+        state.away = (!away.is_empty()).then(|| Box::new(away));
+        if let Some(Whole { records, .. }) = whole {
+            self.fill(now, &mut state, &records, account);
         }
         self.drop_old(&mut state, now);
-        self.drop_due(&mut state, now);
-        self.take_latest(&mut state, entry, account);
-        let prev = state.link;
-        state
-            .open
-            .get_or_insert_with(|| Box::new(Open::new(account, self.kind())))
-            .append(prev, entry, account);
-        (state.last, state.link) = (entry.offset, entry.offset);
         self.becomes_heavy(&mut state)
     }
 
-    /// How it stood when that was stored: everything up to `gone` is gone, and nothing came after `last`.
-    pub fn restore_bounds(&self, bounds: Bounds) {
-        let Bounds { gone, last, removals_gone } = bounds;
-        let mut state = lock(&self.state);
-        if last > state.last && self.keeps_latest() {
-            state.last = last;
-        } else if last > state.last {
-            state.end_at(last);
+    /// Takes the latest of each key, one after another, as if they came now.
+    fn fill(
+        &self,
+        now: Millis,
+        state: &mut State,
+        records: &BTreeMap<Offset, OwnRecord>,
+        account: &Arc<Account>,
+    ) {
+        state.link = state.cached_from;
+        for (offset, record) in records.range(state.cached_from.next()..) {
+            let record = record.record();
+            if record.published_at < self.oldest(now) && state.open.is_none() && state.sealed.is_empty() {
+                state.cached_from = *offset;
+                continue;
+            }
+            if state.open_bytes() + record.len() > self.terms.keep.block_bytes {
+                self.seal(state);
+            }
+            let (head, payload) = (record.head(), record.payload);
+            let entry = Entry { offset: *offset, head, stale_at: NEVER, topic: None, payload };
+            self.take_latest(state, &entry, account);
+            let prev = state.link;
+            state
+                .open
+                .get_or_insert_with(|| Box::new(Open::new(account, self.kind())))
+                .append(prev, &entry, account);
+            state.link = *offset;
         }
-        state.restore_removals(removals_gone);
-        if gone <= state.cached_from {
-            return;
-        }
-        while state.sealed.front().is_some_and(|front| front.last <= gone) {
-            state.drop_front();
-        }
-        if state.sealed.is_empty() && gone >= state.last {
-            state.discard_open();
-        }
-        state.cached_from = gone.min(state.last);
     }
 }
 
@@ -88,7 +178,11 @@ impl State {
     /// Nothing is kept, and everything up to there is gone.
     fn end_at(&mut self, last: Offset) {
         self.discard_open();
+        self.away = None;
         while self.sealed.drop_front().is_some() {}
         (self.last, self.link, self.cached_from) = (last, last, last);
     }
 }
+
+/// What a message takes in a block besides its own bytes, about.
+const HEAD_BYTES: usize = 12;

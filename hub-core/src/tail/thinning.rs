@@ -11,6 +11,12 @@ impl Tail {
     /// Drops messages whose time to live is over. A pattern's tail lets go of all up to there instead: its topics have what
     /// is left.
     pub(super) fn drop_expired(&self, state: &mut State, now: Millis) {
+        if let Some(away) = &mut state.away {
+            away.drop_expired(self.terms.calendar.at(now).0);
+            if away.is_empty() {
+                state.away = None;
+            }
+        }
         // What has gathered begins behind the newest block as that is now.
         if state.open.is_some() || matches!(self.source, Source::Pattern(_)) {
             return;
@@ -28,7 +34,8 @@ impl Tail {
 
     /// Lets a topic go of which nothing is left though no bound took it: cursors of long ago are then told of a gap.
     pub(super) fn forget_emptied(&self, state: &mut State, now: Millis) {
-        if state.open.is_some() || !state.sealed.is_empty() || state.cached_from == state.last {
+        let holds_some = state.open.is_some() || !state.sealed.is_empty() || state.away.is_some();
+        if holds_some || state.cached_from == state.last {
             state.emptied_at = NEVER;
             return;
         }

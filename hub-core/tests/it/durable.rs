@@ -24,7 +24,7 @@ use tidewire_protocol::position::Start;
 
 use crate::rig::{ALL, Heard, Hub, after, hello, keep_all, limits, messages, open_as, publish_on, rule};
 
-/// Commits that are stored, each with its number.
+/// Commits that are stored, each with its number, and the number of the next.
 #[derive(Default)]
 pub struct Disk {
     commits: Vec<(u64, Vec<u8>)>,
@@ -35,7 +35,7 @@ pub struct Disk {
 pub struct Lasting {
     pub hub: Hub,
     pub committer: Committer,
-    disk: Disk,
+    next: u64,
     restored: Restored,
     told_since: u64,
 }
@@ -44,18 +44,15 @@ impl Disk {
     /// Starts a hub over it.
     fn start(mut self, now: Millis, limits: Limits, rules: Vec<TopicRule>) -> Lasting {
         self.next += 1;
-        let mut found = Found::default();
-        self.commits.iter().for_each(|(number, body)| found.see(*number, body));
+        let mut found = Found::new(&rules);
+        self.commits.iter().for_each(|(number, body)| found.see(*number, body).unwrap());
         let epoch = found.epoch(&[], Epoch(7));
         let mut hub = Hub::with_disk(limits, rules, epoch);
         hub.now = hub.now.max(now);
-        let mut restoring = hub.topics.restore(0, hub.now, &found);
-        for (number, body) in &self.commits {
-            restoring.take(*number, body).unwrap();
-        }
-        let (restored, _) = restoring.end();
+        let restored = hub.topics.restore(0, hub.now, found);
         let committer = Committer::new(0, [1; 32], vec![], self.next);
-        let mut lasting = Lasting { hub, committer, disk: self, restored, told_since: 0 };
+        hub.commits = self.commits;
+        let mut lasting = Lasting { hub, committer, next: self.next, restored, told_since: 0 };
         lasting.store();
         lasting
     }
@@ -69,7 +66,7 @@ impl Lasting {
     /// Takes a commit that is not stored yet.
     pub fn take(&mut self) -> Option<Vec<u8>> {
         let mut body = Vec::new();
-        self.committer.take(&self.hub.topics, self.disk.next, &mut body).then_some(body)
+        self.committer.take(&self.hub.topics, self.next, &mut body).then_some(body)
     }
 
     /// Stores all that waits.
@@ -81,18 +78,18 @@ impl Lasting {
     }
 
     fn land(&mut self, body: Vec<u8>) {
-        self.disk.commits.push((self.disk.next, body));
-        self.disk.next += 1;
+        self.hub.commits.push((self.next, body));
+        self.next += 1;
         let (_, told_since) = self.committer.stored(&self.hub.topics);
         if let Some(since) = told_since {
-            assert!(since <= self.disk.next);
+            assert!(since <= self.next);
             self.told_since = since;
         }
     }
 
     /// All is told anew, from the next commit on.
     pub fn tell_anew(&mut self) {
-        self.committer.tell_anew(self.disk.next);
+        self.committer.tell_anew(self.next);
         self.store();
     }
 
@@ -105,7 +102,7 @@ impl Lasting {
         };
         let (mut before, mut after) = (0, 0);
         let told_since = self.told_since;
-        for (_, body) in self.disk.commits.iter_mut().filter(|(number, _)| *number < told_since) {
+        for (_, body) in self.hub.commits.iter_mut().filter(|(number, _)| *number < told_since) {
             let mut tidied = Vec::new();
             tidy(body, &mut tidied, needs).unwrap();
             (before, after) = (before + body.len(), after + tidied.len());
@@ -122,13 +119,18 @@ impl Lasting {
     /// The same by other rules.
     pub fn restart_with(self, rules: Vec<TopicRule>) -> Self {
         let limits = Limits::clone(self.hub.topics.limits());
-        self.disk.start(self.hub.now, limits, rules)
+        let now = self.hub.now;
+        self.into_disk().start(now, limits, rules)
+    }
+
+    fn into_disk(self) -> Disk {
+        Disk { commits: self.hub.commits, next: self.next }
     }
 
     /// The hub ends, messages are put behind what its log has, and another hub is started over that. Tells where they are.
     pub fn import(mut self, messages: &[(&str, u64, &'static [u8])]) -> (Self, Vec<Put>) {
         let mut importing = Importing::default();
-        self.disk.commits.iter().for_each(|(number, body)| importing.see(*number, body).unwrap());
+        self.hub.commits.iter().for_each(|(number, body)| importing.see(*number, body).unwrap());
         let mut body = Vec::new();
         let mut scribe = Scribe::new(&mut body);
         importing.begin(&mut scribe, State { epoch: Epoch(7), ..State::default() }, &[]);
@@ -142,8 +144,8 @@ impl Lasting {
             importing.put(&mut scribe, &TopicName::parse(topic).unwrap(), &record)
         };
         let places = messages.iter().map(&mut put).collect();
-        self.disk.commits.push((self.disk.next, body));
-        self.disk.next += 1;
+        self.hub.commits.push((self.next, body));
+        self.next += 1;
         (self.restart(), places)
     }
 
@@ -311,7 +313,7 @@ fn what_found_no_room_may_be_sent_again_and_names_are_told_anew() {
     let id = lasting.client("a");
     lasting.hub.publish(id, 1, b"m");
     assert!(lasting.take().is_some());
-    lasting.committer.not_stored(&lasting.hub.topics, lasting.disk.next);
+    lasting.committer.not_stored(&lasting.hub.topics, lasting.next);
     lasting.committer.set_takes(&lasting.hub.topics, Takes::NoMessages);
     lasting.hub.work();
     assert_eq!(lasting.hub.heard(id), [Heard::Refused(1, Code::NotStored)]);
@@ -342,8 +344,8 @@ fn what_is_in_doubt_is_told_neither_way_and_the_log_takes_nothing_more() {
     assert_eq!(lasting.hub.heard(id), [Heard::Refused(3, Code::NotStored)], "room on the disk mends nothing");
     assert_eq!(lasting.hub.kept("a"), 1, "reads go on");
     // It was on the disk after all.
-    lasting.disk.commits.push((lasting.disk.next, body));
-    lasting.disk.next += 1;
+    lasting.hub.commits.push((lasting.next, body));
+    lasting.next += 1;
     let mut lasting = lasting.restart();
     let id = lasting.client("a");
     lasting.hub.say(id, &[on(2, b"m"), on(3, b"m")]);
@@ -380,11 +382,11 @@ fn names_that_went_are_remembered_over_a_start_and_those_that_nobody_told_of_aga
     assert_eq!(lasting.hub.topics.metrics().topics.value(), 0, "it went");
     // Twice: the second time nothing but what was told anew says so.
     for _ in 0..2 {
-        let (now, mut disk) = (lasting.hub.now, lasting.disk);
+        let (now, mut disk) = (lasting.hub.now, lasting.into_disk());
         let told_from = disk.commits.len();
         disk.next += 1;
         lasting = disk.start(now, Limits::default(), vec![rule(">", age)]);
-        lasting.disk.commits.drain(..told_from);
+        lasting.hub.commits.drain(..told_from);
         let id = lasting.hub.client(3);
         lasting.hub.subscribe(id, "a.b", after(0), WhenSlow::CatchUp);
         let heard = lasting.hub.heard(id);
@@ -408,10 +410,10 @@ fn a_name_that_came_back_and_has_nothing_stored_is_told_as_one_that_went() {
     lasting.hub.publish(id, 2, b"n");
     assert_eq!(lasting.hub.heard(id), [Heard::Refused(2, Code::NotStored)]);
     assert_eq!(lasting.hub.topics.metrics().topics.value(), 1, "it came back");
-    lasting.committer.tell_anew(lasting.disk.next);
+    lasting.committer.tell_anew(lasting.next);
     lasting.store();
     // Nothing but what was told anew says how far it had gone.
-    let (now, mut disk) = (lasting.hub.now, lasting.disk);
+    let (now, mut disk) = (lasting.hub.now, lasting.into_disk());
     disk.commits.drain(..disk.commits.len() - 1);
     lasting = disk.start(now, Limits::default(), vec![rule(">", age)]);
     let id = lasting.hub.client(3);

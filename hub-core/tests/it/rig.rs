@@ -59,6 +59,8 @@ pub struct Hub {
     pub now: Millis,
     /// What is asked without a connection.
     pub calls: Calls<usize>,
+    /// Commits that are stored, each with its number.
+    pub commits: Vec<(u64, Vec<u8>)>,
 }
 
 /// Another shard of a hub, and its sockets.
@@ -137,7 +139,7 @@ impl Hub {
             .map(|(index, inbox)| Shard::new(now, index, Arc::clone(&topics), inbox))
             .collect();
         let shard = shards.remove(0);
-        (Self { topics, shard, sockets: Sockets::default(), now, calls }, shards)
+        (Self { topics, shard, sockets: Sockets::default(), now, calls, commits: Vec::new() }, shards)
     }
 
     pub fn connect(&mut self, dialect: Dialect) -> ConnectionId {
@@ -197,7 +199,18 @@ impl Hub {
     }
 
     pub fn work(&mut self) {
-        while self.shard.turn(self.now, &mut self.sockets) || self.topics.read_on(self.now) {}
+        while self.shard.turn(self.now, &mut self.sockets)
+            || self.topics.read_on(self.now)
+            || self.fetch_one()
+        {}
+    }
+
+    /// Reads something from the disk that somebody waits for.
+    pub fn fetch_one(&mut self) -> bool {
+        let Some(mut fetching) = self.topics.reads().next_fetch() else { return false };
+        self.commits.iter().for_each(|(_, body)| fetching.fetch.see(body));
+        self.topics.reads().fetched(fetching);
+        true
     }
 
     /// Lets the socket take so many more bytes.

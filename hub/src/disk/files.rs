@@ -80,6 +80,14 @@ impl Files {
         self.drive.read_at(&self.path(segment), bytes, at)
     }
 
+    /// How long a segment is, with room that was taken ahead.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn bytes_of(&self, segment: SegmentNumber) -> io::Result<u64> {
+        fs::metadata(self.path(segment)).map(|metadata| metadata.len())
+    }
+
     /// What a segment stands for, if it is merged and its header says so.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use axum::http::header::{ACCEPT, HeaderMap, HeaderValue};
 use axum::response::Response;
 use serde::Serialize;
 use tidewire_hub_core::access::caller::Right;
-use tidewire_hub_core::reading::job::PageRead;
+use tidewire_hub_core::reading::question::PageRead;
 use tidewire_protocol::block::blocks_of_page;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::json;

@@ -14,7 +14,7 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::Unwelcome;
 use tidewire_hub_core::ledger::Account;
 use tidewire_hub_core::letter::Inbox;
-use tidewire_hub_core::reading::job::PageRead;
+use tidewire_hub_core::reading::question::PageRead;
 use tidewire_hub_core::session::telling::Refusal;
 use tidewire_hub_core::topics::Topics;
 use tidewire_protocol::code::Code;

@@ -3,12 +3,13 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::log::rows::reading::Unreadable;
+use tidewire_hub_core::names::directory::TopicRule;
 use tidewire_hub_core::topics::Topics;
 use tidewire_hub_core::topics::durable::Committer;
 use tidewire_hub_core::topics::found::Found;
@@ -19,11 +20,12 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::disk::files::Files;
+use crate::disk::finding::Finder;
 use crate::disk::opening::{OpenError, Opening, Sizes};
-use crate::reactor::FatalEnd;
 use crate::reactor::logs::DISK_LOG;
 use crate::reactor::storing::Storing;
 use crate::reactor::writer::Writer;
+use crate::reactor::{FatalEnd, lend};
 
 /// A directory that was read, before there is a hub.
 #[derive(Debug)]
@@ -83,10 +85,18 @@ pub struct Measured {
 
 impl Opened {
     /// Takes a directory, and reads it once.
-    pub(super) fn read(directory: &Path) -> Result<Self, StorageError> {
+    pub(super) fn read(directory: &Path, rules: &[TopicRule]) -> Result<Self, StorageError> {
         let mut opening = Opening::open(directory, Sizes::default())?;
-        let mut found = Found::default();
-        let report = opening.scan(|_, frame| found.see(frame.number.0, frame.body))?;
+        let mut found = Found::new(rules);
+        let mut unreadable = None;
+        let report = opening.scan(|_, frame| {
+            if unreadable.is_none() {
+                unreadable = found.see(frame.number.0, frame.body).err();
+            }
+        })?;
+        if let Some(unreadable) = unreadable {
+            return Err(unreadable.into());
+        }
         let fresh = Epoch(getrandom::u64().map_err(io::Error::other)?);
         let losses = report.losses();
         let epoch = if report.wants_identity() { fresh } else { found.epoch(&losses, fresh) };
@@ -114,18 +124,8 @@ impl Opened {
 
     /// Puts back what it held, and starts to store.
     pub(super) fn start(self, topics: &Arc<Topics>, now: Millis) -> Result<Storage, StorageError> {
-        let Self { mut opening, found, losses, secret, .. } = self;
-        let mut restoring = topics.restore(DISK_LOG, now, &found);
-        let mut unreadable = None;
-        opening.scan(|_, frame| {
-            if unreadable.is_none() {
-                unreadable = restoring.take(frame.number.0, frame.body).err();
-            }
-        })?;
-        if let Some(unreadable) = unreadable {
-            return Err(unreadable.into());
-        }
-        let (Restored { topics: count, messages, windows, left }, _) = restoring.end();
+        let Self { opening, found, losses, secret, .. } = self;
+        let Restored { topics: count, messages, windows, left } = topics.restore(DISK_LOG, now, found);
         if left > 0 {
             warn!(
                 target: "storage",
@@ -151,10 +151,31 @@ impl Opened {
             writer.run(&woken);
             std::mem::forget(fatal);
         })?;
+        let finder = Mutex::new(Finder::new(files.clone()));
+        let reads = Arc::clone(topics);
+        // Its own, so that reads of what is in memory do not wait for the disk.
+        lend("finder", |waker| topics.reads().on_fetch(waker), move || find_one(&reads, &finder))?;
         let storage = Storage { state, wake, files };
         storage.wake();
         Ok(storage)
     }
+}
+
+/// Reads something from the disk that somebody waits for; whether there was anything.
+fn find_one(topics: &Topics, finder: &Mutex<Finder>) -> bool {
+    let Some(mut fetching) = topics.reads().next_fetch() else { return false };
+    let mut finder = finder.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut tries = 0;
+    while let Err(error) = finder.find(&mut fetching.fetch) {
+        tries += 1;
+        if tries == TRIES {
+            warn!(target: "storage", "some history cannot be read, so that a gap is told: {error}");
+            break;
+        }
+        thread::sleep(PAUSE);
+    }
+    topics.reads().fetched(fetching);
+    true
 }
 
 impl Storage {
@@ -193,5 +214,9 @@ impl Storage {
     }
 }
 
+/// So often history is tried to be read where the system says no, which it may do for want of open files,
+const TRIES: u32 = 5;
+/// and so long after each.
+const PAUSE: Duration = Duration::from_millis(200);
 /// So long the hub waits for what is being stored when it ends.
 const CLOSE_TIME: Duration = Duration::from_secs(10);

@@ -39,6 +39,7 @@ pub mod sources;
 mod travel;
 
 mod engines;
+pub(crate) mod fetching;
 pub mod storing;
 
 pub mod actor;
@@ -242,6 +243,7 @@ impl World {
             Event::Room => self.room_again(),
             Event::Failed => self.stop_failed(),
             Event::Read => self.read_on(),
+            Event::Fetch => self.fetch_on(),
             Event::Sweep => self.sweep(),
             Event::Suspend(actor) => self.tell(actor, Input::Suspend),
             Event::Online(actor) => self.online_again(actor),
@@ -266,7 +268,8 @@ impl World {
     /// What every step may have left: mail for shards, bytes on links, messages for the oracle.
     fn after_step(&mut self) {
         let Some(hub) = &mut self.hub else { return };
-        hub.listen(self.now, &mut self.oracle);
+        let disk = self.storing.as_ref().map(|storing| &storing.disk);
+        hub.listen(self.now, disk, &mut self.oracle);
         if hub.misused {
             self.oracle.object("a shard used a connection that it had let go of");
         }
@@ -278,6 +281,7 @@ impl World {
             self.plan_down(link);
         }
         self.plan_read();
+        self.plan_fetch();
         self.plan_answers();
         self.plan_checks();
         self.plan_storing();

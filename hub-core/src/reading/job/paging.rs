@@ -7,8 +7,9 @@ use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::clock::Millis;
 use crate::reading::gather::{Found, Search};
-use crate::reading::job::{Answer, Ask, Hub, Job, Stage};
+use crate::reading::job::{Hub, Job, Stage};
 use crate::reading::merge::{Form, Merge, Part};
+use crate::reading::question::{Answer, Ask};
 use crate::reading::start::asked_place;
 
 impl Job {
@@ -49,22 +50,31 @@ impl Job {
         self.stage = Stage::Searching(log, found, search);
     }
 
-    /// Adds what a log has to the page.
-    pub(super) fn read_page(&mut self, now: Millis, hub: &Hub<'_>, form: &Form<'_>, merge: &mut Merge) {
-        let Ask::Page { start, bytes_max, .. } = &self.ask else { return };
-        let place = hub.logs[usize::from(form.log)].position(merge.cursor());
+    /// Adds what a log has to the page. Whether some of that has to be read from the disk first.
+    pub(super) fn read_page(
+        &mut self,
+        now: Millis,
+        hub: &Hub<'_>,
+        form: &Form<'_>,
+        merge: &mut Merge,
+    ) -> bool {
+        let Ask::Page { start, bytes_max, .. } = &self.ask else { return false };
+        let place = hub.logs[usize::from(form.log)].position(merge.begun_at());
         let ends_below = matches!(start, Start::Before { .. });
         let room = bytes_max.saturating_sub(self.page.blocks.len());
         let is_full = !ends_below && !self.page.blocks.is_empty() && room == 0;
         // What lies below a place was weighed, and comes whole.
         let form = Form { bytes_max: if ends_below { usize::MAX } else { room }, ..*form };
         let mut part = Part { upto: merge.cursor(), ..Part::default() };
-        let len = self.page.blocks.len();
+        let len = self.page_len as usize;
         let mut scratch = Vec::new();
         if !is_full {
             part = merge.read(now, &form);
         }
         loop {
+            if part.is_away {
+                return true;
+            }
             for block in &part.blocks {
                 put_on_page(&block.wire(), &mut scratch, &mut self.page.blocks);
             }
@@ -74,11 +84,12 @@ impl Job {
                     let from = if ends_below { place.offset } else { part.upto };
                     if !self.lose(place, from.next(), lost.min(merge.upto())) {
                         self.page.blocks.truncate(len);
-                        return if ends_below {
-                            self.stay_where_asked(hub, form.log)
+                        if ends_below {
+                            self.stay_where_asked(hub, form.log);
                         } else {
-                            self.stay(place)
-                        };
+                            self.stay(place);
+                        }
+                        return false;
                     }
                 }
                 None if ends_below && has_some && !part.done => {}
@@ -90,6 +101,7 @@ impl Job {
         self.page.upto.push(Position { offset: part.upto, ..place });
         self.page.more |= if ends_below { place.offset.0 > 0 } else { !part.done };
         self.stage = Stage::Next;
+        false
     }
 
     /// Tells that messages from here on were lost while the page was read; `false` if it tells a gap of another log.

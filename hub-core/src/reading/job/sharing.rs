@@ -8,7 +8,8 @@ use tidewire_protocol::position::Start;
 use crate::clock::Millis;
 use crate::mutant::{self, Mutant};
 use crate::reading::gather::{Found, STEP_NAMES};
-use crate::reading::job::{Answer, Ask, Hub, Job, Stage};
+use crate::reading::job::{Hub, Job, Stage};
+use crate::reading::question::{Answer, Ask};
 use crate::reading::start::below;
 
 /// A search for the time from which on there are so many: halves the span with each round through the topics.
@@ -81,7 +82,7 @@ impl Sharing {
         while let Some(found) = logs.get(self.at.0).filter(|_| left > 0) {
             let rest = &found.topics[self.at.1..];
             let some = &rest[..rest.len().min(left)];
-            for tail in some.iter().map(|held| &held.topic.tail).filter(|tail| tail.readable()) {
+            for tail in some.iter().map(|held| &held.tail).filter(|tail| tail.readable()) {
                 let before = tail.older_than(now, time);
                 self.counted[self.at.0] += tail.held_between(now, before, found.upto).count;
             }

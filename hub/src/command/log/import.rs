@@ -102,12 +102,12 @@ impl Log {
     fn open(import: &Import) -> anyhow::Result<Self> {
         let refused = |error: OpenError| Failure::Input(error.to_string());
         let mut opening = Opening::open(&import.directory.data_dir, Sizes::default()).map_err(refused)?;
-        let (mut importing, mut found) = (Importing::default(), Found::default());
+        let (mut importing, mut found) = (Importing::default(), Found::new(&[]));
         let mut read = Ok(());
         let found_missing = opening.scan(|_, frame| {
-            found.see(frame.number.0, frame.body);
             if read.is_ok() {
-                read = importing.see(frame.number.0, frame.body);
+                let seen = found.see(frame.number.0, frame.body);
+                read = seen.and_then(|()| importing.see(frame.number.0, frame.body));
             }
         })?;
         read.map_err(|error| Failure::Input(format!("{error}: use the release that wrote it")))?;

@@ -101,12 +101,34 @@ impl Rig {
             model.last = self.last;
             model.kept.insert(self.last, *length);
         }
-        let number = self.store.next().0;
-        self.topics.restore(DISK_LOG, Millis(1), &Found::default()).take(number, &body).unwrap();
+        self.stand();
         let appended = append(&mut self.store, &body).unwrap();
         if appended.begins_segment {
             self.tell_anew();
         }
+    }
+
+    /// The topics stand as the model has them: of each the last message is there.
+    fn stand(&self) {
+        let mut found = Found::new(&[]);
+        for (topic, model) in self.model.iter().enumerate().filter(|(_, model)| model.last > 0) {
+            let (mut body, number, gone) = (Vec::new(), topic as u64 + 1, Offset(model.gone));
+            let mut scribe = Scribe::new(&mut body);
+            scribe.topic(&TopicRow {
+                number,
+                name: &format!("t.{topic}"),
+                gone,
+                last: gone,
+                removals_gone: Offset(0),
+            });
+            if model.last > model.gone {
+                let record =
+                    Record { offset: Offset(model.last), content: Content::Binary, ..Record::default() };
+                scribe.message(&MessageRow { topic: number, prev: gone, numbered: None, record });
+            }
+            found.see(number, &body).unwrap();
+        }
+        self.topics.restore(DISK_LOG, Millis(1), found);
     }
 
     /// Tells how all topics stand.
@@ -132,12 +154,12 @@ impl Rig {
             let (offset, _) = model.kept.pop_first().unwrap();
             model.gone = offset;
         }
+        self.stand();
         let stored = self.topics.stored_topics(DISK_LOG);
+        let model = &self.model[topic];
         if let Some(topic) = stored.get(&(topic as u64 + 1)).and_then(Weak::upgrade) {
             let (gone, last) = (Offset(model.gone), Offset(model.last));
-            let bounds = Bounds { gone, last, removals_gone: Offset(0) };
-            topic.tail.restore_bounds(bounds);
-            assert_eq!(topic.tail.stored_bounds(), bounds);
+            assert_eq!(topic.tail.stored_bounds(), Bounds { gone, last, removals_gone: Offset(0) });
         }
     }
 
@@ -164,13 +186,9 @@ impl Rig {
         check_directory(&log, &model);
         let (store, ..) = log.start();
         let topics = empty_topics();
-        let (commits, mut found) = (read(&log, &store), Found::default());
-        commits.iter().for_each(|(number, body)| found.see(*number, body));
-        let mut opening = topics.restore(DISK_LOG, Millis(1), &found);
-        for (number, body) in commits {
-            opening.take(number, &body).unwrap();
-        }
-        let _ = opening.end();
+        let (commits, mut found) = (read(&log, &store), Found::new(&[]));
+        commits.iter().for_each(|(number, body)| found.see(*number, body).unwrap());
+        topics.restore(DISK_LOG, Millis(1), found);
         for (number, topic) in topics.stored_topics(DISK_LOG) {
             let model = &model[usize::try_from(number).unwrap() - 1];
             let Bounds { gone, last, .. } = topic.upgrade().unwrap().tail.stored_bounds();

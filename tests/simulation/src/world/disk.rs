@@ -11,9 +11,16 @@ use tidewire_hub_core::frames::{
 };
 use tidewire_hub_core::log::rows::Row;
 use tidewire_hub_core::log::rows::reading::Rows;
+use tidewire_hub_core::mutant::{Mutant, active};
+use tidewire_hub_core::names::directory::TopicRule;
+use tidewire_hub_core::reading::fetch::Fetch;
 use tidewire_hub_core::topics::found::Found as State;
 
+use tidewire_protocol::number::Offset;
+
 use crate::random::Random;
+
+mod merging;
 
 /// What outlives every hub of a world.
 #[derive(Debug)]
@@ -42,6 +49,8 @@ struct Segment {
     last: CommitNumber,
     /// The highest offset of each topic's messages.
     reach: BTreeMap<String, u64>,
+    /// The lowest and the highest offset of all.
+    span: Option<(u64, u64)>,
 }
 
 /// The last commit that was answered, as the file says that, and as the disk has it for sure.
@@ -72,12 +81,17 @@ pub struct Found {
 }
 
 impl Found {
-    /// What the commits say of the log as a whole.
+    /// What the commits say of the log. Tells which could not be read, if one could not.
     #[must_use]
-    pub fn state(&self) -> State {
-        let mut state = State::default();
-        self.commits.iter().for_each(|(number, body)| state.see(number.0, body));
-        state
+    pub fn state(&self, rules: &[TopicRule]) -> (State, Option<CommitNumber>) {
+        let (mut state, mut misread) = (State::new(rules), None);
+        for (number, body) in &self.commits {
+            // Whoever takes what is cut as far as it goes finds nothing odd in where it ends.
+            if state.see(number.0, body).is_err() && !active(Mutant::CommitTakenInPart) {
+                misread.get_or_insert(*number);
+            }
+        }
+        (state, misread)
     }
 }
 
@@ -126,7 +140,7 @@ impl Disk {
                         }
                         (is_first, is_damaged) = (false, false);
                         (last, segment.last) = (frame.number, frame.number);
-                        note(&mut self.names, &mut segment.reach, frame.body);
+                        note(&mut self.names, &mut segment.reach, &mut segment.span, frame.body);
                         if self.written.get(&frame.number) != Some(&digest(frame.body)) {
                             found.misread.get_or_insert(frame.number);
                         }
@@ -221,7 +235,7 @@ impl Disk {
         let Self { segments, names, newest, .. } = self;
         if let Some(newest) = segments.get_mut(newest) {
             newest.last = self.next;
-            note(names, &mut newest.reach, body);
+            note(names, &mut newest.reach, &mut newest.span, body);
         }
         self.head.said = self.next;
         self.next = self.next.next();
@@ -265,6 +279,34 @@ impl Disk {
         self.is_damaged = true;
     }
 
+    /// The segments as they are at a moment.
+    #[must_use]
+    pub fn list(&self) -> Vec<SegmentNumber> {
+        self.segments.keys().copied().collect()
+    }
+
+    /// Whether a segment is worth to be read for what is still missing.
+    #[must_use]
+    pub fn may_have(&self, segment: SegmentNumber, fetch: &Fetch) -> bool {
+        let span = self.segments.get(&segment).and_then(|segment| segment.span);
+        span.is_some_and(|(first, last)| {
+            fetch.next_missing(Offset(first)).is_some_and(|missing| missing.0 <= last)
+        })
+    }
+
+    /// Takes what is wanted of one segment, if that is still there.
+    pub fn read(&self, segment: SegmentNumber, fetch: &mut Fetch) {
+        if !self.may_have(segment, fetch) {
+            return;
+        }
+        let bytes = self.segments.get(&segment).map_or(&[][..], |segment| &segment.bytes);
+        for item in Scan::new(self.directory, segment, bytes, CommitNumber(0)) {
+            if let Item::Frame(frame) = item {
+                fetch.see(frame.body);
+            }
+        }
+    }
+
     /// Segments that end before a commit from which on all that stands is told, and all of whose messages are gone.
     pub fn needless(&self, since: u64, gone: impl Fn(&str) -> u64) -> Vec<SegmentNumber> {
         let is_gone = |segment: &Segment| segment.reach.iter().all(|(topic, last)| gone(topic) >= *last);
@@ -300,11 +342,19 @@ fn loss(last: CommitNumber, next: CommitNumber) -> Option<u64> {
 }
 
 /// Notes which messages a commit holds.
-fn note(names: &mut BTreeMap<u64, String>, reach: &mut BTreeMap<String, u64>, body: &[u8]) {
+fn note(
+    names: &mut BTreeMap<u64, String>,
+    reach: &mut BTreeMap<String, u64>,
+    span: &mut Option<(u64, u64)>,
+    body: &[u8],
+) {
     for row in Rows::new(body).flatten() {
         match row {
             Row::Topic(topic) => _ = names.insert(topic.number, topic.name.to_owned()),
             Row::Message(message) => {
+                let offset = message.record.offset.0;
+                let (first, last) = span.unwrap_or((offset, offset));
+                *span = Some((first.min(offset), last.max(offset)));
                 let name = names.get(&message.topic).cloned().unwrap_or_default();
                 let last = reach.entry(name).or_default();
                 *last = message.record.offset.0.max(*last);

@@ -47,6 +47,8 @@ pub(crate) enum Event {
     Failed,
     /// A step of a read of many topics.
     Read,
+    /// A step of a read from a disk.
+    Fetch,
     /// Topics of the ear's part are aged, and memory is looked at.
     Sweep,
     /// A client is told to be quiet.

@@ -8,12 +8,12 @@ use tidewire_hub_core::access::caller::{Caller, Right};
 use tidewire_hub_core::calls::Calls;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::dialect::Dialect;
-use tidewire_hub_core::frames::CommitNumber;
 use tidewire_hub_core::ledger::{Account, AccountKey, Kind};
 use tidewire_hub_core::letter::{Inbox, Mail};
 use tidewire_hub_core::log::engine::{Disk as Commits, Engine, Simulated};
 use tidewire_hub_core::names::follow::Followed;
-use tidewire_hub_core::reading::job::{Answer, Ask, More};
+use tidewire_hub_core::reading::fetch::Fetch;
+use tidewire_hub_core::reading::question::{Answer, Ask, More, Whose};
 use tidewire_hub_core::shard::Shard;
 use tidewire_hub_core::shard::listening::Listening;
 use tidewire_hub_core::shard::wire::ConnectionId;
@@ -27,6 +27,7 @@ use crate::names::everything;
 use crate::oracle::Oracle;
 use crate::setup::Setup;
 use crate::world::callers::CallIndex;
+use crate::world::disk::Disk;
 use crate::world::hub::lasting::Durable;
 use crate::world::link::{Link, LinkId, Sockets};
 
@@ -46,6 +47,8 @@ pub struct Hub {
     checks_wait: Arc<AtomicBool>,
     /// What the reader's thread would be woken for.
     read_waits: Arc<AtomicBool>,
+    /// What the thread that reads the disk would be woken for.
+    fetch_waits: Arc<AtomicBool>,
     late_log: u8,
     is_late: bool,
     durable: Option<u8>,
@@ -90,7 +93,7 @@ impl Seat {
 }
 
 impl Hub {
-    /// Starts a hub, at a time of the steady clock and of the system's. Tells which commit could not be read, if one could not.
+    /// Starts a hub, at a time of the steady clock and of the system's.
     ///
     /// # Panics
     /// If the limits leave no room for one pattern.
@@ -99,8 +102,8 @@ impl Hub {
         (now, system): (u64, u64),
         setup: &Setup,
         epochs: &[Epoch],
-        durable: Option<Durable<'_>>,
-    ) -> (Self, Option<CommitNumber>) {
+        lasting: Option<Durable>,
+    ) -> Self {
         let inbox = || Arc::new(Inbox::new(Box::new(|| {})));
         let inboxes: Vec<_> = (0..setup.shards + 2).map(|_| inbox()).collect();
         let log = |(index, epoch): (u8, &Epoch)| {
@@ -115,14 +118,15 @@ impl Hub {
         let logs = (0..).zip(epochs).map(log).collect();
         let topics = Arc::new(Topics::with_logs(setup.hub.clone(), logs, inboxes.clone()));
         topics.calendar().follow(Millis(now), Millis(system));
-        let misread = durable.and_then(|durable| durable.restore(now, &topics));
-        let read_waits = Arc::new(AtomicBool::new(false));
-        let wakes = Arc::clone(&read_waits);
-        topics.reads().on_work(Box::new(move || wakes.store(true, Ordering::Relaxed)));
-        let checks_wait = Arc::new(AtomicBool::new(false));
+        if let Some(lasting) = lasting {
+            lasting.restore(now, &topics);
+        }
+        let (read_waits, fetch_waits) = (Arc::default(), Arc::default());
+        topics.reads().on_work(setting(&read_waits));
+        topics.reads().on_fetch(setting(&fetch_waits));
+        let checks_wait = Arc::default();
         if setup.tokens_ms > 0 {
-            let wakes = Arc::clone(&checks_wait);
-            topics.credentials().on_work(Box::new(move || wakes.store(true, Ordering::Relaxed)));
+            topics.credentials().on_work(setting(&checks_wait));
         }
         let seat = |(index, inbox): (usize, &Arc<Inbox>)| Seat {
             shard: Shard::new(Millis(now), index, Arc::clone(&topics), Arc::clone(inbox)),
@@ -148,20 +152,20 @@ impl Hub {
         let inbox = Arc::clone(&inboxes[index]);
         let ear = Ear { index, inbox, account, followed, tails };
         let (late_log, is_late, durable) = (setup.late_log, setup.late_engine, setup.durable);
-        let hub = Self {
+        Self {
             topics,
             seats,
             calls,
             ear,
             checks_wait,
             read_waits,
+            fetch_waits,
             late_log,
             is_late,
             durable,
             touched: Vec::new(),
             misused: false,
-        };
-        (hub, misread)
+        }
     }
 
     /// It goes with all that it has. Tells what is still counted then, which nothing holds.
@@ -259,17 +263,17 @@ impl Hub {
     }
 
     /// Tells the oracle what has become visible since the last look.
-    pub fn listen(&mut self, now: u64, oracle: &mut Oracle) {
+    pub fn listen(&mut self, now: u64, disk: Option<&Disk>, oracle: &mut Oracle) {
         if !self.ear.inbox.has_mail() {
             return;
         }
         self.ear.inbox.take(&mut Mail::default());
         for log in 0..self.ear.tails.len() {
-            self.listen_to(now, log, oracle);
+            self.listen_to(now, log, disk, oracle);
         }
     }
 
-    fn listen_to(&mut self, now: u64, log: usize, oracle: &mut Oracle) {
+    fn listen_to(&mut self, now: u64, log: usize, disk: Option<&Disk>, oracle: &mut Oracle) {
         let (tail, cursor) = &self.ear.tails[log];
         let cursor = *cursor;
         tail.marks.of(self.ear.index).take();
@@ -278,7 +282,7 @@ impl Hub {
         let taken_ms = self.taken_ms(now, log);
         let beginning = blocks.first().map_or(end, |block| block.prev);
         if beginning > cursor {
-            self.read_back(now, log, beginning, oracle);
+            self.read_back(now, log, disk, beginning, oracle);
         }
         for block in &blocks {
             for message in block.wire().messages().flatten().filter(|message| message.offset > cursor) {
@@ -302,10 +306,12 @@ impl Hub {
     }
 
     /// The pattern's tail has dropped some before the look: what the topics still have is read from there.
-    fn read_back(&self, now: u64, log: usize, upto: Offset, oracle: &mut Oracle) {
+    fn read_back(&self, now: u64, log: usize, disk: Option<&Disk>, upto: Offset, oracle: &mut Oracle) {
         let taken_ms = self.taken_ms(now, log);
         let cursor = self.ear.tails[log].1;
-        self.read_through(now, log, (cursor, upto), |message| oracle.shown(now, log, taken_ms, message));
+        self.read_through(now, log, disk, (cursor, upto), |message| {
+            oracle.shown(now, log, taken_ms, message)
+        });
     }
 
     /// What the topics of a log have between two places.
@@ -313,6 +319,7 @@ impl Hub {
         &self,
         now: u64,
         log: usize,
+        disk: Option<&Disk>,
         (mut cursor, upto): (Offset, Offset),
         mut visit: impl FnMut(&Message<'_>),
     ) {
@@ -320,8 +327,13 @@ impl Hub {
         loop {
             let followed = Arc::clone(&self.ear.followed);
             let told = Offset(u64::MAX);
-            let more = More { followed, log: log as u8, cursor, told, bare_from: Offset(0), merge };
-            let answer = self.topics.read_at_once(Millis(now), &self.ear.account, Ask::More(more));
+            let whose = Whose::Pattern(followed);
+            let more = More { whose, log: log as u8, cursor, told, bare_from: Offset(0), merge };
+            let fetch = |wanted: &mut Fetch| {
+                let Some(disk) = disk else { return };
+                disk.list().into_iter().for_each(|segment| disk.read(segment, wanted));
+            };
+            let answer = self.topics.read_at_once(Millis(now), &self.ear.account, Ask::More(more), fetch);
             let Answer::More { part, merge: rest, .. } = answer else { return };
             for block in &part.blocks {
                 for message in block.wire().messages().flatten().filter(|message| message.offset <= upto) {
@@ -358,4 +370,10 @@ impl Hub {
     pub fn read_waits(&self) -> bool {
         self.read_waits.load(Ordering::Relaxed)
     }
+}
+
+/// Sets a flag whenever it is called.
+fn setting(flag: &Arc<AtomicBool>) -> Box<dyn Fn() + Send + Sync> {
+    let flag = Arc::clone(flag);
+    Box::new(move || flag.store(true, Ordering::Relaxed))
 }

@@ -1,5 +1,6 @@
 //! A hub starts: with logs of its own, and with what its durable log held. A hub ends.
 
+use tidewire_hub_core::topics::found::Found as State;
 use tidewire_protocol::number::Epoch;
 
 use crate::world::World;
@@ -20,50 +21,54 @@ impl World {
             (0..self.setup.logs).map(|_| Epoch(self.random.number() >> 1 | 1)).collect()
         };
         let found = self.storing.as_mut().map(|storing| (storing.log, storing.disk.open()));
-        if let Some((log, found)) = &found {
+        let rules = &self.setup.hub.rules;
+        let found = found.map(|(log, found)| (log, found.state(rules), found));
+        if let Some((log, (state, misread), found)) = &found {
             let fresh = Epoch(self.random.number() >> 1 | 1);
-            epochs[usize::from(*log)] = found.state().epoch(&found.losses, fresh);
+            epochs[usize::from(*log)] = state.epoch(&found.losses, fresh);
+            if let Some(misread) = misread {
+                self.oracle.object(format_args!("commit {misread} cannot be read"));
+            }
         }
         self.setup.hub.boot = self.storing.as_ref().map_or(0, |storing| storing.disk.boot);
         self.oracle.begin_life(&epochs);
         self.note(|| format!("hub starts, epochs {epochs:?}"));
-        let found = found.map(|(_, found)| found);
-        self.hub = Some(self.make_hub(&epochs, found.as_ref()));
+        let (state, found) = found.map(|(_, (state, _), found)| (state, found)).unzip();
+        let had_state = state.as_ref().is_some_and(|state| state.state.is_some());
+        let losses = found.as_ref().map(|found: &Found| found.losses.clone());
+        self.hub = Some(self.make_hub(&epochs, state.zip(losses)));
         self.forget_revocations();
         let is_kept = self.setup.durable.is_some();
         self.oracle.time.begin_life(self.now, is_kept);
         if let Some(found) = found {
-            self.check_restored(&former, &found);
+            self.check_restored(&former, &found, had_state);
         }
         self.compare_clocks();
     }
 
-    fn make_hub(&mut self, epochs: &[Epoch], found: Option<&Found>) -> Hub {
+    fn make_hub(&mut self, epochs: &[Epoch], found: Option<(State, Vec<u64>)>) -> Hub {
         let system = self.now.saturating_add_signed(self.oracle.time.ahead_ms);
-        let durable = self.storing.as_mut().zip(found).map(|(storing, found)| {
-            let wakes = storing.begin(found.losses.clone());
-            Durable { log: storing.log, found, wakes }
+        let durable = self.storing.as_mut().zip(found).map(|(storing, (state, losses))| Durable {
+            log: storing.log,
+            state,
+            wakes: storing.begin(losses),
         });
-        let (hub, misread) = Hub::start((self.now, system), &self.setup, epochs, durable);
-        if let Some(misread) = misread {
-            self.oracle.object(format_args!("commit {misread} cannot be read"));
-        }
-        hub
+        Hub::start((self.now, system), &self.setup, epochs, durable)
     }
 
     /// What the durable log holds is held against what was visible.
-    fn check_restored(&mut self, former: &[usize], found: &Found) {
+    fn check_restored(&mut self, former: &[usize], found: &Found, had_state: bool) {
         let (Some(hub), Some(storing)) = (&self.hub, &self.storing) else { return };
         let log = usize::from(storing.log);
         let former = former.get(log).copied();
         let is_kept = former == Some(self.oracle.living(log));
-        if !is_kept && found.state().state.is_some() && !storing.disk.is_damaged {
+        if !is_kept && had_state && !storing.disk.is_damaged {
             self.oracle.object("a durable log that has lost nothing begins as another one");
         }
         if let Some(misread) = found.misread {
             self.oracle.object(format_args!("commit {misread} is not read as it was written"));
         }
-        let held = hub.held(self.now, log);
+        let held = hub.held(self.now, log, Some(&storing.disk));
         let stand = hub.stand(self.now, storing.log);
         let before = self.stand.take().unwrap_or_default();
         let visible = hub.topics.log(storing.log).visible();
@@ -77,6 +82,9 @@ impl World {
     /// The hub goes; what it counted as held goes with it.
     pub fn end_hub(&mut self) {
         self.stand = self.hub.as_ref().zip(self.setup.durable).map(|(hub, log)| hub.stand(self.now, log));
+        if let Some(storing) = &mut self.storing {
+            storing.look = None;
+        }
         let held = self.hub.take().map(Hub::end).unwrap_or_default();
         if !held.is_empty() {
             self.oracle.object(format_args!("the hub has gone, and still counts {held:?}"));

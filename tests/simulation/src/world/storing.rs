@@ -4,17 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::log::engine::Takes;
 use tidewire_hub_core::topics::durable::Committer;
-use tidewire_protocol::name::{Selector, TopicName};
-use tidewire_protocol::position::Start;
 
 use crate::random::Random;
 use crate::setup::Setup;
 use crate::world::World;
 use crate::world::disk::{Crash, Disk};
 use crate::world::event::Event;
+use crate::world::fetching::Look;
 
 /// Whoever has the disk.
 #[derive(Debug)]
@@ -30,6 +28,9 @@ pub struct Storing {
     work: Work,
     wakes: Arc<AtomicBool>,
     is_due: bool,
+    /// A read of it that is under way.
+    pub(crate) look: Option<Look>,
+    pub(crate) fetch_due: bool,
     is_full: bool,
     /// A sync failed: nothing more is stored until the hub is started again.
     pub(crate) has_failed: bool,
@@ -71,6 +72,8 @@ impl Storing {
             work: Work::Take,
             wakes: Arc::default(),
             is_due: false,
+            look: None,
+            fetch_due: false,
             is_full: false,
             has_failed: false,
             is_held: false,
@@ -243,18 +246,8 @@ impl World {
         if more {
             storing.wakes.store(true, Ordering::Relaxed);
         }
-        let Some(since) = since else { return };
-        let now = Millis(self.now);
-        let gone = |topic: &str| {
-            let page = TopicName::parse(topic)
-                .ok()
-                .and_then(|name| hub.topics.page(now, &Selector::Topic(name), &Start::Earliest, 1));
-            page.and_then(|page| page.after.first().map(|place| place.offset.0)).unwrap_or_default()
-        };
-        for segment in storing.disk.needless(since, gone) {
-            if storing.random.one_in(2) {
-                storing.disk.delete(segment);
-            }
+        if let Some(since) = since {
+            self.tidy_some(since);
         }
     }
 

@@ -4,8 +4,6 @@
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::names::directory::Retention;
-use tidewire_protocol::name::{Selector, TopicName};
-use tidewire_protocol::position::Start;
 
 use crate::names::{NAMES, TOPICS};
 use crate::setup::ROOMY_BYTES;
@@ -16,6 +14,7 @@ impl World {
     pub(super) fn sweep(&mut self) {
         self.after(5_000, Event::Sweep);
         self.compare_clocks();
+        self.evict_some();
         let Some(hub) = &self.hub else { return };
         hub.sweep(self.now);
         let held = hub.topics.ledger().held(Kind::Messages) as u64;
@@ -48,14 +47,12 @@ impl World {
         if self.setup.hub.limits.node_bytes_max < ROOMY_BYTES {
             return;
         }
-        let Ok(name) = TopicName::parse(NAMES[topic]) else { return };
-        let page = hub.topics.page(Millis(self.now), &Selector::Topic(name), &Start::Earliest, 1);
-        let Some(place) = page.and_then(|page| page.after.first().copied()) else { return };
+        let gone = hub.gone_of(self.now, NAMES[topic]);
         let log = &self.oracle.logs[self.oracle.living(usize::from(self.oracle.log_of[topic]))];
         let mut records = log.by_selector[topic].iter().map(|index| log.records[*index as usize]);
         let is_young = |taken_ms: u64| taken_ms + age_ms >= self.now;
         let young = records.find(|record| record.taken_ms.is_some_and(is_young));
-        if let Some(young) = young.filter(|young| young.offset <= place.offset.0) {
+        if let Some(young) = young.filter(|young| young.offset <= gone) {
             self.oracle.object(format_args!("gone before {age_ms} ms had passed: {young:?} at {}", self.now));
         }
     }

@@ -8,7 +8,7 @@ use tidewire_hub_core::calls::CallId;
 use tidewire_hub_core::calls::asking::Asked;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::Unwelcome;
-use tidewire_hub_core::reading::job::PageRead;
+use tidewire_hub_core::reading::question::PageRead;
 use tidewire_protocol::block::blocks_of_page;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::name::Selector;
@@ -41,6 +41,8 @@ struct Wait {
     since: Option<u64>,
     /// What it waits for now.
     listening: Option<CallId>,
+    /// When it waited no more: what comes is read then, and may be on a disk.
+    until: Option<u64>,
 }
 
 impl World {
@@ -83,7 +85,7 @@ impl World {
             )
         });
         let sought = Sought { selector, start, visible: Vec::new() };
-        let wait = wait_ms.map(|patience_ms| Wait { patience_ms, since: None, listening: None });
+        let wait = wait_ms.map(|patience_ms| Wait { patience_ms, since: None, listening: None, until: None });
         self.begin_call(caller, Of::Read(Reading { sought, granted: None, wait }))
     }
 
@@ -150,6 +152,8 @@ impl World {
         let now = self.now;
         let Some(Reading { sought, wait, .. }) = self.reading(call) else { return };
         let (selector, waits_since) = (sought.selector, wait.and_then(|wait| wait.since).unwrap_or(now));
+        // What it reads then may be on a disk.
+        let waits_until = wait.and_then(|wait| wait.until).unwrap_or(now);
         let since = match unwelcome {
             Unwelcome::Token(_) => self.calls[call].token.map(|token| self.tokens[token].ends_at()),
             Unwelcome::Code(Code::Forbidden) if self.is_hidden(call, selector) => Some(waits_since),
@@ -159,7 +163,7 @@ impl World {
         if since.is_none_or(|since| since > now) {
             self.oracle.object(format_args!("call {call} may not read: {unwelcome:?}"));
         }
-        if since.is_some_and(|since| since.max(waits_since) + RULES_MS < now) {
+        if since.is_some_and(|since| since.max(waits_since) + RULES_MS < waits_until) {
             self.oracle
                 .object(format_args!("call {call} waited on for what is closed to it since {since:?}"));
         }
@@ -207,8 +211,8 @@ impl World {
         if is_closed || self.token_of_call_has_ended(call) {
             self.oracle.object(format_args!("call {call} is told a page of what is closed"));
         }
-        if let Some(since) = wait.and_then(|wait| wait.since) {
-            self.check_wait(call, since, &page);
+        if let Some(Wait { since: Some(since), until: Some(until), .. }) = wait {
+            self.check_wait(call, (since, until), &page);
         }
         let done = match &sought.start {
             Start::Before { positions, .. } => {
@@ -232,10 +236,10 @@ impl World {
     }
 
     /// Whoever waited is told of a message soon after it came.
-    fn check_wait(&mut self, call: usize, since: u64, page: &Page) {
+    fn check_wait(&mut self, call: usize, (since, until): (u64, u64), page: &Page) {
         let Some((epoch, offset, _)) = page.messages.first() else { return };
         let record = self.oracle.log(*epoch).and_then(|log| self.oracle.logs[log].record(*offset));
-        if let Some(record) = record.filter(|it| it.shown_ms.max(since) + NEWS_MS < self.now) {
+        if let Some(record) = record.filter(|it| it.shown_ms.max(since) + NEWS_MS < until) {
             self.oracle.object(format_args!("call {call} waited on behind {record:?}, since {since}"));
         }
     }
@@ -266,8 +270,13 @@ impl World {
                 self.ask(call, |hub, _| hub.calls.forget(now, listening));
                 self.refused_by_call(call, unwelcome);
             }
-            Some(Ok((_, Asked::Later(_), Ok(())))) => {
-                self.oracle.object(format_args!("call {call} waits for the page of one topic"));
+            Some(Ok((listening, Asked::Later(page), Ok(())))) => {
+                // There is something, and it is on the disk.
+                self.ask(call, |hub, _| hub.calls.forget(now, page));
+                if let Some(wait) = self.reading(call).and_then(|reading| reading.wait.as_mut()) {
+                    wait.listening = Some(listening);
+                    self.read_at_last(call);
+                }
             }
             Some(Err(code)) => self.oracle.object(format_args!("call {call} cannot wait: {code}")),
             None => {}
@@ -293,7 +302,11 @@ impl World {
     /// It has waited, and reads what there is.
     fn read_at_last(&mut self, call: usize) {
         let now = Millis(self.now);
-        let listening = self.reading(call).and_then(|reading| reading.wait.as_mut()?.listening.take());
+        let waited = self.reading(call).and_then(|reading| reading.wait.as_mut());
+        let listening = waited.and_then(|wait| {
+            wait.until = Some(now.0);
+            wait.listening.take()
+        });
         if let Some(listening) = listening {
             self.ask(call, |hub, _| hub.calls.forget(now, listening));
         }

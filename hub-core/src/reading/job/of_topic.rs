@@ -1,0 +1,259 @@
+//! Reads of one topic: pages, at once where all of them is here; and what comes after a cursor, where that is on the disk only.
+
+use std::sync::Arc;
+
+use tidewire_protocol::block::{Block, put_on_page};
+use tidewire_protocol::code::GapReason;
+use tidewire_protocol::name::Selector;
+use tidewire_protocol::number::{Offset, TailNumber};
+use tidewire_protocol::position::{Gap, Start};
+
+use crate::clock::Millis;
+use crate::ledger::{Account, Charge, Kind};
+use crate::log::Log;
+use crate::mutant::{self, Mutant};
+use crate::reading::gather::Found;
+use crate::reading::job::{Hub, Job, Stage};
+use crate::reading::merge::{Form, Merge, Part};
+use crate::reading::question::{Answer, Ask, More, PageRead, Whose};
+use crate::reading::start::{self, Stand};
+use crate::sync::lock;
+use crate::tail::Tail;
+use crate::tail::reading_back::Back;
+use crate::topic::Topic;
+
+/// A page of a topic.
+#[derive(Debug)]
+pub enum Paged {
+    /// As it is told.
+    Here(PageRead),
+    /// Some of it is on the disk only.
+    Away(Plan),
+}
+
+/// A page of a topic that is to be read.
+#[derive(Debug)]
+pub struct Plan {
+    tail: Arc<Tail>,
+    after: Offset,
+    /// It ends there at the latest.
+    upto: Offset,
+    gap: Option<Gap>,
+    /// Whether there is more, whatever fits; `None` if that is what does not fit.
+    more: Option<bool>,
+    bytes_max: usize,
+}
+
+/// A page of a topic, as it is read.
+#[derive(Debug)]
+pub(super) struct Paging {
+    plan: Plan,
+    log: u8,
+    pub(super) merge: Box<Merge>,
+    blocks: Vec<u8>,
+}
+
+/// A page of a topic of a log, which the hub does not know if there is none: it may have had messages up to some place.
+#[must_use]
+pub fn page(
+    log: &Log,
+    now: Millis,
+    topic: (Option<&Topic>, Offset),
+    start: &Start,
+    bytes_max: usize,
+) -> Paged {
+    match start {
+        Start::Before { .. } => page_below(log, now, topic, start, bytes_max),
+        start => page_from(log, now, topic, start, bytes_max),
+    }
+}
+
+fn page_from(
+    log: &Log,
+    now: Millis,
+    (topic, forgotten): (Option<&Topic>, Offset),
+    start: &Start,
+    bytes_max: usize,
+) -> Paged {
+    let mut stand = start::of_topic(log, now, topic, forgotten, start);
+    let read = |stand: &Stand| Some(topic?.tail.read_after(now, stand.cursor, bytes_max));
+    let mut found = read(&stand);
+    // What went between the two looks would be missing without a word: from where the rest begins it is looked for anew.
+    while let Some(gone) = found.as_ref().map(|found| found.cached_from).filter(|gone| *gone > stand.cursor) {
+        stand.lose(log, gone);
+        found = read(&stand);
+    }
+    let (after, gap) = (stand.cursor, stand.gap);
+    if let (Some(found), Some(topic)) = (&found, topic)
+        && found.is_away
+    {
+        let (tail, upto) = (Arc::clone(&topic.tail), found.last);
+        return Paged::Away(Plan { tail, after, upto, gap, more: None, bytes_max });
+    }
+    let mut page = PageRead { after: vec![log.position(after)], gap, ..PageRead::default() };
+    let mut upto = after;
+    if let Some(found) = found {
+        let mut scratch = Vec::new();
+        for block in &found.blocks {
+            put_on_page(&block.wire(), &mut scratch, &mut page.blocks);
+        }
+        upto = found.blocks.last().map_or(after, |block| block.last);
+        page.more = upto < found.last;
+    }
+    page.upto = vec![log.position(upto)];
+    Paged::Here(page)
+}
+
+/// Whatever its bound in bytes, the page ends where it was asked to: what does not fit are the oldest.
+fn page_below(
+    log: &Log,
+    now: Millis,
+    (topic, forgotten): (Option<&Topic>, Offset),
+    start: &Start,
+    bytes_max: usize,
+) -> Paged {
+    let Start::Before { last, positions } = start else { return Paged::Here(PageRead::default()) };
+    let Some(upto) = start::below(log, positions) else {
+        let begin = vec![log.position(Offset(0))];
+        let is_kept = topic.is_none_or(|topic| topic.tail.readable());
+        let (from, to, reason) = (Offset(1), Offset(0), GapReason::EpochChanged);
+        let gap = is_kept.then_some(Gap { epoch: log.epoch, from, to, reason });
+        return Paged::Here(PageRead { after: begin.clone(), upto: begin, gap, ..PageRead::default() });
+    };
+    let (back, reason) = match topic {
+        None => {
+            let upto = upto.min(log.visible());
+            (Back { upto, gone: forgotten, ..Back::default() }, GapReason::Forgotten)
+        }
+        Some(topic) if topic.tail.readable() => {
+            (topic.tail.read_back(now, upto, *last, bytes_max), GapReason::Retention)
+        }
+        Some(topic) => {
+            let (_, last) = topic.tail.bounds(now);
+            (Back { upto: upto.min(last), ..Back::default() }, GapReason::Retention)
+        }
+    };
+    let (from, to) = (Offset(1), back.gone.min(back.upto));
+    let is_lacking = !back.more && to >= from && !mutant::active(Mutant::GapNotTold);
+    let gap = is_lacking.then_some(Gap { epoch: log.epoch, from, to, reason });
+    if let (true, Some(topic)) = (back.is_away, topic) {
+        let (tail, Back { after, upto, more, .. }) = (Arc::clone(&topic.tail), back);
+        return Paged::Away(Plan { tail, after, upto, gap, more: Some(more), bytes_max: usize::MAX });
+    }
+    let (mut blocks, mut scratch) = (Vec::new(), Vec::new());
+    for block in &back.blocks {
+        put_on_page(&up_to(&block.wire(), back.upto), &mut scratch, &mut blocks);
+    }
+    let (after, upto) = (vec![log.position(back.after)], vec![log.position(back.upto)]);
+    Paged::Here(PageRead { after, upto, gap, blocks, more: back.more })
+}
+
+impl Job {
+    /// A topic is asked about.
+    pub(super) fn begin_of_topic(
+        &mut self,
+        now: Millis,
+        hub: &Hub<'_>,
+        account: &Arc<Account>,
+    ) -> Option<Answer> {
+        match &self.ask {
+            Ask::More(More { whose: Whose::Topic(tail), cursor, log, .. }) => {
+                let (log, cursor, (gone, upto)) = (*log, *cursor, tail.away_bounds(now));
+                if gone > cursor {
+                    let part = Part { upto: cursor, lost: Some(gone), ..Part::default() };
+                    return Some(Answer::More { part, merge: None });
+                }
+                let found = Found::of_topic(tail, gone, upto);
+                let merge = Merge::new(found, cursor, Offset(0), Charge::new(account, Kind::Reading));
+                self.stage = Stage::Placing(log, Stand::resumed(cursor, cursor), Box::new(merge));
+                None
+            }
+            Ask::Page { selector: Selector::Topic(name), start, bytes_max } => {
+                let (index, topic, forgotten) = {
+                    let names = lock(hub.names);
+                    let index = names.log_of(name);
+                    (index, names.find(name).cloned(), names.gone(name, index))
+                };
+                let log = &hub.logs[usize::from(index)];
+                match page(log, now, (topic.as_deref(), forgotten), start, *bytes_max) {
+                    Paged::Here(page) => Some(Answer::Page(page)),
+                    Paged::Away(plan) => {
+                        let found = Found::of_topic(&plan.tail, plan.after, plan.upto);
+                        let charge = Charge::new(account, Kind::Reading);
+                        let mut merge = Box::new(Merge::new(found, plan.after, Offset(0), charge));
+                        merge.place(now);
+                        let paging = Paging { plan, log: index, merge, blocks: Vec::new() };
+                        self.stage = Stage::OfTopic(Box::new(paging));
+                        None
+                    }
+                }
+            }
+            Ask::Start { .. } | Ask::More(_) | Ask::Page { .. } => None,
+        }
+    }
+
+    /// Reads on in a page of a topic.
+    pub(super) fn page_of_topic(
+        &mut self,
+        now: Millis,
+        hub: &Hub<'_>,
+        mut paging: Box<Paging>,
+    ) -> Option<Answer> {
+        let Paging { plan, log, merge, blocks } = &mut *paging;
+        let form = Form {
+            tail: TailNumber(0),
+            log: 0,
+            bytes_max: plan.bytes_max,
+            named: false,
+            block_bytes: hub.limits.block_bytes,
+            account: hub.copies,
+        };
+        let part = merge.read(now, &form);
+        if part.is_away {
+            self.wanted = self.wants(now, hub, *log, merge).map(Box::new);
+            self.stage = Stage::OfTopic(paging);
+            return None;
+        }
+        let mut scratch = Vec::new();
+        for block in &part.blocks {
+            put_on_page(&block.wire(), &mut scratch, blocks);
+        }
+        let ends_below = plan.more.is_some();
+        if part.lost.is_some() && (ends_below || blocks.is_empty()) {
+            // Some of it went meanwhile: it is looked for anew, and told.
+            self.stage = Stage::Begin;
+            return None;
+        }
+        if ends_below && !part.done {
+            self.stage = Stage::OfTopic(paging);
+            return None;
+        }
+        let log = &hub.logs[usize::from(*log)];
+        Some(Answer::Page(PageRead {
+            after: vec![log.position(plan.after)],
+            upto: vec![log.position(part.upto)],
+            gap: plan.gap,
+            blocks: std::mem::take(blocks),
+            more: plan.more.unwrap_or(part.upto < plan.upto),
+        }))
+    }
+}
+
+/// The log that a topic's tail is of.
+pub(super) fn of_tail(tail: &Tail, logs: &[Log]) -> u8 {
+    let place = logs.iter().position(|log| log.epoch == tail.epoch());
+    place.and_then(|place| u8::try_from(place).ok()).unwrap_or(0)
+}
+
+/// The messages of a topic's block up to a place.
+fn up_to<'a>(block: &Block<'a>, upto: Offset) -> Block<'a> {
+    let mut records = block.records();
+    let mut left = records.rest_bytes();
+    while let Some(Ok(record)) = records.next()
+        && record.offset <= upto
+    {
+        left = records.rest_bytes();
+    }
+    let end = block.records.len() - left;
+    Block { records: block.records.get(..end).unwrap_or_default(), ..block.clone() }
+}

@@ -1,0 +1,106 @@
+//! Reads from the disk of a durable log: segments are listed, then read one after another, each a step of its own between which
+//! they may be merged and deleted. What is not found then is looked for anew, as long as there are other segments than before.
+
+use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::frames::SegmentNumber;
+use tidewire_hub_core::mutant::{Mutant, active};
+use tidewire_hub_core::reading::reads::Fetching;
+
+use crate::world::World;
+use crate::world::event::Event;
+
+/// A read under way.
+#[derive(Debug)]
+pub(crate) struct Look {
+    fetching: Fetching,
+    /// The segments as they were when it began.
+    listed: Vec<SegmentNumber>,
+    /// How many of these were read.
+    read: usize,
+}
+
+impl World {
+    /// Plans the next step of such a read, if there is one to be made.
+    pub(crate) fn plan_fetch(&mut self) {
+        let is_calm = self.calm;
+        let Some(storing) = &mut self.storing else { return };
+        let waits = storing.look.is_some() || self.hub.as_ref().is_some_and(|hub| hub.fetch_waits());
+        if storing.fetch_due || !waits {
+            return;
+        }
+        storing.fetch_due = true;
+        let is_late = !is_calm && storing.random.one_in(20);
+        let wait = storing.random.below(if is_late { 1_000 } else { 3 });
+        self.after(wait, Event::Fetch);
+    }
+
+    pub(crate) fn fetch_on(&mut self) {
+        if let Some(storing) = &mut self.storing {
+            storing.fetch_due = false;
+        }
+        // In calm what many asked for is to be done within it.
+        let steps = if self.calm { CALM_STEPS } else { 1 };
+        for _ in 0..steps {
+            if !self.fetch_step() {
+                return;
+            }
+        }
+    }
+
+    /// One step; `false` if there is none to make.
+    fn fetch_step(&mut self) -> bool {
+        let (Some(storing), Some(hub)) = (&mut self.storing, &self.hub) else { return false };
+        let Some(mut look) = storing.look.take() else {
+            let listed = storing.disk.list();
+            storing.look = hub.next_fetch().map(|fetching| Look { fetching, listed, read: 0 });
+            return storing.look.is_some();
+        };
+        let rest = &look.listed[look.read..];
+        let next = rest.iter().position(|segment| storing.disk.may_have(*segment, &look.fetching.fetch));
+        if let Some(next) = next {
+            storing.disk.read(rest[next], &mut look.fetching.fetch);
+            look.read += next + 1;
+            storing.look = Some(look);
+            return true;
+        }
+        let listed = storing.disk.list();
+        let is_anew = look.fetching.fetch.missing().is_some() && listed != look.listed;
+        if is_anew && !active(Mutant::SegmentsListedOnce) {
+            storing.look = Some(Look { listed, read: 0, ..look });
+            return true;
+        }
+        hub.topics.reads().fetched(look.fetching);
+        true
+    }
+
+    /// Memory lets go of some of what durable topics hold, as if there were no room.
+    pub(crate) fn evict_some(&mut self) {
+        let (Some(storing), Some(hub)) = (&mut self.storing, &self.hub) else { return };
+        for topic in hub.topics.stored_topics(storing.log).into_values() {
+            if let Some(topic) = topic.upgrade().filter(|_| storing.random.one_in(2)) {
+                topic.tail.shrink(Millis(self.now));
+            }
+        }
+    }
+
+    /// Segments of which little is needed are merged, and those of which nothing is, deleted.
+    pub(crate) fn tidy_some(&mut self, since: u64) {
+        let (Some(storing), Some(hub)) = (&mut self.storing, &self.hub) else { return };
+        let topics = hub.stored();
+        let gone =
+            |topic: &str| topics.get(topic).map_or(u64::MAX, |topic| topic.tail.stored_bounds().gone.0);
+        for segment in storing.disk.needless(since, gone) {
+            if storing.random.one_in(2) {
+                storing.disk.delete(segment);
+            }
+        }
+        if storing.random.one_in(2) {
+            storing.disk.merge(since, &mut storing.random, |topic, record| {
+                topics.get(topic).is_some_and(|topic| topic.tail.needs(record.offset, record.ext, false))
+            });
+        }
+    }
+}
+
+/// Steps at once in calm.
+const CALM_STEPS: usize = 256;
