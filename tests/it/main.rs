@@ -10,6 +10,7 @@ mod acme;
 mod activation;
 mod admin;
 mod attributes;
+mod beyond_memory;
 mod claims;
 mod command_attributes;
 mod command_line;
