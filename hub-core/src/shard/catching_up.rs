@@ -95,6 +95,12 @@ impl Audiences {
             }
             _ => {}
         }
+        if found.blocks.is_empty() && found.last > cursor {
+            // What came there has expired, or was replaced: nobody is owed it any more.
+            self.progress(connection, &subscription, found.last, topics);
+            connection.lagging.push_front(tail);
+            return Step::Go(0);
+        }
         if found.blocks.is_empty() {
             self.make_live(&subscription);
             connection.forget_read(&subscription);

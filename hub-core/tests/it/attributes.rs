@@ -4,10 +4,10 @@ use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::attributes::{Attributes, HEADERS_BYTES_MAX, Headers};
-use tidewire_protocol::client_frame::{ClientFrame, Publish, Send, Terms};
+use tidewire_protocol::client_frame::{ClientFrame, History, Publish, Send, Terms};
 use tidewire_protocol::code::{Code, Durability, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
-use tidewire_protocol::number::{Handle, Seq};
+use tidewire_protocol::number::{Handle, Request, Seq};
 use tidewire_protocol::position::Start;
 
 use crate::durable::Lasting;
@@ -271,4 +271,34 @@ fn what_expires_while_the_hub_is_down_has_expired() {
     let mut lasting = lasting.restart();
     assert_eq!(offsets(&mut lasting.hub, "a.b", Start::Earliest), (vec![2], false));
     assert_eq!(offsets(&mut lasting.hub, "a.*", after(1)), (vec![2], false));
+}
+
+/// Whoever goes on behind what has expired is told that nothing is left there, by a page and by a subscription.
+#[test]
+fn who_comes_to_what_has_expired_at_the_end_is_at_the_end() {
+    for kept in [0, 3] {
+        let mut hub = Hub::new(limits(|limits| limits.block_bytes = 40), keep_all());
+        let writer = hub.client(1);
+        hub.open(writer, "a.b");
+        (1..=kept).for_each(|seq| hub.say(writer, &[lasting_for(seq, 0)]));
+        (kept + 1..=kept + 5).for_each(|seq| hub.say(writer, &[lasting_for(seq, 10)]));
+        hub.heard(writer);
+        hub.now = hub.now.plus(10);
+        let reader = hub.client(2);
+        let frame = History { request: Request(4), name: "a.b".into(), from: Start::Earliest, bytes_max: 0 };
+        hub.say(reader, &[ClientFrame::History(frame)]);
+        let close = |code| panic!("closed with {code}");
+        let page = hub.heard_as(reader, close, |frame| match frame {
+            HubFrame::Page(page) => (page.more, page.upto[0].offset.0),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(page, [(false, kept + 5)]);
+        hub.subscribe(reader, "a.b", Start::Earliest, WhenSlow::CatchUp);
+        let upto = hub.heard_as(reader, close, |frame| match frame {
+            HubFrame::Progress(progress) => (true, progress.upto.0),
+            _ => (false, 0),
+        });
+        assert_eq!(upto.last(), Some(&(true, kept + 5)));
+        assert_eq!(offsets(&mut hub, "a.b", after(kept + 5)), (vec![], false));
+    }
 }

@@ -97,8 +97,13 @@ fn page_from(
         for block in &found.blocks {
             put_on_page(&block.wire(), &mut scratch, &mut page.blocks);
         }
-        upto = found.blocks.last().map_or(after, |block| block.last);
-        page.more = upto < found.last;
+        // Where nothing is left behind the last of them, what came there has expired, or was replaced.
+        let taken: u64 = found.blocks.iter().map(|block| block.size() as u64).sum();
+        page.more = taken < found.behind_bytes;
+        upto = match found.blocks.last() {
+            Some(block) if page.more => block.last,
+            _ => found.last.max(after),
+        };
     }
     page.upto = vec![log.position(upto)];
     Paged::Here(page)
