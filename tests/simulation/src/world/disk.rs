@@ -279,10 +279,11 @@ impl Disk {
         self.is_damaged = true;
     }
 
-    /// The segments as they are at a moment.
+    /// The segments as they are at a moment, the newest first: whoever reads them so misses what is merged into one that he has
+    /// read already.
     #[must_use]
     pub fn list(&self) -> Vec<SegmentNumber> {
-        self.segments.keys().copied().collect()
+        self.segments.keys().rev().copied().collect()
     }
 
     /// Whether a segment is worth to be read for what is still missing.
