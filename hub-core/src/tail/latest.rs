@@ -81,6 +81,14 @@ impl Tail {
         stands.then_some(known.offset)
     }
 
+    /// Whether a key had a message that is not forgotten yet.
+    #[must_use]
+    pub fn knows(&self, key: &str) -> bool {
+        let state = lock(&self.state);
+        let knows = |latest: &Latest| latest.keys.contains_key(key) || latest.staged_of(key).is_some();
+        state.latest.as_deref().is_some_and(knows)
+    }
+
     /// A message that was given a time is numbered, and will be seen later.
     pub fn stage(&self, offset: Offset, published_at: Millis, ext: &[u8]) {
         if !self.keeps_latest() {
@@ -114,6 +122,7 @@ impl Tail {
         let attributes = Attributes::take(ext).unwrap_or_default();
         let known = state.latest.as_ref().and_then(|latest| latest.keys.get(&*attributes.key));
         match known {
+            _ if attributes.key.is_empty() => false,
             Some(known) => known.offset <= offset,
             // A value that it removed may be left somewhere, and must not come back.
             None => attributes.remove && !is_oldest,
@@ -169,7 +178,7 @@ impl Tail {
         latest.hand = last.last;
         let bytes_max = if is_cold { self.terms.keep.block_bytes } else { 0 };
         let form = Form { tail: self.number, log: self.log, bytes_max };
-        let link = sealed.thin(places, form, |record| latest.stays(record, oldest_ms));
+        let link = sealed.thin(places, form, |_| true, |record| latest.stays(record, oldest_ms));
         state.link = link.unwrap_or(state.link);
     }
 
@@ -189,7 +198,7 @@ impl Tail {
         }
         let bytes_max = if is_cold { self.terms.keep.block_bytes } else { 0 };
         let form = Form { tail: self.number, log: self.log, bytes_max };
-        let link = sealed.thin(places, form, |record| latest.stays(record, 0));
+        let link = sealed.thin(places, form, |_| true, |record| latest.stays(record, 0));
         state.link = link.unwrap_or(state.link);
     }
 
@@ -243,6 +252,11 @@ impl Latest {
         if !self.staged.is_empty() {
             self.staged.remove(&(Box::from(key), entry.offset));
         }
+        // Of a time when the topic kept others: nobody could ever replace it.
+        if key.is_empty() {
+            self.replaced += 1;
+            return;
+        }
         let published_ms = entry.head.published_at_ms;
         let ends_ms = ends_ms(published_ms, attributes.ttl_ms);
         let mut known = Known {
@@ -282,14 +296,6 @@ impl Latest {
         true
     }
 
-    /// Whether a message is to stay though its time to live is over: until its key is removed, what it replaced would stand again
-    /// if that is still there.
-    pub(super) fn covers(&self, record: &wire::Record<'_>) -> bool {
-        let attributes = Attributes::take(record.ext).unwrap_or_default();
-        let is_latest = |known: &Known| known.offset == record.offset;
-        self.replaced > 0 && self.keys.get(&*attributes.key).is_some_and(is_latest)
-    }
-
     /// A message goes: it is the latest of its key no more.
     pub(super) fn forget(&mut self, record: &wire::Record<'_>) {
         let attributes = Attributes::take(record.ext).unwrap_or_default();
@@ -298,6 +304,9 @@ impl Latest {
             self.replaced = self.replaced.saturating_sub(1);
         } else if let Some(known) = self.keys.remove(key) {
             self.let_go(&known);
+            if self.keys.len() * 4 < self.keys.capacity() {
+                self.keys.shrink_to(self.keys.len() * 2);
+            }
         }
     }
 
@@ -330,5 +339,5 @@ const fn ends_ms(published_ms: u64, ttl_ms: u64) -> u64 {
 const STEPS_AT_ONCE: usize = 4;
 /// What stands before a payload, about.
 const HEAD_BYTES: usize = 16;
-/// What a key takes besides its bytes, about.
-const KNOWN_BYTES: usize = size_of::<Known>() + 48;
+/// What a key takes besides its bytes, about: a map is half empty when it has grown.
+const KNOWN_BYTES: usize = 2 * size_of::<(Box<str>, Known)>() + 16;

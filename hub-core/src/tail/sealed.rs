@@ -208,13 +208,16 @@ impl Sealed {
         (from..from + count, from < cold)
     }
 
-    /// The places of blocks with messages that have expired by a time that messages are given, each to the one behind it.
-    pub fn expired(&self, given_ms: u64) -> Vec<usize> {
+    /// The places from the first to the last block with messages that have expired by a time that messages are given, of some
+    /// such blocks: where very many end at once the others wait for the next look.
+    pub fn expired(&self, given_ms: u64) -> Option<Range<usize>> {
         if given_ms < self.expires_ms {
-            return Vec::new();
+            return None;
         }
         let all = self.held.iter().enumerate();
-        all.filter(|(_, held)| held.block.expires_ms <= given_ms).map(|(place, _)| place).collect()
+        let mut places = all.filter(|(_, held)| held.block.expires_ms <= given_ms).map(|(place, _)| place);
+        let first = places.next()?;
+        Some(first..places.take(EXPIRED_AT_ONCE - 1).last().unwrap_or(first) + 1)
     }
 
     /// How many blocks from the front are stale, or have messages that have expired by the time that is given now, or lie before
@@ -295,6 +298,8 @@ impl Sealed {
     }
 }
 
+/// Blocks of which expired messages are taken out at once: bounds how long whoever publishes waits for that.
+const EXPIRED_AT_ONCE: usize = 2_048;
 /// So many blocks tell whose a tail is,
 const BLOCKS_ASKED: usize = 64;
 /// and so many shares of each.

@@ -1,8 +1,6 @@
 //! Messages that nobody is owed any more go out of the middle of a topic's tail.
 
-use tidewire_protocol::block::Record;
-
-use crate::block::has_expired;
+use crate::block::{Block, has_expired};
 use crate::clock::{Millis, NEVER};
 use crate::tail::sealed::thinning::Form;
 use crate::tail::{Source, State, Tail};
@@ -17,18 +15,17 @@ impl Tail {
                 state.away = None;
             }
         }
-        // What has gathered begins behind the newest block as that is now.
-        if state.open.is_some() || matches!(self.source, Source::Pattern(_)) {
+        // What has gathered begins behind the newest block as that is now. A key whose value has expired is removed, for all to
+        // hear: until then what it replaced would stand again.
+        if state.open.is_some() || self.keeps_latest() || matches!(self.source, Source::Pattern(_)) {
             return;
         }
         let given_ms = self.terms.calendar.at(now).0;
         let form = Form { tail: self.number, log: self.log, bytes_max: 0 };
-        // From behind, since places before one stay where they are.
-        let State { sealed, latest, link, .. } = state;
-        for place in sealed.expired(given_ms).into_iter().rev() {
-            let covers = |record: &Record<'_>| latest.as_ref().is_some_and(|latest| latest.covers(record));
-            let stays = |record: &Record<'_>| !has_expired(record, given_ms) || covers(record);
-            *link = sealed.thin(place..place + 1, form, stays).unwrap_or(*link);
+        if let Some(places) = state.sealed.expired(given_ms) {
+            let is_meant = |block: &Block| block.expires_ms <= given_ms;
+            let link = state.sealed.thin(places, form, is_meant, |record| !has_expired(record, given_ms));
+            state.link = link.unwrap_or(state.link);
         }
     }
 

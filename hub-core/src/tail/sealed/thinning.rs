@@ -8,7 +8,7 @@ use tidewire_protocol::block::Record;
 use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::{Block, Open};
-use crate::tail::sealed::{Held, Sealed, Totals};
+use crate::tail::sealed::{Held, Sealed};
 
 /// How blocks are written.
 #[derive(Debug, Clone, Copy)]
@@ -31,12 +31,13 @@ struct Writing {
 }
 
 impl Sealed {
-    /// Writes some blocks anew without the messages that do not stay, and the one behind them if it has to begin further
+    /// Writes some blocks, those that are meant, anew without the messages that do not stay, and the one behind them if it has to begin further
     /// back. Tells the offset of the last message that is left, if they were the newest.
     pub fn thin(
         &mut self,
         places: Range<usize>,
         form: Form,
+        is_meant: impl Fn(&Block) -> bool,
         mut stays: impl FnMut(&Record<'_>) -> bool,
     ) -> Option<Offset> {
         let link = self.held.get(places.start)?.block.prev;
@@ -45,9 +46,9 @@ impl Sealed {
         let mut kept = Vec::new();
         while let Some(held) = self.held.get(end) {
             kept.clear();
-            if end < places.end {
+            if end < places.end && is_meant(&held.block) {
                 kept.extend(held.block.wire().records().flatten().map(|record| stays(&record)));
-            } else if held.block.prev == writing.link {
+            } else if end >= places.end && held.block.prev == writing.link {
                 break;
             } else {
                 kept.resize(held.block.count as usize, true);
@@ -67,18 +68,30 @@ impl Sealed {
         } else {
             self.settled = self.settled.min(from);
         }
-        let unknown = Totals::default();
-        self.held.drain(places);
-        for (place, block) in (from..).zip(blocks) {
-            self.held.insert(place, Held { block, upto: unknown });
+        let old = self.held.range(places.clone());
+        // Only where the first that expires is among them another may be the first.
+        let had_first = old.clone().any(|held| held.block.expires_ms <= self.expires_ms);
+        let before = self.before(from);
+        let (was, mut upto) = (self.before(places.end), before);
+        let mut new = Vec::with_capacity(count);
+        for block in blocks {
+            upto.count += u64::from(block.count);
+            upto.bytes += block.size() as u64;
+            self.expires_ms = self.expires_ms.min(block.expires_ms);
+            new.push(Held { block, upto });
         }
-        let mut upto = self.before(from);
-        for held in self.held.range_mut(from..) {
-            upto.count += u64::from(held.block.count);
-            upto.bytes += held.block.size() as u64;
-            held.upto = upto;
+        let behind = self.held.split_off(places.end);
+        self.held.truncate(from);
+        self.held.extend(new);
+        self.held.extend(behind);
+        // Whatever lies behind lies so much nearer to the front, or further off: a block that begins further back is longer.
+        for held in self.held.range_mut(from + count..) {
+            held.upto.count = upto.count + (held.upto.count - was.count);
+            held.upto.bytes = upto.bytes + (held.upto.bytes - was.bytes);
         }
-        self.expires_ms = self.held.iter().map(|held| held.block.expires_ms).min().unwrap_or(u64::MAX);
+        if had_first {
+            self.expires_ms = self.held.iter().map(|held| held.block.expires_ms).min().unwrap_or(u64::MAX);
+        }
         if self.held.is_empty() {
             self.held.shrink_to_fit();
         }
