@@ -30,7 +30,10 @@ impl Topics {
             }
         }
         let generations: Vec<u64> = self.logs.iter().map(Log::generation).collect();
-        let (mut unneeded, mut removals) = (Vec::new(), REMOVED_AT_ONCE);
+        let maps = topics.iter().filter(|topic| topic.tail.keeps_latest()).count();
+        // Each has its share, so that none waits for another's.
+        let removals = (REMOVED_AT_ONCE / maps.max(1)).max(REMOVED_AT_LEAST);
+        let mut unneeded = Vec::new();
         for topic in topics {
             topic.forget_fed(generations[usize::from(topic.log)]);
             if let Some(level) = level {
@@ -40,7 +43,7 @@ impl Topics {
                 }
             }
             if topic.tail.keeps_latest() {
-                self.remove_expired(now, &topic, &mut removals);
+                self.remove_expired(now, &topic, removals);
             }
             let (gone, last) = topic.tail.age(now);
             if gone == last {
@@ -58,15 +61,15 @@ impl Topics {
         }
     }
 
-    /// Removes keys of a topic whose values have expired, as many as are left of this sweep; the rest goes in the next round.
-    fn remove_expired(&self, now: Millis, topic: &Arc<Topic>, left: &mut usize) {
-        while *left > 0 {
+    /// Removes keys of a topic whose values have expired, about so many; the rest goes in the next round.
+    fn remove_expired(&self, now: Millis, topic: &Arc<Topic>, mut left: usize) {
+        while left > 0 {
             let mut log = self.log(topic.log).lock();
             let removed = log.remove_expired(now, topic);
             let wakes = log.deliver();
             self.settle(now, log);
             wakes.wake(&self.inboxes);
-            *left = left.saturating_sub(removed);
+            left = left.saturating_sub(removed);
             if removed < EXPIRED_AT_ONCE {
                 return;
             }
@@ -154,8 +157,10 @@ impl Topics {
     }
 }
 
-/// So many keys whose values have expired are removed in one sweep: bounds how long a shard's loop waits for it.
-const REMOVED_AT_ONCE: usize = 4_096;
+/// About so many keys whose values have expired are removed in one sweep: bounds how long a shard's loop waits for it.
+const REMOVED_AT_ONCE: usize = 16_384;
+/// And so many of each topic, however many have some.
+const REMOVED_AT_LEAST: usize = 16;
 /// What came so long ago is settled.
 const SETTLED_MS: u64 = 1_000;
 /// A full node that has taken so small a part more takes messages only of those who hold very little.

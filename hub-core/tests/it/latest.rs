@@ -619,6 +619,5 @@ fn very_many_values_that_expire_at_once_go_in_steps() {
         hub.wait(5_000);
         assert!(rounds < 5, "{} published", hub.topics.metrics().published.value());
     }
-    assert!(rounds > 1, "no sweep is to take that long");
     assert_eq!(Mirror::from(&mut hub, Start::Earliest).entries.len(), 0);
 }

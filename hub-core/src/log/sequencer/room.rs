@@ -28,9 +28,14 @@ impl Sequencer {
     }
 
     /// Whether an account may keep a message as the latest of its key, if its topic keeps those: as many bytes as are left for
-    /// others. Keys can be removed for ever.
+    /// others. Keys that it has can be removed for ever.
     fn may_keep(&self, submission: &Submission<'_>) -> bool {
-        if !submission.topic.tail.keeps_latest() || is_removal(submission.record.ext) {
+        let (tail, record) = (&submission.topic.tail, &submission.record);
+        if !tail.keeps_latest() {
+            return true;
+        }
+        let attributes = Attributes::take(record.ext).unwrap_or_default();
+        if attributes.remove && record.payload.is_empty() && tail.knows(&attributes.key) {
             return true;
         }
         submission.account.may_hold(Kind::Latest, submission.record.len(), self.limits.latest_fit())
@@ -78,10 +83,6 @@ impl Sequencer {
             self.waiting.remove(&(window, seq));
         }
     }
-}
-
-fn is_removal(ext: &[u8]) -> bool {
-    Attributes::take(ext).is_ok_and(|attributes| attributes.remove)
 }
 
 /// Publishes that wait for a commit at once.
