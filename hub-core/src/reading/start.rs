@@ -74,8 +74,14 @@ impl Stand {
 /// would begin anew, before the place to which the one before had come.
 #[must_use]
 pub fn of_subscriber(log: &Log, now: Millis, topic: &Topic, start: &Start) -> Stand {
-    let stand = of_topic(log, now, Some(topic), Offset(0), start);
+    let mut stand = of_topic(log, now, Some(topic), Offset(0), start);
     let Start::After(_) = start else { return stand };
+    // Where some of what stood is gone, what else changed meanwhile is not known either.
+    if let Some(gap) = stand.gap.as_mut().filter(|gap| gap.reason == GapReason::Retention)
+        && topic.tail.keeps_latest()
+    {
+        gap.reason = GapReason::Compacted;
+    }
     let (gone, _) = topic.tail.bounds(now);
     stand.behind_removals(log, gone, topic.tail.removals_gone())
 }

@@ -135,7 +135,9 @@ impl Audiences {
         let tail = subscription.tail;
         let gone = found.cached_from;
         if !subscription.pattern && self.entry(subscription).cursor < gone {
-            self.miss(connection, subscription, gone, gone, GapReason::Retention, topics);
+            let keeps_latest = self.of(subscription).tail.keeps_latest();
+            let reason = if keeps_latest { GapReason::Compacted } else { GapReason::Retention };
+            self.miss(connection, subscription, gone, gone, reason, topics);
             connection.lagging.push_front(tail);
             return Step::Go(0);
         }

@@ -110,8 +110,14 @@ impl Tail {
             Source::Topic(_) => 0,
             Source::Pattern(_) => self.terms.calendar.at(now).0,
         };
+        let mut has_expired = false;
         for _ in 0..state.sealed.stale(now, given_ms) {
+            has_expired |= state.sealed.front().is_some_and(|front| front.expires_ms <= given_ms);
             self.drop_front(state);
+        }
+        // Whoever is behind that has done nothing wrong.
+        if has_expired {
+            state.passed_by = state.passed_by.max(state.cached_from);
         }
     }
 
