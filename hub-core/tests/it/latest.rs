@@ -546,6 +546,20 @@ fn what_a_value_has_replaced_does_not_stand_again_when_its_time_is_over() {
 }
 
 #[test]
+fn a_page_ends_where_its_topic_does_though_the_newest_has_expired() {
+    let mut hub = Hub::new(small(), vec![rule(">", ALL)]);
+    let writer = hub.client(1);
+    hub.open(writer, "t");
+    hub.say(writer, &[set(1, "a", Some("one")), for_a_while(2, "a", "two", 1_000)]);
+    hub.now = hub.now.plus(1_000);
+    let topic = Selector::parse("t").unwrap();
+    for start in [Start::Earliest, after(1), after(2), Start::Last(1)] {
+        let page = hub.topics.page(hub.now, &topic, &start, 1_000).unwrap();
+        assert_eq!((page.more, page.upto[0].offset), (false, Offset(2)), "from {start:?}");
+    }
+}
+
+#[test]
 fn a_condition_sees_that_the_time_of_what_waits_for_the_disk_is_over() {
     let mut lasting = Lasting::new(small(), latest());
     let id = lasting.client("map.a");
