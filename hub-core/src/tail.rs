@@ -343,6 +343,13 @@ impl Tail {
         (state.cached_from, state.last)
     }
 
+    /// The same, and tells (gone, the newest that neither expired nor was replaced).
+    pub fn kept_upto(&self, now: Millis) -> (Offset, Offset) {
+        let mut state = lock(&self.state);
+        self.look(&mut state, now);
+        (state.cached_from, state.link)
+    }
+
     /// Whether what is kept may be asked for.
     #[must_use]
     pub fn readable(&self) -> bool {

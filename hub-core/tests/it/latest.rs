@@ -557,6 +557,9 @@ fn a_page_ends_where_its_topic_does_though_the_newest_has_expired() {
         let page = hub.topics.page(hub.now, &topic, &start, 1_000).unwrap();
         assert_eq!((page.more, page.upto[0].offset), (false, Offset(2)), "from {start:?}");
     }
+    // Whoever asks where the end is waits for no message that never comes.
+    let end = hub.topics.page(hub.now, &topic, &Start::Last(0), 1_000).unwrap();
+    assert_eq!(end.upto[0].offset, Offset(1));
 }
 
 #[test]
