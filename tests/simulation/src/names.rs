@@ -11,13 +11,17 @@ pub type SelectorIndex = u8;
 
 /// Topics, then patterns.
 pub const NAMES: [&str; SELECTORS] =
-    ["a", "a.b", "a.c", "b", "b.x", "b.x.y", "c.x.y", "d", "a.*", "b.>", "*.x.*", ">"];
+    ["a", "a.b", "a.c", "b", "b.x", "b.x.y", "c.x.y", "d", "m", "a.*", "b.>", "*.x.*", ">"];
 /// How many of them are topics.
-pub const TOPICS: usize = 8;
+pub const TOPICS: usize = 9;
+/// How many topics take messages in every world, whether they have a key or not.
+pub const PLAIN: usize = 8;
+/// The topic that keeps the latest of each key, where one does.
+pub const KEYED: TopicIndex = 8;
 /// How many there are.
-pub const SELECTORS: usize = 12;
+pub const SELECTORS: usize = 13;
 /// The pattern that matches everything.
-pub const EVERYTHING: SelectorIndex = 11;
+pub const EVERYTHING: SelectorIndex = 12;
 
 /// A topic that only those name who keep no rule; nobody listens to it but by the pattern for everything.
 pub const FOREIGN: TopicIndex = TopicIndex::MAX;

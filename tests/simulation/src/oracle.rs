@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::block;
 use tidewire_protocol::number::{Epoch, Offset};
 
-use crate::names::{FOREIGN, SelectorIndex, TOPICS, TopicIndex, topic_named};
+use crate::names::{FOREIGN, KEYED, SelectorIndex, TOPICS, TopicIndex, topic_named};
 use crate::oracle::asking::Asking;
 use crate::oracle::batches::{Batch, Open};
 use crate::oracle::closing::Closing;
 use crate::oracle::fate::Fate;
+use crate::oracle::keys::Keys;
 use crate::oracle::listening::{Heard, Listening};
 use crate::oracle::log::{Log, Record};
 use crate::oracle::places::Places;
@@ -26,6 +28,8 @@ pub mod calls;
 pub mod restoring;
 
 pub mod pages;
+
+pub mod keys;
 
 pub mod listening;
 
@@ -71,6 +75,14 @@ pub struct Oracle {
     pub keeps_all: bool,
     /// Whether the hub may forget what a publisher did that is away.
     pub forgets: bool,
+    /// Whether a topic keeps the latest of each key.
+    pub keyed: bool,
+    /// For so long it is remembered that a key was removed.
+    removals_ms: u64,
+    /// A log is put back from which something is missing: what came behind that may not fit.
+    is_mended: bool,
+    /// What is known of keys.
+    keys: Keys,
     /// Topics that keep nothing to be asked for.
     pub bare: [bool; TOPICS],
     /// So many messages each topic keeps for sure; none where that depends on more than their number.
@@ -130,10 +142,22 @@ impl Oracle {
     /// One that knows nothing yet.
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
-        let Setup { keeps_all, forgets, logs: logs_each, durable, .. } = *setup;
+        let Setup { keeps_all, keyed, forgets, logs: logs_each, durable, .. } = *setup;
+        let removals_ms = setup.hub.limits.removals_ms;
         let (bare, log_of, kept_counts) = (setup.bare(), setup.log_of(), setup.kept_counts());
         let durable = durable.map(usize::from);
-        Self { keeps_all, forgets, durable, bare, kept_counts, logs_each, log_of, ..Self::default() }
+        Self {
+            keeps_all,
+            keyed,
+            removals_ms,
+            forgets,
+            durable,
+            bare,
+            kept_counts,
+            logs_each,
+            log_of,
+            ..Self::default()
+        }
     }
 
     /// The first thing that did not fit.
@@ -153,21 +177,12 @@ impl Oracle {
     pub fn begin_life(&mut self, epochs: &[Epoch]) {
         self.attached.clear();
         self.first.clear();
-        let log = |(index, epoch): (usize, &Epoch)| Log {
-            index,
-            epoch: *epoch,
-            records: Vec::new(),
-            by_selector: std::array::from_fn(|_| Vec::new()),
-            visible: 0,
-            has_unseen: false,
-            unshown: Vec::new(),
-        };
         let mut life = Vec::new();
         for (index, epoch) in epochs.iter().enumerate() {
             let kept = self.logs.iter().position(|log| self.durable == Some(index) && log.epoch == *epoch);
             life.push(kept.unwrap_or(self.logs.len()));
             if kept.is_none() {
-                self.logs.push(log((index, epoch)));
+                self.logs.push(Log::new(index, *epoch, (self.keyed, self.removals_ms)));
             }
         }
         self.lives.push(life);
@@ -250,7 +265,10 @@ impl Oracle {
 
     /// A message became visible in one of the logs that live. When it was taken is known unless that may be long ago.
     pub fn shown(&mut self, now: u64, log: usize, taken_ms: Option<u64>, message: &block::Message<'_>) {
-        let Some((uid, mut publish)) = self.identify(message.payload) else {
+        let attributes = message.attributes().unwrap_or_default();
+        let own = self.own_removal(message, &attributes);
+        let own = own.map(|uid| (uid, self.publishes[uid as usize]));
+        let Some((uid, mut publish)) = own.or_else(|| self.identify(message.payload)) else {
             return self.object(format_args!("the payload at offset {} was never published", message.offset));
         };
         if publish.fate == Fate::Hostile {
@@ -261,14 +279,7 @@ impl Oracle {
         } else if message.topic.and_then(topic_named) != Some(publish.topic) {
             self.object(format_args!("#{uid} is in topic {:?}, not {}", message.topic, publish.topic));
         }
-        let record = Record {
-            offset: message.offset.0,
-            uid,
-            published_at_ms: message.published_at_ms,
-            taken_ms: self.time.taken_ms(taken_ms, message.published_at_ms),
-            shown_ms: now,
-            maybe_duplicate: message.maybe_duplicate,
-        };
+        let record = self.record_of((now, taken_ms), (uid, publish.topic), message, &attributes);
         self.check_publisher(&record, &publish);
         if self.log_of.get(usize::from(publish.topic)).is_some_and(|of| usize::from(*of) != log) {
             self.object(format_args!("#{uid} of topic {} is in log {log}", publish.topic));
@@ -278,6 +289,7 @@ impl Oracle {
         if self.durable == Some(log) && !self.landed.insert((place, uid)) && !self.forgets {
             self.object(format_args!("#{uid} is in the durable log twice: {record:?} {publish:?}"));
         }
+        self.check_key(place, &record, &attributes);
         let log = &mut self.logs[place];
         if let Err(objection) = self.time.check(&record, log.records.last()) {
             return self.object(objection);
@@ -289,6 +301,35 @@ impl Oracle {
         log.push(record, publish.topic);
         self.publishes[uid as usize].seen += 1;
         self.check_batch(place, uid);
+    }
+
+    fn record_of(
+        &mut self,
+        (now, taken_ms): (u64, Option<u64>),
+        (uid, topic): (Uid, TopicIndex),
+        message: &block::Message<'_>,
+        attributes: &Attributes<'_>,
+    ) -> Record {
+        let block::Message { published_at_ms, maybe_duplicate, .. } = *message;
+        let key = if self.keyed && topic == KEYED { self.keys.key(&attributes.key) } else { 0 };
+        let ttl_ms = Some(attributes.ttl_ms).filter(|ttl_ms| *ttl_ms > 0);
+        Record {
+            offset: message.offset.0,
+            uid,
+            published_at_ms,
+            taken_ms: self.time.taken_ms(taken_ms, published_at_ms),
+            shown_ms: now,
+            maybe_duplicate,
+            key,
+            removes: key > 0 && attributes.remove,
+            ends_ms: ttl_ms.map_or(u64::MAX, |ttl_ms| published_at_ms.saturating_add(ttl_ms)),
+        }
+    }
+
+    /// What became visible between two places is read only now, without what was replaced since.
+    pub fn reads_back(&mut self, log: usize, cursor: Offset, upto: Offset) {
+        let place = self.living(log);
+        self.logs[place].missed.push((cursor.0 + 1, upto.0));
     }
 
     /// Some of what became visible, up to an offset, was dropped before the oracle could look.
@@ -309,7 +350,7 @@ impl Oracle {
     pub fn heard(&mut self, now: u64, listener: usize, message: &Heard, payload: &[u8]) {
         self.heard += 1;
         self.listeners[listener].heard_ms = now;
-        let uid = self.identify(payload).map(|(uid, _)| uid);
+        let uid = self.uid_at(message.epoch, message.offset.0, payload);
         let record = self.log(message.epoch).and_then(|log| self.logs[log].record(message.offset));
         if let Some(Record { uid, taken_ms: Some(taken_ms), .. }) = record
             && self.closing.hides(self.publishes[uid as usize].topic, taken_ms)
@@ -338,6 +379,7 @@ impl Oracle {
         }
         let life = self.life(0);
         self.check_no_batch_is_open();
+        self.check_expired();
         let Self { listeners, logs, publishes, .. } = self;
         let late = listeners.iter().enumerate().find_map(|(index, listening)| {
             let objection = listening.lacks(now, logs, &life, publishes)?;

@@ -7,7 +7,7 @@ use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::topics::Settings;
 use tidewire_protocol::name::{Pattern, TopicName};
 
-use crate::names::{NAMES, TOPICS};
+use crate::names::{KEYED, NAMES, TOPICS};
 use crate::random::Random;
 
 /// A world before it begins.
@@ -39,6 +39,8 @@ pub struct Setup {
     pub segment_bytes: usize,
     /// Everything is kept: then no gap but a change of epoch has an excuse.
     pub keeps_all: bool,
+    /// Whether a topic keeps the latest of each key.
+    pub keyed: bool,
     /// Whether the hub may forget what a publisher did that is away.
     pub forgets: bool,
     /// Whether there is hardly more room for windows than those take that are in use in a calm.
@@ -90,6 +92,7 @@ impl Setup {
             damages: false,
             segment_bytes: 4_000,
             keeps_all: true,
+            keyed: false,
             forgets: false,
             has_little_room: false,
             hub,
@@ -142,6 +145,7 @@ impl Setup {
             damages: false,
             segment_bytes: 4_000,
             keeps_all,
+            keyed: false,
             forgets: !keeps_all,
             has_little_room: false,
             hub,
@@ -157,7 +161,7 @@ impl Setup {
             round_ms: random.magnitude(60_000, 600_000),
             night_ms: NIGHT_MS_MAX,
         };
-        let mut setup = setup.with_a_topic_of_an_age().with_a_durable_log();
+        let mut setup = setup.with_a_topic_of_an_age().with_a_durable_log().with_keys();
         setup.hub.access = Access::of(setup.base_rules());
         if Random::new(seed ^ WINDOWS_SEED).one_in(2) { setup.with_little_room() } else { setup }
     }
@@ -188,6 +192,23 @@ impl Setup {
         self.keeps_all &= !self.damages;
         self.hub_fault_ms = disks.magnitude(12_000, 250_000);
         self.callers = self.callers.max(1);
+        self
+    }
+
+    /// In some worlds a topic keeps the latest of each key, and those who call set them. Who was away for long may have missed
+    /// that one was removed.
+    fn with_keys(mut self) -> Self {
+        let keys = &mut Random::new(self.seed ^ KEYS_SEED);
+        self.keyed = keys.one_in(2);
+        if self.keyed {
+            self.hub.rules[usize::from(KEYED)].retention =
+                Retention { latest_per_key: true, ..EVERYTHING_KEPT };
+            self.callers = self.callers.max(2);
+            let is_short = keys.one_in(2);
+            let removals_ms =
+                if is_short { keys.magnitude(200, 60_000) } else { self.hub.limits.removals_ms };
+            self.hub.limits.removals_ms = removals_ms;
+        }
         self
     }
 
@@ -228,7 +249,9 @@ impl Setup {
     pub fn kept_counts(&self) -> [Option<u64>; TOPICS] {
         let is_roomy = self.hub.limits.node_bytes_max >= ROOMY_BYTES;
         std::array::from_fn(|topic| match self.rule_of(topic)?.retention {
-            Retention { none: false, count, bytes: None, age_ms: None, .. } if is_roomy => {
+            Retention { none: false, count, bytes: None, age_ms: None, latest_per_key: false }
+                if is_roomy =>
+            {
                 Some(count.unwrap_or(u64::from(u32::MAX)))
             }
             Retention { .. } => None,
@@ -325,6 +348,8 @@ pub const LEFT_OUT: [&str; 2] = ["d", ">"];
 const TOKENS_SEED: u64 = 0x70ce;
 /// Sets the chance for durable logs apart.
 const DURABLE_SEED: u64 = 0xd04;
+/// Sets the chance for keys apart.
+const KEYS_SEED: u64 = 0x4e75;
 /// Sets the chance for event streams apart.
 const SOURCES_SEED: u64 = 0x55e;
 /// Sets the chance for calls apart.

@@ -7,6 +7,7 @@ use std::fmt;
 
 use tidewire_client_core::input::Input;
 use tidewire_client_core::output::Event as ClientEvent;
+use tidewire_hub_core::clock::Millis;
 
 use crate::oracle::restoring::Stand;
 use crate::oracle::{Oracle, Uid};
@@ -61,6 +62,8 @@ pub struct World {
     pub random: Random,
     /// Chance for batches, apart from that for all else.
     pub(crate) batches: Random,
+    /// Chance for keys and what goes with them, apart too.
+    pub(crate) keys: Random,
     /// What is true.
     pub oracle: Oracle,
     /// The hub, unless it is down.
@@ -138,6 +141,7 @@ impl World {
             now: BEGINNING_MS,
             random: Random::new(setup.seed ^ 0x5eed),
             batches: Random::new(setup.seed ^ 0xba7c),
+            keys: Random::new(setup.seed ^ 0x4e7),
             oracle: Oracle::new(&setup),
             hub: None,
             storing: Storing::new(&setup),
@@ -173,6 +177,9 @@ impl World {
         }
         for _ in 0..world.setup.sources {
             world.new_source_by_chance();
+        }
+        if world.setup.keyed {
+            world.new_source_of_keys();
         }
         for _ in 0..world.setup.callers {
             world.new_caller();
@@ -222,6 +229,7 @@ impl World {
     }
 
     fn step(&mut self, event: Event) {
+        self.tick();
         match event {
             Event::Turn { shard, stamp } => self.turn(shard, stamp),
             Event::Up(link) => self.travel_up(link),
@@ -290,6 +298,13 @@ impl World {
         }
     }
 
+    /// The oracle looks at the clocks.
+    fn tick(&mut self) {
+        if let Some(hub) = &self.hub {
+            self.oracle.tick(self.now, hub.topics.calendar().at(Millis(self.now)).0);
+        }
+    }
+
     /// A shard with mail has its turn at once, one without by its deadline; a sleeping thread may oversleep.
     fn wake(&mut self, shard: usize) {
         let Some(hub) = &self.hub else { return };
@@ -346,6 +361,7 @@ impl World {
                 self.oracle.object(format_args!("client {index} still has {count} messages, {bytes} bytes"));
             }
         }
+        self.tick();
         self.check_hostiles_are_forgotten();
         self.check_sources();
         self.check_calls();

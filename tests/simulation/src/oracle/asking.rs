@@ -41,7 +41,7 @@ pub struct Told<'a> {
 impl Oracle {
     /// A question gets a message.
     pub fn given(&mut self, question: usize, message: &Message, payload: &[u8]) {
-        let uid = self.identify(payload).map(|(uid, _)| uid);
+        let uid = self.uid_at(message.epoch, message.offset.0, payload);
         if let Some(asking) = self.questions.get_mut(&question) {
             asking.messages.push((message.epoch, message.offset, uid));
         }
@@ -59,7 +59,7 @@ impl Oracle {
             return Err("it says that there are more, and lacks some".into());
         }
         let is_lost = |reason| matches!(reason, GapReason::Retention | GapReason::Forgotten);
-        if self.keeps_all && told.gap.is_some_and(|gap| is_lost(gap.reason)) {
+        if self.keeps(asking.selector) && told.gap.is_some_and(|gap| is_lost(gap.reason)) {
             return Err("what is kept for ever is gone".into());
         }
         let is_of = |place: &Position, epoch| place.epoch == epoch;
@@ -119,6 +119,7 @@ impl Oracle {
         let lacking = records.iter().find(|record| {
             let has = own.iter().any(|(_, offset, _)| offset.0 == record.offset);
             let is_owed = record.offset >= from && record.offset <= visible && !publish(record).bare;
+            let is_owed = is_owed && !log.may_go(record);
             is_owed && !has && !is_gone(record.offset)
         });
         lacking.map_or(Ok(()), |record| Err(format!("it lacks {record:?}")))

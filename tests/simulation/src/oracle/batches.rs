@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidewire_protocol::code::Code;
 
-use crate::names::TOPICS;
+use crate::names::{KEYED, TOPICS};
 use crate::oracle::fate::{Cause, Fate};
 use crate::oracle::{Oracle, Publish, Uid};
 
@@ -38,7 +38,7 @@ impl Batch {
 
 impl Oracle {
     /// A message became visible: with it, one by one, all of its batch must. Where not everything is kept, some may have
-    /// gone before anybody could look.
+    /// gone before anybody could look; nor where one may have replaced another.
     pub(super) fn check_batch(&mut self, log: usize, uid: Uid) {
         if !self.keeps_all {
             return;
@@ -47,6 +47,10 @@ impl Oracle {
         let offsets = records.iter().rev().take(2).map(|record| record.offset);
         let is_next = offsets.reduce(|last, before| last - before) == Some(1);
         let batch = self.publishes[uid as usize].batch;
+        let is_keyed = |uid: Uid| self.publishes[uid as usize].topic == KEYED;
+        if self.keyed && batch.uids().any(is_keyed) {
+            return;
+        }
         match self.open.remove(&log) {
             None if batch.count > 1 => _ = self.open.insert(log, Open { batch, seen: [uid].into() }),
             None => {}

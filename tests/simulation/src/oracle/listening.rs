@@ -7,13 +7,16 @@ use tidewire_protocol::code::{GapReason, Outcome, WhenSlow};
 use tidewire_protocol::number::{Epoch, Offset};
 use tidewire_protocol::position::{Gap, Position, Start};
 
-use crate::names::SelectorIndex;
+use crate::names::{KEYED, SelectorIndex};
+use crate::oracle::listening::mirror::Mirror;
 use crate::oracle::log::{Log, Record};
 use crate::oracle::{Publish, Uid};
 
 mod start;
 
 mod standing;
+
+mod mirror;
 
 /// A message as a listener gets it.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +52,8 @@ pub struct Listening {
     pub bounded: bool,
     /// When it last got a message.
     pub heard_ms: u64,
+    /// Whether it may read pages, which do not tell that removals of keys are forgotten.
+    pub reads_pages: bool,
     /// Where it stands, in each of its logs; nowhere until it was told.
     places: Vec<Place>,
     /// Whether it has ended.
@@ -70,6 +75,8 @@ struct Place {
     excused: Vec<(u64, u64)>,
     /// It asked for what is kept: up to here topics owe it nothing that keep nothing.
     bare_upto: u64,
+    /// What it makes of keys, where it listens to a topic that keeps the latest of each, and was not told to skip any.
+    mirror: Option<Mirror>,
 }
 
 /// Why something does not fit.
@@ -96,6 +103,7 @@ impl Listening {
             logs: 0..1,
             bounded: false,
             heard_ms: 0,
+            reads_pages: false,
             places: Vec::new(),
             ended: false,
             wants_end: None,
@@ -165,8 +173,14 @@ impl Listening {
         let log = self.places[slot].log;
         match gap.reason {
             GapReason::EpochChanged if Some(of) > log => self.places[slot] = self.stand(of, 0, &logs[of]),
+            GapReason::Compacted if Some(of) == log && self.may_begin_anew(gap, &logs[of]) => {
+                self.places[slot] = self.stand(of, 0, &logs[of]);
+                return Ok(());
+            }
             GapReason::Retention | GapReason::Forgotten if Some(of) == log && !keeps_all => {}
-            GapReason::TooSlow if Some(of) == log && self.when_slow == WhenSlow::Gap => {}
+            GapReason::TooSlow if Some(of) == log && self.when_slow == WhenSlow::Gap => {
+                self.places[slot].mirror = None;
+            }
             GapReason::EpochChanged
             | GapReason::Retention
             | GapReason::Forgotten
@@ -233,12 +247,15 @@ impl Listening {
                 }
                 break;
             }
-            if !self.is_excused(&self.places[slot], record.offset, record.uid, publishes) {
+            if !self.is_excused(&self.places[slot], record, known, publishes) {
                 return Err(format!("a hole that no gap covers: {record:?}"));
             }
         }
         let place = &mut self.places[slot];
         (place.cursor, place.next) = (offset, next);
+        if let (Some(mirror), Some(record)) = (&mut place.mirror, known.record(message.offset)) {
+            mirror.hear(&record);
+        }
         place.excused.retain(|(_, to)| *to > offset);
         Ok(())
     }
@@ -274,6 +291,13 @@ impl Listening {
         Ok(())
     }
 
+    /// It reads these from the beginning.
+    pub(super) fn reads(log: &Log, offsets: &[Offset]) -> Result<(), Objection> {
+        let mut mirror = Mirror::begin(log, 0, false);
+        offsets.iter().filter_map(|offset| log.record(*offset)).for_each(|record| mirror.hear(&record));
+        mirror.check_anew(log)
+    }
+
     /// What it should have by now and has not.
     #[must_use]
     pub fn lacks(&self, now: u64, logs: &[Log], life: &[usize], publishes: &[Publish]) -> Option<Objection> {
@@ -294,7 +318,8 @@ impl Listening {
             let known = &logs[log];
             let rest = &known.by_selector[usize::from(self.selector)][place.next..];
             let record = self.first_lacking(place, rest, known, publishes);
-            record.map(|record| format!("it never got {record:?}"))
+            let lacks = record.map(|record| format!("it never got {record:?}"));
+            lacks.or_else(|| place.mirror.as_ref()?.check(known, self.reads_pages).err())
         })
     }
 
@@ -307,20 +332,33 @@ impl Listening {
         publishes: &[Publish],
     ) -> Option<&'a Record> {
         let mut records = of.iter().map(|index| &log.records[*index as usize]);
-        records.find(|record| !self.is_excused(place, record.offset, record.uid, publishes))
+        records.find(|record| !self.is_excused(place, record, log, publishes))
     }
 
-    fn is_excused(&self, place: &Place, offset: u64, uid: Uid, publishes: &[Publish]) -> bool {
+    fn is_excused(&self, place: &Place, record: &Record, log: &Log, publishes: &[Publish]) -> bool {
+        let Record { offset, uid, .. } = *record;
         let publish = &publishes[uid as usize];
         let own = !self.echo && publish.actor == self.actor;
         let bare = publish.bare && offset <= place.bare_upto;
-        own || bare || place.excused.iter().any(|(from, to)| (*from..=*to).contains(&offset))
+        own || bare
+            || log.may_go(record)
+            || place.excused.iter().any(|(from, to)| (*from..=*to).contains(&offset))
     }
 
     fn stand(&self, log: usize, cursor: u64, known: &Log) -> Place {
         let own = &known.by_selector[usize::from(self.selector)];
         let next = own.partition_point(|index| known.records[*index as usize].offset <= cursor);
-        Place { log: Some(log), cursor, next, ..Place::default() }
+        let knows_all = cursor > 0 && matches!(self.start, Start::After(_));
+        let is_keyed = known.clock.keeps_latest && self.selector == KEYED;
+        let mirror = is_keyed.then(|| Mirror::begin(known, cursor, knows_all));
+        Place { log: Some(log), cursor, next, mirror, ..Place::default() }
+    }
+
+    /// Whether it may be told to drop all that it knows: of keys, whose removal may be forgotten.
+    fn may_begin_anew(&self, gap: Gap, log: &Log) -> bool {
+        let removal = log.record(gap.to);
+        let is_forgotten = removal.map_or(log.may_have_had(gap.to), |removal| log.may_be_forgotten(&removal));
+        self.selector == KEYED && log.clock.keeps_latest && is_forgotten
     }
 }
 

@@ -1,8 +1,10 @@
 //! What became visible in one life of a log.
 
+use std::collections::BTreeMap;
+
 use tidewire_protocol::number::{Epoch, Offset};
 
-use crate::names::{SELECTORS, TopicIndex, audience_of};
+use crate::names::{SELECTORS, SelectorIndex, TopicIndex, audience_of};
 use crate::oracle::Uid;
 
 /// One life of a log.
@@ -22,6 +24,25 @@ pub struct Log {
     pub has_unseen: bool,
     /// Offsets from..=to among which are some that were stored when a hub ended, and too old when the next began.
     pub unshown: Vec<(u64, u64)>,
+    /// Offsets from..=to among which some may have been replaced before the oracle saw them.
+    pub missed: Vec<(u64, u64)>,
+    /// Which time it is, as long as it lives.
+    pub clock: Clock,
+    /// The place of each key's latest among the records.
+    latest: BTreeMap<u32, u32>,
+}
+
+/// Which time it is for a log.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock {
+    /// By the steady clock.
+    pub now: u64,
+    /// By the one that messages are given.
+    pub given_ms: u64,
+    /// For so long it is remembered that a key was removed.
+    pub removals_ms: u64,
+    /// Whether a topic keeps the latest of each key.
+    pub keeps_latest: bool,
 }
 
 /// A message that became visible.
@@ -39,9 +60,40 @@ pub struct Record {
     pub shown_ms: u64,
     /// Whether it is marked.
     pub maybe_duplicate: bool,
+    /// Its key, in the topic that keeps the latest of each; 0 if it has none.
+    pub key: u32,
+    /// Whether it takes that away.
+    pub removes: bool,
+    /// When its time is over, by what messages are given; the largest number if never.
+    pub ends_ms: u64,
+}
+
+impl Record {
+    /// Whether it gives its key a value that is not over at a time.
+    #[must_use]
+    pub const fn stands_at(&self, given_ms: u64) -> bool {
+        !self.removes && self.ends_ms > given_ms
+    }
 }
 
 impl Log {
+    /// An empty one, as one of its life.
+    #[must_use]
+    pub fn new(index: usize, epoch: Epoch, (keeps_latest, removals_ms): (bool, u64)) -> Self {
+        Self {
+            index,
+            epoch,
+            records: Vec::new(),
+            by_selector: std::array::from_fn(|_| Vec::new()),
+            visible: 0,
+            has_unseen: false,
+            unshown: Vec::new(),
+            missed: Vec::new(),
+            clock: Clock { removals_ms, keeps_latest, ..Clock::default() },
+            latest: BTreeMap::new(),
+        }
+    }
+
     /// Whether there may have been a message at an offset that nobody saw.
     #[must_use]
     pub fn may_have_had(&self, offset: Offset) -> bool {
@@ -49,10 +101,51 @@ impl Log {
         is_unshown || self.has_unseen && offset.0 <= self.visible
     }
 
+    /// Whether between two places there may have been messages that nobody saw.
+    #[must_use]
+    pub fn may_lack_between(&self, from: u64, to: u64) -> bool {
+        let mut lacking = self.unshown.iter().chain(&self.missed);
+        lacking.any(|(begin, end)| *begin <= to && *end > from)
+    }
+
+    /// Whether readers may go without a message: another has replaced it, its time is over, or it took a key away long ago.
+    #[must_use]
+    pub fn may_go(&self, record: &Record) -> bool {
+        let is_replaced = self.latest(record.key).is_some_and(|latest| latest.offset > record.offset);
+        is_replaced || record.ends_ms <= self.clock.given_ms || self.may_be_forgotten(record)
+    }
+
+    /// Whether a message took a key away so long ago that it is not remembered.
+    #[must_use]
+    pub fn may_be_forgotten(&self, record: &Record) -> bool {
+        let is_old = |taken: u64| taken + self.clock.removals_ms <= self.clock.now;
+        record.removes && record.taken_ms.is_none_or(is_old)
+    }
+
+    /// The latest message of a key.
+    #[must_use]
+    pub fn latest(&self, key: u32) -> Option<Record> {
+        self.latest.get(&key).map(|place| self.records[*place as usize])
+    }
+
+    /// The latest message of each key.
+    pub fn latest_of_all(&self) -> impl Iterator<Item = Record> {
+        self.latest.values().map(|place| self.records[*place as usize])
+    }
+
+    /// The messages of a topic or pattern.
+    pub fn of_selector(&self, selector: SelectorIndex) -> impl Iterator<Item = Record> {
+        self.by_selector[usize::from(selector)].iter().map(|place| self.records[*place as usize])
+    }
+
     /// A message became visible, behind all others.
     pub fn push(&mut self, record: Record, topic: TopicIndex) {
+        let place = self.records.len() as u32;
         for selector in audience_of(topic) {
-            self.by_selector[usize::from(*selector)].push(self.records.len() as u32);
+            self.by_selector[usize::from(*selector)].push(place);
+        }
+        if record.key > 0 {
+            self.latest.insert(record.key, place);
         }
         self.visible = record.offset;
         self.records.push(record);

@@ -76,7 +76,7 @@ impl Oracle {
         let gap = page.gap.filter(|gap| gap.epoch == log.epoch);
         let asked = match &sought.start {
             Start::After(places) => places.iter().find(|place| place.epoch == log.epoch),
-            Start::Earliest if self.keeps_all && after > Offset(0) => {
+            Start::Earliest if self.keeps(sought.selector) && after > Offset(0) => {
                 let own = log.by_selector[usize::from(sought.selector)].first();
                 let first = own.map(|index| &log.records[*index as usize]);
                 let skips = first.is_some_and(|first| first.offset <= after.0 && !self.is_bare_record(first));
@@ -88,7 +88,7 @@ impl Oracle {
         let has_cause = match (gap.map(|gap| gap.reason), page.gap) {
             (Some(GapReason::EpochChanged), _) => asked.is_none(),
             (Some(GapReason::BeyondEnd), _) => asked.is_some_and(|asked| asked.offset > after),
-            (Some(GapReason::Retention | GapReason::Forgotten), _) => !self.keeps_all,
+            (Some(GapReason::Retention | GapReason::Forgotten), _) => !self.keeps(sought.selector),
             (Some(GapReason::TooSlow | GapReason::Compacted | GapReason::Unknown), _) => false,
             // The gap of another log stands for this one too.
             (None, Some(_)) => true,
@@ -126,7 +126,10 @@ impl Oracle {
         let is_gone = |offset: u64| gap.is_some_and(|gap| (gap.from.0..=gap.to.0).contains(&offset));
         // Topics of a pattern lose what they held each at its own time.
         let may_lack = |record: &Record| {
-            self.is_bare_record(record) || is_gone(record.offset) || is_pattern && !self.keeps_all
+            self.is_bare_record(record)
+                || is_gone(record.offset)
+                || log.may_go(record)
+                || is_pattern && !self.keeps_all
         };
         let mut records =
             log.by_selector[usize::from(sought.selector)].iter().map(|index| &log.records[*index as usize]);

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidewire_hub_core::log::window::Window;
 use tidewire_hub_core::log::window::run::Run;
+use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::block;
 use tidewire_protocol::code::Content;
 use tidewire_protocol::number::{Offset, ProducerId, Tag};
 
-use crate::names::{NAMES, TOPICS, TopicIndex};
+use crate::names::{KEYED, NAMES, TOPICS, TopicIndex};
 use crate::oracle::Oracle;
 use crate::oracle::log::Record;
 
@@ -21,6 +22,7 @@ pub struct Held {
     maybe_duplicate: bool,
     tag: Tag,
     topic: Option<String>,
+    ext: Vec<u8>,
     payload: Vec<u8>,
 }
 
@@ -77,9 +79,19 @@ impl Answers {
 
 impl From<&block::Message<'_>> for Held {
     fn from(message: &block::Message<'_>) -> Self {
-        let block::Message { offset, published_at_ms, maybe_duplicate, tag, topic, payload, .. } = *message;
-        let (topic, payload) = (topic.map(str::to_owned), payload.to_vec());
-        Self { offset, published_at_ms, maybe_duplicate, tag, topic, payload }
+        let block::Message { offset, published_at_ms, maybe_duplicate, tag, topic, ext, payload, .. } =
+            *message;
+        let (topic, ext, payload) = (topic.map(str::to_owned), ext.to_vec(), payload.to_vec());
+        Self { offset, published_at_ms, maybe_duplicate, tag, topic, ext, payload }
+    }
+}
+
+impl Held {
+    fn message(&self) -> block::Message<'_> {
+        let Self { offset, published_at_ms, maybe_duplicate, tag, .. } = *self;
+        let (topic, content, sender) = (self.topic.as_deref(), Content::Binary, None);
+        let (ext, payload) = (&*self.ext, &*self.payload);
+        block::Message { offset, published_at_ms, content, maybe_duplicate, tag, sender, topic, ext, payload }
     }
 }
 
@@ -100,40 +112,28 @@ impl Oracle {
             self.carry_over(place, former, held);
         }
         let seen = self.logs[place].visible;
+        let restored = held.iter().filter(|message| message.offset.0 > seen).count() as u64;
+        if (self.keyed || !self.keeps_all) && visible.0 > seen + restored {
+            self.logs[place].unshown.push((seen + 1, visible.0));
+        }
+        self.is_mended = former.is_some() && former != Some(place);
         for message in held {
             if message.offset.0 > seen {
                 if former.is_some() && former != Some(place) && self.is_carried_over(now, place, message) {
                     continue;
                 }
-                let Held { offset, published_at_ms, maybe_duplicate, tag, .. } = *message;
-                let (topic, payload, content) =
-                    (message.topic.as_deref(), message.payload.as_slice(), Content::Binary);
-                let sender = None;
-                let shown = block::Message {
-                    offset,
-                    published_at_ms,
-                    content,
-                    maybe_duplicate,
-                    tag,
-                    sender,
-                    topic,
-                    ext: &[],
-                    payload,
-                };
-                self.shown(now, log, None, &shown);
+                self.shown(now, log, None, &message.message());
             } else {
                 self.check_held(place, message);
             }
         }
-        let restored = held.iter().filter(|message| message.offset.0 > seen).count() as u64;
-        if !self.keeps_all && visible.0 > seen + restored {
-            self.logs[place].unshown.push((seen + 1, visible.0));
-        }
+        self.is_mended = false;
         self.reached(log, visible.0);
+        self.check_keys_held(place, held);
     }
 
     fn check_held(&mut self, place: usize, message: &Held) {
-        let uid = self.identify(&message.payload).map(|(uid, _)| uid);
+        let uid = self.uid_at(self.logs[place].epoch, message.offset.0, &message.payload);
         let log = &self.logs[place];
         let record = log.record(message.offset);
         let fits = record.is_some_and(|record| {
@@ -141,7 +141,7 @@ impl Oracle {
                 && record.published_at_ms == message.published_at_ms
                 && record.maybe_duplicate == message.maybe_duplicate
         });
-        if !fits && (record.is_some() || !log.has_unseen) {
+        if !fits && (record.is_some() || !log.may_have_had(message.offset)) {
             self.object(format_args!(
                 "the hub begins with #{uid:?} at {}, where there was {record:?}",
                 message.offset
@@ -153,7 +153,7 @@ impl Oracle {
     fn check_nothing_is_lost(&mut self, place: usize, held: &[Held], stand: &Stand) {
         let there: BTreeSet<u64> = held.iter().map(|message| message.offset.0).collect();
         for (topic, name) in NAMES[..TOPICS].iter().enumerate() {
-            if self.bare[topic] {
+            if self.bare[topic] || self.keyed && topic == usize::from(KEYED) {
                 continue;
             }
             let log = &self.logs[place];
@@ -175,6 +175,28 @@ impl Oracle {
                     "the hub begins without {record:?} of topic {topic}, gone up to {gone}"
                 ));
             }
+        }
+    }
+
+    /// Of keys each has the value that it had, or none, and nothing of it that was replaced has come back.
+    fn check_keys_held(&mut self, place: usize, held: &[Held]) {
+        let log = &self.logs[place];
+        if !log.unshown.is_empty() {
+            return;
+        }
+        let there: BTreeSet<u64> = held.iter().map(|message| message.offset.0).collect();
+        let mut own = log.of_selector(KEYED).filter(|record| record.key > 0);
+        let has_come_back = |record: &Record| {
+            let latest = log.latest(record.key).filter(|latest| !there.contains(&latest.offset));
+            there.contains(&record.offset)
+                && latest.is_some_and(|latest| !latest.stands_at(log.clock.given_ms))
+        };
+        let lost = |record: &Record| !log.may_go(record) && !there.contains(&record.offset);
+        let wrong = own.find(|record| has_come_back(record) || lost(record));
+        drop(own);
+        if let Some(record) = wrong {
+            let latest = log.latest(record.key);
+            self.object(format_args!("the hub begins and has lost or found again {record:?}: {latest:?}"));
         }
     }
 
@@ -202,14 +224,9 @@ impl Oracle {
         if publish.seen == 0 {
             return false;
         }
-        let record = Record {
-            offset: message.offset.0,
-            uid,
-            published_at_ms: message.published_at_ms,
-            taken_ms: None,
-            shown_ms: now,
-            maybe_duplicate: message.maybe_duplicate,
-        };
+        let attributes = Attributes::take(&message.ext).unwrap_or_default();
+        let record = self.record_of((now, None), (uid, publish.topic), &message.message(), &attributes);
+        let record = Record { taken_ms: None, ..record };
         self.landed.insert((place, uid));
         self.logs[place].push(record, publish.topic);
         true

@@ -7,7 +7,7 @@ use tidewire_protocol::code::WhenSlow;
 use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Position, Start};
 
-use crate::names::{NAMES, SELECTORS, SelectorIndex, TOPICS, TopicIndex};
+use crate::names::{NAMES, PLAIN, SELECTORS, SelectorIndex, TOPICS, TopicIndex};
 use crate::oracle::batches::Batch;
 use crate::oracle::fate::Fate;
 use crate::oracle::listening::Listening;
@@ -56,10 +56,10 @@ impl World {
 
     pub(crate) fn publish_some(&mut self, actor: usize) {
         let count = self.random.magnitude(1, 40);
-        let mut topic = self.random.below(TOPICS as u64) as TopicIndex;
+        let mut topic = self.random.below(PLAIN as u64) as TopicIndex;
         for _ in 0..count {
             if self.random.one_in(4) {
-                topic = self.random.below(TOPICS as u64) as TopicIndex;
+                topic = self.random.below(PLAIN as u64) as TopicIndex;
             }
             if self.batches.one_in(12) {
                 self.publish_some_batch(actor);
@@ -99,10 +99,10 @@ impl World {
         let random = &mut self.batches;
         let most = self.setup.hub.limits.message_bytes_max as u64;
         let one_log = !random.one_in(10);
-        let log = self.oracle.log_of[random.below(TOPICS as u64) as usize];
+        let log = self.oracle.log_of[random.below(PLAIN as u64) as usize];
         let mut messages = Vec::new();
         for _ in 0..random.between(1, 8) {
-            let topic = random.below(TOPICS as u64) as TopicIndex;
+            let topic = random.below(PLAIN as u64) as TopicIndex;
             let len = if random.one_in(300) { most + 1 } else { random.magnitude(8, most / 4 + 8) };
             if !one_log || self.oracle.log_of[usize::from(topic)] == log {
                 messages.push((topic, len as u32));
@@ -273,6 +273,7 @@ impl World {
         let mut listening = Listening::new(actor, selector, options.from.clone(), options.echo, when_slow);
         listening.bounded = options.messages_max < SubscribeOptions::default().messages_max;
         listening.logs = self.oracle.logs_of(selector);
+        listening.reads_pages = true;
         let counted = |log: usize| (log, self.oracle.logs[log].by_selector[usize::from(selector)].len());
         listening.began = self.oracle.life(0).into_iter().map(counted).collect();
         // One that wants the same as one that is being asked for shares its answer.

@@ -70,7 +70,10 @@ impl World {
             return;
         }
         match self.random.below(5) {
-            0..=2 => self.call_to_publish(caller),
+            0..=2 => {
+                let count = if self.oracle.keyed { self.keys.between(1, 3) } else { 1 };
+                (0..count).for_each(|_| self.call_to_publish(caller));
+            }
             _ => self.call_to_read(caller),
         }
     }

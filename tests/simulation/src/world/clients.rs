@@ -147,15 +147,16 @@ impl World {
             ClientEvent::Ready { listener, outcome, positions, gap } => {
                 let index = self.actors[actor].listeners[listener.0 as usize - 1];
                 let oracle = &mut self.oracle;
+                let keeps = oracle.keeps(oracle.listeners[index].selector);
                 let listening = &mut oracle.listeners[index];
-                let done =
-                    listening.ready(self.now, *outcome, positions, *gap, &oracle.logs, oracle.keeps_all);
+                let done = listening.ready(self.now, *outcome, positions, *gap, &oracle.logs, keeps);
                 self.check(actor, index, done);
             }
             ClientEvent::Gap { listener, gap } => {
                 let index = self.actors[actor].listeners[listener.0 as usize - 1];
                 let oracle = &mut self.oracle;
-                let done = oracle.listeners[index].gap(*gap, &oracle.logs, oracle.keeps_all);
+                let keeps = oracle.keeps(oracle.listeners[index].selector);
+                let done = oracle.listeners[index].gap(*gap, &oracle.logs, keeps);
                 self.check(actor, index, done);
             }
             ClientEvent::Message(message) => {
@@ -266,8 +267,9 @@ impl World {
 
     fn caught_up(&mut self, actor: usize, listener: usize) {
         let index = self.actors[actor].listeners[listener - 1];
-        let Oracle { listeners, logs, publishes, keeps_all, .. } = &mut self.oracle;
-        let done = listeners[index].caught_up(logs, publishes, *keeps_all);
+        let keeps = self.oracle.keeps(self.oracle.listeners[index].selector);
+        let Oracle { listeners, logs, publishes, .. } = &mut self.oracle;
+        let done = listeners[index].caught_up(logs, publishes, keeps);
         self.check(actor, index, done);
     }
 

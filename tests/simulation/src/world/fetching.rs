@@ -1,10 +1,13 @@
 //! Reads from the disk of a durable log: segments are listed, then read one after another, each a step of its own between which
 //! they may be merged and deleted. What is not found then is looked for anew, as long as there are other segments than before.
 
+use std::sync::Weak;
+
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::frames::SegmentNumber;
 use tidewire_hub_core::mutant::{Mutant, active};
 use tidewire_hub_core::reading::reads::Fetching;
+use tidewire_hub_core::record::Record;
 
 use crate::world::World;
 use crate::world::event::Event;
@@ -94,10 +97,13 @@ impl World {
                 storing.disk.delete(segment);
             }
         }
-        if storing.random.one_in(2) {
-            storing.disk.merge(since, &mut storing.random, |topic, record| {
-                topics.get(topic).is_some_and(|topic| topic.tail.needs(record.offset, record.ext, false))
-            });
+        let by_number = hub.topics.stored_topics(storing.log);
+        let needs = |topic: u64, record: &Record<'_>, is_oldest: bool| {
+            let topic = by_number.get(&topic).and_then(Weak::upgrade);
+            topic.is_some_and(|topic| topic.tail.needs(record.offset, record.ext, is_oldest))
+        };
+        for _ in 0..storing.random.below(3) {
+            storing.disk.merge(since, &mut storing.random, needs);
         }
     }
 }

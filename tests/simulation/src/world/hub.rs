@@ -282,6 +282,7 @@ impl Hub {
         let taken_ms = self.taken_ms(now, log);
         let beginning = blocks.first().map_or(end, |block| block.prev);
         if beginning > cursor {
+            oracle.reads_back(log, cursor, beginning);
             self.read_back(now, log, disk, beginning, oracle);
         }
         for block in &blocks {

@@ -40,10 +40,12 @@ impl World {
         self.forget_revocations();
         let is_kept = self.setup.durable.is_some();
         self.oracle.time.begin_life(self.now, is_kept);
+        self.tick();
         if let Some(found) = found {
             self.check_restored(&former, &found, had_state);
         }
         self.compare_clocks();
+        self.tick();
     }
 
     fn make_hub(&mut self, epochs: &[Epoch], found: Option<(State, Vec<u64>)>) -> Hub {

@@ -11,7 +11,7 @@ use tidewire_protocol::name::Selector;
 use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::events::Body;
-use crate::names::{NAMES, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of};
+use crate::names::{KEYED, NAMES, SELECTORS, SelectorIndex, TOPICS, TopicIndex, audience_of};
 use crate::oracle::listening::Listening;
 use crate::world::event::Event;
 use crate::world::link::{Link, LinkId, Owner};
@@ -88,6 +88,16 @@ impl World {
             }
         }
         let source = self.new_source(wishes);
+        self.plan_source(source);
+    }
+
+    /// One who wants all keys, and comes back with what it knows of them.
+    pub(crate) fn new_source_of_keys(&mut self) {
+        let source = self.new_source(vec![(KEYED, Start::Earliest)]);
+        self.plan_source(source);
+    }
+
+    fn plan_source(&mut self, source: usize) {
         if self.setup.fault_ms > 0 {
             let wait = self.random.wait(self.setup.fault_ms);
             self.after(wait, Event::SourceFault(source));

@@ -4,8 +4,11 @@
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::names::directory::Retention;
+use tidewire_protocol::block::blocks_of_page;
+use tidewire_protocol::name::{Selector, TopicName};
+use tidewire_protocol::position::Start;
 
-use crate::names::{NAMES, TOPICS};
+use crate::names::{KEYED, NAMES, TOPICS};
 use crate::setup::ROOMY_BYTES;
 use crate::world::event::Event;
 use crate::world::{World, hostile};
@@ -31,9 +34,31 @@ impl World {
         if held > bound {
             self.oracle.object(format_args!("blocks take {held} bytes, more than {bound}"));
         }
+        if self.oracle.keyed && !self.calm {
+            self.check_keys();
+        }
         if self.setup.clock_ms > 0 {
             (0..TOPICS).for_each(|topic| self.check_age(topic));
         }
+    }
+
+    /// Whoever reads the topic that keeps the latest of each key from its beginning knows what stands.
+    fn check_keys(&mut self) {
+        let (Some(hub), Ok(name)) = (&mut self.hub, TopicName::parse(NAMES[usize::from(KEYED)])) else {
+            return;
+        };
+        let disk = self.storing.as_ref().map(|storing| &storing.disk);
+        hub.listen(self.now, disk, &mut self.oracle);
+        let (topic, mut start, mut offsets) = (Selector::Topic(name), Start::Earliest, Vec::new());
+        while let Some(page) = hub.topics.page(Millis(self.now), &topic, &start, usize::MAX) {
+            let blocks = blocks_of_page(&page.blocks).flatten();
+            offsets.extend(blocks.flat_map(|block| block.messages().flatten().map(|message| message.offset)));
+            if !page.more {
+                break;
+            }
+            start = Start::After(page.upto);
+        }
+        self.oracle.check_read(&offsets);
     }
 
     /// Where nothing but its age bounds what a topic keeps, all that is younger is there.

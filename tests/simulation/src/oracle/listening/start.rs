@@ -43,6 +43,9 @@ impl Listening {
         let mut cursor = position.offset.0;
         let mut excused = Vec::new();
         if let Some(gap) = gap {
+            if gap.reason == GapReason::Compacted && self.may_begin_anew(gap, known) {
+                return Ok(self.stand(log, 0, known));
+            }
             cursor = self.gap_at_start(gap, asked, position, keeps_all)?;
             excused.push((gap.from.0, gap.to.0));
         } else {

@@ -6,13 +6,17 @@ use tidewire_hub_core::calls::Placed as Landed;
 use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::session::telling::Refusal;
+use tidewire_protocol::attributes::Attributes;
+use tidewire_protocol::client_frame::Terms;
 use tidewire_protocol::code::{Code, Content};
-use tidewire_protocol::number::ProducerId;
+use tidewire_protocol::number::{Offset, ProducerId};
+use tidewire_protocol::position::Position;
 
-use crate::names::{NAMES, TOPICS, TopicIndex};
+use crate::names::{KEYED, NAMES, TOPICS, TopicIndex};
 use crate::oracle::batches::Batch;
 use crate::oracle::calls::{CALLERS, Placed};
 use crate::oracle::fate::Fate;
+use crate::oracle::keys::{Moment, Wish};
 use crate::oracle::payload::put_payload;
 use crate::oracle::{Publish, Uid};
 use crate::world::World;
@@ -28,6 +32,8 @@ pub(crate) struct Publishing {
     producer: Option<ProducerId>,
     /// How often it was sent.
     tries: u32,
+    /// When the first of them arrived.
+    since: Option<Moment>,
     /// How many of its tries wait for what becomes of them.
     waiting: u32,
 }
@@ -46,11 +52,16 @@ impl World {
         let most = self.setup.hub.limits.message_bytes_max as u64;
         let count = if self.random.one_in(2) { 1 } else { self.random.between(2, 6) };
         let one_log = !self.random.one_in(10);
-        let first = self.random.below(TOPICS as u64) as TopicIndex;
+        let first = if self.oracle.keyed && self.random.one_in(2) {
+            KEYED
+        } else {
+            self.random.below(TOPICS as u64) as TopicIndex
+        };
         let log = self.oracle.log_of[usize::from(first)];
         let mut messages = Vec::new();
         for at in 0..count {
-            let topic = if at == 0 { first } else { self.random.below(TOPICS as u64) as TopicIndex };
+            let is_same = at == 0 || first == KEYED && self.random.one_in(2);
+            let topic = if is_same { first } else { self.random.below(TOPICS as u64) as TopicIndex };
             let len = if self.random.one_in(200) { most + 1 } else { self.random.magnitude(8, most / 4 + 8) };
             if !one_log || self.oracle.log_of[usize::from(topic)] == log {
                 messages.push((topic, len as u32));
@@ -65,6 +76,12 @@ impl World {
         let call = self.calls.len();
         let first = self.oracle.publishes.len() as Uid;
         let count = messages.len() as u32;
+        for (uid, (topic, _)) in (first..).zip(messages) {
+            if self.oracle.keyed && *topic == KEYED {
+                let wish = self.some_wish();
+                self.oracle.wished(uid, wish);
+            }
+        }
         // One alone is no batch.
         let batch = if count > 1 { Batch { first, count } } else { Batch::default() };
         for (counter, (topic, len)) in (1..).zip(messages) {
@@ -85,7 +102,15 @@ impl World {
         self.tally.published += u64::from(count);
         let producer = has_key.then(|| producer_of(call));
         self.note(|| format!("caller {caller}, call {call}: #{first} and {count} in all, key {has_key}"));
-        let of = Publishing { uids: first..first + count, producer, tries: 0, waiting: 0 };
+        for uid in first..first + count {
+            if let Some(Wish { attributes, terms }) =
+                self.oracle.wish_of(uid).filter(|_| self.trace.is_some())
+            {
+                let what = format!("#{uid} has {attributes:?} and {terms:?}");
+                self.note(|| what);
+            }
+        }
+        let of = Publishing { uids: first..first + count, producer, tries: 0, since: None, waiting: 0 };
         self.begin_call(caller, Of::Publish(of))
     }
 
@@ -93,20 +118,23 @@ impl World {
     pub(super) fn try_to_publish(&mut self, call: usize) {
         let Of::Publish(publishing) = &mut self.calls[call].of else { return };
         publishing.tries += 1;
+        publishing.since.get_or_insert(self.oracle.moment());
         let (uids, producer, tries) = (publishing.uids.clone(), publishing.producer, publishing.tries);
-        let payloads: Vec<(TopicIndex, Vec<u8>)> = uids
+        let payloads: Vec<(TopicIndex, Vec<u8>, Option<Wish>)> = uids
             .map(|uid| {
                 let Publish { topic, len, .. } = self.oracle.publishes[uid as usize];
                 let mut payload = Vec::new();
                 put_payload(uid, len as usize, &mut payload);
-                (topic, payload)
+                (topic, payload, self.oracle.wish_of(uid).cloned())
             })
             .collect();
         let messages: Vec<NewMessage<'_>> = payloads
             .iter()
-            .map(|(topic, payload)| {
+            .map(|(topic, payload, wish)| {
                 let topic = NAMES[usize::from(*topic)];
-                NewMessage { topic, content: Content::Binary, payload, ..NewMessage::default() }
+                let (attributes, terms) =
+                    wish.clone().map(|wish| (wish.attributes, wish.terms)).unwrap_or_default();
+                NewMessage { topic, content: Content::Binary, payload, attributes, terms }
             })
             .collect();
         let now = Millis(self.now);
@@ -183,7 +211,8 @@ impl World {
         {
             return self.oracle.object(format_args!("call {call} is answered in parts: {landed:?}"));
         }
-        let cause = landed.iter().filter_map(|landed| landed.err()).find(|refusal| !refusal.follows);
+        let is_cause = |refusal: &Refusal| !refusal.follows && refusal.code != Code::BatchRefused;
+        let cause = landed.iter().filter_map(|landed| landed.err()).find(is_cause);
         let Some(refusal) = cause.or_else(|| landed.iter().find_map(|landed| landed.err())) else {
             for (uid, Landed { epoch, offset, is_duplicate, .. }) in uids.zip(landed.iter().flatten()) {
                 self.oracle
@@ -198,6 +227,7 @@ impl World {
             self.end_call(call);
             return;
         };
+        let misses = (uids.clone().zip(landed)).all(|(uid, landed)| self.may_have_missed(call, uid, landed));
         let topics: Vec<_> = uids.map(|uid| self.oracle.publishes[uid as usize].topic).collect();
         let log_of = |topic: &TopicIndex| self.oracle.log_of[usize::from(*topic)];
         let is_of_logs = topics.iter().any(|topic| log_of(topic) != log_of(&topics[0]));
@@ -207,6 +237,7 @@ impl World {
             Code::NotStored => waits,
             Code::Overloaded => waits || !self.setup.keeps_all,
             Code::OutcomeForgotten => self.setup.forgets && tries > 1,
+            Code::ConditionFailed => misses,
             _ => false,
         };
         if !has_cause {
@@ -216,6 +247,43 @@ impl World {
             return self.call_again(call, refusal.retry_after_ms);
         }
         self.end_publishing(call, tries == 1);
+    }
+
+    /// Whether a message that was refused for its condition may have been.
+    fn may_have_missed(&self, call: usize, uid: Uid, landed: &Result<Landed, Refusal>) -> bool {
+        let Of::Publish(Publishing { since: Some(since), tries, .. }) = &self.calls[call].of else {
+            return false;
+        };
+        match landed {
+            Err(Refusal { code: Code::ConditionFailed, current, .. }) => {
+                self.oracle.may_miss_condition(uid, (*current, *tries > 1), *since)
+            }
+            Ok(_) | Err(_) => true,
+        }
+    }
+
+    /// What a message has besides in the topic that keeps the latest of each key: some are sure to come too late.
+    fn some_wish(&mut self) -> Wish {
+        let random = &mut self.keys;
+        let key = format!("k{}", random.below(KEYS));
+        let remove = random.one_in(4);
+        let ttl_ms = if random.one_in(4) { random.magnitude(1, 60_000) } else { 0 };
+        let is_versioned = random.one_in(5);
+        let if_absent = !is_versioned && random.one_in(4);
+        let if_version = is_versioned.then(|| self.some_version(&key));
+        let attributes = Attributes { key: key.into(), remove, ttl_ms, ..Attributes::default() };
+        Wish { attributes, terms: Terms { if_version, if_absent, durability: None } }
+    }
+
+    /// The place of a key's latest message, as far as anybody knows, or any other.
+    fn some_version(&mut self, key: &str) -> Position {
+        if !self.keys.one_in(4)
+            && let Some(latest) = self.oracle.latest_of(key)
+        {
+            return latest;
+        }
+        let Position { epoch, offset } = self.oracle.moment().place();
+        Position { epoch, offset: Offset(self.keys.below(offset.0 + 2)) }
     }
 
     /// It is over without a place; whether nothing of it can be in the log is known of the only try.
@@ -234,6 +302,9 @@ impl World {
         self.after(wait, Event::Called(call as CallIndex));
     }
 }
+
+/// So many keys there are.
+const KEYS: u64 = 6;
 
 /// Nobody else's.
 fn producer_of(call: usize) -> ProducerId {

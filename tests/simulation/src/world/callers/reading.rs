@@ -9,17 +9,17 @@ use tidewire_hub_core::calls::asking::Asked;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::Unwelcome;
 use tidewire_hub_core::reading::question::PageRead;
-use tidewire_protocol::block::blocks_of_page;
+use tidewire_protocol::block::{Message, blocks_of_page};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{NUMBER_MAX, Offset};
 use tidewire_protocol::position::{Position, Start};
 
 use crate::names::{NAMES, SELECTORS, SelectorIndex, TOPICS};
+use crate::oracle::Oracle;
 use crate::oracle::asking::{Asking, Told};
 use crate::oracle::closing::RULES_MS;
 use crate::oracle::pages::{Page, Sought};
-use crate::oracle::payload::uid_of;
 use crate::world::World;
 use crate::world::callers::{CallIndex, Of};
 use crate::world::event::Event;
@@ -206,7 +206,7 @@ impl World {
         self.tally.pages += 1;
         let Some(Reading { sought, wait, .. }) = self.reading(call) else { return };
         let (sought, wait) = (sought.clone(), *wait);
-        let page = told(page);
+        let page = told(page, &self.oracle);
         let is_closed = self.oracle.closing.to_readers_since(sought.selector).is_some();
         if is_closed || self.token_of_call_has_ended(call) {
             self.oracle.object(format_args!("call {call} is told a page of what is closed"));
@@ -317,7 +317,7 @@ impl World {
 }
 
 /// A page as a caller reads it.
-fn told(page: PageRead) -> Page {
+fn told(page: PageRead, oracle: &Oracle) -> Page {
     let PageRead { after, upto, gap, blocks, more } = page;
     let mut messages = Vec::new();
     for block in blocks_of_page(&blocks).flatten() {
@@ -325,7 +325,8 @@ fn told(page: PageRead) -> Page {
         let begin = after.get(log).map_or(Offset(0), |place| place.offset);
         let Some(end) = upto.get(log) else { continue };
         let within = block.messages().flatten().filter(|it| it.offset > begin && it.offset <= end.offset);
-        messages.extend(within.map(|it| (end.epoch, it.offset, uid_of(it.payload))));
+        let uid_of = |it: &Message<'_>| oracle.uid_at(end.epoch, it.offset.0, it.payload);
+        messages.extend(within.map(|it| (end.epoch, it.offset, uid_of(&it))));
     }
     Page { after, upto, gap, more, messages }
 }

@@ -1,73 +1,81 @@
 //! Segments of which little is needed are merged, as a hub does it.
 
 use tidewire_hub_core::frames::scan::{Item, Scan};
-use tidewire_hub_core::frames::{CommitNumber, FRAME_HEADER_BYTES, Seeds, SegmentHeader, begin, seal};
+use tidewire_hub_core::frames::{
+    CommitNumber, FRAME_HEADER_BYTES, Seeds, SegmentHeader, SegmentNumber, begin, seal,
+};
 use tidewire_hub_core::log::rows::tidying::tidy;
 use tidewire_hub_core::record::Record;
 
 use crate::random::Random;
-use crate::world::disk::{Disk, Segment, digest};
+use crate::world::disk::{Disk, Segment, digest, note};
 
 impl Disk {
-    /// Writes one segment in the place of two neighbours, without what is gone of them. Tells whether there was one to write.
+    /// Writes one segment in the place of one or two neighbours, with those of their messages that are needed, by their topics'
+    /// numbers, themselves, and whether nothing is older.
     pub fn merge(
         &mut self,
         since: u64,
         random: &mut Random,
-        is_needed: impl Fn(&str, &Record<'_>) -> bool,
-    ) -> bool {
-        let old: Vec<_> =
-            self.segments.iter().filter(|(number, it)| **number < self.newest && it.last.0 < since).collect();
-        let numbers: Vec<_> = old.iter().map(|(number, _)| **number).collect();
-        let Some(first) = numbers.len().checked_sub(2).map(|last| random.below(last as u64 + 1) as usize)
-        else {
-            return false;
+        is_needed: impl Fn(u64, &Record<'_>, bool) -> bool,
+    ) {
+        let is_old = |(number, it): &(&SegmentNumber, &Segment)| {
+            **number < self.newest && it.last.0 < since && it.last > CommitNumber(0)
         };
-        let (from, number) = (numbers[first], numbers[first + 1]);
-        let mut bytes = Vec::new();
-        let mut commits: Option<(CommitNumber, CommitNumber)> = None;
-        let (mut is_whole, mut written) = (true, Vec::new());
-        for of in [from, number] {
-            let Some(segment) = self.segments.get(&of) else { return false };
-            for item in Scan::new(self.directory, of, &segment.bytes, CommitNumber(0)) {
-                match item {
-                    Item::Frame(frame) => {
-                        let begun = commits.map_or(frame.number, |(begun, _)| begun);
-                        is_whole &= commits.is_none_or(|(_, last)| last.next() == frame.number);
-                        commits = Some((begun, frame.number));
-                        let at = begin(&mut bytes);
-                        let names = &self.names;
-                        let tidied = tidy(frame.body, &mut bytes, |topic, record| {
-                            names.get(&topic).is_some_and(|name| is_needed(name, record))
-                        });
-                        is_whole &= tidied.is_ok();
-                        written.push((frame.number, digest(&bytes[at + FRAME_HEADER_BYTES..])));
-                        let seeds = Seeds::new(self.directory, number);
-                        is_whole &= seal(&mut bytes[at..], frame.number, seeds).is_ok();
-                    }
-                    Item::Damage { .. } | Item::Torn { .. } => is_whole = false,
-                    Item::End { .. } => {}
-                }
+        let old: Vec<_> = self.segments.iter().filter(is_old).map(|(number, _)| *number).collect();
+        if old.is_empty() {
+            return;
+        }
+        let first = random.below(old.len() as u64) as usize;
+        let run = &old[first..old.len().min(first + 1 + random.below(2) as usize)];
+        let Some((&number, others)) = run.split_last() else { return };
+        let is_oldest = |of: SegmentNumber| self.segments.keys().next() == Some(&of);
+        let Some((bytes, written)) =
+            self.rewrite(run, |of, topic, record| is_needed(topic, record, is_oldest(of)))
+        else {
+            return;
+        };
+        let last = self.segments.get(&number).map_or(CommitNumber(0), |segment| segment.last);
+        for other in others {
+            self.segments.remove(other);
+        }
+        let mut segment = Segment { synced: bytes.len(), last, ..Segment::default() };
+        for item in Scan::new(self.directory, number, &bytes, CommitNumber(0)) {
+            if let Item::Frame(frame) = item {
+                note(&mut self.names, &mut segment.reach, &mut segment.span, frame.body);
             }
         }
-        // Where something is missing the loss has to be told again.
-        if !is_whole || commits.is_none() {
-            return false;
-        }
-        let (Some(first), Some(mut second)) = (self.segments.remove(&from), self.segments.remove(&number))
-        else {
-            return false;
-        };
-        let spans = [first.span, second.span].into_iter().flatten();
-        second.span = spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
-        for (topic, last) in first.reach {
-            second.reach.entry(topic).and_modify(|known| *known = last.max(*known)).or_insert(last);
-        }
+        self.segments.insert(number, Segment { bytes, ..segment });
         self.written.extend(written);
+    }
+
+    /// What stands in some segments as one of them, and its commits in short. Where something is missing there is none: the
+    /// loss has to be told again.
+    fn rewrite(
+        &self,
+        run: &[SegmentNumber],
+        is_needed: impl Fn(SegmentNumber, u64, &Record<'_>) -> bool,
+    ) -> Option<(Vec<u8>, Vec<(CommitNumber, u64)>)> {
+        let number = *run.last()?;
         let header = SegmentHeader { directory: self.directory, segment: number, merged: None };
-        let bytes = [&header.bytes()[..], &bytes].concat();
-        let synced = bytes.len();
-        self.segments.insert(number, Segment { bytes, synced, ..second });
-        true
+        let (mut bytes, mut written) = (header.bytes().to_vec(), Vec::new());
+        let mut last: Option<CommitNumber> = None;
+        for of in run {
+            for item in Scan::new(self.directory, *of, &self.segments.get(of)?.bytes, CommitNumber(0)) {
+                let frame = match item {
+                    Item::Frame(frame) => frame,
+                    Item::Damage { .. } | Item::Torn { .. } => return None,
+                    Item::End { .. } => continue,
+                };
+                if last.replace(frame.number).is_some_and(|last| last.next() != frame.number) {
+                    return None;
+                }
+                let at = begin(&mut bytes);
+                tidy(frame.body, &mut bytes, |topic, record| is_needed(*of, topic, record)).ok()?;
+                written.push((frame.number, digest(&bytes[at + FRAME_HEADER_BYTES..])));
+                seal(&mut bytes[at..], frame.number, Seeds::new(self.directory, number)).ok()?;
+            }
+        }
+        last.is_some().then_some((bytes, written))
     }
 }

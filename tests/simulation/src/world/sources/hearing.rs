@@ -103,8 +103,9 @@ impl World {
             seat.gap = Some(gap);
             return self.source_may_begin(source, at);
         }
-        let Oracle { listeners, logs, keeps_all, .. } = &mut self.oracle;
-        let done = listeners[listener].gap(gap, logs, *keeps_all);
+        let keeps = self.oracle.keeps(self.oracle.listeners[listener].selector);
+        let Oracle { listeners, logs, .. } = &mut self.oracle;
+        let done = listeners[listener].gap(gap, logs, keeps);
         self.check_source(source, listener, done);
     }
 
@@ -116,8 +117,9 @@ impl World {
         if !is_whole || outcome == Outcome::Gap && gap.is_none() {
             return;
         }
-        let Oracle { listeners, logs, keeps_all, .. } = &mut self.oracle;
-        let done = listeners[listener].ready(self.now, outcome, begins, *gap, logs, *keeps_all);
+        let keeps = self.oracle.keeps(self.oracle.listeners[listener].selector);
+        let Oracle { listeners, logs, .. } = &mut self.oracle;
+        let done = listeners[listener].ready(self.now, outcome, begins, *gap, logs, keeps);
         self.check_source(source, listener, done);
     }
 
