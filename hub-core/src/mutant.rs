@@ -81,6 +81,20 @@ pub enum Mutant {
     AwayToldAsGone,
     /// A reader goes on with what memory has, and passes over what is on the disk.
     AwayPassedOver,
+    /// A block from which something went begins where it began before.
+    ThinnedLeavesHole,
+    /// That a key was removed is forgotten while an older value of it may be left in the tail.
+    RemovalForgottenEarly,
+    /// A condition sees nothing of what waits to be stored.
+    ConditionBlindToWaiting,
+    /// Conditions of a batch see nothing of what stands before them there.
+    ConditionsJudgedApart,
+    /// A value whose time is over is removed, though a newer one waits to be stored.
+    RemovedOverNewer,
+    /// A value counts as replaced as soon as a newer one waits to be stored.
+    ReplacedByWaiting,
+    /// A value goes when its time is over, and one that it replaced is left.
+    ReplacedStandsAgain,
 }
 
 impl Mutant {
@@ -124,6 +138,13 @@ impl Mutant {
         Self::SegmentsListedOnce,
         Self::AwayToldAsGone,
         Self::AwayPassedOver,
+        Self::ThinnedLeavesHole,
+        Self::RemovalForgottenEarly,
+        Self::ConditionBlindToWaiting,
+        Self::ConditionsJudgedApart,
+        Self::RemovedOverNewer,
+        Self::ReplacedByWaiting,
+        Self::ReplacedStandsAgain,
     ];
 }
 

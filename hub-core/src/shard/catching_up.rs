@@ -68,38 +68,8 @@ impl Audiences {
             self.of(&subscription).tail.conflate(now, cursor, limits.write_bytes);
         }
         let found = self.of(&subscription).tail.read_after(now, cursor, limits.write_bytes);
-        let behind = cursor < found.cached_from;
-        let is_elsewhere = behind || found.is_away;
-        // One that resumes from far back is not slow: it would be sent away again and again.
-        let is_slow = subscription.caught_up
-            && (found.behind_bytes > limits.lag_bytes_max as u64
-                || behind && found.cached_from != found.passed_by);
-        match subscription.when_slow {
-            WhenSlow::Disconnect if is_slow => return Step::End(Served::Fault(Code::TooSlow)),
-            WhenSlow::Gap if is_slow => {
-                self.miss(connection, &subscription, found.last, found.last, GapReason::TooSlow, topics);
-                connection.lagging.push_front(tail);
-                return Step::Go(0);
-            }
-            _ if is_elsewhere => return self.fall_behind(connection, &subscription, &found, topics, id),
-            _ if found.removals_gone > cursor.max(subscription.told_gone) => {
-                let (lost, after) = (found.removals_gone, found.cached_from);
-                self.miss(connection, &subscription, lost, after, GapReason::Compacted, topics);
-                connection.lagging.push_front(tail);
-                return Step::Go(0);
-            }
-            _ if cursor < found.begun_at => {
-                self.progress(connection, &subscription, found.begun_at, topics);
-                connection.lagging.push_front(tail);
-                return Step::Go(0);
-            }
-            _ => {}
-        }
-        if found.blocks.is_empty() && found.last > cursor {
-            // What came there has expired, or was replaced: nobody is owed it any more.
-            self.progress(connection, &subscription, found.last, topics);
-            connection.lagging.push_front(tail);
-            return Step::Go(0);
+        if let Some(step) = self.pass_over(connection, &subscription, &found, topics, id) {
+            return step;
         }
         if found.blocks.is_empty() {
             self.make_live(&subscription);
@@ -121,6 +91,44 @@ impl Audiences {
         }
         connection.lagging.push_back(tail);
         self.wrote(connection, tail, written)
+    }
+
+    /// Where what was found does not begin right behind the cursor, that is told or asked for, or the reader is ended; `None`
+    /// if it does.
+    fn pass_over(
+        &mut self,
+        connection: &mut Connection,
+        subscription: &Subscription,
+        found: &Found,
+        topics: &Topics,
+        id: ConnectionId,
+    ) -> Option<Step> {
+        let cursor = self.entry(subscription).cursor;
+        let behind = cursor < found.cached_from;
+        let is_elsewhere = behind || found.is_away;
+        // One that resumes from far back is not slow: it would be sent away again and again.
+        let is_slow = subscription.caught_up
+            && (found.behind_bytes > topics.limits().lag_bytes_max as u64
+                || behind && found.cached_from != found.passed_by);
+        match subscription.when_slow {
+            WhenSlow::Disconnect if is_slow => return Some(Step::End(Served::Fault(Code::TooSlow))),
+            WhenSlow::Gap if is_slow => {
+                self.miss(connection, subscription, found.last, found.last, GapReason::TooSlow, topics);
+            }
+            _ if is_elsewhere => return Some(self.fall_behind(connection, subscription, found, topics, id)),
+            _ if found.removals_gone > cursor.max(subscription.told_gone) => {
+                let (lost, after) = (found.removals_gone, found.cached_from);
+                self.miss(connection, subscription, lost, after, GapReason::Compacted, topics);
+            }
+            _ if cursor < found.begun_at => self.progress(connection, subscription, found.begun_at, topics),
+            // What came there has expired, or was replaced: nobody is owed it any more.
+            _ if found.blocks.is_empty() && found.last > cursor => {
+                self.progress(connection, subscription, found.last, topics);
+            }
+            _ => return None,
+        }
+        connection.lagging.push_front(subscription.tail);
+        Some(Step::Go(0))
     }
 
     /// The tail no longer has what comes after the cursor. A topic's is gone, or on the disk; a pattern's is with its topics.

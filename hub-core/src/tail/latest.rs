@@ -11,6 +11,7 @@ use tidewire_protocol::number::Offset;
 use crate::block::Entry;
 use crate::clock::Millis;
 use crate::ledger::{Account, Charge, Kind};
+use crate::mutant::{self, Mutant};
 use crate::sync::lock;
 use crate::tail::sealed::thinning::Form;
 use crate::tail::{State, Tail};
@@ -73,7 +74,9 @@ impl Tail {
         let given_ms = self.terms.calendar.at(now).0;
         let state = lock(&self.state);
         let latest = state.latest.as_ref()?;
-        if let Some((offset, ends_ms)) = latest.staged_of(key) {
+        if let Some((offset, ends_ms)) = latest.staged_of(key)
+            && !mutant::active(Mutant::ConditionBlindToWaiting)
+        {
             return Some(offset).filter(|_| ends_ms > given_ms);
         }
         let known = latest.keys.get(key)?;
@@ -148,7 +151,8 @@ impl Tail {
         let state = lock(&self.state);
         let Some(latest) = &state.latest else { return Vec::new() };
         let ended = latest.ends.iter().take_while(|((ends_ms, _), _)| *ends_ms <= given_ms);
-        let ended = ended.filter(|(_, key)| latest.staged_of(key).is_none()).take(max);
+        let waits = |key: &str| latest.staged_of(key).is_some() && !mutant::active(Mutant::RemovedOverNewer);
+        let ended = ended.filter(|(_, key)| !waits(key)).take(max);
         let mut expired = Vec::new();
         for ((_, version), key) in ended {
             if let Some(known) = latest.keys.get(key) {
@@ -282,13 +286,16 @@ impl Latest {
     /// Whether a message is its key's latest, and no removal of long ago. One that is known no more is forgotten.
     fn stays(&mut self, record: &wire::Record<'_>, oldest_ms: u64) -> bool {
         let attributes = Attributes::take(record.ext).unwrap_or_default();
+        let is_replaced =
+            mutant::active(Mutant::ReplacedByWaiting) && self.staged_of(&attributes.key).is_some();
         let known = self.keys.get(&*attributes.key).filter(|known| known.offset == record.offset);
-        let Some(known) = known else {
+        let Some(known) = known.filter(|_| !is_replaced) else {
             self.replaced = self.replaced.saturating_sub(1);
             return false;
         };
         // Only behind all that it removed, which went before it in this round.
-        if known.removed && known.published_ms < oldest_ms && record.offset <= self.round_upto {
+        let is_behind_all = record.offset <= self.round_upto || mutant::active(Mutant::RemovalForgottenEarly);
+        if known.removed && known.published_ms < oldest_ms && is_behind_all {
             self.removals_gone = self.removals_gone.max(record.offset);
             self.forget(record);
             return false;

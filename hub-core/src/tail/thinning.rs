@@ -2,6 +2,7 @@
 
 use crate::block::{Block, has_expired};
 use crate::clock::{Millis, NEVER};
+use crate::mutant::{self, Mutant};
 use crate::tail::sealed::thinning::Form;
 use crate::tail::{Source, State, Tail};
 
@@ -17,7 +18,8 @@ impl Tail {
         }
         // What has gathered begins behind the newest block as that is now. A key whose value has expired is removed, for all to
         // hear: until then what it replaced would stand again.
-        if state.open.is_some() || self.keeps_latest() || matches!(self.source, Source::Pattern(_)) {
+        let goes_by_removal = self.keeps_latest() && !mutant::active(Mutant::ReplacedStandsAgain);
+        if state.open.is_some() || goes_by_removal || matches!(self.source, Source::Pattern(_)) {
             return;
         }
         let given_ms = self.terms.calendar.at(now).0;

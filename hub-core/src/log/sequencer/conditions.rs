@@ -13,6 +13,7 @@ use crate::clock::Millis;
 use crate::letter::Address;
 use crate::log::sequencer::Sequencer;
 use crate::log::submission::{Beside, Submission, Wish};
+use crate::mutant::{self, Mutant};
 use crate::record::Record;
 use crate::topic::Topic;
 
@@ -65,7 +66,7 @@ impl Sequencer {
         let mut judged = Vec::with_capacity(batch.len());
         for submission in batch {
             judged.push(self.conditioned(now, submission, &before));
-            if submission.topic.tail.keeps_latest() {
+            if submission.topic.tail.keeps_latest() && !mutant::active(Mutant::ConditionsJudgedApart) {
                 let attributes = Attributes::take(submission.record.ext).unwrap_or_default();
                 before.insert((submission.topic.tail.number, (&*attributes.key).into()), attributes.remove);
             }

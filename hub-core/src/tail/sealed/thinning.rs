@@ -8,6 +8,7 @@ use tidewire_protocol::block::Record;
 use tidewire_protocol::number::{Offset, TailNumber};
 
 use crate::block::{Block, Open};
+use crate::mutant::{self, Mutant};
 use crate::tail::sealed::{Held, Sealed};
 
 /// How blocks are written.
@@ -101,6 +102,9 @@ impl Sealed {
 impl Writing {
     /// Takes what is kept of a block.
     fn take(&mut self, block: &Arc<Block>, kept: &[bool]) {
+        if mutant::active(Mutant::ThinnedLeavesHole) {
+            self.link = block.prev;
+        }
         let is_whole = kept.iter().all(|kept| *kept);
         let fits = |open: &Open| open.len() + block.body().len() <= self.form.bytes_max;
         if !self.open.as_ref().is_some_and(fits) {

@@ -10,6 +10,9 @@ use tidewire_hub_core::record::Record;
 use crate::random::Random;
 use crate::world::disk::{Disk, Segment, digest, note};
 
+/// Commits in short.
+type Digests = Vec<(CommitNumber, u64)>;
+
 impl Disk {
     /// Writes one segment in the place of one or two neighbours, with those of their messages that are needed, by their topics'
     /// numbers, themselves, and whether nothing is older.
@@ -55,7 +58,7 @@ impl Disk {
         &self,
         run: &[SegmentNumber],
         is_needed: impl Fn(SegmentNumber, u64, &Record<'_>) -> bool,
-    ) -> Option<(Vec<u8>, Vec<(CommitNumber, u64)>)> {
+    ) -> Option<(Vec<u8>, Digests)> {
         let number = *run.last()?;
         let header = SegmentHeader { directory: self.directory, segment: number, merged: None };
         let (mut bytes, mut written) = (header.bytes().to_vec(), Vec::new());
