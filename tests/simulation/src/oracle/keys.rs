@@ -39,6 +39,7 @@ pub struct Wish {
 pub struct Moment {
     epoch: Epoch,
     visible: u64,
+    now: u64,
     given_ms: u64,
 }
 
@@ -81,7 +82,10 @@ impl Oracle {
     /// What time it is, by the steady clock, and by that which messages are given.
     pub fn tick(&mut self, now: u64, given_ms: u64) {
         for log in self.lives.last().into_iter().flatten() {
-            self.logs[*log].clock = Clock { now, given_ms, ..self.logs[*log].clock };
+            let Clock { given_ms: before_ms, put_back, .. } = self.logs[*log].clock;
+            // A hub that begins knows of earlier times only what it stored with messages.
+            let put_back = if given_ms < before_ms { (now, given_ms) } else { put_back };
+            self.logs[*log].clock = Clock { now, given_ms, put_back, ..self.logs[*log].clock };
         }
     }
 
@@ -89,7 +93,8 @@ impl Oracle {
     #[must_use]
     pub fn moment(&self) -> Moment {
         let log = &self.logs[self.living(usize::from(self.log_of[usize::from(KEYED)]))];
-        Moment { epoch: log.epoch, visible: log.visible, given_ms: log.clock.given_ms }
+        let Clock { now, given_ms, .. } = log.clock;
+        Moment { epoch: log.epoch, visible: log.visible, now, given_ms }
     }
 
     /// The place of a key's latest message, as far as anybody knows.
@@ -174,11 +179,12 @@ impl Oracle {
         let of_key: Vec<Record> = log.of_selector(KEYED).filter(|record| record.key == key).collect();
         let begin = of_key.partition_point(|record| record.offset <= since.visible);
         let at = |record: &Record| Position { epoch: log.epoch, offset: Offset(record.offset) };
+        let (back, back_ms) = log.clock.put_back;
+        let asked_ms = if back >= since.now { since.given_ms.min(back_ms) } else { since.given_ms };
         let mut stood: Vec<Option<Position>> = (begin == 0).then_some(None).into_iter().collect();
         for record in &of_key[begin.saturating_sub(1)..] {
             // What landed since stood at first.
-            let since_ms =
-                if record.offset > since.visible { record.published_at_ms } else { since.given_ms };
+            let since_ms = if record.offset > since.visible { record.published_at_ms } else { asked_ms };
             stood.extend(record.stands_at(since_ms).then(|| Some(at(record))));
             stood.extend((!record.stands_at(log.clock.given_ms)).then_some(None));
         }

@@ -39,6 +39,8 @@ pub struct Clock {
     pub now: u64,
     /// By the one that messages are given.
     pub given_ms: u64,
+    /// When that last went back, and to which: a hub began, and the system's clock had been put back before.
+    pub put_back: (u64, u64),
     /// For so long it is remembered that a key was removed.
     pub removals_ms: u64,
     /// Whether a topic keeps the latest of each key.
