@@ -180,6 +180,15 @@ impl Listener {
         }
     }
 
+    /// Tells what of a gap lies before it.
+    pub(crate) fn tell_rest(&self, gap: Gap, out: &mut Outputs) {
+        if let Some(at) = self.cursor.offset(gap.epoch)
+            && at < gap.to
+        {
+            self.tell_gap(Gap { from: gap.from.max(at.next()), ..gap }, out);
+        }
+    }
+
     /// The live flow has a gap, and goes on at `positions`.
     pub(crate) fn pass_gap(&mut self, gap: Gap, positions: &[Position], out: &mut Outputs) {
         if matches!(gap.reason, GapReason::EpochChanged | GapReason::BeyondEnd | GapReason::Compacted) {

@@ -37,6 +37,9 @@ pub(crate) struct Tail {
     pub when_slow: WhenSlow,
     from: Start,
     cursor: Cursor,
+    /// What is missing further on than the live flow is, one stretch a log: told when it became known, and owed to those who
+    /// join later.
+    ahead: Vec<Gap>,
     retry_ms: Millis,
 }
 
@@ -75,6 +78,7 @@ impl Tail {
             when_slow: options.when_slow,
             from: options.from.clone(),
             cursor: Cursor::default(),
+            ahead: Vec::new(),
             retry_ms: RETRY_MS_MIN,
         }
     }
@@ -121,6 +125,7 @@ impl Tail {
             cursor.keep(&self.cursor, Epoch(0));
         }
         self.cursor = cursor;
+        self.ahead = gap.into_iter().collect();
         let positions = self.cursor.positions();
         for listener in &mut self.listeners {
             match (listener.stage, gap) {
@@ -150,8 +155,11 @@ impl Tail {
         if is_anew {
             // Such a topic is in one log, and goes on before where it was.
             self.cursor = Cursor::at(vec![Position { epoch: gap.epoch, offset: after }]);
+            self.ahead.clear();
         } else if !self.cursor.go_on(gap.epoch, after) {
             return Err(Broken);
+        } else {
+            self.note_ahead(gap);
         }
         for listener in &mut self.listeners {
             if listener.stage == Stage::Live {
@@ -161,6 +169,15 @@ impl Tail {
             }
         }
         Ok(())
+    }
+
+    fn note_ahead(&mut self, gap: Gap) {
+        let is_ahead = |known: &Gap| self.cursor.offset(known.epoch).is_some_and(|offset| offset < known.to);
+        self.ahead.retain(is_ahead);
+        match self.ahead.iter_mut().find(|known| known.epoch == gap.epoch) {
+            Some(known) => *known = Gap { from: known.from.min(gap.from), to: known.to.max(gap.to), ..gap },
+            None => self.ahead.push(gap),
+        }
     }
 
     /// Nothing up to here is owed to anyone.
@@ -230,6 +247,9 @@ impl Tail {
             listener.cursor = Cursor::default();
         }
         let done = take_page(listener, &self.cursor, page, received, out);
+        if listener.stage == Stage::Live {
+            self.ahead.iter().for_each(|gap| listener.tell_rest(*gap, out));
+        }
         if is_question {
             if done.is_err() || reads_back && done == Ok(false) {
                 // Half a page is none. It is asked for again on the next link, or has no room.

@@ -71,6 +71,34 @@ fn a_gap_between_messages_that_are_still_there_loses_none_of_them() {
 }
 
 #[test]
+fn who_joins_later_hears_of_a_gap_that_is_told_already_and_still_to_come() {
+    let mut rig = listening();
+    rig.subscribe("t", Start::After(at(5)));
+    rig.expect_sent(&["history 2 t after 7:5"]);
+    for (from, to) in [(12, 14), (15, 16)] {
+        let gap = Some(gap(from, to, GapReason::Retention));
+        rig.say(HubFrame::Missing(Missing { tail: TailNumber(9), gap, after: Offset(10) }));
+    }
+    rig.expect_events(&["gap 1 12..14 retention", "gap 1 15..16 retention"]);
+    // It is further than the live flow, and what is missing is further still.
+    rig.page(2, 5, &[9, 13], 13, false, None);
+    rig.block(9, 10, &[13, 17]);
+    rig.expect_events(&[
+        "ready 2 resumed 7:5",
+        "message 2 m9",
+        "message 2 m13",
+        "gap 2 14..16 retention",
+        "message 1 m13",
+        "message 1 m17",
+        "message 2 m17",
+    ]);
+    // What lies behind the live flow is told to nobody.
+    rig.subscribe("t", Start::After(at(13)));
+    rig.page(3, 13, &[17], 17, false, None);
+    rig.expect_events(&["ready 3 resumed 7:13", "message 3 m17"]);
+}
+
+#[test]
 fn a_gap_on_resuming_is_told_and_delivery_goes_on_after_it() {
     let mut rig = listening();
     rig.reconnect();
