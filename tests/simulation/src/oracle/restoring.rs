@@ -119,7 +119,8 @@ impl Oracle {
         self.is_mended = former.is_some() && former != Some(place);
         for message in held {
             if message.offset.0 > seen {
-                if former.is_some() && former != Some(place) && self.is_carried_over(now, place, message) {
+                let former = former.filter(|former| *former != place);
+                if former.is_some_and(|former| self.is_carried_over(now, (former, place), message)) {
                     continue;
                 }
                 self.shown(now, log, None, &message.message());
@@ -219,9 +220,10 @@ impl Oracle {
     }
 
     /// What the former log had shown is in this one too, and is no second time.
-    fn is_carried_over(&mut self, now: u64, place: usize, message: &Held) -> bool {
+    fn is_carried_over(&mut self, now: u64, (former, place): (usize, usize), message: &Held) -> bool {
         let Some((uid, publish)) = self.identify(&message.payload) else { return false };
-        if publish.seen == 0 {
+        // It may have come and gone there before anybody saw it.
+        if publish.seen == 0 && !self.logs[former].may_have_had(message.offset) {
             return false;
         }
         let attributes = Attributes::take(&message.ext).unwrap_or_default();
