@@ -256,7 +256,10 @@ impl World {
         };
         match landed {
             Err(Refusal { code: Code::ConditionFailed, current, .. }) => {
-                self.oracle.may_miss_condition(uid, (*current, *tries > 1), *since)
+                // A retry may be told of a removal that waited, and was given up later.
+                let waits = self.setup.late_engine || self.setup.durable.is_some();
+                let is_given_up = *tries > 1 && current.is_none() && waits;
+                is_given_up || self.oracle.may_miss_condition(uid, (*current, *tries > 1), *since)
             }
             Ok(_) | Err(_) => true,
         }
