@@ -142,7 +142,7 @@ const INTERNAL = [
   ...words(
     "outgoing entryOf fail flushed left number over payload publisher running seq withdrawn",
   ),
-  ...words("release remove succeed unsettled upto"),
+  ...words("release succeed unsettled upto"),
   ...words(
     "consume consumer ended give signIn listen members orphan owner places read refused report session",
   ),

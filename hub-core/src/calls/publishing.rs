@@ -180,6 +180,10 @@ impl<R> Calls<R> {
         if message.payload.len() > by.caller.at_most(Bound::MessageBytes, limits.message_bytes_max) {
             return Err(Code::TooLarge);
         }
+        // What nobody knows could not be read again once it is stored.
+        if message.content == Content::Unknown {
+            return Err(Code::NotSupported);
+        }
         message.attributes.check().map_err(|_| Code::BadMessage)?;
         if message.attributes.key.is_empty() && !message.terms.are_unconditional() {
             return Err(Code::BadMessage);

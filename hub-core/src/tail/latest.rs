@@ -13,6 +13,7 @@ use crate::clock::Millis;
 use crate::ledger::{Account, Charge, Kind};
 use crate::mutant::{self, Mutant};
 use crate::sync::lock;
+use crate::tail::restoring::Bounds;
 use crate::tail::sealed::thinning::Form;
 use crate::tail::{State, Tail};
 
@@ -36,6 +37,8 @@ pub(super) struct Latest {
     debt: usize,
     /// The newest removal that was dropped: who stands before it may have missed it.
     removals_gone: Offset,
+    /// How it stood when that was told last, and before, each in a round that began with a commit.
+    told: [(u64, Bounds); 2],
 }
 
 /// What is known of a key.
@@ -115,20 +118,51 @@ impl Tail {
         }
     }
 
-    /// Whether a message that is stored is still needed, where nothing older than it is stored, or something may be.
+    /// Whether a message that is stored is still needed, where nothing older than it is stored, or something may be, and all that
+    /// stands was told anew since a commit.
     #[must_use]
-    pub fn needs(&self, offset: Offset, ext: &[u8], is_oldest: bool) -> bool {
+    pub fn needs(&self, offset: Offset, ext: &[u8], is_oldest: bool, told_since: u64) -> bool {
         let state = lock(&self.state);
-        if !self.keeps_latest() || offset <= state.cached_from {
+        if !self.keeps_latest() {
             return offset > state.cached_from;
+        }
+        let told = state.latest.as_ref().map(|latest| latest.told_by(told_since)).unwrap_or_default();
+        if offset <= told.gone {
+            return false;
         }
         let attributes = Attributes::take(ext).unwrap_or_default();
         let known = state.latest.as_ref().and_then(|latest| latest.keys.get(&*attributes.key));
         match known {
             _ if attributes.key.is_empty() => false,
             Some(known) => known.offset <= offset,
-            // A value that it removed may be left somewhere, and must not come back.
-            None => attributes.remove && !is_oldest,
+            // A value that it removed may be left somewhere, and must not come back; and that it went must be told first.
+            None if attributes.remove => !is_oldest || offset > told.removals_gone,
+            None => offset <= state.cached_from,
+        }
+    }
+
+    /// How it stands, to be told in a round that began with a commit.
+    #[must_use]
+    pub fn tell_bounds(&self, since: u64) -> Bounds {
+        let bounds = self.stored_bounds();
+        if let Some(latest) = &mut lock(&self.state).latest {
+            let [before, now] = &mut latest.told;
+            if now.0 < since {
+                *before = *now;
+            }
+            *now = (since, bounds);
+        }
+        bounds
+    }
+
+    /// Up to where stored messages are gone, where all was told anew since a commit. What a topic that keeps the latest of each
+    /// key knows of that is lost with the hub until then: holes tell nothing there.
+    #[must_use]
+    pub fn stored_gone(&self, told_since: u64) -> Offset {
+        let state = lock(&self.state);
+        match &state.latest {
+            Some(latest) if self.keeps_latest() => latest.told_by(told_since).gone,
+            _ => state.cached_from,
         }
     }
 
@@ -242,6 +276,12 @@ impl State {
 }
 
 impl Latest {
+    /// What is told for sure, if the last round that came to its end began with a commit.
+    fn told_by(&self, since: u64) -> Bounds {
+        let mut rounds = self.told.iter().rev();
+        rounds.find(|(round, _)| *round <= since).map(|(_, bounds)| *bounds).unwrap_or_default()
+    }
+
     fn staged_of(&self, key: &str) -> Option<(Offset, u64)> {
         if self.staged.is_empty() {
             return None;

@@ -82,7 +82,7 @@ impl Committer {
         debug_assert!(self.under_way.is_none(), "one commit is under way at a time");
         let before = body.len();
         let mut scribe = Scribe::new(body);
-        let names = self.telling.as_ref().map(|telling| topics.names_stored(self.log, &telling.names));
+        let names = self.telling.as_ref().map(|telling| topics.names_stored(self.log, telling));
         let mut log = topics.log(self.log).lock();
         let mut tells_all_since = None;
         if let Some(telling) = self.telling.as_mut() {
@@ -187,11 +187,11 @@ impl Topics {
     }
 
     /// What a durable log has to say of the next names.
-    fn names_stored(&self, log: u8, progress: &Progress) -> Names {
+    fn names_stored(&self, log: u8, telling: &Telling) -> Names {
         let mut found = Names::default();
         let (mut listed, mut went) = (Vec::new(), Vec::new());
         let names = lock(&self.names);
-        found.progress = match progress {
+        found.progress = match &telling.names {
             Progress::Done => Progress::Done,
             progress => names.list_stored(
                 log,
@@ -205,7 +205,7 @@ impl Topics {
         found.gone = went.into_iter().filter_map(name).collect();
         drop(names);
         for topic in listed {
-            let bounds = topic.tail.stored_bounds();
+            let bounds = topic.tail.tell_bounds(telling.since);
             let last = bounds.last;
             match topic.stored.number() {
                 Some(number) => found.topics.push((number, topic.name.clone(), bounds)),

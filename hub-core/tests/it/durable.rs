@@ -95,13 +95,12 @@ impl Lasting {
 
     /// Tidies the commits before those that tell all anew. How many bytes they had, and have.
     pub fn tidy(&mut self) -> (usize, usize) {
-        let topics = self.hub.topics.stored_topics(0);
+        let (topics, told_since) = (self.hub.topics.stored_topics(0), self.told_since);
         let needs = |number, record: &Record<'_>| {
             let topic = topics.get(&number).map(|topic| topic.upgrade().unwrap());
-            topic.is_some_and(|topic| topic.tail.needs(record.offset, record.ext, true))
+            topic.is_some_and(|topic| topic.tail.needs(record.offset, record.ext, true, told_since))
         };
         let (mut before, mut after) = (0, 0);
-        let told_since = self.told_since;
         for (_, body) in self.hub.commits.iter_mut().filter(|(number, _)| *number < told_since) {
             let mut tidied = Vec::new();
             tidy(body, &mut tidied, needs).unwrap();

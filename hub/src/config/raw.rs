@@ -216,16 +216,19 @@ pub(super) fn required(
 
 fn retained(mut fields: Fields<'_>, problems: &mut Vec<Problem>) -> Option<RawRetention> {
     let (at, key, before) = (fields.line(), fields.key("count"), problems.len());
-    let mut bound = |name| {
+    let latest_per_key = fields.flag("latest_per_key", problems).is_some_and(|flag| flag.value);
+    let mut bound = |name, counts_all| {
         let Written { value, place } = fields.number(name, problems)?;
         let bound = u64::try_from(value).ok().filter(|bound| (1..=RETAINED_MAX).contains(bound));
-        if bound.is_none() {
+        if latest_per_key && counts_all {
+            problems.push(place.wrong(BESIDE_LATEST));
+        } else if bound.is_none() {
             problems.push(place.wrong(format!("1 to {RETAINED_MAX}")));
         }
         bound
     };
-    let (count, bytes, age_seconds) = (bound("count"), bound("bytes"), bound("age_seconds"));
-    let latest_per_key = fields.flag("latest_per_key", problems).is_some_and(|flag| flag.value);
+    let (count, bytes, age_seconds) =
+        (bound("count", true), bound("bytes", true), bound("age_seconds", false));
     let bounds = RawBounds { count, bytes, age_seconds, latest_per_key };
     fields.end(problems);
     let none = !latest_per_key && count.or(bytes).or(age_seconds).is_none();
@@ -249,4 +252,5 @@ fn limits(file: &mut Fields<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String
 /// What is said of more messages, bytes or seconds than that is a slip of the keyboard.
 const RETAINED_MAX: u64 = 1_000_000_000_000_000;
 const CLAIM: &str = "a table like { role = \"admin\" }, of texts, whole numbers, true or false; one at least";
+const BESIDE_LATEST: &str = "nothing beside `latest_per_key`: it would count what was replaced as well; `age_seconds` may stand there";
 const RETENTION: &str = "\"none\", \"latest_per_key\", or one or more of { count, bytes, age_seconds, latest_per_key }, each number at least 1";

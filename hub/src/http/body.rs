@@ -94,7 +94,8 @@ pub(super) fn check(content: Content, bytes: &[u8]) -> Result<(), Problem> {
             Ok(_) => Ok(()),
             Err(error) => Err(Problem::bad_request(format!("the body is no UTF-8 text: {error}"))),
         },
-        Content::Binary | Content::Cbor | Content::Unknown => Ok(()),
+        Content::Binary | Content::Cbor => Ok(()),
+        Content::Unknown => Err(Problem::bad_request("`content` is one of json, text, binary and cbor")),
     }
 }
 

@@ -256,7 +256,8 @@ impl One<'_> {
                 "`content` says something else than what the payload stands in",
             ));
         }
-        if !(self.remove && payload.is_empty()) {
+        let has_payload = !(self.remove && payload.is_empty());
+        if has_payload || content == Content::Unknown {
             body::check(content, &payload)?;
         }
         Ok((content, payload))

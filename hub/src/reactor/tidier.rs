@@ -19,7 +19,7 @@ use crate::disk::merging::Merging;
 use crate::disk::store::{Spare, SpareOrder};
 use crate::reactor::logs::DISK_LOG;
 use crate::reactor::tidier::choosing::{Candidate, choose, is_due};
-use crate::reactor::tidier::holding::Holding;
+use crate::reactor::tidier::holding::{Holding, Place};
 
 mod holding;
 
@@ -155,7 +155,8 @@ impl Tidier {
                 self.pay(segment.bytes);
             }
             let topics = topics.get_or_insert_with(|| self.topics.stored_topics(DISK_LOG));
-            let place = (segment.number, index == 0);
+            let (number, is_oldest, told_since) = (segment.number, index == 0, self.told_since);
+            let place = Place { number, is_oldest, told_since };
             let read = Holding::read(&self.files, place, topics, self.spans_max(), None)?;
             self.known.insert(segment.number, read);
         }
@@ -183,7 +184,7 @@ impl Tidier {
         // Of one in which no commit can be read nobody knows what it holds.
         known.is_some_and(|known| {
             let last = known.stands_for.last.0;
-            last > 0 && last < told_since && known.live() == 0
+            last > 0 && last < told_since && known.live(told_since) == 0
         })
     }
 
@@ -200,7 +201,7 @@ impl Tidier {
             };
             Candidate {
                 bytes: segment.bytes,
-                live: known.live(),
+                live: known.live(told_since),
                 may_merge: known.is_whole && known.stands_for.last.0 < told_since,
                 follows: before.is_some_and(|(segment, commit)| {
                     (segment.next(), commit.next()) == (known.stands_for.from, known.stands_for.first)
@@ -229,16 +230,16 @@ impl Tidier {
         };
         let merged = Merged { from: begins.from, first: begins.first, last: ends.last };
         let bytes: u64 = run.iter().map(|segment| segment.bytes).sum();
-        let topics = self.topics.stored_topics(DISK_LOG);
+        let (topics, told_since) = (self.topics.stored_topics(DISK_LOG), self.told_since);
         let mut merging = Merging::new(&self.files, last.number);
         let mut read = Vec::new();
         for segment in run {
             // Of what is gone nothing comes back.
-            if self.known.get_mut(&segment.number).is_some_and(|known| known.live() == 0) {
+            if self.known.get_mut(&segment.number).is_some_and(|known| known.live(told_since) == 0) {
                 continue;
             }
             let (number, max) = (segment.number, self.spans_max());
-            let place = (number, are_oldest);
+            let place = Place { number, is_oldest: are_oldest, told_since };
             let holding = Holding::read(&self.files, place, &topics, max, Some(&mut merging))?;
             let is_whole = holding.is_whole;
             read.push((number, holding));

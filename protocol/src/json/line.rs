@@ -44,6 +44,8 @@ pub enum BadLine {
     NoMessage(String),
     /// Its payload does not say what it is, or says so twice.
     BadPayload,
+    /// Its payload is something that this version does not know.
+    BadContent,
 }
 
 impl core::error::Error for BadLine {}
@@ -52,6 +54,7 @@ impl fmt::Display for BadLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoMessage(why) => f.write_str(why),
+            Self::BadContent => f.write_str("`content` is one of json, text, binary and cbor"),
             Self::BadPayload => f.write_str(
                 "a message has one of `data`, `text` and `base64`, and `content` says nothing else",
             ),
@@ -146,6 +149,9 @@ pub fn take_line(text: &str) -> Result<Line<'_>, BadLine> {
     let JsonLine { topic, published_at, sender, maybe_duplicate, key, headers, ttl_ms, remove, .. } = line;
     let attributes = Attributes { key, headers, ttl_ms, remove };
     let (content, payload) = payload.read(remove).map_err(|_| BadLine::BadPayload)?;
+    if content == Content::Unknown {
+        return Err(BadLine::BadContent);
+    }
     let published_at_ms = published_at;
     Ok(Line { topic, published_at_ms, sender, maybe_duplicate, attributes, content, payload })
 }

@@ -43,6 +43,16 @@ struct Span {
 /// Topics by their numbers.
 pub(super) type Topics = BTreeMap<u64, Weak<Topic>>;
 
+/// Which segment is read, and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) number: SegmentNumber,
+    /// No other holds anything older, or all that do are read with it.
+    pub(super) is_oldest: bool,
+    /// All that stands was told anew since this commit.
+    pub(super) told_since: u64,
+}
+
 /// A segment is read.
 struct Reading<'t> {
     topics: &'t Topics,
@@ -53,8 +63,7 @@ struct Reading<'t> {
     /// How many there are.
     count: u64,
     is_whole: bool,
-    /// No other segment holds anything older, or all that do are read with it.
-    is_oldest: bool,
+    place: Place,
 }
 
 impl Holding {
@@ -63,15 +72,16 @@ impl Holding {
     /// removed keys is needed.
     pub(super) fn read(
         files: &Files,
-        (number, is_oldest): (SegmentNumber, bool),
+        place: Place,
         topics: &Topics,
         spans_max: usize,
         mut merging: Option<&mut Merging>,
     ) -> io::Result<Self> {
         let mut bytes = Vec::new();
+        let number = place.number;
         files.read(number, &mut bytes)?;
         let (seen, commits, count, is_whole) = (BTreeMap::new(), None, 0, true);
-        let mut reading = Reading { topics, seen, commits, count, is_whole, is_oldest };
+        let mut reading = Reading { topics, seen, commits, count, is_whole, place };
         let scan = Scan::new(files.directory(), number, &bytes, CommitNumber(0));
         let merged = scan.merged();
         let mut out = Vec::new();
@@ -150,12 +160,12 @@ impl Holding {
     }
 
     /// About how much of it is needed; what is not is forgotten. Where a part of a topic's messages is gone, they count as if
-    /// they lay evenly between the first and the last.
-    pub(super) fn live(&mut self) -> u64 {
+    /// they lay evenly between the first and the last. All that stands was told anew since a commit.
+    pub(super) fn live(&mut self, told_since: u64) -> u64 {
         let mut live = self.rest_bytes;
         self.spans.retain_mut(|span| {
             let Some(topic) = span.topic.upgrade() else { return false };
-            let gone = topic.tail.stored_bounds().gone;
+            let gone = topic.tail.stored_gone(told_since);
             if span.keeps_latest {
                 // A removal may be needed that nobody remembers: while that is open, not all goes.
                 let kept = topic.tail.kept_bytes(span.first, span.last).max(1);
@@ -179,10 +189,11 @@ impl Reading<'_> {
         let first = self.commits.map_or(frame.number, |(first, _)| first);
         self.commits = Some((first, frame.number));
         self.count += 1;
-        let Self { topics, seen, is_whole, is_oldest, .. } = self;
+        let Self { topics, seen, is_whole, place, .. } = self;
         let kept = tidy(frame.body, out, |topic, record| {
-            let known = seen.entry(topic).or_insert_with(|| Span::none(topics.get(&topic)?));
-            known.as_ref().is_some_and(|(gone, span)| *gone < record.offset && span.needs(record, *is_oldest))
+            let known =
+                seen.entry(topic).or_insert_with(|| Span::none(topics.get(&topic)?, place.told_since));
+            known.as_ref().is_some_and(|(gone, span)| *gone < record.offset && span.needs(record, *place))
         });
         *is_whole &= kept.is_ok();
         let mut header = FRAME_HEADER_BYTES;
@@ -196,16 +207,16 @@ impl Reading<'_> {
 
 impl Span {
     /// What of a topic is gone, and no message of it.
-    fn none(topic: &Weak<Topic>) -> Option<(Offset, Self)> {
+    fn none(topic: &Weak<Topic>, told_since: u64) -> Option<(Offset, Self)> {
         let known = topic.upgrade()?;
-        let (gone, keeps_latest) = (known.tail.stored_bounds().gone, known.tail.keeps_latest());
+        let (gone, keeps_latest) = (known.tail.stored_gone(told_since), known.tail.keeps_latest());
         let topic = Weak::clone(topic);
         Some((gone, Self { topic, first: Offset(0), last: Offset(0), bytes: 0, keeps_latest }))
     }
 
     /// Whether a message is needed that is not gone by its topic's bounds.
-    fn needs(&self, record: &Record<'_>, is_oldest: bool) -> bool {
-        let needs = |topic: Arc<Topic>| topic.tail.needs(record.offset, record.ext, is_oldest);
+    fn needs(&self, record: &Record<'_>, Place { is_oldest, told_since, .. }: Place) -> bool {
+        let needs = |topic: Arc<Topic>| topic.tail.needs(record.offset, record.ext, is_oldest, told_since);
         !self.keeps_latest || self.topic.upgrade().is_some_and(needs)
     }
 

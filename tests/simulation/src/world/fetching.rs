@@ -90,8 +90,7 @@ impl World {
     pub(crate) fn tidy_some(&mut self, since: u64) {
         let (Some(storing), Some(hub)) = (&mut self.storing, &self.hub) else { return };
         let topics = hub.stored();
-        let gone =
-            |topic: &str| topics.get(topic).map_or(u64::MAX, |topic| topic.tail.stored_bounds().gone.0);
+        let gone = |topic: &str| topics.get(topic).map_or(u64::MAX, |topic| topic.tail.stored_gone(since).0);
         for segment in storing.disk.needless(since, gone) {
             if storing.random.one_in(2) {
                 storing.disk.delete(segment);
@@ -100,7 +99,7 @@ impl World {
         let by_number = hub.topics.stored_topics(storing.log);
         let needs = |topic: u64, record: &Record<'_>, is_oldest: bool| {
             let topic = by_number.get(&topic).and_then(Weak::upgrade);
-            topic.is_some_and(|topic| topic.tail.needs(record.offset, record.ext, is_oldest))
+            topic.is_some_and(|topic| topic.tail.needs(record.offset, record.ext, is_oldest, since))
         };
         for _ in 0..storing.random.below(3) {
             storing.disk.merge(since, &mut storing.random, needs);
