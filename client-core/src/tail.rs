@@ -125,7 +125,8 @@ impl Tail {
             cursor.keep(&self.cursor, Epoch(0));
         }
         self.cursor = cursor;
-        self.ahead = gap.into_iter().collect();
+        self.ahead.clear();
+        gap.into_iter().for_each(|gap| self.note_ahead(gap));
         let positions = self.cursor.positions();
         for listener in &mut self.listeners {
             match (listener.stage, gap) {
@@ -172,6 +173,10 @@ impl Tail {
     }
 
     fn note_ahead(&mut self, gap: Gap) {
+        // Others are about the place from which somebody came, and no one else's.
+        if !matches!(gap.reason, GapReason::Retention | GapReason::Forgotten | GapReason::TooSlow) {
+            return;
+        }
         let is_ahead = |known: &Gap| self.cursor.offset(known.epoch).is_some_and(|offset| offset < known.to);
         self.ahead.retain(is_ahead);
         match self.ahead.iter_mut().find(|known| known.epoch == gap.epoch) {

@@ -638,3 +638,66 @@ fn very_many_values_that_expire_at_once_go_in_steps() {
     }
     assert_eq!(Mirror::from(&mut hub, Start::Earliest).entries.len(), 0);
 }
+
+/// Time passes, and topics are looked at again and again.
+fn sweep_often(lasting: &mut Lasting) {
+    for _ in 0..40 {
+        lasting.hub.now = lasting.hub.now.plus(5_000);
+        lasting.hub.work();
+    }
+}
+
+#[test]
+fn removals_that_were_forgotten_are_told_after_a_start_though_they_were_merged_away_before_that_was_told() {
+    let mut lasting = Lasting::new(small(), latest());
+    let id = lasting.client("map.a");
+    lasting.hub.say(id, &[set(1, "a", Some("1")), set(2, "b", Some("2"))]);
+    lasting.store();
+    lasting.hub.heard(id);
+    let away = Mirror::from(&mut lasting.hub, Start::Earliest);
+    lasting.hub.say(id, &[set(3, "a", None)]);
+    lasting.store();
+    lasting.tell_anew();
+    lasting.hub.now = lasting.hub.now.plus(Limits::default().removals_ms);
+    sweep_often(&mut lasting);
+    assert_eq!(away.go_on(&mut lasting.hub).gaps, [GapReason::Compacted]);
+    lasting.tidy();
+    let mut lasting = lasting.restart_with(latest());
+    // The removal is there again, or that it went is told.
+    let entries = away.go_on(&mut lasting.hub).entries;
+    assert_eq!(entries.keys().collect::<Vec<_>>(), ["b"]);
+    // Once it was told anew, it is on the disk no more.
+    sweep_often(&mut lasting);
+    lasting.tell_anew();
+    lasting.tidy();
+    let mut lasting = lasting.restart_with(latest());
+    let back = away.go_on(&mut lasting.hub);
+    assert_eq!((back.entries.keys().collect::<Vec<_>>(), back.gaps), (vec!["b"], vec![GapReason::Compacted]));
+    assert_eq!(Mirror::from(&mut lasting.hub, Start::Earliest).heard, 1);
+}
+
+#[test]
+fn entries_that_went_by_their_age_are_told_after_a_start_though_they_were_merged_away_before_that_was_told() {
+    let of_age = Retention { latest_per_key: true, age_ms: Some(1_000_000), ..ALL };
+    let rules = || vec![rule("map.>", of_age), rule(">", ALL)];
+    let mut lasting = Lasting::new(small(), rules());
+    let id = lasting.client("map.a");
+    lasting.hub.say(id, &[set(1, "a", Some("1"))]);
+    lasting.store();
+    lasting.hub.heard(id);
+    let away = Mirror::from(&mut lasting.hub, Start::Earliest);
+    lasting.hub.say(id, &[set(2, "b", Some("2"))]);
+    lasting.store();
+    lasting.hub.now = lasting.hub.now.plus(600_000);
+    lasting.hub.say(id, &[set(3, "c", Some("3"))]);
+    lasting.store();
+    lasting.tell_anew();
+    lasting.hub.now = lasting.hub.now.plus(600_000);
+    sweep_often(&mut lasting);
+    let before = away.go_on(&mut lasting.hub);
+    assert_eq!(before.gaps, [GapReason::Compacted]);
+    lasting.tidy();
+    let mut lasting = lasting.restart_with(rules());
+    let back = away.go_on(&mut lasting.hub);
+    assert_eq!((back.entries, back.gaps), (before.entries, before.gaps));
+}
