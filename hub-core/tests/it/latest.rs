@@ -672,7 +672,8 @@ fn removals_that_were_forgotten_are_told_after_a_start_though_they_were_merged_a
     lasting.tidy();
     let mut lasting = lasting.restart_with(latest());
     let back = away.go_on(&mut lasting.hub);
-    assert_eq!((back.entries.keys().collect::<Vec<_>>(), back.gaps), (vec!["b"], vec![GapReason::Compacted]));
+    assert_eq!(back.entries.keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(back.gaps, [GapReason::Compacted]);
     assert_eq!(Mirror::from(&mut lasting.hub, Start::Earliest).heard, 1);
 }
 
