@@ -153,6 +153,12 @@ impl Open {
         }
     }
 
+    /// Offset of its first message.
+    #[must_use]
+    pub const fn first(&self) -> Offset {
+        self.first
+    }
+
     /// Each account and how many bytes of messages it brought.
     pub fn brought(&self) -> impl Iterator<Item = (&Arc<Account>, usize)> {
         self.shares.each(self.records.len())

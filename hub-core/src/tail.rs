@@ -143,8 +143,19 @@ struct State {
     passed_by: Offset,
     /// What is the latest of each key, where only that is kept.
     latest: Option<Box<Latest>>,
-    /// Since when there is nothing though nothing went by its bounds; the largest number if there is something.
-    emptied_at: Millis,
+    /// What went from the front though no bound took it. Boxed: few topics have that.
+    emptied: Option<Box<Emptied>>,
+}
+
+/// Messages at the front of a tail that went though no bound took them.
+#[derive(Debug, Clone, Copy)]
+struct Emptied {
+    /// Up to here nothing was left
+    upto: Offset,
+    /// since then,
+    since: Millis,
+    /// and by now up to there.
+    newest: Offset,
 }
 
 /// What a cursor finds.
@@ -195,7 +206,7 @@ impl Tail {
             heavy: false,
             passed_by: Offset(0),
             latest: None,
-            emptied_at: NEVER,
+            emptied: None,
         };
         let (marks, terms, state) = (Marks::default(), Arc::clone(terms), Mutex::new(state));
         Self { number, log, source, marks, terms, state }
@@ -266,7 +277,7 @@ impl Tail {
         let prev = state.link;
         let open = state.open.get_or_insert_with(|| Box::new(Open::new(account, self.kind())));
         open.append(prev, entry, account);
-        (state.last, state.link, state.emptied_at) = (entry.offset, entry.offset, NEVER);
+        (state.last, state.link) = (entry.offset, entry.offset);
         self.marks.raise(wake);
         self.becomes_heavy(&mut state)
     }
@@ -343,11 +354,13 @@ impl Tail {
         (state.cached_from, state.last)
     }
 
-    /// The same, and tells (gone, the newest that neither expired nor was replaced).
-    pub fn kept_upto(&self, now: Millis) -> (Offset, Offset) {
+    /// The same, and between these the newest that neither expired nor was replaced, if there is one.
+    pub fn ends(&self, now: Millis) -> (Offset, Offset, Offset) {
         let mut state = lock(&self.state);
         self.look(&mut state, now);
-        (state.cached_from, state.link)
+        let here = (state.open.is_some() || !state.sealed.is_empty()).then_some(state.link);
+        let kept = here.or_else(|| Some(state.away.as_ref()?.last()));
+        (state.cached_from, kept.unwrap_or(state.cached_from), state.last)
     }
 
     /// Whether what is kept may be asked for.

@@ -105,7 +105,7 @@ impl Gather {
             found.newest = found.newest.max(last);
         }
         for topic in listed.topics {
-            let (gone, last) = topic.tail.bounds(now);
+            let (gone, kept, last) = topic.tail.ends(now);
             let found = &mut self.found[usize::from(topic.log)];
             let holds = gone < last;
             // What went that came after the first step is no loss of this reader: the pattern's tail had it.
@@ -113,7 +113,7 @@ impl Gather {
             found.lost = found.lost.max(gone).max(topic.tail.removals_gone().min(found.upto));
             if topic.tail.readable() {
                 found.lost_of_kept = found.lost_of_kept.max(gone);
-                found.last_kept = found.last_kept.max(if holds { last } else { Offset(0) });
+                found.last_kept = found.last_kept.max(if gone < kept { kept } else { Offset(0) });
             }
             found.newest = found.newest.max(last);
             if holds {

@@ -209,6 +209,12 @@ impl Away {
         self.held.front().map(|(run, _)| run)
     }
 
+    /// The newest message; 0 if there is none.
+    #[must_use]
+    pub fn last(&self) -> Offset {
+        self.held.back().map_or(Offset(0), |(run, _)| run.last)
+    }
+
     /// Number of runs.
     #[must_use]
     pub fn len(&self) -> usize {

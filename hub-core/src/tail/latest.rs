@@ -266,6 +266,15 @@ impl State {
         self.latest.as_ref().map_or(Offset(0), |latest| latest.removals_gone)
     }
 
+    /// No key has a message any more.
+    pub(super) fn forget_keys(&mut self) {
+        if let Some(latest) = &mut self.latest {
+            let Latest { removals_gone, told, .. } = **latest;
+            let staged = std::mem::take(&mut latest.staged);
+            **latest = Latest { removals_gone, told, staged, ..Latest::default() };
+        }
+    }
+
     /// Removals up to there were dropped in an earlier life of the hub.
     pub(super) fn restore_removals(&mut self, gone: Offset) {
         if gone > Offset(0) {

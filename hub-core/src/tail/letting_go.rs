@@ -17,6 +17,7 @@ impl Tail {
             freed += bytes;
         }
         freed += state.away.take().map_or(0, |away| away.own_bytes());
+        state.forget_keys();
         state.cached_from = state.last;
         freed
     }

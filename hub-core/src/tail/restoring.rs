@@ -180,6 +180,7 @@ impl State {
         self.discard_open();
         self.away = None;
         while self.sealed.drop_front().is_some() {}
+        self.forget_keys();
         (self.last, self.link, self.cached_from) = (last, last, last);
     }
 }

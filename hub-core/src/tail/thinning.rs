@@ -1,15 +1,25 @@
 //! Messages that nobody is owed any more go out of the middle of a topic's tail.
 
+use tidewire_protocol::number::Offset;
+
 use crate::block::{Block, has_expired};
-use crate::clock::{Millis, NEVER};
+use crate::clock::Millis;
 use crate::mutant::{self, Mutant};
 use crate::tail::sealed::thinning::Form;
-use crate::tail::{Source, State, Tail};
+use crate::tail::{Emptied, Source, State, Tail};
 
 impl Tail {
     /// Drops messages whose time to live is over. A pattern's tail lets go of all up to there instead: its topics have what
     /// is left.
     pub(super) fn drop_expired(&self, state: &mut State, now: Millis) {
+        let before = state.before_first();
+        self.thin_expired(state, now);
+        if before != state.before_first() {
+            state.is_emptied(state.before_first().unwrap_or(state.last), now);
+        }
+    }
+
+    fn thin_expired(&self, state: &mut State, now: Millis) {
         if let Some(away) = &mut state.away {
             away.drop_expired(self.terms.calendar.at(now).0);
             if away.is_empty() {
@@ -31,19 +41,41 @@ impl Tail {
         }
     }
 
-    /// Lets a topic go of which nothing is left though no bound took it: cursors of long ago are then told of a gap.
+    /// Lets go of the beginning of a topic, or of all, where nothing is left for so long though no bound took it: cursors of long
+    /// ago are then told of a gap, and what is stored of it is needed no more.
     pub(super) fn forget_emptied(&self, state: &mut State, now: Millis) {
-        let holds_some = state.open.is_some() || !state.sealed.is_empty() || state.away.is_some();
-        if holds_some || state.cached_from == state.last {
-            state.emptied_at = NEVER;
-            return;
+        if state.before_first().is_none() {
+            state.is_emptied(state.last, now);
         }
-        state.emptied_at = state.emptied_at.min(now);
+        let Some(emptied) = &mut state.emptied else { return };
         let keep = &self.terms.keep;
-        let bound = keep.age_ms.min(keep.removals_ms.unwrap_or(EMPTIED_MS));
-        if now.since(state.emptied_at) >= bound {
-            state.cached_from = state.last;
+        if now.since(emptied.since) >= keep.age_ms.min(keep.removals_ms.unwrap_or(EMPTIED_MS)) {
+            state.cached_from = state.cached_from.max(emptied.upto);
+            (emptied.upto, emptied.since) = (emptied.newest, now);
         }
+        if emptied.newest <= state.cached_from {
+            state.emptied = None;
+        }
+    }
+}
+
+impl State {
+    /// Up to there nothing is left, though no bound took it.
+    fn is_emptied(&mut self, upto: Offset, now: Millis) {
+        let since = || Box::new(Emptied { upto, since: now, newest: upto });
+        if upto > self.cached_from {
+            self.emptied.get_or_insert_with(since).newest = upto;
+        }
+    }
+
+    /// The offset before the first message that is here or away.
+    fn before_first(&self) -> Option<Offset> {
+        let away =
+            self.away.as_ref().and_then(|away| away.front()?.places().next()).map(|place| place.offset);
+        // A block may begin further back, behind what has gone before it.
+        let sealed = || self.sealed.front().map(|front| front.first);
+        let first = away.or_else(sealed).or_else(|| self.open.as_ref().map(|open| open.first()))?;
+        Some(Offset(first.0.saturating_sub(1)))
     }
 }
 

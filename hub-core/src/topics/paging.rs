@@ -45,8 +45,8 @@ impl Topics {
     /// No messages, but where the last one is that is kept.
     fn topic_end(&self, now: Millis, name: &TopicName) -> PageRead {
         let (log, topic, _) = self.look_up(name);
-        let kept = topic.filter(|topic| topic.tail.readable()).map(|topic| topic.tail.kept_upto(now));
-        let last = kept.filter(|(gone, last)| gone < last).map_or(Offset(0), |(_, last)| last);
+        let kept = topic.filter(|topic| topic.tail.readable()).map(|topic| topic.tail.ends(now));
+        let last = kept.filter(|(gone, kept, _)| gone < kept).map_or(Offset(0), |(_, kept, _)| kept);
         let place = vec![log.position(last)];
         PageRead { after: place.clone(), upto: place, ..PageRead::default() }
     }

@@ -2,11 +2,13 @@
 
 use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
+use tidewire_hub_core::names::directory::Retention;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::attributes::{Attributes, HEADERS_BYTES_MAX, Headers};
 use tidewire_protocol::client_frame::{ClientFrame, History, Publish, Send, Terms};
 use tidewire_protocol::code::{Code, Durability, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
+use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Handle, Request, Seq};
 use tidewire_protocol::position::Start;
 
@@ -300,5 +302,77 @@ fn who_comes_to_what_has_expired_at_the_end_is_at_the_end() {
         });
         assert_eq!(upto.last(), Some(&(true, kept + 5)));
         assert_eq!(offsets(&mut hub, "a.b", after(kept + 5)), (vec![], false));
+    }
+}
+
+/// The place that a reader who asks for the end is told.
+fn end_of(hub: &mut Hub, name: &str) -> u64 {
+    let reader = hub.client(3);
+    let frame = History { request: Request(4), name: name.into(), from: Start::Last(0), bytes_max: 0 };
+    hub.say(reader, &[ClientFrame::History(frame)]);
+    let pages = hub.heard_as(
+        reader,
+        |code| panic!("closed with {code}"),
+        |frame| match frame {
+            HubFrame::Page(page) => page.upto[0].offset.0,
+            other => panic!("{other:?}"),
+        },
+    );
+    pages[0]
+}
+
+#[test]
+fn the_end_is_where_the_last_message_is_that_is_left_in_memory_and_on_the_disk() {
+    let mut lasting = Lasting::new(Limits::default(), keep_all());
+    let id = lasting.client("a.b");
+    lasting.hub.say(id, &[lasting_for(1, 0), lasting_for(2, 1_000)]);
+    lasting.store();
+    let mut restarted = Lasting::new(Limits::default(), keep_all());
+    let id = restarted.client("a.b");
+    restarted.hub.say(id, &[lasting_for(1, 0), lasting_for(2, 1_000)]);
+    restarted.store();
+    let restarted = restarted.restart();
+    for mut lasting in [lasting, restarted] {
+        assert_eq!(["a.b", "a.*"].map(|name| end_of(&mut lasting.hub, name)), [2, 2]);
+        lasting.hub.now = lasting.hub.now.plus(1_000);
+        assert_eq!(["a.b", "a.*"].map(|name| end_of(&mut lasting.hub, name)), [1, 1]);
+    }
+}
+
+#[test]
+fn what_has_expired_counts_as_gone_once_the_topic_would_keep_it_no_longer_though_newer_ones_are_there() {
+    let of_age = Retention { age_ms: Some(600_000), ..ALL };
+    let mut hub =
+        Hub::new(limits(|limits| limits.heartbeat_ms = 1 << 40), vec![rule("a.>", of_age), rule(">", ALL)]);
+    let writer = hub.client(1);
+    hub.open(writer, "a.b");
+    let mut given = Vec::new();
+    for seq in 1..=400 {
+        hub.say(writer, &[lasting_for(seq, 20_000)]);
+        given.push(hub.now);
+        hub.heard(writer);
+        hub.wait(5_000);
+        let topic = Selector::parse("a.b").unwrap();
+        let gone = hub.topics.page(hub.now, &topic, &Start::Earliest, 1).unwrap().after[0].offset.0;
+        let young = given.partition_point(|given| given.plus(600_000) < hub.now) as u64;
+        let old = given.partition_point(|given| given.plus(1_300_000) < hub.now) as u64;
+        assert!((old..=young).contains(&gone), "gone {gone}, of {old} to {young}");
+    }
+}
+
+#[test]
+fn who_comes_from_before_a_topic_began_lacks_nothing_however_long_that_is_ago() {
+    let mut hub = Hub::new(limits(|limits| limits.heartbeat_ms = 1 << 40), keep_all());
+    let writer = hub.client(1);
+    hub.open(writer, "other");
+    (1..=10).for_each(|seq| hub.say(writer, &[lasting_for(seq, 0)]));
+    hub.say(writer, &[open_as(2, 0, "a.b")]);
+    let publish = ClientFrame::Publish(Publish { handle: Handle(2), seq: Seq(1), ..Publish::default() });
+    hub.say(writer, &[publish]);
+    hub.heard(writer);
+    for _ in 0..100 {
+        hub.wait(500);
+        hub.now = hub.now.plus(360_000);
+        assert_eq!(offsets(&mut hub, "a.b", after(5)), (vec![11], false));
     }
 }
