@@ -23,7 +23,7 @@ pub(super) struct Latest {
     keys: HashMap<Box<str>, Known>,
     /// Messages that are numbered and not seen yet, and when they expire; 0 if they remove their key.
     staged: BTreeMap<(Box<str>, Offset), u64>,
-    /// Those with a time to live: when it is over, by the time that messages are given.
+    /// Those with a time to live, but where another waits to be seen: when it is over, by the time that messages are given.
     ends: BTreeMap<(u64, Offset), Box<str>>,
     /// Everything up to here was looked at in this round.
     hand: Offset,
@@ -105,6 +105,12 @@ impl Tail {
         let mut state = lock(&self.state);
         let latest = state.latest.get_or_insert_default();
         latest.staged.insert((attributes.key.as_ref().into(), offset), ends_ms);
+        // What it replaces is not removed meanwhile.
+        if let Some(known) = latest.keys.get(&*attributes.key)
+            && !mutant::active(Mutant::RemovedOverNewer)
+        {
+            latest.ends.remove(&(known.ends_ms, known.offset));
+        }
     }
 
     /// A message that was numbered will never be seen.
@@ -115,6 +121,7 @@ impl Tail {
         let attributes = Attributes::take(ext).unwrap_or_default();
         if let Some(latest) = &mut lock(&self.state).latest {
             latest.staged.remove(&(Box::from(&*attributes.key), offset));
+            latest.watch_end(&attributes.key);
         }
     }
 
@@ -185,10 +192,8 @@ impl Tail {
         let state = lock(&self.state);
         let Some(latest) = &state.latest else { return Vec::new() };
         let ended = latest.ends.iter().take_while(|((ends_ms, _), _)| *ends_ms <= given_ms);
-        let waits = |key: &str| latest.staged_of(key).is_some() && !mutant::active(Mutant::RemovedOverNewer);
-        let ended = ended.filter(|(_, key)| !waits(key)).take(max);
         let mut expired = Vec::new();
-        for ((_, version), key) in ended {
+        for ((_, version), key) in ended.take(max) {
             if let Some(known) = latest.keys.get(key) {
                 let account = Arc::clone(known.charge.account());
                 expired.push(Expired { key: key.clone(), version: *version, account });
@@ -321,14 +326,21 @@ impl Latest {
         };
         known.charge.set(known.bytes(key));
         self.removals += u64::from(known.removed);
-        if known.expires() {
-            self.ends.insert((ends_ms, entry.offset), key.into());
-        }
         if let Some(before) = self.keys.insert(key.into(), known) {
             self.let_go(&before);
             self.replaced += 1;
             // Whoever replaces a byte pays for looking at two.
             self.debt = self.debt.saturating_add(2 * (entry.len() + HEAD_BYTES));
+        }
+        self.watch_end(key);
+    }
+
+    /// A key is removed when its value expires, unless another waits to be seen.
+    fn watch_end(&mut self, key: &str) {
+        if let Some(known) = self.keys.get(key).filter(|known| known.expires())
+            && (self.staged_of(key).is_none() || mutant::active(Mutant::RemovedOverNewer))
+        {
+            self.ends.insert((known.ends_ms, known.offset), key.into());
         }
     }
 
