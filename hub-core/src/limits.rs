@@ -192,13 +192,14 @@ impl Limits {
         self.node_bytes_max / 16
     }
 
-    /// So many of the 32 parts of a node. One that may hold next to nothing holds some bytes all the same.
-    /// Bytes of the latest messages of keys that may be held: half of a node, since none of it goes where room is short.
+    /// Bytes of the latest messages of keys that may be held: the quarter of a node that is left for messages, since none of it
+    /// goes where room is short.
     #[must_use]
     pub fn latest_fit(&self) -> usize {
-        self.node_bytes_max / 2
+        self.node_bytes_max / 4
     }
 
+    /// So many of the 32 parts of a node. One that may hold next to nothing holds some bytes all the same.
     fn parts(&self, count: usize) -> usize {
         (self.node_bytes_max / 32).saturating_mul(count).max(LEAST_BYTES)
     }
@@ -243,5 +244,10 @@ mod tests {
             limits.gone_names_fit(),
         ];
         assert_eq!(others.iter().sum::<usize>(), limits.node_bytes_max / 4 * 3);
+        assert_eq!(
+            limits.latest_fit(),
+            limits.node_bytes_max / 4,
+            "and of that all may be the latest of keys"
+        );
     }
 }

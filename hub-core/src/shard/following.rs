@@ -1,7 +1,8 @@
-//! What a connection knows of its patterns besides their cursors: reads under way, and what they brought.
+//! What a connection knows of its patterns, and of topics that it reads from the disk, besides their cursors: reads under way,
+//! and what they brought.
 //!
-//! A cursor that its pattern's tail has left behind waits while its topics are read; one whose start is not known yet
-//! waits for that. Meanwhile it is parked, and on no list.
+//! A cursor that its tail has left behind waits while a pattern's topics, or the disk, are read; one whose start is not known
+//! yet waits for that. Meanwhile it is parked, and on no list.
 
 use tidewire_protocol::number::{Offset, Request, TailNumber};
 
