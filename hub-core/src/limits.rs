@@ -6,6 +6,8 @@ pub mod of_bearer;
 
 pub mod rates;
 
+use tidewire_protocol::attributes::{HEADERS_BYTES_MAX, KEY_BYTES_MAX};
+
 /// What the hub takes and holds at most. Every field can be set in the configuration under `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -101,7 +103,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes_max: 256 << 10,
-            frame_bytes_max: (1_536 << 10) + (16 << 10),
+            frame_bytes_max: (1_536 << 10) + (32 << 10),
             first_message_bytes_max: 16 << 10,
             fragments_max: 65_536,
             sign_in_ms: 5_000,
@@ -221,8 +223,10 @@ impl Limits {
 
 /// Bytes of a character in JSON that has to be written as `\u0000`.
 pub const ESCAPED_BYTES_MAX: usize = 6;
-/// Bytes of everything else in an answer with one message: positions, names, the frame.
-const ANSWER_FIELDS_BYTES: usize = 8 << 10;
+/// Bytes of a message's key and headers.
+pub const ATTRIBUTES_BYTES_MAX: usize = KEY_BYTES_MAX + HEADERS_BYTES_MAX;
+/// Bytes of everything else in an answer with one message: positions, names, a key and headers, the frame.
+const ANSWER_FIELDS_BYTES: usize = (8 << 10) + ESCAPED_BYTES_MAX * ATTRIBUTES_BYTES_MAX;
 
 const LEAST_BYTES: usize = 1 << 20;
 const LEAST_KNOWN_BYTES: usize = 4 << 20;

@@ -287,7 +287,7 @@ mod tests {
             "[limits]\nmessage_bytes_max = 4_000_000\nframe_bytes_max = 5_000_000\npending_bytes_max = 2_000_000",
             &[
                 "`limits.frame_bytes_max` is 5000000",
-                "at least 24004096",
+                "at least 24030202",
                 "`message_bytes_max` to at most 832650",
                 "`limits.pending_bytes_max` is 2000000",
             ],

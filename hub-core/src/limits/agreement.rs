@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::limits::Limits;
+use crate::limits::{ATTRIBUTES_BYTES_MAX, Limits};
 
 /// Two limits of which one leaves too little room for the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,9 +71,10 @@ impl Limits {
 
 /// A byte of text becomes six at most in JSON: `\u0001`. Base64 makes four of three.
 pub const JSON_FACTOR: u64 = 6;
-/// What stands around a payload at most, in either encoding: numbers, and names that have 255 bytes before quotes in
-/// them are escaped.
-pub const HEAD_BYTES: u64 = 4 << 10;
+/// What stands around a payload at most: numbers, names, a key and headers,
+pub const HEAD_BYTES: u64 = (4 << 10) + ATTRIBUTES_BYTES_MAX as u64;
+/// and that in either encoding, in one of which texts are escaped.
+pub const ESCAPED_HEAD_BYTES: u64 = (4 << 10) + JSON_FACTOR * ATTRIBUTES_BYTES_MAX as u64;
 
 /// Writes a rule as it reads: `outer >= factor * inner + plus`.
 macro_rules! agreement {
@@ -92,7 +93,7 @@ const AGREEMENTS: &[Agreement<Limits>] = &[
     agreement!(
         frame_bytes_max >= JSON_FACTOR,
         message_bytes_max,
-        HEAD_BYTES,
+        ESCAPED_HEAD_BYTES,
         "a message may take six times its bytes in JSON, and its frame some more"
     ),
     agreement!(
@@ -123,7 +124,7 @@ const AGREEMENTS: &[Agreement<Limits>] = &[
     agreement!(
         pinned_bytes_max >= 1 + JSON_FACTOR,
         message_bytes_max,
-        HEAD_BYTES,
+        ESCAPED_HEAD_BYTES,
         "one half-written message alone would end its connection, in either encoding"
     ),
     agreement!(
