@@ -288,7 +288,7 @@ mod tests {
             &[
                 "`limits.frame_bytes_max` is 5000000",
                 "at least 24030202",
-                "`message_bytes_max` to at most 832650",
+                "`message_bytes_max` to at most 828299",
                 "`limits.pending_bytes_max` is 2000000",
             ],
         );
