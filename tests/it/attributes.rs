@@ -153,8 +153,10 @@ fn conditions_are_those_of_http_and_hold_over_a_restart() {
     assert!(gone.get("current").is_none() && gone["code"] == "condition_failed", "{gone}");
     kept_hub.kill_and_restart();
     let mut http = Http::to(kept_hub.hub().address);
-    let stands: Vec<_> = kept(&mut http, "map.x").into_iter().rev().take(2).rev().collect();
-    assert_eq!(stands, [("a".to_owned(), json!("two")), ("a".to_owned(), Value::Null)]);
+    // What was replaced may be among it.
+    let kept = kept(&mut http, "map.x");
+    assert_eq!(kept.last().unwrap(), &("a".to_owned(), Value::Null));
+    assert!(kept.contains(&("b".to_owned(), json!("early"))), "{kept:?}");
     publish(&mut http, "map.x", &anew, "three").ok();
     assert_eq!(publish(&mut http, "map.x", &[], "no key").problem().1, "bad_message");
 }
