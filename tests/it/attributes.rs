@@ -104,6 +104,27 @@ fn what_cannot_be_understood_is_named() {
 }
 
 #[test]
+fn of_a_batch_that_a_condition_refuses_its_message_is_told() {
+    let file = File::new(&format!("{OPEN}{MAPS}"));
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let mut http = Http::to(hub.address);
+    let first = place(&publish(&mut http, "map.x", &[("tidewire-key", "a")], "one"));
+    let one = |key: &str, condition: bool| json!({"topic": "map.x", "text": "m", "key": key, "if_absent": condition});
+    let batch = json!({"messages": [one("b", false), one("c", true), one("a", true), one("d", false)]});
+    for idempotency in ["first", "first", "other"] {
+        let headers = [("content-type", "application/json"), ("idempotency-key", idempotency)];
+        let answer = http.ask("POST", "/v1/messages", &headers, batch.to_string().as_bytes());
+        let told = answer.json();
+        assert_eq!(
+            (answer.status, &told["code"], &told["index"]),
+            (412, &json!("condition_failed"), &json!(2))
+        );
+        assert_eq!(told["current"], json!(first));
+    }
+    assert_eq!(kept(&mut http, "map.x").len(), 1);
+}
+
+#[test]
 fn a_page_may_send_the_headers_of_messages() {
     let toml = OPEN.replace("allow_no_origin = true", "origins = [\"https://app.example.com\"]");
     let file = File::new(&toml);

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tidewire_hub_core::calls::Placed;
 use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
 use tidewire_hub_core::limits::of_bearer::Bound;
+use tidewire_hub_core::session::telling::Refusal;
 use tidewire_protocol::attributes::Headers;
 use tidewire_protocol::client_frame::Batch;
 use tidewire_protocol::code::{Code, Content};
@@ -161,12 +162,8 @@ pub(super) async fn publish_several(State(api): State<Api>, request: Request) ->
     let producer = producer(&api, &parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &messages, producer).await;
     let landed = landed.map_err(|why| unpublished(why, true))?;
-    // What the others are refused for follows from one of them, which is the one to tell.
-    let cause = landed.iter().position(|landed| landed.is_err_and(|refusal| !refusal.follows));
-    if let Some(index) = cause.or_else(|| landed.iter().position(Result::is_err))
-        && let Some(Err(refusal)) = landed.get(index)
-    {
-        return Err(Problem::from(*refusal).of_message(index));
+    if let Some((index, refusal)) = cause(&landed) {
+        return Err(Problem::from(refusal).of_message(index));
     }
     let published = several.messages.iter().zip(landed.into_iter().flatten());
     let published = published.map(|(one, placed)| Published::new(one.topic.clone().into_owned(), placed));
@@ -262,6 +259,13 @@ impl One<'_> {
         }
         Ok((content, payload))
     }
+}
+
+/// Of messages of which none was published the one that is why: what the others are refused for follows from it.
+fn cause(landed: &[Result<Placed, Refusal>]) -> Option<(usize, Refusal)> {
+    let mut refusals = (0..).zip(landed).filter_map(|(index, landed)| Some((index, landed.err()?)));
+    let any = refusals.clone().next();
+    refusals.find(|(_, refusal)| !refusal.follows && refusal.code != Code::BatchRefused).or(any)
 }
 
 /// Why nothing is told of one message, or of several.
