@@ -63,13 +63,13 @@ impl Outgoing {
         Self { terms: Terms { durability: Some(durability), ..self.terms }, ..self }
     }
 
-    /// Published only if this is the place of its key's latest message.
+    /// Published only if this is the place of its key's latest message. Not together with [`Self::if_absent`].
     #[must_use]
     pub fn if_version(self, version: Position) -> Self {
         Self { terms: Terms { if_version: Some(version), ..self.terms }, ..self }
     }
 
-    /// Published only if its key has no value.
+    /// Published only if its key has no value. Not together with [`Self::if_version`].
     #[must_use]
     pub fn if_absent(self) -> Self {
         Self { terms: Terms { if_absent: true, ..self.terms }, ..self }
@@ -101,11 +101,9 @@ impl Outgoing {
     /// Whether a message may be like this.
     ///
     /// # Errors
-    /// What publishing it would end with: [`PublishError::BadMessage`], or `bad_message` of a condition without a key.
+    /// What publishing it would end with: [`PublishError::BadMessage`], or `bad_message` of a condition without a key, or of both.
     pub fn check(&self) -> Result<(), PublishError> {
-        if self.key.is_empty() && !self.terms.are_unconditional() {
-            return Err(PublishError::Refused(Code::BadMessage));
-        }
+        self.terms.check(&self.key).map_err(|_| PublishError::Refused(Code::BadMessage))?;
         self.attributes().check().map_err(PublishError::BadMessage)
     }
 

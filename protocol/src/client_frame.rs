@@ -131,6 +131,15 @@ pub struct Terms {
     pub durability: Option<Durability>,
 }
 
+/// [`Terms`] on which no message may be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadTerms {
+    /// A condition, and no key that it is about.
+    WithoutKey,
+    /// Two conditions of which never both hold.
+    Both,
+}
+
 /// Publishes one message that may be lost. On the wire: kind 22, these fields in order, `payload` last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Send<'a> {

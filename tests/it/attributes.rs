@@ -89,6 +89,9 @@ fn what_cannot_be_understood_is_named() {
         let (status, code, detail) = publish(&mut http, "a", &[(name, value)], "m").problem();
         assert!(status == 400 && code == "bad_request" && detail.contains(says), "{name}: {detail}");
     }
+    let both = [("tidewire-key", "a"), ("if-none-match", "*"), ("if-match", "60a4a73ec3b65852:1")];
+    let (status, code, detail) = publish(&mut http, "a", &both, "m").problem();
+    assert!(status == 400 && code == "bad_request" && detail.contains("never both hold"), "{detail}");
     let twice = [("tidewire-key", "a"), ("tidewire-key", "b")];
     assert!(publish(&mut http, "a", &twice, "m").problem().2.contains("comes once"));
     let synced = publish(&mut http, "a", &[("tidewire-durability", "synced")], "m").problem();

@@ -103,6 +103,7 @@ fn what_no_message_may_have_is_told_before_a_hub_is_asked() {
         (&["--remove", "--key", "k"], "cannot be used with"),
         (&["--key", "k", "--if-version", "7"], "EPOCH:OFFSET"),
         (&["--key", "k", "--if-absent", "--no-ack"], "cannot be used with"),
+        (&["--key", "k", "--if-absent", "--if-version", "60a4a73ec3b65852:1"], "cannot be used with"),
         (&["--durability", "lasting"], "synced"),
     ] {
         let output = run(&hub, &[&["pub", "t", "1"], arguments].concat(), "");

@@ -185,9 +185,7 @@ impl<R> Calls<R> {
             return Err(Code::NotSupported);
         }
         message.attributes.check().map_err(|_| Code::BadMessage)?;
-        if message.attributes.key.is_empty() && !message.terms.are_unconditional() {
-            return Err(Code::BadMessage);
-        }
+        message.terms.check(&message.attributes.key).map_err(|_| Code::BadMessage)?;
         self.topics.access().now().publish(by.caller, topic)
     }
 

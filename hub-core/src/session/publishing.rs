@@ -333,9 +333,7 @@ fn wish(publish: &Publish<'_>, message_bytes_max: usize) -> Wish {
         _ if publish.payload.len() > message_bytes_max => Wish::Refuse(Code::TooLarge),
         Content::Unknown => Wish::Refuse(Code::NotSupported),
         _ if publish.attributes.check().is_err() => Wish::Refuse(Code::BadMessage),
-        _ if publish.attributes.key.is_empty() && !publish.terms.are_unconditional() => {
-            Wish::Refuse(Code::BadMessage)
-        }
+        _ if publish.terms.check(&publish.attributes.key).is_err() => Wish::Refuse(Code::BadMessage),
         Content::Json | Content::Text | Content::Binary | Content::Cbor => Wish::Append,
     }
 }

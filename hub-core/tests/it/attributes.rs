@@ -9,8 +9,8 @@ use tidewire_protocol::client_frame::{ClientFrame, History, Publish, Send, Terms
 use tidewire_protocol::code::{Code, Durability, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::name::Selector;
-use tidewire_protocol::number::{Handle, Request, Seq};
-use tidewire_protocol::position::Start;
+use tidewire_protocol::number::{Handle, Offset, Request, Seq};
+use tidewire_protocol::position::{Position, Start};
 
 use crate::durable::Lasting;
 use crate::rig::*;
@@ -109,9 +109,13 @@ fn what_no_message_may_have_is_refused_and_uses_up_its_seq() {
     let frames: Vec<_> =
         (1..).zip(bad).map(|(seq, attributes)| publish_with(seq, attributes, Terms::default())).collect();
     hub.say(writer, &frames);
-    hub.say(writer, &[publish_with(5, headers("one line"), Terms::default())]);
-    assert_eq!(hub.heard(writer), [Heard::Refused(1, Code::BadMessage), Heard::Acked(5, 1)]);
-    assert_eq!(hub.topics.metrics().refused.value(), 4);
+    let absent = Terms { if_absent: true, ..Terms::default() };
+    let both = Terms { if_version: Some(Position { epoch: EPOCH, offset: Offset(1) }), ..absent };
+    hub.say(writer, &[publish_with(5, headers("no key"), absent), publish_with(6, some(), both)]);
+    hub.say(writer, &[publish_with(7, headers("one line"), Terms::default())]);
+    let refused = [1, 5].map(|seq| Heard::Refused(seq, Code::BadMessage));
+    assert_eq!(hub.heard(writer), [&refused[..], &[Heard::Acked(7, 1)]].concat());
+    assert_eq!(hub.topics.metrics().refused.value(), 6);
 }
 
 #[test]

@@ -90,12 +90,8 @@ fn message_headers(headers: &HeaderMap) -> Result<Headers<'static>, Problem> {
 }
 
 fn checked(attributes: Attributes<'_>, terms: Terms) -> Result<(Attributes<'_>, Terms), Problem> {
-    if let Err(bad) = attributes.check() {
-        return Err(Problem::bad_request(bad.to_string()));
-    }
-    if attributes.key.is_empty() && !terms.are_unconditional() {
-        return Err(Problem::bad_request("a condition is about a key: name it"));
-    }
+    attributes.check().map_err(|bad| Problem::bad_request(bad.to_string()))?;
+    terms.check(&attributes.key).map_err(|bad| Problem::bad_request(bad.to_string()))?;
     Ok((attributes, terms))
 }
 

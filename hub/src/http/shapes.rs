@@ -130,7 +130,7 @@ pub(super) struct NewMessageShape {
     ttl_ms: Option<u64>,
     /// Its key has no value any more; then it may have no payload.
     remove: Option<bool>,
-    /// `EPOCH:OFFSET`: publish only if that is its key's latest message.
+    /// `EPOCH:OFFSET`: publish only if that is its key's latest message. Not together with `if_absent`.
     if_version: Option<String>,
     /// Publish only if its key has no value.
     if_absent: Option<bool>,

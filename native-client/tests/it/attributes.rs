@@ -57,6 +57,16 @@ async fn what_a_message_has_and_its_terms_reach_the_hub() {
 }
 
 #[tokio::test]
+async fn what_never_holds_is_told_before_the_hub_is_asked() {
+    let (client, _link) = connected().await;
+    for message in [text("1").if_absent(), text("1").key("a").if_version(at(4)).if_absent()] {
+        assert_eq!(message.check(), Err(PublishError::Refused(Code::BadMessage)));
+        let outcome = in_time(client.publish_payload("t", message)).await;
+        assert_eq!(outcome, Err(PublishError::Refused(Code::BadMessage)));
+    }
+}
+
+#[tokio::test]
 async fn a_condition_that_failed_says_what_is_there() {
     let (client, mut link) = connected().await;
     let publishing = client.publish_payload("t", text("1").key("a").if_version(at(4)));

@@ -2,9 +2,10 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::binary::{self, BadFrame};
-use crate::client_frame::{Publish, Send, Terms};
+use crate::client_frame::{BadTerms, Publish, Send, Terms};
 use crate::code::{Content, Durability};
 use crate::feature;
 use crate::field::{self, Field};
@@ -134,6 +135,20 @@ impl Terms {
         self.if_version.is_none() && !self.if_absent
     }
 
+    /// Whether a message with this key, or an empty one, may be published on them.
+    ///
+    /// # Errors
+    /// [`BadTerms`], why it may not.
+    pub const fn check(&self, key: &str) -> Result<(), BadTerms> {
+        if self.if_version.is_some() && self.if_absent {
+            return Err(BadTerms::Both);
+        }
+        if key.is_empty() && !self.are_unconditional() {
+            return Err(BadTerms::WithoutKey);
+        }
+        Ok(())
+    }
+
     /// The bits of a hub's `features` without which they would be lost.
     #[must_use]
     pub const fn needs(&self) -> u64 {
@@ -151,6 +166,19 @@ impl Terms {
         }
     }
 }
+
+impl fmt::Display for BadTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WithoutKey => "a condition is about a key: name it",
+            Self::Both => {
+                "only if the key has no value, and only if its latest message is at a place, never both hold: give one"
+            }
+        })
+    }
+}
+
+impl core::error::Error for BadTerms {}
 
 /// Ends a frame whose last field is a payload of `payload_len` bytes, which the caller appends next.
 fn end_with_payload(start: usize, number: u64, payload_len: usize, out: &mut Vec<u8>) {

@@ -46,13 +46,13 @@ impl Besides {
         Self { terms: Terms { durability: Some(durability), ..self.terms }, ..self }
     }
 
-    /// Published only if this is the place of its key's latest message.
+    /// Published only if this is the place of its key's latest message. Not together with [`Self::if_absent`].
     #[must_use]
     pub fn if_version(self, version: Position) -> Self {
         Self { terms: Terms { if_version: Some(version), ..self.terms }, ..self }
     }
 
-    /// Published only if its key has no value.
+    /// Published only if its key has no value. Not together with [`Self::if_version`].
     #[must_use]
     pub fn if_absent(self) -> Self {
         Self { terms: Terms { if_absent: true, ..self.terms }, ..self }
@@ -73,9 +73,7 @@ impl Besides {
             remove,
         };
         attributes.check().map_err(PublishError::BadMessage)?;
-        if self.key.is_empty() && !self.terms.are_unconditional() {
-            return Err(PublishError::Refused(Code::BadMessage));
-        }
+        self.terms.check(&self.key).map_err(|_| PublishError::Refused(Code::BadMessage))?;
         Ok((attributes, self.terms))
     }
 }
