@@ -128,6 +128,24 @@ fn of_a_batch_that_a_condition_refuses_its_message_is_told() {
 }
 
 #[test]
+fn a_trace_of_a_proxy_costs_nobody_a_message() {
+    let hub = Hub::dev();
+    let mut http = Http::to(hub.address);
+    let long = "v".repeat(4_000);
+    let traced = [("traceparent", TRACE), ("tracestate", "a=1"), ("tracestate", "b=2")];
+    publish(&mut http, "a", &traced, "1").ok();
+    publish(&mut http, "a", &[&traced[..], &[("traceparent", TRACE)]].concat(), "2").ok();
+    publish(&mut http, "a", &[&traced[..], &[("tidewire-header-a", &*long)]].concat(), "3").ok();
+    let page = http.get("/v1/topics/a/messages?from=earliest").ok();
+    assert_eq!(page["messages"][0]["headers"], json!({"traceparent": TRACE, "tracestate": "a=1,b=2"}));
+    assert!(page["messages"][1].get("headers").is_none(), "{page}");
+    assert_eq!(
+        page["messages"][2]["headers"],
+        json!({"a": long, "traceparent": TRACE, "tracestate": "a=1,b=2"})
+    );
+}
+
+#[test]
 fn a_page_may_send_the_headers_of_messages() {
     let toml = OPEN.replace("allow_no_origin = true", "origins = [\"https://app.example.com\"]");
     let file = File::new(&toml);

@@ -1,6 +1,8 @@
 //! What a message has besides its payload, and on which terms it is published, as requests have it: in headers, or beside the
 //! payload of one of several.
 
+use std::borrow::Cow;
+
 use axum::http::HeaderMap;
 use axum::http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use tidewire_protocol::attributes::{Attributes, Headers};
@@ -73,20 +75,46 @@ pub(super) fn of_headers(headers: &HeaderMap) -> Result<(Attributes<'static>, Te
 
 /// Headers of the message: those that say so, and a trace.
 fn message_headers(headers: &HeaderMap) -> Result<Headers<'static>, Problem> {
-    let mut pairs: Vec<(&str, &str)> = Vec::new();
+    let mut pairs: Vec<(&str, Cow<'_, str>)> = Vec::new();
     for (name, value) in headers {
         if let Some(name) = name.as_str().strip_prefix(HEADER_PREFIX) {
-            pairs.push((name, text(name, value)?));
+            pairs.push((name, text(name, value)?.into()));
         }
     }
-    for name in [TRACEPARENT, TRACESTATE] {
-        if let Some(value) = one(headers, name)?
-            && pairs.iter().all(|(known, _)| *known != name)
-        {
-            pairs.push((name, value));
-        }
+    // The state belongs to its parent.
+    if let Some(parent) = trace_parent(headers)
+        && add(&mut pairs, TRACEPARENT, parent.into())
+        && let Some(state) = trace_state(headers)
+    {
+        add(&mut pairs, TRACESTATE, state.into());
     }
     Ok(Headers::of(pairs))
+}
+
+/// Adds a header that somebody between may have set, unless the message has one of the name or may not have it: nobody loses a
+/// message by that.
+fn add<'h>(pairs: &mut Vec<(&'h str, Cow<'h, str>)>, name: &'h str, value: Cow<'h, str>) -> bool {
+    pairs.push((name, value));
+    let headers = Headers::of(pairs.iter().map(|(name, value)| (*name, value)));
+    let may_be = Attributes { headers, ..Attributes::default() }.check().is_ok();
+    if !may_be {
+        pairs.pop();
+    }
+    may_be
+}
+
+/// One that comes several times says nothing.
+fn trace_parent(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    text(TRACEPARENT, value).ok()
+}
+
+/// One list, of however many headers.
+fn trace_state(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(TRACESTATE).iter().map(|value| text(TRACESTATE, value).ok());
+    let values: Vec<&str> = values.collect::<Option<_>>()?;
+    (!values.is_empty()).then(|| values.join(","))
 }
 
 fn checked(attributes: Attributes<'_>, terms: Terms) -> Result<(Attributes<'_>, Terms), Problem> {
@@ -132,3 +160,51 @@ const DURABILITY: &str = "tidewire-durability";
 /// W3C Trace Context.
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tidewire_protocol::attributes::HEADERS_BYTES_MAX;
+
+    use super::*;
+
+    /// What a request with these headers makes of its message's.
+    #[track_caller]
+    fn check(headers: &[(&'static str, &[u8])], expected: &[(&str, &str)]) {
+        let mut of_request = HeaderMap::new();
+        for (name, value) in headers {
+            of_request.append(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let (attributes, _) = of_headers(&of_request).unwrap();
+        assert_eq!(attributes.headers.iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_trace_goes_along_as_far_as_it_can_be_taken() {
+        const PARENT: (&str, &[u8]) = ("traceparent", b"00-ab-cd-01");
+        let parent = ("traceparent", "00-ab-cd-01");
+        check(&[PARENT], &[parent]);
+        check(
+            &[("tracestate", b"a=1"), PARENT, ("tracestate", b"b=2,c=3")],
+            &[parent, ("tracestate", "a=1,b=2,c=3")],
+        );
+        check(&[PARENT, ("tracestate", b"a=1"), ("tracestate", b"b=\xff")], &[parent]);
+        check(&[PARENT, ("tracestate", b"a=1\tb")], &[parent]);
+        check(&[("traceparent", b"\xff"), ("tracestate", b"a=1")], &[]);
+        check(&[PARENT, PARENT, ("tracestate", b"a=1")], &[]);
+        check(&[("tracestate", b"a=1")], &[]);
+        check(
+            &[PARENT, ("tidewire-header-traceparent", b"own"), ("tracestate", b"a=1")],
+            &[("traceparent", "own")],
+        );
+        // What is the message's own has the room first.
+        let long = "v".repeat(HEADERS_BYTES_MAX - 30);
+        check(
+            &[("tracestate", b"a=1"), PARENT, ("tidewire-header-a", long.as_bytes())],
+            &[("a", &long), parent],
+        );
+        let longer = "v".repeat(HEADERS_BYTES_MAX - 10);
+        check(&[PARENT, ("tidewire-header-a", longer.as_bytes())], &[("a", &longer)]);
+    }
+}
