@@ -79,6 +79,16 @@ fn what_cannot_be_understood_is_named() {
     for (name, value, says) in [
         ("tidewire-key", &*"k".repeat(256), "a key has at most 255 bytes"),
         ("tidewire-ttl", "soon", "`tidewire-ttl` is a span such as 10s"),
+        ("tidewire-ttl", "0", "at least a millisecond: leave it out"),
+        ("tidewire-ttl", "0ms", "at least a millisecond: leave it out"),
+        ("tidewire-ttl", "365001d", "365000 days at most"),
+        ("tidewire-ttl", "99999999999999999999", "365000 days at most"),
+        (
+            "tidewire-time-to-live",
+            "1s",
+            "`tidewire-time-to-live` is no header here; there are `tidewire-key`, `tidewire-ttl`",
+        ),
+        ("tidewire-header", "1", "`tidewire-header` is no header here"),
         ("tidewire-remove", "yes", "`tidewire-remove` is true or false"),
         ("tidewire-remove", "true", "names the key"),
         ("tidewire-durability", "replicated", "is memory or synced"),
@@ -98,11 +108,28 @@ fn what_cannot_be_understood_is_named() {
     assert_eq!((synced.0, &*synced.1), (400, "not_supported"), "nothing is taken for less than was asked");
     let condition = [("tidewire-key", "a"), ("if-none-match", "*")];
     assert_eq!(publish(&mut http, "a", &condition, "m").problem().1, "not_supported");
-    let bad =
-        json!({"messages": [{"topic": "a", "text": "m"}, {"topic": "a", "text": "m", "headers": {"A": ""}}]});
-    let answer = http.post("/v1/messages", "application/json", bad.to_string().as_bytes());
-    assert_eq!(answer.json()["index"], 1);
-    assert!(answer.problem().2.contains("a header's name"));
+    let place = "60a4a73ec3b65852:1";
+    for (field, value, says) in [
+        ("headers", json!({"A": ""}), "a header's name"),
+        ("ttl_ms", json!(0), "`ttl_ms` is at least a millisecond: leave it out"),
+        ("ttl_ms", json!(1_u64 << 60), "a time to live has at most"),
+        ("if_version", json!(place), "never both hold"),
+    ] {
+        let mut bad =
+            json!({"messages": [{"topic": "a", "text": "m"}, {"topic": "a", "text": "m", "key": "k"}]});
+        bad["messages"][1][field] = value;
+        bad["messages"][1]["if_absent"] = json!(field == "if_version");
+        let answer = http.post("/v1/messages", "application/json", bad.to_string().as_bytes());
+        let (status, code, detail) = answer.problem();
+        assert!(status == 400 && code == "bad_request" && detail.contains(says), "{field}: {detail}");
+        assert_eq!(answer.json()["index"], 1);
+    }
+    let several = json!({"messages": [{"topic": "a", "text": "m"}]}).to_string();
+    for (name, value) in [("tidewire-key", "k"), ("if-none-match", "*")] {
+        let headers = [("content-type", "application/json"), (name, value)];
+        let (status, _, detail) = http.ask("POST", "/v1/messages", &headers, several.as_bytes()).problem();
+        assert!(status == 400 && detail.contains(&format!("`{name}` is about one message")), "{detail}");
+    }
     assert_eq!(http.get("/v1/topics/a/messages").ok()["messages"], json!([]));
 }
 

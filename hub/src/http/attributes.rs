@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use axum::http::HeaderMap;
-use axum::http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use tidewire_protocol::attributes::{Attributes, Headers};
 use tidewire_protocol::client_frame::Terms;
 use tidewire_protocol::code::Durability;
@@ -12,14 +12,14 @@ use tidewire_protocol::position::Position;
 
 use crate::http::origin::HEADER_PREFIX;
 use crate::http::problem::Problem;
-use crate::http::query::span_or_seconds;
+use crate::http::query::{DAYS_MAX, shown, span_or_seconds};
 
 /// The same of one of several messages.
 #[derive(Debug)]
 pub(super) struct Beside<'a> {
     pub(super) key: &'a str,
     pub(super) headers: &'a Headers<'a>,
-    pub(super) ttl_ms: u64,
+    pub(super) ttl_ms: Option<u64>,
     pub(super) remove: bool,
     pub(super) if_version: Option<&'a str>,
     pub(super) if_absent: bool,
@@ -33,7 +33,11 @@ impl<'a> Beside<'a> {
     /// What no message may have.
     pub(super) fn read(&self) -> Result<(Attributes<'a>, Terms), Problem> {
         let headers = Headers::take(self.headers.as_bytes()).unwrap_or_default();
-        let (key, ttl_ms, remove) = (self.key.into(), self.ttl_ms, self.remove);
+        let (key, remove) = (self.key.into(), self.remove);
+        let ttl_ms = match self.ttl_ms {
+            Some(0) => return Err(Problem::bad_request(format!("`ttl_ms` is {TTL_MIN}"))),
+            ttl_ms => ttl_ms.unwrap_or_default(),
+        };
         let if_version = self.if_version.map(|text| version(text, "if_version")).transpose()?;
         let durability = self.durability.map(|text| durability(text, "durability")).transpose()?;
         let terms = Terms { if_version, if_absent: self.if_absent, durability };
@@ -46,14 +50,9 @@ impl<'a> Beside<'a> {
 /// # Errors
 /// A header that cannot be understood, or what no message may have.
 pub(super) fn of_headers(headers: &HeaderMap) -> Result<(Attributes<'static>, Terms), Problem> {
+    check_names(headers)?;
     let key = one(headers, KEY)?.unwrap_or_default().to_owned();
-    let ttl_ms = match one(headers, TTL)? {
-        None => 0,
-        Some(text) => {
-            let span = span_or_seconds(text).and_then(|span| u64::try_from(span.as_millis()).ok());
-            span.ok_or_else(|| Problem::bad_request("`tidewire-ttl` is a span such as 10s, or seconds"))?
-        }
-    };
+    let ttl_ms = one(headers, TTL)?.map(ttl_ms).transpose()?.unwrap_or_default();
     let remove = match one(headers, REMOVE)? {
         None | Some("false") => false,
         Some("true") => true,
@@ -71,6 +70,38 @@ pub(super) fn of_headers(headers: &HeaderMap) -> Result<(Attributes<'static>, Te
     let terms = Terms { if_version: if_version.transpose()?, if_absent, durability: durability.transpose()? };
     let attributes = Attributes { key: key.into(), headers: message_headers(headers)?, ttl_ms, remove };
     checked(attributes, terms)
+}
+
+/// Refuses headers of a request for several messages that say something of one.
+///
+/// # Errors
+/// It names the first.
+pub(super) fn none_of_one(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_of_one =
+        |name: &&str| name.starts_with(PREFIX) || [IF_MATCH.as_str(), IF_NONE_MATCH.as_str()].contains(name);
+    match headers.keys().map(HeaderName::as_str).find(is_of_one) {
+        None => Ok(()),
+        Some(name) => Err(Problem::bad_request(format!(
+            "`{}` is about one message: of several each says in the body what it has besides",
+            shown(name)
+        ))),
+    }
+}
+
+/// A name that is mistyped must not be lost without a word.
+fn check_names(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_unknown = |name: &&str| {
+        let is_of_message = name.strip_prefix(HEADER_PREFIX).is_some_and(|name| !name.is_empty());
+        name.starts_with(PREFIX) && !is_of_message && !OURS.contains(name)
+    };
+    match headers.keys().map(HeaderName::as_str).find(is_unknown) {
+        None => Ok(()),
+        Some(name) => Err(Problem::bad_request(format!(
+            "`{}` is no header here; there are `{}`, and `{HEADER_PREFIX}NAME` for headers of the message",
+            shown(name),
+            OURS.join("`, `")
+        ))),
+    }
 }
 
 /// Headers of the message: those that say so, and a trace.
@@ -123,6 +154,15 @@ fn checked(attributes: Attributes<'_>, terms: Terms) -> Result<(Attributes<'_>, 
     Ok((attributes, terms))
 }
 
+fn ttl_ms(text: &str) -> Result<u64, Problem> {
+    let span = span_or_seconds(text).and_then(|span| u64::try_from(span.as_millis()).ok());
+    span.filter(|ms| *ms > 0).ok_or_else(|| {
+        Problem::bad_request(format!(
+            "`{TTL}` is a span such as 10s (ms, s, m, h or d), or seconds: {DAYS_MAX} days at most, and {TTL_MIN}"
+        ))
+    })
+}
+
 fn version(text: &str, name: &str) -> Result<Position, Problem> {
     text.parse().map_err(|_| {
         Problem::bad_request(format!("`{name}` is EPOCH:OFFSET, the place of the key's latest message"))
@@ -153,6 +193,10 @@ fn text<'h>(name: &str, value: &'h HeaderValue) -> Result<&'h str, Problem> {
         .map_err(|_| Problem::bad_request(format!("the header `{name}` is no UTF-8 text")))
 }
 
+/// What all of ours begin with.
+const PREFIX: &str = "tidewire-";
+const OURS: [&str; 4] = [KEY, TTL, REMOVE, DURABILITY];
+const TTL_MIN: &str = "at least a millisecond: leave it out for no bound";
 const KEY: &str = "tidewire-key";
 const TTL: &str = "tidewire-ttl";
 const REMOVE: &str = "tidewire-remove";

@@ -75,8 +75,7 @@ struct One<'a> {
     key: Cow<'a, str>,
     #[serde(default)]
     headers: Headers<'a>,
-    #[serde(default)]
-    ttl_ms: u64,
+    ttl_ms: Option<u64>,
     #[serde(default)]
     remove: bool,
     #[serde(borrow)]
@@ -143,6 +142,7 @@ pub(super) async fn publish(
 pub(super) async fn publish_several(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let visitor = api.enter(&parts).await?;
+    attributes::none_of_one(&parts.headers)?;
     let whole = read_several(&api, &parts.headers, body, &visitor).await?;
     let several: Several<'_> = serde_json::from_slice(&whole.bytes).map_err(|error| {
         Problem::bad_request(format!("the body is `{{\"messages\": [...]}}`, and this is not: {error}"))

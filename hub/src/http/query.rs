@@ -133,14 +133,21 @@ pub fn written(places: &[Position]) -> String {
 
 /// A span of time such as `10s`, or a number of seconds.
 pub(super) fn span_or_seconds(text: &str) -> Option<Duration> {
-    digits(text).map(Duration::from_secs).or_else(|| span(text))
+    match digits(text) {
+        Some(seconds) => span_of(seconds, 1_000),
+        None => span(text),
+    }
 }
 
 fn span(text: &str) -> Option<Duration> {
     let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
     let (count, unit) =
         units.into_iter().find_map(|(unit, ms)| Some((digits(text.strip_suffix(unit)?)?, ms)))?;
-    count.checked_mul(unit).filter(|ms| *ms <= SPAN_MS_MAX).map(Duration::from_millis)
+    span_of(count, unit)
+}
+
+fn span_of(count: u64, unit_ms: u64) -> Option<Duration> {
+    count.checked_mul(unit_ms).filter(|ms| *ms <= DAYS_MAX * 86_400_000).map(Duration::from_millis)
 }
 
 /// A number of the protocol, in digits and nothing else.
@@ -154,7 +161,8 @@ pub fn shown(name: &str) -> String {
     name.chars().take(40).flat_map(char::escape_default).collect()
 }
 
-const SPAN_MS_MAX: u64 = 365_000 * 86_400_000;
+/// Days of the longest span: a thousand years.
+pub(super) const DAYS_MAX: u64 = 365_000;
 
 const PLACES_MAX: usize = 64;
 

@@ -127,6 +127,7 @@ pub(super) struct NewMessageShape {
     /// Names and values, 32 at most.
     headers: Option<BTreeMap<String, String>>,
     /// For so many milliseconds it is worth anything.
+    #[schema(minimum = 1)]
     ttl_ms: Option<u64>,
     /// Its key has no value any more; then it may have no payload.
     remove: Option<bool>,
