@@ -184,6 +184,20 @@ fn what_is_exported_is_imported_byte_for_byte_and_served() {
 }
 
 #[test]
+fn what_has_outlived_its_time_is_not_exported_unless_it_removes_a_key() {
+    let folder = imported(
+        r#"{"topic":"a","text":"over","key":"k","ttl_ms":1,"published_at":1700000000000}
+{"topic":"a","text":"stays","key":"l","published_at":1700000000000}
+{"topic":"a","remove":true,"key":"l","ttl_ms":1,"published_at":1700000000000}
+"#,
+    );
+    let lines = export(&folder);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!((&lines[0]["text"], &lines[1]["remove"]), (&json!("stays"), &json!(true)));
+}
+
+#[test]
 fn a_line_that_is_wrong_is_named_those_before_it_are_stored_and_it_goes_on_behind_them() {
     let folder = Folder::new();
     let import = |arguments: &[&str], lines: &str| {

@@ -107,15 +107,15 @@ impl Asked {
             TopicName::parse(topic)
                 .is_ok_and(|topic| self.patterns.iter().any(|pattern| pattern.matches(&topic)))
         };
-        let ends_ms = || {
-            // The hub wrote these fields itself.
-            let ttl_ms = Attributes::take(record.ext).unwrap_or_default().ttl_ms;
-            if ttl_ms == 0 { u64::MAX } else { record.published_at.0.saturating_add(ttl_ms) }
+        let is_worth_something = || {
+            // The hub wrote these fields itself. What was removed must not come back, whatever the removal is worth by now.
+            let Attributes { ttl_ms, remove, .. } = Attributes::take(record.ext).unwrap_or_default();
+            remove || ttl_ms == 0 || record.published_at.0.saturating_add(ttl_ms) > self.now_ms
         };
         record.offset.0 >= self.from
             && record.published_at.0 >= self.since_ms
             && (self.patterns.is_empty() || is_named())
-            && (record.ext.is_empty() || ends_ms() > self.now_ms)
+            && (record.ext.is_empty() || is_worth_something())
     }
 }
 
