@@ -184,6 +184,37 @@ fn what_is_exported_is_imported_byte_for_byte_and_served() {
 }
 
 #[test]
+fn what_history_and_sub_print_as_json_is_imported_as_what_it_was() {
+    let hub = Hub::dev();
+    let mut http = Http::to(hub.address);
+    let payloads: [(&str, &[u8], Option<&str>); 4] = [
+        ("application/cbor", &[0x81, 1], Some("cbor")),
+        ("application/octet-stream", &[0, 0xff], Some("binary")),
+        ("text/plain", b"a\tb", None),
+        ("application/json", b"{\"k\": 1.00}", None),
+    ];
+    for (kind, payload, _) in payloads {
+        http.post("/v1/topics/a/messages", kind, payload).ok();
+    }
+    for arguments in
+        [&["history", "a", "--json"][..], &["sub", "a", "--json", "--from", "earliest", "--count", "4"]]
+    {
+        let printed = succeed(&run(&hub, arguments, ""));
+        let exported = export(&imported(&printed));
+        assert_eq!((printed.lines().count(), exported.lines().count()), (4, 4));
+        let pairs = printed.lines().zip(exported.lines()).zip(payloads);
+        for ((printed, exported), (.., content)) in pairs {
+            let [printed, exported] =
+                [printed, exported].map(|line| serde_json::from_str::<Value>(line).unwrap());
+            for field in ["topic", "published_at", "content", "base64", "text", "data"] {
+                assert_eq!(printed.get(field), exported.get(field), "{arguments:?}: {field}");
+            }
+            assert_eq!(printed["content"].as_str(), content);
+        }
+    }
+}
+
+#[test]
 fn what_has_outlived_its_time_is_not_exported_unless_it_removes_a_key() {
     let folder = imported(
         r#"{"topic":"a","text":"over","key":"k","ttl_ms":1,"published_at":1700000000000}

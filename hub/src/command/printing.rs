@@ -130,7 +130,7 @@ pub(crate) fn pipe_closed(error: io::Error) -> io::Result<()> {
     if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
-/// A message as `--json` prints it. The payload is one of `data`, `text` and `base64`; what removes a key may have none.
+/// A message as `--json` prints it. The payload is one of `data`, `text` and `base64` with `content`; what removes a key may have none.
 #[derive(Serialize)]
 struct Line<'a> {
     topic: &'a str,
@@ -153,6 +153,9 @@ struct Line<'a> {
     data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    /// What `base64` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Content>,
     #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
 }
@@ -182,6 +185,7 @@ impl<'a> Line<'a> {
             remove: message.is_removal(),
             data,
             text,
+            content: raw.then_some(message.content),
             base64: raw.then(|| BASE64.encode(&message.data)),
         }
     }
