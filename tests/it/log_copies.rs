@@ -125,6 +125,29 @@ fn a_copy_goes_where_nothing_is_and_one_that_was_broken_off_is_none() {
     check_exit(&backup(&copies.0.join("new/copy/segments/00000000000000000001.seg")), 2, "is not empty");
 }
 
+/// Of a pipe nothing comes, and a link may lead anywhere.
+#[cfg(unix)]
+#[test]
+fn which_tokens_were_revoked_is_copied_of_a_file_only() {
+    let folder = imported(LINES);
+    let revoked = PathBuf::from(folder.path()).join("REVOKED");
+    let copies = page::Folder::new();
+    let copy = copies.0.join("copy");
+    let backup = || log(folder.path(), &["backup", path(&copy)], b"");
+    let elsewhere = copies.0.join("elsewhere");
+    fs::write(&elsewhere, "secret").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &revoked).unwrap();
+    check_exit(&backup(), 2, "REVOKED says which tokens were revoked, and is a link");
+    fs::remove_file(&revoked).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&revoked).status().unwrap().success());
+    check_exit(&backup(), 2, "is a link, a pipe or the like");
+    assert!(!copy.exists());
+    fs::remove_file(&revoked).unwrap();
+    fs::write(&revoked, "{}").unwrap();
+    succeed(&backup());
+    assert_eq!(fs::read(copy.join("REVOKED")).unwrap(), b"{}");
+}
+
 #[test]
 fn a_copy_of_what_is_damaged_holds_the_rest_and_costs_the_exit_code() {
     let folder = imported(LINES);

@@ -47,6 +47,12 @@ pub enum BackupError {
         "{} holds a copy that was broken off, which nobody can use: remove it, or name another directory", .0.display()
     )]
     BrokenOff(PathBuf),
+    /// What says which tokens were revoked is something else than a file.
+    #[error(
+        "{} says which tokens were revoked, and is a link, a pipe or the like: put the file back from a copy, or remove this \
+         and revoke them again", .0.display()
+    )]
+    NoFile(PathBuf),
     /// The hub's directory holds nothing else than its files.
     #[error("{} lies in {}, which is to hold nothing but the hub's own files: name a directory elsewhere", .to.display(), .of.display())]
     Inside {
@@ -209,7 +215,11 @@ impl<'s> Backup<'s> {
     /// Which tokens were revoked: a hub that begins with the copy is not to take them again.
     fn copy_revoked(&self) -> Result<(), BackupError> {
         let (mut bytes, from, to) = (Vec::new(), self.of.directory.join(REVOKED), self.to.join(REVOKED));
-        match Drive::default().read(&from, &mut bytes) {
+        // Of a pipe nothing might ever come, and a link may lead to what is nobody's business.
+        if fs::symlink_metadata(&from).is_ok_and(|found| !found.is_file()) {
+            return Err(BackupError::NoFile(from));
+        }
+        match Drive::default().read_itself(&from, &mut bytes) {
             Ok(()) => self.files.drive.put(&to, &bytes).map_err(|error| refusal(&to, error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(OpenError::Io { path: from, source }.into()),

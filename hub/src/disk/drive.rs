@@ -69,6 +69,20 @@ impl Drive {
         read_all(&File::open(path)?, bytes)
     }
 
+    /// The same, of what has this name itself: no link is followed, and no pipe waited for.
+    pub(crate) fn read_itself(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.ask(Operation::Read, path)?;
+        let mut options = OpenOptions::new();
+        options.read(true);
+        #[cfg(unix)]
+        {
+            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+            let flags = i32::try_from(flags.bits()).unwrap_or_default();
+            std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+        }
+        read_all(&options.open(path)?, bytes)
+    }
+
     /// Fills a buffer with what a file holds from this place on.
     pub(crate) fn read_at(&self, path: &Path, bytes: &mut [u8], at: u64) -> io::Result<()> {
         self.ask(Operation::Read, path)?;

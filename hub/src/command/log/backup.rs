@@ -67,7 +67,8 @@ impl Backup {
 fn failed(error: BackupError) -> anyhow::Error {
     match error {
         BackupError::Source(error) => Failure::Input(error.to_string()).into(),
-        BackupError::NotEmpty(_)
+        BackupError::NoFile(_)
+        | BackupError::NotEmpty(_)
         | BackupError::BrokenOff(_)
         | BackupError::Inside { .. }
         | BackupError::NoPermission(_)
