@@ -262,9 +262,27 @@ impl Code {
             Self::BatchRefused => {
                 "another message of its batch was refused, and a batch is taken whole or not at all"
             }
-            Self::ConditionFailed => "the latest message of this key is not the one that the condition names",
-            Self::BadMessage => "this key, these headers or this condition are none that a message may have",
+            Self::ConditionFailed => {
+                "the condition does not hold for this key as it stands: read its latest message, and decide anew"
+            }
+            Self::BadMessage => {
+                "give a key of at most 255 bytes (removals, conditions and topics that keep the latest of each key need one), \
+                 at most 32 headers with lower-case names and 4096 bytes in all, no control characters, and not both conditions"
+            }
             Self::Unknown => "unknown code",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::{HEADERS_BYTES_MAX, HEADERS_MAX, KEY_BYTES_MAX};
+
+    #[test]
+    fn what_a_message_may_have_is_told_by_its_numbers() {
+        for number in [KEY_BYTES_MAX, HEADERS_MAX, HEADERS_BYTES_MAX] {
+            assert!(Code::BadMessage.sentence().contains(&alloc::format!(" {number} ")), "{number}");
         }
     }
 }

@@ -73,7 +73,7 @@ fn a_value_is_set_and_removed_on_conditions() {
     let lines = run(&hub, &["pub", "map.b", "-", "--batch", "--key", "same"], "1\n2\n");
     succeed(&lines);
     assert_eq!(kept(&hub, "map.b").last().unwrap()["text"], "2");
-    check_exit(&run(&hub, &["pub", "map.a", "1"], ""), 4, "map.a: this key, these headers or this condition");
+    check_exit(&run(&hub, &["pub", "map.a", "1"], ""), 4, "map.a: give a key of at most 255 bytes (removals");
     check_exit(&run(&hub, &["pub", "t", "1", "--key", "k", "--if-absent"], ""), 4, "cannot do this here");
 }
 

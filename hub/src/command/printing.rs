@@ -107,7 +107,8 @@ pub(crate) fn tell_gap(gap: &Gap) {
             report(format_args!("gap: the hub's log ends before {from}, and you were at {to} ({reason})"));
         }
         GapReason::Compacted => report(format_args!(
-            "gap: keys were removed among {from} to {to}, and it is no longer known which; all that is kept follows anew ({reason})"
+            "gap: keys were removed among {from} to {to}, and it is no longer known which: drop all that you have of the topic, \
+             for what it keeps follows anew ({reason})"
         )),
         GapReason::Retention | GapReason::Forgotten | GapReason::TooSlow | GapReason::Unknown => {
             report(format_args!("gap: some or all of {from} to {to} are gone ({reason})"));
