@@ -9,10 +9,9 @@ use tidewire_protocol::name::{Pattern, TopicName};
 use tidewire_protocol::number::{Epoch, Offset, TailNumber};
 use tidewire_protocol::position::Position;
 
-use crate::block::shares;
 use crate::block::{Block, Entry, Open};
 use crate::calendar::Calendar;
-use crate::clock::{Millis, NEVER};
+use crate::clock::Millis;
 use crate::ledger::{Account, Kind};
 use crate::mark::Marks;
 use crate::mutant::{self, Mutant};
@@ -212,20 +211,6 @@ impl Tail {
         Self { number, log, source, marks, terms, state }
     }
 
-    /// Whether those who hold more than `level` brought half of what it holds or more.
-    #[must_use]
-    pub fn is_of_many(&self, level: usize) -> bool {
-        let state = lock(&self.state);
-        if !state.sealed.is_empty() {
-            return state.sealed.is_of_many(level);
-        }
-        match (&state.open, &state.away) {
-            (Some(open), _) => shares::is_of_many(open.brought(), level),
-            (None, Some(away)) => away.is_of_many(level),
-            (None, None) => false,
-        }
-    }
-
     /// Which it is.
     #[must_use]
     pub fn key(&self) -> TailKey {
@@ -411,6 +396,7 @@ impl State {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::clock::NEVER;
     use crate::ledger::Ledger;
     use crate::tail::letting_go::SMALL_BYTES;
     use tidewire_protocol::block::Head;

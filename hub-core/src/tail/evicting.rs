@@ -2,6 +2,7 @@
 
 use tidewire_protocol::number::Offset;
 
+use crate::block::shares;
 use crate::clock::Millis;
 use crate::mutant::{self, Mutant};
 use crate::sync::lock;
@@ -9,6 +10,20 @@ use crate::tail::sealed::Totals;
 use crate::tail::{Source, State, Tail};
 
 impl Tail {
+    /// Whether those who hold more than `level` brought half of what it holds or more.
+    #[must_use]
+    pub fn is_of_many(&self, level: usize) -> bool {
+        let state = lock(&self.state);
+        if !state.sealed.is_empty() {
+            return state.sealed.is_of_many(level);
+        }
+        match (&state.open, &state.away) {
+            (Some(open), _) => shares::is_of_many(open.brought(), level),
+            (None, Some(away)) => away.is_of_many(level),
+            (None, None) => false,
+        }
+    }
+
     /// Whether what it lets go of for want of room is on a disk, and may be read from there. A topic that has to be held whole
     /// says no here.
     pub(super) fn may_be_away(&self) -> bool {

@@ -17,6 +17,8 @@ use crate::tail::restoring::Bounds;
 use crate::tail::sealed::thinning::Form;
 use crate::tail::{State, Tail};
 
+mod versions;
+
 /// The latest of each key.
 #[derive(Debug, Default)]
 pub(super) struct Latest {
@@ -69,30 +71,6 @@ impl Tail {
     #[must_use]
     pub fn keeps_latest(&self) -> bool {
         self.terms.keep.removals_ms.is_some()
-    }
-
-    /// The latest message of a key, of those that are numbered; `None` if it has no value.
-    #[must_use]
-    pub fn version(&self, now: Millis, key: &str) -> Option<Offset> {
-        let given_ms = self.terms.calendar.at(now).0;
-        let state = lock(&self.state);
-        let latest = state.latest.as_ref()?;
-        if let Some((offset, ends_ms)) = latest.staged_of(key)
-            && !mutant::active(Mutant::ConditionBlindToWaiting)
-        {
-            return Some(offset).filter(|_| ends_ms > given_ms);
-        }
-        let known = latest.keys.get(key)?;
-        let stands = !known.removed && known.ends_ms > given_ms && known.offset > state.cached_from;
-        stands.then_some(known.offset)
-    }
-
-    /// Whether a key had a message that is not forgotten yet.
-    #[must_use]
-    pub fn knows(&self, key: &str) -> bool {
-        let state = lock(&self.state);
-        let knows = |latest: &Latest| latest.keys.contains_key(key) || latest.staged_of(key).is_some();
-        state.latest.as_deref().is_some_and(knows)
     }
 
     /// A message that was given a time is numbered, and will be seen later.
@@ -294,14 +272,6 @@ impl Latest {
     fn told_by(&self, since: u64) -> Bounds {
         let mut rounds = self.told.iter().rev();
         rounds.find(|(round, _)| *round <= since).map(|(_, bounds)| *bounds).unwrap_or_default()
-    }
-
-    fn staged_of(&self, key: &str) -> Option<(Offset, u64)> {
-        if self.staged.is_empty() {
-            return None;
-        }
-        let (from, to) = ((Box::from(key), Offset(0)), (Box::from(key), Offset(u64::MAX)));
-        self.staged.range(from..=to).next_back().map(|((_, offset), ends_ms)| (*offset, *ends_ms))
     }
 
     fn take(&mut self, entry: &Entry<'_>, account: &Arc<Account>) {
