@@ -231,6 +231,56 @@ fn conditions_are_those_of_http_and_hold_over_a_restart() {
 }
 
 #[test]
+fn the_latest_message_of_a_key_is_read_by_itself() {
+    let mut kept_hub = Kept::start_with(MAPS);
+    let mut http = Http::to(kept_hub.hub().address);
+    let read = |http: &mut Http, key: &str| http.get(&format!("/v1/topics/map.x/messages?key={key}"));
+    assert_eq!(read(&mut http, "a").problem().1, "unknown_key");
+    for (key, text) in [("a", "one"), ("gr\u{fc}n", "other"), ("a", "two"), ("b", "last")] {
+        publish(&mut http, "map.x", &[("tidewire-key", key)], text).ok();
+    }
+    for _ in 0..2 {
+        let answer = read(&mut http, "a");
+        let page = answer.ok();
+        assert_eq!(
+            (&page["messages"][0]["text"], page["messages"].as_array().unwrap().len()),
+            (&json!("two"), 1)
+        );
+        let tag = answer.header("etag").unwrap().trim_matches('"').to_owned();
+        assert_eq!((&page["next"], &page["more"]), (&json!(tag), &json!(false)));
+        let next = http.get(&format!("/v1/topics/map.x/messages?from={tag}")).ok();
+        assert_eq!(next["messages"][0]["text"], "last");
+        assert_eq!(read(&mut http, "gr%C3%BCn").ok()["messages"][0]["text"], "other");
+        kept_hub.kill_and_restart();
+        http = Http::to(kept_hub.hub().address);
+    }
+    let tag = read(&mut http, "a").header("etag").unwrap().to_owned();
+    publish(
+        &mut http,
+        "map.x",
+        &[("tidewire-key", "a"), ("if-match", &tag), ("tidewire-ttl", "200ms")],
+        "three",
+    )
+    .ok();
+    assert_eq!(read(&mut http, "a").ok()["messages"][0]["text"], "three");
+    eventually("a key is told whose time is over", || read(&mut http, "a").status == 404);
+    let removal = [("tidewire-key", "b"), ("tidewire-remove", "true")];
+    http.ask("POST", "/v1/topics/map.x/messages", &removal, b"").ok();
+    let (status, code, detail) = read(&mut http, "b").problem();
+    assert_eq!((status, &*code), (404, "unknown_key"), "{detail}");
+    publish(&mut http, "t", &[("tidewire-key", "a")], "plain").ok();
+    for (query, code, says) in [
+        ("t/messages?key=a", "not_supported", "keeps the latest"),
+        ("map.*/messages?key=a", "not_supported", "keeps the latest"),
+        ("map.x/messages?key=a&limit=1", "bad_request", "`key` goes by itself"),
+        ("map.x/messages?key=", "bad_request", "1 to 255 bytes"),
+    ] {
+        let (status, told, detail) = http.get(&format!("/v1/topics/{query}")).problem();
+        assert!(status == 400 && told == code && detail.contains(says), "{query}: {told} {detail}");
+    }
+}
+
+#[test]
 fn a_value_that_expires_is_removed_for_all_to_hear() {
     let mut kept_hub = Kept::start_with(MAPS);
     let mut listener = Listener::start(kept_hub.hub().address, "topic=map.x", "");

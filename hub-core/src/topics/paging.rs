@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use tidewire_protocol::code::Code;
 use tidewire_protocol::name::{Selector, TopicName};
 use tidewire_protocol::number::Offset;
-use tidewire_protocol::position::Start;
+use tidewire_protocol::position::{Position, Start};
 
 use crate::clock::Millis;
 use crate::log::Log;
@@ -39,6 +40,20 @@ impl Topics {
                 Some(PageRead { after: ends.clone(), upto: ends, ..PageRead::default() })
             }
             Selector::Pattern(_) => None,
+        }
+    }
+
+    /// Where the latest message of a key is that is seen; `None` if it has no value.
+    ///
+    /// # Errors
+    /// [`Code::NotSupported`] of a pattern, and of a topic that does not keep the latest of each key.
+    pub fn latest(&self, now: Millis, selector: &Selector, key: &str) -> Result<Option<Position>, Code> {
+        let Selector::Topic(name) = selector else { return Err(Code::NotSupported) };
+        let (log, topic, _) = self.look_up(name);
+        match topic {
+            None => Ok(None),
+            Some(topic) if !topic.tail.keeps_latest() => Err(Code::NotSupported),
+            Some(topic) => Ok(topic.tail.seen_version(now, key).map(|offset| log.position(offset))),
         }
     }
 

@@ -296,6 +296,31 @@ fn who_reads_so_slowly_that_removals_are_forgotten_begins_anew() {
 }
 
 #[test]
+fn the_latest_of_a_key_is_told_of_topics_that_keep_it_once_it_is_seen() {
+    let mut lasting = Lasting::new(small(), latest());
+    let writer = lasting.client("map.a");
+    let at = |lasting: &Lasting, name: &str, key: &str| {
+        lasting.hub.topics.latest(lasting.hub.now, &Selector::parse(name).unwrap(), key)
+    };
+    let place = |offset| Ok(Some(Position { epoch: EPOCH, offset: Offset(offset) }));
+    assert_eq!(at(&lasting, "map.a", "k"), Ok(None));
+    lasting
+        .hub
+        .say(writer, &[set(1, "k", Some("one")), set(2, "l", Some("other")), set(3, "k", Some("two"))]);
+    assert_eq!(at(&lasting, "map.a", "k"), Ok(None), "nobody has seen it");
+    lasting.store();
+    assert_eq!((at(&lasting, "map.a", "k"), at(&lasting, "map.a", "l")), (place(3), place(2)));
+    lasting.hub.say(writer, &[set(4, "k", None)]);
+    lasting.store();
+    assert_eq!((at(&lasting, "map.a", "k"), at(&lasting, "map.a", "l")), (Ok(None), place(2)));
+    assert_eq!(at(&lasting, "map.*", "k"), Err(Code::NotSupported));
+    let writer = lasting.client("t");
+    lasting.hub.say(writer, &[set(1, "k", Some("one"))]);
+    lasting.store();
+    assert_eq!(at(&lasting, "t", "k"), Err(Code::NotSupported));
+}
+
+#[test]
 fn a_condition_holds_or_tells_where_the_latest_is() {
     let mut hub = Hub::new(small(), latest());
     let writer = hub.client(1);

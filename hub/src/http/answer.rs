@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Serialize;
 use tidewire_hub_core::ledger::{Account, Charge, Kind};
 use tidewire_hub_core::topics::Topics;
 use tidewire_protocol::code::Code;
+use tidewire_protocol::position::Position;
 
 use crate::gzip;
 use crate::http::problem::Problem;
@@ -60,6 +61,14 @@ pub fn large(
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(response)
+}
+
+/// The same, with the place of a key's latest message as what a condition names.
+pub fn with_version(mut response: Response, version: Position) -> Response {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
 }
 
 fn of(kind: &'static str, body: Body) -> Response {

@@ -5,8 +5,7 @@ use std::fmt;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::ETAG;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -125,11 +124,8 @@ pub(super) async fn publish(
     let landed = api.desk().publish(visitor.by(), &[message], producer).await;
     let placed = landed.map_err(|why| unpublished(why, false))?.pop().ok_or(Code::Internal)??;
     let version = Position { epoch: placed.epoch, offset: placed.offset };
-    let mut answer = answer::json(&Published::new(topic, placed));
-    if let Some(tag) = has_key.then(|| HeaderValue::from_str(&format!("\"{version}\"")).ok()).flatten() {
-        answer.headers_mut().insert(ETAG, tag);
-    }
-    Ok(answer)
+    let answer = answer::json(&Published::new(topic, placed));
+    Ok(if has_key { answer::with_version(answer, version) } else { answer })
 }
 
 /// Publishes 1 to 1,000 messages, all of them or none.

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{ACCEPT, HeaderMap, HeaderValue};
+use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Serialize;
 use tidewire_hub_core::access::caller::Right;
 use tidewire_hub_core::reading::question::PageRead;
+use tidewire_hub_core::topics::Topics;
+use tidewire_protocol::attributes::KEY_BYTES_MAX;
 use tidewire_protocol::block::blocks_of_page;
 use tidewire_protocol::code::Code;
 use tidewire_protocol::json;
@@ -15,7 +19,8 @@ use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Gap, Position, Start};
 use utoipa::ToSchema;
 
-use crate::http::problem::Problem;
+use crate::http::callers::Visitor;
+use crate::http::problem::{self, Problem};
 use crate::http::query::{Name, Query, is_pattern, written};
 use crate::http::shapes::{Failures, MessageShape, PageShape};
 use crate::http::{Api, answer};
@@ -49,6 +54,7 @@ struct Standing {
         ("before" = Option<String>, Query, description = "A position: the newest below it. Not together with `from`"),
         ("limit" = Option<u64>, Query, description = "Messages; 100 without it", minimum = 1, maximum = 1000),
         ("wait" = Option<String>, Query, description = "`10s`, up to 50 s: how long to wait where there is nothing yet"),
+        ("key" = Option<String>, Query, description = "Of a topic that keeps the latest of each key that of this one alone. It goes by itself", min_length = 1, max_length = 255),
     ),
     responses((status = 200, description = "A page", content(
         (PageShape = "application/json"), (MessageShape = "application/x-ndjson"),
@@ -60,7 +66,10 @@ pub(super) async fn messages(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let query = Query::read(parts.uri.query(), &["from", "before", "limit", "wait"], &[])?;
+    let query = Query::read(parts.uri.query(), &["from", "before", "limit", "wait", "key"], &[])?;
+    if let Some(key) = query.get("key") {
+        return latest(&api, &topic, key, &query, &parts).await;
+    }
     let limit = query.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
     let wait = query.span("wait", WAIT_MAX)?;
     let (from, before) = (query.start("from")?, query.places("before")?);
@@ -98,13 +107,46 @@ pub(super) async fn messages(
     let read = desk.page(by, &what, &start, bytes_max).await?;
     let is_back = matches!(start, Start::Before { .. });
     let told = Told::of(read, limit, is_back)?;
-    let topics = desk.topics();
-    if wants_lines(&parts.headers) {
-        let mut response = answer::large(LINES, told.lines(), &parts.headers, &visitor.account, topics)?;
-        told.put_rest(response.headers_mut());
-        return Ok(response);
+    told.answer(&parts.headers, &visitor, desk.topics())
+}
+
+/// The latest message of a key, if it has a value, as a page of that alone.
+async fn latest(
+    api: &Api,
+    topic: &str,
+    key: &str,
+    query: &Query,
+    parts: &Parts,
+) -> Result<Response, Problem> {
+    if ["from", "before", "limit", "wait"].iter().any(|name| query.get(name).is_some()) {
+        return Err(Problem::bad_request("`key` goes by itself: there is one latest message of it"));
     }
-    answer::large(answer::JSON, told.object(), &parts.headers, &visitor.account, topics)
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return Err(Problem::bad_request(format!("`key` has 1 to {KEY_BYTES_MAX} bytes")));
+    }
+    let visitor = api.enter(parts).await?;
+    let (desk, by) = (api.desk(), visitor.by());
+    let what = desk.readable(by, Right::History, topic)?;
+    let _turn = api.turn(&visitor).await;
+    // It may be replaced before it is read.
+    for _ in 0..TRIES {
+        let place = desk.topics().latest(desk.now(), &what, key).map_err(|code| {
+            Problem::from(code).saying("`key` is for a topic that keeps the latest message of each")
+        })?;
+        let place = place.ok_or_else(no_value)?;
+        let before = Position { offset: Offset(place.offset.0.saturating_sub(1)), ..place };
+        let read = desk.page(by, &what, &Start::After(vec![before]), 1).await?;
+        if let Some(told) = Told::one(&read, before, place)? {
+            let response = told.answer(&parts.headers, &visitor, desk.topics())?;
+            return Ok(answer::with_version(response, place));
+        }
+    }
+    Err(problem::later(Code::Overloaded, "the key is set faster than it is read; try again later"))
+}
+
+fn no_value() -> Problem {
+    let detail = "this key has no value: none was published here, or it was removed, or its time is over";
+    Problem::new(StatusCode::NOT_FOUND, "unknown_key", detail)
 }
 
 /// Tells where a topic stands.
@@ -150,9 +192,33 @@ impl Told {
         }
         Ok(Self { messages, gap, after, upto, more })
     }
-}
 
-impl Told {
+    /// The message at this place alone, if it is in a page that begins before it.
+    fn one(read: &PageRead, before: Position, place: Position) -> Result<Option<Self>, Code> {
+        let messages = blocks_of_page(&read.blocks).flatten();
+        let mut messages = messages.flat_map(|block| block.messages().flatten().collect::<Vec<_>>());
+        let Some(message) = messages.find(|message| message.offset == place.offset) else { return Ok(None) };
+        let mut text = Vec::new();
+        json::put_message(message, &mut text).map_err(|_| Code::Internal)?;
+        Ok(Some(Self {
+            messages: vec![text],
+            gap: None,
+            after: vec![before],
+            upto: vec![place],
+            more: false,
+        }))
+    }
+
+    /// As lines or as one object, as it was asked for.
+    fn answer(&self, asked: &HeaderMap, visitor: &Visitor, topics: &Topics) -> Result<Response, Problem> {
+        if wants_lines(asked) {
+            let mut response = answer::large(LINES, self.lines(), asked, &visitor.account, topics)?;
+            self.put_rest(response.headers_mut());
+            return Ok(response);
+        }
+        answer::large(answer::JSON, self.object(), asked, &visitor.account, topics)
+    }
+
     /// All of it as one object.
     fn object(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes() + 256);
@@ -237,5 +303,7 @@ const MORE: &str = "tidewire-more";
 /// Messages of a page, unless it is asked for fewer or more. Its bytes are bounded besides.
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 1_000;
+/// How often a key's latest message is looked for that others set meanwhile.
+const TRIES: usize = 8;
 /// Proxies cut off what says nothing for a minute.
 const WAIT_MAX: Duration = Duration::from_secs(50);
