@@ -386,8 +386,8 @@ fn lines_of_a_batch_are_published_together_or_not_at_all() {
     check_exit(&run(&hub, &["pub", "t", "--batch"], &"x\n".repeat(1_001)), 2, "at most 1000 lines");
     let large = run(&hub, &["pub", "t", "--batch"], &format!("a\n{}\n", "x".repeat(300_000)));
     check_exit(&large, 4, "line 2: the message is larger than the hub takes");
-    let many = run(&hub, &["pub", "t", "--batch"], &format!("{}\n", "x".repeat(200_000)).repeat(8));
-    check_exit(&many, 4, "8 lines with 1600000 bytes are more than the hub takes at once (`frame_bytes_max`");
+    let many = run(&hub, &["pub", "t", "--batch"], &format!("{}\n", "x".repeat(200_000)).repeat(9));
+    check_exit(&many, 4, "9 lines with 1800000 bytes are more than the hub takes at once (`frame_bytes_max`");
     succeed(&run(&hub, &["pub", "t", "--batch"], ""));
     succeed(&run(&hub, &["pub", "t", "4", "--batch"], ""));
     assert_eq!(kept(), "1\n2\n3\n4\n");
