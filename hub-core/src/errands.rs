@@ -101,9 +101,14 @@ impl<T> Line<T> {
         self.line_of(account).push_back(work);
     }
 
-    /// Something that is not done goes before the others of its account: of two that take long, neither would end soon.
+    /// Something that is not done goes before the others of its account: of two that take long, neither would end soon. An
+    /// account that was passed by was so for what stood there before, and is looked at anew.
     pub(crate) fn put_back(&mut self, account: AccountKey, work: T) {
         self.line_of(account).push_front(work);
+        if let Some(place) = self.held_back.iter().position(|held_back| *held_back == account) {
+            self.held_back.swap_remove(place);
+            self.line.push_back(account);
+        }
     }
 
     fn line_of(&mut self, account: AccountKey) -> &mut VecDeque<T> {

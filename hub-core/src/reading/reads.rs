@@ -122,11 +122,10 @@ impl Reads {
     pub fn turn(&self, now: Millis, hub: &Hub<'_>, inboxes: &[Arc<Inbox>]) -> bool {
         // One for which much was read that is not handed over yet is passed by: whoever reads faster than its shard has time
         // for it would fill the memory. So is everybody where that is more than fits.
-        let others = self.under_way.load(Ordering::Relaxed);
         let has_much = |Waiting { account, job, .. }: &Waiting| {
             account.held(Kind::Unclaimed) >= UNCLAIMED_MAX
                 || account.ledger().held(Kind::Unclaimed) >= self.unclaimed_max
-                || !job.knows_its_topics() && !self.may_begin(others, account.ledger())
+                || !job.knows_its_topics() && !self.may_begin(account.ledger())
         };
         let Some(mut waiting) = self.errands.line().next(has_much) else { return false };
         let before = usize::from(waiting.job.has_begun());
@@ -165,7 +164,9 @@ impl Reads {
 
     /// Whether one more read may begin beside so many others: what all of them come to know of their topics, about as much
     /// as the hub does if they ask for all there are, is to fit.
-    fn may_begin(&self, others: usize, ledger: &Ledger) -> bool {
+    fn may_begin(&self, ledger: &Ledger) -> bool {
+        // With the line locked: whoever ends one meanwhile looks for those who are held back after this.
+        let others = self.under_way.load(Ordering::Relaxed);
         let most = (others + 1).saturating_mul(ledger.held(Kind::Names));
         others == 0 || most <= self.bytes_max && ledger.held(Kind::Reading) < self.bytes_max
     }
@@ -176,7 +177,7 @@ impl Reads {
             self.under_way.fetch_add(1, Ordering::Relaxed);
         } else if before > after {
             self.under_way.fetch_sub(1, Ordering::Relaxed);
-            self.errands.line().go_on();
+            self.go_on();
         }
     }
 

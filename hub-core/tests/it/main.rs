@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod attributes;
+mod away;
 mod batches;
 mod below;
 mod calls;

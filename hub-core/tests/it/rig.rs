@@ -187,6 +187,12 @@ impl Hub {
         self.send(id, 2, &bytes_of(frames));
     }
 
+    /// Says something while the disk takes its time.
+    pub fn say_without_disk(&mut self, id: ConnectionId, frames: &[ClientFrame<'_>]) {
+        self.deliver(id, 2, &bytes_of(frames));
+        self.work_without_disk();
+    }
+
     /// Sends one WebSocket message and lets the shard work.
     pub fn send(&mut self, id: ConnectionId, opcode: u8, payload: &[u8]) {
         self.deliver(id, opcode, payload);
@@ -199,10 +205,16 @@ impl Hub {
     }
 
     pub fn work(&mut self) {
-        while self.shard.turn(self.now, &mut self.sockets)
-            || self.topics.read_on(self.now)
-            || self.fetch_one()
-        {}
+        while self.work_without_disk() || self.fetch_one() {}
+    }
+
+    /// The same as long as nothing is to be read from the disk; whether there was anything to do.
+    pub fn work_without_disk(&mut self) -> bool {
+        let mut any = false;
+        while self.shard.turn(self.now, &mut self.sockets) || self.topics.read_on(self.now) {
+            any = true;
+        }
+        any
     }
 
     /// Reads something from the disk that somebody waits for.
