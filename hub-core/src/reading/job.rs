@@ -17,7 +17,7 @@ use crate::reading::fetch::Fetch;
 use crate::reading::gather::{Found, Gather, Search};
 use crate::reading::job::of_topic::{Paging, of_tail};
 use crate::reading::job::sharing::Sharing;
-use crate::reading::merge::{Form, Merge, Part};
+use crate::reading::merge::{Form, Merge};
 use crate::reading::question::{Answer, Ask, Begun, More, PageRead, Whose};
 use crate::reading::start::{Asked, Stand, await_visible, below};
 use crate::sync::Mutex;
@@ -248,13 +248,11 @@ impl Job {
             }
             Ask::More(more) => {
                 let stand = found.after(&hub.logs[usize::from(log)], Asked::After(more.cursor));
-                if stand.told > more.cursor.max(more.told) {
-                    // Told first; what follows is read next time.
-                    let part = Part { upto: more.cursor, lost: Some(stand.told), ..Part::default() };
-                    return Some(Answer::More { part, merge: None });
-                }
                 let charge = Charge::new(account, Kind::Reading);
-                let merge = Merge::new(found, more.cursor, more.bare_from, charge);
+                let mut merge = Merge::new(found, more.cursor, more.bare_from, charge);
+                if stand.told > more.cursor.max(more.told) {
+                    merge.lose(stand.told);
+                }
                 self.charge_ahead();
                 self.stage = Stage::Placing(log, stand, Box::new(merge));
                 None

@@ -34,6 +34,8 @@ pub struct Merge {
     upto: Offset,
     /// Where it began.
     begun_at: Offset,
+    /// Losses up to here are told with the next part.
+    lost: Option<Offset>,
     /// What was read from the disk for the next part.
     fetched: Fetch,
     charge: Charge,
@@ -69,7 +71,7 @@ pub struct Part {
     pub bytes: usize,
     /// Everything up to here is in this part, or in those before.
     pub upto: Offset,
-    /// Messages up to here are gone that this reader had still to get: some after `upto`. Told before it goes on.
+    /// Messages up to here are gone that this reader had still to get. Told before those that are here.
     pub lost: Option<Offset>,
     /// Nothing is left.
     pub done: bool,
@@ -131,8 +133,13 @@ impl Merge {
         let upto = found.upto.max(cursor);
         let (sources, next) = (Vec::new(), BinaryHeap::new());
         let fetched = Fetch::default();
-        let begun_at = cursor;
-        Self { unplaced: found.topics, sources, next, cursor, bare_from, upto, begun_at, fetched, charge }
+        let (unplaced, begun_at, lost) = (found.topics, cursor, None);
+        Self { unplaced, sources, next, cursor, bare_from, upto, begun_at, lost, fetched, charge }
+    }
+
+    /// Messages up to there are gone that the reader had still to get: that is told with the next part.
+    pub fn lose(&mut self, lost: Offset) {
+        self.lost = self.lost.max(Some(lost));
     }
 
     /// Finds the next messages of a few topics; `true` when all are placed.
@@ -184,7 +191,8 @@ impl Merge {
             bytes: 0,
             cursor: self.cursor,
         };
-        let mut part = Part::default();
+        let mut part = Part { lost: self.lost.take(), ..Part::default() };
+        let mut losses = 0;
         loop {
             let Some(Reverse((due, place))) = self.next.pop() else {
                 part.done = true;
@@ -206,14 +214,18 @@ impl Merge {
                 }
                 Look::Lost(upto) => {
                     (source.before, source.place) = (upto, Place::default());
-                    part.lost = Some(upto);
-                    (false, None)
+                    part.lost = part.lost.max(Some(upto));
+                    if !form.named {
+                        filling.cursor = filling.cursor.max(upto);
+                    }
+                    losses += 1;
+                    (losses < STEP_NAMES, None)
                 }
                 Look::Block(block) => source.run(&block, end, &mut filling),
                 Look::Away(run) => match source.run_away(&run, end, &self.fetched, &mut filling) {
                     Some(went_on) => (went_on, None),
                     None => {
-                        part.is_away = filling.bytes == 0;
+                        part.is_away = filling.bytes == 0 && part.lost.is_none();
                         self.next.push(Reverse((due, place)));
                         break;
                     }

@@ -54,6 +54,8 @@ struct Waiting {
     asker: Weak<()>,
     account: Arc<Account>,
     job: Box<Job>,
+    /// Whether it counts as under way.
+    is_counted: bool,
     /// What the question takes while it waits, unless a cursor asks: that is charged for its place from the start.
     #[expect(dead_code, reason = "given back with it")]
     charge: Option<Charge>,
@@ -84,8 +86,7 @@ impl Reads {
             if fetching.waiting.asker.strong_count() > 0 {
                 return Some(fetching);
             }
-            drop(fetching);
-            self.has_changed(1, 0);
+            self.is_done(fetching.waiting);
         }
     }
 
@@ -112,7 +113,7 @@ impl Reads {
         let mut charge = (!job.is_of_cursor()).then(|| Charge::new(account, Kind::Reading));
         charge.iter_mut().for_each(|charge| charge.set(WAITING_BYTES));
         let (asker, key, account) = (Arc::downgrade(asker), account.key(), Arc::clone(account));
-        line.push(key, Waiting { address, asker, account, job: Box::new(job), charge });
+        line.push(key, Waiting { address, asker, account, job: Box::new(job), is_counted: false, charge });
         drop(line);
         self.errands.wake();
         Ok(())
@@ -128,11 +129,12 @@ impl Reads {
                 || !job.knows_its_topics() && !self.may_begin(account.ledger())
         };
         let Some(mut waiting) = self.errands.line().next(has_much) else { return false };
-        let before = usize::from(waiting.job.has_begun());
         if waiting.asker.strong_count() == 0 {
-            drop(waiting);
-            self.has_changed(before, 0);
+            self.is_done(waiting);
             return true;
+        }
+        if !std::mem::replace(&mut waiting.is_counted, true) {
+            self.under_way.fetch_add(1, Ordering::Relaxed);
         }
         match waiting.job.step(now, hub, &waiting.account) {
             None => {
@@ -144,7 +146,6 @@ impl Reads {
                     }
                     None => self.errands.line().put_back(key, waiting),
                 }
-                self.has_changed(before, 1);
             }
             Some(mut answer) => {
                 let (address, account) = (waiting.address, Arc::clone(&waiting.account));
@@ -155,8 +156,7 @@ impl Reads {
                 let mut charge = Charge::new(&account, Kind::Unclaimed);
                 charge.set(size_of::<Read>() + answer.bytes());
                 self.errands.leave(address.shard as usize, Read { address, answer, charge }, inboxes);
-                drop(waiting.job);
-                self.has_changed(before, 0);
+                self.is_done(waiting);
             }
         }
         true
@@ -171,11 +171,11 @@ impl Reads {
         others == 0 || most <= self.bytes_max && ledger.held(Kind::Reading) < self.bytes_max
     }
 
-    /// Of a read that counted as so many under way so many do now. Where it is done others may begin.
-    fn has_changed(&self, before: usize, after: usize) {
-        if after > before {
-            self.under_way.fetch_add(1, Ordering::Relaxed);
-        } else if before > after {
+    /// Nothing more of it is read: others may begin.
+    fn is_done(&self, waiting: Waiting) {
+        let is_counted = waiting.is_counted;
+        drop(waiting);
+        if is_counted {
             self.under_way.fetch_sub(1, Ordering::Relaxed);
             self.go_on();
         }

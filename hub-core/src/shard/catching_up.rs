@@ -189,8 +189,7 @@ impl Audiences {
         let _ = topics.read(address, &asker, &connection.account, Ask::More(more));
     }
 
-    /// Writes what was read for a pattern's cursor; behind it, tells what is lost, and asks for more or goes on with the
-    /// tail.
+    /// Tells what is lost, and writes what was read for a cursor; behind it, asks for more or goes on with the tail.
     fn serve_part(
         &mut self,
         id: ConnectionId,
@@ -205,6 +204,16 @@ impl Audiences {
         let Ahead::Part(mut part) = std::mem::replace(&mut followee.ahead, Ahead::Tail) else {
             return Step::Go(0);
         };
+        if let Some(lost) = part.lost.take() {
+            followee.ahead = Ahead::Part(part);
+            if lost > cursor.max(subscription.told_gone) {
+                // What a pattern's other topics have still follows.
+                let after = if subscription.pattern { cursor } else { lost };
+                self.miss(connection, subscription, lost, after, GapReason::Retention, topics);
+            }
+            connection.lagging.push_front(tail);
+            return Step::Go(0);
+        }
         part.pass(cursor);
         if self.put_rest(connection, subscription, &part.blocks) {
             part.pass(self.entry(subscription).cursor);
@@ -229,17 +238,7 @@ impl Audiences {
             connection.lagging.push_back(tail);
             return self.wrote(connection, tail, written);
         }
-        if let Some(lost) = part.lost.take() {
-            if lost > cursor.max(subscription.told_gone) {
-                // What a pattern's other topics have still follows.
-                let after = if subscription.pattern { cursor } else { lost };
-                self.miss(connection, subscription, lost, after, GapReason::Retention, topics);
-            }
-            if let Some(followee) = connection.following.get(tail) {
-                followee.ahead = Ahead::Part(part);
-            }
-            connection.lagging.push_front(tail);
-        } else if part.done {
+        if part.done {
             if part.upto > cursor {
                 self.progress(connection, subscription, part.upto, topics);
             }

@@ -1,20 +1,29 @@
 //! Reads of durable history that memory has let go of.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidewire_hub_core::clock::NEVER;
 use tidewire_hub_core::limits::Limits;
-use tidewire_protocol::client_frame::{ClientFrame, History};
+use tidewire_hub_core::names::directory::{Retention, TopicRule};
+use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_protocol::client_frame::{ClientFrame, History, Subscribe};
+use tidewire_protocol::code::{GapReason, WhenSlow};
+use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::Request;
 use tidewire_protocol::position::Start;
 
 use crate::durable::Lasting;
-use crate::rig::{Heard, keep_all, limits, open_as, publish_on};
+use crate::rig::*;
 
 /// A hub with so many messages in each of these topics, of which all are on the disk only.
 fn with_all_away(limits: Limits, topics: &[&str], count: u64) -> Lasting {
-    let mut lasting = Lasting::new(limits, keep_all());
+    with_rules(limits, keep_all(), topics, count)
+}
+
+fn with_rules(limits: Limits, rules: Vec<TopicRule>, topics: &[&str], count: u64) -> Lasting {
+    let mut lasting = Lasting::new(limits, rules);
     let writer = lasting.hub.client(1);
     for (handle, topic) in (1..).zip(topics) {
         lasting.hub.say(writer, &[open_as(handle, 0, topic)]);
@@ -38,9 +47,48 @@ fn let_go(lasting: &Lasting) {
     }
 }
 
+/// Messages come while the disk takes its time.
+fn publish_meanwhile(lasting: &mut Lasting, writer: ConnectionId, seqs: RangeInclusive<u64>) {
+    for seq in seqs {
+        lasting.hub.say_without_disk(writer, &[publish_on(1, seq, format!("a.b {seq}").as_bytes())]);
+    }
+    while let Some(body) = lasting.take() {
+        lasting.land(body);
+    }
+    lasting.hub.work_without_disk();
+}
+
+/// The last ten messages of `a.b` are kept, all are away, and whenever something is read from the disk another comes meanwhile.
+/// How often that is until `is_told` says so of what a reader hears.
+#[track_caller]
+fn at_the_edge(ask: &ClientFrame<'_>, is_told: impl Fn(&[Heard]) -> bool) -> (u64, Vec<Heard>) {
+    let keep = Retention { count: Some(10), ..ALL };
+    let limits = limits(|it| it.reading_bytes_max = 1);
+    let mut lasting = with_rules(limits, vec![rule(">", keep)], &["a.b"], 10);
+    let (writer, reader, other) = (lasting.hub.client(7), lasting.hub.client(2), lasting.hub.client(3));
+    lasting.hub.say(writer, &[open_as(1, 0, "a.b")]);
+    lasting.hub.say_without_disk(reader, std::slice::from_ref(ask));
+    let (mut heard, mut times) = (Vec::new(), 0);
+    while !is_told(&heard) && times < 20 {
+        times += 1;
+        publish_meanwhile(&mut lasting, writer, times..=times);
+        assert!(lasting.hub.fetch_one());
+        lasting.hub.work_without_disk();
+        heard.extend(lasting.hub.heard(reader));
+    }
+    lasting.hub.work();
+    lasting.hub.heard(reader);
+    lasting.hub.say(other, &[history("a.*")]);
+    assert_eq!(pages(&lasting.hub.heard(other)), [10], "others read on");
+    (times, heard)
+}
+
 fn history(name: &str) -> ClientFrame<'_> {
-    let name = name.into();
-    ClientFrame::History(History { request: Request(4), name, from: Start::Earliest, bytes_max: 0 })
+    history_from(name, Start::Earliest)
+}
+
+fn history_from(name: &str, from: Start) -> ClientFrame<'_> {
+    ClientFrame::History(History { request: Request(4), name: name.into(), from, bytes_max: 0 })
 }
 
 /// How many messages each page has that was told.
@@ -75,4 +123,57 @@ fn who_is_held_back_goes_on_when_the_one_before_has_gone() {
     assert!(is_woken.load(Ordering::Relaxed), "another waits for its turn");
     lasting.hub.work();
     assert_eq!(pages(&lasting.hub.heard(stays)), [10]);
+}
+
+#[test]
+fn a_page_whose_oldest_messages_go_while_it_is_read_has_the_others() {
+    let is_page = |heard: &[Heard]| !pages(heard).is_empty();
+    for (name, from) in [
+        ("a.b", Start::Earliest),
+        ("a.b", Start::Last(10)),
+        ("a.b", after(0)),
+        ("a.b", Start::Before { last: 10, positions: vec![] }),
+        ("a.*", Start::Earliest),
+        ("a.*", Start::Before { last: 10, positions: vec![] }),
+    ] {
+        let (times, heard) = at_the_edge(&history_from(name, from.clone()), is_page);
+        assert_eq!((times, pages(&heard)), (1, vec![9]), "{name} from {from:?}");
+    }
+}
+
+#[test]
+fn a_subscriber_whose_oldest_messages_go_while_they_are_read_gets_the_others() {
+    for name in ["a.b", "a.*"] {
+        let subscribe = Subscribe {
+            request: Request(9),
+            name: name.into(),
+            from: Start::Earliest,
+            when_slow: WhenSlow::CatchUp,
+        };
+        let is_heard = |heard: &[Heard]| !messages(heard).is_empty();
+        let (times, heard) = at_the_edge(&ClientFrame::Subscribe(subscribe), is_heard);
+        assert_eq!(times, 1, "{heard:?}");
+        assert_eq!(messages(&heard).first().map(|told| told.offset), Some(2), "{name}: {heard:?}");
+        let gap = Heard::Missing(1, 1, if name == "a.b" { 1 } else { 0 }, GapReason::Retention);
+        assert!(heard.contains(&gap), "{name}: {heard:?}");
+    }
+}
+
+#[test]
+fn what_goes_while_a_page_is_read_is_told_to_who_named_a_place() {
+    for (from, told) in [(after(0), Some((1, 1))), (Start::Earliest, None)] {
+        let keep = Retention { count: Some(10), ..ALL };
+        let mut lasting = with_rules(Limits::default(), vec![rule(">", keep)], &["a.b"], 10);
+        let (writer, reader) = (lasting.hub.client(7), lasting.hub.client(2));
+        lasting.hub.say(writer, &[open_as(1, 0, "a.b")]);
+        lasting.hub.say_without_disk(reader, &[history_from("a.b", from)]);
+        publish_meanwhile(&mut lasting, writer, 1..=1);
+        lasting.hub.work();
+        let close = |code| panic!("closed with {code}");
+        let gaps = lasting.hub.heard_as(reader, close, |frame| match frame {
+            HubFrame::Page(page) => page.gap.map(|gap| (gap.from.0, gap.to.0)),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(gaps, [told]);
+    }
 }

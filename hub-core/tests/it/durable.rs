@@ -77,7 +77,7 @@ impl Lasting {
         self.hub.work();
     }
 
-    fn land(&mut self, body: Vec<u8>) {
+    pub fn land(&mut self, body: Vec<u8>) {
         self.hub.commits.push((self.next, body));
         self.next += 1;
         let (_, told_since) = self.committer.stored(&self.hub.topics);

@@ -14,7 +14,7 @@ use crate::log::Log;
 use crate::mutant::{self, Mutant};
 use crate::reading::gather::Found;
 use crate::reading::job::{Hub, Job, Stage};
-use crate::reading::merge::{Form, Merge, Part};
+use crate::reading::merge::{Form, Merge};
 use crate::reading::question::{Answer, Ask, More, PageRead, Whose};
 use crate::reading::start::{self, Stand};
 use crate::sync::lock;
@@ -39,6 +39,8 @@ pub struct Plan {
     /// It ends there at the latest.
     upto: Offset,
     gap: Option<Gap>,
+    /// It begins at a place that was named, so that whatever is missing behind that is told.
+    is_owed: bool,
     /// Whether there is more, whatever fits; `None` if that is what does not fit.
     more: Option<bool>,
     bytes_max: usize,
@@ -88,7 +90,8 @@ fn page_from(
         && found.is_away
     {
         let (tail, upto) = (Arc::clone(&topic.tail), found.last);
-        return Paged::Away(Plan { tail, after, upto, gap, more: None, bytes_max });
+        let is_owed = matches!(start, Start::After(_));
+        return Paged::Away(Plan { tail, after, upto, gap, is_owed, more: None, bytes_max });
     }
     let mut page = PageRead { after: vec![log.position(after)], gap, ..PageRead::default() };
     let mut upto = after;
@@ -143,7 +146,8 @@ fn page_below(
     let gap = is_lacking.then_some(Gap { epoch: log.epoch, from, to, reason });
     if let (true, Some(topic)) = (back.is_away, topic) {
         let (tail, Back { after, upto, more, .. }) = (Arc::clone(&topic.tail), back);
-        return Paged::Away(Plan { tail, after, upto, gap, more: Some(more), bytes_max: usize::MAX });
+        let (is_owed, more, bytes_max) = (true, Some(more), usize::MAX);
+        return Paged::Away(Plan { tail, after, upto, gap, is_owed, more, bytes_max });
     }
     let (mut blocks, mut scratch) = (Vec::new(), Vec::new());
     for block in &back.blocks {
@@ -163,12 +167,9 @@ impl Job {
     ) -> Option<Answer> {
         match &self.ask {
             Ask::More(More { whose: Whose::Topic(tail), cursor, log, .. }) => {
-                let (log, cursor, (gone, upto)) = (*log, *cursor, tail.away_bounds(now));
-                if gone > cursor {
-                    let part = Part { upto: cursor, lost: Some(gone), ..Part::default() };
-                    return Some(Answer::More { part, merge: None });
-                }
-                let found = Found::of_topic(tail, gone, upto);
+                let (log, cursor, (_, upto)) = (*log, *cursor, tail.away_bounds(now));
+                // What is gone of that is told by the merge, which goes on behind it.
+                let found = Found::of_topic(tail, cursor, upto);
                 let merge = Merge::new(found, cursor, Offset(0), Charge::new(account, Kind::Reading));
                 self.stage = Stage::Placing(log, Stand::resumed(cursor, cursor), Box::new(merge));
                 None
@@ -219,28 +220,52 @@ impl Job {
             self.stage = Stage::OfTopic(paging);
             return None;
         }
+        if let Some(lost) = part.lost {
+            // It went while this was read. A page has no holes.
+            plan.lose(lost);
+            blocks.clear();
+        }
         let mut scratch = Vec::new();
         for block in &part.blocks {
             put_on_page(&block.wire(), &mut scratch, blocks);
         }
-        let ends_below = plan.more.is_some();
-        if part.lost.is_some() && (ends_below || blocks.is_empty()) {
-            // Some of it went meanwhile: it is looked for anew, and told.
-            self.stage = Stage::Begin;
-            return None;
-        }
-        if ends_below && !part.done {
+        if !part.done && (plan.ends_below() || blocks.is_empty()) {
             self.stage = Stage::OfTopic(paging);
             return None;
         }
         let log = &hub.logs[usize::from(*log)];
+        let is_empty_below = plan.ends_below() && blocks.is_empty();
+        let after = if is_empty_below { Offset(0) } else { plan.after };
+        let upto = if plan.ends_below() { plan.upto } else { part.upto.max(after) };
         Some(Answer::Page(PageRead {
-            after: vec![log.position(plan.after)],
-            upto: vec![log.position(part.upto)],
+            after: vec![log.position(after)],
+            upto: vec![log.position(upto)],
             gap: plan.gap,
             blocks: std::mem::take(blocks),
-            more: plan.more.unwrap_or(part.upto < plan.upto),
+            more: plan.more.unwrap_or(upto != plan.upto),
         }))
+    }
+}
+
+impl Plan {
+    /// Whether it is a page that ends below a place: what does not fit are the oldest.
+    const fn ends_below(&self) -> bool {
+        self.more.is_some()
+    }
+
+    /// What lies up to there went since.
+    fn lose(&mut self, lost: Offset) {
+        let (epoch, reason) = (self.tail.epoch(), GapReason::Retention);
+        let (from, to) = if self.ends_below() {
+            (self.more, self.after) = (Some(false), lost.min(self.upto));
+            (Offset(1), self.after)
+        } else {
+            (std::mem::replace(&mut self.after, lost).next(), lost)
+        };
+        if self.is_owed && !mutant::active(Mutant::GapNotTold) {
+            let gap = Gap { epoch, from, to, reason };
+            self.gap = Some(self.gap.map_or(gap, |told| Gap { to, ..told }));
+        }
     }
 }
 

@@ -68,34 +68,32 @@ impl Job {
         let mut part = Part { upto: merge.cursor(), ..Part::default() };
         let len = self.page_len as usize;
         let mut scratch = Vec::new();
-        if !is_full {
+        while !is_full {
+            let from = if ends_below { place.offset } else { merge.cursor() };
             part = merge.read(now, &form);
-        }
-        loop {
             if part.is_away {
                 return true;
+            }
+            if let Some(lost) = part.lost
+                && !self.lose(place, from.next(), lost.min(merge.upto()))
+            {
+                self.page.blocks.truncate(len);
+                if ends_below {
+                    self.stay_where_asked(hub, form.log);
+                } else {
+                    self.stay(place);
+                }
+                return false;
             }
             for block in &part.blocks {
                 put_on_page(&block.wire(), &mut scratch, &mut self.page.blocks);
             }
             let has_some = !part.blocks.is_empty();
-            match part.lost {
-                Some(lost) if ends_below || !has_some => {
-                    let from = if ends_below { place.offset } else { part.upto };
-                    if !self.lose(place, from.next(), lost.min(merge.upto())) {
-                        self.page.blocks.truncate(len);
-                        if ends_below {
-                            self.stay_where_asked(hub, form.log);
-                        } else {
-                            self.stay(place);
-                        }
-                        return false;
-                    }
-                }
-                None if ends_below && has_some && !part.done => {}
-                Some(_) | None => break,
+            let goes_on =
+                if ends_below { has_some || part.lost.is_some() } else { !has_some && part.lost.is_some() };
+            if part.done || !goes_on {
+                break;
             }
-            part = merge.read(now, &form);
         }
         self.page.after.push(place);
         self.page.upto.push(Position { offset: part.upto, ..place });
