@@ -84,8 +84,10 @@ pub enum Answer {
     InDoubt,
     /// Whether a token lets its bearer in.
     Checked(Result<Pass, Unwelcome>),
-    /// A page that took a look at many topics.
+    /// A page that took a look at many topics, or at the disk.
     Page(PageRead),
+    /// The disk could not be read for it. It may be asked for again.
+    Unread,
     /// There may be news, or whoever waits may not any more.
     News,
 }
@@ -204,8 +206,10 @@ impl<R> Calls<R> {
             }
         }
         while let Some(read) = self.topics.reads().take(self.shard, 1).pop() {
-            if let (Some(open), ReadAnswer::Page(page)) = (self.close(read.address), read.answer) {
-                answers.push((open.reply, Answer::Page(page)));
+            match (self.close(read.address), read.answer) {
+                (Some(open), ReadAnswer::Page(page)) => answers.push((open.reply, Answer::Page(page))),
+                (Some(open), ReadAnswer::Unread) => answers.push((open.reply, Answer::Unread)),
+                (Some(_), ReadAnswer::Started(_) | ReadAnswer::More { .. }) | (None, _) => {}
             }
             drop(read.charge);
             self.topics.reads().go_on();

@@ -81,6 +81,8 @@ pub enum Mutant {
     AwayToldAsGone,
     /// A reader goes on with what memory has, and passes over what is on the disk.
     AwayPassedOver,
+    /// What a disk could not read is taken as not there.
+    UnreadTakenAsGone,
     /// A block from which something went begins where it began before.
     ThinnedLeavesHole,
     /// That a key was removed is forgotten while an older value of it may be left in the tail.
@@ -138,6 +140,7 @@ impl Mutant {
         Self::SegmentsListedOnce,
         Self::AwayToldAsGone,
         Self::AwayPassedOver,
+        Self::UnreadTakenAsGone,
         Self::ThinnedLeavesHole,
         Self::RemovalForgottenEarly,
         Self::ConditionBlindToWaiting,

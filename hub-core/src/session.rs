@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use tidewire_protocol::client_frame::{ClientFrame, Detach, Shut};
 use tidewire_protocol::code::Code;
-use tidewire_protocol::hub_frame::{Heartbeat, HubFrame};
+use tidewire_protocol::hub_frame::{Failed, Heartbeat, HubFrame};
 use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Participant, Request, Tag};
 
@@ -25,7 +25,7 @@ use crate::ledger::Charge;
 use crate::letter::{Fate, Outcome, Serial};
 use crate::names::producers::Attachment;
 use crate::pace::Pace;
-use crate::reading::question::PageRead;
+use crate::reading::question::{PageRead, UNREAD};
 use crate::reading::reads::Asker;
 use crate::session::asking::{page, page_of, still_readable, subscription};
 use crate::session::desk::{Demand, Desk};
@@ -34,7 +34,7 @@ use crate::session::paging::Full;
 use crate::session::refused::Refusals;
 use crate::session::replies::Replies;
 use crate::session::sign_in::Pending;
-use crate::session::telling::{continues, failed, outcome_frame};
+use crate::session::telling::{continues, failed, failed_for, outcome_frame};
 use crate::session::whole::Whole;
 use crate::topics::Topics;
 
@@ -237,6 +237,14 @@ impl Session {
         } else {
             replies.put(&failed(request, Code::Forbidden));
         }
+    }
+
+    /// The disk could not be read for a page that it asked for.
+    pub fn tell_unread(&mut self, serial: Serial, replies: &mut Replies) {
+        let Some(at) = self.asked.iter().position(|asked| asked.serial == serial) else { return };
+        let AskedPage { request, .. } = self.asked.swap_remove(at);
+        let failed = Failed { message: UNREAD.into(), ..failed_for(request, Code::Overloaded) };
+        replies.put(&HubFrame::Failed(failed));
     }
 
     /// Gives back what the connection held.

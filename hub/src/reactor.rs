@@ -183,7 +183,7 @@ impl Reactor {
             // What was taken back once has a place again.
             let _ = topics.revoke(clock.now(), revocation);
         }
-        let storage = opened.map(|opened| opened.start(&topics, clock.now())).transpose()?;
+        let storage = opened.map(|opened| opened.start(&topics, clock)).transpose()?;
         // It looks through many topics, so that neither shards nor publishing wait for it.
         let reads = Arc::clone(&topics);
         lend("reader", |waker| topics.reads().on_work(waker), move || reads.read_on(clock.now()))?;
@@ -292,7 +292,7 @@ impl Reactor {
 fn lend(
     name: &str,
     give: impl FnOnce(Box<dyn Fn() + Send + Sync>),
-    turn: impl Fn() -> bool + Send + 'static,
+    mut turn: impl FnMut() -> bool + Send + 'static,
 ) -> io::Result<()> {
     let (wake, woken) = mpsc::sync_channel(1);
     give(Box::new(move || {

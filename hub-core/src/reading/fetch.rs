@@ -6,6 +6,7 @@ use tidewire_protocol::number::Offset;
 
 use crate::log::rows::Row;
 use crate::log::rows::reading::Rows;
+use crate::mutant::{self, Mutant};
 use crate::record::{OwnRecord, Record};
 
 /// Messages that are wanted, and those of them that were found.
@@ -15,17 +16,27 @@ pub struct Fetch {
     pub log: u8,
     /// The wanted, in order.
     offsets: Vec<Offset>,
-    /// By their place among the wanted.
-    found: Vec<Option<OwnRecord>>,
+    /// By their place among the wanted. Nothing before the first was seen: many wait for the disk, and it reads for one.
+    found: Vec<Found>,
     bytes: usize,
+}
+
+/// What is known of a message.
+#[derive(Debug, Clone, Default)]
+enum Found {
+    /// The disk does not have it, as far as it was read.
+    #[default]
+    Nothing,
+    Record(OwnRecord),
+    /// Nobody knows, since the disk could not be read.
+    Unread,
 }
 
 impl Fetch {
     /// These messages are wanted, in order.
     #[must_use]
-    pub fn new(log: u8, offsets: Vec<Offset>) -> Self {
-        let found = vec![None; offsets.len()];
-        Self { log, offsets, found, bytes: 0 }
+    pub const fn new(log: u8, offsets: Vec<Offset>) -> Self {
+        Self { log, offsets, found: Vec::new(), bytes: 0 }
     }
 
     /// The wanted, in order.
@@ -39,37 +50,60 @@ impl Fetch {
         for row in Rows::new(body).map_while(Result::ok) {
             let Row::Message(row) = row else { continue };
             let Ok(place) = self.offsets.binary_search(&row.record.offset) else { continue };
-            let found = &mut self.found[place];
-            if found.is_none() {
+            self.found.resize_with(self.offsets.len(), Found::default);
+            if self.is_missing(place) {
                 self.bytes += size_of::<OwnRecord>() + row.record.len();
-                *found = Some(row.record.into());
+                self.found[place] = Found::Record(row.record.into());
             }
         }
+    }
+
+    /// Some of the disk could not be read, so that what was not found may be there.
+    pub fn doubt(&mut self) {
+        if mutant::active(Mutant::UnreadTakenAsGone) {
+            return;
+        }
+        self.found.resize_with(self.offsets.len(), Found::default);
+        let missing = self.found.iter_mut().filter(|found| matches!(found, Found::Nothing));
+        missing.for_each(|found| *found = Found::Unread);
+    }
+
+    /// Whether the disk could not be read for the first of them, so that nothing can go on with the others.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self.found.first(), Some(Found::Unread))
+    }
+
+    fn is_missing(&self, place: usize) -> bool {
+        !matches!(self.found.get(place), Some(Found::Record(_)))
     }
 
     /// The first from there on that was not found.
     #[must_use]
     pub fn next_missing(&self, from: Offset) -> Option<Offset> {
         let begin = self.offsets.partition_point(|offset| *offset < from);
-        let place = self.found[begin..].iter().position(Option::is_none)?;
-        Some(self.offsets[begin + place])
+        (begin..self.offsets.len()).find(|place| self.is_missing(*place)).map(|place| self.offsets[place])
     }
 
     /// The first that was not found.
     #[must_use]
     pub fn missing(&self) -> Option<Offset> {
-        self.found.iter().position(Option::is_none).map(|place| self.offsets[place])
+        self.next_missing(Offset(0))
     }
 
     /// Bytes that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes + self.offsets.capacity() * (size_of::<Offset>() + size_of::<Option<OwnRecord>>())
+        let places = self.offsets.capacity() * size_of::<Offset>();
+        self.bytes + places + self.found.capacity() * size_of::<Found>()
     }
 
-    /// A message, if it was wanted: the inner `None` if it was not found.
+    /// A message, if it was wanted and the disk was read for it: the inner `None` if it is not there.
     pub(super) fn get(&self, offset: Offset) -> Option<Option<Record<'_>>> {
-        let place = self.offsets.binary_search(&offset).ok()?;
-        Some(self.found[place].as_ref().map(OwnRecord::record))
+        match self.found.get(self.offsets.binary_search(&offset).ok()?) {
+            Some(Found::Record(record)) => Some(Some(record.record())),
+            Some(Found::Nothing) | None => Some(None),
+            Some(Found::Unread) => None,
+        }
     }
 }

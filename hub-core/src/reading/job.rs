@@ -72,6 +72,8 @@ enum Stage {
     Reading(u8, Box<Merge>),
     /// A page of a topic, which is to be read from the disk.
     OfTopic(Box<Paging>),
+    /// The disk could not be read.
+    Unread,
 }
 
 impl Job {
@@ -106,8 +108,14 @@ impl Job {
             | Stage::Sharing(_)
             | Stage::Next
             | Stage::Searching(..)
-            | Stage::Placing(..) => {}
+            | Stage::Placing(..)
+            | Stage::Unread => {}
         }
+    }
+
+    /// The disk could not be read, and nobody waits for it any longer.
+    pub(super) fn give_up(&mut self) {
+        self.stage = Stage::Unread;
     }
 
     /// Whether a cursor waits for it, which asks one thing at a time.
@@ -185,6 +193,7 @@ impl Job {
             }
             Stage::Reading(log, merge) => self.read(now, hub, log, merge),
             Stage::OfTopic(paging) => self.page_of_topic(now, hub, paging),
+            Stage::Unread => Some(Answer::Unread),
         }
     }
 

@@ -69,6 +69,8 @@ pub enum Answer {
     Started(Vec<Begun>),
     /// A page of history.
     Page(PageRead),
+    /// The disk could not be read for a page. It may be asked for again.
+    Unread,
     /// What comes after a cursor.
     More {
         /// The messages.
@@ -110,7 +112,10 @@ impl Answer {
         match self {
             Self::Started(started) => started.iter_mut().for_each(|begun| begun.merge = None),
             Self::More { merge, .. } => *merge = None,
-            Self::Page(_) => {}
+            Self::Page(_) | Self::Unread => {}
         }
     }
 }
+
+/// How people are told of a page for which the disk could not be read.
+pub const UNREAD: &str = "the disk could not be read for this now";

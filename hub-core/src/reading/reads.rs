@@ -13,6 +13,7 @@ use crate::letter::{Address, Inbox};
 use crate::reading::fetch::Fetch;
 use crate::reading::job::{Hub, Job};
 use crate::reading::question::{Answer, Begun};
+use crate::sync::{Mutex, lock};
 
 /// What waits to be read, and what was read.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Reads {
     errands: Errands<Waiting, Read>,
     /// Those that wait for the disk.
     fetches: Errands<Fetching, ()>,
+    /// Those for which the disk could not be read, and when that is tried again.
+    later: Mutex<Vec<(Millis, Waiting)>>,
     bytes_max: usize,
     unclaimed_max: usize,
     /// Reads that have begun and are not done.
@@ -56,6 +59,8 @@ struct Waiting {
     job: Box<Job>,
     /// Whether it counts as under way.
     is_counted: bool,
+    /// How often the disk could not be read for it.
+    tries: u32,
     /// What the question takes while it waits, unless a cursor asks: that is charged for its place from the start.
     #[expect(dead_code, reason = "given back with it")]
     charge: Option<Charge>,
@@ -66,7 +71,8 @@ impl Reads {
     #[must_use]
     pub fn new(shards: usize, bytes_max: usize, unclaimed_max: usize) -> Self {
         let (errands, fetches) = (Errands::new(shards), Errands::new(0));
-        Self { errands, fetches, bytes_max, unclaimed_max, under_way: AtomicUsize::new(0) }
+        let (later, under_way) = (Mutex::default(), AtomicUsize::new(0));
+        Self { errands, fetches, later, bytes_max, unclaimed_max, under_way }
     }
 
     /// Has `waker` called whenever there is something to read. To be set once.
@@ -90,11 +96,36 @@ impl Reads {
         }
     }
 
-    /// Something was read from the disk, as far as it is there.
-    pub fn fetched(&self, fetching: Fetching) {
+    /// Something was read from the disk, as far as it is there. Where it could not be read nothing is lost: a page is given up
+    /// after some tries, and whoever is subscribed waits.
+    pub fn fetched(&self, now: Millis, fetching: Fetching) {
         let Fetching { fetch, mut waiting } = fetching;
-        waiting.job.bring(fetch);
+        if fetch.is_in_doubt() {
+            waiting.tries += 1;
+            if waiting.job.is_of_cursor() || waiting.tries < TRIES {
+                let pause_ms = PAUSE_MS << waiting.tries.min(PAUSES_DOUBLE);
+                self.uncount(&mut waiting);
+                lock(&self.later).push((now.plus(pause_ms), waiting));
+                return;
+            }
+            waiting.job.give_up();
+        } else {
+            waiting.tries = 0;
+            waiting.job.bring(fetch);
+        }
         self.errands.line().put_back(waiting.account.key(), waiting);
+        self.errands.wake();
+    }
+
+    /// Those for which the disk could not be read look anew at what they want of it. To be called a few times a second.
+    pub fn try_again(&self, now: Millis) {
+        let due: Vec<_> = lock(&self.later).extract_if(.., |(at, _)| *at <= now).collect();
+        if due.is_empty() {
+            return;
+        }
+        let mut line = self.errands.line();
+        due.into_iter().for_each(|(_, waiting)| line.put_back(waiting.account.key(), waiting));
+        drop(line);
         self.errands.wake();
     }
 
@@ -113,7 +144,10 @@ impl Reads {
         let mut charge = (!job.is_of_cursor()).then(|| Charge::new(account, Kind::Reading));
         charge.iter_mut().for_each(|charge| charge.set(WAITING_BYTES));
         let (asker, key, account) = (Arc::downgrade(asker), account.key(), Arc::clone(account));
-        line.push(key, Waiting { address, asker, account, job: Box::new(job), is_counted: false, charge });
+        line.push(
+            key,
+            Waiting { address, asker, account, job: Box::new(job), is_counted: false, tries: 0, charge },
+        );
         drop(line);
         self.errands.wake();
         Ok(())
@@ -172,10 +206,13 @@ impl Reads {
     }
 
     /// Nothing more of it is read: others may begin.
-    fn is_done(&self, waiting: Waiting) {
-        let is_counted = waiting.is_counted;
-        drop(waiting);
-        if is_counted {
+    fn is_done(&self, mut waiting: Waiting) {
+        self.uncount(&mut waiting);
+    }
+
+    /// It does not count as under way any more.
+    fn uncount(&self, waiting: &mut Waiting) {
+        if std::mem::take(&mut waiting.is_counted) {
             self.under_way.fetch_sub(1, Ordering::Relaxed);
             self.go_on();
         }
@@ -202,10 +239,17 @@ impl Answer {
             Self::Started(started) => started.capacity() * size_of::<Begun>(),
             Self::Page(page) => page.blocks.capacity() + size_of_val(&*page.after) + size_of_val(&*page.upto),
             Self::More { part, .. } => part.bytes,
+            Self::Unread => 0,
         }
     }
 }
 
+/// So often the disk is to be read for a page,
+const TRIES: u32 = 5;
+/// first after twice so many milliseconds, then after twice as many as before,
+const PAUSE_MS: u64 = 100;
+/// so often.
+const PAUSES_DOUBLE: u32 = 5;
 /// Reads of one account that may wait; cursors that catch up are not counted out.
 const WAITING_MAX: usize = 4_096;
 /// What one takes while it waits: its place in the line, which doubles when it is full, the job, and who asks.

@@ -212,6 +212,7 @@ impl Shard {
         let mut replies = Replies::new(connection.dialect);
         match answer {
             Answer::Page(page) => connection.session.tell_page(address.serial, page, &topics, &mut replies),
+            Answer::Unread => connection.session.tell_unread(address.serial, &mut replies),
             Answer::Started(begun) => {
                 let waiting = connection.following.waiting(address.serial);
                 let Some(Followee { tail, ahead: Ahead::Start(_, request), .. }) = waiting else { return };

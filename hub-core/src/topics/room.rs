@@ -16,6 +16,7 @@ impl Topics {
     /// Drops some of what is too old, and what nobody needs; where the node is nearly full, also the older half of what it comes
     /// by, of patterns and of the accounts that hold most. To be called a few times a second.
     pub fn sweep(&self, now: Millis) {
+        self.reads.try_again(now);
         let level = self.make_room(now);
         let Aging { topics, idle, watched } = lock(&self.names).next_to_age(now, level.is_some());
         for followed in idle {

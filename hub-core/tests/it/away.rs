@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidewire_hub_core::clock::NEVER;
+use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, History, Subscribe};
-use tidewire_protocol::code::{GapReason, WhenSlow};
+use tidewire_protocol::code::{Code, GapReason, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::Request;
 use tidewire_protocol::position::Start;
@@ -175,5 +176,67 @@ fn what_goes_while_a_page_is_read_is_told_to_who_named_a_place() {
             other => panic!("{other:?}"),
         });
         assert_eq!(gaps, [told]);
+    }
+}
+
+#[test]
+fn nothing_is_gone_that_the_disk_could_not_read_for_a_while() {
+    for name in ["a.b", "a.*"] {
+        let mut lasting = with_all_away(Limits::default(), &["a.b", "a.c"], 10);
+        let (reader, asks) = (lasting.hub.client(2), lasting.hub.client(3));
+        let count = if name == "a.*" { 20 } else { 10 };
+        lasting.hub.disk_fails = true;
+        lasting.hub.subscribe(reader, name, Start::Earliest, WhenSlow::CatchUp);
+        lasting.hub.say(asks, &[history(name)]);
+        assert_eq!(lasting.hub.heard(asks), [], "it is tried again");
+        lasting.hub.wait(5_000);
+        assert_eq!(lasting.hub.heard(asks), [Heard::Failed(Code::Overloaded)]);
+        let heard = lasting.hub.heard(reader);
+        assert!(matches!(heard[..], [Heard::Subscribed(_, 0, None)]), "{heard:?}");
+        lasting.hub.disk_fails = false;
+        lasting.hub.wait(5_000);
+        let heard = lasting.hub.heard(reader);
+        assert_eq!((messages(&heard).len(), but_messages(&heard).len()), (count, 0), "{name}: {heard:?}");
+        lasting.hub.say(asks, &[history(name)]);
+        assert_eq!(pages(&lasting.hub.heard(asks)), [count]);
+        assert_eq!(lasting.hub.held(Kind::Reading), 0);
+    }
+}
+
+#[test]
+fn others_read_on_while_a_disk_cannot_be_read_for_one() {
+    let mut lasting = with_all_away(limits(|it| it.reading_bytes_max = 1), &["a.b"], 10);
+    let [waits, leaves, reads] = [2, 3, 4].map(|producer| lasting.hub.client(producer));
+    lasting.hub.disk_fails = true;
+    lasting.hub.subscribe(waits, "a.*", Start::Earliest, WhenSlow::CatchUp);
+    lasting.hub.say(leaves, &[history("a.*")]);
+    lasting.hub.shard.gone(lasting.hub.now, leaves);
+    lasting.hub.say(reads, &[history("b.*")]);
+    assert_eq!(pages(&lasting.hub.heard(reads)), [0]);
+}
+
+#[test]
+fn all_that_the_disk_lacks_of_a_topic_is_one_gap() {
+    for name in ["a.b", "a.*"] {
+        let mut lasting = with_all_away(Limits::default(), &["a.b"], 10);
+        let writer = lasting.hub.client(7);
+        lasting.hub.say(writer, &[open_as(1, 0, "a.b")]);
+        lasting.hub.heard(writer);
+        for seq in 1..=20 {
+            lasting.publishes(writer, seq, b"later");
+        }
+        let_go(&lasting);
+        let reader = lasting.hub.client(2);
+        // The first commit with messages has ten of them, the others one each.
+        let lacking = lasting.hub.commits.len() - 18..lasting.hub.commits.len() - 6;
+        lasting.hub.commits.drain(lacking);
+        lasting.hub.subscribe(reader, name, Start::Earliest, WhenSlow::CatchUp);
+        let heard = lasting.hub.heard(reader);
+        let after = if name == "a.b" { 24 } else { 12 };
+        let gap = Heard::Missing(13, 24, after, GapReason::Retention);
+        let told: Vec<_> = but_messages(&heard);
+        assert_eq!(told[1..], [&gap], "{name}: {heard:?}");
+        let offsets: Vec<_> = messages(&heard).iter().map(|told| told.offset).collect();
+        assert_eq!(offsets, (1..=12).chain(25..=30).collect::<Vec<_>>(), "{name}");
     }
 }

@@ -61,6 +61,8 @@ pub struct Hub {
     pub calls: Calls<usize>,
     /// Commits that are stored, each with its number.
     pub commits: Vec<(u64, Vec<u8>)>,
+    /// Whether they cannot be read.
+    pub disk_fails: bool,
 }
 
 /// Another shard of a hub, and its sockets.
@@ -139,7 +141,18 @@ impl Hub {
             .map(|(index, inbox)| Shard::new(now, index, Arc::clone(&topics), inbox))
             .collect();
         let shard = shards.remove(0);
-        (Self { topics, shard, sockets: Sockets::default(), now, calls, commits: Vec::new() }, shards)
+        (
+            Self {
+                topics,
+                shard,
+                sockets: Sockets::default(),
+                now,
+                calls,
+                commits: Vec::new(),
+                disk_fails: false,
+            },
+            shards,
+        )
     }
 
     pub fn connect(&mut self, dialect: Dialect) -> ConnectionId {
@@ -220,8 +233,12 @@ impl Hub {
     /// Reads something from the disk that somebody waits for.
     pub fn fetch_one(&mut self) -> bool {
         let Some(mut fetching) = self.topics.reads().next_fetch() else { return false };
-        self.commits.iter().for_each(|(_, body)| fetching.fetch.see(body));
-        self.topics.reads().fetched(fetching);
+        if self.disk_fails {
+            fetching.fetch.doubt();
+        } else {
+            self.commits.iter().for_each(|(_, body)| fetching.fetch.see(body));
+        }
+        self.topics.reads().fetched(self.now, fetching);
         true
     }
 

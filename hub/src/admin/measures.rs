@@ -73,12 +73,23 @@ impl Measures {
         // The system is asked for files, and may be slow to answer.
         let asked = tokio::task::spawn_blocking(move || reactor.storage().map(Storage::measure));
         let Ok(Some(measured)) = asked.await else { return };
-        let Measured { has_failed, is_full, commits, commit_bytes, commit_micros, disk_bytes, free_bytes } =
-            measured;
+        let Measured {
+            has_failed,
+            is_full,
+            commits,
+            commit_bytes,
+            commit_micros,
+            failed_reads,
+            disk_bytes,
+            free_bytes,
+        } = measured;
         self.counter("commits_total", "Commits written to the data directory and synced.", commits);
         self.counter("commit_bytes_total", "Bytes of these commits.", commit_bytes);
         let help = "Microseconds that writing and syncing them took.";
         self.counter("commit_microseconds_total", help, commit_micros);
+        let help =
+            "Reads of history for which the data directory's disk failed, so that they are tried again.";
+        self.counter("failed_reads_total", help, failed_reads);
         let help = "Bytes of the data directory's segments, with room that was taken ahead.";
         self.gauge("disk_bytes", help, disk_bytes);
         self.gauge("disk_free_bytes", "Bytes that the data directory's disk has left.", free_bytes);

@@ -86,7 +86,32 @@ impl Drive {
     /// Fills a buffer with what a file holds from this place on.
     pub(crate) fn read_at(&self, path: &Path, bytes: &mut [u8], at: u64) -> io::Result<()> {
         self.ask(Operation::Read, path)?;
-        read_exact_at(&File::open(path)?, bytes, at)
+        self.read_from(&File::open(path)?, path, bytes, at)
+    }
+
+    /// The same on a bad disk: where it cannot be read there are zeros. Whether there are such places.
+    pub(crate) fn read_around(&self, path: &Path, bytes: &mut [u8], at: u64) -> io::Result<bool> {
+        let file = File::open(path)?;
+        let mut any = false;
+        for (index, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
+            let at = at + (index * BLOCK_BYTES) as u64;
+            match self.read_from(&file, path, block, at) {
+                Err(error) if is_bad_block(&error) => {
+                    block.fill(0);
+                    any = true;
+                }
+                read => read?,
+            }
+        }
+        Ok(any)
+    }
+
+    #[cfg_attr(not(test), allow(clippy::unused_self))]
+    fn read_from(&self, file: &File, path: &Path, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        #[cfg(test)]
+        self.faults.ask_for_bytes(&faults::name(path), at, bytes.len())?;
+        let _ = path;
+        read_exact_at(file, bytes, at)
     }
 
     /// A file with this content under this name, whole or not at all, and on the disk.
@@ -152,7 +177,7 @@ fn read_all(mut file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
     bytes.clear();
     file.rewind()?;
     match file.read_to_end(bytes) {
-        Err(error) if error.raw_os_error() == Some(INPUT_OUTPUT) => read_around(file, bytes),
+        Err(error) if is_bad_block(&error) => read_around(file, bytes),
         read => read.map(drop),
     }
 }
@@ -164,11 +189,16 @@ fn read_around(file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
     bytes.resize(length, 0);
     for (index, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
         match read_exact_at(file, block, (index * BLOCK_BYTES) as u64) {
-            Err(error) if error.raw_os_error() == Some(INPUT_OUTPUT) => block.fill(0),
+            Err(error) if is_bad_block(&error) => block.fill(0),
             read => read?,
         }
     }
     Ok(())
+}
+
+/// Whether the disk cannot read there.
+pub(crate) fn is_bad_block(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(INPUT_OUTPUT)
 }
 
 /// What the system says where a disk cannot read.
@@ -351,6 +381,8 @@ pub(crate) mod faults {
     struct Plan {
         asked: Vec<(Operation, String)>,
         fault: Option<Fault>,
+        /// A place in the files of this name that cannot be read.
+        bad_place: Option<(&'static str, u64)>,
     }
 
     #[derive(Debug)]
@@ -374,6 +406,24 @@ pub(crate) mod faults {
             error: io::ErrorKind,
         ) {
             self.0.lock().unwrap().fault = Some(Fault { operation: operation.into(), name, passes, error });
+        }
+
+        /// This place cannot be read in files of this name.
+        pub(crate) fn spoil(&self, name: &'static str, at: u64) {
+            self.0.lock().unwrap().bad_place = Some((name, at));
+        }
+
+        /// All can be read again.
+        pub(crate) fn mend(&self) {
+            self.0.lock().unwrap().bad_place = None;
+        }
+
+        pub(crate) fn ask_for_bytes(&self, name: &str, at: u64, len: usize) -> io::Result<()> {
+            let is_bad =
+                self.0.lock().unwrap().bad_place.is_some_and(|(bad, place)| {
+                    name.ends_with(bad) && (at..at + len as u64).contains(&place)
+                });
+            if is_bad { Err(io::Error::from_raw_os_error(INPUT_OUTPUT)) } else { Ok(()) }
         }
 
         /// Nothing is to fail any more; whether something still was.

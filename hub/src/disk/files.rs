@@ -80,6 +80,14 @@ impl Files {
         self.drive.read_at(&self.path(segment), bytes, at)
     }
 
+    /// The same on a bad disk: where it cannot be read there are zeros. Whether there are such places.
+    ///
+    /// # Errors
+    /// As for [`Self::read_at`].
+    pub fn read_around(&self, segment: SegmentNumber, at: u64, bytes: &mut [u8]) -> io::Result<bool> {
+        self.drive.read_around(&self.path(segment), bytes, at)
+    }
+
     /// How long a segment is, with room that was taken ahead.
     ///
     /// # Errors

@@ -4,18 +4,19 @@
 //! Segments are removed and merged meanwhile. What is known of them may be old: then something is not found, and it is looked
 //! for anew. What is found is right in any case, since each commit is checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use tidewire_hub_core::frames::scan::{Item, Scan};
 use tidewire_hub_core::frames::{
-    CommitNumber, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentNumber,
+    CommitNumber, FRAME_HEADER_BYTES, Merged, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentNumber,
 };
 use tidewire_hub_core::log::rows::Row;
 use tidewire_hub_core::log::rows::reading::Rows;
 use tidewire_hub_core::reading::fetch::Fetch;
 use tidewire_protocol::number::Offset;
 
+use crate::disk::drive::is_bad_block;
 use crate::disk::files::Files;
 
 /// Finds messages.
@@ -23,9 +24,21 @@ use crate::disk::files::Files;
 pub struct Finder {
     files: Files,
     /// The segments that count, the oldest first.
-    segments: Vec<SegmentNumber>,
+    segments: Vec<Listed>,
     guides: BTreeMap<SegmentNumber, Guide>,
     bytes: Vec<u8>,
+    /// What the system said first that it cannot, in this look.
+    failed: Option<io::Error>,
+    /// Segments that are not read any more in this look.
+    unread: BTreeSet<SegmentNumber>,
+}
+
+/// A segment as it was when it was listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listed {
+    number: SegmentNumber,
+    merged: Option<Merged>,
+    bytes: u64,
 }
 
 /// What stands where in a segment.
@@ -35,6 +48,10 @@ struct Guide {
     marks: Vec<(Offset, u64)>,
     /// Up to here it was gone through.
     end: u64,
+    /// Nothing comes behind that.
+    is_done: bool,
+    /// Some of it could not be read.
+    has_holes: bool,
 }
 
 /// A part of a segment.
@@ -51,65 +68,123 @@ impl Finder {
     /// Knows nothing yet.
     #[must_use]
     pub const fn new(files: Files) -> Self {
-        Self { files, segments: Vec::new(), guides: BTreeMap::new(), bytes: Vec::new() }
+        Self {
+            files,
+            segments: Vec::new(),
+            guides: BTreeMap::new(),
+            bytes: Vec::new(),
+            failed: None,
+            unread: BTreeSet::new(),
+        }
     }
 
-    /// Reads what is wanted, as far as it is there.
+    /// Reads what is wanted, as far as it is there. What is not found then is not there, unless this fails.
     ///
     /// # Errors
-    /// What the system says. Some may have been read.
+    /// What the system says. The rest was read, and what is missing is in doubt.
     pub fn find(&mut self, fetch: &mut Fetch) -> io::Result<()> {
+        self.find_some(fetch).inspect_err(|_| fetch.doubt())
+    }
+
+    fn find_some(&mut self, fetch: &mut Fetch) -> io::Result<()> {
+        if self.segments.last().is_none_or(|last| !self.files.is_written_to(last.number)) {
+            self.list()?;
+        }
         let mut looked = self.look(fetch);
         let mut is_same = false;
         for _ in 0..LOOKS_MAX {
-            if looked.is_ok() && (is_same || fetch.missing().is_none()) {
+            if fetch.missing().is_none() {
                 return Ok(());
             }
-            // A segment was merged or removed since it was looked at, or a new one was begun.
-            self.segments = self.listed()?;
-            self.guides.clear();
-            looked = self.look(fetch);
-            is_same = self.segments == self.listed()?;
-        }
-        looked
-    }
-
-    fn listed(&self) -> io::Result<Vec<SegmentNumber>> {
-        Ok(self.files.present()?.counts.into_iter().map(|(number, _)| number).collect())
-    }
-
-    fn look(&mut self, fetch: &mut Fetch) -> io::Result<()> {
-        if self.segments.is_empty() {
-            self.segments = self.listed()?;
-        }
-        if self.guides.len() > GUIDES_MAX {
-            self.guides.clear();
-        }
-        let mut from = Offset(0);
-        while let Some(wanted) = fetch.next_missing(from) {
-            let Some(window) = self.window(wanted)? else {
-                from = wanted.next();
-                continue;
-            };
-            self.read(window.segment, window.from, window.to)?;
-            let scan = Scan::new(self.files.directory(), window.segment, &self.bytes, CommitNumber(0));
-            for item in scan {
-                if let Item::Frame(frame) = item {
-                    fetch.see(frame.body);
-                }
+            if is_same {
+                return looked;
             }
-            from = window.before.max(wanted.next());
+            // A segment was merged or removed since it was looked at. Or it is not there: that is only said by one that was gone
+            // through anew.
+            self.list()?;
+            self.forget_around(fetch);
+            let listed = self.segments.clone();
+            looked = self.look(fetch);
+            self.list()?;
+            is_same = self.segments == listed;
+        }
+        if fetch.missing().is_none() { Ok(()) } else { Err(io::Error::other("segments come and go")) }
+    }
+
+    /// Lists the segments, and keeps what is known of those that are as they were.
+    fn list(&mut self) -> io::Result<()> {
+        let merged = self.files.present()?.counts;
+        let bytes: BTreeMap<_, _> =
+            self.files.segments()?.into_iter().map(|segment| (segment.number, segment.bytes)).collect();
+        let listed = merged
+            .into_iter()
+            .filter_map(|(number, merged)| Some(Listed { number, merged, bytes: *bytes.get(&number)? }));
+        let former = std::mem::replace(&mut self.segments, listed.collect());
+        // One that is written to only grows.
+        let is_same = |one: &Listed, other: &Listed| {
+            one.merged == other.merged && (one.merged.is_none() || one.bytes == other.bytes)
+        };
+        let find = |number: SegmentNumber, among: &[Listed]| {
+            among.iter().find(|listed| listed.number == number).copied()
+        };
+        self.guides.retain(|number, _| match (find(*number, &former), find(*number, &self.segments)) {
+            (Some(former), Some(listed)) => is_same(&former, &listed),
+            (None, _) | (_, None) => false,
+        });
+        if let Some(guide) = former.last().and_then(|last| self.guides.get_mut(&last.number)) {
+            guide.is_done = false;
         }
         Ok(())
     }
 
-    /// Where a message stands, if it is there.
-    fn window(&mut self, wanted: Offset) -> io::Result<Option<Window>> {
+    /// Forgets what is known of those segments where something is missing.
+    fn forget_around(&mut self, fetch: &Fetch) {
+        let (mut places, mut from) = (BTreeSet::new(), Offset(0));
+        while let Some(missing) = fetch.next_missing(from) {
+            places.extend(self.place(missing));
+            from = missing.next();
+        }
+        for place in places {
+            self.guides.remove(&self.segments[place].number);
+        }
+    }
+
+    fn look(&mut self, fetch: &mut Fetch) -> io::Result<()> {
+        (self.failed, self.unread) = (None, BTreeSet::new());
+        self.guides.retain(|_, guide| !guide.has_holes);
+        if self.guides.len() > GUIDES_MAX {
+            self.guides.clear();
+        }
+        // More may have been written since.
+        if let Some(guide) = self.segments.last().and_then(|last| self.guides.get_mut(&last.number)) {
+            guide.is_done = false;
+        }
+        let mut from = Offset(0);
+        while let Some(wanted) = fetch.next_missing(from) {
+            let Some(window) = self.window(wanted) else {
+                from = wanted.next();
+                continue;
+            };
+            if self.read(window.segment, window.from, window.to).is_some() {
+                let directory = self.files.directory();
+                for item in Scan::new(directory, window.segment, &self.bytes, CommitNumber(0)) {
+                    if let Item::Frame(frame) = item {
+                        fetch.see(frame.body);
+                    }
+                }
+            }
+            from = window.before.max(wanted.next());
+        }
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
+    /// In which segment a message stands, if it is there.
+    fn place(&mut self, wanted: Offset) -> Option<usize> {
         let (mut low, mut high, mut found) = (0, self.segments.len(), None);
         while low < high {
             let mut middle = low + (high - low) / 2;
             let first = loop {
-                match self.first(self.segments[middle])? {
+                match self.first(middle) {
                     // One without messages is as if it were not there.
                     None if middle + 1 < high => middle += 1,
                     first => break first,
@@ -120,31 +195,51 @@ impl Finder {
                 Some(_) | None => high = low + (high - low) / 2,
             }
         }
-        let Some(segment) = found.map(|index| self.segments[index]) else { return Ok(None) };
-        let guide =
-            self.guide(segment, |guide| guide.marks.last().is_some_and(|(last, _)| *last > wanted))?;
+        found
+    }
+
+    /// Where a message stands, if it is there.
+    fn window(&mut self, wanted: Offset) -> Option<Window> {
+        let place = self.place(wanted)?;
+        let segment = self.segments[place].number;
+        let is_enough = |guide: &Guide| guide.marks.last().is_some_and(|(last, _)| *last > wanted);
+        let guide = self.guide(segment, is_enough)?;
         let at = guide.marks.partition_point(|(offset, _)| *offset <= wanted);
-        let next = guide.marks.get(at).copied();
-        let Some((_, from)) = at.checked_sub(1).map(|at| guide.marks[at]) else { return Ok(None) };
-        let (before, to) = next.unwrap_or((Offset(0), guide.end));
-        Ok(Some(Window { segment, from, to, before }))
+        let (next, end) = (guide.marks.get(at).copied(), guide.end);
+        let (_, from) = guide.marks[at.checked_sub(1)?];
+        let (before, to) = next.unwrap_or_else(|| (self.first_behind(place), end));
+        Some(Window { segment, from, to, before })
     }
 
     /// The first message of a segment.
-    fn first(&mut self, segment: SegmentNumber) -> io::Result<Option<Offset>> {
+    fn first(&mut self, place: usize) -> Option<Offset> {
+        let segment = self.segments[place].number;
         let guide = self.guide(segment, |guide| !guide.marks.is_empty())?;
-        Ok(guide.marks.first().map(|(offset, _)| *offset))
+        guide.marks.first().map(|(offset, _)| *offset)
     }
 
-    /// What is known of a segment once it was gone through so far that this is enough, or to its end.
-    fn guide(&mut self, segment: SegmentNumber, is_enough: impl Fn(&Guide) -> bool) -> io::Result<&Guide> {
-        let begin = SEGMENT_HEADER_BYTES as u64;
-        let mut guide = self.guides.remove(&segment).unwrap_or(Guide { marks: Vec::new(), end: begin });
+    /// The first message behind a segment; the largest number if there is none.
+    fn first_behind(&mut self, place: usize) -> Offset {
+        let first = (place + 1..self.segments.len()).find_map(|place| self.first(place));
+        first.unwrap_or(Offset(u64::MAX))
+    }
+
+    /// What is known of a segment once it was gone through so far that this is enough, or to its end; `None` if it cannot be read.
+    fn guide(&mut self, segment: SegmentNumber, is_enough: impl Fn(&Guide) -> bool) -> Option<&Guide> {
+        let mut guide = self.guides.remove(&segment).unwrap_or_else(Guide::new);
         let mut step = STEP_BYTES;
-        let bytes = self.files.bytes_of(segment)?;
-        while !is_enough(&guide) && guide.end < bytes {
-            let to = bytes.min(guide.end + step);
-            self.read(segment, guide.end, to)?;
+        let mut is_read = true;
+        while is_read && !guide.is_done && !is_enough(&guide) {
+            let Some(bytes) = self.bytes_of(segment) else {
+                is_read = false;
+                break;
+            };
+            let to = bytes.min(guide.end.saturating_add(step));
+            let Some(has_holes) = self.read(segment, guide.end, to) else {
+                is_read = false;
+                break;
+            };
+            guide.has_holes |= has_holes;
             let (from, before) = (guide.end, guide.end);
             for item in Scan::new(self.files.directory(), segment, &self.bytes, CommitNumber(0)) {
                 let Item::Frame(frame) = item else { continue };
@@ -156,24 +251,51 @@ impl Finder {
             } else if to < bytes && self.bytes[SEGMENT_HEADER_BYTES..].iter().any(|byte| *byte != 0) {
                 step *= 8;
             } else {
-                break;
+                guide.is_done = true;
             }
         }
-        Ok(self.guides.entry(segment).or_insert(guide))
+        let guide = self.guides.entry(segment).or_insert(guide);
+        is_read.then_some(guide)
     }
 
-    /// Reads a part of a segment, behind a header as that has one.
-    fn read(&mut self, segment: SegmentNumber, from: u64, to: u64) -> io::Result<()> {
+    fn bytes_of(&mut self, segment: SegmentNumber) -> Option<u64> {
+        let bytes = self.files.bytes_of(segment);
+        bytes.map_err(|error| self.leave(segment, error)).ok()
+    }
+
+    /// Reads a part of a segment, behind a header as that has one, and tells whether that has holes; `None` if it cannot be read.
+    fn read(&mut self, segment: SegmentNumber, from: u64, to: u64) -> Option<bool> {
+        if self.unread.contains(&segment) {
+            return None;
+        }
         let header = SegmentHeader { directory: self.files.directory(), segment, merged: None };
         self.bytes.clear();
         self.bytes.extend_from_slice(&header.bytes());
         let len = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
         self.bytes.resize(SEGMENT_HEADER_BYTES + len, 0);
-        self.files.read_at(segment, from, &mut self.bytes[SEGMENT_HEADER_BYTES..])
+        let bytes = &mut self.bytes[SEGMENT_HEADER_BYTES..];
+        let read = match self.files.read_at(segment, from, bytes) {
+            Err(error) if is_bad_block(&error) => {
+                self.failed.get_or_insert(error);
+                self.files.read_around(segment, from, bytes)
+            }
+            read => read.map(|()| false),
+        };
+        read.map_err(|error| self.leave(segment, error)).ok()
+    }
+
+    /// A segment cannot be read: nothing is said of what it has.
+    fn leave(&mut self, segment: SegmentNumber, error: io::Error) {
+        self.failed.get_or_insert(error);
+        self.unread.insert(segment);
     }
 }
 
 impl Guide {
+    const fn new() -> Self {
+        Self { marks: Vec::new(), end: SEGMENT_HEADER_BYTES as u64, is_done: false, has_holes: false }
+    }
+
     /// A commit stands here.
     fn pass(&mut self, at: u64, body: &[u8]) {
         self.end = at + (FRAME_HEADER_BYTES + body.len()) as u64;
@@ -207,9 +329,9 @@ mod tests {
     use tidewire_protocol::code::Content;
 
     use super::*;
+    use crate::disk::drive::Operation;
     use crate::disk::merging::Merging;
     use crate::disk::opening::fixture::{Log, append};
-    use tidewire_hub_core::frames::Merged;
 
     /// Messages of these offsets in one commit.
     fn commit(offsets: &[u64]) -> Vec<u8> {
@@ -278,5 +400,83 @@ mod tests {
         files.remove(SegmentNumber(3)).unwrap();
         assert_eq!(missing(&mut finder, &[last]), Some(last));
         assert_eq!(missing(&mut finder, &[last + 1, 20]), None);
+    }
+
+    /// A log of one segment with so many commits of a message each, some 120 bytes long, and who finds them there.
+    fn long(count: u64) -> (Log, Finder) {
+        let mut log = Log::new();
+        (log.sizes.segment_bytes, log.sizes.step_bytes) = (1 << 20, 1 << 20);
+        let (mut store, ..) = log.start();
+        for number in 1..=count {
+            append(&mut store, &commit(&[number])).unwrap();
+        }
+        let finder = Finder::new(store.files());
+        (log, finder)
+    }
+
+    #[test]
+    fn what_cannot_be_read_for_a_while_is_in_doubt_and_not_missing() {
+        let log = Log::new();
+        let (mut store, ..) = log.start();
+        for number in 1..=20 {
+            append(&mut store, &commit(&[number])).unwrap();
+        }
+        let all: Vec<_> = (1..=20).map(Offset).collect();
+        // Whatever it is that fails, the first time that somebody looks or later on.
+        for failing in 0..40 {
+            for knows in [false, true] {
+                let mut finder = Finder::new(store.files());
+                if knows {
+                    finder.find(&mut Fetch::new(0, all.clone())).unwrap();
+                }
+                log.drive.faults.fail(None, ".seg", failing, io::ErrorKind::Other);
+                let mut fetch = Fetch::new(0, all.clone());
+                let found = finder.find(&mut fetch);
+                assert_eq!(found.is_err(), fetch.missing().is_some(), "{failing}");
+                assert_eq!(fetch.is_in_doubt(), fetch.missing() == Some(Offset(1)), "{failing}");
+                log.drive.faults.none_is_left();
+                assert_eq!(missing(&mut finder, &(1..=20).collect::<Vec<_>>()), None, "{failing}");
+            }
+        }
+    }
+
+    #[test]
+    fn around_a_bad_block_all_is_found() {
+        let (log, mut finder) = long(2_000);
+        let all: Vec<_> = (1..=2_000).map(Offset).collect();
+        for knows in [false, true] {
+            if knows {
+                log.drive.faults.mend();
+                finder.find(&mut Fetch::new(0, all.clone())).unwrap();
+            }
+            log.drive.faults.spoil("1.seg", 100_000);
+            let mut fetch = Fetch::new(0, all.clone());
+            finder.find(&mut fetch).unwrap_err();
+            let lacking = all.iter().filter(|offset| fetch.next_missing(**offset) == Some(**offset)).count();
+            assert!((1..100).contains(&lacking), "{lacking} of 2,000");
+            assert!(!fetch.is_in_doubt(), "those before it can be told");
+        }
+        log.drive.faults.mend();
+        assert_eq!(missing(&mut finder, &(1..=2_000).collect::<Vec<_>>()), None);
+    }
+
+    #[test]
+    fn a_part_of_a_segment_is_read_once_for_all_that_is_wanted_there() {
+        let (log, mut finder) = long(2_000);
+        let reads = |finder: &mut Finder, offsets: &[u64]| {
+            log.drive.faults.asked();
+            let missing = missing(finder, offsets);
+            let asked = log.drive.faults.asked();
+            (missing, asked.iter().filter(|(operation, _)| *operation == Operation::Read).count())
+        };
+        let all: Vec<_> = (1..=2_000).collect();
+        assert_eq!(missing(&mut finder, &all), None);
+        let (missing, count) = reads(&mut finder, &all);
+        assert_eq!(missing, None);
+        assert!(count < 10, "{count} reads of 64 KiB for 230 KB");
+        let behind: Vec<_> = (2_001..=4_000).collect();
+        let (missing, count) = reads(&mut finder, &behind);
+        assert_eq!(missing, Some(2_001));
+        assert!(count < 10, "{count} reads for what is not there");
     }
 }

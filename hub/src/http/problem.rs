@@ -12,6 +12,7 @@ use tidewire_protocol::code::Code;
 use tidewire_protocol::position::Position;
 
 use crate::gate::NotNow;
+use crate::reactor::desk::NoPage;
 
 /// A request that is not answered as it wishes.
 #[derive(Debug)]
@@ -93,6 +94,15 @@ impl From<Code> for Problem {
 impl From<Unwelcome> for Problem {
     fn from(unwelcome: Unwelcome) -> Self {
         Self::from(unwelcome.code()).saying(unwelcome.sentence())
+    }
+}
+
+impl From<NoPage> for Problem {
+    fn from(no_page: NoPage) -> Self {
+        match no_page {
+            NoPage::Unwelcome(unwelcome) => unwelcome.into(),
+            NoPage::Unread => Self::from(Code::Overloaded).saying(NoPage::Unread.to_string()),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::Unwelcome;
 use tidewire_hub_core::ledger::Account;
 use tidewire_hub_core::letter::Inbox;
-use tidewire_hub_core::reading::question::PageRead;
+use tidewire_hub_core::reading::question::{PageRead, UNREAD};
 use tidewire_hub_core::session::telling::Refusal;
 use tidewire_hub_core::topics::Topics;
 use tidewire_protocol::code::Code;
@@ -33,6 +33,23 @@ pub struct Desk {
     calls: Calls<oneshot::Sender<Answer>>,
     clock: Clock,
     secret: [u8; 32],
+}
+
+/// Why a page is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPage {
+    /// Whoever asks is turned away, for now or at all.
+    #[error("{}", .0.sentence())]
+    Unwelcome(Unwelcome),
+    /// The disk could not be read for it.
+    #[error("{UNREAD}")]
+    Unread,
+}
+
+impl From<Unwelcome> for NoPage {
+    fn from(unwelcome: Unwelcome) -> Self {
+        Self::Unwelcome(unwelcome)
+    }
 }
 
 /// A call under way; forgotten with this.
@@ -116,21 +133,22 @@ impl Desk {
     /// Reads a page.
     ///
     /// # Errors
-    /// [`Code::Overloaded`] if it takes too long, or very many wait.
+    /// [`Code::Overloaded`] if it takes too long, or very many wait; and where the disk could not be read.
     pub async fn page(
         &self,
         by: By<'_>,
         what: &Granted<Selector>,
         start: &Start,
         bytes_max: usize,
-    ) -> Result<PageRead, Unwelcome> {
+    ) -> Result<PageRead, NoPage> {
         let (reply, answer) = oneshot::channel();
         let asked = self.calls.page(self.now(), by, what, start, bytes_max, reply);
         let page = match asked.map_err(Unwelcome::Code)? {
             Asked::Page(page) => page,
             Asked::Later(id) => match self.await_answer(id, answer, CALL_TIME).await {
                 Some(Answer::Page(page)) => page,
-                _ => return Err(Unwelcome::Code(Code::Overloaded)),
+                Some(Answer::Unread) => return Err(NoPage::Unread),
+                _ => return Err(Unwelcome::Code(Code::Overloaded).into()),
             },
         };
         // Others may hold by now.
@@ -148,7 +166,7 @@ impl Desk {
         topic: &Granted<Selector>,
         start: Start,
         patience: Duration,
-    ) -> Result<Start, Unwelcome> {
+    ) -> Result<Start, NoPage> {
         let (mut start, until) = (start, Instant::now() + patience);
         loop {
             let (reply, answer) = oneshot::channel();

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use crate::disk::files::Files;
 use crate::disk::finding::Finder;
 use crate::disk::opening::{OpenError, Opening, Sizes};
+use crate::reactor::clock::Clock;
 use crate::reactor::logs::DISK_LOG;
 use crate::reactor::storing::Storing;
 use crate::reactor::writer::Writer;
@@ -77,6 +78,8 @@ pub struct Measured {
     pub commit_bytes: u64,
     /// Microseconds that storing them took.
     pub commit_micros: u64,
+    /// Reads of history that the disk refused.
+    pub failed_reads: u64,
     /// Bytes of all its files, with room that was taken ahead.
     pub disk_bytes: u64,
     /// Bytes that the disk has left.
@@ -123,9 +126,10 @@ impl Opened {
     }
 
     /// Puts back what it held, and starts to store.
-    pub(super) fn start(self, topics: &Arc<Topics>, now: Millis) -> Result<Storage, StorageError> {
+    pub(super) fn start(self, topics: &Arc<Topics>, clock: Clock) -> Result<Storage, StorageError> {
         let Self { opening, found, losses, secret, .. } = self;
-        let Restored { topics: count, messages, windows, left } = topics.restore(DISK_LOG, now, found);
+        let Restored { topics: count, messages, windows, left } =
+            topics.restore(DISK_LOG, clock.now(), found);
         if left > 0 {
             warn!(
                 target: "storage",
@@ -151,10 +155,11 @@ impl Opened {
             writer.run(&woken);
             std::mem::forget(fatal);
         })?;
-        let finder = Mutex::new(Finder::new(files.clone()));
-        let reads = Arc::clone(topics);
+        let (mut finder, mut warned_at) = (Finder::new(files.clone()), None);
+        let (reads, storing) = (Arc::clone(topics), Arc::clone(&state));
         // Its own, so that reads of what is in memory do not wait for the disk.
-        lend("finder", |waker| topics.reads().on_fetch(waker), move || find_one(&reads, &finder))?;
+        let find = move || find_one(&reads, clock.now(), &mut finder, &storing, &mut warned_at);
+        lend("finder", |waker| topics.reads().on_fetch(waker), find)?;
         let storage = Storage { state, wake, files };
         storage.wake();
         Ok(storage)
@@ -162,19 +167,22 @@ impl Opened {
 }
 
 /// Reads something from the disk that somebody waits for; whether there was anything.
-fn find_one(topics: &Topics, finder: &Mutex<Finder>) -> bool {
+fn find_one(
+    topics: &Topics,
+    now: Millis,
+    finder: &mut Finder,
+    storing: &Storing,
+    warned_at: &mut Option<Millis>,
+) -> bool {
     let Some(mut fetching) = topics.reads().next_fetch() else { return false };
-    let mut finder = finder.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut tries = 0;
-    while let Err(error) = finder.find(&mut fetching.fetch) {
-        tries += 1;
-        if tries == TRIES {
-            warn!(target: "storage", "some history cannot be read, so that a gap is told: {error}");
-            break;
+    if let Err(error) = finder.find(&mut fetching.fetch) {
+        storing.failed_reads.fetch_add(1, Ordering::Relaxed);
+        if warned_at.is_none_or(|at| now.since(at) >= WARNED_FOR_MS) {
+            *warned_at = Some(now);
+            warn!(target: "storage", "some history cannot be read for now; whoever is to get it waits: {error}");
         }
-        thread::sleep(PAUSE);
     }
-    topics.reads().fetched(fetching);
+    topics.reads().fetched(now, fetching);
     true
 }
 
@@ -200,7 +208,8 @@ impl Storage {
 
     /// What operators are told. Asks the system for files: not for a thread of the runtime.
     pub fn measure(&self) -> Measured {
-        let Storing { has_failed, is_full, commits, commit_bytes, commit_micros, .. } = &*self.state;
+        let Storing { has_failed, is_full, commits, commit_bytes, commit_micros, failed_reads, .. } =
+            &*self.state;
         let segments = self.files.segments().unwrap_or_default();
         Measured {
             has_failed: has_failed.load(Ordering::Relaxed),
@@ -208,15 +217,14 @@ impl Storage {
             commits: commits.load(Ordering::Relaxed),
             commit_bytes: commit_bytes.load(Ordering::Relaxed),
             commit_micros: commit_micros.load(Ordering::Relaxed),
+            failed_reads: failed_reads.load(Ordering::Relaxed),
             disk_bytes: segments.iter().map(|segment| segment.bytes).sum(),
             free_bytes: self.files.free_bytes().ok().flatten().unwrap_or(0),
         }
     }
 }
 
-/// So often history is tried to be read where the system says no, which it may do for want of open files,
-const TRIES: u32 = 5;
-/// and so long after each.
-const PAUSE: Duration = Duration::from_millis(200);
+/// So long nothing more is said of history that cannot be read.
+const WARNED_FOR_MS: u64 = 60_000;
 /// So long the hub waits for what is being stored when it ends.
 const CLOSE_TIME: Duration = Duration::from_secs(10);

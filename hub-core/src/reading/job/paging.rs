@@ -68,7 +68,10 @@ impl Job {
         let mut part = Part { upto: merge.cursor(), ..Part::default() };
         let len = self.page_len as usize;
         let mut scratch = Vec::new();
-        while !is_full {
+        loop {
+            if is_full {
+                break;
+            }
             let from = if ends_below { place.offset } else { merge.cursor() };
             part = merge.read(now, &form);
             if part.is_away {

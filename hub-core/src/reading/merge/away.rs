@@ -95,7 +95,8 @@ impl Ahead {
 }
 
 impl Source {
-    /// Reads on in messages that are away, up to `end`; whether there is room for more. `None` if one was not read from the disk.
+    /// Reads on in messages that are away, up to `end`; whether there is room for more. `None` if one was not read from the disk,
+    /// or could not be: that says nothing of whether it is there.
     pub(super) fn run_away(
         &mut self,
         run: &Run,
@@ -107,8 +108,10 @@ impl Source {
         let rest = run.places().map(|place| place.offset).skip_while(|offset| *offset <= before);
         for offset in rest.take_while(|offset| *offset < end) {
             let Some(record) = fetched.get(offset)? else {
-                // The disk does not have it, though nobody let go of it: a tail has no holes.
-                self.tail.lose(offset);
+                // The disk does not have it, though nobody let go of it: a tail has no holes. All that lacks is told at once.
+                let behind = run.places().map(|place| place.offset).skip_while(|behind| *behind < offset);
+                let lacking = behind.take_while(|behind| matches!(fetched.get(*behind), Some(None)));
+                self.tail.lose(lacking.last().unwrap_or(offset));
                 return Some(true);
             };
             let head = record.head();

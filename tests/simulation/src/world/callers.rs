@@ -231,6 +231,7 @@ impl World {
                 // As good as none: whoever has a key asks again once the hub was started anew.
                 (Answer::InDoubt, Of::Publish(_)) => self.lose_call(call),
                 (Answer::Page(page), Of::Read(_)) => self.page_by_call(call, page),
+                (Answer::Unread, Of::Read(_)) => self.lose_call(call),
                 (Answer::News, Of::Read(_)) => self.news_by_call(call),
                 (Answer::Checked(verdict), _) => self.checked_for_call(call, verdict),
                 (answer, _) => self.oracle.object(format_args!("call {call} is answered {answer:?}")),

@@ -20,6 +20,8 @@ pub(crate) struct Look {
     listed: Vec<SegmentNumber>,
     /// How many of these were read.
     read: usize,
+    /// The disk refused one of them.
+    has_failed: bool,
 }
 
 impl World {
@@ -52,16 +54,22 @@ impl World {
 
     /// One step; `false` if there is none to make.
     fn fetch_step(&mut self) -> bool {
+        let is_calm = self.calm;
         let (Some(storing), Some(hub)) = (&mut self.storing, &self.hub) else { return false };
         let Some(mut look) = storing.look.take() else {
             let listed = storing.disk.list();
-            storing.look = hub.next_fetch().map(|fetching| Look { fetching, listed, read: 0 });
+            storing.look =
+                hub.next_fetch().map(|fetching| Look { fetching, listed, read: 0, has_failed: false });
             return storing.look.is_some();
         };
         let rest = &look.listed[look.read..];
         let next = rest.iter().position(|segment| storing.disk.may_have(*segment, &look.fetching.fetch));
         if let Some(next) = next {
-            storing.disk.read(rest[next], &mut look.fetching.fetch);
+            if !is_calm && storing.random.one_in(20) {
+                look.has_failed = true;
+            } else {
+                storing.disk.read(rest[next], &mut look.fetching.fetch);
+            }
             look.read += next + 1;
             storing.look = Some(look);
             return true;
@@ -72,7 +80,10 @@ impl World {
             storing.look = Some(Look { listed, read: 0, ..look });
             return true;
         }
-        hub.topics.reads().fetched(look.fetching);
+        if look.has_failed {
+            look.fetching.fetch.doubt();
+        }
+        hub.topics.reads().fetched(Millis(self.now), look.fetching);
         true
     }
 
