@@ -83,6 +83,8 @@ pub enum Mutant {
     AwayPassedOver,
     /// What a disk could not read is taken as not there.
     UnreadTakenAsGone,
+    /// What was told in commits of which some were deleted is taken for all that stands.
+    BrokenTellingBelieved,
     /// A block from which something went begins where it began before.
     ThinnedLeavesHole,
     /// That a key was removed is forgotten while an older value of it may be left in the tail.
@@ -141,6 +143,7 @@ impl Mutant {
         Self::AwayToldAsGone,
         Self::AwayPassedOver,
         Self::UnreadTakenAsGone,
+        Self::BrokenTellingBelieved,
         Self::ThinnedLeavesHole,
         Self::RemovalForgottenEarly,
         Self::ConditionBlindToWaiting,

@@ -14,6 +14,8 @@ use crate::record::Record;
 
 pub mod importing;
 
+pub mod tellings;
+
 pub mod tidying;
 
 pub mod reading;

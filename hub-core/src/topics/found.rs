@@ -10,6 +10,7 @@ use tidewire_protocol::name::{Pattern, TopicName};
 use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::log::rows::reading::{Rows, Unreadable};
+use crate::log::rows::tellings::Tellings;
 use crate::log::rows::{MessageRow, OutcomeRow, Row, State, TopicRow};
 use crate::log::window::run::Answer;
 use crate::mutant::{self, Mutant};
@@ -29,8 +30,8 @@ pub struct Found {
     pub state: Option<State>,
     /// What was missing then.
     known_losses: BTreeSet<u64>,
-    /// All that stands was told in the commits from this one on; 0 before that was done once.
-    told_since: u64,
+    /// From which commit on all that stands was told.
+    tellings: Tellings,
     /// The first commit that there is.
     first: Option<u64>,
     /// Where topics are by their numbers.
@@ -58,7 +59,7 @@ impl Found {
         Self {
             state: None,
             known_losses: BTreeSet::new(),
-            told_since: 0,
+            tellings: Tellings::default(),
             first: None,
             places: HashMap::new(),
             traces: Vec::new(),
@@ -77,6 +78,7 @@ impl Found {
     /// [`Unreadable`] if it is of another version. What stands before that in it is taken.
     pub fn see(&mut self, number: u64, body: &[u8]) -> Result<(), Unreadable> {
         self.first.get_or_insert(number);
+        self.tellings.see(number);
         let mut of_commit = OfCommit::new(number);
         for row in Rows::new(body) {
             match row? {
@@ -95,7 +97,8 @@ impl Found {
                 Row::WindowGone(producer, topic) => self.windows.take_away(&of_commit, producer, topic)?,
                 Row::Message(row) => self.message(&of_commit, &row)?,
                 Row::Outcome(row) => self.outcome(&of_commit, &row)?,
-                Row::Told(since) => self.told(since),
+                Row::Told(since) if self.tellings.is_whole(since) => self.told(since),
+                Row::Told(_) => {}
             }
         }
         Ok(())
@@ -147,7 +150,6 @@ impl Found {
 
     /// All that stands was told in the commits from this one on.
     fn told(&mut self, since: u64) {
-        self.told_since = self.told_since.max(since);
         self.windows.forget_before(since);
         self.gone.retain(|_, (_, told)| *told >= since);
         let Self { traces, places, .. } = self;
@@ -160,7 +162,7 @@ impl Found {
 
     /// Whether commits are missing at the beginning without which nobody knows how the log stood.
     fn lacks_its_beginning(&self) -> bool {
-        self.first.is_some_and(|first| first > self.told_since.max(1))
+        self.first.is_some_and(|first| first > self.tellings.since().max(1))
     }
 
     /// The identity that the log has from now on: a new one if it begins, or if something is missing of which that was not

@@ -396,6 +396,27 @@ fn names_that_went_are_remembered_over_a_start_and_those_that_nobody_told_of_aga
 }
 
 #[test]
+fn what_was_told_in_commits_that_were_deleted_in_part_takes_nothing_of_what_is_kept() {
+    let mut lasting = Lasting::new(Limits::default(), keep_all());
+    let topics: Vec<String> = (0..2_000).map(|topic| format!("t{topic}")).collect();
+    let id = lasting.client(&topics[0]);
+    assert_eq!(lasting.publishes(id, 1, b"m"), [Heard::Acked(1, 1)]);
+    for (handle, topic) in (2..).zip(&topics[1..]) {
+        lasting.hub.say(id, &[open_as(handle, 0, topic), publish_on(handle, 1, b"m")]);
+    }
+    lasting.store();
+    let told_from = lasting.hub.commits.len();
+    lasting.tell_anew();
+    let told_upto = lasting.hub.commits.len();
+    assert!(told_upto > told_from + 1, "that took one commit only");
+    lasting.tell_anew();
+    // Nothing in it is needed: all was told once more.
+    lasting.hub.commits.remove(told_from);
+    let mut lasting = lasting.restart();
+    assert_eq!(lasting.hub.kept(&topics[0]), 1);
+}
+
+#[test]
 fn a_name_that_came_back_and_has_nothing_stored_is_told_as_one_that_went() {
     let age = Retention { age_ms: Some(1_000), ..ALL };
     let mut lasting = Lasting::new(Limits::default(), vec![rule(">", age)]);

@@ -8,6 +8,7 @@ use tidewire_protocol::number::Offset;
 
 use crate::clock::Millis;
 use crate::log::rows::reading::{Rows, Unreadable};
+use crate::log::rows::tellings::Tellings;
 use crate::log::rows::writing::Scribe;
 use crate::log::rows::{MessageRow, Row, State, TopicRow};
 use crate::record::Record;
@@ -22,6 +23,7 @@ pub struct Importing {
     gone: BTreeMap<Box<str>, (Offset, u64)>,
     floor: Offset,
     last_topic: u64,
+    tellings: Tellings,
     /// Topics that the commit under way has named, by their numbers.
     named: BTreeSet<u64>,
 }
@@ -52,6 +54,7 @@ impl Importing {
     /// # Errors
     /// [`Unreadable`] if it is of another version.
     pub fn see(&mut self, number: u64, body: &[u8]) -> Result<(), Unreadable> {
+        self.tellings.see(number);
         let mut names: BTreeMap<u64, &str> = BTreeMap::new();
         for row in Rows::new(body) {
             match row? {
@@ -75,11 +78,12 @@ impl Importing {
                     self.gone.insert(name.into(), (last, number));
                 }
                 Row::Floor(last) => self.floor = self.floor.max(last),
-                Row::Told(since) => {
+                Row::Told(since) if self.tellings.is_whole(since) => {
                     self.topics.retain(|_, topic| topic.told >= since);
                     self.gone.retain(|_, (_, told)| *told >= since);
                 }
-                Row::KnownLoss(_)
+                Row::Told(_)
+                | Row::KnownLoss(_)
                 | Row::Producer(_)
                 | Row::Window(_)
                 | Row::WindowGone(..)
