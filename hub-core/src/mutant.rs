@@ -83,8 +83,10 @@ pub enum Mutant {
     AwayPassedOver,
     /// What a disk could not read is taken as not there.
     UnreadTakenAsGone,
-    /// What was told in commits of which some were deleted is taken for all that stands.
-    BrokenTellingBelieved,
+    /// What was told in commits of which one is lost is taken for all that stands.
+    LostTellingBelieved,
+    /// What was not told anew is forgotten each time that a commit says so, and not once all are read.
+    ForgottenAsRead,
     /// A block from which something went begins where it began before.
     ThinnedLeavesHole,
     /// That a key was removed is forgotten while an older value of it may be left in the tail.
@@ -143,7 +145,8 @@ impl Mutant {
         Self::AwayToldAsGone,
         Self::AwayPassedOver,
         Self::UnreadTakenAsGone,
-        Self::BrokenTellingBelieved,
+        Self::LostTellingBelieved,
+        Self::ForgottenAsRead,
         Self::ThinnedLeavesHole,
         Self::RemovalForgottenEarly,
         Self::ConditionBlindToWaiting,

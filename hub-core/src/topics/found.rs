@@ -1,7 +1,8 @@
 //! What is found in a durable log before there is a hub: its commits are read in order, once, and what they say of topics,
 //! windows and names is gathered, to be put back when it is known whether something is lost.
 //!
-//! How all stands is told anew now and then. What was said before that, and not since, is let go of then.
+//! How all stands is told anew now and then. What was said before the last time, and not since, is let go of at the end: of
+//! the times before that, parts may have gone.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -97,8 +98,12 @@ impl Found {
                 Row::WindowGone(producer, topic) => self.windows.take_away(&of_commit, producer, topic)?,
                 Row::Message(row) => self.message(&of_commit, &row)?,
                 Row::Outcome(row) => self.outcome(&of_commit, &row)?,
-                Row::Told(since) if self.tellings.is_whole(since) => self.told(since),
-                Row::Told(_) => {}
+                Row::Told(since) => {
+                    self.tellings.told(since);
+                    if mutant::active(Mutant::ForgottenAsRead) {
+                        self.forget();
+                    }
+                }
             }
         }
         Ok(())
@@ -148,8 +153,9 @@ impl Found {
         self.windows.answer(of_commit, (row.of.producer, name), seqs, row.answer)
     }
 
-    /// All that stands was told in the commits from this one on.
-    fn told(&mut self, since: u64) {
+    /// All commits were read: what was not told again is no more.
+    pub(super) fn forget(&mut self) {
+        let since = self.tellings.since();
         self.windows.forget_before(since);
         self.gone.retain(|_, (_, told)| *told >= since);
         let Self { traces, places, .. } = self;

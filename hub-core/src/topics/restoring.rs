@@ -31,6 +31,7 @@ impl Topics {
     /// from then on.
     pub fn restore(&self, log: u8, now: Millis, mut found: Found) -> Restored {
         let mut restored = Restored::default();
+        found.forget();
         for trace in std::mem::take(&mut found.traces).into_iter().flatten() {
             self.put_back(log, now, &mut found, trace, &mut restored);
             // The node may have less room than it had.

@@ -78,12 +78,8 @@ impl Importing {
                     self.gone.insert(name.into(), (last, number));
                 }
                 Row::Floor(last) => self.floor = self.floor.max(last),
-                Row::Told(since) if self.tellings.is_whole(since) => {
-                    self.topics.retain(|_, topic| topic.told >= since);
-                    self.gone.retain(|_, (_, told)| *told >= since);
-                }
-                Row::Told(_)
-                | Row::KnownLoss(_)
+                Row::Told(since) => self.tellings.told(since),
+                Row::KnownLoss(_)
                 | Row::Producer(_)
                 | Row::Window(_)
                 | Row::WindowGone(..)
@@ -115,8 +111,11 @@ impl Importing {
         self.last
     }
 
-    /// Begins the first commit: the log has this identity from now on, and told what is missing.
-    pub fn begin(&self, scribe: &mut Scribe<'_>, state: State, known_losses: &[u64]) {
+    /// All commits were seen. Begins the first of its own: the log has this identity from now on, and told what is missing.
+    pub fn begin(&mut self, scribe: &mut Scribe<'_>, state: State, known_losses: &[u64]) {
+        let since = self.tellings.since();
+        self.topics.retain(|_, topic| topic.told >= since);
+        self.gone.retain(|_, (_, told)| *told >= since);
         scribe.state(&State { last: self.last, given: self.given, ..state });
         known_losses.iter().for_each(|loss| scribe.known_loss(*loss));
     }

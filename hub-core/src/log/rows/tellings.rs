@@ -1,17 +1,17 @@
-//! Whether what a commit says of those before it may be believed: how all stands is told anew in several, of which any may be
-//! missing by now.
+//! From which commit on all that stands was told, as far as that may be believed: it is told in several commits, of which one
+//! may be lost.
 
 use crate::mutant::{self, Mutant};
 
-/// The commits that were read, one after another.
+/// The commits that were read, one after another, and what they say of how all stands.
 #[derive(Debug, Default)]
 pub struct Tellings {
-    /// The last.
+    /// The last commit.
     last: u64,
     /// None is missing from this one on.
     whole_from: u64,
-    /// All that stands was told from this one on; 0 before that was done once.
-    since: u64,
+    /// All that stands was told from this one on, and whether none of those that told it is missing.
+    told: (u64, bool),
 }
 
 impl Tellings {
@@ -23,22 +23,18 @@ impl Tellings {
         self.last = number;
     }
 
-    /// It says that all which stands was told in the commits from `since` on; whether all of these were read. One that was
-    /// deleted is needed no more because all was told once more later, and of one that is lost nobody knows what it told: what
-    /// was said before stands until then.
-    #[must_use]
-    pub fn is_whole(&mut self, since: u64) -> bool {
-        let is_whole = since >= self.whole_from || mutant::active(Mutant::BrokenTellingBelieved);
-        if is_whole {
-            self.since = self.since.max(since);
+    /// It says that all which stands was told in the commits from `since` on.
+    pub fn told(&mut self, since: u64) {
+        if since >= self.told.0 {
+            self.told = (since, since >= self.whole_from || mutant::active(Mutant::LostTellingBelieved));
         }
-        is_whole
     }
 
-    /// All that stands was told from this commit on; 0 before that was done once.
+    /// All that stands was told from this commit on; 0 if that was never done, or is lost in part. Of what was said before, only
+    /// messages are needed, once all commits are read: of all tellings but the last, parts may have gone since.
     #[must_use]
     pub const fn since(&self) -> u64 {
-        self.since
+        if self.told.1 { self.told.0 } else { 0 }
     }
 }
 
@@ -47,18 +43,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_told_in_commits_of_which_one_is_missing_is_not_believed() {
-        let mut tellings = Tellings::default();
-        for (number, since, is_whole) in
-            [(1, 1, true), (2, 1, true), (4, 3, false), (5, 2, false), (6, 5, true)]
-        {
-            tellings.see(number);
-            assert_eq!(tellings.is_whole(since), is_whole, "{number}");
+    fn what_was_told_in_commits_of_which_one_is_lost_is_not_believed() {
+        let cases = [
+            (&[(1, 1), (2, 2)][..], 2),
+            (&[(1, 1), (2, 1), (4, 3)], 0),
+            (&[(1, 1), (3, 2), (4, 4)], 4),
+            (&[(1, 1), (4, 4), (7, 4)], 0),
+            (&[(7, 6)], 0),
+            (&[(7, 7)], 7),
+            (&[], 0),
+        ];
+        for (told, since) in cases {
+            let mut tellings = Tellings::default();
+            for (number, since) in told {
+                tellings.see(*number);
+                tellings.told(*since);
+            }
+            assert_eq!(tellings.since(), since, "{told:?}");
         }
-        assert_eq!(tellings.since(), 5);
-        let mut tellings = Tellings::default();
-        tellings.see(7);
-        assert!(!tellings.is_whole(6));
-        assert!(tellings.is_whole(7));
     }
 }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::frames::scan::Frame;
 use tidewire_hub_core::log::rows::reading::Rows;
+use tidewire_hub_core::log::rows::tellings::Tellings;
 use tidewire_hub_core::log::rows::{MessageRow, Row, TopicRow};
 use tidewire_protocol::number::{Offset, ProducerId};
 
@@ -29,8 +30,7 @@ pub(super) struct Counted {
     topics: BTreeMap<u64, Topic>,
     /// Which commit has said something of it last.
     windows: BTreeMap<(ProducerId, String), u64>,
-    /// What was not said from this commit on is forgotten.
-    since: u64,
+    tellings: Tellings,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +46,7 @@ impl Counted {
     /// How topics and windows stand.
     pub(super) fn see(&mut self, frame: &Frame<'_>) {
         let number = frame.number.0;
+        self.tellings.see(number);
         let mut producers = Vec::new();
         for row in Rows::new(frame.body).map_while(Result::ok) {
             match row {
@@ -73,7 +74,7 @@ impl Counted {
                     let name = topic.name.clone();
                     self.window(number, &producers, row.of.producer, name);
                 }
-                Row::Told(since) => self.since = self.since.max(since),
+                Row::Told(since) => self.tellings.told(since),
                 Row::State(state) => {
                     self.last = self.last.max(state.last);
                     self.given = self.given.max(state.given);
@@ -97,7 +98,7 @@ impl Counted {
 
     /// What was not told again is no more.
     pub(super) fn forget(&mut self) {
-        let since = self.since;
+        let since = self.tellings.since();
         self.topics.retain(|_, topic| topic.told >= since);
         self.windows.retain(|_, told| *told >= since);
     }
