@@ -114,7 +114,7 @@ impl Window {
         if entry.seq < self.cursor {
             self.flying -= entry.bytes();
         }
-        entry.extra = None;
+        entry.empty();
         Some(entry)
     }
 }

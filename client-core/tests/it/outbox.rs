@@ -91,6 +91,28 @@ fn bytes_in_flight_are_bounded() {
 }
 
 #[test]
+fn a_void_in_the_place_of_what_was_answered_is_no_bytes_in_flight() {
+    let welcome = Welcome { in_flight_max: 1_000, ..Welcome::default() };
+    let mut rig = Rig::online_with(welcome.clone());
+    rig.publish("t");
+    rig.publish_bytes("t", 400 << 10);
+    rig.publish_bytes("t", 400 << 10);
+    rig.drain();
+    rig.say_all(&[opened(1, true, 1), acked(1, 2, 2, 8)]);
+    rig.publish("t");
+    rig.drain();
+    rig.reconnect_with(welcome);
+    rig.forget();
+    rig.say(opened(1, false, 1));
+    rig.expect_sent(&["publish 1 #1", "publish 1 #2 void", "publish 1 #3 void", "publish 1 #4"]);
+    rig.say(acked(1, 2, 2, 0));
+    rig.publish_bytes("t", 400 << 10);
+    rig.publish_bytes("t", 400 << 10);
+    rig.drain();
+    rig.expect_sent(&["publish 1 #5", "publish 1 #6"]);
+}
+
+#[test]
 fn what_was_sent_waits_for_opened_and_is_answered_as_duplicate() {
     let mut rig = publishing(2);
     rig.sent.clear();
