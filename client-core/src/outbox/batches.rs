@@ -67,10 +67,22 @@ impl Outbox {
         whole.into_iter().for_each(|whole| self.withdraw(whole, fault, out));
     }
 
-    /// Takes messages out.
+    /// Takes messages out, wherever they are.
     pub(super) fn withdraw(&mut self, batch: Batch, fault: Fault, out: &mut Outputs) {
         self.is_broken |= batch == self.batch;
         for window in self.windows.iter_mut().flatten() {
+            window.withdraw(batch, fault, &mut self.load, out);
+        }
+    }
+
+    /// Takes messages out of which one is in this window: a message alone is nowhere else.
+    pub(super) fn withdraw_from(&mut self, place: usize, batch: Batch, fault: Fault, out: &mut Outputs) {
+        if batch.count > 1 {
+            self.withdraw(batch, fault, out);
+            return;
+        }
+        self.is_broken |= batch == self.batch;
+        if let Some(Some(window)) = self.windows.get_mut(place) {
             window.withdraw(batch, fault, &mut self.load, out);
         }
     }

@@ -96,16 +96,17 @@ impl Window {
         self.entries.items().iter().find(|entry| !entry.done).map(whole)
     }
 
-    /// Appends what is withdrawn with messages that are worth nothing any more; gives the time of those that will be next.
-    pub(crate) fn expired(&self, now: Millis, gone: &mut Vec<Batch>) -> Millis {
+    /// Appends what is withdrawn with messages that are worth nothing any more, with the place of this window; gives the time
+    /// of those that will be next.
+    pub(crate) fn expired(&self, now: Millis, place: usize, gone: &mut Vec<(usize, Batch)>) -> Millis {
         let waits = |entry: &&Entry| !entry.done && entry.extra.is_some();
         let mut next = NEVER;
         for entry in self.entries.items().iter().filter(waits) {
             let until = entry.wants().until;
             if until > now {
                 next = next.min(until);
-            } else if gone.last() != Some(&whole(entry)) {
-                gone.push(whole(entry));
+            } else if gone.last() != Some(&(place, whole(entry))) {
+                gone.push((place, whole(entry)));
             }
         }
         next

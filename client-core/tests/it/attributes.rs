@@ -253,6 +253,24 @@ fn many_that_end_at_once_cost_one_look() {
 }
 
 #[test]
+fn of_many_topics_each_loses_what_ends_there() {
+    let mut rig = Rig::new(Options::default());
+    for topic in 0..1_000 {
+        let topic = format!("t.{topic}");
+        for _ in 0..9 {
+            rig.publish_with(&lasting(&topic, 100));
+        }
+        rig.publish(&topic);
+    }
+    rig.drain();
+    rig.forget();
+    rig.now += 100;
+    rig.input(Input::Timeout);
+    assert_eq!(rig.events.len(), 9_000);
+    assert_eq!(rig.client.outbox_state(), (1_000, 3_000));
+}
+
+#[test]
 fn a_batch_goes_with_the_first_of_it_whose_time_is_over() {
     let mut rig = Rig::online_with(TAKES);
     rig.cut();
