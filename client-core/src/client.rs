@@ -202,7 +202,9 @@ impl Client {
         Ok(id)
     }
 
-    /// Has `CaughtUp` told once a listener has been given all that the hub has for it now.
+    /// Has `CaughtUp` told once a listener has been given all that the hub has for it now, or, where it begins anew before
+    /// that (`epoch_changed`, `beyond_end`, `compacted`), all that the hub has then. Asked for again before it is told, it is
+    /// told once.
     pub fn catch_up(&mut self, now: Millis, listener: ListenerId) {
         self.subscriptions.ask_end(listener);
         self.drive(now);

@@ -39,6 +39,8 @@ pub(crate) struct Listener {
     pub held: (u32, u32),
     /// Whether it has been told its place.
     ready: bool,
+    /// Whether it has lost its place since it was asked where its messages end: they may end elsewhere now.
+    pub is_anew: bool,
     /// It reads one page, for itself, or for another one that wants to know where its messages end.
     pub reads_for: Option<ListenerId>,
     /// What is missing before the first message of a question.
@@ -89,6 +91,7 @@ impl Listener {
             bytes_max: options.bytes_max,
             held: (0, 0),
             ready: false,
+            is_anew: false,
             reads_for: None,
             lacks: None,
             previous: Vec::new(),
@@ -174,14 +177,15 @@ impl Listener {
         self.ready && (ends.clone().all(has) || mutant::active(Mutant::CaughtUpInOneLog) && ends.any(has))
     }
 
-    fn tell_gap(&self, gap: Gap, out: &mut Outputs) {
+    fn tell_gap(&mut self, gap: Gap, out: &mut Outputs) {
+        self.is_anew |= begins_anew(gap.reason);
         if !mutant::active(Mutant::ForgetGap) {
             out.tell(Event::Gap { listener: self.id, gap });
         }
     }
 
     /// Tells what of a gap lies before it.
-    pub(crate) fn tell_rest(&self, gap: Gap, out: &mut Outputs) {
+    pub(crate) fn tell_rest(&mut self, gap: Gap, out: &mut Outputs) {
         if let Some(at) = self.cursor.offset(gap.epoch)
             && at < gap.to
         {
@@ -191,7 +195,7 @@ impl Listener {
 
     /// The live flow has a gap, and goes on at `positions`.
     pub(crate) fn pass_gap(&mut self, gap: Gap, positions: &[Position], out: &mut Outputs) {
-        if matches!(gap.reason, GapReason::EpochChanged | GapReason::BeyondEnd | GapReason::Compacted) {
+        if begins_anew(gap.reason) {
             let former = mem::replace(&mut self.cursor, Cursor::at(positions.to_vec()));
             // What it read of other logs it has, also where that is further than the live flow was.
             self.cursor.keep(&former, gap.epoch);
@@ -265,6 +269,8 @@ impl Listener {
 
     /// The link is gone: a page that was asked for is asked for again.
     pub(crate) fn reset(&mut self) {
+        // Nobody would tell it that the next hub has another log.
+        self.is_anew |= !self.ready;
         if matches!(self.stage, Stage::Asked | Stage::Stale | Stage::Reading { .. }) {
             self.stage = Stage::Reading { ask_at: 0 };
         }
@@ -276,6 +282,11 @@ impl Listener {
             out.tell(Event::Refused { listener: self.id, fault });
         }
     }
+}
+
+/// Whether its place counts for nothing any more after such a gap.
+const fn begins_anew(reason: GapReason) -> bool {
+    matches!(reason, GapReason::EpochChanged | GapReason::BeyondEnd | GapReason::Compacted)
 }
 
 /// What comes before what lies after these places is below these.

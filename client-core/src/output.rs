@@ -157,7 +157,8 @@ pub enum Event {
         /// What is gone.
         gap: Gap,
     },
-    /// A listener has been given all that there was for it when [`crate::client::Client::catch_up`] was called.
+    /// A listener has been given all that there was for it when [`crate::client::Client::catch_up`] was called, or when it
+    /// began anew after that.
     CaughtUp {
         /// Which.
         listener: ListenerId,

@@ -245,7 +245,7 @@ impl Subscriptions {
             let gone = tail.listeners.remove(index);
             gone.end(frame.code.into(), out);
             // One whose end is not told is not kept waiting.
-            self.ends.extend(gone.reads_for.map(|listener| (listener, Cursor::default())));
+            self.found_end(id, Cursor::default());
             self.linger(now);
         } else if let Some(listener) = tail.listeners.get_mut(index) {
             listener.stage = Stage::Reading { ask_at: 0 };

@@ -74,10 +74,11 @@ impl<T: DeserializeOwned> LiveMap<T> {
                 }
                 Event::Gap(gap) => {
                     // Where the hub does not begin anew by itself, it is asked to.
-                    if matches!(gap.reason, GapReason::Compacted | GapReason::EpochChanged) {
-                        self.subscription.catch_up();
-                    } else {
+                    if !matches!(gap.reason, GapReason::Compacted | GapReason::EpochChanged) {
                         self.subscription = subscribed(&self.client, &self.topic);
+                    } else if self.is_whole {
+                        // Else the question that waits is asked again without a word.
+                        self.subscription.catch_up();
                     }
                     Some(self.anew(gap))
                 }

@@ -47,7 +47,8 @@ impl<T> Subscription<T> {
         std::future::poll_fn(|context| self.poll_event(context)).await
     }
 
-    /// Has [`Event::CaughtUp`] told once it has been given all that the hub has for it now.
+    /// Has [`Event::CaughtUp`] told once it has been given all that the hub has for it now, or, where it begins anew before
+    /// that, all that the hub has then. Asked for again before it is told, it is told once.
     pub fn catch_up(&self) {
         // Without a task there is nothing to wait for.
         let _ = self.commands.send(Command::CatchUp { key: self.key });

@@ -13,8 +13,14 @@ use crate::outputs::Outputs;
 use crate::subscriptions::Subscriptions;
 use crate::tail::{Standing, Tail};
 
-/// A listener, and the place of the last message that there was for it, in each log.
-pub(super) type End = (ListenerId, Cursor);
+/// A question where the messages for a listener end.
+#[derive(Debug)]
+pub(super) struct End {
+    listener: ListenerId,
+    reader: ListenerId,
+    /// The place of the last message that there was for it, in each log, once that is known.
+    at: Option<Cursor>,
+}
 
 impl Subscriptions {
     /// Asks for what there is, as far as it is at most so many messages, one at least, and so many bytes.
@@ -35,13 +41,30 @@ impl Subscriptions {
     }
 
     /// Asks where the messages for a listener end: at the last one of each log, and not where that stands, which may be a
-    /// place that no message and no word of it ever brings a cursor to.
+    /// place that no message and no word of it ever brings a cursor to. A question before that waits takes this one's place.
     pub(crate) fn ask_end(&mut self, listener: ListenerId) {
-        let id = self.following();
-        if let Some((tail, _)) = self.find(listener) {
-            let reader = Tail::of_page(id, &tail.name, Start::Last(0), (1, 1), listener);
-            self.tails.push(reader);
+        let reader = self.following();
+        if let Some(index) = self.ends.iter().position(|end| end.listener == listener) {
+            let former = self.ends.remove(index).reader;
+            self.tails.retain(|tail| tail.id != former);
+        }
+        self.read_end(listener, reader);
+    }
+
+    fn read_end(&mut self, listener: ListenerId, reader: ListenerId) {
+        if let Some((tail, index)) = self.find(listener) {
+            tail.listeners[index].is_anew = false;
+            let tail = Tail::of_page(reader, &tail.name, Start::Last(0), (1, 1), listener);
+            self.tails.push(tail);
+            self.ends.push(End { listener, reader, at: None });
             self.wake(0);
+        }
+    }
+
+    /// A reader knows where the messages end.
+    pub(super) fn found_end(&mut self, reader: ListenerId, at: Cursor) {
+        if let Some(end) = self.ends.iter_mut().find(|end| end.reader == reader) {
+            end.at = Some(at);
         }
     }
 
@@ -64,21 +87,31 @@ impl Subscriptions {
             let positions = reader.cursor.into_positions();
             out.tell(Event::Page { listener: id, positions, previous, gap, more });
         } else {
-            self.ends.push((reader_for, reader.cursor));
+            self.found_end(id, reader.cursor);
         }
     }
 
-    /// Tells those that they are there who are.
+    /// Tells those that they are there who are. Of one that has lost its place it is asked again where that is.
     pub(crate) fn look_for_ends(&mut self, out: &mut Outputs) {
-        for (id, end) in core::mem::take(&mut self.ends) {
-            let Some((tail, index)) = self.find(id) else { continue };
+        for end in core::mem::take(&mut self.ends) {
+            let Some((tail, index)) = self.find(end.listener) else { continue };
             // Until it is asked for anew, it does not know of a log that the end may be in.
             let is_live = matches!(tail.standing, Standing::Live { .. });
-            if is_live && tail.listeners[index].has_passed(&end) {
-                out.tell(Event::CaughtUp { listener: id });
-            } else {
-                self.ends.push((id, end));
+            let listener = &mut tail.listeners[index];
+            match &end.at {
+                // The answer will be this hub's.
+                None => listener.is_anew = false,
+                Some(_) if listener.is_anew => {
+                    self.read_end(end.listener, end.reader);
+                    continue;
+                }
+                Some(at) if is_live && listener.has_passed(at) => {
+                    out.tell(Event::CaughtUp { listener: end.listener });
+                    continue;
+                }
+                Some(_) => {}
             }
+            self.ends.push(end);
         }
     }
 }

@@ -9,10 +9,35 @@ use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::rig::{EPOCH, Rig, failed, subscribed};
 
+const ANOTHER: Epoch = Epoch(8);
+
+fn another(offset: u64) -> Vec<Position> {
+    vec![Position { epoch: ANOTHER, offset: Offset(offset) }]
+}
+
 impl Rig {
     fn catch_up(&mut self, listener: ListenerId) {
         self.client.catch_up(self.now, listener);
         self.drain();
+    }
+
+    /// The hub has another log than before, and begins it.
+    fn begin_another(&mut self, request: u64) {
+        let epoch = ANOTHER;
+        self.say(HubFrame::Subscribed(Subscribed {
+            request: Request(request),
+            tail: TailNumber(10),
+            outcome: Outcome::Gap,
+            positions: another(0),
+            gap: Some(Gap { epoch, from: Offset(1), to: Offset(0), reason: GapReason::EpochChanged }),
+        }));
+    }
+
+    /// The hub says where the messages of its other log end.
+    fn end_of_another(&mut self, request: u64, offset: u64) {
+        let place = another(offset);
+        let request = Request(request);
+        self.say(HubFrame::Page(Page { request, after: place.clone(), upto: place, ..Page::default() }));
     }
 
     /// The hub says where the messages end; 0 is nowhere.
@@ -89,21 +114,84 @@ fn what_is_lost_before_the_end_is_told_and_is_no_reason_to_wait() {
     rig.end(2, 8);
     rig.say(HubFrame::Missing(Missing { tail: TailNumber(9), gap: Some(gap), after: Offset(8) }));
     rig.expect_events(&["gap 1 5..8 retention", "caught up 1"]);
+}
 
-    // Another log stands in the place of that in which the end was.
+#[test]
+fn where_another_log_stands_in_the_place_of_that_in_which_the_end_was_it_is_asked_for_again() {
     let mut rig = pursuing();
     rig.end(2, 8);
     rig.reconnect();
-    rig.events.clear();
-    let epoch = Epoch(8);
+    rig.forget();
+    rig.begin_another(3);
+    rig.expect_events(&["gap 1 1..0 epoch_changed"]);
+    rig.expect_sent(&["history 4 t last(0)"]);
+    rig.end_of_another(4, 2);
+    rig.block(10, 0, &[1]);
+    rig.expect_events(&["message 1 m1"]);
+    rig.block(10, 1, &[2]);
+    rig.expect_events(&["message 1 m2", "caught up 1"]);
+}
+
+#[test]
+fn a_listener_without_a_place_is_not_told_an_end_in_the_log_of_an_earlier_link() {
+    let mut rig = Rig::online();
+    let listener = rig.subscribe("t", Start::Earliest);
+    rig.catch_up(listener);
+    rig.end(2, 8);
+    rig.reconnect();
+    rig.forget();
     rig.say(HubFrame::Subscribed(Subscribed {
         request: Request(3),
         tail: TailNumber(10),
-        outcome: Outcome::Gap,
-        positions: vec![Position { epoch, offset: Offset(0) }],
-        gap: Some(Gap { epoch, from: Offset(1), to: Offset(0), reason: GapReason::EpochChanged }),
+        outcome: Outcome::Resumed,
+        positions: another(0),
+        gap: None,
     }));
-    rig.expect_events(&["gap 1 1..0 epoch_changed", "caught up 1"]);
+    rig.expect_events(&["ready 1 resumed 8:0"]);
+    rig.end_of_another(4, 1);
+    rig.block(10, 0, &[1]);
+    rig.expect_events(&["message 1 m1", "caught up 1"]);
+}
+
+#[test]
+fn who_begins_anew_in_the_same_log_is_told_once_and_of_the_new_beginning() {
+    for (reason, from, to, after) in [(GapReason::Compacted, 1, 6, 2), (GapReason::BeyondEnd, 4, 5, 3)] {
+        let mut rig = pursuing();
+        rig.end(2, 8);
+        rig.block(9, 4, &[5, 6]);
+        rig.reconnect();
+        rig.forget();
+        rig.say(HubFrame::Subscribed(Subscribed {
+            request: Request(3),
+            tail: TailNumber(9),
+            outcome: Outcome::Gap,
+            positions: vec![Position { epoch: EPOCH, offset: Offset(after) }],
+            gap: Some(Gap { epoch: EPOCH, from: Offset(from), to: Offset(to), reason }),
+        }));
+        rig.expect_events(&[&format!("gap 1 {from}..{to} {reason}")]);
+        rig.expect_sent(&["history 4 t last(0)"]);
+        // The hub may have lost its end, so that the former one is never reached.
+        rig.end(4, 4);
+        rig.block(9, after, &[4]);
+        rig.expect_events(&["message 1 m4", "caught up 1"]);
+        rig.block(9, 4, &[9]);
+        rig.expect_events(&["message 1 m9"]);
+    }
+}
+
+#[test]
+fn who_asks_again_before_it_is_told_is_told_once() {
+    let mut rig = pursuing();
+    rig.catch_up(ListenerId(1));
+    rig.expect_sent(&["history 3 t last(0)"]);
+    rig.end(2, 0);
+    rig.expect_events(&[]);
+    rig.end(3, 5);
+    rig.catch_up(ListenerId(1));
+    rig.block(9, 4, &[5]);
+    rig.expect_events(&["message 1 m5"]);
+    rig.end(4, 5);
+    rig.expect_events(&["caught up 1"]);
 }
 
 #[test]
@@ -112,18 +200,11 @@ fn an_end_in_a_log_that_it_has_not_come_to_yet_is_waited_for() {
     rig.reconnect();
     rig.events.clear();
     // A hub that was started anew says first where its log ends.
-    let epoch = Epoch(8);
-    let place = |offset| vec![Position { epoch, offset: Offset(offset) }];
-    rig.say(HubFrame::Page(Page { request: Request(4), after: place(3), upto: place(3), ..Page::default() }));
+    rig.end_of_another(4, 3);
     rig.expect_events(&[]);
-    rig.say(HubFrame::Subscribed(Subscribed {
-        request: Request(3),
-        tail: TailNumber(10),
-        outcome: Outcome::Gap,
-        positions: place(0),
-        gap: Some(Gap { epoch, from: Offset(1), to: Offset(0), reason: GapReason::EpochChanged }),
-    }));
+    rig.begin_another(3);
     rig.expect_events(&["gap 1 1..0 epoch_changed"]);
+    rig.end_of_another(5, 3);
     rig.block(10, 0, &[3]);
     rig.expect_events(&["message 1 m3", "caught up 1"]);
 }

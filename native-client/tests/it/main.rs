@@ -5,6 +5,7 @@ mod far_end;
 
 mod attributes;
 mod connecting;
+mod live_map;
 mod publishing;
 mod sending;
 mod subscribing;
