@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use tidewire_protocol::code::{GapReason, Outcome};
+use tidewire_protocol::code::{GapReason, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::Page;
 use tidewire_protocol::number::{Offset, Tag};
 use tidewire_protocol::position::{Gap, Position, Start};
@@ -28,6 +28,8 @@ pub(crate) struct Listener {
     pub cursor: Cursor,
     /// Where it wanted to start.
     pub from: Start,
+    /// What it wants the hub to do when the connection is slow.
+    pub when_slow: WhenSlow,
     /// Who listens.
     party: PartyId,
     echo: bool,
@@ -84,6 +86,7 @@ impl Listener {
             stage,
             cursor: Cursor::default(),
             from: options.from,
+            when_slow: options.when_slow,
             party: options.party,
             echo: options.echo,
             own,

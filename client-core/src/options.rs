@@ -57,8 +57,9 @@ pub enum WhenFull {
 pub struct SubscribeOptions {
     /// Where to start.
     pub from: Start,
-    /// What the hub does when the connection cannot keep up. Listeners of one name share one subscription on
-    /// the wire, and the first of them decides.
+    /// What the hub does when the connection cannot keep up. Listeners of one name share one subscription on the wire, and the
+    /// first of them decides; but where one wants more than the `latest`, all get all, and who wants the `latest` is
+    /// refused with `not_supported` where the topic does not keep it, also if others listen already.
     pub when_slow: WhenSlow,
     /// Whose listener it is.
     pub party: PartyId,

@@ -267,7 +267,11 @@ impl Subscriptions {
             tail.standing = Standing::Wanted { ask_at };
             self.wake(ask_at);
         } else {
-            self.tails.swap_remove(index).end(fault, out);
+            if tail.refused(fault, out) {
+                self.wake(0);
+            } else {
+                self.tails.swap_remove(index);
+            }
         }
     }
 

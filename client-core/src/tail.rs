@@ -20,6 +20,8 @@ use crate::options::{PartyId, SubscribeOptions};
 use crate::output::{ListenerId, Message, Span};
 use crate::outputs::Outputs;
 
+mod sharing;
+
 /// A topic or pattern that somebody listens to, or did a moment ago.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -33,8 +35,10 @@ pub(crate) struct Tail {
     pub listeners: Vec<Listener>,
     /// Without listeners, it goes then.
     pub linger_until: Millis,
-    /// What the first listener asked the hub to do when the connection is slow.
-    pub when_slow: WhenSlow,
+    /// What the hub was asked to do when the connection is slow.
+    pub asked: WhenSlow,
+    /// The hub has said on this link that the topic keeps the latest of each key.
+    keeps_latest: bool,
     from: Start,
     cursor: Cursor,
     /// What is missing further on than the live flow is, one stretch a log: told when it became known, and owed to those who
@@ -52,6 +56,8 @@ pub(crate) enum Standing {
     Asked,
     /// Blocks of this number are its messages.
     Live { number: TailNumber },
+    /// The hub has it, but not as its listeners want it: to be asked for anew.
+    Unwanted { number: TailNumber },
     /// The hub is not asked for it, but for one page.
     Paging,
 }
@@ -75,7 +81,8 @@ impl Tail {
             standing: Standing::Wanted { ask_at: 0 },
             listeners: Vec::new(),
             linger_until: NEVER,
-            when_slow: options.when_slow,
+            asked: options.when_slow,
+            keeps_latest: false,
             from: options.from.clone(),
             cursor: Cursor::default(),
             ahead: Vec::new(),
@@ -107,6 +114,9 @@ impl Tail {
         let shares = !self.cursor.is_known() && options.from == self.from;
         let stage = if shares { Stage::Starting } else { Stage::Reading { ask_at: 0 } };
         self.listeners.push(Listener::new(id, options, own, stage));
+        if let Standing::Live { number } = self.standing {
+            self.stand(number);
+        }
     }
 
     /// Where to ask from.
@@ -118,7 +128,8 @@ impl Tail {
     /// The hub begins it, or begins it again.
     pub(crate) fn subscribed(&mut self, subscribed: Subscribed, out: &mut Outputs) {
         let Subscribed { tail, outcome, positions, gap, .. } = subscribed;
-        self.standing = Standing::Live { number: tail };
+        self.keeps_latest |= self.asked == WhenSlow::Latest;
+        self.stand(tail);
         self.retry_ms = RETRY_MS_MIN;
         let mut cursor = Cursor::at(positions);
         if gap.is_none() {
@@ -290,6 +301,7 @@ impl Tail {
         if self.standing != Standing::Paging {
             self.standing = Standing::Wanted { ask_at: 0 };
         }
+        self.keeps_latest = false;
         self.retry_ms = RETRY_MS_MIN;
         self.listeners.iter_mut().for_each(Listener::reset);
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tidewire_client::{Change, Client, Code, Fault, LiveMap, Options, Outgoing, Payload, PublishError};
+use tidewire_client::{
+    Change, Client, Code, Event, Fault, LiveMap, Options, Outgoing, Payload, PublishError, SubscribeOptions,
+    Subscription,
+};
 use tokio::time::timeout;
 
 use crate::support::PATIENCE;
@@ -86,6 +89,39 @@ async fn a_hub_that_has_lost_its_log_has_it_read_anew() {
     assert!(map.is_empty() && !map.is_whole());
     map.set_value("bob", &2).await.unwrap();
     until(&mut map, &[("bob", 2)]).await;
+}
+
+#[tokio::test]
+async fn a_map_and_others_of_its_client_have_each_what_they_want() {
+    let mut hub = Kept::start_with(MAPS);
+    let client = Client::connect(&hub.hub().url(), Options::default()).unwrap();
+    let hears = async |all: &mut Subscription<u64>, wanted: u64| loop {
+        match timeout(PATIENCE, all.next()).await.expect("it is heard").expect("it goes on") {
+            Event::Message(message) => break assert_eq!(message.data, wanted),
+            Event::Ready { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut before = client.subscribe::<u64>("map.scores", SubscribeOptions::default());
+    let mut map = LiveMap::<u64>::open(&client, "map.scores");
+    timeout(PATIENCE, map.whole()).await.unwrap().unwrap();
+    let mut after = client.subscribe::<u64>("map.scores", SubscribeOptions::default());
+    assert!(matches!(timeout(PATIENCE, after.next()).await, Ok(Some(Event::Ready { .. }))));
+    for value in [1, 2] {
+        map.set_value("ada", &value).await.unwrap();
+    }
+    for all in [&mut before, &mut after] {
+        hears(all, 1).await;
+        hears(all, 2).await;
+    }
+    until(&mut map, &[("ada", 2)]).await;
+    // What is no map is refused as one, and heard all the same.
+    let mut plain = client.subscribe::<u64>("plain", SubscribeOptions::default());
+    assert!(matches!(timeout(PATIENCE, plain.next()).await, Ok(Some(Event::Ready { .. }))));
+    let mut none = LiveMap::<u64>::open(&client, "plain");
+    assert_eq!(timeout(PATIENCE, none.whole()).await.unwrap(), Err(Fault::Protocol(Code::NotSupported)));
+    client.publish("plain", &3).await.unwrap();
+    hears(&mut plain, 3).await;
 }
 
 #[tokio::test]

@@ -38,8 +38,10 @@ impl Subscriptions {
             }
             // One that is being asked for goes once its number is known.
             if now >= tail.linger_until && tail.standing != Standing::Asked {
-                if let (Standing::Live { number: tail }, Some(wire)) = (tail.standing, wire.as_mut()) {
-                    Unsubscribe { request: requests.following(), tail }.put(wire);
+                if let (Standing::Live { number } | Standing::Unwanted { number }, Some(wire)) =
+                    (tail.standing, wire.as_mut())
+                {
+                    Unsubscribe { request: requests.following(), tail: number }.put(wire);
                 }
                 self.tails.remove(index);
                 continue;
@@ -51,10 +53,14 @@ impl Subscriptions {
                 (Standing::Wanted { ask_at }, Some(_)) if now < ask_at => {
                     self.wake_at = self.wake_at.min(ask_at);
                 }
-                (Standing::Wanted { .. }, Some(wire)) => {
+                (standing @ (Standing::Wanted { .. } | Standing::Unwanted { .. }), Some(wire)) => {
+                    if let Standing::Unwanted { number } = standing {
+                        Unsubscribe { request: requests.following(), tail: number }.put(wire);
+                    }
                     let request = requests.ask(Asker::Tail(tail.id));
                     let name = tail.name.as_str().into();
-                    Subscribe { request, name, from: tail.start(), when_slow: tail.when_slow }.put(wire);
+                    tail.asked = tail.when_slow();
+                    Subscribe { request, name, from: tail.start(), when_slow: tail.asked }.put(wire);
                     tail.standing = Standing::Asked;
                 }
                 (_, None) => {}

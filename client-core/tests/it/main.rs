@@ -18,5 +18,6 @@ mod packets;
 mod parties;
 #[cfg(feature = "sends")]
 mod sends;
+mod sharing;
 mod subscriptions;
 mod tokens;

@@ -10,7 +10,7 @@ use tidewire_client_core::output::{Event, ListenerId, Output, PublishId};
 use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::block::{Block, Head, put_message, put_on_page};
 use tidewire_protocol::client_frame::{ClientFrame, Terms};
-use tidewire_protocol::code::{Code, Content, Durability, Outcome};
+use tidewire_protocol::code::{Code, Content, Durability, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::{
     Acked, Failed, HubFrame, Opened, Page, Progress, Refused, Subscribed, Welcome,
 };
@@ -278,7 +278,10 @@ fn said(frame: &ClientFrame<'_>) -> String {
         }
         ClientFrame::Batch(f) => format!("batch {}", f.count),
         ClientFrame::Shut(f) => format!("shut {}", f.handle),
-        ClientFrame::Subscribe(f) => format!("subscribe {} {} {}", f.request, f.name, start(&f.from)),
+        ClientFrame::Subscribe(f) => {
+            let latest = if f.when_slow == WhenSlow::Latest { " the latest" } else { "" };
+            format!("subscribe {} {} {}{latest}", f.request, f.name, start(&f.from))
+        }
         ClientFrame::Unsubscribe(f) => format!("unsubscribe {} tail {}", f.request, f.tail),
         ClientFrame::History(f) => format!("history {} {} {}", f.request, f.name, start(&f.from)),
         ClientFrame::Heartbeat(f) if f.request.0 > 0 => format!("heartbeat {}", f.request),

@@ -141,7 +141,9 @@ export interface SubscribeOptions {
   readonly from?: From;
   /**
    * What the hub does when this connection cannot keep up; `"catch_up"` if not given. `"latest"` passes over what was
-   * replaced, and is for topics that keep the latest of each key.
+   * replaced, and is for topics that keep the latest of each key: any other ends the subscription with `not_supported`.
+   * Subscriptions to one name share what the hub sends: where one wants more than `"latest"`, all get all, and
+   * otherwise the first of them decides.
    */
   readonly whenSlow?: "catch_up" | "gap" | "disconnect" | "latest";
   /** `false` spares this client what it publishes itself from then on. */
