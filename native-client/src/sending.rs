@@ -28,9 +28,9 @@ pub(crate) struct Target {
 }
 
 impl Sending {
-    /// Room for an update on its way to the task; if there is none, it is dropped and counted.
-    pub(crate) fn take(&self, len: usize) -> bool {
-        let cost = len + COST;
+    /// Room for an update of so many bytes on its way to the task; if there is none, it is dropped and counted.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        let cost = bytes + COST;
         let before = self.waiting.fetch_add(cost, Ordering::Relaxed);
         if before > 0 && before + cost > WAITING_BYTES_MAX {
             self.waiting.fetch_sub(cost, Ordering::Relaxed);
@@ -41,8 +41,8 @@ impl Sending {
     }
 
     /// The task has taken it.
-    pub(crate) fn taken(&self, len: usize) {
-        self.waiting.fetch_sub(len + COST, Ordering::Relaxed);
+    pub(crate) fn taken(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes + COST, Ordering::Relaxed);
     }
 
     /// The state machine has dropped so many.
@@ -80,7 +80,7 @@ impl Target {
     }
 }
 
-/// What an update costs besides its payload, roughly.
+/// What an update costs besides its bytes, roughly.
 const COST: usize = 64;
 /// Bytes of updates that the task has not taken: it takes them in microseconds, unless the machine is busy.
 const WAITING_BYTES_MAX: usize = 1 << 20;

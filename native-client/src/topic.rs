@@ -83,11 +83,11 @@ impl Topic {
         }
         let earlier = self.target.refusal();
         let expires_ms = u64::try_from(worth.as_millis()).unwrap_or(u64::MAX);
-        let len = message.payload().bytes().len();
-        if self.sending.take(len) {
+        let bytes = message.outbox_bytes();
+        if self.sending.take(bytes) {
             let command = Command::Send { target: Arc::clone(&self.target), message, expires_ms };
             if self.commands.send(command).is_err() {
-                self.sending.taken(len);
+                self.sending.taken(bytes);
                 return Err(PublishError::Closed);
             }
         }

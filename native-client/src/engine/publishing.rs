@@ -28,8 +28,8 @@ impl Engine {
     }
 
     pub(super) fn send(&mut self, target: &Target, message: &Outgoing, expires_ms: Millis) {
+        self.sending.taken(message.outbox_bytes());
         let payload = message.payload();
-        self.sending.taken(payload.bytes().len());
         let sent = self.core.send(
             self.now(),
             &Update {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidewire_client::{Client, Code, Content, Options, PublishError, Status};
+use tidewire_client::{Client, Code, Content, Options, Outgoing, Payload, PublishError, Status};
 use tidewire_protocol::feature;
 use tidewire_protocol::hub_frame::{Heartbeat, HubFrame, Opened, Refused, Welcome};
 use tidewire_protocol::number::{Handle, Request, Seq};
@@ -92,6 +92,20 @@ async fn a_hub_that_takes_none_or_refuses_a_topic_is_told_by_the_next_update() {
     for _ in 0..3 {
         assert_eq!(secret.send(Content::Text, vec![b'4'; 1 << 20]), Err(PublishError::Closed));
     }
+}
+
+#[tokio::test]
+async fn what_updates_have_counts_on_their_way() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options::default()).unwrap();
+    let pointer = client.topic("t");
+    let message = Outgoing::new(Payload::text("x")).header("h", "v".repeat(4_000));
+    for _ in 0..1_000 {
+        pointer.send_message(Duration::from_secs(60), message.clone()).unwrap();
+    }
+    // Nobody has taken any yet, and a megabyte of them is on its way.
+    let kept = 1_000 - client.sends_dropped();
+    assert!((250..=260).contains(&kept), "{kept}");
 }
 
 #[tokio::test]
