@@ -114,7 +114,7 @@ impl Client {
 
     /// As [`Self::publish`], with a text or bytes, and whatever else a message has.
     pub fn publish_payload(&self, topic: &str, message: impl Into<Outgoing>) -> Publishing {
-        let message = message.into();
+        let message = message.into().begun();
         let len = match self.check_message(&message) {
             Ok(len) => len,
             Err(error) => return Publishing::failed(error),
@@ -140,7 +140,7 @@ impl Client {
         topic: &str,
         message: impl Into<Outgoing>,
     ) -> Result<Publishing, PublishError> {
-        let message = message.into();
+        let message = message.into().begun();
         let len = self.check_message(&message)?;
         let place = self.room.messages.acquire().await.map_err(|_| PublishError::Closed)?;
         let bytes = self.room.bytes.acquire_many(len).await.map_err(|_| PublishError::Closed)?;
@@ -157,7 +157,7 @@ impl Client {
     ) -> PublishingBatch {
         let (mut batch, mut publishing, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
         for (topic, message) in messages {
-            let message = message.into();
+            let message = message.into().begun();
             match self.check_message(&message) {
                 Ok(len) => bytes += u64::from(len),
                 Err(error) => return PublishingBatch::failed(error),

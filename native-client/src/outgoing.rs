@@ -1,6 +1,6 @@
 //! What is published: a payload, and what a message has besides.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidewire_client_core::outgoing;
 use tidewire_protocol::attributes::{Attributes, Headers};
@@ -18,6 +18,8 @@ pub struct Outgoing {
     key: String,
     headers: Vec<(String, String)>,
     ttl: Option<Duration>,
+    /// It is worth nothing any more then; from the call that publishes it.
+    until: Option<Instant>,
     remove: bool,
     terms: Terms,
 }
@@ -27,7 +29,7 @@ impl Outgoing {
     #[must_use]
     pub fn new(payload: Payload) -> Self {
         let (key, headers, terms) = (String::new(), Vec::new(), Terms::default());
-        Self { payload, key, headers, ttl: None, remove: false, terms }
+        Self { payload, key, headers, ttl: None, until: None, remove: false, terms }
     }
 
     /// One that says that a key has no value any more.
@@ -50,8 +52,8 @@ impl Outgoing {
         self
     }
 
-    /// Worth anything for so long from the call that publishes it, in whole milliseconds: neither the client nor the hub
-    /// keeps it longer.
+    /// Worth anything for so long from the call that publishes it, in whole milliseconds, also where that waits for room:
+    /// neither the client nor the hub keeps it longer.
     #[must_use]
     pub fn ttl(self, ttl: Duration) -> Self {
         Self { ttl: Some(ttl), ..self }
@@ -75,6 +77,17 @@ impl Outgoing {
         Self { terms: Terms { if_absent: true, ..self.terms }, ..self }
     }
 
+    /// It is being published: its time to live counts from now.
+    #[must_use]
+    pub(crate) fn begun(self) -> Self {
+        Self { until: self.ttl.and_then(|ttl| Instant::now().checked_add(ttl)), ..self }
+    }
+
+    /// Whether it is worth nothing any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now())
+    }
+
     /// Its payload.
     #[must_use]
     pub const fn payload(&self) -> &Payload {
@@ -86,10 +99,11 @@ impl Outgoing {
         self.payload
     }
 
-    /// What it has besides.
+    /// What it has besides; of its time to live, what is left.
     pub(crate) fn attributes(&self) -> Attributes<'_> {
         let headers = self.headers.iter().map(|(name, value)| (name, value));
-        let ttl_ms = |ttl: Duration| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, TTL_MS_MAX);
+        let left = |ttl| self.until.map_or(ttl, |until| until.saturating_duration_since(Instant::now()));
+        let ttl_ms = |ttl| whole_ms(left(ttl)).clamp(1, TTL_MS_MAX);
         Attributes {
             key: (&*self.key).into(),
             headers: Headers::of(headers),
@@ -134,6 +148,11 @@ impl From<Payload> for Outgoing {
     fn from(payload: Payload) -> Self {
         Self::new(payload)
     }
+}
+
+/// In milliseconds that last at least as long: none of a time that is left counts as over.
+fn whole_ms(span: Duration) -> u64 {
+    span.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX)
 }
 
 /// The largest number that travels.

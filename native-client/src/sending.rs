@@ -12,8 +12,8 @@ use crate::outcome::PublishError;
 pub(crate) struct Sending {
     /// Bytes that the task has not taken yet.
     waiting: AtomicUsize,
-    /// Updates that found no room on their way to the task.
-    no_room: AtomicU64,
+    /// Updates that came to nothing on their way to the task.
+    lost: AtomicU64,
     /// Updates that the state machine dropped.
     dropped: AtomicU64,
 }
@@ -34,7 +34,7 @@ impl Sending {
         let before = self.waiting.fetch_add(cost, Ordering::Relaxed);
         if before > 0 && before + cost > WAITING_BYTES_MAX {
             self.waiting.fetch_sub(cost, Ordering::Relaxed);
-            self.no_room.fetch_add(1, Ordering::Relaxed);
+            self.lost();
             return false;
         }
         true
@@ -45,6 +45,11 @@ impl Sending {
         self.waiting.fetch_sub(bytes + COST, Ordering::Relaxed);
     }
 
+    /// One has come to nothing on its way.
+    pub(crate) fn lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The state machine has dropped so many.
     pub(crate) fn set_dropped(&self, count: u64) {
         self.dropped.store(count, Ordering::Relaxed);
@@ -52,7 +57,7 @@ impl Sending {
 
     /// How many came to nothing here.
     pub(crate) fn dropped(&self) -> u64 {
-        self.no_room.load(Ordering::Relaxed) + self.dropped.load(Ordering::Relaxed)
+        self.lost.load(Ordering::Relaxed) + self.dropped.load(Ordering::Relaxed)
     }
 }
 

@@ -81,7 +81,7 @@ impl Topic {
         if self.commands.is_closed() {
             return Err(PublishError::Closed);
         }
-        let earlier = self.target.refusal();
+        let (message, earlier) = (message.begun(), self.target.refusal());
         let expires_ms = u64::try_from(worth.as_millis()).unwrap_or(u64::MAX);
         let bytes = message.outbox_bytes();
         if self.sending.take(bytes) {

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use tidewire_client_core::fault::Fault;
+use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::input::Millis;
 use tidewire_client_core::outgoing::Update;
 use tidewire_client_core::output::PublishId;
@@ -21,6 +21,9 @@ impl Engine {
         message: Outgoing,
         outcome: oneshot::Sender<Outcome>,
     ) {
+        if message.is_over() {
+            return self.refuse(EXPIRED, &message, outcome);
+        }
         match self.core.publish(self.now(), &message.to(topic)) {
             Ok(id) => self.wait_for(key, id, message, outcome),
             Err(fault) => self.refuse(fault, &message, outcome),
@@ -29,6 +32,9 @@ impl Engine {
 
     pub(super) fn send(&mut self, target: &Target, message: &Outgoing, expires_ms: Millis) {
         self.sending.taken(message.outbox_bytes());
+        if message.is_over() {
+            return self.sending.lost();
+        }
         let payload = message.payload();
         let sent = self.core.send(
             self.now(),
@@ -47,7 +53,11 @@ impl Engine {
     /// Each has an outcome of its own; the core sees to it that they end alike.
     pub(super) fn publish_batch(&mut self, messages: Vec<BatchMessage>) {
         let wanted: Vec<_> = messages.iter().map(|one| one.message.to(&one.topic)).collect();
-        let taken = self.core.publish_batch(self.now(), &wanted);
+        let taken = if messages.iter().any(|one| one.message.is_over()) {
+            Err(EXPIRED)
+        } else {
+            self.core.publish_batch(self.now(), &wanted)
+        };
         for (index, BatchMessage { key, message, outcome, .. }) in (0..).zip(messages) {
             match taken {
                 Ok(first) => self.wait_for(key, PublishId(first.0 + index), message, outcome),
@@ -93,3 +103,6 @@ impl Engine {
         self.room.bytes.add_permits(bytes);
     }
 }
+
+/// What is told of a message whose time to live was over before the state machine had it.
+const EXPIRED: Fault = Fault::Client(ClientCode::Expired);

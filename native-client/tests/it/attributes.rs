@@ -144,6 +144,27 @@ async fn a_message_whose_time_is_over_is_not_published() {
 }
 
 #[tokio::test]
+async fn a_time_to_live_counts_while_it_waits_for_room() {
+    let hub = FarEnd::new().await;
+    let client = Client::connect(&hub.url, Options { outbox_messages_max: 1, ..Options::default() }).unwrap();
+    let first = client.publish_payload("t", text("1").ttl(Duration::from_millis(100)));
+    let later = |ttl| client.publish_when_room("t", text("2").ttl(ttl));
+    let (over, lasting, ()) = tokio::join!(
+        async { later(Duration::from_millis(50)).await.unwrap().await },
+        later(Duration::from_secs(60)),
+        async { assert_eq!(in_time(first).await, Err(PublishError::Expired)) },
+    );
+    assert_eq!(over, Err(PublishError::Expired));
+    let mut link = hub.welcome_with(ALL).await;
+    link.opened("t", true).await;
+    assert!(matches!(link.next().await, Frame::Publish { seq: 1, .. }), "one void, of the first");
+    let next = link.next().await;
+    let Frame::Message { seq: 2, attributes, .. } = &next else { panic!("{next:?}") };
+    assert!((50_000..=59_900).contains(&attributes.ttl_ms), "what is left: {}", attributes.ttl_ms);
+    drop(lasting);
+}
+
+#[tokio::test]
 async fn what_it_has_takes_room_until_its_outcome() {
     let hub = FarEnd::new().await;
     let options = Options { outbox_bytes_max: 100, ..Options::default() };
