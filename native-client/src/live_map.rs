@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tidewire_client_core::fault::{ClientCode, Fault};
 use tidewire_client_core::options::SubscribeOptions;
 use tidewire_protocol::code::{GapReason, WhenSlow};
-use tidewire_protocol::position::{Gap, Start};
+use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::client::Client;
 use crate::event::{BadMessage, Event, Message};
@@ -27,6 +27,8 @@ pub struct LiveMap<T> {
     topic: String,
     subscription: Subscription<T>,
     entries: BTreeMap<String, Message<T>>,
+    /// Where the values are that are no `T`, by key.
+    bad: BTreeMap<String, Position>,
     is_whole: bool,
 }
 
@@ -41,7 +43,7 @@ pub enum Change<T> {
     Whole,
     /// What changed meanwhile is not known: the map is empty, and filled anew.
     Anew(Gap),
-    /// A key has a value that is no `T`; it is not in the map.
+    /// A key has a value that is no `T`; it is not in the map, and [`LiveMap::replace`] replaces it.
     Bad(BadMessage),
     /// It is over, for this reason: nothing changes any more. `not_supported` if the topic does not keep the latest of each key.
     Ended(Fault),
@@ -52,7 +54,7 @@ impl<T: DeserializeOwned> LiveMap<T> {
     pub fn open(client: &Client, topic: &str) -> Self {
         let (client, topic) = (client.clone(), topic.to_owned());
         let subscription = subscribed(&client, &topic);
-        Self { client, topic, subscription, entries: BTreeMap::new(), is_whole: false }
+        Self { client, topic, subscription, entries: BTreeMap::new(), bad: BTreeMap::new(), is_whole: false }
     }
 
     /// Takes the next change into the map and tells it; none after [`Change::Ended`]. Safe to drop and call again.
@@ -65,11 +67,15 @@ impl<T: DeserializeOwned> LiveMap<T> {
                 }
                 Event::Message(message) => self.set(message),
                 Event::Removed(message) => message.key().map(|key| {
+                    self.bad.remove(key);
                     let last = self.entries.remove(key);
                     Change::Removed(key.to_owned(), last)
                 }),
                 Event::BadMessage(bad) => {
-                    bad.message.key().map(|key| self.entries.remove(key));
+                    if let Some(key) = bad.message.key() {
+                        self.entries.remove(key);
+                        self.bad.insert(key.to_owned(), bad.message.position());
+                    }
                     Some(Change::Bad(bad))
                 }
                 Event::Gap(gap) => {
@@ -111,6 +117,7 @@ impl<T: DeserializeOwned> LiveMap<T> {
 
     fn set(&mut self, message: Message<T>) -> Option<Change<T>> {
         let key = message.key()?.to_owned();
+        self.bad.remove(&key);
         match self.entries.entry(key.clone()) {
             Entry::Occupied(mut known) => drop(known.insert(message)),
             Entry::Vacant(new) => drop(new.insert(message)),
@@ -120,6 +127,7 @@ impl<T: DeserializeOwned> LiveMap<T> {
 
     fn anew(&mut self, gap: Gap) -> Change<T> {
         self.entries.clear();
+        self.bad.clear();
         self.is_whole = false;
         Change::Anew(gap)
     }
@@ -160,10 +168,10 @@ impl<T> LiveMap<T> {
         self.publish(value, |message| message.key(key))
     }
 
-    /// Sets a key as [`Self::set_value`] does, if it still stands as this map knows it: absent, or at this version. Else the
-    /// outcome is [`crate::PublishError::ConditionFailed`].
+    /// Sets a key as [`Self::set_value`] does, if it still stands as this map knows it: absent, or at this version, also of a
+    /// value that is no `T`. Else the outcome is [`crate::PublishError::ConditionFailed`].
     pub fn replace<V: Serialize + ?Sized>(&self, key: &str, value: &V) -> Publishing {
-        let known = self.get(key).map(Message::position);
+        let known = self.get(key).map(Message::position).or_else(|| self.bad.get(key).copied());
         self.publish(value, |message| match known {
             Some(version) => message.key(key).if_version(version),
             None => message.key(key).if_absent(),

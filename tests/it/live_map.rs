@@ -134,6 +134,12 @@ async fn a_value_that_is_none_is_told_and_not_kept_and_other_topics_are_no_maps(
     client.publish_payload("map.scores", Outgoing::new(Payload::text("no number")).key("ada")).await.unwrap();
     let Change::Bad(bad) = next(&mut map).await else { panic!("it is a number") };
     assert_eq!((bad.message.key(), map.len()), (Some("ada"), 0));
+    map.replace("ada", &2).await.unwrap();
+    until(&mut map, &[("ada", 2)]).await;
+    map.remove("ada").await.unwrap();
+    until(&mut map, &[]).await;
+    map.replace("ada", &3).await.unwrap();
+    map.remove("ada").await.unwrap();
     let short = Outgoing::new(Payload::json(&7).unwrap()).key("bob").ttl(Duration::from_millis(50));
     client.publish_payload("map.scores", short).await.unwrap();
     until(&mut map, &[("bob", 7)]).await;

@@ -7,7 +7,7 @@ use tidewire_protocol::code::WhenSlow;
 use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::{Position, Start};
 
-use crate::names::{NAMES, PLAIN, SELECTORS, SelectorIndex, TOPICS, TopicIndex};
+use crate::names::{KEYED, NAMES, PLAIN, SELECTORS, SelectorIndex, TOPICS, TopicIndex};
 use crate::oracle::batches::Batch;
 use crate::oracle::fate::Fate;
 use crate::oracle::listening::Listening;
@@ -215,6 +215,7 @@ impl World {
         let when_slow = match self.random.below(6) {
             0 => WhenSlow::Gap,
             1 => WhenSlow::Disconnect,
+            2 if self.oracle.keyed && selector == KEYED => WhenSlow::Latest,
             _ => WhenSlow::CatchUp,
         };
         let mut options = SubscribeOptions {
