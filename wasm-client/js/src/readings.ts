@@ -24,8 +24,8 @@ export function messageOf(
     rows.upper(at, column) ? fromUtf8(bytes(column, at)) : undefined;
   let next = row + 1;
   const isMore = rows.lower(next, 0) === Kind.Besides;
-  const headers: Record<string, string> | undefined = isMore ? {} : undefined;
-  while (headers && rows.lower(++next, 0) === Kind.Header)
+  const headers = isMore ? bare() : none;
+  while (isMore && rows.lower(++next, 0) === Kind.Header)
     headers[text(1, next) ?? ""] = text(2, next) ?? "";
   return new ReceivedMessage(
     text(6) ?? name,
@@ -37,14 +37,17 @@ export function messageOf(
     rows.upper(row, 4) > 0,
     bytes(7),
     isMore ? text(1, row + 1) : undefined,
-    headers ?? none,
+    headers,
     (isMore && rows.number(row + 1, 2)) || undefined,
     isMore && rows.upper(row + 1, 0) > 0,
   );
 }
 
+/** Without a prototype, since `__proto__` and `constructor` are names of headers, too. */
+const bare = (): Record<string, string> => Object.create(null);
+
 /** Most messages have none. */
-const none = Object.freeze({});
+const none: Record<string, string> = Object.freeze(bare());
 
 /** The hub's words. */
 export function textOf(rows: Rows, row: number, frame: Uint8Array): string {

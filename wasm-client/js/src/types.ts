@@ -77,6 +77,7 @@ export interface Message<T = unknown> {
   readonly maybeDuplicate: boolean;
   /** What it is about: a later one of the same key replaces it where the topic keeps the latest of each. */
   readonly key: string | undefined;
+  /** An object without a prototype: a name may be any, also one that objects have something by. */
   readonly headers: Readonly<Record<string, string>>;
   /** For how many milliseconds after `publishedAt` it is worth anything. */
   readonly ttl: number | undefined;

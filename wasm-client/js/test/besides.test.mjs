@@ -154,7 +154,7 @@ test("messages have what was given with them", async () => {
   subscription.on("gap", ({ reason }) => heard.push(reason));
   await hub.welcome(all);
   await hub.begin(9);
-  const headers = headersAs({ trace: "ü", n: "" });
+  const headers = headersAs({ trace: "ü", n: "", ["__proto__"]: "x" });
   const ext = fieldsAs({ 8: "grün", 9: headers, 11: 1_500, 30: 7 });
   const removal = fieldsAs({ 8: "a", 19: 1 });
   hub.send(
@@ -168,9 +168,15 @@ test("messages have what was given with them", async () => {
   await until(() => heard.length === 5);
   const [first, second, third] = heard;
   assert.deepEqual([first.key, first.ttl, first.removed], ["grün", 1_500, false]);
-  assert.deepEqual([first.headers, first.data], [{ trace: "ü", n: "" }, { x: 1 }]);
+  const pairs = { trace: "ü", n: "", ["__proto__"]: "x" };
+  assert.deepEqual(Object.entries(first.headers), Object.entries(pairs));
+  assert.deepEqual(first.data, { x: 1 });
+  assert.equal(first.headers.constructor, undefined);
   assert.deepEqual(first.version, { epoch: epochText, offset: 1 });
-  assert.deepEqual([second.key, second.headers, second.ttl], [undefined, {}, undefined]);
+  assert.deepEqual(
+    [second.key, second.headers.valueOf, second.ttl],
+    [undefined, undefined, undefined],
+  );
   assert.deepEqual([third.key, third.removed, third.data], ["a", true, undefined]);
   assert.deepEqual([heard[3], heard[4].offset], ["compacted", 3], "all comes anew");
 });
