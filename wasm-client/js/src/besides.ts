@@ -6,13 +6,15 @@ import { toUtf8 } from "./utf8.js";
 
 /**
  * The key, names and values of headers, with zeros between; what is chosen, as the engine has it; when it is worth nothing
- * any more, by the engine's clock; and the place that its key's latest message is to have.
+ * any more, by the engine's clock; the place that its key's latest message is to have; and what it takes of the outbox, at
+ * most.
  */
 export type Besides = readonly [
   texts: string,
   choices: number,
   until: number,
   version: Position | undefined,
+  size: number,
 ];
 
 /** What can be given of it where nobody answers. */
@@ -64,8 +66,11 @@ export function besidesOf(
   const choices = Number(removes) + 2 * Number(!!ifAbsent) + 4 * Number(!!ifVersion) + kept;
   if (!texts && !choices && !ttl) return undefined;
   const until = ttl ? performance.now() + ttl : Number.POSITIVE_INFINITY;
-  return [texts, choices, until, ifVersion];
+  return [texts, choices, until, ifVersion, toUtf8(key ?? "").length + size + REST_BYTES];
 }
+
+/** What all that is neither key nor headers takes of a frame, and what stands before those. */
+const REST_BYTES = 40;
 
 /** Whether it is text of which none is lost, without control characters. */
 const isText = (text: string) => !/[\p{Cc}\p{Cs}]/u.test(text);

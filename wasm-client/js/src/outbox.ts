@@ -18,7 +18,7 @@ export interface Batch {
   /** The number of the first. */
   readonly first: number;
   readonly count: number;
-  /** Bytes of their payloads that an engine has yet to make room for; below zero once one has taken them in. */
+  /** Their bytes that an engine has yet to make room for; below zero once one has taken them in. */
   unplaced: number;
 }
 
@@ -35,6 +35,8 @@ export class Entry {
   seq = 0;
   /** The application wants it no more. */
   withdrawn = false;
+  /** Bytes that it takes of the outbox, at most. */
+  readonly size: number;
 
   constructor(
     readonly publisher: Publisher,
@@ -45,7 +47,9 @@ export class Entry {
     readonly besides: Besides | undefined,
     readonly promise: Settling,
     readonly batch: Batch | undefined,
-  ) {}
+  ) {
+    this.size = payload.length + (besides?.[4] ?? 0);
+  }
 
   /** What it is for, in an error. */
   get about(): string {
@@ -102,7 +106,8 @@ export class Entries {
     const id = ++this.#lastId;
     const entry = new Entry(publisher, id, topic, content, payload, besides, promise, batch);
     this.#byId.set(entry.id, entry);
-    this.bytes += payload.length;
+    this.bytes += entry.size;
+    if (batch) batch.unplaced += entry.size;
     publisher.unsettled++;
     this.#changed();
     return entry;
@@ -113,9 +118,9 @@ export class Entries {
   }
 
   /** The entry has its outcome. */
-  remove({ publisher, id, payload }: Entry): void {
+  remove({ publisher, id, size }: Entry): void {
     if (!this.#byId.delete(id)) return;
-    this.bytes -= payload.length;
+    this.bytes -= size;
     publisher.unsettled--;
     this.#settle(
       (flush) => flush.publisher === publisher && id <= flush.upto && --flush.left === 0,

@@ -79,8 +79,7 @@ export class Session implements Guest {
   /** Of which the hub takes all or none. */
   publishBatch(member: Member, messages: readonly Outgoing[]): Publication<Published[]> {
     const { outgoing } = this;
-    const unplaced = messages.reduce((sum, [, , payload]) => sum + payload.length, 0);
-    const batch = { first: outgoing.following, count: messages.length, unplaced };
+    const batch = { first: outgoing.following, count: messages.length, unplaced: 0 };
     const [promise, members] = gather(batch.first, batch.count);
     const entries = messages.map((message, index) =>
       outgoing.add(member, ...message, members[index] as Settling, batch),

@@ -308,7 +308,7 @@ export interface Published extends Position {
 export interface Outbox {
   /** Messages without an outcome. */
   readonly count: number;
-  /** Bytes of their payloads. */
+  /** Bytes of their payloads, and, roughly, of their keys and headers. */
   readonly bytes: number;
   /** Withdraws a message: at once if it was never sent, else by a void in its place. Its promise tells. */
   cancel(id: number): void;

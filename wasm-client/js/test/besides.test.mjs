@@ -94,18 +94,40 @@ test("an update has a key, headers and a time to live", async () => {
 
 test("another engine is told what the messages of the first one have", async () => {
   const topic = tide.topic("t");
-  topic.publish(1, { key: "a", ifVersion: place });
+  const first = topic.publish(1, { key: "a", ifVersion: place });
   await hub.welcome(all);
   await hub.opened();
   await hub.next(Client.publish);
   corrupt();
   const late = topic.publish(2, { key: "b" });
   await hub.welcome(all);
-  await hub.opened();
+  const handle = await hub.opened();
   const again = (await hub.next(Client.publish)).fields;
   assert.deepEqual([again[2], again[8].toString(), again[12]], [1, "a", position(epoch, 4)]);
   assert.equal((await hub.next(Client.publish)).fields[8].toString(), "b");
-  late.catch(() => {});
+  hub.send(acked(handle, 1, 7), acked(handle, 2, 8));
+  assert.deepEqual([(await first).offset, (await late).offset], [7, 8]);
+});
+
+test("what they have takes room in the outbox, of a batch for all before one is taken in", async () => {
+  tide.close();
+  const outbox = { maxBytes: 20_000, whenFull: "drop_oldest" };
+  tide = createClient("ws://127.0.0.1:9", { WebSocket, outbox });
+  const headers = { h: "v".repeat(4_000) };
+  const first = tide.topic("t").publish(1);
+  assert.equal(tide.outbox.bytes, 1);
+  const given = { topic: "t", data: 2, headers };
+  const batch = tide.publishBatch(Array(6).fill(given));
+  await assert.rejects(batch, { code: "larger_than_outbox" });
+  assert.equal(tide.outbox.count, 1, "nothing was dropped for it");
+  const keyed = tide.publishBatch(Array(4).fill({ ...given, key: "k".repeat(200) }));
+  assert.equal(tide.outbox.count, 5);
+  const { bytes } = tide.outbox;
+  assert.ok(bytes > 4 * 4_200 && bytes < 4 * 4_270, `${bytes} bytes`);
+  tide.outbox.cancel(keyed.id);
+  await assert.rejects(keyed, { code: "cancelled" });
+  assert.deepEqual([tide.outbox.count, tide.outbox.bytes], [1, 1]);
+  first.catch(() => {});
 });
 
 test("a condition that failed says where the latest message is", async () => {
