@@ -66,6 +66,7 @@ async function bundle() {
     writeFileSync(resolve(dist, `${name}.cjs`), `module.exports = require("./${name}.js");\n`);
   }
   await run(process.execPath, [TSC, "-p", resolve(jsPackage, "tsconfig.json")]);
+  checkPublic();
 }
 
 /** Throws where a shortened name is one that the language or the platform has, too: their members would be lost. */
@@ -77,6 +78,23 @@ function checkInternal() {
     if (taken.length)
       throw new Error(`${taken} of INTERNAL: ${name} has it, too; name it otherwise`);
   }
+}
+
+/** Throws where a shortened name is one that the package's types promise: applications would not find it. */
+function checkPublic() {
+  const types = (name) => readFileSync(resolve(dist, `${name}.d.ts`), "utf8");
+  const declaring = [...types("exports").matchAll(/ from "\.\/(\w+)\.js"/g)].map(
+    ([, name]) => name,
+  );
+  const members = declaring.flatMap((name) => {
+    const bare = types(name).replaceAll(/\/\*.*?\*\//gs, "");
+    return [...bare.matchAll(DECLARED_MEMBER)].map(([, member]) => member);
+  });
+  for (const known of ["publish", "data", "cancel", "retryable"])
+    if (!members.includes(known)) throw new Error(`${known} was not found among what is public`);
+  const taken = INTERNAL.filter((member) => members.includes(member));
+  if (taken.length)
+    throw new Error(`${taken} of INTERNAL: the package's types have it; name it otherwise`);
 }
 
 /**
@@ -144,7 +162,7 @@ const INTERNAL = [
   ),
   ...words("release succeed unsettled upto"),
   ...words(
-    "consume consumer ended give signIn listen members orphan owner places read refused report session",
+    "consume consumer ended give signIn listen members orphan owner places read report session unsendable",
   ),
   ...words("settled settledBytes settledMessages choices closed emit home leave"),
   ...words(
@@ -157,6 +175,8 @@ function words(text) {
   return text.split(" ");
 }
 
+/** In a file of types: what an interface, a class or a type of objects has. */
+const DECLARED_MEMBER = /(?:^|[{;])\s*(?:(?:static|readonly|get|set) )*([\w$]+)\??(?=[:(<])/gm;
 /** Of those that hold more than one method. */
 const LINE_CHARACTERS = 500;
 /** Before a function, a method, or what may hold some. */

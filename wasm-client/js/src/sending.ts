@@ -107,7 +107,7 @@ export class Sending {
   }
 
   /** The hub takes none for the topic of a route. */
-  refused(number: number, code: ErrorCode, retryable: boolean): void {
+  unsendable(number: number, code: ErrorCode, retryable: boolean): void {
     const topic = this.#routes.get(number)?.topic ?? "";
     for (const route of this.#topics.get(topic) ?? []) this.#tell(route, code, retryable);
   }

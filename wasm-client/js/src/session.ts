@@ -194,7 +194,7 @@ export class Session implements Guest {
           this.#settle(rows, row);
           break;
         case Kind.Unsendable:
-          this.sending.refused(rows.upper(row, 0), ...readings.refusalOf(rows, row));
+          this.sending.unsendable(rows.upper(row, 0), ...readings.refusalOf(rows, row));
           break;
         case Kind.Said:
           this.#sentences.set(codeOf(rows.lower(row, 1)), readings.textOf(rows, row, frame));
