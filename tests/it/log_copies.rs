@@ -260,6 +260,8 @@ fn a_line_that_is_wrong_is_named_those_before_it_are_stored_and_it_goes_on_behin
     let one = |n: usize| format!("{{\"topic\":\"t\",\"text\":\"{n}\"}}\n");
     let good: String = (0..5_000).map(one).collect();
     let all = |wrong: &str| format!("{good}{wrong}\n{}", one(5_000));
+    let of_sender = |name: &str| format!(r#"{{"topic":"t","text":"x","sender":"{name}"}}"#);
+    let large = format!(r#"{{"topic":"t","text":"{}"}}"#, "x".repeat((256 << 10) + 1));
     for (wrong, says) in [
         ("nonsense", "it is no JSON object"),
         (r#"{"topic":"t","text":"x","kee":1}"#, "unknown field `kee`"),
@@ -269,6 +271,9 @@ fn a_line_that_is_wrong_is_named_those_before_it_are_stored_and_it_goes_on_behin
         (r#"{"topic":"t","text":"x","headers":{"A":"b"}}"#, "a header's name"),
         (r#"{"topic":"t","text":"x","published_at":9000000000000}"#, "has not come yet"),
         ("", "it is no JSON object"),
+        (&of_sender(&"s".repeat(256)), "its sender is more than 255 bytes"),
+        (&of_sender(r"a\nb"), "or has control characters"),
+        (&large, "its payload has 262145 bytes, and 262144 are taken (--message-bytes-max)"),
     ] {
         let stored = export_or_none(&folder).len();
         let output = import(&["--skip", &stored.to_string()], &all(wrong));
@@ -281,6 +286,9 @@ fn a_line_that_is_wrong_is_named_those_before_it_are_stored_and_it_goes_on_behin
     let texts = export_or_none(&folder);
     let expected: Vec<_> = (0..5_000).chain([7, 5_000]).map(|n| n.to_string()).collect();
     assert_eq!(texts, expected);
+    // A hub may take more.
+    succeed(&import(&["--message-bytes-max", "262145"], &large));
+    assert_eq!(export_or_none(&folder).pop().map(|text| text.len()), Some(262_145));
 }
 
 /// The texts of all messages; none where there is no log yet.

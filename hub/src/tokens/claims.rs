@@ -190,7 +190,7 @@ fn wrong(path: &str) -> BadToken {
 pub const RIGHTS: [&str; 8] =
     ["publish", "subscribe", "history", "presence", "consume", "request", "respond", "manage"];
 /// Bytes of a subject, which stands in each of its messages.
-const SUBJECT_BYTES_MAX: usize = 255;
+pub const SUBJECT_BYTES_MAX: usize = 255;
 /// Names and patterns of a token: each question may look at all of them.
 pub const ALLOWANCES_MAX: usize = 64;
 /// A token that is good for longer is told to be good for so long: ten years.

@@ -9,7 +9,9 @@ use clap::Args;
 use tidewire_hub::disk::opening::{OpenError, Opening, Sizes};
 use tidewire_hub::disk::store::{AppendError, Store};
 use tidewire_hub::report::report;
+use tidewire_hub::tokens::claims::SUBJECT_BYTES_MAX;
 use tidewire_hub_core::frames::{self, BODY_BYTES_MAX};
+use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::rows::State;
 use tidewire_hub_core::log::rows::importing::Importing;
 use tidewire_hub_core::log::rows::writing::Scribe;
@@ -23,6 +25,7 @@ use crate::command::lines::counted;
 use crate::command::log::{Directory, carried};
 use crate::command::moment::moment;
 use crate::command::naming::bad_topic;
+use crate::command::number::count;
 use crate::command::place::now_ms;
 use crate::command::printing::pipe_closed;
 
@@ -35,6 +38,10 @@ pub(crate) struct Import {
     /// Pass over so many lines at the beginning, which an earlier import has stored
     #[arg(long, value_name = "N", default_value = "0")]
     skip: u64,
+    /// Take payloads of up to so many bytes: as many as `limits.message_bytes_max` of the hub that will serve them
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = count,
+        default_value_t = Limits::default().message_bytes_max as u64)]
+    message_bytes_max: u64,
 }
 
 /// A log that takes messages, commit by commit.
@@ -46,6 +53,8 @@ struct Log {
     frame: Vec<u8>,
     /// Lines that are stored, those that were passed over among them.
     stored: u64,
+    /// Bytes of a payload.
+    message_bytes_max: usize,
     done: Done,
 }
 
@@ -121,7 +130,11 @@ impl Log {
         let state = State { secret: found.state.map_or(state.secret, |state| state.secret), ..state };
         let store = opening.start().map_err(refused)?;
         let (begins, done) = (Some((state, losses)), Done::default());
-        Ok(Self { store, importing, begins, frame: Vec::new(), stored: import.skip, done })
+        let message_bytes_max = usize::try_from(import.message_bytes_max).unwrap_or(usize::MAX);
+        // With its topic's row, and what a commit begins with.
+        let message_bytes_max = message_bytes_max.min(BODY_BYTES_MAX / 2);
+        let frame = Vec::new();
+        Ok(Self { store, importing, begins, frame, stored: import.skip, message_bytes_max, done })
     }
 
     /// Stores all lines, or all before the first that is wrong.
@@ -141,7 +154,7 @@ impl Log {
             if number <= self.stored {
                 continue;
             }
-            match message(&text) {
+            match message(&text, self.message_bytes_max) {
                 Ok((topic, line)) => {
                     gathered.bytes += text.len();
                     gathered.lines.push((topic, line));
@@ -185,7 +198,7 @@ impl Log {
 }
 
 /// A line as a message; or what is wrong with it.
-fn message(text: &[u8]) -> Result<(TopicName, Line<'static>), String> {
+fn message(text: &[u8], bytes_max: usize) -> Result<(TopicName, Line<'static>), String> {
     let text = std::str::from_utf8(text).map_err(|error| format!("it is no UTF-8 text: {error}"))?;
     let line = take_line(text.trim_end()).map_err(|error| error.to_string())?;
     let topic = TopicName::parse(&line.topic).map_err(|_| bad_topic(&line.topic))?;
@@ -193,12 +206,14 @@ fn message(text: &[u8]) -> Result<(TopicName, Line<'static>), String> {
         return Err(format!("{}: topics whose names begin with `$` are the hub's own", line.topic));
     }
     line.attributes.check().map_err(|error| error.to_string())?;
-    // With its topic's row, and what a commit begins with.
-    if line.payload.len() > BODY_BYTES_MAX / 2 {
+    let sender = line.sender.as_deref().unwrap_or_default();
+    if sender.len() > SUBJECT_BYTES_MAX || sender.contains(char::is_control) {
+        return Err(format!("its sender is more than {SUBJECT_BYTES_MAX} bytes, or has control characters"));
+    }
+    if line.payload.len() > bytes_max {
         return Err(format!(
-            "its payload has {} bytes, and a log takes {}",
+            "its payload has {} bytes, and {bytes_max} are taken (--message-bytes-max)",
             line.payload.len(),
-            BODY_BYTES_MAX / 2
         ));
     }
     match line.published_at_ms {
@@ -276,6 +291,9 @@ The lines come on the standard input: objects with `topic`, and one of `data`, `
 binary or cbor). `published_at`, `sender`, `key`, `headers`, `ttl_ms`, `remove` and `maybe_duplicate` may be there; `offset`,
 `epoch` and `tag` are passed over. Messages go behind what the log has, in the order of the lines and under offsets of its own, and
 keep their times, unless the log has later ones already. Whoever is subscribed gets them as new ones.
+
+A key, headers and a sender have the bounds that a hub has for them, and a payload has 256 KiB at most, or what
+--message-bytes-max says: a hub with less for its messages serves what is larger all the same, beyond what it reckons with.
 
 What is stored is stored in commits of up to 4,096 lines, whole or not at all. A line that is wrong is named, and those before it
 are stored; --skip passes over these when it is run again. If it was killed, `tidewire log stats` says up to which offset
