@@ -298,29 +298,52 @@ fn export_or_none(folder: &Folder) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(text).collect()
 }
 
-/// Killed at whatever moment, a part that is whole commits is stored, and the offsets say how many lines that is.
+/// Killed at whatever moment, a part that is whole commits is stored, and what was told says how many lines that is: also of an
+/// import that went on where another one was killed.
 #[test]
 fn an_import_that_is_killed_leaves_whole_commits_and_the_rest_is_added() {
     let folder = imported("{\"topic\":\"t\",\"text\":\"before\"}");
     let lines: String = (0..40_000).map(|n| format!("{{\"topic\":\"t\",\"text\":\"{n}\"}}\n")).collect();
-    let mut command = tidewire("log");
-    command.args(["import", "--data-dir", folder.path()]).stdin(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = command.spawn().unwrap();
-    let mut told = String::new();
-    BufReader::new(process.stderr.take().unwrap()).read_line(&mut told).unwrap();
-    assert!(told.contains("the first line becomes offset 2"), "{told}");
-    let mut input = process.stdin.take().unwrap();
-    input.write_all(&lines.as_bytes()[..lines.len() / 2]).unwrap();
-    process.kill().unwrap();
-    process.wait().unwrap();
-    let stats = succeed(&log(folder.path(), &["stats"], b""));
-    let upto = stats.lines().find_map(|line| line.strip_prefix("offsets: up to ")).unwrap();
-    let stored = upto.parse::<u64>().unwrap() - 1;
-    assert!(stored.is_multiple_of(4_096) && stored < 40_000, "{stored}");
-    succeed(&log(folder.path(), &["import", "--skip", &stored.to_string()], lines.as_bytes()));
+    let mut skip = 0;
+    for part in [lines.len() / 2, lines.len() / 4 * 3] {
+        let first = format!("line {} becomes offset {}. ", skip + 1, skip + 2);
+        let less = killed_in_import(&folder, skip, &lines.as_bytes()[..part], &first);
+        let stats = succeed(&log(folder.path(), &["stats"], b""));
+        let upto = stats.lines().find_map(|line| line.strip_prefix("offsets: up to ")).unwrap();
+        let stored = upto.parse::<u64>().unwrap() - less;
+        assert!((stored - skip).is_multiple_of(4_096) && stored < 40_000, "{stored}");
+        skip = stored;
+    }
+    succeed(&log(folder.path(), &["import", "--skip", &skip.to_string()], lines.as_bytes()));
     let expected: Vec<_> =
         std::iter::once("before".to_owned()).chain((0..40_000).map(|n| n.to_string())).collect();
     assert_eq!(export_or_none(&folder), expected);
+}
+
+/// Imports until these bytes are written, and is killed. Returns what is to be taken from the offset that `stats` says.
+fn killed_in_import(folder: &Folder, skip: u64, lines: &[u8], says: &str) -> u64 {
+    let mut command = tidewire("log");
+    command.args(["import", "--data-dir", folder.path(), "--skip", &skip.to_string()]);
+    let mut process = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = String::new();
+    BufReader::new(process.stderr.take().unwrap()).read_line(&mut told).unwrap();
+    assert!(told.contains(says), "{says}: {told}");
+    process.stdin.take().unwrap().write_all(lines).unwrap();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    told.trim_end().rsplit_once(", less ").unwrap().1.parse().unwrap()
+}
+
+/// Lines that are passed over need not be of this log.
+#[test]
+fn what_to_skip_is_right_where_more_is_passed_over_than_the_log_has() {
+    let folder = Folder::new();
+    let told = log(folder.path(), &["import", "--skip", "2"], LINES.as_bytes()).stderr;
+    let told = String::from_utf8(told).unwrap();
+    assert!(
+        told.contains("line 3 becomes offset 1. ") && told.ends_with("are stored, and 2 more\n"),
+        "{told}"
+    );
 }
 
 #[test]

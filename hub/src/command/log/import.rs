@@ -88,9 +88,11 @@ impl Import {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let mut log = Log::open(&self)?;
         let before = log.importing.last();
+        let rest = rest_after(before, self.skip);
         report(format_args!(
-            "the log ends at offset {}: the first line becomes offset {}",
+            "the log ends at offset {}: line {} becomes offset {}. If this is killed, --skip then {rest}",
             before.0,
+            self.skip + 1,
             before.0 + 1
         ));
         let mut input = BufReader::with_capacity(INPUT_BYTES, io::stdin().lock());
@@ -101,7 +103,7 @@ impl Import {
         io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed)?;
         match ended {
             Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(stop) => Err(stop.failure(log.stored, before).into()),
+            Err(stop) => Err(stop.failure(log.stored, &rest).into()),
         }
     }
 }
@@ -257,7 +259,7 @@ impl Done {
 }
 
 impl Stop {
-    fn failure(self, stored: u64, before: Offset) -> Failure {
+    fn failure(self, stored: u64, rest: &str) -> Failure {
         let stored = format!("stored: {}; go on with --skip {stored}", counted(stored));
         match self {
             Self::Line(number, why) => Failure::Input(format!("line {number}: {why}; {stored}")),
@@ -268,12 +270,18 @@ impl Stop {
                 Failure::Unreadable(format!("{error}; {stored}"))
             }
             Self::Disk(error @ (AppendError::Failed(_) | AppendError::Stopped)) => {
-                Failure::Unreadable(format!(
-                    "{error}. How much is stored `tidewire log stats` says: each line takes an offset, the first {}",
-                    before.0 + 1
-                ))
+                Failure::Unreadable(format!("{error}. Nobody knows how much is stored: --skip then {rest}"))
             }
         }
+    }
+}
+
+/// How many lines are stored by what `log stats` says, as each of them takes an offset.
+fn rest_after(before: Offset, skipped: u64) -> String {
+    let says = "the offset up to which `tidewire log stats` says that messages are stored";
+    match before.0.checked_sub(skipped) {
+        Some(others) => format!("{says}, less {others}"),
+        None => format!("{says}, and {} more", skipped - before.0),
     }
 }
 
@@ -296,8 +304,8 @@ A key, headers and a sender have the bounds that a hub has for them, and a paylo
 --message-bytes-max says: a hub with less for its messages serves what is larger all the same, beyond what it reckons with.
 
 What is stored is stored in commits of up to 4,096 lines, whole or not at all. A line that is wrong is named, and those before it
-are stored; --skip passes over these when it is run again. If it was killed, `tidewire log stats` says up to which offset
-lines were stored: each takes one.
+are stored; --skip passes over these when it is run again. If it was killed, skip the offset up to which `tidewire log stats` says
+that messages are stored, less what was told at the beginning: each line takes an offset, and others had theirs before.
 
 Exit codes:
   0  done
