@@ -237,6 +237,15 @@ fn what_history_and_sub_print_as_json_is_imported_as_what_it_was() {
     }
 }
 
+/// A removal is one there, too.
+#[test]
+fn a_dump_prints_of_messages_what_an_export_does_and_their_commits() {
+    let folder = imported(LINES);
+    let dumped = succeed(&log(folder.path(), &["dump"], b""));
+    assert_eq!(dumped.replace("{\"commit\":1,", "{"), export(&folder));
+    assert_eq!(dumped.matches("{\"commit\":1,").count(), LINES.lines().count());
+}
+
 #[test]
 fn what_has_outlived_its_time_is_not_exported_unless_it_removes_a_key() {
     let folder = imported(

@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
-use serde::Serialize;
 use tidewire_hub::report::report;
 use tidewire_hub_core::frames::scan::Frame;
+use tidewire_hub_core::log::rows::Row;
 use tidewire_hub_core::log::rows::reading::Rows;
-use tidewire_hub_core::log::rows::{MessageRow, Row};
-use tidewire_protocol::code::Content;
+use tidewire_protocol::json::line::put_line;
 use tidewire_protocol::name::{Pattern, TopicName};
 
 use crate::command::failure::Failure;
+use crate::command::log::carried::out as out_of;
 use crate::command::log::{Directory, EXIT_CODES};
 use crate::command::number::count;
 use crate::command::printing::finish;
@@ -33,24 +31,6 @@ pub(crate) struct Dump {
     /// Print from this commit on, as `log verify` and this print their numbers
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count, default_value = "1")]
     from_commit: u64,
-}
-
-/// A message as it is printed. The payload is one of `text` and `base64`.
-#[derive(Serialize)]
-struct Line<'a> {
-    commit: u64,
-    topic: &'a str,
-    offset: u64,
-    published_at_ms: u64,
-    content: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    sender: &'a str,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    maybe_duplicate: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    base64: Option<String>,
 }
 
 impl Dump {
@@ -79,6 +59,7 @@ impl Dump {
 fn print(frame: &Frame<'_>, pattern: Option<&Pattern>, out: &mut impl Write) -> io::Result<()> {
     // Each commit names the topics that it refers to; no name if it is not asked for.
     let mut names: BTreeMap<u64, Option<&str>> = BTreeMap::new();
+    let mut line = Vec::new();
     for row in Rows::new(frame.body) {
         match row {
             Ok(Row::Topic(row)) => {
@@ -88,7 +69,12 @@ fn print(frame: &Frame<'_>, pattern: Option<&Pattern>, out: &mut impl Write) -> 
             }
             Ok(Row::Message(row)) => {
                 if let Some(Some(topic)) = names.get(&row.topic) {
-                    serde_json::to_writer(&mut *out, &Line::new(frame.number.0, topic, &row))?;
+                    line.clear();
+                    put_line(out_of(topic, &row.record), &mut line).map_err(io::Error::other)?;
+                    // The commit stands before what the object begins with.
+                    let rest = line.strip_prefix(b"{").unwrap_or(&line);
+                    write!(out, "{{\"commit\":{},", frame.number)?;
+                    out.write_all(rest)?;
                     out.write_all(b"\n")?;
                 }
             }
@@ -97,26 +83,6 @@ fn print(frame: &Frame<'_>, pattern: Option<&Pattern>, out: &mut impl Write) -> 
         }
     }
     Ok(())
-}
-
-impl<'a> Line<'a> {
-    /// A payload that is no text goes as base64.
-    fn new(commit: u64, topic: &'a str, row: &MessageRow<'a>) -> Self {
-        let record = &row.record;
-        let is_text = matches!(record.content, Content::Json | Content::Text);
-        let text = std::str::from_utf8(record.payload).ok().filter(|_| is_text);
-        Self {
-            commit,
-            topic,
-            offset: record.offset.0,
-            published_at_ms: record.published_at.0,
-            content: record.content.name(),
-            sender: record.sender,
-            maybe_duplicate: record.maybe_duplicate,
-            text,
-            base64: text.is_none().then(|| BASE64.encode(record.payload)),
-        }
-    }
 }
 
 const OUTPUT_BYTES: usize = 64 << 10;
