@@ -149,7 +149,7 @@ fn which_tokens_were_revoked_is_copied_of_a_file_only() {
 }
 
 #[test]
-fn a_copy_of_what_is_damaged_holds_the_rest_and_costs_the_exit_code() {
+fn a_copy_or_export_of_what_is_damaged_holds_the_rest_and_costs_the_exit_code() {
     let folder = imported(LINES);
     succeed(&log(folder.path(), &["import"], br#"{"topic":"c","text":"later"}"#));
     let segment = PathBuf::from(folder.path()).join("segments/00000000000000000001.seg");
@@ -162,7 +162,10 @@ fn a_copy_of_what_is_damaged_holds_the_rest_and_costs_the_exit_code() {
     assert_eq!(backup.status.code(), Some(3));
     check_fails(&backup, "Segment 1 is damaged");
     assert_eq!(log(path(&copy), &["verify"], b"").status.code(), Some(1));
-    let told = succeed(&log(path(&copy), &["export"], b""));
+    let export = log(path(&copy), &["export"], b"");
+    assert_eq!(export.status.code(), Some(3));
+    check_fails(&export, "Segment 1 is damaged");
+    let told = String::from_utf8(export.stdout).unwrap();
     assert!(told.contains("later") && told.lines().count() == 1, "{told}");
 }
 

@@ -75,6 +75,8 @@ impl Directory {
     }
 }
 
+/// The exit code where all that is there was taken out, and something was missing before.
+const LACKS: u8 = 3;
 /// The exit codes of those that only print.
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -11,8 +11,8 @@ use tidewire_hub::disk::snapshot::Snapshot;
 use tidewire_hub::report::report;
 
 use crate::command::failure::Failure;
-use crate::command::log::Directory;
 use crate::command::log::counted::Counted;
+use crate::command::log::{Directory, LACKS};
 use crate::command::moment::moment;
 use crate::command::printing::pipe_closed;
 
@@ -79,9 +79,6 @@ fn failed(error: BackupError) -> anyhow::Error {
         | BackupError::Io { .. } => error.into(),
     }
 }
-
-/// The exit code where the copy is whole and what it was taken of was not.
-const LACKS: u8 = 3;
 
 const AFTER_HELP: &str = "\
 It is done once the copy is on the disk and was read back. One that was broken off has no META, and no hub starts with it.

@@ -13,9 +13,9 @@ use tidewire_protocol::json::line::put_line;
 use tidewire_protocol::name::{Pattern, TopicName};
 
 use crate::command::failure::Failure;
-use crate::command::log::Directory;
 use crate::command::log::carried::out as out_of;
 use crate::command::log::counted::Counted;
+use crate::command::log::{Directory, LACKS};
 use crate::command::naming::bad_selector;
 use crate::command::number::count;
 use crate::command::place::{Since, now_ms};
@@ -59,15 +59,16 @@ impl Export {
         snapshot.scan(|_, frame| counted.see(&frame))?;
         counted.forget();
         let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
-        let mut printed = Ok(());
+        let (mut printed, mut is_read) = (Ok(()), true);
         let found = snapshot.scan(|_, frame| {
             if printed.is_ok() {
-                printed = print(&frame, &counted, &asked, &mut out);
+                let of_frame = print(&frame, &counted, &asked, &mut out);
+                printed = of_frame.map(|is_whole| is_read &= is_whole);
             }
         })?;
         finish(printed.map_err(Into::into), &mut out)?;
         found.to_string().lines().skip(1).for_each(report);
-        Ok(ExitCode::SUCCESS)
+        Ok(if found.is_whole() && is_read { ExitCode::SUCCESS } else { ExitCode::from(LACKS) })
     }
 
     fn patterns(&self) -> Result<Vec<Pattern>, Failure> {
@@ -79,9 +80,10 @@ impl Export {
     }
 }
 
-/// Prints the messages of a commit that are kept. What cannot be read is told, and what stands before it printed.
-fn print(frame: &Frame<'_>, counted: &Counted, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
-    let mut line = Vec::new();
+/// Prints the messages of a commit that are kept, and says whether all was read. What cannot be is told, and what stands before
+/// it printed.
+fn print(frame: &Frame<'_>, counted: &Counted, asked: &Asked, out: &mut impl Write) -> io::Result<bool> {
+    let (mut line, mut is_whole) = (Vec::new(), true);
     for row in Rows::new(frame.body) {
         match row {
             Ok(Row::Message(row)) => {
@@ -94,10 +96,13 @@ fn print(frame: &Frame<'_>, counted: &Counted, asked: &Asked, out: &mut impl Wri
                 }
             }
             Ok(_) => {}
-            Err(error) => report(format_args!("commit {}: {error}", frame.number)),
+            Err(error) => {
+                report(format_args!("commit {}: {error}", frame.number));
+                is_whole = false;
+            }
         }
     }
-    Ok(())
+    Ok(is_whole)
 }
 
 impl Asked {
@@ -128,6 +133,7 @@ that does not fit on a line as it was published goes as `base64`. What a topic's
 may be among them, and of a topic that keeps the latest of each key earlier ones.
 
 Exit codes:
-  0  done; what is missing is told on standard error
+  0  done
   1  anything not named here
-  2  wrong arguments, no directory of a log, or none that may be read";
+  2  wrong arguments, no directory of a log, or none that may be read
+  3  done, but something was missing before, as the lines on standard error say";
