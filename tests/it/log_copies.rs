@@ -240,6 +240,17 @@ fn what_history_and_sub_print_as_json_is_imported_as_what_it_was() {
     }
 }
 
+#[test]
+fn what_messages_have_besides_counts() {
+    let text = r#"{"topic":"plain","text":"12345","sender":"me"}"#;
+    let key = "k".repeat(200);
+    let folder = imported(&format!("{text}\n{{\"topic\":\"map\",\"text\":\"1\",\"key\":\"{key}\"}}\n"));
+    let told = succeed(&log(folder.path(), &["stats", "--top", "1"], b""));
+    // The key has its number, its kind and its length before it.
+    assert!(told.contains("messages that are kept: 2, with 211 bytes\n"), "{told}");
+    assert!(told.contains("  map: 1 messages, 204 bytes\n"), "{told}");
+}
+
 /// A removal is one there, too.
 #[test]
 fn a_dump_prints_of_messages_what_an_export_does_and_their_commits() {

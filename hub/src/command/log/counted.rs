@@ -110,7 +110,7 @@ impl Counted {
                 && let Some(topic) = self.topics.get_mut(&topic).filter(|topic| record.offset > topic.gone)
             {
                 topic.messages += 1;
-                topic.bytes += (record.payload.len() + record.sender.len()) as u64;
+                topic.bytes += (record.len() + record.sender.len()) as u64;
             }
         }
     }
