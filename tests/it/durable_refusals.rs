@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::command_line::check_fails;
-use crate::support::hub::tidewire;
+use crate::command_line::{check_fails, succeed};
+use crate::support::hub::{Hub, tidewire};
 use crate::support::kept::Kept;
 use crate::support::page::Folder;
 
@@ -51,6 +51,18 @@ fn a_directory_with_something_else_in_it_is_left_alone() {
     folder.write("thesis.tex", "the only copy");
     check_before(&folder.0, "holds other files and no META, so it is not the directory of a log");
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+}
+
+#[test]
+fn what_a_start_that_was_broken_off_has_left_is_in_nobodys_way() {
+    let folder = Folder::new();
+    folder.write("LOCK", "");
+    folder.write("META.new", "unfin");
+    let mut check = tidewire("check");
+    check.args(["--config", "/dev/null", "--data-dir"]).arg(&folder.0);
+    succeed(&check.output().unwrap());
+    let hub = Hub::start(&["--dev", "--data-dir", folder.0.to_str().unwrap()], &[]);
+    assert!(hub.get("/readyz").starts_with("HTTP/1.1 200 "));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! `tidewire check`: reads a configuration as `serve` would, and says what is wrong with it, or what it means.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use tidewire_hub::config::{Config, Flags};
 use tidewire_hub::disk::looking::Looking;
-use tidewire_hub::disk::opening::OpenError;
+use tidewire_hub::disk::opening::{OpenError, is_free};
 use tidewire_hub::tokens::remembered::Remembered;
 
 use crate::command::config_file::ConfigFile;
@@ -50,22 +49,12 @@ fn look_into(directory: &Path) -> anyhow::Result<()> {
     match Looking::at(directory) {
         // The hub that has it could begin with it.
         Ok(_) | Err(OpenError::InUse(_)) => {}
-        Err(OpenError::NoLog(_)) if is_empty(directory)? => return Ok(()),
+        Err(OpenError::NoLog(_)) if is_free(directory)? => return Ok(()),
         Err(OpenError::NoLog(directory)) => return Err(OpenError::NotOurs(directory).into()),
         Err(error) => return Err(error.into()),
     }
     Remembered::open(directory)?;
     Ok(())
-}
-
-/// Whether nothing is there but what a file system has of its own.
-fn is_empty(directory: &Path) -> io::Result<bool> {
-    let mut entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(error),
-    };
-    Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found")))
 }
 
 fn say(config: &Config) -> io::Result<()> {

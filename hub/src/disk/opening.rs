@@ -1,6 +1,7 @@
 //! Opens a directory, reads all of it once, and starts it. Until it is started nothing in it is changed, but that an empty one
 //! gets its `META`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -110,7 +111,7 @@ impl Opening {
         let refused = |error| refusal(directory, error);
         drive.make_folder(directory).map_err(refused)?;
         let path = directory.join(META);
-        if !path.exists() && !is_free(directory).map_err(refused)? {
+        if !path.exists() && !is_free(directory)? {
             return Err(OpenError::NotOurs(directory.to_owned()));
         }
         let lock = take_lock(&drive, directory)?;
@@ -274,12 +275,21 @@ fn identify(drive: &Drive, directory: &Path, path: &Path) -> Result<DirectoryId,
     }
 }
 
-/// Whether nothing is there but what an opening that did not come to its end has left, and what a file system has of its own.
-fn is_free(directory: &Path) -> io::Result<bool> {
+/// Whether a log may begin there: nothing is there but what an opening that did not come to its end has left, and what a file
+/// system has of its own, or not even the directory.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn is_free(directory: &Path) -> Result<bool, OpenError> {
     let unfinished = drive::new_name(Path::new(META));
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        if name != LOCK && name != unfinished.as_os_str() && name != "lost+found" {
+    let is_ours = |name: &OsStr| name == LOCK || name == unfinished.as_os_str() || name == "lost+found";
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(refusal(directory, error)),
+    };
+    for entry in entries {
+        if !is_ours(&entry.map_err(|error| refusal(directory, error))?.file_name()) {
             return Ok(false);
         }
     }
