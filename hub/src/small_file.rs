@@ -9,8 +9,31 @@ use std::path::Path;
 /// # Errors
 /// What the system says, or that it is too much.
 pub fn content(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    read(File::open(path)?, bytes_max)
+}
+
+/// The same of what the hub keeps itself: of a pipe in its place nothing might ever come.
+///
+/// # Errors
+/// What the system says, or that it is too much, or no file.
+pub fn kept(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is a pipe, a directory or the like, and no file"));
+    }
+    read(file, bytes_max)
+}
+
+fn read(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(path)?.take(bytes_max + 1).read_to_end(&mut content)?;
+    file.take(bytes_max + 1).read_to_end(&mut content)?;
     if content.len() as u64 > bytes_max {
         return Err(io::Error::other(format!("it has more than {bytes_max} bytes")));
     }

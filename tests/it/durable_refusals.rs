@@ -65,6 +65,20 @@ fn what_a_start_that_was_broken_off_has_left_is_in_nobodys_way() {
     assert!(hub.get("/readyz").starts_with("HTTP/1.1 200 "));
 }
 
+/// Nothing ever comes of a pipe, and nobody is told why the hub does not start.
+#[test]
+fn a_pipe_in_the_place_of_what_was_revoked_keeps_no_start_waiting() {
+    let mut kept = Kept::start();
+    kept.stop();
+    let revoked = kept.directory().join("REVOKED");
+    let _ = fs::remove_file(&revoked);
+    assert!(Command::new("mkfifo").arg(&revoked).status().unwrap().success());
+    check_before(
+        kept.directory(),
+        "REVOKED cannot be read (it is a pipe, a directory or the like, and no file)",
+    );
+}
+
 #[test]
 fn a_directory_of_a_later_release_and_one_that_is_damaged_are_told_apart() {
     let mut kept = Kept::start();

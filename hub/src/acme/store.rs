@@ -53,7 +53,7 @@ impl Store {
 
     /// What was kept of tries, if there is something.
     pub fn tries(&self) -> Vec<u8> {
-        small_file::content(&self.tried(), ACCOUNT_BYTES_MAX).unwrap_or_default()
+        small_file::kept(&self.tried(), ACCOUNT_BYTES_MAX).unwrap_or_default()
     }
 
     /// Keeps it, for a hub that is started again and again.
@@ -73,7 +73,7 @@ impl Store {
     /// # Errors
     /// What the system says.
     pub fn read_account(&self) -> io::Result<Option<Vec<u8>>> {
-        match small_file::content(&self.account(), ACCOUNT_BYTES_MAX) {
+        match small_file::kept(&self.account(), ACCOUNT_BYTES_MAX) {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

@@ -53,7 +53,7 @@ impl Remembered {
     /// [`Unreadable`] names the file.
     pub fn open(directory: &Path) -> Result<Self, Unreadable> {
         let path = directory.join(REVOKED);
-        let kept = match small_file::content(&path, BYTES_MAX) {
+        let kept = match small_file::kept(&path, BYTES_MAX) {
             Ok(content) => parse(&content),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
             Err(error) => Err(error.to_string()),
