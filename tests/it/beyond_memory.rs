@@ -58,6 +58,12 @@ async fn check_heard(mut subscription: Subscription<Message>, times: u64) {
     }
 }
 
+/// Reads of the disk are more than at the last time, as what is asked for is not in memory.
+fn check_read(kept: &mut Kept, reads: &mut u64) {
+    let before = std::mem::replace(reads, kept.hub().metric("tidewire_reads_total"));
+    assert!(*reads > before, "nothing was read from the disk: {reads} reads");
+}
+
 /// A page of the oldest, and one of the newest.
 fn check_pages(kept: &mut Kept) {
     let mut http = Http::to(kept.hub().address);
@@ -75,12 +81,21 @@ async fn what_does_not_fit_into_memory_is_read_from_the_disk() {
     let mut kept = Kept::start_with(CONFIG);
     let client = Client::connect(&kept.hub().url(), Options::default()).unwrap();
     fill(&client, "big.1").await;
-    check_heard(subscribe(&client, "big.1"), 1).await;
+    let mut reads = 0;
+    assert_eq!(kept.hub().metric("tidewire_reads_total"), reads);
     check_pages(&mut kept);
+    check_read(&mut kept, &mut reads);
+    check_heard(subscribe(&client, "big.1"), 1).await;
+    check_read(&mut kept, &mut reads);
     fill(&client, "big.2").await;
     check_heard(subscribe(&client, "big.*"), 2).await;
+    check_read(&mut kept, &mut reads);
     kept.kill_and_restart();
+    reads = 0;
     check_pages(&mut kept);
+    check_read(&mut kept, &mut reads);
     check_heard(subscribe(&client, "big.1"), 1).await;
+    check_read(&mut kept, &mut reads);
     check_heard(subscribe(&client, "big.*"), 2).await;
+    check_read(&mut kept, &mut reads);
 }

@@ -79,6 +79,7 @@ impl Measures {
             commits,
             commit_bytes,
             commit_micros,
+            reads,
             failed_reads,
             disk_bytes,
             free_bytes,
@@ -87,6 +88,8 @@ impl Measures {
         self.counter("commit_bytes_total", "Bytes of these commits.", commit_bytes);
         let help = "Microseconds that writing and syncing them took.";
         self.counter("commit_microseconds_total", help, commit_micros);
+        let help = "Reads of history that memory does not hold, of the data directory.";
+        self.counter("reads_total", help, reads);
         let help =
             "Reads of history for which the data directory's disk failed, so that they are tried again.";
         self.counter("failed_reads_total", help, failed_reads);

@@ -78,7 +78,9 @@ pub struct Measured {
     pub commit_bytes: u64,
     /// Microseconds that storing them took.
     pub commit_micros: u64,
-    /// Reads of history that the disk refused.
+    /// Reads of history.
+    pub reads: u64,
+    /// Those that the disk refused.
     pub failed_reads: u64,
     /// Bytes of all its files, with room that was taken ahead.
     pub disk_bytes: u64,
@@ -175,6 +177,7 @@ fn find_one(
     warned_at: &mut Option<Millis>,
 ) -> bool {
     let Some(mut fetching) = topics.reads().next_fetch() else { return false };
+    storing.reads.fetch_add(1, Ordering::Relaxed);
     if let Err(error) = finder.find(&mut fetching.fetch) {
         storing.failed_reads.fetch_add(1, Ordering::Relaxed);
         if warned_at.is_none_or(|at| now.since(at) >= WARNED_FOR_MS) {
@@ -208,8 +211,9 @@ impl Storage {
 
     /// What operators are told. Asks the system for files: not for a thread of the runtime.
     pub fn measure(&self) -> Measured {
-        let Storing { has_failed, is_full, commits, commit_bytes, commit_micros, failed_reads, .. } =
-            &*self.state;
+        let Storing {
+            has_failed, is_full, commits, commit_bytes, commit_micros, reads, failed_reads, ..
+        } = &*self.state;
         let segments = self.files.segments().unwrap_or_default();
         Measured {
             has_failed: has_failed.load(Ordering::Relaxed),
@@ -217,6 +221,7 @@ impl Storage {
             commits: commits.load(Ordering::Relaxed),
             commit_bytes: commit_bytes.load(Ordering::Relaxed),
             commit_micros: commit_micros.load(Ordering::Relaxed),
+            reads: reads.load(Ordering::Relaxed),
             failed_reads: failed_reads.load(Ordering::Relaxed),
             disk_bytes: segments.iter().map(|segment| segment.bytes).sum(),
             free_bytes: self.files.free_bytes().ok().flatten().unwrap_or(0),

@@ -15,7 +15,9 @@ pub(super) struct Storing {
     pub(super) commits: AtomicU64,
     pub(super) commit_bytes: AtomicU64,
     pub(super) commit_micros: AtomicU64,
-    /// Reads that the disk refused.
+    /// Reads of history.
+    pub(super) reads: AtomicU64,
+    /// Those that the disk refused.
     pub(super) failed_reads: AtomicU64,
     /// Whoever waits for it to end in good order.
     pub(super) closing: Mutex<Option<oneshot::Sender<()>>>,
