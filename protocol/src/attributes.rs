@@ -356,11 +356,14 @@ mod tests {
     #[test]
     fn unread_they_are_the_same() {
         let headers = Headers::of([("a", "1")]);
-        let attributes = Attributes { key: "k".into(), headers: headers.clone(), ttl_ms: 300, remove: true };
+        let attributes = Attributes { key: "k".into(), headers, ttl_ms: 300, remove: true };
         let mut fields = alloc::vec![2, 7];
         attributes.put(&mut fields);
-        let unread = Unread::take(&fields);
-        assert_eq!(unread, Unread { key: b"k", headers: headers.as_bytes(), ttl_ms: 300, remove: true });
+        // One that is added here is to be known there.
+        let Attributes { key, headers, ttl_ms, remove } = &attributes;
+        let (key, headers) = (key.as_bytes(), headers.as_bytes());
+        let expected = Unread { key, headers, ttl_ms: *ttl_ms, remove: *remove };
+        assert_eq!(Unread::take(&fields), expected);
         assert_eq!(Unread::take(&fields[..5]), Unread { key: b"k", ..Unread::default() });
     }
 
