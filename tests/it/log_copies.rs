@@ -122,7 +122,10 @@ fn a_copy_goes_where_nothing_is_and_one_that_was_broken_off_is_none() {
     check_exit(&backup(&copy), 2, "broken off");
     let serve = tidewire("serve").args(["--dev", "--data-dir", path(&copy)]).output().unwrap();
     check_fails(&serve, "holds other files and no META");
-    check_exit(&backup(&copies.0.join("new/copy/segments/00000000000000000001.seg")), 2, "is not empty");
+    let file = copy.join("segments/00000000000000000001.seg");
+    for to in [file.clone(), file.join("copy")] {
+        check_exit(&backup(&to), 2, "is no directory, or lies in what is none");
+    }
 }
 
 /// Of a pipe nothing comes, and a link may lead anywhere.

@@ -42,6 +42,9 @@ pub enum BackupError {
     /// Something is where the copy is to be.
     #[error("{} is not empty: name an empty directory, or one that is not there yet", .0.display())]
     NotEmpty(PathBuf),
+    /// A file is where the copy, or a directory that it lies in, is to be.
+    #[error("{} is no directory, or lies in what is none: name an empty one, or one that is not there yet", .0.display())]
+    NoDirectory(PathBuf),
     /// A copy was begun there, and did not come to its end.
     #[error(
         "{} holds a copy that was broken off, which nobody can use: remove it, or name another directory", .0.display()
@@ -271,7 +274,8 @@ fn check_empty(to: &Path) -> io::Result<()> {
 fn refusal(path: &Path, source: io::Error) -> BackupError {
     let path = path.to_owned();
     match source.kind() {
-        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+        io::ErrorKind::NotADirectory => BackupError::NoDirectory(path),
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
             let is_ours = path.join(SEGMENTS).is_dir() && !path.join(META).exists();
             if is_ours { BackupError::BrokenOff(path) } else { BackupError::NotEmpty(path) }
         }

@@ -69,6 +69,7 @@ fn failed(error: BackupError) -> anyhow::Error {
         BackupError::Source(error) => Failure::Input(error.to_string()).into(),
         BackupError::NoFile(_)
         | BackupError::NotEmpty(_)
+        | BackupError::NoDirectory(_)
         | BackupError::BrokenOff(_)
         | BackupError::Inside { .. }
         | BackupError::NoPermission(_)
