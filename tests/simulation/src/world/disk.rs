@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
+use std::sync::OnceLock;
 
 use tidewire_hub_core::frames::scan::{Item, Scan};
 use tidewire_hub_core::frames::{
@@ -11,6 +12,7 @@ use tidewire_hub_core::frames::{
 };
 use tidewire_hub_core::log::rows::Row;
 use tidewire_hub_core::log::rows::reading::Rows;
+use tidewire_hub_core::log::rows::tidying::tidy;
 use tidewire_hub_core::mutant::{Mutant, active};
 use tidewire_hub_core::names::directory::TopicRule;
 use tidewire_hub_core::reading::fetch::Fetch;
@@ -51,6 +53,8 @@ struct Segment {
     reach: BTreeMap<String, u64>,
     /// The lowest and the highest offset of all.
     span: Option<(u64, u64)>,
+    /// Its commits with their messages only, once somebody has read it as it stands.
+    messages: OnceLock<Vec<Vec<u8>>>,
 }
 
 /// The last commit that was answered, as the file says that, and as the disk has it for sure.
@@ -159,6 +163,7 @@ impl Disk {
             && let Some(segment) = self.segments.get_mut(&number)
         {
             segment.bytes.truncate(from);
+            segment.messages.take();
         }
         found.losses.extend(loss(last, self.head.said.next()));
         self.start(last);
@@ -211,6 +216,7 @@ impl Disk {
     pub fn write(&mut self, bytes: &[u8]) {
         if let Some(newest) = self.segments.get_mut(&self.newest) {
             newest.bytes.extend_from_slice(bytes);
+            newest.messages.take();
         }
     }
 
@@ -218,6 +224,7 @@ impl Disk {
     pub fn cut_back(&mut self) {
         if let Some(newest) = self.segments.get_mut(&self.newest) {
             newest.bytes.truncate(newest.synced);
+            newest.messages.take();
         }
     }
 
@@ -253,6 +260,7 @@ impl Disk {
         }
         self.head.said = CommitNumber(random.between(self.head.synced.0, self.head.said.0));
         for segment in self.segments.values_mut() {
+            segment.messages.take();
             let unsafe_bytes = segment.bytes.len() - segment.synced;
             let kept = segment.synced + random.below(unsafe_bytes as u64 + 1) as usize;
             match random.below(4) {
@@ -272,6 +280,7 @@ impl Disk {
     pub fn damage(&mut self, random: &mut Random) {
         let numbers: Vec<_> = self.segments.keys().copied().collect();
         let Some(segment) = self.segments.get_mut(random.pick(&numbers)) else { return };
+        segment.messages.take();
         let at = random.below(segment.synced as u64) as usize;
         let count = random.magnitude(1, 200) as usize;
         let until = (at + count).min(segment.synced);
@@ -300,12 +309,20 @@ impl Disk {
         if !self.may_have(segment, fetch) {
             return;
         }
-        let bytes = self.segments.get(&segment).map_or(&[][..], |segment| &segment.bytes);
-        for item in Scan::new(self.directory, segment, bytes, CommitNumber(0)) {
-            if let Item::Frame(frame) = item {
-                fetch.see(frame.body);
+        let Some(found) = self.segments.get(&segment) else { return };
+        let commits = found.messages.get_or_init(|| {
+            let mut commits = Vec::new();
+            for item in Scan::new(self.directory, segment, &found.bytes, CommitNumber(0)) {
+                let mut body = Vec::new();
+                if let Item::Frame(frame) = item
+                    && tidy(frame.body, &mut body, |_, _| true).is_ok()
+                {
+                    commits.push(body);
+                }
             }
-        }
+            commits
+        });
+        commits.iter().for_each(|body| fetch.see(body));
     }
 
     /// Segments that end before a commit from which on all that stands is told, and all of whose messages are gone.
