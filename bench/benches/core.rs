@@ -158,6 +158,7 @@ fn patterns(c: &mut Criterion) {
 
 fn tail(number: u64) -> Tail {
     let keep = Keep {
+        is_stored: false,
         count: u64::MAX,
         bytes: 16 << 20,
         age_ms: u64::MAX,
