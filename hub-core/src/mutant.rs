@@ -83,8 +83,6 @@ pub enum Mutant {
     AwayPassedOver,
     /// What a disk could not read is taken as not there.
     UnreadTakenAsGone,
-    /// What was told in commits of which one is lost is taken for all that stands.
-    LostTellingBelieved,
     /// What was not told anew is forgotten each time that a commit says so, and not once all are read.
     ForgottenAsRead,
     /// A block from which something went begins where it began before.
@@ -145,7 +143,6 @@ impl Mutant {
         Self::AwayToldAsGone,
         Self::AwayPassedOver,
         Self::UnreadTakenAsGone,
-        Self::LostTellingBelieved,
         Self::ForgottenAsRead,
         Self::ThinnedLeavesHole,
         Self::RemovalForgottenEarly,

@@ -197,6 +197,8 @@ impl World {
             if self.say_more() {
                 self.pass(CALM_MS);
             }
+            // Where the hub takes little at once, those who were told to come later come one by one.
+            while self.lands_more() {}
             self.check_calm();
             if self.oracle.violation().is_some() {
                 break;
@@ -273,11 +275,18 @@ impl World {
         self.after_step();
     }
 
+    /// The oracle hears what has become visible.
+    fn hear(&mut self) {
+        let disk = self.storing.as_ref().map(|storing| &storing.disk);
+        if let Some(hub) = &mut self.hub {
+            hub.listen(self.now, disk, &mut self.oracle);
+        }
+    }
+
     /// What every step may have left: mail for shards, bytes on links, messages for the oracle.
     fn after_step(&mut self) {
+        self.hear();
         let Some(hub) = &mut self.hub else { return };
-        let disk = self.storing.as_ref().map(|storing| &storing.disk);
-        hub.listen(self.now, disk, &mut self.oracle);
         if hub.misused {
             self.oracle.object("a shard used a connection that it had let go of");
         }

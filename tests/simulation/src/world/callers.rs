@@ -236,6 +236,8 @@ impl World {
                 (Answer::Checked(verdict), _) => self.checked_for_call(call, verdict),
                 (answer, _) => self.oracle.object(format_args!("call {call} is answered {answer:?}")),
             }
+            // The next one may read what this one has published.
+            self.hear();
         }
     }
 

@@ -117,10 +117,11 @@ impl Hub {
         };
         let logs = (0..).zip(epochs).map(log).collect();
         let topics = Arc::new(Topics::with_logs(setup.hub.clone(), logs, inboxes.clone()));
-        topics.calendar().follow(Millis(now), Millis(system));
         if let Some(lasting) = lasting {
             lasting.restore(now, &topics);
         }
+        // A hub of the world begins where the steady clock of all its hubs is, and not with the system's.
+        topics.calendar().follow(Millis(now), Millis(system));
         let (read_waits, fetch_waits) = (Arc::default(), Arc::default());
         topics.reads().on_work(setting(&read_waits));
         topics.reads().on_fetch(setting(&fetch_waits));
