@@ -216,8 +216,8 @@ impl Listener {
         if self.stage == Stage::Asked {
             self.stage = Stage::Stale;
         }
-        // One that stands nowhere yet has nothing.
-        if self.cursor.is_known() {
+        // One that stands nowhere yet has nothing, and one that stands in a log which is no more is told so by its page.
+        if self.cursor.offset(gap.epoch).is_some() {
             self.pass_gap(gap, positions, out);
         }
     }

@@ -6,8 +6,8 @@ use tidewire_client_core::options::SubscribeOptions;
 use tidewire_client_core::output::ListenerId;
 use tidewire_protocol::code::{GapReason, Outcome};
 use tidewire_protocol::hub_frame::{HubFrame, Missing, Subscribed};
-use tidewire_protocol::number::{Offset, Request, TailNumber};
-use tidewire_protocol::position::{Gap, Start};
+use tidewire_protocol::number::{Epoch, Offset, Request, TailNumber};
+use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::rig::{EPOCH, Rig, at, subscribed, welcome};
 
@@ -93,4 +93,34 @@ fn who_has_nothing_yet_drops_nothing() {
     rig.subscribe("t", Start::Last(9));
     rig.say(missing(20, 4));
     rig.expect_events(&["gap 1 1..20 compacted"]);
+}
+
+#[test]
+fn who_stands_in_a_log_that_is_no_more_is_told_so_and_not_what_was_forgotten_in_the_next() {
+    let mut rig = Rig::online();
+    let options = SubscribeOptions { from: Start::Earliest, messages_max: 2, ..SubscribeOptions::default() };
+    rig.subscribe_with("t", options);
+    rig.say(subscribed(1, 9, Outcome::Resumed, 0));
+    rig.block(9, 0, &[2, 5, 20]);
+    rig.expect_events(&["ready 1 resumed 7:0", "message 1 m2", "message 1 m5"]);
+    let epoch = Epoch(8);
+    let gap = |reason, to| Gap { reason, from: Offset(1), to: Offset(to), epoch };
+    let positions = || vec![Position { epoch, offset: Offset(3) }];
+    rig.say(HubFrame::Subscribed(Subscribed {
+        request: Request(2),
+        tail: TailNumber(9),
+        outcome: Outcome::Gap,
+        positions: positions(),
+        gap: Some(gap(GapReason::EpochChanged, 3)),
+    }));
+    let gap = Some(gap(GapReason::Compacted, 20));
+    rig.say(HubFrame::Missing(Missing { tail: TailNumber(9), gap, after: Offset(4) }));
+    rig.expect_events(&[]);
+    rig.client.settled(rig.now, ListenerId(1), 2, 4);
+    rig.drain();
+    assert!(
+        rig.sent.iter().any(|sent| sent.starts_with("history") && sent.ends_with("t after 7:5")),
+        "{:?}",
+        rig.sent
+    );
 }

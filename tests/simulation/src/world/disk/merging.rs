@@ -29,7 +29,8 @@ impl Disk {
         if old.is_empty() {
             return;
         }
-        let first = random.below(old.len() as u64) as usize;
+        // Rather one of the last: of how all stood, that tells what was told last but once.
+        let first = old.len() - random.magnitude(1, old.len() as u64) as usize;
         let run = &old[first..old.len().min(first + 1 + random.below(2) as usize)];
         let Some((&number, others)) = run.split_last() else { return };
         let is_oldest = |of: SegmentNumber| self.segments.keys().next() == Some(&of);
