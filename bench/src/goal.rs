@@ -13,6 +13,8 @@ pub enum Metric {
     AckP90,
     /// 99 % of acknowledgements.
     AckP99,
+    /// The longest acknowledgement.
+    AckMax,
     /// Memory per connection, topic or window.
     Bytes,
     /// Memory that the process took since everybody had subscribed. What it takes until then ranges by megabytes,
@@ -67,6 +69,7 @@ impl Metric {
             Self::P99 => measured.latency.map(|latency| latency.p99),
             Self::AckP90 => measured.ack.map(|ack| ack.p90),
             Self::AckP99 => measured.ack.map(|ack| ack.p99),
+            Self::AckMax => measured.ack.map(|ack| ack.max),
             Self::Bytes => measured.bytes_each,
             Self::Growth => measured.grown_mib,
             Self::Kernel => measured.kernel_kib_each,
@@ -89,6 +92,7 @@ impl Metric {
             Self::P99 => "p99 us",
             Self::AckP90 => "ack p90 us",
             Self::AckP99 => "ack p99 us",
+            Self::AckMax => "ack max us",
             Self::Bytes => "bytes each",
             Self::Growth => "grown MiB",
             Self::Kernel => "kernel KiB each",

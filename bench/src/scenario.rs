@@ -60,6 +60,13 @@ pub enum Scenario {
         /// Seconds that are measured.
         seconds: f64,
     },
+    /// Publish without subscribers for long, at half of the rate at which the server acknowledges.
+    Steady {
+        /// Messages that are unanswered at most while that rate is found.
+        unanswered: u64,
+        /// Seconds that are measured.
+        seconds: f64,
+    },
     /// Publish by HTTP, on connections that are kept, each as fast as it is answered.
     Ask {
         /// Seconds that are measured.
@@ -183,6 +190,7 @@ pub fn measure(trial: Trial<'_>, scenario: Scenario) -> Result<Measured> {
         Scenario::Topics => memory::topics(trial),
         Scenario::Windows => memory::windows(trial),
         Scenario::Publish { unanswered, seconds } => publishing::publish(trial, unanswered, seconds),
+        Scenario::Steady { unanswered, seconds } => publishing::steady(trial, unanswered, seconds),
         Scenario::Ask { seconds } => asking::publish(trial, seconds),
         Scenario::JoinPattern { per_second, again } => patterns::join(trial, per_second, again),
         Scenario::CatchUp { messages_each } => patterns::catch_up(trial, messages_each),

@@ -98,10 +98,14 @@ pub(crate) fn columns(metric: Metric, result: &RowResult) -> Vec<Column> {
         },
         Column { name: "gaps", figure: |measured| Some(measured.gaps as f64).filter(|gaps| *gaps > 0.0) },
     ];
-    if matches!(metric, Metric::AckP90 | Metric::AckP99) || shows_acks(result) {
+    if matches!(metric, Metric::AckP90 | Metric::AckP99 | Metric::AckMax) || shows_acks(result) {
         columns.insert(3, Column { name: "ack p50", figure: |measured| measured.ack.map(|ack| ack.p50) });
         columns.insert(4, Column { name: "ack p90", figure: |measured| measured.ack.map(|ack| ack.p90) });
         columns.insert(5, Column { name: "ack p99", figure: |measured| measured.ack.map(|ack| ack.p99) });
+    }
+    if metric == Metric::AckMax {
+        columns.insert(6, Column { name: "ack p99.9", figure: |measured| measured.ack.map(|ack| ack.p999) });
+        columns.insert(7, Column { name: "ack max", figure: |measured| measured.ack.map(|ack| ack.max) });
     }
     let said = |column: &Column| result.contestants.iter().any(|one| one.median_of(column.figure).is_some());
     columns.retain(said);

@@ -13,6 +13,7 @@ pub(super) fn rows() -> Vec<Row> {
         append_1000(),
         append_topics(),
         append_keys(),
+        append_steady(),
         fan_out(),
         replay_1(),
         replay_100(),
@@ -61,6 +62,23 @@ fn append_keys() -> Row {
     let plan = Plan { payload_bytes: 256, keys: 10_000, ..Plan::one_topic(0) };
     row("append-keys", title, &servers, (plan, Scenario::Publish { unanswered: 64, seconds: 4.0 }))
         .of(Metric::Publishes)
+}
+
+/// What a publisher waits for while segments are begun, merged and deleted.
+fn append_steady() -> Row {
+    let title =
+        "ten minutes of publishes to 1 durable topic, 256 B, at half of the rate with 64 unacknowledged";
+    let plan = Plan { payload_bytes: 256, ..Plan::one_topic(0) };
+    row(
+        "append-steady",
+        title,
+        &[Server::TidewireDurable],
+        (plan, Scenario::Steady { unanswered: 64, seconds: 600.0 }),
+    )
+    .of(Metric::AckMax)
+    .reach(Metric::AckP99.at_most(10_000.0))
+    .reach(Metric::AckMax.at_most(100_000.0))
+    .in_full()
 }
 
 /// Once it is stored a message goes the same way as one in memory.
