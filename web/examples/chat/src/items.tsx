@@ -55,6 +55,7 @@ const GAPS: Record<Gap["reason"], string> = {
   epoch_changed: "The hub was started anew: lines that you have not seen are gone.",
   beyond_end: "Lines may be missing here: the hub has lost the newest ones.",
   too_slow: "Lines are missing here: they came faster than this page could take them.",
+  compacted: "Lines may be missing here: which were taken back meanwhile nobody knows.",
   unknown: "Lines are missing here.",
 };
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
