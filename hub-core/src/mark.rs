@@ -101,7 +101,15 @@ mod loom {
             let notify = Arc::new(Notify::new());
             let waker = Arc::clone(&notify);
             let inbox = Arc::new(Inbox::new(Box::new(move || waker.notify())));
-            let keep = Keep { count: 9, bytes: 9_999, age_ms: 9, readable: true, block_bytes: 99 };
+            let keep = Keep {
+                count: 9,
+                bytes: 9_999,
+                age_ms: 9,
+                readable: true,
+                block_bytes: 99,
+                removals_ms: None,
+                is_stored: false,
+            };
             let (epoch, calendar) = (Epoch(1), Arc::default());
             let terms = Arc::new(Terms { keep, shards: 1, heavy_bytes: 9_999, epoch, calendar });
             let source = Source::Topic(TopicName::parse("t").unwrap());
