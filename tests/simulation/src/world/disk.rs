@@ -53,9 +53,12 @@ struct Segment {
     reach: BTreeMap<String, u64>,
     /// The lowest and the highest offset of all.
     span: Option<(u64, u64)>,
-    /// Its commits with their messages only, once somebody has read it as it stands.
-    messages: OnceLock<Vec<Vec<u8>>>,
+    /// Its commits with their messages only, once somebody has read it as it stands, and the offsets of these.
+    messages: OnceLock<Vec<Messages>>,
 }
+
+/// The first offset of a commit's messages and the last, and them.
+type Messages = (u64, u64, Vec<u8>);
 
 /// The last commit that was answered, as the file says that, and as the disk has it for sure.
 #[derive(Debug, Clone, Copy, Default)]
@@ -315,14 +318,19 @@ impl Disk {
             for item in Scan::new(self.directory, segment, &found.bytes, CommitNumber(0)) {
                 let mut body = Vec::new();
                 if let Item::Frame(frame) = item
-                    && tidy(frame.body, &mut body, |_, _| true).is_ok()
+                    && let Ok(kept) = tidy(frame.body, &mut body, |_, _| true)
+                    && let (Some(first), Some(last)) = (kept.first(), kept.last())
                 {
-                    commits.push(body);
+                    commits.push((first.offset.0, last.offset.0, body));
                 }
             }
             commits
         });
-        commits.iter().for_each(|body| fetch.see(body));
+        for (first, last, body) in commits {
+            if fetch.next_missing(Offset(*first)).is_some_and(|missing| missing.0 <= *last) {
+                fetch.see(body);
+            }
+        }
     }
 
     /// Segments that end before a commit from which on all that stands is told, and all of whose messages are gone.
