@@ -83,8 +83,6 @@ pub enum Mutant {
     AwayPassedOver,
     /// What a disk could not read is taken as not there.
     UnreadTakenAsGone,
-    /// What was not told anew is forgotten each time that a commit says so, and not once all are read.
-    ForgottenAsRead,
     /// A block from which something went begins where it began before.
     ThinnedLeavesHole,
     /// That a key was removed is forgotten while an older value of it may be left in the tail.
@@ -143,7 +141,6 @@ impl Mutant {
         Self::AwayToldAsGone,
         Self::AwayPassedOver,
         Self::UnreadTakenAsGone,
-        Self::ForgottenAsRead,
         Self::ThinnedLeavesHole,
         Self::RemovalForgottenEarly,
         Self::ConditionBlindToWaiting,

@@ -98,12 +98,7 @@ impl Found {
                 Row::WindowGone(producer, topic) => self.windows.take_away(&of_commit, producer, topic)?,
                 Row::Message(row) => self.message(&of_commit, &row)?,
                 Row::Outcome(row) => self.outcome(&of_commit, &row)?,
-                Row::Told(since) => {
-                    self.tellings.told(since);
-                    if mutant::active(Mutant::ForgottenAsRead) {
-                        self.forget();
-                    }
-                }
+                Row::Told(since) => self.tellings.told(since),
             }
         }
         Ok(())

@@ -48,6 +48,8 @@ struct Segment {
     bytes: Vec<u8>,
     /// Of these so many are on the disk for sure.
     synced: usize,
+    /// The number of the first commit that it may hold.
+    begun_at: CommitNumber,
     last: CommitNumber,
     /// The highest offset of each topic's messages.
     reach: BTreeMap<String, u64>,
@@ -191,13 +193,15 @@ impl Disk {
         let bytes =
             SegmentHeader { directory: self.directory, segment: self.newest, merged: None }.bytes().to_vec();
         let synced = bytes.len();
-        self.segments.insert(self.newest, Segment { bytes, synced, ..Segment::default() });
+        let begun_at = self.next;
+        self.segments.insert(self.newest, Segment { bytes, synced, begun_at, ..Segment::default() });
     }
 
-    /// Whether the newest segment holds so many bytes.
+    /// Whether the newest segment holds so many bytes, and some commits: what tells how all stands may be longer than that.
     #[must_use]
     pub fn is_full(&self, bytes: usize) -> bool {
-        self.segments.get(&self.newest).is_some_and(|newest| newest.bytes.len() >= bytes)
+        let newest = self.segments.get(&self.newest);
+        newest.is_some_and(|it| it.bytes.len() >= bytes && self.next.0 >= it.begun_at.0 + COMMITS_EACH)
     }
 
     /// The next commit as it is to be written.
@@ -333,21 +337,6 @@ impl Disk {
         }
     }
 
-    /// Segments that end before a commit from which on all that stands is told, and all of whose messages are gone.
-    pub fn needless(&self, since: u64, gone: impl Fn(&str) -> u64) -> Vec<SegmentNumber> {
-        let is_gone = |segment: &Segment| segment.reach.iter().all(|(topic, last)| gone(topic) >= *last);
-        let old = self
-            .segments
-            .iter()
-            .filter(|(number, segment)| **number < self.newest && segment.last.0 < since && is_gone(segment));
-        old.map(|(number, _)| *number).collect()
-    }
-
-    /// Deletes a segment.
-    pub fn delete(&mut self, segment: SegmentNumber) {
-        self.segments.remove(&segment);
-    }
-
     /// How many segments there are, and their bytes.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
@@ -355,6 +344,9 @@ impl Disk {
         (self.segments.len(), self.segments.values().map(bytes).sum())
     }
 }
+
+/// Commits that a segment holds at least, as long as no hub ends.
+const COMMITS_EACH: u64 = 4;
 
 fn digest(body: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();

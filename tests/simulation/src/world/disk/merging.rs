@@ -1,4 +1,4 @@
-//! Segments of which little is needed are merged, as a hub does it.
+//! Segments of which nothing is needed are deleted, and those of which little is, merged, as a hub does it.
 
 use tidewire_hub_core::frames::scan::{Item, Scan};
 use tidewire_hub_core::frames::{
@@ -14,6 +14,21 @@ use crate::world::disk::{Disk, Segment, digest, note};
 type Digests = Vec<(CommitNumber, u64)>;
 
 impl Disk {
+    /// Segments that end before a commit from which on all that stands is told, and all of whose messages are gone.
+    pub fn needless(&self, since: u64, gone: impl Fn(&str) -> u64) -> Vec<SegmentNumber> {
+        let is_gone = |segment: &Segment| segment.reach.iter().all(|(topic, last)| gone(topic) >= *last);
+        let old = self
+            .segments
+            .iter()
+            .filter(|(number, segment)| **number < self.newest && segment.last.0 < since && is_gone(segment));
+        old.map(|(number, _)| *number).collect()
+    }
+
+    /// Deletes a segment.
+    pub fn delete(&mut self, segment: SegmentNumber) {
+        self.segments.remove(&segment);
+    }
+
     /// Writes one segment in the place of one or two neighbours, with those of their messages that are needed, by their topics'
     /// numbers, themselves, and whether nothing is older.
     pub fn merge(
