@@ -266,12 +266,10 @@ impl Subscriptions {
             let ask_at = tail.retry_at(now, after_ms);
             tail.standing = Standing::Wanted { ask_at };
             self.wake(ask_at);
+        } else if tail.refused(fault, out) {
+            self.wake(0);
         } else {
-            if tail.refused(fault, out) {
-                self.wake(0);
-            } else {
-                self.tails.swap_remove(index);
-            }
+            self.tails.swap_remove(index);
         }
     }
 
