@@ -37,6 +37,16 @@ impl Rig {
         self.block(9, 0, &[2, 5, 20]);
         self.forget();
     }
+
+    /// One listener that takes two messages at a time, has 2 and 5, and is behind the live flow, which is at 20.
+    fn listening_to_two(&mut self) {
+        let options =
+            SubscribeOptions { from: Start::Earliest, messages_max: 2, ..SubscribeOptions::default() };
+        self.subscribe_with("t", options);
+        self.say(subscribed(1, 9, Outcome::Resumed, 0));
+        self.block(9, 0, &[2, 5, 20]);
+        self.expect_events(&["ready 1 resumed 7:0", "message 1 m2", "message 1 m5"]);
+    }
 }
 
 #[test]
@@ -68,11 +78,7 @@ fn who_is_slow_is_given_all_anew() {
 #[test]
 fn who_is_behind_the_live_flow_is_given_all_anew_and_no_page_of_before() {
     let mut rig = Rig::online();
-    let options = SubscribeOptions { from: Start::Earliest, messages_max: 2, ..SubscribeOptions::default() };
-    rig.subscribe_with("t", options);
-    rig.say(subscribed(1, 9, Outcome::Resumed, 0));
-    rig.block(9, 0, &[2, 5, 20]);
-    rig.expect_events(&["ready 1 resumed 7:0", "message 1 m2", "message 1 m5"]);
+    rig.listening_to_two();
     rig.client.settled(rig.now, ListenerId(1), 2, 4);
     rig.forget();
     rig.drain();
@@ -98,19 +104,14 @@ fn who_has_nothing_yet_drops_nothing() {
 #[test]
 fn who_stands_in_a_log_that_is_no_more_is_told_so_and_not_what_was_forgotten_in_the_next() {
     let mut rig = Rig::online();
-    let options = SubscribeOptions { from: Start::Earliest, messages_max: 2, ..SubscribeOptions::default() };
-    rig.subscribe_with("t", options);
-    rig.say(subscribed(1, 9, Outcome::Resumed, 0));
-    rig.block(9, 0, &[2, 5, 20]);
-    rig.expect_events(&["ready 1 resumed 7:0", "message 1 m2", "message 1 m5"]);
+    rig.listening_to_two();
     let epoch = Epoch(8);
     let gap = |reason, to| Gap { reason, from: Offset(1), to: Offset(to), epoch };
-    let positions = || vec![Position { epoch, offset: Offset(3) }];
     rig.say(HubFrame::Subscribed(Subscribed {
         request: Request(2),
         tail: TailNumber(9),
         outcome: Outcome::Gap,
-        positions: positions(),
+        positions: vec![Position { epoch, offset: Offset(3) }],
         gap: Some(gap(GapReason::EpochChanged, 3)),
     }));
     let gap = Some(gap(GapReason::Compacted, 20));

@@ -77,15 +77,21 @@ async fn told(map: &mut LiveMap<u64>) -> String {
     }
 }
 
-#[tokio::test]
-async fn a_map_is_not_whole_before_it_holds_what_the_hub_has_that_it_is_at_now() {
-    let hub = FarEnd::new().await;
+/// A map of which one value has come, with its client, who must stay, and the link of that.
+async fn begun(hub: &FarEnd) -> (Client, LiveMap<u64>, FarLink) {
     let client = Client::connect(&hub.url, Options::default()).unwrap();
     let mut map = LiveMap::open(&client, "t");
     let mut link = hub.welcome().await;
     link.begin(EPOCH, None).await;
     link.value(1, "ada", "1").await;
     assert_eq!(told(&mut map).await, "ada is 1");
+    (client, map, link)
+}
+
+#[tokio::test]
+async fn a_map_is_not_whole_before_it_holds_what_the_hub_has_that_it_is_at_now() {
+    let hub = FarEnd::new().await;
+    let (_client, mut map, mut link) = begun(&hub).await;
     // It is told where the messages end, and never comes there.
     link.end(EPOCH, 9).await;
     link.close(4017).await;
@@ -104,12 +110,7 @@ async fn a_map_is_not_whole_before_it_holds_what_the_hub_has_that_it_is_at_now()
 #[tokio::test]
 async fn a_map_that_begins_anew_is_whole_once() {
     let hub = FarEnd::new().await;
-    let client = Client::connect(&hub.url, Options::default()).unwrap();
-    let mut map = LiveMap::open(&client, "t");
-    let mut link = hub.welcome().await;
-    link.begin(EPOCH, None).await;
-    link.value(1, "ada", "1").await;
-    assert_eq!(told(&mut map).await, "ada is 1");
+    let (_client, mut map, mut link) = begun(&hub).await;
     link.end(EPOCH, 3).await;
     // Before it is whole, and then when it is.
     for _ in 0..2 {
