@@ -92,18 +92,7 @@ impl Drive {
     /// The same on a bad disk: where it cannot be read there are zeros. Whether there are such places.
     pub(crate) fn read_around(&self, path: &Path, bytes: &mut [u8], at: u64) -> io::Result<bool> {
         let file = File::open(path)?;
-        let mut any = false;
-        for (index, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
-            let at = at + (index * BLOCK_BYTES) as u64;
-            match self.read_from(&file, path, block, at) {
-                Err(error) if is_bad_block(&error) => {
-                    block.fill(0);
-                    any = true;
-                }
-                read => read?,
-            }
-        }
-        Ok(any)
+        read_around(bytes, |block, offset| self.read_from(&file, path, block, at + offset))
     }
 
     #[cfg_attr(not(test), allow(clippy::unused_self))]
@@ -177,23 +166,30 @@ fn read_all(mut file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
     bytes.clear();
     file.rewind()?;
     match file.read_to_end(bytes) {
-        Err(error) if is_bad_block(&error) => read_around(file, bytes),
+        Err(error) if is_bad_block(&error) => {
+            let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+            bytes.clear();
+            bytes.resize(length, 0);
+            read_around(bytes, |block, at| read_exact_at(file, block, at)).map(drop)
+        }
         read => read.map(drop),
     }
 }
 
-/// Reads what can be read of a file on a bad disk: where it cannot, there are zeros, which are damage like any other.
-fn read_around(file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    bytes.clear();
-    bytes.resize(length, 0);
+/// Fills a buffer with what can be read on a bad disk, block by block and by their places in it: where it cannot, there are
+/// zeros, which are damage like any other. Whether there are such places.
+fn read_around(bytes: &mut [u8], mut read: impl FnMut(&mut [u8], u64) -> io::Result<()>) -> io::Result<bool> {
+    let mut any = false;
     for (index, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
-        match read_exact_at(file, block, (index * BLOCK_BYTES) as u64) {
-            Err(error) if is_bad_block(&error) => block.fill(0),
+        match read(block, (index * BLOCK_BYTES) as u64) {
+            Err(error) if is_bad_block(&error) => {
+                block.fill(0);
+                any = true;
+            }
             read => read?,
         }
     }
-    Ok(())
+    Ok(any)
 }
 
 /// Whether the disk cannot read there.
