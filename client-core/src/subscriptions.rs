@@ -164,9 +164,10 @@ impl Subscriptions {
         goes_on
     }
 
-    /// Starts the time that a tail without listeners still has.
+    /// Starts the time that a tail without listeners still has. One that is for a page has none: its number goes with it.
     fn linger(&mut self, now: Millis) {
         let until = now + self.linger_ms;
+        self.tails.retain(|tail| tail.standing != Standing::Paging || !tail.listeners.is_empty());
         for tail in self.tails.iter_mut().filter(|tail| tail.listeners.is_empty()) {
             tail.linger_until = tail.linger_until.min(until);
         }

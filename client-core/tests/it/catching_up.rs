@@ -224,6 +224,20 @@ fn the_question_is_asked_again_until_it_is_answered_or_refused_for_good() {
 }
 
 #[test]
+fn a_question_that_was_refused_for_good_is_asked_anew_where_another_log_begins() {
+    let mut rig = pursuing();
+    rig.reconnect();
+    rig.forget();
+    rig.say(failed(4, Code::NotSupported, false));
+    rig.begin_another(3);
+    rig.expect_events(&["gap 1 1..0 epoch_changed"]);
+    rig.expect_sent(&["history 5 t last(0)"]);
+    rig.end_of_another(5, 1);
+    rig.block(10, 0, &[1]);
+    rig.expect_events(&["message 1 m1", "caught up 1"]);
+}
+
+#[test]
 fn a_page_that_cannot_be_read_is_asked_for_again() {
     let mut rig = pursuing();
     rig.page_of(2, 4, 6, &[8], 8);

@@ -12,8 +12,7 @@ const wasmEngine = () => new WebAssembly.Instance(module).exports;
 
 /** Fails with what happened before the first step that the engines take otherwise. */
 function compare(seed, steps) {
-  const digests = [wasmEngine, scriptEngine].map((make) => play(make(), seed, steps));
-  const [wasm, script] = digests;
+  const [wasm, script] = [wasmEngine, scriptEngine].map((make) => digestsOf(make, seed, steps));
   const first = wasm.findIndex((digest, step) => digest !== script[step]);
   if (first < 0) return;
   const [before, after] = [wasmEngine, scriptEngine].map((make) => {
@@ -22,6 +21,14 @@ function compare(seed, steps) {
     return lines.join("\n").split("\n").slice(-40);
   });
   assert.deepEqual(after, before, `seed ${seed} differs at step ${first}`);
+}
+
+function digestsOf(make, seed, steps) {
+  try {
+    return play(make(), seed, steps);
+  } catch (cause) {
+    throw new Error(`seed ${seed} ends ${make.name} in a trap`, { cause });
+  }
 }
 
 test("what lives hold is all that an engine can be told, and all that it can want", () => {
