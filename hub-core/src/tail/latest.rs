@@ -37,8 +37,10 @@ pub(super) struct Latest {
     removals: u64,
     /// So many bytes were replaced for which nothing was looked at yet.
     debt: usize,
-    /// The newest removal that was dropped: who stands before it may have missed it.
+    /// Removals up to here are dropped in this round, or were: who stands before it may have missed some.
     removals_gone: Offset,
+    /// The newest one that is old enough to go in the next round.
+    removals_due: Offset,
     /// How it stood when that was told last, and before, each in a round that began with a commit.
     told: [(u64, Bounds); 2],
 }
@@ -191,6 +193,8 @@ impl Tail {
         // What came since the round began waits for the next: else one that is written to all the time would never end.
         if latest.hand >= latest.round_upto || sealed.run_after(latest.hand, bytes).0.is_empty() {
             (latest.hand, latest.round_upto) = (Offset(0), state.last);
+            // All at once: readers begin anew once in a round, and not at each removal that goes in it.
+            latest.removals_gone = latest.removals_gone.max(latest.removals_due);
         }
         let (places, is_cold) = sealed.run_after(latest.hand, bytes);
         let Some(last) = places.end.checked_sub(1).and_then(|place| sealed.from(place).next()) else {
@@ -199,7 +203,7 @@ impl Tail {
         latest.hand = last.last;
         let bytes_max = if is_cold { self.terms.keep.block_bytes } else { 0 };
         let form = Form { tail: self.number, log: self.log, bytes_max };
-        let link = sealed.thin(places, form, |_| true, |record| latest.stays(record, oldest_ms));
+        let link = sealed.thin(places, form, |_| true, |record| latest.stays(record, Some(oldest_ms)));
         state.link = link.unwrap_or(state.link);
     }
 
@@ -219,7 +223,7 @@ impl Tail {
         }
         let bytes_max = if is_cold { self.terms.keep.block_bytes } else { 0 };
         let form = Form { tail: self.number, log: self.log, bytes_max };
-        let link = sealed.thin(places, form, |_| true, |record| latest.stays(record, 0));
+        let link = sealed.thin(places, form, |_| true, |record| latest.stays(record, None));
         state.link = link.unwrap_or(state.link);
     }
 
@@ -314,8 +318,9 @@ impl Latest {
         }
     }
 
-    /// Whether a message is its key's latest, and no removal of long ago. One that is known no more is forgotten.
-    fn stays(&mut self, record: &wire::Record<'_>, oldest_ms: u64) -> bool {
+    /// Whether a message is its key's latest, and no removal of long ago, where a round comes by that looks for such. One that is
+    /// known no more is forgotten.
+    fn stays(&mut self, record: &wire::Record<'_>, oldest_ms: Option<u64>) -> bool {
         let attributes = Attributes::take(record.ext).unwrap_or_default();
         let is_replaced =
             mutant::active(Mutant::ReplacedByWaiting) && self.staged_of(&attributes.key).is_some();
@@ -324,14 +329,21 @@ impl Latest {
             self.replaced = self.replaced.saturating_sub(1);
             return false;
         };
-        // Only behind all that it removed, which went before it in this round.
-        let is_behind_all = record.offset <= self.round_upto || mutant::active(Mutant::RemovalForgottenEarly);
-        if known.removed && known.published_ms < oldest_ms && is_behind_all {
+        let Some(oldest_ms) = oldest_ms.filter(|_| known.removed) else { return true };
+        let is_old = known.published_ms < oldest_ms;
+        if is_old {
+            self.removals_due = self.removals_due.max(record.offset);
+        }
+        // Behind all that it removed, which went before it in this round.
+        let goes = record.offset <= self.removals_gone;
+        if goes {
+            self.forget(record);
+        } else if is_old && mutant::active(Mutant::RemovalForgottenEarly) {
             self.removals_gone = self.removals_gone.max(record.offset);
             self.forget(record);
             return false;
         }
-        true
+        !goes
     }
 
     /// A message goes: it is the latest of its key no more.
