@@ -41,6 +41,8 @@ pub(crate) struct Listener {
     pub held: (u32, u32),
     /// Whether it has been told its place.
     ready: bool,
+    /// Of a topic that keeps the latest of each key: it knows of removals that are forgotten up to here.
+    pub removals: Offset,
     /// Whether it has lost its place since it was asked where its messages end: they may end elsewhere now.
     pub is_anew: bool,
     /// It reads one page, for itself, or for another one that wants to know where its messages end.
@@ -94,6 +96,7 @@ impl Listener {
             bytes_max: options.bytes_max,
             held: (0, 0),
             ready: false,
+            removals: Offset(0),
             is_anew: false,
             reads_for: None,
             lacks: None,
@@ -212,12 +215,19 @@ impl Listener {
     }
 
     /// What it has is worth nothing any more, and it is behind the live flow, which begins anew at `positions`.
-    pub(crate) fn begin_anew(&mut self, gap: Gap, positions: &[Position], out: &mut Outputs) {
+    pub(crate) fn begin_anew(
+        &mut self,
+        gap: Gap,
+        positions: &[Position],
+        removals: Offset,
+        out: &mut Outputs,
+    ) {
         if self.stage == Stage::Asked {
             self.stage = Stage::Stale;
         }
         // One that stands nowhere yet has nothing, and one that stands in a log which is no more is told so by its page.
         if self.cursor.offset(gap.epoch).is_some() {
+            self.removals = removals;
             self.pass_gap(gap, positions, out);
         }
     }

@@ -127,7 +127,7 @@ impl Tail {
 
     /// The hub begins it, or begins it again.
     pub(crate) fn subscribed(&mut self, subscribed: Subscribed, out: &mut Outputs) {
-        let Subscribed { tail, outcome, positions, gap, .. } = subscribed;
+        let Subscribed { tail, outcome, positions, gap, removals, .. } = subscribed;
         self.keeps_latest |= self.asked == WhenSlow::Latest;
         self.stand(tail);
         self.retry_ms = RETRY_MS_MIN;
@@ -140,6 +140,9 @@ impl Tail {
         gap.into_iter().for_each(|gap| self.note_ahead(gap));
         let positions = self.cursor.positions();
         for listener in &mut self.listeners {
+            if matches!(listener.stage, Stage::Starting | Stage::Live) {
+                listener.removals = removals;
+            }
             match (listener.stage, gap) {
                 (Stage::Starting, _) => {
                     listener.stage = Stage::Live;
@@ -151,7 +154,7 @@ impl Tail {
                 (Stage::Reading { .. } | Stage::Asked | Stage::Stale | Stage::Full, Some(gap))
                     if gap.reason == GapReason::Compacted =>
                 {
-                    listener.begin_anew(gap, positions, out);
+                    listener.begin_anew(gap, positions, removals, out);
                 }
                 (Stage::Reading { .. } | Stage::Asked | Stage::Stale | Stage::Full, _) => {}
             }
@@ -175,9 +178,12 @@ impl Tail {
         }
         for listener in &mut self.listeners {
             if listener.stage == Stage::Live {
+                if is_anew {
+                    listener.removals = gap.to;
+                }
                 listener.pass_gap(gap, self.cursor.positions(), out);
             } else if is_anew {
-                listener.begin_anew(gap, self.cursor.positions(), out);
+                listener.begin_anew(gap, self.cursor.positions(), gap.to, out);
             }
         }
         Ok(())
@@ -333,6 +339,7 @@ fn take_page(
     if listener.reads_for.is_none() {
         listener.placed(outcome, page.gap, out);
     }
+    listener.removals = page.removals;
     for block in block::blocks_of_page(&page.blocks) {
         let block = block.map_err(|_| Broken)?;
         let log = usize::try_from(block.log).map_err(|_| Broken)?;

@@ -87,6 +87,8 @@ pub enum Mutant {
     ThinnedLeavesHole,
     /// That a key was removed is forgotten while an older value of it may be left in the tail.
     RemovalForgottenEarly,
+    /// Whoever reads page by page is not told that removals were forgotten meanwhile.
+    PagesNotToldOfRemovals,
     /// A condition sees nothing of what waits to be stored.
     ConditionBlindToWaiting,
     /// Conditions of a batch see nothing of what stands before them there.
@@ -143,6 +145,7 @@ impl Mutant {
         Self::UnreadTakenAsGone,
         Self::ThinnedLeavesHole,
         Self::RemovalForgottenEarly,
+        Self::PagesNotToldOfRemovals,
         Self::ConditionBlindToWaiting,
         Self::ConditionsJudgedApart,
         Self::RemovedOverNewer,

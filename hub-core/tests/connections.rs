@@ -116,7 +116,8 @@ fn reads_of_patterns(stays: bool) {
     let charged = hub.topics.ledger().total() - charged_before;
     assert!(allocated <= charged + charged / 10 + 200_000, "{allocated} bytes are held, {charged} charged");
 
-    let page = History { request: Request(1), name: "a.>".into(), from: Start::Earliest, bytes_max: 0 };
+    let page =
+        History { request: Request(1), name: "a.>".into(), from: Start::Earliest, ..History::default() };
     hub.deliver(writer, 2, &bytes_of(&[ClientFrame::History(page)]));
     while hub.topics.read_on(hub.now) {}
     let theirs = hub.topics.ledger().account(AccountKey(NEIGHBOUR)).held(Kind::Unclaimed);
@@ -158,8 +159,13 @@ fn reads_of_many_addresses() {
     let ids: Vec<_> = (0..60).map(|address| client_of(&mut hub, 100 + address)).collect();
     hub.sockets.written.clear();
     for id in &ids {
-        let page =
-            History { request: Request(1), name: "a.>".into(), from: Start::Earliest, bytes_max: 1 << 20 };
+        let page = History {
+            request: Request(1),
+            name: "a.>".into(),
+            from: Start::Earliest,
+            bytes_max: 1 << 20,
+            ..History::default()
+        };
         hub.deliver(*id, 2, &bytes_of(&[ClientFrame::History(page)]));
     }
     let fit = hub.topics.limits().unclaimed_fit();

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::attributes::Attributes;
 use crate::binary::{self, BadFrame, frame};
 use crate::code::{Content, Durability, WhenSlow};
-use crate::number::{Handle, Incarnation, Participant, ProducerId, Request, Seq, Tag, TailNumber};
+use crate::number::{Handle, Incarnation, Offset, Participant, ProducerId, Request, Seq, Tag, TailNumber};
 use crate::position::{Position, Start};
 
 mod publishing;
@@ -201,6 +201,9 @@ frame! {
         /// Bytes of messages wanted; the hub may send fewer, at least one message if there is one. 0 means as many as the hub allows.
         #[cfg_attr(feature = "json", serde(deserialize_with = "crate::number::within_range"))]
         4 bytes_max: u64,
+        /// Tell of removals that were forgotten behind this offset and behind where the page starts: what `subscribed` or the last
+        /// page said, 1 if neither said anything; 0 to be told of none. For a topic that keeps the latest of each key.
+        5 removals: Offset,
     }
 }
 

@@ -159,6 +159,8 @@ frame! {
         4 positions: Vec<Position>,
         /// What is missing, if something is.
         5 gap: Option<Gap>,
+        /// Of a topic that keeps the latest of each key: what to say in a `history` that reads on behind these places.
+        6 removals: Offset,
     }
 }
 
@@ -217,6 +219,8 @@ frame! {
         5 gap: Option<Gap>,
         /// Bodies of block frames, each behind its length (varint); their tail number means nothing here. In JSON an array of `block` objects.
         6 blocks: Cow<'a, [u8]>,
+        /// Of a topic that keeps the latest of each key, where the question has `removals`: what to say there next.
+        7 removals: Offset,
     }
 }
 

@@ -160,7 +160,13 @@ fn client_frame() -> impl Strategy<Value = ClientFrame<'static>> {
         of!(F::Unsubscribe, client::Unsubscribe { request: n(Request), tail: n(TailNumber) }),
         of!(
             F::History,
-            client::History { request: n(Request), name: text(), from: start(), bytes_max: number() }
+            client::History {
+                request: n(Request),
+                name: text(),
+                from: start(),
+                bytes_max: number(),
+                removals: n(Offset),
+            }
         ),
         n(Request).prop_map(|request| F::Heartbeat(client::Heartbeat { request })),
     ]
@@ -223,6 +229,7 @@ fn hub_frame() -> impl Strategy<Value = HubFrame<'static>> {
                 outcome: one_of(Outcome::ALL),
                 positions: positions(),
                 gap: gap(),
+                removals: n(Offset),
             }
         ),
         of!(
@@ -246,6 +253,7 @@ fn hub_frame() -> impl Strategy<Value = HubFrame<'static>> {
                 upto: positions(),
                 gap: gap(),
                 blocks: vec(any::<u8>(), 0..300),
+                removals: n(Offset),
             }
         ),
         n(Request).prop_map(|request| F::Heartbeat(hub::Heartbeat { request })),

@@ -160,6 +160,7 @@ impl Floor {
             outcome: Outcome::Live,
             positions: vec![Position { epoch: EPOCH, offset: tail.last }],
             gap: None,
+            removals: Offset(0),
         })]);
     }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use tidewire_protocol::client_frame::{History, Subscribe, Unsubscribe};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::Failed;
+use tidewire_protocol::number::Offset;
 
 use crate::input::{Millis, NEVER};
 use crate::limits::{ASK_BYTES_MAX, PAGES_AT_ONCE_MAX};
@@ -119,8 +120,11 @@ impl Subscriptions {
                 continue;
             }
             let request = requests.ask(Asker::Reader(listener.id));
-            let from = listener.start();
-            History { request, name: name.as_str().into(), from, bytes_max: listener.page_bytes() }.put(wire);
+            let (name, from, bytes_max) = (name.as_str().into(), listener.start(), listener.page_bytes());
+            // A question has nothing to begin anew.
+            let removals =
+                if listener.reads_for.is_some() { Offset(0) } else { listener.removals.max(Offset(1)) };
+            History { request, name, from, bytes_max, removals }.put(wire);
             listener.stage = Stage::Asked;
             self.turn = listener.id;
         }

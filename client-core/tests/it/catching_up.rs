@@ -30,6 +30,7 @@ impl Rig {
             outcome: Outcome::Gap,
             positions: another(0),
             gap: Some(Gap { epoch, from: Offset(1), to: Offset(0), reason: GapReason::EpochChanged }),
+            ..Subscribed::default()
         }));
     }
 
@@ -146,6 +147,7 @@ fn a_listener_without_a_place_is_not_told_an_end_in_the_log_of_an_earlier_link()
         outcome: Outcome::Resumed,
         positions: another(0),
         gap: None,
+        ..Subscribed::default()
     }));
     rig.expect_events(&["ready 1 resumed 8:0"]);
     rig.end_of_another(4, 1);
@@ -167,6 +169,7 @@ fn who_begins_anew_in_the_same_log_is_told_once_and_of_the_new_beginning() {
             outcome: Outcome::Gap,
             positions: vec![Position { epoch: EPOCH, offset: Offset(after) }],
             gap: Some(Gap { epoch: EPOCH, from: Offset(from), to: Offset(to), reason }),
+            ..Subscribed::default()
         }));
         rig.expect_events(&[&format!("gap 1 {from}..{to} {reason}")]);
         rig.expect_sent(&["history 4 t last(0)"]);
@@ -283,6 +286,7 @@ fn of_several_logs_the_end_of_each_is_waited_for() {
             outcome: Outcome::Resumed,
             positions: vec![place(7, 4), place(8, 5)],
             gap: None,
+            ..Subscribed::default()
         }));
         rig.events.clear();
         rig

@@ -5,11 +5,11 @@ use tidewire_client_core::input::Input;
 use tidewire_client_core::options::SubscribeOptions;
 use tidewire_client_core::output::ListenerId;
 use tidewire_protocol::code::{GapReason, Outcome};
-use tidewire_protocol::hub_frame::{HubFrame, Missing, Subscribed};
+use tidewire_protocol::hub_frame::{HubFrame, Missing, Page, Subscribed};
 use tidewire_protocol::number::{Epoch, Offset, Request, TailNumber};
 use tidewire_protocol::position::{Gap, Position, Start};
 
-use crate::rig::{EPOCH, Rig, at, subscribed, welcome};
+use crate::rig::{self, EPOCH, Rig, at, subscribed, welcome};
 
 fn compacted(to: u64) -> Gap {
     Gap { reason: GapReason::Compacted, from: Offset(1), to: Offset(to), epoch: EPOCH }
@@ -26,6 +26,7 @@ fn begun_anew(request: u64, to: u64, after: u64) -> HubFrame<'static> {
         outcome: Outcome::Gap,
         positions: at(after),
         gap: Some(compacted(to)),
+        ..Subscribed::default()
     })
 }
 
@@ -87,9 +88,43 @@ fn who_is_behind_the_live_flow_is_given_all_anew_and_no_page_of_before() {
     rig.expect_events(&["gap 1 1..20 compacted"]);
     rig.page(2, 5, &[20], 20, false, None);
     rig.expect_events(&[]);
-    rig.expect_sent(&["history 3 t after 7:4"]);
+    rig.expect_sent(&["history 3 t after 7:4 knows 20"]);
     rig.page(3, 4, &[5, 20], 20, false, None);
     rig.expect_events(&["message 1 m5", "message 1 m20"]);
+}
+
+/// Else it would never hear that a key was removed, if that is forgotten before it reads on.
+#[test]
+fn who_is_behind_the_live_flow_says_up_to_where_it_knows_of_removals() {
+    let mut rig = Rig::online();
+    let options = SubscribeOptions { from: Start::Earliest, messages_max: 2, ..SubscribeOptions::default() };
+    rig.subscribe_with("t", options);
+    let HubFrame::Subscribed(begun) = subscribed(1, 9, Outcome::Resumed, 0) else { unreachable!() };
+    rig.say(HubFrame::Subscribed(Subscribed { removals: Offset(7), ..begun }));
+    rig.block(9, 0, &[2, 5, 20]);
+    rig.client.settled(rig.now, ListenerId(1), 2, 4);
+    rig.forget();
+    rig.drain();
+    rig.expect_sent(&["history 2 t after 7:5 knows 7"]);
+    // Half of the page finds room.
+    let page = |request, removals, gap| Page {
+        more: true,
+        removals: Offset(removals),
+        gap,
+        ..rig::page(request, 4, &[5, 20, 31, 40])
+    };
+    rig.say(HubFrame::Page(page(2, 9, Some(compacted(9)))));
+    rig.expect_events(&["gap 1 1..9 compacted", "message 1 m5", "message 1 m20"]);
+    rig.client.settled(rig.now, ListenerId(1), 2, 5);
+    rig.drain();
+    rig.expect_sent(&["history 3 t after 7:20 knows 9"]);
+    rig.say(HubFrame::Page(page(3, 30, None)));
+    rig.client.settled(rig.now, ListenerId(1), 2, 6);
+    rig.drain();
+    rig.expect_sent(&["history 4 t after 7:40 knows 30"]);
+    rig.client.history(rig.now, "t", Start::Earliest, 9).unwrap();
+    rig.drain();
+    rig.expect_sent(&["history 5 t earliest"]);
 }
 
 #[test]
@@ -113,6 +148,7 @@ fn who_stands_in_a_log_that_is_no_more_is_told_so_and_not_what_was_forgotten_in_
         outcome: Outcome::Gap,
         positions: vec![Position { epoch, offset: Offset(3) }],
         gap: Some(gap(GapReason::EpochChanged, 3)),
+        ..Subscribed::default()
     }));
     let gap = Some(gap(GapReason::Compacted, 20));
     rig.say(HubFrame::Missing(Missing { tail: TailNumber(9), gap, after: Offset(4) }));

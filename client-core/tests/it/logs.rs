@@ -18,7 +18,14 @@ fn place(epoch: u64, offset: u64) -> Position {
 fn begin(rig: &mut Rig, request: u64, tail: u64, positions: [Position; 2], gap: Option<Gap>) {
     let outcome = if gap.is_some() { Outcome::Gap } else { Outcome::Resumed };
     let (request, tail) = (Request(request), TailNumber(tail));
-    rig.say(HubFrame::Subscribed(Subscribed { request, tail, outcome, positions: positions.into(), gap }));
+    rig.say(HubFrame::Subscribed(Subscribed {
+        request,
+        tail,
+        outcome,
+        positions: positions.into(),
+        gap,
+        ..Subscribed::default()
+    }));
 }
 
 /// Messages in the second log.

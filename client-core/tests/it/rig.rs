@@ -283,7 +283,10 @@ fn said(frame: &ClientFrame<'_>) -> String {
             format!("subscribe {} {} {}{latest}", f.request, f.name, start(&f.from))
         }
         ClientFrame::Unsubscribe(f) => format!("unsubscribe {} tail {}", f.request, f.tail),
-        ClientFrame::History(f) => format!("history {} {} {}", f.request, f.name, start(&f.from)),
+        ClientFrame::History(f) => {
+            let knows = if f.removals.0 > 1 { format!(" knows {}", f.removals) } else { String::new() };
+            format!("history {} {} {}{knows}", f.request, f.name, start(&f.from))
+        }
         ClientFrame::Heartbeat(f) if f.request.0 > 0 => format!("heartbeat {}", f.request),
         ClientFrame::Heartbeat(_) => "heartbeat".into(),
         ClientFrame::Send(f) => {
@@ -466,6 +469,7 @@ pub(crate) fn subscribed(request: u64, tail: u64, outcome: Outcome, offset: u64)
         outcome,
         positions: at(offset),
         gap: None,
+        ..Subscribed::default()
     })
 }
 
@@ -517,20 +521,8 @@ impl Rig {
         more: bool,
         gap: Option<Gap>,
     ) {
-        let records = records(after, offsets, Tag(0), None);
-        let mut blocks = Vec::new();
-        if !offsets.is_empty() {
-            let block = Block { prev: Offset(after), records: &records, ..Block::default() };
-            put_on_page(&block, &mut Vec::new(), &mut blocks);
-        }
-        self.say(HubFrame::Page(Page {
-            request: Request(request),
-            more,
-            after: at(after),
-            upto: at(upto),
-            gap,
-            blocks: Cow::Owned(blocks),
-        }));
+        let page = page(request, after, offsets);
+        self.say(HubFrame::Page(Page { more, upto: at(upto), gap, ..page }));
     }
 
     /// The hub sends a page after `after` whose only block says that it follows `prev`.
@@ -547,4 +539,16 @@ impl Rig {
             ..Page::default()
         }));
     }
+}
+
+/// A page of history after `after`, up to its last message.
+pub(crate) fn page(request: u64, after: u64, offsets: &[u64]) -> Page<'static> {
+    let records = records(after, offsets, Tag(0), None);
+    let mut blocks = Vec::new();
+    if !offsets.is_empty() {
+        let block = Block { prev: Offset(after), records: &records, ..Block::default() };
+        put_on_page(&block, &mut Vec::new(), &mut blocks);
+    }
+    let upto = at(*offsets.last().unwrap_or(&after));
+    Page { request: Request(request), after: at(after), upto, blocks: blocks.into(), ..Page::default() }
 }

@@ -124,6 +124,7 @@ fn on_each_link_the_hub_is_asked_anew_what_it_keeps() {
         outcome: Outcome::Gap,
         positions: at(2),
         gap: Some(gap),
+        ..Subscribed::default()
     }));
     rig.expect_events(&["gap 1 1..6 compacted", "gap 2 1..6 compacted"]);
     rig.expect_sent(&["unsubscribe 7 tail 9", "subscribe 8 t after 7:2"]);

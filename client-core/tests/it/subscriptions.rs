@@ -110,6 +110,7 @@ fn a_gap_on_resuming_is_told_and_delivery_goes_on_after_it() {
         outcome: Outcome::Gap,
         positions: vec![Position { epoch: new, offset: Offset(4) }],
         gap: Some(Gap { epoch: new, from: Offset(1), to: Offset(4), reason: GapReason::EpochChanged }),
+        ..Subscribed::default()
     }));
     rig.block(3, 4, &[5]);
     rig.expect_events(&["gap 1 1..4 epoch_changed", "message 1 m5"]);
@@ -128,6 +129,7 @@ fn a_cursor_beyond_the_end_goes_back() {
         outcome: Outcome::Gap,
         positions: at(6),
         gap: Some(gap(7, 10, GapReason::BeyondEnd)),
+        ..Subscribed::default()
     }));
     rig.block(3, 6, &[7]);
     rig.expect_events(&["gap 1 7..10 beyond_end", "message 1 m7"]);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
 use tidewire_protocol::name::Selector;
+use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::Start;
 
 use crate::access::Granted;
@@ -68,7 +69,7 @@ impl<R> Calls<R> {
         reply: R,
     ) -> Result<Asked, Code> {
         let bytes_max = bytes_max.min(self.topics.limits().page_bytes_max);
-        if let Some(page) = self.topics.page(now, what, start, bytes_max) {
+        if let Some(page) = self.topics.page(now, what, start, Offset(0), bytes_max) {
             return Ok(Asked::Page(page));
         }
         let ask = Ask::Page { selector: Selector::clone(what), start: start.clone(), bytes_max };

@@ -104,6 +104,8 @@ pub struct PageRead {
     pub blocks: Vec<u8>,
     /// Whether there was more.
     pub more: bool,
+    /// Of a topic that keeps the latest of each key: removals up to here were forgotten by then.
+    pub removals: Offset,
 }
 
 impl Answer {

@@ -57,8 +57,34 @@ impl Stand {
         if self.outcome != Outcome::Resumed || self.cursor == Offset(0) || self.cursor >= removals_gone {
             return Self { told, ..self };
         }
-        let from = self.cursor.next();
-        Self { told, ..Self::gap(log, from, removals_gone, GapReason::Compacted, gone) }
+        let mut stand = self;
+        stand.begin_anew(log, gone, removals_gone);
+        Self { told, ..stand }
+    }
+
+    /// Whether a reader of pages is told of removals that are forgotten; it knows of those up to `removals`, 0 is for who wants to
+    /// hear of none. Who has read nothing has missed none.
+    pub fn tells_removals(&mut self, topic: Option<&Topic>, start: &Start, removals: Offset) -> bool {
+        let is_asked = removals > Offset(0) && self.cursor > Offset(0) && matches!(start, Start::After(_));
+        let is_told = is_asked
+            && topic.is_some_and(|topic| topic.tail.keeps_latest())
+            && !mutant::active(Mutant::PagesNotToldOfRemovals);
+        if is_told {
+            self.told = self.told.max(removals);
+        }
+        is_told
+    }
+
+    /// Removals were forgotten: all is read anew, from `gone` on.
+    pub fn begin_anew(&mut self, log: &Log, gone: Offset, removals_gone: Offset) {
+        *self = Self::gap(log, self.cursor.next(), removals_gone, GapReason::Compacted, gone);
+    }
+
+    /// Where some of what stood is gone, what else changed meanwhile is not known either.
+    pub fn was_compacted(&mut self) {
+        if let Some(gap) = self.gap.as_mut().filter(|gap| gap.reason == GapReason::Retention) {
+            gap.reason = GapReason::Compacted;
+        }
     }
 
     /// Some of `from..=to` is gone, reading goes on after `cursor`.
@@ -70,17 +96,13 @@ impl Stand {
     }
 }
 
-/// The start of a topic's subscriber, who is told of removals that are forgotten. Whoever reads page by page is not: each page
-/// would begin anew, before the place to which the one before had come.
+/// The start of a topic's subscriber, who is told of removals that are forgotten.
 #[must_use]
 pub fn of_subscriber(log: &Log, now: Millis, topic: &Topic, start: &Start) -> Stand {
     let mut stand = of_topic(log, now, Some(topic), Offset(0), start);
     let Start::After(_) = start else { return stand };
-    // Where some of what stood is gone, what else changed meanwhile is not known either.
-    if let Some(gap) = stand.gap.as_mut().filter(|gap| gap.reason == GapReason::Retention)
-        && topic.tail.keeps_latest()
-    {
-        gap.reason = GapReason::Compacted;
+    if topic.tail.keeps_latest() {
+        stand.was_compacted();
     }
     let (gone, _) = topic.tail.bounds(now);
     stand.behind_removals(log, gone, topic.tail.removals_gone())

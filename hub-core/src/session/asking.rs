@@ -75,7 +75,7 @@ pub fn page(
             Start::Before { .. } => Full::LacksOldest,
             _ => Full::LacksNewest,
         };
-        if let Some(read) = desk.topics.page(now, &selector, &frame.from, bytes_max) {
+        if let Some(read) = desk.topics.page(now, &selector, &frame.from, frame.removals, bytes_max) {
             desk.replies.put_page(page_of(frame.request, read), bytes_max, full);
             return Ok(None);
         }
@@ -94,8 +94,8 @@ pub fn page(
 /// A page as it is told.
 #[must_use]
 pub fn page_of(request: Request, read: PageRead) -> Page<'static> {
-    let PageRead { after, upto, gap, blocks, more } = read;
-    Page { request, more, after, upto, gap, blocks: blocks.into() }
+    let PageRead { after, upto, gap, blocks, more, removals } = read;
+    Page { request, more, after, upto, gap, blocks: blocks.into(), removals }
 }
 
 /// One rule for every way to read: live, history, whatever comes.

@@ -160,8 +160,10 @@ impl Shard {
         };
         let gap = gap.map(|(gap, _)| gap);
         let Some(subscription) = connection.subscription(TailKey { number, log: 0 }) else { return };
-        let topic = self.audiences.of(subscription).tail.source.as_str();
-        let subscribed = Subscribed { request, tail: number, outcome, positions, gap };
+        let tail = &self.audiences.of(subscription).tail;
+        let removals = if tail.keeps_latest() { subscription.told_gone } else { Offset(0) };
+        let topic = tail.source.as_str();
+        let subscribed = Subscribed { request, tail: number, outcome, positions, gap, removals };
         replies.put_about(topic, &HubFrame::Subscribed(subscribed));
         // The answer has room for one gap; of another log it is told by itself.
         for (gap, after) in gaps {

@@ -16,21 +16,23 @@ use crate::topic::Topic;
 use crate::topics::Topics;
 
 impl Topics {
-    /// Reads a page of history; `None` if that takes a look at many topics, or at the disk: ask [`Self::read`].
+    /// Reads a page of history; `None` if that takes a look at many topics, or at the disk: ask [`Self::read`]. Whoever knows of
+    /// removals up to a place is told of others that are forgotten; 0 is for those who want to hear of none.
     #[must_use]
     pub fn page(
         &self,
         now: Millis,
         selector: &Selector,
         start: &Start,
+        removals: Offset,
         bytes_max: usize,
     ) -> Option<PageRead> {
         match selector {
             Selector::Topic(name) if *start == Start::Last(0) => Some(self.topic_end(now, name)),
             Selector::Topic(name) => {
                 let (log, topic, forgotten) = self.look_up(name);
-                let paged = page(log, now, (topic.as_deref(), forgotten), start, bytes_max);
-                match paged {
+                let topic = (topic.as_deref(), forgotten);
+                match page(log, now, topic, start, removals, bytes_max) {
                     Paged::Here(page) => Some(page),
                     Paged::Away(_) => None,
                 }

@@ -291,7 +291,8 @@ fn who_comes_to_what_has_expired_at_the_end_is_at_the_end() {
         hub.heard(writer);
         hub.now = hub.now.plus(10);
         let reader = hub.client(2);
-        let frame = History { request: Request(4), name: "a.b".into(), from: Start::Earliest, bytes_max: 0 };
+        let frame =
+            History { request: Request(4), name: "a.b".into(), from: Start::Earliest, ..History::default() };
         hub.say(reader, &[ClientFrame::History(frame)]);
         let close = |code| panic!("closed with {code}");
         let page = hub.heard_as(reader, close, |frame| match frame {
@@ -312,7 +313,8 @@ fn who_comes_to_what_has_expired_at_the_end_is_at_the_end() {
 /// The place that a reader who asks for the end is told.
 fn end_of(hub: &mut Hub, name: &str) -> u64 {
     let reader = hub.client(3);
-    let frame = History { request: Request(4), name: name.into(), from: Start::Last(0), bytes_max: 0 };
+    let frame =
+        History { request: Request(4), name: name.into(), from: Start::Last(0), ..History::default() };
     hub.say(reader, &[ClientFrame::History(frame)]);
     let pages = hub.heard_as(
         reader,
@@ -357,7 +359,8 @@ fn what_has_expired_counts_as_gone_once_the_topic_would_keep_it_no_longer_though
         hub.heard(writer);
         hub.wait(5_000);
         let topic = Selector::parse("a.b").unwrap();
-        let gone = hub.topics.page(hub.now, &topic, &Start::Earliest, 1).unwrap().after[0].offset.0;
+        let gone =
+            hub.topics.page(hub.now, &topic, &Start::Earliest, Offset(0), 1).unwrap().after[0].offset.0;
         let young = given.partition_point(|given| given.plus(600_000) < hub.now) as u64;
         let old = given.partition_point(|given| given.plus(1_300_000) < hub.now) as u64;
         assert!((old..=young).contains(&gone), "gone {gone}, of {old} to {young}");

@@ -89,7 +89,7 @@ fn history(name: &str) -> ClientFrame<'_> {
 }
 
 fn history_from(name: &str, from: Start) -> ClientFrame<'_> {
-    ClientFrame::History(History { request: Request(4), name: name.into(), from, bytes_max: 0 })
+    ClientFrame::History(History { request: Request(4), name: name.into(), from, ..History::default() })
 }
 
 /// How many messages each page has that was told.

@@ -29,7 +29,7 @@ fn page(
     from: Start,
     bytes_max: u64,
 ) -> (Page<'static>, Vec<(u64, u64)>) {
-    let question = History { request: Request(4), name: name.into(), from, bytes_max };
+    let question = History { request: Request(4), name: name.into(), from, bytes_max, ..History::default() };
     hub.say(id, &[ClientFrame::History(question)]);
     let written = hub.sockets.written.remove(&id).unwrap_or_default();
     let (_, mut payload) = websocket_message(&mut &written[..]).expect("an answer");
@@ -203,7 +203,7 @@ fn places_mean_the_same_however_they_are_given() {
             request: Request(4),
             name: "b".into(),
             from: below(5, &[at(1); 65]),
-            bytes_max: 0,
+            ..History::default()
         })],
     );
     assert_eq!(hub.heard(reader), [Heard::Failed(Code::LimitReached)]);

@@ -52,7 +52,7 @@ impl Corrected {
     /// What a page from here holds, with the times that were given.
     fn page(&mut self, name: &str, from: Start) -> Vec<(String, u64)> {
         let reader = self.hub.client(9);
-        let frame = History { request: Request(4), name: name.into(), from, bytes_max: 0 };
+        let frame = History { request: Request(4), name: name.into(), from, ..History::default() };
         self.hub.say(reader, &[ClientFrame::History(frame)]);
         let page = self.hub.heard_as(
             reader,

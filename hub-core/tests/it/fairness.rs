@@ -103,7 +103,7 @@ fn acks_do_not_wait_behind_what_was_read_for_others() {
     hub.sockets.written.clear();
     for reader in readers {
         let (name, from) = ("s.*".into(), Start::Earliest);
-        let question = History { request: Request(4), name, from, bytes_max: 0 };
+        let question = History { request: Request(4), name, from, ..History::default() };
         hub.deliver(reader, 2, &bytes_of(&[ClientFrame::History(question)]));
         while hub.topics.read_on(hub.now) {}
     }

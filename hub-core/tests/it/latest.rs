@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
+use tidewire_hub_core::reading::question::PageRead;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::client_frame::{Batch, ClientFrame, Publish, Send, Terms};
@@ -247,29 +248,85 @@ fn who_was_away_for_longer_than_removals_are_remembered_reads_all_anew() {
     );
 }
 
-/// Each page would begin where the one before did.
-#[test]
-fn who_reads_page_by_page_comes_to_the_end_though_removals_are_forgotten() {
-    let soon = Limits { removals_ms: 1_000, ..small() };
-    let mut hub = Hub::new(soon, latest());
+impl Hub {
+    /// A page of one message at least, of one who knows of forgotten removals up to `removals`.
+    fn page_behind(&self, start: &Start, removals: Offset) -> PageRead {
+        let topic = Selector::parse("map.a").unwrap();
+        self.topics.page(self.now, &topic, start, removals, 1).unwrap()
+    }
+}
+
+/// Ten keys, of which one is removed and one set anew.
+fn map_with_a_removal(hub: &mut Hub) {
     let writer = hub.client(1);
     hub.open(writer, "map.a");
     let value = "v".repeat(300);
     (1..=9).for_each(|seq| hub.say(writer, &[set(seq, &format!("key{seq}"), Some(&value))]));
     hub.say(writer, &[set(10, "key1", None), set(11, "key2", Some("two"))]);
-    hub.wait(30_000);
-    let (topic, mut start, mut pages) = (Selector::parse("map.a").unwrap(), Start::Earliest, 0);
-    loop {
-        let page = hub.topics.page(hub.now, &topic, &start, 1).unwrap();
-        assert_eq!(page.gap, None);
-        pages += 1;
-        assert!(pages < 12, "it goes round in circles at {start:?}");
-        if !page.more {
-            break;
+}
+
+/// Each page would begin where the one before did.
+#[test]
+fn who_reads_page_by_page_comes_to_the_end_though_removals_are_forgotten() {
+    let soon = Limits { removals_ms: 1_000, ..small() };
+    for tells in [false, true] {
+        let mut hub = Hub::new(soon.clone(), latest());
+        map_with_a_removal(&mut hub);
+        // What gathers for a block is looked at once somebody has read it.
+        let _ = hub.page_behind(&Start::Earliest, Offset(0));
+        hub.wait(60_000);
+        let (mut start, mut removals, mut pages) = (Start::Earliest, Offset(u64::from(tells)), 0);
+        loop {
+            let page = hub.page_behind(&start, removals);
+            assert_eq!(page.gap, None);
+            pages += 1;
+            assert!(pages < 12, "it goes round in circles at {start:?}");
+            if !page.more {
+                break;
+            }
+            (start, removals) = (Start::After(page.upto), page.removals);
+            assert_eq!(removals, Offset(if tells { 10 } else { 0 }), "what to say next");
         }
-        start = Start::After(page.upto);
+        assert!(pages > 3, "{pages} pages");
     }
-    assert!(pages > 3, "{pages} pages");
+}
+
+#[test]
+fn who_reads_pages_so_slowly_that_removals_are_forgotten_begins_anew() {
+    let soon = Limits { removals_ms: 1_000, ..small() };
+    let mut hub = Hub::new(soon, latest());
+    map_with_a_removal(&mut hub);
+    let first = hub.page_behind(&Start::Earliest, Offset(1));
+    assert_eq!((first.gap, first.removals, first.more), (None, Offset(0), true));
+    hub.wait(60_000);
+    let on = Start::After(first.upto);
+    let anew = hub.page_behind(&on, first.removals.max(Offset(1)));
+    let gap = anew.gap.expect("key1 may be known to it");
+    assert_eq!((gap.reason, gap.to, anew.removals), (GapReason::Compacted, Offset(10), Offset(10)));
+    assert!(anew.after[0].offset < gap.from && !anew.blocks.is_empty(), "{anew:?}");
+    assert_eq!(hub.page_behind(&on, Offset(10)).gap, None, "it knows of that");
+    assert_eq!(hub.page_behind(&on, Offset(0)).gap, None, "it does not want to know");
+    assert_eq!(hub.page_behind(&Start::Earliest, Offset(1)).gap, None, "it has nothing yet");
+}
+
+/// Whoever reads meanwhile would begin anew at each of them, and might never come to the end.
+#[test]
+fn what_is_forgotten_in_a_round_is_told_at_its_beginning() {
+    let soon = Limits { removals_ms: 1_000, ..small() };
+    let mut hub = Hub::new(soon, latest());
+    let writer = hub.client(1);
+    hub.open(writer, "map.a");
+    let value = "v".repeat(300);
+    (1..=400).for_each(|seq| hub.say(writer, &[set(seq, &format!("key{seq}"), Some(&value))]));
+    (401..=800).for_each(|seq| hub.say(writer, &[set(seq, &format!("key{}", seq - 400), None)]));
+    let forgotten = |hub: &Hub| hub.page_behind(&Start::Earliest, Offset(1)).removals;
+    let mut told = vec![forgotten(&hub)];
+    for _ in 0..60 {
+        hub.wait(1_000);
+        told.push(forgotten(&hub));
+    }
+    told.dedup();
+    assert!(told.len() <= 3 && told.last() == Some(&Offset(800)), "{told:?}");
 }
 
 /// A reader that lags is told in the middle, too.
@@ -579,11 +636,11 @@ fn a_page_ends_where_its_topic_does_though_the_newest_has_expired() {
     hub.now = hub.now.plus(1_000);
     let topic = Selector::parse("t").unwrap();
     for start in [Start::Earliest, after(1), after(2), Start::Last(1)] {
-        let page = hub.topics.page(hub.now, &topic, &start, 1_000).unwrap();
+        let page = hub.topics.page(hub.now, &topic, &start, Offset(0), 1_000).unwrap();
         assert_eq!((page.more, page.upto[0].offset), (false, Offset(2)), "from {start:?}");
     }
     // Whoever asks where the end is waits for no message that never comes.
-    let end = hub.topics.page(hub.now, &topic, &Start::Last(0), 1_000).unwrap();
+    let end = hub.topics.page(hub.now, &topic, &Start::Last(0), Offset(0), 1_000).unwrap();
     assert_eq!(end.upto[0].offset, Offset(1));
 }
 

@@ -35,7 +35,7 @@ fn read_pages(hub: &mut Hub, name: &str, from: Start) -> (Vec<Gap>, Vec<(u64, u6
     let reader = hub.client(2);
     let (mut from, mut gaps, mut seen) = (from, Vec::new(), Vec::new());
     for _ in 0..100 {
-        let question = History { request: Request(4), name: name.into(), from, bytes_max: 0 };
+        let question = History { request: Request(4), name: name.into(), from, ..History::default() };
         hub.say(reader, &[ClientFrame::History(question)]);
         let written = hub.sockets.written.remove(&reader).unwrap_or_default();
         let Some((_, mut payload)) = websocket_message(&mut &written[..]) else { panic!("no answer") };
@@ -159,7 +159,12 @@ fn ends(hub: &mut Hub, name: &str) -> Vec<(u64, u64)> {
     let from = Start::Last(0);
     hub.say(
         reader,
-        &[ClientFrame::History(History { request: Request(4), name: name.into(), from, bytes_max: 0 })],
+        &[ClientFrame::History(History {
+            request: Request(4),
+            name: name.into(),
+            from,
+            ..History::default()
+        })],
     );
     let written = hub.sockets.written.remove(&reader).unwrap_or_default();
     let Some((_, mut payload)) = websocket_message(&mut &written[..]) else { panic!("no answer") };

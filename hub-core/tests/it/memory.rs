@@ -33,7 +33,13 @@ fn hub_with_pages(set: Limits) -> Hub {
 /// Asks for so many pages and reads none of them.
 fn leave_unread(hub: &mut Hub, id: ConnectionId, pages: usize) {
     hub.sockets.room.insert(id, 10);
-    let page = History { request: Request(1), name: "t".into(), from: Start::Earliest, bytes_max: 50_000 };
+    let page = History {
+        request: Request(1),
+        name: "t".into(),
+        from: Start::Earliest,
+        bytes_max: 50_000,
+        ..History::default()
+    };
     hub.say(id, &vec![ClientFrame::History(page); pages]);
 }
 

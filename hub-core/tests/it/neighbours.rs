@@ -34,8 +34,13 @@ fn client_of(hub: &mut Hub, account: u128) -> ConnectionId {
 
 /// Asks for pages of 50 KB and reads nothing of them.
 fn leave_unread(hub: &mut Hub, id: ConnectionId, bytes: usize) {
-    let page =
-        History { request: Request(1), name: "pages".into(), from: Start::Earliest, bytes_max: 50_000 };
+    let page = History {
+        request: Request(1),
+        name: "pages".into(),
+        from: Start::Earliest,
+        bytes_max: 50_000,
+        ..History::default()
+    };
     hub.deliver(id, 2, &bytes_of(&vec![ClientFrame::History(page); bytes / 50_000]));
 }
 

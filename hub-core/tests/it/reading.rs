@@ -181,7 +181,7 @@ fn a_page_that_is_read_while_its_topic_lets_go_has_no_hole_that_nobody_tells() {
         let name = Selector::parse("a").unwrap();
         let mut cursor = 0;
         while !ended.load(Ordering::Relaxed) {
-            let page = topics.page(now, &name, &after(cursor), 10_000).unwrap();
+            let page = topics.page(now, &name, &after(cursor), Offset(0), 10_000).unwrap();
             let begin = page.gap.map_or(cursor, |gap| gap.to.0);
             if let Some(Ok(block)) = blocks_of_page(&page.blocks).next() {
                 assert!(

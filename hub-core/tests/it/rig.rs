@@ -310,7 +310,7 @@ impl Hub {
     /// Asks for a page of history, and gives the texts on it.
     pub fn history(&mut self, id: ConnectionId, name: &str, from: Start) -> Vec<String> {
         self.heard(id);
-        let frame = History { request: Request(4), name: name.into(), from, bytes_max: 0 };
+        let frame = History { request: Request(4), name: name.into(), from, ..History::default() };
         self.say(id, &[ClientFrame::History(frame)]);
         let heard = self.heard(id);
         let Some(Heard::Page(messages)) = heard.last() else { panic!("no page, but {heard:?}") };

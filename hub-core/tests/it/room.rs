@@ -374,6 +374,7 @@ fn whoever_holds_no_messages_takes_nobodys() {
                 name: "innocent.1.1".into(),
                 from: Start::Earliest,
                 bytes_max: 60_000,
+                ..History::default()
             };
             hub.say(id, &vec![ClientFrame::History(page); 15]);
         }

@@ -175,7 +175,7 @@ fn what_is_still_being_read_when_its_grant_ends_is_not_given() {
     let (name, from) = ("a.*", Start::Earliest);
     let (request, when_slow) = (Request(1), WhenSlow::CatchUp);
     let subscribe = Subscribe { request, name: name.into(), from: from.clone(), when_slow };
-    let history = History { request: Request(2), name: name.into(), from, bytes_max: 0 };
+    let history = History { request: Request(2), name: name.into(), from, ..History::default() };
     // Both look at many topics; that is done by another thread, which has not had its turn.
     let asked = bytes_of(&[ClientFrame::Subscribe(subscribe), ClientFrame::History(history)]);
     hub.deliver(reader, 2, &asked);

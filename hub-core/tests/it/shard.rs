@@ -306,7 +306,13 @@ fn the_last_n_and_pages_of_history() {
     hub.subscribe(bob, "t", Start::Last(2), WhenSlow::CatchUp);
     assert_eq!(hub.heard(bob)[0], Heard::Subscribed(Outcome::Resumed, 3, None));
     let history = |from, bytes_max| {
-        ClientFrame::History(History { request: Request(4), name: "t".into(), from, bytes_max })
+        ClientFrame::History(History {
+            request: Request(4),
+            name: "t".into(),
+            from,
+            bytes_max,
+            ..History::default()
+        })
     };
     hub.say(bob, &[history(Start::Earliest, 1)]);
     assert_eq!(hub.heard(bob), [Heard::Page(vec![message(1, "m")], 1, true)]);

@@ -57,7 +57,7 @@ fn subscribe_to(request: u64, name: &str) -> ClientFrame<'_> {
 
 fn ask(name: &str) -> ClientFrame<'_> {
     let (request, from) = (Request(5), Start::Earliest);
-    ClientFrame::History(History { request, name: name.into(), from, bytes_max: 0 })
+    ClientFrame::History(History { request, name: name.into(), from, ..History::default() })
 }
 
 /// Checks all tokens that wait. One is sound if it reads `SUBJECT SECONDS PATTERN...`, and allows everything there. A word

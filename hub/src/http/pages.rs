@@ -172,7 +172,7 @@ pub(super) async fn position(
 impl Told {
     /// The messages of a page, so many at most: where it reads back these are the newest.
     fn of(read: PageRead, limit: u64, is_back: bool) -> Result<Self, Code> {
-        let PageRead { after, mut upto, gap, blocks, more } = read;
+        let PageRead { after, mut upto, gap, blocks, more, .. } = read;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (mut messages, mut last) = (Vec::new(), (0, Offset(0)));
         for block in blocks_of_page(&blocks).flatten() {

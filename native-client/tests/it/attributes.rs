@@ -196,6 +196,7 @@ async fn subscribers_see_what_a_message_has() {
         outcome: Outcome::Live,
         positions: vec![at(0)],
         gap: None,
+        ..Subscribed::default()
     }))
     .await;
     let mut ext = Vec::new();

@@ -23,6 +23,7 @@ impl FarLink {
             outcome: if gap.is_some() { Outcome::Gap } else { Outcome::Resumed },
             positions: vec![Position { epoch, offset: Offset(0) }],
             gap,
+            ..Subscribed::default()
         }))
         .await;
     }

@@ -18,8 +18,8 @@ use crate::reading::merge::{Form, Merge};
 use crate::reading::question::{Answer, Ask, More, PageRead, Whose};
 use crate::reading::start::{self, Stand};
 use crate::sync::lock;
-use crate::tail::Tail;
 use crate::tail::reading_back::Back;
+use crate::tail::{self, Tail};
 use crate::topic::Topic;
 
 /// A page of a topic.
@@ -55,18 +55,20 @@ pub(super) struct Paging {
     blocks: Vec<u8>,
 }
 
-/// A page of a topic of a log, which the hub does not know if there is none: it may have had messages up to some place.
+/// A page of a topic of a log, which the hub does not know if there is none: it may have had messages up to some place. Who
+/// asks knows of forgotten removals up to another.
 #[must_use]
 pub fn page(
     log: &Log,
     now: Millis,
     topic: (Option<&Topic>, Offset),
     start: &Start,
+    removals: Offset,
     bytes_max: usize,
 ) -> Paged {
     match start {
         Start::Before { .. } => page_below(log, now, topic, start, bytes_max),
-        start => page_from(log, now, topic, start, bytes_max),
+        start => page_from(log, now, topic, start, removals, bytes_max),
     }
 }
 
@@ -75,15 +77,26 @@ fn page_from(
     now: Millis,
     (topic, forgotten): (Option<&Topic>, Offset),
     start: &Start,
+    removals: Offset,
     bytes_max: usize,
 ) -> Paged {
     let mut stand = start::of_topic(log, now, topic, forgotten, start);
+    let is_told = stand.tells_removals(topic, start, removals);
     let read = |stand: &Stand| Some(topic?.tail.read_after(now, stand.cursor, bytes_max));
     let mut found = read(&stand);
     // What went between the two looks would be missing without a word: from where the rest begins it is looked for anew.
-    while let Some(gone) = found.as_ref().map(|found| found.cached_from).filter(|gone| *gone > stand.cursor) {
-        stand.lose(log, gone);
+    while let Some(tail::Found { cached_from, removals_gone, .. }) = found {
+        if cached_from > stand.cursor {
+            stand.lose(log, cached_from);
+        } else if is_told && removals_gone > stand.told {
+            stand.begin_anew(log, cached_from, removals_gone);
+        } else {
+            break;
+        }
         found = read(&stand);
+    }
+    if is_told {
+        stand.was_compacted();
     }
     let (after, gap) = (stand.cursor, stand.gap);
     if let (Some(found), Some(topic)) = (&found, topic)
@@ -94,6 +107,9 @@ fn page_from(
         return Paged::Away(Plan { tail, after, upto, gap, is_owed, more: None, bytes_max });
     }
     let mut page = PageRead { after: vec![log.position(after)], gap, ..PageRead::default() };
+    if removals > Offset(0) {
+        page.removals = found.as_ref().map_or(Offset(0), |found| found.removals_gone);
+    }
     let mut upto = after;
     if let Some(found) = found {
         let mut scratch = Vec::new();
@@ -154,7 +170,7 @@ fn page_below(
         put_on_page(&up_to(&block.wire(), back.upto), &mut scratch, &mut blocks);
     }
     let (after, upto) = (vec![log.position(back.after)], vec![log.position(back.upto)]);
-    Paged::Here(PageRead { after, upto, gap, blocks, more: back.more })
+    Paged::Here(PageRead { after, upto, gap, blocks, more: back.more, ..PageRead::default() })
 }
 
 impl Job {
@@ -181,7 +197,7 @@ impl Job {
                     (index, names.find(name).cloned(), names.gone(name, index))
                 };
                 let log = &hub.logs[usize::from(index)];
-                match page(log, now, (topic.as_deref(), forgotten), start, *bytes_max) {
+                match page(log, now, (topic.as_deref(), forgotten), start, Offset(0), *bytes_max) {
                     Paged::Here(page) => Some(Answer::Page(page)),
                     Paged::Away(plan) => {
                         let found = Found::of_topic(&plan.tail, plan.after, plan.upto);
@@ -243,6 +259,7 @@ impl Job {
             gap: plan.gap,
             blocks: std::mem::take(blocks),
             more: plan.more.unwrap_or(upto != plan.upto),
+            ..PageRead::default()
         }))
     }
 }

@@ -52,8 +52,6 @@ pub struct Listening {
     pub bounded: bool,
     /// When it last got a message.
     pub heard_ms: u64,
-    /// Whether it may read pages, which do not tell that removals of keys are forgotten.
-    pub reads_pages: bool,
     /// Where it stands, in each of its logs; nowhere until it was told.
     places: Vec<Place>,
     /// Whether it has ended.
@@ -103,7 +101,6 @@ impl Listening {
             logs: 0..1,
             bounded: false,
             heard_ms: 0,
-            reads_pages: false,
             places: Vec::new(),
             ended: false,
             wants_end: None,
@@ -319,7 +316,7 @@ impl Listening {
             let rest = &known.by_selector[usize::from(self.selector)][place.next..];
             let record = self.first_lacking(place, rest, known, publishes);
             let lacks = record.map(|record| format!("it never got {record:?}"));
-            lacks.or_else(|| place.mirror.as_ref()?.check(known, self.reads_pages).err())
+            lacks.or_else(|| place.mirror.as_ref()?.check(known).err())
         })
     }
 

@@ -274,7 +274,6 @@ impl World {
         let mut listening = Listening::new(actor, selector, options.from.clone(), options.echo, when_slow);
         listening.bounded = options.messages_max < SubscribeOptions::default().messages_max;
         listening.logs = self.oracle.logs_of(selector);
-        listening.reads_pages = true;
         let counted = |log: usize| (log, self.oracle.logs[log].by_selector[usize::from(selector)].len());
         listening.began = self.oracle.life(0).into_iter().map(counted).collect();
         // One that wants the same as one that is being asked for shares its answer.

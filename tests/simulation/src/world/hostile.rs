@@ -232,6 +232,7 @@ impl World {
                 name: self.some_name().into(),
                 from: self.any_start(),
                 bytes_max: self.random.magnitude(0, NUMBER_MAX),
+                removals: Offset(request.0),
             }),
             _ if breaks => ClientFrame::Hello(Hello::default()),
             _ => ClientFrame::Heartbeat(Heartbeat { request }),

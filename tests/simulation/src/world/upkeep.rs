@@ -6,6 +6,7 @@ use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::names::directory::Retention;
 use tidewire_protocol::block::blocks_of_page;
 use tidewire_protocol::name::{Selector, TopicName};
+use tidewire_protocol::number::Offset;
 use tidewire_protocol::position::Start;
 
 use crate::names::{KEYED, NAMES, TOPICS};
@@ -64,7 +65,7 @@ impl World {
         let disk = self.storing.as_ref().map(|storing| &storing.disk);
         hub.listen(self.now, disk, &mut self.oracle);
         let (topic, mut start, mut offsets) = (Selector::Topic(name), Start::Earliest, Vec::new());
-        while let Some(page) = hub.topics.page(Millis(self.now), &topic, &start, usize::MAX) {
+        while let Some(page) = hub.topics.page(Millis(self.now), &topic, &start, Offset(0), usize::MAX) {
             let blocks = blocks_of_page(&page.blocks).flatten();
             offsets.extend(blocks.flat_map(|block| block.messages().flatten().map(|message| message.offset)));
             if !page.more {

@@ -40,17 +40,15 @@ impl Mirror {
                 return Err(format!("{offset} is there without the latest of its key, {latest:?}"));
             }
         }
-        self.check(log, false)
+        self.check(log)
     }
 
-    /// Once it has heard all, it knows what stands. Whoever reads pages is not told that it came too late to hear that a key
-    /// was removed.
-    pub(super) fn check(&self, log: &Log, reads_pages: bool) -> Result<(), Objection> {
+    /// Once it has heard all, it knows what stands.
+    pub(super) fn check(&self, log: &Log) -> Result<(), Objection> {
         for (key, offset) in &self.entries {
             let Some(latest) = log.latest(*key) else { continue };
-            let is_told = !latest.removes && latest.ends_ms <= log.clock.given_ms
-                || reads_pages && log.may_be_forgotten(&latest);
-            if (latest.removes || latest.offset != *offset) && !is_told {
+            let has_expired = !latest.removes && latest.ends_ms <= log.clock.given_ms;
+            if (latest.removes || latest.offset != *offset) && !has_expired {
                 return Err(format!("it takes {offset} for the latest of its key, which is {latest:?}"));
             }
         }

@@ -318,7 +318,7 @@ impl World {
 
 /// A page as a caller reads it.
 fn told(page: PageRead, oracle: &Oracle) -> Page {
-    let PageRead { after, upto, gap, blocks, more } = page;
+    let PageRead { after, upto, gap, blocks, more, .. } = page;
     let mut messages = Vec::new();
     for block in blocks_of_page(&blocks).flatten() {
         let log = if after.len() == 1 { 0 } else { block.log as usize };

@@ -52,7 +52,7 @@ impl Hub {
     #[must_use]
     pub fn gone_of(&self, now: u64, topic: &str) -> u64 {
         let Ok(name) = TopicName::parse(topic) else { return 0 };
-        let page = self.topics.page(Millis(now), &Selector::Topic(name), &Start::Earliest, 1);
+        let page = self.topics.page(Millis(now), &Selector::Topic(name), &Start::Earliest, Offset(0), 1);
         match page {
             Some(page) => page.after.first().map_or(0, |place| place.offset.0),
             // What comes first is on the disk only.
