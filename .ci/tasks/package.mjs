@@ -189,6 +189,6 @@ const ENTRIES = ["index", "slim", "js", "workerd", "edge"];
 /** As the program `gzip -9` counts, but for some bytes: its blocks are twice as long as those of zlib's own default. */
 const GZIP_9 = { level: 9, memLevel: 9 };
 /** By entry, as they are bundled and packed by `gzip -9`. */
-const BYTES_MAX = { index: 39_500, js: 56_900 };
+const BYTES_MAX = { index: 39_750, js: 57_300 };
 const dist = resolve(jsPackage, "dist");
 const TSC = at("node_modules/typescript/bin/tsc");
