@@ -135,7 +135,7 @@ struct State {
     /// Where it began.
     begun_at: Offset,
     /// What the oldest block was last looked at for: messages too many, and the time before which they are too old.
-    trimmed: (u64, u64),
+    trimmed: (u64, u64, Offset),
     /// Whether it is listed among those that hold most.
     heavy: bool,
     /// The newest message that it did not take.
@@ -201,7 +201,7 @@ impl Tail {
             link: gone,
             cached_from: gone,
             begun_at: Offset(0),
-            trimmed: (0, 0),
+            trimmed: (0, 0, Offset(0)),
             heavy: false,
             passed_by: Offset(0),
             latest: None,
@@ -321,6 +321,9 @@ impl Tail {
             }
             found.blocks.push(Arc::clone(block));
         }
+        // What lay before the first of them has expired while it was away.
+        let begins = found.blocks.first().map_or(Offset(0), |first| first.prev);
+        found.begun_at = found.begun_at.max(begins);
         found
     }
 
@@ -391,6 +394,9 @@ impl State {
         self.open.take().map_or(0, |open| open.held_bytes())
     }
 }
+
+#[cfg(test)]
+mod beside_a_list;
 
 #[cfg(test)]
 mod tests {

@@ -222,14 +222,17 @@ impl Merge {
                     (losses < STEP_NAMES, None)
                 }
                 Look::Block(block) => source.run(&block, end, &mut filling),
-                Look::Away(run) => match source.run_away(&run, end, &self.fetched, &mut filling) {
-                    Some(went_on) => (went_on, None),
-                    None => {
-                        part.is_away = filling.bytes == 0 && part.lost.is_none();
-                        self.next.push(Reverse((due, place)));
-                        break;
+                Look::Away(run) => {
+                    match source.run_away(&run, end, (&self.fetched, source.tail.given_ms(now)), &mut filling)
+                    {
+                        Some(went_on) => (went_on, None),
+                        None => {
+                            part.is_away = filling.bytes == 0 && part.lost.is_none();
+                            self.next.push(Reverse((due, place)));
+                            break;
+                        }
                     }
-                },
+                }
                 Look::Nothing => (true, None),
             };
             // What the block at hand has next need not be looked for.

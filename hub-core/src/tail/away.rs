@@ -57,13 +57,24 @@ pub struct Place {
 }
 
 /// All runs of a tail, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Away {
     held: VecDeque<(Arc<Run>, Totals)>,
     /// Totals of all that was ever dropped from the front.
     dropped: Totals,
     /// Bytes that the runs take in memory.
     own_bytes: usize,
+    /// Nothing expires before that.
+    expires_ms: u64,
+    /// What had expired by then was let go of.
+    swept_ms: u64,
+}
+
+impl Default for Away {
+    fn default() -> Self {
+        let (held, dropped) = (VecDeque::new(), Totals::default());
+        Self { held, dropped, own_bytes: 0, expires_ms: u64::MAX, swept_ms: 0 }
+    }
 }
 
 impl Growing {
@@ -171,6 +182,7 @@ impl Away {
         let Totals { count, bytes } = self.total();
         let upto = Totals { count: count + u64::from(run.count), bytes: bytes + u64::from(run.bytes) };
         self.own_bytes += run.own_bytes();
+        self.expires_ms = self.expires_ms.min(run.expires_ms);
         self.held.push_back((run, upto));
     }
 
@@ -247,7 +259,8 @@ impl Away {
 
     /// The runs that begin up to there, the newest first.
     pub fn back_from(&self, upto: Offset) -> impl Iterator<Item = &Arc<Run>> {
-        self.held.iter().rev().map(|(run, _)| run).skip_while(move |run| run.first > upto)
+        let end = self.held.partition_point(|(run, _)| run.first <= upto);
+        self.held.range(..end).rev().map(|(run, _)| run)
     }
 
     /// Whether those who hold more than `level` answer for half of the runs or more, by some that lie evenly.
@@ -294,10 +307,17 @@ impl Away {
         within.unwrap_or_else(before)
     }
 
-    /// Lets go of messages that have expired.
+    /// Lets go of messages that have expired. Of very many runs not each time that one has something, for it looks at them all:
+    /// whoever reads passes over the others.
     pub fn drop_expired(&mut self, given_ms: u64) {
+        let rest_ms = self.held.len() as u64 / RUNS_SWEPT;
+        if given_ms < self.expires_ms || given_ms < self.swept_ms.saturating_add(rest_ms) {
+            return;
+        }
         let has_some = |(run, _): &(Arc<Run>, Totals)| run.expires_ms <= given_ms;
-        let Some(first) = self.held.iter().position(has_some) else { return };
+        let first = self.held.iter().position(has_some).unwrap_or(self.held.len());
+        let later = self.held.range(..first).map(|(run, _)| run.expires_ms).min();
+        (self.expires_ms, self.swept_ms) = (later.unwrap_or(u64::MAX), given_ms);
         for (run, _) in self.held.split_off(first) {
             self.own_bytes -= run.own_bytes();
             if run.expires_ms > given_ms {
@@ -328,6 +348,8 @@ impl Totals {
     }
 }
 
+/// For each so many runs a millisecond passes between two looks at all of them.
+const RUNS_SWEPT: u64 = 256;
 /// So many runs tell whose they are.
 const RUNS_ASKED: usize = 64;
 /// Messages of a run: so many are looked at to find one.

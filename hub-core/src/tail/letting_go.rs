@@ -184,7 +184,9 @@ impl State {
     pub(super) fn trim_front(&mut self, oldest: Millis, keep: &Keep) {
         let surplus = self.all().count.saturating_sub(keep.count);
         let Millis(oldest_ms) = oldest;
-        if self.trimmed == (surplus, oldest_ms) {
+        // One may come as another expires, so that there are as many.
+        let trimmed = (surplus, oldest_ms, self.last);
+        if self.trimmed == trimmed {
             return;
         }
         let run = self.away.as_ref().and_then(|away| away.front()).cloned();
@@ -199,7 +201,7 @@ impl State {
             }
             (None, _) => return,
         };
-        self.trimmed = (surplus, oldest_ms);
+        self.trimmed = trimmed;
         if let Some(gone) = gone {
             self.cached_from = self.cached_from.max(gone);
         }

@@ -30,6 +30,12 @@ pub struct Back {
 }
 
 impl Tail {
+    /// The time that is given to messages now.
+    #[must_use]
+    pub fn given_ms(&self, now: Millis) -> u64 {
+        self.terms.calendar.at(now).0
+    }
+
     /// The first block that ends after `cursor`.
     #[must_use]
     pub fn next_after(&self, now: Millis, cursor: Offset) -> Next {

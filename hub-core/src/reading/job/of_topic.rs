@@ -98,7 +98,8 @@ fn page_from(
     if is_told {
         stand.was_compacted();
     }
-    let (after, gap) = (stand.cursor, stand.gap);
+    let begun_at = found.as_ref().map_or(Offset(0), |found| found.begun_at);
+    let (after, gap) = (stand.cursor.max(begun_at), stand.gap);
     if let (Some(found), Some(topic)) = (&found, topic)
         && found.is_away
     {

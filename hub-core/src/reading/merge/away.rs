@@ -12,7 +12,7 @@ use crate::reading::fetch::Fetch;
 use crate::reading::gather::HEAD_BYTES;
 use crate::reading::merge::{Filling, Merge, Source};
 use crate::tail::Tail;
-use crate::tail::away::Run;
+use crate::tail::away::{Place, Run};
 
 /// A source as it will stand.
 struct Ahead {
@@ -101,12 +101,16 @@ impl Source {
         &mut self,
         run: &Run,
         end: Offset,
-        fetched: &Fetch,
+        (fetched, given_ms): (&Fetch, u64),
         filling: &mut Filling<'_>,
     ) -> Option<bool> {
         let before = self.before;
-        let rest = run.places().map(|place| place.offset).skip_while(|offset| *offset <= before);
-        for offset in rest.take_while(|offset| *offset < end) {
+        let rest = run.places().skip_while(|place| place.offset <= before);
+        for Place { offset, expires_ms, .. } in rest.take_while(|place| place.offset < end) {
+            if expires_ms <= given_ms {
+                self.before = offset;
+                continue;
+            }
             let Some(record) = fetched.get(offset)? else {
                 // The disk does not have it, though nobody let go of it: a tail has no holes. All that lacks is told at once.
                 let behind = run.places().map(|place| place.offset).skip_while(|behind| *behind < offset);
