@@ -1,4 +1,5 @@
 //! A tail beside a plain list of the same messages: whatever it is asked, it says what the list says.
+#![allow(clippy::unwrap_used)]
 
 use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::block::Head;

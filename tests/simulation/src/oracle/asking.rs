@@ -58,8 +58,12 @@ impl Oracle {
         if told.more && told.gap.is_none() && asking.messages.len() < asking.limit {
             return Err("it says that there are more, and lacks some".into());
         }
-        let is_lost = |reason| matches!(reason, GapReason::Retention | GapReason::Forgotten);
-        if self.keeps(asking.selector) && told.gap.is_some_and(|gap| is_lost(gap.reason)) {
+        let is_lost = |gap: &Gap| {
+            let log = self.logs.iter().rfind(|log| log.epoch == gap.epoch);
+            matches!(gap.reason, GapReason::Retention | GapReason::Forgotten)
+                && !log.is_some_and(|log| log.may_have_expired(asking.selector, gap.to))
+        };
+        if self.keeps(asking.selector) && told.gap.as_ref().is_some_and(is_lost) {
             return Err("what is kept for ever is gone".into());
         }
         let is_of = |place: &Position, epoch| place.epoch == epoch;

@@ -6,6 +6,7 @@ use tidewire_protocol::code::Code;
 
 use crate::names::{KEYED, TOPICS};
 use crate::oracle::fate::{Cause, Fate};
+use crate::oracle::payload::expires_soon;
 use crate::oracle::{Oracle, Publish, Uid};
 
 /// Publishes of which a hub takes all or none.
@@ -81,6 +82,12 @@ impl Oracle {
         if has(Fate::Done) && has(Fate::Refused) {
             self.object(format_args!("#{uid} and others of {batch:?} ended apart"));
         }
+    }
+
+    /// Whether a message may go because its time is over, or that of another of its batch.
+    pub(super) fn may_expire(&self, uid: Uid) -> bool {
+        let batch = self.publishes[uid as usize].batch;
+        expires_soon(uid) || batch.count > 0 && batch.uids().any(expires_soon)
     }
 
     /// What becomes of a message that fails with the others of its batch; `None` if it should not.

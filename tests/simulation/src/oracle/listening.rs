@@ -174,7 +174,8 @@ impl Listening {
                 self.places[slot] = self.stand(of, 0, &logs[of]);
                 return Ok(());
             }
-            GapReason::Retention | GapReason::Forgotten if Some(of) == log && !keeps_all => {}
+            GapReason::Retention | GapReason::Forgotten
+                if Some(of) == log && (!keeps_all || logs[of].may_have_expired(self.selector, gap.to)) => {}
             GapReason::TooSlow if Some(of) == log && self.when_slow == WhenSlow::Gap => {
                 self.places[slot].mirror = None;
             }

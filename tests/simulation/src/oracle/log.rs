@@ -117,6 +117,16 @@ impl Log {
         is_replaced || record.ends_ms <= self.clock.given_ms || self.may_be_forgotten(record)
     }
 
+    /// Whether some of a selector's messages up to there may have expired, which nobody may have seen: where the beginning of a
+    /// topic has, it counts as gone up to its first message.
+    #[must_use]
+    pub fn may_have_expired(&self, selector: SelectorIndex, upto: Offset) -> bool {
+        let mut own = self.of_selector(selector);
+        let is_unseen = |at: u64| self.record(Offset(at)).is_none() && self.may_have_had(Offset(at));
+        own.any(|record| record.offset <= upto.0 && record.ends_ms <= self.clock.given_ms)
+            || (1..=upto.0).any(is_unseen)
+    }
+
     /// Whether a message took a key away so long ago that it is not remembered.
     #[must_use]
     pub fn may_be_forgotten(&self, record: &Record) -> bool {

@@ -34,6 +34,7 @@ impl Oracle {
         let Publish { topic, producer, incarnation, .. } = self.publishes[uid as usize];
         let fate = match fault {
             Fault::Client(ClientCode::Cancelled) => Fate::Withdrawn,
+            Fault::Client(ClientCode::Expired) if self.may_expire(uid) => Fate::Withdrawn,
             Fault::Client(ClientCode::Dropped) => Fate::Refused,
             Fault::Client(ClientCode::Closed) | Fault::Protocol(Code::Fenced) => Fate::Failed,
             Fault::Protocol(Code::UnknownNumber) if cause.taken_over => Fate::Failed,

@@ -80,6 +80,7 @@ impl Oracle {
                 let own = log.by_selector[usize::from(sought.selector)].first();
                 let first = own.map(|index| &log.records[*index as usize]);
                 let skips = first.is_some_and(|first| first.offset <= after.0 && !self.is_bare_record(first));
+                let skips = skips && !log.may_have_expired(sought.selector, after);
                 return if skips { Err(format!("the earliest is behind {after}")) } else { Ok(()) };
             }
             _ => return Ok(()),

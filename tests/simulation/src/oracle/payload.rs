@@ -42,9 +42,19 @@ pub fn attributes_of(uid: Uid) -> Attributes<'static> {
     let count = some / 4 % 4;
     let headers = (0..count).map(|name| (format!("h-{name}"), "ü".repeat((some / 16 % 64) as usize)));
     let key = if some.is_multiple_of(3) { format!("k{}", some % 50) } else { String::new() };
-    // None is over while the world lasts.
-    let ttl_ms = if some.is_multiple_of(5) { TTL_MS } else { 0 };
+    // Of some it is over while the world lasts.
+    let ttl_ms = match some / 4 % 10 {
+        0 => u64::from(1_000 + some % 120_000),
+        5 => TTL_MS,
+        _ => 0,
+    };
     Attributes { key: key.into(), headers: Headers::of(headers), ttl_ms, remove: false }
+}
+
+/// Whether its time may be over while the world lasts.
+#[must_use]
+pub fn expires_soon(uid: Uid) -> bool {
+    (1..TTL_MS).contains(&attributes_of(uid).ttl_ms)
 }
 
 /// Whether these are what a client's publish has, some time after it was published.

@@ -168,7 +168,7 @@ impl Oracle {
             let lost = own.iter().enumerate().find(|(index, record)| {
                 let is_behind = *index > first;
                 let is_owed = *index >= kept && record.offset > stand.gone[topic];
-                (is_behind || is_owed) && !there.contains(&record.offset)
+                (is_behind || is_owed) && !there.contains(&record.offset) && !log.may_go(record)
             });
             if let Some((_, record)) = lost {
                 let gone = stand.gone[topic];

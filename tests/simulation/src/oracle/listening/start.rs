@@ -130,7 +130,9 @@ impl Listening {
             let first = rest.first().filter(|_| place.next < of_start);
             oldest_given = first.map_or(oldest_given, |first| oldest_given.min(time(first)));
             (given, before) = (given + rest.len() as u64, before + passed.len() as u64);
-            at_start += of_start as u64;
+            // Those whose time is over count for nothing.
+            let stays = |index: &&u32| !known.may_go(&known.records[**index as usize]);
+            at_start += own.iter().take(of_start).filter(stays).count() as u64;
         }
         if before > 0 && given < count {
             return Err(format!("last {count} gives {given} although there are more"));
