@@ -51,6 +51,8 @@ pub(crate) struct Window {
     retry_ms: Millis,
     /// Whether the seqs of what was never sent are known to be right. If not, the hub says what comes next.
     known: bool,
+    /// Whether the hub has opened it before, on this link or an earlier one.
+    pub again: bool,
 }
 
 /// How a window stands to the hub.
@@ -93,6 +95,7 @@ impl Window {
             unanswered: 0,
             retry_ms: RETRY_MS_MIN,
             known,
+            again: false,
         }
     }
 
@@ -126,6 +129,7 @@ impl Window {
     pub(crate) fn opened(&mut self, opened: &Opened) {
         let Phase::Opening { free } = self.phase else { return };
         self.phase = Phase::Open;
+        self.again = true;
         if free {
             return;
         }

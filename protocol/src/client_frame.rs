@@ -90,6 +90,8 @@ frame! {
         4 lowest: Seq,
         /// The handle is for `send` alone: no window, no seq, and no answer unless it is refused.
         5 unacknowledged: bool,
+        /// The participant has had the topic open before, in this incarnation.
+        6 again: bool,
     }
 }
 

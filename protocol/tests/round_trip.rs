@@ -117,6 +117,7 @@ fn client_frame() -> impl Strategy<Value = ClientFrame<'static>> {
                 topic: text(),
                 lowest: n(Seq),
                 unacknowledged: any::<bool>(),
+                again: any::<bool>(),
             }
         ),
         of!(

@@ -107,8 +107,8 @@ impl Outbox {
             let (handle, participant) = (self.handle(place), Participant(self.load.party.0.into()));
             if let Some(Some(window)) = self.windows.get_mut(place) {
                 let lowest = window.opening(filling.careful);
-                let topic = window.topic.as_str().into();
-                Open { handle, participant, topic, lowest, ..Open::default() }.put(bytes);
+                let (topic, again) = (window.topic.as_str().into(), window.again);
+                Open { handle, participant, topic, lowest, again, ..Open::default() }.put(bytes);
                 handles += 1;
             }
         }

@@ -244,7 +244,8 @@ impl<R> Calls<R> {
             let (topic, window, seq) = match begun.entry(name.as_str()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => {
-                    let stream = Stream { attachment: &attachment, topic: name, lowest: Seq(1) };
+                    let stream =
+                        Stream { attachment: &attachment, topic: name, lowest: Seq(1), again: false };
                     let begun = self.topics.begin(now, by.account, stream, None);
                     let (topic, window) = begun.map_err(|code| (index, code))?;
                     publishing.windows.push(window);

@@ -61,6 +61,8 @@ pub struct Stream<'a> {
     pub topic: &'a Granted<TopicName>,
     /// Its lowest seq without a final answer.
     pub lowest: Seq,
+    /// It was here before in this incarnation, maybe in an earlier life of the hub.
+    pub again: bool,
 }
 
 /// What `open` found.
@@ -86,6 +88,8 @@ struct Kept {
     print: Print,
     /// The last that opened it.
     incarnation: Incarnation,
+    /// The seq that came next when this life of the hub began with it.
+    began_at: Seq,
     whose: Whose,
     /// The next in its chain of the index.
     next: u32,
@@ -173,6 +177,7 @@ impl Windows {
             window: Window::new(stream.lowest),
             print,
             incarnation: stream.attachment.incarnation,
+            began_at: stream.lowest,
             whose: Whose::new(producer.number(), self.are_lasting),
             next: 0,
         });
@@ -245,9 +250,11 @@ impl Windows {
                 return None;
             }
             if stream.attachment.incarnation > kept.incarnation {
-                if !kept.window.is_whole() {
-                    // An older incarnation began it with a past that this hub does not know. What is new here may
-                    // be old there, and the seqs since then may be its own or the older one's.
+                // An older incarnation began it with a past that this hub does not know. What is new here may
+                // be old there, and the seqs since then may be its own or the older one's.
+                let is_in_doubt = !kept.window.is_whole();
+                // Or this one was here before, of which the hub has lost all, and the older one first.
+                if is_in_doubt || stream.again && kept.window.next() > kept.began_at {
                     return None;
                 }
                 kept.incarnation = stream.attachment.incarnation;

@@ -133,7 +133,8 @@ impl Session {
         let present = self.participant(open.participant).ok_or_else(gone)?;
         let attachment = present.attachment.as_ref().ok_or(Code::Forbidden)?;
         let topic = grant(open, &self.caller, desk)?;
-        let opened = desk.topics.open(now, Stream { attachment, topic: &topic, lowest: open.lowest });
+        let stream = Stream { attachment, topic: &topic, lowest: open.lowest, again: open.again };
+        let opened = desk.topics.open(now, stream);
         opened.map(|opening| (topic, opening))
     }
 
@@ -261,7 +262,7 @@ impl Session {
             Place::Updates { .. } => return Err(Code::UnknownNumber),
             Place::Opened { topic, lowest, window } => {
                 let lowest = publish.lowest.max(*lowest);
-                let stream = Stream { attachment, topic, lowest };
+                let stream = Stream { attachment, topic, lowest, again: false };
                 (desk.topics.begin(now, desk.account, stream, *window)?, topic.grant())
             }
         };

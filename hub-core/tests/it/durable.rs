@@ -15,7 +15,7 @@ use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::topics::durable::Committer;
 use tidewire_hub_core::topics::found::Found;
 use tidewire_hub_core::topics::restoring::Restored;
-use tidewire_protocol::client_frame::{Batch, ClientFrame, Publish};
+use tidewire_protocol::client_frame::{Batch, ClientFrame, Open, Publish};
 use tidewire_protocol::code::{Code, Content, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::name::TopicName;
@@ -461,4 +461,37 @@ fn a_window_that_is_kept_no_longer_does_not_come_back_to_whoever_began_anew() {
     lasting.hub.say(id, &[on(1, b"anew")]);
     lasting.store();
     assert_eq!(acked(&mut lasting, id), [(1, 2, false)]);
+}
+
+/// That it was fenced is forgotten with the hub where nothing of the one that took over was stored.
+#[test]
+fn whoever_took_over_is_told_where_one_that_was_fenced_came_first_after_a_start() {
+    let opened = |hub: &mut Hub, id| {
+        let close = |code| panic!("closed with {code}");
+        hub.heard_as(id, close, |frame| match frame {
+            HubFrame::Opened(opened) => format!("opened {} {}", opened.window_new, opened.next.0),
+            HubFrame::Acked(acked) => format!("acked {} {}", acked.seq.0, acked.duplicate),
+            _ => String::new(),
+        })
+    };
+    for (grows, again, answers) in [
+        (true, true, ["", "opened true 2", "acked 2 false"]),
+        (false, true, ["", "opened false 2", "acked 2 false"]),
+        (true, false, ["", "opened false 3", "acked 2 true"]),
+    ] {
+        let mut lasting = keeping();
+        let old = lasting.client("a");
+        assert_eq!(lasting.publishes(old, 1, b"one"), [Heard::Acked(1, 1)]);
+        let mut lasting = lasting.restart();
+        if grows {
+            let old = lasting.hub.connect(Dialect::Binary);
+            lasting.hub.say(old, &[hello(1, 1), open_as(1, 0, "a"), on(2, b"of the old one")]);
+            lasting.store();
+        }
+        let new = lasting.hub.connect(Dialect::Binary);
+        let open = Open { lowest: Seq(2), handle: Handle(1), topic: "a".into(), again, ..Open::default() };
+        lasting.hub.say(new, &[hello(1, 2), ClientFrame::Open(open), on(2, b"of the new one")]);
+        lasting.store();
+        assert_eq!(opened(&mut lasting.hub, new), answers, "grows: {grows}, again: {again}");
+    }
 }

@@ -166,3 +166,29 @@ fn who_comes_back_to_a_log_that_lost_something_is_told_that_it_is_another() {
     }
     assert!(changed > 0, "something was lost");
 }
+
+/// It does not know yet that it is fenced, and the hub not any more: what it publishes then takes the seqs of the one that took
+/// over.
+#[test]
+fn who_was_fenced_may_come_first_after_a_start_and_whoever_took_over_loses_nothing() {
+    for seed in 1..=60 {
+        let mut script = Script::new(seed);
+        script.publish();
+        script.pass(100);
+        let old = script.publisher;
+        let link = script.world.actors[old].link.unwrap();
+        script.world.fall_silent(link);
+        script.publish();
+        let new = script.world.take_over(old).unwrap();
+        script.pass(200);
+        script.hold(true);
+        script.world.publish(new, topic_named("a").unwrap(), 20).unwrap();
+        script.world.flush(new);
+        script.pass(50);
+        script.world.crash_hub();
+        script.hold(false);
+        script.pass(100);
+        script.world.start_hub();
+        script.pass(60_000);
+    }
+}

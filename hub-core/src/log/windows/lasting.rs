@@ -128,7 +128,8 @@ impl Windows {
             return false;
         }
         let whose = Whose::new(producer.number(), true);
-        let key = self.shelf.put(account, |_| Kept { window, print, incarnation, whose, next: 0 });
+        let began_at = window.next();
+        let key = self.shelf.put(account, |_| Kept { window, print, incarnation, began_at, whose, next: 0 });
         self.homes.insert(key.slot, Home { producer, topic: Arc::clone(topic.text()) });
         self.index.insert(&mut self.shelf, print, key.slot);
         self.shelf.lay_down(now, key);

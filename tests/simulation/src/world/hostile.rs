@@ -211,6 +211,7 @@ impl World {
                     topic: self.some_name().into(),
                     lowest: Seq(lowest),
                     unacknowledged: self.random.one_in(8),
+                    again: number.is_multiple_of(3),
                 })
             }
             5..=11 if breaks || said.handles.contains_key(&number) => self.some_publish(hostile, id, number),
