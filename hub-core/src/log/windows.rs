@@ -88,8 +88,6 @@ struct Kept {
     print: Print,
     /// The last that opened it.
     incarnation: Incarnation,
-    /// The seq that came next when this life of the hub began with it.
-    began_at: Seq,
     whose: Whose,
     /// The next in its chain of the index.
     next: u32,
@@ -177,7 +175,6 @@ impl Windows {
             window: Window::new(stream.lowest),
             print,
             incarnation: stream.attachment.incarnation,
-            began_at: stream.lowest,
             whose: Whose::new(producer.number(), self.are_lasting),
             next: 0,
         });
@@ -208,7 +205,14 @@ impl Windows {
 
     /// Changes a window, if it is still kept.
     pub fn change<R>(&mut self, window: WindowKey, change: impl FnOnce(&mut Window) -> R) -> Option<R> {
-        self.shelf.change(window.key, |kept| change(&mut kept.window))
+        self.shelf.change(window.key, |kept| {
+            let before = kept.window.next();
+            let changed = change(&mut kept.window);
+            if kept.window.next() != before {
+                kept.whose.grew();
+            }
+            changed
+        })
     }
 
     /// Whether this window may keep more outcomes: the few that any may, or as its account has not too much in use.
@@ -254,7 +258,7 @@ impl Windows {
                 // be old there, and the seqs since then may be its own or the older one's.
                 let is_in_doubt = !kept.window.is_whole();
                 // Or this one was here before, of which the hub has lost all, and the older one first.
-                if is_in_doubt || stream.again && kept.window.next() > kept.began_at {
+                if is_in_doubt || stream.again && !kept.whose.is_as_restored() {
                     return None;
                 }
                 kept.incarnation = stream.attachment.incarnation;

@@ -35,20 +35,35 @@ pub struct Outlived<'a> {
     pub window: Window,
 }
 
-/// The number of a window's producer, and whether the window outlives the hub: in as few bytes as the number, since there
-/// are very many windows.
+/// The number of a window's producer, and whether the window outlives the hub, and has not grown since it did: in as few bytes as
+/// the number, since there are very many windows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Whose(u32);
 
 impl Whose {
     const LASTING: u32 = 1 << 31;
+    const RESTORED: u32 = 1 << 30;
+    const NUMBER: u32 = Self::RESTORED - 1;
 
     pub(super) const fn new(producer: u32, is_lasting: bool) -> Self {
-        Self(producer & !Self::LASTING | if is_lasting { Self::LASTING } else { 0 })
+        Self(producer & Self::NUMBER | if is_lasting { Self::LASTING } else { 0 })
+    }
+
+    const fn restored(producer: u32) -> Self {
+        Self(producer & Self::NUMBER | Self::LASTING | Self::RESTORED)
     }
 
     pub(super) const fn producer(self) -> u32 {
-        self.0 & !Self::LASTING
+        self.0 & Self::NUMBER
+    }
+
+    /// Whether the window is as it outlived the hub.
+    pub(super) const fn is_as_restored(self) -> bool {
+        self.0 & Self::RESTORED > 0
+    }
+
+    pub(super) const fn grew(&mut self) {
+        self.0 &= !Self::RESTORED;
     }
 
     /// What a window takes for that beside its own bytes.
@@ -127,9 +142,8 @@ impl Windows {
         if self.index.find(&self.shelf, print).is_some() {
             return false;
         }
-        let whose = Whose::new(producer.number(), true);
-        let began_at = window.next();
-        let key = self.shelf.put(account, |_| Kept { window, print, incarnation, began_at, whose, next: 0 });
+        let whose = Whose::restored(producer.number());
+        let key = self.shelf.put(account, |_| Kept { window, print, incarnation, whose, next: 0 });
         self.homes.insert(key.slot, Home { producer, topic: Arc::clone(topic.text()) });
         self.index.insert(&mut self.shelf, print, key.slot);
         self.shelf.lay_down(now, key);

@@ -44,8 +44,8 @@ pub fn attributes_of(uid: Uid) -> Attributes<'static> {
     let key = if some.is_multiple_of(3) { format!("k{}", some % 50) } else { String::new() };
     // Of some it is over while the world lasts.
     let ttl_ms = match some / 4 % 10 {
-        0 => u64::from(1_000 + some % 120_000),
-        5 => TTL_MS,
+        5 => u64::from(1_000 + some % 120_000),
+        0 => TTL_MS,
         _ => 0,
     };
     Attributes { key: key.into(), headers: Headers::of(headers), ttl_ms, remove: false }
