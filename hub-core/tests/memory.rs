@@ -55,7 +55,7 @@ fn windows_and_producers() {
     for number in 1..=COUNT {
         let topic = TopicName::parse(&format!("sensors.{number}.temperature")).unwrap();
         let topic = access.publish(&Caller::default(), topic).unwrap();
-        let stream = Stream { attachment: &attachment, topic: &topic, lowest: Seq(1) };
+        let stream = Stream { attachment: &attachment, topic: &topic, lowest: Seq(1), again: false };
         let (key, is_new) = windows.begin(&account, stream).unwrap();
         windows.change(key, |window| window.take(Answer::Done(Offset(number)), 1));
         windows.shut(Millis(number), key);

@@ -29,6 +29,19 @@ pub struct Disk {
     pub committing: usize,
     /// The last number that was given to a topic.
     pub last_topic: u64,
+    /// Offsets that no later life of the hub gives out.
+    pub reserved: Reserved,
+}
+
+/// Offsets up to which a start passes over all, stored or not: these may be told before what bears them is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reserved {
+    /// Up to here, as the disk says.
+    pub stored: Offset,
+    /// As the commit says that is under way; 0 if it says nothing.
+    pub committing: Offset,
+    /// More are wanted.
+    pub is_wanted: bool,
 }
 
 /// What a durable log takes.

@@ -289,7 +289,9 @@ impl Sequencer {
             self.windows.change(window, |window| window.take(Answer::Pending, count));
             self.windows.take_up(window);
         }
-        let told_early = outcome.take_if(|outcome| outcome.durability != self.engine.durability());
+        let durability = self.engine.durability();
+        let told_early =
+            outcome.take_if(|outcome| outcome.durability != durability && self.may_be_early(answer));
         self.serials += 1;
         let pending = Pending {
             serial: self.serials,
@@ -299,7 +301,7 @@ impl Sequencer {
             complete: stored == Submitted::Complete,
             answer,
             numbered,
-            waiters: outcome.into_iter().collect(),
+            waiters: outcome.into_iter().map(|outcome| Outcome { durability, ..outcome }).collect(),
             account: Arc::clone(submission.account),
             topic: Arc::clone(submission.topic),
             record: record.into(),

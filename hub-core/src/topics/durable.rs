@@ -85,12 +85,13 @@ impl Committer {
         let names = self.telling.as_ref().map(|telling| topics.names_stored(self.log, telling));
         let mut log = topics.log(self.log).lock();
         let mut tells_all_since = None;
+        let begins = self.telling.as_ref().is_some_and(|telling| telling.since == number);
+        if log.reserve() || begins {
+            let ((last, given), epoch) = (log.stands(), log.epoch);
+            scribe.state(&State { epoch, last, given, secret: self.secret });
+            self.known_losses.iter().for_each(|loss| scribe.known_loss(*loss));
+        }
         if let Some(telling) = self.telling.as_mut() {
-            if telling.since == number {
-                let ((last, given), epoch) = (log.stands(), log.epoch);
-                scribe.state(&State { epoch, last, given, secret: self.secret });
-                self.known_losses.iter().for_each(|loss| scribe.known_loss(*loss));
-            }
             let names = names.unwrap_or_default();
             // Names that were forgotten while others were told are in the floor as it is now.
             let floor = names.floor;
@@ -120,7 +121,10 @@ impl Committer {
         if tells_all_since.is_some() {
             self.telling = None;
         }
-        topics.with_log(self.log, |log| log.windows.end_commit(true));
+        topics.with_log(self.log, |log| {
+            log.windows.end_commit(true);
+            log.end_reserving(true);
+        });
         topics.show_stored(self.log);
         (self.telling.is_some() || topics.log(self.log).lock().has_waiting(), tells_all_since)
     }

@@ -342,14 +342,21 @@ fn who_asks_for_less_is_told_at_once_and_nobody_sees_it_before_it_is_stored() {
             return;
         }
         let (id, reader) = (rig.client(1), rig.reader());
-        let ClientFrame::Publish(publish) = on(1, 1, "a") else { panic!("it is a publish") };
-        let terms = Terms { durability: Some(Durability::Memory), ..Terms::default() };
-        rig.hub.say(id, &[ClientFrame::Publish(Publish { terms, ..publish })]);
+        let early = |seq| {
+            let ClientFrame::Publish(publish) = on(1, seq, "a") else { panic!("it is a publish") };
+            let terms = Terms { durability: Some(Durability::Memory), ..Terms::default() };
+            ClientFrame::Publish(Publish { terms, ..publish })
+        };
+        rig.hub.say(id, &[early(1)]);
+        rig.store();
         assert_eq!(rig.answers(id), [(1, 1, Ok((1, false)))]);
+        rig.read(reader);
+        rig.hub.say(id, &[early(2)]);
+        assert_eq!(rig.answers(id), [(1, 2, Ok((2, false)))]);
         assert_eq!(rig.read(reader).is_empty(), rig.is_late());
         rig.store();
         assert_eq!(rig.answers(id), []);
-        assert_eq!(rig.hub.kept("a.x"), 1);
+        assert_eq!(rig.hub.kept("a.x"), 2);
     });
 }
 

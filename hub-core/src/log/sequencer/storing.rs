@@ -67,6 +67,7 @@ impl Sequencer {
         let Engine::Disk(disk) = &mut self.engine else { return };
         disk.committing = 0;
         self.windows.end_commit(false);
+        self.end_reserving(false);
         self.give_up_from(0);
     }
 
@@ -103,10 +104,42 @@ impl Sequencer {
         !self.pending.is_empty() || self.windows.are_leaving()
     }
 
-    /// The last offset that was given out, and the time that the newest message was given.
+    /// The last offset that was given out or is reserved, and the time that the newest message was given.
     #[must_use]
     pub fn stands(&self) -> (Offset, Millis) {
-        (self.last, self.given)
+        let reserved = match &self.engine {
+            Engine::Disk(disk) => disk.reserved.stored.max(disk.reserved.committing),
+            Engine::Memory | Engine::Simulated(_) => Offset(0),
+        };
+        (self.last.max(reserved), self.given)
+    }
+
+    /// Whether the commit that is about to begin has to say that more offsets are reserved.
+    pub fn reserve(&mut self) -> bool {
+        let Engine::Disk(Disk { reserved, .. }) = &mut self.engine else { return false };
+        let is_wanted = std::mem::take(&mut reserved.is_wanted);
+        if is_wanted {
+            reserved.committing = Offset(self.last.0 + RESERVED);
+        }
+        is_wanted
+    }
+
+    /// The commit that was under way is stored, or not, and with it what it reserved.
+    pub fn end_reserving(&mut self, is_stored: bool) {
+        let Engine::Disk(Disk { reserved, .. }) = &mut self.engine else { return };
+        let committing = std::mem::take(&mut reserved.committing);
+        if is_stored {
+            reserved.stored = reserved.stored.max(committing);
+        }
+    }
+
+    /// Whether an answer may be told before it is stored: the place of a message only where no later life gives it to another.
+    pub(super) fn may_be_early(&mut self, answer: Answer) -> bool {
+        let (Engine::Disk(Disk { reserved, .. }), Answer::Done(offset)) = (&mut self.engine, answer) else {
+            return true;
+        };
+        reserved.is_wanted |= offset.0 + RESERVED / 2 > reserved.stored.0;
+        offset <= reserved.stored
     }
 
     /// Everything up to there was stored in an earlier life of the hub.
@@ -127,6 +160,9 @@ impl Sequencer {
         let serial = before.filter(|((of, _), _)| *of == window).map(|(_, serial)| *serial);
         let place = serial.and_then(|serial| self.pending.binary_search_by_key(&serial, |it| it.serial).ok());
         let is_stopped = self.is_stopped();
+        let waits_for = place.and_then(|place| self.pending.get(place)).map(|pending| pending.answer);
+        let is_early = outcome.durability != self.engine.durability()
+            && waits_for.is_some_and(|answer| self.may_be_early(answer));
         let Some(pending) = place.and_then(|place| self.pending.get_mut(place)) else { return outcome.count };
         let Some((_, Seq(first), count)) = pending.numbered else { return outcome.count };
         let count = outcome.count.min((first + count).saturating_sub(outcome.seq.0));
@@ -136,11 +172,12 @@ impl Sequencer {
         let outcome = Outcome { count, ..outcome };
         if is_stopped {
             self.tell(Outcome { fate: Fate::InDoubt, ..outcome });
-        } else if outcome.durability != self.engine.durability() {
+        } else if is_early {
             let fate = again(pending.answer, missed);
             self.tell(Outcome { fate, ..outcome });
         } else if pending.waiters.len() < WAITERS_MAX {
-            pending.waiters.push(Outcome { fate: again(pending.answer, missed), ..outcome });
+            let durability = self.engine.durability();
+            pending.waiters.push(Outcome { fate: again(pending.answer, missed), durability, ..outcome });
         } else {
             let fate = Fate::Refused { code: Code::Overloaded, consumed: false };
             self.tell(Outcome { fate, ..outcome });
@@ -211,3 +248,5 @@ const COPIED_STEP: usize = 1 << 20;
 const SHOWN_STEP: usize = 256;
 /// Retries that wait with one publish.
 const WAITERS_MAX: usize = 8;
+/// So many offsets are reserved at a time: a start that ends no life in good order passes over as many.
+const RESERVED: u64 = 1 << 16;
