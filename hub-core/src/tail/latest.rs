@@ -122,8 +122,11 @@ impl Tail {
         match known {
             _ if attributes.key.is_empty() => false,
             Some(known) => known.offset <= offset,
-            // A value that it removed may be left somewhere, and must not come back; and that it went must be told first.
-            None if attributes.remove => !is_oldest || offset > told.removals_gone,
+            // A value that it removed may be left somewhere, also for what is gone to be told, and must not come back; and that it
+            // went must be told first.
+            None if attributes.remove => {
+                !is_oldest || offset > told.removals_gone || told.gone < state.cached_from
+            }
             None => offset <= state.cached_from,
         }
     }

@@ -784,3 +784,45 @@ fn entries_that_went_by_their_age_are_told_after_a_start_though_they_were_merged
     let back = away.go_on(&mut lasting.hub);
     assert_eq!((back.entries, back.gaps), (before.entries, before.gaps));
 }
+
+/// What is gone is kept on the disk until that is told, and with it what removed it.
+#[test]
+fn what_was_removed_does_not_come_back_where_the_beginning_is_gone_and_that_is_not_told_yet() {
+    let mut lasting = Lasting::new(small(), latest());
+    let id = lasting.client("map.a");
+    lasting.hub.say(id, &[set(1, "a", Some("1")), set(2, "a", None)]);
+    lasting.store();
+    lasting.hub.heard(id);
+    let bounds = |lasting: &Lasting| {
+        let topics = lasting.hub.topics.stored_topics(0);
+        topics.values().next().unwrap().upgrade().unwrap().tail.stored_bounds()
+    };
+    let go_on = |lasting: &mut Lasting| {
+        let _ = Mirror::from(&mut lasting.hub, Start::Earliest);
+        lasting.hub.now = lasting.hub.now.plus(Limits::default().removals_ms / 4);
+        for _ in 0..40 {
+            lasting.hub.now = lasting.hub.now.plus(5_000);
+            lasting.hub.work();
+        }
+        lasting.store();
+    };
+    for _ in 0..20 {
+        if bounds(&lasting).removals_gone > Offset(0) {
+            break;
+        }
+        go_on(&mut lasting);
+    }
+    lasting.tell_anew();
+    lasting.hub.say(id, &[set(3, "b", Some("2"))]);
+    lasting.store();
+    lasting.hub.heard(id);
+    for _ in 0..8 {
+        go_on(&mut lasting);
+    }
+    let before = Mirror::from(&mut lasting.hub, Start::Earliest);
+    lasting.tidy();
+    let mut lasting = lasting.restart_with(latest());
+    let after = Mirror::from(&mut lasting.hub, Start::Earliest);
+    assert_eq!(before.entries, after.entries);
+    assert_eq!(after.entries.len(), 1);
+}
