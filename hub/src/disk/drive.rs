@@ -63,8 +63,13 @@ impl Drive {
         })
     }
 
-    /// All that a file holds, in a buffer that is used again.
+    /// All that a file holds, in a buffer that is used again: where it cannot be read there are zeros.
     pub(crate) fn read(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.read_noting(path, bytes).map(drop)
+    }
+
+    /// The same; tells whether there are such places.
+    pub(crate) fn read_noting(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<bool> {
         self.ask(Operation::Read, path)?;
         read_all(&File::open(path)?, bytes)
     }
@@ -80,7 +85,7 @@ impl Drive {
             let flags = i32::try_from(flags.bits()).unwrap_or_default();
             std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
         }
-        read_all(&options.open(path)?, bytes)
+        read_all(&options.open(path)?, bytes).map(drop)
     }
 
     /// Fills a buffer with what a file holds from this place on.
@@ -162,7 +167,7 @@ impl Drive {
     }
 }
 
-fn read_all(mut file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
+fn read_all(mut file: &File, bytes: &mut Vec<u8>) -> io::Result<bool> {
     bytes.clear();
     file.rewind()?;
     match file.read_to_end(bytes) {
@@ -170,9 +175,9 @@ fn read_all(mut file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
             let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
             bytes.clear();
             bytes.resize(length, 0);
-            read_around(bytes, |block, at| read_exact_at(file, block, at)).map(drop)
+            read_around(bytes, |block, at| read_exact_at(file, block, at))
         }
-        read => read.map(drop),
+        read => read.map(|_| false),
     }
 }
 
@@ -211,7 +216,7 @@ impl DriveFile {
     /// All that it holds, in a buffer that is used again.
     pub(crate) fn read(&self, bytes: &mut Vec<u8>) -> io::Result<()> {
         self.ask(Operation::Read)?;
-        read_all(&self.file, bytes)
+        read_all(&self.file, bytes).map(drop)
     }
 
     /// Fills a buffer with what it holds from this place on.

@@ -72,6 +72,14 @@ impl Files {
         self.drive.read(&self.path(segment), bytes)
     }
 
+    /// All that a segment holds, in a buffer that is used again, and whether some of it cannot be read now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read_noting(&self, segment: SegmentNumber, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        self.drive.read_noting(&self.path(segment), bytes)
+    }
+
     /// Fills a buffer with what a segment holds from this place on. Who reads a part of a frame checks it by what stands in it.
     ///
     /// # Errors

@@ -132,6 +132,7 @@ impl Tidier {
         let mut sealed = sealed;
         while let Some((first, others)) = sealed.split_first()
             && self.may_go(first.number)
+            && self.may_go_for_sure(first.number)?
         {
             self.files.remove(first.number)?;
             self.known.remove(&first.number);
@@ -186,6 +187,23 @@ impl Tidier {
             let last = known.stands_for.last.0;
             last > 0 && last < told_since && known.live(told_since) == 0
         })
+    }
+
+    /// Of one that was not whole when it was read there may have been more, which could not be read then: it is read again.
+    fn may_go_for_sure(&mut self, number: SegmentNumber) -> io::Result<bool> {
+        if self.known.get(&number).is_some_and(|known| known.is_whole) {
+            return Ok(true);
+        }
+        if self.allowance <= 0 {
+            return Ok(false);
+        }
+        let place = Place { number, is_oldest: true, told_since: self.told_since };
+        let topics = self.topics.stored_topics(DISK_LOG);
+        let read = Holding::read(&self.files, place, &topics, self.spans_max(), None)?;
+        self.pay(read.bytes);
+        let is_unreadable = read.is_unreadable;
+        self.known.insert(number, read);
+        Ok(!is_unreadable && self.may_go(number))
     }
 
     /// Merges those of which that frees the most, if it is time to. `idle` bytes are in segments that are written to.

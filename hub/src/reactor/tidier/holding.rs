@@ -23,6 +23,8 @@ pub(super) struct Holding {
     pub(super) stands_for: Merged,
     /// Nothing of it is missing, and all can be read.
     pub(super) is_whole: bool,
+    /// The disk refused some of it, which may be needed, and may be read another time.
+    pub(super) is_unreadable: bool,
     /// What is not remembered by topic is counted as needed until it is read again.
     rest_bytes: u64,
     spans: Vec<Span>,
@@ -79,7 +81,7 @@ impl Holding {
     ) -> io::Result<Self> {
         let mut bytes = Vec::new();
         let number = place.number;
-        files.read(number, &mut bytes)?;
+        let is_unreadable = files.read_noting(number, &mut bytes)?;
         let (seen, commits, count, is_whole) = (BTreeMap::new(), None, 0, true);
         let mut reading = Reading { topics, seen, commits, count, is_whole, place };
         let scan = Scan::new(files.directory(), number, &bytes, CommitNumber(0));
@@ -109,6 +111,7 @@ impl Holding {
             bytes: bytes.len() as u64,
             stands_for,
             is_whole: reading.is_whole,
+            is_unreadable,
             rest_bytes: 0,
             spans: reading
                 .seen
@@ -135,7 +138,7 @@ impl Holding {
             }
             is_same
         });
-        let mut merged = Self { bytes, stands_for, is_whole: true, rest_bytes, spans };
+        let mut merged = Self { bytes, stands_for, is_whole: true, is_unreadable: false, rest_bytes, spans };
         merged.forget_beyond(spans_max);
         merged
     }
