@@ -196,10 +196,11 @@ impl Windows {
     pub fn shut(&mut self, now: Millis, window: WindowKey) {
         let key = window.key;
         let is_last = self.shelf.lay_down(now, key);
-        if is_last && self.shelf.get(key).is_some_and(|kept| kept.window.is_new()) {
-            self.leave(key);
-        } else {
-            self.make_room();
+        match self.shelf.get(key).filter(|kept| is_last && kept.window.is_new()) {
+            // All that came was refused: nobody has to hear that it is gone.
+            Some(kept) if !kept.whose.may_be_stored() => self.drop(key),
+            Some(_) => self.leave(key),
+            None => self.make_room(),
         }
     }
 

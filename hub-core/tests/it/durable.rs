@@ -495,3 +495,23 @@ fn whoever_took_over_is_told_where_one_that_was_fenced_came_first_after_a_start(
         assert_eq!(opened(&mut lasting.hub, new), answers, "grows: {grows}, again: {again}");
     }
 }
+
+/// Else there would be a record of each until the next commit, and after a failure for ever.
+#[test]
+fn a_publisher_all_of_whose_publishes_are_refused_leaves_nothing() {
+    let mut lasting = keeping();
+    let id = lasting.client("a");
+    assert_eq!(lasting.publishes(id, 1, b"one"), [Heard::Acked(1, 1)]);
+    let is_waiting = |lasting: &Lasting| lasting.hub.topics.log(0).lock().has_waiting();
+    for takes in [Takes::NoMessages, Takes::NoPublishes, Takes::Nothing] {
+        lasting.committer.set_takes(&lasting.hub.topics, takes);
+        for n in 2..12 {
+            let refused = lasting.hub.connect(Dialect::Binary);
+            lasting.hub.say(refused, &[hello(n, 1), open_as(1, 0, "a"), publish_on(1, 1, b"refused")]);
+            let heard = lasting.hub.heard(refused);
+            assert!(heard.contains(&Heard::Refused(1, Code::NotStored)), "{heard:?}");
+            lasting.hub.shard.gone(lasting.hub.now, refused);
+        }
+        assert!(!is_waiting(&lasting), "{takes:?}");
+    }
+}

@@ -43,14 +43,15 @@ pub(super) struct Whose(u32);
 impl Whose {
     const LASTING: u32 = 1 << 31;
     const RESTORED: u32 = 1 << 30;
-    const NUMBER: u32 = Self::RESTORED - 1;
+    const STORED: u32 = 1 << 29;
+    const NUMBER: u32 = Self::STORED - 1;
 
     pub(super) const fn new(producer: u32, is_lasting: bool) -> Self {
         Self(producer & Self::NUMBER | if is_lasting { Self::LASTING } else { 0 })
     }
 
     const fn restored(producer: u32) -> Self {
-        Self(producer & Self::NUMBER | Self::LASTING | Self::RESTORED)
+        Self(producer & Self::NUMBER | Self::LASTING | Self::RESTORED | Self::STORED)
     }
 
     pub(super) const fn producer(self) -> u32 {
@@ -62,8 +63,13 @@ impl Whose {
         self.0 & Self::RESTORED > 0
     }
 
+    /// Whether something of the window may be stored.
+    pub(super) const fn may_be_stored(self) -> bool {
+        self.0 & Self::STORED > 0
+    }
+
     pub(super) const fn grew(&mut self) {
-        self.0 &= !Self::RESTORED;
+        self.0 = self.0 & !Self::RESTORED | Self::STORED;
     }
 
     /// What a window takes for that beside its own bytes.
