@@ -70,6 +70,8 @@ pub struct Directory {
     patterns_to: Option<Option<Box<str>>>,
     /// When that round, or the last one, began.
     round_at: Millis,
+    /// All that stands in a durable log was told there since this commit; 0 until it is.
+    told_since: u64,
 }
 
 /// What stands at a topic's name.
@@ -178,6 +180,7 @@ impl Directory {
             swept_to: Progress::Done,
             patterns_to: None,
             round_at: Millis(0),
+            told_since: 0,
         }
     }
 
@@ -318,7 +321,7 @@ impl Directory {
         let (gone, last) = topic.tail.bounds(now);
         // One reference is the directory's, one the caller's; a handle or a reader elsewhere would hold another.
         let needed = Arc::strong_count(topic) > 2 || Arc::strong_count(&topic.tail) > 1;
-        if needed || gone < last || topic.tail.marks.watched() {
+        if needed || gone < last || topic.tail.marks.watched() || self.is_untold(topic, last) {
             return;
         }
         self.count -= 1;
@@ -328,6 +331,18 @@ impl Directory {
             return;
         }
         self.went(&topic.name, topic.log, last);
+    }
+
+    /// All that stands in a durable log is told since a commit.
+    pub fn told(&mut self, since: u64) {
+        self.told_since = since;
+    }
+
+    /// What went of a topic that keeps the latest of each key no holes tell: that it did is to be on the disk first.
+    fn is_untold(&self, topic: &Topic, last: Offset) -> bool {
+        topic.tail.keeps_latest()
+            && topic.stored.number().is_some()
+            && topic.tail.stored_gone(self.told_since) < last
     }
 
     /// Topics known.

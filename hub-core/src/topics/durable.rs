@@ -118,8 +118,9 @@ impl Committer {
     /// what was told before that one is not needed any more, but for messages.
     pub fn stored(&mut self, topics: &Topics) -> (bool, Option<u64>) {
         let tells_all_since = self.under_way.take().and_then(|commit| commit.tells_all_since);
-        if tells_all_since.is_some() {
+        if let Some(since) = tells_all_since {
             self.telling = None;
+            lock(&topics.names).told(since);
         }
         topics.with_log(self.log, |log| {
             log.windows.end_commit(true);

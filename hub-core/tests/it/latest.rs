@@ -826,3 +826,61 @@ fn what_was_removed_does_not_come_back_where_the_beginning_is_gone_and_that_is_n
     assert_eq!(before.entries, after.entries);
     assert_eq!(after.entries.len(), 1);
 }
+
+/// What somebody knows who comes after a place, and goes again.
+fn passes_by(hub: &mut Hub, mut mirror: Mirror, start: Start) -> Mirror {
+    let reader = hub.client(9);
+    hub.subscribe(reader, "map.a", start, WhenSlow::CatchUp);
+    mirror.hear(hub, reader);
+    hub.shard.gone(hub.now, reader);
+    hub.work();
+    mirror
+}
+
+/// Nothing but what is told says that something of it went: there are no holes where each key has one message.
+#[test]
+fn what_went_of_a_map_is_told_after_a_start_though_its_name_went_too() {
+    for (age_ms, tells) in [(None, false), (None, true), (Some(1_000_000), false), (Some(1_000_000), true)] {
+        let of_keys = Retention { latest_per_key: true, age_ms, ..ALL };
+        let rules = || vec![rule("map.>", of_keys), rule(">", ALL)];
+        let mut lasting = Lasting::new(small(), rules());
+        let id = lasting.client("map.a");
+        lasting.hub.say(id, &[set(1, "a", Some("1"))]);
+        lasting.store();
+        lasting.hub.heard(id);
+        let away = passes_by(&mut lasting.hub, Mirror::default(), Start::Earliest);
+        let rest = match age_ms {
+            Some(_) => vec![set(2, "b", Some("2"))],
+            None => vec![set(2, "a", None), set(3, "b", Some(&"x".repeat(600))), set(4, "b", None)],
+        };
+        lasting.hub.say(id, &rest);
+        lasting.store();
+        lasting.hub.heard(id);
+        lasting.tell_anew();
+        lasting.hub.shard.gone(lasting.hub.now, id);
+        for round in 0..8 {
+            if round < 2 && age_ms.is_none() {
+                passes_by(&mut lasting.hub, Mirror::default(), Start::Earliest);
+            }
+            lasting.hub.now = lasting.hub.now.plus(Limits::default().removals_ms);
+            sweep_often(&mut lasting);
+            if round == 5 && tells {
+                lasting.tell_anew();
+            }
+        }
+        assert_eq!(
+            lasting.hub.topics.metrics().topics.value(),
+            u64::from(!tells),
+            "its name goes once that is told"
+        );
+        lasting.tidy();
+        let mut lasting = lasting.restart_with(rules());
+        let epoch = lasting.hub.topics.log(0).epoch;
+        let after = Start::After(vec![Position { epoch, offset: away.cursor }]);
+        let back = passes_by(&mut lasting.hub, away, after);
+        assert!(
+            !back.gaps.is_empty() || age_ms.is_none() && back.entries.is_empty(),
+            "{age_ms:?} {tells} {back:?}"
+        );
+    }
+}
