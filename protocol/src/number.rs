@@ -150,6 +150,12 @@ pub(crate) fn within_range<'de, D: serde::Deserializer<'de>>(from: D) -> Result<
     Ok(number)
 }
 
+/// The same of a number that is there.
+#[cfg(feature = "json")]
+pub(crate) fn some_within_range<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    within_range(from).map(Some)
+}
+
 #[cfg(feature = "json")]
 mod as_text {
     //! Epochs and producers are strings in JSON.

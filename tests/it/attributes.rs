@@ -79,6 +79,7 @@ fn what_cannot_be_understood_is_named() {
     for (name, value, says) in [
         ("tidewire-key", &*"k".repeat(256), "a key has at most 255 bytes"),
         ("tidewire-ttl", "soon", "`tidewire-ttl` is a span such as 10s"),
+        ("tidewire-key", "", "`tidewire-key` has 1 to 255 bytes: leave it out"),
         ("tidewire-ttl", "0", "at least a millisecond: leave it out"),
         ("tidewire-ttl", "0ms", "at least a millisecond: leave it out"),
         ("tidewire-ttl", "365001d", "365000 days at most"),
@@ -111,6 +112,7 @@ fn what_cannot_be_understood_is_named() {
     let place = "60a4a73ec3b65852:1";
     for (field, value, says) in [
         ("headers", json!({"A": ""}), "a header's name"),
+        ("key", json!(""), "`key` has 1 to 255 bytes: leave it out"),
         ("ttl_ms", json!(0), "`ttl_ms` is at least a millisecond: leave it out"),
         ("ttl_ms", json!(1_u64 << 60), "a time to live has at most"),
         ("if_version", json!(place), "never both hold"),
@@ -203,6 +205,11 @@ fn conditions_are_those_of_http_and_hold_over_a_restart() {
     assert_eq!((failed.status, &failed.json()["code"]), (412, &json!("condition_failed")));
     assert_eq!(failed.json()["current"], json!(first_place));
     let early = [("tidewire-key", "b"), ("tidewire-durability", "memory")];
+    assert_eq!(
+        publish(&mut http, "map.x", &early, "first").ok()["durability"],
+        "synced",
+        "its place is to be nobody else's"
+    );
     assert_eq!(publish(&mut http, "map.x", &early, "early").ok()["durability"], "memory");
     eventually("what was acknowledged early is seen", || kept(&mut http, "map.x").len() == 2);
     kept_hub.kill_and_restart();

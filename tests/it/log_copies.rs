@@ -308,6 +308,9 @@ fn a_line_that_is_wrong_is_named_those_before_it_are_stored_and_it_goes_on_behin
         check_fails(&output, "; stored: 5000 lines; go on with --skip 5000");
         assert_eq!(output.status.code(), Some(2));
     }
+    let output = import(&["--skip", "99999"], &all(&one(7)));
+    assert_eq!(output.status.code(), Some(2));
+    check_fails(&output, "and --skip passes over more: nothing was stored");
     succeed(&import(&["--skip", "5000"], &all(&one(7)).replace("\n\n", "\n")));
     let texts = export_or_none(&folder);
     let expected: Vec<_> = (0..5_000).chain([7, 5_000]).map(|n| n.to_string()).collect();

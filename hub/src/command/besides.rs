@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use tidewire_client::{Durability, Outgoing, Payload};
 use tidewire_hub::place::span_ms;
@@ -15,7 +16,7 @@ use crate::command::place::Spot;
 #[derive(Debug, Args)]
 pub(crate) struct Besides {
     /// What the message is about: a later one of the same key replaces it where the topic keeps the latest of each
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     key: Option<String>,
     /// A header of the message, with a name of lower-case letters, digits, `-`, `_` and `.`; may come several times
     #[arg(long, value_name = "NAME=VALUE")]

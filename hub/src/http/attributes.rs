@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
-use tidewire_protocol::attributes::{Attributes, Headers};
+use tidewire_protocol::attributes::{Attributes, Headers, KEY_BYTES_MAX};
 use tidewire_protocol::client_frame::Terms;
 use tidewire_protocol::code::Durability;
 use tidewire_protocol::position::Position;
@@ -17,7 +17,7 @@ use crate::http::query::{DAYS_MAX, shown, span_or_seconds};
 /// The same of one of several messages.
 #[derive(Debug)]
 pub(super) struct Beside<'a> {
-    pub(super) key: &'a str,
+    pub(super) key: Option<&'a str>,
     pub(super) headers: &'a Headers<'a>,
     pub(super) ttl_ms: Option<u64>,
     pub(super) remove: bool,
@@ -33,7 +33,7 @@ impl<'a> Beside<'a> {
     /// What no message may have.
     pub(super) fn read(&self) -> Result<(Attributes<'a>, Terms), Problem> {
         let headers = Headers::take(self.headers.as_bytes()).unwrap_or_default();
-        let (key, remove) = (self.key.into(), self.remove);
+        let (key, remove) = (given_key("key", self.key)?.into(), self.remove);
         let ttl_ms = match self.ttl_ms {
             Some(0) => return Err(Problem::bad_request(format!("`ttl_ms` is {TTL_MIN}"))),
             ttl_ms => ttl_ms.unwrap_or_default(),
@@ -51,7 +51,7 @@ impl<'a> Beside<'a> {
 /// A header that cannot be understood, or what no message may have.
 pub(super) fn of_headers(headers: &HeaderMap) -> Result<(Attributes<'static>, Terms), Problem> {
     check_names(headers)?;
-    let key = one(headers, KEY)?.unwrap_or_default().to_owned();
+    let key = given_key(KEY, one(headers, KEY)?)?.to_owned();
     let ttl_ms = one(headers, TTL)?.map(ttl_ms).transpose()?.unwrap_or_default();
     let remove = match one(headers, REMOVE)? {
         None | Some("false") => false,
@@ -146,6 +146,15 @@ fn trace_state(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(TRACESTATE).iter().map(|value| text(TRACESTATE, value).ok());
     let values: Vec<&str> = values.collect::<Option<_>>()?;
     (!values.is_empty()).then(|| values.join(","))
+}
+
+/// A key of no bytes would be none, which is hardly what was meant.
+fn given_key<'a>(name: &str, key: Option<&'a str>) -> Result<&'a str, Problem> {
+    if key == Some("") {
+        let why = format!("`{name}` has 1 to {KEY_BYTES_MAX} bytes: leave it out where there is none");
+        return Err(Problem::bad_request(why));
+    }
+    Ok(key.unwrap_or_default())
 }
 
 fn checked(attributes: Attributes<'_>, terms: Terms) -> Result<(Attributes<'_>, Terms), Problem> {

@@ -70,8 +70,8 @@ struct One<'a> {
     #[serde(borrow)]
     base64: Option<Cow<'a, str>>,
     content: Option<Content>,
-    #[serde(borrow, default)]
-    key: Cow<'a, str>,
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
     #[serde(default)]
     headers: Headers<'a>,
     ttl_ms: Option<u64>,
@@ -221,7 +221,7 @@ impl Published {
 impl One<'_> {
     fn beside(&self) -> Beside<'_> {
         Beside {
-            key: &self.key,
+            key: self.key.as_deref(),
             headers: &self.headers,
             ttl_ms: self.ttl_ms,
             remove: self.remove,

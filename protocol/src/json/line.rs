@@ -46,6 +46,10 @@ pub enum BadLine {
     BadPayload,
     /// Its payload is something that this version does not know.
     BadContent,
+    /// It has a key of no bytes.
+    EmptyKey,
+    /// It has a time to live of nothing.
+    NoTime,
 }
 
 impl core::error::Error for BadLine {}
@@ -55,6 +59,8 @@ impl fmt::Display for BadLine {
         match self {
             Self::NoMessage(why) => f.write_str(why),
             Self::BadContent => f.write_str("`content` is one of json, text, binary and cbor"),
+            Self::EmptyKey => f.write_str("`key` has 1 to 255 bytes: leave it out where there is none"),
+            Self::NoTime => f.write_str("`ttl_ms` is at least a millisecond: leave it out for no bound"),
             Self::BadPayload => f.write_str(
                 "a message has one of `data`, `text` and `base64`, and `content` says nothing else",
             ),
@@ -72,12 +78,12 @@ struct JsonLine<'a> {
     sender: Option<Cow<'a, str>>,
     #[serde(default)]
     maybe_duplicate: bool,
-    #[serde(borrow, default)]
-    key: Cow<'a, str>,
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     headers: Headers<'a>,
-    #[serde(default, deserialize_with = "crate::number::within_range")]
-    ttl_ms: u64,
+    #[serde(default, deserialize_with = "crate::number::some_within_range")]
+    ttl_ms: Option<u64>,
     #[serde(default)]
     remove: bool,
     #[serde(default)]
@@ -147,6 +153,13 @@ pub fn take_line(text: &str) -> Result<Line<'_>, BadLine> {
     let JsonLine { content, data, text, base64, .. } = line;
     let payload = Payload { content, data, text, base64 };
     let JsonLine { topic, published_at, sender, maybe_duplicate, key, headers, ttl_ms, remove, .. } = line;
+    if key.as_ref().is_some_and(|key| key.is_empty()) {
+        return Err(BadLine::EmptyKey);
+    }
+    if ttl_ms == Some(0) {
+        return Err(BadLine::NoTime);
+    }
+    let (key, ttl_ms) = (key.unwrap_or_default(), ttl_ms.unwrap_or_default());
     let attributes = Attributes { key, headers, ttl_ms, remove };
     let (content, payload) = payload.read(remove).map_err(|_| BadLine::BadPayload)?;
     if content == Content::Unknown {
@@ -241,6 +254,8 @@ mod tests {
         {
             assert_eq!(take_line(&alloc::format!("{{\"topic\":\"a\"{payload}}}")), Err(BadLine::BadPayload));
         }
+        assert_eq!(take_line(r#"{"topic":"a","text":"x","key":""}"#), Err(BadLine::EmptyKey));
+        assert_eq!(take_line(r#"{"topic":"a","text":"x","ttl_ms":0}"#), Err(BadLine::NoTime));
         let least = take_line(r#"{"topic":"a","text":"x","epoch":"0f","tag":3}"#).unwrap();
         assert_eq!((least.published_at_ms, least.sender), (None, None));
     }

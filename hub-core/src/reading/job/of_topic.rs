@@ -88,7 +88,7 @@ fn page_from(
     while let Some(tail::Found { cached_from, removals_gone, .. }) = found {
         if cached_from > stand.cursor {
             stand.lose(log, cached_from);
-        } else if is_told && removals_gone > stand.told {
+        } else if is_told && stand.gap.is_none() && removals_gone > stand.told {
             stand.begin_anew(log, cached_from, removals_gone);
         } else {
             break;

@@ -78,6 +78,8 @@ struct Gathered {
 enum Stop {
     /// A line is wrong.
     Line(u64, String),
+    /// It has only so many lines, fewer than were to be passed over.
+    Short(u64),
     /// The input cannot be read.
     Input(io::Error),
     /// The disk does not take it.
@@ -169,6 +171,9 @@ impl Log {
             if gathered.bytes >= COMMIT_BYTES || gathered.lines.len() >= COMMIT_LINES {
                 self.store(&mut gathered)?;
             }
+        }
+        if number < self.stored {
+            return Err(Stop::Short(number));
         }
         self.store(&mut gathered)
     }
@@ -263,6 +268,10 @@ impl Stop {
         let stored = format!("stored: {}; go on with --skip {stored}", counted(stored));
         match self {
             Self::Line(number, why) => Failure::Input(format!("line {number}: {why}; {stored}")),
+            Self::Short(lines) => Failure::Input(format!(
+                "the input has {}, and --skip passes over more: nothing was stored",
+                counted(lines)
+            )),
             Self::Input(error) => {
                 Failure::Unreadable(format!("cannot read the standard input: {error}; {stored}"))
             }

@@ -6,6 +6,7 @@ use tidewire_protocol::code::{Code, Durability};
 use tidewire_protocol::number::Offset;
 
 use crate::oracle::fate::{Cause, Fate};
+use crate::oracle::payload::expires_soon;
 use crate::oracle::{Oracle, Publish, Uid};
 
 impl Oracle {
@@ -22,7 +23,8 @@ impl Oracle {
         }
         let log = &self.logs[place];
         let stored = log.record(published.offset);
-        let unseen_excuse = stored.is_none() && log.may_have_had(published.offset);
+        // Or its time was over before it could be shown.
+        let unseen_excuse = stored.is_none() && (log.may_have_had(published.offset) || expires_soon(uid));
         if stored.is_none_or(|record| record.uid != uid) && !unseen_excuse {
             self.object(format_args!("#{uid} is acknowledged, but the log has {stored:?}: {published:?}"));
         }

@@ -46,6 +46,7 @@ impl Listening {
             if gap.reason == GapReason::Compacted && self.may_begin_anew(gap, known) {
                 return Ok(self.stand(log, 0, known));
             }
+            let keeps_all = keeps_all && !known.may_have_expired(self.selector, gap.to);
             cursor = self.gap_at_start(gap, asked, position, keeps_all)?;
             excused.push((gap.from.0, gap.to.0));
         } else {
@@ -124,14 +125,15 @@ impl Listening {
             let own = &known.by_selector[usize::from(self.selector)];
             let (passed, rest) = own.split_at(place.next);
             let time = |index: &u32| known.records[*index as usize].published_at_ms;
-            newest_before = passed.last().map_or(newest_before, |last| newest_before.max(time(last)));
-            let of_start = self.count_at_start(log);
-            // What came to be seen later is given whatever its time.
-            let first = rest.first().filter(|_| place.next < of_start);
-            oldest_given = first.map_or(oldest_given, |first| oldest_given.min(time(first)));
-            (given, before) = (given + rest.len() as u64, before + passed.len() as u64);
             // Those whose time is over count for nothing.
             let stays = |index: &&u32| !known.may_go(&known.records[**index as usize]);
+            let newest = passed.iter().rev().find(stays);
+            newest_before = newest.map_or(newest_before, |last| newest_before.max(time(last)));
+            let of_start = self.count_at_start(log);
+            // What came to be seen later is given whatever its time.
+            let first = rest.iter().find(stays).filter(|_| place.next < of_start);
+            oldest_given = first.map_or(oldest_given, |first| oldest_given.min(time(first)));
+            (given, before) = (given + rest.len() as u64, before + passed.len() as u64);
             at_start += own.iter().take(of_start).filter(stays).count() as u64;
         }
         if before > 0 && given < count {
