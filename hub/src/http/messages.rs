@@ -91,7 +91,7 @@ struct One<'a> {
     params(
         ("topic" = String, Path, description = "Where to"),
         ("idempotency-key" = Option<String>, Header, description = "Has it land once however often it is sent", min_length = 1, max_length = 256),
-        ("tidewire-key" = Option<String>, Header, description = "What it is about", max_length = 255),
+        ("tidewire-key" = Option<String>, Header, description = "What it is about", min_length = 1, max_length = 255),
         ("tidewire-remove" = Option<bool>, Header, description = "Its key has no value any more"),
         ("tidewire-ttl" = Option<String>, Header, description = "For how long it is worth anything, such as 10s"),
         ("tidewire-durability" = Option<String>, Header, description = "What is to hold when it is answered: memory or synced"),
