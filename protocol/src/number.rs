@@ -6,6 +6,8 @@ use core::str::FromStr;
 
 /// Largest number either side may send: JavaScript's largest safe integer, 2^53 - 1.
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
+/// The largest seq: what comes behind it can be told, and counted on from.
+pub const SEQ_MAX: u64 = NUMBER_MAX - 2;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {

@@ -6,7 +6,7 @@ use tidewire_protocol::client_frame::{Open, Publish, Send};
 use tidewire_protocol::code::{Code, Content};
 use tidewire_protocol::hub_frame::{HubFrame, Opened, Refused};
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Handle, NUMBER_MAX, Seq, Tag};
+use tidewire_protocol::number::{Handle, SEQ_MAX, Seq, Tag};
 
 use crate::access::caller::Caller;
 use crate::access::{Grant, Granted};
@@ -29,7 +29,7 @@ impl Session {
     /// Opens a handle. The hub holds nothing for it but its words until a first publish.
     pub(super) fn open(&mut self, now: Millis, open: &Open<'_>, desk: &mut Desk<'_>) -> Result<(), Code> {
         let handle = open.handle;
-        if self.handles.get(handle).is_some() {
+        if self.handles.get(handle).is_some() || open.lowest.0 > SEQ_MAX {
             return Err(Code::BadFrame);
         }
         if open.unacknowledged {
@@ -149,7 +149,8 @@ impl Session {
         desk: &mut Desk<'_>,
     ) -> Result<(), Code> {
         let count = publish.count.max(1);
-        if count > 1 && (!publish.void || publish.seq.0 + (count - 1) > NUMBER_MAX) {
+        let is_beyond = publish.seq.0 + (count - 1) > SEQ_MAX || publish.lowest.0 > SEQ_MAX;
+        if is_beyond || count > 1 && !publish.void {
             return Err(Code::BadFrame);
         }
         let refused = self.whole.refusal().or_else(|| self.try_publish(now, publish, desk).err());

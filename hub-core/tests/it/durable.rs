@@ -15,11 +15,12 @@ use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_hub_core::topics::durable::Committer;
 use tidewire_hub_core::topics::found::Found;
 use tidewire_hub_core::topics::restoring::Restored;
-use tidewire_protocol::client_frame::{Batch, ClientFrame, Open, Publish};
+use tidewire_protocol::attributes::{Attributes, HEADER_NAME_BYTES_MAX, Headers, KEY_BYTES_MAX};
+use tidewire_protocol::client_frame::{Batch, ClientFrame, Hello, Open, Publish};
 use tidewire_protocol::code::{Code, Content, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Epoch, Handle, Seq};
+use tidewire_protocol::number::{Epoch, Handle, Incarnation, NUMBER_MAX, ProducerId, SEQ_MAX, Seq};
 use tidewire_protocol::position::Start;
 
 use crate::rig::{ALL, Heard, Hub, after, hello, keep_all, limits, messages, open_as, publish_on, rule};
@@ -514,4 +515,49 @@ fn a_publisher_all_of_whose_publishes_are_refused_leaves_nothing() {
         }
         assert!(!is_waiting(&lasting), "{takes:?}");
     }
+}
+
+/// A row that a start cannot read keeps the hub from ever starting again.
+#[test]
+fn whatever_a_hub_has_taken_it_can_read_when_it_starts() {
+    let largest = || {
+        let text = |len| "k".repeat(len).into();
+        let headers = Headers::of([("h".repeat(HEADER_NAME_BYTES_MAX), "v".repeat(3_000))]);
+        Attributes { key: text(KEY_BYTES_MAX), headers, ttl_ms: NUMBER_MAX, remove: false }
+    };
+    let mut lasting = keeping();
+    for (n, seq) in [1, SEQ_MAX - 1, SEQ_MAX, SEQ_MAX + 1, NUMBER_MAX].into_iter().enumerate() {
+        for (way, void) in [false, true].into_iter().enumerate() {
+            let id = lasting.hub.connect(Dialect::Binary);
+            let producer = 10 + (n * 2 + way) as u8;
+            let open = Open { lowest: Seq(seq), handle: Handle(1), topic: "a".into(), ..Open::default() };
+            let publish = Publish {
+                handle: Handle(1),
+                seq: Seq(seq),
+                lowest: Seq(seq),
+                void,
+                maybe_duplicate: true,
+                payload: b"m"[..].into(),
+                attributes: if void { Attributes::default() } else { largest() },
+                ..Publish::default()
+            };
+            let hello = Hello {
+                producer: ProducerId([producer; 16]),
+                incarnation: Incarnation(NUMBER_MAX),
+                ..Hello::default()
+            };
+            lasting.hub.say(
+                id,
+                &[ClientFrame::Hello(hello), ClientFrame::Open(open), ClientFrame::Publish(publish)],
+            );
+            lasting.store();
+            lasting.hub.sockets.written.clear();
+        }
+    }
+    lasting.tell_anew();
+    let reader = lasting.hub.client(2);
+    assert_eq!(lasting.hub.history(reader, "a", Start::Earliest).len(), 3);
+    let mut lasting = lasting.restart();
+    let reader = lasting.hub.client(2);
+    assert_eq!(lasting.hub.history(reader, "a", Start::Earliest).len(), 3);
 }

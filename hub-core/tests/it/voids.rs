@@ -8,7 +8,7 @@ use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::client_frame::{ClientFrame, Publish};
 use tidewire_protocol::code::Code;
 use tidewire_protocol::hub_frame::HubFrame;
-use tidewire_protocol::number::{Handle, NUMBER_MAX, Offset, Seq};
+use tidewire_protocol::number::{Handle, NUMBER_MAX, Offset, SEQ_MAX, Seq};
 
 use crate::rig::*;
 
@@ -86,8 +86,8 @@ fn what_is_known_of_a_run_is_told_and_the_rest_is_taken() {
 #[test]
 fn no_more_of_a_run_is_taken_than_may_be_in_flight() {
     check(
-        &[message(1), voids(2, NUMBER_MAX - 1)],
-        &["1+1 at 1", "2+9 void", "11+9007199254740981 rate_limited"],
+        &[message(1), voids(2, SEQ_MAX - 1)],
+        &["1+1 at 1", "2+9 void", "11+9007199254740979 rate_limited"],
     );
     check(&[voids(4, 5), voids(1, 2)], &["4+5 out_of_order", "1+2 void"]);
     // Who has heard that moves `lowest`, and goes on.
@@ -130,9 +130,11 @@ fn a_run_of_what_is_no_void_or_beyond_all_numbers_ends_the_connection() {
     for (frame, ends) in [
         (run(false, 1, 2), true),
         (run(false, 1, 1), false),
-        (run(true, 1, NUMBER_MAX), false),
-        (run(true, 2, NUMBER_MAX), true),
-        (run(true, NUMBER_MAX, 1), false),
+        (run(true, 1, SEQ_MAX), false),
+        (run(true, 2, SEQ_MAX), true),
+        (run(true, SEQ_MAX, 1), false),
+        (run(true, SEQ_MAX + 1, 1), true),
+        (run(false, NUMBER_MAX, 1), true),
         (run(true, NUMBER_MAX, NUMBER_MAX), true),
     ] {
         let (mut hub, id) = publisher(10);
@@ -196,7 +198,7 @@ fn a_run_waits_behind_what_is_not_stored_and_goes_back_with_it() {
 
 #[test]
 fn very_many_runs_in_one_read_make_the_hub_hold_and_say_little() {
-    for (seq, count) in [(1, NUMBER_MAX), (1, 1), (1, 0), (1_000, NUMBER_MAX - 999), (1, 1_024), (7, 900)] {
+    for (seq, count) in [(1, SEQ_MAX), (1, 1), (1, 0), (1_000, SEQ_MAX - 999), (1, 1_024), (7, 900)] {
         let mut hub = Hub::new(Limits::default(), keep_all());
         let (id, other) = (hub.client(1), hub.connect(Dialect::Binary));
         hub.open(id, "t");
@@ -221,10 +223,9 @@ fn very_many_runs_in_one_read_make_the_hub_hold_and_say_little() {
 #[test]
 fn however_long_a_run_is_it_counts_as_one() {
     let (mut hub, id) = publisher(10);
-    let on_2 =
-        Publish { handle: Handle(2), seq: Seq(1), count: NUMBER_MAX, void: true, ..Publish::default() };
-    let ahead = voids(5, NUMBER_MAX - 5);
-    hub.say(id, &[ahead.clone(), ClientFrame::Publish(on_2), voids(1, NUMBER_MAX), voids(1, NUMBER_MAX)]);
+    let on_2 = Publish { handle: Handle(2), seq: Seq(1), count: SEQ_MAX, void: true, ..Publish::default() };
+    let ahead = voids(5, SEQ_MAX - 5);
+    hub.say(id, &[ahead.clone(), ClientFrame::Publish(on_2), voids(1, SEQ_MAX), voids(1, SEQ_MAX)]);
     let heard = told(&mut hub, id);
     assert_eq!(
         heard.len(),

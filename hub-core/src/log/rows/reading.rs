@@ -46,8 +46,9 @@ impl<'a> Rows<'a> {
         self.counted().map(Offset)
     }
 
+    /// Hubs have taken them up to the largest number, once.
     fn seq(&mut self) -> Option<Seq> {
-        self.counted().map(Seq)
+        self.number().filter(|number| *number <= NUMBER_MAX + 1).map(Seq)
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -142,7 +143,7 @@ impl<'a> Rows<'a> {
         for _ in 0..count {
             let len = self.number().and_then(|len| u32::try_from(len).ok()).filter(|len| *len > 0)?;
             let answer = self.answer()?;
-            if window.next().0 + u64::from(len) > NUMBER_MAX
+            if window.next().0 + u64::from(len) > NUMBER_MAX + 1
                 || matches!(answer, Answer::Done(first) if first.0 + u64::from(len) > NUMBER_MAX)
             {
                 return None;

@@ -201,7 +201,7 @@ impl World {
                 ClientFrame::Detach(Detach { participant: Participant(number) })
             }
             2..=4 if breaks || !said.handles.contains_key(&number) => {
-                let lowest = if self.random.one_in(4) { self.random.magnitude(0, 50) } else { 1 };
+                let lowest = if self.random.one_in(4) { self.random.magnitude(0, NUMBER_MAX) } else { 1 };
                 said.handles.insert(number, lowest);
                 let participant = if said.participants.contains(&number) { number } else { 0 };
                 let (handle, participant) = (Handle(number), Participant(participant));
