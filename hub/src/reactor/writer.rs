@@ -106,6 +106,15 @@ impl Writer {
                 self.is_full(true, true);
                 false
             }
+            // Nobody's fault but that of whoever set the limits so high: the next commit may be shorter.
+            Err(AppendError::TooLong(error)) => {
+                self.committer.not_stored(&self.topics, self.store.next().0);
+                error!(
+                    target: "storage",
+                    "{error}: its publishes are refused. Lower `limits.message_bytes_max` and `limits.frame_bytes_max`"
+                );
+                false
+            }
             Err(error) => {
                 self.state.has_failed.store(true, Ordering::Relaxed);
                 self.committer.in_doubt(&self.topics);

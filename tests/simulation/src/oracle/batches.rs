@@ -39,7 +39,7 @@ impl Batch {
 
 impl Oracle {
     /// A message became visible: with it, one by one, all of its batch must. Where not everything is kept, some may have
-    /// gone before anybody could look; nor where one may have replaced another.
+    /// gone before anybody could look; nor where one may have replaced another, or its time may be over.
     pub(super) fn check_batch(&mut self, log: usize, uid: Uid) {
         if !self.keeps_all {
             return;
@@ -49,7 +49,7 @@ impl Oracle {
         let is_next = offsets.reduce(|last, before| last - before) == Some(1);
         let batch = self.publishes[uid as usize].batch;
         let is_keyed = |uid: Uid| self.publishes[uid as usize].topic == KEYED;
-        if self.keyed && batch.uids().any(is_keyed) {
+        if self.keyed && batch.uids().any(is_keyed) || batch.uids().any(expires_soon) {
             return;
         }
         match self.open.remove(&log) {
