@@ -75,8 +75,6 @@ pub enum Mutant {
     RefusalNotStored,
     /// The last messages of a pattern are so many of each log.
     LastOfEachLog,
-    /// What is read from a disk is not looked for anew, though segments were merged or deleted meanwhile.
-    SegmentsListedOnce,
     /// What memory has let go of is told as gone, though it is on the disk.
     AwayToldAsGone,
     /// A reader goes on with what memory has, and passes over what is on the disk.
@@ -139,7 +137,6 @@ impl Mutant {
         Self::CommitTakenInPart,
         Self::RefusalNotStored,
         Self::LastOfEachLog,
-        Self::SegmentsListedOnce,
         Self::AwayToldAsGone,
         Self::AwayPassedOver,
         Self::UnreadTakenAsGone,

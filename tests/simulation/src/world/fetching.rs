@@ -5,7 +5,6 @@ use std::sync::Weak;
 
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::frames::SegmentNumber;
-use tidewire_hub_core::mutant::{Mutant, active};
 use tidewire_hub_core::reading::reads::Fetching;
 use tidewire_hub_core::record::Record;
 
@@ -76,7 +75,7 @@ impl World {
         }
         let listed = storing.disk.list();
         let is_anew = look.fetching.fetch.missing().is_some() && listed != look.listed;
-        if is_anew && !active(Mutant::SegmentsListedOnce) {
+        if is_anew {
             storing.look = Some(Look { listed, read: 0, ..look });
             return true;
         }
