@@ -110,7 +110,7 @@ impl Holding {
         let mut holding = Self {
             bytes: bytes.len() as u64,
             stands_for,
-            is_whole: reading.is_whole,
+            is_whole: reading.is_whole && !is_unreadable,
             is_unreadable,
             rest_bytes: 0,
             spans: reading
