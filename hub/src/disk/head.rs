@@ -2,7 +2,8 @@
 //!
 //! Two slots, in different blocks of the disk, are written in turn, so that one is whole whatever happens to the other.
 //! Neither is synced with each commit: the system keeps what was written when the hub ends without a word. When the
-//! system does, an older one is left, which says less and nothing wrong.
+//! system does, an older one is left, which says less and nothing wrong. Only that a commit has given a copy its identity
+//! is synced at once, since the log would get another.
 //!
 //! ```text
 //! slot: "HEAD", end u32, sequence u64, boot u64, commit u64, segment u64, position u64, zeros, crc u32     64 bytes

@@ -621,6 +621,28 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_that_has_the_identity_is_known_though_the_power_fails() {
+        let log = Log::with(&THREE);
+        let path = log.folder.join("HEAD");
+        fs::remove_file(&path).unwrap();
+        let (mut store, report, _) = log.start();
+        assert!(report.wants_identity(), "{report}");
+        let (mut on_disk, mut syncs) = (fs::read(&path).unwrap(), 0);
+        log.drive.faults.asked();
+        for _ in 0..5 {
+            append(&mut store, b"answered").unwrap();
+            if log.drive.faults.asked().contains(&(Operation::Sync, "HEAD".to_owned())) {
+                (on_disk, syncs) = (fs::read(&path).unwrap(), syncs + 1);
+            }
+        }
+        drop(store);
+        fs::write(&path, on_disk).unwrap();
+        let (_, report, _) = log.start();
+        assert!(!report.wants_identity() && report.is_whole(), "{report}");
+        assert_eq!(syncs, 1);
+    }
+
+    #[test]
     fn the_last_segment_is_copied_after_an_unclean_stop_only() {
         let log = Log::with(&THREE);
         let copied = || {

@@ -104,9 +104,13 @@ impl Store {
         }
         let (segment, at) = (self.segment.number, self.segment.end);
         self.segment.write(frame, &self.sizes)?;
-        let position = self.segment.end;
+        let (position, was) = (self.segment.end, self.head.end);
         self.head = Head { end: End::Open, commit: number, segment, position, ..self.head };
         self.head_file.write(&self.head).map_err(AppendError::Failed)?;
+        if was == End::Copied {
+            // Should the power fail, the identity that whoever is answered now learns would be another again.
+            self.head_file.sync().map_err(AppendError::Failed)?;
+        }
         Ok(Appended { number, segment, at, begins_segment: at == empty })
     }
 
