@@ -167,11 +167,18 @@ impl Files {
 
     /// Keeps a segment under another name, for whoever wants to look into it, before it is written anew.
     pub(crate) fn set_aside(&self, segment: SegmentNumber) {
-        let path = self.path(segment);
-        let mut aside = path.clone();
-        aside.as_mut_os_string().push(".lost");
         // What fails here fails where it matters, or not at all.
-        let _ = fs::hard_link(&path, &aside);
+        let _ = fs::hard_link(self.path(segment), self.aside_path(segment));
+    }
+
+    /// Keeps it no longer, before that same file is written over: it would not be as it was found.
+    pub(crate) fn leave_aside(&self, segment: SegmentNumber) -> io::Result<()> {
+        let aside = self.aside_path(segment);
+        let place = drive::place_at(&aside);
+        if place.is_some() && place == drive::place_at(&self.path(segment)) {
+            self.drive.remove(&aside)?;
+        }
+        Ok(())
     }
 
     /// How much room the disk has left for this user; `None` where the system does not tell.
@@ -194,6 +201,12 @@ impl Files {
     /// Where a merged segment is written, until it takes the place of those that it stands for.
     pub(crate) fn merged_path(&self, segment: SegmentNumber) -> PathBuf {
         drive::new_name(&self.folder.join(format!("merged-{segment:020}{ENDING}")))
+    }
+
+    fn aside_path(&self, segment: SegmentNumber) -> PathBuf {
+        let mut aside = self.path(segment);
+        aside.as_mut_os_string().push(".lost");
+        aside
     }
 
     pub(crate) fn folder(&self) -> &Path {

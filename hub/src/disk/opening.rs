@@ -244,7 +244,10 @@ fn go_on(
     }
     match Segment::make(files, last.number, whole, sizes) {
         // What fills the disk may be removed once the hub is there again.
-        Err(error) if drive::is_full(&error) => Segment::overwrite(files, last.number, whole, sizes),
+        Err(error) if drive::is_full(&error) => {
+            files.leave_aside(last.number)?;
+            Segment::overwrite(files, last.number, whole, sizes)
+        }
         made => made,
     }
 }
@@ -695,6 +698,29 @@ mod tests {
             append(&mut store, b"next").unwrap();
             drop(store);
             assert_eq!(log.start().2[found.len()..], commits(found.len() as u64 + 1, &[b"next"]));
+        }
+    }
+
+    /// What is set aside is what was found, whatever comes later: on a full disk there is none rather than another.
+    #[test]
+    fn what_is_set_aside_stays_as_it_was_found() {
+        for (is_full, is_there) in [(false, false), (true, false), (true, true)] {
+            let log = Log::with(&THREE);
+            let aside = log.folder.join("segments/00000000000000000001.seg.lost");
+            log.change(log.segment(1), |bytes| bytes[places(&THREE)[2] + 30] ^= 1);
+            let found =
+                if is_there { b"of an earlier loss".to_vec() } else { fs::read(log.segment(1)).unwrap() };
+            if is_there {
+                fs::write(&aside, &found).unwrap();
+            }
+            if is_full {
+                log.drive.faults.fail(Operation::Write, "1.seg.new", 0, io::ErrorKind::StorageFull);
+            }
+            let (mut store, report, _) = log.start();
+            assert!(report.lost_answered.is_some() && log.drive.faults.none_is_left(), "{report}");
+            append(&mut store, b"of a later life").unwrap();
+            let kept = (is_there || !is_full).then_some(found);
+            assert_eq!(fs::read(&aside).ok(), kept, "{is_full} {is_there}");
         }
     }
 
