@@ -20,7 +20,7 @@ pub mod scan;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DirectoryId(pub u128);
 
-/// The number of a segment, from 1; never used twice in a directory.
+/// The number of a segment, from 1; once somebody was answered what it holds, it is never used again in its directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SegmentNumber(pub u64);
 

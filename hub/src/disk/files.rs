@@ -171,6 +171,11 @@ impl Files {
         let _ = fs::hard_link(self.path(segment), self.aside_path(segment));
     }
 
+    /// Keeps one of which nothing is left under that name alone.
+    pub(crate) fn move_aside(&self, segment: SegmentNumber) -> io::Result<()> {
+        self.drive.rename(&self.path(segment), &self.aside_path(segment))
+    }
+
     /// Keeps it no longer, before that same file is written over: it would not be as it was found.
     pub(crate) fn leave_aside(&self, segment: SegmentNumber) -> io::Result<()> {
         let aside = self.aside_path(segment);

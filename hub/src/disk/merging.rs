@@ -136,6 +136,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::disk::drive::Operation;
     use crate::disk::opening::fixture::{Commits, Log, append};
     use crate::disk::report::Report;
 
@@ -308,5 +309,33 @@ mod tests {
         let (_, report, found) = log.start();
         assert_eq!(found, left((1..=12).chain([21])));
         assert!(!report.is_whole() && log.segment(6).exists(), "{report}");
+    }
+
+    /// Behind a merged segment one is begun at each start. Nothing is lost with it as long as it holds nothing.
+    #[test]
+    fn a_segment_that_was_begun_behind_a_merged_one_is_begun_again() {
+        for is_removed in [false, true] {
+            let log = twenty();
+            let (mut store, ..) = log.start();
+            append(&mut store, &[21; 60]).unwrap();
+            log.drive.faults.fail(Operation::Write, "8.seg.new", 1, io::ErrorKind::StorageFull);
+            append(&mut store, &[22; 60]).unwrap_err();
+            merge(&store.files(), 7..=7, &[19, 20, 21]).unwrap();
+            drop(store);
+            for _ in 0..3 {
+                let (_, report, found) = log.start();
+                assert_eq!(found, left(1..=21));
+                assert!(report.is_whole() && log.segment(8).exists() && !log.segment(9).exists(), "{report}");
+                if is_removed {
+                    // As one who is killed before it is made leaves it.
+                    fs::remove_file(log.segment(8)).unwrap();
+                }
+            }
+            let (mut store, report, _) = log.start();
+            assert!(report.is_whole(), "{report}");
+            assert_eq!(append(&mut store, &[22; 60]).unwrap().segment, SegmentNumber(8));
+            drop(store);
+            check(&log, &left(1..=22), 8);
+        }
     }
 }

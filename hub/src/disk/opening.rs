@@ -184,7 +184,7 @@ impl Opening {
     fn started(self) -> io::Result<Store> {
         let boot = self.boot();
         let Self { directory, files, sizes, head: before, survey, locks, .. } = self;
-        let Survey { report, last, spare, replaced } = survey.unwrap_or_default();
+        let Survey { report, last, empty, replaced } = survey.unwrap_or_default();
         // Kept until a commit says which identity the log has from now on: a start may end before that.
         let end = if report.wants_identity() { End::Copied } else { End::Open };
         let mut head = Head { end, boot, ..before.unwrap_or_default() };
@@ -192,13 +192,22 @@ impl Opening {
         head_file.write(&head)?;
         head_file.sync()?;
         files.remove_unfinished()?;
-        for number in spare.into_iter().chain(replaced) {
+        // What was answered there is gone, so that commits go on behind it and its number is not given again.
+        let lost = report.lost_answered.map_or(SegmentNumber(0), |_| head.segment);
+        for number in replaced {
             files.drive.remove(&files.path(number))?;
         }
-        let used = head.segment.max(last.as_ref().map_or(SegmentNumber(0), |last| last.number));
-        let (segment, next_segment) = match last {
-            Some(last) if !last.is_merged => (go_on(&files, before, &last, &report, &sizes)?, used.next()),
-            _ => (Segment::make(&files, used.next(), &[], &sizes)?, used.next().next()),
+        for number in empty {
+            if number <= lost { files.move_aside(number) } else { files.drive.remove(&files.path(number)) }?;
+        }
+        let used = last.as_ref().map_or(SegmentNumber(0), |last| last.number).max(lost);
+        let gone_on = match &last {
+            Some(last) if !last.is_merged => Some(go_on(&files, before, last, &report, &sizes)?),
+            _ => None,
+        };
+        let (segment, next_segment) = match gone_on.filter(|segment| segment.number == used) {
+            Some(segment) => (segment, used.next()),
+            None => (Segment::make(&files, used.next(), &[], &sizes)?, used.next().next()),
         };
         files.activate(segment.number);
         if report.last >= head.commit {
@@ -837,6 +846,58 @@ mod tests {
         // The number of the segment that may come back is not used again.
         let appended = append(&mut store, &[0; 60]).unwrap();
         assert_eq!((appended.segment, appended.number), (SegmentNumber(5), CommitNumber(11)));
+    }
+
+    /// Nothing is left of the last segment, or not even its file, or the one before ends in no whole commit besides.
+    #[test]
+    fn a_last_segment_that_holds_nothing_costs_the_identity_once_and_its_number_is_not_given_again() {
+        let ways: [fn(&Log); 6] = [
+            |log| log.change(log.segment(4), |bytes| bytes.fill(0)),
+            |log| log.change(log.segment(4), |bytes| bytes.truncate(64)),
+            |log| log.change(log.segment(4), Vec::clear),
+            |log| fs::remove_file(log.segment(4)).unwrap(),
+            |log| {
+                [3, 4].into_iter().for_each(|number| log.change(log.segment(number), |bytes| bytes.fill(0)))
+            },
+            |log| {
+                log.change(log.segment(4), |bytes| bytes.fill(0));
+                log.change(log.segment(3), |bytes| *bytes.last_mut().unwrap() ^= 1);
+            },
+        ];
+        for (way, change) in ways.into_iter().enumerate() {
+            // A start that is killed before its first commit, and one more before a segment is full.
+            for (killed, restarted) in [(false, false), (true, false), (false, true)] {
+                let (log, _) = ten();
+                change(&log);
+                let file = fs::read(log.segment(4)).ok();
+                let (mut store, report, found) = log.start();
+                assert!(report.lost_answered.is_some(), "{report}");
+                let aside = log.folder.join("segments/00000000000000000004.seg.lost");
+                assert_eq!(fs::read(aside).ok(), file, "{way}");
+                if killed {
+                    drop(store);
+                    store = log.start().0;
+                }
+                let mut known = report.losses();
+                let mut added = Vec::new();
+                for body in [&[11; 60][..], &[12; 200], &[13; 200]] {
+                    added.push(append(&mut store, body).unwrap());
+                    if restarted {
+                        drop(store);
+                        let (anew, report, _) = log.start();
+                        let losses = report.losses();
+                        assert!(losses.iter().all(|loss| known.contains(loss)), "{way} {known:?}\n{report}");
+                        (store, known) = (anew, losses);
+                    }
+                }
+                let segments: Vec<_> = added.iter().map(|appended| appended.segment.0).collect();
+                assert_eq!(segments, [5, 6, 7], "{way}");
+                drop(store);
+                let (_, report, again) = log.start();
+                assert_eq!(again.len(), found.len() + 3, "{report}");
+                assert!(report.losses().iter().all(|loss| known.contains(loss)), "{way} {known:?}\n{report}");
+            }
+        }
     }
 
     #[test]

@@ -16,8 +16,8 @@ pub(crate) struct Survey {
     pub(crate) report: Report,
     /// The last segment that holds something, or the first if none does.
     pub(crate) last: Option<LastSegment>,
-    /// Segments behind it, made ahead.
-    pub(crate) spare: Vec<SegmentNumber>,
+    /// Segments behind it that hold nothing: made ahead, unless something that was answered is lost with them.
+    pub(crate) empty: Vec<SegmentNumber>,
     /// Segments in whose place a merged one is.
     pub(crate) replaced: Vec<SegmentNumber>,
 }
@@ -85,12 +85,12 @@ impl Survey {
             read(number, &mut bytes)?;
             course.segment(number, &mut bytes);
         }
-        if let Some(head) = head.filter(|head| head.commit > CommitNumber(0)) {
+        let lost = head.filter(|head| head.commit > course.found.report.last);
+        if let Some(head) = lost {
             course.skip_to(head.segment.next(), head.segment.next());
         }
         let mut found = course.found;
         let last = found.report.last;
-        let lost = head.filter(|head| head.commit > last);
         found.report.lost_answered = lost.map(|head| LostAnswered { answered: head.commit, found: last });
         found.report.head_lost = head.is_none() && found.report.segments > 0;
         found.report.is_copy = head.is_some_and(|head| head.end == End::Copied);
@@ -150,9 +150,9 @@ impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<F> {
             let last = self.found.last.get_or_insert_default();
             (last.number, last.end, last.is_merged) = (number, end, merged.is_some());
             std::mem::swap(&mut last.bytes, bytes);
-            self.found.spare.clear();
+            self.found.empty.clear();
         } else {
-            self.found.spare.push(number);
+            self.found.empty.push(number);
         }
     }
 
