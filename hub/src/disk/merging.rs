@@ -277,6 +277,34 @@ mod tests {
     }
 
     #[test]
+    fn damage_in_what_is_merged_is_known_when_what_was_before_it_is_removed() {
+        for needed in [&[9, 11, 14][..], &[8, 11, 12], &[8, 9], &[14]] {
+            // Seven commits in each segment.
+            let bodies: Vec<_> = (1..=20).map(|number| vec![number; 10]).collect();
+            let log = Log::with(&bodies.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let (store, ..) = log.start();
+            let mut merging = Merging::new(&store.files(), SegmentNumber(2));
+            for number in needed {
+                merging.add(CommitNumber(*number), |out| out.extend_from_slice(&[7; 10])).unwrap();
+            }
+            let (from, first, last) = (SegmentNumber(2), CommitNumber(8), CommitNumber(14));
+            store.files().merge(merging, Merged { from, first, last }).unwrap();
+            drop(store);
+            let [before, segment] = [1, 2].map(|number| fs::read(log.segment(number)).unwrap());
+            for flipped in 0..segment.len() {
+                log.change(log.segment(2), |bytes| bytes[flipped] ^= 0x20);
+                let known = log.start().1.known_losses();
+                fs::remove_file(log.segment(1)).unwrap();
+                let (_, report, _) = log.start();
+                let is_known = report.losses().iter().all(|loss| known.contains(loss));
+                assert!(is_known, "{needed:?} {flipped}\n{report}");
+                fs::write(log.segment(1), &before).unwrap();
+                fs::write(log.segment(2), &segment).unwrap();
+            }
+        }
+    }
+
+    #[test]
     fn what_is_missing_beside_what_is_merged_is_told() {
         for missing in [1, 5] {
             let log = twenty();

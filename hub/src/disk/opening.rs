@@ -914,6 +914,44 @@ mod tests {
         assert_eq!(store.next(), CommitNumber(11));
     }
 
+    /// Whatever is lost, and whatever goes before it on purpose later.
+    #[test]
+    fn a_loss_is_known_when_what_was_before_it_is_removed() {
+        let (log, _) = ten();
+        let segments: Vec<_> = (1..=4).map(|number| fs::read(log.segment(number)).unwrap()).collect();
+        let head = fs::read(log.folder.join("HEAD")).unwrap();
+        let mut told = 0;
+        for (hit, bytes) in (1_u64..).zip(&segments) {
+            for flipped in (0..bytes.len()).step_by(7) {
+                log.change(log.segment(hit), |bytes| bytes[flipped] ^= 0x20);
+                let (mut store, report, _) = log.start();
+                let mut known = report.known_losses();
+                append(&mut store, b"state").unwrap();
+                drop(store);
+                for removed in 0..hit {
+                    if removed > 0 {
+                        fs::remove_file(log.segment(removed)).unwrap();
+                    }
+                    let (_, report, _) = log.start();
+                    let losses = report.losses();
+                    assert!(
+                        losses.iter().all(|loss| known.contains(loss)),
+                        "{hit} {flipped} {removed}\n{report}"
+                    );
+                    known = report.known_losses();
+                    told += losses.len();
+                }
+                let _ = fs::remove_dir_all(log.folder.join("segments"));
+                fs::create_dir(log.folder.join("segments")).unwrap();
+                fs::write(log.folder.join("HEAD"), &head).unwrap();
+                for (number, bytes) in (1..).zip(&segments) {
+                    fs::write(log.segment(number), bytes).unwrap();
+                }
+            }
+        }
+        assert!(told > 100, "{told}");
+    }
+
     #[test]
     fn every_flipped_byte_of_a_segment_costs_its_commit_and_stays_told() {
         let (log, bodies) = ten();

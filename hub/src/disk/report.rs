@@ -40,8 +40,8 @@ pub struct Damage {
     pub from: u64,
     /// The first byte behind them; the same where commits are missing and no byte.
     pub to: u64,
-    /// Which commits are missing; empty if none is. Before the first commit that is left it begins with 1 though older ones
-    /// may have been removed on purpose.
+    /// Which commits are missing; empty if it is not known of any, as before the first that is left: older ones may have been
+    /// removed on purpose.
     pub commits_missing: RangeInclusive<CommitNumber>,
 }
 
@@ -79,13 +79,23 @@ impl Report {
     /// none is known to be, by the bytes.
     #[must_use]
     pub fn losses(&self) -> Vec<u64> {
-        let damage = self.damage.iter().map(|it| loss(&it.commits_missing, (it.segment.0, it.from, it.to)));
+        let damage = self.damage.iter().map(|it| loss(&it.commits_missing, it.place()));
         let missing = self.missing_segments.iter().map(|it| {
             let (first, last) = (it.segments.start().0, it.segments.end().0);
             loss(&it.commits_missing, (first, last, u64::MAX))
         });
         let lost = self.lost_answered.iter().map(|it| loss(&(it.found.next()..=it.answered), (0, 0, 0)));
         damage.chain(missing).chain(lost).collect()
+    }
+
+    /// The numbers by which these losses are known from now on. Of damage also that of its bytes: it has that once nothing is
+    /// left before it by which its commits are known.
+    #[must_use]
+    pub fn known_losses(&self) -> Vec<u64> {
+        let mut known = self.losses();
+        let by_commits = self.damage.iter().filter(|it| !it.commits_missing.is_empty());
+        known.extend(by_commits.map(|it| loss(&NO_COMMIT, it.place())));
+        known
     }
 
     /// Whether the log is to have another identity, whatever commits say: somebody may have been told of what is not here.
@@ -128,6 +138,12 @@ impl fmt::Display for Report {
     }
 }
 
+impl Damage {
+    const fn place(&self) -> (u64, u64, u64) {
+        (self.segment.0, self.from, self.to)
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { segment, from, to, commits_missing } = self;
@@ -149,6 +165,8 @@ impl fmt::Display for MissingSegments {
         write!(f, "Segments {first} to {last} are not there. Missing with them: {missing}.")
     }
 }
+
+const NO_COMMIT: RangeInclusive<CommitNumber> = CommitNumber(1)..=CommitNumber(0);
 
 /// The number of a loss: FNV-1a over what tells it from others.
 fn loss(commits: &RangeInclusive<CommitNumber>, place: (u64, u64, u64)) -> u64 {

@@ -53,8 +53,15 @@ struct Course<F> {
     begun: bool,
     /// What the segment stands for that is gone through, if it is merged.
     merged: Option<Merged>,
-    /// Where its header is damaged: nobody knows whether it is merged, so what is missing in it is told as one.
-    headless: Option<usize>,
+    headless: Option<Headless>,
+}
+
+/// A segment whose header is damaged: nobody knows whether it is merged, so what is missing in it is told as one.
+#[derive(Debug, Clone, Copy)]
+struct Headless {
+    damage: usize,
+    /// Nothing is before it, so that nobody knows where what is missing begins.
+    is_first: bool,
 }
 
 impl Survey {
@@ -134,7 +141,8 @@ impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<F> {
                 Item::Damage { from, to } => {
                     self.damage(number, from, to);
                     if from == 0 {
-                        self.headless = self.found.report.damage.len().checked_sub(1);
+                        let damage = self.found.report.damage.len() - 1;
+                        self.headless = Some(Headless { damage, is_first: !self.begun });
                     }
                 }
                 Item::Torn { from, to } => {
@@ -200,8 +208,9 @@ impl<F: FnMut(SegmentNumber, Frame<'_>)> Course<F> {
             Open::Missing(index) => report.missing_segments[index].commits_missing = missing,
             Open::Nothing if !self.begun || missing.is_empty() || excused => {}
             Open::Nothing => match self.headless {
-                Some(index) => {
-                    let told = &mut report.damage[index].commits_missing;
+                Some(Headless { is_first: true, .. }) => {}
+                Some(Headless { damage, .. }) => {
+                    let told = &mut report.damage[damage].commits_missing;
                     let first = if told.is_empty() { *missing.start() } else { *told.start() };
                     *told = first..=*missing.end();
                 }

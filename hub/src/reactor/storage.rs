@@ -33,8 +33,8 @@ use crate::reactor::{FatalEnd, lend};
 pub(super) struct Opened {
     opening: Opening,
     found: Found,
-    /// What is missing, told from now on by this epoch.
-    losses: Vec<u64>,
+    /// What is missing, known from now on.
+    known_losses: Vec<u64>,
     /// The identity of its log.
     pub(super) epoch: Epoch,
     /// What producers of the hub's own are derived from.
@@ -103,8 +103,8 @@ impl Opened {
             return Err(unreadable.into());
         }
         let fresh = Epoch(getrandom::u64().map_err(io::Error::other)?);
-        let losses = report.losses();
-        let epoch = if report.wants_identity() { fresh } else { found.epoch(&losses, fresh) };
+        let epoch = if report.wants_identity() { fresh } else { found.epoch(&report.losses(), fresh) };
+        let known_losses = report.known_losses();
         for line in report.to_string().lines().skip(1) {
             warn!(target: "storage", "{line}");
         }
@@ -124,12 +124,12 @@ impl Opened {
         let secret = found.state.map_or(secret, |state| state.secret);
         #[expect(clippy::cast_possible_truncation)]
         let boot = opening.boot() as u32;
-        Ok(Self { opening, found, losses, epoch, secret, boot })
+        Ok(Self { opening, found, known_losses, epoch, secret, boot })
     }
 
     /// Puts back what it held, and starts to store.
     pub(super) fn start(self, topics: &Arc<Topics>, clock: Clock) -> Result<Storage, StorageError> {
-        let Self { opening, found, losses, secret, .. } = self;
+        let Self { opening, found, known_losses, secret, .. } = self;
         let Restored { topics: count, messages, windows, left } =
             topics.restore(DISK_LOG, clock.now(), found);
         if left > 0 {
@@ -150,7 +150,7 @@ impl Opened {
             // Full means that it is to look anyway.
             let _ = waker.try_send(());
         }));
-        let committer = Committer::new(DISK_LOG, secret, losses, store.next().0);
+        let committer = Committer::new(DISK_LOG, secret, known_losses, store.next().0);
         let writer = Writer::new(Arc::clone(topics), store, committer, Arc::clone(&state))?;
         thread::Builder::new().name("writer".into()).spawn(move || {
             let fatal = FatalEnd;

@@ -126,14 +126,14 @@ impl Log {
         read.map_err(|error| Failure::Input(format!("{error}: use the release that wrote it")))?;
         found_missing.to_string().lines().skip(1).for_each(report);
         let fresh = Epoch(getrandom::u64().map_err(io::Error::other)?);
-        let losses = found_missing.losses();
-        let epoch = if found_missing.wants_identity() { fresh } else { found.epoch(&losses, fresh) };
+        let is_other = found_missing.wants_identity();
+        let epoch = if is_other { fresh } else { found.epoch(&found_missing.losses(), fresh) };
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(io::Error::other)?;
         let state = State { epoch, secret, ..State::default() };
         let state = State { secret: found.state.map_or(state.secret, |state| state.secret), ..state };
         let store = opening.start().map_err(refused)?;
-        let (begins, done) = (Some((state, losses)), Done::default());
+        let (begins, done) = (Some((state, found_missing.known_losses())), Done::default());
         let message_bytes_max = usize::try_from(import.message_bytes_max).unwrap_or(usize::MAX);
         // With its topic's row, and what a commit begins with.
         let message_bytes_max = message_bytes_max.min(BODY_BYTES_MAX / 2);
@@ -186,8 +186,8 @@ impl Log {
         self.frame.clear();
         frames::begin(&mut self.frame);
         let mut scribe = Scribe::new(&mut self.frame);
-        if let Some((state, losses)) = &self.begins {
-            self.importing.begin(&mut scribe, *state, losses);
+        if let Some((state, known_losses)) = &self.begins {
+            self.importing.begin(&mut scribe, *state, known_losses);
         }
         let (mut later, mut ext, now) = (0, Vec::new(), now_ms());
         for (topic, line) in &gathered.lines {
