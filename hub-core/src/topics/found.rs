@@ -29,7 +29,7 @@ pub(super) mod trace;
 pub struct Found {
     /// How it stood at its last start; `None` if it never had one.
     pub state: Option<State>,
-    /// What was missing then.
+    /// What is known to be missing since then.
     known_losses: BTreeSet<u64>,
     /// From which commit on all that stands was told.
     tellings: Tellings,
@@ -161,17 +161,25 @@ impl Found {
         }
     }
 
-    /// Whether commits are missing at the beginning without which nobody knows how the log stood.
-    fn lacks_its_beginning(&self) -> bool {
-        self.first.is_some_and(|first| first > self.tellings.since().max(1))
+    /// The last of those commits that are missing at the beginning, if without them nobody knows how the log stood.
+    #[must_use]
+    pub fn lacks_up_to(&self) -> Option<u64> {
+        self.first.filter(|first| *first > self.tellings.since().max(1)).map(|first| first - 1)
+    }
+
+    /// The number of that loss, to be told as known with those of the files: all that stands is told anew in several commits,
+    /// and until the last of them is stored each start finds it again.
+    #[must_use]
+    pub fn lost_beginning(&self) -> Option<u64> {
+        self.lacks_up_to().map(|last| !last)
     }
 
     /// The identity that the log has from now on: a new one if it begins, or if something is missing of which that was not
     /// told yet.
     #[must_use]
     pub fn epoch(&self, losses: &[u64], fresh: Epoch) -> Epoch {
-        let is_new =
-            self.lacks_its_beginning() || losses.iter().any(|loss| !self.known_losses.contains(loss));
+        let beginning = self.lost_beginning();
+        let is_new = losses.iter().chain(&beginning).any(|loss| !self.known_losses.contains(loss));
         match self.state {
             Some(state) if !is_new || mutant::active(Mutant::EpochKeptThoughLost) => state.epoch,
             _ => fresh,

@@ -5,10 +5,10 @@ use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Takes;
-use tidewire_hub_core::log::rows::State;
 use tidewire_hub_core::log::rows::importing::{Importing, Put};
 use tidewire_hub_core::log::rows::tidying::tidy;
 use tidewire_hub_core::log::rows::writing::Scribe;
+use tidewire_hub_core::log::rows::{State, TopicRow};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::record::Record;
 use tidewire_hub_core::shard::wire::ConnectionId;
@@ -20,7 +20,7 @@ use tidewire_protocol::client_frame::{Batch, ClientFrame, Hello, Open, Publish};
 use tidewire_protocol::code::{Code, Content, Outcome, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::{Epoch, Handle, Incarnation, NUMBER_MAX, ProducerId, SEQ_MAX, Seq};
+use tidewire_protocol::number::{Epoch, Handle, Incarnation, NUMBER_MAX, Offset, ProducerId, SEQ_MAX, Seq};
 use tidewire_protocol::position::Start;
 
 use crate::rig::{ALL, Heard, Hub, after, hello, keep_all, limits, messages, open_as, publish_on, rule};
@@ -48,10 +48,11 @@ impl Disk {
         let mut found = Found::new(&rules);
         self.commits.iter().for_each(|(number, body)| found.see(*number, body).unwrap());
         let epoch = found.epoch(&[], Epoch(7));
+        let known_losses = found.lost_beginning().into_iter().collect();
         let mut hub = Hub::with_disk(limits, rules, epoch);
         hub.now = hub.now.max(now);
         let restored = hub.topics.restore(0, hub.now, found);
-        let committer = Committer::new(0, [1; 32], vec![], self.next);
+        let committer = Committer::new(0, [1; 32], known_losses, self.next);
         hub.commits = self.commits;
         let mut lasting = Lasting { hub, committer, next: self.next, restored, told_since: 0 };
         lasting.store();
@@ -441,6 +442,48 @@ fn a_name_that_came_back_and_has_nothing_stored_is_told_as_one_that_went() {
     lasting.hub.subscribe(id, "a.b", after(0), WhenSlow::CatchUp);
     let heard = lasting.hub.heard(id);
     assert!(matches!(heard[0], Heard::Subscribed(_, 1, Some((1, 1, _)))), "{heard:?}");
+}
+
+/// A commit is lost that told how all stood, and those before were removed: what is told anew by the start that finds it is told
+/// in several commits, too.
+#[test]
+fn a_lost_beginning_costs_the_identity_once_though_the_start_after_it_is_broken_off() {
+    let row = TopicRow { number: 1, name: "a", gone: Offset(0), last: Offset(1), removals_gone: Offset(0) };
+    let commit = |write: &dyn Fn(&mut Scribe<'_>)| {
+        let mut body = Vec::new();
+        write(&mut Scribe::new(&mut body));
+        body
+    };
+    let begins = |epoch, known: &[u64]| {
+        commit(&|scribe| {
+            scribe.state(&State { epoch: Epoch(epoch), ..State::default() });
+            known.iter().for_each(|loss| scribe.known_loss(*loss));
+            scribe.topic(&row);
+        })
+    };
+    let read = |commits: &[(u64, Vec<u8>)]| {
+        let mut found = Found::new(&[]);
+        commits.iter().for_each(|(number, body)| found.see(*number, body).unwrap());
+        found
+    };
+    // Commit 12 is lost.
+    let mut commits = vec![(11, begins(1, &[])), (13, commit(&|scribe| scribe.told(11)))];
+    let found = read(&commits);
+    assert_eq!((found.epoch(&[12], Epoch(2)), found.lacks_up_to()), (Epoch(2), Some(10)));
+    // The first commit of that start is there, and no more.
+    let known: Vec<_> = found.lost_beginning().into_iter().chain([12]).collect();
+    commits.push((14, begins(2, &known)));
+    for _ in 0..2 {
+        let found = read(&commits);
+        assert_eq!((found.epoch(&[12], Epoch(3)), found.lost_beginning()), (Epoch(2), Some(known[0])));
+        commits.push((commits.len() as u64 + 12, begins(2, &known)));
+    }
+    // Should more be lost there, that is another loss.
+    assert_eq!(read(&commits[1..]).epoch(&[], Epoch(3)), Epoch(3));
+    // Once all was told, nothing before it is needed.
+    commits.push((17, commit(&|scribe| scribe.told(16))));
+    let found = read(&commits);
+    assert_eq!((found.epoch(&[12], Epoch(3)), found.lost_beginning()), (Epoch(2), None));
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Opened {
         }
         let fresh = Epoch(getrandom::u64().map_err(io::Error::other)?);
         let epoch = if report.wants_identity() { fresh } else { found.epoch(&report.losses(), fresh) };
-        let known_losses = report.known_losses();
+        let known_losses = report.known_losses().into_iter().chain(found.lost_beginning()).collect();
         for line in report.to_string().lines().skip(1) {
             warn!(target: "storage", "{line}");
         }
@@ -233,3 +233,46 @@ impl Storage {
 const WARNED_FOR_MS: u64 = 60_000;
 /// So long the hub waits for what is being stored when it ends.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tidewire_hub_core::log::rows::writing::Scribe;
+    use tidewire_hub_core::log::rows::{State, TopicRow};
+    use tidewire_protocol::number::Offset;
+
+    use super::*;
+    use crate::disk::opening::fixture::{Log, append};
+
+    /// What told how all stood is gone, so the log has another identity; the hub that finds it stores one commit, and is killed.
+    #[test]
+    fn a_lost_beginning_is_known_from_the_first_commit_on() {
+        let log = Log::new();
+        let (mut store, ..) = log.start();
+        let mut body = Vec::new();
+        let mut scribe = Scribe::new(&mut body);
+        scribe.state(&State { epoch: Epoch(1), ..State::default() });
+        for number in 1..=20 {
+            let (gone, last, removals_gone) = (Offset(0), Offset(1), Offset(0));
+            scribe.topic(&TopicRow { number, name: "a.topic", gone, last, removals_gone });
+        }
+        append(&mut store, &body).unwrap();
+        let mut body = Vec::new();
+        let mut scribe = Scribe::new(&mut body);
+        scribe.state(&State { epoch: Epoch(1), ..State::default() });
+        scribe.told(1);
+        append(&mut store, &body).unwrap();
+        std::fs::remove_file(log.segment(1)).unwrap();
+        drop(store);
+
+        let Opened { opening, epoch, known_losses, secret, .. } = Opened::read(&log.folder, &[]).unwrap();
+        assert_ne!(epoch, Epoch(1));
+        let mut body = Vec::new();
+        let mut scribe = Scribe::new(&mut body);
+        scribe.state(&State { epoch, secret, ..State::default() });
+        known_losses.iter().for_each(|loss| scribe.known_loss(*loss));
+        append(&mut opening.start().unwrap(), &body).unwrap();
+        assert_eq!(Opened::read(&log.folder, &[]).unwrap().epoch, epoch);
+    }
+}

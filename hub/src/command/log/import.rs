@@ -133,7 +133,8 @@ impl Log {
         let state = State { epoch, secret, ..State::default() };
         let state = State { secret: found.state.map_or(state.secret, |state| state.secret), ..state };
         let store = opening.start().map_err(refused)?;
-        let (begins, done) = (Some((state, found_missing.known_losses())), Done::default());
+        let known = found_missing.known_losses().into_iter().chain(found.lost_beginning()).collect();
+        let (begins, done) = (Some((state, known)), Done::default());
         let message_bytes_max = usize::try_from(import.message_bytes_max).unwrap_or(usize::MAX);
         // With its topic's row, and what a commit begins with.
         let message_bytes_max = message_bytes_max.min(BODY_BYTES_MAX / 2);

@@ -35,8 +35,11 @@ impl World {
         self.note(|| format!("hub starts, epochs {epochs:?}"));
         let (state, found) = found.map(|(_, (state, _), found)| (state, found)).unzip();
         let had_state = state.as_ref().is_some_and(|state| state.state.is_some());
-        let losses = found.as_ref().map(|found: &Found| found.losses.clone());
-        self.hub = Some(self.make_hub(&epochs, state.zip(losses)));
+        let durable = state.zip(found.as_ref()).map(|(state, found)| {
+            let known = found.losses.iter().copied().chain(state.lost_beginning()).collect();
+            (state, known)
+        });
+        self.hub = Some(self.make_hub(&epochs, durable));
         self.forget_revocations();
         let is_kept = self.setup.durable.is_some();
         self.oracle.time.begin_life(self.now, is_kept);
