@@ -108,6 +108,12 @@ impl Opened {
         for line in report.to_string().lines().skip(1) {
             warn!(target: "storage", "{line}");
         }
+        if let Some(last) = found.lacks_up_to() {
+            warn!(
+                target: "storage",
+                "The commits up to {last} are not there, and how all stood was not told since, or what told it is lost in part."
+            );
+        }
         if report.is_copy {
             info!(
                 target: "storage",
