@@ -196,11 +196,10 @@ impl Windows {
     pub fn shut(&mut self, now: Millis, window: WindowKey) {
         let key = window.key;
         let is_last = self.shelf.lay_down(now, key);
-        match self.shelf.get(key).filter(|kept| is_last && kept.window.is_new()) {
-            // All that came was refused: nobody has to hear that it is gone.
-            Some(kept) if !kept.whose.may_be_stored() => self.drop(key),
-            Some(_) => self.leave(key),
-            None => self.make_room(),
+        if is_last && self.shelf.get(key).is_some_and(|kept| kept.window.is_new()) {
+            self.leave(key);
+        } else {
+            self.make_room();
         }
     }
 
@@ -297,9 +296,10 @@ impl Windows {
         }
     }
 
-    /// Keeps a window no longer, and where it outlives the hub has that stored too.
+    /// Keeps a window no longer, and has that stored too if a start might find it.
     fn leave(&mut self, key: Key) {
-        let incarnation = self.shelf.get(key).map(|kept| kept.incarnation);
+        let named = self.shelf.get(key).filter(|kept| kept.whose.is_named());
+        let incarnation = named.map(|kept| kept.incarnation);
         if let Some((home, incarnation)) = self.homes.remove(&key.slot).zip(incarnation) {
             self.leaving.add(home, incarnation);
         }

@@ -560,6 +560,68 @@ fn a_publisher_all_of_whose_publishes_are_refused_leaves_nothing() {
     }
 }
 
+/// Nobody has stored what waits behind a commit that fails.
+#[test]
+fn publishers_that_wait_behind_a_commit_in_doubt_leave_nothing() {
+    let mut lasting = keeping();
+    let id = lasting.client("a");
+    lasting.hub.publish(id, 1, b"in doubt");
+    assert!(lasting.take().is_some());
+    let publish = |hub: &mut Hub, n| {
+        let id = hub.connect(Dialect::Binary);
+        hub.say(id, &[hello(n, 1), open_as(1, 0, "a"), publish_on(1, 1, b"behind")]);
+        id
+    };
+    let waiting: Vec<_> = (2..12).map(|n| publish(&mut lasting.hub, n)).collect();
+    lasting.committer.in_doubt(&lasting.hub.topics);
+    lasting.hub.work();
+    let refused = [Heard::Welcome, Heard::Opened, Heard::Refused(1, Code::NotStored)];
+    for id in waiting {
+        assert_eq!(lasting.hub.heard(id), refused);
+        lasting.hub.shard.gone(lasting.hub.now, id);
+    }
+    assert!(!lasting.hub.topics.log(0).lock().windows.are_leaving());
+    for n in 2..12 {
+        let again = publish(&mut lasting.hub, n);
+        assert_eq!(lasting.hub.heard(again), refused, "the second try is told the same");
+    }
+}
+
+#[test]
+fn a_window_that_a_commit_has_named_is_told_as_gone_whether_or_not_that_was_stored() {
+    let mut lasting = keeping();
+    let id = lasting.client("a");
+    lasting.hub.publish(id, 1, b"m");
+    let body = lasting.take().unwrap();
+    lasting.hub.shard.gone(lasting.hub.now, id);
+    lasting.committer.not_stored(&lasting.hub.topics, lasting.next);
+    let count = |lasting: &Lasting| lasting.hub.topics.log(0).lock().windows.count();
+    assert_eq!(count(&lasting), 0);
+    // If the disk has it after all, what comes next says that it went.
+    lasting.hub.commits.push((lasting.next, body));
+    lasting.next += 1;
+    lasting.store();
+    assert_eq!(count(&lasting.restart()), 0);
+}
+
+#[test]
+fn a_window_that_has_nothing_to_store_is_not_told_with_how_all_stands() {
+    let mut lasting = keeping();
+    let id = lasting.client("a");
+    assert_eq!(lasting.publishes(id, 1, b"one"), [Heard::Acked(1, 1)]);
+    lasting.committer.set_takes(&lasting.hub.topics, Takes::NoMessages);
+    let refused = lasting.hub.client(2);
+    lasting.hub.open(refused, "a");
+    lasting.hub.publish(refused, 1, b"two");
+    assert_eq!(lasting.hub.heard(refused), [Heard::Refused(1, Code::NotStored)]);
+    lasting.tell_anew();
+    // Nothing would ever say that it went.
+    lasting.hub.shard.gone(lasting.hub.now, refused);
+    lasting.store();
+    let lasting = lasting.restart();
+    assert_eq!(lasting.hub.topics.log(0).lock().windows.count(), 1);
+}
+
 /// A row that a start cannot read keeps the hub from ever starting again.
 #[test]
 fn whatever_a_hub_has_taken_it_can_read_when_it_starts() {

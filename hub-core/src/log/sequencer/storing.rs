@@ -190,7 +190,7 @@ impl Sequencer {
 fn write(
     pending: &Pending,
     disk: &mut Disk,
-    windows: &Windows,
+    windows: &mut Windows,
     ends: &mut BTreeMap<u64, Offset>,
     scribe: &mut Scribe<'_>,
 ) {
@@ -207,7 +207,7 @@ fn write(
         last
     });
     let window = pending.numbered.filter(|_| !mutant::active(Mutant::WindowNotStored));
-    let kept = window.and_then(|(window, seq, count)| Some((windows.lasting(window)?, seq, count)));
+    let kept = window.and_then(|(window, seq, count)| Some((windows.commit(window)?, seq, count)));
     let numbered = kept.map(|((window, incarnation, home), seq, count)| {
         let (id, subject) = (home.producer.id, home.producer.subject.as_deref());
         let producer = scribe.producer(&ProducerRow { id, incarnation, subject });

@@ -35,23 +35,23 @@ pub struct Outlived<'a> {
     pub window: Window,
 }
 
-/// The number of a window's producer, and whether the window outlives the hub, and has not grown since it did: in as few bytes as
-/// the number, since there are very many windows.
+/// The number of a window's producer, and whether the window outlives the hub, has not grown since it did, and was named by a
+/// commit: in as few bytes as the number, since there are very many windows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Whose(u32);
 
 impl Whose {
     const LASTING: u32 = 1 << 31;
     const RESTORED: u32 = 1 << 30;
-    const STORED: u32 = 1 << 29;
-    const NUMBER: u32 = Self::STORED - 1;
+    const NAMED: u32 = 1 << 29;
+    const NUMBER: u32 = Self::NAMED - 1;
 
     pub(super) const fn new(producer: u32, is_lasting: bool) -> Self {
         Self(producer & Self::NUMBER | if is_lasting { Self::LASTING } else { 0 })
     }
 
     const fn restored(producer: u32) -> Self {
-        Self(producer & Self::NUMBER | Self::LASTING | Self::RESTORED | Self::STORED)
+        Self(producer & Self::NUMBER | Self::LASTING | Self::RESTORED | Self::NAMED)
     }
 
     pub(super) const fn producer(self) -> u32 {
@@ -63,13 +63,13 @@ impl Whose {
         self.0 & Self::RESTORED > 0
     }
 
-    /// Whether something of the window may be stored.
-    pub(super) const fn may_be_stored(self) -> bool {
-        self.0 & Self::STORED > 0
+    /// Whether a commit has named the window, stored or not: a start may find it.
+    pub(super) const fn is_named(self) -> bool {
+        self.0 & Self::NAMED > 0
     }
 
     pub(super) const fn grew(&mut self) {
-        self.0 = self.0 & !Self::RESTORED | Self::STORED;
+        self.0 &= !Self::RESTORED;
     }
 
     /// What a window takes for that beside its own bytes.
@@ -157,14 +157,16 @@ impl Windows {
         true
     }
 
-    /// A window that outlives the hub, in which incarnation, and whose.
-    #[must_use]
-    pub fn lasting(&self, window: WindowKey) -> Option<(&Window, Incarnation, &Home)> {
+    /// A window that the commit names which is under way from now on, in which incarnation, and whose.
+    pub fn commit(&mut self, window: WindowKey) -> Option<(&Window, Incarnation, &Home)> {
         self.shelf.get(window.key)?;
-        self.lasting_at(window.key.slot)
+        let slot = window.key.slot;
+        self.shelf.at_mut(slot)?.whose.0 |= Whose::NAMED;
+        self.lasting_at(slot)
     }
 
-    /// The same, of some windows from a slot on. Tells also where to go on; `None` if those were the last.
+    /// The same of windows that commits have named, some from a slot on. Tells also where to go on; `None` if those were the
+    /// last.
     pub fn lasting_from(
         &self,
         slot: u32,
@@ -176,7 +178,8 @@ impl Windows {
     }
 
     fn lasting_at(&self, slot: u32) -> Option<(&Window, Incarnation, &Home)> {
-        let (kept, home) = (self.shelf.at(slot)?, self.homes.get(&slot)?);
+        let kept = self.shelf.at(slot).filter(|kept| kept.whose.is_named())?;
+        let home = self.homes.get(&slot)?;
         Some((&kept.window, kept.incarnation, home))
     }
 }
