@@ -82,6 +82,15 @@ impl Opening {
     }
 }
 
+/// Why whoever comes does not go on in a window.
+#[derive(Debug)]
+enum Doubt {
+    /// For what every life of the hub finds in it.
+    EachTime,
+    /// For what only this one knows.
+    InThisLife,
+}
+
 #[derive(Debug)]
 struct Kept {
     window: Window,
@@ -242,7 +251,7 @@ impl Windows {
         self.index.find(&self.shelf, print).and_then(|slot| self.shelf.key_at(slot))
     }
 
-    /// The window of a key, if `stream` goes on where it ends. Else it is dropped.
+    /// The window of a key, if `stream` goes on where it ends. Else it is kept no longer.
     fn going_on(&mut self, key: Key, stream: &Stream<'_>) -> Option<Opening> {
         let log = self.log;
         let opening = self.shelf.change(key, |kept| {
@@ -251,25 +260,29 @@ impl Windows {
             if window_new {
                 kept.window = Window::new(stream.lowest);
             } else if !kept.window.forget_below(stream.lowest) {
-                return None;
+                return Err(Doubt::EachTime);
             }
             if stream.attachment.incarnation > kept.incarnation {
                 // An older incarnation began it with a past that this hub does not know. What is new here may
                 // be old there, and the seqs since then may be its own or the older one's.
-                let is_in_doubt = !kept.window.is_whole();
+                if !kept.window.is_whole() {
+                    return Err(Doubt::EachTime);
+                }
                 // Or this one was here before, of which the hub has lost all, and the older one first.
-                if is_in_doubt || stream.again && !kept.whose.is_as_restored() {
-                    return None;
+                if stream.again && !kept.whose.is_as_restored() {
+                    return Err(Doubt::InThisLife);
                 }
                 kept.incarnation = stream.attachment.incarnation;
             }
             let window = Some(WindowKey { log, key });
-            Some(Opening { window, window_new, next: kept.window.next() })
+            Ok(Opening { window, window_new, next: kept.window.next() })
         });
-        if matches!(opening, Some(None)) {
-            self.drop(key);
+        match opening? {
+            Ok(opening) => return Some(opening),
+            Err(Doubt::EachTime) => self.drop(key),
+            Err(Doubt::InThisLife) => self.leave(key),
         }
-        opening.flatten()
+        None
     }
 
     fn use_again(&mut self, key: Key) -> Result<(), Code> {
@@ -306,7 +319,7 @@ impl Windows {
         self.drop(key);
     }
 
-    /// Keeps a window no longer. One that is stored is taken for as gone as this one whenever it is put back.
+    /// Keeps a window no longer. One that is stored meets the same doubt whenever it is put back, or that it went is stored too.
     fn drop(&mut self, key: Key) {
         if let Some(print) = self.shelf.get(key).map(|kept| kept.print) {
             self.index.remove(&mut self.shelf, print, key.slot);
