@@ -145,7 +145,7 @@ fn tokens_are_taken_by_keys_that_are_fetched_and_those_of_new_keys_wait_for_them
     eventually("what is passed over is told", || {
         hub.errors().contains("these are passed over: \"secret\" (a secret, which nobody publishes)")
     });
-    assert!(hub.errors().contains("new keys for tokens: `one` (ES256), `ed` (EdDSA)"), "{}", hub.errors());
+    hub.says("new keys for tokens: `one` (ES256), `ed` (EdDSA)");
     // However many name a key that is not there, it is not asked for again and again.
     for _ in 0..20 {
         assert!(refusal(hub.address, &token("two")).contains("`kid`"));

@@ -107,6 +107,11 @@ impl Hub {
         self.errors.lock().unwrap().clone()
     }
 
+    /// Waits until it has written that: what it counted before, it may write after.
+    pub(crate) fn says(&self, words: &str) {
+        eventually(words, || self.errors().contains(words));
+    }
+
     /// Bytes of memory that it has now.
     pub(crate) fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
