@@ -16,3 +16,5 @@ pub mod fetch;
 pub mod gather;
 
 pub mod start;
+
+pub mod most;

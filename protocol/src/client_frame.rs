@@ -206,6 +206,9 @@ frame! {
         /// Tell of removals that were forgotten behind this offset and behind where the page starts: what `subscribed` or the last
         /// page said, 1 if neither said anything; 0 to be told of none. For a topic that keeps the latest of each key.
         5 removals: Offset,
+        /// Messages wanted at most; 0 means as many as fit. A hub that does not know it may send more.
+        #[cfg_attr(feature = "json", serde(deserialize_with = "crate::number::within_range"))]
+        6 messages_max: u64,
     }
 }
 

@@ -167,6 +167,7 @@ fn client_frame() -> impl Strategy<Value = ClientFrame<'static>> {
                 from: start(),
                 bytes_max: number(),
                 removals: n(Offset),
+                messages_max: number(),
             }
         ),
         n(Request).prop_map(|request| F::Heartbeat(client::Heartbeat { request })),

@@ -124,7 +124,7 @@ impl Subscriptions {
             // A question has nothing to begin anew.
             let removals =
                 if listener.reads_for.is_some() { Offset(0) } else { listener.removals.max(Offset(1)) };
-            History { request, name, from, bytes_max, removals }.put(wire);
+            History { request, name, from, bytes_max, removals, messages_max: 0 }.put(wire);
             listener.stage = Stage::Asked;
             self.turn = listener.id;
         }

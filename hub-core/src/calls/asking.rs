@@ -12,6 +12,7 @@ use crate::access::caller::Right;
 use crate::calls::{By, CallId, Calls, Of};
 use crate::clock::Millis;
 use crate::credentials::Unwelcome;
+use crate::reading::most::Most;
 use crate::reading::question::{Ask, PageRead};
 use crate::reading::reads::Asker;
 use crate::session::asking::{readable, still_readable};
@@ -55,7 +56,7 @@ impl<R> Calls<R> {
         is.then_some(()).ok_or(Unwelcome::Code(Code::Forbidden))
     }
 
-    /// Reads a page of at most so many bytes.
+    /// Reads a page of so much at most.
     ///
     /// # Errors
     /// [`Code::Overloaded`] if very many reads of the account wait.
@@ -65,14 +66,15 @@ impl<R> Calls<R> {
         by: By<'_>,
         what: &Granted<Selector>,
         start: &Start,
-        bytes_max: usize,
+        most: Most,
         reply: R,
     ) -> Result<Asked, Code> {
-        let bytes_max = bytes_max.min(self.topics.limits().page_bytes_max);
-        if let Some(page) = self.topics.page(now, what, start, Offset(0), bytes_max) {
+        let most = Most { bytes: most.bytes.min(self.topics.limits().page_bytes_max), ..most };
+        let start = most.start(start);
+        if let Some(page) = self.topics.page(now, what, &start, Offset(0), most) {
             return Ok(Asked::Page(page));
         }
-        let ask = Ask::Page { selector: Selector::clone(what), start: start.clone(), bytes_max };
+        let ask = Ask::Page { selector: Selector::clone(what), start, most };
         let asker = Asker::default();
         let id = self.open(reply, Of::Page(Arc::clone(&asker)));
         let asked = self.topics.read(self.address(id, 0), &asker, by.account, ask);

@@ -18,6 +18,7 @@ use crate::reading::gather::{Found, Gather, Search};
 use crate::reading::job::of_topic::{Paging, of_tail};
 use crate::reading::job::sharing::Sharing;
 use crate::reading::merge::{Form, Merge};
+use crate::reading::most::Most;
 use crate::reading::question::{Answer, Ask, Begun, More, PageRead, Whose};
 use crate::reading::start::{Asked, Stand, await_visible, below};
 use crate::sync::Mutex;
@@ -54,8 +55,9 @@ pub struct Job {
     /// Results so far.
     started: Vec<Option<Begun>>,
     page: PageRead,
-    /// How long the page was before the log that is read.
+    /// How long the page was before the log that is read, and how many messages it had.
     page_len: u32,
+    page_messages: usize,
     /// What is to be read from the disk before it goes on.
     wanted: Option<Box<Fetch>>,
 }
@@ -89,6 +91,7 @@ impl Job {
             started: Vec::new(),
             page: PageRead::default(),
             page_len: 0,
+            page_messages: 0,
             wanted: None,
         }
     }
@@ -246,8 +249,8 @@ impl Job {
                 self.stage = Stage::Searching(log, found, search);
                 None
             }
-            Ask::Page { start: Start::Before { last, positions }, bytes_max, .. } => {
-                let (bytes_max, log_below) = (*bytes_max, below(&hub.logs[usize::from(log)], positions));
+            Ask::Page { start: Start::Before { last, positions }, most, .. } => {
+                let (bytes_max, log_below) = (most.bytes, below(&hub.logs[usize::from(log)], positions));
                 self.look_below(hub, log, found, (*last, bytes_max), log_below);
                 None
             }
@@ -320,7 +323,7 @@ impl Job {
         let mut form = Form {
             tail: TailNumber(0),
             log,
-            bytes_max: hub.limits.page_bytes_max,
+            most: Most::bytes(hub.limits.page_bytes_max),
             named: true,
             block_bytes: hub.limits.block_bytes,
             account: hub.copies,
@@ -361,7 +364,11 @@ impl Job {
             Ask::More(More { whose: Whose::Topic(tail), .. }) => of_tail(tail, hub.logs),
             Ask::More(_) | Ask::Start { .. } | Ask::Page { .. } => log,
         };
-        let wanted = merge.wanted(now, hub.limits.page_bytes_max.max(FETCHED_BYTES));
+        let most = match &self.ask {
+            Ask::Page { start, most, .. } if !matches!(start, Start::Before { .. }) => self.left(*most),
+            _ => Most::bytes(hub.limits.page_bytes_max.max(FETCHED_BYTES)),
+        };
+        let wanted = merge.wanted(now, most);
         (!wanted.is_empty()).then(|| Fetch::new(log, wanted))
     }
 

@@ -13,6 +13,7 @@ use crate::clock::Millis;
 use crate::ledger::{Account, Charge, Kind};
 use crate::reading::fetch::Fetch;
 use crate::reading::gather::{Found, HEAD_BYTES, Held, STEP_NAMES};
+use crate::reading::most::Most;
 use crate::tail::away::Run;
 use crate::tail::{self, Tail};
 
@@ -86,8 +87,8 @@ pub struct Form<'a> {
     pub tail: TailNumber,
     /// The log's place among those of the subscription.
     pub log: u8,
-    /// Bytes of a part, about; one message at least.
-    pub bytes_max: usize,
+    /// How long a part is. Where no message is left, it only says whether there is more.
+    pub most: Most,
     /// Whether messages name their topics.
     pub named: bool,
     /// Bytes of a block.
@@ -102,6 +103,7 @@ struct Filling<'a> {
     open: Open,
     blocks: Vec<Arc<Block>>,
     bytes: usize,
+    messages: usize,
     cursor: Offset,
 }
 
@@ -189,6 +191,7 @@ impl Merge {
             open: Open::new(form.account, Kind::Messages),
             blocks: Vec::new(),
             bytes: 0,
+            messages: 0,
             cursor: self.cursor,
         };
         let mut part = Part { lost: self.lost.take(), ..Part::default() };
@@ -351,7 +354,7 @@ impl Filling<'_> {
     /// Adds a message; `false` if it is too much.
     pub(super) fn add(&mut self, tail: &Tail, entry: &Entry<'_>) -> bool {
         let size = entry.len() + HEAD_BYTES;
-        if self.bytes > 0 && self.bytes + size > self.form.bytes_max {
+        if self.is_full() || self.bytes > 0 && self.bytes + size > self.form.most.bytes {
             return false;
         }
         if !self.open.is_empty() && self.open.len() + size > self.form.block_bytes {
@@ -364,7 +367,13 @@ impl Filling<'_> {
         self.open.append(self.cursor, &Entry { topic, ..*entry }, self.form.account);
         self.cursor = entry.offset;
         self.bytes += size;
+        self.messages += 1;
         true
+    }
+
+    /// Whether it has all the messages that it may have.
+    pub(super) const fn is_full(&self) -> bool {
+        self.messages >= self.form.most.messages
     }
 
     fn seal(&mut self) {

@@ -8,6 +8,7 @@ use tidewire_protocol::position::{Gap, Position, Start};
 
 use crate::names::follow::Followed;
 use crate::reading::merge::{Merge, Part};
+use crate::reading::most::Most;
 use crate::reading::start::Stand;
 use crate::tail::Tail;
 
@@ -29,8 +30,8 @@ pub enum Ask {
         selector: Selector,
         /// From where.
         start: Start,
-        /// Bytes of messages.
-        bytes_max: usize,
+        /// How much of it.
+        most: Most,
     },
     /// What comes after a cursor that its pattern's tail has left behind, or its topic's has on the disk only.
     More(More),

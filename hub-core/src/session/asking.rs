@@ -11,6 +11,7 @@ use crate::access::Granted;
 use crate::access::caller::{Caller, Right};
 use crate::clock::Millis;
 use crate::limits::of_bearer::Bound;
+use crate::reading::most::Most;
 use crate::reading::question::{Ask, PageRead};
 use crate::reading::reads::Asker;
 use crate::session::AskedPage;
@@ -75,12 +76,14 @@ pub fn page(
             Start::Before { .. } => Full::LacksOldest,
             _ => Full::LacksNewest,
         };
-        if let Some(read) = desk.topics.page(now, &selector, &frame.from, frame.removals, bytes_max) {
+        let most = Most::bytes(bytes_max).messages(frame.messages_max);
+        let start = most.start(&frame.from);
+        if let Some(read) = desk.topics.page(now, &selector, &start, frame.removals, most) {
             desk.replies.put_page(page_of(frame.request, read), bytes_max, full);
             return Ok(None);
         }
         let serial = desk.serials.give();
-        let ask = Ask::Page { selector: Selector::clone(&selector), start: frame.from.clone(), bytes_max };
+        let ask = Ask::Page { selector: Selector::clone(&selector), start, most };
         let asker = Asker::default();
         desk.topics.read(desk.address.with(serial), &asker, desk.account, ask)?;
         Ok(Some(AskedPage { serial, request: frame.request, selector, bytes_max, full, asker }))

@@ -10,6 +10,7 @@ use tidewire_protocol::position::{Position, Start};
 use crate::clock::Millis;
 use crate::log::Log;
 use crate::reading::job::of_topic::{Paged, page};
+use crate::reading::most::Most;
 use crate::reading::question::PageRead;
 use crate::sync::lock;
 use crate::topic::Topic;
@@ -25,14 +26,14 @@ impl Topics {
         selector: &Selector,
         start: &Start,
         removals: Offset,
-        bytes_max: usize,
+        most: Most,
     ) -> Option<PageRead> {
         match selector {
             Selector::Topic(name) if *start == Start::Last(0) => Some(self.topic_end(now, name)),
             Selector::Topic(name) => {
                 let (log, topic, forgotten) = self.look_up(name);
                 let topic = (topic.as_deref(), forgotten);
-                match page(log, now, topic, start, removals, bytes_max) {
+                match page(log, now, topic, start, removals, most) {
                     Paged::Here(page) => Some(page),
                     Paged::Away(_) => None,
                 }

@@ -3,6 +3,7 @@
 use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::names::directory::Retention;
+use tidewire_hub_core::reading::most::Most;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::attributes::{Attributes, HEADERS_BYTES_MAX, Headers};
 use tidewire_protocol::client_frame::{ClientFrame, History, Publish, Send, Terms};
@@ -210,7 +211,7 @@ fn who_asks_for_more_than_a_log_can_do_is_refused() {
     assert_eq!(lasting.hub.heard(id), [Heard::Refused(1, Code::NotSupported)]);
 }
 
-fn lasting_for(seq: u64, ttl_ms: u64) -> ClientFrame<'static> {
+pub fn lasting_for(seq: u64, ttl_ms: u64) -> ClientFrame<'static> {
     publish_with(seq, Attributes { ttl_ms, ..Attributes::default() }, Terms::default())
 }
 
@@ -369,7 +370,9 @@ fn what_has_expired_counts_as_gone_once_the_topic_would_keep_it_no_longer_though
         hub.wait(5_000);
         let topic = Selector::parse("a.b").unwrap();
         let gone =
-            hub.topics.page(hub.now, &topic, &Start::Earliest, Offset(0), 1).unwrap().after[0].offset.0;
+            hub.topics.page(hub.now, &topic, &Start::Earliest, Offset(0), Most::bytes(1)).unwrap().after[0]
+                .offset
+                .0;
         let young = given.partition_point(|given| given.plus(600_000) < hub.now) as u64;
         let old = given.partition_point(|given| given.plus(1_300_000) < hub.now) as u64;
         assert!((old..=young).contains(&gone), "gone {gone}, of {old} to {young}");

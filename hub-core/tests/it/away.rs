@@ -19,7 +19,7 @@ use crate::durable::Lasting;
 use crate::rig::*;
 
 /// A hub with so many messages in each of these topics, of which all are on the disk only.
-fn with_all_away(limits: Limits, topics: &[&str], count: u64) -> Lasting {
+pub fn with_all_away(limits: Limits, topics: &[&str], count: u64) -> Lasting {
     with_rules(limits, keep_all(), topics, count)
 }
 
@@ -40,7 +40,7 @@ fn with_rules(limits: Limits, rules: Vec<TopicRule>, topics: &[&str], count: u64
 }
 
 /// Memory lets go of all that durable topics hold.
-fn let_go(lasting: &Lasting) {
+pub fn let_go(lasting: &Lasting) {
     for topic in lasting.hub.topics.stored_topics(0).into_values().filter_map(|topic| topic.upgrade()) {
         while topic.tail.away_bounds(lasting.hub.now).1 < topic.tail.bounds(lasting.hub.now).1 {
             topic.tail.shrink(NEVER);

@@ -14,6 +14,7 @@ use tidewire_hub_core::ledger::{Account, AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::{Engine, Simulated};
 use tidewire_hub_core::pace::Pace;
+use tidewire_hub_core::reading::most::Most;
 use tidewire_hub_core::session::telling::Refusal;
 use tidewire_protocol::code::{Code, Content, WhenSlow};
 use tidewire_protocol::name::Pattern;
@@ -212,7 +213,7 @@ fn reads_of_many_accounts_know_no_more_together_than_they_may() {
     let readers: Vec<_> = (10..74).map(|address| Visitor::new(&hub, address, Caller::default())).collect();
     for (reply, reader) in readers.iter().enumerate() {
         let what = hub.calls.readable(hub.now, reader.by(), Right::History, "t.*").unwrap();
-        hub.calls.page(hub.now, reader.by(), &what, &Start::Last(10), usize::MAX, reply).unwrap();
+        hub.calls.page(hub.now, reader.by(), &what, &Start::Last(10), Most::ALL, reply).unwrap();
     }
     let waiting = hub.held(Kind::Reading);
     let (mut most, mut told) = (0, 0);
@@ -310,7 +311,7 @@ fn pages_come_at_once_or_when_they_were_read() {
     }
     let read = |name: &str| {
         let what = hub.calls.readable(hub.now, visitor.by(), Right::History, name).unwrap();
-        hub.calls.page(hub.now, visitor.by(), &what, &Start::Last(2), usize::MAX, 5).unwrap()
+        hub.calls.page(hub.now, visitor.by(), &what, &Start::Last(2), Most::ALL, 5).unwrap()
     };
     let Asked::Page(page) = read("a.b") else { panic!("a topic's page is there") };
     let Asked::Later(_) = read("a.>") else { panic!("a pattern's page is read") };

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
+use tidewire_hub_core::reading::most::Most;
 use tidewire_hub_core::reading::question::PageRead;
 use tidewire_hub_core::shard::wire::ConnectionId;
 use tidewire_protocol::attributes::Attributes;
@@ -252,7 +253,7 @@ impl Hub {
     /// A page of one message at least, of one who knows of forgotten removals up to `removals`.
     fn page_behind(&self, start: &Start, removals: Offset) -> PageRead {
         let topic = Selector::parse("map.a").unwrap();
-        self.topics.page(self.now, &topic, start, removals, 1).unwrap()
+        self.topics.page(self.now, &topic, start, removals, Most::bytes(1)).unwrap()
     }
 }
 
@@ -636,11 +637,11 @@ fn a_page_ends_where_its_topic_does_though_the_newest_has_expired() {
     hub.now = hub.now.plus(1_000);
     let topic = Selector::parse("t").unwrap();
     for start in [Start::Earliest, after(1), after(2), Start::Last(1)] {
-        let page = hub.topics.page(hub.now, &topic, &start, Offset(0), 1_000).unwrap();
+        let page = hub.topics.page(hub.now, &topic, &start, Offset(0), Most::bytes(1_000)).unwrap();
         assert_eq!((page.more, page.upto[0].offset), (false, Offset(2)), "from {start:?}");
     }
     // Whoever asks where the end is waits for no message that never comes.
-    let end = hub.topics.page(hub.now, &topic, &Start::Last(0), Offset(0), 1_000).unwrap();
+    let end = hub.topics.page(hub.now, &topic, &Start::Last(0), Offset(0), Most::bytes(1_000)).unwrap();
     assert_eq!(end.upto[0].offset, Offset(1));
 }
 

@@ -31,7 +31,12 @@ fn numbers(text: &str, key: &str) -> Vec<u64> {
 }
 
 pub fn ask(hub: &mut Hub, id: ConnectionId, name: &str, from: &str) -> JsonPage {
-    let frame = format!(r#"{{"type":"history","request":1,"name":"{name}","from":{from}}}"#);
+    ask_at_most(hub, id, name, from, 0)
+}
+
+pub fn ask_at_most(hub: &mut Hub, id: ConnectionId, name: &str, from: &str, messages_max: u64) -> JsonPage {
+    let asked = format!(r#""name":"{name}","from":{from},"messages_max":{messages_max}"#);
+    let frame = format!(r#"{{"type":"history","request":1,{asked}}}"#);
     hub.send(id, 1, frame.as_bytes());
     let written = hub.sockets.written.remove(&id).unwrap_or_default();
     let (opcode, payload) = websocket_message(&mut &written[..]).expect("an answer");

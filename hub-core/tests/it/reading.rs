@@ -6,6 +6,7 @@ use std::thread;
 
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::names::directory::Retention;
+use tidewire_hub_core::reading::most::Most;
 use tidewire_protocol::block::blocks_of_page;
 use tidewire_protocol::code::{Code, GapReason, Outcome, WhenSlow};
 use tidewire_protocol::name::Selector;
@@ -181,7 +182,7 @@ fn a_page_that_is_read_while_its_topic_lets_go_has_no_hole_that_nobody_tells() {
         let name = Selector::parse("a").unwrap();
         let mut cursor = 0;
         while !ended.load(Ordering::Relaxed) {
-            let page = topics.page(now, &name, &after(cursor), Offset(0), 10_000).unwrap();
+            let page = topics.page(now, &name, &after(cursor), Offset(0), Most::bytes(10_000)).unwrap();
             let begin = page.gap.map_or(cursor, |gap| gap.to.0);
             if let Some(Ok(block)) = blocks_of_page(&page.blocks).next() {
                 assert!(

@@ -63,6 +63,8 @@ pub struct Hub {
     pub commits: Vec<(u64, Vec<u8>)>,
     /// Whether they cannot be read.
     pub disk_fails: bool,
+    /// How many messages were wanted from there.
+    pub fetched: usize,
 }
 
 /// Another shard of a hub, and its sockets.
@@ -150,6 +152,7 @@ impl Hub {
                 calls,
                 commits: Vec::new(),
                 disk_fails: false,
+                fetched: 0,
             },
             shards,
         )
@@ -233,6 +236,7 @@ impl Hub {
     /// Reads something from the disk that somebody waits for.
     pub fn fetch_one(&mut self) -> bool {
         let Some(mut fetching) = self.topics.reads().next_fetch() else { return false };
+        self.fetched += fetching.fetch.offsets().len();
         if self.disk_fails {
             fetching.fetch.doubt();
         } else {

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Serialize;
 use tidewire_hub_core::access::caller::Right;
+use tidewire_hub_core::reading::most::Most;
 use tidewire_hub_core::reading::question::PageRead;
 use tidewire_hub_core::topics::Topics;
 use tidewire_protocol::attributes::KEY_BYTES_MAX;
@@ -89,7 +90,7 @@ pub(super) async fn messages(
     // Whoever waits hears what comes, which is more than to read what is kept.
     let right = if wait.is_some() { Right::Subscribe } else { Right::History };
     let what = desk.readable(by, right, &topic)?;
-    let bytes_max = desk.topics().limits().page_bytes_max;
+    let most = Most::bytes(desk.topics().limits().page_bytes_max).messages(limit);
     let (start, what) = match wait {
         Some(patience) => {
             let patience = visitor.at_most(desk.now(), patience);
@@ -104,10 +105,8 @@ pub(super) async fn messages(
         None => (start, what),
     };
     let _turn = api.turn(&visitor).await;
-    let read = desk.page(by, &what, &start, bytes_max).await?;
-    let is_back = matches!(start, Start::Before { .. });
-    let told = Told::of(read, limit, is_back)?;
-    told.answer(&parts.headers, &visitor, desk.topics())
+    let read = desk.page(by, &what, &start, most).await?;
+    Told::of(read)?.answer(&parts.headers, &visitor, desk.topics())
 }
 
 /// The latest message of a key, if it has a value, as a page of that alone.
@@ -135,7 +134,7 @@ async fn latest(
         })?;
         let place = place.ok_or_else(no_value)?;
         let before = Position { offset: Offset(place.offset.0.saturating_sub(1)), ..place };
-        let read = desk.page(by, &what, &Start::After(vec![before]), 1).await?;
+        let read = desk.page(by, &what, &Start::After(vec![before]), Most::bytes(1)).await?;
         if let Some(told) = Told::one(&read, before, place)? {
             let response = told.answer(&parts.headers, &visitor, desk.topics())?;
             return Ok(answer::with_version(response, place));
@@ -165,26 +164,20 @@ pub(super) async fn position(
     let visitor = api.enter(&parts).await?;
     let (desk, by) = (api.desk(), visitor.by());
     let what = desk.readable(by, Right::History, &topic)?;
-    let page = desk.page(by, &what, &Start::Latest, 0).await?;
+    let page = desk.page(by, &what, &Start::Latest, Most::bytes(0)).await?;
     Ok(answer::json(&Standing { topic, position: written(&page.upto) }))
 }
 
 impl Told {
-    /// The messages of a page, so many at most: where it reads back these are the newest.
-    fn of(read: PageRead, limit: u64, is_back: bool) -> Result<Self, Code> {
-        let PageRead { after, mut upto, gap, blocks, more, .. } = read;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (mut messages, mut last) = (Vec::new(), (0, Offset(0)));
+    /// The messages of a page.
+    fn of(read: PageRead) -> Result<Self, Code> {
+        let PageRead { after, upto, gap, blocks, more, .. } = read;
+        let mut messages = Vec::new();
         for block in blocks_of_page(&blocks).flatten() {
             let log = if after.len() == 1 { 0 } else { usize::try_from(block.log).unwrap_or(usize::MAX) };
             let begin = after.get(log).map_or(Offset(0), |place| place.offset);
             let end = upto.get(log).map_or(Offset(0), |place| place.offset);
             for message in block.messages().flatten().filter(|it| it.offset > begin && it.offset <= end) {
-                if messages.len() == limit && !is_back {
-                    end_at(last, &after, &mut upto);
-                    return Ok(Self { messages, gap, after, upto, more: true });
-                }
-                last = (log, message.offset);
                 let mut text = Vec::new();
                 json::put_message(message, &mut text).map_err(|_| Code::Internal)?;
                 messages.push(text);
@@ -277,16 +270,6 @@ impl Told {
 
     fn bytes(&self) -> usize {
         self.messages.iter().map(|message| message.len() + 1).sum()
-    }
-}
-
-/// Ends a page behind a message. Those of one log come before those of the next: of what comes later there is nothing.
-fn end_at((log, offset): (usize, Offset), after: &[Position], upto: &mut [Position]) {
-    for (place, begin) in upto.iter_mut().zip(after).skip(log + 1) {
-        *place = *begin;
-    }
-    if let Some(place) = upto.get_mut(log) {
-        place.offset = offset;
     }
 }
 

@@ -14,6 +14,7 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::Unwelcome;
 use tidewire_hub_core::ledger::Account;
 use tidewire_hub_core::letter::Inbox;
+use tidewire_hub_core::reading::most::Most;
 use tidewire_hub_core::reading::question::{PageRead, UNREAD};
 use tidewire_hub_core::session::telling::Refusal;
 use tidewire_hub_core::topics::Topics;
@@ -139,10 +140,10 @@ impl Desk {
         by: By<'_>,
         what: &Granted<Selector>,
         start: &Start,
-        bytes_max: usize,
+        most: Most,
     ) -> Result<PageRead, NoPage> {
         let (reply, answer) = oneshot::channel();
-        let asked = self.calls.page(self.now(), by, what, start, bytes_max, reply);
+        let asked = self.calls.page(self.now(), by, what, start, most, reply);
         let page = match asked.map_err(Unwelcome::Code)? {
             Asked::Page(page) => page,
             Asked::Later(id) => match self.await_answer(id, answer, CALL_TIME).await {
@@ -172,7 +173,7 @@ impl Desk {
             let (reply, answer) = oneshot::channel();
             let id = self.calls.listen(self.now(), by, topic, reply).map_err(Unwelcome::Code)?;
             let listening = UnderWay { desk: self, id, answer };
-            let page = self.page(by, topic, &start, 1).await?;
+            let page = self.page(by, topic, &start, ONE).await?;
             if !page.blocks.is_empty() || page.gap.is_some() {
                 return Ok(start);
             }
@@ -299,6 +300,8 @@ thread_local! {
     static AT_WORK: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether there is something at all.
+const ONE: Most = Most { bytes: 1, messages: 1 };
 /// An answer that is not there by then does not come.
 const CALL_TIME: Duration = Duration::from_secs(10);
 

@@ -8,6 +8,7 @@ use tidewire_protocol::name::Selector;
 use tidewire_protocol::number::{Offset, TailNumber};
 use tidewire_protocol::position::{Gap, Start};
 
+use crate::block;
 use crate::clock::Millis;
 use crate::ledger::{Account, Charge, Kind};
 use crate::log::Log;
@@ -15,6 +16,7 @@ use crate::mutant::{self, Mutant};
 use crate::reading::gather::Found;
 use crate::reading::job::{Hub, Job, Stage};
 use crate::reading::merge::{Form, Merge};
+use crate::reading::most::Most;
 use crate::reading::question::{Answer, Ask, More, PageRead, Whose};
 use crate::reading::start::{self, Stand};
 use crate::sync::lock;
@@ -43,7 +45,7 @@ pub struct Plan {
     is_owed: bool,
     /// Whether there is more, whatever fits; `None` if that is what does not fit.
     more: Option<bool>,
-    bytes_max: usize,
+    most: Most,
 }
 
 /// A page of a topic, as it is read.
@@ -64,11 +66,11 @@ pub fn page(
     topic: (Option<&Topic>, Offset),
     start: &Start,
     removals: Offset,
-    bytes_max: usize,
+    most: Most,
 ) -> Paged {
     match start {
-        Start::Before { .. } => page_below(log, now, topic, start, bytes_max),
-        start => page_from(log, now, topic, start, removals, bytes_max),
+        Start::Before { .. } => page_below(log, now, topic, start, most.bytes),
+        start => page_from(log, now, topic, start, removals, most),
     }
 }
 
@@ -78,11 +80,11 @@ fn page_from(
     (topic, forgotten): (Option<&Topic>, Offset),
     start: &Start,
     removals: Offset,
-    bytes_max: usize,
+    most: Most,
 ) -> Paged {
     let mut stand = start::of_topic(log, now, topic, forgotten, start);
     let is_told = stand.tells_removals(topic, start, removals);
-    let read = |stand: &Stand| Some(topic?.tail.read_after(now, stand.cursor, bytes_max));
+    let read = |stand: &Stand| Some(topic?.tail.read_after(now, stand.cursor, most.bytes));
     let mut found = read(&stand);
     // What went between the two looks would be missing without a word: from where the rest begins it is looked for anew.
     while let Some(tail::Found { cached_from, removals_gone, .. }) = found {
@@ -105,28 +107,55 @@ fn page_from(
     {
         let (tail, upto) = (Arc::clone(&topic.tail), found.last);
         let is_owed = matches!(start, Start::After(_));
-        return Paged::Away(Plan { tail, after, upto, gap, is_owed, more: None, bytes_max });
+        return Paged::Away(Plan { tail, after, upto, gap, is_owed, more: None, most });
     }
     let mut page = PageRead { after: vec![log.position(after)], gap, ..PageRead::default() };
     if removals > Offset(0) {
         page.removals = found.as_ref().map_or(Offset(0), |found| found.removals_gone);
     }
-    let mut upto = after;
-    if let Some(found) = found {
-        let mut scratch = Vec::new();
-        for block in &found.blocks {
-            put_on_page(&block.wire(), &mut scratch, &mut page.blocks);
-        }
-        // Where nothing is left behind the last of them, what came there has expired, or was replaced.
-        let taken: u64 = found.blocks.iter().map(|block| block.size() as u64).sum();
-        page.more = taken < found.behind_bytes;
-        upto = match found.blocks.last() {
-            Some(block) if page.more => block.last,
-            _ => found.last.max(after),
-        };
-    }
+    let upto = found.map_or(after, |found| page.put(&found, after, most.messages));
     page.upto = vec![log.position(upto)];
     Paged::Here(page)
+}
+
+impl PageRead {
+    /// Puts on a page what was found after a place, but no more than so many messages; gives up to where it is complete.
+    fn put(&mut self, found: &tail::Found, after: Offset, mut left: usize) -> Offset {
+        let (mut upto, mut taken, mut scratch) = (after, 0, Vec::new());
+        for block in &found.blocks {
+            if let Some(end) = end_within(block, upto, &mut left) {
+                let part = up_to(&block.wire(), end);
+                if !part.records.is_empty() {
+                    put_on_page(&part, &mut scratch, &mut self.blocks);
+                }
+                self.more = true;
+                return end;
+            }
+            put_on_page(&block.wire(), &mut scratch, &mut self.blocks);
+            (upto, taken) = (block.last, taken + block.size() as u64);
+        }
+        // Where nothing is left behind the last of them, what came there has expired, or was replaced.
+        self.more = taken < found.behind_bytes;
+        if self.more { upto } else { found.last.max(after) }
+    }
+}
+
+/// The last message after a place that a block may have on a page, if it has more of them than are `left`. Counts those that it
+/// has.
+fn end_within(block: &block::Block, after: Offset, left: &mut usize) -> Option<Offset> {
+    if block.first > after && block.count as usize <= *left {
+        *left -= block.count as usize;
+        return None;
+    }
+    let mut end = after;
+    for record in block.wire().records().flatten().filter(|record| record.offset > after) {
+        if *left == 0 {
+            return Some(end);
+        }
+        *left -= 1;
+        end = record.offset;
+    }
+    None
 }
 
 /// Whatever its bound in bytes, the page ends where it was asked to: what does not fit are the oldest.
@@ -163,8 +192,8 @@ fn page_below(
     let gap = is_lacking.then_some(Gap { epoch: log.epoch, from, to, reason });
     if let (true, Some(topic)) = (back.is_away, topic) {
         let (tail, Back { after, upto, more, .. }) = (Arc::clone(&topic.tail), back);
-        let (is_owed, more, bytes_max) = (true, Some(more), usize::MAX);
-        return Paged::Away(Plan { tail, after, upto, gap, is_owed, more, bytes_max });
+        let (is_owed, more, most) = (true, Some(more), Most::ALL);
+        return Paged::Away(Plan { tail, after, upto, gap, is_owed, more, most });
     }
     let (mut blocks, mut scratch) = (Vec::new(), Vec::new());
     for block in &back.blocks {
@@ -191,14 +220,14 @@ impl Job {
                 self.stage = Stage::Placing(log, Stand::resumed(cursor, cursor), Box::new(merge));
                 None
             }
-            Ask::Page { selector: Selector::Topic(name), start, bytes_max } => {
+            Ask::Page { selector: Selector::Topic(name), start, most } => {
                 let (index, topic, forgotten) = {
                     let names = lock(hub.names);
                     let index = names.log_of(name);
                     (index, names.find(name).cloned(), names.gone(name, index))
                 };
                 let log = &hub.logs[usize::from(index)];
-                match page(log, now, (topic.as_deref(), forgotten), start, Offset(0), *bytes_max) {
+                match page(log, now, (topic.as_deref(), forgotten), start, Offset(0), *most) {
                     Paged::Here(page) => Some(Answer::Page(page)),
                     Paged::Away(plan) => {
                         let found = Found::of_topic(&plan.tail, plan.after, plan.upto);
@@ -226,7 +255,7 @@ impl Job {
         let form = Form {
             tail: TailNumber(0),
             log: 0,
-            bytes_max: plan.bytes_max,
+            most: plan.most,
             named: false,
             block_bytes: hub.limits.block_bytes,
             account: hub.copies,

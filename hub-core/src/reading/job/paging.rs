@@ -9,6 +9,7 @@ use crate::clock::Millis;
 use crate::reading::gather::{Found, Search};
 use crate::reading::job::{Hub, Job, Stage};
 use crate::reading::merge::{Form, Merge, Part};
+use crate::reading::most::Most;
 use crate::reading::question::{Answer, Ask};
 use crate::reading::start::asked_place;
 
@@ -58,13 +59,13 @@ impl Job {
         form: &Form<'_>,
         merge: &mut Merge,
     ) -> bool {
-        let Ask::Page { start, bytes_max, .. } = &self.ask else { return false };
+        let Ask::Page { start, most, .. } = &self.ask else { return false };
         let place = hub.logs[usize::from(form.log)].position(merge.begun_at());
         let ends_below = matches!(start, Start::Before { .. });
-        let room = bytes_max.saturating_sub(self.page.blocks.len());
-        let is_full = !ends_below && !self.page.blocks.is_empty() && room == 0;
         // What lies below a place was weighed, and comes whole.
-        let form = Form { bytes_max: if ends_below { usize::MAX } else { room }, ..*form };
+        let most = if ends_below { Most::ALL } else { self.left(*most) };
+        let is_full = !self.page.blocks.is_empty() && most.bytes == 0;
+        let form = Form { most, ..*form };
         let mut part = Part { upto: merge.cursor(), ..Part::default() };
         let len = self.page_len as usize;
         let mut scratch = Vec::new();
@@ -89,6 +90,7 @@ impl Job {
                 return false;
             }
             for block in &part.blocks {
+                self.page_messages += block.count as usize;
                 put_on_page(&block.wire(), &mut scratch, &mut self.page.blocks);
             }
             let has_some = !part.blocks.is_empty();
@@ -103,6 +105,11 @@ impl Job {
         self.page.more |= if ends_below { place.offset.0 > 0 } else { !part.done };
         self.stage = Stage::Next;
         false
+    }
+
+    /// What the page has room for yet.
+    pub(super) const fn left(&self, most: Most) -> Most {
+        most.without(self.page.blocks.len(), self.page_messages)
     }
 
     /// Tells that messages from here on were lost while the page was read; `false` if it tells a gap of another log.

@@ -11,6 +11,7 @@ use crate::clock::{Millis, NEVER};
 use crate::reading::fetch::Fetch;
 use crate::reading::gather::HEAD_BYTES;
 use crate::reading::merge::{Filling, Merge, Source};
+use crate::reading::most::Most;
 use crate::tail::Tail;
 use crate::tail::away::{Place, Run};
 
@@ -22,13 +23,14 @@ struct Ahead {
 }
 
 impl Merge {
-    /// The next messages that are away, in order: as many as a part of so many bytes takes, about.
-    pub fn wanted(&mut self, now: Millis, bytes_max: usize) -> Vec<Offset> {
+    /// The next messages that are away, in order: as many as a part of so much takes, about.
+    pub fn wanted(&mut self, now: Millis, most: Most) -> Vec<Offset> {
         let (mut wanted, mut bytes, mut taken) = (Vec::new(), 0, Vec::new());
+        let most = Most { bytes: most.bytes.max(1), messages: most.messages.clamp(1, WANTED_MAX) };
         let mut ahead: Vec<Ahead> = Vec::new();
         // Those that are looked at more than once, by what they have next.
         let mut again: BinaryHeap<Reverse<(Offset, u32)>> = BinaryHeap::new();
-        while bytes < bytes_max && wanted.len() < WANTED_MAX && taken.len() < TAKEN_MAX {
+        while bytes < most.bytes && wanted.len() < most.messages && taken.len() < TAKEN_MAX {
             let (new, old) = (self.next.peek().copied(), again.peek().copied());
             let is_new = match (new, old) {
                 (Some(new), Some(old)) => new > old,
@@ -56,8 +58,10 @@ impl Merge {
             let end = [other(&self.next), other(&again)].into_iter().flatten().min();
             let end = end.unwrap_or(Offset(u64::MAX)).min(self.upto.next());
             let next = &mut ahead[at];
-            bytes += next.take(end, &mut wanted);
-            if let Some(due) = next.go_on(now, &self.sources[next.place as usize].tail) {
+            let tail = &self.sources[next.place as usize].tail;
+            let left = most.without(bytes, wanted.len());
+            bytes += next.take((end, tail.given_ms(now)), left, &mut wanted);
+            if let Some(due) = next.go_on(now, tail) {
                 again.push(Reverse((due, at as u32)));
             }
         }
@@ -73,16 +77,23 @@ impl Merge {
 }
 
 impl Ahead {
-    /// Wants its messages before `end`, but one at least. Tells their bytes, about.
-    fn take(&mut self, end: Offset, wanted: &mut Vec<Offset>) -> usize {
-        let before = wanted.len();
-        let rest = self.run.places().map(|place| place.offset).filter(|offset| *offset > self.before);
+    /// Wants its messages before `end`, but one at least, as far as they are no more than are `left` and have not expired. Tells
+    /// their bytes, about.
+    fn take(&mut self, (end, given_ms): (Offset, u64), left: Most, wanted: &mut Vec<Offset>) -> usize {
+        let (before, each) = (wanted.len(), self.run.bytes_each() + HEAD_BYTES);
+        let most = before + left.messages.min(left.bytes.div_ceil(each));
+        let behind = self.before;
         let mut first = true;
-        wanted.extend(rest.take_while(|offset| std::mem::take(&mut first) || *offset < end));
-        if let Some(last) = wanted[before..].last() {
-            self.before = *last;
+        for Place { offset, expires_ms, .. } in self.run.places().filter(|place| place.offset > behind) {
+            if wanted.len() == most || !std::mem::take(&mut first) && offset >= end {
+                break;
+            }
+            self.before = offset;
+            if expires_ms > given_ms {
+                wanted.push(offset);
+            }
         }
-        (wanted.len() - before) * (self.run.bytes_each() + HEAD_BYTES)
+        (wanted.len() - before) * each
     }
 
     /// What it has next, if that is away too.
@@ -110,6 +121,9 @@ impl Source {
             if expires_ms <= given_ms {
                 self.before = offset;
                 continue;
+            }
+            if filling.is_full() {
+                return Some(false);
             }
             let Some(record) = fetched.get(offset)? else {
                 // The disk does not have it, though nobody let go of it: a tail has no holes. All that lacks is told at once.

@@ -16,6 +16,8 @@ pub struct Sought {
     pub selector: SelectorIndex,
     /// From where.
     pub start: Start,
+    /// How many messages at most; 0 for as many as fit.
+    pub limit: u64,
     /// How far each of its logs had become visible by then.
     pub visible: Vec<u64>,
 }

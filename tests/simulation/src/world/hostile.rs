@@ -204,10 +204,9 @@ impl World {
                 let lowest = if self.random.one_in(4) { self.random.magnitude(0, NUMBER_MAX) } else { 1 };
                 said.handles.insert(number, lowest);
                 let participant = if said.participants.contains(&number) { number } else { 0 };
-                let (handle, participant) = (Handle(number), Participant(participant));
                 ClientFrame::Open(Open {
-                    handle,
-                    participant,
+                    handle: Handle(number),
+                    participant: Participant(participant),
                     topic: self.some_name().into(),
                     lowest: Seq(lowest),
                     unacknowledged: self.random.one_in(8),
@@ -234,6 +233,7 @@ impl World {
                 from: self.any_start(),
                 bytes_max: self.random.magnitude(0, NUMBER_MAX),
                 removals: Offset(request.0),
+                messages_max: request.0 % 3,
             }),
             _ if breaks => ClientFrame::Hello(Hello::default()),
             _ => ClientFrame::Heartbeat(Heartbeat { request }),

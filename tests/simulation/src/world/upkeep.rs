@@ -4,6 +4,7 @@
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::ledger::Kind;
 use tidewire_hub_core::names::directory::Retention;
+use tidewire_hub_core::reading::most::Most;
 use tidewire_protocol::block::blocks_of_page;
 use tidewire_protocol::name::{Selector, TopicName};
 use tidewire_protocol::number::Offset;
@@ -65,7 +66,7 @@ impl World {
         let disk = self.storing.as_ref().map(|storing| &storing.disk);
         hub.listen(self.now, disk, &mut self.oracle);
         let (topic, mut start, mut offsets) = (Selector::Topic(name), Start::Earliest, Vec::new());
-        while let Some(page) = hub.topics.page(Millis(self.now), &topic, &start, Offset(0), usize::MAX) {
+        while let Some(page) = hub.topics.page(Millis(self.now), &topic, &start, Offset(0), Most::ALL) {
             let blocks = blocks_of_page(&page.blocks).flatten();
             offsets.extend(blocks.flat_map(|block| block.messages().flatten().map(|message| message.offset)));
             if !page.more {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidewire_hub_core::clock::Millis;
+use tidewire_hub_core::reading::most::Most;
 use tidewire_hub_core::reading::reads::Fetching;
 use tidewire_hub_core::topic::Topic;
 use tidewire_hub_core::topics::Topics;
@@ -52,7 +53,13 @@ impl Hub {
     #[must_use]
     pub fn gone_of(&self, now: u64, topic: &str) -> u64 {
         let Ok(name) = TopicName::parse(topic) else { return 0 };
-        let page = self.topics.page(Millis(now), &Selector::Topic(name), &Start::Earliest, Offset(0), 1);
+        let page = self.topics.page(
+            Millis(now),
+            &Selector::Topic(name),
+            &Start::Earliest,
+            Offset(0),
+            Most::bytes(1),
+        );
         match page {
             Some(page) => page.after.first().map_or(0, |place| place.offset.0),
             // What comes first is on the disk only.
