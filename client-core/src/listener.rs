@@ -110,6 +110,12 @@ impl Listener {
         u64::from(self.bytes_max.saturating_sub(self.held.1).clamp(1, PAGE_BYTES_MAX))
     }
 
+    /// Messages of history it has room for.
+    #[must_use]
+    pub(crate) fn page_messages(&self) -> u64 {
+        (self.messages_max - self.held.0).into()
+    }
+
     /// Whether it reads back from a place: each page ends where the one before began.
     #[must_use]
     pub(crate) const fn reads_back(&self) -> bool {
@@ -122,8 +128,7 @@ impl Listener {
         match &self.from {
             Start::Before { positions, .. } => {
                 let positions = if self.previous.is_empty() { positions } else { &self.previous };
-                let last = (self.messages_max - self.held.0).into();
-                Start::Before { last, positions: positions.clone() }
+                Start::Before { last: self.page_messages(), positions: positions.clone() }
             }
             from => self.cursor.start(from),
         }

@@ -120,11 +120,12 @@ impl Subscriptions {
                 continue;
             }
             let request = requests.ask(Asker::Reader(listener.id));
-            let (name, from, bytes_max) = (name.as_str().into(), listener.start(), listener.page_bytes());
+            let (name, from) = (name.as_str().into(), listener.start());
+            let (bytes_max, messages_max) = (listener.page_bytes(), listener.page_messages());
             // A question has nothing to begin anew.
             let removals =
                 if listener.reads_for.is_some() { Offset(0) } else { listener.removals.max(Offset(1)) };
-            History { request, name, from, bytes_max, removals, messages_max: 0 }.put(wire);
+            History { request, name, from, bytes_max, removals, messages_max }.put(wire);
             listener.stage = Stage::Asked;
             self.turn = listener.id;
         }

@@ -77,6 +77,7 @@ fn a_question_goes_on_until_it_has_all_that_it_asked_for() {
     let messages = ["message 1 m1", "message 1 m2", "message 1 m3", "message 1 m4", "message 1 m5"];
     rig.expect_events(&[&messages[..], &["page 1 upto 7:5 more"]].concat());
     rig.expect_sent(&[]);
+    assert_eq!(rig.wanted, [5, 3, 2, 2], "no more than it lacks");
 }
 
 #[test]

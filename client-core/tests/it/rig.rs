@@ -38,6 +38,8 @@ pub(crate) struct Rig {
     pub first_frames: Vec<String>,
     /// Seqs that messages were said to go out under.
     pub seqs: Vec<u64>,
+    /// How many messages each page of history was to have at most.
+    pub wanted: Vec<u64>,
     /// Where what comes before the last page of history is.
     pub previous: Vec<Position>,
     /// In how many milliseconds a token that was asked for last comes too late.
@@ -57,6 +59,7 @@ impl Rig {
             packet_bytes_max: 0,
             first_frames: Vec::new(),
             seqs: Vec::new(),
+            wanted: Vec::new(),
             previous: Vec::new(),
             within_ms: 0,
             lens: Vec::new(),
@@ -217,7 +220,11 @@ impl Rig {
                     let first = self.sent.len();
                     while !rest.is_empty() {
                         let frame = ClientFrame::take(&mut rest).unwrap_or_else(|_| panic!("{bytes:?}"));
-                        self.sent.push(said(&frame.unwrap()));
+                        let frame = frame.unwrap();
+                        if let ClientFrame::History(question) = &frame {
+                            self.wanted.push(question.messages_max);
+                        }
+                        self.sent.push(said(&frame));
                     }
                     self.first_frames.push(self.sent[first].clone());
                 }

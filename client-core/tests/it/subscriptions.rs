@@ -249,6 +249,7 @@ fn a_listener_never_holds_more_than_its_bound_and_slows_nobody() {
     rig.page(4, 16, &[17, 18], 18, false, None);
     rig.block(9, 18, &[19]);
     rig.expect_events(&["message 2 m17", "message 2 m18", "message 1 m19", "message 2 m19"]);
+    assert_eq!(rig.wanted, [4, 2, 4], "no more than it has room for");
 }
 
 #[test]
