@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout)]
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -91,31 +91,24 @@ fn ci() -> bool {
 /// How many were caught, and how many not.
 fn catch_mutants() -> (usize, usize) {
     let mutants = Mutant::all();
-    let hunted = thread::scope(|scope| {
-        let hunters: Vec<_> = (0..THREADS as usize)
-            .map(|part| {
-                let mine: Vec<_> = mutants.iter().copied().skip(part).step_by(THREADS as usize).collect();
-                scope.spawn(move || {
-                    let hunted = mine.into_iter().map(|mutant| (mutant, hunt(mutant, 1, WORLDS_PER_MUTANT)));
-                    hunted.collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        let joined = hunters.into_iter().filter_map(|hunter| hunter.join().ok());
-        joined.flatten().collect::<Vec<_>>()
-    });
-    let mut caught = 0;
-    for (mutant, found) in &hunted {
-        match found {
-            Some(world) => {
-                caught += 1;
-                let how = world.violation.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
-                let how: String = how.chars().take(90).collect();
-                println!("caught    {} by seed {}: {how}", mutant.name(), world.seed);
-            }
-            None => println!("SURVIVED  {} in {WORLDS_PER_MUTANT} worlds", mutant.name()),
+    let (next, caught) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+            let began = Instant::now();
+            let found = hunt(mutant, 1, WORLDS_PER_MUTANT);
+            let (name, seconds) = (mutant.name(), began.elapsed().as_secs_f64());
+            let Some(world) = found else {
+                println!("SURVIVED  {name} in {WORLDS_PER_MUTANT} worlds, {seconds:.1} s");
+                continue;
+            };
+            caught.fetch_add(1, Ordering::Relaxed);
+            let how = world.violation.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
+            let how: String = how.chars().take(90).collect();
+            println!("caught    {name} by seed {} in {seconds:.1} s: {how}", world.seed);
         }
-    }
+    };
+    thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(work))));
+    let caught = caught.into_inner();
     (caught, mutants.len() - caught)
 }
 
