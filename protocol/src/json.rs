@@ -279,6 +279,8 @@ struct JsonPage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     gap: Option<Gap>,
     blocks: JsonBlocks<'a>,
+    #[serde(skip_serializing_if = "is_default")]
+    removals: Offset,
 }
 
 struct JsonBlocks<'a>(&'a [u8]);
@@ -295,6 +297,7 @@ impl<'a> JsonPage<'a> {
             upto: &page.upto,
             gap: page.gap,
             blocks: JsonBlocks(&page.blocks),
+            removals: page.removals,
         })
     }
 }

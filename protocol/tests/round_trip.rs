@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::Value;
 use tidewire_protocol::attributes::{Attributes, Headers};
 use tidewire_protocol::block::{Block, Head, blocks_of_page, put_header, put_message, put_on_page};
 use tidewire_protocol::client_frame as client;
@@ -401,6 +402,28 @@ proptest! {
             prop_assert_eq!(HubFrame::take(&mut rest), Ok(Some(frame)));
         }
         prop_assert!(rest.is_empty());
+    }
+
+    /// What the binary encoding says, JSON says, too.
+    #[test]
+    fn no_field_of_the_hubs_is_missing_in_json(frame in hub_frame()) {
+        let frame = match frame {
+            HubFrame::Page(page) => HubFrame::Page(hub::Page { blocks: Cow::default(), ..page }),
+            frame => frame,
+        };
+        let (mut binary, mut text) = (Vec::new(), Vec::new());
+        frame.put(&mut binary);
+        json::put_hub(&frame, &mut text).unwrap();
+        let mut said: serde_json::Map<String, Value> = serde_json::from_slice(&text).unwrap();
+        // These are there always, and nothing is left of them where they are empty.
+        said.retain(|_, value| !matches!(value, Value::Array(items) if items.is_empty()));
+        let (mut body, mut fields) = (&binary[2 + usize::from(binary[1] >= 128)..], 0);
+        while !body.is_empty() {
+            let is_bytes = varint::take(&mut body).unwrap() & 1 == 1;
+            if is_bytes { varint::take_bytes(&mut body).map(drop) } else { varint::take(&mut body).map(drop) }.unwrap();
+            fields += 1;
+        }
+        prop_assert_eq!(said.len(), fields + 1, "{:?} is {:?}", frame, said);
     }
 
     #[test]
