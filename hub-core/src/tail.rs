@@ -20,6 +20,9 @@ use crate::tail::away::{Away, Run};
 use crate::tail::latest::Latest;
 use crate::tail::sealed::Sealed;
 
+#[cfg(test)]
+mod beside_a_list;
+
 pub mod heavy;
 
 pub mod latest;
@@ -27,6 +30,8 @@ pub mod latest;
 mod letting_go;
 
 pub mod of_pattern;
+
+pub mod needed;
 
 pub mod reading_back;
 
@@ -394,9 +399,6 @@ impl State {
         self.open.take().map_or(0, |open| open.held_bytes())
     }
 }
-
-#[cfg(test)]
-mod beside_a_list;
 
 #[cfg(test)]
 mod tests {

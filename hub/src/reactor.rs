@@ -169,14 +169,15 @@ impl Reactor {
         let epoch = Epoch(getrandom::u64().map_err(io::Error::other)?);
         // Whatever a configuration keeps, it is not what the hub asks itself.
         settings.rules.splice(0..0, probing::rule());
-        let opened = data_dir.map(|directory| Opened::read(directory, &settings.rules)).transpose()?;
+        let clock = Clock::start();
+        let opened =
+            data_dir.map(|directory| Opened::read(directory, &settings.rules, clock.now())).transpose()?;
         let mut logs = vec![(epoch, Engine::Memory)];
         if let Some(opened) = &opened {
             logs.push((opened.epoch, Engine::Disk(Disk::default())));
             (secret, settings.boot) = (opened.secret, opened.boot);
         }
         let topics = Arc::new(Topics::with_logs(settings, logs, inboxes.clone()));
-        let clock = Clock::start();
         // By now the directory is this hub's.
         let remembered = data_dir.map(Remembered::open).transpose()?.map(Arc::new);
         for revocation in remembered.iter().flat_map(|remembered| remembered.revocations(clock.now())) {

@@ -47,6 +47,8 @@ pub enum Row<'a> {
     Outcome(OutcomeRow),
     /// All that is not said in the commits from this number on is forgotten.
     Told(u64),
+    /// Messages of a topic that went, since their time to live was over.
+    Expired(ExpiredRow),
 }
 
 /// How a log stands.
@@ -122,6 +124,19 @@ pub struct MessageRow<'a> {
     pub record: Record<'a>,
 }
 
+/// Messages that stood here and are left out, so that nobody takes what is missing for a loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpiredRow {
+    /// Their topic's number.
+    pub topic: u64,
+    /// The topic's last message before them.
+    pub prev: Offset,
+    /// The last of them.
+    pub last: Offset,
+    /// Some had keys: what came before these may have been replaced by them.
+    pub had_keys: bool,
+}
+
 /// What became of some seqs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutcomeRow {
@@ -150,6 +165,7 @@ mod kind {
     pub(super) const TOLD: u8 = 9;
     pub(super) const KNOWN_LOSS: u8 = 10;
     pub(super) const WINDOW_GONE: u8 = 11;
+    pub(super) const EXPIRED: u8 = 12;
 }
 
 /// The kinds of answers, as they are stored.

@@ -43,6 +43,8 @@ pub struct Growing {
     last_time_ms: u64,
     expires_ms: Option<u64>,
     places: Vec<u8>,
+    /// Others that were before it have expired.
+    is_behind_expired: bool,
 }
 
 /// A message of a run.
@@ -78,6 +80,18 @@ impl Default for Away {
 }
 
 impl Growing {
+    /// No message yet, behind others that have expired, or not.
+    #[must_use]
+    pub fn behind(is_behind_expired: bool) -> Self {
+        Self { is_behind_expired, ..Self::default() }
+    }
+
+    /// Whether others that were before it have expired.
+    #[must_use]
+    pub const fn is_behind_expired(&self) -> bool {
+        self.is_behind_expired
+    }
+
     /// Adds a message that takes so many bytes.
     pub fn add(&mut self, place: Place, bytes: usize) {
         if self.count == 0 {

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use crate::block::Entry;
 use crate::clock::{Millis, NEVER};
 use crate::ledger::Ledger;
+use crate::record::Record;
+use crate::tail::needed::Need;
+use crate::tail::restoring::{Bounds, Outlived};
 use crate::tail::{Keep, Source, Tail, Terms};
 
 /// A message as the list has it.
@@ -19,6 +22,11 @@ struct Listed {
     offset: u64,
     time_ms: u64,
     expires_ms: u64,
+}
+
+fn empty(terms: &Arc<Terms>) -> Tail {
+    let source = Source::Topic(TopicName::parse("t").unwrap());
+    Tail::new(TailNumber(1), 0, source, terms, Offset(0))
 }
 
 /// Numbers that come again with the seed.
@@ -35,10 +43,22 @@ impl Random {
     }
 }
 
+/// What a disk has.
+#[derive(Debug, Clone)]
+enum Stored {
+    /// A message: its offset, time and attributes, and how long it is.
+    Message(Listed, Vec<u8>, usize),
+    /// Some behind the first up to the second have expired.
+    Expired(u64, u64),
+}
+
 /// A tail and its list, at a time.
 struct Pair {
     tail: Tail,
     list: Vec<Listed>,
+    /// Each with the message before it.
+    disk: Vec<(u64, Stored)>,
+    terms: Arc<Terms>,
     keep: Keep,
     /// Messages are shorter than that.
     payload_bytes: u64,
@@ -59,10 +79,60 @@ impl Pair {
         };
         let terms =
             Terms { keep, shards: 1, heavy_bytes: usize::MAX, epoch: Epoch(1), calendar: Arc::default() };
-        let source = Source::Topic(TopicName::parse("t").unwrap());
-        let tail = Tail::new(TailNumber(1), 0, source, &Arc::new(terms), Offset(0));
+        let terms = Arc::new(terms);
         let payload_bytes = if random.one_in(2) { 120 } else { 2_000 };
-        Self { tail, list: Vec::new(), keep, payload_bytes, now: 1 }
+        let (tail, list, disk) = (empty(&terms), Vec::new(), Vec::new());
+        Self { tail, list, disk, terms, keep, payload_bytes, now: 1 }
+    }
+
+    /// What is not needed of the oldest that are stored goes.
+    fn tidy(&mut self, random: &mut Random) {
+        let count = random.below(self.disk.len() as u64 + 1) as usize;
+        let mut tidied: Vec<(u64, Stored)> = Vec::new();
+        for (prev, stored) in self.disk.drain(..count) {
+            let (last, need) = match &stored {
+                Stored::Message(it, ext, _) => {
+                    let (offset, published_at) = (Offset(it.offset), Millis(it.time_ms));
+                    let record = Record { offset, published_at, ext, ..Record::default() };
+                    (it.offset, self.tail.needs(Millis(self.now), (offset, Some(&record)), false, 0))
+                }
+                Stored::Expired(_, last) => {
+                    (*last, self.tail.needs(Millis(self.now), (Offset(*last), None), false, 0))
+                }
+            };
+            match (need, tidied.last_mut()) {
+                (Need::Whole, _) => tidied.push((prev, stored)),
+                (Need::Expired, Some((_, Stored::Expired(_, end)))) if *end >= prev => *end = last,
+                (Need::Expired, _) => tidied.push((prev, Stored::Expired(prev, last))),
+                (Need::Not, _) => {}
+            }
+        }
+        self.disk.splice(..0, tidied);
+    }
+
+    /// The tail is made anew from what is stored.
+    fn restart(&mut self) {
+        let (now, mut outlived) = (Millis(self.now), Outlived::new(false));
+        for (prev, stored) in &self.disk {
+            match stored {
+                Stored::Message(it, ext, len) => {
+                    let (payload, published_at) = (vec![b'.'; *len], Millis(it.time_ms));
+                    let offset = Offset(it.offset);
+                    let record = Record { offset, published_at, ext, payload: &payload, ..Record::default() };
+                    outlived.take(now, Offset(*prev), &record);
+                }
+                Stored::Expired(prev, last) => outlived.pass(Offset(*prev), Offset(*last), false),
+            }
+        }
+        let (bounds, before) = (self.tail.stored_bounds(), self.settle());
+        outlived.reach(bounds);
+        self.tail = empty(&self.terms);
+        let _ = self.tail.restore(now, outlived, &Arc::new(Ledger::default()).nobody());
+        let Bounds { gone, last, .. } = self.tail.stored_bounds();
+        assert_eq!(last, bounds.last);
+        // What went by its bytes as blocks may go by its bytes as runs.
+        let may_go = self.keep.bytes < usize::MAX;
+        assert!(gone >= bounds.gone && (gone <= before || may_go), "{gone} is gone, not {before}");
     }
 
     fn append(&mut self, random: &mut Random, ttl_ms: u64) {
@@ -75,7 +145,11 @@ impl Pair {
         let account = Arc::new(Ledger::default()).nobody();
         let _ = self.tail.append(Millis(self.now), &entry, &account, |_| ());
         let expires_ms = if ttl_ms > 0 { self.now + ttl_ms } else { u64::MAX };
-        self.list.push(Listed { offset, time_ms: self.now, expires_ms });
+        let prev = self.list.last().map_or(0, |last| last.offset);
+        let listed = Listed { offset, time_ms: self.now, expires_ms };
+        self.list.push(listed);
+        let len = payload.len();
+        self.disk.push((prev, Stored::Message(listed, ext, len)));
     }
 
     /// Looks at it until nothing goes any more: where one bound lets go of something, another may let go of more. Tells what is
@@ -173,7 +247,7 @@ fn a_tail_says_what_a_list_of_its_messages_says() {
         // Else each message has a time of its own.
         let steady_ttl_ms = random.one_in(3).then(|| 1 + random.below(60));
         for _ in 0..150 {
-            match random.below(10) {
+            match random.below(11) {
                 0..=5 => {
                     let ttl_ms = match steady_ttl_ms {
                         _ if are_lasting => 0,
@@ -185,6 +259,12 @@ fn a_tail_says_what_a_list_of_its_messages_says() {
                 }
                 6 => drop(pair.tail.shrink(Millis(pair.now + 1))),
                 7 => drop(pair.tail.age(Millis(pair.now))),
+                10 => {
+                    pair.tidy(&mut random);
+                    if random.one_in(3) {
+                        pair.restart();
+                    }
+                }
                 _ => pair.now += random.below(9),
             }
             let gone = pair.settle();

@@ -105,63 +105,6 @@ impl Tail {
         }
     }
 
-    /// Whether a message that is stored is still needed, where nothing older than it is stored, or something may be, and all that
-    /// stands was told anew since a commit.
-    #[must_use]
-    pub fn needs(&self, offset: Offset, ext: &[u8], is_oldest: bool, told_since: u64) -> bool {
-        let state = lock(&self.state);
-        if !self.keeps_latest() {
-            return offset > state.cached_from;
-        }
-        let told = state.latest.as_ref().map(|latest| latest.told_by(told_since)).unwrap_or_default();
-        if offset <= told.gone {
-            return false;
-        }
-        let attributes = Attributes::take(ext).unwrap_or_default();
-        let known = state.latest.as_ref().and_then(|latest| latest.keys.get(&*attributes.key));
-        match known {
-            _ if attributes.key.is_empty() => false,
-            Some(known) => known.offset <= offset,
-            // A value that it removed may be left somewhere, also for what is gone to be told, and must not come back; and that it
-            // went must be told first.
-            None if attributes.remove => {
-                !is_oldest || offset > told.removals_gone || told.gone < state.cached_from
-            }
-            None => offset <= state.cached_from,
-        }
-    }
-
-    /// How it stands, to be told in a round that began with a commit.
-    #[must_use]
-    pub fn tell_bounds(&self, since: u64) -> Bounds {
-        let bounds = self.stored_bounds();
-        if let Some(latest) = &mut lock(&self.state).latest {
-            let [before, now] = &mut latest.told;
-            if now.0 < since {
-                *before = *now;
-            }
-            *now = (since, bounds);
-        }
-        bounds
-    }
-
-    /// Up to where stored messages are gone, where all was told anew since a commit. What a topic that keeps the latest of each
-    /// key knows of that is lost with the hub until then: holes tell nothing there.
-    #[must_use]
-    pub fn stored_gone(&self, told_since: u64) -> Offset {
-        let state = lock(&self.state);
-        match &state.latest {
-            Some(latest) if self.keeps_latest() => latest.told_by(told_since).gone,
-            _ => state.cached_from,
-        }
-    }
-
-    /// Bytes of what is kept between two messages, both counted, about.
-    #[must_use]
-    pub fn kept_bytes(&self, first: Offset, last: Offset) -> u64 {
-        lock(&self.state).held_between(Offset(first.0.saturating_sub(1)), last).bytes
-    }
-
     /// The newest removal that was dropped: whoever stands before it, and began to read before that, may have missed it.
     #[must_use]
     pub fn removals_gone(&self) -> Offset {
@@ -275,8 +218,22 @@ impl State {
 }
 
 impl Latest {
+    /// The latest message of a key, if it has one.
+    pub(super) fn offset_of(&self, key: &str) -> Option<Offset> {
+        self.keys.get(key).map(|known| known.offset)
+    }
+
+    /// How the tail stands is told in a round that began with a commit.
+    pub(super) fn tell(&mut self, since: u64, bounds: Bounds) {
+        let [before, now] = &mut self.told;
+        if now.0 < since {
+            *before = *now;
+        }
+        *now = (since, bounds);
+    }
+
     /// What is told for sure, if the last round that came to its end began with a commit.
-    fn told_by(&self, since: u64) -> Bounds {
+    pub(super) fn told_by(&self, since: u64) -> Bounds {
         let mut rounds = self.told.iter().rev();
         rounds.find(|(round, _)| *round <= since).map(|(_, bounds)| *bounds).unwrap_or_default()
     }

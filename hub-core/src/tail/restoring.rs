@@ -2,6 +2,7 @@
 //! came, and put back at once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::mem;
 use std::sync::Arc;
 
 use tidewire_protocol::attributes::Attributes;
@@ -33,6 +34,8 @@ pub struct Outlived {
     /// The latest of each key, where these are kept.
     whole: Option<Whole>,
     bounds: Bounds,
+    /// What came last has expired.
+    is_behind_expired: bool,
 }
 
 /// The latest of each key, as they are known so far.
@@ -70,8 +73,8 @@ impl Outlived {
         }
     }
 
-    /// The next message, behind `prev`. Where something between is not here, what came before is given up: a tail has no holes.
-    pub fn take(&mut self, prev: Offset, record: &Record<'_>) {
+    /// The next message, behind `prev`; it is passed by if it has expired by then. Where something between is not here, what came before is given up: a tail has no holes.
+    pub fn take(&mut self, given: Millis, prev: Offset, record: &Record<'_>) {
         let offset = record.offset;
         if offset <= self.bounds.last {
             return;
@@ -85,21 +88,44 @@ impl Outlived {
         if prev > self.bounds.last {
             self.end_at(prev);
         }
-        let bytes = record.len() + HEAD_BYTES;
-        if self.runs.last().is_none_or(|run| run.is_long(bytes)) {
-            self.runs.push(Growing::default());
-        }
+        self.bounds.last = offset;
         let time_ms = record.published_at.0;
         let place = Place { offset, time_ms, expires_ms: expires_ms(record.ext, time_ms) };
+        if place.expires_ms <= given.0 {
+            self.is_behind_expired = true;
+            return;
+        }
+        let (bytes, is_behind_expired) = (record.len() + HEAD_BYTES, mem::take(&mut self.is_behind_expired));
+        if self.runs.last().is_none_or(|run| run.is_long(bytes)) {
+            self.runs.push(Growing::behind(is_behind_expired));
+        }
         if let Some(run) = self.runs.last_mut() {
             run.add(place, bytes);
         }
-        self.bounds.last = offset;
+    }
+
+    /// Messages behind `prev` and up to `last` are left out, since they have expired.
+    pub fn pass(&mut self, prev: Offset, last: Offset, had_keys: bool) {
+        if last <= self.bounds.last {
+            return;
+        }
+        if let Some(whole) = &mut self.whole {
+            // They came when the topic kept others, too. What they replaced must not come back.
+            if had_keys {
+                (*whole, self.bounds.gone) = (Whole::default(), last);
+            }
+        } else {
+            if prev > self.bounds.last {
+                self.end_at(prev);
+            }
+            self.is_behind_expired = true;
+        }
+        self.bounds.last = last;
     }
 
     /// Nothing is kept, and everything up to there is gone.
     fn end_at(&mut self, last: Offset) {
-        self.runs = Vec::new();
+        (self.runs, self.is_behind_expired) = (Vec::new(), false);
         (self.bounds.last, self.bounds.gone) = (last, last);
     }
 }
@@ -126,7 +152,8 @@ impl Tail {
     /// of the same name by another number was gone before that came. `true` if that has made it heavy.
     #[must_use]
     pub fn restore(&self, now: Millis, outlived: Outlived, account: &Arc<Account>) -> bool {
-        let Outlived { runs, whole, bounds } = outlived;
+        let Outlived { runs, whole, bounds, is_behind_expired } = outlived;
+        let is_behind_expired = runs.first().map_or(is_behind_expired, Growing::is_behind_expired);
         let mut state = lock(&self.state);
         let (gone_before, last_before) = (state.cached_from, state.last);
         state.end_at(last_before);
@@ -138,6 +165,9 @@ impl Tail {
         state.away = (!away.is_empty()).then(|| Box::new(away));
         if let Some(Whole { records, .. }) = whole {
             self.fill(now, &mut state, &records, account);
+        } else if is_behind_expired {
+            let upto = state.before_first().unwrap_or(state.last);
+            state.is_emptied(upto, now);
         }
         self.drop_old(&mut state, now);
         self.becomes_heavy(&mut state)

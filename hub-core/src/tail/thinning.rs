@@ -61,7 +61,7 @@ impl Tail {
 
 impl State {
     /// Up to there nothing is left, though no bound took it.
-    fn is_emptied(&mut self, upto: Offset, now: Millis) {
+    pub(super) fn is_emptied(&mut self, upto: Offset, now: Millis) {
         let since = || Box::new(Emptied { upto, since: now, newest: upto });
         if upto > self.cached_from {
             self.emptied.get_or_insert_with(since).newest = upto;
@@ -69,7 +69,7 @@ impl State {
     }
 
     /// The offset before the first message that is here or away.
-    fn before_first(&self) -> Option<Offset> {
+    pub(super) fn before_first(&self) -> Option<Offset> {
         let away =
             self.away.as_ref().and_then(|away| away.front()?.places().next()).map(|place| place.offset);
         // A block may begin further back, behind what has gone before it.

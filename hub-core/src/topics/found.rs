@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tidewire_protocol::name::{Pattern, TopicName};
 use tidewire_protocol::number::{Epoch, Offset};
 
+use crate::clock::Millis;
 use crate::log::rows::reading::{Rows, Unreadable};
 use crate::log::rows::tellings::Tellings;
 use crate::log::rows::{MessageRow, OutcomeRow, Row, State, TopicRow};
@@ -49,6 +50,8 @@ pub struct Found {
     pub(super) end: State,
     /// Whether topics keep only the latest of each key: by pattern, the first match counts.
     keeps_latest: Vec<(Pattern, bool)>,
+    /// When the hub starts.
+    now: Millis,
 }
 
 impl Found {
@@ -70,7 +73,15 @@ impl Found {
             last_topic: 0,
             end: State::default(),
             keeps_latest: rules.iter().map(keeps_latest).collect(),
+            now: Millis(0),
         }
+    }
+
+    /// The hub starts at this time: what has expired by then is passed by.
+    #[must_use]
+    pub const fn starting_at(mut self, now: Millis) -> Self {
+        self.now = now;
+        self
     }
 
     /// Reads the next commit, which has this number.
@@ -99,6 +110,10 @@ impl Found {
                 Row::Message(row) => self.message(&of_commit, &row)?,
                 Row::Outcome(row) => self.outcome(&of_commit, &row)?,
                 Row::Told(since) => self.tellings.told(since),
+                Row::Expired(row) => {
+                    self.end.last = self.end.last.max(row.last);
+                    self.trace(row.topic)?.pass(&row);
+                }
             }
         }
         Ok(())
@@ -135,8 +150,10 @@ impl Found {
         let offset = row.record.offset;
         self.end.last = self.end.last.max(offset);
         self.end.given = self.end.given.max(row.record.published_at);
+        // Where the clock was put back since, time goes on from what was given last.
+        let given = self.now.max(self.end.given);
         let trace = self.trace(row.topic)?;
-        trace.take(row.prev, &row.record);
+        trace.take(given, row.prev, &row.record);
         let name = trace.place;
         let Some((producer, seq, lowest)) = row.numbered else { return Ok(()) };
         self.windows.answer(of_commit, (producer, name), (seq, 1, lowest), Answer::Done(offset))

@@ -216,7 +216,7 @@ pub fn lasting_for(seq: u64, ttl_ms: u64) -> ClientFrame<'static> {
 }
 
 /// Offsets that a reader gets who begins there, and whether anything is missing.
-fn offsets(hub: &mut Hub, name: &str, from: Start) -> (Vec<u64>, bool) {
+pub fn offsets(hub: &mut Hub, name: &str, from: Start) -> (Vec<u64>, bool) {
     let reader = hub.client(9);
     hub.subscribe(reader, name, from, WhenSlow::CatchUp);
     let heard = hub.heard(reader);

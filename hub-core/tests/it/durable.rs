@@ -6,12 +6,13 @@ use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::engine::Takes;
 use tidewire_hub_core::log::rows::importing::{Importing, Put};
-use tidewire_hub_core::log::rows::tidying::tidy;
+use tidewire_hub_core::log::rows::tidying::Tidying;
 use tidewire_hub_core::log::rows::writing::Scribe;
 use tidewire_hub_core::log::rows::{State, TopicRow};
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::record::Record;
 use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_hub_core::tail::needed::Need;
 use tidewire_hub_core::topics::durable::Committer;
 use tidewire_hub_core::topics::found::Found;
 use tidewire_hub_core::topics::restoring::Restored;
@@ -45,7 +46,7 @@ impl Disk {
     /// Starts a hub over it.
     fn start(mut self, now: Millis, limits: Limits, rules: Vec<TopicRule>) -> Lasting {
         self.next += 1;
-        let mut found = Found::new(&rules);
+        let mut found = Found::new(&rules).starting_at(now);
         self.commits.iter().for_each(|(number, body)| found.see(*number, body).unwrap());
         let epoch = found.epoch(&[], Epoch(7));
         let known_losses = found.lost_beginning().into_iter().collect();
@@ -95,19 +96,30 @@ impl Lasting {
         self.store();
     }
 
-    /// Tidies the commits before those that tell all anew. How many bytes they had, and have.
+    /// Tidies the commits before those that tell all anew, each by itself. How many bytes they had, and have.
     pub fn tidy(&mut self) -> (usize, usize) {
+        self.tidy_by(1)
+    }
+
+    /// The same with so many of them together.
+    pub fn tidy_by(&mut self, count: usize) -> (usize, usize) {
         let (topics, told_since) = (self.hub.topics.stored_topics(0), self.told_since);
-        let needs = |number, record: &Record<'_>| {
+        let now = self.hub.now;
+        let needs = |number, offset, record: Option<&Record<'_>>| {
             let topic = topics.get(&number).map(|topic| topic.upgrade().unwrap());
-            topic.is_some_and(|topic| topic.tail.needs(record.offset, record.ext, true, told_since))
+            topic.map_or(Need::Not, |topic| topic.tail.needs(now, (offset, record), true, told_since))
         };
         let (mut before, mut after) = (0, 0);
-        for (_, body) in self.hub.commits.iter_mut().filter(|(number, _)| *number < told_since) {
-            let mut tidied = Vec::new();
-            tidy(body, &mut tidied, needs).unwrap();
-            (before, after) = (before + body.len(), after + tidied.len());
-            *body = tidied;
+        let old = self.hub.commits.partition_point(|(number, _)| *number < told_since);
+        for commits in self.hub.commits[..old].chunks_mut(count) {
+            let (mut tidying, mut all) = (Tidying::default(), Vec::new());
+            for (index, (_, body)) in commits.iter().enumerate() {
+                let mut tidied = Vec::new();
+                tidying.tidy(body, index + 1 == commits.len(), &mut tidied, needs).unwrap();
+                (before, after) = (before + body.len(), after + tidied.len());
+                all.push(tidied);
+            }
+            commits.iter_mut().zip(all).for_each(|((_, body), tidied)| *body = tidied);
         }
         (before, after)
     }
@@ -119,8 +131,13 @@ impl Lasting {
 
     /// The same by other rules.
     pub fn restart_with(self, rules: Vec<TopicRule>) -> Self {
-        let limits = Limits::clone(self.hub.topics.limits());
         let now = self.hub.now;
+        self.restart_at(now, rules)
+    }
+
+    /// The same by other rules, while the clock says something else.
+    pub fn restart_at(self, now: Millis, rules: Vec<TopicRule>) -> Self {
+        let limits = Limits::clone(self.hub.topics.limits());
         self.into_disk().start(now, limits, rules)
     }
 

@@ -13,6 +13,7 @@ mod ends;
 mod engines;
 mod event_stream;
 mod events;
+mod expired;
 mod fairness;
 mod importing;
 mod latest;

@@ -2,6 +2,7 @@
 
 use tidewire_hub_core::log::rows::tidying::tidy;
 use tidewire_hub_core::names::directory::Retention;
+use tidewire_hub_core::tail::needed::Need;
 use tidewire_protocol::position::Start;
 
 use crate::durable::{Lasting, acked};
@@ -53,11 +54,11 @@ fn a_commit_that_cannot_be_read_is_not_tidied() {
     lasting.hub.publish(id, 1, b"one");
     let mut body = lasting.take().unwrap();
     let mut out = b"before".to_vec();
-    assert_eq!(tidy(&body, &mut out, |_, _| true).unwrap().len(), 1);
+    assert_eq!(tidy(&body, &mut out, |_, _, _| Need::Whole).unwrap().len(), 1);
     let whole = std::mem::replace(&mut out, b"before".to_vec());
     assert!(whole.len() > out.len());
     body.push(0xff);
-    tidy(&body, &mut out, |_, _| true).unwrap_err();
+    tidy(&body, &mut out, |_, _, _| Need::Whole).unwrap_err();
     assert_eq!(out, b"before");
 }
 
@@ -66,7 +67,7 @@ fn a_commit_that_cannot_be_read_is_not_tidied() {
 fn a_message_that_has_no_place_is_not_read() {
     let topic = [&[2, 1, 1][..], b"t", &[0, 0, 0]].concat();
     let message = |behind: u8| [&topic[..], &[7, 1, 5, behind, 0, 1, 0, 0, 0, 0]].concat();
-    let read = |behind| tidy(&message(behind), &mut Vec::new(), |_, _| true).map(|kept| kept.len());
+    let read = |behind| tidy(&message(behind), &mut Vec::new(), |_, _, _| Need::Whole).map(|kept| kept.len());
     assert_eq!((read(5), read(1)), (Ok(1), Ok(1)));
     assert!(read(0).is_err() && read(6).is_err());
 }

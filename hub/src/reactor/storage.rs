@@ -90,9 +90,9 @@ pub struct Measured {
 
 impl Opened {
     /// Takes a directory, and reads it once.
-    pub(super) fn read(directory: &Path, rules: &[TopicRule]) -> Result<Self, StorageError> {
+    pub(super) fn read(directory: &Path, rules: &[TopicRule], now: Millis) -> Result<Self, StorageError> {
         let mut opening = Opening::open(directory, Sizes::default())?;
-        let mut found = Found::new(rules);
+        let mut found = Found::new(rules).starting_at(now);
         let mut unreadable = None;
         let report = opening.scan(|_, frame| {
             if unreadable.is_none() {
@@ -157,7 +157,7 @@ impl Opened {
             let _ = waker.try_send(());
         }));
         let committer = Committer::new(DISK_LOG, secret, known_losses, store.next().0);
-        let writer = Writer::new(Arc::clone(topics), store, committer, Arc::clone(&state))?;
+        let writer = Writer::new(Arc::clone(topics), store, committer, Arc::clone(&state), clock)?;
         thread::Builder::new().name("writer".into()).spawn(move || {
             let fatal = FatalEnd;
             writer.run(&woken);
@@ -272,13 +272,14 @@ mod tests {
         std::fs::remove_file(log.segment(1)).unwrap();
         drop(store);
 
-        let Opened { opening, epoch, known_losses, secret, .. } = Opened::read(&log.folder, &[]).unwrap();
+        let Opened { opening, epoch, known_losses, secret, .. } =
+            Opened::read(&log.folder, &[], Millis(0)).unwrap();
         assert_ne!(epoch, Epoch(1));
         let mut body = Vec::new();
         let mut scribe = Scribe::new(&mut body);
         scribe.state(&State { epoch, secret, ..State::default() });
         known_losses.iter().for_each(|loss| scribe.known_loss(*loss));
         append(&mut opening.start().unwrap(), &body).unwrap();
-        assert_eq!(Opened::read(&log.folder, &[]).unwrap().epoch, epoch);
+        assert_eq!(Opened::read(&log.folder, &[], Millis(0)).unwrap().epoch, epoch);
     }
 }

@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::disk::files::{Files, SegmentFile};
 use crate::disk::merging::Merging;
 use crate::disk::store::{Spare, SpareOrder};
+use crate::reactor::clock::Clock;
 use crate::reactor::logs::DISK_LOG;
 use crate::reactor::tidier::choosing::{Candidate, choose, is_due};
 use crate::reactor::tidier::holding::{Holding, Place};
@@ -55,10 +56,16 @@ pub(super) struct Tidier {
     pause: usize,
     /// Segments may be left in whose place a merged one is.
     is_untidy: bool,
+    clock: Clock,
 }
 
 impl Tidier {
-    pub(super) fn new(topics: Arc<Topics>, files: Files, segment_bytes: u64) -> io::Result<Self> {
+    pub(super) fn new(
+        topics: Arc<Topics>,
+        files: Files,
+        segment_bytes: u64,
+        clock: Clock,
+    ) -> io::Result<Self> {
         let old = files.segments()?.last().map(|segment| segment.number).unwrap_or_default();
         let (known, allowance) = (BTreeMap::new(), 0);
         Ok(Self {
@@ -71,6 +78,7 @@ impl Tidier {
             allowance,
             pause: 0,
             is_untidy: false,
+            clock,
         })
     }
 
@@ -157,7 +165,7 @@ impl Tidier {
             }
             let topics = topics.get_or_insert_with(|| self.topics.stored_topics(DISK_LOG));
             let (number, is_oldest, told_since) = (segment.number, index == 0, self.told_since);
-            let place = Place { number, is_oldest, told_since };
+            let place = Place { number, is_oldest, told_since, now: self.clock.now() };
             let read = Holding::read(&self.files, place, topics, self.spans_max(), None)?;
             self.known.insert(segment.number, read);
         }
@@ -180,12 +188,12 @@ impl Tidier {
 
     /// Whether nothing in a segment is needed.
     fn may_go(&mut self, number: SegmentNumber) -> bool {
-        let told_since = self.told_since;
+        let (now, told_since) = (self.clock.now(), self.told_since);
         let known = self.known.get_mut(&number);
         // Of one in which no commit can be read nobody knows what it holds.
         known.is_some_and(|known| {
             let last = known.stands_for.last.0;
-            last > 0 && last < told_since && known.live(told_since) == 0
+            last > 0 && last < told_since && known.live(now, told_since) == 0
         })
     }
 
@@ -197,7 +205,7 @@ impl Tidier {
         if self.allowance <= 0 {
             return Ok(false);
         }
-        let place = Place { number, is_oldest: true, told_since: self.told_since };
+        let place = Place { number, is_oldest: true, told_since: self.told_since, now: self.clock.now() };
         let topics = self.topics.stored_topics(DISK_LOG);
         let read = Holding::read(&self.files, place, &topics, self.spans_max(), None)?;
         self.pay(read.bytes);
@@ -208,7 +216,7 @@ impl Tidier {
 
     /// Merges those of which that frees the most, if it is time to. `idle` bytes are in segments that are written to.
     fn merge_some(&mut self, sealed: &[SegmentFile], idle: u64) -> io::Result<bool> {
-        let (mut before, told_since) = (None, self.told_since);
+        let (mut before, now, told_since) = (None, self.clock.now(), self.told_since);
         let candidate = |segment: &SegmentFile| {
             let known = self.known.get_mut(&segment.number);
             let ends = known.as_ref().map(|known| (segment.number, known.stands_for.last));
@@ -219,7 +227,7 @@ impl Tidier {
             };
             Candidate {
                 bytes: segment.bytes,
-                live: known.live(told_since),
+                live: known.live(now, told_since),
                 may_merge: known.is_whole && known.stands_for.last.0 < told_since,
                 follows: before.is_some_and(|(segment, commit)| {
                     (segment.next(), commit.next()) == (known.stands_for.from, known.stands_for.first)
@@ -248,16 +256,17 @@ impl Tidier {
         };
         let merged = Merged { from: begins.from, first: begins.first, last: ends.last };
         let bytes: u64 = run.iter().map(|segment| segment.bytes).sum();
-        let (topics, told_since) = (self.topics.stored_topics(DISK_LOG), self.told_since);
+        let (topics, now, told_since) =
+            (self.topics.stored_topics(DISK_LOG), self.clock.now(), self.told_since);
         let mut merging = Merging::new(&self.files, last.number);
         let mut read = Vec::new();
         for segment in run {
             // Of what is gone nothing comes back.
-            if self.known.get_mut(&segment.number).is_some_and(|known| known.live(told_since) == 0) {
+            if self.known.get_mut(&segment.number).is_some_and(|known| known.live(now, told_since) == 0) {
                 continue;
             }
             let (number, max) = (segment.number, self.spans_max());
-            let place = Place { number, is_oldest: are_oldest, told_since };
+            let place = Place { number, is_oldest: are_oldest, told_since, now: self.clock.now() };
             let holding = Holding::read(&self.files, place, &topics, max, Some(&mut merging))?;
             let is_whole = holding.is_whole;
             read.push((number, holding));

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::disk::store::{AppendError, Spare, Store};
 use crate::reactor::FatalEnd;
+use crate::reactor::clock::Clock;
 use crate::reactor::storing::Storing;
 use crate::reactor::tidier::{Chore, Tidier};
 
@@ -38,10 +39,11 @@ impl Writer {
         store: Store,
         committer: Committer,
         state: Arc<Storing>,
+        clock: Clock,
     ) -> io::Result<Self> {
         let (chores, taken) = channel();
         let (made, spares) = channel();
-        let tidier = Tidier::new(Arc::clone(&topics), store.files(), store.segment_bytes())?;
+        let tidier = Tidier::new(Arc::clone(&topics), store.files(), store.segment_bytes(), clock)?;
         thread::Builder::new().name("tidier".into()).spawn(move || {
             let fatal = FatalEnd;
             tidier.run(&taken, &made);

@@ -15,6 +15,7 @@ use tidewire_hub_core::log::engine::{Disk, Engine};
 use tidewire_hub_core::log::rows::reading::Rows;
 use tidewire_hub_core::log::rows::tidying::tidy;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
+use tidewire_hub_core::tail::needed::Need;
 use tidewire_hub_core::topics::found::Found;
 use tidewire_hub_core::topics::{Settings, Topics};
 use tidewire_protocol::name::Pattern;
@@ -26,12 +27,12 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(rows.len() <= bytes.len());
     let is_readable = rows.iter().all(Result::is_ok);
     let mut tidied = Vec::new();
-    if tidy(bytes, &mut tidied, |_, _| true).is_ok() {
+    if tidy(bytes, &mut tidied, |_, _, _| Need::Whole).is_ok() {
         assert!(is_readable);
         // What is left of a commit is read again, and nothing more goes of it.
         assert!(Rows::new(&tidied).all(|row| row.is_ok()));
         let mut again = Vec::new();
-        assert!(tidy(&tidied, &mut again, |_, _| true).is_ok() && again == tidied);
+        assert!(tidy(&tidied, &mut again, |_, _, _| Need::Whole).is_ok() && again == tidied);
     }
     // As two commits as well, so that the second meets what the first has left.
     let (first, second) = bytes.split_at(bytes.len() / 2);

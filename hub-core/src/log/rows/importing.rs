@@ -74,6 +74,13 @@ impl Importing {
                         topic.last = topic.last.max(row.record.offset);
                     }
                 }
+                Row::Expired(row) => {
+                    self.last = self.last.max(row.last);
+                    let name = names.get(&row.topic).ok_or(Unreadable)?;
+                    if let Some(topic) = self.topics.get_mut(*name) {
+                        topic.last = topic.last.max(row.last);
+                    }
+                }
                 Row::Gone(name, last) => {
                     self.gone.insert(name.into(), (last, number));
                 }

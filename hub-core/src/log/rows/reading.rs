@@ -6,7 +6,8 @@ use tidewire_protocol::varint::{take, take_bytes};
 
 use crate::clock::Millis;
 use crate::log::rows::{
-    MessageRow, Of, OutcomeRow, ProducerRow, Row, State, TopicRow, WindowRow, answer, kind, of_flags,
+    ExpiredRow, MessageRow, Of, OutcomeRow, ProducerRow, Row, State, TopicRow, WindowRow, answer, kind,
+    of_flags,
 };
 use crate::log::window::Window;
 use crate::log::window::run::{Answer, Run};
@@ -98,6 +99,13 @@ impl<'a> Rows<'a> {
             }),
             kind::KNOWN_LOSS => Row::KnownLoss(self.number()?),
             kind::TOLD => Row::Told(self.number()?),
+            kind::EXPIRED => {
+                let (topic, last) = (self.number()?, self.offset()?);
+                let behind = self.number().filter(|behind| *behind > 0)?;
+                let prev = Offset(last.0.checked_sub(behind)?);
+                let had_keys = self.byte().filter(|byte| *byte <= 1)? == 1;
+                Row::Expired(ExpiredRow { topic, prev, last, had_keys })
+            }
             _ => return None,
         })
     }

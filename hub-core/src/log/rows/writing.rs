@@ -6,7 +6,9 @@ use tidewire_protocol::number::{Incarnation, Offset, ProducerId};
 use tidewire_protocol::varint::{put, put_bytes};
 
 use crate::clock::Millis;
-use crate::log::rows::{MessageRow, Of, OutcomeRow, ProducerRow, State, TopicRow, answer, flags, kind};
+use crate::log::rows::{
+    ExpiredRow, MessageRow, Of, OutcomeRow, ProducerRow, State, TopicRow, answer, flags, kind,
+};
 use crate::log::window::Window;
 use crate::log::window::run::{Answer, Run};
 
@@ -157,6 +159,15 @@ impl<'b> Scribe<'b> {
         self.put(row.count);
         self.put(row.lowest.0);
         self.answer(row.answer);
+    }
+
+    /// Messages that expired are left out here.
+    pub fn expired(&mut self, row: &ExpiredRow) {
+        self.body.push(kind::EXPIRED);
+        self.put(row.topic);
+        self.put(row.last.0);
+        self.put(row.last.0 - row.prev.0);
+        self.body.push(u8::from(row.had_keys));
     }
 
     /// A message. Those of one commit come in the order of their offsets.

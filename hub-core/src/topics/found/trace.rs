@@ -3,6 +3,8 @@
 use tidewire_protocol::name::TopicName;
 use tidewire_protocol::number::Offset;
 
+use crate::clock::Millis;
+use crate::log::rows::ExpiredRow;
 use crate::record::Record;
 use crate::tail::restoring::{Bounds, Outlived};
 
@@ -33,9 +35,14 @@ impl Trace {
         self.held.reach(bounds);
     }
 
-    /// Its next message, behind `prev`.
-    pub(super) fn take(&mut self, prev: Offset, record: &Record<'_>) {
+    /// Its next message, behind `prev`, at a time by which it may have expired.
+    pub(super) fn take(&mut self, given: Millis, prev: Offset, record: &Record<'_>) {
         self.messages += 1;
-        self.held.take(prev, record);
+        self.held.take(given, prev, record);
+    }
+
+    /// Some have expired and are left out.
+    pub(super) fn pass(&mut self, row: &ExpiredRow) {
+        self.held.pass(row.prev, row.last, row.had_keys);
     }
 }

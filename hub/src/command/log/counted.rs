@@ -79,6 +79,7 @@ impl Counted {
                     self.last = self.last.max(state.last);
                     self.given = self.given.max(state.given);
                 }
+                Row::Expired(row) => self.last = self.last.max(row.last),
                 Row::KnownLoss(_) | Row::Gone(..) | Row::Floor(_) => {}
             }
         }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Weak};
 
+use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::frames::scan::{Frame, Item, Scan};
 use tidewire_hub_core::frames::{CommitNumber, FRAME_HEADER_BYTES, Merged, SegmentNumber};
-use tidewire_hub_core::log::rows::tidying::{Kept, tidy};
+use tidewire_hub_core::log::rows::tidying::{Kept, Tidying};
 use tidewire_hub_core::record::Record;
+use tidewire_hub_core::tail::needed::Need;
 use tidewire_hub_core::topic::Topic;
 use tidewire_protocol::number::Offset;
 
@@ -38,6 +40,10 @@ struct Span {
     last: Offset,
     /// What they would take if they were written again.
     bytes: u64,
+    /// What those take beside them that say what has expired.
+    expired_bytes: u64,
+    /// What of them was kept when they were read, where some expire; 0 where none does.
+    kept_bytes: u64,
     /// Others of the topic that come later make some of them unneeded.
     keeps_latest: bool,
 }
@@ -53,11 +59,14 @@ pub(super) struct Place {
     pub(super) is_oldest: bool,
     /// All that stands was told anew since this commit.
     pub(super) told_since: u64,
+    /// What has expired by then is not needed.
+    pub(super) now: Millis,
 }
 
 /// A segment is read.
-struct Reading<'t> {
+struct Reading<'t, 'b> {
     topics: &'t Topics,
+    tidying: Tidying<'b>,
     /// Those that have messages here: what of them is gone, if there is such a topic, and what is not.
     seen: BTreeMap<u64, Option<(Offset, Span)>>,
     /// The first and the last of them.
@@ -83,20 +92,23 @@ impl Holding {
         let number = place.number;
         let is_unreadable = files.read_noting(number, &mut bytes)?;
         let (seen, commits, count, is_whole) = (BTreeMap::new(), None, 0, true);
-        let mut reading = Reading { topics, seen, commits, count, is_whole, place };
+        let tidying = Tidying::default();
+        let mut reading = Reading { topics, tidying, seen, commits, count, is_whole, place };
         let scan = Scan::new(files.directory(), number, &bytes, CommitNumber(0));
         let merged = scan.merged();
         let mut out = Vec::new();
-        for item in scan {
+        let mut items = scan.peekable();
+        while let Some(item) = items.next() {
+            let is_last = !matches!(items.peek(), Some(Item::Frame(_)));
             match item {
                 Item::Frame(frame) => match &mut merging {
                     Some(merging) => {
-                        let added = merging.add(frame.number, |out| reading.frame(&frame, out));
+                        let added = merging.add(frame.number, |out| reading.frame(&frame, is_last, out));
                         reading.is_whole &= added.is_ok();
                     }
                     None => {
                         out.clear();
-                        reading.frame(&frame, &mut out);
+                        reading.frame(&frame, is_last, &mut out);
                     }
                 },
                 Item::Damage { .. } | Item::Torn { .. } => reading.is_whole = false,
@@ -117,8 +129,8 @@ impl Holding {
                 .seen
                 .into_values()
                 .flatten()
-                .map(|(_, span)| span)
-                .filter(|it| it.bytes > 0)
+                .map(|(_, span)| span.weighed(place.now))
+                .filter(|it| it.bytes + it.expired_bytes > 0)
                 .collect(),
         };
         holding.forget_beyond(spans_max);
@@ -135,6 +147,8 @@ impl Holding {
             if is_same {
                 (span.first, span.last) = (span.first.min(later.first), span.last.max(later.last));
                 span.bytes += later.bytes;
+                span.expired_bytes += later.expired_bytes;
+                span.kept_bytes += later.kept_bytes;
             }
             is_same
         });
@@ -146,8 +160,9 @@ impl Holding {
     /// Remembers only so many topics, those of which it holds the most.
     fn forget_beyond(&mut self, spans_max: usize) {
         if self.spans.len() > spans_max {
-            self.spans.sort_by_key(|span| std::cmp::Reverse(span.bytes));
-            self.rest_bytes += self.spans.drain(spans_max..).map(|span| span.bytes).sum::<u64>();
+            let bytes = |span: &Span| span.bytes + span.expired_bytes;
+            self.spans.sort_by_key(|span| std::cmp::Reverse(bytes(span)));
+            self.rest_bytes += self.spans.drain(spans_max..).map(|span| bytes(&span)).sum::<u64>();
         }
         self.spans.shrink_to_fit();
     }
@@ -164,14 +179,14 @@ impl Holding {
 
     /// About how much of it is needed; what is not is forgotten. Where a part of a topic's messages is gone, they count as if
     /// they lay evenly between the first and the last. All that stands was told anew since a commit.
-    pub(super) fn live(&mut self, told_since: u64) -> u64 {
+    pub(super) fn live(&mut self, now: Millis, told_since: u64) -> u64 {
         let mut live = self.rest_bytes;
         self.spans.retain_mut(|span| {
             let Some(topic) = span.topic.upgrade() else { return false };
             let gone = topic.tail.stored_gone(told_since);
             if span.keeps_latest {
                 // A removal may be needed that nobody remembers: while that is open, not all goes.
-                let kept = topic.tail.kept_bytes(span.first, span.last).max(1);
+                let kept = topic.tail.kept_bytes(now, span.first, span.last).max(1);
                 live += if gone < span.last { kept.min(span.bytes) } else { 0 };
                 return gone < span.last;
             }
@@ -180,29 +195,30 @@ impl Holding {
                 let part = u128::from(span.bytes) * u128::from(left) / u128::from(all);
                 (span.first, span.bytes) = (gone.next(), u64::try_from(part).unwrap_or(span.bytes).max(1));
             }
-            live += if gone < span.last { span.bytes } else { 0 };
+            live += if gone < span.last { span.left(now, &topic) } else { 0 };
             gone < span.last
         });
         live
     }
 }
 
-impl Reading<'_> {
-    fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {
+impl<'b> Reading<'_, 'b> {
+    fn frame(&mut self, frame: &Frame<'b>, is_last: bool, out: &mut Vec<u8>) {
         let first = self.commits.map_or(frame.number, |(first, _)| first);
         self.commits = Some((first, frame.number));
         self.count += 1;
-        let Self { topics, seen, is_whole, place, .. } = self;
-        let kept = tidy(frame.body, out, |topic, record| {
+        let Self { topics, tidying, seen, is_whole, place, .. } = self;
+        let kept = tidying.tidy(frame.body, is_last, out, |topic, offset, record| {
             let known =
                 seen.entry(topic).or_insert_with(|| Span::none(topics.get(&topic)?, place.told_since));
-            known.as_ref().is_some_and(|(gone, span)| *gone < record.offset && span.needs(record, *place))
+            let known = known.as_ref().filter(|(gone, _)| *gone < offset);
+            known.map_or(Need::Not, |(_, span)| span.needs((offset, record), *place))
         });
         *is_whole &= kept.is_ok();
         let mut header = FRAME_HEADER_BYTES;
-        for Kept { topic, offset, bytes } in kept.into_iter().flatten() {
-            if let Some(Some((_, span))) = seen.get_mut(&topic) {
-                span.add(offset, (bytes + std::mem::take(&mut header)) as u64);
+        for kept in kept.into_iter().flatten() {
+            if let Some(Some((_, span))) = seen.get_mut(&kept.topic) {
+                span.add(&kept, (kept.bytes + std::mem::take(&mut header)) as u64);
             }
         }
     }
@@ -214,20 +230,51 @@ impl Span {
         let known = topic.upgrade()?;
         let (gone, keeps_latest) = (known.tail.stored_gone(told_since), known.tail.keeps_latest());
         let topic = Weak::clone(topic);
-        Some((gone, Self { topic, first: Offset(0), last: Offset(0), bytes: 0, keeps_latest }))
+        let (bytes, expired_bytes, kept_bytes) = (0, 0, 0);
+        let (first, last) = (Offset(u64::MAX), Offset(0));
+        Some((gone, Self { topic, first, last, bytes, expired_bytes, kept_bytes, keeps_latest }))
     }
 
-    /// Whether a message is needed that is not gone by its topic's bounds.
-    fn needs(&self, record: &Record<'_>, Place { is_oldest, told_since, .. }: Place) -> bool {
-        let needs = |topic: Arc<Topic>| topic.tail.needs(record.offset, record.ext, is_oldest, told_since);
-        !self.keeps_latest || self.topic.upgrade().is_some_and(needs)
+    /// What is needed of a message that is not gone by its topic's bounds, or of what has expired up to there.
+    fn needs(
+        &self,
+        message: (Offset, Option<&Record<'_>>),
+        Place { is_oldest, told_since, now, .. }: Place,
+    ) -> Need {
+        let topic = self.topic.upgrade();
+        topic.map_or(Need::Not, |topic| topic.tail.needs(now, message, is_oldest, told_since))
     }
 
-    fn add(&mut self, offset: Offset, bytes: u64) {
-        if self.bytes == 0 {
-            self.first = offset;
+    fn add(&mut self, kept: &Kept, bytes: u64) {
+        (self.first, self.last) = (self.first.min(kept.offset), self.last.max(kept.offset));
+        if kept.is_message {
+            self.bytes += bytes;
+            self.kept_bytes |= u64::from(kept.expires && !self.keeps_latest);
+        } else {
+            self.expired_bytes += bytes;
         }
-        self.last = offset;
-        self.bytes += bytes;
+    }
+
+    /// It was read: what its topic keeps of it now is what was found.
+    fn weighed(mut self, now: Millis) -> Self {
+        if self.kept_bytes > 0 {
+            let kept = |topic: Arc<Topic>| topic.tail.kept_bytes(now, self.first, self.last);
+            self.kept_bytes = self.topic.upgrade().map_or(0, kept).max(1);
+        }
+        self
+    }
+
+    /// About how much of it is needed, if not all is gone: of messages that expire as much as their topic still keeps, and that
+    /// some have expired.
+    fn left(&self, now: Millis, topic: &Topic) -> u64 {
+        let left = match self.kept_bytes {
+            0 => self.bytes,
+            before => {
+                let kept = topic.tail.kept_bytes(now, self.first, self.last).min(before);
+                let left = u128::from(self.bytes) * u128::from(kept) / u128::from(before);
+                u64::try_from(left).unwrap_or(self.bytes)
+            }
+        };
+        (left + self.expired_bytes).max(1)
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::OnceLock;
 
+use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::frames::scan::{Item, Scan};
 use tidewire_hub_core::frames::{
     CommitNumber, DirectoryId, SEGMENT_HEADER_BYTES, Seeds, SegmentHeader, SegmentNumber, begin, seal,
@@ -16,6 +17,7 @@ use tidewire_hub_core::log::rows::tidying::tidy;
 use tidewire_hub_core::mutant::{Mutant, active};
 use tidewire_hub_core::names::directory::TopicRule;
 use tidewire_hub_core::reading::fetch::Fetch;
+use tidewire_hub_core::tail::needed::Need;
 use tidewire_hub_core::topics::found::Found as State;
 
 use tidewire_protocol::number::Offset;
@@ -90,10 +92,10 @@ pub struct Found {
 }
 
 impl Found {
-    /// What the commits say of the log. Tells which could not be read, if one could not.
+    /// What the commits say of the log that a hub finds which starts then. Tells which could not be read, if one could not.
     #[must_use]
-    pub fn state(&self, rules: &[TopicRule]) -> (State, Option<CommitNumber>) {
-        let (mut state, mut misread) = (State::new(rules), None);
+    pub fn state(&self, rules: &[TopicRule], now: Millis) -> (State, Option<CommitNumber>) {
+        let (mut state, mut misread) = (State::new(rules).starting_at(now), None);
         for (number, body) in &self.commits {
             // Whoever takes what is cut as far as it goes finds nothing odd in where it ends.
             if state.see(number.0, body).is_err() && !active(Mutant::CommitTakenInPart) {
@@ -322,9 +324,11 @@ impl Disk {
             for item in Scan::new(self.directory, segment, &found.bytes, CommitNumber(0)) {
                 let mut body = Vec::new();
                 if let Item::Frame(frame) = item
-                    && let Ok(kept) = tidy(frame.body, &mut body, |_, _| true)
-                    && let (Some(first), Some(last)) = (kept.first(), kept.last())
+                    && let Ok(kept) = tidy(frame.body, &mut body, |_, _, _| Need::Whole)
+                    && let mut messages = kept.iter().filter(|kept| kept.is_message)
+                    && let Some(first) = messages.next()
                 {
+                    let last = messages.next_back().unwrap_or(first);
                     commits.push((first.offset.0, last.offset.0, body));
                 }
             }
@@ -376,6 +380,10 @@ fn note(
                 let name = names.get(&message.topic).cloned().unwrap_or_default();
                 let last = reach.entry(name).or_default();
                 *last = message.record.offset.0.max(*last);
+            }
+            Row::Expired(row) => {
+                let last = reach.entry(names.get(&row.topic).cloned().unwrap_or_default()).or_default();
+                *last = row.last.0.max(*last);
             }
             Row::State(_)
             | Row::KnownLoss(_)

@@ -7,6 +7,8 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::frames::SegmentNumber;
 use tidewire_hub_core::reading::reads::Fetching;
 use tidewire_hub_core::record::Record;
+use tidewire_hub_core::tail::needed::Need;
+use tidewire_protocol::number::Offset;
 
 use crate::world::World;
 use crate::world::event::Event;
@@ -107,9 +109,10 @@ impl World {
             }
         }
         let by_number = hub.topics.stored_topics(storing.log);
-        let needs = |topic: u64, record: &Record<'_>, is_oldest: bool| {
+        let now = Millis(self.now);
+        let needs = |topic: u64, message: (Offset, Option<&Record<'_>>), is_oldest: bool| {
             let topic = by_number.get(&topic).and_then(Weak::upgrade);
-            topic.is_some_and(|topic| topic.tail.needs(record.offset, record.ext, is_oldest, since))
+            topic.map_or(Need::Not, |topic| topic.tail.needs(now, message, is_oldest, since))
         };
         // Whoever is reading meanwhile has listed them as they were.
         let most = if storing.look.is_some() { 9 } else { 3 };

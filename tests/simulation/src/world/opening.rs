@@ -1,5 +1,6 @@
 //! A hub starts: with logs of its own, and with what its durable log held. A hub ends.
 
+use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::topics::found::Found as State;
 use tidewire_protocol::number::Epoch;
 
@@ -22,7 +23,7 @@ impl World {
         };
         let found = self.storing.as_mut().map(|storing| (storing.log, storing.disk.open()));
         let rules = &self.setup.hub.rules;
-        let found = found.map(|(log, found)| (log, found.state(rules), found));
+        let found = found.map(|(log, found)| (log, found.state(rules, Millis(self.now)), found));
         if let Some((log, (state, misread), found)) = &found {
             let fresh = Epoch(self.random.number() >> 1 | 1);
             epochs[usize::from(*log)] = state.epoch(&found.losses, fresh);

@@ -4,8 +4,10 @@ use tidewire_hub_core::frames::scan::{Item, Scan};
 use tidewire_hub_core::frames::{
     CommitNumber, FRAME_HEADER_BYTES, Seeds, SegmentHeader, SegmentNumber, begin, seal,
 };
-use tidewire_hub_core::log::rows::tidying::tidy;
+use tidewire_hub_core::log::rows::tidying::Tidying;
 use tidewire_hub_core::record::Record;
+use tidewire_hub_core::tail::needed::Need;
+use tidewire_protocol::number::Offset;
 
 use crate::random::Random;
 use crate::world::disk::{Disk, Segment, digest, note};
@@ -35,7 +37,7 @@ impl Disk {
         &mut self,
         since: u64,
         random: &mut Random,
-        is_needed: impl Fn(u64, &Record<'_>, bool) -> bool,
+        need: impl Fn(u64, (Offset, Option<&Record<'_>>), bool) -> Need,
     ) {
         let is_old = |(number, it): &(&SegmentNumber, &Segment)| {
             **number < self.newest && it.last.0 < since && it.last > CommitNumber(0)
@@ -50,7 +52,7 @@ impl Disk {
         let Some((&number, others)) = run.split_last() else { return };
         let is_oldest = |of: SegmentNumber| self.segments.keys().next() == Some(&of);
         let Some((bytes, written)) =
-            self.rewrite(run, |of, topic, record| is_needed(topic, record, is_oldest(of)))
+            self.rewrite(run, |of, topic, message| need(topic, message, is_oldest(of)))
         else {
             return;
         };
@@ -73,14 +75,18 @@ impl Disk {
     fn rewrite(
         &self,
         run: &[SegmentNumber],
-        is_needed: impl Fn(SegmentNumber, u64, &Record<'_>) -> bool,
+        need: impl Fn(SegmentNumber, u64, (Offset, Option<&Record<'_>>)) -> Need,
     ) -> Option<(Vec<u8>, Digests)> {
         let number = *run.last()?;
         let header = SegmentHeader { directory: self.directory, segment: number, merged: None };
         let (mut bytes, mut written) = (header.bytes().to_vec(), Vec::new());
         let mut last: Option<CommitNumber> = None;
         for of in run {
-            for item in Scan::new(self.directory, *of, &self.segments.get(of)?.bytes, CommitNumber(0)) {
+            let mut tidying = Tidying::default();
+            let scan = Scan::new(self.directory, *of, &self.segments.get(of)?.bytes, CommitNumber(0));
+            let mut items = scan.peekable();
+            while let Some(item) = items.next() {
+                let is_last = !matches!(items.peek(), Some(Item::Frame(_)));
                 let frame = match item {
                     Item::Frame(frame) => frame,
                     Item::Damage { .. } | Item::Torn { .. } => return None,
@@ -90,7 +96,8 @@ impl Disk {
                     return None;
                 }
                 let at = begin(&mut bytes);
-                tidy(frame.body, &mut bytes, |topic, record| is_needed(*of, topic, record)).ok()?;
+                let need = |topic, offset, record: Option<&Record<'_>>| need(*of, topic, (offset, record));
+                tidying.tidy(frame.body, is_last, &mut bytes, need).ok()?;
                 written.push((frame.number, digest(&bytes[at + FRAME_HEADER_BYTES..])));
                 seal(&mut bytes[at..], frame.number, Seeds::new(self.directory, number)).ok()?;
             }
