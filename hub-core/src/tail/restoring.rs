@@ -70,6 +70,9 @@ impl Outlived {
             self.bounds.gone = gone.min(self.bounds.last);
             let passed = self.runs.iter().take_while(|run| run.last() <= gone).count();
             self.runs.drain(..passed);
+            if let Some(whole) = &mut self.whole {
+                whole.forget_upto(self.bounds.gone);
+            }
         }
     }
 
@@ -138,6 +141,15 @@ impl Whole {
         }
         self.records.insert(record.offset, (*record).into());
     }
+
+    /// All up to there is gone.
+    fn forget_upto(&mut self, gone: Offset) {
+        while let Some(first) = self.records.first_entry().filter(|first| *first.key() <= gone) {
+            let record = first.remove();
+            let attributes = Attributes::take(record.record().ext).unwrap_or_default();
+            self.keys.remove(&*attributes.key);
+        }
+    }
 }
 
 impl Tail {
@@ -163,8 +175,10 @@ impl Tail {
         let mut away = Away::default();
         runs.into_iter().for_each(|run| away.push(Arc::new(run.end(account))));
         state.away = (!away.is_empty()).then(|| Box::new(away));
-        if let Some(Whole { records, .. }) = whole {
-            self.fill(now, &mut state, &records, account);
+        if let Some(Whole { records, keys }) = whole {
+            // The tail makes its own.
+            drop(keys);
+            self.fill(now, &mut state, records, account);
         } else if is_behind_expired {
             let upto = state.before_first().unwrap_or(state.last);
             state.is_emptied(upto, now);
@@ -173,33 +187,36 @@ impl Tail {
         self.becomes_heavy(&mut state)
     }
 
-    /// Takes the latest of each key, one after another, as if they came now.
+    /// Takes the latest of each key, one after another, as if they came now; what was gathered of them is let go of meanwhile.
     fn fill(
         &self,
         now: Millis,
         state: &mut State,
-        records: &BTreeMap<Offset, OwnRecord>,
+        mut records: BTreeMap<Offset, OwnRecord>,
         account: &Arc<Account>,
     ) {
         state.link = state.cached_from;
-        for (offset, record) in records.range(state.cached_from.next()..) {
+        while let Some((offset, record)) = records.pop_first() {
+            if offset <= state.cached_from {
+                continue;
+            }
             let record = record.record();
             if record.published_at < self.oldest(now) && state.open.is_none() && state.sealed.is_empty() {
-                state.cached_from = *offset;
+                state.cached_from = offset;
                 continue;
             }
             if state.open_bytes() + record.len() > self.terms.keep.block_bytes {
                 self.seal(state);
             }
             let (head, payload) = (record.head(), record.payload);
-            let entry = Entry { offset: *offset, head, stale_at: NEVER, topic: None, payload };
+            let entry = Entry { offset, head, stale_at: NEVER, topic: None, payload };
             self.take_latest(state, &entry, account);
             let prev = state.link;
             state
                 .open
                 .get_or_insert_with(|| Box::new(Open::new(account, self.kind())))
                 .append(prev, &entry, account);
-            state.link = *offset;
+            state.link = offset;
         }
     }
 }
