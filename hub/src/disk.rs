@@ -39,6 +39,8 @@ mod survey;
 
 pub mod merging;
 
+mod refusal;
+
 pub mod files;
 
 pub mod report;

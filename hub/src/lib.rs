@@ -32,6 +32,8 @@ pub mod disk;
 
 pub mod small_file;
 
+pub mod plain_file;
+
 pub mod fetch;
 
 pub mod assets;

@@ -1,15 +1,17 @@
 //! Files that hold something small, such as a key: written whole or not at all, and one that goes on and on is not read to its end.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
+
+use crate::plain_file;
 
 /// What a file holds, if that is so many bytes at most.
 ///
 /// # Errors
 /// What the system says, or that it is too much.
 pub fn content(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    read(File::open(path)?, bytes_max)
+    read(&File::open(path)?, bytes_max)
 }
 
 /// The same of what the hub keeps itself: of a pipe in its place nothing might ever come.
@@ -17,26 +19,12 @@ pub fn content(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// What the system says, or that it is too much, or no file.
 pub fn kept(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
-    }
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is a pipe, a directory or the like, and no file"));
-    }
-    read(file, bytes_max)
+    read(&plain_file::open(path, OpenOptions::new().read(true))?, bytes_max)
 }
 
-fn read(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
+fn read(file: &File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    file.take(bytes_max + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > bytes_max {
-        return Err(io::Error::other(format!("it has more than {bytes_max} bytes")));
-    }
+    plain_file::read(file, &mut content, bytes_max)?;
     Ok(content)
 }
 

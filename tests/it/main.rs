@@ -31,6 +31,7 @@ mod http_callers;
 mod live_map;
 mod log_command;
 mod log_copies;
+mod log_obstacles;
 mod logs;
 mod native_client;
 mod operator;

@@ -18,6 +18,8 @@ pub mod tellings;
 
 pub mod tidying;
 
+pub mod legible;
+
 pub mod reading;
 
 pub mod writing;

@@ -23,6 +23,8 @@ mod import;
 
 mod carried;
 
+mod obstacles;
+
 mod counted;
 
 /// The commands.
@@ -66,20 +68,26 @@ impl Log {
 impl Directory {
     /// Looks at it. Where there is no log to look at the argument is wrong.
     fn look(&self) -> Result<Looking, Failure> {
-        Looking::at(&self.data_dir).map_err(|error| Failure::Input(error.to_string()))
+        Looking::at(&self.data_dir).map_err(refused)
     }
 
     /// All that it holds at one moment, while a hub may have it.
     fn snapshot(&self) -> Result<Snapshot, Failure> {
-        Snapshot::take(&self.data_dir).map_err(|error| Failure::Input(error.to_string()))
+        Snapshot::take(&self.data_dir).map_err(refused)
     }
 }
 
-/// The exit code where all that is there was taken out, and something was missing before.
+/// What is wrong with a directory is the user's to change; what the system said of it is told, too.
+fn refused(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::Input(format!("{:#}", error.into()))
+}
+
+/// The exit code where all that is there was taken out, and something was missing before, or a hub could not start with it.
 const LACKS: u8 = 3;
 /// The exit codes of those that only print.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; what is missing is told on standard error
   1  anything not named here
-  2  wrong arguments, no directory of a log, or none that may be read";
+  2  wrong arguments, no directory of a log, or none that may be read
+  3  done, but no hub of this version could start with it, as the last lines on standard error say";

@@ -14,9 +14,10 @@ use tidewire_hub_core::frames::scan::Frame;
 use crate::disk::drive::{self, Drive};
 use crate::disk::files::Files;
 use crate::disk::head::{End, Head, HeadFile};
-use crate::disk::opening::{HEAD, META, OpenError, REVOKED, SEGMENTS};
+use crate::disk::meta;
+use crate::disk::opening::{HEAD, META, OpenError, REVOKED, REVOKED_BYTES_MAX, SEGMENTS};
 use crate::disk::report::Report;
-use crate::disk::snapshot::Snapshot;
+use crate::disk::snapshot::{self, Snapshot};
 use crate::disk::survey::Survey;
 
 /// A copy that is being made. What of it is there when it is dropped before it is whole is removed.
@@ -141,24 +142,15 @@ impl<'s> Backup<'s> {
     /// See [`BackupError`].
     pub fn copy(&mut self, visit: impl FnMut(SegmentNumber, Frame<'_>)) -> Result<Report, BackupError> {
         let Self { of, files, written, .. } = self;
-        let mut failed = None;
+        let unreadable = |path: &Path, error| BackupError::Source(snapshot::unreadable(path, error));
         let read = |number, bytes: &mut Vec<u8>| {
-            of.read(number, bytes)?;
+            of.read(number, bytes).map_err(|error| unreadable(&of.path(number), error))?;
             written.push((number, crc32c::crc32c(bytes)));
             let path = files.path(number);
-            // The error of what is read is told apart from that of what is written.
-            write(&files.drive, &path, bytes).map_err(|error| {
-                failed = Some(refusal(&path, error));
-                io::Error::other("the copy cannot be written")
-            })
+            write(&files.drive, &path, bytes).map_err(|error| refusal(&path, error))
         };
-        let unreadable = |error| OpenError::Io { path: of.directory.clone(), source: error };
-        let present = of.present().map_err(unreadable)?;
-        let survey = Survey::take(of.id, present, of.head.as_ref(), read, visit);
-        if let Some(failed) = failed {
-            return Err(failed);
-        }
-        let Survey { report, last, .. } = survey.map_err(unreadable)?;
+        let present = of.present().map_err(|error| unreadable(&of.directory, error))?;
+        let Survey { report, last, .. } = Survey::take(of.id, present, of.head.as_ref(), read, visit)?;
         let inside = files.path(SegmentNumber(1));
         files.drive.sync_folder_of(&inside).map_err(|error| refusal(files.folder(), error))?;
         self.head = Head { end: End::Copied, ..of.head.unwrap_or_default() };
@@ -184,16 +176,15 @@ impl<'s> Backup<'s> {
         let Self { files, written, head, .. } = self;
         let mut read = written.iter();
         let mut differs = None;
-        let reading = |number, bytes: &mut Vec<u8>| {
-            files.read(number, bytes)?;
+        let reading = |number, bytes: &mut Vec<u8>| -> Result<(), BackupError> {
+            files.read(number, bytes).map_err(|error| refusal(&files.path(number), error))?;
             if read.next() != Some(&(number, crc32c::crc32c(bytes))) {
                 differs.get_or_insert(files.path(number));
             }
             Ok(())
         };
         let present = files.present().map_err(|error| refusal(files.folder(), error))?;
-        let survey = Survey::take(files.directory, present, Some(head), reading, visit);
-        let report = survey.map_err(|error| refusal(files.folder(), error))?.report;
+        let report = Survey::take(files.directory, present, Some(head), reading, visit)?.report;
         match differs.or_else(|| read.next().map(|(number, _)| files.path(*number))) {
             Some(path) => Err(BackupError::Differs(path)),
             None => Ok(report),
@@ -206,11 +197,12 @@ impl<'s> Backup<'s> {
     /// See [`BackupError`].
     pub fn end(mut self) -> Result<(), BackupError> {
         self.copy_revoked()?;
-        let (mut meta, path) = (Vec::new(), self.of.directory.join(META));
+        let (mut content, path) = (Vec::new(), self.of.directory.join(META));
         let drive = &self.files.drive;
-        Drive::default().read(&path, &mut meta).map_err(|source| OpenError::Io { path, source })?;
+        let read = Drive::default().read(&path, &mut content, meta::BYTES_MAX);
+        read.map_err(|error| snapshot::unreadable(&path, error))?;
         let path = self.to.join(META);
-        drive.put(&path, &meta).map_err(|error| refusal(&path, error))?;
+        drive.put(&path, &content).map_err(|error| refusal(&path, error))?;
         self.is_whole = true;
         Ok(())
     }
@@ -222,10 +214,10 @@ impl<'s> Backup<'s> {
         if fs::symlink_metadata(&from).is_ok_and(|found| !found.is_file()) {
             return Err(BackupError::NoFile(from));
         }
-        match Drive::default().read_itself(&from, &mut bytes) {
-            Ok(()) => self.files.drive.put(&to, &bytes).map_err(|error| refusal(&to, error)),
+        match Drive::default().read_itself(&from, &mut bytes, REVOKED_BYTES_MAX) {
+            Ok(_) => self.files.drive.put(&to, &bytes).map_err(|error| refusal(&to, error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(OpenError::Io { path: from, source }.into()),
+            Err(error) => Err(snapshot::unreadable(&from, error).into()),
         }
     }
 }

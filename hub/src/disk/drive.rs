@@ -1,8 +1,10 @@
 //! Files and folders as the store uses them: the one place where the system is asked, and where a test makes it fail.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Seek as _};
 use std::path::Path;
+
+use crate::plain_file;
 
 /// The system's files; in tests also what is to fail of them.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +45,7 @@ impl Drive {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path)?;
+        let file = plain_file::open(path, &mut options)?;
         Ok(DriveFile {
             file,
             drive: self.clone(),
@@ -54,7 +56,7 @@ impl Drive {
 
     /// A file that is there, only to be read. It stays what it is, whatever becomes of its name.
     pub(crate) fn look_into(&self, path: &Path) -> io::Result<DriveFile> {
-        let file = File::open(path)?;
+        let file = to_read(path)?;
         Ok(DriveFile {
             file,
             drive: self.clone(),
@@ -63,44 +65,32 @@ impl Drive {
         })
     }
 
-    /// All that a file holds, in a buffer that is used again: where it cannot be read there are zeros.
-    pub(crate) fn read(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
-        self.read_noting(path, bytes).map(drop)
-    }
-
-    /// The same; tells whether there are such places.
-    pub(crate) fn read_noting(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    /// All that a file holds, if that is so much at most, in a buffer that is used again: where it cannot be read there are
+    /// zeros. Whether there are such places.
+    pub(crate) fn read(&self, path: &Path, bytes: &mut Vec<u8>, bytes_max: u64) -> io::Result<bool> {
         self.ask(Operation::Read, path)?;
-        let file = File::open(path)?;
-        let any = read_all(&file, bytes)?;
+        let file = to_read(path)?;
+        let any = read_all(&file, bytes, bytes_max)?;
         #[cfg(test)]
         let any = any | read_around(bytes, |block, at| self.read_from(&file, path, block, at))?;
         Ok(any)
     }
 
-    /// The same, of what has this name itself: no link is followed, and no pipe waited for.
-    pub(crate) fn read_itself(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
+    /// The same, of what has this name itself: no link is followed.
+    pub(crate) fn read_itself(&self, path: &Path, bytes: &mut Vec<u8>, bytes_max: u64) -> io::Result<bool> {
         self.ask(Operation::Read, path)?;
-        let mut options = OpenOptions::new();
-        options.read(true);
-        #[cfg(unix)]
-        {
-            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-            let flags = i32::try_from(flags.bits()).unwrap_or_default();
-            std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
-        }
-        read_all(&options.open(path)?, bytes).map(drop)
+        read_all(&plain_file::open_itself(path)?, bytes, bytes_max)
     }
 
     /// Fills a buffer with what a file holds from this place on.
     pub(crate) fn read_at(&self, path: &Path, bytes: &mut [u8], at: u64) -> io::Result<()> {
         self.ask(Operation::Read, path)?;
-        self.read_from(&File::open(path)?, path, bytes, at)
+        self.read_from(&to_read(path)?, path, bytes, at)
     }
 
     /// The same on a bad disk: where it cannot be read there are zeros. Whether there are such places.
     pub(crate) fn read_around(&self, path: &Path, bytes: &mut [u8], at: u64) -> io::Result<bool> {
-        let file = File::open(path)?;
+        let file = to_read(path)?;
         read_around(bytes, |block, offset| self.read_from(&file, path, block, at + offset))
     }
 
@@ -171,17 +161,20 @@ impl Drive {
     }
 }
 
-fn read_all(mut file: &File, bytes: &mut Vec<u8>) -> io::Result<bool> {
-    bytes.clear();
+fn to_read(path: &Path) -> io::Result<File> {
+    plain_file::open(path, OpenOptions::new().read(true))
+}
+
+fn read_all(mut file: &File, bytes: &mut Vec<u8>, bytes_max: u64) -> io::Result<bool> {
     file.rewind()?;
-    match file.read_to_end(bytes) {
+    match plain_file::read(file, bytes, bytes_max) {
         Err(error) if is_bad_block(&error) => {
             let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
             bytes.clear();
             bytes.resize(length, 0);
             read_around(bytes, |block, at| read_exact_at(file, block, at))
         }
-        read => read.map(|_| false),
+        read => read.map(|()| false),
     }
 }
 
@@ -217,10 +210,10 @@ impl DriveFile {
         Ok(self.file.metadata()?.len())
     }
 
-    /// All that it holds, in a buffer that is used again.
-    pub(crate) fn read(&self, bytes: &mut Vec<u8>) -> io::Result<()> {
+    /// All that it holds, if that is so much at most, in a buffer that is used again.
+    pub(crate) fn read(&self, bytes: &mut Vec<u8>, bytes_max: u64) -> io::Result<()> {
         self.ask(Operation::Read)?;
-        read_all(&self.file, bytes).map(drop)
+        read_all(&self.file, bytes, bytes_max).map(drop)
     }
 
     /// Fills a buffer with what it holds from this place on.
@@ -364,7 +357,7 @@ fn write_all_at(mut file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
 #[cfg(not(unix))]
 fn read_exact_at(mut file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
     io::Seek::seek(&mut file, io::SeekFrom::Start(at))?;
-    file.read_exact(bytes)
+    io::Read::read_exact(&mut file, bytes)
 }
 
 /// What is left under such a name was never whole.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidewire_hub_core::frames::{DirectoryId, Merged, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentNumber};
 
 use crate::disk::drive::{self, Drive, DriveFile};
+use crate::plain_file::Unfit;
 
 /// The segments of a directory.
 #[derive(Debug, Clone)]
@@ -69,7 +70,7 @@ impl Files {
     /// # Errors
     /// What the system says.
     pub fn read(&self, segment: SegmentNumber, bytes: &mut Vec<u8>) -> io::Result<()> {
-        self.drive.read(&self.path(segment), bytes)
+        self.read_noting(segment, bytes).map(drop)
     }
 
     /// All that a segment holds, in a buffer that is used again, and whether some of it cannot be read now.
@@ -77,7 +78,7 @@ impl Files {
     /// # Errors
     /// What the system says.
     pub fn read_noting(&self, segment: SegmentNumber, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        self.drive.read_noting(&self.path(segment), bytes)
+        self.drive.read(&self.path(segment), bytes, SEGMENT_BYTES_MAX)
     }
 
     /// Fills a buffer with what a segment holds from this place on. Who reads a part of a frame checks it by what stands in it.
@@ -151,7 +152,13 @@ impl Files {
             if segment.bytes < header.len() as u64 {
                 continue;
             }
-            self.read_at(segment.number, 0, &mut header)?;
+            match self.read_at(segment.number, 0, &mut header) {
+                // It was removed meanwhile, or is none: whoever reads it says so.
+                Err(error) if error.kind() == io::ErrorKind::NotFound || Unfit::of(&error).is_some() => {
+                    continue;
+                }
+                read => read?,
+            }
             if SegmentHeader::directory_of(&header).is_some_and(|directory| directory != self.directory) {
                 return Ok(true);
             }
@@ -195,7 +202,7 @@ impl Files {
     }
 
     pub(crate) fn path(&self, segment: SegmentNumber) -> PathBuf {
-        self.folder.join(format!("{segment:020}{ENDING}"))
+        path_of(&self.folder, segment)
     }
 
     /// Where a segment is made ahead, apart from where the store makes one that it needs at once.
@@ -234,6 +241,11 @@ impl Files {
     }
 }
 
+/// Where a segment is in a folder.
+pub(crate) fn path_of(folder: &Path, segment: SegmentNumber) -> PathBuf {
+    folder.join(format!("{segment:020}{ENDING}"))
+}
+
 fn number_of(name: &str) -> Option<SegmentNumber> {
     let digits = name.strip_suffix(ENDING).filter(|digits| digits.len() == 20)?;
     let number = digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())??;
@@ -241,3 +253,5 @@ fn number_of(name: &str) -> Option<SegmentNumber> {
 }
 
 const ENDING: &str = ".seg";
+/// None is as long: 64 MiB, or what one commit takes, which is little more at most.
+pub(crate) const SEGMENT_BYTES_MAX: u64 = 256 << 20;

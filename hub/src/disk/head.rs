@@ -56,7 +56,7 @@ pub(crate) struct HeadFile {
 /// The newer of the slots that are whole, if one is.
 pub(crate) fn read(drive: &Drive, path: &Path, directory: DirectoryId) -> io::Result<Option<Head>> {
     let mut bytes = Vec::new();
-    match drive.read(path, &mut bytes) {
+    match drive.read(path, &mut bytes, READ_BYTES_MAX).map(drop) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         read => read?,
     }
@@ -142,3 +142,5 @@ const SLOT_BYTES: usize = 64;
 /// A disk writes blocks of this size or smaller, and a torn one takes no other with it.
 const SLOT_STEP: usize = 4_096;
 const FILE_BYTES: u64 = (SLOT_STEP + SLOT_BYTES) as u64;
+/// Nobody has written one as long.
+const READ_BYTES_MAX: u64 = 16 * FILE_BYTES;

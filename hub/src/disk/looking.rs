@@ -1,6 +1,6 @@
 //! Looks at a directory that no hub has, and changes nothing in it.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
@@ -11,9 +11,11 @@ use crate::disk::drive::Drive;
 use crate::disk::files::Files;
 use crate::disk::head::{self, Head};
 use crate::disk::meta::{self, Meta};
-use crate::disk::opening::{HEAD, LOCK, META, OpenError, SEGMENTS, refusal};
+use crate::disk::opening::{HEAD, LOCK, META, OpenError, SEGMENTS};
+use crate::disk::refusal::refusal;
 use crate::disk::report::Report;
 use crate::disk::survey::Survey;
+use crate::plain_file;
 
 /// A directory that is only read. No hub can start over it meanwhile.
 #[derive(Debug)]
@@ -40,7 +42,11 @@ impl Looking {
         let locks = [share_lock(directory, LOCK)?, share_lock(directory, META)?];
         let head_path = directory.join(HEAD);
         let head = head::read(&drive, &head_path, id).map_err(|error| refusal(&head_path, error))?;
-        Ok(Self { files: Files::new(drive, id, directory.join(SEGMENTS)), head, _locks: locks })
+        let files = Files::new(drive, id, directory.join(SEGMENTS));
+        if files.has_strangers().map_err(|error| refusal(files.folder(), error))? {
+            return Err(OpenError::OthersMeta(path));
+        }
+        Ok(Self { files, head, _locks: locks })
     }
 
     /// Reads all segments from the first commit to the last, shows each commit that is whole, and says what is missing.
@@ -48,15 +54,14 @@ impl Looking {
     /// # Errors
     /// A file cannot be read.
     pub fn scan(&self, visit: impl FnMut(SegmentNumber, Frame<'_>)) -> Result<Report, OpenError> {
-        let survey = Survey::of(&self.files, self.head.as_ref(), visit);
-        Ok(survey.map_err(|error| refusal(self.files.folder(), error))?.report)
+        Ok(Survey::of(&self.files, self.head.as_ref(), visit)?.report)
     }
 }
 
 /// Keeps hubs away, beside others that only look. A copy may have no lock, and nobody has that.
 fn share_lock(directory: &Path, file: &str) -> Result<Option<File>, OpenError> {
     let path = directory.join(file);
-    let lock = match File::open(&path) {
+    let lock = match plain_file::open(&path, OpenOptions::new().read(true)) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refusal(&path, error)),

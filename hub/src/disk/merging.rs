@@ -109,10 +109,10 @@ impl Files {
 
 impl Present {
     /// Of these segments, the oldest first.
-    pub(crate) fn of(
+    pub(crate) fn of<E>(
         segments: impl DoubleEndedIterator<Item = SegmentNumber>,
-        mut merged: impl FnMut(SegmentNumber) -> io::Result<Option<Merged>>,
-    ) -> io::Result<Self> {
+        mut merged: impl FnMut(SegmentNumber) -> Result<Option<Merged>, E>,
+    ) -> Result<Self, E> {
         let mut present = Self::default();
         let mut from = SegmentNumber(u64::MAX);
         for number in segments.rev() {

@@ -26,8 +26,8 @@ pub(crate) enum Meta {
 /// What a directory's `META` says.
 pub(crate) fn read(drive: &Drive, path: &Path) -> io::Result<Meta> {
     let mut bytes = Vec::new();
-    match drive.read(path, &mut bytes) {
-        Ok(()) => Ok(parse(&bytes)),
+    match drive.read(path, &mut bytes, BYTES_MAX) {
+        Ok(_) => Ok(parse(&bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Meta::Absent),
         Err(error) => Err(error),
     }
@@ -65,3 +65,5 @@ fn parse(bytes: &[u8]) -> Meta {
 }
 
 const MAGIC: &[u8; 8] = b"tidewlog";
+/// None is as long, in whatever format.
+pub(crate) const BYTES_MAX: u64 = 4_096;

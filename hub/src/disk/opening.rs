@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidewire_hub_core::frames::scan::Frame;
-use tidewire_hub_core::frames::{DirectoryId, FORMAT, SegmentNumber};
+use tidewire_hub_core::frames::{DirectoryId, SegmentNumber};
 
 use crate::disk::drive::{self, Drive, DriveFile};
 use crate::disk::files::Files;
 use crate::disk::head::{self, End, Head, HeadFile};
 use crate::disk::meta::{self, Meta};
+pub use crate::disk::refusal::OpenError;
+use crate::disk::refusal::refusal;
 use crate::disk::report::Report;
 use crate::disk::segment::Segment;
 pub use crate::disk::segment::Sizes;
@@ -31,71 +33,6 @@ pub struct Opening {
     /// What the start's number is where `HEAD` is lost.
     boot_without_head: u64,
     locks: [DriveFile; 2],
-}
-
-/// Why a directory is not opened or started, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it.
-    #[error("{} is in use by another hub: stop that one, or name another directory", .0.display())]
-    InUse(PathBuf),
-    /// A later release wrote it.
-    #[error(
-        "{} was written by a later release (format {format}; this one knows up to {FORMAT}): start that release, \
-         or name another directory", .directory.display()
-    )]
-    Newer {
-        /// Which.
-        directory: PathBuf,
-        /// How its files are written.
-        format: u32,
-    },
-    /// It holds something, and no `META`.
-    #[error(
-        "{} holds other files and no META, so it is not the directory of a log: name an empty directory, or put its META \
-         back from a backup", .0.display()
-    )]
-    NotOurs(PathBuf),
-    /// Somebody wants to look at it, and it has no `META`.
-    #[error("{} is not the directory of a log: it has no META", .0.display())]
-    NoLog(PathBuf),
-    /// Its `META` is none.
-    #[error(
-        "{} is damaged, and without it no commit can be read: put it back from a backup, or move its directory away to begin \
-         with an empty log", .0.display()
-    )]
-    DamagedMeta(PathBuf),
-    /// Its `META` is that of another directory.
-    #[error(
-        "{} is that of another directory, and with it nothing of what is here can be read: put back the one that was here, \
-         and all files of one backup together", .0.display()
-    )]
-    OthersMeta(PathBuf),
-    /// This user may not.
-    #[error(
-        "{} may not be read and written by this user: change its owner or mode, or name another directory", .0.display()
-    )]
-    NoPermission(PathBuf),
-    /// This user may not even read it.
-    #[error("{} may not be read by this user: run this as the hub's user, or as root", .0.display())]
-    NotReadable(PathBuf),
-    /// Its segments change faster than they are opened.
-    #[error("{} changes faster than its files are opened: try again", .0.display())]
-    Restless(PathBuf),
-    /// Nobody may.
-    #[error("{} is mounted read-only: mount it for writing, or name another directory", .0.display())]
-    ReadOnly(PathBuf),
-    /// There is no room for a first segment, or where none can be written over for a copy of the last.
-    #[error("the disk of {} is full: make room for some 100 MB, and start again", .0.display())]
-    Full(PathBuf),
-    /// The system says something else.
-    #[error("{} cannot be opened; what the system logged may say more", .path.display())]
-    Io {
-        /// What it was asked for.
-        path: PathBuf,
-        /// What it said.
-        source: io::Error,
-    },
 }
 
 impl Opening {
@@ -160,8 +97,7 @@ impl Opening {
     /// # Errors
     /// A file cannot be read.
     pub fn scan(&mut self, visit: impl FnMut(SegmentNumber, Frame<'_>)) -> Result<Report, OpenError> {
-        let survey = Survey::of(&self.files, self.head.as_ref(), visit)
-            .map_err(|error| refusal(self.files.folder(), error))?;
+        let survey = Survey::of(&self.files, self.head.as_ref(), visit)?;
         let report = survey.report.clone();
         self.survey = Some(survey);
         Ok(report)
@@ -314,22 +250,14 @@ fn boot_without_head() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs())
 }
 
-pub(crate) fn refusal(path: &Path, source: io::Error) -> OpenError {
-    let path = path.to_owned();
-    match source.kind() {
-        io::ErrorKind::PermissionDenied => OpenError::NoPermission(path),
-        io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(path),
-        _ if drive::is_full(&source) => OpenError::Full(path),
-        _ => OpenError::Io { path, source },
-    }
-}
-
 pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const META: &str = "META";
 pub(crate) const HEAD: &str = "HEAD";
 pub(crate) const SEGMENTS: &str = "segments";
 /// Which tokens were revoked.
 pub(crate) const REVOKED: &str = "REVOKED";
+/// More than all names take that are kept at once.
+pub(crate) const REVOKED_BYTES_MAX: u64 = 64 << 20;
 
 /// A log in a folder of its own, as the tests of all files use it.
 #[cfg(test)]

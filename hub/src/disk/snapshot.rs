@@ -14,11 +14,12 @@ use tidewire_hub_core::frames::{
 };
 
 use crate::disk::drive::{self, Drive, DriveFile};
-use crate::disk::files::{Files, SegmentFile};
+use crate::disk::files::{self, Files, SEGMENT_BYTES_MAX, SegmentFile};
 use crate::disk::head::{self, Head};
 use crate::disk::merging::Present;
 use crate::disk::meta::{self, Meta};
-use crate::disk::opening::{HEAD, META, OpenError, SEGMENTS, refusal};
+use crate::disk::opening::{HEAD, META, OpenError, SEGMENTS};
+use crate::disk::refusal::refusal;
 use crate::disk::report::Report;
 use crate::disk::survey::Survey;
 
@@ -77,10 +78,13 @@ impl Snapshot {
             Meta::Newer(format) => return Err(OpenError::Newer { directory: directory.to_owned(), format }),
         };
         let files = Files::new(drive.clone(), id, directory.join(SEGMENTS));
+        if files.has_strangers().map_err(|error| unreadable(files.folder(), error))? {
+            return Err(OpenError::OthersMeta(path));
+        }
         for _ in 0..TRIES {
             if let Some(mut snapshot) = Self::try_take(&files, directory)? {
                 let end = snapshot.look_behind().and_then(|found| snapshot.end_of(found.as_ref()));
-                snapshot.end = end.map_err(|error| unreadable(files.folder(), error))?;
+                snapshot.end = end?;
                 return Ok(snapshot);
             }
         }
@@ -121,7 +125,7 @@ impl Snapshot {
     }
 
     /// What stands behind the last commit that `HEAD` names; `None` where nobody knows which that is.
-    fn look_behind(&self) -> io::Result<Option<Behind>> {
+    fn look_behind(&self) -> Result<Option<Behind>, OpenError> {
         let Some(head) = &self.head else { return Ok(None) };
         let from = Place { segment: head.segment, at: usize::try_from(head.position).unwrap_or(usize::MAX) };
         if self.segments.iter().all(|held| held.number != from.segment || held.merged.is_some()) {
@@ -132,7 +136,7 @@ impl Snapshot {
 
     /// Where the last whole commit ends, if more is being written behind it: as far as commits follow on each other. `None` where
     /// all that is there is to be read, as it stands.
-    fn end_of(&self, found: Option<&Behind>) -> io::Result<Option<Place>> {
+    fn end_of(&self, found: Option<&Behind>) -> Result<Option<Place>, OpenError> {
         let Some(found) = found else { return Ok(None) };
         if !found.goes_on {
             return Ok(Some(found.end));
@@ -144,11 +148,12 @@ impl Snapshot {
     }
 
     /// Looks at what stands behind the last commit, which ends there.
-    fn behind(&self, mut end: Place, last: CommitNumber) -> io::Result<Behind> {
+    fn behind(&self, mut end: Place, last: CommitNumber) -> Result<Behind, OpenError> {
         let (mut next, mut goes_on, from) = (last.next(), false, end);
         let mut bytes = Vec::new();
         for held in self.segments.iter().filter(|held| held.number >= from.segment) {
-            held.file.read(&mut bytes)?;
+            let read = held.file.read(&mut bytes, SEGMENT_BYTES_MAX);
+            read.map_err(|error| unreadable(&self.path(held.number), error))?;
             let is_before = |at: usize| held.number == from.segment && at < from.at;
             for item in Scan::new(self.id, held.number, &bytes, CommitNumber(0)) {
                 match item {
@@ -180,9 +185,10 @@ impl Snapshot {
     /// A file cannot be read.
     pub fn scan(&self, visit: impl FnMut(SegmentNumber, Frame<'_>)) -> Result<Report, OpenError> {
         let present = self.present().map_err(|error| unreadable(&self.directory, error))?;
-        let read = |number, bytes: &mut Vec<u8>| self.read(number, bytes);
-        let survey = Survey::take(self.id, present, self.head.as_ref(), read, visit);
-        Ok(survey.map_err(|error| unreadable(&self.directory, error))?.report)
+        let read = |number, bytes: &mut Vec<u8>| {
+            self.read(number, bytes).map_err(|error| unreadable(&self.path(number), error))
+        };
+        Ok(Survey::take(self.id, present, self.head.as_ref(), read, visit)?.report)
     }
 
     /// The segments that count.
@@ -196,11 +202,15 @@ impl Snapshot {
     /// What is read of a segment.
     pub(crate) fn read(&self, number: SegmentNumber, bytes: &mut Vec<u8>) -> io::Result<()> {
         let held = self.held(number).ok_or(io::ErrorKind::NotFound)?;
-        held.file.read(bytes)?;
+        held.file.read(bytes, SEGMENT_BYTES_MAX)?;
         if let Some(end) = self.end.filter(|end| end.segment == number) {
             bytes.truncate(end.at);
         }
         Ok(())
+    }
+
+    pub(crate) fn path(&self, number: SegmentNumber) -> PathBuf {
+        files::path_of(&self.directory.join(SEGMENTS), number)
     }
 
     fn held(&self, number: SegmentNumber) -> Option<&Held> {
@@ -220,7 +230,8 @@ impl Snapshot {
     }
 }
 
-fn unreadable(path: &Path, source: io::Error) -> OpenError {
+/// What the system says of what is only read.
+pub(crate) fn unreadable(path: &Path, source: io::Error) -> OpenError {
     match source.kind() {
         io::ErrorKind::PermissionDenied => OpenError::NotReadable(path.to_owned()),
         _ => refusal(path, source),

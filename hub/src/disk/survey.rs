@@ -1,13 +1,12 @@
 //! Goes through all segments once, from the first commit to the last, and says what is missing.
 
-use std::io;
-
 use tidewire_hub_core::frames::scan::{Frame, Item, Scan};
 use tidewire_hub_core::frames::{CommitNumber, DirectoryId, Merged, SEGMENT_HEADER_BYTES, SegmentNumber};
 
 use crate::disk::files::Files;
 use crate::disk::head::{End, Head};
 use crate::disk::merging::Present;
+use crate::disk::refusal::{OpenError, refusal};
 use crate::disk::report::{Damage, LostAnswered, MissingSegments, Report, Torn};
 
 /// What was found.
@@ -70,18 +69,26 @@ impl Survey {
         files: &Files,
         head: Option<&Head>,
         visit: impl FnMut(SegmentNumber, Frame<'_>),
-    ) -> io::Result<Self> {
-        Self::take(files.directory, files.present()?, head, |number, bytes| files.read(number, bytes), visit)
+    ) -> Result<Self, OpenError> {
+        let refused = |number| move |error| refusal(&files.path(number), error);
+        let segments = files.segments().map_err(|error| refusal(files.folder(), error))?;
+        let merged = |number| files.merged(number).map_err(refused(number));
+        let present = Present::of(segments.into_iter().map(|segment| segment.number), merged)?;
+        let read = |number, bytes: &mut Vec<u8>| files.read(number, bytes).map_err(refused(number));
+        Self::take(files.directory, present, head, read, visit)
     }
 
     /// Has these segments read one after another, and shows each commit that is whole.
-    pub(crate) fn take(
+    ///
+    /// # Errors
+    /// What reading one says.
+    pub(crate) fn take<E>(
         directory: DirectoryId,
         present: Present,
         head: Option<&Head>,
-        mut read: impl FnMut(SegmentNumber, &mut Vec<u8>) -> io::Result<()>,
+        mut read: impl FnMut(SegmentNumber, &mut Vec<u8>) -> Result<(), E>,
         visit: impl FnMut(SegmentNumber, Frame<'_>),
-    ) -> io::Result<Self> {
+    ) -> Result<Self, E> {
         let Present { counts, replaced } = present;
         let found = Self { replaced, ..Self::default() };
         let (open, before, begun, merged, headless) = (Open::Nothing, None, false, None, None);

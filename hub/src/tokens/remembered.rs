@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tidewire_hub_core::clock::{Millis, NEVER};
 use tidewire_hub_core::credentials::revocations::Revocation;
 
-use crate::disk::opening::REVOKED;
+use crate::disk::opening::{REVOKED, REVOKED_BYTES_MAX};
 use crate::small_file;
 use crate::tokens::wall_ms;
 
@@ -53,7 +53,7 @@ impl Remembered {
     /// [`Unreadable`] names the file.
     pub fn open(directory: &Path) -> Result<Self, Unreadable> {
         let path = directory.join(REVOKED);
-        let kept = match small_file::kept(&path, BYTES_MAX) {
+        let kept = match small_file::kept(&path, REVOKED_BYTES_MAX) {
             Ok(content) => parse(&content),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
             Err(error) => Err(error.to_string()),
@@ -132,9 +132,6 @@ fn parse(content: &[u8]) -> Result<Kept, String> {
     }
     serde_json::from_str(line).map_err(|error| error.to_string())
 }
-
-/// More than all names take that are kept at once.
-const BYTES_MAX: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -9,10 +9,11 @@ use clap::Args;
 use tidewire_hub::disk::backup::BackupError;
 use tidewire_hub::disk::snapshot::Snapshot;
 use tidewire_hub::report::report;
+use tidewire_hub_core::log::rows::legible::Legible;
 
 use crate::command::failure::Failure;
 use crate::command::log::counted::Counted;
-use crate::command::log::{Directory, LACKS};
+use crate::command::log::{Directory, LACKS, obstacles, refused};
 use crate::command::moment::moment;
 use crate::command::printing::pipe_closed;
 
@@ -31,16 +32,17 @@ impl Backup {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let snapshot = self.directory.snapshot()?;
         let mut told = format!("{} is a copy of {}\n", self.to.display(), self.directory.data_dir.display());
-        let found = self.copy(&snapshot, &mut told).map_err(failed)?;
+        let mut legible = Legible::default();
+        let found = self.copy(&snapshot, &mut told, &mut legible).map_err(failed)?;
         io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed)?;
         let lines = found.to_string();
         let mut missing = lines.lines().skip(1).peekable();
-        if missing.peek().is_none() {
-            return Ok(ExitCode::SUCCESS);
+        if missing.peek().is_some() {
+            report("the copy holds all that is there, but something was missing before:");
+            missing.for_each(report);
         }
-        report("the copy holds all that is there, but something was missing before:");
-        missing.for_each(report);
-        Ok(if found.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(LACKS) })
+        let code = obstacles::told(&self.to, &legible);
+        Ok(if found.is_whole() { code } else { ExitCode::from(LACKS) })
     }
 
     /// Copies, reads back what was written, and tells what that is; what was missing before is the result.
@@ -48,12 +50,16 @@ impl Backup {
         &self,
         snapshot: &Snapshot,
         told: &mut String,
+        legible: &mut Legible,
     ) -> Result<tidewire_hub::disk::report::Report, BackupError> {
         let mut counted = Counted::default();
         let mut backup = tidewire_hub::disk::backup::Backup::begin(snapshot, &self.to)?;
         let found = backup.copy(|_, frame| counted.see(&frame))?;
         counted.forget();
-        let read_back = backup.verify(|_, frame| counted.count(&frame))?;
+        let read_back = backup.verify(|_, frame| {
+            legible.see(frame.number.0, frame.body);
+            counted.count(&frame);
+        })?;
         backup.end()?;
         let _ = writeln!(told, "segments: {}, of {} bytes, read back", read_back.segments, read_back.bytes);
         let _ = writeln!(told, "commits: {}, up to {}", read_back.commits, read_back.last);
@@ -66,7 +72,7 @@ impl Backup {
 /// What is wrong with a directory is the user's to change.
 fn failed(error: BackupError) -> anyhow::Error {
     match error {
-        BackupError::Source(error) => Failure::Input(error.to_string()).into(),
+        BackupError::Source(error) => refused(error).into(),
         BackupError::NoFile(_)
         | BackupError::NotEmpty(_)
         | BackupError::NoDirectory(_)
@@ -90,4 +96,5 @@ Exit codes:
   0  done
   1  anything not named here, such as a full disk: there is no copy
   2  wrong arguments, no directory of a log, or none that may be read or written: there is no copy
-  3  done, but something was missing before, as the lines on standard error say";
+  3  done, but something was missing before, or no hub of this version could start with it, as the lines on standard error
+     say";

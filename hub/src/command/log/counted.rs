@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::frames::scan::Frame;
+use tidewire_hub_core::log::rows::legible::Legible;
 use tidewire_hub_core::log::rows::reading::Rows;
 use tidewire_hub_core::log::rows::tellings::Tellings;
 use tidewire_hub_core::log::rows::{MessageRow, Row, TopicRow};
@@ -31,6 +32,8 @@ pub(super) struct Counted {
     /// Which commit has said something of it last.
     windows: BTreeMap<(ProducerId, String), u64>,
     tellings: Tellings,
+    /// Whether a start can read all this.
+    pub(super) legible: Legible,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +50,7 @@ impl Counted {
     pub(super) fn see(&mut self, frame: &Frame<'_>) {
         let number = frame.number.0;
         self.tellings.see(number);
+        self.legible.see(number, frame.body);
         let mut producers = Vec::new();
         for row in Rows::new(frame.body).map_while(Result::ok) {
             match row {

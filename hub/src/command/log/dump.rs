@@ -8,13 +8,14 @@ use clap::Args;
 use tidewire_hub::report::report;
 use tidewire_hub_core::frames::scan::Frame;
 use tidewire_hub_core::log::rows::Row;
+use tidewire_hub_core::log::rows::legible::Legible;
 use tidewire_hub_core::log::rows::reading::Rows;
 use tidewire_protocol::json::line::put_line;
 use tidewire_protocol::name::{Pattern, TopicName};
 
 use crate::command::failure::Failure;
 use crate::command::log::carried::out as out_of;
-use crate::command::log::{Directory, EXIT_CODES};
+use crate::command::log::{Directory, EXIT_CODES, obstacles};
 use crate::command::number::count;
 use crate::command::printing::finish;
 
@@ -37,15 +38,16 @@ impl Dump {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let pattern = self.pattern()?;
         let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
-        let mut printed = Ok(());
+        let (mut printed, mut legible) = (Ok(()), Legible::default());
         let found = self.directory.snapshot()?.scan(|_, frame| {
+            legible.see(frame.number.0, frame.body);
             if printed.is_ok() && frame.number.0 >= self.from_commit {
                 printed = print(&frame, pattern.as_ref(), &mut out);
             }
         })?;
         finish(printed.map_err(Into::into), &mut out)?;
         found.to_string().lines().skip(1).for_each(report);
-        Ok(ExitCode::SUCCESS)
+        Ok(obstacles::told(&self.directory.data_dir, &legible))
     }
 
     fn pattern(&self) -> Result<Option<Pattern>, Failure> {
@@ -55,7 +57,7 @@ impl Dump {
     }
 }
 
-/// Prints the messages of a commit. What cannot be read is told, and what stands before it printed.
+/// Prints the messages of a commit. What stands before something that cannot be read is printed.
 fn print(frame: &Frame<'_>, pattern: Option<&Pattern>, out: &mut impl Write) -> io::Result<()> {
     // Each commit names the topics that it refers to; no name if it is not asked for.
     let mut names: BTreeMap<u64, Option<&str>> = BTreeMap::new();
@@ -78,8 +80,8 @@ fn print(frame: &Frame<'_>, pattern: Option<&Pattern>, out: &mut impl Write) -> 
                     out.write_all(b"\n")?;
                 }
             }
-            Ok(_) => {}
-            Err(error) => report(format_args!("commit {}: {error}", frame.number)),
+            // That is told at the end.
+            Ok(_) | Err(_) => {}
         }
     }
     Ok(())

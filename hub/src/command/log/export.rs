@@ -15,7 +15,7 @@ use tidewire_protocol::name::{Pattern, TopicName};
 use crate::command::failure::Failure;
 use crate::command::log::carried::out as out_of;
 use crate::command::log::counted::Counted;
-use crate::command::log::{Directory, LACKS};
+use crate::command::log::{Directory, LACKS, obstacles};
 use crate::command::naming::bad_selector;
 use crate::command::number::count;
 use crate::command::place::{Since, now_ms};
@@ -59,16 +59,16 @@ impl Export {
         snapshot.scan(|_, frame| counted.see(&frame))?;
         counted.forget();
         let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
-        let (mut printed, mut is_read) = (Ok(()), true);
+        let mut printed = Ok(());
         let found = snapshot.scan(|_, frame| {
             if printed.is_ok() {
-                let of_frame = print(&frame, &counted, &asked, &mut out);
-                printed = of_frame.map(|is_whole| is_read &= is_whole);
+                printed = print(&frame, &counted, &asked, &mut out);
             }
         })?;
         finish(printed.map_err(Into::into), &mut out)?;
         found.to_string().lines().skip(1).for_each(report);
-        Ok(if found.is_whole() && is_read { ExitCode::SUCCESS } else { ExitCode::from(LACKS) })
+        let code = obstacles::told(&self.directory.data_dir, &counted.legible);
+        Ok(if found.is_whole() { code } else { ExitCode::from(LACKS) })
     }
 
     fn patterns(&self) -> Result<Vec<Pattern>, Failure> {
@@ -80,29 +80,20 @@ impl Export {
     }
 }
 
-/// Prints the messages of a commit that are kept, and says whether all was read. What cannot be is told, and what stands before
-/// it printed.
-fn print(frame: &Frame<'_>, counted: &Counted, asked: &Asked, out: &mut impl Write) -> io::Result<bool> {
-    let (mut line, mut is_whole) = (Vec::new(), true);
-    for row in Rows::new(frame.body) {
-        match row {
-            Ok(Row::Message(row)) => {
-                let topic = counted.kept(row.topic, row.record.offset);
-                if let Some(topic) = topic.filter(|topic| asked.holds(topic, &row)) {
-                    line.clear();
-                    put_line(out_of(topic, &row.record), &mut line).map_err(io::Error::other)?;
-                    line.push(b'\n');
-                    out.write_all(&line)?;
-                }
-            }
-            Ok(_) => {}
-            Err(error) => {
-                report(format_args!("commit {}: {error}", frame.number));
-                is_whole = false;
-            }
+/// Prints the messages of a commit that are kept: of one that cannot be read, those that stand before that.
+fn print(frame: &Frame<'_>, counted: &Counted, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
+    let mut line = Vec::new();
+    for row in Rows::new(frame.body).map_while(Result::ok) {
+        let Row::Message(row) = row else { continue };
+        let topic = counted.kept(row.topic, row.record.offset);
+        if let Some(topic) = topic.filter(|topic| asked.holds(topic, &row)) {
+            line.clear();
+            put_line(out_of(topic, &row.record), &mut line).map_err(io::Error::other)?;
+            line.push(b'\n');
+            out.write_all(&line)?;
         }
     }
-    Ok(is_whole)
+    Ok(())
 }
 
 impl Asked {
@@ -136,4 +127,5 @@ Exit codes:
   0  done
   1  anything not named here
   2  wrong arguments, no directory of a log, or none that may be read
-  3  done, but something was missing before, as the lines on standard error say";
+  3  done, but something was missing before, or no hub of this version could start with it, as the lines on standard error
+     say";

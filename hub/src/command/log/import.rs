@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
-use tidewire_hub::disk::opening::{OpenError, Opening, Sizes};
+use tidewire_hub::disk::opening::{Opening, Sizes};
 use tidewire_hub::disk::store::{AppendError, Store};
 use tidewire_hub::report::report;
 use tidewire_hub::tokens::claims::SUBJECT_BYTES_MAX;
@@ -22,7 +22,7 @@ use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::command::failure::Failure;
 use crate::command::lines::counted;
-use crate::command::log::{Directory, carried};
+use crate::command::log::{Directory, carried, refused};
 use crate::command::moment::moment;
 use crate::command::naming::bad_topic;
 use crate::command::number::count;
@@ -113,7 +113,6 @@ impl Import {
 impl Log {
     /// Takes the directory, and reads how its log stands.
     fn open(import: &Import) -> anyhow::Result<Self> {
-        let refused = |error: OpenError| Failure::Input(error.to_string());
         let mut opening = Opening::open(&import.directory.data_dir, Sizes::default()).map_err(refused)?;
         let (mut importing, mut found) = (Importing::default(), Found::new(&[]));
         let mut read = Ok(());

@@ -8,7 +8,7 @@ use clap::Args;
 use tidewire_hub::report::report;
 
 use crate::command::log::counted::Counted;
-use crate::command::log::{Directory, EXIT_CODES};
+use crate::command::log::{Directory, EXIT_CODES, obstacles};
 use crate::command::number::count;
 use crate::command::printing::pipe_closed;
 
@@ -37,6 +37,6 @@ impl Stats {
         counted.tell(&mut told, usize::try_from(self.top).unwrap_or(usize::MAX));
         io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed)?;
         found.to_string().lines().skip(1).for_each(report);
-        Ok(ExitCode::SUCCESS)
+        Ok(obstacles::told(&self.directory.data_dir, &counted.legible))
     }
 }

@@ -4,9 +4,9 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
-use tidewire_hub_core::log::rows::reading::Rows;
+use tidewire_hub_core::log::rows::legible::Legible;
 
-use crate::command::log::Directory;
+use crate::command::log::{Directory, obstacles};
 use crate::command::printing::pipe_closed;
 
 /// The options of `log verify`.
@@ -19,20 +19,19 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut unreadable = Vec::new();
-        let report = self.directory.look()?.scan(|_, frame| {
-            if Rows::new(frame.body).any(|row| row.is_err()) {
-                unreadable.push(frame.number);
-            }
+        let mut legible = Legible::default();
+        let looking = self.directory.look()?;
+        let report = looking.scan(|_, frame| {
+            legible.see(frame.number.0, frame.body);
         })?;
+        let obstacles = obstacles::of(&self.directory.data_dir, &legible);
         let mut told = report.to_string();
-        for number in &unreadable {
-            told.push_str(&format!(
-                "\nCommit {number} is whole and cannot be read: another version wrote it."
-            ));
+        for obstacle in &obstacles {
+            told.push('\n');
+            told.push_str(obstacle);
         }
         writeln!(io::stdout().lock(), "{told}").or_else(pipe_closed)?;
-        let is_whole = report.is_whole() && unreadable.is_empty();
+        let is_whole = report.is_whole() && obstacles.is_empty();
         Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
@@ -40,5 +39,5 @@ impl Verify {
 const VERIFY_EXIT_CODES: &str = "\
 Exit codes:
   0  all that was answered is there
-  1  something is damaged or missing, as the lines say, or a file cannot be read
+  1  something is damaged or missing, or no hub of this version could start with it, as the lines say, or a file cannot be read
   2  wrong arguments, no directory of a log, or one that a hub has";
