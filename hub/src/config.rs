@@ -295,6 +295,42 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_message_can_come_in_whatever_else_is_not_written() {
+        let limits = right("[limits]\nmessage_bytes_max = 134_217_728").core.limits;
+        assert!(limits.half_received_fit() >= 4 * 134_217_728, "{limits:?}");
+        let small = right("[limits]\nnode_bytes_max = 8_388_608\npinned_bytes_max = 2_097_152").core.limits;
+        assert_eq!(small.message_bytes_max, 256 << 10, "as it was");
+        let written = "[limits]\nmessage_bytes_max = 20_000_000\n";
+        check_wrong(
+            &format!("{written}half_received_bytes_max = 67_108_864"),
+            &["`half_received_bytes_max` to at least 8"],
+        );
+        check_wrong(
+            &format!("{written}node_bytes_max = 1_073_741_824"),
+            &["`node_bytes_max` to at least 1280000000"],
+        );
+    }
+
+    #[test]
+    fn what_no_commit_holds_is_warned_of_where_there_is_one() {
+        let said = |toml: &str| {
+            let warnings = right(toml).warnings;
+            warnings
+                .iter()
+                .map(ToString::to_string)
+                .filter(|it| it.contains("one commit"))
+                .collect::<Vec<_>>()
+        };
+        let large = "[limits]\nmessage_bytes_max = 70_000_000";
+        assert_eq!(said(large), Vec::<String>::new());
+        let told = said(&format!("data_dir = \"data\"\n{large}"));
+        assert!(told.len() == 1 && told[0].starts_with("line 3: `limits.message_bytes_max`"), "{told:?}");
+        let told = said("data_dir = \"data\"\n[limits]\nmessage_bytes_max = 14_000_000");
+        assert!(told.len() == 1 && told[0].contains("a batch to durable topics"), "{told:?}");
+        assert_eq!(said("data_dir = \"data\""), Vec::<String>::new());
+    }
+
+    #[test]
     fn numbers_beyond_all_numbers_are_told_what_is_allowed() {
         let huge = "9".repeat(60);
         let sections = [

@@ -45,6 +45,8 @@ pub mod files;
 
 pub mod report;
 
+pub mod place;
+
 mod head;
 
 mod meta;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::limits::{ATTRIBUTES_BYTES_MAX, Limits};
+use crate::limits::{ATTRIBUTES_BYTES_MAX, LEAST_BYTES, Limits};
 
 /// Two limits of which one leaves too little room for the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,9 @@ pub const HEAD_BYTES: u64 = (4 << 10) + ATTRIBUTES_BYTES_MAX as u64;
 /// and that in either encoding, in one of which texts are escaped.
 pub const ESCAPED_HEAD_BYTES: u64 = (4 << 10) + JSON_FACTOR * ATTRIBUTES_BYTES_MAX as u64;
 
+/// A message that is coming may need so many times its bytes: see there.
+const COMING_FACTOR: u64 = 4;
+
 /// Writes a rule as it reads: `outer >= factor * inner + plus`.
 macro_rules! agreement {
     ($outer:ident >= $factor:expr, $inner:ident, $plus:expr, $because:literal) => {
@@ -134,11 +137,32 @@ const AGREEMENTS: &[Agreement<Limits>] = &[
         "a message of that size would be refused as overloaded for ever"
     ),
     agreement!(
+        half_received_bytes_max >= COMING_FACTOR,
+        message_bytes_max,
+        HEAD_BYTES,
+        "one address has half of it at most, and what a message is gathered in has up to twice its bytes, so that one of that \
+         size would be refused as overloaded for ever"
+    ),
+    agreement!(
         node_bytes_max >= 32,
         message_bytes_max,
         0,
         "a few messages of that size are held at once, in topics and patterns and in either encoding"
     ),
+    Agreement {
+        outer: ("node_bytes_max", |limits| limits.node_bytes_max as u64),
+        inner: ("message_bytes_max", |limits| {
+            // What may have begun to come is never less than this.
+            if limits.message_bytes_max as u64 * COMING_FACTOR <= LEAST_BYTES as u64 {
+                0
+            } else {
+                limits.message_bytes_max as u64
+            }
+        }),
+        factor: 16 * COMING_FACTOR,
+        plus: 0,
+        because: "a sixteenth of it is what may have begun to come, of which one address has half at most",
+    },
     agreement!(
         node_bytes_max >= 1,
         pinned_bytes_max,

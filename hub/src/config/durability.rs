@@ -6,16 +6,32 @@ use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_protocol::name::Pattern;
 
 use crate::config::problem::{Problem, Warning, Written};
+use crate::disk::place;
 use crate::reactor::logs::{DISK_LOG, MEMORY_LOG};
 
 /// The data directory that is written: a path from the working directory on, as on a command line.
 pub(super) fn data_dir(written: &Written<String>, problems: &mut Vec<Problem>) -> Option<PathBuf> {
     let path = Path::new(&written.value);
+    if let Some(link) = path.ancestors().find(|part| part.is_symlink() && !part.exists()) {
+        let what = format!(
+            "a directory, or one that can be made, and {} is a link to what is not there",
+            link.display()
+        );
+        problems.push(written.place.wrong(what));
+        return None;
+    }
     if written.value.is_empty() || (path.exists() && !path.is_dir()) {
         problems.push(written.place.wrong("the path of a directory, which is made if it is not there"));
         return None;
     }
     Some(path.to_owned())
+}
+
+/// Says that a data directory is in memory: nothing of it survives the system.
+pub(super) fn is_in_memory(directory: &Path, written: &Written<String>) -> Option<Warning> {
+    let says =
+        format!("it is {IN_MEMORY}: nothing of it survives a restart of the system; name one on a disk");
+    place::is_in_memory(directory).then(|| Warning { place: Some(written.place.clone()), says })
 }
 
 /// The log of a rule's topics.
@@ -56,6 +72,7 @@ pub(super) fn waits_in_vain(rule: &TopicRule, chosen: bool, pattern: &Written<St
     in_vain.then(|| Warning { place: Some(pattern.place.clone()), says: IN_VAIN.into() })
 }
 
+pub(super) const IN_MEMORY: &str = "on a file system that is in memory";
 const NOWHERE: &str = "\"memory\", as there is no data directory; for \"synced\" name one by --data-dir DIR, TIDEWIRE_DATA_DIR or `data_dir`";
 const IN_VAIN: &str = "its topics keep nothing, and each publish to them waits for the disk all the same: add `durability = \"memory\"`, or \"synced\" if retries are to land once also after a restart";
 
@@ -110,6 +127,32 @@ mod tests {
         assert_eq!(config.core.rules[0].retention, Retention::default());
         check_wrong(&rule("a", ""), &["`topics[0].retention` is missing"]);
         check_wrong(&rule("a", "durability = 1"), &["`topics[0].durability` is 1", "a text in quotes"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_directory_in_memory_is_warned_of() {
+        let said = |dir: &str| {
+            let config = read(&format!("data_dir = \"{dir}\""), &Flags::default(), &[]).unwrap();
+            let warnings = config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            (warnings.contains("`data_dir`") && warnings.contains(IN_MEMORY), config.told_of_durability())
+        };
+        let (is_warned, told) = said("/dev/shm/tidewire/is/not/there");
+        assert!(is_warned && told.contains(IN_MEMORY) && !told.contains("power"), "{told}");
+        let (is_warned, told) = said("src");
+        assert!(!is_warned && told.contains("losses of power"), "{told}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nothing_is_no_directory() {
+        let link = std::env::temp_dir().join(format!("tidewire-link-{}", std::process::id()));
+        std::os::unix::fs::symlink("is/not/there", &link).unwrap();
+        for more in ["", "/below"] {
+            let dir = format!("{}{more}", link.display());
+            check_wrong(&format!("data_dir = \"{dir}\""), &[&dir, "is a link to what is not there"]);
+        }
+        std::fs::remove_file(link).unwrap();
     }
 
     #[test]

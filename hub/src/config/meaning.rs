@@ -74,6 +74,8 @@ pub(super) fn interpret(raw: RawConfig, flags: &Flags, problems: &mut Vec<Proble
     config
         .warnings
         .extend(topic_warnings.into_iter().chain(key_warnings).chain(tls_warnings).chain(of_addresses));
+    let in_memory = raw.data_dir.as_ref().zip(config.data_dir.as_deref());
+    config.warnings.extend(in_memory.and_then(|(written, dir)| durability::is_in_memory(dir, written)));
     let of_nobody = raw.proxy_protocol.filter(|flag| flag.value && !(names_proxies || is_local));
     config.warnings.extend(of_nobody.map(|flag| Warning { place: Some(flag.place), says: NO_PROXY.into() }));
     if !flags.dev {

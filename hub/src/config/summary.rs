@@ -7,6 +7,8 @@ use tidewire_hub_core::access::{AccessRule, Who, Word};
 
 use crate::config::Config;
 use crate::config::bounds::Limits;
+use crate::config::durability;
+use crate::disk::place;
 use crate::gate::listener::Address;
 use crate::reactor::logs::MEMORY_LOG;
 use crate::tls::Tls;
@@ -90,7 +92,11 @@ impl Config {
         let Some(dir) = &self.data_dir else {
             return format!("{IN_MEMORY}\n");
         };
-        let mut out = format!("topics are kept in {}, {ON_DISK}\n", dir.display());
+        let mut out = if place::is_in_memory(dir) {
+            format!("topics are kept in {}, {}, {IN_SHORT}\n", dir.display(), durability::IN_MEMORY)
+        } else {
+            format!("topics are kept in {}, {ON_DISK}\n", dir.display())
+        };
         let in_memory = self.core.rules.iter().filter(|rule| rule.log == MEMORY_LOG);
         let patterns: Vec<String> = in_memory.map(|rule| rule.pattern.to_string()).collect();
         if !patterns.is_empty() {
@@ -190,4 +196,5 @@ fn list(things: &[String]) -> String {
 
 const OTHERS: &str = "anything else";
 const IN_MEMORY: &str = "topics are kept in memory, so that a restart empties them; with a data directory (--data-dir, `data_dir`) they survive it";
+const IN_SHORT: &str = "and what was acknowledged survives restarts of the hub alone";
 const ON_DISK: &str = "and what was acknowledged survives restarts and losses of power";

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use tidewire_hub_core::access::{Access, AccessRule, Who, Word};
+use tidewire_hub_core::frames::BODY_BYTES_MAX;
+use tidewire_hub_core::limits::ATTRIBUTES_BYTES_MAX;
 use tidewire_protocol::name::Pattern;
 
 use crate::config::problem::{Place, Warning, Written};
@@ -34,6 +36,7 @@ pub(super) fn find(
     if !dev {
         found.lopsided(&config.gate, limits);
     }
+    found.beyond_a_commit(config, limits);
     // With --dev other rules hold than those that are written.
     if !dev {
         found.rules(&config.core.access, access);
@@ -91,6 +94,31 @@ impl Warnings {
                 );
                 self.tell(Some(place), says);
             }
+        }
+    }
+
+    /// Limits that let in what no commit holds.
+    fn beyond_a_commit(&mut self, config: &Config, written: &BTreeMap<String, Written<i64>>) {
+        let limits = &config.core.limits;
+        if config.data_dir.is_none() {
+            return;
+        }
+        let place = |name: &str| written.get(name).map(|Written { place, .. }| place.clone());
+        let (message, frame) = ("message_bytes_max", "frame_bytes_max");
+        let holds = BODY_BYTES_MAX - BESIDE_A_MESSAGE;
+        if limits.message_bytes_max > holds {
+            let says = format!(
+                "what is published to a durable topic is stored in one commit, which holds {holds} bytes of a message at most: \
+                 larger ones are never stored; lower `{message}`, or keep such topics in memory (`durability = \"memory\"`)"
+            );
+            self.tell(place(message).as_ref(), says);
+        } else if limits.frame_bytes_max > holds {
+            let says = format!(
+                "`{frame}` is {}, and a batch to durable topics is stored in one commit, which holds {BODY_BYTES_MAX} bytes: one \
+                 whose messages have more together is never stored",
+                limits.frame_bytes_max
+            );
+            self.tell(place(frame).or_else(|| place(message)).as_ref(), says);
         }
     }
 
@@ -220,6 +248,9 @@ fn leaves_nothing(before: &AccessRule, rule: &AccessRule, tokens: bool) -> bool 
 }
 
 const PASSED_OVER: &str = "it denies nothing to whoever's subject is no single token of a name, such as `a.b`: a rule with `{sub}` says nothing of those; to deny it to all of them, too, add a rule with `*` in the place of `{sub}`";
+
+/// What a commit says of a message besides its payload: who published it, where, and all that it has.
+const BESIDE_A_MESSAGE: usize = (64 << 10) + ATTRIBUTES_BYTES_MAX;
 
 /// Rules that each other is compared with: all of very many would take as long as their square.
 const COMPARED_MAX: usize = 1_000;

@@ -41,9 +41,11 @@ pub async fn read(
         Problem::from(Code::TooLarge)
             .saying(format!("a body has at most {bytes_max} bytes here, by the hub's limits or the token's"))
     };
-    if body.size_hint().lower() > bytes_max as u64 {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > bytes_max {
         return Err(too_large());
     }
+    let room = limits.half_received_fit() / 2;
     let (mut bytes, mut charge) = (Vec::new(), Charge::new(account, Kind::HalfReceived));
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|_| Problem::bad_request("the body is cut off"))?;
@@ -51,8 +53,21 @@ pub async fn read(
         if bytes.len() + data.len() > bytes_max {
             return Err(too_large());
         }
+        let wanted = bytes.len() + data.len();
+        if wanted.max(announced) > room {
+            let says = format!(
+                "a body has room for {room} bytes here, half of what may have begun to come: `half_received_bytes_max`"
+            );
+            return Err(Problem::from(Code::TooLarge).saying(says));
+        }
         if !account.may_hold(Kind::HalfReceived, data.len(), limits.half_received_fit()) {
             return Err(Code::Overloaded.into());
+        }
+        if wanted > bytes.capacity() {
+            let twice = 2 * bytes.capacity();
+            // No more than it is to have, if that is told.
+            let room = if announced >= wanted { twice.min(announced) } else { twice };
+            bytes.reserve_exact(room.max(wanted) - bytes.len());
         }
         bytes.extend_from_slice(&data);
         charge.set(bytes.capacity());
