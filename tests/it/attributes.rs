@@ -107,8 +107,11 @@ fn what_cannot_be_understood_is_named() {
     assert!(publish(&mut http, "a", &twice, "m").problem().2.contains("comes once"));
     let synced = publish(&mut http, "a", &[("tidewire-durability", "synced")], "m").problem();
     assert_eq!((synced.0, &*synced.1), (400, "not_supported"), "nothing is taken for less than was asked");
+    assert!(synced.2.starts_with("the topic is in memory by the hub's rule for it"), "{}", synced.2);
     let condition = [("tidewire-key", "a"), ("if-none-match", "*")];
-    assert_eq!(publish(&mut http, "a", &condition, "m").problem().1, "not_supported");
+    let (_, code, detail) = publish(&mut http, "a", &condition, "m").problem();
+    assert_eq!(code, "not_supported");
+    assert!(detail.starts_with("the topic does not keep the latest message of each key"), "{detail}");
     let place = "60a4a73ec3b65852:1";
     for (field, value, says) in [
         ("headers", json!({"A": ""}), "a header's name"),

@@ -74,7 +74,10 @@ fn a_value_is_set_and_removed_on_conditions() {
     succeed(&lines);
     assert_eq!(kept(&hub, "map.b").last().unwrap()["text"], "2");
     check_exit(&run(&hub, &["pub", "map.a", "1"], ""), 4, "map.a: give a key of at most 255 bytes (removals");
-    check_exit(&run(&hub, &["pub", "t", "1", "--key", "k", "--if-absent"], ""), 4, "cannot do this here");
+    let no_latest = "t: the topic does not keep the latest message of each key";
+    check_exit(&run(&hub, &["pub", "t", "1", "--key", "k", "--if-absent"], ""), 4, no_latest);
+    let lines = run(&hub, &["pub", "t", "-", "--key", "k", "--if-absent"], "1\n");
+    check_exit(&lines, 4, "line 1 was not published: the topic does not keep the latest");
 }
 
 #[test]
@@ -84,7 +87,7 @@ fn less_durability_is_answered_and_more_than_there_is_refused() {
     check_exit(
         &run(&hub, &["pub", "t", "2", "--durability", "synced"], ""),
         4,
-        "t: the hub cannot do this here",
+        "t: the topic is in memory by the hub's rule for it",
     );
     assert_eq!(kept(&hub, "t").len(), 1);
 }

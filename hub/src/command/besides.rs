@@ -7,6 +7,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use tidewire_client::{Durability, Outgoing, Payload};
 use tidewire_hub::place::span_ms;
+use tidewire_protocol::client_frame::Terms;
 use tidewire_protocol::number::NUMBER_MAX;
 
 use crate::command::failure::Failure;
@@ -67,6 +68,19 @@ impl Besides {
         self.with(Outgoing::new(payload))
     }
 
+    /// On which terms it is published.
+    pub(crate) fn terms(&self) -> Terms {
+        let durability = self.durability.map(|kept| match kept {
+            Kept::Memory => Durability::Memory,
+            Kept::Synced => Durability::Synced,
+        });
+        Terms {
+            if_version: self.if_version.map(|Spot(version)| version),
+            if_absent: self.if_absent,
+            durability,
+        }
+    }
+
     /// Whether a message may be like this.
     ///
     /// # Errors
@@ -85,16 +99,14 @@ impl Besides {
         if let Some(ttl) = self.ttl {
             message = message.ttl(ttl);
         }
-        if let Some(kept) = self.durability {
-            message = message.durability(match kept {
-                Kept::Memory => Durability::Memory,
-                Kept::Synced => Durability::Synced,
-            });
+        let Terms { if_version, if_absent, durability } = self.terms();
+        if let Some(durability) = durability {
+            message = message.durability(durability);
         }
-        if let Some(Spot(version)) = self.if_version {
+        if let Some(version) = if_version {
             message = message.if_version(version);
         }
-        if self.if_absent { message.if_absent() } else { message }
+        if if_absent { message.if_absent() } else { message }
     }
 }
 

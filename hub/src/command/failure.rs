@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use tidewire_client::{Client, Code, Fault, NoConnection, PublishError, sentence};
+use tidewire_protocol::client_frame::Terms;
 use tidewire_protocol::name::TopicName;
 
 use crate::command::naming::{bad_selector, bad_topic};
@@ -75,6 +76,20 @@ impl Failure {
             PublishError::BadMessage(_) => Self::Input(told),
             PublishError::Refused(_) | PublishError::ConditionFailed { .. } => Self::Refused(told),
             PublishError::Cancelled | PublishError::Expired | PublishError::Closed => Self::NoHub(told),
+        }
+    }
+
+    /// The same of a message that was published on these terms: what is not supported may be one of them.
+    pub(crate) fn on_terms(
+        terms: Terms,
+        what: &str,
+        error: &PublishError,
+        message: (&str, usize),
+        client: &Client,
+    ) -> Self {
+        match terms.unsupported().filter(|_| *error == PublishError::Refused(Code::NotSupported)) {
+            Some(why) => Self::Refused(format!("{what}: {why}")),
+            None => Self::unpublished(what, error, message, client),
         }
     }
 

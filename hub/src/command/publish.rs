@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tidewire_client::{Client, Code, Outgoing, PublishError, Publishing};
-use tidewire_protocol::client_frame::Batch;
+use tidewire_protocol::client_frame::{Batch, Terms};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -123,7 +123,8 @@ impl Publish {
             return Err(failure);
         }
         let published = asked.wait(client.publish_payload(&self.topic, outgoing)).await;
-        published.map_err(|error| Failure::unpublished(&self.topic, &error, message, client))?;
+        published
+            .map_err(|error| Failure::on_terms(self.besides.terms(), &self.topic, &error, message, client))?;
         Ok(())
     }
 
@@ -153,7 +154,7 @@ impl Publish {
                 "{what}: {count} lines with {size} bytes are more than the hub takes at once (`frame_bytes_max`, and \
                  `in_flight_max` messages to one topic, of its configuration); publish fewer at once"
             )),
-            error => Failure::unpublished(what, &error, (&self.topic, size), client),
+            error => Failure::on_terms(self.besides.terms(), what, &error, (&self.topic, size), client),
         })?;
         Ok(())
     }
@@ -170,6 +171,7 @@ impl Publish {
         let (sent, outcomes) = mpsc::unbounded_channel();
         let settling = Settling {
             topic: self.topic.clone(),
+            terms: self.besides.terms(),
             client: client.clone(),
             asked: Arc::clone(asked),
             acked: Arc::clone(acked),
@@ -199,7 +201,13 @@ impl Publish {
                     }
                 }
                 Err(error) => {
-                    bad = Err(Failure::unpublished(&what(), &error, (&self.topic, size), client));
+                    bad = Err(Failure::on_terms(
+                        self.besides.terms(),
+                        &what(),
+                        &error,
+                        (&self.topic, size),
+                        client,
+                    ));
                     break;
                 }
             }
@@ -214,6 +222,7 @@ impl Publish {
 /// What is known of lines on their way.
 struct Settling {
     topic: String,
+    terms: Terms,
     client: Client,
     asked: Arc<Asked>,
     acked: Arc<AtomicU64>,
@@ -228,7 +237,8 @@ impl Settling {
             if let Err(error) = outcome {
                 let before = self.acked.load(Relaxed);
                 let (what, message) = (unpublished(before + 1), (&*self.topic, size));
-                let failure = after(Failure::unpublished(&what, &error, message, &self.client), before);
+                let failure =
+                    after(Failure::on_terms(self.terms, &what, &error, message, &self.client), before);
                 return Err(if sent.is_empty() {
                     failure
                 } else {

@@ -122,7 +122,8 @@ pub(super) async fn publish(
     let message = NewMessage { topic: &topic, content, payload: &whole.bytes, attributes, terms };
     let producer = producer(&api, &parts.headers, &visitor)?;
     let landed = api.desk().publish(visitor.by(), &[message], producer).await;
-    let placed = landed.map_err(|why| unpublished(why, false))?.pop().ok_or(Code::Internal)??;
+    let placed = landed.map_err(|why| unpublished(why, false))?.pop().ok_or(Code::Internal)?;
+    let placed = placed.map_err(|refusal| refused(refusal, terms.unsupported().unwrap_or_default()))?;
     let version = Position { epoch: placed.epoch, offset: placed.offset };
     let answer = answer::json(&Published::new(topic, placed));
     Ok(if has_key { answer::with_version(answer, version) } else { answer })
@@ -159,7 +160,10 @@ pub(super) async fn publish_several(State(api): State<Api>, request: Request) ->
     let landed = api.desk().publish(visitor.by(), &messages, producer).await;
     let landed = landed.map_err(|why| unpublished(why, true))?;
     if let Some((index, refusal)) = cause(&landed) {
-        return Err(Problem::from(refusal).of_message(index));
+        let of_terms = messages.get(index).and_then(|message| message.terms.unsupported());
+        let apart = messages.iter().any(|message| message.topic != messages[0].topic).then_some(APART);
+        let why = of_terms.into_iter().chain(apart).collect::<Vec<_>>().join("; or ");
+        return Err(refused(refusal, &why).of_message(index));
     }
     let published = several.messages.iter().zip(landed.into_iter().flatten());
     let published = published.map(|(one, placed)| Published::new(one.topic.clone().into_owned(), placed));
@@ -264,6 +268,16 @@ fn cause(landed: &[Result<Placed, Refusal>]) -> Option<(usize, Refusal)> {
     refusals.find(|(_, refusal)| !refusal.follows && refusal.code != Code::BatchRefused).or(any)
 }
 
+/// A refusal, in words that name the cause where what was asked for is not supported.
+fn refused(refusal: Refusal, why: &str) -> Problem {
+    let problem = Problem::from(refusal);
+    if refusal.code == Code::NotSupported && !why.is_empty() {
+        problem.saying(why.to_owned())
+    } else {
+        problem
+    }
+}
+
 /// Why nothing is told of one message, or of several.
 fn unpublished(why: Unpublished, several: bool) -> Problem {
     match why {
@@ -309,3 +323,6 @@ fn producer(
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const KEY_BYTES_MAX: usize = 256;
+
+/// Why messages to several topics may be refused together.
+const APART: &str = "the topics are kept apart, one in memory and one on disk, so nothing can store their messages all at once: publish to each alone, or have the hub's rules for them say the same `durability`";

@@ -149,6 +149,17 @@ impl Terms {
         Ok(())
     }
 
+    /// Why a topic may refuse them with `not_supported`, and what to do, as far as these are the cause.
+    #[must_use]
+    pub const fn unsupported(&self) -> Option<&'static str> {
+        match (self.durability, self.are_unconditional()) {
+            (Some(Durability::Synced), true) => Some(NOT_SYNCED),
+            (Some(Durability::Synced), false) => Some(NEITHER),
+            (_, false) => Some(NOT_LATEST),
+            (_, true) => None,
+        }
+    }
+
     /// The bits of a hub's `features` without which they would be lost.
     #[must_use]
     pub const fn needs(&self) -> u64 {
@@ -188,3 +199,7 @@ fn end_with_payload(start: usize, number: u64, payload_len: usize, out: &mut Vec
     }
     binary::end(start, payload_len, out);
 }
+
+const NOT_SYNCED: &str = "the topic is in memory by the hub's rule for it, so nothing that is published to it is `synced`: ask for no durability, or have that rule say `durability = \"synced\"`, for which the hub needs a data directory";
+const NOT_LATEST: &str = "the topic does not keep the latest message of each key, so there is nothing that a condition (`if_version`, `if_absent`) could be about: publish without one, or have the hub's rule for the topic say `retention = \"latest_per_key\"`";
+const NEITHER: &str = "the topic is in memory by the hub's rule for it, so nothing is `synced`, or it does not keep the latest message of each key, so that no condition can hold: ask for neither, or have that rule say `durability = \"synced\"` and `retention = \"latest_per_key\"`";
