@@ -93,8 +93,10 @@ impl Course {
     /// From a time on `given` is given, and then slowly more, until `due`, which is what the system's clock says then, has come
     /// up to it.
     fn go_slowly(&mut self, from: Millis, given: Millis, due: Millis) {
-        let wait_ms = given.since(due).saturating_mul(SLOW_PACE).div_ceil(SLOW_PACE - 1);
-        self.legs.push_back(Leg { from, given, pace: SLOW_PACE });
+        let early_ms = given.since(due);
+        let pace = pace(early_ms);
+        let wait_ms = early_ms.saturating_mul(pace).div_ceil(pace - 1);
+        self.legs.push_back(Leg { from, given, pace });
         self.legs.push_back(Leg { from: from.plus(wait_ms), given: due.plus(wait_ms), pace: 1 });
     }
 
@@ -121,6 +123,12 @@ impl Course {
     }
 }
 
+/// So many times as long as it should a time to live takes while the time that is given is so far ahead of the system's.
+#[must_use]
+pub const fn pace(ahead_ms: u64) -> u64 {
+    if ahead_ms > FAR_MS { FAR_PACE } else { SLOW_PACE }
+}
+
 impl Leg {
     /// The oldest leg that is known reaches back for ever.
     fn at(&self, steady: Millis) -> Millis {
@@ -137,6 +145,11 @@ const TOLERATED_MS: u64 = 500;
 const LEAD_MS: u64 = 1_000;
 /// So much slower the given time goes until the system's clock has come up to it.
 const SLOW_PACE: u64 = 16;
+/// Where it is ahead by more, coming up takes longer than most messages live: then it is better wrong for longer, since a time to
+/// live goes by it, and takes so many times as long.
+const FAR_MS: u64 = 3_600_000;
+/// So much slower it goes then.
+const FAR_PACE: u64 = 2;
 /// Corrections are forgotten one by one beyond some five hundred, as if the clock had been as wrong before.
 const LEGS_MAX: usize = 1_024;
 
@@ -202,7 +215,7 @@ mod tests {
                 now = now.plus(LEAD_MS);
                 calendar.follow(now, system(now, ahead_ms));
             }
-            now = now.plus(3 * HOUR_MS as u64);
+            now = now.plus(5 * HOUR_MS as u64);
             prop_assert!(calendar.at(now).0.abs_diff(system(now, ahead_ms).0) <= TOLERATED_MS);
         }
     }
@@ -214,8 +227,16 @@ mod tests {
         calendar.begin_ahead(NOW, NOW.plus(day_ms));
         assert_eq!(calendar.at(Millis(NOW.0 - 1)), Millis(NOW.0 - 1));
         assert_eq!(calendar.at(NOW), NOW.plus(day_ms));
-        assert_eq!(calendar.at(NOW.plus(16_000)), NOW.plus(day_ms + 1_000));
+        assert_eq!(
+            calendar.at(NOW.plus(16_000)),
+            NOW.plus(day_ms + 8_000),
+            "nothing lives for more than twice its time"
+        );
         assert_eq!(calendar.at(NOW.plus(2 * day_ms)), NOW.plus(2 * day_ms));
+        let near = Calendar::default();
+        near.begin_ahead(NOW, NOW.plus(60_000));
+        assert_eq!(near.at(NOW.plus(16_000)), NOW.plus(61_000), "it is soon as it should be");
+        assert_eq!(near.at(NOW.plus(64_000)), NOW.plus(64_000));
         // What is kept for a minute goes after a minute, whatever time it was given.
         assert!(calendar.at(NOW.plus(60_000 - 60_000)) >= NOW.plus(day_ms));
         let calendar = Calendar::default();

@@ -36,6 +36,10 @@ pub struct Outlived {
     bounds: Bounds,
     /// What came last has expired.
     is_behind_expired: bool,
+    /// The last of the messages that were given up since one behind them is not here.
+    given_up: Offset,
+    /// Up to here all was gone before the hub ended.
+    was_gone: Offset,
 }
 
 /// The latest of each key, as they are known so far.
@@ -58,8 +62,15 @@ impl Outlived {
         self.bounds.last
     }
 
+    /// From where on there are messages, if some before that are here, and were not gone: one between is lost.
+    #[must_use]
+    pub fn shortened(&self) -> Option<Offset> {
+        (self.given_up > self.was_gone).then(|| self.bounds.gone.next())
+    }
+
     /// How it stood when that was stored.
     pub fn reach(&mut self, Bounds { gone, last, removals_gone }: Bounds) {
+        self.was_gone = self.was_gone.max(gone);
         self.bounds.removals_gone = self.bounds.removals_gone.max(removals_gone);
         if self.whole.is_some() {
             self.bounds.last = self.bounds.last.max(last);
@@ -128,6 +139,7 @@ impl Outlived {
 
     /// Nothing is kept, and everything up to there is gone.
     fn end_at(&mut self, last: Offset) {
+        self.given_up = self.runs.last().map_or(self.given_up, Growing::last);
         (self.runs, self.is_behind_expired) = (Vec::new(), false);
         (self.bounds.last, self.bounds.gone) = (last, last);
     }
@@ -164,7 +176,7 @@ impl Tail {
     /// of the same name by another number was gone before that came. `true` if that has made it heavy.
     #[must_use]
     pub fn restore(&self, now: Millis, outlived: Outlived, account: &Arc<Account>) -> bool {
-        let Outlived { runs, whole, bounds, is_behind_expired } = outlived;
+        let Outlived { runs, whole, bounds, is_behind_expired, .. } = outlived;
         let is_behind_expired = runs.first().map_or(is_behind_expired, Growing::is_behind_expired);
         let mut state = lock(&self.state);
         let (gone_before, last_before) = (state.cached_from, state.last);

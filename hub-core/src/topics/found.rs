@@ -165,6 +165,12 @@ impl Found {
         self.windows.answer(of_commit, (row.of.producer, name), seqs, row.answer)
     }
 
+    /// The latest time that a message was given.
+    #[must_use]
+    pub const fn given(&self) -> Millis {
+        self.end.given
+    }
+
     /// All commits were read: what was not told again is no more.
     pub(super) fn forget(&mut self) {
         let since = self.tellings.since();

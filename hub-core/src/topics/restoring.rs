@@ -1,7 +1,7 @@
 //! A hub begins with what its durable log held: topics, windows and names that were found are put back.
 
 use tidewire_protocol::name::TopicName;
-use tidewire_protocol::number::ProducerId;
+use tidewire_protocol::number::{Offset, ProducerId};
 
 use crate::clock::Millis;
 use crate::ledger::AccountKey;
@@ -14,12 +14,17 @@ use crate::topics::found::outlived::Held;
 use crate::topics::found::trace::Trace;
 
 /// What was put back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Restored {
     /// Topics.
     pub topics: u64,
-    /// Messages, those that are too old among them.
+    /// Messages that are served.
     pub messages: u64,
+    /// Topics that begin behind a message that is lost, though some before it are there: from where on each is served. The first
+    /// few of them.
+    pub shortened: Vec<(TopicName, Offset)>,
+    /// How many there are beside those.
+    pub shortened_more: u64,
     /// Windows of producers.
     pub windows: u64,
     /// Topics that are another log's now, and what this one had of them is left.
@@ -60,7 +65,7 @@ impl Topics {
     }
 
     fn put_back(&self, log: u8, now: Millis, found: &mut Found, trace: Trace, restored: &mut Restored) {
-        let Trace { number, name, messages, held, .. } = trace;
+        let Trace { number, name, held, .. } = trace;
         let account = self.ledger.account(AccountKey::of_stored(name.as_str()));
         let topic = lock(&self.names).restore(&name, &account);
         if topic.log != log {
@@ -71,9 +76,20 @@ impl Topics {
         }
         // The name may have come again under another number.
         restored.topics += u64::from(topic.stored.number().is_none());
-        restored.messages += messages;
         topic.stored.set_number(number);
-        if topic.tail.restore(now, held, &account) {
+        match held.shortened() {
+            Some(from) if restored.shortened.len() < NAMED_MAX => restored.shortened.push((name, from)),
+            Some(_) => restored.shortened_more += 1,
+            None => {}
+        }
+        let served = || {
+            let (gone, last) = topic.tail.bounds(now);
+            topic.tail.held_between(now, gone, last).count
+        };
+        let before = served();
+        let is_heavy = topic.tail.restore(now, held, &account);
+        restored.messages = (restored.messages + served()).saturating_sub(before);
+        if is_heavy {
             self.heavy.add(&topic.tail);
         }
     }
@@ -101,3 +117,6 @@ impl Topics {
         is_new
     }
 }
+
+/// So many topics that were shortened are named.
+const NAMED_MAX: usize = 20;

@@ -234,7 +234,7 @@ fn a_hub_that_is_started_again_has_it_all_and_a_retry_lands_once() {
     // This one is taken and never stored.
     lasting.hub.publish(id, 4, b"lost");
     let mut lasting = lasting.restart();
-    assert_eq!(lasting.restored, Restored { topics: 1, messages: 3, windows: 1, left: 0 });
+    assert_eq!(lasting.restored, Restored { topics: 1, messages: 3, windows: 1, ..Restored::default() });
     let id = lasting.hub.client(1);
     assert_eq!(lasting.hub.history(id, "a.b", Start::Earliest), ["m", "m", "m"]);
     lasting.hub.say(id, &[open_as(1, 0, "a.b")]);

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use tidewire_hub_core::calendar::pace;
 use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::log::rows::reading::Unreadable;
 use tidewire_hub_core::names::directory::TopicRule;
@@ -136,19 +137,12 @@ impl Opened {
     /// Puts back what it held, and starts to store.
     pub(super) fn start(self, topics: &Arc<Topics>, clock: Clock) -> Result<Storage, StorageError> {
         let Self { opening, found, known_losses, secret, .. } = self;
-        let Restored { topics: count, messages, windows, left } =
-            topics.restore(DISK_LOG, clock.now(), found);
-        if left > 0 {
-            warn!(
-                target: "storage",
-                "{left} topics are in memory by their rules now: what the log has of them is not served, and goes for good"
-            );
+        if let Some(line) = said_of_clock(clock.now(), found.given()) {
+            warn!(target: "storage", "{line}");
         }
+        let restored = topics.restore(DISK_LOG, clock.now(), found);
         let store = opening.start()?;
-        info!(
-            target: "storage",
-            "the log has {count} topics, {messages} messages and {windows} windows of producers"
-        );
+        tell_of(&restored);
         let (files, state) = (store.files(), Arc::<Storing>::default());
         let (wake, woken) = mpsc::sync_channel(1);
         let waker = wake.clone();
@@ -172,6 +166,61 @@ impl Opened {
         storage.wake();
         Ok(storage)
     }
+}
+
+/// Says what of the log is served.
+fn tell_of(restored: &Restored) {
+    let Restored { topics, messages, windows, left, shortened, shortened_more } = restored;
+    if *left > 0 {
+        warn!(
+            target: "storage",
+            "{left} topics are in memory by their rules now: what the log has of them is not served, and goes for good"
+        );
+    }
+    for (topic, from) in shortened {
+        warn!(
+            target: "storage",
+            "{topic} is served from offset {} on, behind a message that is lost: those before it are still in the files, and \
+             `tidewire log export` prints them", from.0
+        );
+    }
+    if *shortened_more > 0 {
+        warn!(target: "storage", "{shortened_more} more topics begin behind a message that is lost");
+    }
+    info!(
+        target: "storage",
+        "the log has {topics} topics, {messages} messages and {windows} windows of producers"
+    );
+}
+
+/// By how much the clock differs from the time that was given last, where that has consequences.
+fn said_of_clock(now: Millis, given: Millis) -> Option<String> {
+    let (ahead_ms, behind_ms) = (given.since(now), now.since(given));
+    if ahead_ms > CLOCK_BEHIND_MS {
+        let (ahead, pace) = (span(ahead_ms), pace(ahead_ms));
+        return Some(format!(
+            "the newest message of the log is from {ahead} ahead of this machine's clock, which was wrong then or is now: until it \
+             has come up to that, messages are given times ahead of it, and a time to live takes up to {pace} times as long"
+        ));
+    }
+    (given > Millis(0) && behind_ms >= CLOCK_AHEAD_MS).then(|| {
+        let behind = span(behind_ms);
+        format!(
+            "this machine's clock is {behind} ahead of the newest message of the log: if that is not how old it is, the clock is \
+             wrong, and history is taken for too old"
+        )
+    })
+}
+
+/// A time of some length, in the largest unit of which it has two.
+fn span(ms: u64) -> String {
+    let (count, unit) = match ms / 1_000 {
+        seconds @ 0..120 => (seconds, "seconds"),
+        seconds @ 120..7_200 => (seconds / 60, "minutes"),
+        seconds @ 7_200..172_800 => (seconds / 3_600, "hours"),
+        seconds => (seconds / 86_400, "days"),
+    };
+    format!("{count} {unit}")
 }
 
 /// Reads something from the disk that somebody waits for; whether there was anything.
@@ -235,6 +284,10 @@ impl Storage {
     }
 }
 
+/// Clocks are put right by some seconds now and then.
+const CLOCK_BEHIND_MS: u64 = 10_000;
+/// A hub may be down for a night.
+const CLOCK_AHEAD_MS: u64 = 86_400_000;
 /// So long nothing more is said of history that cannot be read.
 const WARNED_FOR_MS: u64 = 60_000;
 /// So long the hub waits for what is being stored when it ends.
@@ -250,6 +303,22 @@ mod tests {
 
     use super::*;
     use crate::disk::opening::fixture::{Log, append};
+
+    #[test]
+    fn a_clock_that_is_wrong_is_told_by_how_much() {
+        let now = Millis(1_800_000_000_000);
+        let said = |given: u64| said_of_clock(now, Millis(given)).unwrap_or_default();
+        for given in [0, now.0, now.0 - 86_399_999, now.0 + 10_000] {
+            assert_eq!(said(given), "");
+        }
+        for (given, parts) in [
+            (now.0 + 60_000, ["is from 60 seconds ahead", "up to 16 times"]),
+            (now.0 + 10 * 3_600_000, ["is from 10 hours ahead", "up to 2 times"]),
+            (now.0 - 3 * 86_400_000, ["clock is 3 days ahead of", "history is taken for too old"]),
+        ] {
+            assert!(parts.iter().all(|part| said(given).contains(part)), "{}", said(given));
+        }
+    }
 
     /// What told how all stood is gone, so the log has another identity; the hub that finds it stores one commit, and is killed.
     #[test]

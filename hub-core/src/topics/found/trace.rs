@@ -19,15 +19,13 @@ pub(in crate::topics) struct Trace {
     pub(super) place: u32,
     /// The last commit that named it.
     pub(super) named: u64,
-    /// How many messages were read, those that are gone among them.
-    pub(in crate::topics) messages: u64,
     /// What its tail is to hold.
     pub(in crate::topics) held: Outlived,
 }
 
 impl Trace {
     pub(super) fn new(number: u64, name: TopicName, place: u32, keeps_latest: bool) -> Self {
-        Self { number, name, place, named: 0, messages: 0, held: Outlived::new(keeps_latest) }
+        Self { number, name, place, named: 0, held: Outlived::new(keeps_latest) }
     }
 
     /// How it stood.
@@ -37,7 +35,6 @@ impl Trace {
 
     /// Its next message, behind `prev`, at a time by which it may have expired.
     pub(super) fn take(&mut self, given: Millis, prev: Offset, record: &Record<'_>) {
-        self.messages += 1;
         self.held.take(given, prev, record);
     }
 
