@@ -20,7 +20,7 @@ use crate::agents::Agents;
 use crate::calendar::Calendar;
 use crate::clock::Millis;
 use crate::credentials::Credentials;
-use crate::credentials::revocations::Revocation;
+use crate::credentials::revocations::{About, Revocation};
 use crate::ledger::{Account, Ledger};
 use crate::letter::{Address, Inbox};
 use crate::limits::Limits;
@@ -195,6 +195,12 @@ impl Topics {
         self.credentials.standing().revoke(now, revocation)?;
         self.wake_all();
         Ok(())
+    }
+
+    /// Ends what [`revoke`](Self::revoke) began, if there is such a revocation, and where a time is named if it is by that; whether it did. Who was
+    /// sent away may sign in again.
+    pub fn give_back(&self, now: Millis, about: &About, issued_before: Option<u64>) -> bool {
+        self.credentials.standing().give_back(now, about, issued_before)
     }
 
     fn wake_all(&self) {

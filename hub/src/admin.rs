@@ -62,6 +62,8 @@ impl Operators {
             .routes(routes!(connections::list))
             .routes(routes!(connections::dismiss))
             .routes(routes!(revocations::create))
+            .routes(routes!(revocations::list))
+            .routes(routes!(revocations::remove))
             .with_state(self.clone())
             .merge(self.metrics())
             .split_for_parts();

@@ -106,6 +106,7 @@ fn the_examples_of_the_page_are_of_the_shapes_that_are_described() {
         "Ticket",
         "Revoke",
         "Revoked",
+        "Revocations",
     ];
     assert_eq!(examples.len(), expected.len() + 1, "{examples:#?}");
     for (example, name) in examples.iter().zip(expected) {

@@ -10,6 +10,7 @@ mod hostile {
     pub(crate) mod suite;
 
     pub(crate) mod attacks;
+    pub(crate) mod ground;
     pub(crate) mod landscape;
     pub(crate) mod neighbour;
     pub(crate) mod report;
@@ -27,7 +28,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
-        ["--attack", name, hub] => hostile::suite::attack(name, hub.parse().unwrap()),
+        ["--attack", name, hub] => hostile::suite::attack(name, hub.parse().unwrap(), None),
+        ["--attack", name, hub, authority] => {
+            hostile::suite::attack(name, hub.parse().unwrap(), Some(authority))
+        }
         _ => hostile::suite::run(&args),
     }
 }

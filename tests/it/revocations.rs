@@ -41,6 +41,22 @@ impl Operated {
         self.ask("localhost", &[("content-type", "application/json")], &what.to_string())
     }
 
+    /// Which are revoked, and where the list goes on.
+    fn list(&self, query: &str) -> (Value, Option<String>) {
+        let answer = self.http().get(&format!("/v1/revocations{query}")).ok();
+        (answer["revocations"].clone(), answer["next"].as_str().map(str::to_owned))
+    }
+
+    fn give_back(&self, query: &str) -> Answer {
+        self.http().ask("DELETE", &format!("/v1/revocations{query}"), &[], b"")
+    }
+
+    fn http(&self) -> Http {
+        let mut operator = Http::to(self.operator);
+        operator.host = "localhost";
+        operator
+    }
+
     /// Asks the operators' address by a name.
     fn ask(&self, host: &'static str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut operator = Http::to(self.operator);
@@ -119,6 +135,63 @@ fn what_is_revoked_ends_while_it_is_connected_and_is_refused_from_then_on() {
     assert!(page.contains("\ntidewire_revocations 2\n") && !page.contains("check=\"revoked\"} 0"), "{page}");
     eventually("the log says so", || {
         hub.errors().contains("one token was revoked, as long as this hub runs")
+    });
+}
+
+#[test]
+fn what_is_revoked_is_listed_and_can_be_given_back() {
+    let operated = Operated::start("");
+    let hub = operated.hub.address;
+    let by_id = token("ada", &json!({"jti": "7", "iat": now() - 5}));
+    assert_eq!(operated.list(""), (json!([]), None));
+    let until = operated.revoke(&json!({"jti": "7", "exp": now() + 600})).ok()["until"].as_u64().unwrap();
+    for what in
+        [json!({"sub": "ada"}), json!({"sub": "b b", "issued_before": 9}), json!({"issued_before": 8})]
+    {
+        operated.revoke(&what).ok();
+    }
+    assert_eq!(refusal(hub, &by_id), "the token was revoked");
+    let (all, next) = operated.list("");
+    assert!(next.is_none() && all.as_array().unwrap().len() == 4, "{all}");
+    assert_eq!(
+        (&all[0], &all[2]),
+        (&json!({"issued_before": 8}), &json!({"sub": "b b", "issued_before": 9}))
+    );
+    assert_eq!((&all[1]["sub"], &all[3]["jti"]), (&json!("ada"), &json!("7")));
+    assert!(all[3]["until"].as_u64().unwrap().abs_diff(until) <= 1, "{all}");
+    let (mut one_by_one, mut after) = (Vec::new(), String::new());
+    loop {
+        let (mut page, next) = operated.list(&format!("?limit=1{after}"));
+        one_by_one.push(page[0].take());
+        let Some(next) = next else { break };
+        after = format!("&after={}", next.replace(' ', "%20"));
+    }
+    assert_eq!(json!(one_by_one), all);
+    assert_eq!(operated.list("?sub=b+b").0, json!([all[2]]));
+    assert_eq!((operated.list("?jti=7").0, operated.list("?sub=7").0), (json!([all[3]]), json!([])));
+
+    let issued_before = all[1]["issued_before"].as_u64().unwrap();
+    for absent in
+        [&*format!("?sub=ada&issued_before={}", issued_before - 1), "?sub=7", "?jti=ada", "?issued_before=9"]
+    {
+        let (status, code, _) = operated.give_back(absent).problem();
+        assert_eq!((status, &*code), (404, "unknown_revocation"), "{absent}");
+    }
+    for unclear in
+        ["", "?sub=", "?sub=ada&jti=7", "?jti=7&issued_before=8", "?issued_before=x", "?subject=ada"]
+    {
+        assert_eq!(operated.give_back(unclear).problem().0, 400, "{unclear}");
+    }
+    assert_eq!(operated.list("").0, all);
+    assert_eq!(operated.give_back(&format!("?sub=ada&issued_before={issued_before}")).status, 204);
+    assert_eq!(refusal(hub, &by_id), "the token was revoked", "by its name still");
+    assert_eq!(operated.give_back("?jti=7").status, 204);
+    is_there(&mut bearer(hub, 1, &by_id));
+    assert_eq!(operated.give_back("?issued_before=8").status, 204);
+    assert_eq!(operated.give_back("?issued_before=8").status, 404);
+    assert_eq!(operated.list(""), (json!([all[2]]), None));
+    eventually("the log says so", || {
+        operated.hub.errors().contains("the revocation of one token was taken back")
     });
 }
 
@@ -218,6 +291,22 @@ fn what_is_revoked_stays_so_over_a_restart_where_there_is_a_data_directory() {
         assert_eq!(refusal(operated.hub.address, token), "the token was revoked");
     }
     drop(bearer(operated.hub.address, 1_000, &token("ada", &json!({"jti": "8", "iat": now()}))));
+    assert_eq!(operated.list("?jti=7").0.as_array().unwrap().len(), 1);
+    assert_eq!(operated.give_back("?sub=bob").status, 204);
+    operated.hub.kill();
+    let mut operated = Operated::start_with("", &flags);
+    assert_eq!(refusal(operated.hub.address, &by_id), "the token was revoked");
+    drop(bearer(operated.hub.address, 1_001, &of_bob));
+    assert!(operated.list("?sub=bob").0.as_array().unwrap().is_empty());
+    // What cannot be written stays as it is, also for whoever looks now.
+    let new = data.join("REVOKED.new");
+    std::fs::create_dir(&new).unwrap();
+    let (status, code, detail) = operated.give_back("?jti=7").problem();
+    assert_eq!((status, &*code), (503, "not_stored"), "{detail}");
+    assert_eq!(refusal(operated.hub.address, &by_id), "the token was revoked");
+    std::fs::remove_dir(&new).unwrap();
+    assert_eq!(operated.give_back("?jti=7").status, 204);
+    drop(bearer(operated.hub.address, 1_002, &by_id));
     operated.hub.kill();
     std::fs::write(data.join("REVOKED"), "what somebody else wrote").unwrap();
     let mut command = crate::support::hub::tidewire("serve");

@@ -49,7 +49,7 @@ const CALLS: [(&str, &str, &str); 16] = [
 
 /// What leads to no topic: where it is asked for, how, and what whoever asks is answered where clients connect, and at the
 /// operators' address.
-const OTHERS: [(&str, &str, u16, u16); 9] = [
+const OTHERS: [(&str, &str, u16, u16); 11] = [
     ("get /healthz", "/healthz", 200, 200),
     ("get /readyz", "/readyz", 200, 200),
     ("get /metrics", "/metrics", 404, 200),
@@ -59,6 +59,8 @@ const OTHERS: [(&str, &str, u16, u16); 9] = [
     // Nobody has this connection, and that is said by `unknown_connection`.
     ("delete /v1/connections/{id}", "/v1/connections/0-9-9", 404, 404),
     ("post /v1/revocations", "/v1/revocations", 404, 200),
+    ("get /v1/revocations", "/v1/revocations", 404, 200),
+    ("delete /v1/revocations", "/v1/revocations?jti=of+nobody", 404, 204),
     ("get /v1/openapi.json", "/v1/openapi.json", 200, 200),
 ];
 

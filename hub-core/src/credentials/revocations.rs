@@ -2,12 +2,13 @@
 //! Bounded: what no token can be any more is forgotten, and beyond the bound no more is taken.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
 
 use crate::access::caller::Pass;
-use crate::clock::Millis;
+use crate::clock::{Millis, NEVER};
 use crate::credentials::bad_token::Because;
 use crate::ledger::{Charge, Kind, Ledger};
 
@@ -35,6 +36,17 @@ pub enum Revocation {
         /// Seconds since 1970.
         issued_before: u64,
     },
+}
+
+/// What a revocation is about: of each there is one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// Everybody.
+    All,
+    /// This subject.
+    Subject(Box<str>),
+    /// The token of this `jti`.
+    Token(Box<str>),
 }
 
 /// All that is taken back.
@@ -79,6 +91,54 @@ impl Revocations {
             Revocation::All { issued_before } => self.issued_before = issued_before.max(self.issued_before),
         }
         Ok(())
+    }
+
+    /// Gives back what was taken, if there is such a revocation, and where a time is named if it is by that: no later one that
+    /// whoever asks has not heard of. Whether it did.
+    pub(crate) fn remove(&mut self, now: Millis, about: &About, issued_before: Option<u64>) -> bool {
+        self.forget(now);
+        let known = self.find(now, about);
+        let is_meant =
+            known.is_some_and(|known| issued_before.is_none() || known.issued_before() == issued_before);
+        if !is_meant {
+            return false;
+        }
+        let name = match about {
+            About::All => return std::mem::take(&mut self.issued_before) > 0,
+            About::Subject(name) => self.subjects.remove(name).map(|_| name),
+            About::Token(name) => self.tokens.remove(name).map(|_| name),
+        };
+        self.weigh(self.bytes - name.map_or(0, |name| bytes_of(name)));
+        name.is_some()
+    }
+
+    /// The one about that; none if there is none.
+    pub(crate) fn find(&self, now: Millis, about: &About) -> Option<Revocation> {
+        match about {
+            About::All => Some(self.issued_before).filter(|time| *time > 0).map(of_all),
+            About::Subject(name) => self.subjects.get(name).map(|known| of_subject(name, *known)),
+            About::Token(name) => self.tokens.get(name).map(|until| of_token(name, *until)),
+        }
+        .filter(|found| found.stands(now))
+    }
+
+    /// So many of them after one, or from the first on, in the order of [`About`].
+    pub(crate) fn list(&self, now: Millis, after: Option<&About>, count: usize) -> Vec<Revocation> {
+        let all = Some(self.issued_before).filter(|time| *time > 0 && after.is_none()).map(of_all);
+        let behind = |name: &str| (Bound::Excluded(Box::from(name)), Bound::Unbounded);
+        let whole = (Bound::Unbounded, Bound::Unbounded);
+        let (subjects, tokens) = match after {
+            None | Some(About::All) => (Some(whole.clone()), whole),
+            Some(About::Subject(name)) => (Some(behind(name)), whole),
+            Some(About::Token(name)) => (None, behind(name)),
+        };
+        let subjects = subjects
+            .into_iter()
+            .flat_map(|range| self.subjects.range(range))
+            .map(|(name, known)| of_subject(name, *known));
+        let tokens = self.tokens.range(tokens).map(|(name, until)| of_token(name, *until));
+        let all = all.into_iter().chain(subjects).chain(tokens);
+        all.filter(|found| found.stands(now)).take(count).collect()
     }
 
     /// By what a token was taken back; none if it was not.
@@ -129,6 +189,52 @@ impl Revocations {
     }
 }
 
+impl Revocation {
+    /// What it is about.
+    #[must_use]
+    pub fn about(&self) -> About {
+        match self {
+            Self::Token { id, .. } => About::Token(id.clone()),
+            Self::Subject { subject, .. } => About::Subject(subject.clone()),
+            Self::All { .. } => About::All,
+        }
+    }
+
+    /// Seconds since 1970 before which a token has to be issued to be meant; none if it is about one token.
+    #[must_use]
+    pub const fn issued_before(&self) -> Option<u64> {
+        match self {
+            Self::Token { .. } => None,
+            Self::Subject { issued_before, .. } | Self::All { issued_before } => Some(*issued_before),
+        }
+    }
+
+    /// When all tokens that are meant have ended by themselves.
+    #[must_use]
+    pub const fn until(&self) -> Millis {
+        match self {
+            Self::Token { until, .. } | Self::Subject { until, .. } => *until,
+            Self::All { .. } => NEVER,
+        }
+    }
+
+    fn stands(&self, now: Millis) -> bool {
+        now < self.until()
+    }
+}
+
+fn of_token(id: &str, until: Millis) -> Revocation {
+    Revocation::Token { id: id.into(), until }
+}
+
+fn of_subject(subject: &str, (issued_before, until): (u64, Millis)) -> Revocation {
+    Revocation::Subject { subject: subject.into(), issued_before, until }
+}
+
+const fn of_all(issued_before: u64) -> Revocation {
+    Revocation::All { issued_before }
+}
+
 /// What a name takes, with its place in a map.
 fn bytes_of(name: &str) -> usize {
     name.len() + 64
@@ -144,7 +250,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::access::caller::Origin;
-    use crate::clock::NEVER;
 
     fn pass(subject: &str, id: Option<&str>, issued_at: Option<u64>) -> Pass {
         let origin = Origin { id: id.map(Into::into), issued_at, ..Origin::default() };
@@ -246,5 +351,76 @@ mod tests {
         );
         assert_eq!(revocations.add(Millis(100), token("y", 200)), Ok(()));
         assert_eq!((revocations.count(), revocations.charge.bytes()), (2, 1_064 + 65));
+    }
+
+    fn of(subject: &str, issued_before: u64, until: u64) -> Revocation {
+        Revocation::Subject { subject: subject.into(), issued_before, until: Millis(until) }
+    }
+
+    #[test]
+    fn what_is_given_back_is_that_and_nothing_else() {
+        let all =
+            [Revocation::All { issued_before: 10 }, of("7", 100, 900), of("ada", 100, 900), token("7", 900)];
+        let mut revocations = with(&all);
+        for given in &all {
+            let (about, time) = (given.about(), given.issued_before());
+            assert!(!with(&all).remove(Millis(1), &about, Some(11)), "{given:?} is by another time");
+            let is_over = given.until() != NEVER;
+            assert_eq!(with(&all).remove(Millis(900), &about, None), !is_over, "{given:?}");
+            let (bytes, count) = (revocations.charge.bytes(), revocations.count());
+            assert!(revocations.remove(Millis(1), &about, time));
+            assert!(!revocations.remove(Millis(1), &about, None), "{given:?} is there once");
+            let name = match &about {
+                About::All => 0,
+                About::Subject(name) | About::Token(name) => bytes_of(name),
+            };
+            assert_eq!(revocations.charge.bytes(), bytes - name);
+            assert_eq!(revocations.count(), count - usize::from(name > 0));
+            assert_eq!(revocations.find(Millis(1), &about), None);
+        }
+        assert_eq!(revocations.hold(&pass("ada", Some("7"), None)), None);
+        let mut revocations = with(&all);
+        assert!(revocations.remove(Millis(1), &About::Subject("ada".into()), None));
+        assert_eq!(revocations.hold(&pass("ada", None, Some(50))), None);
+        assert_eq!(revocations.hold(&pass("7", None, Some(50))), MEANT);
+        assert_eq!(revocations.hold(&pass("ada", Some("7"), Some(50))), MEANT);
+        assert_eq!(revocations.hold(&pass("ada", None, Some(9))), MEANT);
+    }
+
+    fn with(all: &[Revocation]) -> Revocations {
+        let mut revocations = empty();
+        all.iter().for_each(|one| revocations.add(Millis(1), one.clone()).unwrap());
+        revocations
+    }
+
+    #[test]
+    fn pages_have_each_that_stands_once_and_in_order() {
+        let all = [
+            Revocation::All { issued_before: 10 },
+            of("", 3, 900),
+            of("ada", 100, 900),
+            of("bob", 3, 500),
+            token("", 900),
+            token("7", 500),
+            token("8", 900),
+        ];
+        let revocations = with(&all);
+        for (now, expected) in [(1, &all[..]), (500, &[&all[..3], &all[4..5], &all[6..]].concat())] {
+            for count in 1..=all.len() {
+                let (mut found, mut after) = (Vec::new(), None);
+                loop {
+                    let page = revocations.list(Millis(now), after.as_ref(), count);
+                    assert!(page.len() <= count);
+                    let Some(last) = page.last() else { break };
+                    after = Some(last.about());
+                    found.extend(page);
+                }
+                assert_eq!(found, expected, "{count} at a time");
+            }
+            for one in &all {
+                let found = revocations.find(Millis(now), &one.about());
+                assert_eq!(found.as_ref(), Some(one).filter(|one| expected.contains(one)));
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use tidewire_protocol::code::Code;
 use crate::access::caller::{Caller, KeyNumber, Pass};
 use crate::clock::Millis;
 use crate::credentials::BadToken;
-use crate::credentials::revocations::{Revocation, Revocations};
+use crate::credentials::revocations::{About, Revocation, Revocations};
 use crate::ledger::Ledger;
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 
@@ -74,6 +74,24 @@ impl Standing {
     /// From now on some tokens do not stand; see [`Revocations::add`].
     pub(crate) fn revoke(&self, now: Millis, revocation: Revocation) -> Result<(), Code> {
         self.change(|state| state.revocations.add(now, revocation))
+    }
+
+    /// From now on such tokens stand again; see [`Revocations::remove`].
+    pub(crate) fn give_back(&self, now: Millis, about: &About, issued_before: Option<u64>) -> bool {
+        // Nobody has to go for it, so shards need not ask again.
+        lock(&self.state).revocations.remove(now, about, issued_before)
+    }
+
+    /// What was taken back about that, if anything was.
+    #[must_use]
+    pub fn revocation(&self, now: Millis, about: &About) -> Option<Revocation> {
+        self.with(|state| state.revocations.find(now, about))
+    }
+
+    /// So much of what was taken back after that, or from the first on, in the order of [`About`].
+    #[must_use]
+    pub fn list(&self, now: Millis, after: Option<&About>, count: usize) -> Vec<Revocation> {
+        self.with(|state| state.revocations.list(now, after, count))
     }
 
     /// How many names of what was taken back are kept.

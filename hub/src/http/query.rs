@@ -76,6 +76,16 @@ impl Query {
         number.ok_or_else(|| Problem::bad_request(format!("`{name}` is a number from 1 to {max}")))
     }
 
+    /// A time in seconds since 1970.
+    ///
+    /// # Errors
+    /// It is no number.
+    pub fn time(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let wrong = || Problem::bad_request(format!("`{name}` is in seconds since 1970"));
+        digits(text).map(Some).ok_or_else(wrong)
+    }
+
     /// A span of time such as `10s`, or a number of seconds.
     ///
     /// # Errors

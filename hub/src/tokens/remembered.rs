@@ -5,17 +5,17 @@
 //! CRC32C of that line, in 8 hexadecimal digits
 //! ```
 //!
-//! Times are in seconds since 1970; `null` for an end that nobody knows. Written anew whenever there is one more, whole or
-//! not at all.
+//! Times are in seconds since 1970; `null` for an end that nobody knows. Written anew whenever there is one more or one less,
+//! whole or not at all.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tidewire_hub_core::clock::{Millis, NEVER};
-use tidewire_hub_core::credentials::revocations::Revocation;
+use tidewire_hub_core::credentials::revocations::{About, Revocation};
 
 use crate::disk::opening::{REVOKED, REVOKED_BYTES_MAX};
 use crate::small_file;
@@ -26,6 +26,13 @@ use crate::tokens::wall_ms;
 pub struct Remembered {
     path: PathBuf,
     kept: Mutex<Kept>,
+}
+
+/// Whoever has it changes what is remembered.
+#[derive(Debug)]
+pub struct Change<'a> {
+    path: &'a Path,
+    kept: MutexGuard<'a, Kept>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,18 +91,42 @@ impl Remembered {
         tokens.chain(subjects).chain(all).collect()
     }
 
+    /// To change it: nobody else does meanwhile, so what is done beside that has the same order.
+    pub fn change(&self) -> Change<'_> {
+        Change { path: &self.path, kept: self.kept.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+}
+
+impl Change<'_> {
     /// Remembers one more, until a second since 1970 if that is known. Waits for the disk.
     ///
     /// # Errors
     /// What the system says; it is remembered as before then.
-    pub fn add(&self, revocation: &Revocation, end: Option<u64>) -> io::Result<()> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = kept.clone();
+    pub fn add(&mut self, revocation: &Revocation, end: Option<u64>) -> io::Result<()> {
+        let mut next = self.kept.clone();
         next.add(revocation, end);
+        self.put(next)
+    }
+
+    /// Remembers what is about that no longer. Waits for the disk.
+    ///
+    /// # Errors
+    /// What the system says; it is remembered as before then, or was given up: that is known after a restart.
+    pub fn remove(&mut self, about: &About) -> io::Result<()> {
+        let mut next = self.kept.clone();
+        match about {
+            About::All => next.issued_before = 0,
+            About::Subject(subject) => drop(next.subjects.remove(subject)),
+            About::Token(id) => drop(next.tokens.remove(id)),
+        }
+        self.put(next)
+    }
+
+    fn put(&mut self, next: Kept) -> io::Result<()> {
         let line = serde_json::to_string(&next)?;
         let crc = crc32c::crc32c(line.as_bytes());
-        small_file::put(&self.path, format!("{line}\n{crc:08x}\n").as_bytes())?;
-        *kept = next;
+        small_file::put(self.path, format!("{line}\n{crc:08x}\n").as_bytes())?;
+        *self.kept = next;
         Ok(())
     }
 }
@@ -164,11 +195,11 @@ mod tests {
         let subject = Revocation::Subject { subject: "ada".into(), issued_before: 7, until: NEVER };
         let remembered = Remembered::open(&folder.0).unwrap();
         assert_eq!(remembered.revocations(Millis(0)), []);
-        remembered.add(&token("over"), Some(wall)).unwrap();
-        remembered.add(&token("soon"), Some(wall + 100)).unwrap();
-        remembered.add(&token("ever"), None).unwrap();
-        remembered.add(&subject, None).unwrap();
-        remembered.add(&Revocation::All { issued_before: 3 }, None).unwrap();
+        remembered.change().add(&token("over"), Some(wall)).unwrap();
+        remembered.change().add(&token("soon"), Some(wall + 100)).unwrap();
+        remembered.change().add(&token("ever"), None).unwrap();
+        remembered.change().add(&subject, None).unwrap();
+        remembered.change().add(&Revocation::All { issued_before: 3 }, None).unwrap();
         let again = Remembered::open(&folder.0).unwrap().revocations(Millis(5));
         assert_eq!(again.len(), 4, "{again:?}");
         assert_eq!(again[0], token("ever"));
@@ -176,13 +207,17 @@ mod tests {
         let Revocation::Token { id, until } = &again[1] else { unreachable!() };
         assert_eq!(&**id, "soon");
         assert!((Millis(98_005)..=Millis(100_005)).contains(until), "{until:?}");
+        for (left, one) in again.iter().enumerate().rev() {
+            remembered.change().remove(&one.about()).unwrap();
+            assert_eq!(Remembered::open(&folder.0).unwrap().revocations(Millis(5)).len(), left, "{one:?}");
+        }
     }
 
     #[test]
     fn a_file_that_is_not_as_it_was_written_is_named_and_not_taken_for_none() {
         let folder = Folder::new();
         let remembered = Remembered::open(&folder.0).unwrap();
-        remembered.add(&Revocation::All { issued_before: 1_800_000_000 }, None).unwrap();
+        remembered.change().add(&Revocation::All { issued_before: 1_800_000_000 }, None).unwrap();
         let path = folder.0.join(REVOKED);
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() - 1 {

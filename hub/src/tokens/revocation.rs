@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidewire_hub_core::clock::{Millis, NEVER};
-use tidewire_hub_core::credentials::revocations::Revocation;
+use tidewire_hub_core::credentials::revocations::{About, Revocation};
 use utoipa::ToSchema;
 
 use crate::tokens::wall_ms;
@@ -38,6 +38,33 @@ pub struct Revoked {
     pub survives_restart: bool,
 }
 
+/// Some of what is taken back.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Revocations {
+    /// First that of everybody's tokens, then those of subjects, then those of single tokens, each by their names.
+    pub revocations: Vec<Kept>,
+    /// What to ask for `after` to get more; absent where these were the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// One of them. Without `jti` and `sub` it is about everybody.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Kept {
+    /// The name of the token that is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// Whose tokens are meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// Those that were issued before; none if it is about one token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_before: Option<u64>,
+    /// Until when it is remembered; none if that is as long as the hub runs, and over its restarts where it has a data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
 /// Why it is not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unclear {
@@ -46,6 +73,9 @@ pub enum Unclear {
         "allowed: {{\"jti\": …}}, perhaps with \"exp\"; {{\"sub\": …}}, perhaps with \"issued_before\"; or {{\"issued_before\": …}} for everybody's tokens"
     )]
     What,
+    /// Two names.
+    #[error("one of `jti` and `sub`, and not both")]
+    Both,
     /// An empty name.
     #[error("a `jti` or `sub` is never empty")]
     Empty,
@@ -113,6 +143,54 @@ impl Revoke {
     }
 }
 
+impl Kept {
+    /// One as it is told, where a steady clock and the system's say this.
+    pub fn new(revocation: Revocation, now: Millis, wall_ms: u64) -> Self {
+        let (issued_before, until) = (revocation.issued_before(), revocation.until());
+        let until = (until != NEVER).then(|| wall_ms.saturating_add(until.since(now)) / 1_000);
+        let (jti, sub) = match revocation {
+            Revocation::Token { id, .. } => (Some(id.into()), None),
+            Revocation::Subject { subject, .. } => (None, Some(subject.into())),
+            Revocation::All { .. } => (None, None),
+        };
+        Self { jti, sub, issued_before, until }
+    }
+}
+
+/// What a revocation is about by its names, of which one may be given.
+///
+/// # Errors
+/// [`Unclear`] says what may be asked.
+pub fn about(jti: Option<&str>, sub: Option<&str>) -> Result<About, Unclear> {
+    match (jti, sub) {
+        (Some(""), _) | (_, Some("")) => Err(Unclear::Empty),
+        (Some(jti), None) => Ok(About::Token(jti.into())),
+        (None, Some(sub)) => Ok(About::Subject(sub.into())),
+        (None, None) => Ok(About::All),
+        (Some(_), Some(_)) => Err(Unclear::Both),
+    }
+}
+
+/// Where a list goes on after one, as it is written.
+#[must_use]
+pub fn written(about: &About) -> String {
+    match about {
+        About::All => "all".to_owned(),
+        About::Subject(subject) => format!("sub:{subject}"),
+        About::Token(id) => format!("jti:{id}"),
+    }
+}
+
+/// The same as it is read; none if nobody has written that.
+#[must_use]
+pub fn read(text: &str) -> Option<About> {
+    match text.split_once(':') {
+        Some(("sub", subject)) => Some(About::Subject(subject.into())),
+        Some(("jti", id)) => Some(About::Token(id.into())),
+        _ => (text == "all").then_some(About::All),
+    }
+}
+
 /// The last second that dates can name.
 const TIME_MAX: u64 = 253_402_300_799;
 /// Clocks of issuers that are kept differ by less.
@@ -148,6 +226,30 @@ mod tests {
             assert_eq!(read(&json, None).is_err_and(|error| error == Unclear::Over), is_over, "{ended} s");
         }
         assert!(serde_json::from_str::<Revoke>(r#"{"subject":"a"}"#).is_err());
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for about in [
+            About::All,
+            About::Subject("a:b".into()),
+            About::Subject("jti:7".into()),
+            About::Token("".into()),
+            About::Token("sub:ada".into()),
+        ] {
+            assert_eq!(super::read(&written(&about)), Some(about));
+        }
+        for text in ["", "al", "ada", "all:", "Sub:ada"] {
+            assert_eq!(super::read(text), None, "{text}");
+        }
+        let about = |jti: &'static str, sub: &'static str| {
+            let given = |name: &'static str| Some(name).filter(|name| *name != "-");
+            super::about(given(jti), given(sub))
+        };
+        assert_eq!(about("7", "-"), Ok(About::Token("7".into())));
+        assert_eq!(about("-", "7"), Ok(About::Subject("7".into())));
+        assert_eq!((about("-", "-"), about("7", "8")), (Ok(About::All), Err(Unclear::Both)));
+        assert_eq!((about("", "-"), about("-", "")), (Err(Unclear::Empty), Err(Unclear::Empty)));
     }
 
     #[test]

@@ -5,12 +5,16 @@ use std::net::SocketAddr;
 
 use crate::hostile::stranger::Target;
 
+mod callers;
+mod credentials;
+mod http2;
 mod identity;
 mod names;
 mod nonsense;
 mod patterns;
 mod publishing;
 mod reading;
+mod sealed;
 mod silence;
 mod storms;
 
@@ -38,6 +42,18 @@ pub(crate) fn all() -> Vec<Attack> {
         silence::ATTACKS,
         storms::ATTACKS,
         nonsense::ATTACKS,
+        callers::ATTACKS,
+        credentials::ATTACKS,
+        sealed::ATTACKS,
+        http2::ATTACKS,
     ]
     .concat()
+}
+
+impl Attack {
+    /// Whether the hub speaks TLS.
+    pub(crate) fn is_by_tls(&self) -> bool {
+        let mut by_tls = sealed::ATTACKS.iter().chain(http2::ATTACKS);
+        by_tls.any(|attack| attack.name == self.name)
+    }
 }

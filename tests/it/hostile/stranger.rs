@@ -2,13 +2,17 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustls::client::Resumption;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
 use crate::hostile::frames::{self, Heard};
+use crate::support::secured::trusting;
 use crate::support::socket::{frame_head, handshake_for};
 
 /// A hub, and where a stranger comes from.
@@ -18,9 +22,14 @@ pub(crate) struct Target {
     pub(crate) from: IpAddr,
     /// Bytes that the system takes for it before it must read; as many as usual if not given.
     pub(crate) receive_buffer: Option<usize>,
+    /// What it trusts, where the hub speaks TLS.
+    pub(crate) trust: Option<&'static Arc<ClientConfig>>,
 }
 
-/// Connections that this program has made, and bytes that it has sent as WebSocket frames.
+/// A connection by TLS.
+pub(crate) type Sealed = StreamOwned<ClientConnection, TcpStream>;
+
+/// Connections that this program has made, and bytes that it has counted as sent.
 pub(crate) fn done_so_far() -> (u64, u64) {
     (CONNECTED.load(Ordering::Relaxed), SENT.load(Ordering::Relaxed))
 }
@@ -41,7 +50,19 @@ pub(crate) struct Stranger {
 
 impl Target {
     pub(crate) fn new(hub: SocketAddr, from: [u8; 4]) -> Self {
-        Self { hub, from: IpAddr::V4(Ipv4Addr::from(from)), receive_buffer: None }
+        Self { hub, from: IpAddr::V4(Ipv4Addr::from(from)), receive_buffer: None, trust: None }
+    }
+
+    /// The same where TLS is spoken, by a certificate of an authority whose own is in this file.
+    pub(crate) fn trusting(self, authority: Option<&str>) -> Self {
+        let trust = |path: &str| -> &'static Arc<ClientConfig> {
+            let config = trusting(&std::fs::read(path).unwrap(), rustls::DEFAULT_VERSIONS);
+            let mut config = (*config).clone();
+            // Who comes back sooner does less harm.
+            config.resumption = Resumption::disabled();
+            Box::leak(Box::new(Arc::new(config)))
+        };
+        Self { trust: authority.map(trust), ..self }
     }
 
     /// The same for connections that little can be written to while they do not read.
@@ -63,6 +84,23 @@ impl Target {
         stream.set_nodelay(true)?;
         CONNECTED.fetch_add(1, Ordering::Relaxed);
         Ok(stream)
+    }
+
+    /// A connection by TLS that has said nothing, for HTTP of this version.
+    pub(crate) fn sealed(&self, protocol: &[u8]) -> io::Result<Sealed> {
+        let mut stream = self.tcp()?;
+        let mut tls = self.tls(protocol)?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream)?;
+        }
+        Ok(StreamOwned::new(tls, stream))
+    }
+
+    /// TLS before any of it was spoken.
+    pub(crate) fn tls(&self, protocol: &[u8]) -> io::Result<ClientConnection> {
+        let mut config = (**self.trust.unwrap()).clone();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        ClientConnection::new(Arc::new(config), self.hub.ip().into()).map_err(io::Error::other)
     }
 
     /// A WebSocket on which nothing was said.
@@ -125,7 +163,7 @@ impl Stranger {
     /// Sends bytes as they are.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)?;
-        SENT.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        sent(bytes);
         Ok(())
     }
 
@@ -233,6 +271,11 @@ impl Stranger {
         let rest = self.unread.split_off(count);
         Ok(std::mem::replace(&mut self.unread, rest))
     }
+}
+
+/// Counts these bytes as sent.
+pub(crate) fn sent(bytes: &[u8]) {
+    SENT.fetch_add(bytes.len() as u64, Ordering::Relaxed);
 }
 
 /// A frame whose mask is all zeros.

@@ -9,9 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::hostile::attacks::{Attack, all};
+use crate::hostile::ground::Ground;
 use crate::hostile::neighbour::{Account, Delays, Neighbour, newcomer, text_of};
 use crate::hostile::report::{self, Row};
 use crate::hostile::stranger::{Target, done_so_far};
+use crate::support::file::File;
 use crate::support::hub::Hub;
 
 /// Runs the attacks whose names hold one of the words, or all.
@@ -45,10 +47,10 @@ pub(crate) fn run(words: &[&str]) -> ExitCode {
 }
 
 /// The attacker's process: does its worst until its standard input ends, whatever the hub does to it.
-pub(crate) fn attack(name: &str, hub: SocketAddr) -> ExitCode {
+pub(crate) fn attack(name: &str, hub: SocketAddr, authority: Option<&str>) -> ExitCode {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let attack = all().into_iter().find(|attack| attack.name == name).unwrap();
-    let target = Target::new(hub, ATTACKER);
+    let target = Target::new(hub, ATTACKER).trusting(authority);
     for _ in 0..attack.threads {
         thread::spawn(move || {
             loop {
@@ -72,16 +74,17 @@ fn try_to_endure(attack: &Attack) -> Row {
 
 /// One attack, and what came of it.
 fn endure(attack: &Attack) -> Row {
-    let mut hub = Hub::start(&["--config", CONFIG], &[]);
-    (attack.before)(hub.address);
-    let neighbour = Neighbour::of(hub.address);
+    let mut ground = if attack.is_by_tls() { Ground::by_tls() } else { Ground::plain() };
+    let (others, hub) = (ground.others, &mut ground.hub);
+    (attack.before)(others);
+    let neighbour = Neighbour::of(others);
     let began = Instant::now();
     thread::sleep(QUIET);
     let quiet = neighbour.delays(began);
     let memory_before = hub.memory();
-    let unaccounted_before = unaccounted(&hub);
+    let unaccounted_before = unaccounted(hub);
     let mut memory_peak = memory_before;
-    let mut attacker = Attacker::start(attack, hub.address);
+    let mut attacker = Attacker::start(attack, hub.address, ground.authority.as_ref());
     let began = Instant::now();
     let mut alive = true;
     while alive && began.elapsed() < seconds() {
@@ -91,16 +94,16 @@ fn endure(attack: &Attack) -> Row {
     }
     let under_attack = neighbour.delays(began);
     let done = attacker.stop();
-    let account = neighbour.end(hub.address);
+    let account = neighbour.end(others);
     let mut row = Row::new(attack, &quiet, &under_attack, &account, (memory_before, memory_peak));
     row.done = done;
     if done.0 == 0 {
         row.wrong.push("the attacker does nothing".to_owned());
     }
     judge(&mut row, &quiet, &under_attack, &account);
-    row.wrong.extend(aftermath(&hub, alive));
+    row.wrong.extend(aftermath(hub, others, alive));
     if alive {
-        row.wrong.extend(kept_for_nobody(&hub, unaccounted_before));
+        row.wrong.extend(kept_for_nobody(hub, unaccounted_before));
     }
     row
 }
@@ -132,7 +135,7 @@ fn judge(row: &mut Row, quiet: &Delays, under_attack: &Delays, account: &Account
 }
 
 /// What is wrong with the hub after the attack.
-fn aftermath(hub: &Hub, alive: bool) -> Vec<String> {
+fn aftermath(hub: &Hub, others: SocketAddr, alive: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     if hub.errors().contains("panicked") {
         wrong.push(format!("the hub panicked: {}", hub.errors()));
@@ -141,7 +144,7 @@ fn aftermath(hub: &Hub, alive: bool) -> Vec<String> {
         wrong.push("the hub has ended".to_owned());
         return wrong;
     }
-    wrong.extend(newcomer(hub.address).err().map(|why| format!("a newcomer afterwards: {why}")));
+    wrong.extend(newcomer(others).err().map(|why| format!("a newcomer afterwards: {why}")));
     if !hub.get("/healthz").starts_with("HTTP/1.1 200 ") {
         wrong.push("it is not healthy afterwards".to_owned());
     }
@@ -180,10 +183,10 @@ fn kept_for_nobody(hub: &Hub, before: u64) -> Option<String> {
 struct Attacker(Child);
 
 impl Attacker {
-    fn start(attack: &Attack, hub: SocketAddr) -> Self {
+    fn start(attack: &Attack, hub: SocketAddr, authority: Option<&File>) -> Self {
         let mut command = Command::new("nice");
         command.args(["-n", "10"]).arg(std::env::current_exe().unwrap());
-        command.args(["--attack", attack.name, &hub.to_string()]);
+        command.args(["--attack", attack.name, &hub.to_string()]).args(authority.map(File::path));
         Self(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
     }
 
@@ -218,7 +221,6 @@ const RETRIES: usize = 2;
 const MEMORY_EVERY: Duration = Duration::from_millis(20);
 /// How long the hub may take to notice that the attacker has gone.
 const GONE: Duration = Duration::from_secs(5);
-const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/it/support/open.toml");
 /// All of 127.0.0.0/8 is this machine, and the neighbour comes from 127.0.0.1.
 const ATTACKER: [u8; 4] = [127, 0, 0, 2];
 /// What the neighbour's 99th percentile may be, or five times what it is in peace, up to four times this: one hiccup in
