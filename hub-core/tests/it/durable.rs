@@ -53,6 +53,8 @@ impl Disk {
         let mut hub = Hub::with_disk(limits, rules, epoch);
         hub.now = hub.now.max(now);
         let restored = hub.topics.restore(0, hub.now, found);
+        let is_whole = self.commits.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1);
+        assert!(!is_whole || restored.shortened.is_empty(), "nothing is lost: {restored:?}");
         let committer = Committer::new(0, [1; 32], known_losses, self.next);
         hub.commits = self.commits;
         let mut lasting = Lasting { hub, committer, next: self.next, restored, told_since: 0 };
@@ -459,6 +461,34 @@ fn a_name_that_came_back_and_has_nothing_stored_is_told_as_one_that_went() {
     lasting.hub.subscribe(id, "a.b", after(0), WhenSlow::CatchUp);
     let heard = lasting.hub.heard(id);
     assert!(matches!(heard[0], Heard::Subscribed(_, 1, Some((1, 1, _)))), "{heard:?}");
+}
+
+/// Each topic has a message in each of three commits, and the second is lost.
+#[test]
+fn topics_that_begin_behind_what_is_lost_are_named_as_far_as_they_are_few() {
+    let mut lasting = Lasting::new(Limits::default(), keep_all());
+    let topics: Vec<String> = (0..25).map(|topic| format!("t{topic}")).collect();
+    let id = lasting.client(&topics[0]);
+    for (handle, topic) in (2..).zip(&topics[1..]) {
+        lasting.hub.say(id, &[open_as(handle, 0, topic)]);
+    }
+    let mut ends = Vec::new();
+    for seq in 1..=3 {
+        (1..=25).for_each(|handle| lasting.hub.say(id, &[publish_on(handle, seq, b"m")]));
+        lasting.store();
+        ends.push(lasting.hub.commits.len());
+    }
+    lasting.hub.commits.drain(ends[0]..ends[1]);
+    let mut lasting = lasting.restart();
+    let Restored { messages, shortened, shortened_more, .. } = lasting.restored.clone();
+    assert_eq!((messages, shortened.len(), shortened_more), (25, 20, 5));
+    for (topic, from) in shortened {
+        assert!(
+            (26..=51).contains(&from.0) && topics.iter().any(|name| name == topic.as_str()),
+            "{topic} {from:?}"
+        );
+        assert_eq!(lasting.hub.kept(topic.as_str()), 1);
+    }
 }
 
 /// A commit is lost that told how all stood, and those before were removed: what is told anew by the start that finds it is told
