@@ -204,6 +204,9 @@ impl Pair {
         let upto = kept.iter().filter(|it| it.offset <= upto.0).count() as u64;
         let told = kept.iter().filter(|it| it.offset > back.after.0 && it.offset <= back.upto.0).count();
         assert_eq!((told as u64, back.more), (upto.min(count), upto > count), "{back:?}");
+        let back = self.tail.read_back(now, back.upto, count, 1 + random.below(2_000) as usize);
+        let prev = back.blocks.first().map_or(Offset(0), |first| first.prev);
+        assert!(prev <= back.after, "a hole from {} to {prev}", back.after);
     }
 
     /// All that a reader gets who goes on from somewhere, by blocks and by what is away.

@@ -129,6 +129,9 @@ impl Tail {
         if back.is_away {
             back.blocks.clear();
         }
+        // What lay before the first of them has expired while it was away.
+        let begins = back.blocks.first().map_or(Offset(0), |first| first.prev);
+        back.after = back.after.max(begins);
         back
     }
 }
