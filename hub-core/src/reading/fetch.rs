@@ -52,8 +52,20 @@ impl Fetch {
             let Ok(place) = self.offsets.binary_search(&row.record.offset) else { continue };
             self.found.resize_with(self.offsets.len(), Found::default);
             if self.is_missing(place) {
-                self.bytes += size_of::<OwnRecord>() + row.record.len();
-                self.found[place] = Found::Record(row.record.into());
+                let record = OwnRecord::from(row.record);
+                self.bytes += bytes_of(&record);
+                self.found[place] = Found::Record(record);
+            }
+        }
+    }
+
+    /// From there on nothing was looked for in this turn: nobody knows of those, and who wants them asks anew.
+    pub fn cut(&mut self, from: Offset) {
+        let place = self.offsets.partition_point(|offset| *offset < from);
+        self.offsets.truncate(place);
+        for found in self.found.drain(place.min(self.found.len())..) {
+            if let Found::Record(record) = found {
+                self.bytes -= bytes_of(&record);
             }
         }
     }
@@ -106,4 +118,9 @@ impl Fetch {
             Some(Found::Unread) => None,
         }
     }
+}
+
+/// What a message takes.
+fn bytes_of(record: &OwnRecord) -> usize {
+    size_of::<OwnRecord>() + record.record().len()
 }

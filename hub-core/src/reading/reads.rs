@@ -96,7 +96,8 @@ impl Reads {
         }
     }
 
-    /// Something was read from the disk, as far as it is there. Where it could not be read nothing is lost: a page is given up
+    /// Something was read from the disk, as far as it is there, and as a turn is long: what else is wanted is asked for anew,
+    /// behind the others. Where it could not be read nothing is lost: a page is given up
     /// after some tries, and whoever is subscribed waits.
     pub fn fetched(&self, now: Millis, fetching: Fetching) {
         let Fetching { fetch, mut waiting } = fetching;
@@ -110,7 +111,10 @@ impl Reads {
             }
             waiting.job.give_up();
         } else {
-            waiting.tries = 0;
+            // Nothing may come of a turn, as long as only the way to it is looked for.
+            if !fetch.offsets().is_empty() {
+                waiting.tries = 0;
+            }
             waiting.job.bring(fetch);
         }
         self.errands.line().put_back(waiting.account.key(), waiting);

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidewire_hub_core::clock::NEVER;
-use tidewire_hub_core::ledger::Kind;
+use tidewire_hub_core::dialect::Dialect;
+use tidewire_hub_core::ledger::{AccountKey, Kind};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::names::directory::{Retention, TopicRule};
 use tidewire_hub_core::shard::wire::ConnectionId;
+use tidewire_protocol::block::{Block, blocks_of_page};
 use tidewire_protocol::client_frame::{ClientFrame, History, Subscribe};
 use tidewire_protocol::code::{Code, GapReason, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
@@ -239,4 +241,79 @@ fn all_that_the_disk_lacks_of_a_topic_is_one_gap() {
         let offsets: Vec<_> = messages(&heard).iter().map(|told| told.offset).collect();
         assert_eq!(offsets, (1..=12).chain(25..=30).collect::<Vec<_>>(), "{name}");
     }
+}
+
+/// A hub whose disk is read for three messages in a turn at most, and in every third turn for none.
+fn with_short_turns() -> Lasting {
+    let mut lasting = with_all_away(Limits::default(), &["a.b", "a.c"], 10);
+    lasting.hub.disk_turn = Some(3);
+    lasting
+}
+
+#[test]
+fn a_page_has_what_one_turn_of_the_disk_brings_and_the_next_goes_on() {
+    for (name, count) in [("a.b", 10), ("a.*", 20)] {
+        let mut lasting = with_short_turns();
+        let reader = lasting.hub.client(2);
+        let (mut from, mut offsets, mut read) = (Start::Earliest, Vec::<u64>::new(), Vec::new());
+        let mut goes_on = true;
+        while goes_on {
+            lasting.hub.say(reader, &[history_from(name, from.clone())]);
+            let close = |code| panic!("closed with {code}");
+            let pages = lasting.hub.heard_as(reader, close, |frame| match frame {
+                HubFrame::Page(page) => {
+                    let told = |block: Block<'_>| block.messages().flatten().map(|it| it.offset.0).collect();
+                    let told: Vec<Vec<u64>> = blocks_of_page(&page.blocks).flatten().map(told).collect();
+                    (told.concat(), page.more, page.upto.clone())
+                }
+                other => panic!("{other:?}"),
+            });
+            let [(told, more, upto)] = &pages[..] else { panic!("{pages:?}") };
+            (goes_on, from) = (*more, Start::After(upto.clone()));
+            read.push(told.len());
+            offsets.extend(told);
+            assert!(read.len() <= count, "{read:?}");
+        }
+        assert_eq!(offsets.len(), count, "{name}: {read:?}");
+        assert!(offsets.is_sorted(), "{name}: {offsets:?}");
+        assert!(read[..read.len() - 1].iter().all(|read| (1..=3).contains(read)), "{name}: {read:?}");
+    }
+}
+
+#[test]
+fn what_ends_below_a_place_comes_whole_after_some_turns_and_a_subscriber_gets_all() {
+    for (name, count) in [("a.b", 10), ("a.*", 20)] {
+        let mut lasting = with_short_turns();
+        let (reader, subscriber) = (lasting.hub.client(2), lasting.hub.client(3));
+        let below = Start::Before { last: 100, positions: vec![] };
+        lasting.hub.say(reader, &[history_from(name, below)]);
+        assert_eq!(pages(&lasting.hub.heard(reader)), [count], "{name}");
+        lasting.hub.subscribe(subscriber, name, Start::Earliest, WhenSlow::CatchUp);
+        let heard = lasting.hub.heard(subscriber);
+        assert_eq!((messages(&heard).len(), but_messages(&heard).len()), (count, 1), "{name}: {heard:?}");
+        assert_eq!(lasting.hub.held(Kind::Reading), 0);
+    }
+}
+
+#[test]
+fn who_asks_for_much_of_the_disk_waits_behind_others_for_his_next_turn() {
+    let mut lasting = with_short_turns();
+    lasting.hub.disk_turn = Some(1);
+    let greedy = lasting.hub.client(2);
+    let other = lasting.hub.shard.accept(lasting.hub.now, Dialect::Binary, AccountKey(2));
+    lasting.hub.say(other, &[hello(3, 1)]);
+    lasting.hub.heard(other);
+    let below = Start::Before { last: 100, positions: vec![] };
+    lasting.hub.say_without_disk(greedy, &[history_from("a.b", below)]);
+    lasting.hub.say_without_disk(other, &[history("a.c")]);
+    let mut turns = 0;
+    while pages(&lasting.hub.heard(other)).is_empty() {
+        assert!(lasting.hub.fetch_one());
+        lasting.hub.work_without_disk();
+        turns += 1;
+    }
+    assert!(turns <= 4, "after {turns} turns");
+    assert_eq!(pages(&lasting.hub.heard(greedy)), [0; 0]);
+    lasting.hub.work();
+    assert_eq!(pages(&lasting.hub.heard(greedy)), [10]);
 }

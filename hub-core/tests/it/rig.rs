@@ -63,6 +63,10 @@ pub struct Hub {
     pub commits: Vec<(u64, Vec<u8>)>,
     /// Whether they cannot be read.
     pub disk_fails: bool,
+    /// So many messages are read from the disk in a turn, and none in every third one.
+    pub disk_turn: Option<usize>,
+    /// Turns that the disk had.
+    pub disk_turns: usize,
     /// How many messages were wanted from there.
     pub fetched: usize,
 }
@@ -152,6 +156,8 @@ impl Hub {
                 calls,
                 commits: Vec::new(),
                 disk_fails: false,
+                disk_turn: None,
+                disk_turns: 0,
                 fetched: 0,
             },
             shards,
@@ -236,6 +242,12 @@ impl Hub {
     /// Reads something from the disk that somebody waits for.
     pub fn fetch_one(&mut self) -> bool {
         let Some(mut fetching) = self.topics.reads().next_fetch() else { return false };
+        self.disk_turns += 1;
+        if let Some(most) = self.disk_turn {
+            let most = if self.disk_turns.is_multiple_of(3) { 0 } else { most };
+            let rest = fetching.fetch.offsets().get(most).copied();
+            rest.into_iter().for_each(|next| fetching.fetch.cut(next));
+        }
         self.fetched += fetching.fetch.offsets().len();
         if self.disk_fails {
             fetching.fetch.doubt();

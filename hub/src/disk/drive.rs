@@ -381,6 +381,8 @@ pub(crate) mod faults {
         fault: Option<Fault>,
         /// A place in the files of this name that cannot be read.
         bad_place: Option<(&'static str, u64)>,
+        /// Bytes that were asked for.
+        bytes: u64,
     }
 
     #[derive(Debug)]
@@ -417,10 +419,11 @@ pub(crate) mod faults {
         }
 
         pub(crate) fn ask_for_bytes(&self, name: &str, at: u64, len: usize) -> io::Result<()> {
-            let is_bad =
-                self.0.lock().unwrap().bad_place.is_some_and(|(bad, place)| {
-                    name.ends_with(bad) && (at..at + len as u64).contains(&place)
-                });
+            let mut plan = self.0.lock().unwrap();
+            plan.bytes += len as u64;
+            let is_bad = plan
+                .bad_place
+                .is_some_and(|(bad, place)| name.ends_with(bad) && (at..at + len as u64).contains(&place));
             if is_bad { Err(io::Error::from_raw_os_error(INPUT_OUTPUT)) } else { Ok(()) }
         }
 
@@ -432,6 +435,11 @@ pub(crate) mod faults {
         /// What was asked since this was asked last.
         pub(crate) fn asked(&self) -> Vec<(Operation, String)> {
             std::mem::take(&mut self.0.lock().unwrap().asked)
+        }
+
+        /// How many bytes of parts of files were asked for since this was asked last.
+        pub(crate) fn bytes(&self) -> u64 {
+            std::mem::take(&mut self.0.lock().unwrap().bytes)
         }
 
         pub(crate) fn ask(&self, operation: Operation, name: &str) -> io::Result<()> {

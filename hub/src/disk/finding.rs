@@ -31,6 +31,10 @@ pub struct Finder {
     failed: Option<io::Error>,
     /// Segments that are not read any more in this look.
     unread: BTreeSet<SegmentNumber>,
+    /// So many bytes more may be read in this turn.
+    left: u64,
+    /// The turn ended before it was known where something stands.
+    is_cut: bool,
 }
 
 /// A segment as it was when it was listed.
@@ -75,10 +79,13 @@ impl Finder {
             bytes: Vec::new(),
             failed: None,
             unread: BTreeSet::new(),
+            left: 0,
+            is_cut: false,
         }
     }
 
-    /// Reads what is wanted, as far as it is there. What is not found then is not there, unless this fails.
+    /// Reads what is wanted, as far as it is there, and as a turn is long: the rest is not wanted any more then, and may be all
+    /// of it, while what is known of the segments grows. What is not found then is not there, unless this fails.
     ///
     /// # Errors
     /// What the system says. The rest was read, and what is missing is in doubt.
@@ -90,7 +97,7 @@ impl Finder {
         if self.segments.last().is_none_or(|last| !self.files.is_written_to(last.number)) {
             self.list()?;
         }
-        let mut looked = self.look(fetch);
+        let mut looked = self.look(fetch, TURN_BYTES);
         let mut is_same = false;
         for _ in 0..LOOKS_MAX {
             if fetch.missing().is_none() {
@@ -104,7 +111,8 @@ impl Finder {
             self.list()?;
             self.forget_around(fetch);
             let listed = self.segments.clone();
-            looked = self.look(fetch);
+            // At once, however long that is: by the next turn nobody would know that it was begun.
+            looked = self.look(fetch, u64::MAX);
             self.list()?;
             is_same = self.segments == listed;
         }
@@ -149,8 +157,9 @@ impl Finder {
         }
     }
 
-    fn look(&mut self, fetch: &mut Fetch) -> io::Result<()> {
+    fn look(&mut self, fetch: &mut Fetch, bytes_max: u64) -> io::Result<()> {
         (self.failed, self.unread) = (None, BTreeSet::new());
+        (self.left, self.is_cut) = (bytes_max, false);
         self.guides.retain(|_, guide| !guide.has_holes);
         if self.guides.len() > GUIDES_MAX {
             self.guides.clear();
@@ -161,10 +170,16 @@ impl Finder {
         }
         let mut from = Offset(0);
         while let Some(wanted) = fetch.next_missing(from) {
-            let Some(window) = self.window(wanted) else {
+            let window = self.window(wanted);
+            if self.is_cut {
+                fetch.cut(wanted);
+                break;
+            }
+            let Some(window) = window else {
                 from = wanted.next();
                 continue;
             };
+            self.spend(window.to - window.from);
             if self.read(window.segment, window.from, window.to).is_some() {
                 let directory = self.files.directory();
                 for item in Scan::new(directory, window.segment, &self.bytes, CommitNumber(0)) {
@@ -174,6 +189,9 @@ impl Finder {
                 }
             }
             from = window.before.max(wanted.next());
+            if self.left == 0 {
+                fetch.next_missing(from).into_iter().for_each(|next| fetch.cut(next));
+            }
         }
         self.failed.take().map_or(Ok(()), Err)
     }
@@ -224,12 +242,19 @@ impl Finder {
         first.unwrap_or(Offset(u64::MAX))
     }
 
-    /// What is known of a segment once it was gone through so far that this is enough, or to its end; `None` if it cannot be read.
+    /// What is known of a segment once it was gone through so far that this is enough, or to its end; `None` if it cannot be
+    /// read, or not in this turn.
     fn guide(&mut self, segment: SegmentNumber, is_enough: impl Fn(&Guide) -> bool) -> Option<&Guide> {
         let mut guide = self.guides.remove(&segment).unwrap_or_else(Guide::new);
         let mut step = STEP_BYTES;
         let mut is_read = true;
         while is_read && !guide.is_done && !is_enough(&guide) {
+            // In the midst of a commit the next turn would begin it anew, and where there are holes, the whole segment.
+            if self.left == 0 && step == STEP_BYTES && !guide.has_holes {
+                self.is_cut = true;
+                is_read = false;
+                break;
+            }
             let Some(bytes) = self.bytes_of(segment) else {
                 is_read = false;
                 break;
@@ -240,6 +265,9 @@ impl Finder {
                 break;
             };
             guide.has_holes |= has_holes;
+            if !guide.has_holes {
+                self.spend(to - guide.end);
+            }
             let (from, before) = (guide.end, guide.end);
             for item in Scan::new(self.files.directory(), segment, &self.bytes, CommitNumber(0)) {
                 let Item::Frame(frame) = item else { continue };
@@ -256,6 +284,12 @@ impl Finder {
         }
         let guide = self.guides.entry(segment).or_insert(guide);
         is_read.then_some(guide)
+    }
+
+    /// Something was read in this turn: that takes its time, however short it is.
+    const fn spend(&mut self, bytes: u64) {
+        let spent = if bytes > SHORT_BYTES { bytes } else { SHORT_BYTES };
+        self.left = self.left.saturating_sub(spent);
     }
 
     fn bytes_of(&mut self, segment: SegmentNumber) -> Option<u64> {
@@ -314,6 +348,10 @@ impl Guide {
 const LOOKS_MAX: usize = 8;
 /// A segment is gone through in such steps.
 const STEP_BYTES: u64 = 1 << 20;
+/// So much is read for one asker before others have their turns, about: some milliseconds. A commit is read whole.
+const TURN_BYTES: u64 = 4 << 20;
+/// Less than that takes no less time to be read.
+const SHORT_BYTES: u64 = 4 << 10;
 /// So much is read for one message at least; and for each so many bytes 16 are kept in memory.
 const WINDOW_BYTES: u64 = 64 << 10;
 /// Segments of which it is known what stands where: 64 MiB of memory for 256 GiB of them.
@@ -478,5 +516,88 @@ mod tests {
         let (missing, count) = reads(&mut finder, &behind);
         assert_eq!(missing, Some(2_001));
         assert!(count < 10, "{count} reads for what is not there");
+    }
+
+    /// A log of so many commits, each a small message and one of so many bytes behind it, and who finds them there.
+    fn sparse(count: u64, bytes: usize) -> (Log, Finder) {
+        let mut log = Log::new();
+        (log.sizes.segment_bytes, log.sizes.step_bytes) = (8 << 20, 1 << 20);
+        let (mut store, ..) = log.start();
+        for number in 1..=count {
+            let mut body = commit(&[number * 2]);
+            let mut scribe = Scribe::new(&mut body);
+            let payload = vec![b'x'; bytes];
+            let (offset, content) = (Offset(number * 2 + 1), Content::Binary);
+            let record = Record { offset, content, payload: &payload, ..Record::default() };
+            scribe.message(&MessageRow { topic: 1, prev: Offset(0), numbered: None, record });
+            append(&mut store, &body).unwrap();
+        }
+        let finder = Finder::new(store.files());
+        log.drive.faults.bytes();
+        (log, finder)
+    }
+
+    /// What is read for the small ones, turn by turn: how many bytes, and how many were found. Which of them were not found at all.
+    fn turns(log: &Log, finder: &mut Finder, mut wanted: Vec<u64>) -> (Vec<(u64, usize)>, Vec<u64>) {
+        let (mut turns, mut lacking) = (Vec::new(), Vec::new());
+        while !wanted.is_empty() {
+            let mut fetch = Fetch::new(0, wanted.iter().map(|offset| Offset(*offset)).collect());
+            let found = finder.find(&mut fetch);
+            assert!(found.is_ok() || fetch.offsets().is_empty() || fetch.missing().is_some());
+            let looked: Vec<_> = fetch.offsets().iter().map(|offset| offset.0).collect();
+            assert_eq!(looked, wanted[..looked.len()]);
+            let missing = |offset: &&u64| fetch.next_missing(Offset(**offset)) == Some(Offset(**offset));
+            lacking.extend(looked.iter().filter(missing));
+            turns.push((log.drive.faults.bytes(), looked.len()));
+            wanted.drain(..looked.len());
+            assert!(turns.len() < 500, "it comes to an end: {turns:?}");
+        }
+        (turns, lacking)
+    }
+
+    fn smalls(count: u64) -> Vec<u64> {
+        (1..=count).map(|number| number * 2).collect()
+    }
+
+    #[test]
+    fn a_turn_reads_so_many_bytes_and_the_next_goes_on() {
+        let (log, mut finder) = sparse(50, 300_000);
+        // The last step to one, and the one itself, may be beyond.
+        let most = TURN_BYTES + STEP_BYTES + 310_000;
+        for knows in [false, true] {
+            let (turns, lacking) = turns(&log, &mut finder, smalls(50));
+            assert_eq!(lacking, [0; 0]);
+            assert!(turns.iter().all(|(bytes, _)| *bytes <= most), "{turns:?}");
+            if knows {
+                assert!(turns.iter().all(|(_, found)| *found > 0), "each brings some: {turns:?}");
+                assert!(turns.len() < 6, "and no fewer than fit: {turns:?}");
+            }
+        }
+        let mut finder = Finder { segments: Vec::new(), guides: BTreeMap::new(), ..finder };
+        let (turns, lacking) = turns(&log, &mut finder, vec![100]);
+        assert_eq!(lacking, [0; 0]);
+        assert!(turns.iter().all(|(bytes, _)| *bytes <= most), "finding one is bounded too: {turns:?}");
+    }
+
+    #[test]
+    fn what_is_longer_than_a_turn_is_found_in_one() {
+        let (log, mut finder) = sparse(2, TURN_BYTES as usize * 2);
+        for _ in 0..2 {
+            assert_eq!(turns(&log, &mut finder, smalls(2)).1, [0; 0]);
+        }
+    }
+
+    #[test]
+    fn around_a_bad_block_all_is_found_in_turns_too() {
+        for bad in [70, 3 << 20, 6 << 20] {
+            for name in ["1.seg", "2.seg"] {
+                let (log, mut finder) = sparse(50, 300_000);
+                log.drive.faults.spoil(name, bad);
+                let (_, lacking) = turns(&log, &mut finder, smalls(50));
+                assert!((1..=3).contains(&lacking.len()), "{lacking:?} at {bad} of {name}");
+                log.drive.faults.mend();
+                assert_eq!(turns(&log, &mut finder, smalls(50)).1, [0; 0]);
+            }
+        }
     }
 }
