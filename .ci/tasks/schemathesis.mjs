@@ -32,11 +32,12 @@ const startHub = () =>
 
 /** Where it says that it and its operators' address are. */
 async function addressesOf(hub) {
-  const signal = AbortSignal.timeout(10_000);
+  const patience = new AbortController();
+  const late = setTimeout(() => patience.abort(), 10_000);
   const told = async (stream, pattern) => {
     let found;
     // Several lines may come at once: whoever waits for one event after the other would miss some.
-    for await (const line of createInterface({ input: stream, signal })) {
+    for await (const line of createInterface({ input: stream, signal: patience.signal })) {
       [, found] = pattern.exec(line) ?? [];
       if (found) break;
     }
@@ -47,7 +48,12 @@ async function addressesOf(hub) {
   };
   const operators = told(hub.stderr, /^tidewire: operators ask at (http:\S+)$/);
   const everybody = told(hub.stdout, /^tidewire listening on (http:\S+)$/);
-  return Promise.all([everybody, operators]);
+  try {
+    return await Promise.all([everybody, operators]);
+  } finally {
+    // Else it would stop the streams later.
+    clearTimeout(late);
+  }
 }
 
 const VERSION = "4.32.5";

@@ -11,10 +11,15 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, layer};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::logs::outlet::Outlet;
+
+mod outlet;
 
 /// How it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,12 +50,33 @@ const PARTS: [&str; 7] = ["server", "http", "gate", "reactor", "storage", "token
 pub fn begin(format: Format, levels: &Levels) {
     // What libraries tell is not for operators, and nobody here has looked for secrets in it.
     let told = Targets::new().with_targets(PARTS.into_iter().zip(levels.0.iter().copied()));
-    let lines = layer().with_writer(std::io::stderr).with_ansi(false).log_internal_errors(false);
+    let note = match format {
+        Format::Text => left_out_in_text,
+        Format::Json => left_out_in_json,
+    };
+    let lines = layer().with_writer(move || Outlet { note }).with_ansi(false).log_internal_errors(false);
     let lines = match format {
         Format::Text => lines.event_format(Plain).boxed(),
         Format::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
     let _ = tracing_subscriber::registry().with(lines.with_filter(told)).try_init();
+}
+
+fn left_out_in_text(count: u64) -> String {
+    format!("tidewire: warning: {}\n", left_out(count))
+}
+
+/// As the layer writes all others.
+fn left_out_in_json(count: u64) -> String {
+    let mut timestamp = String::new();
+    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    let message = left_out(count);
+    let line = serde_json::json!({ "timestamp": timestamp, "level": "WARN", "message": message, "target": "server" });
+    format!("{line}\n")
+}
+
+fn left_out(count: u64) -> String {
+    format!("{count} lines are missing here: standard error was not read, and the hub does not wait for that")
 }
 
 impl Default for Levels {

@@ -1,5 +1,9 @@
 //! What the hub tells its operator: as text or JSON, as much as is wanted, and no secret in any of it.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::thread;
+
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
@@ -8,6 +12,7 @@ use crate::support::file::File;
 use crate::support::http::Http;
 use crate::support::hub::{Hub, tidewire};
 use crate::support::keyed::{bearer, claims, hello, sign};
+use crate::support::port::Port;
 use crate::support::socket::{RawSocket, handshake};
 
 fn lines(hub: &Hub) -> Vec<Value> {
@@ -60,6 +65,46 @@ fn each_part_tells_as_much_as_is_wanted() {
     let gate = told("error, gate = debug");
     assert!(gate.contains("tidewire: 127.0.0.1 connects and speaks tidewire.v1.json\n"), "{gate}");
     assert!(!gate.contains(asked), "{gate}");
+}
+
+/// A hub that ends with its test.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn whoever_does_not_read_the_log_stops_nobody() {
+    let port = Port::keep();
+    let mut command = tidewire("serve");
+    command.args(["--dev", "--listen", &port.address().to_string()]).env("TIDEWIRE_LOG_LEVEL", "http=debug");
+    let mut process = Started(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let is_there = || std::net::TcpStream::connect(port.address()).is_ok();
+    eventually("the hub listens", is_there);
+    let mut http = Http::to(port.address());
+    let path = format!("/v1/topics/{}/position", "a".repeat(100));
+    // More than any pipe holds by default.
+    for _ in 0..1_500 {
+        assert!(http.get(&path).status < 500);
+    }
+    let mut socket = RawSocket::signed_in(port.address());
+    socket.say(json!({"type": "heartbeat", "request": 1}));
+    socket.hear_of("heartbeat");
+    let mut pipe = BufReader::new(process.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let asked = |line: &str| line.contains(" asks GET ");
+    assert!(pipe.by_ref().take(200).any(|line| asked(&line)));
+    let missing = thread::spawn(move || pipe.find(|line| line.contains(" lines are missing here: ")));
+    eventually("it is told", || {
+        assert!(http.get(&path).status < 500);
+        missing.is_finished()
+    });
+    let missing = missing.join().unwrap().unwrap();
+    let count = missing.strip_prefix("tidewire: warning: ").unwrap().split(' ').next().unwrap();
+    assert!((100..1_500).contains(&count.parse::<u32>().unwrap()), "{missing}");
 }
 
 /// Gives tokens, of which the first is good, in every way that there is; what is told of it.
