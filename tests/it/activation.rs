@@ -9,7 +9,6 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
 use crate::support::PATIENCE;
-use crate::support::eventually;
 use crate::support::file::{File, OPEN, SocketPath};
 use crate::support::hub::{Hub, tidewire};
 use crate::support::socket::{RawSocket, handshake};
@@ -122,7 +121,7 @@ fn sockets_are_told_apart_by_their_names() {
     let flags = ["--config", file.path(), "--listen", "systemd:clients"];
     let hub = Hub::start_by(activated(&["other=tcp", &unix]), &flags, &[]);
     assert!(RawSocket::at_file(path.path()).ask(&handshake("")).starts_with("HTTP/1.1 101 "));
-    eventually("the hub says so", || hub.errors().contains("systemd passes `other` too, which no address"));
+    hub.says("systemd passes `other` too, which no address");
 }
 
 /// What a hub says that does not start.

@@ -5,10 +5,10 @@ use std::process::Command;
 use tidewire_client::{Client, Event, Options, Start, SubscribeOptions};
 use tokio::time::timeout;
 
+use crate::support::PATIENCE;
 use crate::support::http::Http;
 use crate::support::hub::{Hub, tidewire};
 use crate::support::kept::Kept;
-use crate::support::{PATIENCE, eventually};
 
 const SEGMENT: &str = "segments/00000000000000000001.seg";
 
@@ -127,7 +127,7 @@ fn after_a_write_that_failed_nothing_is_acknowledged_and_operators_are_told_to_r
     assert_eq!(hub.metric("tidewire_storing_stopped{why=\"failed\"}"), 1);
     assert_eq!(hub.metric("tidewire_storing_stopped{why=\"full\"}"), 0);
     assert!(hub.metric("tidewire_commits_total") >= acknowledged as u64);
-    eventually("the log tells of it", || hub.errors().contains("Nothing more is stored"));
+    hub.says("Nothing more is stored");
     // Reads and what is in memory go on.
     assert_eq!(post(hub, "m", "x").1["durability"], "memory");
     let before = numbers(hub);

@@ -27,7 +27,7 @@ fn each_line_is_an_object_where_that_is_wanted() {
     RawSocket::connect(hub.address).ask(&handshake("origin: https://evil.test\r\n"));
     hub.signal("TERM");
     hub.wait();
-    eventually("its last line is read", || hub.errors().contains("\"stopped\""));
+    hub.says("\"stopped\"");
     let lines = lines(&hub);
     let said = |part: &str, level: &str, message: &str| {
         lines.iter().any(|line| {
@@ -179,7 +179,7 @@ fn no_secret_is_told_however_it_is_given() {
     }
     hub.signal("TERM");
     hub.wait();
-    eventually("its last line is read", || hub.errors().contains("tidewire: stopped"));
+    hub.says("tidewire: stopped");
     told.push_str(&hub.errors());
     for part in ["a token fails the check `exp`", " asks GET ", "connects and speaks", "\"subject\":\"ada\""]
     {

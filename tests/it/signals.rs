@@ -4,7 +4,6 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::eventually;
 use crate::support::file::{File, OPEN};
 use crate::support::hub::{Hub, tidewire};
 use crate::support::socket::RawSocket;
@@ -36,7 +35,7 @@ fn a_hangup_has_the_rules_of_the_file_read_again() {
     std::fs::write(file.path(), "[[access]]\npattern = ?\n").unwrap();
     hub.signal("HUP");
     let kept = "access rules, keys, origins and limits stay as they are, for the configuration is wrong";
-    eventually("the file is found to be wrong", || hub.errors().contains(kept));
+    hub.says(kept);
     let (before, rules) = OPEN.split_once("[[").unwrap();
     std::fs::write(file.path(), format!("{before}[[access]]\npattern = \"a.b\"\n[[{rules}")).unwrap();
     hub.signal("HUP");
@@ -46,7 +45,7 @@ fn a_hangup_has_the_rules_of_the_file_read_again() {
     let refused = client.hear_of("refused");
     assert_eq!((&refused["code"], &refused["consumed"]), (&json!("forbidden"), &json!(true)));
     let told = "2 access rules were read and hold from now on";
-    eventually("the log tells of the rules", || hub.errors().contains(told));
+    hub.says(told);
 }
 
 #[test]
@@ -60,7 +59,7 @@ fn rules_stay_where_a_file_is_empty_gone_or_never_ends_and_signals_are_heard_mea
     let told_after = |change: &dyn Fn(), words: &str| {
         change();
         hub.signal("HUP");
-        eventually(words, || hub.errors().contains(words));
+        hub.says(words);
     };
     told_after(&|| std::fs::write(file.path(), " \n").unwrap(), "is empty; to let nobody do anything");
     told_after(&|| std::fs::remove_file(file.path()).unwrap(), "cannot read the configuration");
@@ -100,6 +99,6 @@ fn under_nohup_a_hangup_is_ignored() {
     assert!(hub.get("/healthz").starts_with("HTTP/1.1 200 "));
     hub.signal("TERM");
     assert!(hub.wait().success());
-    eventually("the hub says that it has stopped", || hub.errors().contains("stopped"));
+    hub.says("stopped");
     assert_eq!(hub.errors().matches("stopping").count(), 1, "{}", hub.errors());
 }

@@ -112,7 +112,7 @@ fn a_hub_that_stops_tells_its_clients_when_to_return_and_leaves_in_order() {
     }
     drop(clients);
     assert!(hub.wait().success());
-    eventually("the hub says that it has stopped", || hub.errors().contains("stopped"));
+    hub.says("stopped");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn health_tells_of_the_stop_while_clients_linger() {
     // It never reads and never closes, so the hub waits for it.
     let lingering = RawSocket::signed_in(hub.address);
     hub.signal("TERM");
-    eventually("the hub says that it stops", || hub.errors().contains("stopping"));
+    hub.says("stopping");
     assert!(hub.get("/healthz").starts_with("HTTP/1.1 503 "));
     assert!(hub.get("/v1/ws").starts_with("HTTP/1.1 "));
     hub.signal("TERM");
