@@ -52,11 +52,12 @@ trait Takes {
 impl<T: std::os::fd::AsFd> Takes for T {
     fn takes(&self, patience_ms: i32) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        use rustix::io::retry_on_intr;
         // A pipe says so only where there is room for 4,096 bytes, which lines are shorter than.
         let mut wanted = [PollFd::new(self, PollFlags::OUT)];
         let patience = Timespec { tv_sec: 0, tv_nsec: i64::from(patience_ms) * 1_000_000 };
-        // What is no longer there is for whoever writes to find out.
-        poll(&mut wanted, Some(&patience)).is_ok_and(|ready| ready > 0)
+        // What is no longer there is for whoever writes to find out; and a signal says nothing of the reader.
+        retry_on_intr(|| poll(&mut wanted, Some(&patience))).is_ok_and(|ready| ready > 0)
     }
 }
 
@@ -89,8 +90,8 @@ mod tests {
             assert_eq!(line(&long), 1_000);
         }
         let missing = left_out.load(Ordering::Relaxed);
-        // What a pipe holds is the system's.
-        assert!((20..60).contains(&missing), "{missing}");
+        // What a pipe holds is the system's, and some give a user who has many of them a page.
+        assert!((1..100).contains(&missing), "{missing}");
         let mut read = vec![0; (100 - missing as usize) * 1_000];
         reader.read_exact(&mut read).unwrap();
         line("the next\n");
