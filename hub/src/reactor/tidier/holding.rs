@@ -241,8 +241,12 @@ impl Span {
         message: (Offset, Option<&Record<'_>>),
         Place { is_oldest, told_since, now, .. }: Place,
     ) -> Need {
-        let topic = self.topic.upgrade();
-        topic.map_or(Need::Not, |topic| topic.tail.needs(now, message, is_oldest, told_since))
+        let Some(topic) = self.topic.upgrade() else { return Need::Not };
+        match message.1 {
+            // Nothing but its topic's bounds lets go of it: publishers need not wait for the tail meanwhile.
+            Some(record) if record.ext.is_empty() && !self.keeps_latest => Need::Whole,
+            Some(_) | None => topic.tail.needs(now, message, is_oldest, told_since),
+        }
     }
 
     fn add(&mut self, kept: &Kept, bytes: u64) {
