@@ -1,5 +1,5 @@
 //! Reads from the disk of a durable log: segments are listed, then read one after another, each a step of its own between which
-//! they may be merged and deleted. What is not found then is looked for anew, as long as there are other segments than before.
+//! they may be merged and deleted. A turn may end before all was looked for. What is not found then is looked for anew, as long as there are other segments than before.
 
 use std::sync::Weak;
 
@@ -58,10 +58,16 @@ impl World {
         let is_calm = self.calm;
         let (Some(storing), Some(hub)) = (&mut self.storing, &self.hub) else { return false };
         let Some(mut look) = storing.look.take() else {
+            let Some(mut fetching) = hub.next_fetch() else { return false };
+            if storing.random.one_in(4) {
+                // A turn ends somewhere: before all of it, too.
+                let wanted = fetching.fetch.offsets();
+                let at = wanted.get(storing.random.below(wanted.len() as u64) as usize).copied();
+                at.into_iter().for_each(|at| fetching.fetch.cut(at));
+            }
             let listed = storing.disk.list();
-            storing.look =
-                hub.next_fetch().map(|fetching| Look { fetching, listed, read: 0, has_failed: false });
-            return storing.look.is_some();
+            storing.look = Some(Look { fetching, listed, read: 0, has_failed: false });
+            return true;
         };
         let rest = &look.listed[look.read..];
         let next = rest.iter().position(|segment| storing.disk.may_have(*segment, &look.fetching.fetch));
