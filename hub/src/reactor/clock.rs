@@ -18,6 +18,12 @@ impl Clock {
         Self { started: Instant::now(), started_at_ms: Self::system().0 }
     }
 
+    /// So many milliseconds pass.
+    #[cfg(test)]
+    pub(super) const fn pass(&mut self, ms: u64) {
+        self.started_at_ms += ms;
+    }
+
     /// What the system's clock says.
     pub(super) fn system() -> Millis {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

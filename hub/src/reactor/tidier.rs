@@ -285,7 +285,8 @@ impl Tidier {
             return Err(error);
         }
         let read = read.into_iter().map(|(_, holding)| holding).collect();
-        self.known.insert(number, Holding::merged(read, merged, written, self.spans_max()));
+        let counted = (self.clock.now(), self.spans_max());
+        self.known.insert(number, Holding::merged(read, merged, written, counted));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Weak};
 
 use tidewire_hub_core::clock::Millis;
@@ -42,8 +43,8 @@ struct Span {
     bytes: u64,
     /// What those take beside them that say what has expired.
     expired_bytes: u64,
-    /// What of them was kept when they were read, where some expire; 0 where none does.
-    kept_bytes: u64,
+    /// What their topic kept of them when `bytes` were counted, if some of them expire.
+    kept_bytes: Option<NonZeroU64>,
     /// Others of the topic that come later make some of them unneeded.
     keeps_latest: bool,
 }
@@ -137,8 +138,13 @@ impl Holding {
         Ok(holding)
     }
 
-    /// What a segment holds that was merged from these.
-    pub(super) fn merged(of: Vec<Self>, stands_for: Merged, bytes: u64, spans_max: usize) -> Self {
+    /// What a segment holds that was merged from these just now.
+    pub(super) fn merged(
+        of: Vec<Self>,
+        stands_for: Merged,
+        bytes: u64,
+        (now, spans_max): (Millis, usize),
+    ) -> Self {
         let rest_bytes = of.iter().map(|holding| holding.rest_bytes).sum();
         let mut spans: Vec<_> = of.into_iter().flat_map(|holding| holding.spans).collect();
         spans.sort_by_key(|span| span.topic.as_ptr() as usize);
@@ -148,10 +154,11 @@ impl Holding {
                 (span.first, span.last) = (span.first.min(later.first), span.last.max(later.last));
                 span.bytes += later.bytes;
                 span.expired_bytes += later.expired_bytes;
-                span.kept_bytes += later.kept_bytes;
+                span.kept_bytes = span.kept_bytes.or(later.kept_bytes);
             }
             is_same
         });
+        let spans = spans.into_iter().map(|span| span.weighed(now)).collect();
         let mut merged = Self { bytes, stands_for, is_whole: true, is_unreadable: false, rest_bytes, spans };
         merged.forget_beyond(spans_max);
         merged
@@ -191,9 +198,7 @@ impl Holding {
                 return gone < span.last;
             }
             if gone >= span.first && gone < span.last {
-                let (all, left) = (span.last.0 - span.first.0 + 1, span.last.0 - gone.0);
-                let part = u128::from(span.bytes) * u128::from(left) / u128::from(all);
-                (span.first, span.bytes) = (gone.next(), u64::try_from(part).unwrap_or(span.bytes).max(1));
+                span.begin_behind(gone);
             }
             live += if gone < span.last { span.left(now, &topic) } else { 0 };
             gone < span.last
@@ -230,7 +235,7 @@ impl Span {
         let known = topic.upgrade()?;
         let (gone, keeps_latest) = (known.tail.stored_gone(told_since), known.tail.keeps_latest());
         let topic = Weak::clone(topic);
-        let (bytes, expired_bytes, kept_bytes) = (0, 0, 0);
+        let (bytes, expired_bytes, kept_bytes) = (0, 0, None);
         let (first, last) = (Offset(u64::MAX), Offset(0));
         Some((gone, Self { topic, first, last, bytes, expired_bytes, kept_bytes, keeps_latest }))
     }
@@ -253,32 +258,45 @@ impl Span {
         (self.first, self.last) = (self.first.min(kept.offset), self.last.max(kept.offset));
         if kept.is_message {
             self.bytes += bytes;
-            self.kept_bytes |= u64::from(kept.expires && !self.keeps_latest);
+            if kept.expires && !self.keeps_latest {
+                // How much that is becomes known once all are read.
+                self.kept_bytes = Some(NonZeroU64::MIN);
+            }
         } else {
             self.expired_bytes += bytes;
         }
     }
 
-    /// It was read: what its topic keeps of it now is what was found.
+    /// All its bytes are counted now, of which its topic keeps some.
     fn weighed(mut self, now: Millis) -> Self {
-        if self.kept_bytes > 0 {
+        if self.kept_bytes.is_some() {
             let kept = |topic: Arc<Topic>| topic.tail.kept_bytes(now, self.first, self.last);
-            self.kept_bytes = self.topic.upgrade().map_or(0, kept).max(1);
+            self.kept_bytes = NonZeroU64::new(self.topic.upgrade().map_or(0, kept).max(1));
         }
         self
+    }
+
+    /// What lies up to there is gone.
+    fn begin_behind(&mut self, gone: Offset) {
+        let (all, left) = (self.last.0 - self.first.0 + 1, self.last.0 - gone.0);
+        self.bytes = part(self.bytes, left, all).max(1);
+        self.kept_bytes =
+            self.kept_bytes.and_then(|kept| NonZeroU64::new(part(kept.get(), left, all).max(1)));
+        self.first = gone.next();
     }
 
     /// About how much of it is needed, if not all is gone: of messages that expire as much as their topic still keeps, and that
     /// some have expired.
     fn left(&self, now: Millis, topic: &Topic) -> u64 {
-        let left = match self.kept_bytes {
-            0 => self.bytes,
-            before => {
-                let kept = topic.tail.kept_bytes(now, self.first, self.last).min(before);
-                let left = u128::from(self.bytes) * u128::from(kept) / u128::from(before);
-                u64::try_from(left).unwrap_or(self.bytes)
-            }
-        };
+        let left = self.kept_bytes.map_or(self.bytes, |before| {
+            let kept = topic.tail.kept_bytes(now, self.first, self.last).min(before.get());
+            part(self.bytes, kept, before.get())
+        });
         (left + self.expired_bytes).max(1)
     }
+}
+
+/// So many of these bytes as `left` is of `all`, which is not 0.
+fn part(bytes: u64, left: u64, all: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * u128::from(left) / u128::from(all)).unwrap_or(bytes)
 }

@@ -13,6 +13,7 @@ use tidewire_protocol::number::Offset;
 use crate::reactor::clock::Clock;
 use crate::reactor::logs::DISK_LOG;
 use crate::reactor::tidier::Tidier;
+use crate::reactor::tidier::holding::Holding;
 use crate::reactor::tidier::tests::rig::*;
 
 mod rig;
@@ -86,6 +87,62 @@ fn what_has_expired_takes_no_room() {
         }
         rig.restart();
     }
+}
+
+/// What lives when its segment is read and expires later, alone and between others that stay.
+#[test]
+fn what_expires_later_takes_no_room_then() {
+    let mut rig = Rig::new();
+    for round in 0..400 {
+        rig.publish_for(&[(0, 100, 60_000), (3, 100, 60_000), (0, 100, 60_000)]);
+        if round % 40 == 0 {
+            rig.publish(&[(0, 100), (1, 100)]);
+        }
+        rig.tidy();
+    }
+    let (held, needed) = rig.held();
+    assert!(held * 5 >= needed * 4, "all is kept: {held} {needed}");
+    rig.wait(120_000);
+    rig.tidy();
+    let (held, needed) = rig.held();
+    assert!(held <= needed * 2 + 4 * SEGMENT_BYTES, "{held} {needed}");
+    assert!(rig.model[0].kept.len() == 10);
+    rig.restart();
+}
+
+/// The share that is needed of a segment, in percent, as its front goes and what is in it expires.
+#[test]
+fn what_is_needed_of_a_segment_is_about_known() {
+    let mut rig = Rig::new();
+    while rig.store.files().segments().unwrap().len() < 3 {
+        // Every second message of the first topic expires, and the other topic's all do.
+        rig.publish_for(&[(0, 50, 0), (0, 50, 60_000), (1, 100, 60_000)]);
+    }
+    rig.tidy();
+    let needed = |rig: &mut Rig, number| {
+        let (now, told_since) = (rig.tidier.clock.now(), rig.told_since);
+        let known = rig.tidier.known.get_mut(&SegmentNumber(number)).unwrap();
+        known.live(now, told_since) * 100 / known.bytes
+    };
+    assert!((85..=100).contains(&needed(&mut rig, 1)), "{}", needed(&mut rig, 1));
+    // Most of the first segment goes, in two steps, and with it as much of what is counted.
+    for (left, at_least) in [(70, 55), (30, 22)] {
+        let ends = rig.tidier.known[&SegmentNumber(1)].stands_for.last.0 * 3;
+        for topic in [0, 1] {
+            rig.forget(topic, ends * (100 - left) / 100);
+        }
+        let is = needed(&mut rig, 1);
+        assert!((at_least..=left).contains(&is), "{is} of {left}");
+    }
+    // A segment that was merged from one that lasts and from one that expires is what the two were.
+    let both: Vec<_> = [1, 2].map(|number| rig.tidier.known.remove(&SegmentNumber(number)).unwrap()).into();
+    let bytes = both[0].bytes + both[1].bytes;
+    let (stands_for, counted) = (both[1].stands_for, (rig.tidier.clock.now(), usize::MAX));
+    rig.tidier.known.insert(SegmentNumber(2), Holding::merged(both, stands_for, bytes, counted));
+    let before = needed(&mut rig, 2);
+    rig.wait(120_000);
+    let after = needed(&mut rig, 2);
+    assert!(after * 3 < before && after * 6 > before, "{after} of {before}");
 }
 
 /// Nothing is read or written for a log of which all is needed.

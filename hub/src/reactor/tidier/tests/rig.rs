@@ -51,6 +51,8 @@ pub(super) struct Model {
     pub(super) last: u64,
     /// The bytes of each message that is kept, by its offset.
     pub(super) kept: BTreeMap<u64, usize>,
+    /// Those that are kept for a while, when they were published, and for how many milliseconds.
+    expiring: BTreeMap<u64, (usize, u64, u64)>,
 }
 
 pub(super) fn empty_topics() -> Arc<Topics> {
@@ -77,12 +79,15 @@ impl Rig {
         self.publish_for(&messages.iter().map(lasting).collect::<Vec<_>>());
     }
 
-    /// The same, of which some have expired since: those with a time to live.
+    /// The same a second ago: those with so short a time to live have expired since.
     pub(super) fn publish_for(&mut self, messages: &[(usize, usize, u64)]) {
         let mut body = Vec::new();
         let mut scribe = Scribe::new(&mut body);
         let mut named = [false; TOPICS];
+        let now = self.now();
         for (topic, length, ttl_ms) in messages {
+            // Where that does not matter, a time that takes few bytes.
+            let published_at = if *ttl_ms == 0 { 0 } else { now - 1_000 };
             let mut ext = Vec::new();
             Attributes { ttl_ms: *ttl_ms, ..Attributes::default() }.put(&mut ext);
             self.last += 1;
@@ -95,7 +100,7 @@ impl Rig {
             let payload = vec![b'x'; *length];
             let record = Record {
                 offset: Offset(self.last),
-                published_at: Millis(self.last),
+                published_at: Millis(published_at),
                 taken_at: Millis(0),
                 content: Content::Binary,
                 maybe_duplicate: false,
@@ -108,6 +113,8 @@ impl Rig {
             model.last = self.last;
             if *ttl_ms == 0 {
                 model.kept.insert(self.last, *length);
+            } else {
+                model.expiring.insert(self.last, (*length, published_at, *ttl_ms));
             }
         }
         self.stand();
@@ -117,27 +124,30 @@ impl Rig {
         }
     }
 
-    /// The topics stand as the model has them: of each the last message is there.
-    pub(super) fn stand(&self) {
-        let mut found = Found::new(&[]);
-        for (topic, model) in self.model.iter().enumerate().filter(|(_, model)| model.last > 0) {
-            let (mut body, number, gone) = (Vec::new(), topic as u64 + 1, Offset(model.gone));
+    fn now(&self) -> u64 {
+        self.tidier.clock.now().0
+    }
+
+    /// Time passes, and some messages expire.
+    pub(super) fn wait(&mut self, ms: u64) {
+        self.tidier.clock.pass(ms);
+        self.stand();
+    }
+
+    /// The topics stand as the model has them.
+    pub(super) fn stand(&mut self) {
+        let now = self.now();
+        let mut found = Found::new(&[]).starting_at(Millis(now));
+        for (topic, model) in self.model.iter_mut().enumerate().filter(|(_, model)| model.last > 0) {
+            model.expiring.retain(|offset, (_, at, ttl)| *offset > model.gone && *at + *ttl > now);
+            let (mut body, number) = (Vec::new(), topic as u64 + 1);
             let mut scribe = Scribe::new(&mut body);
-            scribe.topic(&TopicRow {
-                number,
-                name: &format!("t.{topic}"),
-                gone,
-                last: gone,
-                removals_gone: Offset(0),
-            });
-            if model.last > model.gone {
-                let record =
-                    Record { offset: Offset(model.last), content: Content::Binary, ..Record::default() };
-                scribe.message(&MessageRow { topic: number, prev: gone, numbered: None, record });
-            }
+            let (name, gone) = (format!("t.{topic}"), Offset(model.gone));
+            scribe.topic(&TopicRow { number, name: &name, gone, last: gone, removals_gone: Offset(0) });
+            model.write(number, &mut scribe);
             found.see(number, &body).unwrap();
         }
-        self.topics.restore(DISK_LOG, Millis(1), found);
+        self.topics.restore(DISK_LOG, Millis(now), found);
     }
 
     /// Tells how all topics stand.
@@ -172,6 +182,14 @@ impl Rig {
         }
     }
 
+    /// All of a topic up to there is gone.
+    pub(super) fn forget(&mut self, topic: usize, upto: u64) {
+        let model = &mut self.model[topic];
+        model.kept.retain(|offset, _| *offset > upto);
+        model.gone = model.gone.max(upto);
+        self.stand();
+    }
+
     /// Looks until there is nothing more to do.
     pub(super) fn tidy(&mut self) {
         let mut is_more = self.tidier.look().unwrap();
@@ -183,31 +201,57 @@ impl Rig {
     /// Bytes of all files, and what messages need.
     pub(super) fn held(&self) -> (u64, u64) {
         let files = self.store.files().segments().unwrap();
-        let needed =
-            self.model.iter().flat_map(|model| model.kept.values()).map(|bytes| *bytes as u64 + 48).sum();
+        let kept = |model: &'_ Model| -> Vec<usize> {
+            model.kept.values().copied().chain(model.expiring.values().map(|(length, ..)| *length)).collect()
+        };
+        let needed = self.model.iter().flat_map(kept).map(|bytes| bytes as u64 + 48).sum();
         (files.iter().map(|segment| segment.bytes).sum(), needed)
     }
 
     /// The hub ends without a word, and another begins: all that is kept is there, and no loss is told.
     pub(super) fn restart(self) -> Self {
-        let Self { log, store, model, last, .. } = self;
+        let Self { log, store, model, last, tidier, .. } = self;
         drop(store);
         check_directory(&log, &model);
         let (store, ..) = log.start();
         let topics = empty_topics();
-        let (commits, mut found) = (read(&log, &store), Found::new(&[]));
+        let now = tidier.clock.now();
+        let (commits, mut found) = (read(&log, &store), Found::new(&[]).starting_at(now));
         commits.iter().for_each(|(number, body)| found.see(*number, body).unwrap());
-        topics.restore(DISK_LOG, Millis(1), found);
+        topics.restore(DISK_LOG, now, found);
         for (number, topic) in topics.stored_topics(DISK_LOG) {
             let model = &model[usize::try_from(number).unwrap() - 1];
             let Bounds { gone, last, .. } = topic.upgrade().unwrap().tail.stored_bounds();
             assert!(gone.0 <= model.gone && last.0 == model.last, "{number}: {gone} {last} {model:?}");
         }
-        let tidier = Tidier::new(Arc::clone(&topics), store.files(), SEGMENT_BYTES, Clock::start()).unwrap();
+        let tidier = Tidier::new(Arc::clone(&topics), store.files(), SEGMENT_BYTES, tidier.clock).unwrap();
         let mut rig = Self { log, topics, store, tidier, model, last, told_since: 0 };
         rig.tell_anew();
         (0..TOPICS).for_each(|topic| rig.keep(topic, rig.model[topic].kept.len()));
         rig
+    }
+}
+
+impl Model {
+    /// The messages that are kept, and the last one.
+    fn write(&self, topic: u64, scribe: &mut Scribe<'_>) {
+        let lasting = self.kept.iter().map(|(offset, length)| (*offset, (*length, 0, 0)));
+        let mut messages: BTreeMap<_, _> = lasting.collect();
+        messages.extend(&self.expiring);
+        if self.last > self.gone {
+            messages.entry(self.last).or_default();
+        }
+        let mut prev = Offset(self.gone);
+        for (offset, (length, published_at, ttl_ms)) in messages {
+            let (mut ext, payload) = (Vec::new(), vec![b'x'; length]);
+            Attributes { ttl_ms, ..Attributes::default() }.put(&mut ext);
+            let (offset, published_at) = (Offset(offset), Millis(published_at));
+            let content = Content::Binary;
+            let record =
+                Record { offset, published_at, content, ext: &ext, payload: &payload, ..Record::default() };
+            scribe.message(&MessageRow { topic, prev, numbered: None, record });
+            prev = offset;
+        }
     }
 }
 
