@@ -62,9 +62,13 @@ impl Outlived {
         self.bounds.last
     }
 
-    /// From where on there are messages, if some before that are here, and were not gone: one between is lost.
-    #[must_use]
-    pub fn shortened(&self) -> Option<Offset> {
+    /// The last of the messages that were given up since one behind them is not here.
+    pub(crate) const fn given_up(&self) -> Offset {
+        self.given_up
+    }
+
+    /// From where on there are messages, if some that were given up were not gone.
+    pub(crate) fn begins_behind_given_up(&self) -> Option<Offset> {
         (self.given_up > self.was_gone).then(|| self.bounds.gone.next())
     }
 

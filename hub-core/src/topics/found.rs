@@ -6,6 +6,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 use tidewire_protocol::name::{Pattern, TopicName};
 use tidewire_protocol::number::{Epoch, Offset};
@@ -52,6 +53,8 @@ pub struct Found {
     keeps_latest: Vec<(Pattern, bool)>,
     /// When the hub starts.
     now: Millis,
+    /// Commits that are missing among those that were read.
+    pub(super) missing: Vec<RangeInclusive<u64>>,
 }
 
 impl Found {
@@ -74,6 +77,7 @@ impl Found {
             end: State::default(),
             keeps_latest: rules.iter().map(keeps_latest).collect(),
             now: Millis(0),
+            missing: Vec::new(),
         }
     }
 
@@ -112,7 +116,7 @@ impl Found {
                 Row::Told(since) => self.tellings.told(since),
                 Row::Expired(row) => {
                     self.end.last = self.end.last.max(row.last);
-                    self.trace(row.topic)?.pass(&row);
+                    self.trace(row.topic)?.pass(number, &row);
                 }
             }
         }
@@ -136,7 +140,7 @@ impl Found {
         if let Some(Some(trace)) = self.traces.get_mut(place) {
             trace.named = number;
             let TopicRow { gone, last, removals_gone, .. } = *row;
-            trace.reach(Bounds { gone, last, removals_gone });
+            trace.reach(number, Bounds { gone, last, removals_gone });
         }
         Ok(())
     }
@@ -153,7 +157,7 @@ impl Found {
         // Where the clock was put back since, time goes on from what was given last.
         let given = self.now.max(self.end.given);
         let trace = self.trace(row.topic)?;
-        trace.take(given, row.prev, &row.record);
+        trace.take(of_commit.number, given, row.prev, &row.record);
         let name = trace.place;
         let Some((producer, seq, lowest)) = row.numbered else { return Ok(()) };
         self.windows.answer(of_commit, (producer, name), (seq, 1, lowest), Answer::Done(offset))
@@ -182,6 +186,11 @@ impl Found {
                 places.remove(&old.number);
             }
         }
+    }
+
+    /// These commits are missing among those that were read. What else is not there was let go of.
+    pub fn lacks(&mut self, commits: impl IntoIterator<Item = RangeInclusive<u64>>) {
+        self.missing.extend(commits);
     }
 
     /// The last of those commits that are missing at the beginning, if without them nobody knows how the log stood.

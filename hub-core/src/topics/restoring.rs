@@ -65,6 +65,7 @@ impl Topics {
     }
 
     fn put_back(&self, log: u8, now: Millis, found: &mut Found, trace: Trace, restored: &mut Restored) {
+        let shortened = trace.shortened(&found.missing);
         let Trace { number, name, held, .. } = trace;
         let account = self.ledger.account(AccountKey::of_stored(name.as_str()));
         let topic = lock(&self.names).restore(&name, &account);
@@ -77,7 +78,7 @@ impl Topics {
         // The name may have come again under another number.
         restored.topics += u64::from(topic.stored.number().is_none());
         topic.stored.set_number(number);
-        match held.shortened() {
+        match shortened {
             Some(from) if restored.shortened.len() < NAMED_MAX => restored.shortened.push((name, from)),
             Some(_) => restored.shortened_more += 1,
             None => {}

@@ -48,6 +48,8 @@ impl Disk {
         self.next += 1;
         let mut found = Found::new(&rules).starting_at(now);
         self.commits.iter().for_each(|(number, body)| found.see(*number, body).unwrap());
+        let between = |pair: &[(u64, Vec<u8>)]| pair[0].0 + 1..=pair[1].0 - 1;
+        found.lacks(self.commits.windows(2).map(between).filter(|commits| !commits.is_empty()));
         let epoch = found.epoch(&[], Epoch(7));
         let known_losses = found.lost_beginning().into_iter().collect();
         let mut hub = Hub::with_disk(limits, rules, epoch);
@@ -489,6 +491,31 @@ fn topics_that_begin_behind_what_is_lost_are_named_as_far_as_they_are_few() {
         );
         assert_eq!(lasting.hub.kept(topic.as_str()), 1);
     }
+}
+
+/// Of one topic the middle has grown too old and was let go of, while older ones lie in a file that was left as it was. Of
+/// another a message is lost.
+#[test]
+fn topics_whose_middle_was_let_go_of_are_not_named_beside_one_that_lost_something() {
+    let age = vec![rule("old", Retention { age_ms: Some(1_000), ..ALL }), rule(">", ALL)];
+    let mut lasting = Lasting::new(Limits::default(), age.clone());
+    let id = lasting.client("old");
+    lasting.publishes(id, 1, b"first");
+    lasting.publishes(id, 2, b"second");
+    let middle = lasting.hub.commits.len() - 1;
+    lasting.tell_anew();
+    lasting.hub.shard.gone(lasting.hub.now, id);
+    lasting.hub.wait(60_000);
+    lasting.hub.commits[middle].1.clear();
+    let id = lasting.client("new");
+    for seq in 1..=3 {
+        assert_eq!(lasting.publishes(id, seq, b"m"), [Heard::Acked(seq, 1)]);
+    }
+    let lost = lasting.hub.commits.len() - 2;
+    lasting.hub.commits.remove(lost);
+    let lasting = lasting.restart_with(age);
+    let named: Vec<_> = lasting.restored.shortened.iter().map(|(topic, _)| topic.as_str()).collect();
+    assert_eq!((named, lasting.restored.shortened_more), (vec!["new"], 0));
 }
 
 /// A commit is lost that told how all stood, and those before were removed: what is told anew by the start that finds it is told

@@ -88,6 +88,13 @@ impl Report {
         damage.chain(missing).chain(lost).collect()
     }
 
+    /// The commits that are missing, as far as they are known.
+    pub fn missing_commits(&self) -> impl Iterator<Item = RangeInclusive<u64>> {
+        let damage = self.damage.iter().map(|it| &it.commits_missing);
+        let missing = self.missing_segments.iter().map(|it| &it.commits_missing);
+        damage.chain(missing).filter(|it| !it.is_empty()).map(|it| it.start().0..=it.end().0)
+    }
+
     /// The numbers by which these losses are known from now on. Of damage also that of its bytes: it has that once nothing is
     /// left before it by which its commits are known.
     #[must_use]

@@ -106,6 +106,7 @@ impl Opened {
         let fresh = Epoch(getrandom::u64().map_err(io::Error::other)?);
         let epoch = if report.wants_identity() { fresh } else { found.epoch(&report.losses(), fresh) };
         let known_losses = report.known_losses().into_iter().chain(found.lost_beginning()).collect();
+        found.lacks(report.missing_commits());
         for line in report.to_string().lines().skip(1) {
             warn!(target: "storage", "{line}");
         }

@@ -37,7 +37,7 @@ pub(in crate::topics) struct Held {
 /// What rows of one commit refer to.
 #[derive(Debug)]
 pub(super) struct OfCommit {
-    number: u64,
+    pub(super) number: u64,
     producers: Vec<Named>,
 }
 
