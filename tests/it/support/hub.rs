@@ -4,11 +4,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 
+use crate::support::file::Folder;
 use crate::support::port::Port;
 use crate::support::{PATIENCE, eventually};
 
@@ -19,7 +21,8 @@ pub(crate) struct Hub {
     pub(crate) address: SocketAddr,
     /// Where it is asked for its numbers, if not there.
     pub(crate) operators: Option<SocketAddr>,
-    errors: Arc<Mutex<String>>,
+    /// What it writes on standard error: a file, in which that is as soon as it is written.
+    errors: fs::File,
     /// Where it listens, unless it was told another address: nobody else gets that before this is dropped.
     port: Option<Port>,
 }
@@ -63,14 +66,8 @@ impl Hub {
 
     /// The same, by a command with all that it needs.
     pub(crate) fn run(mut command: Command) -> Self {
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let errors = Arc::new(Mutex::new(String::new()));
-        let (pipe, kept) = (process.stderr.take().unwrap(), Arc::clone(&errors));
-        thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                kept.lock().unwrap().push_str(&format!("{line}\n"));
-            }
-        });
+        let (written, errors) = file();
+        let mut process = command.stdout(Stdio::piped()).stderr(written).spawn().unwrap();
         let line = first_line(process.stdout.take().unwrap());
         let said = line.trim_end().strip_prefix("tidewire listening on ");
         let address = said.and_then(|said| match said.split_once(':')? {
@@ -80,7 +77,7 @@ impl Hub {
         });
         let Some(address) = address else {
             let _ = process.kill();
-            panic!("the hub said {line:?} and {:?}", errors.lock().unwrap());
+            panic!("the hub said {line:?} and {:?}", text(&errors));
         };
         Self { process, address: address.parse().unwrap(), operators: None, errors, port: None }
     }
@@ -104,7 +101,7 @@ impl Hub {
 
     /// What it has written on standard error so far.
     pub(crate) fn errors(&self) -> String {
-        self.errors.lock().unwrap().clone()
+        text(&self.errors)
     }
 
     /// Waits until it has written that: what it counted before, it may write after.
@@ -225,6 +222,23 @@ pub(crate) fn tidewire(command: impl AsRef<OsStr>) -> Command {
         tidewire.env_remove(name);
     }
     tidewire
+}
+
+/// A file that nobody else has: to be written to, and to be read.
+fn file() -> (fs::File, fs::File) {
+    let folder = Folder::new();
+    let path = Path::new(folder.path());
+    fs::create_dir(path).unwrap();
+    let path = path.join("errors");
+    (fs::File::options().create_new(true).append(true).open(&path).unwrap(), fs::File::open(&path).unwrap())
+}
+
+/// The lines in a file.
+fn text(file: &fs::File) -> String {
+    let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+    let _ = file.read_exact_at(&mut bytes, 0);
+    let lines = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    String::from_utf8_lossy(&bytes[..lines]).into_owned()
 }
 
 /// Reads a line, or fails with a deadline.
