@@ -2,12 +2,20 @@
 //! has chosen is in none of them unless it cannot be anything but what it looks like, as an address or a well-formed origin,
 //! or is cut and escaped; what is secret is in none.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Debug};
+#[cfg(unix)]
+use std::fs::File;
+use std::io::{self, Write};
+#[cfg(unix)]
+use std::os::fd::AsFd as _;
 use std::str::FromStr;
+use std::sync::OnceLock;
+use std::{panic, thread};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Subscriber, error};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
@@ -46,20 +54,56 @@ pub struct BadLevels;
 /// The parts that tell something.
 const PARTS: [&str; 7] = ["server", "http", "gate", "reactor", "storage", "tokens", "demo"];
 
-/// From now on whatever the hub tells is written like this. Only the first call of a process counts.
-pub fn begin(format: Format, levels: &Levels) {
+/// Where the hub's lines go.
+static OUTLET: OnceLock<Outlet> = OnceLock::new();
+
+/// From now on whatever the hub tells is written like this, and that a thread panicked, too. Only the first call of a process
+/// counts.
+///
+/// # Errors
+/// No thread can be started that writes.
+pub fn begin(format: Format, levels: &Levels) -> io::Result<()> {
     // What libraries tell is not for operators, and nobody here has looked for secrets in it.
     let told = Targets::new().with_targets(PARTS.into_iter().zip(levels.0.iter().copied()));
     let note = match format {
         Format::Text => left_out_in_text,
         Format::Json => left_out_in_json,
     };
-    let lines = layer().with_writer(move || Outlet { note }).with_ansi(false).log_internal_errors(false);
+    let outlet = Outlet::begin(standard_error()?, note)?;
+    let outlet = OUTLET.get_or_init(|| outlet).clone();
+    let lines = layer().with_writer(move || outlet.clone()).with_ansi(false).log_internal_errors(false);
     let lines = match format {
         Format::Text => lines.event_format(Plain).boxed(),
         Format::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
     let _ = tracing_subscriber::registry().with(lines.with_filter(told)).try_init();
+    panic::set_hook(Box::new(|panicked| {
+        let thread = thread::current();
+        let (name, trace) = (thread.name().unwrap_or("a thread"), Backtrace::capture());
+        let told = panicked.to_string().replace('\n', " ");
+        match trace.status() {
+            BacktraceStatus::Captured => error!(target: "server", "{name} {told}\n{trace}"),
+            _ => error!(target: "server", "{name} {told}"),
+        }
+    }));
+    Ok(())
+}
+
+/// Waits until what was told so far is written, but not for long: whether it is, or nothing was to be. To be called before the
+/// process ends, and before it says anything beside its log.
+pub fn flush() -> bool {
+    OUTLET.get().is_none_or(Outlet::flush)
+}
+
+/// Without its lock, which everybody else would wait for who writes there.
+#[cfg(unix)]
+fn standard_error() -> io::Result<impl Write + Send> {
+    Ok(File::from(io::stderr().as_fd().try_clone_to_owned()?))
+}
+
+#[cfg(not(unix))]
+fn standard_error() -> io::Result<impl Write + Send> {
+    Ok(io::stderr())
 }
 
 fn left_out_in_text(count: u64) -> String {

@@ -8,10 +8,15 @@ mod command;
 mod demo;
 
 fn main() -> ExitCode {
-    match command::CommandLine::parse().command.run() {
+    let done = command::CommandLine::parse().command.run();
+    // Where nobody reads what a hub said, nobody is waited for to say more.
+    let is_read = tidewire_hub::logs::flush();
+    match done {
         Ok(code) => code,
         Err(error) => {
-            tidewire_hub::report::report(format_args!("{error:#}"));
+            if is_read {
+                tidewire_hub::report::report(format_args!("{error:#}"));
+            }
             command::exit_code(&error)
         }
     }

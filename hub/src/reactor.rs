@@ -346,6 +346,7 @@ impl Drop for FatalEnd {
         let thread = thread::current();
         let name = thread.name().unwrap_or("a thread");
         error!(target: "reactor", "{name} has ended, and with it the hub");
+        crate::logs::flush();
         std::process::abort();
     }
 }

@@ -87,8 +87,8 @@ fn whoever_does_not_read_the_log_stops_nobody() {
     eventually("the hub listens", is_there);
     let mut http = Http::to(port.address());
     let path = format!("/v1/topics/{}/position", "a".repeat(100));
-    // More than any pipe holds by default.
-    for _ in 0..1_500 {
+    // More than any pipe holds by default, and the hub beside it.
+    for _ in 0..4_000 {
         assert!(http.get(&path).status < 500);
     }
     let mut socket = RawSocket::signed_in(port.address());
@@ -104,7 +104,7 @@ fn whoever_does_not_read_the_log_stops_nobody() {
     });
     let missing = missing.join().unwrap().unwrap();
     let count = missing.strip_prefix("tidewire: warning: ").unwrap().split(' ').next().unwrap();
-    assert!((100..1_500).contains(&count.parse::<u32>().unwrap()), "{missing}");
+    assert!((100..4_000).contains(&count.parse::<u32>().unwrap()), "{missing}");
 }
 
 /// Gives tokens, of which the first is good, in every way that there is; what is told of it.

@@ -44,7 +44,7 @@ impl Serve {
         let data_dir = self.data.path();
         let flags = Flags { config, listen: self.listen, data_dir, dev: self.dev, demo: self.demo };
         let config = load(&flags)?;
-        logs::begin(config.log_format, &config.log_levels);
+        logs::begin(config.log_format, &config.log_levels)?;
         // Handshakes and plain HTTP only: messages are the shards' work, on threads of their own.
         let workers = config.shards.clamp(1, 2);
         let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
@@ -62,6 +62,8 @@ async fn serve(config: Config, flags: &Flags) -> anyhow::Result<ExitCode> {
     let with_demo = config.demo;
     let depth_max = config.core.limits.topic_depth_max;
     let server = Server::start(config)?;
+    // Whoever waits for this line finds those of the start.
+    logs::flush();
     {
         let mut out = io::stdout().lock();
         writeln!(out, "tidewire listening on {}", shown(server.address(), server.speaks_tls()))?;

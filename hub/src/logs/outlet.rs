@@ -1,19 +1,67 @@
-//! Standard error, as the hub writes to it: whoever reads it too slowly, or no longer, gets fewer lines and is told so, and no
-//! thread of the hub's waits for it. Knows nothing of what lines say.
+//! Standard error, as the hub writes to it: a thread of its own does that, for which no other waits. Whoever reads it too
+//! slowly, or no longer, gets fewer lines and is told so. Knows nothing of what lines say.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
 
 /// Where each line goes, as a whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Outlet {
-    /// Says how many lines were left out, as a line.
-    pub(super) note: fn(u64) -> String,
+    lines: Sender<Said>,
+    waiting: Arc<Waiting>,
+}
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    /// Lines since the last one that was taken.
+    left_out: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Said {
+    /// So many were left out before this line.
+    Line { left_out: u64, line: Vec<u8> },
+    /// All before this is to be written, and then that is to be told.
+    Mark(Sender<()>),
+}
+
+impl Outlet {
+    /// Begins to write. `note` says how many lines were left out, as a line.
+    pub(super) fn begin(to: impl Write + Send + 'static, note: fn(u64) -> String) -> io::Result<Self> {
+        let (lines, said) = mpsc::channel();
+        let waiting = Arc::<Waiting>::default();
+        let taken = Arc::clone(&waiting);
+        thread::Builder::new().name("logs".into()).spawn(move || write(to, &said, &taken, note))?;
+        Ok(Self { lines, waiting })
+    }
+
+    /// Waits until all is written that was told so far, but not for long; whether it is.
+    pub(super) fn flush(&self) -> bool {
+        let (done, is_done) = mpsc::channel();
+        self.lines.send(Said::Mark(done)).is_ok() && is_done.recv_timeout(PATIENCE).is_ok()
+    }
 }
 
 impl Write for Outlet {
+    /// Takes a line, or counts it where too much waits.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        put(&mut io::stderr().lock(), &LEFT_OUT, line, self.note)
+        let Waiting { bytes, left_out } = &*self.waiting;
+        let weight = line.len() + LINE_BYTES;
+        if bytes.fetch_add(weight, Ordering::Relaxed) + weight > WAITING_BYTES_MAX {
+            bytes.fetch_sub(weight, Ordering::Relaxed);
+            left_out.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let left_out = left_out.swap(0, Ordering::Relaxed);
+            // There is nobody to be told that it is written no more.
+            let _ = self.lines.send(Said::Line { left_out, line: line.to_vec() });
+        }
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -21,92 +69,74 @@ impl Write for Outlet {
     }
 }
 
-/// Writes a line, or counts it where there is no room. Once a line was left out the next do not wait at all.
-fn put(
-    to: &mut (impl Write + Takes),
-    left_out: &AtomicU64,
-    line: &[u8],
-    note: fn(u64) -> String,
-) -> io::Result<usize> {
-    // Whoever has what is written to is alone here.
-    let missing = left_out.load(Ordering::Relaxed);
-    if !to.takes(if missing == 0 { PATIENCE_MS } else { 0 }) {
-        left_out.store(missing + 1, Ordering::Relaxed);
-        return Ok(line.len());
-    }
-    if missing > 0 {
-        left_out.store(0, Ordering::Relaxed);
-        to.write_all(note(missing).as_bytes())?;
-    }
-    to.write_all(line)?;
-    Ok(line.len())
-}
-
-/// What lines are written to.
-trait Takes {
-    /// Whether there is room for a line, or comes to be within so many milliseconds.
-    fn takes(&self, patience_ms: i32) -> bool;
-}
-
-#[cfg(unix)]
-impl<T: std::os::fd::AsFd> Takes for T {
-    fn takes(&self, patience_ms: i32) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        use rustix::io::retry_on_intr;
-        // A pipe says so only where there is room for 4,096 bytes, which lines are shorter than.
-        let mut wanted = [PollFd::new(self, PollFlags::OUT)];
-        let patience = Timespec { tv_sec: 0, tv_nsec: i64::from(patience_ms) * 1_000_000 };
-        // What is no longer there is for whoever writes to find out; and a signal says nothing of the reader.
-        retry_on_intr(|| poll(&mut wanted, Some(&patience))).is_ok_and(|ready| ready > 0)
+/// Writes what is said until nobody is left to say anything. A closed standard error is no reason to stop.
+fn write(mut to: impl Write, said: &Receiver<Said>, waiting: &Waiting, note: fn(u64) -> String) {
+    for said in said {
+        match said {
+            Said::Line { left_out, line } => {
+                if left_out > 0 {
+                    let _ = to.write_all(note(left_out).as_bytes());
+                }
+                let _ = to.write_all(&line);
+                waiting.bytes.fetch_sub(line.len() + LINE_BYTES, Ordering::Relaxed);
+            }
+            Said::Mark(done) => drop(done.send(())),
+        }
     }
 }
 
-#[cfg(not(unix))]
-impl<T> Takes for T {
-    fn takes(&self, _: i32) -> bool {
-        true
-    }
-}
+/// Bytes of lines that may wait.
+const WAITING_BYTES_MAX: usize = 256 << 10;
+/// What a line takes beside its text, about.
+const LINE_BYTES: usize = 64;
+/// How long the hub's end waits for whoever reads.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Lines since the last one that was written.
-static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
-/// How long a reader that is only busy may take, once.
-const PATIENCE_MS: i32 = 100;
-
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use std::io::Read as _;
 
+    const LINES: usize = 1_000;
+
+    fn note(count: u64) -> String {
+        format!("{count} left out\n")
+    }
+
     #[test]
     fn what_nobody_reads_is_counted_and_told_before_the_next_line() {
-        let (mut reader, mut writer) = io::pipe().unwrap();
-        let left_out = AtomicU64::new(0);
-        let note = |count: u64| format!("{count} left out\n");
-        let mut line = |text: &str| put(&mut writer, &left_out, text.as_bytes(), note).unwrap();
-        let long = format!("{}\n", "x".repeat(999));
-        for _ in 0..100 {
-            assert_eq!(line(&long), 1_000);
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut outlet = Outlet::begin(writer, note).unwrap();
+        // Longer than what a pipe takes at once.
+        let long = format!("{}\n", "x".repeat(9_999));
+        for _ in 0..LINES {
+            assert_eq!(outlet.write(long.as_bytes()).unwrap(), 10_000);
         }
-        let missing = left_out.load(Ordering::Relaxed);
-        // What a pipe holds is the system's, and some give a user who has many of them a page.
-        assert!((1..100).contains(&missing), "{missing}");
-        let mut read = vec![0; (100 - missing as usize) * 1_000];
+        let missing = outlet.waiting.left_out.load(Ordering::Relaxed);
+        assert!((1..LINES as u64).contains(&missing), "{missing}");
+        assert!(outlet.waiting.bytes.load(Ordering::Relaxed) <= WAITING_BYTES_MAX);
+        assert!(!outlet.flush(), "nobody reads");
+        let mut read = vec![0; (LINES - missing as usize) * 10_000];
         reader.read_exact(&mut read).unwrap();
-        line("the next\n");
-        line("one more\n");
-        drop(writer);
+        outlet.write_all(b"the next\n").unwrap();
+        outlet.write_all(b"one more\n").unwrap();
+        assert!(outlet.flush());
+        drop(outlet);
         let mut rest = String::new();
         reader.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, format!("{missing} left out\nthe next\none more\n"));
     }
 
     #[test]
-    fn whoever_has_gone_is_written_to_and_not_waited_for() {
-        let (reader, mut writer) = io::pipe().unwrap();
+    fn whoever_has_gone_is_not_waited_for() {
+        let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let failed = put(&mut writer, &AtomicU64::new(0), b"a line\n", |_| String::new());
-        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let mut outlet = Outlet::begin(writer, note).unwrap();
+        for _ in 0..LINES {
+            outlet.write_all(&[b'x'; 1_000]).unwrap();
+            assert!(outlet.flush());
+        }
+        assert_eq!(outlet.waiting.left_out.load(Ordering::Relaxed), 0);
     }
 }

@@ -275,6 +275,7 @@ pub(super) fn spawn_delivery(desk: Arc<Desk>, wake: Arc<Notify>) {
     tokio::spawn(async move {
         if delivery.await.is_err_and(|error| error.is_panic()) {
             error!(target: "reactor", "what delivers answers has ended, and with it the hub");
+            crate::logs::flush();
             std::process::abort();
         }
     });

@@ -285,9 +285,14 @@ impl Tidier {
             return Err(error);
         }
         let read = read.into_iter().map(|(_, holding)| holding).collect();
-        let counted = (self.clock.now(), self.spans_max());
-        self.known.insert(number, Holding::merged(read, merged, written, counted));
+        self.know_merged(number, read, merged, written);
         Ok(())
+    }
+
+    /// What is known of a segment of so many bytes that was merged from these just now.
+    fn know_merged(&mut self, number: SegmentNumber, of: Vec<Holding>, stands_for: Merged, bytes: u64) {
+        let counted = (self.clock.now(), self.spans_max());
+        self.known.insert(number, Holding::merged(of, stands_for, bytes, counted));
     }
 }
 

@@ -13,7 +13,6 @@ use tidewire_protocol::number::Offset;
 use crate::reactor::clock::Clock;
 use crate::reactor::logs::DISK_LOG;
 use crate::reactor::tidier::Tidier;
-use crate::reactor::tidier::holding::Holding;
 use crate::reactor::tidier::tests::rig::*;
 
 mod rig;
@@ -137,8 +136,8 @@ fn what_is_needed_of_a_segment_is_about_known() {
     // A segment that was merged from one that lasts and from one that expires is what the two were.
     let both: Vec<_> = [1, 2].map(|number| rig.tidier.known.remove(&SegmentNumber(number)).unwrap()).into();
     let bytes = both[0].bytes + both[1].bytes;
-    let (stands_for, counted) = (both[1].stands_for, (rig.tidier.clock.now(), usize::MAX));
-    rig.tidier.known.insert(SegmentNumber(2), Holding::merged(both, stands_for, bytes, counted));
+    let stands_for = both[1].stands_for;
+    rig.tidier.know_merged(SegmentNumber(2), both, stands_for, bytes);
     let before = needed(&mut rig, 2);
     rig.wait(120_000);
     let after = needed(&mut rig, 2);
