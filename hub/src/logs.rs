@@ -15,7 +15,7 @@ use std::{panic, thread};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Subscriber, error};
+use tracing::{Event, Level, Subscriber, error};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
@@ -164,7 +164,7 @@ fn level_of(text: &str) -> Result<LevelFilter, BadLevels> {
     })
 }
 
-/// The message behind the program's name, and nothing else.
+/// The message behind the program's name, and whether it is a warning or an error.
 #[derive(Debug)]
 struct Plain;
 
@@ -172,7 +172,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
     for Plain
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        to.write_str("tidewire: ")?;
+        to.write_str(match *event.metadata().level() {
+            Level::ERROR => "tidewire: error: ",
+            Level::WARN => "tidewire: warning: ",
+            _ => "tidewire: ",
+        })?;
         let mut told = Told { to: &mut to, result: Ok(()) };
         event.record(&mut told);
         told.result?;

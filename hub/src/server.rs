@@ -229,7 +229,7 @@ impl Server {
 /// What is to be known of a configuration that a hub starts with.
 fn tell(config: &Config) {
     for warning in &config.warnings {
-        warn!(target: "server", "warning: {warning}");
+        warn!(target: "server", "{warning}");
     }
     if config.demo && !page::has_demo() {
         warn!(target: "server", "the demo's page is not in this binary; `npm run build` makes both");
@@ -264,7 +264,7 @@ fn tell_of_certificate(read: Result<Option<String>, BadPair>) {
         Ok(warning) => {
             info!(target: "server", "the certificate was read again and holds for new connections");
             if let Some(warning) = warning {
-                warn!(target: "server", "warning: {warning}");
+                warn!(target: "server", "{warning}");
             }
         }
         Err(why) => warn!(target: "server", "the certificate stays as it is: {why}"),

@@ -36,7 +36,7 @@ fn each_line_is_an_object_where_that_is_wanted() {
                 && line["timestamp"].as_str().unwrap().ends_with('Z')
         })
     };
-    assert!(said("server", "WARN", "warning: nobody can connect: "), "{lines:?}");
+    assert!(said("server", "WARN", "nobody can connect: "), "{lines:?}");
     assert!(said("gate", "WARN", "refused (origin): 127.0.0.1: "), "{lines:?}");
     assert!(said("server", "INFO", "stopped"), "{lines:?}");
 }

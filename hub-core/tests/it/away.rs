@@ -15,8 +15,9 @@ use tidewire_protocol::client_frame::{ClientFrame, History, Subscribe};
 use tidewire_protocol::code::{Code, GapReason, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::Request;
-use tidewire_protocol::position::Start;
+use tidewire_protocol::position::{Position, Start};
 
+use crate::attributes::lasting_for;
 use crate::durable::Lasting;
 use crate::rig::*;
 
@@ -141,6 +142,48 @@ fn a_page_whose_oldest_messages_go_while_it_is_read_has_the_others() {
     ] {
         let (times, heard) = at_the_edge(&history_from(name, from.clone()), is_page);
         assert_eq!((times, pages(&heard)), (1, vec![9]), "{name} from {from:?}");
+    }
+}
+
+#[test]
+fn who_reads_back_goes_on_below_what_expired_while_it_was_read() {
+    for name in ["a.b", "a.*"] {
+        let mut lasting = Lasting::new(Limits::default(), keep_all());
+        let (writer, reader) = (lasting.client("a.b"), lasting.hub.client(2));
+        // The newest five expire.
+        (1..=15).for_each(|seq| lasting.hub.say(writer, &[lasting_for(seq, if seq > 10 { 10 } else { 0 })]));
+        lasting.store();
+        let_go(&lasting);
+        let (mut positions, mut read) = (Vec::new(), Vec::new());
+        for _ in 0..10 {
+            let from = Start::Before { last: 5, positions: std::mem::take(&mut positions) };
+            lasting.hub.say_without_disk(reader, &[history_from(name, from)]);
+            lasting.hub.now = lasting.hub.now.plus(10);
+            lasting.hub.work();
+            let page = lasting.hub.heard_as(
+                reader,
+                |code| panic!("closed with {code}"),
+                |frame| match frame {
+                    HubFrame::Page(page) => {
+                        assert_eq!(page.gap, None);
+                        let records = blocks_of_page(&page.blocks).flat_map(|block| {
+                            block.unwrap().messages().map(|it| it.unwrap().offset.0).collect::<Vec<_>>()
+                        });
+                        (page.after.clone(), page.more, records.collect::<Vec<_>>())
+                    }
+                    other => panic!("{other:?}"),
+                },
+            );
+            let [(after, more, offsets)] = &page[..] else { panic!("{page:?}") };
+            read.extend(offsets.iter().copied());
+            positions =
+                after.iter().map(|place| Position { offset: place.offset.next(), ..*place }).collect();
+            if !more {
+                break;
+            }
+        }
+        read.sort_unstable();
+        assert!(read.iter().copied().eq(1..=10), "{name}: {read:?}");
     }
 }
 

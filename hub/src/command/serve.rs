@@ -163,7 +163,7 @@ fn take_rules(server: &Server, reread: Result<Reread, Kept>) {
         Err(why) => return warn!(target: "server", "{why}"),
     };
     for warning in &reread.warnings {
-        warn!(target: "server", "warning: {warning}");
+        warn!(target: "server", "{warning}");
     }
     match server.change(reread) {
         Ok(changed) => info!(target: "server", "{changed}"),

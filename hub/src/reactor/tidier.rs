@@ -50,8 +50,10 @@ pub(super) struct Tidier {
     known: BTreeMap<SegmentNumber, Holding>,
     /// Those up to this one are read as time allows.
     old: SegmentNumber,
-    /// How many bytes may be read in vain; less than none where more were.
-    allowance: i64,
+    /// For reading what was there at the start, or is known too vaguely.
+    for_old: Allowance,
+    /// For merging where it turns out that too much is needed.
+    for_vain: Allowance,
     /// So many looks are passed over: topics were asked for much.
     pause: usize,
     /// Segments may be left in whose place a merged one is.
@@ -67,15 +69,16 @@ impl Tidier {
         clock: Clock,
     ) -> io::Result<Self> {
         let old = files.segments()?.last().map(|segment| segment.number).unwrap_or_default();
-        let (known, allowance) = (BTreeMap::new(), 0);
+        let (for_old, for_vain) = (Allowance::default(), Allowance::default());
         Ok(Self {
             topics,
             files,
             segment_bytes,
             told_since: 0,
-            known,
+            known: BTreeMap::new(),
             old,
-            allowance,
+            for_old,
+            for_vain,
             pause: 0,
             is_untidy: false,
             clock,
@@ -113,7 +116,8 @@ impl Tidier {
     /// A second has passed.
     fn look(&mut self) -> io::Result<bool> {
         let max = i64::try_from(self.segment_bytes).unwrap_or(i64::MAX).saturating_mul(2);
-        self.allowance = self.allowance.saturating_add(IDLE_BYTES).min(max.max(IDLE_BYTES));
+        self.for_old.grow(max);
+        self.for_vain.grow(max);
         match self.pause.checked_sub(1) {
             Some(left) => {
                 self.pause = left;
@@ -157,11 +161,11 @@ impl Tidier {
             let known = self.known.get(&segment.number);
             let is_new = known.is_none() && (index == 0 || segment.number > self.old);
             let may_be = known.is_none_or(|known| known.is_vague() && known.spans() == 0);
-            if !is_new && (!may_be || self.allowance <= 0) {
+            if !is_new && (!may_be || self.for_old.is_used_up()) {
                 continue;
             }
             if !is_new {
-                self.pay(segment.bytes);
+                self.for_old.pay(segment.bytes);
             }
             let topics = topics.get_or_insert_with(|| self.topics.stored_topics(DISK_LOG));
             let (number, is_oldest, told_since) = (segment.number, index == 0, self.told_since);
@@ -170,10 +174,6 @@ impl Tidier {
             self.known.insert(segment.number, read);
         }
         Ok(())
-    }
-
-    fn pay(&mut self, bytes: u64) {
-        self.allowance = self.allowance.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// How many topics are remembered, over all segments.
@@ -202,13 +202,13 @@ impl Tidier {
         if self.known.get(&number).is_some_and(|known| known.is_whole) {
             return Ok(true);
         }
-        if self.allowance <= 0 {
+        if self.for_old.is_used_up() {
             return Ok(false);
         }
         let place = Place { number, is_oldest: true, told_since: self.told_since, now: self.clock.now() };
         let topics = self.topics.stored_topics(DISK_LOG);
         let read = Holding::read(&self.files, place, &topics, self.spans_max(), None)?;
-        self.pay(read.bytes);
+        self.for_old.pay(read.bytes);
         let is_unreadable = read.is_unreadable;
         self.known.insert(number, read);
         Ok(!is_unreadable && self.may_go(number))
@@ -238,7 +238,7 @@ impl Tidier {
         let (bytes, live) = candidates
             .iter()
             .fold((idle, idle), |(bytes, live), segment| (bytes + segment.bytes, live + segment.live));
-        if self.allowance < 0 || !is_due(bytes, live, self.segment_bytes) {
+        if self.for_vain.is_overdrawn() || !is_due(bytes, live, self.segment_bytes) {
             return Ok(false);
         }
         match choose(&candidates, self.segment_bytes) {
@@ -272,7 +272,7 @@ impl Tidier {
             read.push((number, holding));
             if !is_whole || merging.bytes() > bytes / 2 {
                 // What is known of them is right again.
-                self.pay(read.iter().map(|(_, holding)| holding.bytes).sum());
+                self.for_vain.pay(read.iter().map(|(_, holding)| holding.bytes).sum());
                 self.known.extend(read);
                 return Ok(());
             }
@@ -280,7 +280,7 @@ impl Tidier {
         let (number, written) = (last.number, merging.bytes());
         run.iter().for_each(|segment| drop(self.known.remove(&segment.number)));
         if let Err(error) = self.files.merge(merging, merged) {
-            self.pay(bytes);
+            self.for_vain.pay(bytes);
             (self.is_untidy, self.old) = (true, self.old.max(number));
             return Err(error);
         }
@@ -296,8 +296,30 @@ impl Tidier {
     }
 }
 
-/// So many bytes a second may be read though nothing is won by it: of segments that were there at the start, or where it
-/// turns out that more is needed than it seemed.
+/// How many bytes may be read of one kind; less than none where more were.
+#[derive(Debug, Default)]
+struct Allowance(i64);
+
+impl Allowance {
+    /// A second has passed. It comes to so much at most.
+    fn grow(&mut self, max: i64) {
+        self.0 = self.0.saturating_add(IDLE_BYTES).min(max.max(IDLE_BYTES));
+    }
+
+    fn pay(&mut self, bytes: u64) {
+        self.0 = self.0.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    const fn is_used_up(&self) -> bool {
+        self.0 <= 0
+    }
+
+    const fn is_overdrawn(&self) -> bool {
+        self.0 < 0
+    }
+}
+
+/// So many bytes of each kind may be read a second though nothing is won by it.
 const IDLE_BYTES: i64 = 4 << 20;
 /// So many topics are remembered over all segments: some 16 MiB of them.
 const SPANS_MAX: usize = 1 << 19;

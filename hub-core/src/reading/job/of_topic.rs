@@ -280,8 +280,8 @@ impl Job {
             return None;
         }
         let log = &hub.logs[usize::from(*log)];
-        let is_empty_below = plan.ends_below() && blocks.is_empty();
-        let after = if is_empty_below { Offset(0) } else { plan.after };
+        // Of a page that has come to nothing meanwhile, and nothing is kept before it, there is nothing to go on below.
+        let after = if plan.more == Some(false) && blocks.is_empty() { Offset(0) } else { plan.after };
         let upto = if plan.ends_below() { plan.upto } else { part.upto.max(after) };
         Some(Answer::Page(PageRead {
             after: vec![log.position(after)],

@@ -109,6 +109,23 @@ fn what_expires_later_takes_no_room_then() {
     rig.restart();
 }
 
+/// Reading what is there at a start takes its time, and what comes meanwhile expires.
+#[test]
+fn segments_that_are_not_read_yet_stop_no_merging_of_others() {
+    let mut rig = Rig::new();
+    (0..200).for_each(|_| rig.publish(&[(0, 100), (1, 100)]));
+    let mut rig = rig.restart();
+    let (held_before, _) = rig.held();
+    rig.tidier.for_old.pay(1 << 40);
+    for _ in 0..1_000 {
+        rig.publish_for(&[(2, 100, 1), (2, 100, 1), (3, 100, 1)]);
+        rig.tidy();
+    }
+    let (held, _) = rig.held();
+    assert!(held <= held_before * 5 / 4 + 4 * SEGMENT_BYTES, "{held} {held_before}");
+    rig.restart();
+}
+
 /// The share that is needed of a segment, in percent, as its front goes and what is in it expires.
 #[test]
 fn what_is_needed_of_a_segment_is_about_known() {
