@@ -65,7 +65,8 @@ mod tests {
 
     use super::*;
     use crate::log::rows::writing::Scribe;
-    use crate::log::rows::{MessageRow, ProducerRow, TopicRow};
+    use crate::log::rows::{ExpiredRow, MessageRow, Of, OutcomeRow, ProducerRow, TopicRow};
+    use crate::log::window::run::Answer;
     use crate::record::Record;
     use crate::topics::found::Found;
 
@@ -79,6 +80,12 @@ mod tests {
             Record { offset: Offset(offset), content: Content::Text, payload: b"x", ..Record::default() };
         let numbered = Some((1, Seq(offset), Seq(1)));
         scribe.message(&MessageRow { topic, prev: Offset(0), numbered, record });
+        let of = Of { producer: 1, topic };
+        let answer = Answer::Void;
+        scribe.outcome(&OutcomeRow { of, seq: Seq(offset + 1), count: 1, lowest: Seq(1), answer });
+        let (prev, last) = (Offset(offset), Offset(offset + 1));
+        scribe.expired(&ExpiredRow { topic, prev, last, had_keys: false });
+        scribe.window_gone(1, "a.topic");
         body
     }
 
