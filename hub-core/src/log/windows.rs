@@ -87,8 +87,8 @@ impl Opening {
 enum Doubt {
     /// For what every life of the hub finds in it.
     EachTime,
-    /// For what only this one knows.
-    InThisLife,
+    /// For what this one is told, and the next may not be.
+    Once,
 }
 
 #[derive(Debug)]
@@ -214,14 +214,7 @@ impl Windows {
 
     /// Changes a window, if it is still kept.
     pub fn change<R>(&mut self, window: WindowKey, change: impl FnOnce(&mut Window) -> R) -> Option<R> {
-        self.shelf.change(window.key, |kept| {
-            let before = kept.window.next();
-            let changed = change(&mut kept.window);
-            if kept.window.next() != before {
-                kept.whose.grew();
-            }
-            changed
-        })
+        self.shelf.change(window.key, |kept| change(&mut kept.window))
     }
 
     /// Whether this window may keep more outcomes: the few that any may, or as its account has not too much in use.
@@ -268,9 +261,9 @@ impl Windows {
                 if !kept.window.is_whole() {
                     return Err(Doubt::EachTime);
                 }
-                // Or this one was here before, of which the hub has lost all, and the older one first.
-                if stream.again && !kept.whose.is_as_restored() {
-                    return Err(Doubt::InThisLife);
+                // Or this one was here before, of which the hub has lost all, and the older one may have been here since.
+                if stream.again {
+                    return Err(Doubt::Once);
                 }
                 kept.incarnation = stream.attachment.incarnation;
             }
@@ -280,7 +273,7 @@ impl Windows {
         match opening? {
             Ok(opening) => return Some(opening),
             Err(Doubt::EachTime) => self.drop(key),
-            Err(Doubt::InThisLife) => self.leave(key),
+            Err(Doubt::Once) => self.leave(key),
         }
         None
     }

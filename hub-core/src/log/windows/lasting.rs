@@ -35,15 +35,14 @@ pub struct Outlived<'a> {
     pub window: Window,
 }
 
-/// The number of a window's producer, and whether the window outlives the hub, has not grown since it did, and was named by a
-/// commit: in as few bytes as the number, since there are very many windows.
+/// The number of a window's producer, and whether the window outlives the hub, and was named by a commit: in as few bytes as the
+/// number, since there are very many windows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Whose(u32);
 
 impl Whose {
     const LASTING: u32 = 1 << 31;
-    const RESTORED: u32 = 1 << 30;
-    const NAMED: u32 = 1 << 29;
+    const NAMED: u32 = 1 << 30;
     const NUMBER: u32 = Self::NAMED - 1;
 
     pub(super) const fn new(producer: u32, is_lasting: bool) -> Self {
@@ -51,25 +50,16 @@ impl Whose {
     }
 
     const fn restored(producer: u32) -> Self {
-        Self(producer & Self::NUMBER | Self::LASTING | Self::RESTORED | Self::NAMED)
+        Self(producer & Self::NUMBER | Self::LASTING | Self::NAMED)
     }
 
     pub(super) const fn producer(self) -> u32 {
         self.0 & Self::NUMBER
     }
 
-    /// Whether the window is as it outlived the hub.
-    pub(super) const fn is_as_restored(self) -> bool {
-        self.0 & Self::RESTORED > 0
-    }
-
     /// Whether a commit has named the window, stored or not: a start may find it.
     pub(super) const fn is_named(self) -> bool {
         self.0 & Self::NAMED > 0
-    }
-
-    pub(super) const fn grew(&mut self) {
-        self.0 &= !Self::RESTORED;
     }
 
     /// What a window takes for that beside its own bytes.

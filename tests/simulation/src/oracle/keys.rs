@@ -82,10 +82,11 @@ impl Oracle {
     /// What time it is, by the steady clock, and by that which messages are given.
     pub fn tick(&mut self, now: u64, given_ms: u64) {
         for log in self.lives.last().into_iter().flatten() {
-            let Clock { given_ms: before_ms, put_back, .. } = self.logs[*log].clock;
+            let Clock { given_ms: before_ms, put_back, latest, .. } = self.logs[*log].clock;
             // A hub that begins knows of earlier times only what it stored with messages.
             let put_back = if given_ms < before_ms { (now, given_ms) } else { put_back };
-            self.logs[*log].clock = Clock { now, given_ms, put_back, ..self.logs[*log].clock };
+            let latest = latest.max((given_ms, now));
+            self.logs[*log].clock = Clock { now, given_ms, put_back, latest, ..self.logs[*log].clock };
         }
     }
 

@@ -41,10 +41,21 @@ pub struct Clock {
     pub given_ms: u64,
     /// When that last went back, and to which: a hub began, and the system's clock had been put back before.
     pub put_back: (u64, u64),
+    /// The latest time that was ever given, and when: what had expired by then may have left the disk, though a hub that was killed
+    /// begins again with the last time that it stored.
+    pub latest: (u64, u64),
     /// For so long it is remembered that a key was removed.
     pub removals_ms: u64,
     /// Whether a topic keeps the latest of each key.
     pub keeps_latest: bool,
+}
+
+impl Clock {
+    /// Whether the time of a message is over, or was when an earlier hub had it.
+    fn has_ended(&self, record: &Record) -> bool {
+        let (latest_ms, at) = self.latest;
+        record.ends_ms <= self.given_ms || record.ends_ms <= latest_ms && record.shown_ms <= at
+    }
 }
 
 /// A message that became visible.
@@ -114,7 +125,7 @@ impl Log {
     #[must_use]
     pub fn may_go(&self, record: &Record) -> bool {
         let is_replaced = self.latest(record.key).is_some_and(|latest| latest.offset > record.offset);
-        is_replaced || record.ends_ms <= self.clock.given_ms || self.may_be_forgotten(record)
+        is_replaced || self.clock.has_ended(record) || self.may_be_forgotten(record)
     }
 
     /// Whether some of a selector's messages up to there may have expired, which nobody may have seen: where the beginning of a
@@ -123,7 +134,7 @@ impl Log {
     pub fn may_have_expired(&self, selector: SelectorIndex, upto: Offset) -> bool {
         let mut own = self.of_selector(selector);
         let is_unseen = |at: u64| self.record(Offset(at)).is_none() && self.may_have_had(Offset(at));
-        own.any(|record| record.offset <= upto.0 && record.ends_ms <= self.clock.given_ms)
+        own.any(|record| record.offset <= upto.0 && self.clock.has_ended(&record))
             || (1..=upto.0).any(is_unseen)
     }
 
