@@ -16,7 +16,7 @@ use crate::ledger::{Account, Kind};
 use crate::limits::Limits;
 use crate::log::window::Window;
 use crate::log::windows::index::{Chains, Index, Print, Printer};
-use crate::log::windows::lasting::{Home, Leaving, Whose};
+use crate::log::windows::lasting::{Home, Leaving, News, Whose};
 use crate::mutant::{self, Mutant};
 use crate::names::producers::Attachment;
 use crate::shelf::{Key, Shelf, Shelved};
@@ -42,6 +42,8 @@ pub struct Windows {
     homes: BTreeMap<u32, Home>,
     /// And those that are kept no longer, which is to be stored.
     leaving: Leaving,
+    /// What else is to be stored of them.
+    news: News,
 }
 
 /// Where a window is kept.
@@ -129,6 +131,7 @@ impl Windows {
             are_lasting,
             homes: BTreeMap::new(),
             leaving: Leaving::default(),
+            news: News::default(),
             shelf: Shelf::new(Kind::Windows, limits.windows_bytes_max),
             index: Index::default(),
             printer: Printer::default(),
@@ -246,7 +249,7 @@ impl Windows {
 
     /// The window of a key, if `stream` goes on where it ends. Else it is kept no longer.
     fn going_on(&mut self, key: Key, stream: &Stream<'_>) -> Option<Opening> {
-        let log = self.log;
+        let (log, news) = (self.log, &mut self.news);
         let opening = self.shelf.change(key, |kept| {
             // Told until something was taken: the answer to an earlier `open` may have been lost with its link.
             let window_new = kept.window.is_new();
@@ -266,6 +269,9 @@ impl Windows {
                     return Err(Doubt::Once);
                 }
                 kept.incarnation = stream.attachment.incarnation;
+                if kept.whose.is_named() {
+                    news.raised(key.slot);
+                }
             }
             let window = Some(WindowKey { log, key });
             Ok(Opening { window, window_new, next: kept.window.next() })
@@ -308,6 +314,7 @@ impl Windows {
         let incarnation = named.map(|kept| kept.incarnation);
         if let Some((home, incarnation)) = self.homes.remove(&key.slot).zip(incarnation) {
             self.leaving.add(home, incarnation);
+            self.news.wake();
         }
         self.drop(key);
     }

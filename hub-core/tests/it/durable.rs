@@ -632,6 +632,33 @@ fn whoever_takes_over_after_a_start_goes_on_where_the_one_before_ended() {
     assert_eq!(acked(&mut lasting, new), [(1, 1, true), (2, 2, false)]);
 }
 
+/// Nothing was published by it: an older one would go on at the next start.
+#[test]
+fn that_one_took_over_is_stored_though_it_publishes_nothing() {
+    let mut lasting = keeping();
+    let old = lasting.client("a");
+    assert_eq!(lasting.publishes(old, 1, b"one"), [Heard::Acked(1, 1)]);
+    for is_not_stored in [false, true] {
+        let incarnation = if is_not_stored { 3 } else { 2 };
+        lasting = lasting.restart();
+        let new = lasting.hub.connect(Dialect::Binary);
+        let open = Open { lowest: Seq(2), handle: Handle(1), topic: "a".into(), ..Open::default() };
+        lasting.hub.say(new, &[hello(1, incarnation), ClientFrame::Open(open)]);
+        assert_eq!(lasting.hub.heard(new), [Heard::Welcome, Heard::Opened]);
+        if is_not_stored {
+            let body = lasting.take();
+            assert!(body.is_some());
+            lasting.committer.not_stored(&lasting.hub.topics, lasting.next);
+        }
+        lasting.store();
+        lasting = lasting.restart();
+        let old = lasting.hub.connect(Dialect::Binary);
+        lasting.hub.say(old, &[hello(1, incarnation - 1)]);
+        let heard = lasting.hub.heard(old);
+        assert!(!heard.contains(&Heard::Welcome), "{heard:?}");
+    }
+}
+
 /// Else there would be a record of each until the next commit, and after a failure for ever.
 #[test]
 fn a_publisher_all_of_whose_publishes_are_refused_leaves_nothing() {
@@ -672,7 +699,7 @@ fn publishers_that_wait_behind_a_commit_in_doubt_leave_nothing() {
         assert_eq!(lasting.hub.heard(id), refused);
         lasting.hub.shard.gone(lasting.hub.now, id);
     }
-    assert!(!lasting.hub.topics.log(0).lock().windows.are_leaving());
+    assert!(!lasting.hub.topics.log(0).lock().windows.have_news());
     for n in 2..12 {
         let again = publish(&mut lasting.hub, n);
         assert_eq!(lasting.hub.heard(again), refused, "the second try is told the same");

@@ -30,6 +30,13 @@ impl Sequencer {
             let producer = scribe.producer(&ProducerRow { id, incarnation, subject });
             scribe.window_gone(producer, &home.topic);
         });
+        while scribe.len() < bytes_max
+            && let Some((window, incarnation, home)) = windows.commit_raised()
+        {
+            let (id, subject) = (home.producer.id, home.producer.subject.as_deref());
+            let producer = scribe.producer(&ProducerRow { id, incarnation, subject });
+            scribe.window(producer, &home.topic, window);
+        }
         let mut ends = BTreeMap::new();
         let mut taken = pending.iter().peekable();
         while let Some(first) = taken.peek() {
@@ -94,14 +101,13 @@ impl Sequencer {
 
     /// Whether whoever has the disk is to look. Told once for all that waits.
     pub fn wants_commit(&mut self) -> bool {
-        self.engine.is_lasting()
-            && (self.windows.take_news_of_leaving() | std::mem::take(&mut self.wants_commit))
+        self.engine.is_lasting() && (self.windows.take_news() | std::mem::take(&mut self.wants_commit))
     }
 
     /// Whether something waits for a commit.
     #[must_use]
     pub fn has_waiting(&self) -> bool {
-        !self.pending.is_empty() || self.windows.are_leaving()
+        !self.pending.is_empty() || self.windows.have_news()
     }
 
     /// The last offset that was given out or is reserved, and the time that the newest message was given.

@@ -1,6 +1,6 @@
 //! Windows that outlive the hub: each knows whose it is, so that it can be stored, and is put back at the next start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidewire_protocol::code::Code;
@@ -74,8 +74,26 @@ impl Whose {
 pub(super) struct Leaving {
     /// Each with its incarnation, and whether it is in the commit that is under way.
     windows: BTreeMap<(ProducerId, Arc<str>), Gone>,
+}
+
+/// What is to be stored though nothing is published.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Windows, by their slots, that a higher incarnation uses now: else the next life of the hub would let the lower one go on.
+    raised: BTreeSet<u32>,
     /// Whether whoever has the disk was not told yet.
-    is_news: bool,
+    is_new: bool,
+}
+
+impl News {
+    pub(super) fn raised(&mut self, slot: u32) {
+        self.raised.insert(slot);
+        self.is_new = true;
+    }
+
+    pub(super) const fn wake(&mut self) {
+        self.is_new = true;
+    }
 }
 
 #[derive(Debug)]
@@ -89,7 +107,6 @@ impl Leaving {
     pub(super) fn add(&mut self, home: Home, incarnation: Incarnation) {
         let key = (home.producer.id, Arc::clone(&home.topic));
         self.windows.insert(key, Gone { home, incarnation, is_committing: false });
-        self.is_news = true;
     }
 
     /// Whether a window may begin.
@@ -106,15 +123,26 @@ impl Leaving {
 }
 
 impl Windows {
-    /// Whether some are kept no longer, which is to be stored. Told once.
-    pub fn take_news_of_leaving(&mut self) -> bool {
-        std::mem::take(&mut self.leaving.is_news)
+    /// Whether some are kept no longer, or are of a higher incarnation, which is to be stored. Told once.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news.is_new)
     }
 
-    /// Whether some are kept no longer, which is not stored.
+    /// Whether some are kept no longer, or are of a higher incarnation, which is not stored.
     #[must_use]
-    pub fn are_leaving(&self) -> bool {
-        !self.leaving.windows.is_empty()
+    pub fn have_news(&self) -> bool {
+        !self.leaving.windows.is_empty() || !self.news.raised.is_empty()
+    }
+
+    /// One that is of a higher incarnation now is in the commit that is under way from now on. Should that not be stored, all are
+    /// told anew.
+    pub fn commit_raised(&mut self) -> Option<(&Window, Incarnation, &Home)> {
+        while let Some(slot) = self.news.raised.pop_first() {
+            if self.lasting_at(slot).is_some() {
+                return self.lasting_at(slot);
+            }
+        }
+        None
     }
 
     /// Some of those that are kept no longer are in the commit that is under way from now on.
