@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use tidewire_hub::disk::looking::Looking;
+use tidewire_hub::disk::opening::OpenError;
 use tidewire_hub::disk::snapshot::Snapshot;
 
 use crate::command::failure::Failure;
@@ -68,18 +69,30 @@ impl Log {
 impl Directory {
     /// Looks at it. Where there is no log to look at the argument is wrong.
     fn look(&self) -> Result<Looking, Failure> {
-        Looking::at(&self.data_dir).map_err(refused)
+        let looking = Looking::at(&self.data_dir).map_err(unreadable)?;
+        obstacles::check_readable(&self.data_dir).map_err(unreadable)?;
+        Ok(looking)
     }
 
     /// All that it holds at one moment, while a hub may have it.
     fn snapshot(&self) -> Result<Snapshot, Failure> {
-        Snapshot::take(&self.data_dir).map_err(refused)
+        let snapshot = Snapshot::take(&self.data_dir).map_err(unreadable)?;
+        obstacles::check_readable(&self.data_dir).map_err(unreadable)?;
+        Ok(snapshot)
     }
 }
 
 /// What is wrong with a directory is the user's to change; what the system said of it is told, too.
 fn refused(error: impl Into<anyhow::Error>) -> Failure {
     Failure::Input(format!("{:#}", error.into()))
+}
+
+/// The same of one that is only read: nobody has to be able to write it.
+fn unreadable(error: OpenError) -> Failure {
+    refused(match error {
+        OpenError::NoPermission(path) => OpenError::NotReadable(path),
+        error => error,
+    })
 }
 
 /// The exit code where all that is there was taken out, and something was missing before, or a hub could not start with it.
