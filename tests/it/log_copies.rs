@@ -19,7 +19,7 @@ use crate::support::hub::{Hub, tidewire};
 use crate::support::kept::Kept;
 use crate::support::page;
 
-fn log(data: &str, arguments: &[&str], input: &[u8]) -> Output {
+pub(crate) fn log(data: &str, arguments: &[&str], input: &[u8]) -> Output {
     let mut command = tidewire("log");
     command.args(&arguments[..1]).args(["--data-dir", data]).args(&arguments[1..]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
