@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tidewire_hub_core::frames::scan::{Item, Scan};
 use tidewire_hub_core::frames::{self, CommitNumber, DirectoryId, FRAME_HEADER_BYTES, Seeds, SegmentNumber};
@@ -200,6 +200,22 @@ fn a_directory_without_segments_is_that_of_an_empty_log() {
     let mut hub = Hub::start(&["--dev", "--data-dir", folder.path()], &[]);
     hub.signal("TERM");
     assert!(hub.wait().success());
+}
+
+/// What is done stands, whatever becomes of the output; and an empty log has no newest message.
+#[test]
+fn a_copy_and_an_import_are_done_where_the_output_takes_nothing() {
+    let (folder, copy) = (Folder::new(), Folder::new());
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut import = tidewire("log");
+    let import = import.args(["import", "--data-dir", folder.path()]).stdin(Stdio::null()).stdout(full());
+    check(&import.output().unwrap(), 0, "tidewire: messages: 0, of 0 topics");
+    let mut backup = tidewire("log");
+    backup.args(["backup", copy.path(), "--data-dir", folder.path()]).stdout(full());
+    let output = backup.output().unwrap();
+    check(&output, 0, "it is done, but standard output cannot be written (No space left on device");
+    check(&output, 0, "tidewire: offsets: up to 0\n");
+    succeed(&log(&copy, "verify"));
 }
 
 #[test]

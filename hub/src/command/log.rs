@@ -1,5 +1,6 @@
 //! `tidewire log`: what the files of a data directory hold, and copies of them.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,8 +8,10 @@ use clap::{Args, Subcommand};
 use tidewire_hub::disk::looking::Looking;
 use tidewire_hub::disk::opening::OpenError;
 use tidewire_hub::disk::snapshot::Snapshot;
+use tidewire_hub::report::report;
 
 use crate::command::failure::Failure;
+use crate::command::printing::pipe_closed;
 
 mod verify;
 
@@ -93,6 +96,16 @@ fn unreadable(error: OpenError) -> Failure {
         OpenError::NoPermission(path) => OpenError::NotReadable(path),
         error => error,
     })
+}
+
+/// Prints what was done. That stands whatever becomes of the output, so where it takes nothing it is told on standard error.
+fn tell(told: &str) {
+    if let Err(error) = io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed) {
+        report(format_args!(
+            "it is done, but standard output cannot be written ({error}); it would have said:"
+        ));
+        told.lines().for_each(report);
+    }
 }
 
 /// The exit code where all that is there was taken out, and something was missing before, or a hub could not start with it.

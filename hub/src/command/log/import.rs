@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -22,12 +22,11 @@ use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::command::failure::Failure;
 use crate::command::lines::counted;
-use crate::command::log::{Directory, carried, refused};
+use crate::command::log::{Directory, carried, refused, tell};
 use crate::command::moment::moment;
 use crate::command::naming::bad_topic;
 use crate::command::number::{count, count_or_none};
 use crate::command::place::now_ms;
-use crate::command::printing::pipe_closed;
 
 /// The options of `log import`.
 #[derive(Debug, Args)]
@@ -102,7 +101,7 @@ impl Import {
         log.store.close()?;
         let mut told = String::new();
         log.done.tell(before, &mut told);
-        io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed)?;
+        tell(&told);
         match ended {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(stop) => Err(stop.failure(log.stored, &rest).into()),
