@@ -5,6 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use tidewire_hub_core::frames::scan::{Item, Scan};
 use tidewire_hub_core::frames::{self, CommitNumber, DirectoryId, FRAME_HEADER_BYTES, Seeds, SegmentNumber};
@@ -46,7 +48,14 @@ fn checked(folder: &Folder) -> Output {
 fn check_start_fails(folder: &Folder, says: &str) {
     let mut serve = tidewire("serve");
     serve.args(["--dev", "--listen", "127.0.0.1:0", "--config", "/dev/null", "--data-dir", folder.path()]);
-    check_fails(&serve.output().unwrap(), says);
+    let mut serve = serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while serve.try_wait().unwrap().is_none() && Instant::now() < until {
+        sleep(Duration::from_millis(20));
+    }
+    // One that has started would never end.
+    let _ = serve.kill();
+    check_fails(&serve.wait_with_output().unwrap(), says);
 }
 
 /// Whether it is printed or told as an error, the exit code says that it is none.
