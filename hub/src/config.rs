@@ -298,8 +298,11 @@ mod tests {
     fn the_largest_message_can_come_in_whatever_else_is_not_written() {
         let limits = right("[limits]\nmessage_bytes_max = 134_217_728").core.limits;
         assert!(limits.half_received_fit() >= 4 * 134_217_728, "{limits:?}");
-        let small = right("[limits]\nnode_bytes_max = 8_388_608\npinned_bytes_max = 2_097_152").core.limits;
-        assert_eq!(small.message_bytes_max, 256 << 10, "as it was");
+        for more in ["", "pinned_bytes_max = 2_097_152"] {
+            let small = right(&format!("[limits]\nnode_bytes_max = 8_388_608\n{more}")).core.limits;
+            assert_eq!(small.message_bytes_max, 256 << 10, "as it was");
+            assert!(small.pinned_fit() < 8_388_608 / 4, "{small:?}");
+        }
         let written = "[limits]\nmessage_bytes_max = 20_000_000\n";
         check_wrong(
             &format!("{written}half_received_bytes_max = 67_108_864"),
@@ -328,6 +331,12 @@ mod tests {
         let told = said("data_dir = \"data\"\n[limits]\nmessage_bytes_max = 14_000_000");
         assert!(told.len() == 1 && told[0].contains("a batch to durable topics"), "{told:?}");
         assert_eq!(said("data_dir = \"data\""), Vec::<String>::new());
+        let in_memory = |pattern: &str| {
+            said(&format!(
+                "data_dir = \"data\"\n{large}\n[[topics]]\npattern = \"{pattern}\"\ndurability = \"memory\""
+            ))
+        };
+        assert_eq!((in_memory(">").len(), in_memory("a.>").len()), (0, 1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Opens what is to be a plain file: of a pipe in its place nothing might ever come, and a device may have no end.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -10,6 +10,9 @@ pub enum Unfit {
     /// Something else than a file.
     #[error("it is a pipe, a directory or the like, and no file")]
     NoFile,
+    /// A link, where none is followed.
+    #[error("it is a link, and the file itself is to be there")]
+    Link,
     /// It has more than so many bytes.
     #[error("it has more than {0} bytes")]
     TooLong(u64),
@@ -34,7 +37,11 @@ impl From<Unfit> for io::Error {
 /// What the system says, or that it is no file.
 pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     waiting_for_none(options, false);
-    plain(options.open(path)?)
+    match options.open(path) {
+        // What is written to has to be one before it is looked at.
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(Unfit::NoFile.into()),
+        opened => plain(opened?),
+    }
 }
 
 /// Opens what has this name itself, to be read: no link is followed.
@@ -45,6 +52,9 @@ pub fn open_itself(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     waiting_for_none(&mut options, true);
+    if fs::symlink_metadata(path)?.is_symlink() {
+        return Err(Unfit::Link.into());
+    }
     plain(options.open(path)?)
 }
 

@@ -22,6 +22,14 @@ pub fn kept(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     read(&plain_file::open(path, OpenOptions::new().read(true))?, bytes_max)
 }
 
+/// The same of what has this name itself: no link is followed.
+///
+/// # Errors
+/// As for [`kept`].
+pub fn kept_itself(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    read(&plain_file::open_itself(path)?, bytes_max)
+}
+
 fn read(file: &File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     plain_file::read(file, &mut content, bytes_max)?;

@@ -89,5 +89,29 @@ fn what_is_no_log_is_refused() {
     assert!(!PathBuf::from(folder.path()).exists());
     let folder = written();
     check_exit(&log(&folder, &["dump", "--topic", "a..b"]), 2, "`a..b` is no topic or pattern");
-    check_fails(&log(&folder, &["stats", "--top", "0"]), "1 or more");
+    check_fails(&log(&folder, &["stats", "--top", "0"]), "allowed: a whole number, 1 to ");
+}
+
+/// A hub stores what a commit holds, and export gives it.
+#[test]
+fn a_message_is_imported_that_fills_a_commit_and_none_that_is_more_than_that() {
+    let folder = Folder::new();
+    let line = |bytes: usize| format!("{{\"topic\":\"t\",\"text\":\"{}\"}}\n", "x".repeat(bytes));
+    let (small, most) = (line(1), (64 << 20) - 200);
+    let import = |large: usize| {
+        let lines = [&*small, &line(large), &small].concat();
+        crate::log_copies::log(
+            folder.path(),
+            &["import", "--message-bytes-max", "100000000"],
+            lines.as_bytes(),
+        )
+    };
+    succeed(&import(most));
+    let output = import(most + 200);
+    check_fails(&output, "line 2: its message takes 6710");
+    check_fails(&output, " bytes of a commit, which holds 67108864: no log takes it; stored: 1 line; go on");
+    assert_eq!(output.status.code(), Some(2));
+    let exported = succeed(&log(&folder, &["export"]));
+    let large: Vec<_> = exported.lines().map(|line| line.len() > most).collect();
+    assert_eq!(large, [false, true, false, false]);
 }

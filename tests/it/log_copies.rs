@@ -19,7 +19,7 @@ use crate::support::hub::{Hub, tidewire};
 use crate::support::kept::Kept;
 use crate::support::page;
 
-fn log(data: &str, arguments: &[&str], input: &[u8]) -> Output {
+pub(crate) fn log(data: &str, arguments: &[&str], input: &[u8]) -> Output {
     let mut command = tidewire("log");
     command.args(&arguments[..1]).args(["--data-dir", data]).args(&arguments[1..]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -124,7 +124,7 @@ fn a_copy_goes_where_nothing_is_and_one_that_was_broken_off_is_none() {
     check_fails(&serve, "holds other files and no META");
     let file = copy.join("segments/00000000000000000001.seg");
     for to in [file.clone(), file.join("copy")] {
-        check_exit(&backup(&to), 2, "is no directory, or lies in what is none");
+        check_exit(&backup(&to), 2, "is no directory, lies in what is none");
     }
 }
 

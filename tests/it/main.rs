@@ -14,6 +14,7 @@ mod beyond_memory;
 mod claims;
 mod command_attributes;
 mod command_line;
+mod command_values;
 mod configuration;
 mod contexts;
 mod described;

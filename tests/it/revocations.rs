@@ -132,7 +132,7 @@ fn what_is_revoked_ends_while_it_is_connected_and_is_refused_from_then_on() {
     assert_eq!(refusal(hub.address, &old), "the token was revoked");
     drop(bearer(hub.address, 2_000, &token("ada", &json!({"iat": now()}))));
     let page = Hub::get_at(operated.operator, "/metrics");
-    assert!(page.contains("\ntidewire_revocations 2\n") && !page.contains("check=\"revoked\"} 0"), "{page}");
+    assert!(page.contains("\ntidewire_revocations 3\n") && !page.contains("check=\"revoked\"} 0"), "{page}");
     hub.says("one token was revoked, as long as this hub runs");
 }
 
@@ -192,6 +192,40 @@ fn what_is_revoked_is_listed_and_can_be_given_back() {
 }
 
 #[test]
+fn the_answer_has_what_stands_and_no_name_is_longer_than_a_token_may_have() {
+    let operated = Operated::start("[auth]\ntoken_seconds_max = 1000\n");
+    let (before, later) = (now() - 100, now() - 10);
+    let told = operated.revoke(&json!({"sub": "cy", "issued_before": later})).ok();
+    let again = operated.revoke(&json!({"sub": "cy", "issued_before": before})).ok();
+    assert_eq!((&told["issued_before"], &again["issued_before"]), (&json!(later), &json!(later)));
+    assert!(
+        told["until"].as_u64().unwrap().abs_diff(again["until"].as_u64().unwrap()) <= 1,
+        "{told} {again}"
+    );
+    assert_eq!(operated.give_back(&format!("?sub=cy&issued_before={later}")).status, 204);
+    for (what, says) in [
+        (
+            json!({"sub": "cy", "issued_before": 1_000}),
+            "have ended, since none lasts longer than `token_seconds_max`",
+        ),
+        (json!({"jti": "x".repeat(1_025)}), "a `jti` has at most 1024 bytes, and a `sub` 255"),
+        (json!({"jti": "\u{1}".repeat(8_000)}), "a `jti` has at most 1024 bytes, and a `sub` 255"),
+        (json!({"sub": "x".repeat(256)}), "a `jti` has at most 1024 bytes, and a `sub` 255"),
+    ] {
+        let (status, _, why) = operated.revoke(&what).problem();
+        assert!(status == 400 && why.contains(says), "{status} {why}");
+    }
+    assert_eq!(operated.list(""), (json!([]), None));
+    operated.revoke(&json!({"jti": "\u{1}".repeat(1_024)})).ok();
+    let longest = "x".repeat(1_024);
+    operated.revoke(&json!({ "jti": longest })).ok();
+    let hub = operated.hub.address;
+    let named = |jti: &str| token("ada", &json!({"jti": jti, "iat": now(), "exp": now() + 500}));
+    assert_eq!(refusal(hub, &named(&"x".repeat(1_025))), "the token's `jti` is longer than 1024 bytes");
+    assert_eq!(refusal(hub, &named(&longest)), "the token was revoked");
+}
+
+#[test]
 fn whoever_waits_for_news_is_told_at_once_that_its_token_was_revoked() {
     let operated = Operated::start("");
     let bearer = format!("Bearer {}", token("ada", &json!({"jti": "7"})));
@@ -238,8 +272,8 @@ fn only_operators_revoke_and_no_page_does_it_for_them() {
         ("{\"subject\": \"ada\"}", "unknown field `subject`"),
         ("{\"sub\": \"\"}", "never empty"),
         (&format!("{{\"issued_before\": {}}}", now() * 1_000), "seconds since 1970"),
-        (&format!("{{\"jti\": \"{}\"}}", "x".repeat(1_025)), ""),
-        (&format!("{{\"jti\": \"{}\"}}", "x".repeat(5_000)), "4096 bytes"),
+        (&format!("{{\"jti\": \"{}\"}}", "x".repeat(1_025)), "at most 1024 bytes"),
+        (&format!("{{\"jti\": \"{}\"}}", "x".repeat(70_000)), "65536 bytes"),
     ] {
         let (status, _, detail) = ask(&[kind], body);
         assert!((400..500).contains(&status) && detail.contains(says), "{detail}");

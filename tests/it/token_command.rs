@@ -120,8 +120,9 @@ fn what_is_wrong_with_a_token_to_be_is_told_without_its_key() {
         (create(&by_secret, &["--expires", "-5m"]), "allowed: a number from 1 on and s, m, h or d"),
         (create(&by_secret, &["--expires", "400000d"]), "a span is 365000 days at most"),
         (create(&by_secret, &["--jti", ""]), "--jti is empty"),
+        (create(&by_secret, &["--jti", &"x".repeat(1_025)]), "the token's `jti` is longer than 1024 bytes"),
         (create(&by_secret, &["--limit", "handles_max"]), "allowed: NAME=N"),
-        (create(&by_secret, &["--limit", "handles_max=0"]), "a whole number of 1 at least"),
+        (create(&by_secret, &["--limit", "handles_max=0"]), "a whole number, 1 to 9007199254740991"),
         (
             create(&by_secret, &["--limit", "node_bytes_max=1"]),
             "no token sets a limit `node_bytes_max`; there are",

@@ -43,6 +43,8 @@ pub enum BadToken {
     Lasting,
     /// It does not say when it was issued, where that has to be known.
     Undated,
+    /// Its name is longer than any by which one is taken back.
+    LongId,
 }
 
 /// What is wrong with a subject.
@@ -69,7 +71,7 @@ pub enum Because {
 
 impl BadToken {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::TooLong,
         Self::UnknownKey,
@@ -87,6 +89,7 @@ impl BadToken {
         Self::Lasting,
         Self::UnknownLimit(ClaimPath::NONE),
         Self::Undated,
+        Self::LongId,
     ];
 
     /// Its number, from 1 on, among what is counted.
@@ -110,6 +113,7 @@ impl BadToken {
             Self::Lasting => 15,
             Self::UnknownLimit(_) => 16,
             Self::Undated => 17,
+            Self::LongId => 18,
         }
     }
 
@@ -133,6 +137,7 @@ impl BadToken {
             Self::Revoked(_) => "revoked",
             Self::Lasting => "lasting",
             Self::Undated => "iat",
+            Self::LongId => "jti",
             Self::UnknownLimit(_) => "limits",
         }
     }
@@ -179,6 +184,7 @@ impl BadToken {
             Self::Revoked(_) => "the token was revoked",
             Self::Lasting => "the token lasts longer, from its `iat` to its `exp`, than the hub takes",
             Self::Undated => "the token has no `iat`, which `token_seconds_max` needs",
+            Self::LongId => "the token's `jti` is longer than 1024 bytes",
             Self::UnknownLimit(_) => "the token sets a limit that the hub does not know",
         }
     }

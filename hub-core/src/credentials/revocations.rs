@@ -154,13 +154,14 @@ impl Revocations {
         }
     }
 
-    /// How many names are kept.
-    pub(crate) fn count(&self) -> usize {
-        self.tokens.len() + self.subjects.len()
+    /// How many there are.
+    pub(crate) fn count(&self, now: Millis) -> usize {
+        let ends = self.tokens.values().chain(self.subjects.values().map(|(_, until)| until));
+        ends.filter(|until| now < **until).count() + usize::from(self.issued_before > 0)
     }
 
     fn make_room(&mut self, name: &str, is_known: bool) -> Result<(), Code> {
-        if name.len() > NAME_BYTES_MAX {
+        if name.len() > JTI_BYTES_MAX {
             return Err(Code::TooLarge);
         }
         let bytes = if is_known { self.bytes } else { self.bytes + bytes_of(name) };
@@ -240,8 +241,8 @@ fn bytes_of(name: &str) -> usize {
     name.len() + 64
 }
 
-/// Bytes of a `jti` or a subject.
-const NAME_BYTES_MAX: usize = 1_024;
+/// Bytes of a `jti`, and more than a subject has.
+pub const JTI_BYTES_MAX: usize = 1_024;
 /// Some 80,000 names of usual length.
 const BYTES_MAX: usize = 8 << 20;
 
@@ -329,9 +330,10 @@ mod tests {
                 && revocations.hold(&pass("bob", None, Some(100))).is_none()
         );
         revocations.add(Millis(899), token("8", 1_000)).unwrap();
-        assert_eq!(revocations.count(), 3);
+        assert_eq!((revocations.count(Millis(899)), revocations.list(Millis(899), None, 9).len()), (4, 4));
+        assert_eq!((revocations.count(Millis(900)), revocations.list(Millis(900), None, 9).len()), (2, 2));
         revocations.add(Millis(900), token("8", 1_000)).unwrap();
-        assert_eq!(revocations.count(), 1);
+        assert_eq!((revocations.count(Millis(900)), revocations.charge.bytes()), (2, bytes_of("8")));
     }
 
     #[test]
@@ -350,7 +352,7 @@ mod tests {
             "it takes nothing"
         );
         assert_eq!(revocations.add(Millis(100), token("y", 200)), Ok(()));
-        assert_eq!((revocations.count(), revocations.charge.bytes()), (2, 1_064 + 65));
+        assert_eq!((revocations.count(Millis(100)), revocations.charge.bytes()), (3, 1_064 + 65));
     }
 
     fn of(subject: &str, issued_before: u64, until: u64) -> Revocation {
@@ -367,7 +369,7 @@ mod tests {
             assert!(!with(&all).remove(Millis(1), &about, Some(11)), "{given:?} is by another time");
             let is_over = given.until() != NEVER;
             assert_eq!(with(&all).remove(Millis(900), &about, None), !is_over, "{given:?}");
-            let (bytes, count) = (revocations.charge.bytes(), revocations.count());
+            let (bytes, count) = (revocations.charge.bytes(), revocations.count(Millis(1)));
             assert!(revocations.remove(Millis(1), &about, time));
             assert!(!revocations.remove(Millis(1), &about, None), "{given:?} is there once");
             let name = match &about {
@@ -375,7 +377,7 @@ mod tests {
                 About::Subject(name) | About::Token(name) => bytes_of(name),
             };
             assert_eq!(revocations.charge.bytes(), bytes - name);
-            assert_eq!(revocations.count(), count - usize::from(name > 0));
+            assert_eq!(revocations.count(Millis(1)), count - 1);
             assert_eq!(revocations.find(Millis(1), &about), None);
         }
         assert_eq!(revocations.hold(&pass("ada", Some("7"), None)), None);

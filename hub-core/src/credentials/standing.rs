@@ -94,10 +94,10 @@ impl Standing {
         self.with(|state| state.revocations.list(now, after, count))
     }
 
-    /// How many names of what was taken back are kept.
+    /// How much was taken back: as many as [`list`](Self::list) has.
     #[must_use]
-    pub fn revocations(&self) -> usize {
-        self.with(|state| state.revocations.count())
+    pub fn revocations(&self, now: Millis) -> usize {
+        self.with(|state| state.revocations.count(now))
     }
 
     fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {

@@ -163,12 +163,6 @@ const AGREEMENTS: &[Agreement<Limits>] = &[
         plus: 0,
         because: "a sixteenth of it is what may have begun to come, of which one address has half at most",
     },
-    agreement!(
-        node_bytes_max >= 1,
-        pinned_bytes_max,
-        0,
-        "what slow connections pin is part of what the node holds and cannot be let go"
-    ),
 ];
 
 #[cfg(test)]
@@ -197,14 +191,14 @@ mod tests {
 
     #[test]
     fn a_contradiction_says_which_limit_to_change() {
-        let wrong = Limits { pinned_bytes_max: 2 << 30, ..Limits::default() };
+        let wrong = Limits { pending_bytes_max: 200_000, ..Limits::default() };
         let said: Vec<String> = wrong.check().iter().map(ToString::to_string).collect();
         assert_eq!(
             said,
             [
-                "`limits.node_bytes_max` is 1073741824 and too small for `limits.pinned_bytes_max`: what slow connections \
-             pin is part of what the node holds and cannot be let go; raise `node_bytes_max` to at least 2147483648, \
-             or lower `pinned_bytes_max` to at most 1073741824"
+                "`limits.pending_bytes_max` is 200000 and too small for `limits.message_bytes_max`: a message of that size \
+             would be refused as overloaded for ever; raise `pending_bytes_max` to at least 262144, or lower \
+             `message_bytes_max` to at most 200000"
             ]
         );
     }

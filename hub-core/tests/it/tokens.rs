@@ -775,7 +775,7 @@ fn nobody_signs_in_by_a_token_that_was_taken_back_nor_goes_on_by_it() {
     assert_eq!(hub.heard(ada), [Heard::Failed(Code::BadToken)], "the one that it has stands");
     hub.say(ada, &[subscribe_to(1, "a")]);
     assert!(matches!(hub.heard(ada)[..], [Heard::Subscribed(..)]));
-    assert_eq!(hub.topics.credentials().standing().revocations(), 1);
+    assert_eq!(hub.topics.credentials().standing().revocations(hub.now), 1);
     hub.topics.revoke(hub.now, Revocation::All { issued_before: 5 }).unwrap();
     hub.work();
     assert_eq!(hub.heard(ada), [Heard::Goodbye(Code::BadToken), Heard::Close(4004)]);

@@ -50,8 +50,8 @@ impl Measures {
         measures.core(topics.metrics());
         measures.ledger(topics.ledger());
         measures.gauge("tokens_waiting", "Tokens that wait to be checked.", topics.credentials().waiting());
-        let revocations = topics.credentials().standing().revocations();
-        measures.gauge("revocations", "Tokens and subjects whose revocation is remembered.", revocations);
+        let revocations = topics.credentials().standing().revocations(gate.reactor().desk().now());
+        measures.gauge("revocations", "Revocations of tokens that stand, as the list has them.", revocations);
         let help = "Clients that are in, also those that take their leave: WebSockets, streams, connections of the HTTP API, requests by HTTP/2.";
         measures.gauge("clients", help, gate.connections());
         let help =

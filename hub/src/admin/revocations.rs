@@ -47,7 +47,7 @@ pub(super) async fn create(
     let (revocation, told) = asked
         .read(desk.now(), reactor.token_seconds_max())
         .map_err(|unclear| Problem::bad_request(unclear.to_string()))?;
-    let what = told_of(&revocation);
+    let (what, asked) = (told_of(&revocation), revocation.clone());
     // Their bearers go at once, however long the disk takes.
     topics.revoke(desk.now(), revocation.clone()).map_err(refused)?;
     let survives_restart = match reactor.remembered().map(Arc::clone) {
@@ -67,6 +67,8 @@ pub(super) async fn create(
     let how_long = if survives_restart { "" } else { ", as long as this hub runs" };
     // Whose they were is for whoever asked, and not for the log.
     info!(target: "tokens", "{what} revoked{how_long}");
+    let standing = topics.credentials().standing().revocation(desk.now(), &asked.about());
+    let told = told.as_it_stands(&asked, standing, desk.now(), wall_ms());
     Ok(answer::json(&Revoked { survives_restart, ..told }))
 }
 
@@ -181,8 +183,8 @@ fn unknown() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_revocation", UNKNOWN)
 }
 
-/// A name, and what stands around it.
-const BODY_BYTES_MAX: usize = 4_096;
+/// A name of which each byte is six in JSON and that is told to be too long, and what stands around it.
+const BODY_BYTES_MAX: usize = 64 << 10;
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 1_000;
 const NOT_KEPT: &str = "they are taken no more as long as this hub runs, but that cannot be kept in the data directory: see the hub's log, and ask again";

@@ -6,9 +6,8 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use tidewire_client::{Durability, Outgoing, Payload};
-use tidewire_hub::place::span_ms;
+use tidewire_hub::place::{SPAN_MS_MAX, span_ms};
 use tidewire_protocol::client_frame::Terms;
-use tidewire_protocol::number::NUMBER_MAX;
 
 use crate::command::failure::Failure;
 use crate::command::place::Spot;
@@ -23,7 +22,7 @@ pub(crate) struct Besides {
     #[arg(long, value_name = "NAME=VALUE")]
     header: Vec<Header>,
     /// For how long it is worth anything, from now on: 10s (ms, s, m, h or d). Nobody is given it after that
-    #[arg(long, value_name = "SPAN", value_parser = ttl)]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, value_parser = ttl)]
     ttl: Option<Duration>,
     /// When it counts as published, if that is less than the topic's rule says
     #[arg(long, value_enum, conflicts_with = "no_ack")]
@@ -121,11 +120,11 @@ impl FromStr for Header {
 
 fn ttl(text: &str) -> Result<Duration, String> {
     let ms = match text.strip_suffix("ms") {
-        Some(count) => count.parse().ok().filter(|ms| *ms <= NUMBER_MAX),
+        Some(count) => count.parse().ok().filter(|ms| *ms <= SPAN_MS_MAX),
         None => span_ms(text).ok(),
     };
     let ms =
-        ms.filter(|ms| *ms > 0).ok_or("allowed: a span such as 10s (ms, s, m, h or d), more than none")?;
+        ms.filter(|ms| *ms > 0).ok_or("allowed: a span such as 10s (ms, s, m, h or d), 1ms to 365000d")?;
     Ok(Duration::from_millis(ms))
 }
 
@@ -137,6 +136,8 @@ mod tests {
     fn a_time_to_live_has_a_unit_and_is_more_than_none() {
         let ms = |text| ttl(text).ok().map(|ttl| ttl.as_millis());
         assert_eq!([ms("250ms"), ms("10s"), ms("2h")], [Some(250), Some(10_000), Some(7_200_000)]);
+        assert_eq!([ms("365000d"), ms("31536000000000ms")], [Some(31_536_000_000_000); 2]);
+        assert_eq!([ms("365001d"), ms("31536000000001ms")], [None; 2]);
         assert_eq!([ms("0s"), ms("0ms"), ms("10"), ms("-1s"), ms("s"), ms("ms")], [None; 6]);
     }
 }

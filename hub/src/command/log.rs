@@ -1,13 +1,17 @@
 //! `tidewire log`: what the files of a data directory hold, and copies of them.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use tidewire_hub::disk::looking::Looking;
+use tidewire_hub::disk::opening::OpenError;
 use tidewire_hub::disk::snapshot::Snapshot;
+use tidewire_hub::report::report;
 
 use crate::command::failure::Failure;
+use crate::command::printing::pipe_closed;
 
 mod verify;
 
@@ -68,18 +72,40 @@ impl Log {
 impl Directory {
     /// Looks at it. Where there is no log to look at the argument is wrong.
     fn look(&self) -> Result<Looking, Failure> {
-        Looking::at(&self.data_dir).map_err(refused)
+        let looking = Looking::at(&self.data_dir).map_err(unreadable)?;
+        obstacles::check_readable(&self.data_dir).map_err(unreadable)?;
+        Ok(looking)
     }
 
     /// All that it holds at one moment, while a hub may have it.
     fn snapshot(&self) -> Result<Snapshot, Failure> {
-        Snapshot::take(&self.data_dir).map_err(refused)
+        let snapshot = Snapshot::take(&self.data_dir).map_err(unreadable)?;
+        obstacles::check_readable(&self.data_dir).map_err(unreadable)?;
+        Ok(snapshot)
     }
 }
 
 /// What is wrong with a directory is the user's to change; what the system said of it is told, too.
 fn refused(error: impl Into<anyhow::Error>) -> Failure {
     Failure::Input(format!("{:#}", error.into()))
+}
+
+/// The same of one that is only read: nobody has to be able to write it.
+fn unreadable(error: OpenError) -> Failure {
+    refused(match error {
+        OpenError::NoPermission(path) => OpenError::NotReadable(path),
+        error => error,
+    })
+}
+
+/// Prints what was done. That stands whatever becomes of the output, so where it takes nothing it is told on standard error.
+fn tell(told: &str) {
+    if let Err(error) = io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed) {
+        report(format_args!(
+            "it is done, but standard output cannot be written ({error}); it would have said:"
+        ));
+        told.lines().for_each(report);
+    }
 }
 
 /// The exit code where all that is there was taken out, and something was missing before, or a hub could not start with it.

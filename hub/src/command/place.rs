@@ -26,7 +26,9 @@ pub(crate) struct Since(pub u64);
 
 /// Why a text is no such time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("allowed: 10m (s, m, h or d) for so long ago, or a time such as 2026-01-02T03:04:05Z")]
+#[error(
+    "allowed: 10m (s, m, h or d; 365000d at most) for so long ago, or a time such as 2026-01-02T03:04:05Z"
+)]
 pub(crate) struct BadSince;
 
 /// Why a text is no spot.

@@ -11,6 +11,7 @@ use crate::config::problem::{Place, Warning, Written};
 use crate::config::{Config, rules};
 use crate::foreign;
 use crate::gate::limits::Limits;
+use crate::reactor::logs::DISK_LOG;
 
 /// Finds all of it; with `tokens` somebody can sign in, or could if no key were wrong.
 pub(super) fn find(
@@ -100,7 +101,7 @@ impl Warnings {
     /// Limits that let in what no commit holds.
     fn beyond_a_commit(&mut self, config: &Config, written: &BTreeMap<String, Written<i64>>) {
         let limits = &config.core.limits;
-        if config.data_dir.is_none() {
+        if !stores_something(config) {
             return;
         }
         let place = |name: &str| written.get(name).map(|Written { place, .. }| place.clone());
@@ -108,8 +109,8 @@ impl Warnings {
         let holds = BODY_BYTES_MAX - BESIDE_A_MESSAGE;
         if limits.message_bytes_max > holds {
             let says = format!(
-                "what is published to a durable topic is stored in one commit, which holds {holds} bytes of a message at most: \
-                 larger ones are never stored; lower `{message}`, or keep such topics in memory (`durability = \"memory\"`)"
+                "what is published to a durable topic is stored in one commit, which holds {holds} bytes of a message whatever it has \
+                 besides: larger ones may never be stored; lower `{message}`, or keep such topics in memory (`durability = \"memory\"`)"
             );
             self.tell(place(message).as_ref(), says);
         } else if limits.frame_bytes_max > holds {
@@ -248,6 +249,13 @@ fn leaves_nothing(before: &AccessRule, rule: &AccessRule, tokens: bool) -> bool 
 }
 
 const PASSED_OVER: &str = "it denies nothing to whoever's subject is no single token of a name, such as `a.b`: a rule with `{sub}` says nothing of those; to deny it to all of them, too, add a rule with `*` in the place of `{sub}`";
+
+/// Whether a topic may be on disk: a rule that says so is behind none that takes all of its topics.
+fn stores_something(config: &Config) -> bool {
+    let rules = &config.core.rules;
+    let is_reached = |at: usize| !rules[..at].iter().any(|rule| rule.pattern.covers(&rules[at].pattern));
+    (0..rules.len()).any(|at| rules[at].log == DISK_LOG && is_reached(at))
+}
 
 /// What a commit says of a message besides its payload: who published it, where, and all that it has.
 const BESIDE_A_MESSAGE: usize = (64 << 10) + ATTRIBUTES_BYTES_MAX;

@@ -44,7 +44,10 @@ pub enum BackupError {
     #[error("{} is not empty: name an empty directory, or one that is not there yet", .0.display())]
     NotEmpty(PathBuf),
     /// A file is where the copy, or a directory that it lies in, is to be.
-    #[error("{} is no directory, or lies in what is none: name an empty one, or one that is not there yet", .0.display())]
+    #[error(
+        "{} is no directory, lies in what is none, or is a link to what is not there: name an empty one, or one that is not \
+         there yet", .0.display()
+    )]
     NoDirectory(PathBuf),
     /// A copy was begun there, and did not come to its end.
     #[error(
@@ -117,6 +120,7 @@ impl<'s> Backup<'s> {
         {
             return Err(BackupError::Inside { to: to.to_owned(), of: of.directory.clone() });
         }
+        check_revoked(&of.directory)?;
         let bytes = of.bytes().map_err(|source| BackupError::Io { path: of.directory.clone(), source })?;
         if let Ok(Some(free)) = drive::free_bytes(there)
             && free < bytes
@@ -210,10 +214,7 @@ impl<'s> Backup<'s> {
     /// Which tokens were revoked: a hub that begins with the copy is not to take them again.
     fn copy_revoked(&self) -> Result<(), BackupError> {
         let (mut bytes, from, to) = (Vec::new(), self.of.directory.join(REVOKED), self.to.join(REVOKED));
-        // Of a pipe nothing might ever come, and a link may lead to what is nobody's business.
-        if fs::symlink_metadata(&from).is_ok_and(|found| !found.is_file()) {
-            return Err(BackupError::NoFile(from));
-        }
+        check_revoked(&self.of.directory)?;
         match Drive::default().read_itself(&from, &mut bytes, REVOKED_BYTES_MAX) {
             Ok(_) => self.files.drive.put(&to, &bytes).map_err(|error| refusal(&to, error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -237,6 +238,13 @@ impl Drop for Backup<'_> {
             let _ = fs::remove_dir(&self.to);
         }
     }
+}
+
+/// Refuses what a copy would be without: of a pipe nothing might ever come, and a link may lead to what is nobody's business.
+fn check_revoked(directory: &Path) -> Result<(), BackupError> {
+    let path = directory.join(REVOKED);
+    let is_none = fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file());
+    if is_none { Err(BackupError::NoFile(path)) } else { Ok(()) }
 }
 
 /// Writes a file, on the disk too; what is read of it next comes from there.
@@ -267,6 +275,7 @@ fn refusal(path: &Path, source: io::Error) -> BackupError {
     let path = path.to_owned();
     match source.kind() {
         io::ErrorKind::NotADirectory => BackupError::NoDirectory(path),
+        io::ErrorKind::AlreadyExists if !path.is_dir() => BackupError::NoDirectory(path),
         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
             let is_ours = path.join(SEGMENTS).is_dir() && !path.join(META).exists();
             if is_ours { BackupError::BrokenOff(path) } else { BackupError::NotEmpty(path) }

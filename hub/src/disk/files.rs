@@ -65,6 +65,23 @@ impl Files {
         Ok(found)
     }
 
+    /// The same; none where their folder is not there yet, as a first start may leave it that was broken off. Not for whoever
+    /// has the directory: from there somebody has removed it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn segments_if_any(&self) -> io::Result<Vec<SegmentFile>> {
+        match self.segments() {
+            // A link to what is not there is something else.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&self.folder).is_err() =>
+            {
+                Ok(Vec::new())
+            }
+            found => found,
+        }
+    }
+
     /// All bytes of a segment, in a buffer that is used again.
     ///
     /// # Errors
@@ -145,9 +162,9 @@ impl Files {
     /// Whether a segment is there that belongs to another directory.
     ///
     /// # Errors
-    /// What the system says.
-    pub(crate) fn has_strangers(&self) -> io::Result<bool> {
-        for segment in self.segments()? {
+    /// What the system says, and of which path.
+    pub(crate) fn has_strangers(&self) -> Result<bool, (PathBuf, io::Error)> {
+        for segment in self.segments_if_any().map_err(|error| (self.folder.clone(), error))? {
             let mut header = [0; SEGMENT_HEADER_BYTES];
             if segment.bytes < header.len() as u64 {
                 continue;
@@ -157,7 +174,7 @@ impl Files {
                 Err(error) if error.kind() == io::ErrorKind::NotFound || Unfit::of(&error).is_some() => {
                     continue;
                 }
-                read => read?,
+                read => read.map_err(|error| (self.path(segment.number), error))?,
             }
             if SegmentHeader::directory_of(&header).is_some_and(|directory| directory != self.directory) {
                 return Ok(true);

@@ -43,7 +43,7 @@ impl Looking {
         let head_path = directory.join(HEAD);
         let head = head::read(&drive, &head_path, id).map_err(|error| refusal(&head_path, error))?;
         let files = Files::new(drive, id, directory.join(SEGMENTS));
-        if files.has_strangers().map_err(|error| refusal(files.folder(), error))? {
+        if files.has_strangers().map_err(|(path, error)| refusal(&path, error))? {
             return Err(OpenError::OthersMeta(path));
         }
         Ok(Self { files, head, _locks: locks })

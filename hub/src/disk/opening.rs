@@ -45,8 +45,7 @@ impl Opening {
     }
 
     pub(crate) fn open_on(drive: Drive, directory: &Path, sizes: Sizes) -> Result<Self, OpenError> {
-        let refused = |error| refusal(directory, error);
-        drive.make_folder(directory).map_err(refused)?;
+        make_folder(&drive, directory)?;
         let path = directory.join(META);
         if !path.exists() && !is_free(directory)? {
             return Err(OpenError::NotOurs(directory.to_owned()));
@@ -54,13 +53,13 @@ impl Opening {
         let lock = take_lock(&drive, directory)?;
         let id = identify(&drive, directory, &path)?;
         let folder = directory.join(SEGMENTS);
-        drive.make_folder(&folder).map_err(|error| refusal(&folder, error))?;
+        make_folder(&drive, &folder)?;
         let head_path = directory.join(HEAD);
         let head = head::read(&drive, &head_path, id).map_err(|error| refusal(&head_path, error))?;
         // What is missing under its name is not looked for in another's.
         let meta_lock = take(&drive, directory, &path)?;
         let files = Files::new(drive, id, folder);
-        if files.has_strangers().map_err(refused)? {
+        if files.has_strangers().map_err(|(path, error)| refusal(&path, error))? {
             return Err(OpenError::OthersMeta(path));
         }
         let boot_without_head = boot_without_head();
@@ -195,6 +194,15 @@ fn go_on(
         }
         made => made,
     }
+}
+
+fn make_folder(drive: &Drive, folder: &Path) -> Result<(), OpenError> {
+    drive.make_folder(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            OpenError::NoDirectory(folder.to_owned())
+        }
+        _ => refusal(folder, error),
+    })
 }
 
 fn take_lock(drive: &Drive, directory: &Path) -> Result<DriveFile, OpenError> {

@@ -46,6 +46,12 @@ pub enum OpenError {
          and all files of one backup together", .0.display()
     )]
     OthersMeta(PathBuf),
+    /// What is there, or above it, is something else.
+    #[error(
+        "{} is no directory, lies in what is none, or is a link to what is not there: name a directory, or one that is not \
+         there yet", .0.display()
+    )]
+    NoDirectory(PathBuf),
     /// This user may not.
     #[error(
         "{} may not be read and written by this user: change its owner or mode, or name another directory", .0.display()

@@ -78,7 +78,7 @@ impl Snapshot {
             Meta::Newer(format) => return Err(OpenError::Newer { directory: directory.to_owned(), format }),
         };
         let files = Files::new(drive.clone(), id, directory.join(SEGMENTS));
-        if files.has_strangers().map_err(|error| unreadable(files.folder(), error))? {
+        if files.has_strangers().map_err(|(path, error)| unreadable(&path, error))? {
             return Err(OpenError::OthersMeta(path));
         }
         for _ in 0..TRIES {
@@ -94,7 +94,7 @@ impl Snapshot {
     /// `None` if something changed meanwhile.
     fn try_take(files: &Files, directory: &Path) -> Result<Option<Self>, OpenError> {
         let refused = |error| unreadable(files.folder(), error);
-        let found = files.segments().map_err(refused)?;
+        let found = files.segments_if_any().map_err(refused)?;
         // What fails here fails when they are opened.
         let _ = rlimit::increase_nofile_limit(found.len() as u64 + OWN_FILES);
         let mut segments = Vec::with_capacity(found.len());
@@ -109,7 +109,7 @@ impl Snapshot {
         let path = directory.join(HEAD);
         let head =
             head::read(&files.drive, &path, files.directory).map_err(|error| unreadable(&path, error))?;
-        let left = files.segments().map_err(refused)?;
+        let left = files.segments_if_any().map_err(refused)?;
         let is_same = |(number, file): &(SegmentNumber, DriveFile), left: &SegmentFile| {
             *number == left.number && file.place().ok() == drive::place_at(&files.path(left.number))
         };
@@ -118,9 +118,10 @@ impl Snapshot {
             return Ok(None);
         }
         let hold = |(number, file): (SegmentNumber, DriveFile)| {
-            Ok(Held { number, merged: files.merged_in(number, &file)?, file })
+            let merged = files.merged_in(number, &file);
+            Ok(Held { number, merged: merged.map_err(|error| unreadable(&files.path(number), error))?, file })
         };
-        let segments = segments.into_iter().map(hold).collect::<io::Result<_>>().map_err(refused)?;
+        let segments = segments.into_iter().map(hold).collect::<Result<_, OpenError>>()?;
         Ok(Some(Self { directory: directory.to_owned(), id: files.directory, head, segments, end: None }))
     }
 

@@ -71,7 +71,7 @@ impl Survey {
         visit: impl FnMut(SegmentNumber, Frame<'_>),
     ) -> Result<Self, OpenError> {
         let refused = |number| move |error| refusal(&files.path(number), error);
-        let segments = files.segments().map_err(|error| refusal(files.folder(), error))?;
+        let segments = files.segments_if_any().map_err(|error| refusal(files.folder(), error))?;
         let merged = |number| files.merged(number).map_err(refused(number));
         let present = Present::of(segments.into_iter().map(|segment| segment.number), merged)?;
         let read = |number, bytes: &mut Vec<u8>| files.read(number, bytes).map_err(refused(number));

@@ -8,12 +8,14 @@ use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::credentials::BadToken;
 use tidewire_hub_core::credentials::bad_token::BadSubject;
 use tidewire_hub_core::credentials::claim_path::ClaimPath;
+use tidewire_hub_core::credentials::revocations::JTI_BYTES_MAX;
 use tidewire_protocol::name::Pattern;
 
 use crate::tokens::flat;
 use crate::tokens::mapping::{Allow, Mapping};
 use crate::tokens::own::Tidewire;
 
+pub use crate::tokens::revocation::SUBJECT_BYTES_MAX;
 pub use tidewire_hub_core::access::only::SUB;
 
 /// The claims that mean something to the hub.
@@ -65,7 +67,11 @@ impl Claims {
             sub: mapping.subject(token)?,
             exp,
             iat: number("iat")?,
-            jti: text("jti")?,
+            jti: match text("jti")? {
+                // What nobody can take back alone is not let in.
+                Some(jti) if jti.len() > JTI_BYTES_MAX => return Err(BadToken::LongId),
+                jti => jti,
+            },
             tidewire: token.get("tidewire").map_or_else(|| Ok(Tidewire::default()), Tidewire::read)?,
             scoped: mapping.allowed(token)?,
             rest: flat::claims(token)?,
@@ -189,8 +195,6 @@ fn wrong(path: &str) -> BadToken {
 /// The rights that a token may name; those behind the third are kept for later versions, and allow nothing yet.
 pub const RIGHTS: [&str; 8] =
     ["publish", "subscribe", "history", "presence", "consume", "request", "respond", "manage"];
-/// Bytes of a subject, which stands in each of its messages.
-pub const SUBJECT_BYTES_MAX: usize = 255;
 /// Names and patterns of a token: each question may look at all of them.
 pub const ALLOWANCES_MAX: usize = 64;
 /// A token that is good for longer is told to be good for so long: ten years.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tidewire_hub_core::clock::{Millis, NEVER};
 use tidewire_hub_core::credentials::revocations::{About, Revocation};
 
-use crate::disk::opening::{REVOKED, REVOKED_BYTES_MAX};
+use crate::disk::opening::{OpenError, REVOKED, REVOKED_BYTES_MAX};
 use crate::small_file;
 use crate::tokens::wall_ms;
 
@@ -45,12 +45,21 @@ struct Kept {
 
 /// Its file cannot be read: what it holds is not to be forgotten without a word.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{} cannot be read ({why}), and says which tokens were revoked: put it back from a copy, or remove it and revoke them again", .path.display()
-)]
-pub struct Unreadable {
-    path: PathBuf,
-    why: String,
+pub enum Unreadable {
+    /// This user may not. It is whole for all that anybody knows, so nobody is told to remove it.
+    #[error(transparent)]
+    NoPermission(OpenError),
+    /// It is not what a hub has written.
+    #[error(
+        "{} cannot be read ({why}), and says which tokens were revoked: put it back from a copy, or remove it and revoke them \
+         again", .path.display()
+    )]
+    Spoilt {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl Remembered {
@@ -60,14 +69,18 @@ impl Remembered {
     /// [`Unreadable`] names the file.
     pub fn open(directory: &Path) -> Result<Self, Unreadable> {
         let path = directory.join(REVOKED);
-        let kept = match small_file::kept(&path, REVOKED_BYTES_MAX) {
+        // A link may lead to nothing, which is not that nothing was revoked, and the next change would put a file in its place.
+        let kept = match small_file::kept_itself(&path, REVOKED_BYTES_MAX) {
             Ok(content) => parse(&content),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(Unreadable::NoPermission(OpenError::NoPermission(path)));
+            }
             Err(error) => Err(error.to_string()),
         };
         match kept {
             Ok(kept) => Ok(Self { path, kept: Mutex::new(kept) }),
-            Err(why) => Err(Unreadable { path, why }),
+            Err(why) => Err(Unreadable::Spoilt { path, why }),
         }
     }
 

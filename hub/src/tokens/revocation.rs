@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidewire_hub_core::clock::{Millis, NEVER};
-use tidewire_hub_core::credentials::revocations::{About, Revocation};
+use tidewire_hub_core::credentials::revocations::{About, JTI_BYTES_MAX, Revocation};
 use utoipa::ToSchema;
 
 use crate::tokens::wall_ms;
@@ -13,25 +13,25 @@ use crate::tokens::wall_ms;
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
     /// The name of one token.
-    #[schema(min_length = 1)]
+    #[schema(min_length = 1, max_length = 1024)]
     pub jti: Option<String>,
     /// When that token ends by itself, if that is known: it is remembered for so long.
     #[schema(maximum = 253402300799_u64)]
     pub exp: Option<u64>,
     /// Whose tokens.
-    #[schema(min_length = 1)]
+    #[schema(min_length = 1, max_length = 255)]
     pub sub: Option<String>,
     /// Those that were issued before; by default all that are issued by now.
     pub issued_before: Option<u64>,
 }
 
-/// What became of it.
+/// What became of it: what stands now, which an earlier revocation of the same may have made more.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Revoked {
     /// Tokens that were issued before are taken no more; none if it is about one token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issued_before: Option<u64>,
-    /// Until when it is remembered; none if that is as long as the hub runs.
+    /// Until when it is remembered; none if that is as long as the hub runs, and over its restarts where it has a data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
     /// Whether it holds after a restart: where there is a data directory.
@@ -79,6 +79,9 @@ pub enum Unclear {
     /// An empty name.
     #[error("a `jti` or `sub` is never empty")]
     Empty,
+    /// No token has that name.
+    #[error("a `jti` has at most {JTI_BYTES_MAX} bytes, and a `sub` {SUBJECT_BYTES_MAX}")]
+    TooLong,
     /// A time that tokens are not issued in yet: nobody could sign in until then.
     #[error("`issued_before` is in seconds since 1970, and not more than a minute from now")]
     Later,
@@ -88,6 +91,11 @@ pub enum Unclear {
     /// A token that nobody takes any more.
     #[error("the token with this `exp`, in seconds since 1970, has ended")]
     Over,
+    /// The same of all that were issued before a time.
+    #[error(
+        "all tokens that were issued before that have ended, since none lasts longer than `token_seconds_max`"
+    )]
+    AllOver,
 }
 
 impl Revoke {
@@ -100,6 +108,10 @@ impl Revoke {
         let Self { jti, exp, sub, issued_before } = self;
         if [&jti, &sub].into_iter().flatten().any(String::is_empty) {
             return Err(Unclear::Empty);
+        }
+        let is_longer = |name: &Option<String>, max| name.as_ref().is_some_and(|name| name.len() > max);
+        if is_longer(&jti, JTI_BYTES_MAX) || is_longer(&sub, SUBJECT_BYTES_MAX) {
+            return Err(Unclear::TooLong);
         }
         if issued_before.is_some_and(|time| time > wall + CLOCKS_SECONDS) {
             return Err(Unclear::Later);
@@ -126,6 +138,9 @@ impl Revoke {
                 // Of two in the same second nobody knows which was first.
                 let issued_before = before.unwrap_or(wall + 1);
                 let until = remembered(ended(issued_before));
+                if until.is_some_and(|(_, end)| end <= wall) {
+                    return Err(Unclear::AllOver);
+                }
                 let at = until.map_or(NEVER, |(at, _)| at);
                 (
                     Revocation::Subject { subject: sub.into(), issued_before, until: at },
@@ -140,6 +155,23 @@ impl Revoke {
         };
         let until = until.map(|(_, end)| end);
         Ok((revocation, Revoked { issued_before, until, survives_restart: false }))
+    }
+}
+
+impl Revoked {
+    /// What stands now that this was done: what stood before may say more.
+    #[must_use]
+    pub fn as_it_stands(
+        self,
+        asked: &Revocation,
+        standing: Option<Revocation>,
+        now: Millis,
+        wall_ms: u64,
+    ) -> Self {
+        // Whoever gave it back meanwhile was later.
+        let Some(standing) = standing.filter(|standing| standing != asked) else { return self };
+        let Kept { issued_before, until, .. } = Kept::new(standing, now, wall_ms);
+        Self { issued_before, until, ..self }
     }
 }
 
@@ -191,6 +223,8 @@ pub fn read(text: &str) -> Option<About> {
     }
 }
 
+/// Bytes of a subject, which stands in each of its messages.
+pub const SUBJECT_BYTES_MAX: usize = 255;
 /// The last second that dates can name.
 const TIME_MAX: u64 = 253_402_300_799;
 /// Clocks of issuers that are kept differ by less.
@@ -225,7 +259,38 @@ mod tests {
             let json = format!(r#"{{"jti":"a","exp":{}}}"#, wall_ms() / 1_000 - ended);
             assert_eq!(read(&json, None).is_err_and(|error| error == Unclear::Over), is_over, "{ended} s");
         }
+        for (name, most) in [("jti", JTI_BYTES_MAX), ("sub", SUBJECT_BYTES_MAX)] {
+            let of = |bytes| read(&format!(r#"{{"{name}":"{}"}}"#, "x".repeat(bytes)), None);
+            assert!(of(most).is_ok());
+            assert_eq!(of(most + 1).unwrap_err(), Unclear::TooLong);
+        }
+        for (ago, is_over) in [(100 + 360, true), (100 + 300, false)] {
+            let json = format!(r#"{{"sub":"a","issued_before":{}}}"#, wall_ms() / 1_000 - ago);
+            assert_eq!(
+                read(&json, Some(100)).is_err_and(|error| error == Unclear::AllOver),
+                is_over,
+                "{ago} s"
+            );
+            assert!(read(&json, None).is_ok());
+        }
         assert!(serde_json::from_str::<Revoke>(r#"{"subject":"a"}"#).is_err());
+    }
+
+    #[test]
+    fn what_stands_is_told_where_it_is_more_than_was_asked() {
+        let (now, wall) = (Millis(1_000_000), wall_ms() / 1_000);
+        let (asked, told) = read(&format!(r#"{{"sub":"a","issued_before":{wall}}}"#), Some(50)).unwrap();
+        let said = |standing| {
+            let (_, told) = read(&format!(r#"{{"sub":"a","issued_before":{wall}}}"#), Some(50)).unwrap();
+            let told = told.as_it_stands(&asked, standing, now, wall * 1_000);
+            (told.issued_before, told.until)
+        };
+        assert_eq!(
+            (said(None), said(Some(asked.clone()))),
+            ((Some(wall), told.until), (Some(wall), told.until))
+        );
+        let later = Revocation::Subject { subject: "a".into(), issued_before: wall + 9, until: NEVER };
+        assert_eq!(said(Some(later)), (Some(wall + 9), None));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `tidewire log backup`: a copy of a data directory, as it is at one moment.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,13 +8,13 @@ use clap::Args;
 use tidewire_hub::disk::backup::BackupError;
 use tidewire_hub::disk::snapshot::Snapshot;
 use tidewire_hub::report::report;
+use tidewire_hub_core::clock::Millis;
 use tidewire_hub_core::log::rows::legible::Legible;
 
 use crate::command::failure::Failure;
 use crate::command::log::counted::Counted;
-use crate::command::log::{Directory, LACKS, obstacles, refused};
+use crate::command::log::{Directory, LACKS, obstacles, refused, tell};
 use crate::command::moment::moment;
-use crate::command::printing::pipe_closed;
 
 /// The options of `log backup`.
 #[derive(Debug, Args)]
@@ -34,7 +33,7 @@ impl Backup {
         let mut told = format!("{} is a copy of {}\n", self.to.display(), self.directory.data_dir.display());
         let mut legible = Legible::default();
         let found = self.copy(&snapshot, &mut told, &mut legible).map_err(failed)?;
-        io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed)?;
+        tell(&told);
         let lines = found.to_string();
         let mut missing = lines.lines().skip(1).peekable();
         if missing.peek().is_some() {
@@ -63,7 +62,12 @@ impl Backup {
         backup.end()?;
         let _ = writeln!(told, "segments: {}, of {} bytes, read back", read_back.segments, read_back.bytes);
         let _ = writeln!(told, "commits: {}, up to {}", read_back.commits, read_back.last);
-        let _ = writeln!(told, "offsets: up to {}, published at {}", counted.last.0, moment(counted.given.0));
+        let published = if counted.given == Millis(0) {
+            String::new()
+        } else {
+            format!(", published at {}", moment(counted.given.0))
+        };
+        let _ = writeln!(told, "offsets: up to {}{published}", counted.last.0);
         counted.tell(told, 0);
         Ok(found)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,7 +10,7 @@ use tidewire_hub::disk::opening::{Opening, Sizes};
 use tidewire_hub::disk::store::{AppendError, Store};
 use tidewire_hub::report::report;
 use tidewire_hub::tokens::claims::SUBJECT_BYTES_MAX;
-use tidewire_hub_core::frames::{self, BODY_BYTES_MAX};
+use tidewire_hub_core::frames::{self, BODY_BYTES_MAX, TooLong};
 use tidewire_hub_core::limits::Limits;
 use tidewire_hub_core::log::rows::State;
 use tidewire_hub_core::log::rows::importing::Importing;
@@ -22,12 +22,11 @@ use tidewire_protocol::number::{Epoch, Offset};
 
 use crate::command::failure::Failure;
 use crate::command::lines::counted;
-use crate::command::log::{Directory, carried, refused};
+use crate::command::log::{Directory, carried, refused, tell};
 use crate::command::moment::moment;
 use crate::command::naming::bad_topic;
-use crate::command::number::count;
+use crate::command::number::{count, count_or_none};
 use crate::command::place::now_ms;
-use crate::command::printing::pipe_closed;
 
 /// The options of `log import`.
 #[derive(Debug, Args)]
@@ -36,7 +35,7 @@ pub(crate) struct Import {
     #[command(flatten)]
     directory: Directory,
     /// Pass over so many lines at the beginning, which an earlier import has stored
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count_or_none, default_value = "0")]
     skip: u64,
     /// Take payloads of up to so many bytes: as many as `limits.message_bytes_max` of the hub that will serve them
     #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = count,
@@ -102,7 +101,7 @@ impl Import {
         log.store.close()?;
         let mut told = String::new();
         log.done.tell(before, &mut told);
-        io::stdout().lock().write_all(told.as_bytes()).or_else(pipe_closed)?;
+        tell(&told);
         match ended {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(stop) => Err(stop.failure(log.stored, &rest).into()),
@@ -135,8 +134,6 @@ impl Log {
         let known = found_missing.known_losses().into_iter().chain(found.lost_beginning()).collect();
         let (begins, done) = (Some((state, known)), Done::default());
         let message_bytes_max = usize::try_from(import.message_bytes_max).unwrap_or(usize::MAX);
-        // With its topic's row, and what a commit begins with.
-        let message_bytes_max = message_bytes_max.min(BODY_BYTES_MAX / 2);
         let frame = Vec::new();
         Ok(Self { store, importing, begins, frame, stored: import.skip, message_bytes_max, done })
     }
@@ -157,6 +154,10 @@ impl Log {
             }
             if number <= self.stored {
                 continue;
+            }
+            // What is large goes into a commit of its own, which holds more than any hub takes.
+            if gathered.bytes + text.len() > COMMIT_BYTES {
+                self.store(&mut gathered)?;
             }
             match message(&text, self.message_bytes_max) {
                 Ok((topic, line)) => {
@@ -265,19 +266,22 @@ impl Done {
 
 impl Stop {
     fn failure(self, stored: u64, rest: &str) -> Failure {
-        let stored = format!("stored: {}; go on with --skip {stored}", counted(stored));
+        let told = format!("stored: {}; go on with --skip {stored}", counted(stored));
         match self {
-            Self::Line(number, why) => Failure::Input(format!("line {number}: {why}; {stored}")),
+            Self::Line(number, why) => Failure::Input(format!("line {number}: {why}; {told}")),
             Self::Short(lines) => Failure::Input(format!(
                 "the input has {}, and --skip passes over more: nothing was stored",
                 counted(lines)
             )),
             Self::Input(error) => {
-                Failure::Unreadable(format!("cannot read the standard input: {error}; {stored}"))
+                Failure::Unreadable(format!("cannot read the standard input: {error}; {told}"))
             }
-            Self::Disk(error @ (AppendError::Full | AppendError::TooLong(_))) => {
-                Failure::Unreadable(format!("{error}; {stored}"))
-            }
+            // A large line is alone in its commit, and all before it are stored.
+            Self::Disk(AppendError::TooLong(TooLong { bytes })) => Failure::Input(format!(
+                "line {}: its message takes {bytes} bytes of a commit, which holds {BODY_BYTES_MAX}: no log takes it; {told}",
+                stored.saturating_add(1)
+            )),
+            Self::Disk(error @ AppendError::Full) => Failure::Unreadable(format!("{error}; {told}")),
             Self::Disk(error @ (AppendError::Failed(_) | AppendError::Stopped)) => {
                 Failure::Unreadable(format!("{error}. Nobody knows how much is stored: --skip then {rest}"))
             }
@@ -297,8 +301,8 @@ fn rest_after(before: Offset, skipped: u64) -> String {
 /// Lines of a commit: bounds what is lost when it is broken off, and what is held in memory.
 const COMMIT_LINES: usize = 4_096;
 const COMMIT_BYTES: usize = 1 << 20;
-/// More than any message takes.
-const LINE_BYTES_MAX: u64 = 256 << 20;
+/// More than any message takes that a commit holds, where each byte of it is six in JSON.
+const LINE_BYTES_MAX: u64 = 7 * BODY_BYTES_MAX as u64;
 const INPUT_BYTES: usize = 64 << 10;
 /// Clocks may differ by that.
 const AHEAD_MS_MAX: u64 = 60_000;

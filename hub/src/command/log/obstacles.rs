@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use tidewire_hub::disk::opening::OpenError;
 use tidewire_hub::report::report;
-use tidewire_hub::tokens::remembered::Remembered;
+use tidewire_hub::tokens::remembered::{Remembered, Unreadable};
 use tidewire_hub_core::log::rows::legible::Legible;
 
 use crate::command::log::LACKS;
@@ -20,6 +21,14 @@ pub(super) fn of(directory: &Path, legible: &Legible) -> Vec<String> {
     });
     let revoked = Remembered::open(directory).err().map(|error| format!("A hub would not start: {error}."));
     commit.into_iter().chain(revoked).collect()
+}
+
+/// Refuses what this user may not read of that: whether a hub could start is not known then.
+pub(super) fn check_readable(directory: &Path) -> Result<(), OpenError> {
+    match Remembered::open(directory) {
+        Err(Unreadable::NoPermission(error)) => Err(error),
+        Err(Unreadable::Spoilt { .. }) | Ok(_) => Ok(()),
+    }
 }
 
 /// Tells them, and which exit code that costs.

@@ -40,4 +40,4 @@ const VERIFY_EXIT_CODES: &str = "\
 Exit codes:
   0  all that was answered is there
   1  something is damaged or missing, or no hub of this version could start with it, as the lines say, or a file cannot be read
-  2  wrong arguments, no directory of a log, or one that a hub has";
+  2  wrong arguments, no directory of a log, or one that a hub has or this user may not read";

@@ -18,6 +18,7 @@ use tidewire_protocol::name::Pattern;
 
 use crate::command::config_file::ConfigFile;
 use crate::command::failure::{EXIT_CODES, Failure};
+use crate::command::number::count;
 use crate::command::token::{keys, warn_of_pattern};
 
 /// The options of `token create`.
@@ -275,8 +276,7 @@ fn limit(text: &str) -> Result<(String, Value), Failure> {
         let names = Bound::ALL.map(Bound::name).join(", ");
         return Err(wrong(format!("no token sets a limit `{name}`; there are {names}")));
     }
-    let most = most.parse::<u64>().ok().filter(|most| *most > 0);
-    let most = most.ok_or_else(|| wrong("allowed: a whole number of 1 at least".into()))?;
+    let most = count(most).map_err(wrong)?;
     Ok((name.to_owned(), most.into()))
 }
 
