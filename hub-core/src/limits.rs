@@ -86,7 +86,7 @@ pub struct Limits {
     /// node, which is the most that counts: a thousand pages.
     pub unread_bytes_max: usize,
     /// Bytes of messages that have begun to come and are not whole, of all clients together, before those go that hold
-    /// most. A sixteenth of the node, which is the most that counts: 256 largest messages at once.
+    /// most. A sixteenth of the node, which is the most that counts, but for two largest frames: 256 largest messages at once.
     pub half_received_bytes_max: usize,
     /// Sends in one slice of a walk. Eight kept the ack's p99 at 3 ms under 8,000 subscribers, 256 took 22 ms.
     pub slice_sends: usize,
@@ -147,7 +147,9 @@ impl Limits {
     /// at most, so that a quarter is left for messages whatever clients do.
     #[must_use]
     pub fn known_bytes_max(&self) -> usize {
-        self.parts(16).saturating_sub(self.unclaimed_fit()).max(LEAST_KNOWN_BYTES)
+        // What begins to come has more than its part where frames are large.
+        let more = self.half_received_fit().saturating_sub(self.parts(2));
+        self.parts(16).saturating_sub(self.unclaimed_fit() + more).max(LEAST_KNOWN_BYTES)
     }
 
     /// Milliseconds that a client may be silent: one heartbeat and its answer may be lost.
@@ -168,10 +170,10 @@ impl Limits {
         self.unread_bytes_max.min(self.parts(2))
     }
 
-    /// The same of [`Self::half_received_bytes_max`].
+    /// The same of [`Self::half_received_bytes_max`], but never less than two largest frames: one address has half at most.
     #[must_use]
     pub fn half_received_fit(&self) -> usize {
-        self.half_received_bytes_max.min(self.parts(2))
+        self.half_received_bytes_max.min(self.parts(2).max(self.frame_bytes_max.saturating_mul(2)))
     }
 
     /// The same of [`Self::pinned_bytes_max`], but never less than one block may take. Those who were told to go may keep as
@@ -237,21 +239,28 @@ mod tests {
 
     #[test]
     fn a_quarter_of_a_node_is_left_for_messages() {
-        let limits = Limits { producers_bytes_max: usize::MAX, ..Limits::default() };
-        let others = [
-            limits.known_bytes_max(),
-            limits.unread_fit(),
-            limits.half_received_fit(),
-            // Those who were told to go may keep as much again.
-            2 * limits.pinned_fit(),
-            limits.unclaimed_fit(),
-            limits.gone_names_fit(),
-        ];
-        assert_eq!(others.iter().sum::<usize>(), limits.node_bytes_max / 4 * 3);
-        assert_eq!(
-            limits.latest_fit(),
-            limits.node_bytes_max / 4,
-            "and of that all may be the latest of keys"
-        );
+        let default = Limits::default();
+        let small = Limits { node_bytes_max: 64 << 20, ..Limits::default() };
+        let large_frames =
+            Limits { node_bytes_max: 320 << 20, frame_bytes_max: 32 << 20, ..Limits::default() };
+        for limits in [default, small, large_frames] {
+            assert_eq!(limits.check(), []);
+            let limits = Limits { producers_bytes_max: usize::MAX, ..limits };
+            let others = [
+                limits.known_bytes_max(),
+                limits.unread_fit(),
+                limits.half_received_fit(),
+                // Those who were told to go may keep as much again.
+                2 * limits.pinned_fit(),
+                limits.unclaimed_fit(),
+                limits.gone_names_fit(),
+            ];
+            assert_eq!(others.iter().sum::<usize>(), limits.node_bytes_max / 4 * 3);
+            assert_eq!(
+                limits.latest_fit(),
+                limits.node_bytes_max / 4,
+                "and of that all may be the latest of keys"
+            );
+        }
     }
 }
