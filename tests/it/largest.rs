@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::thread;
 
 use serde_json::json;
+use tidewire_protocol::code::Code;
 
 use crate::support::file::{File, Folder, OPEN};
 use crate::support::http::Http;
@@ -31,6 +32,35 @@ fn an_idle_hub_takes_the_largest_by_each_way() {
             }
         });
     }
+}
+
+#[test]
+fn what_no_commit_holds_is_too_large_by_each_way() {
+    const COMMIT_BYTES: usize = 64 << 20;
+    let data = Folder::new();
+    let toml = format!("data_dir = \"{}\"\n{OPEN}[limits]\nmessage_bytes_max = 100000000\n", data.path());
+    let file = File::new(&toml);
+    let hub = Hub::start(&["--config", file.path()], &[]);
+    let bytes = vec![7; COMMIT_BYTES];
+    let asked = Http::to(hub.address).post("/v1/topics/a/messages", "application/octet-stream", &bytes);
+    let (status, code, detail) = asked.problem();
+    assert_eq!((status, &*code), (413, "too_large"));
+    assert!(detail.contains("a commit") && detail.contains("64 MiB"), "{detail}");
+    let half = "x".repeat(COMMIT_BYTES / 2);
+    let body = json!({"messages": [{"topic": "a", "text": "first"}, {"topic": "a", "text": half}, {"topic": "b", "text": half}]});
+    let body = body.to_string();
+    let asked = Http::to(hub.address).post("/v1/messages", "application/json", body.as_bytes());
+    assert_eq!((asked.problem().1.as_str(), &asked.json()["index"]), ("too_large", &json!(2)));
+    let mut peer = Peer::connect(hub.address, Dialect::Binary, 1);
+    peer.open(1, "a");
+    peer.publish_whole(1, 1, &[half.clone(), half]);
+    assert_eq!(peer.hear(), Heard::Refused(Code::BatchRefused));
+    assert_eq!(peer.hear(), Heard::Refused(Code::TooLarge));
+    peer.publish(1, 3, &["x".repeat(COMMIT_BYTES)]);
+    assert_eq!(peer.hear(), Heard::Refused(Code::TooLarge));
+    peer.publish(1, 4, &["small".into()]);
+    assert_eq!(peer.hear(), Heard::Acked(1));
+    assert!(!hub.errors().contains("its publishes are refused"), "{}", hub.errors());
 }
 
 /// The least that a limit may be beside others, as `check` says that refuses less.
