@@ -320,13 +320,15 @@ mod tests {
         "pending_bytes_max",
         "pinned_bytes_max",
         "half_received_bytes_max",
+        "unread_bytes_max",
+        "page_bytes_max",
         "node_bytes_max",
     ];
 
     proptest::proptest! {
         #[test]
         fn an_idle_hub_has_room_for_the_largest_whatever_check_accepts(
-            written in proptest::collection::btree_map(0..SIZES.len(), (10..34_u32, 0..1_000_u64), 0..5)
+            written in proptest::collection::btree_map(0..SIZES.len(), (10..34_u32, 0..1_000_u64), 0..6)
         ) {
             let line = |(name, (magnitude, part)): (&usize, &(u32, u64))| {
                 format!("{} = {}\n", SIZES[*name], (1_u64 << magnitude) / 1_000 * (1_000 + part))
@@ -340,6 +342,9 @@ mod tests {
                 assert!(limits.frame_bytes_max > escaped, "{limits:?}");
                 let bytes = limits.message_bytes_max + ATTRIBUTES_BYTES_MAX;
                 assert!(limits.pending_bytes_max > bytes, "{limits:?}");
+                // What an answer is written into may have twice its bytes.
+                let answer = 6 * limits.page_bytes_max.max(limits.message_bytes_max + ATTRIBUTES_BYTES_MAX);
+                assert!(limits.unread_fit() > 2 * answer, "{limits:?}");
                 // While it waits, and is in a topic and a pattern's tail.
                 assert!(limits.node_bytes_max > 4 * limits.frame_bytes_max, "{limits:?}");
             }

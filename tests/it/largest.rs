@@ -1,4 +1,4 @@
-//! The largest message and the largest frame that a hub announces are taken while nothing else happens, each way that they may
+//! The largest message and the largest frame that a hub announces are taken, and told to who asks, while nothing else happens, each way that they may
 //! come, at the edges of what `check` accepts: whoever is told that there is no room now would come again for ever.
 
 use std::net::SocketAddr;
@@ -6,6 +6,7 @@ use std::thread;
 
 use serde_json::json;
 use tidewire_protocol::code::Code;
+use tidewire_protocol::position::Start;
 
 use crate::support::file::{File, Folder, OPEN};
 use crate::support::http::Http;
@@ -98,6 +99,11 @@ fn takes_the_largest(limits: &str) {
     for kind in ["memory", "kept"] {
         let path = format!("/v1/topics/{kind}.http/messages");
         by_http(hub.address, &path, "text/plain", &vec![1; message_bytes_max], limits);
+        if kind == "kept" {
+            let page = Http::to(hub.address).get(&path);
+            assert_eq!(page.status, 200, "{}\n{limits}", page.text());
+            assert!(page.body.len() > 6 * message_bytes_max);
+        }
         let body = several(&format!("{kind}.http"), message_bytes_max, frame_bytes_max);
         by_http(hub.address, "/v1/messages", "application/json", &body, limits);
     }
@@ -108,6 +114,10 @@ fn by_websocket(mut peer: Peer, dialect: Dialect, topic: &str, limits: &str) {
     // Each byte becomes six in JSON.
     peer.publish(1, 1, &["\u{1}".repeat(peer.message_bytes_max)]);
     acked(&mut peer, 1, limits);
+    if topic.starts_with("kept") {
+        let (texts, _) = peer.page(topic, Start::Earliest);
+        assert_eq!(texts.len(), 1, "{limits}");
+    }
     let beside = if dialect == Dialect::Json { 80 } else { 40 };
     let texts = filling(peer.message_bytes_max, peer.frame_bytes_max, beside);
     peer.publish_whole(1, 2, &texts);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::limits::{ATTRIBUTES_BYTES_MAX, Limits};
+use crate::limits::{ANSWER_FIELDS_BYTES, ATTRIBUTES_BYTES_MAX, Limits};
 
 /// Two limits of which one leaves too little room for the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +129,26 @@ const AGREEMENTS: &[Agreement<Limits>] = &[
         message_bytes_max,
         ESCAPED_HEAD_BYTES,
         "one half-written message alone would end its connection, in either encoding"
+    ),
+    agreement!(
+        unread_bytes_max >= 2 * JSON_FACTOR,
+        message_bytes_max,
+        2 * ANSWER_FIELDS_BYTES as u64,
+        "a message may take six times its bytes in JSON, and what an answer is written into twice its own, so that nobody \
+         could read one of that size"
+    ),
+    agreement!(
+        unread_bytes_max >= 2 * JSON_FACTOR,
+        page_bytes_max,
+        2 * ANSWER_FIELDS_BYTES as u64,
+        "a page may take six times its bytes in JSON, and what an answer is written into twice its own, so that nobody could \
+         read one of that size"
+    ),
+    agreement!(
+        node_bytes_max >= 32,
+        page_bytes_max,
+        0,
+        "a page is held until it is read, in the encoding of the one who asks"
     ),
     agreement!(
         pending_bytes_max >= 1,

@@ -161,6 +161,7 @@ fn one_account_subscribes_to_half_of_what_there_is_room_for_and_others_find_the_
         let small = limits(|limits| {
             limits.node_bytes_max = 16 << 20;
             limits.half_received_bytes_max = 1 << 20;
+            limits.unread_bytes_max = 1 << 20;
         });
         let mut hub = Hub::new(small, keep_all());
         let mut greedy = Vec::new();

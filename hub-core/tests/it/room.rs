@@ -14,11 +14,12 @@ use crate::updates::{open_for_updates, send};
 
 const NODE_BYTES: usize = 16 << 20;
 
-/// A small node, of which what begins to come has no more than its part.
+/// A small node, of which what begins to come, and what is unread, has no more than its part.
 fn small() -> Limits {
     limits(|limits| {
         limits.node_bytes_max = NODE_BYTES;
         limits.half_received_bytes_max = NODE_BYTES / 16;
+        limits.unread_bytes_max = NODE_BYTES / 16;
     })
 }
 
