@@ -83,10 +83,10 @@ pub struct Limits {
     /// before those have to resume whose addresses keep most. A 32nd of the node, which is the most that counts.
     pub pinned_bytes_max: usize,
     /// Bytes of answers that all clients together may leave unread, before those go that leave most. A sixteenth of the
-    /// node, which is the most that counts: a thousand pages.
+    /// node, which is the most that counts, but for two longest answers: a thousand pages.
     pub unread_bytes_max: usize,
     /// Bytes of messages that have begun to come and are not whole, of all clients together, before those go that hold
-    /// most. A sixteenth of the node, which is the most that counts: 256 largest messages at once.
+    /// most. A sixteenth of the node, which is the most that counts, but for two largest frames: 256 largest messages at once.
     pub half_received_bytes_max: usize,
     /// Sends in one slice of a walk. Eight kept the ack's p99 at 3 ms under 8,000 subscribers, 256 took 22 ms.
     pub slice_sends: usize,
@@ -147,7 +147,10 @@ impl Limits {
     /// at most, so that a quarter is left for messages whatever clients do.
     #[must_use]
     pub fn known_bytes_max(&self) -> usize {
-        self.parts(16).saturating_sub(self.unclaimed_fit()).max(LEAST_KNOWN_BYTES)
+        // What begins to come has more than its part where frames are large, and what is unread where answers are.
+        let more = [self.half_received_fit(), self.unread_fit()].map(|fit| fit.saturating_sub(self.parts(2)));
+        let others = self.unclaimed_fit() + more.iter().sum::<usize>();
+        self.parts(16).saturating_sub(others).max(LEAST_KNOWN_BYTES)
     }
 
     /// Milliseconds that a client may be silent: one heartbeat and its answer may be lost.
@@ -162,16 +165,17 @@ impl Limits {
         self.producers_bytes_max.min(self.parts(1))
     }
 
-    /// The same of [`Self::unread_bytes_max`].
+    /// The same of [`Self::unread_bytes_max`], but never less than two longest answers: what one is written into may have twice
+    /// its bytes.
     #[must_use]
     pub fn unread_fit(&self) -> usize {
-        self.unread_bytes_max.min(self.parts(2))
+        self.unread_bytes_max.min(self.parts(2).max(self.longest_answer().saturating_mul(2)))
     }
 
-    /// The same of [`Self::half_received_bytes_max`].
+    /// The same of [`Self::half_received_bytes_max`], but never less than two largest frames: one address has half at most.
     #[must_use]
     pub fn half_received_fit(&self) -> usize {
-        self.half_received_bytes_max.min(self.parts(2))
+        self.half_received_bytes_max.min(self.parts(2).max(self.frame_bytes_max.saturating_mul(2)))
     }
 
     /// The same of [`Self::pinned_bytes_max`], but never less than one block may take. Those who were told to go may keep as
@@ -212,7 +216,13 @@ impl Limits {
         self.node_bytes_max / 8
     }
 
-    /// Bytes of the longest single answer: a page, or one largest message in the encoding that makes it longest. A client
+    /// Bytes of the longest single answer of any kind: by HTTP a page is written anew, in the encoding that makes it longest.
+    fn longest_answer(&self) -> usize {
+        let page = self.page_bytes_max.max(self.message_bytes_max);
+        page.saturating_mul(ESCAPED_BYTES_MAX).saturating_add(ANSWER_FIELDS_BYTES)
+    }
+
+    /// Bytes of the longest single answer by WebSocket: a page, or one largest message in the encoding that makes it longest. A client
     /// may leave one of them unread beyond [`Self::outbox_bytes_max`], or it could never read that message.
     #[must_use]
     pub fn answer_bytes_max(&self) -> usize {
@@ -226,7 +236,7 @@ pub const ESCAPED_BYTES_MAX: usize = 6;
 /// Bytes of a message's key and headers.
 pub const ATTRIBUTES_BYTES_MAX: usize = KEY_BYTES_MAX + HEADERS_BYTES_MAX;
 /// Bytes of everything else in an answer with one message: positions, names, a key and headers, the frame.
-const ANSWER_FIELDS_BYTES: usize = (8 << 10) + ESCAPED_BYTES_MAX * ATTRIBUTES_BYTES_MAX;
+pub const ANSWER_FIELDS_BYTES: usize = (8 << 10) + ESCAPED_BYTES_MAX * ATTRIBUTES_BYTES_MAX;
 
 const LEAST_BYTES: usize = 1 << 20;
 const LEAST_KNOWN_BYTES: usize = 4 << 20;
@@ -237,21 +247,28 @@ mod tests {
 
     #[test]
     fn a_quarter_of_a_node_is_left_for_messages() {
-        let limits = Limits { producers_bytes_max: usize::MAX, ..Limits::default() };
-        let others = [
-            limits.known_bytes_max(),
-            limits.unread_fit(),
-            limits.half_received_fit(),
-            // Those who were told to go may keep as much again.
-            2 * limits.pinned_fit(),
-            limits.unclaimed_fit(),
-            limits.gone_names_fit(),
-        ];
-        assert_eq!(others.iter().sum::<usize>(), limits.node_bytes_max / 4 * 3);
-        assert_eq!(
-            limits.latest_fit(),
-            limits.node_bytes_max / 4,
-            "and of that all may be the latest of keys"
-        );
+        let default = Limits::default();
+        let small = Limits { node_bytes_max: 64 << 20, ..Limits::default() };
+        let large_frames =
+            Limits { node_bytes_max: 320 << 20, frame_bytes_max: 32 << 20, ..Limits::default() };
+        for limits in [default, small, large_frames] {
+            assert_eq!(limits.check(), []);
+            let limits = Limits { producers_bytes_max: usize::MAX, ..limits };
+            let others = [
+                limits.known_bytes_max(),
+                limits.unread_fit(),
+                limits.half_received_fit(),
+                // Those who were told to go may keep as much again.
+                2 * limits.pinned_fit(),
+                limits.unclaimed_fit(),
+                limits.gone_names_fit(),
+            ];
+            assert_eq!(others.iter().sum::<usize>(), limits.node_bytes_max / 4 * 3);
+            assert_eq!(
+                limits.latest_fit(),
+                limits.node_bytes_max / 4,
+                "and of that all may be the latest of keys"
+            );
+        }
     }
 }

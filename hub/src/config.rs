@@ -210,6 +210,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use tidewire_hub_core::access::Who;
+    use tidewire_hub_core::limits::ATTRIBUTES_BYTES_MAX;
 
     fn read(toml: &str, env: &[(&str, &str)], flags: &Flags) -> Result<Config, ConfigError> {
         let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into()));
@@ -306,11 +307,69 @@ mod tests {
         let written = "[limits]\nmessage_bytes_max = 20_000_000\n";
         check_wrong(
             &format!("{written}half_received_bytes_max = 67_108_864"),
-            &["`half_received_bytes_max` to at least 8"],
+            &["`half_received_bytes_max` to at least 24"],
         );
         check_wrong(
             &format!("{written}node_bytes_max = 1_073_741_824"),
             &["`node_bytes_max` to at least 1280000000"],
+        );
+    }
+
+    /// Limits that have to do with how large something may be.
+    const SIZES: &[&str] = &[
+        "message_bytes_max",
+        "frame_bytes_max",
+        "first_message_bytes_max",
+        "pending_bytes_max",
+        "pinned_bytes_max",
+        "half_received_bytes_max",
+        "unread_bytes_max",
+        "page_bytes_max",
+        "node_bytes_max",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn an_idle_hub_has_room_for_the_largest_whatever_check_accepts(
+            written in proptest::collection::btree_map(0..SIZES.len(), (10..34_u32, 0..1_000_u64), 0..6)
+        ) {
+            let line = |(name, (magnitude, part)): (&usize, &(u32, u64))| {
+                format!("{} = {}\n", SIZES[*name], (1_u64 << magnitude) / 1_000 * (1_000 + part))
+            };
+            let toml: String = written.iter().map(line).collect();
+            if let Ok(config) = read(&format!("[limits]\n{toml}"), &[], &Flags::default()) {
+                let limits = config.core.limits;
+                // A frame that comes may have all of it, a body half.
+                assert!(limits.half_received_fit() / 2 >= limits.frame_bytes_max, "{limits:?}");
+                let escaped = 6 * (limits.message_bytes_max + ATTRIBUTES_BYTES_MAX);
+                assert!(limits.frame_bytes_max > escaped, "{limits:?}");
+                let bytes = limits.message_bytes_max + ATTRIBUTES_BYTES_MAX;
+                assert!(limits.pending_bytes_max > bytes, "{limits:?}");
+                // What an answer is written into may have twice its bytes.
+                let answer = 6 * limits.page_bytes_max.max(limits.message_bytes_max + ATTRIBUTES_BYTES_MAX);
+                assert!(limits.unread_fit() > 2 * answer, "{limits:?}");
+                // While it waits, and is in a topic and a pattern's tail.
+                assert!(limits.node_bytes_max > 4 * limits.frame_bytes_max, "{limits:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_contradicts_is_told_of_those_that_are_written() {
+        let error = read(
+            "[limits]\nmessage_bytes_max = 20_000_000\nhalf_received_bytes_max = 67_108_864",
+            &[],
+            &Flags::default(),
+        );
+        let error = error.unwrap_err().to_string();
+        // Not that a frame, which nobody has written, is too large.
+        assert!(!error.contains("frame_bytes_max"), "{error}");
+        check_wrong(
+            "[limits]\nframe_bytes_max = 50_000_000\nhalf_received_bytes_max = 67_108_864\nnode_bytes_max = 200_000_000",
+            &[
+                "`half_received_bytes_max` to at least 100000000, or lower `frame_bytes_max` to at most 33554432",
+                "`node_bytes_max` to at least 250000000, or lower `frame_bytes_max` to at most 40000000",
+            ],
         );
     }
 

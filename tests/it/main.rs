@@ -29,6 +29,7 @@ mod http;
 mod http2;
 mod http2_bounds;
 mod http_callers;
+mod largest;
 mod live_map;
 mod log_command;
 mod log_copies;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::limits::{ATTRIBUTES_BYTES_MAX, LEAST_BYTES, Limits};
+use crate::limits::{ANSWER_FIELDS_BYTES, ATTRIBUTES_BYTES_MAX, Limits};
 
 /// Two limits of which one leaves too little room for the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +76,8 @@ pub const HEAD_BYTES: u64 = (4 << 10) + ATTRIBUTES_BYTES_MAX as u64;
 /// and that in either encoding, in one of which texts are escaped.
 pub const ESCAPED_HEAD_BYTES: u64 = (4 << 10) + JSON_FACTOR * ATTRIBUTES_BYTES_MAX as u64;
 
-/// A message that is coming may need so many times its bytes: see there.
-const COMING_FACTOR: u64 = 4;
+/// A message of so many bytes is small.
+const SMALL_BYTES: usize = 256 << 10;
 
 /// Writes a rule as it reads: `outer >= factor * inner + plus`.
 macro_rules! agreement {
@@ -131,17 +131,43 @@ const AGREEMENTS: &[Agreement<Limits>] = &[
         "one half-written message alone would end its connection, in either encoding"
     ),
     agreement!(
+        unread_bytes_max >= 2 * JSON_FACTOR,
+        message_bytes_max,
+        2 * ANSWER_FIELDS_BYTES as u64,
+        "a message may take six times its bytes in JSON, and what an answer is written into twice its own, so that nobody \
+         could read one of that size"
+    ),
+    agreement!(
+        unread_bytes_max >= 2 * JSON_FACTOR,
+        page_bytes_max,
+        2 * ANSWER_FIELDS_BYTES as u64,
+        "a page may take six times its bytes in JSON, and what an answer is written into twice its own, so that nobody could \
+         read one of that size"
+    ),
+    agreement!(
+        node_bytes_max >= 32,
+        page_bytes_max,
+        0,
+        "a page is held until it is read, in the encoding of the one who asks"
+    ),
+    agreement!(
         pending_bytes_max >= 1,
         message_bytes_max,
-        0,
+        HEAD_BYTES,
         "a message of that size would be refused as overloaded for ever"
     ),
     agreement!(
-        half_received_bytes_max >= COMING_FACTOR,
+        half_received_bytes_max >= 2,
+        frame_bytes_max,
+        0,
+        "one address has half of it at most, so that a frame or a body of that size would be refused as overloaded for ever"
+    ),
+    agreement!(
+        half_received_bytes_max >= 2 * JSON_FACTOR,
         message_bytes_max,
-        HEAD_BYTES,
-        "one address has half of it at most, and what a message is gathered in has up to twice its bytes, so that one of that \
-         size would be refused as overloaded for ever"
+        2 * ESCAPED_HEAD_BYTES,
+        "a message may take six times its bytes in JSON, and one address has half of what may have begun to come at most, so \
+         that one of that size would be refused as overloaded for ever"
     ),
     agreement!(
         node_bytes_max >= 32,
@@ -152,17 +178,19 @@ const AGREEMENTS: &[Agreement<Limits>] = &[
     Agreement {
         outer: ("node_bytes_max", |limits| limits.node_bytes_max as u64),
         inner: ("message_bytes_max", |limits| {
-            // What may have begun to come is never less than this.
-            if limits.message_bytes_max as u64 * COMING_FACTOR <= LEAST_BYTES as u64 {
-                0
-            } else {
-                limits.message_bytes_max as u64
-            }
+            // Of small ones the node holds enough by the rule before.
+            if limits.message_bytes_max <= SMALL_BYTES { 0 } else { limits.message_bytes_max as u64 }
         }),
-        factor: 16 * COMING_FACTOR,
+        factor: 64,
         plus: 0,
-        because: "a sixteenth of it is what may have begun to come, of which one address has half at most",
+        because: "a quarter of it is for messages, whatever clients have begun to send, and have not read, of that size",
     },
+    agreement!(
+        node_bytes_max >= 5,
+        frame_bytes_max,
+        0,
+        "what comes in one frame is held while it comes, while it waits, and in topics and patterns"
+    ),
 ];
 
 #[cfg(test)]

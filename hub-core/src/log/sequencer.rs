@@ -33,9 +33,9 @@ pub mod conditions;
 
 mod judging;
 
-mod room;
-
 pub mod storing;
+
+mod room;
 
 pub mod whole;
 

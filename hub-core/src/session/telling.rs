@@ -1,10 +1,11 @@
 //! How outcomes and refusals are said.
 
-use tidewire_protocol::code::Code;
+use tidewire_protocol::code::{Code, Durability};
 use tidewire_protocol::hub_frame::{Acked, Failed, HubFrame, Refused};
 use tidewire_protocol::number::{Epoch, Offset, Request};
 use tidewire_protocol::position::Position;
 
+use crate::frames::BODY_BYTES_MAX;
 use crate::letter::{Fate, KEPT_OUT, Outcome};
 use crate::pace::Exhausted;
 use crate::topics::Topics;
@@ -103,7 +104,7 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> Option<H
             code,
             consumed,
             retry_after_ms: if code == Code::OutOfOrder { 0 } else { retry_after_ms(code) },
-            message: code.sentence().into(),
+            message: sentence(code, outcome.log, topics).into(),
             current: None,
         }),
         Fate::ConditionFailed(current) => HubFrame::Refused(Refused {
@@ -133,6 +134,17 @@ pub fn outcome_frame(outcome: &Outcome, count: u64, topics: &Topics) -> Option<H
 pub fn place_of(outcome: &Outcome, current: Offset, topics: &Topics) -> Option<Position> {
     (current > Offset(0)).then(|| topics.log(outcome.log).position(current))
 }
+
+/// What is said of a publish that a log has refused.
+fn sentence(code: Code, log: u8, topics: &Topics) -> &'static str {
+    let limits = topics.limits();
+    let is_of_commits = topics.log(log).durability != Durability::Memory
+        && limits.frame_bytes_max.max(limits.message_bytes_max) > BODY_BYTES_MAX / 2;
+    if code == Code::TooLarge && is_of_commits { TOO_LARGE_TO_STORE } else { code.sentence() }
+}
+
+/// What is said where a message may be larger than a commit of the log, alone or with its batch.
+pub const TOO_LARGE_TO_STORE: &str = "the message is larger than the hub takes: than `message_bytes_max`, or alone or with its batch than a commit, in which a durable topic stores it: 64 MiB with all that stands beside messages";
 
 /// What a refusal asks its client to wait.
 pub fn retry_after_ms(code: Code) -> u64 {

@@ -7,6 +7,7 @@ mod batches;
 mod below;
 mod calls;
 mod clock;
+mod commits;
 mod counts;
 mod durable;
 mod ends;

@@ -158,7 +158,12 @@ fn subscribe_to_many(hub: &mut Hub, id: ConnectionId, patterns: bool) -> usize {
 #[test]
 fn one_account_subscribes_to_half_of_what_there_is_room_for_and_others_find_the_rest() {
     for patterns in [false, true] {
-        let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = 16 << 20), keep_all());
+        let small = limits(|limits| {
+            limits.node_bytes_max = 16 << 20;
+            limits.half_received_bytes_max = 1 << 20;
+            limits.unread_bytes_max = 1 << 20;
+        });
+        let mut hub = Hub::new(small, keep_all());
         let mut greedy = Vec::new();
         while greedy.len() < 1_000 {
             let id = client_of(&mut hub, 3);

@@ -141,3 +141,28 @@ fn many_questions_at_once_are_refused_and_not_the_end() {
     assert_eq!(said.matches(r#""code":"overloaded""#).count(), 399);
     assert!(written.len() < hub.topics.limits().outbox_bytes_max + hub.topics.limits().answer_bytes_max());
 }
+
+#[test]
+fn the_longest_page_may_be_read_slowly_by_one_who_is_alone() {
+    let mut hub = Hub::new(
+        limits(|limits| {
+            limits.message_bytes_max = 1 << 20;
+            limits.frame_bytes_max = 7 << 20;
+            limits.node_bytes_max = 64 << 20;
+        }),
+        keep_all(),
+    );
+    let writer = hub.client(1);
+    hub.open(writer, "sensors.a");
+    hub.say(writer, &[text(1, vec![1; 1 << 20])]);
+    let reader = hub.json_client();
+    hub.sockets.room.insert(reader, 1_000);
+    hub.send(reader, 1, br#"{"type":"history","request":1,"name":"sensors.a","from":"earliest"}"#);
+    hub.wait(1_000);
+    assert_eq!(hub.shard.connections(), 2);
+    hub.room(reader, usize::MAX);
+    let written = hub.sockets.written.remove(&reader).unwrap_or_default();
+    let said = String::from_utf8_lossy(&written);
+    assert_eq!((said.matches(r#""type":"page""#).count(), said.matches("goodbye").count()), (1, 0));
+    assert!(written.len() > 6 << 20);
+}

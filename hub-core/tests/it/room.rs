@@ -14,6 +14,15 @@ use crate::updates::{open_for_updates, send};
 
 const NODE_BYTES: usize = 16 << 20;
 
+/// A small node, of which what begins to come, and what is unread, has no more than its part.
+fn small() -> Limits {
+    limits(|limits| {
+        limits.node_bytes_max = NODE_BYTES;
+        limits.half_received_bytes_max = NODE_BYTES / 16;
+        limits.unread_bytes_max = NODE_BYTES / 16;
+    })
+}
+
 fn client_of(hub: &mut Hub, account: u128, producer: u8) -> ConnectionId {
     let id = hub.shard.accept(hub.now, Dialect::Binary, AccountKey(account));
     // It may be the number of one who has gone.
@@ -53,7 +62,7 @@ fn wait(hub: &mut Hub, ids: &[ConnectionId], seconds: u64) {
 /// accounts. All that the first keeps stays, and the node has room again soon.
 #[track_caller]
 fn check(accounts: u64, topics: u64, messages_each: u64, bytes: usize) {
-    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let mut hub = Hub::new(small(), keep_all());
     // Who only listens does not answer for what comes.
     let greedy = client_of(&mut hub, 100, 9);
     for name in ["innocent.large", "innocent.small.1"] {
@@ -105,7 +114,7 @@ fn heavy_topics_give_room_back_whoevers_others_are() {
 
 #[test]
 fn whoever_wrote_first_to_a_topic_does_not_pay_for_what_others_write_there() {
-    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let mut hub = Hub::new(small(), keep_all());
     let (innocent, greedy) = (client_of(&mut hub, 1, 1), client_of(&mut hub, 2, 2));
     fill(&mut hub, innocent, "innocent", 50, 4, 500);
     fill(&mut hub, innocent, "shared", 1_500, 1, 5);
@@ -121,7 +130,7 @@ fn whoever_wrote_first_to_a_topic_does_not_pay_for_what_others_write_there() {
 
 #[test]
 fn who_listens_live_misses_nothing_while_room_is_made() {
-    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let mut hub = Hub::new(small(), keep_all());
     let (filler, writer, reader) =
         (client_of(&mut hub, 2, 2), client_of(&mut hub, 1, 1), client_of(&mut hub, 3, 3));
     for (name, from) in [("live.>", Start::Latest), ("live.1", Start::Latest)] {
@@ -260,7 +269,7 @@ fn tails_of_patterns_are_bounded_and_take_nobodys_history() {
 #[test]
 fn whoever_fills_the_node_takes_no_more_until_there_is_room() {
     for (topics, bytes) in [(1_500, 900), (40, 20_000)] {
-        let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+        let mut hub = Hub::new(small(), keep_all());
         let (innocent, greedy) = (client_of(&mut hub, 1, 1), client_of(&mut hub, 2, 2));
         fill(&mut hub, innocent, "innocent", 50, 4, 500);
         hub.say(greedy, &[open_as(99_999, 0, "greedy.too")]);
@@ -299,7 +308,7 @@ fn whoever_fills_the_node_takes_no_more_until_there_is_room() {
 /// to the topic that is listened to, and to each of so many others.
 #[track_caller]
 fn check_settled(bytes: usize, live: u64, topics: u64, each: u64) {
-    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let mut hub = Hub::new(small(), keep_all());
     let (filler, reader) = (client_of(&mut hub, 2, 2), client_of(&mut hub, 3, 3));
     // The first that a sweep comes by.
     hub.subscribe(reader, "a", Start::Latest, WhenSlow::CatchUp);
@@ -341,7 +350,7 @@ fn what_came_just_now_stays_for_those_who_are_about_to_take_it() {
 
 #[test]
 fn whoever_holds_no_messages_takes_nobodys() {
-    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let mut hub = Hub::new(small(), keep_all());
     let innocent: Vec<_> = (1..=4).map(|account| client_of(&mut hub, account, account as u8)).collect();
     for (number, id) in innocent.iter().enumerate() {
         fill(&mut hub, *id, &format!("innocent.{number}"), 30, 5, 10_000);
@@ -392,7 +401,7 @@ fn whoever_holds_no_messages_takes_nobodys() {
 
 #[test]
 fn those_who_hold_most_give_back_though_none_of_them_leads_in_a_topic() {
-    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let mut hub = Hub::new(small(), keep_all());
     let mut ids = Vec::new();
     for greedy in 0..3 {
         ids.push(client_of(&mut hub, 100 + greedy, 10 + greedy as u8));
@@ -420,7 +429,7 @@ fn those_who_hold_most_give_back_though_none_of_them_leads_in_a_topic() {
 
 #[test]
 fn whoever_writes_no_faster_than_sweeps_make_room_is_not_refused() {
-    let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+    let mut hub = Hub::new(small(), keep_all());
     let writer = client_of(&mut hub, 1, 1);
     fill(&mut hub, writer, "small", 2_500, 1, 4_000);
     let mut most = 0;
@@ -442,7 +451,7 @@ fn whoever_writes_no_faster_than_sweeps_make_room_is_not_refused() {
 #[test]
 fn those_who_come_to_a_full_node_fill_it_no_more_while_room_is_made() {
     for newcomers in [1, 3, 12] {
-        let mut hub = Hub::new(limits(|limits| limits.node_bytes_max = NODE_BYTES), keep_all());
+        let mut hub = Hub::new(small(), keep_all());
         let innocent = client_of(&mut hub, 1, 1);
         fill(&mut hub, innocent, "innocent", 10, 2, 500);
         // All within one instant: nothing is swept.

@@ -151,9 +151,20 @@ impl Limits {
                 Some(found) => limits.set(found.small, found.least),
                 None => {
                     let is_wrong = |name| problems.iter().any(|problem| problem.is_about_limit(name));
+                    // One that is not written and has only made room asks for no more than what it did that for.
+                    let is_told = |found: &&Contradiction| {
+                        let of_written = |other: &Contradiction| {
+                            other.small == found.small
+                                && other.least >= found.least
+                                && written.contains_key(other.large)
+                        };
+                        written.contains_key(found.large) || !contradictions.iter().any(of_written)
+                    };
                     let contradictions: Vec<_> = contradictions
-                        .into_iter()
+                        .iter()
+                        .filter(is_told)
                         .filter(|found| !is_wrong(found.small) && !is_wrong(found.large))
+                        .cloned()
                         .collect();
                     let place = |name| Some(written.get(name)?.place.clone());
                     problems.extend(contradictions.into_iter().map(|found| {

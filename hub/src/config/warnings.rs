@@ -110,13 +110,13 @@ impl Warnings {
         if limits.message_bytes_max > holds {
             let says = format!(
                 "what is published to a durable topic is stored in one commit, which holds {holds} bytes of a message whatever it has \
-                 besides: larger ones may never be stored; lower `{message}`, or keep such topics in memory (`durability = \"memory\"`)"
+                 besides: larger ones may be refused (`too_large`); lower `{message}`, or keep such topics in memory (`durability = \"memory\"`)"
             );
             self.tell(place(message).as_ref(), says);
         } else if limits.frame_bytes_max > holds {
             let says = format!(
                 "`{frame}` is {}, and a batch to durable topics is stored in one commit, which holds {BODY_BYTES_MAX} bytes: one \
-                 whose messages have more together is never stored",
+                 whose messages have more together is refused (`too_large`)",
                 limits.frame_bytes_max
             );
             self.tell(place(frame).or_else(|| place(message)).as_ref(), says);

@@ -45,32 +45,25 @@ pub async fn read(
     if announced > bytes_max {
         return Err(too_large());
     }
-    let room = limits.half_received_fit() / 2;
     let (mut bytes, mut charge) = (Vec::new(), Charge::new(account, Kind::HalfReceived));
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|_| Problem::bad_request("the body is cut off"))?;
         let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > bytes_max {
+        let wanted = bytes.len() + data.len();
+        if wanted > bytes_max {
             return Err(too_large());
         }
-        let wanted = bytes.len() + data.len();
-        if wanted.max(announced) > room {
-            let says = format!(
-                "a body has room for {room} bytes here, half of what may have begun to come: `half_received_bytes_max`"
-            );
-            return Err(Problem::from(Code::TooLarge).saying(says));
-        }
-        if !account.may_hold(Kind::HalfReceived, data.len(), limits.half_received_fit()) {
-            return Err(Code::Overloaded.into());
-        }
         if wanted > bytes.capacity() {
-            let twice = 2 * bytes.capacity();
-            // No more than it is to have, if that is told.
-            let room = if announced >= wanted { twice.min(announced) } else { twice };
-            bytes.reserve_exact(room.max(wanted) - bytes.len());
+            // No more than it is to have, if that is told, and never more than it may have: an idle hub has room for that.
+            let most = if announced >= wanted { announced } else { bytes_max };
+            let roomy = (2 * bytes.capacity()).clamp(wanted, most);
+            if !account.may_hold(Kind::HalfReceived, roomy - charge.bytes(), limits.half_received_fit()) {
+                return Err(Code::Overloaded.into());
+            }
+            bytes.reserve_exact(roomy - bytes.len());
+            charge.set(bytes.capacity());
         }
         bytes.extend_from_slice(&data);
-        charge.set(bytes.capacity());
     }
     Ok(Whole { bytes, charge })
 }
@@ -118,4 +111,50 @@ pub(super) fn check(content: Content, bytes: &[u8]) -> Result<(), Problem> {
 pub fn essence(header: &HeaderValue) -> String {
     let text = header.to_str().unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use axum::response::IntoResponse as _;
+    use tidewire_hub_core::ledger::{AccountKey, Ledger};
+
+    use super::*;
+
+    /// What becomes of a body of so many bytes, if it says how long it is, and if it comes in chunks.
+    async fn taken(limits: &Limits, bytes: usize, chunk: usize) -> [Result<(), StatusCode>; 2] {
+        let chunks = vec![7; bytes];
+        let chunks: Vec<_> = chunks.chunks(chunk).map(|it| Ok::<_, std::io::Error>(it.to_vec())).collect();
+        let bodies = [Body::from(vec![7; bytes]), Body::from_stream(futures_util::stream::iter(chunks))];
+        let ledger = Arc::new(Ledger::default());
+        let mut taken = [Ok(()), Ok(())];
+        for (body, taken) in bodies.into_iter().zip(&mut taken) {
+            let account = ledger.account(AccountKey(1));
+            let read = read(&HeaderMap::new(), body, limits.frame_bytes_max, &account, limits).await;
+            *taken = match read {
+                Ok(whole) => {
+                    assert_eq!(whole.bytes.len(), bytes);
+                    assert!(account.held(Kind::HalfReceived) <= limits.half_received_fit() / 2);
+                    Ok(())
+                }
+                Err(problem) => Err(problem.into_response().status()),
+            };
+        }
+        taken
+    }
+
+    #[tokio::test]
+    async fn what_fits_by_length_fits_in_chunks_and_no_more() {
+        for frame_bytes_max in [32 << 10, 100_000, 1_000_001] {
+            let half_received_bytes_max = 2 * frame_bytes_max;
+            let limits = Limits { frame_bytes_max, half_received_bytes_max, ..Limits::default() };
+            for chunk in [997, 16 << 10, 65_537] {
+                for bytes in [0, 1, frame_bytes_max / 2 + 1, frame_bytes_max - 1, frame_bytes_max] {
+                    assert_eq!(taken(&limits, bytes, chunk).await, [Ok(()), Ok(())], "{bytes} by {chunk}");
+                }
+                let too_large = Err(StatusCode::PAYLOAD_TOO_LARGE);
+                assert_eq!(taken(&limits, frame_bytes_max + 1, chunk).await, [too_large; 2]);
+            }
+        }
+    }
 }

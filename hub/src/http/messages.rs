@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tidewire_hub_core::calls::Placed;
 use tidewire_hub_core::calls::publishing::{NewMessage, Turned};
 use tidewire_hub_core::limits::of_bearer::Bound;
-use tidewire_hub_core::session::telling::Refusal;
+use tidewire_hub_core::session::telling::{Refusal, TOO_LARGE_TO_STORE};
 use tidewire_protocol::attributes::Headers;
 use tidewire_protocol::client_frame::Batch;
 use tidewire_protocol::code::{Code, Content};
@@ -271,10 +271,11 @@ fn cause(landed: &[Result<Placed, Refusal>]) -> Option<(usize, Refusal)> {
 /// A refusal, in words that name the cause where what was asked for is not supported.
 fn refused(refusal: Refusal, why: &str) -> Problem {
     let problem = Problem::from(refusal);
-    if refusal.code == Code::NotSupported && !why.is_empty() {
-        problem.saying(why.to_owned())
-    } else {
-        problem
+    match refusal.code {
+        Code::NotSupported if !why.is_empty() => problem.saying(why.to_owned()),
+        // What `message_bytes_max` lets in is too large for nobody but the log.
+        Code::TooLarge => problem.saying(TOO_LARGE_TO_STORE),
+        _ => problem,
     }
 }
 

@@ -53,6 +53,28 @@ impl Http {
         self.socket.get_mut().write_all(&request).unwrap();
     }
 
+    /// Sends the head of a request, and nothing of its body.
+    pub(crate) fn send_head(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.host);
+        headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        head.push_str("\r\n");
+        self.socket.get_mut().write_all(head.as_bytes()).unwrap();
+    }
+
+    /// Sends a body that does not say how long it is.
+    pub(crate) fn send_in_chunks(&mut self, path: &str, kind: &str, body: &[u8]) {
+        self.send_head("POST", path, &[("content-type", kind), ("transfer-encoding", "chunked")]);
+        let mut bytes = Vec::with_capacity(body.len() + body.len() / 1_000);
+        for chunk in body.chunks(50_000) {
+            bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            bytes.extend_from_slice(chunk);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"0\r\n\r\n");
+        // A hub that answers before all of it has come may have closed the connection.
+        let _ = self.socket.get_mut().write_all(&bytes);
+    }
+
     #[track_caller]
     pub(crate) fn answer(&mut self) -> Answer {
         let line = self.line();

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use tidewire_protocol::block::blocks_of_page;
-use tidewire_protocol::client_frame::{ClientFrame, Heartbeat, Hello, History, Open, Publish, Subscribe};
+use tidewire_protocol::client_frame::{
+    Batch, ClientFrame, Heartbeat, Hello, History, Open, Publish, Subscribe,
+};
 use tidewire_protocol::code::{Code, Content, WhenSlow};
 use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::{Handle, Incarnation, ProducerId, Request, Seq};
@@ -27,12 +29,14 @@ pub(crate) struct Peer {
     heard: VecDeque<Heard>,
     /// What `welcome` said.
     pub(crate) message_bytes_max: usize,
+    pub(crate) frame_bytes_max: usize,
 }
 
 /// What a hub says, as far as tests ask.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    Welcome(usize),
+    /// With `message_bytes_max` and `frame_bytes_max`.
+    Welcome(usize, usize),
     Acked(u64),
     Refused(Code),
     /// Texts of live messages.
@@ -56,7 +60,8 @@ impl Peer {
         };
         let head = socket.ask(&request);
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        let mut peer = Self { socket, dialect, heard: VecDeque::new(), message_bytes_max: 0 };
+        let mut peer =
+            Self { socket, dialect, heard: VecDeque::new(), message_bytes_max: 0, frame_bytes_max: 0 };
         let id = [producer; 16];
         peer.say(
             json!({"type": "hello", "producer": hex(&id), "incarnation": 1, "agent": "test"}),
@@ -68,7 +73,9 @@ impl Peer {
             }),
         );
         match peer.hear() {
-            Heard::Welcome(message_bytes_max) => peer.message_bytes_max = message_bytes_max,
+            Heard::Welcome(message, frame) => {
+                (peer.message_bytes_max, peer.frame_bytes_max) = (message, frame)
+            }
             other => panic!("{other:?} instead of a welcome"),
         }
         peer
@@ -102,16 +109,34 @@ impl Peer {
 
     /// Publishes texts from a seq on, all in one WebSocket message.
     pub(crate) fn publish(&mut self, handle: u64, first: u64, texts: &[String]) {
+        self.say_all(handle, first, texts, false);
+    }
+
+    /// The same, all or none of them, in JSON in a message as large as any may be.
+    pub(crate) fn publish_whole(&mut self, handle: u64, first: u64, texts: &[String]) {
+        self.say_all(handle, first, texts, true);
+    }
+
+    fn say_all(&mut self, handle: u64, first: u64, texts: &[String], whole: bool) {
         let numbered = (first..).zip(texts);
+        let count = texts.len() as u64;
         match self.dialect {
             Dialect::Json => {
                 let frame =
                     |(seq, text)| json!({"type": "publish", "handle": handle, "seq": seq, "text": text});
-                let frames: Value = numbered.map(frame).collect();
-                self.socket.say(frames);
+                let batch = whole.then(|| json!({"type": "batch", "count": count}));
+                let frames: Value = batch.into_iter().chain(numbered.map(frame)).collect();
+                let mut text = frames.to_string().into_bytes();
+                if whole {
+                    text.resize(self.frame_bytes_max, b' ');
+                }
+                self.socket.send(&client_frame(0x81, &text));
             }
             Dialect::Binary => {
                 let mut bytes = Vec::new();
+                if whole {
+                    Batch { count }.put(&mut bytes);
+                }
                 for (seq, text) in numbered {
                     let publish = Publish {
                         handle: Handle(handle),
@@ -198,7 +223,10 @@ fn of_json(frame: &Value) -> Heard {
             .collect()
     };
     match frame["type"].as_str().unwrap() {
-        "welcome" => Heard::Welcome(frame["message_bytes_max"].as_u64().unwrap() as usize),
+        "welcome" => {
+            let size = |name: &str| frame[name].as_u64().unwrap() as usize;
+            Heard::Welcome(size("message_bytes_max"), size("frame_bytes_max"))
+        }
         "acked" => Heard::Acked(frame["count"].as_u64().unwrap_or(1)),
         "refused" => Heard::Refused(Code::from_name(frame["code"].as_str().unwrap())),
         "block" => Heard::Messages(texts(&frame["messages"])),
@@ -217,7 +245,9 @@ fn of_json(frame: &Value) -> Heard {
 fn of_binary(frame: &HubFrame<'_>) -> Heard {
     let text = |payload: &[u8]| String::from_utf8(payload.to_vec()).unwrap();
     match frame {
-        HubFrame::Welcome(welcome) => Heard::Welcome(welcome.message_bytes_max as usize),
+        HubFrame::Welcome(welcome) => {
+            Heard::Welcome(welcome.message_bytes_max as usize, welcome.frame_bytes_max as usize)
+        }
         HubFrame::Acked(acked) => Heard::Acked(acked.count.max(1)),
         HubFrame::Refused(refused) => Heard::Refused(refused.code),
         HubFrame::Block(block) => {

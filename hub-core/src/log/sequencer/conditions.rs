@@ -30,6 +30,9 @@ impl Sequencer {
     ) -> Submission<'a> {
         let Submission { topic, terms, record, wish, .. } = *submission;
         let keeps_latest = topic.tail.keeps_latest();
+        if wish == Wish::Append && self.is_beyond_a_commit(1, record.len()) {
+            return submission.refused(Code::TooLarge);
+        }
         if wish != Wish::Append || !keeps_latest && terms.are_unconditional() {
             return *submission;
         }
@@ -64,8 +67,15 @@ impl Sequencer {
     pub(super) fn conditioned_whole<'a>(&self, now: Millis, batch: &[Submission<'a>]) -> Vec<Submission<'a>> {
         let mut before = Before::new();
         let mut judged = Vec::with_capacity(batch.len());
-        for submission in batch {
-            judged.push(self.conditioned(now, submission, &before));
+        let (mut bytes, mut is_beyond) = (0, false);
+        for (count, submission) in (1..).zip(batch) {
+            bytes += submission.record.len();
+            judged.push(if !is_beyond && self.is_beyond_a_commit(count, bytes) {
+                is_beyond = true;
+                submission.refused(Code::TooLarge)
+            } else {
+                self.conditioned(now, submission, &before)
+            });
             if submission.topic.tail.keeps_latest() && !mutant::active(Mutant::ConditionsJudgedApart) {
                 let attributes = Attributes::take(submission.record.ext).unwrap_or_default();
                 before.insert((submission.topic.tail.number, (&*attributes.key).into()), attributes.remove);

@@ -1,13 +1,20 @@
-//! Whether there is room for publishes to wait.
+//! Whether there is room for publishes to wait, and in a commit.
 
 use tidewire_protocol::attributes::Attributes;
 use tidewire_protocol::code::Code;
 
+use crate::frames::BODY_BYTES_MAX;
 use crate::ledger::Kind;
 use crate::log::sequencer::Sequencer;
 use crate::log::submission::{Pending, Submission, Wish};
 
 impl Sequencer {
+    /// Whether no commit holds so many publishes with so many bytes of messages, which are stored together: never, so that
+    /// nobody is to try again.
+    pub(super) fn is_beyond_a_commit(&self, count: usize, bytes: usize) -> bool {
+        self.engine.is_lasting() && stored_bytes(count, bytes) > BODY_BYTES_MAX - OWN_BYTES
+    }
+
     /// Why publishes cannot be taken now, if so.
     pub(super) fn keeps_out(&self, submissions: &[Submission<'_>]) -> Option<Code> {
         let mut wishes = submissions.iter().map(|submission| submission.wish);
@@ -85,5 +92,21 @@ impl Sequencer {
     }
 }
 
+/// Bytes that publishes take in a commit, at most.
+const fn stored_bytes(count: usize, bytes: usize) -> usize {
+    bytes.saturating_add(count * BESIDE_BYTES)
+}
+
+/// Whether a commit that has so many bytes by now holds what is to be stored together, too. What was taken in fits one of its
+/// own, beside the little that the log always says.
+pub(super) fn fits<'a>(body_bytes: usize, together: impl Iterator<Item = &'a Pending>) -> bool {
+    let (count, bytes) = together.fold((0, 0), |(count, bytes), it| (count + 1, bytes + it.message_len()));
+    body_bytes <= OWN_BYTES || body_bytes + stored_bytes(count, bytes) <= BODY_BYTES_MAX
+}
+
+/// Bytes of a commit that say how the log stands, where that is no more than it has to be.
+const OWN_BYTES: usize = 16 << 10;
+/// Bytes that stand beside a message at most: its topic and its producer, twice, who sent it, and numbers.
+const BESIDE_BYTES: usize = 1_280;
 /// Publishes that wait for a commit at once.
 const PENDING_MAX: usize = 32_768;

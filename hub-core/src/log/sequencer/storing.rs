@@ -13,6 +13,7 @@ use crate::letter::{Fate, Outcome};
 use crate::log::engine::{Disk, Engine, Takes};
 use crate::log::rows::writing::Scribe;
 use crate::log::rows::{MessageRow, Of, OutcomeRow, ProducerRow, TopicRow};
+use crate::log::sequencer::room::fits;
 use crate::log::sequencer::{Sequencer, fate};
 use crate::log::submission::Pending;
 use crate::log::window::run::Answer;
@@ -38,14 +39,14 @@ impl Sequencer {
             scribe.window(producer, &home.topic, window);
         }
         let mut ends = BTreeMap::new();
-        let mut taken = pending.iter().peekable();
-        while let Some(first) = taken.peek() {
-            if scribe.len() >= bytes_max || disk.committing >= COMMITTED_MAX {
+        while let Some(first) = pending.get(disk.committing) {
+            // Those of a batch are in one commit.
+            let together = pending.range(disk.committing..).take(first.beside.behind + 1);
+            let is_full = scribe.len() >= bytes_max || disk.committing >= COMMITTED_MAX;
+            if is_full || !fits(scribe.len(), together.clone()) {
                 break;
             }
-            // Those of a batch are in one commit.
-            for _ in 0..=first.beside.behind {
-                let Some(pending) = taken.next() else { break };
+            for pending in together {
                 disk.committing += 1;
                 write(pending, disk, windows, &mut ends, scribe);
             }
