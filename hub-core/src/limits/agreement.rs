@@ -225,8 +225,8 @@ mod tests {
             said,
             [
                 "`limits.pending_bytes_max` is 200000 and too small for `limits.message_bytes_max`: a message of that size \
-             would be refused as overloaded for ever; raise `pending_bytes_max` to at least 262144, or lower \
-             `message_bytes_max` to at most 200000"
+             would be refused as overloaded for ever; raise `pending_bytes_max` to at least 270591, or lower \
+             `message_bytes_max` to at most 191553"
             ]
         );
     }
