@@ -269,7 +269,9 @@ impl Windows {
                     return Err(Doubt::Once);
                 }
                 kept.incarnation = stream.attachment.incarnation;
-                if kept.whose.is_named() {
+                // To store a long one would be more work than to ask for it, and others would wait: that is stored with its
+                // next publish.
+                if kept.whose.is_named() && kept.window.bytes_beyond() <= RAISED_BYTES_MAX {
                     news.raised(key.slot);
                 }
             }
@@ -331,6 +333,8 @@ impl Windows {
 
 /// What a window takes that keeps one run of outcomes or none.
 pub const WINDOW_BYTES: usize = Shelf::<Kept>::BYTES_EACH + Index::BYTES_EACH;
+/// Bytes of outcomes of a window beyond which it is not stored only since a higher incarnation uses it.
+const RAISED_BYTES_MAX: usize = 1_024;
 /// Dropped at once. Each call adds one at most.
 const STEP: usize = 4;
 /// Accounts or windows looked at in one step: bounds how long publishing waits.

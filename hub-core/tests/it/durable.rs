@@ -659,6 +659,26 @@ fn that_one_took_over_is_stored_though_it_publishes_nothing() {
     }
 }
 
+/// Else one who says only that he is here again would have the hub write much more than he sends.
+#[test]
+fn a_long_window_is_not_stored_for_who_took_over() {
+    for count in [10, 200] {
+        let mut lasting = keeping();
+        let (id, other) = (lasting.client("a"), lasting.hub.connect(Dialect::Binary));
+        lasting.hub.say(other, &[hello(2, 1), open_as(1, 0, "a")]);
+        for seq in 1..=count {
+            lasting.hub.say(id, &[on(seq, b"m")]);
+            lasting.hub.say(other, &[on(seq, b"m")]);
+        }
+        lasting.store();
+        let new = lasting.hub.connect(Dialect::Binary);
+        lasting.hub.say(new, &[hello(1, 2), open_as(1, 0, "a")]);
+        let body = lasting.take();
+        assert_eq!(body.is_some(), count == 10);
+        assert!(body.is_none_or(|body| body.len() < 300));
+    }
+}
+
 /// Else there would be a record of each until the next commit, and after a failure for ever.
 #[test]
 fn a_publisher_all_of_whose_publishes_are_refused_leaves_nothing() {
