@@ -144,13 +144,20 @@ impl Default for Limits {
 
 impl Limits {
     /// Bytes of names, handles, subscriptions, tokens, windows and reads together. With what follows that is three quarters of a node
-    /// at most, so that a quarter is left for messages whatever clients do.
+    /// at most, so that a quarter is left for messages whatever clients do; but where a few largest frames, answers and blocks are more
+    /// than their parts of a small node.
     #[must_use]
     pub fn known_bytes_max(&self) -> usize {
         // What begins to come has more than its part where frames are large, and what is unread where answers are.
-        let more = [self.half_received_fit(), self.unread_fit()].map(|fit| fit.saturating_sub(self.parts(2)));
-        let others = self.unclaimed_fit() + more.iter().sum::<usize>();
+        let large = [self.half_received_fit(), self.unread_fit()].map(|fit| fit.saturating_sub(self.parts(2)));
+        let others = large.into_iter().fold(self.unclaimed_fit(), usize::saturating_add);
         self.parts(16).saturating_sub(others).max(LEAST_KNOWN_BYTES)
+    }
+
+    /// [`Self::windows_bytes_max`], but for what leaves room for those who are here.
+    #[must_use]
+    pub fn windows_fit(&self) -> usize {
+        self.windows_bytes_max.min(self.known_bytes_max() / 4)
     }
 
     /// Milliseconds that a client may be silent: one heartbeat and its answer may be lost.
@@ -162,7 +169,7 @@ impl Limits {
     /// [`Self::producers_bytes_max`], but for what a node has no room for.
     #[must_use]
     pub fn producers_fit(&self) -> usize {
-        self.producers_bytes_max.min(self.parts(1))
+        self.producers_bytes_max.min(self.parts(1)).min(self.known_bytes_max() / 8)
     }
 
     /// The same of [`Self::unread_bytes_max`], but never less than two longest answers: what one is written into may have twice
@@ -253,6 +260,8 @@ mod tests {
             Limits { node_bytes_max: 320 << 20, frame_bytes_max: 32 << 20, ..Limits::default() };
         for limits in [default, small, large_frames] {
             assert_eq!(limits.check(), []);
+            let remembered = limits.windows_fit() + limits.producers_fit();
+            assert!(remembered <= limits.known_bytes_max() / 2, "those who have gone leave room for others");
             let limits = Limits { producers_bytes_max: usize::MAX, ..limits };
             let others = [
                 limits.known_bytes_max(),

@@ -132,7 +132,7 @@ impl Windows {
             homes: BTreeMap::new(),
             leaving: Leaving::default(),
             news: News::default(),
-            shelf: Shelf::new(Kind::Windows, limits.windows_bytes_max),
+            shelf: Shelf::new(Kind::Windows, limits.windows_fit()),
             index: Index::default(),
             printer: Printer::default(),
             released: Vec::new(),
