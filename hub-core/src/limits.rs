@@ -149,7 +149,8 @@ impl Limits {
     #[must_use]
     pub fn known_bytes_max(&self) -> usize {
         // What begins to come has more than its part where frames are large, and what is unread where answers are.
-        let large = [self.half_received_fit(), self.unread_fit()].map(|fit| fit.saturating_sub(self.parts(2)));
+        let large =
+            [self.half_received_fit(), self.unread_fit()].map(|fit| fit.saturating_sub(self.parts(2)));
         let others = large.into_iter().fold(self.unclaimed_fit(), usize::saturating_add);
         self.parts(16).saturating_sub(others).max(LEAST_KNOWN_BYTES)
     }

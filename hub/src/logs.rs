@@ -85,6 +85,10 @@ pub fn begin(format: Format, levels: &Levels) -> io::Result<()> {
             BacktraceStatus::Captured => error!(target: "server", "{name} {told}\n{trace}"),
             _ => error!(target: "server", "{name} {told}"),
         }
+        // The main thread's panic ends the process, whatever others have not written yet.
+        if thread.name() == Some("main") {
+            flush();
+        }
     }));
     Ok(())
 }
@@ -120,7 +124,9 @@ fn left_out_in_json(count: u64) -> String {
 }
 
 fn left_out(count: u64) -> String {
-    format!("{count} lines are missing here: standard error was not read, and the hub does not wait for that")
+    format!(
+        "{count} lines are missing here: standard error was not read in time, and the hub waits no longer for that"
+    )
 }
 
 impl Default for Levels {

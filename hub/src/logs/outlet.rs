@@ -1,5 +1,5 @@
-//! Standard error, as the hub writes to it: a thread of its own does that, for which no other waits. Whoever reads it too
-//! slowly, or no longer, gets fewer lines and is told so. Knows nothing of what lines say.
+//! Standard error, as the hub writes to it: a thread of its own does that, for which others wait a moment at most, and only if all
+//! before was read. Whoever reads too slowly, or no longer, gets fewer lines and is told so. Knows nothing of what lines say.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -57,7 +57,8 @@ impl Write for Outlet {
         let Waiting { bytes, left_out, is_slow } = &*self.waiting;
         let weight = line.len() + LINE_BYTES;
         let has_room = || {
-            let has_room = bytes.fetch_add(weight, Ordering::Relaxed) + weight <= WAITING_BYTES_MAX;
+            let before = bytes.fetch_add(weight, Ordering::Relaxed);
+            let has_room = before == 0 || before + weight <= WAITING_BYTES_MAX;
             if !has_room {
                 bytes.fetch_sub(weight, Ordering::Relaxed);
             }
@@ -211,6 +212,16 @@ mod tests {
         }
         assert_eq!(outlet.waiting.left_out.load(Ordering::Relaxed), 0);
         assert!(!outlet.waiting.is_slow.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn the_longest_line_is_taken_where_nothing_waits() {
+        let mut outlet = Outlet::begin(io::sink(), note).unwrap();
+        for _ in 0..3 {
+            outlet.write_all(&[b'x'; 2 * WAITING_BYTES_MAX]).unwrap();
+            assert!((0..100).any(|_| outlet.flush()));
+        }
+        assert_eq!(outlet.waiting.left_out.load(Ordering::Relaxed), 0);
     }
 
     #[test]
