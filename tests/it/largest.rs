@@ -77,6 +77,7 @@ fn edge(limits: &str, name: &str) -> u64 {
     let least = asked.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap());
     let least = least.max().unwrap_or(1 << 20);
     assert!(check(least).0, "{limits}{name} = {least}");
+    assert!(least == 1 << 20 || !check(least - 1).0, "{limits}{name} = {least}");
     least
 }
 

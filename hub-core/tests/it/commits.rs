@@ -1,5 +1,6 @@
 //! What is stored together fits a commit: what never could is refused for good, and waits for nobody.
 
+use tidewire_hub_core::dialect::Dialect;
 use tidewire_hub_core::frames::BODY_BYTES_MAX;
 use tidewire_hub_core::limits::Limits;
 use tidewire_protocol::client_frame::{Batch, ClientFrame, Publish};
@@ -8,7 +9,7 @@ use tidewire_protocol::hub_frame::HubFrame;
 use tidewire_protocol::number::{Handle, Seq};
 
 use crate::durable::Lasting;
-use crate::rig::{ALL, limits, rule};
+use crate::rig::{ALL, hello, limits, open_as, rule};
 
 /// The longest message that a commit holds.
 const LONGEST: usize = BODY_BYTES_MAX - (16 << 10) - 1_280;
@@ -82,4 +83,35 @@ fn a_batch_that_no_commit_holds_is_refused_for_good() {
         [(1, refused(Code::BatchRefused)), (2, refused(Code::TooLarge)), (3, refused(Code::BatchRefused))]
     );
     assert!(commits.iter().all(|bytes| *bytes < 1_000), "{commits:?}");
+}
+
+/// However many come back meanwhile and publish nothing.
+#[test]
+fn the_longest_message_waits_for_nobody_who_only_takes_over() {
+    let mut lasting = Lasting::new(large(), vec![rule(">", ALL)]);
+    let come = |lasting: &mut Lasting, incarnation| {
+        let mut ids = Vec::new();
+        for producer in 2..=250 {
+            let id = lasting.hub.connect(Dialect::Binary);
+            lasting.hub.say(id, &[hello(producer, incarnation), open_as(1, 0, &"t".repeat(100))]);
+            ids.push(id);
+        }
+        ids
+    };
+    for id in come(&mut lasting, 1) {
+        lasting.hub.say(id, &[publish(1, 1)]);
+    }
+    lasting.store();
+    come(&mut lasting, 2);
+    let id = lasting.client("a");
+    lasting.hub.say(id, &[publish(1, LONGEST)]);
+    let body = lasting.take().unwrap();
+    assert!(body.len() > LONGEST && body.len() <= BODY_BYTES_MAX, "{}", body.len());
+    let mut news = body.len() - LONGEST;
+    lasting.land(body);
+    while let Some(body) = lasting.take() {
+        news += body.len();
+        lasting.land(body);
+    }
+    assert!(news > 249 * 100, "all of them are stored, too: {news}");
 }

@@ -106,6 +106,9 @@ pub(super) fn fits<'a>(body_bytes: usize, together: impl Iterator<Item = &'a Pen
 
 /// Bytes of a commit that say how the log stands, where that is no more than it has to be.
 const OWN_BYTES: usize = 16 << 10;
+/// Bytes of a commit beyond which it says no more of windows that nothing was published by: a largest message that waits fits it
+/// all the same.
+pub(super) const NEWS_BYTES_MAX: usize = OWN_BYTES / 2;
 /// Bytes that stand beside a message at most: its topic and its producer, twice, who sent it, and numbers.
 const BESIDE_BYTES: usize = 1_280;
 /// Publishes that wait for a commit at once.

@@ -13,7 +13,7 @@ use crate::letter::{Fate, Outcome};
 use crate::log::engine::{Disk, Engine, Takes};
 use crate::log::rows::writing::Scribe;
 use crate::log::rows::{MessageRow, Of, OutcomeRow, ProducerRow, TopicRow};
-use crate::log::sequencer::room::fits;
+use crate::log::sequencer::room::{NEWS_BYTES_MAX, fits};
 use crate::log::sequencer::{Sequencer, fate};
 use crate::log::submission::Pending;
 use crate::log::window::run::Answer;
@@ -31,8 +31,7 @@ impl Sequencer {
             let producer = scribe.producer(&ProducerRow { id, incarnation, subject });
             scribe.window_gone(producer, &home.topic);
         });
-        // Whoever publishes does not wait for all of them.
-        while scribe.len() < bytes_max / 4
+        while scribe.len() < NEWS_BYTES_MAX
             && let Some((window, incarnation, home)) = windows.commit_raised()
         {
             let (id, subject) = (home.producer.id, home.producer.subject.as_deref());
